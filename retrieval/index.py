@@ -1,0 +1,44 @@
+"""The port to the passage index; every adapter passes `tests/retrieval/test_index_contract.py`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from utils.context import TenantContext
+from utils.passages import Hit, Passage
+from utils.ports import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCounts:
+    """Passages of a tenant in the index, and how many of them still wait for their vector."""
+
+    passages: int
+    pending: int
+
+
+class PassageIndex(Protocol):
+    """Passages of many tenants; each call sees the caller's tenant alone."""
+
+    async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+        """Add passages, or replace those of the same id; found by their words at once, durable on return.
+
+        They wait for their vector until `put_vectors`.
+        """
+
+    async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
+        """Give passages their vectors by passage id; ids that are gone meanwhile are passed over."""
+
+    async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+        """Remove every passage of these documents; unknown ids are no error."""
+
+    async def search(
+        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int
+    ) -> Sequence[Hit]:
+        """The best passages by words and, with a vector, by meaning, best first, at most *limit*, maybe none."""
+
+    async def counts(self, ctx: TenantContext) -> IndexCounts:
+        """How much is in the index for this tenant."""
+
+    async def close(self) -> None:
+        """Write everything down and let go of the files or the connection."""

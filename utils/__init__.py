@@ -1,0 +1,1 @@
+"""Leaf helpers: nothing here imports another package of ours."""

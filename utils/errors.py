@@ -1,0 +1,96 @@
+"""Every refusal the service can give, as one tree; `api/problems.py` renders it as RFC 9457 problem details.
+
+    ProblemError
+    ├── BadInput 400            ├── RateLimited 429
+    ├── Unauthorized 401        ├── Overloaded 503
+    ├── NotFound 404            ├── NotReady 503
+    ├── Conflict 409            ├── StoreUnavailable 503
+    ├── TooLarge 413            └── ProviderError
+    ├── UnsupportedMedia 415        ├── ProviderUnavailable 502
+    └── UnreadableDocument 422      └── ProviderTimeout 504
+"""
+
+from typing import ClassVar
+
+
+class ProblemError(Exception):
+    """An expected refusal. `detail` is for the caller and says what to do; it holds no secrets and no internals.
+
+    `members` are further fields of the problem document, `headers` of the response.
+    """
+
+    slug: ClassVar[str] = "problem"
+    title: ClassVar[str] = "The request could not be served"
+    status: ClassVar[int] = 500
+
+    def __init__(
+        self, detail: str, *, headers: dict[str, str] | None = None, members: dict[str, object] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+        self.members = members or {}
+
+
+class BadInput(ProblemError):
+    """The request is malformed; `members["errors"]` names each field and what it accepts."""
+
+    slug, title, status = "bad-input", "The request is not valid", 400
+
+
+class Unauthorized(ProblemError):
+    slug, title, status = "unauthorized", "A valid API key is needed", 401
+
+
+class NotFound(ProblemError):
+    """Also for what belongs to another tenant: its existence is not admitted."""
+
+    slug, title, status = "not-found", "There is no such thing", 404
+
+
+class Conflict(ProblemError):
+    slug, title, status = "conflict", "Something else is in the way", 409
+
+
+class TooLarge(ProblemError):
+    slug, title, status = "too-large", "The request is too large", 413
+
+
+class UnsupportedMedia(ProblemError):
+    slug, title, status = "unsupported-media", "This kind of content is not read here", 415
+
+
+class UnreadableDocument(ProblemError):
+    """A document that cannot be taken in; the others of its batch go on."""
+
+    slug, title, status = "unreadable-document", "The document cannot be read", 422
+
+
+class RateLimited(ProblemError):
+    slug, title, status = "rate-limited", "Too many requests", 429
+
+
+class Overloaded(ProblemError):
+    slug, title, status = "overloaded", "The service is at its limit", 503
+
+
+class NotReady(ProblemError):
+    slug, title, status = "not-ready", "The service is not ready", 503
+
+
+class StoreUnavailable(ProblemError):
+    slug, title, status = "store-unavailable", "A store did not answer", 503
+
+
+class ProviderError(ProblemError):
+    """A model endpoint failed; the base of the two below."""
+
+    slug, title, status = "provider-error", "The model endpoint failed", 502
+
+
+class ProviderUnavailable(ProviderError):
+    slug, title, status = "provider-unavailable", "The model endpoint did not answer", 502
+
+
+class ProviderTimeout(ProviderError):
+    slug, title, status = "provider-timeout", "The model endpoint took too long", 504

@@ -1,0 +1,40 @@
+"""Passages: the pieces of documents that are searched, shown to the model and cited."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One chunk of a document with everything a citation needs.
+
+    `start` and `end` are character offsets into the document's extracted text, so that `text` is what stands there.
+    `page` counts from 1 and is None for formats without pages; `heading` is the path of headings, outermost first,
+    joined with " › ", empty when there is none. `language` is an ISO 639-1 code. `source` is the path or address the
+    document was loaded from, `url` an address a reader can open, if there is one.
+    """
+
+    passage_id: str  # a UUID, the same for the same text at the same place of the same document version
+    document_id: str
+    title: str
+    source: str
+    url: str | None
+    page: int | None
+    heading: str
+    start: int
+    end: int
+    language: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found for a question, with the scores it was ranked by.
+
+    `score` is the fused score that orders hits (higher is better, comparable within one search only); `dense` is the
+    cosine similarity, None while the passage has no vector; `lexical` is the BM25 score, 0.0 without a common term.
+    """
+
+    passage: Passage
+    score: float
+    dense: float | None
+    lexical: float
