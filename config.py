@@ -1,0 +1,276 @@
+"""Every setting of the service, in one class. `python config.py` prints it as `.env.example`.
+
+Read once by an entry point (`app.py`, `wsgi.py`, the worker, `validate.py`) and turned into plain values there; nothing
+else reads the environment. Names are those of the systems this service replaces: their `.env` files go on working.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.config import JsonDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+VERSION = "1.0.0"
+HERE = Path(__file__).resolve().parent
+_NO_EFFECT: JsonDict = {"no_effect": True}
+
+
+class SettingsError(Exception):
+    """A setting has a value that cannot be used; the message names it, what it accepts, and never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An OpenAI-compatible endpoint: where it is, what opens it, which model to ask."""
+
+    base_url: str
+    api_key: SecretStr
+    model: str
+
+
+class Settings(BaseSettings):
+    """What can be configured, by variable name; an empty value counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
+
+    # --- Who may ask
+    api_key: SecretStr | None = Field(None, description="The key of the API. Unset: one is made at the first start.")
+    institution: str = Field("", max_length=200, description="The institution's name, as prompts and pages call it.")
+    language_policy: str = Field(
+        "Answer in the language of the question.", max_length=1000, description="One sentence for the model."
+    )
+
+    # --- Servers
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Alias API_HOST.",
+        validation_alias=AliasChoices("HOST", "API_HOST"),
+    )
+    port: int = Field(
+        8000,
+        ge=1,
+        le=65535,
+        description="Port of the API. Alias API_PORT.",
+        validation_alias=AliasChoices("PORT", "API_PORT"),
+    )
+    streamlit_port: int = Field(8501, ge=1, le=65535, description="Port of the chat page.")
+    streamlit_enabled: bool = Field(True, description="Start the chat page beside the API.")
+    data_dir: Path = Field(Path("data"), description="Folder that holds everything the service keeps.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    flask_env: Literal["production", "prod", "development", "testing"] = Field(
+        "production", description="Deployment environment, as shown in /health."
+    )
+    flask_debug: bool = Field(False, description="Flask's debug mode. Never on a server others can reach.")
+
+    # --- Limits
+    rate_limit_enabled: bool = Field(True, description="Limit requests per key.")
+    rate_limit_per_hour: int = Field(100, ge=1, le=10_000_000, description="Requests a key may make in an hour.")
+    max_content_length: int = Field(16_777_216, ge=1024, description="Largest request body, in bytes.")
+    max_file_size: int = Field(52_428_800, ge=1024, description="Largest document, in bytes.")
+    cors_origins: Annotated[list[str], NoDecode] = Field(
+        ["*"], description="Origins that may call from a browser, separated by commas."
+    )
+
+    # --- Conversations
+    redis_url: SecretStr | None = Field(None, description="Redis or Valkey. Unset: one is started in DATA_DIR.")
+    redis_host: str | None = Field(None, description="Instead of REDIS_URL: its host …")
+    redis_port: int = Field(6379, ge=1, le=65535, description="… port …")
+    redis_db: int = Field(0, ge=0, description="… database number …")
+    redis_password: SecretStr | None = Field(None, description="… and password.")
+    conversation_ttl: int = Field(86_400, ge=1, description="Seconds a conversation is kept after its last use.")
+
+    # --- Documents and index
+    knowledge_dir: Path = Field(HERE / "samples", description="Folder loaded at every start. Unset: the samples.")
+    database_uri: SecretStr | None = Field(
+        None,
+        description="SQL database. Unset: SQLite in DATA_DIR. Alias SQLALCHEMY_DATABASE_URI.",
+        validation_alias=AliasChoices("DATABASE_URI", "SQLALCHEMY_DATABASE_URI"),
+    )
+    qdrant_url: str | None = Field(None, description="Qdrant server. Unset: its engine runs in this process.")
+    qdrant_api_key: SecretStr | None = Field(None, description="Key of the Qdrant server.")
+    qdrant_collection_name: str = Field(
+        "informasi-umum-itb", pattern=r"^[A-Za-z0-9_-]{1,128}$", description="Name of the collection."
+    )
+    top_k: int = Field(6, ge=1, le=20, description="Passages shown to the model for one answer.")
+
+    # --- Models
+    openai_api_key: SecretStr | None = Field(None, description="OpenAI: embeddings, and chat unless set otherwise.")
+    openai_base_url: str | None = Field(None, description="Any compatible endpoint, for chat and embeddings.")
+    openrouter_api_key: SecretStr | None = Field(None, description="OpenRouter: chat.")
+    llm_base_url: str | None = Field(None, description="Endpoint of the chat model alone.")
+    llm_api_key: SecretStr | None = Field(None, description="Its key.")
+    llm_model: str | None = Field(
+        None,
+        description="Chat model. Alias OPENAI_MODEL_CHAT.",
+        validation_alias=AliasChoices("LLM_MODEL", "OPENAI_MODEL_CHAT"),
+    )
+    llm_fallback_model: str | None = Field(None, description="Chat model asked when the first does not answer.")
+    llm_timeout: float = Field(60, gt=0, le=600, description="Seconds to wait for the chat model.")
+    llm_max_retries: int = Field(
+        2, ge=0, le=10, description="Tries after the first, for 429, 5xx and lost connections."
+    )
+    llm_temperature: float = Field(0.2, ge=0, le=2, description="Sampling temperature of the chat model.")
+    embedding_provider: Literal["auto", "embedded", "openai"] = Field(
+        "auto", description="auto: OpenAI-compatible where configured, else the model that comes with the service."
+    )
+    embedding_base_url: str | None = Field(None, description="Endpoint of the embedding model alone.")
+    embedding_api_key: SecretStr | None = Field(None, description="Its key.")
+    embedding_model: str | None = Field(None, description="Embedding model. Unset: text-embedding-3-small there.")
+    embedding_dimension: int | None = Field(None, ge=2, le=8192, description="Its dimension. Unset: measured.")
+
+    # --- Accepted from older `.env` files; what stands here has no effect yet and is logged as such when set
+    together_api_key: SecretStr | None = Field(None, description="No effect.", json_schema_extra=_NO_EFFECT)
+    pinecone_api_key: SecretStr | None = Field(
+        None, description="No effect: the index is Qdrant.", json_schema_extra=_NO_EFFECT
+    )
+    pinecone_index_name: str | None = Field(
+        None, description="No effect: the index is Qdrant.", json_schema_extra=_NO_EFFECT
+    )
+    prosa_stt_api_key: SecretStr | None = Field(None, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
+    prosa_stt_url: str | None = Field(None, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
+    prosa_tts_api_key: SecretStr | None = Field(None, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
+    prosa_tts_url: str | None = Field(None, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
+    emotion_analysis_url: str | None = Field(None, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
+    stt_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
+    tts_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
+    emotion_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
+    langchain_tracing_v2: bool = Field(False, description="No effect yet.", json_schema_extra=_NO_EFFECT)
+    langchain_api_key: SecretStr | None = Field(None, description="No effect yet.", json_schema_extra=_NO_EFFECT)
+    langchain_project: str | None = Field(None, description="No effect yet.", json_schema_extra=_NO_EFFECT)
+    cache_enabled: bool = Field(False, description="No effect yet.", json_schema_extra=_NO_EFFECT)
+    cache_ttl: int = Field(3600, ge=1, description="No effect yet.", json_schema_extra=_NO_EFFECT)
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("openai_base_url", "llm_base_url", "embedding_base_url", "qdrant_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/") if value else None
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def _models_are_named(self) -> "Settings":
+        if self.embedding_provider == "openai" and self.embedding_endpoint is None:
+            raise ValueError("EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, OPENAI_BASE_URL or EMBEDDING_BASE_URL")
+        return self
+
+    @property
+    def redis_address(self) -> str | None:
+        """The URL of the configured Redis, None for the embedded one."""
+        if self.redis_url:
+            return self.redis_url.get_secret_value()
+        if self.redis_host is None:
+            return None
+        password = f":{quote(self.redis_password.get_secret_value(), safe='')}@" if self.redis_password else ""
+        return f"redis://{password}{self.redis_host}:{self.redis_port}/{self.redis_db}"
+
+    @property
+    def database_address(self) -> str:
+        """The URL of the SQL database."""
+        if self.database_uri:
+            return self.database_uri.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'pustaka.db').absolute()}"
+
+    @property
+    def chat_endpoint(self) -> Endpoint | None:
+        """Where the chat model is, None for the extractive answerer."""
+        if self.llm_base_url:
+            return Endpoint(self.llm_base_url, self._key(self.llm_api_key), self.llm_model or "gpt-4o-mini")
+        if self.openrouter_api_key:
+            model = self.llm_model or "openai/gpt-4o-mini"
+            return Endpoint("https://openrouter.ai/api/v1", self.llm_api_key or self.openrouter_api_key, model)
+        if self.openai_base_url or self.openai_api_key or self.llm_api_key:
+            base_url = self.openai_base_url or "https://api.openai.com/v1"
+            return Endpoint(base_url, self._key(self.llm_api_key), self.llm_model or "gpt-4o-mini")
+        return None
+
+    @property
+    def embedding_endpoint(self) -> Endpoint | None:
+        """Where the embedding model is, None for the one that comes with the service."""
+        if self.embedding_provider == "embedded":
+            return None
+        base_url = self.embedding_base_url or self.openai_base_url
+        if base_url or self.openai_api_key or self.embedding_api_key:
+            model = self.embedding_model or "text-embedding-3-small"
+            return Endpoint(base_url or "https://api.openai.com/v1", self._key(self.embedding_api_key), model)
+        return None
+
+    @property
+    def without_effect(self) -> list[str]:
+        """Variables that are set but change nothing in this version."""
+        fields = type(self).model_fields
+        return [
+            name.upper()
+            for name in sorted(self.model_fields_set)
+            if isinstance(extra := fields[name].json_schema_extra, dict) and extra.get("no_effect")
+        ]
+
+    def _key(self, own: SecretStr | None) -> SecretStr:
+        # A local endpoint often needs no key, but the client insists on one.
+        return own or self.openai_api_key or SecretStr("none")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `.env`; *overrides* (by field name) win.
+
+    Raises:
+        SettingsError: a value cannot be used.
+    """
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as exc:
+        raise SettingsError("\n".join(_explain(error) for error in exc.errors(include_context=False))) from None
+    for name in settings.without_effect:
+        logging.getLogger("config").warning("%s is set but has no effect in this version.", name)
+    return settings
+
+
+def _explain(error: Any) -> str:
+    """One line for one wrong value: its variable, what is wrong, and the value unless it may be a secret."""
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return str(message)
+    name = str(error["loc"][0])
+    field = Settings.model_fields.get(name.lower())
+    hint = f" It sets: {field.description}" if field and field.description else ""
+    secret = field is None or "Secret" in str(field.annotation)
+    given = "" if secret else f" (it is {error['input']!r})"
+    return f"{name.upper()}: {message}{given}.{hint}"
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every variable with its default, commented out."""
+    lines = ["# Settings of the service; all are optional. Made by `make env-example` from config.py: do not edit.", ""]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if default is None:
+            shown = ""
+        elif name == "knowledge_dir":
+            shown = "samples"
+        elif isinstance(default, list):
+            shown = ",".join(default)
+        else:
+            shown = str(default).lower() if isinstance(default, bool) else str(default)
+        lines += [f"# {field.description}", f"# {name.upper()}={shown}", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(env_example(), end="")
