@@ -1,0 +1,74 @@
+"""What the fake model server is told to do and what it was asked; nothing of HTTP."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tests.fakes.model_answers import answer_tokens, split_tokens, text_of
+
+Json = dict[str, Any]
+_KEPT_REQUESTS = 500
+
+
+@dataclass
+class Fault:
+    """A way to fail the next *times* calls (-1: all) of *model* (empty: of any).
+
+    `status` answers with that HTTP status. `drop` closes the connection without a word. `hang` never answers.
+    `malformed` sends half a JSON document. The others act after *after_tokens* tokens: `truncate` breaks the
+    connection, `end_early` ends the stream in good order but without a finish reason, `error_event` sends an error
+    inside the stream, `stall` is silent from then on. In a whole (not streamed) answer they cut the body short.
+    """
+
+    kind: Literal["status", "drop", "hang", "malformed", "truncate", "end_early", "error_event", "stall"]
+    times: int = 1
+    model: str = ""
+    status: int = 500
+    retry_after: str = ""
+    code: str = ""
+    after_tokens: int = 0
+
+
+@dataclass
+class Behaviour:
+    """How calls are served that no fault is waiting for.
+
+    `tokens` is the least length of an answer. `replies` maps a text that stands in the prompt to what is then said.
+    """
+
+    first_token_ms: float = 0.0
+    gap_ms: float = 0.0
+    tokens: int = 0
+    dimension: int = 384
+    embedding_ms: float = 0.0
+    replies: dict[str, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+class FakeModel:
+    """What the server knows: its behaviour, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.behaviour = Behaviour()
+        self.counters: Counter[str] = Counter()
+        self.requests: deque[Json] = deque(maxlen=_KEPT_REQUESTS)
+
+    def configure(self, changes: Json) -> None:
+        faults = [Fault(**fault) for fault in changes.pop("faults", [])]
+        self.behaviour = Behaviour(**{**vars(self.behaviour), **changes, "faults": faults})
+
+    def next_fault(self, model: str) -> Fault | None:
+        for fault in self.behaviour.faults:
+            if fault.times and fault.model in ("", model):
+                fault.times -= 1
+                return fault
+        return None
+
+    def tokens(self, messages: list[Json]) -> list[str]:
+        for key, reply in self.behaviour.replies.items():
+            if any(key in text_of(message) for message in messages):
+                return split_tokens(reply)
+        return answer_tokens(messages, at_least=self.behaviour.tokens)
