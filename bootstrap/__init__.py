@@ -1,0 +1,1 @@
+"""Wiring: what the service is made of is made here, once, owned and closed."""

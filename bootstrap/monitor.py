@@ -1,0 +1,95 @@
+"""Looks at what the service depends on, so that health checks can answer without asking."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from domain.db import Database
+from utils.errors import ProblemError
+
+logger = logging.getLogger("bootstrap.monitor")
+
+State = Literal["ok", "down", "unknown"]
+_EVERY_S = 2.0
+_PATIENCE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What was seen last; `pending` counts passages whose vectors are still to come.
+
+    `problems` are reasons to call the service degraded, `blocking` those for which it cannot serve a turn.
+    """
+
+    redis: State = "unknown"
+    database: State = "unknown"
+    index: State = "unknown"
+    pending: int = 0
+    problems: list[str] = field(default_factory=list)
+    blocking: list[str] = field(default_factory=lambda: ["The service is starting."])
+
+
+class Monitor:
+    """Asks every dependency every two seconds, each with a time limit, and keeps the last answers in `status`."""
+
+    def __init__(
+        self, *, redis: "Redis", database: Database, pending: Callable[[], Awaitable[int]], notes: Callable[[], list[str]]
+    ) -> None:
+        self.status = Status()
+        self._redis, self._database, self._pending, self._notes = redis, database, pending, notes
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_EVERY_S)
+
+    async def look(self) -> None:
+        """Ask once."""
+        redis, database, (index, pending) = await asyncio.gather(
+            self._reach(self._ping_redis), self._reach(self._ping_database), self._ask_index()
+        )
+        blocking = []
+        if database == "down":
+            blocking.append("The SQL database does not answer: check DATABASE_URI.")
+        if index == "down":
+            blocking.append("The passage index does not answer.")
+        problems = [*blocking, *self._notes()]
+        if redis == "down":
+            problems.append("Redis does not answer: conversations are held in memory. Check REDIS_URL.")
+        self.status = Status(redis, database, index, pending, problems, blocking)
+
+    async def _reach(self, ask: Callable[[], Awaitable[object]]) -> State:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await ask()
+        except (TimeoutError, OSError, RedisError, SQLAlchemyError, ProblemError) as exc:
+            logger.warning("A dependency did not answer: %s", exc)
+            return "down"
+        return "ok"
+
+    async def _ping_redis(self) -> object:
+        return await self._redis.ping()
+
+    async def _ping_database(self) -> object:
+        def ask() -> object:
+            with self._database.reading() as session:
+                return session.scalar(text("SELECT 1"))
+
+        return await asyncio.to_thread(ask)
+
+    async def _ask_index(self) -> tuple[State, int]:
+        pending = 0
+
+        async def ask() -> None:
+            nonlocal pending
+            pending = await self._pending()
+
+        return await self._reach(ask), pending

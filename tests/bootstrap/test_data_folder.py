@@ -1,0 +1,135 @@
+"""The data folder and the ports: one instance at a time, and a clear line where it cannot be."""
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bootstrap.data_folder import open_data_folder
+from utils.processes import StartError, reserve_port
+
+ROOT = Path(__file__).parents[2]
+HOLDER = """
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from bootstrap.data_folder import open_data_folder
+with open_data_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def start_holder(folder: Path) -> "subprocess.Popen[str]":
+    """Another instance, which holds *folder* until its standard input is closed."""
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    holder = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_a_missing_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    with open_data_folder(tmp_path / "deep" / "data") as data:
+        assert data.path == tmp_path / "deep" / "data"
+        assert stat.S_IMODE(data.path.stat().st_mode) == 0o700
+
+
+def test_a_relative_folder_is_found_again_after_the_working_directory_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_data_folder(Path("data")) as data:
+        assert data.path == tmp_path / "data"
+
+
+def test_a_second_instance_is_told_who_holds_the_folder_and_what_to_do(tmp_path: Path) -> None:
+    with start_holder(tmp_path) as holder:
+        with pytest.raises(StartError) as refused, open_data_folder(tmp_path):
+            pass
+        said = str(refused.value)
+        assert f"in use by process {holder.pid}" in said
+        assert str(tmp_path) in said
+        assert "DATA_DIR" in said
+        assert "\n" not in said
+        with open_data_folder(tmp_path / "another"):
+            pass
+
+
+def test_the_folder_is_free_again_after_its_holder_ended_or_was_killed(tmp_path: Path) -> None:
+    with open_data_folder(tmp_path):
+        pass
+    with start_holder(tmp_path) as holder:
+        holder.kill()
+    with open_data_folder(tmp_path):
+        pass
+
+
+def test_a_child_process_does_not_keep_the_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    with open_data_folder(tmp_path):
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
+    with child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        with open_data_folder(tmp_path):
+            child.communicate(b"\n")
+
+
+@pytest.mark.parametrize("where", ["file", "file/below"])
+def test_a_file_in_the_place_of_the_folder_is_refused_by_name(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StartError, match=r"file.* DATA_DIR"), open_data_folder(tmp_path / where):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.fixture
+def plain_user() -> Iterator[None]:
+    """Nobody special for a while: root may write everywhere and take every port."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(was)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_by_name(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    folder = tmp_path / "read-only"
+    folder.mkdir(mode=0o500)
+    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        above.chmod(0o755)
+    request.getfixturevalue("plain_user")
+    with pytest.raises(StartError, match=rf"{folder} cannot be written .*DATA_DIR"), open_data_folder(folder):
+        pass
+
+
+def test_a_reserved_port_takes_connections_and_nobody_else_gets_it() -> None:
+    with reserve_port("127.0.0.1", 0, variable="PORT") as listener:
+        host, port = listener.getsockname()
+        with socket.create_connection((host, port), timeout=5):
+            pass
+        with pytest.raises(StartError, match=rf"Port {port} is in use .*STREAMLIT_PORT"):
+            reserve_port("127.0.0.1", port, variable="STREAMLIT_PORT")
+        with pytest.raises(StartError, match=f"Port {port} is in use"):
+            reserve_port("0.0.0.0", port, variable="PORT")  # noqa: S104 - refused
+    reserve_port("127.0.0.1", port, variable="PORT").close()
+
+
+@pytest.mark.parametrize("host", ["no such host", "203.0.113.7"])
+def test_an_address_that_is_not_ours_is_refused_by_name(host: str) -> None:
+    with pytest.raises(StartError, match=host):
+        reserve_port(host, 8000, variable="PORT")
+
+
+@pytest.mark.usefixtures("plain_user")
+def test_a_port_only_root_may_take_is_refused_with_advice() -> None:
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 1:
+        pytest.skip("every user may take every port here")
+    with pytest.raises(StartError, match=r"Port 1 is not allowed .*PORT"):
+        reserve_port("127.0.0.1", 1, variable="PORT")
