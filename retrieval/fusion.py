@@ -1,0 +1,32 @@
+"""One ranking from two: by words and by meaning."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+
+LEXICAL_WEIGHT = 0.3
+
+
+def fuse(lexical: Scores, dense: Scores) -> Scores:
+    """The fused scores of candidates, shape `(n,)`, from their BM25 and cosine scores of the same shape.
+
+        fused = .3 z(lexical) + .7 z(dense)        z(x) = (x - mean(x)) / std(x), over the candidates
+
+    A NaN in *dense* is a passage that still waits for its vector: its lexical z stands in for the missing one, so that
+    it competes by its words at full weight. Scores that are all the same say nothing, their z is 0; without any dense
+    score the ranking is the lexical one.
+    """
+    by_words, by_meaning = _z(lexical), _z(dense)
+    by_meaning = np.where(np.isnan(dense), by_words, by_meaning)
+    return LEXICAL_WEIGHT * by_words + (1 - LEXICAL_WEIGHT) * by_meaning
+
+
+def _z(scores: Scores) -> Scores:
+    """Distance from the mean in standard deviations; NaN stays and does not count."""
+    known = scores[~np.isnan(scores)]
+    spread = known.std() if known.size else 0.0
+    if spread < 1e-9:
+        return np.where(np.isnan(scores), np.nan, 0.0)
+    result: Scores = (scores - known.mean()) / spread
+    return result
