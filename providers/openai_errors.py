@@ -1,0 +1,129 @@
+"""What went wrong with a call to an OpenAI-compatible endpoint, in our terms.
+
+The client's own exceptions mislead: its aiohttp transport reports a refused or dropped connection as a timeout, and an
+answer that is not in the wire format surfaces as whatever the decoder stumbled over. So the chain of causes is read.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import openai
+
+from utils.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+
+CALL_ERRORS = (
+    openai.OpenAIError,
+    aiohttp.ClientError,
+    OSError,  # TimeoutError is one
+    ValueError,  # malformed JSON and schema violations
+    TypeError,  # valid JSON of another shape: the client checks little
+    KeyError,
+    IndexError,
+    AttributeError,
+)
+"""All that a call through the client may raise because of the endpoint."""
+
+_PASSING_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529})
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+
+
+class AnswerCut(ConnectionError):
+    """The endpoint ended its answer in good order, but before the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed call: `problem` is for the caller; `passing` means the same call may succeed soon.
+
+    `retry_after_s` is what the endpoint asked us to wait, None if it did not. `replaceable` means another model may do
+    better; a refused key is not, so that it is noticed.
+    """
+
+    problem: ProviderError
+    passing: bool
+    retry_after_s: float | None = None
+    replaceable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Which endpoint failed, for messages: `name` as "chat model", `prefix` of its variables as "LLM"."""
+
+    name: str
+    prefix: str
+    model: str
+
+
+def failure_of(exc: Exception, side: Side) -> Failure:
+    """What *exc*, one of `CALL_ERRORS`, means. No message holds a key, an address or words of the endpoint."""
+    causes = list(_causes(exc))
+    for cause in causes:
+        if isinstance(cause, openai.APIStatusError):
+            return _status_failure(cause, side)
+    who = f"The {side.name} endpoint"
+    if any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in causes):
+        return Failure(ProviderUnavailable(f"{who} cannot be reached: check {side.prefix}_BASE_URL."), passing=True)
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        detail = f"{who} did not answer in time: check that it is well, or raise {side.prefix}_TIMEOUT."
+        return Failure(ProviderTimeout(detail), passing=False)
+    if any(isinstance(cause, openai.APIConnectionError | aiohttp.ClientError | OSError) for cause in causes):
+        return Failure(ProviderUnavailable(f"{who} broke the connection off."), passing=True)
+    if any(type(cause) is openai.APIError for cause in causes):
+        return Failure(ProviderUnavailable(f"{who} reported an error inside its answer."), passing=True)
+    detail = (
+        f"{who} does not speak the OpenAI format: check that {side.prefix}_BASE_URL is right, often it ends in /v1."
+    )
+    return Failure(ProviderUnavailable(detail), passing=False)
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__
+
+
+def _status_failure(exc: openai.APIStatusError, side: Side) -> Failure:
+    who, status = f"The {side.name} endpoint", exc.status_code
+    code = exc.code if exc.code and _CODE.fullmatch(exc.code) else ""
+    shown = f"{status}, {code}" if code else str(status)
+    if status in (401, 403):
+        detail = f"{who} refused the API key ({shown}): check {side.prefix}_API_KEY."
+        return Failure(ProviderUnavailable(detail), passing=False, replaceable=False)
+    if status == 402 or code in _NO_CREDIT:
+        return Failure(ProviderUnavailable(f"{who} reports that its credit is used up ({shown})."), passing=False)
+    if status in _PASSING_STATUSES or status >= 500:
+        return _passing_failure(exc, f"{who} is limiting requests" if status == 429 else f"{who} failed", shown)
+    if status == 404:
+        detail = f"{who} does not know the address or the model {side.model!r} ({shown})"
+        detail += f": check {side.prefix}_BASE_URL and {side.prefix}_MODEL."
+        return Failure(ProviderUnavailable(detail), passing=False)
+    return Failure(
+        ProviderUnavailable(f"{who} refused the request ({shown}): check {side.prefix}_MODEL and its limits."),
+        passing=False,
+    )
+
+
+def _passing_failure(exc: openai.APIStatusError, what: str, shown: str) -> Failure:
+    wait_s = retry_after_s(exc.response.headers.get("retry-after"))
+    headers = {} if wait_s is None else {"Retry-After": str(int(wait_s + 1))}
+    return Failure(ProviderUnavailable(f"{what} ({shown}): try again later.", headers=headers), True, wait_s)
+
+
+def retry_after_s(header: str | None) -> float | None:
+    """Seconds to wait by a `Retry-After` header, a number or a date (RFC 9110, 10.2.3); None if it says nothing."""
+    if not header:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    # Not a number and infinity parse as numbers too.
+    return max(0.0, seconds) if seconds < 1e9 else None

@@ -1,0 +1,382 @@
+"""The remote chat model against a real HTTP server that fails in all the ways model endpoints do."""
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from functools import reduce
+from itertools import chain
+from operator import add
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from pydantic import SecretStr
+
+from providers.chat.openai import CallLimits, RemoteChatModel, open_chat_model
+from providers.openai_errors import retry_after_s
+from tests.fakes.model_server import FakeModelServer
+from utils.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+
+KEY = "sk-very-secret-0123456789"
+QUICK = CallLimits(timeout_s=5, gap_timeout_s=5, max_retries=2, backoff_s=0.01)
+QUESTION = [SystemMessage("Be brief."), HumanMessage("When does the office open? mkaaaaaaaa")]
+
+Ask = Callable[[RemoteChatModel], Awaitable[AIMessage]]
+
+
+async def whole(model: RemoteChatModel) -> AIMessage:
+    return await model.ainvoke(QUESTION)
+
+
+async def streamed(model: RemoteChatModel) -> AIMessage:
+    return reduce(add, [chunk async for chunk in model.astream(QUESTION)])
+
+
+async def collect(model: RemoteChatModel, tokens: list[str]) -> None:
+    async for chunk in model.astream(QUESTION):
+        tokens.append(chunk.text)
+
+
+both_ways = pytest.mark.parametrize("ask", [whole, streamed])
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[FakeModelServer]:
+    with FakeModelServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: FakeModelServer) -> FakeModelServer:
+    running.reset()
+    return running
+
+
+@asynccontextmanager
+async def opened(base_url: str, limits: CallLimits = QUICK, **kwargs: Any) -> AsyncIterator[RemoteChatModel]:
+    model = await open_chat_model(
+        base_url=base_url, api_key=SecretStr(KEY), model="main", limits=limits, temperature=0.2, **kwargs
+    )
+    try:
+        yield model
+    finally:
+        await model.aclose()
+
+
+def calls(server: FakeModelServer) -> list[str]:
+    """The models asked, in order."""
+    return [request["body"]["model"] for request in server.requests()]
+
+
+@both_ways
+async def test_an_answer_says_who_gave_it_and_what_it_cost(server: FakeModelServer, ask: Ask) -> None:
+    async with opened(server.base_url) as model:
+        answer = await ask(model)
+    assert answer.text == "echo n=2 s=1 u=1 a=0 h=e3b0c442 m=mkaaaaaaaa;"
+    assert answer.response_metadata["answered_by"] == "main"
+    assert answer.response_metadata["is_fallback"] is False
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata["output_tokens"] > 0
+
+
+async def test_a_call_carries_the_key_the_model_and_the_temperature(server: FakeModelServer) -> None:
+    async with opened(server.base_url) as model:
+        await whole(model)
+    [request] = server.requests()
+    assert request["headers"]["authorization"] == f"Bearer {KEY}"
+    assert (request["body"]["model"], request["body"]["temperature"]) == ("main", 0.2)
+
+
+async def test_tokens_are_passed_on_as_they_come(server: FakeModelServer) -> None:
+    server.configure(replies={"office": "The office opens at eight."}, gap_ms=1)
+    async with opened(server.base_url) as model:
+        texts = [chunk.text async for chunk in model.astream(QUESTION)]
+    assert [text for text in texts if text] == ["The", " office", " opens", " at", " eight."]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 429},
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 503},
+        {"kind": "drop"},
+        {"kind": "truncate"},
+    ],
+    ids=lambda fault: str(fault.get("status", fault["kind"])),
+)
+async def test_a_passing_failure_is_tried_again(server: FakeModelServer, ask: Ask, fault: dict[str, Any]) -> None:
+    server.configure(faults=[{**fault, "times": 2}])
+    async with opened(server.base_url) as model:
+        assert (await ask(model)).text.startswith("echo")
+    assert len(calls(server)) == 3
+
+
+@both_ways
+@pytest.mark.parametrize("kind", ["end_early", "error_event"])
+async def test_a_stream_that_fails_before_its_first_token_is_tried_again(
+    server: FakeModelServer, ask: Ask, kind: str
+) -> None:
+    server.configure(faults=[{"kind": kind}])
+    async with opened(server.base_url) as model:
+        assert (await ask(model)).text.startswith("echo")
+    assert len(calls(server)) == 2
+
+
+async def test_retry_after_is_waited_for(server: FakeModelServer) -> None:
+    server.configure(faults=[{"kind": "status", "status": 429, "retry_after": "0.4"}])
+    began = time.perf_counter()
+    async with opened(server.base_url) as model:
+        await whole(model)
+    assert 0.4 <= time.perf_counter() - began < 2
+
+
+async def test_a_retry_after_beyond_the_deadline_fails_at_once_and_is_passed_on(server: FakeModelServer) -> None:
+    server.configure(faults=[{"kind": "status", "status": 429, "retry_after": "30"}])
+    began = time.perf_counter()
+    async with opened(server.base_url) as model:
+        with pytest.raises(ProviderUnavailable, match="limiting requests") as caught:
+            await whole(model)
+    assert time.perf_counter() - began < 2
+    assert caught.value.headers == {"Retry-After": "31"}
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ({"status": 400, "code": "context_length_exceeded"}, r"refused the request \(400, context_length_exceeded\)"),
+        ({"status": 401}, r"refused the API key \(401\): check LLM_API_KEY"),
+        ({"status": 403}, r"refused the API key \(403\)"),
+        ({"status": 402}, "credit is used up"),
+        ({"status": 404}, r"does not know the address or the model 'main' \(404\): check LLM_BASE_URL and LLM_MODEL"),
+        ({"status": 429, "code": "insufficient_quota"}, "credit is used up"),
+    ],
+    ids=lambda value: str(value.get("code") or value["status"]) if isinstance(value, dict) else "",
+)
+async def test_a_refusal_is_not_tried_again(
+    server: FakeModelServer, ask: Ask, fault: dict[str, Any], says: str
+) -> None:
+    server.configure(faults=[{"kind": "status", "times": -1, **fault}])
+    async with opened(server.base_url) as model:
+        with pytest.raises(ProviderUnavailable, match=says) as caught:
+            await ask(model)
+    assert len(calls(server)) == 1
+    assert KEY not in caught.value.detail
+
+
+@both_ways
+async def test_an_endpoint_that_hangs_is_a_timeout_within_the_limit(server: FakeModelServer, ask: Ask) -> None:
+    server.configure(faults=[{"kind": "hang", "times": -1}])
+    began = time.perf_counter()
+    async with opened(server.base_url, CallLimits(timeout_s=0.4, backoff_s=0.01)) as model:
+        with pytest.raises(ProviderTimeout, match="raise LLM_TIMEOUT"):
+            await ask(model)
+    assert 0.4 <= time.perf_counter() - began < 2
+    assert len(calls(server)) == 1
+
+
+async def test_retries_do_not_outlive_the_deadline(server: FakeModelServer) -> None:
+    server.configure(faults=[{"kind": "status", "status": 503, "times": -1}])
+    began = time.perf_counter()
+    async with opened(server.base_url, CallLimits(timeout_s=0.5, backoff_s=0.2, max_retries=50)) as model:
+        with pytest.raises(ProviderUnavailable, match=r"failed \(503\)"):
+            await whole(model)
+    assert time.perf_counter() - began < 2
+    assert 2 <= len(calls(server)) <= 4
+
+
+@both_ways
+@pytest.mark.parametrize("kind", ["status", "drop", "hang", "malformed"])
+async def test_the_fallback_answers_when_the_main_model_keeps_failing(
+    server: FakeModelServer, ask: Ask, kind: str
+) -> None:
+    server.configure(faults=[{"kind": kind, "model": "main", "times": -1}])
+    limits = CallLimits(timeout_s=1, max_retries=1, backoff_s=0.01)
+    async with opened(server.base_url, limits, fallback_model="spare") as model:
+        answer = await ask(model)
+    assert answer.text.startswith("echo")
+    assert answer.response_metadata["answered_by"] == "spare"
+    assert answer.response_metadata["is_fallback"] is True
+    assert calls(server) == (["main", "main", "spare"] if kind in ("status", "drop") else ["main", "spare"])
+
+
+async def test_a_refused_key_is_not_hidden_by_the_fallback(server: FakeModelServer) -> None:
+    server.configure(faults=[{"kind": "status", "status": 401, "model": "main", "times": -1}])
+    async with opened(server.base_url, fallback_model="spare") as model:
+        with pytest.raises(ProviderUnavailable, match="LLM_API_KEY"):
+            await whole(model)
+    assert calls(server) == ["main"]
+
+
+async def test_when_both_models_fail_both_reasons_are_told(server: FakeModelServer) -> None:
+    server.configure(
+        faults=[{"kind": "hang", "model": "main"}, {"kind": "status", "status": 404, "model": "spare", "times": -1}]
+    )
+    async with opened(server.base_url, CallLimits(timeout_s=0.3), fallback_model="spare") as model:
+        with pytest.raises(ProviderTimeout, match=r"in time.*fallback model failed too.*'spare' \(404\)"):
+            await whole(model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem", "says"),
+    [
+        ("truncate", ProviderUnavailable, "broke the connection off"),
+        ("end_early", ProviderUnavailable, "broke the connection off"),
+        ("error_event", ProviderUnavailable, "reported an error inside its answer"),
+        ("malformed", ProviderUnavailable, "does not speak the OpenAI format"),
+        ("stall", ProviderTimeout, "did not answer in time"),
+    ],
+)
+async def test_an_answer_that_breaks_off_is_an_error_after_its_tokens(
+    server: FakeModelServer, kind: str, problem: type[ProviderError], says: str
+) -> None:
+    server.configure(replies={"office": "The office opens at eight."}, faults=[{"kind": kind, "after_tokens": 3}])
+    tokens: list[str] = []
+    limits = CallLimits(timeout_s=5, gap_timeout_s=0.3, backoff_s=0.01)
+    async with opened(server.base_url, limits, fallback_model="spare") as model:
+        with pytest.raises(problem, match=says):
+            await collect(model, tokens)
+    assert tokens == ["The", " office", " opens"]
+    assert calls(server) == ["main"], "what was passed on must not be said again"
+
+
+async def test_a_stream_that_drips_for_ever_ends_at_the_total_limit(server: FakeModelServer) -> None:
+    server.configure(tokens=10_000, gap_ms=20)
+    async with opened(server.base_url, CallLimits(total_timeout_s=0.5)) as model:
+        with pytest.raises(ProviderTimeout):
+            await streamed(model)
+
+
+@both_ways
+async def test_an_address_where_nothing_listens_is_named_as_such(ask: Ask) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    began = time.perf_counter()
+    async with opened(f"http://127.0.0.1:{port}/v1") as model:
+        with pytest.raises(ProviderUnavailable, match="cannot be reached: check LLM_BASE_URL"):
+            await ask(model)
+    assert time.perf_counter() - began < 3
+
+
+async def test_an_address_without_the_v1_is_named_as_such(server: FakeModelServer) -> None:
+    async with opened(server.base_url.removesuffix("/v1")) as model:
+        with pytest.raises(ProviderUnavailable, match="check LLM_BASE_URL"):
+            await whole(model)
+
+
+async def test_leaving_a_stream_stops_the_model(server: FakeModelServer) -> None:
+    server.configure(tokens=10_000, gap_ms=10)
+    async with opened(server.base_url) as model:
+        async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], model.astream(QUESTION))) as stream:
+            await anext(stream)
+        async with asyncio.timeout(5):
+            while not server.counters()["abandoned"]:
+                await asyncio.sleep(0.01)
+
+
+async def test_many_calls_at_once_wait_for_no_other(server: FakeModelServer) -> None:
+    server.configure(first_token_ms=500)
+    questions = [[HumanMessage(f"Question mk{number:08d}")] for number in range(200)]
+    async with opened(server.base_url) as model:
+        began = time.perf_counter()
+        answers = await asyncio.gather(*(model.ainvoke(question) for question in questions))
+        took_s = time.perf_counter() - began
+    assert [f"m={question[0].text.split()[1]};" for question in questions] == [a.text.split()[-1] for a in answers]
+    assert took_s < 5, "one after the other they take 100 s, ten at a time 10 s"
+
+
+def test_two_event_loops_in_one_process_have_their_own_connections(server: FakeModelServer) -> None:
+    texts: list[str] = []
+
+    async def ask_twice() -> None:
+        async with opened(server.base_url) as model:
+            texts.extend([(await whole(model)).text, (await streamed(model)).text])
+
+    asyncio.run(ask_twice())
+    threads = [threading.Thread(target=lambda: asyncio.run(ask_twice())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert len(texts) == 6
+    assert len(set(texts)) == 1
+
+
+async def test_the_key_stays_out_of_logs_and_representations(
+    server: FakeModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.configure(faults=[{"kind": "status", "status": 503, "times": 4}])
+    async with opened(server.base_url, fallback_model="spare") as model:
+        await whole(model)
+        shown = repr(model)
+    logged = [str(vars(record)) for record in caplog.records if record.name.startswith("providers")]
+    assert len(logged) == 4, "two retries, the change to the fallback, its retry"
+    assert KEY not in "".join([shown, caplog.text, *logged])
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("2", 2.0), ("0.5", 0.5), ("-3", 0.0), ("soon", None), ("", None), (None, None), ("nan", None), ("inf", None)],
+)
+def test_retry_after_is_read_as_a_number(header: str | None, seconds: float | None) -> None:
+    assert retry_after_s(header) == seconds
+
+
+def test_retry_after_is_read_as_a_date() -> None:
+    assert retry_after_s(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)) == pytest.approx(
+        60, abs=2
+    )
+    assert retry_after_s("Sun, 06 Nov 1994 08:49:37 GMT") == 0.0
+
+
+def expected_calls(main: list[str], spare: list[str], retries: int) -> tuple[list[str], bool]:
+    """The models asked and whether there is an answer, told slowly and plainly."""
+    asked: list[str] = []
+    for name, faults in (("main", main), ("spare", spare)):
+        for fault in [*faults, "none", "none", "none", "none"][: retries + 1]:
+            asked.append(name)
+            if fault == "none":
+                return asked, True
+            if fault == "refusal":
+                break
+    return asked, False
+
+
+KINDS: dict[str, dict[str, object]] = {
+    "busy": {"kind": "status", "status": 503},
+    "drop": {"kind": "drop"},
+    "refusal": {"kind": "status", "status": 400},
+}
+fault_lists = st.lists(st.sampled_from(sorted(KINDS)), max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(main=fault_lists, spare=fault_lists, retries=st.integers(0, 3), ask=st.sampled_from([whole, streamed]))
+def test_any_row_of_failures_leads_to_the_calls_it_should(
+    running: FakeModelServer, main: list[str], spare: list[str], retries: int, ask: Ask
+) -> None:
+    running.reset()
+    rows = chain(((kind, "main") for kind in main), ((kind, "spare") for kind in spare))
+    running.configure(faults=[{**KINDS[kind], "model": model} for kind, model in rows])
+
+    async def attempt() -> bool:
+        limits = CallLimits(timeout_s=5, max_retries=retries, backoff_s=0.001)
+        async with opened(running.base_url, limits, fallback_model="spare") as model:
+            try:
+                return isinstance(await ask(model), AIMessage | AIMessageChunk)
+            except ProviderUnavailable:
+                return False
+
+    answered = asyncio.run(attempt())
+    assert (calls(running), answered) == expected_calls(main, spare, retries)
