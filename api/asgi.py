@@ -1,0 +1,131 @@
+"""The service as an ASGI application: a Flask app whose coroutine views are awaited on the server's loop.
+
+asgiref's own wrapper serves one request at a time per worker and never sees a client leave. This one keeps its
+translation of scopes to WSGI environments and replaces the rest: `intake.py` reads requests, `dispatch.py` is Flask's
+request cycle, `streaming.py` sends bodies.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from typing import Any
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+from asgiref.wsgi import WsgiToAsgi
+from flask import Flask
+
+from api.dispatch import Dispatch, await_coroutines
+from api.intake import Intake, take_in
+from api.streaming import ClientWatch, Outlet
+from api.sync_pool import SyncPool
+
+KEEP_ALIVE_S = 75  # longer than a proxy keeps idle connections, so that it never writes into one that is being closed
+
+Lifespan = Callable[[], AbstractAsyncContextManager[object]]
+
+
+def uvicorn_options(*, graceful_timeout_s: int = 30) -> dict[str, Any]:
+    """Settings of `uvicorn.Config` the bridge is made for; merge them into your own.
+
+    `graceful_timeout_s` is what the process manager grants before it kills: streams are ended two seconds earlier.
+    """
+    return {
+        "lifespan": "on",
+        # Without it the task of a pipelined request inherits the context of the one before. The bridge then gives each
+        # request a context of its own, which costs a task more.
+        "reset_contextvars": True,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": max(1, graceful_timeout_s - 2),
+    }
+
+
+class FlaskAsgi(WsgiToAsgi):
+    """An ASGI application over *app*.
+
+    Coroutine views and hooks run on the server's loop; sync hooks and error handlers too, so they must not block; sync
+    views run in `pool_threads` threads, with at most `pool_queue` waiting (503 beyond). Every request has a context of
+    its own. A coroutine view is cancelled when its client leaves, unless `cancel_on_disconnect` is off. Bodies are read
+    before the first hook runs, up to `max_body_bytes` (default: the app's MAX_CONTENT_LENGTH; if that is None, without
+    a limit). `lifespan()` is entered before the first request and left after the last.
+
+    Raises:
+        TypeError: `app.wsgi_app` is wrapped in WSGI middleware, which would never run; use ASGI middleware around this.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        *,
+        lifespan: Lifespan | None = None,
+        max_body_bytes: int | None = None,
+        pool_threads: int = 32,
+        pool_queue: int = 1000,
+        cancel_on_disconnect: bool = True,
+    ) -> None:
+        if "wsgi_app" in vars(app):
+            raise TypeError("WSGI middleware on app.wsgi_app is not run here; use ASGI middleware around FlaskAsgi.")
+        super().__init__(app)  # type: ignore[no-untyped-call] # asgiref.wsgi has no types
+        self._app = app
+        self._lifespan = lifespan
+        self._max_body_bytes = app.config.get("MAX_CONTENT_LENGTH") if max_body_bytes is None else max_body_bytes
+        self._pool = SyncPool(threads=pool_threads, queue_limit=pool_queue)
+        self._cancel_on_disconnect = cancel_on_disconnect
+        await_coroutines(app)
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one connection's worth of *scope*: a request, the server's lifespan; websockets are refused."""
+        if scope["type"] == "lifespan":
+            await self._serve_lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": "There are no websockets here."})
+        elif not contextvars.copy_context():
+            await self._serve(scope, receive, send)
+        else:  # whatever is in it may be another request's: a pipelined one inherits from the one before
+            serving = self._serve(scope, receive, send)
+            await asyncio.create_task(serving, context=contextvars.Context())
+
+    async def _serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        intake = await take_in(self._app, scope, receive, max_body_bytes=self._max_body_bytes)
+        if intake is None:
+            return
+        watch = ClientWatch(receive)
+        try:
+            await self._exchange(intake, watch, Outlet(intake, send, self._pool))
+        except asyncio.CancelledError:
+            if not watch.client_left:
+                raise
+
+    async def _exchange(self, intake: Intake, watch: ClientWatch, outlet: Outlet) -> None:
+        dispatch = Dispatch(self._app, intake, self._pool, watch if self._cancel_on_disconnect else nullcontext())
+        try:
+            try:
+                outlet.response = await dispatch.response()
+                with watch:
+                    await outlet.send_inside()
+            finally:
+                await dispatch.tear_down()
+            with watch:
+                await outlet.send_after()
+        finally:
+            await outlet.close()
+
+    async def _serve_lifespan(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        async with AsyncExitStack() as stack:
+            try:
+                if self._lifespan is not None:
+                    await stack.enter_async_context(self._lifespan())
+            except Exception as error:
+                self._app.logger.exception("The service could not start")
+                await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            try:
+                await stack.aclose()
+            except Exception as error:
+                self._app.logger.exception("The service could not stop cleanly")
+                await send({"type": "lifespan.shutdown.failed", "message": f"{type(error).__name__}: {error}"})
+                return
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,193 @@
+"""Responses on their way to the client: bodies at hand, sync iterators, async ones; and seeing the client leave."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from wsgiref.types import WSGIEnvironment
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPResponseBodyEvent
+from flask import Response, current_app
+
+from api.intake import Intake
+from api.sync_pool import SyncPool
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class AsyncStream(Response):
+    """A response whose body is written as an async iterator yields it.
+
+    Through the bridge the iterator runs in the request's context (`request`, `g`) on the server's loop; the head goes
+    out with the first chunk, so that an exception before it is answered like any other; the iterator is closed the
+    moment the client leaves. Under plain WSGI, which is Flask's test client, the chunks are collected first.
+    """
+
+    automatically_set_content_length = False  # it would be that of the empty body, and cut the stream there
+
+    def __init__(self, chunks: AsyncIterator[bytes], **kwargs: Any) -> None:
+        super().__init__((), **kwargs)
+        self._chunks = chunks
+        self._first: bytes | None = None
+
+    async def prime(self) -> None:
+        """Fetch the first chunk."""
+        self._first = await anext(self._chunks, None)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """All chunks in order, from the primed one on."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next chunk."""
+        chunk, self._first = self._first, None
+        return await anext(self._chunks) if chunk is None else chunk
+
+    async def aclose(self) -> None:
+        """Close the iterator; it may have ended before."""
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+    def get_app_iter(self, environ: WSGIEnvironment) -> list[bytes]:
+        """The whole body in one piece, for WSGI."""
+        return [current_app.async_to_sync(self._collect)()]
+
+    async def _collect(self) -> bytes:
+        return b"".join([chunk async for chunk in self._chunks])
+
+
+class ClientWatch:
+    """While entered, cancels the task that entered it as soon as the client leaves; `client_left` then says so.
+
+    The caller decides what becomes of the `CancelledError`. May be entered several times, one after another.
+    """
+
+    def __init__(self, receive: ASGIReceiveCallable) -> None:
+        self.client_left = False
+        self._receive = receive
+        self._task: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        owner = asyncio.current_task()
+        assert owner is not None  # noqa: S101 - we are in a coroutine
+        # Not a task at once: most views are over before the loop turns, and then none is needed.
+        self._start = asyncio.get_running_loop().call_soon(self._begin, owner)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._start.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _begin(self, owner: asyncio.Task[Any]) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._wait(owner))
+
+    async def _wait(self, owner: asyncio.Task[Any]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.client_left = True
+        owner.cancel()
+
+
+class Outlet:
+    """The way out for one response, which is set as `response`: head, body and end, each sent as soon as it is there.
+
+    An async stream is sent while the request's context is entered, all else after it has been left, as under WSGI.
+    """
+
+    response: Response | None = None
+
+    def __init__(self, intake: Intake, send: ASGISendCallable, pool: SyncPool) -> None:
+        self._intake, self._send, self._pool = intake, send, pool
+        self._started = self._broken = False
+        self._context: contextvars.Context | None = None
+
+    async def send_inside(self) -> None:
+        """Send what wants the request's context: the chunks of an async stream."""
+        if not isinstance(self.response, AsyncStream):
+            return
+        await self._start(self.response)
+        if self._intake.environ["REQUEST_METHOD"] == "HEAD":
+            return
+        try:
+            async for chunk in self.response:
+                await self._send(_piece(chunk, more=True))
+        except Exception:
+            self._break_off()
+
+    async def send_after(self) -> None:
+        """Send everything else, and the end unless the response has been broken off."""
+        response, last = self.response, b""
+        if response is not None and response.is_sequence and not isinstance(response, AsyncStream):
+            last = b"".join(response.get_app_iter(self._intake.environ))
+            await self._start(response)
+        elif response is not None and not isinstance(response, AsyncStream):
+            await self._send_iterated(response)
+        if self._intake.refusal is not None:
+            await self._send(_piece(last, more=True))
+            await self._intake.linger()
+            last = b""
+        if not self._broken:
+            await self._send(_piece(last, more=False))
+
+    async def close(self) -> None:
+        """Close the response, which runs its `call_on_close` functions, also when nothing or not all was sent."""
+        response = self.response
+        if response is None:
+            return
+        if response.is_sequence:
+            response.close()
+        else:
+            await self._in_pool(response.close)
+
+    async def _send_iterated(self, response: Response) -> None:
+        chunks = iter(response.get_app_iter(self._intake.environ))
+        try:
+            while (chunk := await self._in_pool(partial(next, chunks, None))) is not None:
+                await self._start(response)
+                await self._send(_piece(chunk, more=True))
+            await self._start(response)
+        except Exception:
+            if not self._started:
+                raise
+            self._break_off()
+
+    async def _in_pool(self, call: Callable[[], T]) -> T:
+        # One context for all calls: a generator may hold something open in it from chunk to chunk.
+        self._context = self._context or contextvars.copy_context()
+        return await self._pool.run_in(self._context, call)
+
+    async def _start(self, response: Response) -> None:
+        if self._started:
+            return
+        self._started = True
+        pairs = response.get_wsgi_headers(self._intake.environ)
+        headers = [(name.lower().encode("latin-1"), _header_bytes(value)) for name, value in pairs]
+        if self._intake.refusal is not None:
+            headers.append((b"connection", b"close"))  # the rest of the body stands where the next request would
+        await self._send(
+            {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
+        )
+
+    def _break_off(self) -> None:
+        """Leave the response without an end: the server then drops the connection, which tells the client."""
+        self._broken = True
+        log.exception("A streamed response broke off: %s", self._intake.environ["PATH_INFO"])
+
+
+def _header_bytes(value: str) -> bytes:
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode("utf-8")  # opaque bytes to HTTP (RFC 9110, 5.5), and what clients try first
+
+
+def _piece(body: bytes, *, more: bool) -> HTTPResponseBodyEvent:
+    return {"type": "http.response.body", "body": body, "more_body": more}
