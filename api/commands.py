@@ -1,0 +1,167 @@
+"""The operator's commands: `flask load`, `flask documents`, `flask api-key`.
+
+The app provides `extensions["open_database"]`, which gives the `Database`, and in its `config` SAMPLES_DIR and
+MAX_FILE_SIZE in bytes.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from flask import Flask, current_app
+from tqdm import tqdm
+
+from domain.db import Database
+from domain.documents import list_documents
+from domain.indexing import count_chunks_without_vectors
+from domain.keys import create_key, ensure_tenant
+from ingestion.parsers.parsed import Limits
+from ingestion.pipeline import LoadSummary, Progress, load_paths
+from utils.context import DEFAULT_TENANT, TenantContext
+from utils.errors import ProblemError
+
+SKIPPED_SHOWN = 5
+STALLED_S = 60.0
+
+
+def register_commands(app: Flask) -> None:
+    """Add the commands to the app's `flask` command line."""
+    for command in (load, documents, api_key):
+        app.cli.add_command(command)
+
+
+@click.command("load")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents these are.")
+@click.option("--prune", is_flag=True, help="Forget documents below the given folders whose file is gone.")
+@click.option("--wait", is_flag=True, help="Return only when the running service has computed all vectors.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json: bool) -> None:
+    """Load the documents in PATHS, files or folders; unchanged ones are passed over."""
+    with _database() as database:
+        ctx = _operator(database, tenant)
+        with _progress() as progress:
+            summary = load_paths(
+                database,
+                ctx,
+                paths,
+                prune=prune,
+                samples_root=Path(current_app.config["SAMPLES_DIR"]),
+                progress=progress,
+                limits=Limits(size_bytes=current_app.config["MAX_FILE_SIZE"]),
+            )
+        if wait:
+            _wait_for_vectors(database, ctx)
+        waiting = _waiting(database, ctx)
+    click.echo(json.dumps(asdict(summary) | {"waiting": waiting}) if as_json else _told(summary, waiting))
+    if summary.failed:
+        sys.exit(1)
+
+
+@click.command("documents")
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def documents(tenant: str, as_json: bool) -> None:
+    """List the documents: state, chunks, language, source, and what went wrong."""
+    with _database() as database:
+        ctx = _operator(database, tenant)
+        with database.reading() as session:
+            rows = [
+                {
+                    "document_id": document.document_id,
+                    "state": document.state,
+                    "chunks": document.chunk_count,
+                    "language": document.language,
+                    "source": document.source,
+                    "title": document.title,
+                    "error": document.error,
+                }
+                for document in list_documents(session, ctx)
+            ]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        error = f"  {row['error']}" if row["error"] else ""
+        click.echo(f"{row['state']:<10}  {row['chunks']:>5}  {row['language']:<2}  {row['source']}{error}")
+
+
+@click.command("api-key")
+@click.argument("tenant", default=DEFAULT_TENANT)
+@click.option("--name", default="made by flask api-key", help="What the key is for.")
+def api_key(tenant: str, name: str) -> None:
+    """Make a new API key for TENANT, and the tenant if it is new. The key is shown this once."""
+    with _database() as database, database.writing() as session:
+        ensure_tenant(session, tenant)
+        _, presented = create_key(session, tenant, name)
+    click.echo(f"API_KEY='{presented}'")
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    """The database, closed at the end; refusals become one line and exit code 1."""
+    open_database: Callable[[], Database] = current_app.extensions["open_database"]
+    try:
+        database = open_database()
+        try:
+            database.migrate()
+            yield database
+        finally:
+            database.close()
+    except ProblemError as error:
+        raise click.ClickException(error.detail) from error
+
+
+def _operator(database: Database, tenant: str) -> TenantContext:
+    with database.writing() as session:
+        return TenantContext(ensure_tenant(session, tenant).tenant_id, key_id="operator")
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on a terminal, nothing elsewhere."""
+    with tqdm(unit="file", leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def show(done: int, total: int, name: str) -> None:
+            bar.total, bar.n = total, done
+            bar.set_postfix_str(name[-40:])
+
+        yield show
+
+
+def _waiting(database: Database, ctx: TenantContext) -> int:
+    with database.reading() as session:
+        return count_chunks_without_vectors(session, ctx)
+
+
+def _wait_for_vectors(database: Database, ctx: TenantContext) -> None:
+    fewest, since = _waiting(database, ctx), time.monotonic()
+    while fewest:
+        time.sleep(0.5)
+        waiting = _waiting(database, ctx)
+        if waiting < fewest:
+            fewest, since = waiting, time.monotonic()
+        elif time.monotonic() - since > STALLED_S:
+            raise click.ClickException(f"{waiting} passages still wait for their vectors: is the service running?")
+
+
+def _told(summary: LoadSummary, waiting: int) -> str:
+    lines = [f"Failed: {name}: {reason}" for name, reason in summary.failed]
+    if summary.skipped:
+        some = ", ".join(summary.skipped[:SKIPPED_SHOWN]) + (" …" if len(summary.skipped) > SKIPPED_SHOWN else "")
+        lines.append(f"Skipped, not a kind that is read: {len(summary.skipped)} ({some})")
+    lines.append(
+        f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed, "
+        f"{len(summary.failed)} failed; {summary.chunks} chunks in {summary.seconds:.1f} s"
+    )
+    if waiting:
+        lines.append(
+            f"{waiting} passages wait for their vectors: the running service computes them, or the next start. "
+            "They are found by their words meanwhile."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The records: tenants, keys, documents and their chunks, in SQL."""

@@ -1,0 +1,147 @@
+"""A tenant's documents: listed, found, replaced as a whole, removed."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from domain.models import Chunk, Document, DocumentState
+from domain.scoping import scoped, scoped_delete, scoped_update
+from utils.context import TenantContext
+from utils.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkText:
+    """A piece of a document, before it is a record: `text` stands at `start` to `end` of the document's text."""
+
+    text: str
+    start: int
+    end: int
+    heading: str
+    page: int | None
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentContent:
+    """What was read from a document: everything a record of it needs but its place."""
+
+    source: str
+    title: str
+    url: str | None
+    language: str
+    media_type: str
+    size_bytes: int
+    content_hash: str
+    recipe: str
+    chunks: Sequence[ChunkText]
+    details: dict[str, object] = field(default_factory=dict)
+
+
+def list_documents(session: Session, ctx: TenantContext) -> list[Document]:
+    """The tenant's documents by source, also those that could not be read."""
+    present = scoped(ctx, Document).where(Document.state != DocumentState.REMOVED)
+    return list(session.scalars(present.order_by(Document.source, Document.origin)))
+
+
+def get_document(session: Session, ctx: TenantContext, document_id: str) -> Document:
+    """One document.
+
+    Raises:
+        NotFound: the tenant has no such document.
+    """
+    document = session.scalar(scoped(ctx, Document).where(Document.document_id == document_id))
+    if document is None or document.state == DocumentState.REMOVED:
+        raise NotFound(f"There is no document {document_id!r}.")
+    return document
+
+
+def get_chunks(session: Session, ctx: TenantContext, document_id: str) -> list[Chunk]:
+    """A document's chunks in reading order; empty for a document of another tenant."""
+    chunks = scoped(ctx, Chunk).where(Chunk.document_id == document_id)
+    return list(session.scalars(chunks.order_by(Chunk.position)))
+
+
+def replace_document(session: Session, ctx: TenantContext, origin: str, content: DocumentContent) -> Document:
+    """Make *content* what the document at *origin* says, new or not; flushed, not committed.
+
+    It keeps its id. The index follows later and answers from the former chunks until then.
+    """
+    document = _claim(session, ctx, origin, content.source)
+    for name in ("source", "title", "url", "language", "media_type", "size_bytes", "content_hash", "recipe", "details"):
+        setattr(document, name, getattr(content, name))
+    document.version += 1
+    document.state, document.error = DocumentState.PENDING, None
+    document.chunk_count = len(content.chunks)
+    session.flush()
+    session.execute(scoped_delete(ctx, Chunk).where(Chunk.document_id == document.document_id))
+    session.execute(insert(Chunk), _chunk_rows(ctx, document, content.chunks))
+    return document
+
+
+def record_failure(session: Session, ctx: TenantContext, origin: str, source: str, reason: str) -> Document:
+    """Note why the document at *origin* could not be read. What it said before stays in use."""
+    document = _claim(session, ctx, origin, source)
+    document.error = reason
+    # A removed one stays so until the index has let go of what it said.
+    if document.chunk_count == 0 and document.state != DocumentState.REMOVED:
+        document.state = DocumentState.FAILED
+    session.flush()
+    return document
+
+
+def clear_failure(session: Session, ctx: TenantContext, document_id: str) -> None:
+    """Forget a failed attempt: the file is again what was read before."""
+    session.execute(scoped_update(ctx, Document).where(Document.document_id == document_id).values(error=None))
+
+
+def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterable[str]) -> int:
+    """Take documents away from readers; their rows go once the index has let go of them. How many there were."""
+    removed = 0
+    for document_id in document_ids:
+        session.execute(scoped_delete(ctx, Chunk).where(Chunk.document_id == document_id))
+        present = scoped_update(ctx, Document).where(
+            Document.document_id == document_id, Document.state != DocumentState.REMOVED
+        )
+        result = session.execute(present.values(state=DocumentState.REMOVED, chunk_count=0))
+        removed += result.rowcount  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
+    return removed
+
+
+def _claim(session: Session, ctx: TenantContext, origin: str, source: str) -> Document:
+    """The row at *origin*, made if there is none; two loads of one file at once end with the same row."""
+    at_origin = scoped(ctx, Document).where(Document.origin == origin).with_for_update()
+    document = session.scalar(at_origin)
+    if document is not None:
+        return document
+    document = Document(tenant_id=ctx.tenant_id, origin=origin, source=source, version=0, state=DocumentState.PENDING)
+    try:
+        with session.begin_nested():
+            session.add(document)
+    except IntegrityError:  # PostgreSQL: another loader was first
+        return session.scalars(at_origin).one()
+    return document
+
+
+def _chunk_rows(ctx: TenantContext, document: Document, chunks: Sequence[ChunkText]) -> list[dict[str, object]]:
+    namespace = uuid.UUID(document.document_id)
+    version = f"{document.content_hash}:{document.recipe}"
+    return [
+        {
+            "chunk_id": str(uuid.uuid5(namespace, f"{version}:{position}")),
+            "tenant_id": ctx.tenant_id,
+            "document_id": document.document_id,
+            "position": position,
+            "page": chunk.page,
+            "heading": chunk.heading,
+            "start": chunk.start,
+            "end": chunk.end,
+            "language": chunk.language,
+            "text": chunk.text,
+        }
+        for position, chunk in enumerate(chunks)
+    ]

@@ -1,0 +1,1 @@
+"""The tables' history; `domain/db.py` runs it."""

@@ -1,0 +1,150 @@
+"""The tables, typed; `domain/migrations` makes them, and a test holds the two together."""
+
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# Without names a constraint made on SQLite could not be altered by the same migration on PostgreSQL.
+NAMES = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite drops the zone when it stores one; this puts it back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
+
+
+class DocumentState(StrEnum):
+    """How far a document is on its way into the index."""
+
+    PENDING = "pending"  # the index does not hold this version yet
+    SEARCHABLE = "searchable"  # found by its words; vectors are to come
+    READY = "ready"  # found by words and by meaning
+    FAILED = "failed"  # could not be read and never was; `error` says why
+    REMOVED = "removed"  # gone for readers; the row goes once the index has let go of it
+
+
+class Tenant(Base):
+    """One customer; everything else belongs to exactly one."""
+
+    __tablename__ = "tenants"
+
+    tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ApiKey(Base):
+    """A key of a tenant. The key itself is not kept, only its SHA-256."""
+
+    __tablename__ = "api_keys"
+
+    key_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), index=True)
+    name: Mapped[str] = mapped_column(String(80))
+    prefix: Mapped[str] = mapped_column(String(24))  # what a list may show of it
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    revoked_at: Mapped[datetime | None]
+
+
+class Document(Base):
+    """A document as it was last read: where it came from and how far it is on its way into the index."""
+
+    __tablename__ = "documents"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "origin"),
+        # What the indexer asks twice a second: only the few rows with work to do are in it.
+        Index(
+            "ix_documents_unindexed",
+            "tenant_id",
+            "created_at",
+            sqlite_where=text("state IN ('pending', 'removed')"),
+            postgresql_where=text("state IN ('pending', 'removed')"),
+        ),
+    )
+
+    document_id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid.uuid4()))
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), index=True)
+    origin: Mapped[str] = mapped_column(String(4096))  # what it is recognised by: a path on the server, never shown
+    source: Mapped[str] = mapped_column(String(4096))  # what a reader sees instead
+    title: Mapped[str] = mapped_column(String(500), default="")
+    url: Mapped[str | None] = mapped_column(String(2000))
+    language: Mapped[str] = mapped_column(String(8), default="")
+    media_type: Mapped[str] = mapped_column(String(120), default="")
+    size_bytes: Mapped[int] = mapped_column(default=0)
+    content_hash: Mapped[str] = mapped_column(String(64), default="")  # SHA-256 of the file
+    recipe: Mapped[str] = mapped_column(String(40), default="")  # how it was cut; another one reads it again
+    version: Mapped[int] = mapped_column(default=1)
+    state: Mapped[str] = mapped_column(String(16), default=DocumentState.PENDING)
+    error: Mapped[str | None] = mapped_column(Text)  # why the last attempt to read it failed
+    chunk_count: Mapped[int] = mapped_column(default=0)
+    details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)  # pages, characters: for the reader's list
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class Chunk(Base):
+    """A piece of a document, and whether the index has its words and its vector; its id is the passage's."""
+
+    __tablename__ = "chunks"
+    __table_args__ = (
+        Index("ix_chunks_document_id_position", "document_id", "position", unique=True),
+        Index(
+            "ix_chunks_without_vector",
+            "tenant_id",
+            "document_id",
+            "position",
+            sqlite_where=text("vector_done = 0"),
+            postgresql_where=text("NOT vector_done"),
+        ),
+    )
+
+    chunk_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
+    position: Mapped[int]  # from 0, in reading order
+    page: Mapped[int | None]
+    heading: Mapped[str] = mapped_column(Text, default="")
+    start: Mapped[int]
+    end: Mapped[int]
+    language: Mapped[str] = mapped_column(String(8))
+    text: Mapped[str] = mapped_column(Text)
+    lexical_done: Mapped[bool] = mapped_column(default=False, server_default=false())
+    vector_done: Mapped[bool] = mapped_column(default=False, server_default=false())

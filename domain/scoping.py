@@ -1,0 +1,42 @@
+"""The only place that writes the SQL tenant filter, and the only one that looks across tenants."""
+
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Delete, Select, Update, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from domain.models import ApiKey, Chunk, Document
+from utils.context import TenantContext
+
+Owned = TypeVar("Owned", ApiKey, Document, Chunk)
+
+
+def scoped(ctx: TenantContext, model: type[Owned]) -> Select[Owned]:
+    """The caller's rows of *model*; narrow it further with `.where`."""
+    return select(model).where(model.tenant_id == ctx.tenant_id)
+
+
+def scoped_count(ctx: TenantContext, model: type[Owned]) -> Select[int]:
+    """How many rows of *model* the caller has."""
+    return select(func.count()).select_from(model).where(model.tenant_id == ctx.tenant_id)
+
+
+def scoped_update(ctx: TenantContext, model: type[Owned]) -> Update:
+    """A change to the caller's rows of *model* alone."""
+    return update(model).where(model.tenant_id == ctx.tenant_id).execution_options(synchronize_session=False)
+
+
+def scoped_delete(ctx: TenantContext, model: type[Owned]) -> Delete:
+    """The removal of the caller's rows of *model* alone."""
+    return delete(model).where(model.tenant_id == ctx.tenant_id).execution_options(synchronize_session=False)
+
+
+def tenants_with(session: Session, model: type[Owned], condition: ColumnElement[bool]) -> list[TenantContext]:
+    """A context for each tenant that has a row of *model* under *condition*, for background work on its behalf."""
+    tenant_ids = session.scalars(select(model.tenant_id).where(condition).distinct().order_by(model.tenant_id))
+    return [TenantContext(tenant_id, key_id="background") for tenant_id in tenant_ids]
+
+
+def count_everywhere(session: Session, model: type[Owned], condition: ColumnElement[bool]) -> int:
+    """How many rows of *model* are under *condition*, over all tenants: a figure for operators."""
+    return session.scalar(select(func.count()).select_from(model).where(condition)) or 0

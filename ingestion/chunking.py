@@ -1,0 +1,189 @@
+"""Documents to chunks: by heading and page, sized in tokens, each an exact stretch of the document's text."""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ingestion.parsers.parsed import HEADING_SEPARATOR, ParsedDocument, Section
+
+CountTokens = Callable[[str], int]
+
+WORD = re.compile(r"\d|[^\W\d_]+|[^\s\w]|_")
+# Each finds ends of pieces; coarse first. A sentence ends with its closing quotes, and only where a space follows, but
+# for scripts without spaces. The look-behind and the possessive repeats keep a row of a million dots linear.
+CUTS = (
+    re.compile(r"\n[^\S\n]*\n\s*"),
+    re.compile(r"\n\s*"),
+    re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？]++\s*+"),
+    re.compile(r"\s+"),
+)
+LONGEST_TOKEN_CHARACTERS = 16
+DEEP_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large chunks are, in tokens.
+
+    Chunks aim at `target` and never exceed `most`. Sections shorter than `small` are joined with the next one below
+    the same heading of level 1 or 2; those shorter than `tiny` across such headings too.
+    """
+
+    target: int = 220
+    most: int = 400
+    small: int = 80
+    tiny: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of the document's text, `start` to `end`, and where it stands."""
+
+    start: int
+    end: int
+    heading: str
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    start: int
+    end: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Neighbouring sections that are cut as one; `heading` is what their paths have in common."""
+
+    start: int
+    body: int
+    end: int
+    heading: tuple[str, ...]
+    page: int | None
+    tokens: int
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens a multilingual model reads in *text*, without the model.
+
+    Measured against multilingual-e5 on 975 paragraphs in English, Spanish and Indonesian: 0.84 to 1.36 times its count
+    (first and last percentile).
+    """
+    return sum(1 + (len(word) - 1) // 6 if word.isascii() else math.ceil(len(word) / 2) for word in WORD.findall(text))
+
+
+def chunk_document(
+    document: ParsedDocument, *, count_tokens: CountTokens = estimate_tokens, sizes: Sizes | None = None
+) -> list[Chunk]:
+    """The document's chunks in reading order: all of its text but white space and headings, each once.
+
+    Takes time linear in the length of the text, whatever is in it.
+    """
+    cutter = _Cutter(document.text, count_tokens, sizes or Sizes())
+    return [chunk for group in cutter.groups(document.sections) for chunk in cutter.chunks(group)]
+
+
+class _Cutter:
+    def __init__(self, text: str, count_tokens: CountTokens, sizes: Sizes) -> None:
+        self._text, self._count, self._sizes = text, count_tokens, sizes
+
+    def groups(self, sections: Sequence[Section]) -> Iterator[_Group]:
+        """The sections, short ones joined with what follows them."""
+        open_group: _Group | None = None
+        for section in sections:
+            group = _Group(
+                section.start, section.body, section.end, section.heading, section.page, self._tokens(section)
+            )
+            if open_group is not None and self._belong_together(open_group, group, section.level):
+                open_group = _joined(open_group, group)
+                continue
+            if open_group is not None:
+                yield open_group
+            open_group = group
+        if open_group is not None:
+            yield open_group
+
+    def chunks(self, group: _Group) -> Iterator[Chunk]:
+        """The group's text in chunks of at most the largest size."""
+        if group.tokens <= self._sizes.target:
+            stretches = [(group.body, group.end)]
+        else:
+            stretches = [(run[0].start, run[-1].end) for run in self._runs(group)]
+        for start, end in stretches:
+            for tight_start, tight_end in self._fitting(*self._tight(start, end)):
+                yield Chunk(tight_start, tight_end, HEADING_SEPARATOR.join(group.heading), group.page)
+
+    def _tokens(self, section: Section) -> int:
+        """Tokens in the section, or one more than the target if there are certainly more."""
+        if section.end - section.start > self._sizes.target * LONGEST_TOKEN_CHARACTERS:
+            return self._sizes.target + 1
+        return self._count(self._text[section.start : section.end])
+
+    def _belong_together(self, former: _Group, latter: _Group, level: int) -> bool:
+        if former.page != latter.page or former.tokens + latter.tokens > self._sizes.target:
+            return False
+        if min(former.tokens, latter.tokens) < self._sizes.tiny:
+            return True
+        return level >= DEEP_LEVEL and former.tokens < self._sizes.small
+
+    def _runs(self, group: _Group) -> list[list[_Piece]]:
+        """Pieces packed up to the target; a short rest goes to the run before it."""
+        runs: list[list[_Piece]] = []
+        filled = 0
+        for piece in self._pieces(group.body, group.end, 0):
+            if runs and filled + piece.tokens <= self._sizes.target:
+                runs[-1].append(piece)
+                filled += piece.tokens
+            else:
+                runs.append([piece])
+                filled = piece.tokens
+        if len(runs) > 1 and filled < self._sizes.small and filled + self._sizes.target <= self._sizes.most:
+            runs[-2:] = [runs[-2] + runs[-1]]
+        return runs
+
+    def _pieces(self, start: int, end: int, depth: int) -> Iterator[_Piece]:
+        """Paragraphs; what is larger than the target in lines, sentences, words and at last anywhere."""
+        if depth == len(CUTS):
+            yield from self._slices(start, end)
+            return
+        cuts = [match.end() for match in CUTS[depth].finditer(self._text, start, end)]
+        for piece_start, piece_end in pairwise(sorted({start, *cuts, end})):
+            if piece_end - piece_start <= self._sizes.target * LONGEST_TOKEN_CHARACTERS:
+                tokens = self._count(self._text[piece_start:piece_end])
+                if tokens <= self._sizes.target:
+                    yield _Piece(piece_start, piece_end, tokens)
+                    continue
+            yield from self._pieces(piece_start, piece_end, depth + 1)
+
+    def _slices(self, start: int, end: int) -> Iterator[_Piece]:
+        for slice_start in range(start, end, self._sizes.target):
+            slice_end = min(slice_start + self._sizes.target, end)
+            yield _Piece(slice_start, slice_end, self._count(self._text[slice_start:slice_end]))
+
+    def _fitting(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The stretch, halved while it is too large: the tokens of a whole can be more than those of its pieces."""
+        if start == end:
+            return
+        if end - start == 1 or self._count(self._text[start:end]) <= self._sizes.most:
+            yield start, end
+            return
+        space = self._text.find(" ", (start + end) // 2, end - 1)
+        middle = space if space > start else (start + end) // 2
+        yield from self._fitting(*self._tight(start, middle))
+        yield from self._fitting(*self._tight(middle, end))
+
+    def _tight(self, start: int, end: int) -> tuple[int, int]:
+        """The stretch without white space at its ends."""
+        stretch = self._text[start:end]
+        left = len(stretch) - len(stretch.lstrip())
+        return (start + left, start + len(stretch.rstrip())) if stretch.strip() else (end, end)
+
+
+def _joined(former: _Group, latter: _Group) -> _Group:
+    """Both as one. Where their headings part, the headings' own lines become text."""
+    common = tuple(one for one, other in zip(former.heading, latter.heading, strict=False) if one == other)
+    body = former.body if common == former.heading else former.start
+    return _Group(former.start, body, latter.end, common, former.page, former.tokens + latter.tokens)

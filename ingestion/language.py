@@ -1,0 +1,44 @@
+"""The language of documents and of passages that clearly differ from theirs."""
+
+from functools import cache
+
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+# Without the close relatives of a language that is here (Malay, Javanese, Galician …): a short text is too easily
+# taken for one of them, and search treats all it has no stemmer for alike.
+PLAUSIBLE = (
+    *("en", "id", "es", "de", "fr", "it", "pt", "nl", "pl", "sv", "tr", "vi"),
+    *("ru", "uk", "el", "ar", "he", "fa", "hi", "th", "zh", "ja", "ko"),
+)
+SAMPLE_CHARACTERS = 2_000
+SAMPLES = 4
+LONG_CHARACTERS = 300
+CLEARLY = 0.9
+
+
+def document_language(text: str) -> str:
+    """The ISO 639-1 code of the language most of *text* is in, judged by samples from all over it."""
+    step = max(len(text) // SAMPLES, SAMPLE_CHARACTERS)
+    sample = " ".join(text[start : start + SAMPLE_CHARACTERS] for start in range(0, len(text), step))
+    return _best(sample)[0]
+
+
+def passage_language(text: str, document: str) -> str:
+    """The language of a passage: the document's, unless it is long and clearly in another."""
+    if len(text) < LONG_CHARACTERS:
+        return document
+    language, probability = _best(text)
+    return language if probability >= CLEARLY else document
+
+
+def _best(text: str) -> tuple[str, float]:
+    language, probability = _identifier().classify(text)
+    return str(language), float(probability)
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    # Loading the model takes most of a second: once, and only where documents are read.
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages(list(PLAUSIBLE))
+    return identifier

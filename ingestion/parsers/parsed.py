@@ -1,0 +1,152 @@
+"""What every parser gives: the text of a document, and where its headings and pages begin."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from utils.errors import UnreadableDocument
+
+HEADING_SEPARATOR = " › "
+MAX_HEADING_CHARACTERS = 200
+# Control characters, lone surrogates, marks that reorder what is shown, and the invisible "tags" in which instructions
+# to a model can be hidden. Soft hyphens and zero-width spaces would break words for search.
+UNWANTED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069\ufffe\uffff"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a file is taken on before it is refused."""
+
+    size_bytes: int = 50_000_000
+    characters: int = 5_000_000
+    pages: int = 2_000
+    unpacked_bytes: int = 40_000_000  # of the XML in a DOCX, which takes ten times that in memory
+    memory_bytes: int = 1_500_000_000
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of text under one heading and on one page.
+
+    `heading` is the path of headings, outermost first; `level` that of the innermost, 0 without one. The text is
+    `text[body:end]`; between `start` and `body` stands the heading's own line.
+    """
+
+    heading: tuple[str, ...]
+    level: int
+    page: int | None
+    start: int
+    body: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """A document's text; `sections` are in reading order and hold all of it but headings with text below them."""
+
+    text: str
+    sections: tuple[Section, ...]
+    title: str | None
+    media_type: str
+    url: str | None = None
+    pages: int | None = None
+
+
+def clean(text: str) -> str:
+    """*text* in composed Unicode, with `\\n` line ends, without characters that do not belong into text."""
+    return UNWANTED.sub("", unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def one_line(text: str) -> str:
+    """*text* with every run of white space as one space."""
+    return " ".join(text.split())
+
+
+@dataclass(slots=True)
+class TextBuilder:
+    """Collects a document block by block and keeps count of where everything stands."""
+
+    limits: Limits
+    _parts: list[str] = field(default_factory=list)
+    _length: int = 0
+    _path: list[tuple[int, str]] = field(default_factory=list)
+    _page: int | None = None
+    _sections: list[Section] = field(default_factory=list)
+    _heading_start: int | None = None
+    _section_start: int | None = None
+    _section_body: int = 0
+
+    def block(self, text: str) -> None:
+        """A paragraph, list item, table or the like; empty ones are passed over."""
+        text = text.strip("\n").rstrip()
+        if not text.strip():
+            return
+        start = self._append(text)
+        if self._section_start is None:
+            self._section_start = start if self._heading_start is None else self._heading_start
+            self._section_body = start
+            self._heading_start = None
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """One block of several lines."""
+        self.block("\n".join(lines))
+
+    def heading(self, level: int, text: str) -> None:
+        """A heading; *level* counts from 1."""
+        text = one_line(text)
+        if not text:
+            return
+        self._close_section(deeper=bool(self._path) and level > self._path[-1][0])
+        self._path = [entry for entry in self._path if entry[0] < level]
+        self._path.append((level, text[:MAX_HEADING_CHARACTERS]))
+        self._heading_start = self._append(text)
+
+    def page(self, number: int) -> None:
+        """The page from here on, counted from 1."""
+        self._close_section(deeper=False)
+        self._page = number
+
+    def build(self, *, title: str | None, media_type: str, url: str | None = None) -> ParsedDocument:
+        """The document.
+
+        Raises:
+            UnreadableDocument: there is no text in it.
+        """
+        self._close_section(deeper=False)
+        if not self._sections:
+            raise UnreadableDocument("There is no text in it.")
+        shown = one_line(clean(title or ""))[:500] or None
+        return ParsedDocument("".join(self._parts), tuple(self._sections), shown, media_type, url, self._page)
+
+    def first_heading(self) -> str | None:
+        """The first heading so far, if there is one."""
+        return next((section.heading[0] for section in self._sections if section.heading), None)
+
+    def _append(self, text: str) -> int:
+        if self._parts:
+            self._parts.append("\n\n")
+            self._length += 2
+        start = self._length
+        self._parts.append(text)
+        self._length += len(text)
+        if self._length > self.limits.characters:
+            raise UnreadableDocument(
+                f"It holds more than {self.limits.characters:,} characters of text: split it into several files."
+            )
+        return start
+
+    def _close_section(self, *, deeper: bool) -> None:
+        """End the open section. A heading with nothing under it, not even a deeper one, is text itself."""
+        start, body = self._section_start, self._section_body
+        if start is None and self._heading_start is not None and not deeper:
+            start = body = self._heading_start
+        if start is not None:
+            heading = tuple(text for _, text in self._path)
+            level = self._path[-1][0] if self._path else 0
+            self._sections.append(Section(heading, level, self._page, start, body, self._length))
+        self._section_start = self._heading_start = None

@@ -1,0 +1,108 @@
+"""Paths to files: what there is to load, what it is recognised by and what readers are shown instead."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ingestion.parsers.kinds import is_known
+from utils.errors import BadInput
+
+SAMPLES = "samples:"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file to load: where it is, and what readers are shown as its source."""
+
+    path: Path
+    source: str
+
+
+@dataclass(slots=True)
+class Walk:
+    """What was found below some paths; `unreadable` folders were not looked into, with the reason."""
+
+    files: list[Found] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Paths to what documents are recognised by, and back.
+
+    That is the absolute path, but below the samples' folder the path within it, so that a checkout that was moved does
+    not hold its samples twice.
+    """
+
+    samples: Path | None
+
+    def of(self, path: Path) -> str:
+        """The origin of the file at *path*, which is absolute."""
+        if self.samples is not None and path.is_relative_to(self.samples):
+            return SAMPLES + path.relative_to(self.samples).as_posix()
+        return str(path)
+
+    def path(self, origin: str) -> Path | None:
+        """Where the file of *origin* is or was; None for a sample when the samples' place is not known."""
+        if not origin.startswith(SAMPLES):
+            return Path(origin)
+        return self.samples / origin.removeprefix(SAMPLES) if self.samples is not None else None
+
+
+def walk(paths: Sequence[Path]) -> Walk:
+    """Every file of a known kind below *paths*, in a stable order, each once; hidden ones are passed over.
+
+    Raises:
+        BadInput: one of *paths* is not there, or is a folder without a single document.
+    """
+    found = Walk()
+    for path in paths:
+        _look_at(path, found)
+    unique = {file.path: file for file in found.files}
+    found.files = list(unique.values())
+    return found
+
+
+def _look_at(path: Path, found: Walk) -> None:
+    try:
+        resolved = path.resolve(strict=True)
+    except (OSError, RuntimeError) as exc:
+        raise BadInput(f"{path} is not there, or cannot be read.") from exc
+    if not resolved.is_dir():
+        found.files.append(Found(_place(path), path.name))
+        return
+    before = len(found.files) + len(found.unreadable)
+    found.folders.append(resolved)
+    for file in _files_below(resolved, found):
+        source = file.relative_to(resolved.parent).as_posix()
+        if is_known(file.name):
+            found.files.append(Found(file, source))
+        else:
+            found.skipped.append(source)
+    if len(found.files) + len(found.unreadable) == before:
+        raise BadInput(f"The folder {path} holds no document of a kind that is read.")
+
+
+def _place(path: Path) -> Path:
+    """The absolute path of a file; its own name is kept if it is a link."""
+    return path.parent.resolve() / path.name
+
+
+def _files_below(root: Path, found: Walk) -> Iterator[Path]:
+    """Files in sorted order. Links are followed, but no folder is entered twice."""
+    entered: set[str] = set()
+
+    def note(error: OSError) -> None:
+        name = Path(error.filename).relative_to(root.parent).as_posix()
+        found.unreadable.append((name, f"The folder cannot be read: {error.strerror}."))
+
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=note):
+        real = os.path.realpath(folder)
+        folders[:] = [] if real in entered else sorted(name for name in folders if not name.startswith("."))
+        if real in entered:
+            continue
+        entered.add(real)
+        yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))

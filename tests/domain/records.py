@@ -1,0 +1,36 @@
+"""A migrated database with two tenants, for every test about records."""
+
+from pathlib import Path
+
+from domain.db import Database, open_database
+from domain.documents import ChunkText, DocumentContent
+from domain.keys import ensure_tenant
+from utils.context import TenantContext
+
+ACME = TenantContext("acme", "test")
+GLOBEX = TenantContext("globex", "test")
+
+
+def two_tenants(folder: Path) -> Database:
+    """A new database in *folder*, at the newest migration, with the tenants of `ACME` and `GLOBEX`."""
+    database = open_database(f"sqlite:///{folder / 'records.db'}")
+    database.migrate()
+    with database.writing() as session:
+        for ctx in (ACME, GLOBEX):
+            ensure_tenant(session, ctx.tenant_id)
+    return database
+
+
+def content(*texts: str, source: str = "handbook/leave.md") -> DocumentContent:
+    """A document that says *texts*, a chunk each."""
+    return DocumentContent(
+        source=source,
+        title="Leave",
+        url=None,
+        language="en",
+        media_type="text/markdown",
+        size_bytes=sum(map(len, texts)),
+        content_hash=f"{abs(hash(texts)):064x}",
+        recipe="1",
+        chunks=[ChunkText(text, 0, len(text), "Leave", None, "en") for text in texts],
+    )

@@ -1,0 +1,89 @@
+"""Documents belong to one tenant, are replaced whole, and leave in two steps."""
+
+import pytest
+
+from domain.db import Database
+from domain.documents import (
+    get_chunks,
+    get_document,
+    list_documents,
+    record_failure,
+    remove_documents,
+    replace_document,
+)
+from domain.models import DocumentState
+from tests.domain.records import ACME, GLOBEX, content
+from utils.errors import NotFound
+
+ORIGIN = "/srv/handbook/leave.md"
+
+
+def test_two_tenants_may_hold_the_same_file_and_see_only_their_own(database: Database) -> None:
+    with database.writing() as session:
+        ours = replace_document(session, ACME, ORIGIN, content("ours")).document_id
+        theirs = replace_document(session, GLOBEX, ORIGIN, content("theirs", "more")).document_id
+    with database.reading() as session:
+        assert [document.document_id for document in list_documents(session, ACME)] == [ours]
+        assert [chunk.text for chunk in get_chunks(session, GLOBEX, theirs)] == ["theirs", "more"]
+        assert get_chunks(session, ACME, theirs) == []
+        with pytest.raises(NotFound):
+            get_document(session, ACME, theirs)
+
+
+def test_a_tenant_cannot_remove_another_tenants_document(database: Database) -> None:
+    with database.writing() as session:
+        theirs = replace_document(session, GLOBEX, ORIGIN, content("theirs")).document_id
+    with database.writing() as session:
+        assert remove_documents(session, ACME, [theirs]) == 0
+    with database.reading() as session:
+        assert len(get_chunks(session, GLOBEX, theirs)) == 1
+        assert get_document(session, GLOBEX, theirs).state == DocumentState.PENDING
+
+
+def test_a_changed_document_keeps_its_id_and_gets_new_chunks(database: Database) -> None:
+    with database.writing() as session:
+        first = replace_document(session, ACME, ORIGIN, content("one", "two"))
+        before = {chunk.chunk_id for chunk in get_chunks(session, ACME, first.document_id)}
+    with database.writing() as session:
+        second = replace_document(session, ACME, ORIGIN, content("one, changed"))
+        after = get_chunks(session, ACME, second.document_id)
+        assert (second.document_id, second.version, second.chunk_count) == (first.document_id, 2, 1)
+    assert [chunk.text for chunk in after] == ["one, changed"]
+    assert before.isdisjoint(chunk.chunk_id for chunk in after)
+
+
+def test_the_same_text_at_the_same_place_has_the_same_id_again(database: Database) -> None:
+    ids = []
+    for _ in range(2):
+        with database.writing() as session:
+            document = replace_document(session, ACME, ORIGIN, content("one", "two"))
+            ids.append([chunk.chunk_id for chunk in get_chunks(session, ACME, document.document_id)])
+    assert ids[0] == ids[1]
+
+
+def test_a_document_that_becomes_unreadable_keeps_what_it_said(database: Database) -> None:
+    with database.writing() as session:
+        replace_document(session, ACME, ORIGIN, content("still true"))
+        document = record_failure(session, ACME, ORIGIN, "handbook/leave.md", "It is damaged.")
+        assert (document.state, document.error) == (DocumentState.PENDING, "It is damaged.")
+        assert len(get_chunks(session, ACME, document.document_id)) == 1
+
+
+def test_a_document_that_never_was_readable_is_listed_with_the_reason(database: Database) -> None:
+    with database.writing() as session:
+        record_failure(session, ACME, ORIGIN, "handbook/leave.md", "It is damaged.")
+    with database.reading() as session:
+        assert [(d.state, d.error) for d in list_documents(session, ACME)] == [("failed", "It is damaged.")]
+        assert list_documents(session, GLOBEX) == []
+
+
+def test_a_removed_document_is_gone_for_readers_at_once(database: Database) -> None:
+    with database.writing() as session:
+        document_id = replace_document(session, ACME, ORIGIN, content("one")).document_id
+    with database.writing() as session:
+        assert remove_documents(session, ACME, [document_id]) == 1
+        assert remove_documents(session, ACME, [document_id]) == 0
+    with database.reading() as session:
+        assert list_documents(session, ACME) == []
+        with pytest.raises(NotFound):
+            get_document(session, ACME, document_id)
