@@ -1,0 +1,13 @@
+"""LangGraph's state on plain Redis or Valkey: no modules, two keys a conversation, nothing without an end.
+
+keys         where things are              codec, pages, values   Python values to fields and back
+records      what scripts read too         hints                  what need not be sent again
+lua, scripts the server's side             plans                  each operation, once
+saver        RedisCheckpointer             fallback               what serves while Redis is away
+"""
+
+from utils.checkpointer.connections import Connections
+from utils.checkpointer.errors import StateUnreadable
+from utils.checkpointer.saver import RedisCheckpointer
+
+__all__ = ["Connections", "RedisCheckpointer", "StateUnreadable"]

@@ -1,0 +1,58 @@
+"""Where a conversation is kept, and how a checkpoint within it is named."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from langchain_core.runnables import RunnableConfig
+
+STATE_PATTERN = "state:{checkpoint:*}"
+_STATE_PREFIX, _STATE_SUFFIX = "state:{checkpoint:", "}"
+
+
+def summary_key(thread_id: str) -> str:
+    """The readable key: a JSON string with ids, counts, times and sizes, never text of a message."""
+    return f"checkpoint:{_escaped(thread_id)}"
+
+
+def state_key(thread_id: str) -> str:
+    """The hash with the state. The braces make a cluster keep it in the slot of `summary_key`."""
+    return f"{_STATE_PREFIX}{_escaped(thread_id)}{_STATE_SUFFIX}"
+
+
+def thread_of(key: bytes) -> str:
+    """The thread id of a key found by `STATE_PATTERN`; bytes that are no UTF-8 are kept as escapes."""
+    name = key.decode(errors="backslashreplace").removeprefix(_STATE_PREFIX).removesuffix(_STATE_SUFFIX)
+    return name.replace("%7D", "}").replace("%7B", "{").replace("%25", "%")
+
+
+def _escaped(thread_id: str) -> str:
+    # Braces in an id would move one of the two keys to another slot; the rest of it may be anything.
+    return thread_id.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A checkpoint's address: conversation, namespace (`""`, or the path of a subgraph), checkpoint id (maybe `""`)."""
+
+    thread_id: str
+    namespace: str
+    checkpoint_id: str
+
+    @classmethod
+    def of(cls, config: RunnableConfig) -> "Place":
+        """The address in a LangGraph *config*; what it does not say is `""`."""
+        names = config["configurable"]
+        return cls(str(names["thread_id"]), names.get("checkpoint_ns") or "", names.get("checkpoint_id") or "")
+
+    def config(self) -> RunnableConfig:
+        """The same address as LangGraph spells it."""
+        names = {
+            "thread_id": self.thread_id,
+            "checkpoint_ns": self.namespace,
+            "checkpoint_id": self.checkpoint_id,
+        }
+        return cast(RunnableConfig, {"configurable": names})
+
+    def at(self, checkpoint_id: str) -> "Place":
+        """Another checkpoint of the same conversation and namespace."""
+        return Place(self.thread_id, self.namespace, checkpoint_id)

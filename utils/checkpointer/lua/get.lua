@@ -1,0 +1,12 @@
+-- Reads one checkpoint. ARGV: ttl, now, thread, ns, id or '' for the newest.
+-- Returns false, or {id, record, log of writes, {field, value, …}}; what both keys have left is set to the full ttl.
+local ns, id = ARGV[4], ARGV[5]
+if id == '' then id = redis.call('HGET', STATE, 'h' .. ns) end
+local record = id and redis.call('HGET', STATE, field('c', ns, id))
+if not record then return false end
+was_read()
+local log = redis.call('HGET', STATE, field('w', ns, id)) or ''
+local found, seen = {}, {}
+collect(record_head(record).refs, found, seen)
+collect(log_refs(log), found, seen)
+return { id, record, log, found }

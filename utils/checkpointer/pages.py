@@ -1,0 +1,58 @@
+"""A list as a chain of pages, so that appending stores the new item and one short page, however long the list is.
+
+A page is the reference of the page before it, if any, and then up to `PAGE_ITEMS` references of items. Full pages are
+shared by every checkpoint that begins with the same items; only the last page is written anew. A list's reference is
+that of its last page.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from utils.checkpointer.codec import PAGE, REF_BYTES, digest
+from utils.checkpointer.errors import UnreadableValue
+
+PAGE_ITEMS = 16
+_SHORT_TEXT = 64
+
+
+def is_paged(value: object) -> bool:
+    """Whether *value* is a list that is stored item by item: not one of short scalars, which is smaller as it is."""
+    return type(value) is list and any(not _is_scalar(item) for item in value)
+
+
+def _is_scalar(item: object) -> bool:
+    return item is None or isinstance(item, (bool, int, float)) or (isinstance(item, str) and len(item) < _SHORT_TEXT)
+
+
+def fold(items: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Pages for the references *items* (at least one), by reference, first to last: the last stands for the list."""
+    pages: dict[bytes, bytes] = {}
+    before = b""
+    for start in range(0, len(items), PAGE_ITEMS):
+        page = before + b"".join(items[start : start + PAGE_ITEMS])
+        before = PAGE + digest(page, b"page")
+        pages[before] = page
+    return pages
+
+
+def unfold(root: bytes, fields: Mapping[bytes, bytes]) -> tuple[list[bytes], list[bytes]]:
+    """References of the items, in order, and of the pages they are on.
+
+    Raises:
+        UnreadableValue: a page is missing or does not match its name.
+    """
+    items: list[bytes] = []
+    chain: list[bytes] = []
+    ref = root
+    while ref:
+        refs = _page(ref, fields)
+        chain.append(ref)
+        ref = refs.pop(0) if refs and refs[0].startswith(PAGE) else b""
+        items[:0] = refs
+    return items, chain
+
+
+def _page(ref: bytes, fields: Mapping[bytes, bytes]) -> list[bytes]:
+    page = fields.get(ref)
+    if page is None or PAGE + digest(page, b"page") != ref or len(page) % REF_BYTES:
+        raise UnreadableValue("a page of a list is missing or broken")
+    return [page[start : start + REF_BYTES] for start in range(0, len(page), REF_BYTES)]

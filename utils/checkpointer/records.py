@@ -1,0 +1,95 @@
+"""The two records of the state hash that scripts read too: a checkpoint, and the log of its pending writes.
+
+Lengths are big-endian (`struct` here, Redis's `struct` library in Lua, see lua/common.lua), so that scripts can follow
+the references without understanding the bodies.
+
+    checkpoint:  u16 parent id | u16 run id | u16 unseeded channels, NUL-separated | u32 references | body
+    writes:      repeated (u32 references | u32 body), one frame for each put_writes; only ever appended to
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from utils.checkpointer.codec import REF_BYTES
+from utils.checkpointer.errors import UnreadableValue
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """A checkpoint without its large values.
+
+    `unseeded` names the delta channels whose value is not in this checkpoint but has to be rebuilt from its ancestors;
+    pruning must keep those. `refs` are the values' roots, joined; `body` is sealed by the codec.
+    """
+
+    parent_id: str
+    run_id: str
+    unseeded: tuple[str, ...]
+    refs: bytes
+    body: bytes
+
+    def pack(self) -> bytes:
+        """The field's bytes."""
+        unseeded = "\0".join(self.unseeded).encode()
+        head = b"".join(_short(part) for part in (self.parent_id.encode(), self.run_id.encode(), unseeded))
+        return head + _long(self.refs) + self.body
+
+    @classmethod
+    def unpack(cls, record: bytes) -> "CheckpointRecord":
+        """The record in a field's bytes.
+
+        Raises:
+            UnreadableValue: truncated or foreign bytes.
+        """
+        try:
+            parent_id, at = _take(">H", record, 0)
+            run_id, at = _take(">H", record, at)
+            unseeded, at = _take(">H", record, at)
+            refs, at = _take(">I", record, at)
+            names = tuple(unseeded.decode().split("\0")) if unseeded else ()
+            return cls(parent_id.decode(), run_id.decode(), names, refs, record[at:])
+        except (struct.error, UnicodeDecodeError) as exc:
+            raise UnreadableValue("a broken checkpoint record") from exc
+
+
+def pack_writes(refs: bytes, body: bytes) -> bytes:
+    """One frame of the log of pending writes."""
+    return _long(refs) + _long(body)
+
+
+def unpack_writes(log: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """References and body of each frame, oldest first.
+
+    Raises:
+        UnreadableValue: truncated or foreign bytes.
+    """
+    at = 0
+    try:
+        while at < len(log):
+            refs, at = _take(">I", log, at)
+            body, at = _take(">I", log, at)
+            yield refs, body
+    except struct.error as exc:
+        raise UnreadableValue("a broken log of writes") from exc
+
+
+def split_refs(refs: bytes) -> Iterator[bytes]:
+    """The single references in *refs*."""
+    return (refs[start : start + REF_BYTES] for start in range(0, len(refs), REF_BYTES))
+
+
+def _short(part: bytes) -> bytes:
+    return struct.pack(">H", len(part)) + part
+
+
+def _long(part: bytes) -> bytes:
+    return struct.pack(">I", len(part)) + part
+
+
+def _take(form: str, data: bytes, at: int) -> tuple[bytes, int]:
+    (length,) = struct.unpack_from(form, data, at)
+    start = at + struct.calcsize(form)
+    if start + length > len(data):
+        raise struct.error("shorter than it says")
+    return data[start : start + length], start + length

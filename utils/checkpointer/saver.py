@@ -1,0 +1,251 @@
+"""`RedisCheckpointer`: LangGraph's state on plain Redis or Valkey, one hash a conversation, one script call a step."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
+
+from utils.checkpointer.codec import Codec
+from utils.checkpointer.connections import Connections
+from utils.checkpointer.hints import Hints
+from utils.checkpointer.listing import Listing, skipping_unreadable
+from utils.checkpointer.plans import Plans
+from utils.checkpointer.scripts import Plan, Scripts, T
+from utils.checkpointer.serializer import StrictSerializer, TypeName, known_types
+
+
+class RedisCheckpointer(BaseCheckpointSaver[int]):
+    """Conversations in Redis ≥ 5 or Valkey: no modules, two keys each, both with the same remaining life.
+
+    `checkpoint:<thread id>` is a readable JSON string, `state:{checkpoint:<thread id>}` a hash with everything. Every
+    put and every read sets both to live *ttl_s* seconds more. All operations raise `StoreUnavailable` when the server
+    does not answer in time, and `StateUnreadable`, naming the key, when the stored bytes are broken, foreign, or hold a
+    type that is not allowed: LangChain's messages, LangGraph's own types, plain values, and *allowed_types*
+    ((module, name) each).
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        ttl_s: int,
+        allowed_types: Collection[TypeName] = (),
+        hinted_conversations: int = 256,
+    ) -> None:
+        if ttl_s < 1:
+            raise ValueError("ttl_s must be at least 1: nothing is kept without an end")
+        super().__init__(serde=StrictSerializer(known_types() | set(allowed_types)))
+        self._connections = connections
+        self._ttl_ms = ttl_s * 1000
+        self._codec, self._scripts, self._hints = Codec(), Scripts(), Hints(hinted_conversations)
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        ttl_s: int,
+        allowed_types: Collection[TypeName] = (),
+        connect_timeout_s: float = 1.0,
+        timeout_s: float = 2.0,
+        max_connections: int = 32,
+    ) -> RedisCheckpointer:
+        """A saver for the server at *url* (`redis://`, `rediss://`, `unix://`); connects when it is first used."""
+        connections = Connections(
+            url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, max_connections=max_connections
+        )
+        return cls(connections, ttl_s=ttl_s, allowed_types=allowed_types)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop and of the sync interface."""
+        await self._connections.aclose()
+
+    def close(self) -> None:
+        """Close the connections of the sync interface."""
+        self._connections.close()
+
+    # ---- asyncio
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store *checkpoint* as a child of the one in *config*. Gives the config that names it."""
+        return await self._arun(self._plans.put(config, checkpoint, metadata, new_versions))
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Keep what a task wrote after the checkpoint in *config*; any number of tasks may do so at once."""
+        await self._arun(self._plans.put_writes(config, writes, task_id, task_path))
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that *config* names, or the newest of its namespace; None if there is none."""
+        return await self._arun(self._plans.get(config))
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Checkpoints, newest first within a conversation; of all conversations if *config* is None."""
+        listing = Listing(self._plans, config, filter, before, limit)
+        async for thread_id in self._athreads(config):
+            while (plan := listing.next_batch(thread_id)) is not None:
+                with listing.surviving():
+                    listing.accept(await self._arun(plan))
+                for found in listing.accepted:
+                    yield found
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Remove a conversation: both keys, at once."""
+        await self._arun(self._plans.delete(thread_id))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove the checkpoints of these runs and their writes, in whichever conversations (a scan of all)."""
+        if run_ids:
+            async for thread_id in self._athreads(None):
+                with skipping_unreadable():
+                    await self._arun(self._plans.sweep(thread_id, "runs", *run_ids))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Replace *target_thread_id* by a copy of the other with its whole history; it lives the full time from now."""
+        await self._arun(self._plans.copy(source_thread_id, target_thread_id))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Keep only the newest checkpoint of each namespace (and what its delta channels need), or with "delete" none.
+
+        Upkeep is not use: how long the conversations have left to live does not change.
+        """
+        for plan in self._prunings(thread_ids, strategy):
+            await self._arun(plan)
+
+    async def ttl_s(self, thread_id: str) -> int | None:
+        """Seconds a conversation has left, rounded up; None if it does not exist. Asking does not prolong it."""
+        left_ms = await self._arun(self._plans.left_ms(thread_id))
+        return None if left_ms is None else -(-left_ms // 1000)
+
+    async def exists(self, thread_id: str) -> bool:
+        """Whether anything is stored of a conversation. Asking does not prolong it."""
+        return await self.ttl_s(thread_id) is not None
+
+    # ---- the same, blocking
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """See `aput`."""
+        return self._run(self._plans.put(config, checkpoint, metadata, new_versions))
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """See `aput_writes`."""
+        self._run(self._plans.put_writes(config, writes, task_id, task_path))
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """See `aget_tuple`."""
+        return self._run(self._plans.get(config))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """See `alist`."""
+        listing = Listing(self._plans, config, filter, before, limit)
+        for thread_id in self._threads(config):
+            while (plan := listing.next_batch(thread_id)) is not None:
+                with listing.surviving():
+                    listing.accept(self._run(plan))
+                yield from listing.accepted
+
+    def delete_thread(self, thread_id: str) -> None:
+        """See `adelete_thread`."""
+        self._run(self._plans.delete(thread_id))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """See `adelete_for_runs`."""
+        if run_ids:
+            for thread_id in self._threads(None):
+                with skipping_unreadable():
+                    self._run(self._plans.sweep(thread_id, "runs", *run_ids))
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """See `acopy_thread`."""
+        self._run(self._plans.copy(source_thread_id, target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """See `aprune`."""
+        for plan in self._prunings(thread_ids, strategy):
+            self._run(plan)
+
+    # ----
+
+    @property
+    def _plans(self) -> Plans:
+        # Made anew because with_allowlist clones the saver and then changes its serializer.
+        return Plans(self.serde, self._codec, self._hints, self._ttl_ms)
+
+    def _run(self, plan: Plan[T]) -> T:
+        return self._scripts.run(self._connections.blocking(), plan)
+
+    async def _arun(self, plan: Plan[T]) -> T:
+        return await self._scripts.arun(self._connections.asynchronous(), plan)
+
+    def _prunings(self, thread_ids: Sequence[str], strategy: str) -> Iterator[Plan[Any]]:
+        if strategy not in ("keep_latest", "delete"):
+            raise ValueError(f"There is no pruning strategy {strategy!r}: keep_latest or delete.")
+        for thread_id in thread_ids:
+            yield self._plans.delete(thread_id) if strategy == "delete" else self._plans.sweep(thread_id, "latest")
+
+    def _threads(self, config: RunnableConfig | None) -> Iterator[str]:
+        if config is not None:
+            yield str(config["configurable"]["thread_id"])
+            return
+        seen: set[str] = set()
+        cursor = -1
+        while cursor != 0:
+            cursor, thread_ids = self._run(self._plans.threads(max(cursor, 0)))
+            yield from _unseen(thread_ids, seen)
+
+    async def _athreads(self, config: RunnableConfig | None) -> AsyncIterator[str]:
+        if config is not None:
+            yield str(config["configurable"]["thread_id"])
+            return
+        seen: set[str] = set()
+        cursor = -1
+        while cursor != 0:
+            cursor, thread_ids = await self._arun(self._plans.threads(max(cursor, 0)))
+            for thread_id in _unseen(thread_ids, seen):
+                yield thread_id
+
+
+def _unseen(thread_ids: Sequence[str], seen: set[str]) -> Iterator[str]:
+    # SCAN may give a key twice.
+    for thread_id in thread_ids:
+        if thread_id not in seen:
+            seen.add(thread_id)
+            yield thread_id
