@@ -15,7 +15,7 @@ from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 VERSION = "1.0.0"
-HERE = Path(__file__).resolve().parent
+SAMPLES = Path(__file__).resolve().parent / "samples"
 _NO_EFFECT: JsonDict = {"no_effect": True}
 
 
@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     conversation_ttl: int = Field(86_400, ge=1, description="Seconds a conversation is kept after its last use.")
 
     # --- Documents and index
-    knowledge_dir: Path = Field(HERE / "samples", description="Folder loaded at every start. Unset: the samples.")
+    knowledge_dir: Path = Field(SAMPLES, description="Folder loaded at every start. Unset: the samples.")
     database_uri: SecretStr | None = Field(
         None,
         description="SQL database. Unset: SQLite in DATA_DIR. Alias SQLALCHEMY_DATABASE_URI.",

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.db import Database
-from utils.errors import ProblemError
+from ingestion.indexer import Indexer
 
 logger = logging.getLogger("bootstrap.monitor")
 
@@ -39,11 +39,9 @@ class Status:
 class Monitor:
     """Asks every dependency every two seconds, each with a time limit, and keeps the last answers in `status`."""
 
-    def __init__(
-        self, *, redis: "Redis", database: Database, pending: Callable[[], Awaitable[int]], notes: Callable[[], list[str]]
-    ) -> None:
+    def __init__(self, *, redis: Redis, database: Database, indexer: Indexer) -> None:
         self.status = Status()
-        self._redis, self._database, self._pending, self._notes = redis, database, pending, notes
+        self._redis, self._database, self._indexer = redis, database, indexer
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -53,24 +51,23 @@ class Monitor:
 
     async def look(self) -> None:
         """Ask once."""
-        redis, database, (index, pending) = await asyncio.gather(
-            self._reach(self._ping_redis), self._reach(self._ping_database), self._ask_index()
-        )
-        blocking = []
+        redis, database = await asyncio.gather(self._reach(self._ping_redis), self._reach(self._ping_database))
+        indexing = self._indexer.last_error
+        problems, blocking = [], []
         if database == "down":
             blocking.append("The SQL database does not answer: check DATABASE_URI.")
-        if index == "down":
-            blocking.append("The passage index does not answer.")
-        problems = [*blocking, *self._notes()]
         if redis == "down":
             problems.append("Redis does not answer: conversations are held in memory. Check REDIS_URL.")
-        self.status = Status(redis, database, index, pending, problems, blocking)
+        if indexing:
+            problems.append(f"New documents are not searchable yet: {indexing}")
+        index: State = "down" if indexing else "ok"
+        self.status = Status(redis, database, index, self._indexer.pending(), [*blocking, *problems], blocking)
 
     async def _reach(self, ask: Callable[[], Awaitable[object]]) -> State:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await ask()
-        except (TimeoutError, OSError, RedisError, SQLAlchemyError, ProblemError) as exc:
+        except (TimeoutError, OSError, RedisError, SQLAlchemyError) as exc:
             logger.warning("A dependency did not answer: %s", exc)
             return "down"
         return "ok"
@@ -84,12 +81,3 @@ class Monitor:
                 return session.scalar(text("SELECT 1"))
 
         return await asyncio.to_thread(ask)
-
-    async def _ask_index(self) -> tuple[State, int]:
-        pending = 0
-
-        async def ask() -> None:
-            nonlocal pending
-            pending = await self._pending()
-
-        return await self._reach(ask), pending

@@ -1,0 +1,57 @@
+# Two commands matter: `make run` and `make test`. The first thing either does is to install what is missing.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+SERVER := .venv/.server-installed
+TOOLS := .venv/.tools-installed
+DATA ?= ../shared/data/retrieval
+
+.PHONY: run test check bench setup lock env-example format clean
+
+run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
+	@exec $(BIN)/python app.py
+
+test: $(TOOLS)  ## every test, with real servers
+	$(BIN)/pytest
+
+check: $(TOOLS)  ## style, types, and which package may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(TOOLS)  ## the figures of the README, against their peers; results go to benchmarks/results
+	$(BIN)/python -m benchmarks.retrieval $(DATA)
+	$(BIN)/python -m benchmarks.answers $(DATA)
+	$(BIN)/python -m benchmarks.chat
+
+setup: $(TOOLS)  ## install everything without starting anything
+
+lock: $(UV)  ## compile requirements*.txt anew from requirements*.in
+	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
+	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+
+env-example: $(SERVER)  ## write .env.example anew from config.py
+	$(BIN)/python config.py > .env.example
+
+format: $(TOOLS)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## forget the environment; the data folder stays
+	rm -rf .venv
+
+# pip takes minutes where uv takes seconds: pip installs uv, uv the rest.
+$(UV):
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv==0.13.8
+
+$(SERVER): requirements.txt | $(UV)
+	VIRTUAL_ENV=.venv $(UV) pip install -q --require-hashes -r requirements.txt
+	@touch $@
+
+$(TOOLS): requirements.txt requirements-dev.txt | $(UV)
+	VIRTUAL_ENV=.venv $(UV) pip install -q --require-hashes -r requirements.txt -r requirements-dev.txt
+	@touch $@ $(SERVER)

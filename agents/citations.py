@@ -1,0 +1,114 @@
+"""Marks in an answer bound to the passages they point at, each with the quote it rests on."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from utils.passages import Hit
+
+_MARKS = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What a mark `[number]` points at; `start` and `end` are the quote's place in the document's extracted text."""
+
+    number: int
+    document_id: str
+    title: str
+    source: str
+    page: int | None
+    heading: str | None
+    start: int
+    end: int
+    quote: str
+    score: float
+    url: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The citation as the API gives it."""
+        return asdict(self)
+
+
+def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation]]:
+    """The answer without marks that point at nothing, and a citation for each passage it rests on, in order of use.
+
+    Passage n of the prompt is `hits[n - 1]`. The quote is what stands before the mark where the passage says it word
+    for word, else the passage's sentence that shares most words with it.
+    """
+    text = _MARKS.sub(lambda found: _valid_marks(found[1], len(hits)), answer)
+    citations: dict[int, Citation] = {}
+    for claim, numbers in _claims(text):
+        for number in numbers:
+            if number not in citations:
+                citations[number] = _cite(number, claim, hits[number - 1])
+    return text, list(citations.values())
+
+
+def without_marks(text: str) -> str:
+    """The text without its `[n]` marks."""
+    return _MARKS.sub("", text)
+
+
+def _valid_marks(numbers: str, count: int) -> str:
+    valid = [number for number in map(int, numbers.split(",")) if 1 <= number <= count]
+    return "".join(f" [{number}]" if place == 0 else f"[{number}]" for place, number in enumerate(valid))
+
+
+def _claims(text: str) -> Iterator[tuple[str, list[int]]]:
+    """Pieces of the text with the marks that follow them: one piece may have several marks, `[1][2]`."""
+    claim, at = "", 0
+    numbers: list[int] = []
+    for found in _MARKS.finditer(text):
+        between = text[at : found.start()]
+        if between.strip(" .,;:\n"):
+            if numbers:
+                yield claim, numbers
+            claim, numbers = between, []
+        numbers = [*numbers, int(found[1])]
+        at = found.end()
+    if numbers:
+        yield claim, numbers
+
+
+def _cite(number: int, claim: str, hit: Hit) -> Citation:
+    passage = hit.passage
+    start, end = _supporting_span(claim, passage.text)
+    return Citation(
+        number=number,
+        document_id=passage.document_id,
+        title=passage.title,
+        source=passage.source,
+        page=passage.page,
+        heading=passage.heading or None,
+        start=passage.start + start,
+        end=passage.start + end,
+        quote=passage.text[start:end],
+        score=round(hit.score, 4),
+        url=passage.url,
+    )
+
+
+def _supporting_span(claim: str, text: str) -> tuple[int, int]:
+    quoted = claim.strip().removesuffix("…").rstrip()
+    if quoted and (at := text.find(quoted)) >= 0:
+        return at, at + len(quoted)
+    wanted = _words(claim)
+    return max(_sentences(text), key=lambda span: len(wanted & _words(text[slice(*span)])), default=(0, len(text)))
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    at = 0
+    for found in _SENTENCE_END.finditer(text):
+        if text[at : found.start()].strip():
+            yield at, found.start()
+        at = found.end()
+    if text[at:].strip():
+        yield at, len(text.rstrip())
+
+
+def _words(text: str) -> set[str]:
+    return {word.casefold() for word in _WORD.findall(text)}

@@ -1,0 +1,41 @@
+"""The messages of a conversation, with what rides on them: when they were said, and what an answer rests on."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+
+from agents.citations import Citation
+
+
+def question_message(text: str) -> HumanMessage:
+    """A person's question, said now."""
+    return HumanMessage(text, additional_kwargs={"created_at": _now()})
+
+
+def answer_message(text: str, *, citations: list[Citation], model: str, language_model: bool) -> AIMessage:
+    """An answer given now; one without citations counts as not answered from the documents."""
+    return AIMessage(
+        text,
+        additional_kwargs={
+            "created_at": _now(),
+            "citations": [citation.as_dict() for citation in citations],
+            "answered": bool(citations),
+            "model": model,
+            "language_model": language_model,
+        },
+    )
+
+
+def shown(message: AnyMessage) -> dict[str, Any]:
+    """A message as the API shows it."""
+    extra = message.additional_kwargs
+    role = "user" if isinstance(message, HumanMessage) else "assistant"
+    view = {"role": role, "content": message.text, "created_at": extra.get("created_at")}
+    if role == "assistant":
+        view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
+    return view
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

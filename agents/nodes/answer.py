@@ -1,0 +1,77 @@
+"""The step that answers from the passages, streaming as it goes."""
+
+from collections.abc import AsyncIterator
+
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
+from langgraph.runtime import Runtime
+
+from agents.citations import bind_citations, without_marks
+from agents.messages import answer_message
+from agents.nodes.refuse import refuse
+from agents.state import AgentContext, ChatState, hit_from_state
+from prompts.rag import NOT_IN_DOCUMENTS_MARK, system_prompt
+
+_MESSAGES_REMEMBERED = 20
+
+
+async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
+    """Answer the newest question from the passages, with a `[n]` mark after each sentence.
+
+    Reads `messages`, `query` and `passages`; adds the answer to `messages`, its citations riding on it. Streams `token`
+    events. A model that finds no answer in the passages says so by a fixed word, and the turn ends as a refusal.
+    """
+    runtime.stream_writer({"type": "status", "stage": "answer"})
+    hits = [hit_from_state(value) for value in state["passages"]]
+    model = runtime.context.model
+    text, name = "", ""
+    async for piece, chunk in _held_back(model.chat.astream(_prompt(state, runtime.context))):
+        if chunk is not None:
+            name = name or str(
+                chunk.response_metadata.get("answered_by") or chunk.response_metadata.get("model_name") or ""
+            )
+        if piece:
+            text += piece
+            runtime.stream_writer({"type": "token", "content": piece})
+    if not text.strip():
+        return await refuse(state, runtime)
+    text, citations = bind_citations(text.strip(), hits)
+    message = answer_message(text, citations=citations, model=name, language_model=model.is_language_model)
+    return {"messages": [message]}
+
+
+def _answered_by(chunk: BaseMessage) -> str:
+    known = chunk.response_metadata
+    return str(known.get("answered_by") or known.get("model_name") or "")
+
+
+def _prompt(state: ChatState, run: AgentContext) -> list[BaseMessage]:
+    passages = [hit_from_state(value).passage for value in state["passages"]]
+    system = SystemMessage(system_prompt(passages, institution=run.institution, language_policy=run.language_policy))
+    if not run.model.is_language_model:
+        return [system, HumanMessage(state["query"])]
+    return [system, *map(_as_said, state["messages"][-_MESSAGES_REMEMBERED:])]
+
+
+def _as_said(message: AnyMessage) -> BaseMessage:
+    """A message without what rides on it; marks of earlier answers point at passages that are not shown any more."""
+    if isinstance(message, HumanMessage):
+        return HumanMessage(message.text)
+    return AIMessage(without_marks(message.text))
+
+
+async def _held_back(chunks: AsyncIterator[BaseMessage]) -> AsyncIterator[tuple[str, BaseMessage | None]]:
+    """Text as it comes, but nothing while it may still become the word for "not in the documents", and never that."""
+    held, passed = "", False
+    async for chunk in chunks:
+        if passed:
+            yield chunk.text, chunk
+            continue
+        held += chunk.text
+        start = held.lstrip()
+        if NOT_IN_DOCUMENTS_MARK.startswith(start[: len(NOT_IN_DOCUMENTS_MARK)]):
+            yield "", chunk
+            continue
+        passed = True
+        yield start, chunk
+    if not passed and not held.strip().startswith(NOT_IN_DOCUMENTS_MARK):
+        yield held.strip(), None

@@ -1,0 +1,35 @@
+"""The answering graph, readable top to bottom:
+
+    contextualize → retrieve → answer | refuse → END
+
+One compiled graph serves every conversation of a process; what differs between runs arrives in the `AgentContext`.
+"""
+
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from agents.nodes.answer import answer
+from agents.nodes.contextualize import contextualize
+from agents.nodes.refuse import refuse
+from agents.nodes.retrieve import holds_an_answer, retrieve
+from agents.state import AgentContext, ChatState
+
+Graph = CompiledStateGraph[ChatState, AgentContext, ChatState, ChatState]
+
+
+def compile_graph(saver: BaseCheckpointSaver[Any]) -> Graph:
+    """The graph, keeping conversations in *saver*."""
+    graph = StateGraph(ChatState, context_schema=AgentContext)
+    graph.add_node("contextualize", contextualize)
+    graph.add_node("retrieve", retrieve)
+    graph.add_node("answer", answer)
+    graph.add_node("refuse", refuse)
+    graph.add_edge(START, "contextualize")
+    graph.add_edge("contextualize", "retrieve")
+    graph.add_conditional_edges("retrieve", holds_an_answer, ["answer", "refuse"])
+    graph.add_edge("answer", END)
+    graph.add_edge("refuse", END)
+    return graph.compile(checkpointer=saver)

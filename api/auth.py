@@ -1,0 +1,85 @@
+"""Credential in, principal out: the only place of the API that makes a `TenantContext`."""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flask import Request
+
+from domain.db import Database
+from domain.keys import find_key
+from utils.context import TenantContext
+from utils.errors import Unauthorized
+
+_REMEMBERED_S = 10.0  # a revoked key is refused this much later at the latest
+_REMEMBERED_KEYS = 10_000
+_LONGEST_KEY = 512
+
+
+@dataclass(slots=True)
+class Authenticator:
+    """Resolves keys: fixed ones from the configuration first, then those in the database.
+
+    Args:
+        fixed: secret → who it stands for.
+        database: where other keys are; asked in a thread, its answers remembered for 10 s.
+        unlimited: ids of keys whose requests are not counted.
+    """
+
+    fixed: Mapping[str, TenantContext]
+    database: Database
+    unlimited: frozenset[str] = frozenset()
+    _seen: dict[str, tuple[float, TenantContext | None]] = field(default_factory=dict)
+
+    async def principal(self, request: Request) -> TenantContext:
+        """Who sends this request, by `X-API-Key` or `Authorization: Bearer`.
+
+        Raises:
+            Unauthorized: there is no key, or it is not valid.
+        """
+        presented = _presented(request)
+        if presented is None:
+            raise _refusal("Send your API key in the X-API-Key header, or as Authorization: Bearer <key>.")
+        found = self._fixed(presented) or await self._stored(presented)
+        if found is None:
+            raise _refusal("This API key is not valid. Check that it is complete and has not been revoked.")
+        return found
+
+    def _fixed(self, presented: str) -> TenantContext | None:
+        found = None
+        for secret, ctx in self.fixed.items():  # every one is compared, so that the time taken tells nothing
+            if secrets.compare_digest(secret.encode(), presented.encode()):
+                found = ctx
+        return found
+
+    async def _stored(self, presented: str) -> TenantContext | None:
+        digest = hashlib.sha256(presented.encode()).hexdigest()
+        known = self._seen.get(digest)
+        if known and time.monotonic() - known[0] < _REMEMBERED_S:
+            return known[1]
+        ctx = await asyncio.to_thread(self._look_up, presented)
+        if len(self._seen) >= _REMEMBERED_KEYS:
+            self._seen.clear()  # a flood of made-up keys must not grow this without bound
+        self._seen[digest] = (time.monotonic(), ctx)
+        return ctx
+
+    def _look_up(self, presented: str) -> TenantContext | None:
+        with self.database.reading() as session:
+            key = find_key(session, presented)
+            return TenantContext(key.tenant_id, key.key_id) if key else None
+
+
+def _presented(request: Request) -> str | None:
+    key = request.headers.get("X-API-Key")
+    if key is None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        key = token if scheme.lower() == "bearer" else None
+    key = (key or "").strip()
+    return key if 0 < len(key) <= _LONGEST_KEY else None
+
+
+def _refusal(detail: str) -> Unauthorized:
+    return Unauthorized(detail, headers={"WWW-Authenticate": 'Bearer realm="pustaka"'})

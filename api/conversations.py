@@ -1,0 +1,51 @@
+"""`/v1/conversations/{id}`: read a conversation again, or forget it."""
+
+from flask import Response, current_app, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from api.access import needs_key
+from api.schemas import ConversationOut, Problem
+from bootstrap.services import Services
+from utils.context import TenantContext
+from utils.validation import check_conversation_id
+
+conversations_blueprint = APIBlueprint(
+    "conversations", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
+)
+_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
+
+
+class ConversationPath(BaseModel):
+    """Which conversation."""
+
+    conversation_id: str = Field(description="As it was named when it began.")
+
+
+@conversations_blueprint.get(
+    "/v1/conversations/<conversation_id>",
+    summary="Read a conversation",
+    security=_SECURITY,
+    responses={200: ConversationOut, 401: Problem, 404: Problem, 429: Problem},
+)
+@needs_key
+async def show(ctx: TenantContext, path: ConversationPath) -> Response:
+    """The messages with their citations. 404 if there is none of this id for the caller."""
+    services: Services = current_app.extensions["services"]
+    conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
+    return jsonify(await services.runner.conversation(ctx, conversation_id))
+
+
+@conversations_blueprint.delete(
+    "/v1/conversations/<conversation_id>",
+    summary="Forget a conversation",
+    security=_SECURITY,
+    responses={204: None, 401: Problem, 404: Problem, 409: Problem, 429: Problem},
+)
+@needs_key
+async def forget(ctx: TenantContext, path: ConversationPath) -> Response:
+    """Remove it for good. 204; 404 if there is none, 409 while it is being answered."""
+    services: Services = current_app.extensions["services"]
+    conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
+    await services.runner.delete(ctx, conversation_id)
+    return Response(status=204)

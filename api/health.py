@@ -1,0 +1,50 @@
+"""`/health` for people and monitors, `/ready` for load balancers. Neither asks anything: a monitor has asked before."""
+
+import time
+
+from flask import Response, current_app, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from api.access import open_to_all
+from bootstrap.monitor import Status
+from bootstrap.services import Services
+from config import VERSION
+from utils.errors import NotReady
+
+health_blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operation")])
+
+
+@health_blueprint.get("/health", summary="How the service is")
+@open_to_all
+async def health() -> Response:
+    """200 as long as the process lives; `status` is degraded when something it needs is away."""
+    services: Services = current_app.extensions["services"]
+    status = services.monitor.status
+    return jsonify(
+        status="degraded" if status.problems else "healthy",
+        version=VERSION,
+        redis=status.redis,
+        timestamp=int(time.time()),
+        service="pustaka",
+        environment=services.settings.flask_env,
+        persistence=services.checkpointer.persistence,
+        dependencies=_dependencies(status),
+        indexing={"pending": status.pending},
+        language_model=services.model.is_language_model,
+        problems=status.problems,
+    )
+
+
+@health_blueprint.get("/ready", summary="Whether to send requests here")
+@open_to_all
+async def ready() -> Response:
+    """200 when a turn can be served; 503 with the reasons when it cannot."""
+    services: Services = current_app.extensions["services"]
+    reasons = services.monitor.status.blocking
+    if reasons:
+        raise NotReady(" ".join(reasons), headers={"Retry-After": "5"}, members={"reasons": reasons})
+    return jsonify(status="ready")
+
+
+def _dependencies(status: Status) -> dict[str, str]:
+    return {"redis": status.redis, "database": status.database, "index": status.index}

@@ -1,0 +1,61 @@
+"""Around every request: its id in and out, one log line, and headers that keep browsers careful."""
+
+import logging
+import time
+from uuid import uuid4
+
+from flask import Flask, Response, request
+from flask_cors import CORS
+
+from utils.logging_config import request_id
+from utils.validation import REQUEST_ID
+
+logger = logging.getLogger("app")
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+_RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+_QUIET = frozenset({"/health", "/ready"})  # probes every few seconds would bury everything else
+_BEGAN = "pustaka.began"
+
+
+def register_middleware(app: Flask, *, cors_origins: list[str]) -> None:
+    """Set up ids, logs, headers and CORS."""
+    app.before_request(_begin)
+    app.after_request(_finish)
+    CORS(
+        app,
+        origins=cors_origins,
+        allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Conversation-Id", "X-Request-Id"],
+        expose_headers=["X-Request-Id", "X-Conversation-Id", "Retry-After", *_RATE_HEADERS],
+        max_age=600,
+    )
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    request_id.set(given if REQUEST_ID.fullmatch(given) else str(uuid4()))
+    request.environ[_BEGAN] = time.perf_counter()
+
+
+def _finish(response: Response) -> Response:
+    this_id = request_id.get() or ""
+    response.headers["X-Request-Id"] = this_id
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    began_s = request.environ.get(_BEGAN, time.perf_counter())
+    facts = {"method": request.method, "path": request.path, "status": response.status_code, "request_id": this_id}
+
+    @response.call_on_close
+    def log() -> None:
+        # At the close, so that a stream's line says how long it ran.
+        duration_ms = round((time.perf_counter() - began_s) * 1000, 2)
+        level = logging.DEBUG if facts["path"] in _QUIET else logging.INFO
+        logger.log(level, "Request completed", extra={**facts, "duration_ms": duration_ms})
+
+    return response

@@ -1,0 +1,102 @@
+"""Errors out: every refusal and every failure becomes an RFC 9457 problem document."""
+
+import logging
+import time
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, json, request
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from utils.errors import BadInput, ProblemError
+from utils.logging_config import request_id
+
+logger = logging.getLogger("api.problems")
+
+_UNEXPECTED = "Something went wrong on our side. Try again; if it stays, give the operator this request_id."
+
+
+def register_problems(app: Flask) -> None:
+    """Render whatever goes wrong in a request."""
+    app.register_error_handler(ProblemError, _refused)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def problem_document(error: BaseException) -> dict[str, Any]:
+    """The document for *error*, also for use inside a stream; what is not ours to tell becomes a plain 500."""
+    if isinstance(error, ProblemError):
+        return _document(error.slug, error.title, error.status, error.detail, error.members)
+    return _document("internal", "Internal error", 500, _UNEXPECTED, {})
+
+
+def invalid(error: ValidationError) -> None:
+    """Turn pydantic's findings into a `BadInput` that names every wrong field.
+
+    Raises:
+        BadInput: always.
+    """
+    if request.is_json and request.get_json(silent=True) is None and request.get_data():
+        raise BadInput(_why_not_json())
+    errors = [
+        {"field": ".".join(map(str, found["loc"])) or "body", "message": _plain(found)}
+        for found in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    named = "; ".join(f"{found['field']}: {found['message']}" for found in errors)
+    raise BadInput(named, members={"errors": errors})
+
+
+def _why_not_json() -> str:
+    try:
+        json.loads(request.get_data())
+    except (ValueError, RecursionError) as exc:
+        return f"The body is not valid JSON: {exc}."
+    return "The body is JSON null; send an object."
+
+
+def _plain(found: Any) -> str:
+    if found["type"] == "extra_forbidden":
+        return "There is no such field"
+    if found["type"] == "model_type":
+        return "Send a JSON object with Content-Type: application/json"
+    return str(found["msg"]).removeprefix("Value error, ")
+
+
+def _refused(error: ProblemError) -> Response:
+    return _respond(problem_document(error), error.headers)
+
+
+def _http(error: HTTPException) -> Response:
+    code = error.code or 500
+    title = HTTPStatus(code).phrase
+    detail = error.description or title
+    response = _respond(_document(title.lower().replace(" ", "-"), title, code, detail, {}), {})
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value  # such as Allow for a 405
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    logger.exception("A request failed unexpectedly.", exc_info=error)
+    return _respond(problem_document(error), {})
+
+
+def _respond(document: dict[str, Any], headers: dict[str, str]) -> Response:
+    body = json.dumps(document)
+    return Response(body, document["status"], headers, mimetype="application/problem+json")
+
+
+def _document(slug: str, title: str, status: int, detail: str, members: dict[str, object]) -> dict[str, Any]:
+    return {
+        "type": f"urn:pustaka:problem:{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": request.path,
+        "request_id": request_id.get(),
+        "message": detail,
+        "timestamp": int(time.time()),
+        **members,
+    }

@@ -1,0 +1,80 @@
+"""What the API sends, as the documentation describes it."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class CitationOut(BaseModel):
+    """What a mark [number] in the answer points at; start and end are the quote's place in the document's text."""
+
+    number: int
+    document_id: str
+    title: str
+    source: str
+    page: int | None
+    heading: str | None
+    start: int
+    end: int
+    quote: str
+    score: float
+    url: str | None
+
+
+class ChatOut(BaseModel):
+    """An answer; `answer` and `response`, `conversation_id` and `session_id` are the same under two names."""
+
+    answer: str
+    response: str
+    sources: str = Field(description="The cited documents, separated by commas.")
+    citations: list[CitationOut]
+    answered: bool = Field(description="False when the documents do not hold the answer.")
+    language_model: bool = Field(description="False when the answer is made of quotes alone.")
+    model: str
+    conversation_id: str
+    session_id: str
+    metrics: dict[str, float] = Field(description="Seconds by stage, and total_time.")
+    artifacts: dict[str, Any]
+    persistence: str = Field(description="redis, or memory while Redis is away.")
+    degraded: str | None = Field(description="What was missing when the answer is worse than it could be.")
+    request_id: str
+
+
+class MessageOut(BaseModel):
+    """One message; citations and answered belong to answers."""
+
+    role: str
+    content: str
+    created_at: str | None
+    citations: list[CitationOut] | None = None
+    answered: bool | None = None
+
+
+class ConversationOut(BaseModel):
+    """A conversation from its beginning."""
+
+    conversation_id: str
+    messages: list[MessageOut]
+    expires_in_s: int | None
+    persistence: str
+
+
+class FieldError(BaseModel):
+    """One wrong field."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details; `message` repeats `detail`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str | None
+    message: str
+    timestamp: int
+    errors: list[FieldError] | None = None

@@ -1,0 +1,216 @@
+"""The Flask app, and `python app.py`: the API and the chat page, with all they need, started by one command."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import Any
+
+import uvicorn
+from flask_openapi3 import Info, OpenAPI
+from flask_openapi3.models import SecurityScheme
+
+from api.asgi import FlaskAsgi, uvicorn_options
+from api.auth import Authenticator
+from api.chat import chat_blueprint
+from api.commands import register_commands
+from api.conversations import conversations_blueprint
+from api.docs import register_docs
+from api.health import health_blueprint
+from api.limits import RateLimits
+from api.middleware import register_middleware
+from api.problems import invalid, register_problems
+from api.schemas import Problem
+from bootstrap.banner import loaded, loading_bar, welcome
+from bootstrap.services import Services, open_services
+from bootstrap.streamlit import ChatPage, StreamlitChild
+from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
+from domain.db import Database, open_database
+from utils.context import DEFAULT_TENANT, TenantContext
+from utils.logging_config import configure_logging
+from utils.processes import StartError, reserve_port
+
+_SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+_PAGE = TenantContext(DEFAULT_TENANT, "chat-page")
+_CONFIGURED = TenantContext(DEFAULT_TENANT, "configured")
+
+
+def create_app(settings: Settings | None = None) -> OpenAPI:
+    """The app with its routes and commands; it serves nothing until `attached` gives it its services."""
+    settings = settings or load_settings()
+    app = OpenAPI(
+        "pustaka",
+        info=Info(title="Pustaka", version=VERSION, description="Answers from your documents, with their sources."),
+        security_schemes=_SECURITY_SCHEMES,
+        validation_error_status=400,
+        validation_error_model=Problem,
+        validation_error_callback=invalid,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.max_content_length, MAX_FILE_SIZE=settings.max_file_size, SAMPLES_DIR=SAMPLES
+    )
+    app.extensions["open_database"] = lambda: _database_for_commands(settings)
+    register_problems(app)
+    register_middleware(app, cors_origins=settings.cors_origins)
+    for blueprint in (chat_blueprint, conversations_blueprint, health_blueprint):
+        app.register_api(blueprint)
+    register_docs(app)
+    register_commands(app)
+    return app
+
+
+@asynccontextmanager
+async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
+    """Let the app work with these services for the length of the block."""
+    settings = services.settings
+    fixed = {services.page_key: _PAGE}
+    if settings.api_key:
+        fixed[settings.api_key.get_secret_value()] = _CONFIGURED
+    # The chat page has one key for all its visitors: counting it would shut them all out together.
+    authenticator = Authenticator(fixed, services.database, unlimited=frozenset({_PAGE.key_id}))
+    limits = None
+    if settings.rate_limit_enabled:
+        limits = RateLimits(services.redis_url, per_hour=settings.rate_limit_per_hour)
+    app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits}
+    try:
+        yield
+    finally:
+        if limits:
+            limits.close()
+
+
+def asgi_application(settings: Settings) -> FlaskAsgi:
+    """The whole service for an ASGI server, which starts and stops it by the lifespan protocol."""
+    app = create_app(settings)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with open_services(settings) as services, attached(app, services):
+            yield
+
+    return FlaskAsgi(app, lifespan=lifespan)
+
+
+async def serve(settings: Settings, listener: socket.socket) -> None:
+    """Run the API on *listener* and the chat page beside it until a signal to stop.
+
+    Raises:
+        StartError: something is missing or in the way.
+    """
+    app = create_app(settings)
+    with loading_bar() as progress:
+        async with open_services(settings, progress=progress) as services, attached(app, services):
+            options = {**uvicorn_options(), "lifespan": "off", "log_config": None, "access_log": False}
+            server = _Server(uvicorn.Config(FlaskAsgi(app), **options))
+            with _stopping_on_signals(server):
+                serving = asyncio.create_task(server.serve(sockets=[listener]))
+                try:
+                    await _accompany(serving, services)
+                finally:
+                    server.should_exit = True
+                    await serving
+
+
+async def _accompany(serving: "asyncio.Task[None]", services: Services) -> None:
+    """Start the chat page, say where everything is, and wait for the end."""
+    settings = services.settings
+    api_url = f"http://{'localhost' if settings.host in ('127.0.0.1', '0.0.0.0') else settings.host}:{settings.port}"  # noqa: S104 - compared, not bound
+    page = None
+    if settings.streamlit_enabled:
+        here = ChatPage(
+            host=settings.host,
+            port=settings.streamlit_port,
+            api_url=f"http://127.0.0.1:{settings.port}",
+            api_key=services.page_key,
+            title=settings.institution or "Pustaka",
+        )
+        page = StreamlitChild(here, services.data_folder)
+    try:
+        if page:
+            await asyncio.to_thread(page.start)
+        await asyncio.wait({serving, services.knowledge}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            first_key = await asyncio.to_thread(services.make_first_key)
+            _greet(services, api_url, page.url if page else None, first_key)
+        await serving
+    finally:
+        if page:
+            await asyncio.to_thread(page.stop)
+
+
+def _greet(services: Services, api_url: str, page_url: str | None, first_key: str | None) -> None:
+    settings = services.settings
+    endpoint = settings.chat_endpoint
+    print(loaded(services.knowledge.result(), str(settings.knowledge_dir)))
+    print(
+        welcome(
+            api_url=api_url,
+            page_url=page_url,
+            key=first_key,
+            answers_by=endpoint.model if endpoint else "quotes from the documents (no language model is configured)",
+            data_folder=str(services.data_folder),
+        ),
+        flush=True,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its own signal handlers: `serve` has more to stop than the server."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with nullcontext():
+            yield
+
+
+@contextmanager
+def _stopping_on_signals(server: uvicorn.Server) -> Iterator[None]:
+    """SIGINT and SIGTERM let requests end; a second one does not wait for them."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _database_for_commands(settings: Settings) -> Database:
+    if settings.database_uri is None:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = open_database(settings.database_address)
+    database.migrate()
+    return database
+
+
+def main() -> int:
+    """Start everything; 0 after a stop that was asked for, 1 with a line about what is in the way."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_level)
+        with reserve_port(settings.host, settings.port, variable="PORT") as listener:
+            asyncio.run(serve(settings, listener))
+    except (SettingsError, StartError) as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:  # before the handlers were in place
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

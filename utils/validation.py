@@ -1,0 +1,36 @@
+"""What callers may send: the formats and limits every entry shares."""
+
+import re
+
+from utils.errors import BadInput
+
+CONVERSATION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+LONGEST_MESSAGE = 5000  # characters
+
+
+def check_conversation_id(value: str, *, field: str) -> str:
+    """*value* if it can name a conversation.
+
+    Raises:
+        BadInput: it cannot; *field* says where it stood.
+    """
+    if CONVERSATION_ID.fullmatch(value):
+        return value
+    detail = "A conversation id has 1 to 128 characters out of A-Z, a-z, 0-9, _ and -."
+    raise BadInput(detail, members={"errors": [{"field": field, "message": detail}]})
+
+
+def check_text(value: str) -> str:
+    """*value* if it says something in characters that can be stored.
+
+    Raises:
+        ValueError: it is blank, or holds half of a surrogate pair (which JSON can spell but UTF-8 cannot).
+    """
+    if not value.strip():
+        raise ValueError("Must not be blank")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("Holds a lone surrogate, which is not a character") from None
+    return value
