@@ -8,6 +8,8 @@ saver        RedisCheckpointer             fallback               what serves wh
 
 from utils.checkpointer.connections import Connections
 from utils.checkpointer.errors import StateUnreadable
+from utils.checkpointer.fallback import FallbackCheckpointer
+from utils.checkpointer.memory import Memory
 from utils.checkpointer.saver import RedisCheckpointer
 
-__all__ = ["Connections", "RedisCheckpointer", "StateUnreadable"]
+__all__ = ["Connections", "FallbackCheckpointer", "Memory", "RedisCheckpointer", "StateUnreadable"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from typing import Any
 
@@ -43,7 +44,8 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
     ) -> None:
         if ttl_s < 1:
             raise ValueError("ttl_s must be at least 1: nothing is kept without an end")
-        super().__init__(serde=StrictSerializer(known_types() | set(allowed_types)))
+        self._strict = StrictSerializer(known_types() | set(allowed_types))
+        super().__init__(serde=self._strict)
         self._connections = connections
         self._ttl_ms = ttl_s * 1000
         self._codec, self._scripts, self._hints = Codec(), Scripts(), Hints(hinted_conversations)
@@ -64,6 +66,11 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
             url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, max_connections=max_connections
         )
         return cls(connections, ttl_s=ttl_s, allowed_types=allowed_types)
+
+    @property
+    def lifetime_s(self) -> int:
+        """How long a conversation is kept after it was last used."""
+        return self._ttl_ms // 1000
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of the sync interface."""
@@ -201,6 +208,12 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         """See `aprune`."""
         for plan in self._prunings(thread_ids, strategy):
             self._run(plan)
+
+    def with_allowlist(self, extra_allowlist: Collection[TypeName]) -> RedisCheckpointer:
+        """The same, reading further types; connections stay shared."""
+        clone = copy.copy(self)
+        clone.serde = clone._strict = self._strict.with_msgpack_allowlist(extra_allowlist)
+        return clone
 
     # ----
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import redis
@@ -76,6 +77,38 @@ def answered(client: redis.Redis, within_s: float = 10) -> None:
             if time.monotonic() > until:
                 raise
             time.sleep(0.02)
+
+
+class Breakable:
+    """A Valkey with an append-only file that a test may kill and start again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"unix://{folder}/s.sock"
+        self._server = ValkeyServer(
+            port=0,
+            data_dir=folder,
+            persist=True,
+            unix_socket_path=folder / "s.sock",
+            appendonly="yes",
+            appendfsync="always",
+        )
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._server.start()
+
+    def kill(self) -> None:
+        """What `kill -9` does."""
+        self._server.terminate()
+
+
+@pytest.fixture
+def breakable(tmp_path: Path) -> Iterator[Breakable]:
+    """A running server to break."""
+    server = Breakable(tmp_path)
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture(params=["valkey", "debian_redis"])

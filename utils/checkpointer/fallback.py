@@ -1,0 +1,266 @@
+"""`FallbackCheckpointer`: goes on in memory while Redis is away, loudly, and back to Redis by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from typing import Any, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
+
+from utils.checkpointer.circuit import Circuit, Persistence
+from utils.checkpointer.keys import Place
+from utils.checkpointer.memory import Memory
+from utils.checkpointer.recovery import joined, unknown_history, write_back
+from utils.checkpointer.saver import RedisCheckpointer
+from utils.checkpointer.serializer import TypeName
+from utils.errors import StoreUnavailable
+
+T = TypeVar("T")
+_REMEMBERED = 500  # conversations whose state in Redis a turn under way may still have to be joined to
+
+
+class FallbackCheckpointer(BaseCheckpointSaver[int]):
+    """A `RedisCheckpointer` whose turns succeed without Redis. It has the asyncio interface only.
+
+    When Redis does not answer, an operation is served from memory, and the conversation stays there until a read of its
+    newest checkpoint, which is how a turn begins, finds Redis back: then all that is held of it is first written there.
+    A conversation of which memory knows nothing begins empty while Redis is away; afterwards the older messages stand
+    before the new ones again. What memory holds is this process's alone and lost with it.
+
+    Removing, copying and pruning are never pretended: without Redis they raise `StoreUnavailable`.
+    """
+
+    def __init__(self, primary: RedisCheckpointer, *, memory: Memory | None = None, retry_s: float = 5.0) -> None:
+        super().__init__(serde=primary.serde)
+        self._primary = primary
+        self._memory = Memory(ttl_s=primary.lifetime_s) if memory is None else memory
+        self._circuit = Circuit(retry_s=retry_s)
+        self._joined_to: OrderedDict[str, Checkpoint] = OrderedDict()
+        self._returning: dict[str, asyncio.Future[None]] = {}
+
+    @property
+    def persistence(self) -> Persistence:
+        """Where this process keeps state now: "memory" since Redis failed and until it has answered again."""
+        return self._circuit.persistence
+
+    def persistence_of(self, thread_id: str) -> Persistence:
+        """Where one conversation is: "memory" also after Redis is back, until its next turn."""
+        return "redis" if self._memory.left_s(thread_id) is None else "memory"
+
+    @property
+    def held_conversations(self) -> int:
+        """How many conversations are in memory."""
+        return len(self._memory)
+
+    async def probe(self) -> Persistence:
+        """Ask Redis, if it is time to, so that `persistence` becomes true again without a turn."""
+        await self._or(lambda: self._primary.exists(""), lambda: False)
+        return self.persistence
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._primary.aclose()
+
+    # ---- what a turn does
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """See `RedisCheckpointer.aput`."""
+        thread_id = Place.of(config).thread_id
+        whole, versions = self._rejoined(config, checkpoint, metadata, new_versions)
+        return await self._where_held(
+            thread_id,
+            lambda: self._primary.aput(config, whole, metadata, versions),
+            lambda: self._memory.put(self.serde, config, whole, metadata),
+        )
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """See `RedisCheckpointer.aput_writes`."""
+        await self._where_held(
+            Place.of(config).thread_id,
+            lambda: self._primary.aput_writes(config, writes, task_id, task_path),
+            lambda: self._memory.put_writes(self.serde, config, writes, task_id, task_path),
+        )
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """See `RedisCheckpointer.aget_tuple`; reading the newest brings the conversation back to Redis if it can."""
+        place = Place.of(config)
+        if not place.checkpoint_id and not place.namespace:
+            await self._bring_back(place.thread_id)
+        held = self._memory.get(self.serde, place)
+        if held is not None:
+            return held
+        return await self._or(lambda: self._primary.aget_tuple(config), lambda: None)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """See `RedisCheckpointer.alist`; of a conversation in memory only what is held there.
+
+        Raises:
+            StoreUnavailable: Redis is away, and this is not of one conversation held in memory.
+        """
+        held = self._memory.all(self.serde, Place.of(config).thread_id) if config else []
+        if not held:
+            async for found in self._primary.alist(config, filter=filter, before=before, limit=limit):
+                yield found
+            return
+        for found in _selected(held, config, filter or {}, before)[:limit]:
+            yield found
+
+    async def ttl_s(self, thread_id: str) -> int | None:
+        """Seconds the conversation has left; None if there is none, or Redis, which would know, is away."""
+        left_s = self._memory.left_s(thread_id)
+        if left_s is not None:
+            return int(left_s) + 1
+        return await self._or(lambda: self._primary.ttl_s(thread_id), lambda: None)
+
+    async def exists(self, thread_id: str) -> bool:
+        """Whether anything is kept of a conversation, as far as can be known now."""
+        return await self.ttl_s(thread_id) is not None
+
+    # ---- what must reach Redis to be true
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """See `RedisCheckpointer.adelete_thread`."""
+        self._memory.forget(thread_id)
+        self._joined_to.pop(thread_id, None)
+        await self._surely(self._primary.adelete_thread(thread_id))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """See `RedisCheckpointer.adelete_for_runs`; what is held in memory is not searched."""
+        await self._surely(self._primary.adelete_for_runs(run_ids))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """See `RedisCheckpointer.acopy_thread`."""
+        await self._bring_back(source_thread_id)
+        if self._memory.find(source_thread_id) is not None:
+            raise StoreUnavailable("The conversation store did not answer.")
+        self._memory.forget(target_thread_id)
+        await self._surely(self._primary.acopy_thread(source_thread_id, target_thread_id))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """See `RedisCheckpointer.aprune`."""
+        if strategy == "delete":
+            for thread_id in thread_ids:
+                self._memory.forget(thread_id)
+        await self._surely(self._primary.aprune(thread_ids, strategy=strategy))
+
+    def with_allowlist(self, extra_allowlist: Collection[TypeName]) -> FallbackCheckpointer:
+        """The same, reading further types; memory and connections stay shared."""
+        clone = copy.copy(self)
+        clone._primary = self._primary.with_allowlist(extra_allowlist)
+        clone.serde = clone._primary.serde
+        return clone
+
+    # ----
+
+    async def _where_held(self, thread_id: str, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
+        # A turn stays where it is: half a turn in memory would be of no use to Redis, and the other way round.
+        if self._memory.find(thread_id) is not None:
+            return memory()
+        return await self._or(primary, memory)
+
+    async def _or(self, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
+        if not self._circuit.may_try():
+            return memory()
+        try:
+            return await self._surely(primary())
+        except StoreUnavailable:
+            return memory()
+
+    async def _surely(self, operation: Awaitable[T]) -> T:
+        try:
+            result = await operation
+        except StoreUnavailable as exc:
+            self._circuit.failed(exc)
+            raise
+        self._circuit.worked()
+        return result
+
+    async def _bring_back(self, thread_id: str) -> None:
+        under_way = self._returning.get(thread_id)
+        if under_way is not None:
+            await asyncio.wait([under_way])
+            return
+        if self._memory.find(thread_id) is None or not self._circuit.may_try():
+            return
+        self._returning[thread_id] = asyncio.get_running_loop().create_future()
+        try:
+            await self._surely(self._move(thread_id))
+        except StoreUnavailable:
+            return
+        finally:
+            self._returning.pop(thread_id).set_result(None)
+
+    async def _move(self, thread_id: str) -> None:
+        held = self._memory.find(thread_id)
+        revision = -1
+        while held is not None and held.revision != revision:  # until nothing was added meanwhile
+            revision = held.revision
+            old = self._joined_to.get(thread_id) or await unknown_history(self._primary, self._memory, thread_id)
+            if old is not None:
+                self._joined_to[thread_id] = old
+            await write_back(self._primary, self._memory, thread_id, old)
+        self._memory.forget(thread_id)
+        while len(self._joined_to) > _REMEMBERED:
+            self._joined_to.popitem(last=False)
+
+    def _rejoined(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> tuple[Checkpoint, ChannelVersions]:
+        # A turn that was under way while its conversation went back to Redis goes on without the older messages. A turn
+        # that begins afterwards, with an input, has read them.
+        place = Place.of(config)
+        old = None if place.namespace else self._joined_to.get(place.thread_id)
+        if old is None:
+            return checkpoint, new_versions
+        if metadata.get("source") != "loop":
+            del self._joined_to[place.thread_id]
+            return checkpoint, new_versions
+        whole = joined(old, checkpoint)
+        return whole, whole["channel_versions"]
+
+
+def _selected(
+    held: list[CheckpointTuple],
+    config: RunnableConfig | None,
+    wanted: dict[str, Any],
+    before: RunnableConfig | None,
+) -> list[CheckpointTuple]:
+    names = config["configurable"] if config else {}
+    until = before["configurable"].get("checkpoint_id") if before else None
+    return [
+        found
+        for found in held
+        if names.get("checkpoint_ns") in (None, Place.of(found.config).namespace)
+        and names.get("checkpoint_id") in (None, "", found.checkpoint["id"])
+        and (not until or found.checkpoint["id"] < until)
+        and all(found.metadata.get(name) == value for name, value in wanted.items())
+    ]

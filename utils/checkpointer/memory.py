@@ -1,0 +1,180 @@
+"""Conversations in this process's memory, while Redis is away: bounded, whole checkpoints, serialized like the others.
+
+LangGraph's own in-memory saver is not used, because it stores only the channels that changed: of a turn that began on
+Redis it would keep half the state.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_serializable_checkpoint_metadata,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from utils.checkpointer.codec import Codec
+from utils.checkpointer.keys import Place
+from utils.checkpointer.writes import numbered, resolved
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A checkpoint, and its metadata, sealed: nobody can change it through a reference to a live object."""
+
+    parent_id: str
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WritesCall:
+    """The arguments of one put_writes."""
+
+    writes: list[tuple[str, Any]]
+    task_id: str
+    task_path: str
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What is held of one conversation, by (namespace, checkpoint id).
+
+    `revision` counts the changes. `rootless` is true if it began here, without the state that Redis may have of it.
+    """
+
+    expires_at: float
+    checkpoints: dict[tuple[str, str], _Kept] = field(default_factory=dict)
+    logs: dict[tuple[str, str], list[WritesCall]] = field(default_factory=dict)
+    revision: int = 0
+    rootless: bool = False
+
+
+class Memory:
+    """At most *conversations* of them, each with its newest *checkpoints* a namespace, forgotten after *ttl_s*."""
+
+    def __init__(
+        self,
+        *,
+        ttl_s: float,
+        conversations: int = 500,
+        checkpoints: int = 16,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ttl_s, self._limit, self._depth, self._clock = ttl_s, conversations, checkpoints, clock
+        self._held: OrderedDict[str, Conversation] = OrderedDict()
+        self._codec = Codec()
+
+    def __len__(self) -> int:
+        """How many conversations are held."""
+        return len(self._held)
+
+    def find(self, thread_id: str) -> Conversation | None:
+        """The conversation, prolonged; None if it is not held here."""
+        held = self._held.get(thread_id)
+        if held is None:
+            return None
+        if held.expires_at <= self._clock():
+            del self._held[thread_id]
+            return None
+        held.expires_at = self._clock() + self._ttl_s
+        self._held.move_to_end(thread_id)
+        return held
+
+    def left_s(self, thread_id: str) -> float | None:
+        """How long the conversation has to live, which asking does not change; None if it is not held here."""
+        held = self._held.get(thread_id)
+        left = held.expires_at - self._clock() if held else 0.0
+        return left if left > 0 else None
+
+    def forget(self, thread_id: str) -> None:
+        """Drop the conversation."""
+        self._held.pop(thread_id, None)
+
+    def put(
+        self, serde: SerializerProtocol, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
+    ) -> RunnableConfig:
+        """Hold *checkpoint*, whole. Gives the config that names it."""
+        parent = Place.of(config)
+        place = parent.at(checkpoint["id"])
+        held = self._open(place.thread_id)
+        if not place.namespace and not self._ids(held, ""):
+            held.rootless = not parent.checkpoint_id
+        whole = {"checkpoint": checkpoint, "metadata": get_serializable_checkpoint_metadata(config, metadata)}
+        sealed = self._codec.seal(self._codec.dump(serde, whole))
+        held.checkpoints[place.namespace, place.checkpoint_id] = _Kept(parent.checkpoint_id, sealed)
+        for oldest in self._ids(held, place.namespace)[self._depth :]:
+            del held.checkpoints[place.namespace, oldest]
+            held.logs.pop((place.namespace, oldest), None)
+        return place.config()
+
+    def put_writes(
+        self,
+        serde: SerializerProtocol,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+    ) -> None:
+        """Hold what a task wrote after the checkpoint in *config*."""
+        place = Place.of(config)
+        # Through the serializer and back: the task may go on changing the objects it wrote.
+        copied = [(channel, serde.loads_typed(serde.dumps_typed(value))) for channel, value in writes]
+        log = self._open(place.thread_id).logs.setdefault((place.namespace, place.checkpoint_id), [])
+        log.append(WritesCall(copied, task_id, task_path))
+
+    def get(self, serde: SerializerProtocol, place: Place) -> CheckpointTuple | None:
+        """The checkpoint at *place*, or the newest of its namespace; None if it is not held here."""
+        held = self.find(place.thread_id)
+        if held is None:
+            return None
+        newest = self._ids(held, place.namespace)[:1]
+        for checkpoint_id in [place.checkpoint_id] if place.checkpoint_id else newest:
+            if (place.namespace, checkpoint_id) in held.checkpoints:
+                return self._tuple(serde, held, place.at(checkpoint_id))
+        return None
+
+    def all(self, serde: SerializerProtocol, thread_id: str) -> list[CheckpointTuple]:
+        """Everything held of a conversation, newest first."""
+        held = self.find(thread_id)
+        if held is None:
+            return []
+        names = sorted(held.checkpoints, key=lambda name: (name[1], name[0]), reverse=True)
+        return [self._tuple(serde, held, Place(thread_id, namespace, found)) for namespace, found in names]
+
+    def calls(self, thread_id: str) -> list[tuple[Place, WritesCall]]:
+        """Every put_writes held of a conversation, and the checkpoint it is about."""
+        held = self._held.get(thread_id)
+        logs = held.logs.items() if held else ()
+        return [(Place(thread_id, namespace, found), call) for (namespace, found), log in logs for call in log]
+
+    def _tuple(self, serde: SerializerProtocol, held: Conversation, place: Place) -> CheckpointTuple:
+        kept = held.checkpoints[place.namespace, place.checkpoint_id]
+        log = held.logs.get((place.namespace, place.checkpoint_id), [])
+        whole = cast(dict[str, Any], self._codec.load(serde, self._codec.open(kept.sealed)))
+        return CheckpointTuple(
+            config=place.config(),
+            checkpoint=whole["checkpoint"],
+            metadata=whole["metadata"],
+            parent_config=place.at(kept.parent_id).config() if kept.parent_id else None,
+            pending_writes=resolved(
+                write for call in log for write in numbered(call.writes, call.task_id, call.task_path)
+            ),
+        )
+
+    def _open(self, thread_id: str) -> Conversation:
+        held = self.find(thread_id)
+        if held is None:
+            held = self._held[thread_id] = Conversation(self._clock() + self._ttl_s)
+            while len(self._held) > self._limit:
+                self._held.popitem(last=False)
+        held.revision += 1
+        return held
+
+    def _ids(self, held: Conversation, namespace: str) -> list[str]:
+        return sorted((found for name, found in held.checkpoints if name == namespace), reverse=True)
