@@ -91,24 +91,18 @@ class FlaskAsgi(WsgiToAsgi):
             return
         watch = ClientWatch(receive)
         try:
-            await self._exchange(intake, watch, Outlet(intake, send, self._pool))
+            await self._exchange(intake, watch, send)
         except asyncio.CancelledError:
             if not watch.client_left:
                 raise
 
-    async def _exchange(self, intake: Intake, watch: ClientWatch, outlet: Outlet) -> None:
-        dispatch = Dispatch(self._app, intake, self._pool, watch if self._cancel_on_disconnect else nullcontext())
-        try:
-            try:
+    async def _exchange(self, intake: Intake, watch: ClientWatch, send: ASGISendCallable) -> None:
+        view_watch = watch if self._cancel_on_disconnect else nullcontext()
+        async with Outlet(intake, watch, send, self._pool) as outlet:
+            async with Dispatch(self._app, intake, view_watch, self._pool) as dispatch:
                 outlet.response = await dispatch.response()
-                with watch:
-                    await outlet.send_inside()
-            finally:
-                await dispatch.tear_down()
-            with watch:
-                await outlet.send_after()
-        finally:
-            await outlet.close()
+                await outlet.send_inside()
+            await outlet.send_rest()
 
     async def _serve_lifespan(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await receive()

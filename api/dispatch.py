@@ -8,11 +8,11 @@ import asyncio
 import contextvars
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 from asgiref.sync import iscoroutinefunction
 from blinker import Signal
@@ -25,18 +25,20 @@ from api.streaming import AsyncStream
 from api.sync_pool import SyncPool
 
 _serving_loop: contextvars.ContextVar[asyncio.AbstractEventLoop] = contextvars.ContextVar("serving_loop")
-_teardown_tasks: contextvars.ContextVar[list[asyncio.Task[Any]]] = contextvars.ContextVar("teardown_tasks")
+_postponed: contextvars.ContextVar[list["Postponed"]] = contextvars.ContextVar("postponed")
+
+Postponed = tuple[contextvars.Context, Callable[[], Coroutine[Any, Any, Any]]]
 
 
 class Dispatch:
-    """One request on its way through the app: `response()` answers it, `tear_down()` ends it.
+    """One request on its way through the app. Leaving it runs the teardown functions and leaves the request's context.
 
     A refused request is refused where the view would be called, so that the app's hooks run and its handlers render it.
     A coroutine view runs in *view_watch*, which may cancel it.
     """
 
-    def __init__(self, app: Flask, intake: Intake, pool: SyncPool, view_watch: AbstractContextManager[object]) -> None:
-        self._app, self._pool, self._view_watch = app, pool, view_watch
+    def __init__(self, app: Flask, intake: Intake, view_watch: AbstractContextManager[object], pool: SyncPool) -> None:
+        self._app, self._view_watch, self._pool = app, view_watch, pool
         self._refusal = intake.refusal
         self._context = app.request_context(intake.environ)
         self._error: BaseException | None = None
@@ -55,31 +57,29 @@ class Dispatch:
         except Exception as error:
             self._error = error
             return await self._handle_exception(error)
-        except BaseException as error:
-            self._error = error
-            raise
 
-    async def tear_down(self) -> None:
-        """Close the view's stream, even if another response replaced it; run the teardown functions; leave."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: object) -> None:
         try:
-            if self._stream is not None:
+            if self._stream is not None:  # closed even if another response replaced it
                 await self._stream.aclose()
         finally:
-            await self._pop()
+            await self._tear_down(self._error or exc)
 
-    async def _pop(self) -> None:
-        error = self._error
+    async def _tear_down(self, error: BaseException | None) -> None:
         if error is not None and self._app.should_ignore_error(error):
             error = None
         # Flask calls these functions without awaiting; see `await_coroutines`.
-        tasks: list[asyncio.Task[Any]] = []
-        token = _teardown_tasks.set(tasks)
+        postponed: list[Postponed] = []
+        token = _postponed.set(postponed)
         try:
             self._context.pop(error)
         finally:
-            _teardown_tasks.reset(token)
-        if tasks:
-            await asyncio.gather(*tasks)
+            _postponed.reset(token)
+        for context, call in postponed:
+            await asyncio.create_task(call(), context=context)
 
     async def _full_dispatch_request(self) -> Response:
         app = self._app
@@ -161,6 +161,9 @@ class Dispatch:
 
     async def _finalize_request(self, rv: Any, *, from_error_handler: bool = False) -> Response:
         app = self._app
+        if isinstance(rv, HTTPException):
+            # Flask would run it as a WSGI app and get an iterator, which is sent through the pool.
+            rv = rv.get_response(self._request.environ)
         response = app.make_response(rv)
         try:
             response = await self._process_response(response)
@@ -188,8 +191,8 @@ def await_coroutines(app: Flask) -> None:
     """Make Flask's own calls of coroutine functions run on the serving loop while the bridge serves a request.
 
     In a pool's thread (class-based views, decorators that use `ensure_sync`) the thread waits for the loop. On the loop
-    only teardown is left, where the results do not matter: `Dispatch.tear_down` awaits them. Elsewhere, as in the test
-    client, nothing changes.
+    only teardown is left, where results do not matter: they run after the plain functions, in the order of the calls.
+    Elsewhere, as in the test client, nothing changes.
     """
     default = app.async_to_sync
 
@@ -203,15 +206,15 @@ def await_coroutines(app: Flask) -> None:
 def _call_from_sync(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if asyncio._get_running_loop() is not loop:
         return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), loop).result()
-    tasks = _teardown_tasks.get(None)
-    if tasks is None:
+    postponed = _postponed.get(None)
+    if postponed is None:
         raise RuntimeError(f"{function!r} was called synchronously on the event loop; await it instead.")
-    tasks.append(loop.create_task(function(*args, **kwargs)))
+    postponed.append((contextvars.copy_context(), partial(function, *args, **kwargs)))
     return None
 
 
-async def _call(function: Callable[..., Any], *args: Any) -> Any:
-    result = function(*args)
+async def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    result = function(*args, **kwargs)
     return await result if inspect.isawaitable(result) else result
 
 

@@ -56,7 +56,7 @@ class AsyncStream(Response):
 
     def get_app_iter(self, environ: WSGIEnvironment) -> list[bytes]:
         """The whole body in one piece, for WSGI."""
-        return [current_app.async_to_sync(self._collect)()]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [current_app.async_to_sync(self._collect)()]
 
     async def _collect(self) -> bytes:
         return b"".join([chunk async for chunk in self._chunks])
@@ -99,49 +99,59 @@ class ClientWatch:
 class Outlet:
     """The way out for one response, which is set as `response`: head, body and end, each sent as soon as it is there.
 
-    An async stream is sent while the request's context is entered, all else after it has been left, as under WSGI.
+    An async stream is sent while the request's context is entered, all else after it has been left, as under WSGI. An
+    exception from a body that has begun is logged, and the response left without an end: the server then drops the
+    connection, which tells the client. Leaving the outlet closes the response.
     """
 
     response: Response | None = None
 
-    def __init__(self, intake: Intake, send: ASGISendCallable, pool: SyncPool) -> None:
-        self._intake, self._send, self._pool = intake, send, pool
-        self._started = self._broken = False
+    def __init__(self, intake: Intake, watch: ClientWatch, send: ASGISendCallable, pool: SyncPool) -> None:
+        self._intake, self._watch, self._send, self._pool = intake, watch, send, pool
+        self._started = False
         self._context: contextvars.Context | None = None
 
     async def send_inside(self) -> None:
-        """Send what wants the request's context: the chunks of an async stream."""
+        """Send what wants the request's context: an async stream, without the end."""
         if not isinstance(self.response, AsyncStream):
             return
         await self._start(self.response)
         if self._intake.environ["REQUEST_METHOD"] == "HEAD":
             return
-        try:
+        with self._watch:
             async for chunk in self.response:
                 await self._send(_piece(chunk, more=True))
-        except Exception:
-            self._break_off()
 
-    async def send_after(self) -> None:
-        """Send everything else, and the end unless the response has been broken off."""
+    async def send_rest(self) -> None:
+        """Send everything else, and the end."""
         response, last = self.response, b""
-        if response is not None and response.is_sequence and not isinstance(response, AsyncStream):
-            last = b"".join(response.get_app_iter(self._intake.environ))
+        if response is None or isinstance(response, AsyncStream):
+            pass
+        elif response.is_sequence:
             await self._start(response)
-        elif response is not None and not isinstance(response, AsyncStream):
+            last = b"".join(response.get_app_iter(self._intake.environ))
+        else:
             await self._send_iterated(response)
         if self._intake.refusal is not None:
             await self._send(_piece(last, more=True))
             await self._intake.linger()
             last = b""
-        if not self._broken:
-            await self._send(_piece(last, more=False))
+        await self._send(_piece(last, more=False))
 
-    async def close(self) -> None:
-        """Close the response, which runs its `call_on_close` functions, also when nothing or not all was sent."""
-        response = self.response
-        if response is None:
-            return
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: object) -> bool:
+        try:
+            if self.response is not None:
+                await self._close(self.response)
+        finally:
+            broke_off = self._started and isinstance(exc, Exception)
+            if broke_off:
+                log.error("A response broke off: %s", self._intake.environ["PATH_INFO"], exc_info=exc)
+        return broke_off
+
+    async def _close(self, response: Response) -> None:
         if response.is_sequence:
             response.close()
         else:
@@ -149,15 +159,11 @@ class Outlet:
 
     async def _send_iterated(self, response: Response) -> None:
         chunks = iter(response.get_app_iter(self._intake.environ))
-        try:
+        with self._watch:
             while (chunk := await self._in_pool(partial(next, chunks, None))) is not None:
-                await self._start(response)
+                await self._start(response)  # not before there is a chunk: an exception till then is a plain 500
                 await self._send(_piece(chunk, more=True))
-            await self._start(response)
-        except Exception:
-            if not self._started:
-                raise
-            self._break_off()
+        await self._start(response)
 
     async def _in_pool(self, call: Callable[[], T]) -> T:
         # One context for all calls: a generator may hold something open in it from chunk to chunk.
@@ -175,11 +181,6 @@ class Outlet:
         await self._send(
             {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
         )
-
-    def _break_off(self) -> None:
-        """Leave the response without an end: the server then drops the connection, which tells the client."""
-        self._broken = True
-        log.exception("A streamed response broke off: %s", self._intake.environ["PATH_INFO"])
 
 
 def _header_bytes(value: str) -> bytes:
