@@ -15,7 +15,8 @@ _MARK = re.compile(r"\bmk[0-9a-z]{8}\b")
 _PASSAGE = re.compile(r'<passage number="1"[^>]*>\n(.*?)\n</passage>|^\[1\]\s+(.+?)$', re.DOTALL | re.MULTILINE)
 _FIRST_SENTENCE = re.compile(r".{20,300}?(?=[.!?](?:\s|$))|.{1,300}", re.DOTALL)
 _REWRITE = re.compile(r"^Next question: (?P<question>.+?)\Z", re.DOTALL | re.MULTILINE)
-_EARLIER_USER = re.compile(r"^(?:user|human): (.+)$", re.MULTILINE)
+_EARLIER_USER = re.compile(r"^(?:Person|User|user|human): (.+)$", re.MULTILINE)
+_CITATION = re.compile(r"\s*\[\d+\]")
 _WORD = re.compile(r"\w+")
 _SPREAD = 4  # positions of a vector that one word touches
 FILLER = ("lorem", "ipsum", "dolor", "sit", "amet", "kampus", "kuliah", "biaya")
@@ -30,8 +31,12 @@ def text_of(message: Message) -> str:
 
 
 def history_digest(texts: Sequence[str]) -> str:
-    """Eight hexadecimal digits for the assistant's earlier answers, in order; a client can compute the same."""
-    return hashlib.sha256("\x1e".join(texts).encode()).hexdigest()[:8]
+    """Eight hexadecimal digits for the assistant's earlier answers, in order; a client can compute the same.
+
+    Citation marks and white space do not count: a service may take old marks out, as they point at nothing any more.
+    """
+    plain = [" ".join(_CITATION.sub("", text).split()) for text in texts]
+    return hashlib.sha256("\x1e".join(plain).encode()).hexdigest()[:8]
 
 
 def echo(messages: Sequence[Message]) -> str:

@@ -1,0 +1,66 @@
+"""What a benchmark ran on, and what processes spend: figures without these mean little."""
+
+import os
+import platform
+import re
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "openai", "uvicorn", "flask", "redis", "aiohttp")
+
+
+def describe_machine() -> dict[str, object]:
+    """Processor, cores, memory, system, Python, the packages that matter, and how busy the machine was already."""
+    return {
+        "processor": _first_match(r"^model name\s*:\s*(.+)$", "/proc/cpuinfo") or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(int(_first_match(r"^MemTotal:\s*(\d+)", "/proc/meminfo") or 0) / 2**20, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "load_before": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def process_tree(pid: int, *, without: Iterable[int] = ()) -> list[int]:
+    """*pid* and its descendants, leaving out *without* and what hangs below them."""
+    left_out, children = set(without), dict[int, list[int]]()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    tree, waiting = list[int](), [pid]
+    while waiting:
+        current = waiting.pop()
+        if current not in left_out:
+            tree.append(current)
+            waiting += children.get(current, [])
+    return tree
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """Processor seconds, user and system, that the processes have used since they started."""
+    stats = [fields for pid in pids if (fields := _stat(pid))]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / _TICKS_PER_S
+
+
+def resident_mb(pids: Iterable[int]) -> float:
+    """Memory the processes hold, in MB of 10^6 bytes; pages they share count more than once."""
+    return sum(int(_first_match(r"^VmRSS:\s*(\d+)", f"/proc/{pid}/status") or 0) for pid in pids) * 1024 / 1e6
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat from the state on (proc(5)); the name before may hold spaces. Empty when gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _first_match(pattern: str, path: str) -> str | None:
+    try:
+        found = re.search(pattern, Path(path).read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return found[1] if found else None
