@@ -1,5 +1,5 @@
-"""The chat page; `streamlit run streamlit_app.py`."""
+"""The chat page: `streamlit run streamlit_app.py`, with API_URL, API_KEY and CHAT_TITLE in the environment."""
 
-import streamlit as st
+from clients.streamlit_chat.page import show_page
 
-st.title("Pustaka")
+show_page()

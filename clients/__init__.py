@@ -1,0 +1,1 @@
+"""What speaks to the API over HTTP; nothing here imports another package of ours."""

@@ -1,0 +1,155 @@
+"""The API's client: typed events and errors, over real HTTP."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from bootstrap.streamlit import ChatPage
+from clients.api_client import (
+    Answer,
+    ApiAddress,
+    ApiAway,
+    ApiClient,
+    ApiRefused,
+    Citation,
+    Stage,
+    Started,
+    Token,
+)
+from tests.clients.api_stub import ACME_KEY, GLOBEX_KEY, QUOTE, ApiStub, problem, serve_stub
+
+
+@pytest.fixture
+def acme(api: ApiStub) -> Iterator[ApiClient]:
+    with ApiClient(ApiAddress(url=api.url, key=ACME_KEY), timeout_s=5) as client:
+        yield client
+
+
+@pytest.fixture
+def globex(api: ApiStub) -> Iterator[ApiClient]:
+    with ApiClient(ApiAddress(url=api.url, key=GLOBEX_KEY), timeout_s=5) as client:
+        yield client
+
+
+def test_an_answer_arrives_as_typed_events_and_ends_with_the_whole(acme: ApiClient) -> None:
+    events = list(acme.ask_stream("web-1", "What does a room cost?"))
+    assert events[0] == Started("web-1", "req-1")
+    assert [event.stage for event in events if isinstance(event, Stage)] == ["retrieve", "answer"]
+    answer = events[-1]
+    assert isinstance(answer, Answer)
+    assert "".join(event.content for event in events if isinstance(event, Token)) == answer.answer
+    assert [event for event in events if isinstance(event, Citation)] == list(answer.citations)
+    assert answer.citations[0].quote == QUOTE
+    assert answer.citations[1].page == 3
+
+
+def test_separators_within_an_answer_do_not_cut_its_events(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.answer = "one\u2028two\u0085three\nfour\r\nfive"
+    answer = list(acme.ask_stream("web-1", "?"))[-1]
+    assert isinstance(answer, Answer)
+    assert answer.answer == api.behaviour.answer
+
+
+def test_a_conversation_is_read_again_and_forgotten_by_its_own_tenant_alone(acme: ApiClient, globex: ApiClient) -> None:
+    list(acme.ask_stream("web-1", "What does a room cost?"))
+    said = acme.conversation("web-1")
+    assert (said.messages[0].role, said.messages[0].content) == ("user", "What does a room cost?")
+    assert said.messages[1].citations[0].title == "Student dormitory"
+    for call in (globex.conversation, globex.delete):
+        with pytest.raises(ApiRefused) as refused:
+            call("web-1")
+        assert refused.value.status == 404
+    acme.delete("web-1")
+    with pytest.raises(ApiRefused):
+        acme.conversation("web-1")
+
+
+def test_an_id_cannot_leave_its_place_in_the_address(acme: ApiClient) -> None:
+    with pytest.raises(ApiRefused) as refused:
+        acme.conversation("../../health")
+    assert refused.value.status == 404
+
+
+def test_the_health_says_whether_a_language_model_answers(acme: ApiClient, api: ApiStub) -> None:
+    assert not acme.health().language_model
+    api.behaviour.language_model = True
+    assert acme.health().language_model
+
+
+@pytest.mark.parametrize(
+    ("status", "worth_retrying"), [(400, False), (401, False), (404, False), (409, True), (429, True), (502, True)]
+)
+def test_a_problem_before_the_answer_is_told_with_its_request_id(
+    acme: ApiClient, api: ApiStub, status: int, worth_retrying: bool
+) -> None:
+    api.behaviour.problem = problem(status, "Not now", "Because.")
+    with pytest.raises(ApiRefused) as refused:
+        next(acme.ask_stream("web-1", "?"))
+    assert (refused.value.status, refused.value.title, refused.value.detail) == (status, "Not now", "Because.")
+    assert refused.value.request_id == "req-77"
+    assert refused.value.worth_retrying is worth_retrying
+
+
+def test_a_problem_within_the_answer_is_told_the_same_way(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.stream_problem = problem(504, "The model endpoint took too long", "Try again.")
+    with pytest.raises(ApiRefused) as refused:
+        list(acme.ask_stream("web-1", "?"))
+    assert (refused.value.status, refused.value.request_id) == (504, "req-77")
+
+
+def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.cut = True
+    with pytest.raises(ApiAway):
+        list(acme.ask_stream("web-1", "?"))
+
+
+def test_a_silent_service_is_given_up_on(api: ApiStub) -> None:
+    api.behaviour.held, api.behaviour.beats = True, False
+    with (
+        ApiClient(ApiAddress(url=api.url, key=ACME_KEY), stream_timeout_s=0.2) as client,
+        pytest.raises(ApiAway, match="in time"),
+    ):
+        list(client.ask_stream("web-1", "?"))
+
+
+def test_signs_of_life_keep_a_slow_answer_alive(api: ApiStub) -> None:
+    api.behaviour.held = True
+    with ApiClient(ApiAddress(url=api.url, key=ACME_KEY), stream_timeout_s=0.2) as client:
+        for event in client.ask_stream("web-1", "?"):
+            if isinstance(event, Token) and event.content.endswith("costs"):
+                api.behaviour.go_on.wait(0.5)  # longer than the silence that is borne
+                api.behaviour.go_on.set()
+    assert isinstance(event, Answer)
+
+
+def test_leaving_an_answer_ends_the_call(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.held = True
+    with closing(acme.ask_stream("web-1", "?")) as events:
+        next(event for event in events if isinstance(event, Token))
+    assert api.left.wait(5)
+
+
+def test_a_service_that_is_not_there_is_told_as_away() -> None:
+    with serve_stub() as stub:
+        url = stub.url
+    with ApiClient(ApiAddress(url=url, key=ACME_KEY), timeout_s=1) as client:
+        for call in (
+            lambda: client.conversation("web-1"),
+            lambda: list(client.ask_stream("web-1", "?")),
+            client.health,
+        ):
+            with pytest.raises(ApiAway, match="cannot be reached"):
+                call()
+
+
+def test_something_else_that_answers_is_not_taken_for_the_service(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.page = "<h1>Welcome to the proxy</h1>"
+    for call in (lambda: acme.conversation("web-1"), lambda: list(acme.ask_stream("web-1", "?")), acme.health):
+        with pytest.raises(ApiAway, match="other than the service"):
+            call()
+
+
+def test_keys_do_not_show_in_what_is_printed() -> None:
+    page = ChatPage(host="127.0.0.1", port=1, api_url="http://x", api_key="ak_secret")
+    assert "ak_secret" not in repr(ApiAddress(url="http://x", key="ak_secret")) + repr(page)

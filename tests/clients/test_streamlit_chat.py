@@ -1,0 +1,249 @@
+"""The chat page, run as Streamlit runs it, against an API over real HTTP."""
+
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Expander, LinkButton
+
+from tests.clients.api_stub import ACME_KEY, GLOBEX_KEY, QUOTE, ApiStub, problem, serve_stub
+
+SCRIPT = str(Path(__file__).parents[2] / "streamlit_app.py")
+QUESTION = "What does a room cost?"
+
+
+@pytest.fixture(autouse=True)
+def page_environment(api: ApiStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page is told of the stub; nothing is left in Streamlit's caches of another test."""
+    monkeypatch.setenv("API_URL", api.url)
+    monkeypatch.setenv("API_KEY", ACME_KEY)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def open_page(conversation_id: str | None = None) -> AppTest:
+    """A new browser tab, after its first run."""
+    page = AppTest.from_file(SCRIPT, default_timeout=20)
+    if conversation_id is not None:
+        page.query_params["c"] = conversation_id
+    page.run()
+    assert not page.exception
+    return page
+
+
+def ask(page: AppTest, question: str = QUESTION) -> None:
+    page.chat_input[0].set_value(question).run()
+    assert not page.exception
+
+
+def address(page: AppTest) -> str:
+    """The conversation in the page's address."""
+    found = page.query_params["c"]  # a list where the test has set it
+    return found if isinstance(found, str) else str(found[0])
+
+
+def shown(page: AppTest) -> str:
+    """Everything on the page that can be read."""
+    kinds = (page.title, page.markdown, page.text, page.caption, page.error, page.warning, page.info)
+    return "\n".join([str(element.value) for kind in kinds for element in kind] + [box.label for box in page.expander])
+
+
+def said(page: AppTest) -> list[tuple[str, str]]:
+    """Who said what."""
+    return [
+        (
+            message.name,
+            str((message.text or message.markdown)[0].value if message.name == "user" else message.markdown[0].value),
+        )
+        for message in page.chat_message
+    ]
+
+
+def press(page: AppTest, label: str) -> None:
+    next(button for button in page.button if button.label == label).click().run()
+    assert not page.exception
+
+
+def links(box: Expander) -> list[str]:
+    """Where the links in an opened source lead."""
+    return [child.proto.url for child in box.children.values() if isinstance(child, LinkButton)]
+
+
+ANSWER = QUOTE.replace("$", r"\$") + " [1] Rent is due on the fifth working day of each month. [2]"
+
+
+def test_an_answer_comes_with_its_numbered_sources(api: ApiStub) -> None:
+    page = open_page()
+    ask(page)
+    assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
+    first, second = page.expander
+    assert first.label == r"**\[1\]** Student dormitory › Rooms and rent"
+    assert second.label == r"**\[2\]** Tuition, fees \& payment › Deadlines, page 3"
+    assert first.text[0].value == QUOTE
+    assert [links(box) for box in page.expander] == [[], ["https://example.org/fees.pdf"]]
+    assert api.asked == [(ACME_KEY, address(page), QUESTION)]
+
+
+def test_a_reload_shows_the_conversation_again() -> None:
+    before = open_page()
+    ask(before)
+    ask(before, "And when is it due?")
+    after = open_page(address(before))
+    assert said(after) == said(before)
+    assert len(after.chat_message) == 4
+    assert [box.label for box in after.expander] == [box.label for box in before.expander]
+
+
+def test_two_tabs_do_not_mix(api: ApiStub) -> None:
+    one, other = open_page(), open_page()
+    ask(one, "first")
+    ask(other, "second")
+    ask(one, "third")
+    assert address(one) != address(other)
+    assert [text for role, text in said(one) if role == "user"] == ["first", "third"]
+    assert [text for role, text in said(other) if role == "user"] == ["second"]
+    assert {len(messages) for messages in api.conversations.values()} == {4, 2}
+
+
+def test_another_tenants_page_does_not_open_the_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
+    acme = open_page()
+    ask(acme)
+    monkeypatch.setenv("API_KEY", GLOBEX_KEY)
+    globex = open_page(address(acme))
+    assert not globex.chat_message
+    assert "expired or does not exist" in shown(globex)
+
+
+@pytest.mark.parametrize("guessed", ["visitor-42", "web-1", "../health", ""])
+def test_an_id_the_page_did_not_make_is_not_opened(api: ApiStub, guessed: str) -> None:
+    api.conversations[ACME_KEY, guessed] = [{"role": "user", "content": "of an integrator"}]
+    page = open_page(guessed)
+    assert not page.chat_message
+    assert "c" not in page.query_params
+    ask(page)
+    assert address(page) != guessed
+
+
+def test_a_new_chat_begins_with_nothing_and_the_old_one_stays(api: ApiStub) -> None:
+    page = open_page()
+    ask(page)
+    old = address(page)
+    press(page, "New chat")
+    assert not page.chat_message
+    assert "c" not in page.query_params
+    ask(page, "something else")
+    assert address(page) != old
+    assert len(open_page(old).chat_message) == 2
+    page.query_params["c"] = old  # as the browser's back button does
+    page.run()
+    assert said(page)[0] == ("user", QUESTION)
+
+
+def test_an_expired_conversation_says_so_and_goes_on() -> None:
+    page = open_page("web-" + "x" * 22)
+    assert "expired or does not exist" in shown(page)
+    ask(page)
+    assert len(page.chat_message) == 2
+    assert "expired or does not exist" not in shown(page)
+
+
+def test_without_a_service_the_page_says_so_and_asks_again_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_stub() as gone:
+        port = int(gone.url.rpartition(":")[2])
+    monkeypatch.setenv("API_URL", gone.url)
+    page = open_page()
+    ask(page)
+    assert said(page) == [("user", QUESTION)]
+    assert "The service is away" in shown(page)
+    with serve_stub(port):
+        press(page, "Try again")
+        assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
+        assert not page.error
+
+
+def test_without_a_service_a_reload_offers_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = open_page()
+    ask(before)
+    monkeypatch.setenv("API_URL", "http://127.0.0.1:9")
+    page = open_page(address(before))
+    assert "The service is away" in shown(page)
+    assert [button.label for button in page.button] == ["New chat", "Try again"]
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_problem_is_shown_with_its_request_id_and_the_question_kept(api: ApiStub, within: bool) -> None:
+    told = problem(502, "The model endpoint did not answer", "Try again [later](http://x) in a *minute*.")
+    api.behaviour.stream_problem, api.behaviour.problem = (told, None) if within else (None, told)
+    page = open_page()
+    ask(page)
+    assert said(page) == [("user", QUESTION)]
+    assert page.error[0].value.startswith("**The model endpoint did not answer**")
+    assert r"\[later\]" in page.error[0].value
+    assert any("req\\-77" in caption.value for caption in page.caption)
+    api.behaviour.problem = api.behaviour.stream_problem = None
+    press(page, "Try again")
+    assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
+    assert said(open_page(address(page))) == said(page)  # though the API has the question twice
+
+
+def test_a_question_that_will_never_do_is_not_offered_again(api: ApiStub) -> None:
+    api.behaviour.problem = problem(400, "The request is not valid", "message: too long")
+    page = open_page()
+    ask(page)
+    assert "too long" in shown(page)
+    assert [button.label for button in page.button] == ["New chat"]
+    api.behaviour.problem = None
+    ask(page, "Shorter")
+    assert said(page) == [("user", "Shorter"), ("assistant", ANSWER)]
+
+
+def test_an_answer_that_broke_off_is_not_shown_as_one(api: ApiStub) -> None:
+    api.behaviour.cut = True
+    page = open_page()
+    ask(page)
+    assert said(page) == [("user", QUESTION)]
+    assert "broke off" in shown(page)
+
+
+def test_the_page_says_when_no_language_model_is_used(api: ApiStub) -> None:
+    assert "no language model is configured" in shown(open_page())
+    api.behaviour.language_model = True
+    st.cache_data.clear()
+    assert "no language model is configured" not in shown(open_page())
+
+
+def test_the_page_says_when_the_conversation_is_in_memory_alone(api: ApiStub) -> None:
+    api.behaviour.persistence = "memory"
+    page = open_page()
+    ask(page)
+    assert "kept in memory alone" in shown(page)
+    assert "kept in memory alone" in shown(open_page(address(page)))
+    api.behaviour.persistence = "redis"
+    ask(page)
+    assert "kept in memory alone" not in shown(page)
+
+
+def test_the_title_is_configured_and_the_key_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert open_page().title[0].value == "Pustaka"
+    monkeypatch.setenv("CHAT_TITLE", "Perpustakaan *ITB*")
+    page = open_page()
+    ask(page)
+    assert page.title[0].value == r"Perpustakaan \*ITB\*"
+    assert ACME_KEY not in shown(page)
+    assert ACME_KEY not in str(page)
+
+
+@pytest.mark.parametrize(("name", "value"), [("API_KEY", ""), ("API_URL", "ftp://x")])
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    page = open_page()
+    assert name in page.error[0].value.replace("\\", "")
+    assert not page.chat_input
+
+
+def test_a_blank_question_is_not_asked(api: ApiStub) -> None:
+    page = open_page()
+    ask(page, "  \n ")
+    assert not page.chat_message
+    assert api.asked == []
