@@ -4,6 +4,7 @@ import json
 import socket
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -120,7 +121,13 @@ def _wait(child: Child, url: str, timeout_s: float) -> None:
 
 def _wait_for_vectors(child: Child, health_url: str) -> None:
     """Embedding the documents takes both cores for a minute; it is not what is measured."""
-    if not child.wait_until(lambda: _fetch(health_url)["indexing"]["pending"] == 0, 600):
+
+    def pending() -> bool:
+        time.sleep(0.5)
+        return bool(_fetch(health_url)["indexing"]["pending"])
+
+    # The folder is new, so there is work, but /health learns of it only after a while.
+    if not (child.wait_until(pending, 120) and child.wait_until(lambda: not pending(), 900)):
         raise RuntimeError(f"{child.name} does not finish its index:\n{child.log()[-2000:]}")
 
 
