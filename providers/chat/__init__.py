@@ -1,0 +1,1 @@
+"""Chat models: any OpenAI-compatible endpoint, and the extractive answerer that needs none."""

@@ -1,0 +1,170 @@
+"""Which sentences of the passages answer a question: by the words they share with it, and by what it asks for.
+
+The constants were chosen on squad_en and one half of the Indonesian set; `benchmarks/answers.py` has the figures.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prompts.rag import NumberedPassage
+from providers.chat.sentences import split_sentences
+from providers.chat.words import content_words
+from utils.language import detect_language
+
+# What a sentence of a later passage has to make up for, in shares of the question's words.
+_LATER_PASSAGE = (0.0, 0.3, 0.5, 0.6, 0.7)
+# A passage none of whose sentences has this share of the question's words is about something else, unless question and
+# document differ in language.
+ON_TOPIC = 0.3
+_LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a list, not in the sentence
+_ASKED_FOR_BONUS = 0.3
+_MEANING_WEIGHT = 0.4  # of a standard deviation of similarity
+# A sentence with less than this share of the best one's score is left out: it fills the answer without adding to it.
+_RELATIVE_FLOOR = 0.3
+
+_ASKS_FOR_NUMBER = re.compile(
+    r"\bhow (?:many|much|long|old|far|often|high|large|big|tall|fast)\b|\bwhen\b"
+    r"|\bwhat (?:time|year|date|percent\w*|number)\b"
+    r"|\bcuánt[oa]s?\b|\bcuándo\b|\bqué (?:hora|año|fecha|porcentaje|número|día)\b"
+    r"|\bberapa(?:kah)?\b|\b(?:kapan|bila)(?:kah)?\b",
+    re.IGNORECASE,
+)
+_ASKS_FOR_NAME = re.compile(
+    r"\bwho(?:m|se)?\b|\bwhere\b|\bquién(?:es)?\b|\bdónde\b|\bsiapa(?:kah)?\b|\b(?:di|ke|dari) ?mana(?:kah)?\b",
+    re.IGNORECASE,
+)
+_CAPITALISED = re.compile(r"(?<=[^.!?\s] )[^\W\d_a-zß-öø-ÿ]\w+")
+_REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
+_CLAUSE_END = re.compile(r"[,;:)–—]\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence that can be quoted. *number* is its passage's mark, *rank* counts its passage from 0."""
+
+    number: int
+    rank: int
+    language: str
+    text: str
+    words: frozenset[int]
+    lead: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Words of passage *number*, verbatim but for a cut marked with "…" and the document's own reference marks."""
+
+    number: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.text} [{self.number}]"
+
+
+def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
+    """Every sentence of *passages* in order; one that stands in several passages counts for the first alone."""
+    found: dict[str, Candidate] = {}
+    for rank, passage in enumerate(passages):
+        language = detect_language(passage.text)
+        for sentence in split_sentences(passage.text):
+            text = _REFERENCE_MARK.sub("", sentence.text)  # a reader would take it for a mark of ours
+            words, lead = content_words(text, language), content_words(sentence.lead, language)
+            found.setdefault(" ".join(text.split()), Candidate(passage.number, rank, language, text, words, lead))
+    return list(found.values())
+
+
+def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
+    """The share of the question's words in each sentence, 0 to 1, a rare word counting more than a common one.
+
+    Weights are BM25's inverse document frequencies over *sentences*.
+    """
+    frequency = Counter(word for sentence in sentences for word in sentence.words)
+    asked = {language: content_words(question, language) for language in {s.language for s in sentences}}
+
+    def weight(words: frozenset[int]) -> float:
+        return sum(math.log1p((len(sentences) - frequency[w] + 0.5) / (frequency[w] + 0.5)) for w in words)
+
+    totals = {language: weight(words) or 1.0 for language, words in asked.items()}
+    return [
+        (weight(asked[s.language] & s.words) + _LEAD_WEIGHT * weight(asked[s.language] & (s.lead - s.words)))
+        / totals[s.language]
+        for s in sentences
+    ]
+
+
+def select_quotes(
+    question: str, sentences: Sequence[Candidate], *, max_chars: int, likeness: Sequence[float] | None = None
+) -> list[Quote]:
+    """The sentences that answer *question* best, at most *max_chars* with their marks, the best one's passage first.
+
+    *likeness* is each sentence's similarity of meaning in standard deviations from their mean, where it is known.
+    """
+    scores = _scores(question, sentences, likeness)
+    best, *others = sorted(range(len(sentences)), key=lambda i: -scores[i])
+    chosen = {best: _shortened(question, sentences[best], max_chars)}
+    left = max_chars - len(str(chosen[best]))
+    for i in others:
+        quote = Quote(sentences[i].number, sentences[i].text)
+        if scores[i] >= _RELATIVE_FLOOR * scores[best] and len(str(quote)) < left:
+            chosen[i] = quote
+            left -= len(str(quote)) + 1
+    return _in_reading_order(chosen)
+
+
+def _scores(question: str, sentences: Sequence[Candidate], likeness: Sequence[float] | None) -> list[float]:
+    shares = word_scores(question, sentences)
+    on_topic = {s.rank for s, share in zip(sentences, shares, strict=True) if share >= ON_TOPIC or likeness}
+    scores = [
+        share
+        + _MEANING_WEIGHT * like
+        + _ASKED_FOR_BONUS * (_gives_what_is_asked(question, s.text) if share or s.rank in on_topic else 0)
+        - _later(s.rank)
+        for share, like, s in zip(shares, likeness or [0.0] * len(sentences), sentences, strict=True)
+    ]
+    # Beside the best sentence, others of its passage are not at a disadvantage.
+    home = sentences[scores.index(max(scores))].rank
+    return [score + _later(home) * (s.rank == home) for score, s in zip(scores, sentences, strict=True)]
+
+
+def _later(rank: int) -> float:
+    return _LATER_PASSAGE[min(rank, len(_LATER_PASSAGE) - 1)]
+
+
+def _gives_what_is_asked(question: str, sentence: str) -> int:
+    """How many of the things asked for, a number and a name, *sentence* has and *question* has not."""
+    number = _ASKS_FOR_NUMBER.search(question) and any(char.isdigit() for char in sentence)
+    known = question.casefold()
+    name = _ASKS_FOR_NAME.search(question) and any(w.casefold() not in known for w in _CAPITALISED.findall(sentence))
+    return bool(number) + bool(name)
+
+
+def _shortened(question: str, sentence: Candidate, max_chars: int) -> Quote:
+    """The sentence, or if it is too long its run of clauses with most of the question's words, cut ends marked "…"."""
+    whole = Quote(sentence.number, sentence.text)
+    room = max_chars - len(str(whole)) + len(whole.text)
+    if len(whole.text) <= room:
+        return whole
+    starts = [0, *(end.end() for end in _CLAUSE_END.finditer(whole.text))]
+    asked = content_words(question, sentence.language)
+    runs = [_run(whole.text, start, room) for start in starts]
+    return Quote(sentence.number, max(runs, key=lambda run: len(asked & content_words(run, sentence.language))))
+
+
+def _run(text: str, start: int, room: int) -> str:
+    """As much of *text* from *start* as fits, to the end of a clause, else of a word."""
+    head = "…" if start else ""
+    if len(text) - start + len(head) <= room:
+        return head + text[start:]
+    piece = text[start : start + room - len(head) - 1]
+    clauses = [end.start() for end in _CLAUSE_END.finditer(piece)]
+    end = clauses[-1] if clauses else max(piece.rfind(" "), 0) or len(piece)
+    return f"{head}{piece[:end].rstrip()}…"
+
+
+def _in_reading_order(chosen: dict[int, Quote]) -> list[Quote]:
+    """Quotes passage by passage, in the order of *chosen*, and inside a passage as they stand there."""
+    numbers = list(dict.fromkeys(quote.number for quote in chosen.values()))
+    return [chosen[i] for i in sorted(chosen, key=lambda i: (numbers.index(chosen[i].number), i))]
