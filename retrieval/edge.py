@@ -2,9 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -24,22 +25,37 @@ T = TypeVar("T")
 WORDS, MEANING = "words", "meaning"
 TENANT, DOCUMENT = "tenant_id", "document_id"
 PASSAGE_FIELDS = [field.name for field in fields(Passage)]
-# How many each ranking proposes; every proposal is then scored by both.
-CANDIDATES = 50
-SEARCH_THREADS = 4
+# How many each ranking proposes; every proposal is then scored by both. R@1 on squad_en: 20 .855, 50 .860, 100 .865.
+CANDIDATES = 100
+# Passages written in one call of the engine: what the rest of the process waits for, about 3 ms.
+SLICE = 64
+# Below this much in one segment, in KiB, a search reads every vector, about 7 ms at the most; above it `optimize`
+# builds a graph.
+GRAPH_FROM_KIB = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A point with its scores, as in `Hit`."""
+
+    point: str
+    score: float
+    dense: float | None
+    lexical: float
 
 
 class EdgeIndex:
     """One shard in one folder, owned by this process.
 
-    Writes happen one after the other in a thread of their own and are flushed before they return; searches run beside
-    them in a small pool. The event loop never waits for the engine.
+    The engine never lets go of Python's interpreter lock: while it works, the whole process stands still, whichever
+    thread called it. So there is one thread for it, where calls wait for each other without the event loop waiting for
+    them, and each call is kept short: about 1 ms for a search, 10 ms for a write. `optimize`, which takes seconds, runs
+    when the index is opened and at no other time.
     """
 
     def __init__(self, shard: engine.EdgeShard, *, dimension: int) -> None:
         self._shard, self._dimension, self._lexicon = shard, dimension, Lexicon()
-        self._readers = ThreadPoolExecutor(SEARCH_THREADS, "index-search")
-        self._writer = ThreadPoolExecutor(1, "index-write")
+        self._thread = ThreadPoolExecutor(1, "passage-index")
 
     @classmethod
     def open(cls, folder: Path, *, dimension: int) -> Self:
@@ -52,53 +68,52 @@ class EdgeIndex:
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add or replace passages, found by their words at once, durable on return."""
-        if passages:
-            await self._write(lambda: self._put(ctx, passages))
+        for part in _slices(passages):
+            await self._run(partial(self._put, ctx, part))
+        await self._run(self._shard.flush)
 
     async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
-        """Give passages their vectors by passage id; ids that are gone meanwhile are passed over.
+        """Give passages their vectors by passage id, durable on return; ids that are gone meanwhile are passed over.
 
         Raises:
-            ValueError: a vector has not the index's dimension.
+            ValueError: a vector has not the index's dimension, or holds something else than numbers; none is written.
         """
         for passage_id, vector in vectors.items():
-            if vector.shape != (self._dimension,):
-                raise ValueError(f"The vector of {passage_id} has shape {vector.shape}, not ({self._dimension},).")
-        if vectors:
-            await self._write(lambda: self._put_vectors(ctx, vectors))
+            if vector.shape != (self._dimension,) or not np.isfinite(vector).all():
+                raise ValueError(f"Passage {passage_id} needs a vector of {self._dimension} finite numbers.")
+        for part in _slices(list(vectors)):
+            await self._run(partial(self._put_vectors, ctx, {key: vectors[key] for key in part}))
+        await self._run(self._shard.flush)
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
-        """Remove every passage of these documents."""
+        """Remove every passage of these documents, durable on return."""
         of_documents = engine.FieldCondition(DOCUMENT, match=engine.MatchAny(list(document_ids)))
         operation = engine.UpdateOperation.delete_points_by_filter(_owned(ctx, of_documents))
-        if document_ids:
-            await self._write(lambda: self._shard.update(operation))
+        await self._run(lambda: self._shard.update(operation))
+        await self._run(self._shard.flush)
 
     async def search(
         self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int
     ) -> Sequence[Hit]:
         """The best passages by words and, with a vector, by meaning."""
-        return await self._read(lambda: self._search(ctx, question, vector, limit))
+        return await self._run(lambda: self._search(ctx, question, vector, limit))
 
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in the index for this tenant."""
-        return await self._read(lambda: IndexCounts(self._count(_owned(ctx)), self._count(_pending(ctx))))
+        return await self._run(lambda: IndexCounts(self._count(_owned(ctx)), self._count(_pending(ctx))))
 
     async def close(self) -> None:
         """Write everything down and let go of the folder; calls under way are finished first."""
-        await asyncio.to_thread(self._readers.shutdown)
-        await asyncio.to_thread(self._writer.shutdown)
-        await asyncio.to_thread(self._shard.close)
+        await self._run(self._shard.close)
+        self._thread.shutdown()
 
-    async def _read(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
-
-    async def _write(self, work: Callable[[], None]) -> None:
-        def durably() -> None:
-            work()
-            self._shard.flush()
-
-        await asyncio.get_running_loop().run_in_executor(self._writer, durably)
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except Exception as exc:
+            if type(exc) is Exception:  # what the engine raises, whatever it is
+                raise StoreUnavailable("The passage index failed: see the log.") from exc
+            raise
 
     def _put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         points = [
@@ -113,39 +128,50 @@ class EdgeIndex:
 
     def _put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
         by_point = {_point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
-        # The engine refuses the whole batch for one unknown id. Nothing can vanish in between: this is the only writer.
-        there = self._shard.retrieve(list(by_point), False, False)
-        updates = [engine.PointVectors(point.id, {MEANING: by_point[str(point.id)].tolist()}) for point in there]
+        # The engine refuses the whole batch for one unknown id. Nothing can vanish in between: there is one thread.
+        there = [str(point.id) for point in self._shard.retrieve(list(by_point), False, False)]
+        updates = [engine.PointVectors(point, {MEANING: by_point[point].tolist()}) for point in there]
         self._shard.update(engine.UpdateOperation.update_vectors(updates, condition=_owned(ctx)))
 
     def _count(self, condition: engine.Filter) -> int:
         return self._shard.count(engine.CountRequest(filter=condition))
 
     def _search(self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int) -> list[Hit]:
-        terms = _sparse(self._lexicon.of_question(question))
-        sides: dict[str, Any] = {WORDS: terms} if vector is None else {WORDS: terms, MEANING: vector.tolist()}
-        proposed = self._ask(ctx, sides, max(limit, CANDIDATES), None)
-        passages = {hit.id: _passage(hit.payload) for ranking in proposed for hit in ranking if hit.payload}
-        scored = self._ask(ctx, sides, len(passages), engine.HasIdCondition(set(passages))) if passages else []
-        return _ranked(passages, [{hit.id: hit.score for hit in ranking} for ranking in scored])[:limit]
+        sides: dict[str, engine.SparseVector | list[float]] = {WORDS: _sparse(self._lexicon.of_question(question))}
+        if vector is not None:
+            sides[MEANING] = vector.tolist()
+        scores = {name: self._scores(ctx, name, query, max(limit, CANDIDATES)) for name, query in sides.items()}
+        points: set[int | uuid.UUID | str] = set().union(*scores.values())
+        for name, query in sides.items():
+            # What only the other ranking proposed; no score here means no common word, or no vector yet.
+            if missing := points - scores[name].keys():
+                scores[name] |= self._scores(ctx, name, query, len(missing), engine.HasIdCondition(missing))
+        return self._hits(_ranked(scores[WORDS], scores.get(MEANING, {}))[:limit])
 
-    def _ask(
-        self, ctx: TenantContext, sides: dict[str, Any], limit: int, only: engine.HasIdCondition | None
-    ) -> list[list[engine.ScoredPoint]]:
-        """A ranking for each of *sides*, with payloads unless *only* names the points to score."""
-        owned = _owned(ctx)
-        requests = [
+    def _scores(
+        self,
+        ctx: TenantContext,
+        name: str,
+        query: engine.SparseVector | list[float],
+        limit: int,
+        *only: engine.HasIdCondition,
+    ) -> dict[str, float]:
+        """The best points of the tenant by the vector *name*, at most *limit*, with their scores."""
+        found = self._shard.query(
             engine.QueryRequest(
                 limit=limit,
-                query=engine.Query.Nearest(side, using=name),
-                filter=_owned(ctx, only) if only else owned,
+                query=engine.Query.Nearest(query, using=name),
+                filter=_owned(ctx, *only),
                 # Document frequencies of the tenant's own passages: others' texts must not move its ranking.
-                params=engine.SearchParams(idf=engine.IdfParams(owned)) if name == WORDS else None,
-                with_payload=only is None,
+                params=engine.SearchParams(idf=engine.IdfParams(_owned(ctx))) if name == WORDS else None,
             )
-            for name, side in sides.items()
-        ]
-        return self._shard.query_batch(engine.QueryBatchRequest(requests))
+        )
+        return {str(point.id): point.score for point in found}
+
+    def _hits(self, ranked: Sequence[_Scored]) -> list[Hit]:
+        """*ranked* with their passages, in the same order."""
+        payloads = {str(p.id): p.payload for p in self._shard.retrieve([item.point for item in ranked], True, False)}
+        return [Hit(_passage(payloads[item.point]), item.score, item.dense, item.lexical) for item in ranked]
 
 
 def _owned(ctx: TenantContext, *also: Any) -> engine.Filter:
@@ -166,33 +192,38 @@ def _sparse(terms: Terms) -> engine.SparseVector:
     return engine.SparseVector(terms.indices, terms.values)
 
 
-def _passage(payload: Mapping[str, Any]) -> Passage:
-    return Passage(**{name: payload[name] for name in PASSAGE_FIELDS})
+def _passage(payload: Mapping[str, Any] | None) -> Passage:
+    return Passage(**{name: (payload or {})[name] for name in PASSAGE_FIELDS})
 
 
-def _ranked(passages: Mapping[Any, Passage], scored: Sequence[Mapping[Any, float]]) -> list[Hit]:
-    """*passages* by fused score, best first; *scored* is by words and, if there was a vector, by meaning."""
-    by_words = scored[0] if scored else {}
-    by_meaning = scored[1] if len(scored) > 1 else {}
-    lexical = np.array([by_words.get(key, 0.0) for key in passages])
-    dense = np.array([by_meaning.get(key, np.nan) for key in passages])
-    hits = (
-        Hit(passage, score, by_meaning.get(key), by_words.get(key, 0.0))
-        for (key, passage), score in zip(passages.items(), fuse(lexical, dense).tolist(), strict=True)
-    )
-    return sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))
+def _ranked(by_words: Mapping[str, float], by_meaning: Mapping[str, float]) -> list[_Scored]:
+    """The points of both by fused score, best first."""
+    points = sorted(by_words.keys() | by_meaning.keys())
+    lexical = np.array([by_words.get(point, 0.0) for point in points])
+    dense = np.array([by_meaning.get(point, np.nan) for point in points])
+    fused = fuse(lexical, dense)
+    return [
+        _Scored(points[at], float(fused[at]), by_meaning.get(points[at]), float(lexical[at]))
+        for at in np.argsort(-fused, kind="stable")
+    ]
+
+
+def _slices(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + SLICE] for start in range(0, len(items), SLICE))
 
 
 def _open_shard(folder: Path, dimension: int) -> engine.EdgeShard:
     config = engine.EdgeConfig(
         vectors={MEANING: engine.EdgeVectorParams(dimension, engine.Distance.Cosine)},
         sparse_vectors={WORDS: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf)},
+        optimizers=engine.EdgeOptimizersConfig(indexing_threshold=GRAPH_FROM_KIB),
     )
-    begin = engine.EdgeShard.load if (folder / "edge_config.json").exists() else engine.EdgeShard.create
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shard = begin(str(folder), config)
+        # Unlike `create` it also takes a folder whose making was broken off, and one that is empty.
+        shard = engine.EdgeShard.load(str(folder), config)
         _index_fields(shard, (TENANT, DOCUMENT))
+        shard.optimize()
     except Exception as exc:  # the engine raises nothing narrower
         raise StoreUnavailable(_why(folder, str(exc))) from exc
     return shard

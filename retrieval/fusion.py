@@ -13,12 +13,17 @@ def fuse(lexical: Scores, dense: Scores) -> Scores:
 
         fused = .3 z(lexical) + .7 z(dense)        z(x) = (x - mean(x)) / std(x), over the candidates
 
-    A NaN in *dense* is a passage that still waits for its vector: its lexical z stands in for the missing one, so that
-    it competes by its words at full weight. Scores that are all the same say nothing, their z is 0; without any dense
-    score the ranking is the lexical one.
+    A NaN in *dense* is a passage that still waits for its vector: its lexical z stands in for the missing one, at most
+    the best dense z there is. So it is found as well as by its words alone and does not push out the others (with half
+    of the passages waiting, R@1 is .96/.95/.85/.82 of questions to those and .97/.98/.87/.94 to the others on xquad_en,
+    xquad_es, squad_en, idk_id; uncapped .80 to the others on squad_en, with z = 0 instead .13 to the waiting ones).
+    Scores that are all the same say nothing, their z is 0; without any dense score the ranking is the lexical one.
     """
     by_words, by_meaning = _z(lexical), _z(dense)
-    by_meaning = np.where(np.isnan(dense), by_words, by_meaning)
+    waiting = np.isnan(dense)
+    if waiting.any():
+        best = np.inf if waiting.all() else np.nanmax(by_meaning)
+        by_meaning = np.where(waiting, np.minimum(by_words, best), by_meaning)
     return LEXICAL_WEIGHT * by_words + (1 - LEXICAL_WEIGHT) * by_meaning
 
 

