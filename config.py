@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 VERSION = "1.0.0"
 SAMPLES = Path(__file__).resolve().parent / "samples"
+# A local endpoint often needs no key, but the client insists on one. A key goes to the endpoint it was given for only.
+_NO_KEY = SecretStr("none")
 _NO_EFFECT: JsonDict = {"no_effect": True}
 
 
@@ -192,13 +194,14 @@ class Settings(BaseSettings):
     def chat_endpoint(self) -> Endpoint | None:
         """Where the chat model is, None for the extractive answerer."""
         if self.llm_base_url:
-            return Endpoint(self.llm_base_url, self._key(self.llm_api_key), self.llm_model or "gpt-4o-mini")
+            return Endpoint(self.llm_base_url, self.llm_api_key or _NO_KEY, self.llm_model or "gpt-4o-mini")
         if self.openrouter_api_key:
             model = self.llm_model or "openai/gpt-4o-mini"
             return Endpoint("https://openrouter.ai/api/v1", self.llm_api_key or self.openrouter_api_key, model)
         if self.openai_base_url or self.openai_api_key or self.llm_api_key:
             base_url = self.openai_base_url or "https://api.openai.com/v1"
-            return Endpoint(base_url, self._key(self.llm_api_key), self.llm_model or "gpt-4o-mini")
+            key = self.llm_api_key or self.openai_api_key or _NO_KEY
+            return Endpoint(base_url, key, self.llm_model or "gpt-4o-mini")
         return None
 
     @property
@@ -206,10 +209,12 @@ class Settings(BaseSettings):
         """Where the embedding model is, None for the one that comes with the service."""
         if self.embedding_provider == "embedded":
             return None
-        base_url = self.embedding_base_url or self.openai_base_url
-        if base_url or self.openai_api_key or self.embedding_api_key:
-            model = self.embedding_model or "text-embedding-3-small"
-            return Endpoint(base_url or "https://api.openai.com/v1", self._key(self.embedding_api_key), model)
+        model = self.embedding_model or "text-embedding-3-small"
+        if self.embedding_base_url:
+            return Endpoint(self.embedding_base_url, self.embedding_api_key or _NO_KEY, model)
+        if self.openai_base_url or self.openai_api_key or self.embedding_api_key:
+            key = self.embedding_api_key or self.openai_api_key or _NO_KEY
+            return Endpoint(self.openai_base_url or "https://api.openai.com/v1", key, model)
         return None
 
     @property
@@ -221,10 +226,6 @@ class Settings(BaseSettings):
             for name in sorted(self.model_fields_set)
             if isinstance(extra := fields[name].json_schema_extra, dict) and extra.get("no_effect")
         ]
-
-    def _key(self, own: SecretStr | None) -> SecretStr:
-        # A local endpoint often needs no key, but the client insists on one.
-        return own or self.openai_api_key or SecretStr("none")
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -21,6 +21,7 @@ def register_problems(app: Flask) -> None:
     """Render whatever goes wrong in a request."""
     app.register_error_handler(ProblemError, _refused)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(RecursionError, _too_deep)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -65,6 +66,11 @@ def _plain(found: Any) -> str:
 
 def _refused(error: ProblemError) -> Response:
     return _respond(problem_document(error), error.headers)
+
+
+def _too_deep(error: RecursionError) -> Response:
+    # Python's JSON reader gives up on deep nesting this way; no code of ours recurses over what callers send.
+    return _refused(BadInput("The body is nested too deeply."))
 
 
 def _http(error: HTTPException) -> Response:

@@ -1,0 +1,103 @@
+"""Probes, documentation, headers and logs."""
+
+import json
+import re
+from uuid import uuid4
+
+import httpx
+import pytest
+from openapi_spec_validator import validate
+
+from app import create_app
+from config import load_settings
+from tests.service import Service, ask
+
+
+def test_health_is_the_union_of_what_the_guides_promise(client: httpx.Client) -> None:
+    health = client.get("/health").json()
+    assert health["status"] == "healthy"
+    assert health["version"] == "1.0.0"
+    assert health["redis"] == "ok"
+    assert isinstance(health["timestamp"], int)
+    assert health["indexing"] == {"pending": 0}
+    assert set(health["dependencies"].values()) == {"ok"}
+
+
+def test_ready_says_so(client: httpx.Client) -> None:
+    assert client.get("/ready").json() == {"status": "ready"}
+
+
+def test_every_route_says_whether_it_needs_a_key() -> None:
+    app = create_app(load_settings())
+    policies = {
+        rule.endpoint: getattr(app.view_functions[rule.endpoint], "policy", None) for rule in app.url_map.iter_rules()
+    }
+    assets = {"swagger_assets.static", "redoc_assets.static"}
+    assert {endpoint for endpoint, policy in policies.items() if policy is None} == assets
+    opened = {endpoint for endpoint, policy in policies.items() if policy == "open"}
+    assert opened == {
+        "health.health", "health.ready", "openapi_document", "docs", "redoc", "docs_start", "redoc_start",
+    }  # fmt: skip
+
+
+def test_the_description_is_valid_openapi_3_1(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    validate(document)
+    chat = document["paths"]["/v1/chat"]["post"]
+    assert {"200", "400", "401", "429", "502", "504"} <= set(chat["responses"])
+    assert chat["security"] == [{"key": []}, {"bearer": []}]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_the_documentation_loads_nothing_from_outside(client: httpx.Client, path: str) -> None:
+    page = client.get(path)
+    assert page.headers["content-type"].startswith("text/html")
+    assert "'self'" in page.headers["content-security-policy"]
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert loaded
+    for address in loaded:
+        assert not address.startswith(("http", "//"))
+        assert client.get(f"/{address}").status_code == 200
+
+
+def test_a_request_id_comes_back_and_a_wild_one_does_not(client: httpx.Client) -> None:
+    assert client.get("/health", headers={"X-Request-Id": "my-id.1"}).headers["x-request-id"] == "my-id.1"
+    assert client.get("/health", headers={"X-Request-Id": "a b{}"}).headers["x-request-id"] != "a b{}"
+    given = ask(client, "How do I apply?", uuid4().hex)
+    assert given.json()["request_id"] == given.headers["x-request-id"]
+
+
+def test_answers_carry_headers_that_keep_browsers_careful(client: httpx.Client) -> None:
+    headers = client.get("/v1/nothing").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert "default-src 'none'" in headers["content-security-policy"]
+
+
+def test_a_browser_may_ask_from_another_origin(client: httpx.Client) -> None:
+    asked = {
+        "Origin": "https://portal.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-api-key,x-conversation-id,content-type",
+    }
+    preflight = client.options("/v1/chat", headers=asked)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] in ("*", "https://portal.example")
+    assert "x-api-key" in preflight.headers["access-control-allow-headers"].lower()
+
+
+def test_logs_are_json_and_hold_neither_keys_nor_messages(service: Service, client: httpx.Client) -> None:
+    request_id, secret_words = uuid4().hex, f"dormitory {uuid4().hex}"
+    client.post(
+        "/v1/chat",
+        json={"message": secret_words},
+        headers={"X-Conversation-Id": uuid4().hex, "X-Request-Id": request_id},
+    )
+    service.wait_for(lambda: request_id in service.logged(), limit_s=10)
+    lines = [json.loads(line) for line in service.logged().splitlines()]
+    [line] = [line for line in lines if line["request_id"] == request_id and line["message"] == "Request completed"]
+    assert {"timestamp", "level", "logger", "message", "request_id", "duration_ms"} <= set(line)
+    assert line["duration_ms"] > 0
+    assert secret_words not in service.logged()
+    assert service.key not in service.logged()

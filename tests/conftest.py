@@ -1,0 +1,56 @@
+"""Fixtures for everything: running services, each a process of its own."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.fakes.model_server import FakeModelServer
+from tests.service import Service
+
+FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service as it is with nothing configured, with its vectors computed; requests are not limited."""
+    with Service(tmp_path_factory.mktemp("service") / "data", RATE_LIMIT_ENABLED="false") as running:
+        with running.client() as client:
+            running.wait_for(lambda: client.get("/health").json()["indexing"]["pending"] == 0)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def other_key(service: Service) -> str:
+    """A key of another tenant of `service`, which has no documents."""
+    return service.new_key("acme")
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[httpx.Client]:
+    """A client of `service` with the default tenant's key."""
+    with service.client() as opened:
+        yield opened
+
+
+@pytest.fixture
+def other_client(service: Service, other_key: str) -> Iterator[httpx.Client]:
+    """A client of `service` with the other tenant's key."""
+    with service.client(other_key) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[FakeModelServer]:
+    """A model endpoint of our own; reset it before use."""
+    with FakeModelServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def service_with_model(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer) -> Iterator[Service]:
+    """The service with a language model at `model_server`, impatient and without retries."""
+    variables = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "LLM_TIMEOUT": "2", "LLM_MAX_RETRIES": "0"}
+    data_dir = tmp_path_factory.mktemp("with-model") / "data"
+    with Service(data_dir, RATE_LIMIT_ENABLED="false", **variables) as running:
+        yield running

@@ -1,0 +1,130 @@
+"""The whole service as its users start it: a process of its own, on free ports and a data folder of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+START_LIMIT_S = 60.0
+_KEY = re.compile(r"^API_KEY\s+(ak_live_\S+)$", re.MULTILINE)
+
+
+def free_port() -> int:
+    """A port nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Service:
+    """`python app.py` with *variables*; the chat page is off unless they say otherwise."""
+
+    def __init__(self, data_dir: Path, **variables: str) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.variables = {"STREAMLIT_ENABLED": "false", "DATA_DIR": str(data_dir), "PORT": str(self.port), **variables}
+        self.key = variables.get("API_KEY", "")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._out = data_dir.parent / f"{data_dir.name}.out"
+        self._log = data_dir.parent / f"{data_dir.name}.log"
+
+    @property
+    def url(self) -> str:
+        """Where its API is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The running process."""
+        assert self._process is not None, "the service has not been started"
+        return self._process
+
+    def start(self) -> Self:
+        """Start it and wait until it has said where everything is."""
+        self.launch()
+        self.wait_for(lambda: "Ctrl-C stops everything" in self.printed())
+        found = _KEY.search(self.printed())
+        self.key = found[1] if found else self.key
+        return self
+
+    def launch(self) -> None:
+        """Start it without waiting."""
+        with self._out.open("wb") as out, self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "app.py"], cwd=ROOT, env=plain_environment(self.variables), stdout=out, stderr=log
+            )
+
+    def wait_for(self, condition: Any, limit_s: float = START_LIMIT_S) -> None:
+        """Wait until *condition()* holds; fail with the log when the process ends first or it takes too long."""
+        deadline = time.monotonic() + limit_s
+        while not condition():
+            ended = self.process.poll() is not None
+            assert not ended, f"The service ended with {self.process.returncode}:\n{self.logged()[-3000:]}"
+            assert time.monotonic() < deadline, f"Not after {limit_s} s:\n{self.printed()}\n{self.logged()[-3000:]}"
+            time.sleep(0.02)  # between two looks at the condition
+
+    def printed(self) -> str:
+        """What it wrote to standard output."""
+        return self._out.read_text() if self._out.exists() else ""
+
+    def logged(self) -> str:
+        """What it wrote to standard error, over all its lives."""
+        return self._log.read_text() if self._log.exists() else ""
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """End it as Ctrl-C does; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+    def flask(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a `flask` command on its data."""
+        return subprocess.run(
+            [sys.executable, "-m", "flask", *arguments],
+            cwd=ROOT,
+            env=plain_environment(self.variables),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def new_key(self, tenant: str) -> str:
+        """A key of *tenant*, made by the operator's command."""
+        done = self.flask("api-key", tenant)
+        assert done.returncode == 0, done.stderr
+        return re.search(r"ak_live_\w+", done.stdout)[0]  # type: ignore[index]
+
+    def client(self, key: str | None = None, **headers: str) -> httpx.Client:
+        """An HTTP client with a key: its first one, unless another is given; "" is none."""
+        chosen = self.key if key is None else key
+        return httpx.Client(
+            base_url=self.url,
+            headers={**({"X-API-Key": chosen} if chosen else {}), **headers},
+            timeout=30,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *failure: object) -> None:
+        self.stop()
+
+
+def plain_environment(variables: dict[str, str]) -> dict[str, str]:
+    """What a program needs of our environment, and *variables*; nothing that configures the service by accident."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, "PYTHONUNBUFFERED": "1", **variables}
+
+
+def ask(client: httpx.Client, message: str, conversation_id: str = "test", **body: Any) -> httpx.Response:
+    """One question."""
+    return client.post("/v1/chat", json={"message": message, **body}, headers={"X-Conversation-Id": conversation_id})

@@ -1,0 +1,174 @@
+"""Settings: names, aliases, defaults, and errors that name the variable."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config import Settings, SettingsError, env_example, load_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+GUIDE = [
+    "API_KEY",
+    "OPENAI_API_KEY",
+    "OPENROUTER_API_KEY",
+    "QDRANT_URL",
+    "QDRANT_API_KEY",
+    "QDRANT_COLLECTION_NAME",
+    "REDIS_HOST",
+    "REDIS_PORT",
+    "CONVERSATION_TTL",
+    "RATE_LIMIT_PER_HOUR",
+    "CORS_ORIGINS",
+    "FLASK_ENV",
+    "FLASK_DEBUG",
+    "HOST",
+    "PORT",
+    "TOGETHER_API_KEY",
+    "PINECONE_API_KEY",
+    "PINECONE_INDEX_NAME",
+    "PROSA_STT_API_KEY",
+    "PROSA_STT_URL",
+    "PROSA_TTS_API_KEY",
+    "PROSA_TTS_URL",
+    "EMOTION_ANALYSIS_URL",
+    "REDIS_DB",
+    "REDIS_PASSWORD",
+    "LANGCHAIN_TRACING_V2",
+    "LANGCHAIN_API_KEY",
+    "LANGCHAIN_PROJECT",
+    "RATE_LIMIT_ENABLED",
+    "MAX_CONTENT_LENGTH",
+    "CACHE_ENABLED",
+    "CACHE_TTL",
+    "STT_TIMEOUT",
+    "TTS_TIMEOUT",
+    "EMOTION_TIMEOUT",
+    "LLM_TIMEOUT",
+    "EMBEDDING_PROVIDER",
+    "EMBEDDING_MODEL",
+]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)  # where there is no .env
+
+
+def test_every_variable_of_the_guide_is_known_by_its_name() -> None:
+    assert set(GUIDE) <= {name.upper() for name in Settings.model_fields}
+
+
+def test_the_example_file_is_in_step() -> None:
+    assert (ROOT / ".env.example").read_text() == env_example().replace(str(ROOT) + "/", "")
+
+
+@pytest.mark.parametrize(
+    ("alias", "value", "field", "expected"),
+    [
+        ("API_HOST", "0.0.0.0", "host", "0.0.0.0"),  # noqa: S104 - compared, not bound
+        ("API_PORT", "9000", "port", 9000),
+        ("OPENAI_MODEL_CHAT", "m", "llm_model", "m"),
+        ("SQLALCHEMY_DATABASE_URI", "sqlite:///x", "database_address", "sqlite:///x"),
+        ("CORS_ORIGINS", "https://a, https://b", "cors_origins", ["https://a", "https://b"]),
+        ("REDIS_HOST", "box", "redis_address", "redis://box:6379/0"),
+        ("REDIS_URL", "rediss://box/1", "redis_address", "rediss://box/1"),
+        ("CONVERSATION_TTL", "", "conversation_ttl", 86400),
+    ],
+)
+def test_a_variable_sets_what_it_says(
+    monkeypatch: pytest.MonkeyPatch, alias: str, value: str, field: str, expected: Any
+) -> None:
+    monkeypatch.setenv(alias, value)
+    assert getattr(load_settings(), field) == expected
+
+
+def test_a_redis_password_may_hold_any_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_HOST", "box")
+    monkeypatch.setenv("REDIS_PASSWORD", "a@b/c:d")
+    assert load_settings().redis_address == "redis://:a%40b%2Fc%3Ad@box:6379/0"
+
+
+WRONG = [
+    ("PORT", "many"), ("PORT", "70000"), ("CONVERSATION_TTL", "0"), ("RATE_LIMIT_PER_HOUR", "-1"),
+    ("RATE_LIMIT_ENABLED", "perhaps"), ("LOG_LEVEL", "LOUD"), ("LLM_BASE_URL", "ftp://x"), ("REDIS_PORT", "x"),
+    ("QDRANT_COLLECTION_NAME", "a/b"), ("EMBEDDING_PROVIDER", "magic"), ("LLM_TEMPERATURE", "9"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=rf"^{name}: .*{re.escape(value)}"):
+        load_settings()
+
+
+def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "many")
+    monkeypatch.setenv("API_HOST", "ok")
+    monkeypatch.setenv("LOG_LEVEL", "LOUD")
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    assert {line.split(":")[0] for line in str(refusal.value).splitlines()} == {"PORT", "LOG_LEVEL"}
+
+
+def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("API_KEY", "OPENAI_API_KEY", "LLM_API_KEY", "REDIS_PASSWORD"):
+        monkeypatch.setenv(name, "hush-hush")
+    monkeypatch.setenv("DATABASE_URI", "postgresql://user:hush-hush@host/db")
+    assert "hush-hush" not in f"{load_settings()!r} {load_settings()}"
+    monkeypatch.setenv("REDIS_URL", "http://:hush-hush@host")
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    assert "hush-hush" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "chat", "embedding"),
+    [
+        ({}, None, None),
+        ({"LLM_BASE_URL": "http://a/v1"}, ("http://a/v1", "gpt-4o-mini"), None),
+        ({"OPENROUTER_API_KEY": "k"}, ("https://openrouter.ai/api/v1", "openai/gpt-4o-mini"), None),
+        ({"OPENAI_API_KEY": "k"}, ("https://api.openai.com/v1", "gpt-4o-mini"), "https://api.openai.com/v1"),
+        ({"OPENAI_BASE_URL": "http://a/v1/"}, ("http://a/v1", "gpt-4o-mini"), "http://a/v1"),
+        ({"OPENAI_API_KEY": "k", "EMBEDDING_PROVIDER": "embedded"}, ("https://api.openai.com/v1", "gpt-4o-mini"), None),
+        (
+            {"OPENAI_API_KEY": "k", "OPENROUTER_API_KEY": "r", "LLM_MODEL": "m"},
+            ("https://openrouter.ai/api/v1", "m"),
+            "https://api.openai.com/v1",
+        ),
+        ({"EMBEDDING_BASE_URL": "http://e/v1"}, None, "http://e/v1"),
+    ],
+)
+def test_a_side_that_is_not_configured_stays_embedded(
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    chat: tuple[str, str] | None,
+    embedding: str | None,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.chat_endpoint and (settings.chat_endpoint.base_url, settings.chat_endpoint.model)) == chat
+    assert (settings.embedding_endpoint and settings.embedding_endpoint.base_url) == embedding
+
+
+def test_openrouter_is_opened_with_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "for-openai")
+    monkeypatch.setenv("OPENROUTER_API_KEY", "for-openrouter")
+    endpoint = load_settings().chat_endpoint
+    assert endpoint is not None
+    assert endpoint.api_key.get_secret_value() == "for-openrouter"
+
+
+def test_a_key_is_not_sent_to_an_endpoint_it_was_not_given_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "for-openai")
+    monkeypatch.setenv("LLM_BASE_URL", "http://elsewhere/v1")
+    monkeypatch.setenv("EMBEDDING_BASE_URL", "http://elsewhere/v1")
+    settings = load_settings()
+    for endpoint in (settings.chat_endpoint, settings.embedding_endpoint):
+        assert endpoint is not None
+        assert endpoint.api_key.get_secret_value() != "for-openai"

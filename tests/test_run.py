@@ -1,0 +1,184 @@
+"""`python app.py`: what a newcomer starts, stops, kills and starts again."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+
+from tests.service import Service, ask
+
+
+def embedded_redis(service: Service) -> redis.Redis:
+    """A client of the Valkey that the service has started, as its data folder publishes it."""
+    published = json.loads((service.data_dir / "valkey.json").read_text())
+    return redis.Redis(unix_socket_path=published["socket"], decode_responses=True)
+
+
+def children_of(pid: int) -> set[int]:
+    """The processes below *pid*, all generations."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(child): int(parent) for child, parent in (line.split() for line in listed.splitlines())}
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that is not merely waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def failing(service: Service) -> str:
+    """Start a service that cannot start; what it told the person."""
+    service.launch()
+    assert service.process.wait(60) == 1
+    assert "Traceback" not in service.logged()
+    return service.logged()
+
+
+def test_a_conversation_outlives_a_kill(tmp_path: Path) -> None:
+    with Service(tmp_path / "data") as service:
+        key, talk = service.key, uuid4().hex
+        with service.client() as client:
+            ask(client, "How much does a dormitory room cost?", talk)
+        service.stop(signal.SIGKILL)
+        service.start()
+        assert "ak_live_" not in service.printed(), "the key is shown once"
+        with service.client(key) as client:
+            again = ask(client, "And with a private bathroom?", talk).json()
+            assert len(client.get(f"/v1/conversations/{talk}").json()["messages"]) == 4
+        assert "1,350,000" in again["answer"]
+
+
+def test_every_key_in_redis_has_an_end_and_the_readable_one_holds_no_words(tmp_path: Path) -> None:
+    with Service(tmp_path / "data", CONVERSATION_TTL="500") as service, embedded_redis(service) as store:
+        with service.client() as client, service.client(service.new_key("acme")) as other:
+            answer = ask(client, "How much does a dormitory room cost?", "mine").json()["answer"]
+            ask(other, "How do I apply?", "mine")
+        assert sorted(store.keys("checkpoint:*")) == ["checkpoint:acme.mine", "checkpoint:mine"]
+        assert 490 <= store.ttl("checkpoint:mine") <= 500
+        assert 490 <= store.ttl("state:{checkpoint:mine}") <= 500
+        assert {key for key in store.keys("*") if store.ttl(key) < 0} == set()
+        shown = json.loads(store.get("checkpoint:mine"))
+        assert isinstance(shown, dict)
+        assert "dormitory" not in store.get("checkpoint:mine")
+        assert answer[:20] not in store.get("checkpoint:mine")
+
+
+def test_reading_a_conversation_keeps_it_longer(tmp_path: Path) -> None:
+    with Service(tmp_path / "data", CONVERSATION_TTL="500") as service, embedded_redis(service) as store:
+        with service.client() as client:
+            ask(client, "How do I apply?", "mine")
+            for key in ("checkpoint:mine", "state:{checkpoint:mine}"):
+                store.expire(key, 60)
+            client.get("/v1/conversations/mine")
+        assert min(store.ttl(key) for key in ("checkpoint:mine", "state:{checkpoint:mine}")) > 400
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    service = Service(tmp_path / "data", STREAMLIT_ENABLED="true", STREAMLIT_PORT=str(_free())).start()
+    family = children_of(service.process.pid)
+    assert len(family) >= 2, "Valkey and the chat page"
+    assert service.stop(number) == 0
+    assert [pid for pid in family if is_running(pid)] == []
+
+
+def test_a_kill_leaves_no_process_behind(tmp_path: Path) -> None:
+    service = Service(tmp_path / "data", STREAMLIT_ENABLED="true", STREAMLIT_PORT=str(_free())).start()
+    family = children_of(service.process.pid)
+    service.stop(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while any(is_running(pid) for pid in family):
+        assert time.monotonic() < deadline, [pid for pid in family if is_running(pid)]
+        os.sched_yield()
+
+
+def test_a_port_in_use_is_said_to_be(tmp_path: Path) -> None:
+    service = Service(tmp_path / "data")
+    with socket.create_server(("127.0.0.1", service.port)):
+        told = failing(service)
+    assert "PORT" in told
+    assert str(service.port) in told
+
+
+def test_a_second_instance_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    with Service(tmp_path / "data") as first:
+        second = Service(tmp_path / "data")
+        second._log = tmp_path / "second.log"
+        told = failing(second)
+        assert str(first.process.pid) in told
+        assert "DATA_DIR" in told
+        with first.client() as client:
+            assert ask(client, "How do I apply?").status_code == 200
+
+
+def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    assert "DATA_DIR" in failing(Service(tmp_path / "data"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"CONVERSATION_TTL": "soon"}, "CONVERSATION_TTL"),
+        ({"REDIS_URL": "http://x"}, "REDIS_URL"),
+        ({"KNOWLEDGE_DIR": "/nowhere/at/all"}, "KNOWLEDGE_DIR"),
+        ({"QDRANT_URL": "http://localhost:6333"}, "QDRANT_URL"),
+        ({"DATABASE_URI": "nonsense"}, "DATABASE_URI"),
+        ({"DATABASE_URI": "oracle://user:secret-word@host/x"}, "DATABASE_URI"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_by_its_name(tmp_path: Path, variables: dict[str, str], named: str) -> None:
+    told = failing(Service(tmp_path / "data", **variables))
+    assert named in told
+    assert "secret-word" not in told
+
+
+def test_documents_loaded_while_it_runs_and_while_it_does_not_are_found(tmp_path: Path) -> None:
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    (folder / "bicycles.md").write_text("# Bicycles\n\nThe bicycle workshop opens on Tuesdays at 17:15.\n")
+    with Service(tmp_path / "data") as service:
+        key = service.key
+        assert service.flask("load", str(folder)).returncode == 0
+        with service.client() as client:
+            service.wait_for(lambda: "17:15" in ask(client, "When does the bicycle workshop open?").text, limit_s=20)
+        service.stop()
+        (folder / "kites.md").write_text("# Kites\n\nThe kite club meets on Sundays at 09:40 on the beach.\n")
+        loaded = service.flask("load", str(folder))
+        assert "1 added" in loaded.stdout
+        assert "1 unchanged" in loaded.stdout
+        service.start()
+        with service.client(key) as client:
+            service.wait_for(lambda: "09:40" in ask(client, "When does the kite club meet?").text, limit_s=20)
+
+
+def test_another_knowledge_folder_takes_the_place_of_the_samples(tmp_path: Path) -> None:
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    (folder / "bicycles.md").write_text("# Bicycles\n\nThe bicycle workshop opens on Tuesdays at 17:15.\n")
+    with Service(tmp_path / "data") as service:
+        key = service.key
+        service.stop()
+        service.variables["KNOWLEDGE_DIR"] = str(folder)
+        service.start()
+        with service.client(key) as client:
+            service.wait_for(lambda: "17:15" in ask(client, "When does the bicycle workshop open?").text, limit_s=20)
+            assert not ask(client, "How much does a dormitory room cost?", "b").json()["citations"]
+
+
+def _free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
