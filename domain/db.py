@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 from utils.errors import NotReady
@@ -66,14 +66,25 @@ class Database:
 
 
 def open_database(uri: str) -> Database:
-    """The database at *uri*, `sqlite:///<path>` or `postgresql://…`; nothing is connected yet."""
+    """The database at *uri*, `sqlite:///<path>` or `postgresql://…`; nothing is connected yet.
+
+    Raises:
+        NotReady: the driver for it is not installed.
+    """
     url = make_url(uri.replace("postgres://", "postgresql://", 1))
     if url.get_backend_name() != "sqlite":
-        return Database(create_engine(url, pool_pre_ping=True))
+        return Database(_server_engine(url))
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Database(engine)
+
+
+def _server_engine(url: URL) -> Engine:
+    try:
+        return create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError as exc:
+        raise NotReady(f"For a {url.get_backend_name()} database the package {exc.name} must be installed.") from exc
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -1,9 +1,10 @@
 """What the index still has to be told, read from and noted in SQL; `ingestion/indexer.py` does the telling."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, bindparam, false, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Delete, Update, bindparam, false, select, true
+from sqlalchemy.orm import Session, aliased
 
 from domain.models import Chunk, Document, DocumentState
 from domain.scoping import (
@@ -16,6 +17,8 @@ from domain.scoping import (
 )
 from utils.context import TenantContext
 from utils.passages import Passage
+
+Waiting = tuple[Document, list[Chunk]]
 
 
 def without_index() -> ColumnElement[bool]:
@@ -49,15 +52,24 @@ def count_without_vectors(session: Session) -> int:
     return count_everywhere(session, Chunk, without_vector())
 
 
-def documents_without_words(session: Session, ctx: TenantContext, limit: int) -> list[Document]:
-    """Documents to put into the index or take out of it, oldest first."""
-    waiting = scoped(ctx, Document).where(without_index())
-    return list(session.scalars(waiting.order_by(Document.created_at).limit(limit)))
+def without_words(session: Session, ctx: TenantContext, limit: int) -> list[Waiting]:
+    """At most *limit* documents to put into the index, with their chunks, or to take out of it; oldest first.
 
-
-def chunks_of(session: Session, ctx: TenantContext, document_id: str) -> list[Chunk]:
-    """A document's chunks in reading order."""
-    return list(session.scalars(scoped(ctx, Chunk).where(Chunk.document_id == document_id).order_by(Chunk.position)))
+    Read in one statement, so that a document and its chunks are of one version on every database.
+    """
+    waiting = scoped(ctx, Document).where(without_index()).order_by(Document.created_at).limit(limit).subquery()
+    document = aliased(Document, waiting)
+    rows = session.execute(
+        select(document, Chunk)
+        .outerjoin(Chunk, Chunk.document_id == document.document_id)
+        .order_by(document.created_at, document.document_id, Chunk.position)
+    )
+    by_id: dict[str, Waiting] = {}
+    for found, chunk in rows:
+        _, chunks = by_id.setdefault(found.document_id, (found, []))
+        if chunk is not None:
+            chunks.append(chunk)
+    return list(by_id.values())
 
 
 def passages_without_vectors(session: Session, ctx: TenantContext, limit: int, offset: int) -> list[Passage]:
@@ -68,38 +80,42 @@ def passages_without_vectors(session: Session, ctx: TenantContext, limit: int, o
     return [as_passage(document, chunk) for chunk, document in rows]
 
 
-def mark_words(session: Session, ctx: TenantContext, chunk_ids: Sequence[str]) -> None:
-    """The index holds the words of these chunks; ids that were replaced meanwhile are passed over."""
-    session.execute(scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(chunk_ids)).values(lexical_done=True))
+def mark_words(session: Session, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+    """The index holds the words of these passages; those that were replaced meanwhile are passed over."""
+    ids = [passage.passage_id for passage in passages]
+    session.execute(scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids)).values(lexical_done=True))
 
 
-def mark_searchable(session: Session, ctx: TenantContext, document_id: str, version: int) -> None:
-    """The index holds all words of this version; a document that was changed or removed meanwhile stays to be done."""
-    this = scoped_update(ctx, Document).where(Document.document_id == document_id, Document.version == version)
-    session.execute(this.where(Document.state == DocumentState.PENDING).values(state=DocumentState.SEARCHABLE))
-    _mark_ready(session, ctx, [document_id])
+def mark_searchable(session: Session, ctx: TenantContext, documents: Sequence[Document]) -> None:
+    """The index holds all words of these versions; those changed or removed meanwhile stay to be done."""
+    for document in documents:
+        this = _version(scoped_update(ctx, Document), document, DocumentState.PENDING)
+        session.execute(this.values(state=DocumentState.SEARCHABLE))
+    _mark_ready(session, ctx, [document.document_id for document in documents])
 
 
 def mark_vectors(session: Session, ctx: TenantContext, passages: Sequence[Passage]) -> None:
-    """The index holds the vectors of these passages."""
+    """The index holds the vectors of these passages, but of those that were replaced by their like meanwhile."""
     ids = [passage.passage_id for passage in passages]
-    session.execute(scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids)).values(vector_done=True))
+    these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids), Chunk.lexical_done)
+    session.execute(these.values(vector_done=True))
     _mark_ready(session, ctx, sorted({passage.document_id for passage in passages}))
 
 
-def drop_removed(session: Session, ctx: TenantContext, document_id: str, version: int) -> None:
-    """The index holds nothing of this removed document any more: drop its row, unless it came back meanwhile."""
-    this = scoped_delete(ctx, Document).where(Document.document_id == document_id, Document.version == version)
-    session.execute(this.where(Document.state == DocumentState.REMOVED))
+def drop_removed(session: Session, ctx: TenantContext, documents: Sequence[Document]) -> None:
+    """The index holds nothing of these removed documents any more: drop their rows, but of those that came back."""
+    for document in documents:
+        session.execute(_version(scoped_delete(ctx, Document), document, DocumentState.REMOVED))
 
 
-def count_chunks(session: Session, ctx: TenantContext) -> int:
-    """How many passages of the tenant the index should hold once it has caught up."""
-    return session.scalar(scoped_count(ctx, Chunk)) or 0
+def count_done(session: Session, ctx: TenantContext) -> tuple[int, int]:
+    """How many passages of the tenant the index was given the words of, and how many the vectors."""
+    words = session.scalar(scoped_count(ctx, Chunk).where(Chunk.lexical_done))
+    return words or 0, session.scalar(scoped_count(ctx, Chunk).where(Chunk.vector_done)) or 0
 
 
 def count_chunks_without_vectors(session: Session, ctx: TenantContext) -> int:
-    """How many of them should still wait for their vector."""
+    """How many passages of the tenant wait for their vector."""
     return session.scalar(scoped_count(ctx, Chunk).where(without_vector())) or 0
 
 
@@ -125,6 +141,15 @@ def as_passage(document: Document, chunk: Chunk) -> Passage:
         language=chunk.language,
         text=chunk.text,
     )
+
+
+Change = TypeVar("Change", Update, Delete)
+
+
+def _version(change: Change, document: Document, state: DocumentState) -> Change:
+    """*change*, to this version of the document alone and only while it is in *state*."""
+    this = change.where(Document.document_id == document.document_id, Document.version == document.version)
+    return this.where(Document.state == state)
 
 
 def _mark_ready(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> None:

@@ -10,10 +10,10 @@ import re
 import secrets
 import string
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain.models import ApiKey, Tenant
+from domain.scoping import scoped_to
 from utils.errors import BadInput
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -51,7 +51,7 @@ def create_key(session: Session, tenant_id: str, name: str) -> tuple[ApiKey, str
 
 def has_keys(session: Session, tenant_id: str) -> bool:
     """Whether the tenant has a key that still opens anything."""
-    usable = select(ApiKey.key_id).where(ApiKey.tenant_id == tenant_id, ApiKey.revoked_at.is_(None))
+    usable = scoped_to(tenant_id, ApiKey).where(ApiKey.revoked_at.is_(None))
     return session.scalars(usable.limit(1)).first() is not None
 
 

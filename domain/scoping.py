@@ -13,7 +13,12 @@ Owned = TypeVar("Owned", ApiKey, Document, Chunk)
 
 def scoped(ctx: TenantContext, model: type[Owned]) -> Select[Owned]:
     """The caller's rows of *model*; narrow it further with `.where`."""
-    return select(model).where(model.tenant_id == ctx.tenant_id)
+    return scoped_to(ctx.tenant_id, model)
+
+
+def scoped_to(tenant_id: str, model: type[Owned]) -> Select[Owned]:
+    """The rows of *model* of a tenant, for what acts before there is a caller: making and finding keys."""
+    return select(model).where(model.tenant_id == tenant_id)
 
 
 def scoped_count(ctx: TenantContext, model: type[Owned]) -> Select[int]:

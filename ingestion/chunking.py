@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from ingestion.parsers.parsed import HEADING_SEPARATOR, ParsedDocument, Section
 
@@ -118,12 +118,14 @@ class _Cutter:
 
     def _tokens(self, section: Section) -> int:
         """Tokens in the section, or one more than the target if there are certainly more."""
-        if section.end - section.start > self._sizes.target * LONGEST_TOKEN_CHARACTERS:
+        if section.end - section.body > self._sizes.target * LONGEST_TOKEN_CHARACTERS:
             return self._sizes.target + 1
-        return self._count(self._text[section.start : section.end])
+        return self._count(self._text[section.body : section.end])
 
     def _belong_together(self, former: _Group, latter: _Group, level: int) -> bool:
         if former.page != latter.page or former.tokens + latter.tokens > self._sizes.target:
+            return False
+        if former.heading and not _common(former.heading, latter.heading):
             return False
         if min(former.tokens, latter.tokens) < self._sizes.tiny:
             return True
@@ -149,14 +151,21 @@ class _Cutter:
         if depth == len(CUTS):
             yield from self._slices(start, end)
             return
-        cuts = [match.end() for match in CUTS[depth].finditer(self._text, start, end)]
-        for piece_start, piece_end in pairwise(sorted({start, *cuts, end})):
+        for piece_start, piece_end in pairwise(self._cuts(start, end, CUTS[depth])):
             if piece_end - piece_start <= self._sizes.target * LONGEST_TOKEN_CHARACTERS:
                 tokens = self._count(self._text[piece_start:piece_end])
                 if tokens <= self._sizes.target:
                     yield _Piece(piece_start, piece_end, tokens)
                     continue
             yield from self._pieces(piece_start, piece_end, depth + 1)
+
+    def _cuts(self, start: int, end: int, pattern: re.Pattern[str]) -> list[int]:
+        """Where to cut, with both ends; none closer than a few words, for a line of a million of them."""
+        cuts = [start]
+        for match in pattern.finditer(self._text, start, end):
+            if match.end() - cuts[-1] >= self._sizes.target // 4 and match.end() < end:
+                cuts.append(match.end())
+        return [*cuts, end]
 
     def _slices(self, start: int, end: int) -> Iterator[_Piece]:
         for slice_start in range(start, end, self._sizes.target):
@@ -184,6 +193,12 @@ class _Cutter:
 
 def _joined(former: _Group, latter: _Group) -> _Group:
     """Both as one. Where their headings part, the headings' own lines become text."""
-    common = tuple(one for one, other in zip(former.heading, latter.heading, strict=False) if one == other)
+    common = _common(former.heading, latter.heading)
     body = former.body if common == former.heading else former.start
     return _Group(former.start, body, latter.end, common, former.page, former.tokens + latter.tokens)
+
+
+def _common(former: tuple[str, ...], latter: tuple[str, ...]) -> tuple[str, ...]:
+    """The headings that stand above both."""
+    same = (one == other for one, other in zip(former, latter, strict=False))
+    return former[: sum(takewhile(bool, same))]

@@ -7,7 +7,8 @@ work for the next one.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from domain.models import Chunk, Document, DocumentState
 from retrieval.index import PassageIndex
 from retrieval.lexical import embedding_text
 from utils.context import TenantContext
+from utils.errors import ProblemError
 from utils.passages import Passage
 from utils.ports import Embedder
 
@@ -27,134 +29,184 @@ T = TypeVar("T")
 
 WORDS_BATCH = 200  # passages put into the index at once
 VECTORS_BATCH = 8  # passages embedded at once: what a question waits for at most
-DOCUMENTS_BATCH = 50  # documents looked at between two looks at the other tenants
+DOCUMENTS_BATCH = 20  # documents held in memory at once
 LONGEST_PAUSE_S = 30.0
 
 
+@dataclass(slots=True)
+class _Pace:
+    """How a tenant's passages are embedded: *batch* at once, after *skip* that were refused one by one.
+
+    So passages that the embedder does not take end up alone, and others do not wait for them.
+    """
+
+    batch: int = VECTORS_BATCH
+    skip: int = 0
+
+    def slow_down(self) -> None:
+        self.skip += self.batch == 1
+        self.batch = 1
+
+    def speed_up(self) -> None:
+        self.batch = min(self.batch * 2, VECTORS_BATCH)
+
+
 class Indexer:
-    """Words first, for all tenants; then vectors in small batches, a batch a tenant in turn."""
+    """Two loops beside each other: words at once, for all tenants; vectors in small batches, a batch a tenant in turn.
+
+    So a document is found by its words within a poll, also while the embedding model is slow or away.
+    """
 
     def __init__(self, database: Database, index: PassageIndex, embedder: Embedder, *, poll_s: float = 0.5) -> None:
         self._database, self._index, self._embedder, self._poll_s = database, index, embedder, poll_s
         self._pending = 0
-        self._skip: dict[str, int] = {}  # by tenant: passages at the front whose embedding failed
-        self.last_error: str | None = None
+        self._errors: dict[str, str] = {}
+        self._pace: dict[str, _Pace] = {}
+        # What is put into the index and what is marked in SQL about it must not be pulled apart by the other loop.
+        self._writing = asyncio.Lock()
 
     def pending(self) -> int:
         """Passages that waited for their vector when last looked; no I/O."""
         return self._pending
 
+    @property
+    def last_error(self) -> str | None:
+        """What stops indexing at present, None if nothing does."""
+        return "; ".join(self._errors.values()) or None
+
     async def run(self) -> None:
         """Keep in step until cancelled. Errors are logged, kept in `last_error`, and retried ever more slowly."""
-        pause_s = self._poll_s
-        while True:
-            try:
-                busy = await self._step()
-            except Exception as exc:  # whatever broke, the index must go on following
-                pause_s = min(max(pause_s, 0.5) * 2, LONGEST_PAUSE_S)
-                self._report(exc, pause_s)
-                await asyncio.sleep(pause_s)
-            else:
-                self.last_error, pause_s = None, self._poll_s
-                await asyncio.sleep(0 if busy else self._poll_s)
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._repeat("words", self._words))
+            loops.create_task(self._repeat("vectors", self._vectors))
 
     async def catch_up_words(self) -> None:
         """Put all words into the index that SQL has; at a start, before the first question.
 
-        Then compare: an index that lost passages, or is another one since the embedding model changed, is filled anew.
+        An index that lost passages, or is another one since the embedding model changed, is filled anew.
         """
-        await self._words()
         for ctx in await self._read(indexing.all_tenants):
-            if not await self._is_whole(ctx):
-                logger.warning("The index does not hold what was loaded: it is filled again.", extra=_whose(ctx))
+            if await self._has_lost_any(ctx):
+                logger.warning("The index lacks passages that it had: it is filled again.", extra=_whose(ctx))
                 await self._write(partial(indexing.mark_undone, ctx=ctx))
         await self._words()
         self._pending = await self._read(indexing.count_without_vectors)
 
-    async def _step(self) -> bool:
-        """Do what there is to do, a bounded amount; whether there was anything."""
-        words = await self._words()
-        vectors = await self._vectors()
-        if words or vectors or self._pending:
-            self._pending = await self._read(indexing.count_without_vectors)
-        return words or vectors
+    async def _repeat(self, name: str, step: Callable[[], Awaitable[bool]]) -> None:
+        pause_s = self._poll_s
+        while True:
+            try:
+                busy = await step()
+            except Exception as exc:  # whatever broke, the index must go on following
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                self._report(name, exc, pause_s)
+                await asyncio.sleep(pause_s)
+            else:
+                self._errors.pop(name, None)
+                pause_s = self._poll_s
+                await asyncio.sleep(0 if busy else pause_s)
 
-    async def _is_whole(self, ctx: TenantContext) -> bool:
+    async def _has_lost_any(self, ctx: TenantContext) -> bool:
+        """Whether the index holds less than SQL has marked as done.
+
+        SQL is asked first: a load that comes in between can only make it expect too little.
+        """
+        words, vectors = await self._read(partial(indexing.count_done, ctx=ctx))
         counts = await self._index.counts(ctx)
-        passages = await self._read(lambda session: indexing.count_chunks(session, ctx))
-        pending = await self._read(lambda session: indexing.count_chunks_without_vectors(session, ctx))
-        return counts.passages >= passages and counts.pending <= pending
+        return counts.passages < words or counts.passages - counts.pending < vectors
 
     async def _words(self) -> bool:
-        tenants = await self._read(indexing.tenants_without_words)
-        failure: Exception | None = None
-        for ctx in tenants:
-            try:
-                await self._words_of(ctx)
-            except Exception as exc:  # one tenant's trouble must not stop the others
-                failure = exc
-        if failure is not None:
-            raise failure
-        return bool(tenants)
-
-    async def _words_of(self, ctx: TenantContext) -> None:
-        while documents := await self._read(
-            lambda session: indexing.documents_without_words(session, ctx, DOCUMENTS_BATCH)
-        ):
-            for document in documents:
-                await self._follow(ctx, document)
-
-    async def _follow(self, ctx: TenantContext, document: Document) -> None:
-        """Make the index hold exactly this version of the document's words, or nothing of it if it was removed."""
-        document_id, version = document.document_id, document.version
-        if document.state == DocumentState.REMOVED:
-            await self._index.delete_documents(ctx, [document_id])
-            await self._write(lambda session: indexing.drop_removed(session, ctx, document_id, version))
-            return
-        chunks = await self._read(lambda session: indexing.chunks_of(session, ctx, document_id))
-        # Once a part is in, what the former version left is gone already.
-        if version > 1 and not any(chunk.lexical_done for chunk in chunks):
-            await self._index.delete_documents(ctx, [document_id])
-        waiting = [chunk for chunk in chunks if not chunk.lexical_done]
-        for start in range(0, len(waiting), WORDS_BATCH):
-            await self._put(ctx, document, waiting[start : start + WORDS_BATCH])
-        await self._write(lambda session: indexing.mark_searchable(session, ctx, document_id, version))
-
-    async def _put(self, ctx: TenantContext, document: Document, chunks: Sequence[Chunk]) -> None:
-        await self._index.put(ctx, [indexing.as_passage(document, chunk) for chunk in chunks])
-        ids = [chunk.chunk_id for chunk in chunks]
-        await self._write(lambda session: indexing.mark_words(session, ctx, ids))
+        """Make the index hold the words of every document; whether any was waiting."""
+        return await _for_each(await self._read(indexing.tenants_without_words), self._words_of)
 
     async def _vectors(self) -> bool:
-        """One batch for each tenant that waits for vectors."""
-        done = [await self._vectors_of(ctx) for ctx in await self._read(indexing.tenants_without_vectors)]
-        return any(done)
+        """Embed one batch for each tenant that waits for vectors; whether any did."""
+        try:
+            return await _for_each(await self._read(indexing.tenants_without_vectors), self._vectors_of)
+        finally:
+            self._pending = await self._read(indexing.count_without_vectors)
+
+    async def _words_of(self, ctx: TenantContext) -> bool:
+        while waiting := await self._read(lambda session: indexing.without_words(session, ctx, DOCUMENTS_BATCH)):
+            await self._take_out(ctx, [document for document, _ in waiting if document.state == DocumentState.REMOVED])
+            new: list[indexing.Waiting] = []
+            for document, chunks in waiting:
+                if document.version > 1 and document.state == DocumentState.PENDING:
+                    await self._replace(ctx, document, chunks)
+                elif document.state == DocumentState.PENDING:
+                    new.append((document, chunks))
+            await self._put_all(ctx, new)
+            self._pending = await self._read(indexing.count_without_vectors)
+        return True
+
+    async def _take_out(self, ctx: TenantContext, documents: Sequence[Document]) -> None:
+        if not documents:
+            return
+        async with self._writing:
+            await self._index.delete_documents(ctx, [document.document_id for document in documents])
+            await self._write(partial(indexing.drop_removed, ctx=ctx, documents=documents))
+
+    async def _replace(self, ctx: TenantContext, document: Document, chunks: list[Chunk]) -> None:
+        """Put a new version in the place of the former. The document is unfindable for milliseconds in between."""
+        # Once a part of this version is in, what the former left is gone.
+        if not any(chunk.lexical_done for chunk in chunks):
+            async with self._writing:
+                await self._index.delete_documents(ctx, [document.document_id])
+        await self._put_all(ctx, [(document, chunks)])
+
+    async def _put_all(self, ctx: TenantContext, waiting: Sequence[indexing.Waiting]) -> None:
+        passages = [
+            indexing.as_passage(document, chunk)
+            for document, chunks in waiting
+            for chunk in chunks
+            if not chunk.lexical_done
+        ]
+        for start in range(0, len(passages), WORDS_BATCH):
+            batch = passages[start : start + WORDS_BATCH]
+            async with self._writing:
+                await self._index.put(ctx, batch)
+                await self._write(partial(indexing.mark_words, ctx=ctx, passages=batch))
+        documents = [document for document, _ in waiting]
+        await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents))
 
     async def _vectors_of(self, ctx: TenantContext) -> bool:
-        skip = self._skip.get(ctx.tenant_id, 0)
-        passages = await self._read(
-            lambda session: indexing.passages_without_vectors(session, ctx, VECTORS_BATCH, skip)
-        )
+        pace = self._pace.setdefault(ctx.tenant_id, _Pace())
+        passages = await self._next(ctx, pace)
+        if not passages and pace.skip:
+            pace.skip = 0
+            passages = await self._next(ctx, pace)
         if not passages:
-            self._skip.pop(ctx.tenant_id, None)
-            return skip > 0
+            return False
         try:
             await self._embed(ctx, passages)
         except Exception:
-            # Others go first, in case it is these passages that the embedder does not take.
-            self._skip[ctx.tenant_id] = skip + len(passages)
+            pace.slow_down()
             raise
+        pace.speed_up()
         return True
+
+    async def _next(self, ctx: TenantContext, pace: "_Pace") -> list[Passage]:
+        return await self._read(
+            lambda session: indexing.passages_without_vectors(session, ctx, limit=pace.batch, offset=pace.skip)
+        )
 
     async def _embed(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         vectors = await self._embedder.embed_passages([embedding_text(passage) for passage in passages])
         by_id = {passage.passage_id: vector for passage, vector in zip(passages, vectors, strict=True)}
-        await self._index.put_vectors(ctx, by_id)
-        await self._write(lambda session: indexing.mark_vectors(session, ctx, passages))
+        async with self._writing:
+            await self._index.put_vectors(ctx, by_id)
+            await self._write(partial(indexing.mark_vectors, ctx=ctx, passages=passages))
 
-    def _report(self, exc: Exception, pause_s: float) -> None:
-        self.last_error = f"{type(exc).__name__}: {exc}"
-        logger.warning("Indexing stopped for %.0f s: %s", pause_s, self.last_error, exc_info=exc)
+    def _report(self, name: str, exc: Exception, pause_s: float) -> None:
+        self._errors[name] = f"{type(exc).__name__}: {exc}"
+        expected = isinstance(exc, ProblemError)
+        logger.warning(
+            "Indexing of %s pauses for %.0f s: %s",
+            name,
+            pause_s,
+            self._errors[name],
+            exc_info=None if expected else exc,
+        )
 
     async def _read(self, work: Callable[[Session], T]) -> T:
         def in_thread() -> T:
@@ -171,6 +223,19 @@ class Indexer:
                 work(session)
 
         await asyncio.to_thread(in_thread)
+
+
+async def _for_each(tenants: Sequence[TenantContext], work: Callable[[TenantContext], Awaitable[bool]]) -> bool:
+    """Do *work* for each tenant, also after it failed for one; whether any gave True. Raises the last failure."""
+    busy, failure = False, None
+    for ctx in tenants:
+        try:
+            busy = await work(ctx) or busy
+        except Exception as exc:  # one tenant's trouble must not stop the others
+            failure = exc
+    if failure is not None:
+        raise failure
+    return busy
 
 
 def _whose(ctx: TenantContext) -> dict[str, str]:

@@ -14,13 +14,19 @@ SAMPLE_CHARACTERS = 2_000
 SAMPLES = 4
 LONG_CHARACTERS = 300
 CLEARLY = 0.9
+LIKELY = 0.35  # "Hello World" is Italian with .31, a single letter Arabic with .04
+UNKNOWN = "en"
 
 
 def document_language(text: str) -> str:
-    """The ISO 639-1 code of the language most of *text* is in, judged by samples from all over it."""
+    """The ISO 639-1 code of the language most of *text* is in, judged by samples from all over it.
+
+    What is too short or no language at all counts as English.
+    """
     step = max(len(text) // SAMPLES, SAMPLE_CHARACTERS)
     sample = " ".join(text[start : start + SAMPLE_CHARACTERS] for start in range(0, len(text), step))
-    return _best(sample)[0]
+    language, probability = _best(sample)
+    return language if probability >= LIKELY else UNKNOWN
 
 
 def passage_language(text: str, document: str) -> str:

@@ -78,12 +78,23 @@ def _look_at(path: Path, found: Walk) -> None:
     found.folders.append(resolved)
     for file in _files_below(resolved, found):
         source = file.relative_to(resolved.parent).as_posix()
-        if is_known(file.name):
+        if not _is_unicode(source):
+            found.unreadable.append((os.fsencode(source).decode(errors="replace"), "Its name is not UTF-8: rename it."))
+        elif is_known(file.name):
             found.files.append(Found(file, source))
         else:
             found.skipped.append(source)
     if len(found.files) + len(found.unreadable) == before:
         raise BadInput(f"The folder {path} holds no document of a kind that is read.")
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether a file's name can be written anywhere at all; on Linux it may be any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _place(path: Path) -> Path:

@@ -4,21 +4,23 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from lxml import html  # type: ignore[import-untyped] # it ships no types
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from ingestion.parsers.encoding import decode
+from ingestion.parsers.html import text_of
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 
 FRONT_MATTER = re.compile(r"\A---[^\S\n]*\n(.*?\n)(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 FRONT_TITLE = re.compile(r"^title:[^\S\n]*(?P<quote>['\"]?)(?P<title>.+?)(?P=quote)[^\S\n]*$", re.MULTILINE)
+ATTRIBUTES = re.compile(r"\s*\{[:\s]*[#.][^{}]*\}\s*$")  # of a heading, as several dialects write them
 LIST_MARKS = {"bullet_list_open": "-", "ordered_list_open": "1."}
 
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The document; its title is that of the front matter or the first heading of level 1."""
     text, front_title = _without_front_matter(decode(data))
+    limits.check_length(len(text))  # before the time is spent on parsing it
     builder = TextBuilder(limits)
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
     _Reader(builder).read(tokens)
@@ -36,7 +38,7 @@ def _without_front_matter(text: str) -> tuple[str, str | None]:
 def _first_title(tokens: Sequence[Token]) -> str | None:
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.tag == "h1":
-            return one_line(_plain(inline))
+            return ATTRIBUTES.sub("", one_line(_plain(inline)))
     return None
 
 
@@ -57,14 +59,14 @@ class _Reader:
             elif token.type in ("fence", "code_block"):
                 self._put(token.content)
             elif token.type == "html_block":
-                self._put(_html_text(token.content))
+                self._put(text_of(token.content))
             else:
                 self._structure(token)
 
     def _inline(self, opening: Token | None, token: Token) -> None:
         text = _plain(token)
         if opening is not None and opening.type == "heading_open" and not self._lists:
-            self._builder.heading(int(opening.tag[1]), text)
+            self._builder.heading(int(opening.tag[1]), ATTRIBUTES.sub("", text))
         elif self._cells is not None:
             self._cells.append(one_line(text))
         else:
@@ -124,14 +126,3 @@ def _pieces(tokens: Sequence[Token]) -> Iterator[str]:
             yield _plain(token) or token.content
         elif token.type == "html_inline" and token.content[:3].lower() == "<br":
             yield "\n"
-
-
-def _html_text(source: str) -> str:
-    """The text in a block of HTML; comments alone have none."""
-    try:
-        root = html.fragment_fromstring(source, create_parent="div")
-    except (ValueError, html.etree.ParserError):
-        return ""
-    for element in root.xpath("//script | //style | //comment()"):
-        element.drop_tree()
-    return str(root.text_content())

@@ -28,6 +28,15 @@ class Limits:
     memory_bytes: int = 1_500_000_000
     timeout_s: float = 60.0
 
+    def check_length(self, characters: int) -> None:
+        """Refuse a text of so many *characters*.
+
+        Raises:
+            UnreadableDocument: it is longer than the limit.
+        """
+        if characters > self.characters:
+            raise UnreadableDocument(f"It holds more than {self.characters:,} characters of text: split it.")
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -134,10 +143,7 @@ class TextBuilder:
         start = self._length
         self._parts.append(text)
         self._length += len(text)
-        if self._length > self.limits.characters:
-            raise UnreadableDocument(
-                f"It holds more than {self.limits.characters:,} characters of text: split it into several files."
-            )
+        self.limits.check_length(self._length)
         return start
 
     def _close_section(self, *, deeper: bool) -> None:

@@ -1,0 +1,183 @@
+"""Web pages: the main text with its headings, without navigation, scripts and what is hidden from readers."""
+
+import re
+from collections.abc import Iterator
+
+from lxml import etree  # type: ignore[import-untyped] # it ships no types
+from lxml import html as lxml_html
+
+from ingestion.parsers.encoding import decode
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, clean, one_line
+from utils.errors import UnreadableDocument
+
+CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:-]+)""", re.IGNORECASE)
+XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
+DROPPED = frozenset(
+    [
+        *("script", "style", "noscript", "template", "nav", "aside", "footer", "button", "select", "input", "textarea"),
+        *("iframe", "object", "svg", "math", "canvas", "audio", "video", "head", "dialog"),
+    ]
+)
+BLOCKS = frozenset(
+    [
+        *("address", "article", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "fieldset", "form"),
+        *(
+            "figcaption",
+            "figure",
+            "header",
+            "hr",
+            "html",
+            "li",
+            "main",
+            "ol",
+            "p",
+            "pre",
+            "section",
+            "summary",
+            "table",
+        ),
+        *("tbody", "td", "tfoot", "th", "thead", "tr", "ul"),
+    ]
+)
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+MAIN_SHARE = 0.3
+
+
+def parse(data: bytes, limits: Limits) -> ParsedDocument:
+    """The page; its title is `<title>`, its address the canonical link if there is one."""
+    declared = CHARSET.search(data[:4096])
+    source = XML_DECLARATION.sub("", decode(data, declared=declared[1].decode() if declared else None))
+    root = _tree(source)
+    builder = TextBuilder(limits)
+    title, url = root.findtext(".//head/title"), _canonical(root)
+    _Reader(builder).read(_main(root))
+    return builder.build(title=title or builder.first_heading(), media_type="text/html", url=url)
+
+
+def text_of(source: str) -> str:
+    """What a reader sees of a fragment of HTML, a line a block; empty if there is nothing to see."""
+    builder = TextBuilder(Limits())
+    try:
+        _Reader(builder).read(_tree(source))
+        return builder.build(title=None, media_type="text/html").text
+    except UnreadableDocument:
+        return ""
+
+
+def _tree(source: str) -> etree._Element:
+    if not source.strip():
+        raise UnreadableDocument("There is no text in it.")
+    try:
+        return lxml_html.document_fromstring(source, parser=lxml_html.HTMLParser(remove_comments=True, remove_pis=True))
+    except etree.LxmlError as exc:
+        raise UnreadableDocument("Its HTML cannot be read.") from exc
+
+
+def _canonical(root: etree._Element) -> str | None:
+    """The page's own address, if it is one a reader can safely open."""
+    for link in root.iterfind(".//head/link[@rel='canonical']"):
+        address = clean(link.get("href", "")).strip()
+        if re.match(r"https?://[^\s]+\Z", address) and len(address) <= 2000:
+            return address
+    return None
+
+
+def _main(root: etree._Element) -> etree._Element:
+    """The element with the main text, if the page marks one and a good part of its text is there."""
+    whole = sum(len(text) for text in root.itertext())
+    for name in ("main", "article"):
+        found = root.findall(f".//{name}")
+        if len(found) == 1 and sum(len(text) for text in found[0].itertext()) >= MAIN_SHARE * whole:
+            return found[0]
+    return root
+
+
+class _Reader:
+    """Goes through a tree once, without recursion: pages may be nested deeper than Python's stack."""
+
+    def __init__(self, builder: TextBuilder) -> None:
+        self._builder = builder
+        self._text: list[str] = []
+        self._cells: list[str] | None = None
+        self._preformatted = 0
+
+    def read(self, root: etree._Element) -> None:
+        for event, element in _visible(root):
+            if event == "text":
+                self._text.append(element if self._preformatted else element.replace("\n", " "))
+            elif event == "start":
+                self._start(element)
+            else:
+                self._end(element)
+        self._flush()
+
+    def _start(self, element: etree._Element) -> None:
+        name = element.tag
+        if name == "br":
+            self._text.append("\n")
+        elif name == "tr" and self._cells is None:
+            self._flush()
+            self._cells = []
+        elif name in BLOCKS or name in HEADINGS:
+            self._break()
+        if name == "li" and self._cells is None:
+            self._text.append("- ")
+        self._preformatted += name == "pre"
+
+    def _end(self, element: etree._Element) -> None:
+        name = element.tag
+        if name in ("td", "th") and self._cells is not None:
+            self._cells.append(one_line("".join(self._text)))
+            self._text = []
+        elif name == "tr" and self._cells is not None:
+            cells, self._cells, self._text = self._cells, None, []
+            self._builder.block(" | ".join(cells) if any(cells) else "")
+        elif name in HEADINGS and self._cells is None:
+            self._builder.heading(HEADINGS[name], "".join(self._text))
+            self._text = []
+        elif name in BLOCKS:
+            self._break()
+        self._preformatted -= name == "pre"
+
+    def _break(self) -> None:
+        """The end of a block: of a paragraph, or of a line in a table's cell."""
+        if self._cells is None:
+            self._flush()
+        else:
+            self._text.append(" ")
+
+    def _flush(self) -> None:
+        text = "".join(self._text)
+        self._text = []
+        if not self._preformatted:
+            text = "\n".join(one_line(line) for line in text.split("\n"))
+        if text.strip() != "-":
+            self._builder.block(text)
+
+
+def _visible(root: etree._Element) -> Iterator[tuple[str, etree._Element | str]]:
+    """`start` and `end` of each visible element, and each `text`, in reading order."""
+    hidden: etree._Element | None = None
+    for event, element in etree.iterwalk(root, events=("start", "end")):
+        if hidden is None and event == "start" and _is_hidden(element):
+            hidden = element
+        if hidden is None:
+            yield event, element
+            if event == "start" and element.text:
+                yield "text", element.text
+        if event == "end":
+            if element is hidden:
+                hidden = None
+            if hidden is None and element is not root and element.tail:
+                yield "text", element.tail
+
+
+def _is_hidden(element: etree._Element) -> bool:
+    return (
+        element.tag in DROPPED
+        or "hidden" in element.attrib
+        or element.get("role") == "navigation"
+        or element.get("aria-hidden") == "true"
+        or HIDDEN_STYLE.search(element.get("style", "")) is not None
+    )

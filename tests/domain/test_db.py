@@ -1,0 +1,99 @@
+"""The database: its tables are those of the models, and many processes may use it at once."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.orm import Session
+
+from domain import indexing
+from domain.db import Database, open_database
+from domain.models import Base, Chunk, Document, Tenant
+from utils.errors import NotReady
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_migrations_make_the_tables_of_the_models(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": False})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    database.migrate()
+    with database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Tenant)) == 2
+
+
+def test_tables_of_a_newer_version_are_left_alone_with_a_clear_error(database: Database) -> None:
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(NotReady, match=r"9999.*newer version"):
+        database.migrate()
+    with database.reading() as session:
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+def test_several_processes_may_open_a_new_database_at_the_same_moment(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'new.db'}"
+    script = f"from domain.db import open_database; open_database({uri!r}).migrate()"
+    starts = [subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(3)]
+    assert [(start.communicate()[1], start.returncode) for start in starts] == [(b"", 0)] * 3
+
+
+def test_transactions_that_read_before_they_write_wait_for_each_other(database: Database) -> None:
+    def add_one(_: int) -> None:
+        with database.writing() as session:
+            count = session.scalar(select(func.count()).select_from(Tenant)) or 0
+            session.add(Tenant(tenant_id=f"tenant-{count}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add_one, range(80)))
+    with database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Tenant)) == 82
+
+
+def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    def half(session: Session) -> None:
+        session.add(Tenant(tenant_id="half"))
+        session.flush()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), database.writing() as session:
+        half(session)
+    with database.reading() as session:
+        assert session.get(Tenant, "half") is None
+
+
+def test_reading_does_not_wait_for_a_writer(database: Database) -> None:
+    with database.writing() as writer:
+        writer.add(Tenant(tenant_id="third"))
+        writer.flush()
+        with database.reading() as reader:
+            assert reader.get(Tenant, "third") is None
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (select(Document.tenant_id).where(indexing.without_index()), "ix_documents_unindexed"),
+        (select(Chunk.tenant_id).where(indexing.without_vector()), "ix_chunks_without_vector"),
+    ],
+)
+def test_looking_for_work_reads_only_what_has_work_to_do(database: Database, query, index) -> None:  # type: ignore[no-untyped-def]
+    sql = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True}))
+    with database.reading() as session:
+        plan = session.execute(text(f"EXPLAIN QUERY PLAN {sql}")).all()
+    assert index in str(plan)
+
+
+def test_a_database_whose_driver_is_not_installed_is_named() -> None:
+    with pytest.raises(NotReady, match="mysql"):
+        open_database("mysql://user:secret@localhost/records")

@@ -1,0 +1,99 @@
+"""Files for tests, made here: PDF by hand, with and without a password, and DOCX by python-docx."""
+
+import hashlib
+import io
+import struct
+import zipfile
+from collections.abc import Sequence
+
+import docx
+
+PADDING = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")
+
+
+def pdf(*pages: Sequence[str]) -> bytes:
+    """A PDF with a line of text after the other on each of *pages*; a page without lines is empty."""
+    return _pdf([_page(lines) for lines in pages])
+
+
+def locked_pdf(password: str) -> bytes:
+    """A PDF that opens with *password* alone: standard security handler, revision 2 (PDF 1.7, 7.6.3)."""
+    ident, permissions = b"0123456789abcdef", -4
+    owner = _rc4(hashlib.md5(_padded("owner")).digest()[:5], _padded(password))  # noqa: S324 - what the format has
+    seed = _padded(password) + owner + struct.pack("<i", permissions) + ident
+    user = _rc4(hashlib.md5(seed).digest()[:5], PADDING)  # noqa: S324 - what the format has
+    lock = f"<< /Filter /Standard /V 1 /R 2 /P {permissions} /O <{owner.hex()}> /U <{user.hex()}> >>"
+    return _pdf([_page(["Secret"])], f"/Encrypt {lock} /ID [<{ident.hex()}> <{ident.hex()}>]")
+
+
+def word(**properties: str) -> "docx.document.Document":
+    """A new Word document; add to it, then take `saved`."""
+    document = docx.Document()
+    for name, value in properties.items():
+        setattr(document.core_properties, name, value)
+    return document
+
+
+def saved(document: "docx.document.Document") -> bytes:
+    """The document as a file."""
+    file = io.BytesIO()
+    document.save(file)
+    return file.getvalue()
+
+
+def bomb(unpacked_bytes: int) -> bytes:
+    """A small DOCX that unpacks to *unpacked_bytes*."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", b" " * unpacked_bytes)
+    return file.getvalue()
+
+
+def _page(lines: Sequence[str]) -> bytes:
+    shown = "".join(f"({line}) Tj 0 -14 Td\n" for line in lines)
+    return f"BT /F1 11 Tf 50 780 Td\n{shown}ET".encode("latin-1")
+
+
+def _pdf(contents: Sequence[bytes], trailer: str = "") -> bytes:
+    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(contents)))
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(contents)} >>".encode(),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    for number, content in enumerate(contents):
+        page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {5 + 2 * number} 0 R "
+        objects.append(f"{page}/Resources << /Font << /F1 3 0 R >> >> >>".encode())
+        objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
+    return _file(objects, trailer)
+
+
+def _file(objects: Sequence[bytes], trailer: str) -> bytes:
+    out, offsets = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
+    head = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
+    return (
+        out
+        + f"{head}trailer << /Size {len(objects) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{len(out)}\n%%EOF".encode()
+    )
+
+
+def _padded(password: str) -> bytes:
+    return (password.encode() + PADDING)[:32]
+
+
+def _rc4(key: bytes, data: bytes) -> bytes:
+    box, j = list(range(256)), 0
+    for i in range(256):
+        j = (j + box[i] + key[i % len(key)]) % 256
+        box[i], box[j] = box[j], box[i]
+    out, i, j = bytearray(), 0, 0
+    for byte in data:
+        i = (i + 1) % 256
+        j = (j + box[i]) % 256
+        box[i], box[j] = box[j], box[i]
+        out.append(byte ^ box[(box[i] + box[j]) % 256])
+    return bytes(out)

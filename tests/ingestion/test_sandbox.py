@@ -1,0 +1,123 @@
+"""The process that parses: limited in time and memory, ignorant of our secrets, and never left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ingestion.parsers.parsed import Limits
+from ingestion.parsers.sandbox import ROOT, ParserProcess
+from tests.ingestion.files import pdf, saved, word
+from utils.errors import UnreadableDocument
+
+# Markdown whose parsing takes far longer than any of the tests' limits.
+ENDLESS = b"[" * 900_000
+linux_only = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux: /proc, RLIMIT_AS")
+
+
+@pytest.fixture
+def parser() -> Iterator[ParserProcess]:
+    with ParserProcess(Limits(timeout_s=1.0)) as parser:
+        yield parser
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.01)
+
+
+def workers_of(pid: int) -> list[int]:
+    """The children of process *pid*."""
+    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line.split()[0]) for line in found.stdout.splitlines() if "ingestion.parsers.worker" in line]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_one_worker_reads_files_of_every_kind(parser: ParserProcess) -> None:
+    document = word()
+    document.add_paragraph("from Word")
+    files = {
+        "a.md": b"# Title\n\ntext",
+        "a.pdf": pdf(["from PDF"]),
+        "a.docx": saved(document),
+        "a.html": b"<p>from a page</p>",
+        "a.txt": "from téxt".encode(),
+    }
+    texts = [parser.parse(data, name).text for name, data in files.items()]
+    assert texts == ["Title\n\ntext", "from PDF", "from Word", "from a page", "from téxt"]
+    assert parser.parse(b"# Title\n\ntext", "a.md").sections[0].heading == ("Title",)
+
+
+def test_a_refusal_comes_back_and_the_worker_goes_on(parser: ParserProcess) -> None:
+    with pytest.raises(UnreadableDocument, match="not a PDF"):
+        parser.parse(b"no", "a.pdf")
+    assert parser.parse(b"yes", "a.txt").text == "yes"
+
+
+def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_is_read(parser: ParserProcess) -> None:
+    with pytest.raises(UnreadableDocument, match="longer than 1 s"):
+        parser.parse(ENDLESS, "a.md")
+    assert parser.parse(b"the next", "a.md").text == "the next"
+
+
+@linux_only
+def test_a_file_that_takes_too_much_memory_is_given_up_and_the_next_one_is_read() -> None:
+    with ParserProcess(Limits(memory_bytes=200_000_000)) as parser:
+        with pytest.raises(UnreadableDocument, match="200 MB of memory"):
+            parser.parse("\N{COLLISION SYMBOL}".encode() * 10_000_000, "a.txt")
+        assert parser.parse(b"the next", "a.md").text == "the next"
+
+
+def test_a_worker_that_was_killed_is_replaced(parser: ParserProcess) -> None:
+    parser.parse(b"one", "a.txt")
+    (worker,) = workers_of(os.getpid())
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: not is_running(worker))
+    with pytest.raises(UnreadableDocument):
+        parser.parse(b"two", "a.txt")
+    assert parser.parse(b"three", "a.txt").text == "three"
+
+
+@linux_only
+def test_the_worker_does_not_get_our_secrets(parser: ParserProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-parsers")
+    parser.parse(b"one", "a.txt")
+    (worker,) = workers_of(os.getpid())
+    assert b"sk-not-for-parsers" not in Path(f"/proc/{worker}/environ").read_bytes()
+
+
+def test_closing_leaves_no_worker_behind(parser: ParserProcess) -> None:
+    parser.parse(b"one", "a.txt")
+    parser.close()
+    assert workers_of(os.getpid()) == []
+    parser.close()
+
+
+@linux_only
+def test_a_worker_ends_with_a_loader_that_was_killed_even_in_the_middle_of_a_file() -> None:
+    script = (
+        "from ingestion.parsers.sandbox import *\n"
+        "parser = ParserProcess(Limits(timeout_s=3))\n"
+        "parser.parse(b'one', 'a.txt')\n"
+        "print('ready', flush=True)\n"
+        f"parser.parse(b'[' * {len(ENDLESS)}, 'a.md')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE) as loader:
+        assert loader.stdout is not None
+        loader.stdout.readline()
+        (worker,) = workers_of(loader.pid)
+        loader.kill()
+    wait_until(lambda: not is_running(worker))
