@@ -173,11 +173,11 @@ class Outlet:
     async def _start(self, response: Response) -> None:
         if self._started:
             return
-        self._started = True
         pairs = response.get_wsgi_headers(self._intake.environ)
         headers = [(name.lower().encode("latin-1"), _header_bytes(value)) for name, value in pairs]
         if self._intake.refusal is not None:
             headers.append((b"connection", b"close"))  # the rest of the body stands where the next request would
+        self._started = True
         await self._send(
             {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
         )

@@ -42,6 +42,15 @@ class Odd(Exception):
     """Handled by the app."""
 
 
+class Ignored(Exception):
+    """Not shown to the teardown functions."""
+
+
+class Parity(Flask):
+    def should_ignore_error(self, error: BaseException | None) -> bool:
+        return isinstance(error, Ignored)
+
+
 class Nested(Exception):
     """Its handler fails."""
 
@@ -67,7 +76,7 @@ def as_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def make_app(hook_kind: Kind) -> tuple[Flask, Journal]:
     """The app and its journal."""
-    app, journal = Flask("parity"), Journal()
+    app, journal = Parity("parity"), Journal()
     app.config.update(SECRET_KEY="for a test", MAX_CONTENT_LENGTH=LIMIT_BYTES)
     _add_hooks(app, journal, hook_kind)
     _add_handlers(app, journal, hook_kind)
@@ -281,6 +290,7 @@ def _add_errors(bp: Blueprint, kind: Kind) -> None:
     def failing(how: str) -> Any:
         raising: dict[str, Callable[[], Any]] = {
             "odd": lambda: _throw(Odd("one")),
+            "ignored": lambda: _throw(Ignored()),
             "nested": lambda: _throw(Nested()),
             "unhandled": lambda: _throw(ZeroDivisionError("by zero")),
             "404": lambda: abort(404),

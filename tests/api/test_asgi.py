@@ -316,6 +316,15 @@ def test_the_lifespan_surrounds_all_requests() -> None:
     assert journal.entries == ["start", "request", "stop"]
 
 
+def test_flask_refuses_changes_to_an_app_that_has_begun_to_serve() -> None:
+    app = Flask("begun")
+    app.get("/health")(as_health)
+    with serving(FlaskAsgi(app)) as live:
+        assert live.get("/health").status == 200
+    with pytest.raises(AssertionError, match="first request"):
+        app.get("/late")(as_health)
+
+
 def test_a_start_that_fails_ends_the_server_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:

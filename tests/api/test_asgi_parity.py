@@ -98,6 +98,7 @@ CASES = [
     Case("/failing/response"),
     Case("/failing/key"),
     Case("/failing/nested"),
+    Case("/failing/ignored"),
     Case("/echo?before=answer"),
     Case("/echo?before=abort"),
     Case("/echo?before=fail"),

@@ -1,0 +1,177 @@
+"""Request bodies on a live server: read under a limit, refused in the app's words, and clients that leave."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import pytest
+from flask import Flask, request
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from werkzeug.exceptions import HTTPException
+
+from api.asgi import FlaskAsgi
+from tests.api.live_server import Address, Connection, Journal, get, serving
+
+LIMIT_BYTES = 100_000
+
+
+def make_app(journal: Journal) -> Flask:
+    app = Flask("bodies")
+    app.config["MAX_CONTENT_LENGTH"] = LIMIT_BYTES
+
+    @app.before_request
+    def hook() -> Any:
+        return ("no key", 401) if "X-Refuse" in request.headers else None
+
+    @app.post("/coroutine")
+    async def coroutine() -> Any:
+        journal.note("view")
+        return {"bytes": len(request.get_data()), "json": request.get_json(silent=True)}
+
+    @app.post("/sync")
+    def sync() -> Any:
+        return {"bytes": len(request.get_data()), "json": request.get_json(silent=True)}
+
+    @app.get("/health")
+    async def health() -> str:
+        return "ok"
+
+    @app.errorhandler(413)
+    async def too_large(error: HTTPException) -> Any:
+        return {"type": "too-large"}, 413
+
+    return app
+
+
+@dataclass(frozen=True)
+class Bodies:
+    live: Address
+    journal: Journal
+
+
+@pytest.fixture(scope="module")
+def _server() -> Iterator[Bodies]:
+    journal = Journal()
+    with serving(FlaskAsgi(make_app(journal))) as live:
+        yield Bodies(live, journal)
+
+
+@pytest.fixture
+def bodies(_server: Bodies) -> Bodies:
+    _server.journal.take()
+    return _server
+
+
+def post(path: str, *headers: str) -> bytes:
+    return get(path, "Content-Type: application/json", *headers).replace(b"GET", b"POST", 1)
+
+
+def chunked(*chunks: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+
+
+@pytest.mark.parametrize("path", ["/coroutine", "/sync"])
+def test_a_chunked_body_is_read_like_any_other(bodies: Bodies, path: str) -> None:
+    answer = bodies.live.ask(post(path, "Transfer-Encoding: chunked") + chunked(b'{"a"', b": 1}") + b"0\r\n\r\n")
+    assert json.loads(answer.body) == {"bytes": 8, "json": {"a": 1}}
+
+
+@pytest.mark.parametrize("path", ["/coroutine", "/sync"])
+def test_a_body_of_exactly_the_limit_is_read(bodies: Bodies, path: str) -> None:
+    body = b"x" * LIMIT_BYTES
+    declared = bodies.live.ask(post(path, f"Content-Length: {LIMIT_BYTES}") + body)
+    undeclared = bodies.live.ask(post(path, "Transfer-Encoding: chunked") + chunked(body) + b"0\r\n\r\n")
+    assert json.loads(declared.body)["bytes"] == json.loads(undeclared.body)["bytes"] == LIMIT_BYTES
+
+
+def test_a_declared_excess_is_refused_before_a_byte_of_it_has_come(bodies: Bodies) -> None:
+    answer = bodies.live.ask(post("/coroutine", f"Content-Length: {LIMIT_BYTES + 1}"))
+    assert (answer.status, json.loads(answer.body)) == (413, {"type": "too-large"})
+    assert bodies.journal.entries == []
+
+
+def test_a_client_that_asks_first_is_not_told_to_go_on(bodies: Bodies) -> None:
+    answer = bodies.live.ask(post("/coroutine", f"Content-Length: {LIMIT_BYTES + 1}", "Expect: 100-continue"))
+    assert answer.status == 413  # and not 100
+
+
+def test_an_undeclared_excess_is_cut_off_on_the_way(bodies: Bodies) -> None:
+    endless = chunked(b"x" * LIMIT_BYTES, b"x")  # no last chunk: nobody waits for the end
+    answer = bodies.live.ask(post("/coroutine", "Transfer-Encoding: chunked") + endless)
+    assert (answer.status, json.loads(answer.body)) == (413, {"type": "too-large"})
+    assert bodies.journal.entries == []
+
+
+def test_a_client_that_goes_on_sending_still_gets_to_read_the_refusal(bodies: Bodies) -> None:
+    megabytes = 20
+    with Connection(bodies.live) as connection:
+        connection.send(post("/coroutine", f"Content-Length: {megabytes << 20}"))
+        for _ in range(megabytes):
+            connection.send(b"x" * (1 << 20))
+        answer = connection.answer()
+        assert (answer.status, answer.header("connection")) == (413, "close")
+        assert connection.at_end()
+
+
+def test_hooks_come_before_the_refusal_of_a_body(bodies: Bodies) -> None:
+    answer = bodies.live.ask(post("/coroutine", f"Content-Length: {LIMIT_BYTES + 1}", "X-Refuse: yes"))
+    assert (answer.status, answer.body) == (401, b"no key")
+
+
+def test_a_client_that_leaves_before_its_body_is_whole_ends_quietly(
+    bodies: Bodies, caplog: pytest.LogCaptureFixture
+) -> None:
+    for headers in (["Content-Length: 1000"], ["Transfer-Encoding: chunked"], ["Content-Length: 1000000"]):
+        with Connection(bodies.live) as connection:
+            connection.send(post("/coroutine", *headers) + b"3\r\nxyz")
+    assert bodies.live.get("/health").status == 200
+    assert bodies.journal.entries == []
+    assert not caplog.records
+
+
+def test_a_limit_given_to_the_bridge_comes_before_the_apps() -> None:
+    with serving(FlaskAsgi(make_app(Journal()), max_body_bytes=3)) as live:
+        assert live.ask(post("/coroutine", "Content-Length: 3") + b"abc").status == 200
+        assert live.ask(post("/coroutine", "Content-Length: 4") + b"abcd").status == 413
+
+
+parts = st.lists(st.binary(max_size=6), max_size=6)
+
+
+@settings(deadline=None)
+@given(parts=parts, limit=st.integers(0, 20), declared=st.booleans())
+async def test_whatever_the_pieces_a_body_is_whole_or_refused(parts: list[bytes], limit: int, declared: bool) -> None:
+    app = Flask("pieces")
+
+    @app.post("/")
+    async def view() -> bytes:
+        return request.get_data()
+
+    body = b"".join(parts)
+    headers = [(b"content-length", str(len(body)).encode())] if declared else []
+    pieces = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    coming = chain(pieces, [{"type": "http.request"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(coming, {"type": "http.disconnect"})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/",
+        "query_string": b"\xc3",
+        "headers": headers,
+    }
+    await FlaskAsgi(app, max_body_bytes=limit)(scope, receive, send)  # type: ignore[arg-type] # only what is read
+    assert sent[0]["status"] == (413 if len(body) > limit else 200)
+    if len(body) <= limit:
+        assert b"".join(message["body"] for message in sent[1:]) == body
+    assert [message["more_body"] for message in sent[1:]][-1] is False

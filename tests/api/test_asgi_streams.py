@@ -1,0 +1,307 @@
+"""Streams on a live server, and clients that leave while something is being made for them."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from flask import Flask, Response, request
+
+from api.asgi import FlaskAsgi
+from api.streaming import AsyncStream
+from tests.api.live_server import Address, Connection, Journal, get, serving
+
+MEGABYTE = b"x" * (1 << 20)
+
+
+class Refused(Exception):
+    """Handled by the app."""
+
+
+@dataclass
+class Gate:
+    """What views wait at until `GET /go` opens it."""
+
+    for_threads: threading.Event = field(default_factory=threading.Event)
+    for_coroutines: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def open(self) -> None:
+        self.for_threads.set()
+        self.for_coroutines.set()
+
+
+@dataclass(frozen=True)
+class Streams:
+    live: Address
+    journal: Journal
+    gate: Gate
+
+
+def make_app(journal: Journal, gate: Gate) -> Flask:
+    app = Flask("streams")
+
+    @app.get("/health")
+    async def health() -> str:
+        return "ok"
+
+    @app.get("/go")
+    async def release() -> str:
+        gate.open()
+        return "ok"
+
+    @app.get("/ticks")
+    async def ticks() -> AsyncStream:
+        return AsyncStream(noted(journal, waiting_chunks(gate)), headers={"X-Later": "kept"})
+
+    @app.get("/endless")
+    async def endless() -> AsyncStream:
+        return AsyncStream(noted(journal, many()))
+
+    @app.get("/generated")
+    def generated() -> Response:
+        def chunks() -> Iterator[bytes]:
+            try:
+                yield b"first"
+                gate.for_threads.wait(10)
+                while True:
+                    yield MEGABYTE
+            finally:
+                journal.note("closed")
+
+        return Response(chunks())
+
+    @app.get("/broken/<kind>")
+    async def broken(kind: str) -> Response:
+        return AsyncStream(failing()) if kind == "async" else Response(failing_sync())
+
+    @app.get("/refused/<kind>")
+    async def refused(kind: str) -> Response:
+        return AsyncStream(refusing()) if kind == "async" else Response(refusing_sync())
+
+    @app.get("/working")
+    async def working() -> str:
+        journal.note("working")
+        try:
+            await gate.for_coroutines.wait()
+        except asyncio.CancelledError:
+            journal.note("cancelled")
+            raise
+        journal.note("finished")
+        return "done"
+
+    @app.get("/blocking")
+    def blocking() -> str:
+        journal.note("working")
+        gate.for_threads.wait(10)
+        journal.note("finished")
+        return "done"
+
+    @app.errorhandler(Refused)
+    def handled(error: Refused) -> Any:
+        return {"refused": str(error)}, 409
+
+    @app.teardown_request
+    def teardown(error: BaseException | None) -> None:
+        journal.note(f"teardown {type(error).__name__}")
+
+    @app.after_request
+    def after(response: Response) -> Response:
+        if "X-Replace" in request.headers:
+            return Response("another")
+        response.call_on_close(lambda: journal.note("response closed"))
+        return response
+
+    return app
+
+
+async def noted(journal: Journal, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except asyncio.CancelledError:
+        journal.note("cancelled")
+        raise
+    finally:
+        journal.note("closed")
+
+
+async def waiting_chunks(gate: Gate) -> AsyncIterator[bytes]:
+    yield b"first"
+    await gate.for_coroutines.wait()
+    yield request.path.encode()  # the request's context lasts as long as the stream
+
+
+async def many() -> AsyncIterator[bytes]:
+    for _ in range(1000):
+        yield MEGABYTE
+
+
+async def failing() -> AsyncIterator[bytes]:
+    yield b"first"
+    raise ValueError("on the way")
+
+
+def failing_sync() -> Iterator[bytes]:
+    yield b"first"
+    raise ValueError("on the way")
+
+
+async def refusing() -> AsyncIterator[bytes]:
+    raise Refused("before the first byte")
+    yield b""
+
+
+def refusing_sync() -> Iterator[bytes]:
+    raise Refused("before the first byte")
+    yield b""
+
+
+@pytest.fixture
+def streams() -> Iterator[Streams]:
+    """A server for each test: what ends late in one must not be noted in the next."""
+    journal, gate = Journal(), Gate()
+    with serving(FlaskAsgi(make_app(journal, gate), pool_threads=2)) as live:
+        yield Streams(live, journal, gate)
+
+
+def test_a_chunk_is_sent_before_the_next_is_made(streams: Streams) -> None:
+    with Connection(streams.live) as connection:
+        connection.send(get("/ticks"))
+        head = connection.head()
+        assert (head.header("content-length"), head.header("x-later")) == (None, "kept")
+        assert connection.chunk() == b"first"
+        assert streams.live.get("/go").status == 200
+        assert connection.chunk() == b"/ticks"
+        assert connection.chunk() == b""
+        connection.send(get("/health"))
+        assert connection.answer().body == b"ok"
+
+
+def test_a_sync_generators_chunk_is_sent_before_the_next_is_made(streams: Streams) -> None:
+    with Connection(streams.live) as connection:
+        connection.send(get("/generated"))
+        connection.head()
+        assert connection.chunk() == b"first"
+        assert streams.live.get("/go").status == 200
+        assert connection.chunk() == MEGABYTE
+
+
+def test_a_stream_is_closed_the_moment_its_client_leaves(streams: Streams, caplog: pytest.LogCaptureFixture) -> None:
+    with Connection(streams.live) as connection:
+        connection.send(get("/ticks"))
+        connection.head()
+    seen = streams.journal.wait(lambda entries: "response closed" in entries)
+    assert seen == ["cancelled", "closed", "teardown CancelledError", "response closed"]
+    assert not caplog.records
+
+
+def test_a_stream_goes_no_faster_than_its_client_reads(streams: Streams) -> None:
+    with Connection(streams.live) as connection:
+        connection.send(get("/endless"))
+        # Without a brake nothing else would be served until all 1000 MB were in the server's memory.
+        assert streams.live.get("/health").status == 200
+        assert "closed" not in streams.journal.entries
+        connection.head()
+        assert connection.chunk() == MEGABYTE
+    assert streams.journal.wait_for("closed")
+
+
+def test_a_sync_generator_is_closed_when_its_client_leaves(streams: Streams) -> None:
+    with Connection(streams.live) as connection:
+        connection.send(get("/generated"))
+        connection.head()
+    assert streams.live.get("/go").status == 200
+    assert streams.journal.wait_for("closed")
+
+
+def test_a_coroutine_view_is_cancelled_when_its_client_leaves(
+    streams: Streams, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Connection(streams.live) as connection:
+        connection.send(get("/working"))
+        assert streams.journal.wait_for("working")
+    seen = streams.journal.wait(lambda entries: len(entries) == 3)
+    assert seen == ["working", "cancelled", "teardown CancelledError"]
+    assert not caplog.records
+
+
+def test_a_view_may_be_let_finish_after_its_client_has_left() -> None:
+    journal, gate = Journal(), Gate()
+    with serving(FlaskAsgi(make_app(journal, gate), cancel_on_disconnect=False)) as live:
+        with Connection(live) as connection:
+            connection.send(get("/working"))
+            assert journal.wait_for("working")
+        assert live.get("/go").status == 200
+        assert journal.wait_for("finished")
+        assert "cancelled" not in journal.entries
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_a_stream_that_fails_on_the_way_is_not_passed_off_as_whole(
+    streams: Streams, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    with Connection(streams.live) as connection:
+        connection.send(get(f"/broken/{kind}"))
+        with pytest.raises(EOFError):
+            connection.answer()
+    assert streams.journal.wait_for("response closed")
+    logged = [record for record in caplog.records if record.exc_info]
+    assert [record.getMessage() for record in logged] == [f"A response broke off: /broken/{kind}"]
+
+
+def test_the_teardown_functions_are_given_a_streams_error(streams: Streams) -> None:
+    with pytest.raises(EOFError):
+        streams.live.get("/broken/async")
+    assert streams.journal.wait_for("teardown ValueError")
+
+
+def test_a_stream_that_fails_before_its_first_byte_is_answered_by_the_apps_handler(streams: Streams) -> None:
+    answer = streams.live.get("/refused/async")
+    assert (answer.status, answer.body) == (409, b'{"refused":"before the first byte"}\n')
+    assert streams.live.get("/refused/sync").status == 500  # Flask is done by then; so is it under WSGI
+
+
+def test_a_stream_that_is_not_sent_is_closed(streams: Streams) -> None:
+    assert streams.live.get("/ticks", "X-Replace: yes").body == b"another"
+    assert streams.journal.entries == ["closed", "teardown NoneType"]
+
+
+def test_nothing_is_made_for_a_head_request(streams: Streams) -> None:
+    with Connection(streams.live) as connection:
+        connection.send(get("/ticks").replace(b"GET", b"HEAD"))
+        assert connection.head().status == 200
+    assert streams.journal.wait_for("response closed")
+    assert "closed" not in streams.journal.entries
+
+
+def test_a_sync_view_is_never_torn_down_while_it_runs() -> None:
+    journal, gate = Journal(), Gate()
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+        gate.open()  # the server has given up on the view by now
+
+    asgi = FlaskAsgi(make_app(journal, gate), lifespan=lifespan)
+    with serving(asgi, timeout_graceful_shutdown=0) as live, Connection(live) as connection:
+        connection.send(get("/blocking"))
+        assert journal.wait_for("working")
+    assert journal.entries == ["working", "finished", "teardown CancelledError"]
+
+
+def test_a_server_that_stops_ends_streams_and_views() -> None:
+    journal, gate = Journal(), Gate()
+    app = FlaskAsgi(make_app(journal, gate))
+    with serving(app, timeout_graceful_shutdown=0) as live:
+        stream, view = Connection(live), Connection(live)
+        stream.send(get("/ticks"))
+        stream.head()
+        view.send(get("/working"))
+        assert journal.wait_for("working")
+    assert journal.entries.count("cancelled") == 2
+    assert journal.entries.count("teardown CancelledError") == 2
+    stream.close()
+    view.close()
