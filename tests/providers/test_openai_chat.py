@@ -361,7 +361,7 @@ KINDS: dict[str, dict[str, object]] = {
 fault_lists = st.lists(st.sampled_from(sorted(KINDS)), max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(main=fault_lists, spare=fault_lists, retries=st.integers(0, 3), ask=st.sampled_from([whole, streamed]))
 def test_any_row_of_failures_leads_to_the_calls_it_should(
     running: FakeModelServer, main: list[str], spare: list[str], retries: int, ask: Ask
