@@ -202,8 +202,12 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log_level)
-        with reserve_port(settings.host, settings.port, variable="PORT") as listener:
-            asyncio.run(serve(settings, listener))
+        fast_loop = uvicorn.Config(app="").get_loop_factory()  # uvloop where it is installed
+        with (
+            reserve_port(settings.host, settings.port, variable="PORT") as listener,
+            asyncio.Runner(loop_factory=fast_loop) as runner,
+        ):
+            runner.run(serve(settings, listener))
     except (SettingsError, StartError) as exc:
         print(exc, file=sys.stderr)
         return 1

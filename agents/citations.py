@@ -7,7 +7,7 @@ from typing import Any
 
 from utils.passages import Hit
 
-_MARKS = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+_MARKS = re.compile(r"(\s*)\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"\w+")
 
@@ -39,7 +39,7 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
     Passage n of the prompt is `hits[n - 1]`. The quote is what stands before the mark where the passage says it word
     for word, else the passage's sentence that shares most words with it.
     """
-    text = _MARKS.sub(lambda found: _valid_marks(found[1], len(hits)), answer)
+    text = _MARKS.sub(lambda found: _valid_marks(found[1], found[2], len(hits)), answer)
     citations: dict[int, Citation] = {}
     for claim, numbers in _claims(text):
         for number in numbers:
@@ -53,9 +53,9 @@ def without_marks(text: str) -> str:
     return _MARKS.sub("", text)
 
 
-def _valid_marks(numbers: str, count: int) -> str:
-    valid = [number for number in map(int, numbers.split(",")) if 1 <= number <= count]
-    return "".join(f" [{number}]" if place == 0 else f"[{number}]" for place, number in enumerate(valid))
+def _valid_marks(space: str, numbers: str, count: int) -> str:
+    valid = [f"[{number}]" for number in map(int, numbers.split(",")) if 1 <= number <= count]
+    return " " * bool(space and valid) + "".join(valid)
 
 
 def _claims(text: str) -> Iterator[tuple[str, list[int]]]:
@@ -68,7 +68,7 @@ def _claims(text: str) -> Iterator[tuple[str, list[int]]]:
             if numbers:
                 yield claim, numbers
             claim, numbers = between, []
-        numbers = [*numbers, int(found[1])]
+        numbers = [*numbers, int(found[2])]
         at = found.end()
     if numbers:
         yield claim, numbers

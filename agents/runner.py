@@ -37,11 +37,12 @@ class ConversationStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question in one conversation."""
+    """One question in one conversation; `streams` if its tokens are wanted as they come."""
 
     conversation_id: str
     message: str
     request_id: str
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,15 @@ class Runner:
         yield {"type": "done", **result}
 
     async def _run(self, ctx: TenantContext, thread_id: str, turn: Turn) -> AsyncGenerator[tuple[str, Any], None]:
-        context = AgentContext(ctx, self._retriever, self._model, **_fields(self._voice), top_k=self._top_k)
+        context = AgentContext(
+            tenant=ctx,
+            retriever=self._retriever,
+            model=self._model,
+            institution=self._voice.institution,
+            language_policy=self._voice.language_policy,
+            top_k=self._top_k,
+            streams=turn.streams,
+        )
         parts = self._graph.astream(
             {"messages": [question_message(turn.message)]},
             _config(thread_id),
@@ -201,7 +210,3 @@ def _answer_in(update: dict[str, Any]) -> AIMessage | None:
             if isinstance(message, AIMessage):
                 return message
     return None
-
-
-def _fields(voice: Voice) -> dict[str, str]:
-    return {"institution": voice.institution, "language_policy": voice.language_policy}

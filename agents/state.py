@@ -34,7 +34,7 @@ class AnswerModel:
 
 @dataclass(frozen=True, slots=True)
 class AgentContext:
-    """What the nodes of one run work with; never persisted."""
+    """What the nodes of one run work with; never persisted. `streams`: somebody watches the answer come."""
 
     tenant: TenantContext
     retriever: Retriever
@@ -42,6 +42,7 @@ class AgentContext:
     institution: str
     language_policy: str
     top_k: int
+    streams: bool
 
 
 def hit_to_state(hit: Hit) -> dict[str, Any]:

@@ -48,9 +48,10 @@ class ChatIn(BaseModel):
 async def chat(ctx: TenantContext, body: ChatIn) -> Response:
     """Answer one question. 400 names the field, 409: the conversation is busy, 502 and 504: the model failed."""
     services: Services = current_app.extensions["services"]
-    turn = Turn(_conversation_id(body), body.message, request_id.get() or uuid4().hex)
+    streams = _wants_events()
+    turn = Turn(_conversation_id(body), body.message, request_id.get() or uuid4().hex, streams)
     events = services.runner.stream(ctx, turn)
-    if _wants_events():
+    if streams:
         return _streamed(events, turn)
     async with aclosing(events):
         async for event in events:

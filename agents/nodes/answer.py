@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
 from langgraph.runtime import Runtime
 
@@ -24,7 +25,7 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     hits = [hit_from_state(value) for value in state["passages"]]
     model = runtime.context.model
     text, name = "", ""
-    async for piece, chunk in _held_back(model.chat.astream(_prompt(state, runtime.context))):
+    async for piece, chunk in _held_back(_said(model.chat, _prompt(state, runtime.context), runtime.context.streams)):
         if chunk is not None:
             name = name or str(
                 chunk.response_metadata.get("answered_by") or chunk.response_metadata.get("model_name") or ""
@@ -37,6 +38,15 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     text, citations = bind_citations(text.strip(), hits)
     message = answer_message(text, citations=citations, model=name, language_model=model.is_language_model)
     return {"messages": [message]}
+
+
+async def _said(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -> AsyncIterator[BaseMessage]:
+    """What the model says, in pieces where somebody watches: the client spends 0.4 ms of CPU on every piece."""
+    if streams:
+        async for chunk in chat.astream(prompt):
+            yield chunk
+    else:
+        yield await chat.ainvoke(prompt)
 
 
 def _answered_by(chunk: BaseMessage) -> str:
