@@ -38,13 +38,16 @@ def page_on(port: int) -> ChatPage:
     return ChatPage(host="127.0.0.1", port=port, api_url="http://127.0.0.1:1", api_key="ak_secret", title="Arsip")
 
 
-def command_lines() -> str:
-    """What every user of the machine can read of every process."""
-    lines = []
+def commands() -> Iterator[tuple[Path, str]]:
+    """What every user of the machine can read of every process, and where."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it has ended meanwhile
-            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-    return "\n".join(lines)
+            yield path, path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+def command_lines() -> str:
+    """All of them together."""
+    return "\n".join(line for _, line in commands())
 
 
 @pytest.fixture
@@ -67,6 +70,21 @@ def test_the_page_answers_without_showing_the_key_or_asking_anything(chat_page: 
     assert "Email" not in printed
     assert "External URL" not in printed  # found by asking a server on the internet
     assert (tmp_path / "streamlit.log").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process's environment")
+def test_the_page_gets_its_own_key_and_none_of_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-service")
+    monkeypatch.setenv("PORT", "8000")  # Streamlit would listen there
+    port = free_port()
+    child = StreamlitChild(page_on(port), tmp_path)
+    child.start()
+    child.wait_ready()
+    (process,) = [path.parent for path, line in commands() if f"--server.port={port}" in line]
+    given = (process / "environ").read_text().split("\0")
+    child.stop()
+    assert "API_KEY=ak_secret" in given
+    assert not [variable for variable in given if variable.startswith(("OPENAI_API_KEY=", "PORT="))]
 
 
 def test_stopping_frees_the_port_within_seconds(chat_page: StreamlitChild) -> None:

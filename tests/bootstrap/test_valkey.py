@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +19,11 @@ from utils.processes import StartError
 
 ROOT = Path(__file__).parents[2]
 SERVICE = """
-import sys, threading
+import sys
 from pathlib import Path
 from bootstrap.valkey import ValkeyChild
 valkey = ValkeyChild(Path(sys.argv[1]))
-thread = threading.Thread(target=valkey.start)  # one that ends before the server
-thread.start(); thread.join()
+valkey.start()
 try:
     print(valkey.publication.pid, flush=True)
     sys.stdin.read()
@@ -179,6 +179,19 @@ def test_a_killed_service_takes_the_server_with_it_and_loses_nothing(
     wait_for(lambda: not runs(pid))
 
 
+def test_it_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+    """Linux ends a child with the thread that made it, not with the process."""
+    valkey = ValkeyChild(tmp_path)
+    starter = threading.Thread(target=valkey.start)
+    starter.start()
+    starter.join()
+    with connect(valkey) as client:
+        # Long enough for the server to notice a signal; it would hang up.
+        assert client.blpop(["nothing comes"], timeout=0.5) is None
+    assert valkey.is_alive()
+    valkey.stop()
+
+
 def test_a_killed_server_loses_nothing_it_acknowledged(valkey: ValkeyChild) -> None:
     with connect(valkey) as client:
         client.set("checkpoint:acme:1", "kept")
@@ -218,6 +231,19 @@ def test_a_stale_publication_harms_nobody(tmp_path: Path) -> None:
         assert stranger.is_alive()
         valkey.stop()
         assert bystander.poll() is None
+    stranger.stop()
+
+
+def test_another_server_at_the_published_socket_is_left_alone(valkey: ValkeyChild, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    stranger = ValkeyChild(other)
+    stranger.start()
+    wrong = {"socket": stranger.publication.socket, "port": 1, "pid": valkey.publication.pid}
+    (tmp_path / PUBLICATION).write_text(json.dumps(wrong))
+    with pytest.raises(StartError, match="does not end"):
+        ValkeyChild(tmp_path, earlier_timeout_s=0.2).start()
+    assert stranger.is_alive()
     stranger.stop()
 
 

@@ -48,6 +48,7 @@ class Behaviour:
     beats: bool = True  # gives signs of life while held
     page: str | None = None  # answer everything with this HTML
     go_on: threading.Event = field(default_factory=threading.Event)
+    citations: list[dict[str, Any]] = field(default_factory=lambda: [ROOM, FEES])
     answer: str = f"{QUOTE} [1] Rent is due on the fifth working day of each month. [2]"
 
 
@@ -163,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.api.left.set()
             return
-        citations = [ROOM, FEES]
+        citations = does.citations
         said.append({"role": "assistant", "content": does.answer, "citations": citations, "answered": True})
         for citation in citations:
             self._event("citation", **citation)

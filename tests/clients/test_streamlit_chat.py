@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Expander, LinkButton
 
-from tests.clients.api_stub import ACME_KEY, GLOBEX_KEY, QUOTE, ApiStub, problem, serve_stub
+from tests.clients.api_stub import ACME_KEY, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
 
 SCRIPT = str(Path(__file__).parents[2] / "streamlit_app.py")
 QUESTION = "What does a room cost?"
@@ -83,6 +83,27 @@ def test_an_answer_comes_with_its_numbered_sources(api: ApiStub) -> None:
     assert first.text[0].value == QUOTE
     assert [links(box) for box in page.expander] == [[], ["https://example.org/fees.pdf"]]
     assert api.asked == [(ACME_KEY, address(page), QUESTION)]
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "", None])
+def test_only_an_address_that_opens_a_page_becomes_a_link(api: ApiStub, url: str | None) -> None:
+    api.behaviour.citations = [ROOM | {"url": url}]
+    page = open_page()
+    ask(page)
+    assert [links(box) for box in page.expander] == [[]]
+
+
+def test_an_interrupted_question_is_not_asked_again(api: ApiStub) -> None:
+    api.behaviour.held = True
+    page = open_page()
+    with pytest.raises(RuntimeError, match="timed out"):
+        page.chat_input[0].set_value(QUESTION).run(timeout=1)
+    assert api.left.wait(5)  # the service learns of it
+    page.query_params["c"] = api.asked[0][1]  # where the page has put it; AppTest forgets with the run
+    page.chat_input[0].set_value(None)
+    page.run()
+    assert [question for _, _, question in api.asked] == [QUESTION]
+    assert said(page) == [("user", QUESTION)]  # as far as the service has come
 
 
 def test_a_reload_shows_the_conversation_again() -> None:
