@@ -121,13 +121,13 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
 async def _accompany(serving: "asyncio.Task[None]", services: Services) -> None:
     """Start the chat page, say where everything is, and wait for the end."""
     settings = services.settings
-    api_url = f"http://{'localhost' if settings.host in ('127.0.0.1', '0.0.0.0') else settings.host}:{settings.port}"  # noqa: S104 - compared, not bound
+    api_url = f"http://{_reachable(settings.host)}:{settings.port}"
     page = None
     if settings.streamlit_enabled:
         here = ChatPage(
             host=settings.host,
             port=settings.streamlit_port,
-            api_url=f"http://127.0.0.1:{settings.port}",
+            api_url=api_url,
             api_key=services.page_key,
             title=settings.institution or "Pustaka",
         )
@@ -136,6 +136,8 @@ async def _accompany(serving: "asyncio.Task[None]", services: Services) -> None:
         if page:
             await asyncio.to_thread(page.start)
         await asyncio.wait({serving, services.knowledge}, return_when=asyncio.FIRST_COMPLETED)
+        if page and not serving.done():
+            await asyncio.to_thread(page.wait_ready)
         if not serving.done():
             first_key = await asyncio.to_thread(services.make_first_key)
             _greet(services, api_url, page.url if page else None, first_key)
@@ -143,6 +145,13 @@ async def _accompany(serving: "asyncio.Task[None]", services: Services) -> None:
     finally:
         if page:
             await asyncio.to_thread(page.stop)
+
+
+def _reachable(host: str) -> str:
+    """A name for *host* that a program on this machine can connect to."""
+    if host in ("0.0.0.0", "127.0.0.1"):  # noqa: S104 - compared, not bound
+        return "localhost"
+    return "[::1]" if host == "::" else f"[{host}]" if ":" in host else host
 
 
 def _greet(services: Services, api_url: str, page_url: str | None, first_key: str | None) -> None:

@@ -105,12 +105,14 @@ def test_a_kill_leaves_no_process_behind(tmp_path: Path) -> None:
         os.sched_yield()
 
 
-def test_a_port_in_use_is_said_to_be(tmp_path: Path) -> None:
-    service = Service(tmp_path / "data")
-    with socket.create_server(("127.0.0.1", service.port)):
-        told = failing(service)
-    assert "PORT" in told
-    assert str(service.port) in told
+@pytest.mark.parametrize("variable", ["PORT", "STREAMLIT_PORT"])
+def test_a_port_in_use_is_said_to_be(tmp_path: Path, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ports = {"STREAMLIT_PORT": str(_free()), variable: port}
+        told = failing(Service(tmp_path / "data", STREAMLIT_ENABLED="true", **ports))
+    assert variable in told
+    assert port in told
 
 
 def test_a_second_instance_on_the_same_data_is_refused(tmp_path: Path) -> None:
