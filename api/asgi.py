@@ -74,7 +74,7 @@ class FlaskAsgi(WsgiToAsgi):
         await_coroutines(app)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Serve one connection's worth of *scope*: a request, the server's lifespan; websockets are refused."""
+        """Serve a request, or the lifespan of the server; websockets are refused."""
         if scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
         elif scope["type"] == "websocket":

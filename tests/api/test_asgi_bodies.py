@@ -24,6 +24,8 @@ def make_app(journal: Journal) -> Flask:
 
     @app.before_request
     def hook() -> Any:
+        if "X-Read" in request.headers:
+            journal.note(f"hook read {len(request.get_data())}")
         return ("no key", 401) if "X-Refuse" in request.headers else None
 
     @app.post("/coroutine")
@@ -119,6 +121,12 @@ def test_a_client_that_goes_on_sending_still_gets_to_read_the_refusal(bodies: Bo
 def test_hooks_come_before_the_refusal_of_a_body(bodies: Bodies) -> None:
     answer = bodies.live.ask(post("/coroutine", f"Content-Length: {LIMIT_BYTES + 1}", "X-Refuse: yes"))
     assert (answer.status, answer.body) == (401, b"no key")
+
+
+def test_a_hook_that_reads_a_body_cut_off_is_refused_too(bodies: Bodies) -> None:
+    endless = chunked(b"x" * LIMIT_BYTES, b"x")
+    assert bodies.live.ask(post("/coroutine", "Transfer-Encoding: chunked", "X-Read: yes") + endless).status == 413
+    assert bodies.journal.entries == []
 
 
 def test_a_client_that_leaves_before_its_body_is_whole_ends_quietly(

@@ -10,7 +10,8 @@ from werkzeug.datastructures import Headers
 
 from api.asgi import FlaskAsgi
 from tests.api.live_server import Address, Answer, Journal, serving
-from tests.api.parity_app import LIMIT_BYTES, as_coroutine, as_sync, make_app
+from tests.api.parity_app import LIMIT_BYTES, make_app
+from tests.api.parity_views import as_coroutine, as_sync
 
 HOST = "example.test:8080"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
