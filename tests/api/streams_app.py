@@ -46,6 +46,11 @@ def make_app(journal: Journal, gate: Gate) -> Flask:
     async def ticks() -> AsyncStream:
         return AsyncStream(noted(journal, waiting_chunks(gate)), headers={"X-Later": "kept"})
 
+    @app.get("/late")
+    async def late() -> AsyncStream:
+        journal.note("working")
+        return AsyncStream(noted(journal, late_chunks(gate)))
+
     @app.get("/endless")
     async def endless() -> AsyncStream:
         return AsyncStream(noted(journal, many()))
@@ -126,6 +131,11 @@ async def waiting_chunks(gate: Gate) -> AsyncIterator[bytes]:
     yield b"first"
     await gate.for_coroutines.wait()
     yield request.path.encode()  # the request's context lasts as long as the stream
+
+
+async def late_chunks(gate: Gate) -> AsyncIterator[bytes]:
+    await gate.for_coroutines.wait()
+    yield b"first"
 
 
 async def many() -> AsyncIterator[bytes]:

@@ -54,7 +54,16 @@ def test_a_stream_is_closed_the_moment_its_client_leaves(streams: Streams, caplo
         connection.head()
     seen = streams.journal.wait(lambda entries: "response closed" in entries)
     assert seen == ["cancelled", "closed", "teardown CancelledError", "response closed"]
+    assert streams.live.get("/health").status == 200  # by now the server would have complained
     assert not caplog.records
+
+
+def test_a_stream_is_closed_when_its_client_leaves_before_the_first_chunk(streams: Streams) -> None:
+    with Connection(streams.live) as connection:
+        connection.send(get("/late"))
+        assert streams.journal.wait_for("working")
+    seen = streams.journal.wait(lambda entries: len(entries) == 4)
+    assert seen == ["working", "cancelled", "closed", "teardown CancelledError"]
 
 
 def test_a_stream_goes_no_faster_than_its_client_reads(streams: Streams) -> None:
@@ -84,6 +93,7 @@ def test_a_coroutine_view_is_cancelled_when_its_client_leaves(
         assert streams.journal.wait_for("working")
     seen = streams.journal.wait(lambda entries: len(entries) == 3)
     assert seen == ["working", "cancelled", "teardown CancelledError"]
+    assert streams.live.get("/health").status == 200  # by now the server would have complained
     assert not caplog.records
 
 
