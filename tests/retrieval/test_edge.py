@@ -1,0 +1,89 @@
+"""What is special to the index in this process: its folder, and surviving this process's end."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from retrieval.edge import EdgeIndex
+from retrieval.index import IndexCounts
+from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage, texts, vector
+from utils.errors import StoreUnavailable
+
+KEPT, DROPPED = passage("The library opens at nine."), passage("Old news of the library.", document_id="news")
+
+
+@contextmanager
+def writer_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has written to the index in *folder*, says so and keeps it open."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.retrieval.test_edge", str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    try:
+        assert child.stdout.readline() == "written\n"
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+
+
+async def write_and_wait(folder: Path) -> None:
+    index = EdgeIndex.open(folder, dimension=DIMENSION)
+    for tenant in (ACME, GLOBEX):
+        await index.put(tenant, [KEPT, DROPPED])
+    await index.put_vectors(ACME, {KEPT.passage_id: vector(1)})
+    await index.delete_documents(ACME, [DROPPED.document_id])
+    print("written", flush=True)
+    await asyncio.Event().wait()
+
+
+async def test_what_was_written_survives_the_process_being_killed(tmp_path: Path) -> None:
+    with writer_process(tmp_path) as child:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    index = EdgeIndex.open(tmp_path, dimension=DIMENSION)
+    assert await index.counts(ACME) == IndexCounts(passages=1, pending=0)
+    assert await index.counts(GLOBEX) == IndexCounts(passages=2, pending=2)
+    assert texts(await index.search(ACME, "library", vector(1), limit=5)) == [KEPT.text]
+    assert len(await index.search(GLOBEX, "library", vector(1), limit=5)) == 2
+    await index.close()
+
+
+async def test_a_second_process_is_told_that_the_index_is_taken(tmp_path: Path) -> None:
+    with writer_process(tmp_path), pytest.raises(StoreUnavailable, match="open in another process"):
+        EdgeIndex.open(tmp_path, dimension=DIMENSION)
+
+
+async def test_an_index_of_another_dimension_is_refused(tmp_path: Path) -> None:
+    index = EdgeIndex.open(tmp_path, dimension=DIMENSION)
+    for tenant in (ACME, GLOBEX):
+        await index.put(tenant, [KEPT])
+    await index.close()
+    with pytest.raises(StoreUnavailable, match="another embedding model"):
+        EdgeIndex.open(tmp_path, dimension=DIMENSION + 1)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+        EdgeIndex.open(tmp_path / "file" / "index", dimension=DIMENSION)
+
+
+async def test_an_index_whose_making_was_broken_off_is_made_anew(tmp_path: Path) -> None:
+    await EdgeIndex.open(tmp_path, dimension=DIMENSION).close()
+    (tmp_path / "edge_config.json").unlink()
+    index = EdgeIndex.open(tmp_path, dimension=DIMENSION)
+    await index.put(ACME, [KEPT])
+    assert await index.counts(GLOBEX) == IndexCounts(passages=0, pending=0)
+    await index.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(write_and_wait(Path(sys.argv[1])))

@@ -1,0 +1,217 @@
+"""What every adapter of `PassageIndex` does, with two tenants in each test."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval.index import IndexCounts, PassageIndex
+from tests.retrieval.conftest import Open
+from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage, texts, vector
+
+LIBRARY = passage("The library opens at nine.")
+PARKING = passage("Parking permits are sold at the gate.")
+SECRET = passage("Globex opens its secret library at midnight.", document_id="secrets")
+
+
+async def test_a_passage_is_found_by_its_words_before_it_has_a_vector(index: PassageIndex) -> None:
+    await index.put(ACME, [LIBRARY, PARKING])
+    await index.put(GLOBEX, [SECRET])
+    [hit] = await index.search(ACME, "When does the library open?", vector(1), limit=5)
+    assert (hit.passage, hit.dense) == (LIBRARY, None)
+    assert hit.lexical > 0
+
+
+async def test_a_passage_is_found_by_its_meaning_without_a_common_word(index: PassageIndex) -> None:
+    await index.put(ACME, [LIBRARY, PARKING])
+    await index.put(GLOBEX, [SECRET])
+    await index.put_vectors(ACME, {LIBRARY.passage_id: vector(0, 1), PARKING.passage_id: vector(1, 1)})
+    await index.put_vectors(GLOBEX, {SECRET.passage_id: vector(1)})
+    hits = await index.search(ACME, "¿Dónde estaciono?", vector(1), limit=5)
+    assert texts(hits) == [PARKING.text, LIBRARY.text]
+    assert [hit.dense for hit in hits] == pytest.approx([0.5**0.5, 0], abs=1e-5)
+    assert [hit.lexical for hit in hits] == [0, 0]
+
+
+async def test_a_tenant_finds_and_counts_its_own_passages_alone(index: PassageIndex) -> None:
+    await index.put(ACME, [LIBRARY, PARKING])
+    await index.put(GLOBEX, [SECRET])
+    await index.put_vectors(GLOBEX, {SECRET.passage_id: vector(1)})
+    assert texts(await index.search(ACME, "secret library midnight", vector(1), limit=5)) == [LIBRARY.text]
+    assert texts(await index.search(GLOBEX, "library parking permits", vector(1), limit=5)) == [SECRET.text]
+    assert await index.counts(ACME) == IndexCounts(passages=2, pending=2)
+    assert await index.counts(GLOBEX) == IndexCounts(passages=1, pending=0)
+
+
+async def test_the_same_passage_of_two_tenants_is_two_passages(index: PassageIndex) -> None:
+    ours, theirs = replace(LIBRARY, title="Acme"), replace(LIBRARY, title="Globex")
+    await index.put(ACME, [ours])
+    await index.put(GLOBEX, [theirs])
+    await index.put_vectors(GLOBEX, {LIBRARY.passage_id: vector(1)})
+    assert await index.counts(ACME) == IndexCounts(passages=1, pending=1)
+    await index.delete_documents(GLOBEX, [LIBRARY.document_id])
+    [hit] = await index.search(ACME, "library", None, limit=5)
+    assert hit.passage == ours
+    assert await index.search(GLOBEX, "library", None, limit=5) == []
+
+
+async def test_a_tenant_cannot_give_a_vector_to_another_ones_passage(index: PassageIndex) -> None:
+    await index.put(ACME, [LIBRARY])
+    await index.put(GLOBEX, [SECRET])
+    await index.put_vectors(GLOBEX, {LIBRARY.passage_id: vector(1)})
+    assert await index.counts(ACME) == IndexCounts(passages=1, pending=1)
+    assert await index.counts(GLOBEX) == IndexCounts(passages=1, pending=1)
+
+
+async def test_another_tenants_texts_do_not_move_the_scores(index: PassageIndex) -> None:
+    await index.put(ACME, [LIBRARY, PARKING])
+    [before] = await index.search(ACME, "library", None, limit=5)
+    await index.put(GLOBEX, [passage(f"Library number {n}.") for n in range(50)])
+    [after] = await index.search(ACME, "library", None, limit=5)
+    assert after == before
+
+
+async def test_every_field_of_a_passage_comes_back(index: PassageIndex) -> None:
+    whole = replace(LIBRARY, title="Guía", url="https://a.example/g", page=3, heading="A › B", start=5, language="es")
+    await index.put(ACME, [whole])
+    await index.put(GLOBEX, [SECRET])
+    await index.put_vectors(ACME, {whole.passage_id: vector(1)})
+    [hit] = await index.search(ACME, "library", vector(1), limit=5)
+    assert hit.passage == whole
+    assert hit.lexical > 0
+
+
+async def test_title_and_heading_are_searched_too(index: PassageIndex) -> None:
+    headed = replace(PARKING, title="Getting around", heading="Bicycles")
+    await index.put(ACME, [headed])
+    await index.put(GLOBEX, [SECRET])
+    assert texts(await index.search(ACME, "bicycle", None, limit=5)) == [PARKING.text]
+
+
+async def test_putting_a_passage_again_replaces_it_and_its_vector(index: PassageIndex) -> None:
+    await index.put(ACME, [LIBRARY])
+    await index.put(GLOBEX, [LIBRARY])
+    for tenant in (ACME, GLOBEX):
+        await index.put_vectors(tenant, {LIBRARY.passage_id: vector(1)})
+    await index.put(ACME, [replace(LIBRARY, text="Closed for good.")])
+    assert await index.counts(ACME) == IndexCounts(passages=1, pending=1)
+    assert texts(await index.search(ACME, "closed", vector(1), limit=5)) == ["Closed for good."]
+    assert await index.search(ACME, "library", None, limit=5) == []
+    assert await index.counts(GLOBEX) == IndexCounts(passages=1, pending=0)
+
+
+async def test_vectors_of_passages_that_are_gone_are_passed_over(index: PassageIndex) -> None:
+    await index.put(ACME, [LIBRARY, PARKING])
+    await index.put(GLOBEX, [SECRET])
+    await index.put_vectors(ACME, {"no such id": vector(1), LIBRARY.passage_id: vector(1)})
+    await index.put_vectors(ACME, {"no such id": vector(1)})
+    assert await index.counts(ACME) == IndexCounts(passages=2, pending=1)
+    assert await index.counts(GLOBEX) == IndexCounts(passages=1, pending=1)
+
+
+@pytest.mark.parametrize("numbers", [[1.0] * (DIMENSION + 1), [np.nan] + [1.0] * (DIMENSION - 1)])
+async def test_a_vector_that_does_not_fit_is_refused_and_none_is_written(
+    index: PassageIndex, numbers: list[float]
+) -> None:
+    for tenant in (ACME, GLOBEX):
+        await index.put(tenant, [LIBRARY, PARKING])
+    with pytest.raises(ValueError, match=f"{DIMENSION} finite numbers"):
+        await index.put_vectors(
+            ACME, {PARKING.passage_id: vector(1), LIBRARY.passage_id: np.array(numbers, np.float32)}
+        )
+    for tenant in (ACME, GLOBEX):
+        assert await index.counts(tenant) == IndexCounts(passages=2, pending=2)
+
+
+async def test_deleting_a_document_removes_its_passages_and_no_others(index: PassageIndex) -> None:
+    menu = passage("The menu of the library café.", document_id="menu")
+    for tenant in (ACME, GLOBEX):
+        await index.put(tenant, [LIBRARY, PARKING, menu])
+    await index.delete_documents(ACME, ["handbook", "no such document"])
+    assert texts(await index.search(ACME, "library parking", None, limit=5)) == [menu.text]
+    assert await index.counts(GLOBEX) == IndexCounts(passages=3, pending=3)
+
+
+async def test_deleting_nothing_deletes_nothing(index: PassageIndex) -> None:
+    for tenant in (ACME, GLOBEX):
+        await index.put(tenant, [LIBRARY])
+    await index.delete_documents(ACME, [])
+    assert await index.counts(ACME) == await index.counts(GLOBEX) == IndexCounts(passages=1, pending=1)
+
+
+async def test_a_waiting_passage_is_not_pushed_out_by_those_with_vectors(index: PassageIndex) -> None:
+    others = [passage(f"Room {n} of the library has {n} chairs.") for n in range(30)]
+    for tenant in (ACME, GLOBEX):
+        await index.put(tenant, [*others, LIBRARY])
+    await index.put_vectors(ACME, {other.passage_id: vector(1, n / 30) for n, other in enumerate(others)})
+    hits = await index.search(ACME, "At which hour, nine or ten, does it open?", vector(1), limit=3)
+    assert hits[0].passage == LIBRARY
+    assert hits[0].dense is None
+
+
+async def test_at_most_the_limit_comes_back_best_first(index: PassageIndex) -> None:
+    many = [passage(f"Chair {'oak ' * n}") for n in range(1, 8)]
+    await index.put(ACME, many)
+    await index.put(GLOBEX, [SECRET])
+    await index.put_vectors(ACME, {other.passage_id: vector(1, n) for n, other in enumerate(many)})
+    hits = await index.search(ACME, "oak chair", vector(1), limit=3)
+    assert len(hits) == 3
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert len(await index.search(ACME, "oak chair", vector(1), limit=500)) == len(many)
+
+
+@pytest.mark.parametrize("question", ["", "?!", "what is the"])
+async def test_a_question_without_words_is_answered_by_meaning_alone(index: PassageIndex, question: str) -> None:
+    await index.put(ACME, [LIBRARY])
+    await index.put(GLOBEX, [SECRET])
+    assert await index.search(ACME, question, None, limit=5) == []
+    await index.put_vectors(ACME, {LIBRARY.passage_id: vector(1)})
+    assert texts(await index.search(ACME, question, vector(1), limit=5)) == [LIBRARY.text]
+
+
+async def test_an_empty_index_finds_nothing(index: PassageIndex) -> None:
+    await index.put(GLOBEX, [SECRET])
+    assert await index.search(ACME, "library", vector(1), limit=5) == []
+    assert await index.counts(ACME) == IndexCounts(passages=0, pending=0)
+
+
+async def test_an_index_opened_again_holds_what_it_held(open_index: Open, tmp_path: Path) -> None:
+    first = open_index(tmp_path)
+    await first.put(ACME, [LIBRARY, PARKING])
+    await first.put(GLOBEX, [SECRET])
+    await first.put_vectors(ACME, {LIBRARY.passage_id: vector(1)})
+    before = await first.search(ACME, "library", vector(1), limit=5)
+    await first.close()
+    second = open_index(tmp_path)
+    assert await second.search(ACME, "library", vector(1), limit=5) == before
+    assert await second.counts(ACME) == IndexCounts(passages=2, pending=1)
+    assert await second.counts(GLOBEX) == IndexCounts(passages=1, pending=1)
+    await second.close()
+
+
+async def test_searches_are_answered_while_a_large_put_is_under_way(index: PassageIndex) -> None:
+    await index.put(ACME, [LIBRARY])
+    putting = asyncio.create_task(index.put(GLOBEX, [passage(f"Library room {n}.") for n in range(2000)]))
+    answered = 0
+    while not putting.done():
+        assert texts(await index.search(ACME, "library room", None, limit=5)) == [LIBRARY.text]
+        answered += not putting.done()
+    await putting
+    assert answered > 5
+    assert (await index.counts(GLOBEX)).passages == 2000
+
+
+async def test_many_searches_and_writes_at_once_keep_the_tenants_apart(index: PassageIndex) -> None:
+    async def live(tenant_number: int) -> None:
+        tenant = (ACME, GLOBEX)[tenant_number % 2]
+        mine = [passage(f"{tenant.tenant_id} shared word {n}", document_id=f"{tenant_number}") for n in range(20)]
+        await index.put(tenant, mine)
+        await index.put_vectors(tenant, {each.passage_id: vector(1, tenant_number) for each in mine})
+        hits = await index.search(tenant, "shared word", vector(1), limit=50)
+        assert all(text.startswith(tenant.tenant_id) for text in texts(hits))
+        await index.delete_documents(tenant, [f"{tenant_number}"])
+
+    await asyncio.gather(*(live(number) for number in range(12)))
+    assert await index.counts(ACME) == await index.counts(GLOBEX) == IndexCounts(passages=0, pending=0)
