@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 from flask import Flask, current_app
+from flask.cli import with_appcontext
 from tqdm import tqdm
 
 from domain.db import Database
@@ -41,6 +42,7 @@ def register_commands(app: Flask) -> None:
 @click.option("--prune", is_flag=True, help="Forget documents below the given folders whose file is gone.")
 @click.option("--wait", is_flag=True, help="Return only when the running service has computed all vectors.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@with_appcontext
 def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json: bool) -> None:
     """Load the documents in PATHS, files or folders; unchanged ones are passed over."""
     with _database() as database:
@@ -66,6 +68,7 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
 @click.command("documents")
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@with_appcontext
 def documents(tenant: str, as_json: bool) -> None:
     """List the documents: state, chunks, language, source, and what went wrong."""
     with _database() as database:
@@ -94,6 +97,7 @@ def documents(tenant: str, as_json: bool) -> None:
 @click.command("api-key")
 @click.argument("tenant", default=DEFAULT_TENANT)
 @click.option("--name", default="made by flask api-key", help="What the key is for.")
+@with_appcontext
 def api_key(tenant: str, name: str) -> None:
     """Make a new API key for TENANT, and the tenant if it is new. The key is shown this once."""
     with _database() as database, database.writing() as session:

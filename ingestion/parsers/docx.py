@@ -12,7 +12,7 @@ from docx.table import Table, _Cell
 from docx.text.paragraph import Paragraph
 from lxml import etree  # type: ignore[import-untyped] # it ships no types
 
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, clean, one_line
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
 
 HEADING_STYLE = re.compile(r"heading (\d)", re.IGNORECASE)
@@ -30,7 +30,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
             _paragraph(builder, item)
         else:
             builder.lines(_rows(item, 0))
-    title = clean(document.core_properties.title or "").strip() or _title(document) or builder.first_heading()
+    title = (document.core_properties.title or "").strip() or _title(document) or builder.first_heading()
     return builder.build(
         title=title, media_type="application/vnd.openxmlformats-officedocument.wordprocessingml.document"
     )
@@ -62,7 +62,7 @@ def _open(data: bytes) -> WordDocument:
 
 
 def _paragraph(builder: TextBuilder, paragraph: Paragraph) -> None:
-    text, level = clean(paragraph.text), _level(paragraph)
+    text, level = paragraph.text, _level(paragraph)
     if level:
         builder.heading(level, text)
     elif text.strip() and _is_listed(paragraph):
@@ -95,7 +95,7 @@ def _title(document: WordDocument) -> str | None:
     """The paragraph of style "Title", if there is one near the top."""
     for paragraph in document.paragraphs[:20]:
         if paragraph.style is not None and paragraph.style.name == "Title" and paragraph.text.strip():
-            return clean(paragraph.text)
+            return paragraph.text
     return None
 
 
@@ -116,7 +116,7 @@ def _cell_text(cell: _Cell, depth: int) -> str:
     parts = []
     for item in cell.iter_inner_content():
         if isinstance(item, Paragraph):
-            parts.append(clean(item.text))
+            parts.append(item.text)
         elif depth < MAX_NESTED_TABLES:
             parts.extend(_rows(item, depth + 1))
     return one_line(" ".join(parts))

@@ -4,8 +4,6 @@ import codecs
 
 from charset_normalizer import from_bytes
 
-from ingestion.parsers.parsed import clean
-
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -19,12 +17,12 @@ WESTERN = "cp1252"  # Latin-1 as the web has it: with quotation marks and the eu
 
 
 def decode(data: bytes, *, declared: str | None = None) -> str:
-    """*data* as clean text: by its byte order mark, as *declared*, as UTF-8, or by what its bytes look like.
+    """*data* as text: by its byte order mark, as *declared*, as UTF-8, or by what its bytes look like.
 
-    It never fails: what cannot be read becomes U+FFFD.
+    It never fails: what cannot be read becomes U+FFFD. Line ends are `\\n`.
     """
     encoding = _marked(data) or _declared(data, declared) or _guessed(data)
-    return clean(data.decode(encoding, errors="replace"))
+    return data.decode(encoding, errors="replace").replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
 
 
 def _marked(data: bytes) -> str | None:

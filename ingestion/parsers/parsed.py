@@ -78,7 +78,7 @@ def one_line(text: str) -> str:
 
 @dataclass(slots=True)
 class TextBuilder:
-    """Collects a document block by block and keeps count of where everything stands."""
+    """Collects a document block by block, cleaned, and keeps count of where everything stands."""
 
     limits: Limits
     _parts: list[str] = field(default_factory=list)
@@ -92,7 +92,7 @@ class TextBuilder:
 
     def block(self, text: str) -> None:
         """A paragraph, list item, table or the like; empty ones are passed over."""
-        text = text.strip("\n").rstrip()
+        text = clean(text).strip("\n").rstrip()
         if not text.strip():
             return
         start = self._append(text)
@@ -107,7 +107,7 @@ class TextBuilder:
 
     def heading(self, level: int, text: str) -> None:
         """A heading; *level* counts from 1."""
-        text = one_line(text)
+        text = one_line(clean(text))
         if not text:
             return
         self._close_section(deeper=bool(self._path) and level > self._path[-1][0])

@@ -1,12 +1,14 @@
 """`load_paths` over real files and a real database."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from domain.db import Database
 from domain.documents import get_chunks, list_documents
-from ingestion.pipeline import load_paths
+from ingestion.chunking import Sizes
+from ingestion.pipeline import load_paths, remove_samples
 from tests.domain.records import ACME, GLOBEX
 from utils.errors import BadInput
 
@@ -68,7 +70,169 @@ def test_a_missing_or_empty_folder_is_an_error_and_never_a_mass_delete(
 ) -> None:
     load_paths(database, ACME, [handbook])
     (tmp_path / "empty").mkdir()
-    for path in (tmp_path / "empty", tmp_path / "nowhere"):
+    (tmp_path / "empty" / ".hidden.md").write_text("# Hidden\n\ntext\n")
+    for path in (tmp_path / "empty", tmp_path / "nowhere", tmp_path / "nowhere.md"):
         with pytest.raises(BadInput, match=path.name):
-            load_paths(database, ACME, [path], prune=True)
+            load_paths(database, ACME, [handbook, path], prune=True)
     assert len(sources(database)) == 2
+
+
+def test_nothing_is_pruned_while_a_folder_cannot_be_looked_into(database: Database, handbook: Path) -> None:
+    load_paths(database, ACME, [handbook])
+    (handbook / "staff").chmod(0)
+    try:
+        if os.access(handbook / "staff", os.R_OK):
+            pytest.skip("root may look into every folder")
+        summary = load_paths(database, ACME, [handbook], prune=True)
+    finally:
+        (handbook / "staff").chmod(0o700)
+    assert (summary.removed, [name for name, _ in summary.failed]) == (0, ["handbook/staff"])
+    assert len(sources(database)) == 2
+
+
+def test_prune_leaves_what_lies_outside_the_given_folders(database: Database, handbook: Path, tmp_path: Path) -> None:
+    other = tmp_path / "handbook-2"
+    other.mkdir()
+    for name in ("a.md", "b.md"):
+        (other / name).write_text("text")
+    load_paths(database, ACME, [handbook, other])
+    (other / "a.md").unlink()
+    (handbook / "library.txt").unlink()
+    assert load_paths(database, ACME, [handbook], prune=True).removed == 1
+    assert sources(database) == ["handbook-2/a.md", "handbook-2/b.md", "handbook/staff/leave.md"]
+
+
+def test_a_broken_document_is_reported_by_name_and_the_others_go_in(database: Database, handbook: Path) -> None:
+    (handbook / "broken.pdf").write_bytes(b"<html>not a PDF</html>")
+    (handbook / "empty.docx").write_bytes(b"")
+    (handbook / "notes.xyz").write_text("of a kind that is not read")
+    os.mkfifo(handbook / "pipe.txt")
+    summary = load_paths(database, ACME, [handbook])
+    assert (summary.added, summary.skipped) == (2, ["handbook/notes.xyz"])
+    reasons = dict(summary.failed)
+    assert set(reasons) == {"handbook/broken.pdf", "handbook/empty.docx", "handbook/pipe.txt"}
+    assert "not a PDF" in reasons["handbook/broken.pdf"]
+    with database.reading() as session:
+        failed = {d.source: d.error for d in list_documents(session, ACME) if d.state == "failed"}
+    assert failed == reasons
+
+
+def test_a_document_that_breaks_keeps_what_it_said_until_it_is_whole_again(database: Database, handbook: Path) -> None:
+    load_paths(database, ACME, [handbook])
+    before = (handbook / "library.txt").read_bytes()
+
+    def library() -> tuple[str, str | None, int]:
+        with database.reading() as session:
+            document = list_documents(session, ACME)[0]
+            return document.state, document.error, len(get_chunks(session, ACME, document.document_id))
+
+    (handbook / "library.txt").write_bytes(b"")
+    assert load_paths(database, ACME, [handbook]).failed == [("handbook/library.txt", "It is empty.")]
+    assert library() == ("pending", "It is empty.", 1)
+    (handbook / "library.txt").write_bytes(before)
+    assert load_paths(database, ACME, [handbook]).unchanged == 2
+    assert library() == ("pending", None, 1)
+
+
+def test_a_document_that_was_broken_is_added_once_it_is_whole(database: Database, handbook: Path) -> None:
+    (handbook / "library.txt").write_bytes(b"")
+    load_paths(database, ACME, [handbook])
+    (handbook / "library.txt").write_text("Open.")
+    summary = load_paths(database, ACME, [handbook])
+    assert (summary.added, summary.unchanged, summary.failed) == (1, 1, [])
+
+
+def test_a_file_over_the_limit_is_refused_before_it_is_read(database: Database, tmp_path: Path) -> None:
+    with (tmp_path / "huge.txt").open("wb") as file:
+        file.truncate(60_000_000_000)  # a hole: it takes no room on the disk
+    (name, reason), *_ = load_paths(database, ACME, [tmp_path / "huge.txt"]).failed
+    assert name == "huge.txt"
+    assert "MAX_FILE_SIZE" in reason
+
+
+def test_links_are_followed_once_and_hidden_files_are_not_read(database: Database, handbook: Path) -> None:
+    (handbook / "staff" / "up").symlink_to(handbook)
+    (handbook / ".git").mkdir()
+    (handbook / ".git" / "notes.md").write_text("hidden")
+    (handbook / ".draft.md").write_text("hidden")
+    (handbook / "rules.md").symlink_to(handbook / ".draft.md")
+    (handbook / "dangling.md").symlink_to(handbook / "nowhere.md")
+    summary = load_paths(database, ACME, [handbook])
+    assert [name for name, _ in summary.failed] == ["handbook/dangling.md"]
+    loaded = [source for source in sources(database) if source != "handbook/dangling.md"]
+    assert loaded == ["handbook/library.txt", "handbook/rules.md", "handbook/staff/leave.md"]
+
+
+def test_a_file_whose_name_is_no_unicode_is_reported_and_the_others_go_in(database: Database, handbook: Path) -> None:
+    try:
+        Path(os.fsdecode(os.fsencode(handbook) + b"/\xff.md")).write_text("text")
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    summary = load_paths(database, ACME, [handbook], prune=True)
+    assert (summary.added, [reason for _, reason in summary.failed]) == (2, ["Its name is not UTF-8: rename it."])
+
+
+def test_the_same_file_named_in_two_ways_is_one_document(
+    database: Database, handbook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(handbook)
+    assert load_paths(database, ACME, [Path(), Path("staff"), Path("staff/../library.txt")]).added == 2
+    assert load_paths(database, ACME, [handbook]).unchanged == 2
+
+
+def test_samples_that_moved_are_the_same_documents_and_can_be_removed_together(
+    database: Database, handbook: Path, tmp_path: Path
+) -> None:
+    for ctx in (ACME, GLOBEX):
+        assert load_paths(database, ctx, [handbook], samples_root=handbook).added == 2
+    moved = handbook.rename(tmp_path / "elsewhere")
+    own = tmp_path / "own.md"
+    own.write_text("our own")
+    assert load_paths(database, ACME, [moved, own], samples_root=moved).unchanged == 2
+    (moved / "library.txt").unlink()
+    assert load_paths(database, ACME, [moved], samples_root=moved, prune=True).removed == 1
+    assert remove_samples(database, ACME) == 1
+    assert sources(database) == ["own.md"]
+    with database.reading() as session:
+        assert len(list_documents(session, GLOBEX)) == 2
+
+
+def test_documents_are_cut_again_when_chunks_are_to_be_of_another_size(database: Database, handbook: Path) -> None:
+    load_paths(database, ACME, [handbook])
+    again = load_paths(database, ACME, [handbook], sizes=Sizes(target=100))
+    assert (again.changed, again.unchanged) == (2, 0)
+
+
+def test_progress_is_told_before_each_file(database: Database, handbook: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    load_paths(database, ACME, [handbook], progress=lambda *step: told.append(step))
+    assert told == [(0, 2, "handbook/library.txt"), (1, 2, "handbook/staff/leave.md")]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Perpustakaan buka pukul delapan pagi pada hari kerja.", "id"),
+        ("La biblioteca abre a las ocho de la mañana.", "es"),
+        ("The library opens at eight in the morning.", "en"),
+        ("Die Bibliothek öffnet um acht Uhr morgens.", "de"),
+        ("A1", "en"),
+    ],
+)
+def test_the_language_of_a_document_is_told(database: Database, tmp_path: Path, text: str, language: str) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    load_paths(database, ACME, [tmp_path / "a.txt"])
+    with database.reading() as session:
+        (document,) = list_documents(session, ACME)
+        assert document.language == get_chunks(session, ACME, document.document_id)[0].language == language
+
+
+def test_a_long_passage_in_another_language_has_its_own(database: Database, tmp_path: Path) -> None:
+    english = "The library opens at eight in the morning and closes at four in the afternoon. " * 20
+    spanish = "La biblioteca abre a las ocho de la mañana y cierra a las cuatro de la tarde. " * 6
+    (tmp_path / "a.md").write_text(f"# Hours\n\n{english}\n\n# Horario\n\n{spanish}\n")
+    load_paths(database, ACME, [tmp_path / "a.md"])
+    with database.reading() as session:
+        (document,) = list_documents(session, ACME)
+        languages = {(c.heading, c.language) for c in get_chunks(session, ACME, document.document_id)}
+    assert (document.language, languages) == ("en", {("Hours", "en"), ("Horario", "es")})

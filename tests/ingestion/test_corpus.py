@@ -1,0 +1,34 @@
+"""Real and malformed documents from a folder beside the checkout, where there is one: none may break a load."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from domain.db import Database
+from domain.documents import list_documents
+from ingestion.pipeline import load_paths
+from tests.domain.records import ACME
+
+CORPUS = Path(os.environ.get("DOCUMENTS_CORPUS", Path(__file__).parents[3] / "shared" / "data" / "documents"))
+pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder of documents: set DOCUMENTS_CORPUS")
+DAMAGED = "It is damaged, or made in a way that is not read"
+
+
+def test_malformed_documents_are_taken_or_refused_as_they_should_be(database: Database) -> None:
+    folder = CORPUS / "malformed"
+    expected = json.loads((folder / "expected.json").read_text())
+    load_paths(database, ACME, [folder])
+    with database.reading() as session:
+        states = {Path(document.source).name: document.state for document in list_documents(session, ACME)}
+    for name, state in states.items():
+        verdict = expected[name].split(":")[0].split(";")[0]
+        assert (state == "failed") in {"reject": {True}, "accept": {False}}.get(verdict, {True, False}), name
+
+
+@pytest.mark.parametrize("kind", ["office", "pdf"])
+def test_no_real_document_breaks_its_parser(database: Database, kind: str) -> None:
+    summary = load_paths(database, ACME, [CORPUS / kind])
+    assert summary.added > 0
+    assert [name for name, reason in summary.failed if reason.startswith(DAMAGED)] == []
