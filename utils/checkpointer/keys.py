@@ -22,12 +22,12 @@ def state_key(thread_id: str) -> str:
 def thread_of(key: bytes) -> str:
     """The thread id of a key found by `STATE_PATTERN`; bytes that are no UTF-8 are kept as escapes."""
     name = key.decode(errors="backslashreplace").removeprefix(_STATE_PREFIX).removesuffix(_STATE_SUFFIX)
-    return name.replace("%7D", "}").replace("%7B", "{").replace("%25", "%")
+    return name.replace("%7D", "}").replace("%25", "%")
 
 
 def _escaped(thread_id: str) -> str:
-    # Braces in an id would move one of the two keys to another slot; the rest of it may be anything.
-    return thread_id.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
+    # A closing brace in an id would move one of the two keys to another slot; the rest of it may be anything.
+    return thread_id.replace("%", "%25").replace("}", "%7D")
 
 
 @dataclass(frozen=True, slots=True)

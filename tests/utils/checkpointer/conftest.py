@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -100,6 +101,10 @@ class Breakable:
     def kill(self) -> None:
         """What `kill -9` does."""
         self._server.terminate()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, such as SIGSTOP."""
+        self._server._process.send_signal(number)
 
 
 @pytest.fixture

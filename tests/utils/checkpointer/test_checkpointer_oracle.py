@@ -61,6 +61,12 @@ class CheckpointerMachine(RuleBasedStateMachine):
         self.calls = 0
 
     def teardown(self) -> None:
+        try:
+            self.everything_is_there()
+        finally:
+            self.close()
+
+    def close(self) -> None:
         self.blocking.close()
         self.onlooker.close()
         self.loop.run_until_complete(self.other.aclose())
@@ -263,9 +269,9 @@ class CheckpointerMachine(RuleBasedStateMachine):
 
     # ----
 
-    @invariant()
+    @rule()
     def everything_is_there(self) -> None:
-        """Read by a saver that never writes, so that looking changes nothing for the others."""
+        """Read by a saver that never writes, so that looking changes nothing for the others. Also at the end."""
         found, expected = (sorted(map(plain, saver.list(None)), key=address) for saver in (self.onlooker, self.oracle))
         assert found == expected
 
