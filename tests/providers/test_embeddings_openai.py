@@ -139,6 +139,14 @@ async def test_a_lasting_failure_is_told_in_our_terms_without_the_key(
     assert raised.value.__cause__ is not None
 
 
+async def test_the_timeout_bounds_all_tries_together(server: FakeModelServer) -> None:
+    async with opened(server.base_url, dimension=384, timeout_s=0.5, max_retries=3) as embedder:
+        server.configure(faults=[{"kind": "hang", "times": -1}])
+        with pytest.raises(ProviderTimeout):
+            await embedder.embed_query("any")
+    assert server.counters()["embeddings"] == 1
+
+
 async def test_without_a_dimension_an_endpoint_that_is_away_is_told_at_once() -> None:
     with endpoint(lambda n: [1.0]) as base_url:
         pass  # gone again, so nothing listens there
