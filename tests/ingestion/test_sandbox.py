@@ -110,7 +110,7 @@ def test_closing_leaves_no_worker_behind(parser: ParserProcess) -> None:
 def test_a_worker_ends_with_a_loader_that_was_killed_even_in_the_middle_of_a_file() -> None:
     script = (
         "from ingestion.parsers.sandbox import *\n"
-        "parser = ParserProcess(Limits(timeout_s=3))\n"
+        "parser = ParserProcess(Limits(timeout_s=1.5))\n"
         "parser.parse(b'one', 'a.txt')\n"
         "print('ready', flush=True)\n"
         f"parser.parse(b'[' * {len(ENDLESS)}, 'a.md')\n"
