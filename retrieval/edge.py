@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 import qdrant_edge as engine
@@ -38,7 +38,7 @@ GRAPH_FROM_KIB = 100_000
 class _Scored:
     """A point with its scores, as in `Hit`."""
 
-    point: str
+    point: uuid.UUID
     score: float
     dense: float | None
     lexical: float
@@ -129,7 +129,7 @@ class EdgeIndex:
     def _put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
         by_point = {_point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
         # The engine refuses the whole batch for one unknown id. Nothing can vanish in between: there is one thread.
-        there = [str(point.id) for point in self._shard.retrieve(list(by_point), False, False)]
+        there = [_id(point) for point in self._shard.retrieve(list(by_point), False, False)]
         updates = [engine.PointVectors(point, {MEANING: by_point[point].tolist()}) for point in there]
         self._shard.update(engine.UpdateOperation.update_vectors(updates, condition=_owned(ctx)))
 
@@ -155,7 +155,7 @@ class EdgeIndex:
         query: engine.SparseVector | list[float],
         limit: int,
         *only: engine.HasIdCondition,
-    ) -> dict[str, float]:
+    ) -> dict[uuid.UUID, float]:
         """The best points of the tenant by the vector *name*, at most *limit*, with their scores."""
         found = self._shard.query(
             engine.QueryRequest(
@@ -166,11 +166,12 @@ class EdgeIndex:
                 params=engine.SearchParams(idf=engine.IdfParams(_owned(ctx))) if name == WORDS else None,
             )
         )
-        return {str(point.id): point.score for point in found}
+        return {_id(point): point.score for point in found}
 
     def _hits(self, ranked: Sequence[_Scored]) -> list[Hit]:
         """*ranked* with their passages, in the same order."""
-        payloads = {str(p.id): p.payload for p in self._shard.retrieve([item.point for item in ranked], True, False)}
+        found = self._shard.retrieve([item.point for item in ranked], True, False)
+        payloads = {_id(point): point.payload for point in found}
         return [Hit(_passage(payloads[item.point]), item.score, item.dense, item.lexical) for item in ranked]
 
 
@@ -183,9 +184,14 @@ def _pending(ctx: TenantContext) -> engine.Filter:
     return engine.Filter(must=[_owned(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
 
 
-def _point_id(ctx: TenantContext, passage_id: str) -> str:
+def _point_id(ctx: TenantContext, passage_id: str) -> uuid.UUID:
     """A point of this tenant alone, so that the same passage id of two tenants is two points."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{ctx.tenant_id}\n{passage_id}"))
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"{ctx.tenant_id}\n{passage_id}")
+
+
+def _id(point: engine.ScoredPoint | engine.Record) -> uuid.UUID:
+    """All our points have UUIDs; the engine knows numbers too."""
+    return cast(uuid.UUID, point.id)
 
 
 def _sparse(terms: Terms) -> engine.SparseVector:
@@ -196,7 +202,7 @@ def _passage(payload: Mapping[str, Any] | None) -> Passage:
     return Passage(**{name: (payload or {})[name] for name in PASSAGE_FIELDS})
 
 
-def _ranked(by_words: Mapping[str, float], by_meaning: Mapping[str, float]) -> list[_Scored]:
+def _ranked(by_words: Mapping[uuid.UUID, float], by_meaning: Mapping[uuid.UUID, float]) -> list[_Scored]:
     """The points of both by fused score, best first."""
     points = sorted(by_words.keys() | by_meaning.keys())
     lexical = np.array([by_words.get(point, 0.0) for point in points])
