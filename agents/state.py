@@ -7,6 +7,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 
+from agents.turnstile import Place
 from retrieval.search import Retriever
 from utils.context import TenantContext
 from utils.passages import Hit, Passage
@@ -34,7 +35,10 @@ class AnswerModel:
 
 @dataclass(frozen=True, slots=True)
 class AgentContext:
-    """What the nodes of one run work with; never persisted. `streams`: somebody watches the answer come."""
+    """What the nodes of one run work with; never persisted. `streams`: somebody watches the answer come.
+
+    `place`: left while a node waits for a model or a search.
+    """
 
     tenant: TenantContext
     retriever: Retriever
@@ -43,6 +47,7 @@ class AgentContext:
     language_policy: str
     top_k: int
     streams: bool
+    place: Place
 
 
 def hit_to_state(hit: Hit) -> dict[str, Any]:

@@ -13,11 +13,11 @@ A turn fails when it is not a 200 or when the model's echo shows that something 
 """
 
 import argparse
-import asyncio
 import json
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,9 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.machine import cpu_s, describe_machine, resident_mb
+from benchmarks.probe import Probe
 from benchmarks.stage import Stage, Target, configure_model, set_stage
-from benchmarks.visitors import Turn, Visitor, client, hold_conversations, percentile, sample_health
+from benchmarks.visitors import Turn, Visitor, client, hold_conversations, percentile
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SLOW_MODEL_MS, _LONGEST_S, _HEALTH_P95_MS = 2000, 5.0, 10.0
@@ -74,9 +75,10 @@ class Result:
 async def measure(target: Target, case: Case, questions: list[str], *, bare_ms: list[float]) -> Result:
     """Run *case*; *bare_ms* are the times of model calls made without any service."""
     await _talk(target, Case("warm-up", case.at_once, case.at_once, 1), questions)
-    pids, health = target.processes(), asyncio.create_task(sample_health(target.url)) if case.model_ms else None
+    pids, probe = target.processes(), Probe(f"{target.url}/health") if case.model_ms else None
     cpu_before, valkey_before, began = cpu_s(pids), cpu_s([target.valkey_pid]), time.perf_counter()
-    turns = await _talk(target, case, questions)
+    async with probe or nullcontext():
+        turns = await _talk(target, case, questions)
     seconds = time.perf_counter() - began
     spent, valkey = cpu_s(pids) - cpu_before, cpu_s([target.valkey_pid]) - valkey_before
     ms = [turn.ms for turn in turns]
@@ -93,7 +95,7 @@ async def measure(target: Target, case: Case, questions: list[str], *, bare_ms: 
         cpu_ms_per_turn=round(spent * 1000 / len(turns), 2),
         valkey_cpu_ms_per_turn=round(valkey * 1000 / len(turns), 2),
         resident_mb=round(resident_mb(pids), 1),
-        health_p95_ms=await _p95_of(health),
+        health_p95_ms=percentile(probe.samples_ms, 95) if probe else None,
     )
 
 
@@ -174,13 +176,6 @@ async def _bare_calls(model_url: str, count: int) -> list[float]:
                 await reply.read()
             times.append((time.perf_counter() - began) * 1000)
     return times[1:]
-
-
-async def _p95_of(sampling: "asyncio.Task[list[float]] | None") -> float | None:
-    if sampling is None:
-        return None
-    sampling.cancel()
-    return percentile(await sampling, 95)
 
 
 def main() -> int:

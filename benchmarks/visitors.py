@@ -80,21 +80,6 @@ async def hold_conversations(
     return results
 
 
-async def sample_health(url: str, every_s: float = 0.02) -> list[float]:
-    """Milliseconds of GET /health, again and again until cancelled; a failed one counts as infinite."""
-    samples: list[float] = []
-    async with client() as http:
-        try:
-            while True:
-                began = time.perf_counter()
-                async with http.get(f"{url}/health") as reply:
-                    await reply.read()
-                samples.append(_ms_since(began) if reply.status == 200 else float("inf"))
-                await asyncio.sleep(every_s)
-        except asyncio.CancelledError:
-            return samples
-
-
 def client() -> aiohttp.ClientSession:
     """A client that never queues: waiting for a connection would count as the server's time."""
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(120))

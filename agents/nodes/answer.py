@@ -24,15 +24,14 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     runtime.stream_writer({"type": "status", "stage": "answer"})
     hits = [hit_from_state(value) for value in state["passages"]]
     model = runtime.context.model
+    prompt = _prompt(state, runtime.context)
     text, name = "", ""
-    async for piece, chunk in _held_back(_said(model.chat, _prompt(state, runtime.context), runtime.context.streams)):
-        if chunk is not None:
-            name = name or str(
-                chunk.response_metadata.get("answered_by") or chunk.response_metadata.get("model_name") or ""
-            )
-        if piece:
-            text += piece
-            runtime.stream_writer({"type": "token", "content": piece})
+    async with runtime.context.place.outside():
+        async for piece, chunk in _held_back(_said(model.chat, prompt, runtime.context.streams)):
+            name = name or _answered_by(chunk)
+            if piece:
+                text += piece
+                runtime.stream_writer({"type": "token", "content": piece})
     if not text.strip():
         return await refuse(state, runtime)
     text, citations = bind_citations(text.strip(), hits)
@@ -47,11 +46,6 @@ async def _said(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -
             yield chunk
     else:
         yield await chat.ainvoke(prompt)
-
-
-def _answered_by(chunk: BaseMessage) -> str:
-    known = chunk.response_metadata
-    return str(known.get("answered_by") or known.get("model_name") or "")
 
 
 def _prompt(state: ChatState, run: AgentContext) -> list[BaseMessage]:
@@ -78,10 +72,12 @@ async def _held_back(chunks: AsyncIterator[BaseMessage]) -> AsyncIterator[tuple[
             continue
         held += chunk.text
         start = held.lstrip()
-        if NOT_IN_DOCUMENTS_MARK.startswith(start[: len(NOT_IN_DOCUMENTS_MARK)]):
-            yield "", chunk
-            continue
-        passed = True
-        yield start, chunk
+        passed = not NOT_IN_DOCUMENTS_MARK.startswith(start[: len(NOT_IN_DOCUMENTS_MARK)])
+        yield start if passed else "", chunk
     if not passed and not held.strip().startswith(NOT_IN_DOCUMENTS_MARK):
         yield held.strip(), None
+
+
+def _answered_by(chunk: BaseMessage | None) -> str:
+    known = chunk.response_metadata if chunk else {}
+    return str(known.get("answered_by") or known.get("model_name") or "")

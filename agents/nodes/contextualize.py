@@ -25,7 +25,8 @@ async def contextualize(state: ChatState, runtime: Runtime[AgentContext]) -> dic
     if not model.is_language_model:
         return {"query": standalone_question(history, newest.text)}
     prompt = standalone_prompt(_spoken(history[-2 * _TURNS_LOOKED_AT :]), newest.text)
-    reply = await model.chat.ainvoke([HumanMessage(prompt)])
+    async with runtime.context.place.outside():
+        reply = await model.chat.ainvoke([HumanMessage(prompt)])
     return {"query": reply.text.strip()[:_LONGEST_QUERY] or newest.text}
 
 

@@ -16,7 +16,8 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str
     """
     run = runtime.context
     runtime.stream_writer({"type": "status", "stage": "retrieve"})
-    found = await run.retriever.search(run.tenant, state["query"], limit=run.top_k)
+    async with run.place.outside():
+        found = await run.retriever.search(run.tenant, state["query"], limit=run.top_k)
     if found.degraded:
         runtime.stream_writer({"type": "status", "stage": "retrieve", "degraded": found.degraded})
     return {"passages": [hit_to_state(hit) for hit in found.hits]}

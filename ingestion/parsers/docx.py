@@ -10,7 +10,7 @@ from docx.document import Document as WordDocument
 from docx.opc.exceptions import OpcError
 from docx.table import Table, _Cell
 from docx.text.paragraph import Paragraph
-from lxml import etree  # type: ignore[import-untyped] # it ships no types
+from lxml import etree
 
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument

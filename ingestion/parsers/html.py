@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from lxml import etree  # type: ignore[import-untyped] # it ships no types
+from lxml import etree
 from lxml import html as lxml_html
 
 from ingestion.parsers.encoding import decode
