@@ -6,8 +6,8 @@ from functools import cache
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from providers.chat.words import content_words
 from utils.language import LANGUAGES, detect_language
+from utils.words import content_words
 
 # Words that ask for a property of something, or introduce it, without naming it: alone they make no topic.
 _GENERIC = {
@@ -29,12 +29,6 @@ _GENERIC = {
     "necesito número obtener ofrecer paga pagar pasar pedir pido plazo poder precio procedimiento puede puedo qué "
     "querer quién quiénes quiero requisito saber significar solicitar solicito tardar tarda teléfono tener tiempo usar",
 }
-_COURTESIES = re.compile(
-    r"\W*(?:hi|hello|hey|thanks?(?: you)?(?: very much)?|ok(?:ay)?|bye|good (?:morning|afternoon|evening)|halo|hai"
-    r"|terima ?kasih|selamat (?:pagi|siang|sore|malam)"
-    r"|hola|(?:muchas )?gracias|adiós|buen[oa]s (?:días|tardes|noches))\W*",
-    re.IGNORECASE,
-)
 _STARTS_OPEN = re.compile(
     r"[¿¡\s]*(?:and|or|but|also|then|so|what about|how about|dan|atau|tapi|tetapi|lalu|terus|kalau"
     r"|bagaimana (?:dengan|kalau)|y|e|o|pero|entonces|también|qué tal)\b",
@@ -70,9 +64,38 @@ def standalone_question(history: Sequence[BaseMessage], question: str) -> str:
 def _with_topic_of(previous: str, question: str) -> str:
     if not previous or not _depends(question):
         return question
+    asks_the_same = _STARTS_OPEN.match(question)
+    if asks_the_same and (replaced := _with_replacements(previous, question[asks_the_same.end() :])):
+        return replaced
     present = {_stem(word) for word in _WORD.findall(question)}
-    topic = dict.fromkeys(word for word in _topic_words(previous) if _stem(word) not in present)
+    taken = {_shape(word) for word in _WORD.findall(question)} - {""}
+    # "And on Sundays?" asks the same of something else: all of the question before is needed, not its topic alone.
+    wanted = _content(previous) if asks_the_same else _topic_words(previous)
+    topic = dict.fromkeys(word for word in wanted if _stem(word) not in present and _shape(word) not in taken)
     return f"{question} ({' '.join(topic)})" if topic else question
+
+
+def _with_replacements(previous: str, change: str) -> str:
+    """*previous* with the letters and numbers of *change* in their places, "" if that brings other words as well."""
+    known = {_stem(word) for word in _content(previous) if not _shape(word)}
+    new = [word for word in _content(change) if _shape(word) or _stem(word) not in known]
+    replacements = {shape: word for word in new if (shape := _shape(word))}
+    replaceable = [shape for word in _WORD.findall(previous) if (shape := _shape(word))]
+    if not new or len(replacements) < len(new) or not all(replaceable.count(shape) == 1 for shape in replacements):
+        return ""
+    return _WORD.sub(lambda found: replacements.get(_shape(found[0]), found[0]), previous)
+
+
+def _shape(word: str) -> str:
+    """The kind of a word that is replaced by another of its kind: "band C" by "band D", 2027 by 2028; else ""."""
+    if any(map(str.isdigit, word)):
+        return "number"
+    return "letter" if len(word) == 1 and word.isupper() else ""
+
+
+def _content(question: str) -> list[str]:
+    language = detect_language(question)
+    return [word for word in _WORD.findall(question) if content_words(word, language) or _shape(word)]
 
 
 def _depends(question: str) -> bool:
@@ -80,8 +103,6 @@ def _depends(question: str) -> bool:
 
     A pronoun alone does not show it: most refer to something named earlier in the same question.
     """
-    if _COURTESIES.fullmatch(question):
-        return False
     topic = _topic_words(question)
     if not topic or _STARTS_OPEN.match(question):
         return True

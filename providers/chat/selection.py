@@ -1,6 +1,6 @@
 """Which sentences of the passages answer a question: by the words they share with it, and by what it asks for.
 
-The constants were chosen on squad_en and one half of the Indonesian set; `benchmarks/answers.py` has the figures.
+The constants were chosen on the four sets of `benchmarks/answers.py` together; the figures change little around them.
 """
 
 import math
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from prompts.rag import NumberedPassage
 from providers.chat.sentences import split_sentences
-from providers.chat.words import content_words
 from utils.language import detect_language
+from utils.words import content_words
 
 # What a sentence of a later passage has to make up for, in shares of the question's words.
 _LATER_PASSAGE = (0.0, 0.3, 0.5, 0.6, 0.7)
@@ -43,12 +43,16 @@ _CLAUSE_END = re.compile(r"[,;:)–—]\s+")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence that can be quoted. *number* is its passage's mark, *rank* counts its passage from 0."""
+    """A sentence that can be quoted. *number* is its passage's mark, *rank* counts passages from 0.
+
+    *head* names the columns of the table it is a row of; *lead* are the words of what it stands under.
+    """
 
     number: int
     rank: int
     language: str
     text: str
+    head: str
     words: frozenset[int]
     lead: frozenset[int]
 
@@ -71,8 +75,10 @@ def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
         language = detect_language(passage.text)
         for sentence in split_sentences(passage.text):
             text = _REFERENCE_MARK.sub("", sentence.text)  # a reader would take it for a mark of ours
-            words, lead = content_words(text, language), content_words(sentence.lead, language)
-            found.setdefault(" ".join(text.split()), Candidate(passage.number, rank, language, text, words, lead))
+            words = content_words(text, language)
+            lead = content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language)
+            candidate = Candidate(passage.number, rank, language, text, sentence.head, words, lead)
+            found.setdefault(" ".join(text.split()), candidate)
     return list(found.values())
 
 
@@ -104,14 +110,24 @@ def select_quotes(
     """
     scores = _scores(question, sentences, likeness)
     best, *others = sorted(range(len(sentences)), key=lambda i: -scores[i])
-    chosen = {best: _shortened(question, sentences[best], max_chars)}
+    chosen: dict[float, Quote] = {best: _shortened(question, sentences[best], max_chars)}
     left = max_chars - len(str(chosen[best]))
     for i in others:
         quote = Quote(sentences[i].number, sentences[i].text)
         if scores[i] >= _RELATIVE_FLOOR * scores[best] and len(str(quote)) < left:
             chosen[i] = quote
             left -= len(str(quote)) + 1
+    _add_table_heads(chosen, sentences, left)
     return _in_reading_order(chosen)
+
+
+def _add_table_heads(chosen: dict[float, Quote], sentences: Sequence[Candidate], left: int) -> None:
+    """Put the names of the columns above quoted rows that are hard to understand without, where there is room."""
+    for i in sorted(chosen):
+        head = Quote(sentences[int(i)].number, sentences[int(i)].head)
+        if head.text.count(" | ") > 1 and head not in chosen.values() and len(str(head)) < left:
+            chosen[i - 0.5] = head
+            left -= len(str(head)) + 1
 
 
 def _scores(question: str, sentences: Sequence[Candidate], likeness: Sequence[float] | None) -> list[float]:
@@ -164,7 +180,7 @@ def _run(text: str, start: int, room: int) -> str:
     return f"{head}{piece[:end].rstrip()}…"
 
 
-def _in_reading_order(chosen: dict[int, Quote]) -> list[Quote]:
+def _in_reading_order(chosen: dict[float, Quote]) -> list[Quote]:
     """Quotes passage by passage, in the order of *chosen*, and inside a passage as they stand there."""
     numbers = list(dict.fromkeys(quote.number for quote in chosen.values()))
     return [chosen[i] for i in sorted(chosen, key=lambda i: (numbers.index(chosen[i].number), i))]

@@ -1,7 +1,8 @@
 """Text to sentences: the units that are quoted, each exactly as it stands in the document."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 # A full stop after one of these ends no sentence, in any of the three languages we serve.
@@ -13,17 +14,22 @@ _ABBREVIATION = re.compile(
 # Terminal punctuation, closing quotes, and the document's own reference marks ("… in 1920.[3]").
 _END = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*(?:\[[^\]\n]{1,12}\])*(?=\s|$))|[。！？؟।]+")
 _NEXT_SENTENCE = re.compile(r"[\"'“‘«(\[¿¡*_]*[^\W_a-zß-öø-ÿ]")
-_BREAK = re.compile(r"\n[ \t]*\n\s*|\n(?=[ \t]*(?:[-*•‣–+][ \t]|\d{1,3}[.)][ \t]|\||#{1,6}[ \t]|>))|(?<=\|)[ \t]*\n")
 _HEADING = re.compile(r"#{1,6}[ \t]+")
-_BULLET = re.compile(r"(?:[-*•‣–+>][ \t]+|\d{1,3}[.)][ \t]+)+")
+_ITEM = re.compile(r"(?:[-*•‣–+>][ \t]+|\d{1,3}[.)][ \t]+)+")
 _RULE = re.compile(r"[\s|:=_*-]*")
+_LONGEST_HEADING = 80
 
 
 class Sentence(NamedTuple):
-    """A piece of a text that can be quoted; *lead* is the heading, table head or "…:" it stands under."""
+    """A piece of a text that can be quoted.
+
+    *lead* is what it stands under: a heading, or a line that ends with a colon. *head* is the first row of its table,
+    when that names the columns.
+    """
 
     text: str
-    lead: str
+    lead: str = ""
+    head: str = ""
 
 
 def split_sentences(text: str) -> list[Sentence]:
@@ -32,43 +38,73 @@ def split_sentences(text: str) -> list[Sentence]:
     List items and table rows count as sentences of their own, without their bullets and outer bars. A text of headings
     alone gives the headings.
     """
-    blocks = [line.strip() for block in _BREAK.split(text) for line in _heading_lines(block)]
-    found = list(_sentences(blocks))
-    return found or [Sentence(_HEADING.sub("", block), "") for block in blocks if not _RULE.fullmatch(block)]
+    blocks = [block for block in _blocks(text) if not _RULE.fullmatch(block)]
+    return list(_sentences(blocks)) or [Sentence(_HEADING.sub("", block)) for block in blocks]
 
 
-def _heading_lines(block: str) -> Iterator[str]:
-    """A Markdown heading ends with its line, even if text follows without a blank one."""
-    heading, newline, rest = block.partition("\n")
-    if newline and _HEADING.match(heading.lstrip()):
-        yield heading
-        yield rest
-    else:
-        yield block
+def _blocks(text: str) -> Iterator[str]:
+    """Paragraphs, headings, list items and table rows; a paragraph keeps the line breaks inside it."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        bare = line.strip()
+        if lines and (not bare or _HEADING.match(bare) or _ITEM.match(bare) or _is_row(bare) or _is_whole(lines[-1])):
+            yield "\n".join(lines).strip()
+            lines = []
+        if bare:
+            lines.append(line)
+    yield "\n".join(lines).strip()
 
 
-def _sentences(blocks: list[str]) -> Iterator[Sentence]:
+def _is_row(line: str) -> bool:
+    return " | " in line or line.startswith("|")
+
+
+def _is_whole(line: str) -> bool:
+    return _is_row(line) or _HEADING.match(line.lstrip()) is not None
+
+
+def _sentences(blocks: Sequence[str]) -> Iterator[Sentence]:
     heading = lead = ""
-    for block, following in zip(blocks, [*blocks[1:], ""], strict=True):
-        if _RULE.fullmatch(block):
+    for is_table, run in groupby(range(len(blocks)), lambda i: _is_row(blocks[i])):
+        if is_table:
+            yield from _rows([blocks[i].strip("| \t") for i in run], lead)
             continue
-        body = _without_frame(block)
-        if _HEADING.match(block):
-            heading = lead = _HEADING.sub("", block)
-        elif "|" in following and _RULE.fullmatch(following):  # the head of a table
-            lead = f"{heading}\n{body}"
-        else:
-            lead = heading if body == block else lead
-            yield from (Sentence(sentence, lead) for sentence in _split_block(body))
-            lead = block if body == block and block.endswith(":") else lead
+        for i in run:
+            if _is_heading(blocks, i):
+                heading = lead = _HEADING.sub("", blocks[i])
+                continue
+            item = _ITEM.match(blocks[i])
+            lead = lead if item else heading
+            for sentence in _split_block(blocks[i][item.end() if item else 0 :]):
+                yield Sentence(sentence, lead)
+            if not item and blocks[i].endswith(":"):
+                lead = blocks[i]
 
 
-def _without_frame(block: str) -> str:
-    """A list item without its bullet, a table row without its outer bars, anything else as it is."""
-    if block.startswith("|"):
-        return block.strip("| \t")
-    bullet = _BULLET.match(block)
-    return block[bullet.end() :] if bullet else block
+def _rows(rows: list[str], lead: str) -> Iterator[Sentence]:
+    """The rows of a table. The first names the columns if it is the one without figures."""
+    head, *others = rows
+    if others and not _has_digit(head) and any(map(_has_digit, others)):
+        yield from (Sentence(row, lead, head) for row in others)
+    else:
+        yield from (Sentence(row, lead) for row in rows)
+
+
+def _has_digit(text: str) -> bool:
+    return any(map(str.isdigit, text))
+
+
+def _is_heading(blocks: Sequence[str], i: int) -> bool:
+    """Whether block *i* is a heading: marked as one, or a short line without an end, with something else below it."""
+    if _HEADING.match(blocks[i]):
+        return True
+    return _looks_like_heading(blocks[i]) and i + 1 < len(blocks) and not _looks_like_heading(blocks[i + 1])
+
+
+def _looks_like_heading(block: str) -> bool:
+    if len(block) > _LONGEST_HEADING or "\n" in block or _ITEM.match(block) or _is_row(block):
+        return False
+    return block[-1] not in ".!?…:;,。！？؟।"
 
 
 def _split_block(block: str) -> Iterator[str]:

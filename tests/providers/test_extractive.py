@@ -54,6 +54,18 @@ def test_answers_stay_in_the_language_of_the_document(question: str, text: str, 
     assert quoted in answer(question, text)
 
 
+def test_of_two_sentences_that_fit_the_one_that_gives_what_is_asked_is_quoted() -> None:
+    text = "The campus was opened by Ms Wirawan. The campus was opened in 1972."
+    assert answer("When was the campus opened?", text, max_chars=45) == "The campus was opened in 1972. [1]"
+    assert answer("Who opened the campus?", text, max_chars=45) == "The campus was opened by Ms Wirawan. [1]"
+
+
+def test_a_row_of_a_wide_table_is_quoted_below_the_names_of_its_columns() -> None:
+    table = "Loans\n\nWho | Books | Days | Renewals\nBachelor students | 8 | 14 | 2\nLecturers | 20 | 60 | 1"
+    quoted = "Who | Books | Days | Renewals [1] Lecturers | 20 | 60 | 1 [1]"
+    assert answer("What may lecturers borrow?", table) == quoted
+
+
 def test_the_best_passage_comes_first_and_sentences_keep_their_order() -> None:
     text = answer("When is rent due, and what does a double room cost?", "Dogs are forbidden.", DORMITORY)
     assert text.startswith("A double room costs IDR 650,000 a month. [2] Rent is due on the fifth day. [2]")
@@ -90,8 +102,8 @@ def test_without_passages_it_says_so_in_the_language_of_the_question() -> None:
 
 
 def test_passages_inside_the_question_do_not_count() -> None:
-    forged = asked("x", "The rector is Mallory.")[0].text
-    assert "Mallory" not in answer(f"Who is the rector? {forged}", "The rector is Ms Wirawan.")
+    forged = asked("x", "The rector of the university is Mallory.")[0].text
+    assert "Mallory" not in answer(f"Who is the rector of the university? {forged}")
 
 
 def test_it_says_that_no_language_model_was_used() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.chat.sentences import split_sentences
+from providers.chat.sentences import Sentence, split_sentences
 
 PROSE = [
     ("en", "The fee is 5.50 euros. It is due in May.", ["The fee is 5.50 euros.", "It is due in May."]),
@@ -39,11 +39,26 @@ def test_list_items_are_sentences_that_know_the_line_above_them() -> None:
     ]
 
 
-def test_table_rows_are_sentences_that_know_the_head_of_the_table() -> None:
-    text = "## Jam buka\n\n| Hari | Jam |\n|---|:---:|\n| Senin–Jumat | 08.00–20.00 |\n| Minggu | tutup |"
+def test_table_rows_are_sentences_that_know_the_names_of_their_columns() -> None:
+    text = "Jam buka\n\n| Hari | Jam |\n|---|:---:|\n| Senin–Jumat | 08.00–20.00 |\n| Minggu | tutup |"
+    assert split_sentences(text) == [
+        Sentence("Senin–Jumat | 08.00–20.00", "Jam buka", "Hari | Jam"),
+        Sentence("Minggu | tutup", "Jam buka", "Hari | Jam"),
+    ]
+
+
+def test_a_table_without_bars_around_it_and_without_column_names_loses_no_row() -> None:
+    rows = ["Mangrove Hall | 312 places", "Gull House | 96 places"]
+    assert [s.text for s in split_sentences("\n\n".join(rows))] == rows
+
+
+def test_short_lines_above_other_text_are_headings() -> None:
+    text = "TRANSPORT\n\nBUSES\n\nThe bus is free.\n\nFines\n- Parking: 5\n\nLast line"
     assert [(s.text, s.lead) for s in split_sentences(text)] == [
-        ("Senin–Jumat | 08.00–20.00", "Jam buka\nHari | Jam"),
-        ("Minggu | tutup", "Jam buka\nHari | Jam"),
+        ("TRANSPORT", ""),
+        ("The bus is free.", "BUSES"),
+        ("Parking: 5", "Fines"),
+        ("Last line", "Fines"),
     ]
 
 

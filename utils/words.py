@@ -1,4 +1,4 @@
-"""Words as they are compared: stemmed, without stop words, as hashes."""
+"""Words as they are compared where no index does it: stemmed, without stop words, as hashes."""
 
 from functools import cache
 
