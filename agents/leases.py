@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
 from redis.asyncio import Redis
+from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
 from utils.errors import Conflict
@@ -19,8 +20,8 @@ class Leases:
 
     Args:
         redis: where the locks are kept; each has a time to live.
-        hold_s: seconds after which a lock whose holder died is free again; longer than any turn.
-        wait_s: seconds a second request waits for the first.
+        hold_s: seconds after which a lock is free again when its holder died; a living one renews it.
+        wait_s: seconds a second request waits for the first; more than *hold_s*, so that it outlasts a dead holder.
     """
 
     def __init__(self, redis: "Redis", *, hold_s: float, wait_s: float) -> None:
@@ -59,13 +60,25 @@ class Leases:
             return
         if not held:
             raise _busy()
+        renewing = asyncio.create_task(self._renew(lock))
         try:
             yield
         finally:
+            renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewing
             try:
                 await lock.release()
             except (LockError, RedisError) as exc:
                 logger.warning("A lease on a conversation was lost before its run ended: %s", exc)
+
+    async def _renew(self, lock: Lock) -> None:
+        while True:
+            await asyncio.sleep(self._hold_s / 4)
+            try:
+                await lock.reacquire()
+            except (LockError, RedisError) as exc:
+                logger.warning("A lease on a conversation could not be renewed: %s", exc)
 
 
 def _busy() -> Conflict:

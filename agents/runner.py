@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from agents.leases import Leases
 from agents.messages import question_message, shown
@@ -17,11 +17,11 @@ from agents.state import AgentContext, AnswerModel
 from agents.turnstile import Place, Turnstile
 from retrieval.search import Retriever
 from utils.context import DEFAULT_TENANT, TenantContext
-from utils.errors import NotFound
+from utils.errors import NotFound, StoreUnavailable
 
 Event = dict[str, Any]
-# Turns that wait neither for a model nor for a search take the event loop one after the other. With 50 begun at once the
-# 95th percentile of /health was 5 to 9 ms so, 9 to 16 with two at work and 60 with all; none was served later for it.
+# Turns that wait neither for a model nor for a search take the event loop one after the other. With 50 begun at once
+# the 95th percentile of /health was 5 to 9 ms so, 9 to 16 with two at work and 60 with all; nobody was served later.
 _TURNS_AT_WORK = 1
 
 
@@ -30,7 +30,10 @@ class ConversationStore(Protocol):
 
     @property
     def persistence(self) -> str:
-        """ "redis", or "memory" while Redis is away."""
+        """Where conversations are kept now: "redis", or "memory" while it is away."""
+
+    def persistence_of(self, thread_id: str) -> str:
+        """Where this one is; in memory also after Redis is back, until its next turn."""
 
     async def ttl_s(self, thread_id: str) -> int | None:
         """Seconds the conversation has left, None where there is none."""
@@ -95,7 +98,7 @@ class Runner:
                         said = _answer_in(part) or said
             if said is None:
                 raise RuntimeError("The graph ended without an answer.")
-            result = self._result(said, turn, clock)
+            result = self._result(said, turn, thread_id, clock)
         for citation in result["citations"]:
             yield {"type": "citation", **citation}
         yield {"type": "done", **result}
@@ -127,17 +130,16 @@ class Runner:
 
         Raises:
             NotFound: there is none of this id for the caller.
+            StoreUnavailable: it cannot be known while Redis is away.
         """
         thread_id = thread_of(ctx, conversation_id)
-        found = await self._saver.aget_tuple(_config(thread_id))
-        if found is None:
-            raise NotFound("There is no conversation of this id. It may have expired.")
+        found = await self._find(thread_id)
         messages = found.checkpoint["channel_values"].get("messages", [])
         return {
             "conversation_id": conversation_id,
             "messages": [shown(message) for message in messages],
             "expires_in_s": await self._store.ttl_s(thread_id),
-            "persistence": self._store.persistence,
+            "persistence": self._store.persistence_of(thread_id),
         }
 
     async def delete(self, ctx: TenantContext, conversation_id: str) -> None:
@@ -149,11 +151,18 @@ class Runner:
         """
         thread_id = thread_of(ctx, conversation_id)
         async with self._leases.hold(thread_id):
-            if await self._saver.aget_tuple(_config(thread_id)) is None:
-                raise NotFound("There is no conversation of this id. It may have expired.")
+            await self._find(thread_id)
             await self._store.adelete_thread(thread_id)
 
-    def _result(self, said: AIMessage, turn: Turn, clock: "StageClock") -> dict[str, Any]:
+    async def _find(self, thread_id: str) -> CheckpointTuple:
+        found = await self._saver.aget_tuple(_config(thread_id))
+        if found is not None:
+            return found
+        if self._store.persistence == "memory":
+            raise StoreUnavailable("Redis is away, and conversations from before cannot be read. Try again later.")
+        raise NotFound("There is no conversation of this id. It may have expired.")
+
+    def _result(self, said: AIMessage, turn: Turn, thread_id: str, clock: "StageClock") -> dict[str, Any]:
         extra = said.additional_kwargs
         citations = extra["citations"]
         return {
@@ -168,7 +177,7 @@ class Runner:
             "session_id": turn.conversation_id,
             "metrics": clock.times_s(),
             "artifacts": {},
-            "persistence": self._store.persistence,
+            "persistence": self._store.persistence_of(thread_id),
             "degraded": clock.degraded,
             "request_id": turn.request_id,
         }

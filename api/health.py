@@ -29,7 +29,7 @@ async def health() -> Response:
         environment=services.settings.flask_env,
         persistence=services.checkpointer.persistence,
         dependencies=_dependencies(status),
-        indexing={"pending": status.pending},
+        indexing={"pending": services.monitor.pending()},
         language_model=services.model.is_language_model,
         problems=status.problems,
     )

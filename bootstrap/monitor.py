@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.db import Database
 from ingestion.indexer import Indexer
+from utils.checkpointer import FallbackCheckpointer
 
 logger = logging.getLogger("bootstrap.monitor")
 
@@ -23,7 +22,7 @@ _PATIENCE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What was seen last; `pending` counts passages whose vectors are still to come.
+    """What was seen last.
 
     `problems` are reasons to call the service degraded, `blocking` those for which it cannot serve a turn.
     """
@@ -31,7 +30,6 @@ class Status:
     redis: State = "unknown"
     database: State = "unknown"
     index: State = "unknown"
-    pending: int = 0
     problems: list[str] = field(default_factory=list)
     blocking: list[str] = field(default_factory=lambda: ["The service is starting."])
 
@@ -39,9 +37,13 @@ class Status:
 class Monitor:
     """Asks every dependency every two seconds, each with a time limit, and keeps the last answers in `status`."""
 
-    def __init__(self, *, redis: Redis, database: Database, indexer: Indexer) -> None:
+    def __init__(self, *, checkpointer: FallbackCheckpointer, database: Database, indexer: Indexer) -> None:
         self.status = Status()
-        self._redis, self._database, self._indexer = redis, database, indexer
+        self._checkpointer, self._database, self._indexer = checkpointer, database, indexer
+
+    def pending(self) -> int:
+        """Passages whose vectors are still to come."""
+        return self._indexer.pending()
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -51,7 +53,7 @@ class Monitor:
 
     async def look(self) -> None:
         """Ask once."""
-        redis, database = await asyncio.gather(self._reach(self._ping_redis), self._reach(self._ping_database))
+        redis, database = await asyncio.gather(self._reach(self._ask_redis), self._reach(self._ping_database))
         indexing = self._indexer.last_error
         problems, blocking = [], []
         if database == "down":
@@ -61,19 +63,21 @@ class Monitor:
         if indexing:
             problems.append(f"New documents are not searchable yet: {indexing}")
         index: State = "down" if indexing else "ok"
-        self.status = Status(redis, database, index, self._indexer.pending(), [*blocking, *problems], blocking)
+        self.status = Status(redis, database, index, [*blocking, *problems], blocking)
 
     async def _reach(self, ask: Callable[[], Awaitable[object]]) -> State:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await ask()
-        except (TimeoutError, OSError, RedisError, SQLAlchemyError) as exc:
+        except (TimeoutError, OSError, SQLAlchemyError) as exc:
             logger.warning("A dependency did not answer: %s", exc)
             return "down"
         return "ok"
 
-    async def _ping_redis(self) -> object:
-        return await self._redis.ping()
+    async def _ask_redis(self) -> None:
+        # Asking is also what brings conversations back to Redis when nobody chats.
+        if await self._checkpointer.probe() == "memory":
+            raise ConnectionError("Redis is away")
 
     async def _ping_database(self) -> object:
         def ask() -> object:

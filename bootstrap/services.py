@@ -1,6 +1,7 @@
 """All wiring: what a running service is made of, made once, owned and closed here."""
 
 import asyncio
+import logging
 import re
 import secrets
 from collections.abc import AsyncIterator, Coroutine
@@ -31,10 +32,10 @@ from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import ProblemError
 from utils.processes import StartError
 
+logger = logging.getLogger("bootstrap.services")
+
 OPERATOR = TenantContext(DEFAULT_TENANT, "operator")
-# Longer than the longest turn: the model, its retries and its fallback all at their limits.
-_LEASE_S = 900.0
-_LEASE_WAIT_S = 15.0
+_LEASE_S, _LEASE_WAIT_S = 15.0, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,11 @@ async def open_services(settings: Settings, *, progress: Progress | None = None)
             voice=Voice(settings.institution, settings.language_policy),
             top_k=settings.top_k,
         )
-        monitor = Monitor(redis=connections.asynchronous(), database=database, indexer=indexer)
+        monitor = Monitor(checkpointer=checkpointer, database=database, indexer=indexer)
         await monitor.look()
-        loading = load_knowledge(database, OPERATOR, settings.knowledge_dir, samples=SAMPLES, progress=progress)
-        background = [_running(stack, work) for work in (indexer.run(), monitor.run())]
+        loading = _load_and_index(database, indexer, settings.knowledge_dir, progress)
+        for work in (indexer.run(), monitor.run()):
+            _running(stack, work)
         knowledge = _running(stack, loading)
         yield Services(
             settings=settings,
@@ -110,14 +112,28 @@ async def open_services(settings: Settings, *, progress: Progress | None = None)
             knowledge=knowledge,
             page_key=secrets.token_urlsafe(32),
         )
-        del background  # held until here: the loop itself keeps only weak references to its tasks
 
 
 async def _start_valkey(stack: AsyncExitStack, folder: Path) -> str:
     valkey = ValkeyChild(folder)
     await asyncio.to_thread(valkey.start)
     stack.push_async_callback(asyncio.to_thread, valkey.stop)
+    _running(stack, _keep_alive(valkey))
     return valkey.url
+
+
+async def _keep_alive(valkey: ValkeyChild) -> None:
+    """Start it again when it dies: what was written is in its append-only file."""
+    while True:
+        await asyncio.sleep(1)
+        if valkey.is_alive():
+            continue
+        logger.error("The embedded Valkey has ended by itself; it is started again.")
+        try:
+            await asyncio.to_thread(valkey.stop)
+            await asyncio.to_thread(valkey.start)
+        except StartError as exc:
+            logger.error("The embedded Valkey cannot be started again: %s", exc)
 
 
 async def _open_records(stack: AsyncExitStack, settings: Settings) -> Database:
@@ -140,6 +156,14 @@ async def _open_index(stack: AsyncExitStack, folder: Path, dimension: int) -> Ed
         raise StartError(exc.detail) from exc
     stack.push_async_callback(index.close)
     return index
+
+
+async def _load_and_index(
+    database: Database, indexer: Indexer, folder: Path, progress: Progress | None
+) -> LoadSummary | None:
+    summary = await load_knowledge(database, OPERATOR, folder, samples=SAMPLES, progress=progress)
+    await indexer.catch_up_words()  # so that whoever is told "loaded" finds it
+    return summary
 
 
 def _prepare(database: Database) -> None:

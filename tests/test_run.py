@@ -184,3 +184,38 @@ def test_another_knowledge_folder_takes_the_place_of_the_samples(tmp_path: Path)
 def _free() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def test_answers_go_on_while_redis_is_away_and_it_comes_back_by_itself(tmp_path: Path) -> None:
+    with Service(tmp_path / "data") as service, service.client() as client:
+        ask(client, "How do I apply?", "before")
+        stopped = json.loads((service.data_dir / "valkey.json").read_text())["pid"]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            away = ask(client, "How much does a dormitory room cost?", "during").json()
+            assert away["answered"]
+            assert away["persistence"] == "memory"
+            service.wait_for(lambda: client.get("/health").json()["status"] == "degraded", limit_s=20)
+            assert client.get("/v1/conversations/before").status_code == 503
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        service.wait_for(lambda: client.get("/health").json()["status"] == "healthy", limit_s=30)
+        assert ask(client, "And with a private bathroom?", "during").json()["persistence"] == "redis"
+        assert len(client.get("/v1/conversations/during").json()["messages"]) == 4
+        assert len(client.get("/v1/conversations/before").json()["messages"]) == 2
+
+
+def test_a_valkey_that_dies_is_started_again_with_what_it_held(tmp_path: Path) -> None:
+    with Service(tmp_path / "data") as service, service.client() as client:
+        ask(client, "How do I apply?", "before")
+        dead = json.loads((service.data_dir / "valkey.json").read_text())["pid"]
+        os.kill(dead, signal.SIGKILL)
+
+        def is_back() -> bool:
+            published = service.data_dir / "valkey.json"
+            return published.exists() and json.loads(published.read_text())["pid"] != dead
+
+        service.wait_for(is_back, limit_s=20)
+        service.wait_for(lambda: client.get("/v1/conversations/before").status_code == 200, limit_s=30)
+        assert ask(client, "What does it cost?", "before").json()["persistence"] == "redis"
+        assert len(client.get("/v1/conversations/before").json()["messages"]) == 4

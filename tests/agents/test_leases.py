@@ -65,13 +65,16 @@ async def test_who_waits_too_long_is_told_that_the_conversation_is_busy(
 
 
 async def test_a_lease_ends_by_itself_when_its_holder_died(clients: tuple[Redis, Redis]) -> None:
-    dead = Leases(clients[0], hold_s=0.2, wait_s=0)
-    context = dead.hold("a")
-    await context.__aenter__()
-    assert await clients[1].pttl("lease:a") > 0
+    await clients[0].set("lease:a", "a holder that is no more", px=200)
     async with Leases(clients[1], hold_s=60, wait_s=10).hold("a"):
         pass
-    await context.__aexit__(None, None, None)
+
+
+async def test_a_living_holder_keeps_its_lease_for_as_long_as_it_needs(clients: tuple[Redis, Redis]) -> None:
+    async with Leases(clients[0], hold_s=0.4, wait_s=1).hold("a"):
+        with pytest.raises(Conflict):
+            async with Leases(clients[1], hold_s=60, wait_s=1.5).hold("a"):
+                pass
 
 
 async def test_without_redis_a_process_still_takes_turns(tmp_path: Path) -> None:
