@@ -69,7 +69,7 @@ class Quote:
 
 
 def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
-    """Every sentence of *passages* in order; one that stands in several passages counts for the first alone."""
+    """Every sentence of *passages* in order, if it says anything; one in several passages counts for the first alone."""
     found: dict[str, Candidate] = {}
     for rank, passage in enumerate(passages):
         language = detect_language(passage.text)
@@ -79,7 +79,7 @@ def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
             lead = content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language)
             candidate = Candidate(passage.number, rank, language, text, sentence.head, words, lead)
             found.setdefault(" ".join(text.split()), candidate)
-    return list(found.values())
+    return [candidate for text, candidate in found.items() if any(map(str.isalnum, text))]
 
 
 def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:

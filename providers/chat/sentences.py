@@ -14,10 +14,11 @@ _ABBREVIATION = re.compile(
 # Terminal punctuation, closing quotes, and the document's own reference marks ("… in 1920.[3]").
 _END = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*(?:\[[^\]\n]{1,12}\])*(?=\s|$))|[。！？؟।]+")
 _NEXT_SENTENCE = re.compile(r"[\"'“‘«(\[¿¡*_]*[^\W_a-zß-öø-ÿ]")
-_HEADING = re.compile(r"#{1,6}[ \t]+")
+_HEADING = re.compile(r"\A#{1,6}[ \t]+")
 _ITEM = re.compile(r"(?:[-*•‣–+>][ \t]+|\d{1,3}[.)][ \t]+)+")
 _RULE = re.compile(r"[\s|:=_*-]*")
 _LONGEST_HEADING = 80
+_CONTEXT_CHARS = 40  # that are looked at on both sides of a full stop
 
 
 class Sentence(NamedTuple):
@@ -39,7 +40,7 @@ def split_sentences(text: str) -> list[Sentence]:
     alone gives the headings.
     """
     blocks = [block for block in _blocks(text) if not _RULE.fullmatch(block)]
-    return list(_sentences(blocks)) or [Sentence(_HEADING.sub("", block)) for block in blocks]
+    return list(_sentences(blocks)) or [Sentence(_HEADING.sub("", block).strip()) for block in blocks]
 
 
 def _blocks(text: str) -> Iterator[str]:
@@ -47,7 +48,9 @@ def _blocks(text: str) -> Iterator[str]:
     lines: list[str] = []
     for line in text.split("\n"):
         bare = line.strip()
-        if lines and (not bare or _HEADING.match(bare) or _ITEM.match(bare) or _is_row(bare) or _is_whole(lines[-1])):
+        if lines and (
+            not bare or _HEADING.match(bare) or _ITEM.match(bare) or _is_row(bare) or _is_whole(lines[-1].strip())
+        ):
             yield "\n".join(lines).strip()
             lines = []
         if bare:
@@ -60,18 +63,19 @@ def _is_row(line: str) -> bool:
 
 
 def _is_whole(line: str) -> bool:
-    return _is_row(line) or _HEADING.match(line.lstrip()) is not None
+    """Whether a block ends with *line*, even if text follows without a blank one."""
+    return _is_row(line) or _HEADING.match(line) is not None
 
 
 def _sentences(blocks: Sequence[str]) -> Iterator[Sentence]:
     heading = lead = ""
     for is_table, run in groupby(range(len(blocks)), lambda i: _is_row(blocks[i])):
         if is_table:
-            yield from _rows([blocks[i].strip("| \t") for i in run], lead)
+            yield from _rows([blocks[i].strip("|").strip() for i in run], lead)
             continue
         for i in run:
             if _is_heading(blocks, i):
-                heading = lead = _HEADING.sub("", blocks[i])
+                heading = lead = _HEADING.sub("", blocks[i]).strip()
                 continue
             item = _ITEM.match(blocks[i])
             lead = lead if item else heading
@@ -110,7 +114,8 @@ def _looks_like_heading(block: str) -> bool:
 def _split_block(block: str) -> Iterator[str]:
     start = 0
     for end in _END.finditer(block):
-        if _ends_sentence(block[start : end.start()], end[0], block[end.end() :].lstrip()):
+        before = block[max(start, end.start() - _CONTEXT_CHARS) : end.start()]
+        if _ends_sentence(before, end[0], block[end.end() : end.end() + _CONTEXT_CHARS].lstrip()):
             yield block[start : end.end()].strip()
             start = end.end()
     if rest := block[start:].strip():

@@ -1,7 +1,7 @@
 """What counts as one sentence in three languages, in prose, lists and tables."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from providers.chat.sentences import Sentence, split_sentences
@@ -70,7 +70,8 @@ def test_nothing_gives_nothing() -> None:
     assert split_sentences(" \n\n---\n") == []
 
 
-@given(st.text(alphabet="Aa1 .!?\n|#-:[]“”", max_size=120))
+@example(" |\n1")
+@given(st.text(alphabet="Aa1 .!?\n\r|#-:[]“”", max_size=120))
 def test_every_sentence_stands_in_the_text_and_they_keep_its_order(text: str) -> None:
     position = 0
     for sentence in split_sentences(text):
