@@ -69,7 +69,7 @@ class Quote:
 
 
 def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
-    """Every sentence of *passages* in order, if it says anything; one in several passages counts for the first alone."""
+    """Every sentence of *passages* that says anything, in order; one in several passages counts for the first alone."""
     found: dict[str, Candidate] = {}
     for rank, passage in enumerate(passages):
         language = detect_language(passage.text)
