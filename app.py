@@ -211,7 +211,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log_level)
-        fast_loop = uvicorn.Config(app="").get_loop_factory()  # uvloop where it is installed
+        fast_loop = uvicorn.Config(app="", log_config=None).get_loop_factory()  # uvloop where it is installed
         with (
             reserve_port(settings.host, settings.port, variable="PORT") as listener,
             asyncio.Runner(loop_factory=fast_loop) as runner,

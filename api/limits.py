@@ -92,4 +92,3 @@ def _hit(limiter: RateLimiter, item: RateLimitItem, names: tuple[str, ...]) -> t
 
 def _storage_uri(redis_url: str) -> str:
     return redis_url.replace("unix://", "redis+unix://", 1) if redis_url.startswith("unix://") else redis_url
-

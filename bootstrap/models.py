@@ -13,11 +13,14 @@ from utils.ports import Embedder
 from utils.processes import StartError
 
 
-async def open_answer_model(stack: AsyncExitStack, settings: Settings) -> AnswerModel:
-    """The chat model, closed with *stack*. Nothing is asked of its endpoint yet."""
+async def open_answer_model(stack: AsyncExitStack, settings: Settings, embedder: Embedder) -> AnswerModel:
+    """The chat model, closed with *stack*. Nothing is asked of its endpoint yet.
+
+    The extractive answerer compares sentences by *embedder* where a question shares no words with them.
+    """
     endpoint = settings.chat_endpoint
     if endpoint is None:
-        return AnswerModel(ExtractiveChatModel(), is_language_model=False)
+        return AnswerModel(ExtractiveChatModel(embedder=embedder), is_language_model=False)
     limits = CallLimits(timeout_s=settings.llm_timeout, max_retries=settings.llm_max_retries)
     chat = await open_chat_model(
         base_url=endpoint.base_url,

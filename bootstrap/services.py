@@ -77,8 +77,8 @@ async def open_services(settings: Settings, *, progress: Progress | None = None)
         folder = stack.enter_context(open_data_folder(settings.data_dir)).path
         redis_url = settings.redis_address or await _start_valkey(stack, folder)
         database = await _open_records(stack, settings)
-        model = await open_answer_model(stack, settings)
         embedder = await open_embedder(stack, settings.embedding_endpoint, dimension=settings.embedding_dimension)
+        model = await open_answer_model(stack, settings, embedder)
         index_folder = folder / "index" / f"{settings.qdrant_collection_name}-{_file_name(embedder.model)}"
         index = await _open_index(stack, index_folder, embedder.dimension)
         connections = Connections(redis_url)

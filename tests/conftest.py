@@ -15,8 +15,7 @@ FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service as it is with nothing configured, with its vectors computed; requests are not limited."""
     with Service(tmp_path_factory.mktemp("service") / "data", RATE_LIMIT_ENABLED="false") as running:
-        with running.client() as client:
-            running.wait_for(lambda: client.get("/health").json()["indexing"]["pending"] == 0)
+        _await_vectors(running)
         yield running
 
 
@@ -53,4 +52,10 @@ def service_with_model(tmp_path_factory: pytest.TempPathFactory, model_server: F
     variables = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "LLM_TIMEOUT": "2", "LLM_MAX_RETRIES": "0"}
     data_dir = tmp_path_factory.mktemp("with-model") / "data"
     with Service(data_dir, RATE_LIMIT_ENABLED="false", **variables) as running:
+        _await_vectors(running)
         yield running
+
+
+def _await_vectors(service: Service) -> None:
+    with service.client() as client:
+        service.wait_for(lambda: client.get("/health").json()["indexing"]["pending"] == 0)

@@ -1,13 +1,13 @@
 """Every refusal the service can give, as one tree; `api/problems.py` renders it as RFC 9457 problem details.
 
-    ProblemError
-    ├── BadInput 400            ├── RateLimited 429
-    ├── Unauthorized 401        ├── Overloaded 503
-    ├── NotFound 404            ├── NotReady 503
-    ├── Conflict 409            ├── StoreUnavailable 503
-    ├── TooLarge 413            └── ProviderError
-    ├── UnsupportedMedia 415        ├── ProviderUnavailable 502
-    └── UnreadableDocument 422      └── ProviderTimeout 504
+ProblemError
+├── BadInput 400            ├── RateLimited 429
+├── Unauthorized 401        ├── Overloaded 503
+├── NotFound 404            ├── NotReady 503
+├── Conflict 409            ├── StoreUnavailable 503
+├── TooLarge 413            └── ProviderError
+├── UnsupportedMedia 415        ├── ProviderUnavailable 502
+└── UnreadableDocument 422      └── ProviderTimeout 504
 """
 
 from typing import ClassVar

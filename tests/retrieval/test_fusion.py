@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retrieval.fusion import Scores, fuse
+from retrieval.fusion import Scores, fuse, level
 
 WAITING = np.nan
 
@@ -75,3 +75,26 @@ def test_one_candidate_or_none_is_no_special_case() -> None:
     assert fuse(scores(3.0), scores(0.8)).tolist() == [0]
     assert fuse(scores(3.0), scores(WAITING)).tolist() == [0]
     assert fuse(scores(), scores()).tolist() == []
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=20), st.data())
+def test_one_language_alone_is_ranked_as_without_languages(dense: list[float], data: st.DataObject) -> None:
+    lexical = np.array([data.draw(st.floats(0, 30)) for _ in dense])
+    plain, levelled = np.array(dense), level(np.array(dense), ["en"] * len(dense))
+    assert np.allclose(levelled - levelled[0], plain - plain[0])
+    assert np.allclose(fuse(lexical, levelled), fuse(lexical, plain), atol=1e-6)
+
+
+def test_the_best_of_a_language_that_the_model_places_farther_comes_level_with_the_best_of_the_nearer() -> None:
+    dense = np.array([0.90, 0.86, 0.86, 0.85, 0.82, 0.78, 0.78, 0.77])
+    levelled = level(dense, ["en"] * 4 + ["id"] * 4)
+    assert levelled[4] == pytest.approx(levelled[0], abs=0.03)
+    assert levelled[4] > levelled[1]
+
+
+def test_a_passage_in_another_language_is_not_held_back_by_words_it_cannot_share() -> None:
+    lexical, dense = np.array([9.0, 8.0, 0.0]), np.array([0.1, 0.0, 0.9])
+    foreign = np.array([False, False, True])
+    assert np.argmax(fuse(lexical, dense, foreign)) == 2
+    assert fuse(lexical, dense, foreign)[2] > fuse(lexical, dense)[2]
+    assert np.allclose(fuse(lexical, dense, foreign)[:2], fuse(lexical, dense)[:2])
