@@ -26,7 +26,7 @@ from utils.words import content_words
 _JUDGED_HITS = 3
 _STEP = 0.04
 _ENOUGH = 1.2
-_ENOUGH_FOREIGN = 0.8  # a passage in another language has hardly any of the question's words to add
+_ENOUGH_FOREIGN = 0.7  # a passage in another language has hardly any of the question's words to add
 _ENOUGH_BY_WORDS = 0.5
 _NAME_WEIGHT = 3  # names and numbers say more about the subject than any other word
 _WORD = re.compile(r"[^\W_]+(?:[-'’.,][^\W_]+)*")
