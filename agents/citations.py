@@ -9,6 +9,7 @@ from utils.passages import Hit
 
 _MARKS = re.compile(r"(\s*)\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_LONGEST_QUOTE = 600  # characters
 _WORD = re.compile(r"\w+")
 
 
@@ -36,16 +37,16 @@ class Citation:
 def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation]]:
     """The answer without marks that point at nothing, and a citation for each passage it rests on, in order of use.
 
-    Passage n of the prompt is `hits[n - 1]`. The quote is what stands before the mark where the passage says it word
-    for word, else the passage's sentence that shares most words with it.
+    Passage n of the prompt is `hits[n - 1]`. A claim rests on what stands before its mark where the passage says it
+    word for word, else on the passage's sentence that shares most words with it. The quote reaches from the first such
+    place to the last, unless that is too long.
     """
     text = _MARKS.sub(lambda found: _valid_marks(found[1], found[2], len(hits)), answer)
-    citations: dict[int, Citation] = {}
+    spans: dict[int, list[tuple[int, int]]] = {}
     for claim, numbers in _claims(text):
         for number in numbers:
-            if number not in citations:
-                citations[number] = _cite(number, claim, hits[number - 1])
-    return text, list(citations.values())
+            spans.setdefault(number, []).append(_supporting_span(claim, hits[number - 1].passage.text))
+    return text, [_cite(number, _joined(found), hits[number - 1]) for number, found in spans.items()]
 
 
 def without_marks(text: str) -> str:
@@ -74,9 +75,13 @@ def _claims(text: str) -> Iterator[tuple[str, list[int]]]:
         yield claim, numbers
 
 
-def _cite(number: int, claim: str, hit: Hit) -> Citation:
-    passage = hit.passage
-    start, end = _supporting_span(claim, passage.text)
+def _joined(spans: list[tuple[int, int]]) -> tuple[int, int]:
+    start, end = min(start for start, _ in spans), max(end for _, end in spans)
+    return (start, end) if end - start <= _LONGEST_QUOTE else max(spans, key=lambda span: span[1] - span[0])
+
+
+def _cite(number: int, span: tuple[int, int], hit: Hit) -> Citation:
+    passage, (start, end) = hit.passage, span
     return Citation(
         number=number,
         document_id=passage.document_id,

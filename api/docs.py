@@ -9,10 +9,11 @@ from api.access import open_to_all
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Pustaka API</title>{style}</head>
+<title>Pustaka API</title><link rel="icon" href="data:,">{style}</head>
 <body style="margin:0"><div id="page"></div>{scripts}</body></html>"""
 _SWAGGER_START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null});'
 _REDOC_START = 'Redoc.init("openapi.json", {hideDownloadButton: false}, document.getElementById("page"));'
+_REDOC_LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"  # the one thing it would fetch from elsewhere
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; frame-ancestors 'none'"
@@ -21,19 +22,20 @@ _PAGE_POLICY = (
 
 def register_docs(app: OpenAPI) -> None:
     """Add `/openapi.json`, `/docs` (Swagger UI) and `/redoc`."""
-    for name in ("swagger", "redoc"):
-        folder = str(files(f"flask_openapi3_{name}") / "templates" / name)
-        assets = Blueprint(f"{name}_assets", __name__, static_folder=folder, static_url_path=f"/docs-assets/{name}")
-        app.register_blueprint(assets)
+    folder = str(files("flask_openapi3_swagger") / "templates" / "swagger")
+    app.register_blueprint(Blueprint("swagger_assets", __name__, static_folder=folder, static_url_path="/docs/assets"))
     swagger = _page(
-        ["docs-assets/swagger/js/swagger-ui-bundle.js", "docs/start.js"],
-        style='<link rel="stylesheet" href="docs-assets/swagger/css/swagger-ui.css">',
+        ["docs/assets/js/swagger-ui-bundle.js", "docs/start.js"],
+        style='<link rel="stylesheet" href="docs/assets/css/swagger-ui.css">',
     )
-    redoc = _page(["docs-assets/redoc/js/redoc.standalone.js", "redoc/start.js"])
+    redoc = _page(["redoc/redoc.js", "redoc/start.js"])
+    script = (files("flask_openapi3_redoc") / "templates/redoc/js/redoc.standalone.js").read_text("utf-8")
+    script = script.replace(_REDOC_LOGO, "data:,")
     _add(app, "/openapi.json", "openapi_document", lambda: jsonify(app.api_doc))
     _add(app, "/docs", "docs", lambda: _html(swagger))
     _add(app, "/redoc", "redoc", lambda: _html(redoc))
     _add(app, "/docs/start.js", "docs_start", lambda: Response(_SWAGGER_START, mimetype="text/javascript"))
+    _add(app, "/redoc/redoc.js", "redoc_script", lambda: Response(script, mimetype="text/javascript"))
     _add(app, "/redoc/start.js", "redoc_start", lambda: Response(_REDOC_START, mimetype="text/javascript"))
 
 

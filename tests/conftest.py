@@ -1,9 +1,12 @@
 """Fixtures for everything: running services, each a process of its own."""
 
+import os
+import shutil
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Service
@@ -59,3 +62,17 @@ def service_with_model(tmp_path_factory: pytest.TempPathFactory, model_server: F
 def _await_vectors(service: Service) -> None:
     with service.client() as client:
         service.wait_for(lambda: client.get("/health").json()["indexing"]["pending"] == 0)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, without a window."""
+    path = shutil.which("chromium")
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("chromium is not installed")
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

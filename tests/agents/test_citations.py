@@ -40,6 +40,11 @@ HITS = [hit(number, text) for number, text in enumerate(TEXTS, 1)]
         ("No marks at all.", "No marks at all.", {}),
         ("[1] first", "[1] first", {1: "The office opens at 8:00."}),
         ("", "", {}),
+        (
+            "Open at 8:00 [1]. On Fridays closed at noon [1].",
+            "Open at 8:00 [1]. On Fridays closed at noon [1].",
+            {1: TEXTS[0]},
+        ),
     ],
 )
 def test_marks_are_bound_to_the_sentence_they_rest_on(answer: str, text: str, quotes: dict[int, str]) -> None:

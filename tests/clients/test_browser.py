@@ -1,13 +1,11 @@
 """The chat page in a real browser, served by the child process the service starts."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from bootstrap.streamlit import ChatPage, StreamlitChild
 from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, serve_stub
@@ -15,20 +13,6 @@ from utils.processes import reserve_port
 
 pytestmark = pytest.mark.browser
 QUESTION = "What does a room cost?"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The system's Chromium, without a window."""
-    path = shutil.which("chromium")
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("chromium is not installed")
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
