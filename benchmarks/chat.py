@@ -27,7 +27,7 @@ import uvloop
 from benchmarks.machine import cpu_s, describe_machine, resident_mb
 from benchmarks.probe import Probe
 from benchmarks.stage import Stage, Target, configure_model, set_stage
-from benchmarks.visitors import Turn, Visitor, client, hold_conversations, percentile
+from benchmarks.visitors import NOT_ASKED, Turn, Visitor, client, hold_conversations, percentile
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SLOW_MODEL_MS, _LONGEST_S, _HEALTH_P95_MS = 2000, 5.0, 10.0
@@ -60,6 +60,7 @@ class Result:
     target: str
     turns: int
     failed: dict[str, int]
+    refused: int  # answered "not in the documents" without a model call; not in the times
     seconds: float
     turns_per_s: float
     p50_ms: float
@@ -81,11 +82,13 @@ async def measure(target: Target, case: Case, questions: list[str], *, bare_ms: 
         turns = await _talk(target, case, questions)
     seconds = time.perf_counter() - began
     spent, valkey = cpu_s(pids) - cpu_before, cpu_s([target.valkey_pid]) - valkey_before
-    ms = [turn.ms for turn in turns]
+    refused = sum(turn.problem == NOT_ASKED for turn in turns)
+    ms = [turn.ms for turn in turns if turn.problem != NOT_ASKED]
     return Result(
         target=target.name,
         turns=len(turns),
-        failed=dict(Counter(turn.problem for turn in turns if turn.problem)),
+        failed=dict(Counter(turn.problem for turn in turns if turn.problem not in ("", NOT_ASKED))),
+        refused=refused,
         seconds=round(seconds, 2),
         turns_per_s=round(len(turns) / seconds, 1),
         p50_ms=percentile(ms, 50),
@@ -120,10 +123,10 @@ def show(name: str, results: list[Result]) -> None:
     for result in results:
         health = f", /health p95 {result.health_p95_ms} ms" if result.health_p95_ms is not None else ""
         print(
-            f"  {result.target:8} {result.turns} turns in {result.seconds} s ({result.turns_per_s}/s), failed "
-            f"{result.failed or 0}; p50 {result.p50_ms} p95 {result.p95_ms} ms, added {result.added_p50_ms} "
-            f"and {result.added_p95_ms}; CPU {result.cpu_ms_per_turn} + {result.valkey_cpu_ms_per_turn} ms a turn; "
-            f"{result.resident_mb} MB{health}"
+            f"  {result.target:8} {result.turns} turns in {result.seconds} s ({result.turns_per_s}/s), "
+            f"failed {result.failed or 0}, refused {result.refused}; p50 {result.p50_ms} p95 {result.p95_ms} ms, "
+            f"added {result.added_p50_ms} and {result.added_p95_ms}; "
+            f"CPU {result.cpu_ms_per_turn} + {result.valkey_cpu_ms_per_turn} ms a turn; {result.resident_mb} MB{health}"
         )
     print(f"  ratio    {ratios(floor, service)}")
 

@@ -13,6 +13,7 @@ import aiohttp
 from tests.fakes.model_answers import history_digest
 
 API_KEY = "benchmark-key-of-this-run-only"
+NOT_ASKED = "the model was not asked"  # the service found nothing to answer from: its right, and no lost history
 _ECHO = re.compile(r"echo n=\d+ s=\d+ u=\d+ a=\d+ h=(?P<digest>\w+) m=(?P<marks>[\w,]*);")
 
 
@@ -56,7 +57,7 @@ class Visitor:
         echo, expected = _ECHO.search(answer), history_digest(self.heard)
         self.heard.append(answer)
         if echo is None:
-            return "the model was not asked"
+            return NOT_ASKED
         if echo["marks"] != ",".join(self.said):
             return "questions lost"
         return "" if echo["digest"] == expected else "answers lost"

@@ -416,3 +416,31 @@ def squashed(text: str) -> str:
 def words_of(text: str) -> str:
     """The words alone: the lines of a Markdown table are drawn with characters that are not part of its text."""
     return " ".join(re.findall(r"\w+", text))
+
+
+def test_both_sides_may_be_at_an_endpoint(tmp_path: Path, model_server: FakeModelServer) -> None:
+    model_server.reset()
+    with Service(tmp_path / "data", OPENAI_BASE_URL=model_server.base_url, OPENAI_API_KEY="given-for-it") as service:
+        with service.client() as client:
+            service.wait_for(lambda: client.get("/health").json()["indexing"]["pending"] == 0)
+            result = ask(client, "How much does a dormitory room cost?").json()
+        assert result["language_model"]
+        assert result["citations"]
+        kinds = {call["kind"] for call in model_server.requests()}
+        assert {"embeddings", "chat"} <= kinds
+        assert all(call["headers"]["authorization"] == "Bearer given-for-it" for call in model_server.requests())
+        assert "given-for-it" not in service.logged() + service.printed()
+
+
+def test_while_the_embedding_endpoint_is_away_passages_are_found_by_their_words(
+    tmp_path: Path, model_server: FakeModelServer
+) -> None:
+    model_server.reset()
+    variables = {"EMBEDDING_BASE_URL": model_server.base_url, "EMBEDDING_DIMENSION": "384"}
+    with Service(tmp_path / "data", **variables) as service, service.client() as client:
+        service.wait_for(lambda: client.get("/health").json()["indexing"]["pending"] == 0)
+        model_server.configure(faults=[{"kind": "status", "status": 400, "times": -1}])
+        result = ask(client, "How much does a dormitory room cost?").json()
+        model_server.reset()
+    assert result["answered"]
+    assert "words" in result["degraded"]
