@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.config import JsonDict
@@ -160,9 +160,19 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/") if value else None
 
+    @field_validator("data_dir", "knowledge_dir")
+    @classmethod
+    def _is_whole(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value:
+            try:
+                _ = urlsplit(value.get_secret_value()).port
+            except ValueError:
+                raise ValueError("is not an address; percent-encode the password's / : @ and #") from None
         if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
@@ -188,7 +198,7 @@ class Settings(BaseSettings):
         """The URL of the SQL database."""
         if self.database_uri:
             return self.database_uri.get_secret_value()
-        return f"sqlite:///{(self.data_dir / 'pustaka.db').absolute()}"
+        return f"sqlite:///{self.data_dir / 'pustaka.db'}"
 
     @property
     def chat_endpoint(self) -> Endpoint | None:

@@ -1,7 +1,4 @@
-"""Entry for ASGI servers: `uvicorn wsgi:application`, `gunicorn -k uvicorn_worker.UvicornWorker wsgi:application`.
-
-`app` is the Flask app behind it, for the `flask` command line.
-"""
+"""Entry for ASGI servers: `uvicorn wsgi:application`, `gunicorn -k uvicorn_worker.UvicornWorker wsgi:application`."""
 
 from app import asgi_application
 from config import load_settings

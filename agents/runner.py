@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
@@ -105,13 +105,16 @@ class Runner:
 
     async def _run(self, ctx: TenantContext, thread_id: str, turn: Turn) -> AsyncGenerator[tuple[str, Any], None]:
         async with self._turnstile.inside() as place:
-            async for part in self._graph.astream(
+            running = self._graph.astream(
                 {"messages": [question_message(turn.message)]},
                 _config(thread_id),
                 context=self._context(ctx, turn, place),
                 stream_mode=["custom", "updates"],
-            ):
-                yield part  # type: ignore[misc]  # with two stream modes LangGraph yields (mode, part) pairs
+            )
+            # Closed before the place and the lease are let go of, also when the client leaves.
+            async with aclosing(cast(AsyncGenerator[tuple[str, Any], None], running)) as parts:
+                async for part in parts:
+                    yield part
 
     def _context(self, ctx: TenantContext, turn: Turn, place: Place) -> AgentContext:
         return AgentContext(

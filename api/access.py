@@ -9,6 +9,7 @@ from flask_openapi3 import validate_request
 
 from api.auth import Authenticator
 from api.limits import RateLimits
+from utils.errors import ProblemError
 
 View = Callable[..., Awaitable[Response]]
 
@@ -34,7 +35,11 @@ def needs_key(view: View) -> View:
         if limits is None or ctx.key_id in authenticator.unlimited:
             return await validated(ctx, **kwargs)
         allowance = await limits.spend(ctx)
-        response = await validated(ctx, **kwargs)
+        try:
+            response = await validated(ctx, **kwargs)
+        except ProblemError as error:
+            error.headers = {**allowance.headers, **error.headers}
+            raise
         response.headers.update(allowance.headers)
         return response
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flask import Request
+from sqlalchemy.exc import SQLAlchemyError
 
 from domain.db import Database
 from domain.keys import find_key
 from utils.context import TenantContext
-from utils.errors import Unauthorized
+from utils.errors import StoreUnavailable, Unauthorized
 
 _REMEMBERED_S = 10.0  # a revoked key is refused this much later at the latest
 _REMEMBERED_KEYS = 10_000
@@ -60,7 +61,10 @@ class Authenticator:
         known = self._seen.get(digest)
         if known and time.monotonic() - known[0] < _REMEMBERED_S:
             return known[1]
-        ctx = await asyncio.to_thread(self._look_up, presented)
+        try:
+            ctx = await asyncio.to_thread(self._look_up, presented)
+        except SQLAlchemyError as exc:
+            raise StoreUnavailable("API keys cannot be checked at present. Try again soon.") from exc
         if len(self._seen) >= _REMEMBERED_KEYS:
             self._seen.clear()  # a flood of made-up keys must not grow this without bound
         self._seen[digest] = (time.monotonic(), ctx)

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
+from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from domain.db import Database
@@ -119,6 +120,9 @@ def _database() -> Iterator[Database]:
             database.close()
     except ProblemError as error:
         raise click.ClickException(error.detail) from error
+    except (SQLAlchemyError, OSError) as error:
+        # Without the driver's words: they may hold the address, and with it the password.
+        raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
 
 
 def _operator(database: Database, tenant: str) -> TenantContext:

@@ -17,6 +17,7 @@ from utils.errors import RateLimited
 
 logger = logging.getLogger("api.limits")
 _THREADS = 4
+_PAUSE_S = 5.0  # before Redis is asked again after it failed: each try may take a second of one of the threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class RateLimits:
         patience = {"socket_connect_timeout": 1, "socket_timeout": 1}
         self._shared = MovingWindowRateLimiter(storage_from_string(_storage_uri(redis_url), **patience))
         self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._shared_again_at = 0.0
         self._item = RateLimitItemPerHour(per_hour)
         self._threads = ThreadPoolExecutor(_THREADS, "rate-limits")
 
@@ -72,9 +74,12 @@ class RateLimits:
 
     def _count(self, ctx: TenantContext) -> tuple[bool, Allowance]:
         names = ("key", ctx.tenant_id, ctx.key_id)
+        if time.monotonic() < self._shared_again_at:
+            return _hit(self._own, self._item, names)
         try:
             return _hit(self._shared, self._item, names)
         except (RedisError, OSError) as exc:
+            self._shared_again_at = time.monotonic() + _PAUSE_S
             logger.warning("Redis does not answer, requests are counted within this process only: %s", exc)
             return _hit(self._own, self._item, names)
 

@@ -9,7 +9,7 @@ from flask import Flask, Response, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from utils.errors import BadInput, ProblemError
+from utils.errors import BadInput, ProblemError, TooLarge
 from utils.logging_config import request_id
 
 logger = logging.getLogger("api.problems")
@@ -64,7 +64,16 @@ def _plain(found: Any) -> str:
     return str(found["msg"]).removeprefix("Value error, ")
 
 
+def note_failure(error: BaseException) -> None:
+    """Log what went wrong on our side, or on that of something we depend on; what a caller did wrong is no news."""
+    if not isinstance(error, ProblemError):
+        logger.error("A request failed unexpectedly.", exc_info=error)
+    elif error.status >= 500:
+        logger.error("A request failed: %s", error, exc_info=error)
+
+
 def _refused(error: ProblemError) -> Response:
+    note_failure(error)
     return _respond(problem_document(error), error.headers)
 
 
@@ -75,6 +84,8 @@ def _too_deep(error: RecursionError) -> Response:
 
 def _http(error: HTTPException) -> Response:
     code = error.code or 500
+    if code == 413:
+        return _refused(TooLarge("The body is larger than this server takes; send less."))
     title = HTTPStatus(code).phrase
     detail = error.description or title
     response = _respond(_document(title.lower().replace(" ", "-"), title, code, detail, {}), {})
@@ -85,7 +96,7 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    logger.exception("A request failed unexpectedly.", exc_info=error)
+    note_failure(error)
     return _respond(problem_document(error), {})
 
 

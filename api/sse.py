@@ -10,11 +10,10 @@ from typing import Any
 
 from flask import json
 
-from api.problems import problem_document
+from api.problems import note_failure, problem_document
 
 Event = dict[str, Any]
 HEARTBEAT = b": still here\n\n"
-_EVENTS_AHEAD = 64  # a slow reader holds the run back here instead of filling the memory
 
 
 async def as_sse(events: AsyncGenerator[Event, None], *, run_id: str, quiet_s: float) -> AsyncIterator[bytes]:
@@ -31,6 +30,7 @@ async def as_sse(events: AsyncGenerator[Event, None], *, run_id: str, quiet_s: f
         except Exception as error:
             if number == 0:
                 raise
+            note_failure(error)
             yield encode_event(f"{run_id}-{number + 1}", {"type": "error", "problem": problem_document(error)})
 
 
@@ -44,7 +44,8 @@ async def _with_quiet(events: AsyncGenerator[Event, None], quiet_s: float) -> As
 
     One task takes all events: a generator that sets context variables must not be resumed from several.
     """
-    queue: asyncio.Queue[Event | None] = asyncio.Queue(_EVENTS_AHEAD)
+    # Without a bound: a run must not stand still, in everybody's way, because one reader is slow. An answer is short.
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
     pump = asyncio.create_task(_pump(events, queue))
     try:
         while True:
@@ -68,8 +69,6 @@ async def _pump(events: AsyncGenerator[Event, None], queue: "asyncio.Queue[Event
     async with aclosing(events):
         try:
             async for event in events:
-                await queue.put(event)
+                queue.put_nowait(event)
         finally:
-            # Shut in a task that is being cancelled nobody listens any more, and the queue may be full.
-            with suppress(asyncio.QueueFull):
-                queue.put_nowait(None)
+            queue.put_nowait(None)

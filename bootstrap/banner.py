@@ -43,7 +43,11 @@ def welcome(*, api_url: str, page_url: str | None, key: str | None, answers_by: 
         f"Data       {data_folder}",
     ]
     if key:
-        lines += ["", f"API_KEY    {key}", "           Keep it: it is not shown again. `flask api-key` makes another."]
+        lines += [
+            "",
+            f"API_KEY    {key}",
+            "           Keep it: it is not shown again. `.venv/bin/flask api-key` makes another.",
+        ]
     shown = key or "$API_KEY"
     lines += [
         "",

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from domain.db import Database
+from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, load_paths, remove_samples
 from utils.context import TenantContext
 from utils.errors import BadInput
@@ -16,6 +19,10 @@ logger = logging.getLogger("bootstrap.knowledge")
 Progress = Callable[[int, int, str], None]
 
 
+class _Stopped(Exception):
+    """The service ends while documents are loaded."""
+
+
 def check_knowledge(folder: Path) -> None:
     """Raises StartError if there is no such folder: a typing mistake must not look like an empty library."""
     if not folder.is_dir():
@@ -23,20 +30,33 @@ def check_knowledge(folder: Path) -> None:
 
 
 async def load_knowledge(
-    database: Database, ctx: TenantContext, folder: Path, *, samples: Path, progress: Progress | None = None
+    database: Database, ctx: TenantContext, folder: Path, *, samples: Path, limits: Limits, progress: Progress
 ) -> LoadSummary | None:
     """Load what is new or changed in *folder*; the built-in samples go when it is another folder.
 
-    The summary is logged and given back; None when the folder holds no documents.
+    The summary is logged and given back; None when the folder holds no documents. Cancelled, it ends after the document
+    it is at; the next start goes on from there.
     """
+    stopping = threading.Event()
+
+    def note(done: int, total: int, name: str) -> None:
+        if stopping.is_set():
+            raise _Stopped
+        progress(done, total, name)
 
     def work() -> LoadSummary:
         if folder.resolve() != samples.resolve():
             remove_samples(database, ctx)
-        return load_paths(database, ctx, [folder], samples_root=samples, progress=progress)
+        return load_paths(database, ctx, [folder], samples_root=samples, progress=note, limits=limits)
 
+    loading = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        summary = await asyncio.to_thread(work)
+        summary = await asyncio.shield(loading)
+    except asyncio.CancelledError:
+        stopping.set()
+        with suppress(_Stopped):
+            await loading
+        raise
     except BadInput as exc:
         logger.warning("KNOWLEDGE_DIR: %s", exc.detail)
         return None

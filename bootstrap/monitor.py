@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from domain.db import Database
 from ingestion.indexer import Indexer
 from utils.checkpointer import FallbackCheckpointer
+from utils.errors import ProblemError
 
 logger = logging.getLogger("bootstrap.monitor")
 
@@ -69,7 +70,7 @@ class Monitor:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await ask()
-        except (TimeoutError, OSError, SQLAlchemyError) as exc:
+        except (TimeoutError, OSError, SQLAlchemyError, ProblemError) as exc:
             logger.warning("A dependency did not answer: %s", exc)
             return "down"
         return "ok"

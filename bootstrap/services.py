@@ -24,6 +24,7 @@ from config import SAMPLES, Settings
 from domain.db import Database, open_database
 from domain.keys import create_key, ensure_tenant, has_keys
 from ingestion.indexer import Indexer
+from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary
 from retrieval.edge import EdgeIndex
 from retrieval.search import Retriever
@@ -96,7 +97,7 @@ async def open_services(settings: Settings, *, progress: Progress | None = None)
         )
         monitor = Monitor(checkpointer=checkpointer, database=database, indexer=indexer)
         await monitor.look()
-        loading = _load_and_index(database, indexer, settings.knowledge_dir, progress)
+        loading = _load_and_index(database, indexer, settings, progress)
         for work in (indexer.run(), monitor.run()):
             _running(stack, work)
         knowledge = _running(stack, loading)
@@ -132,7 +133,7 @@ async def _keep_alive(valkey: ValkeyChild) -> None:
         try:
             await asyncio.to_thread(valkey.stop)
             await asyncio.to_thread(valkey.start)
-        except StartError as exc:
+        except (StartError, OSError) as exc:
             logger.error("The embedded Valkey cannot be started again: %s", exc)
 
 
@@ -159,11 +160,19 @@ async def _open_index(stack: AsyncExitStack, folder: Path, dimension: int) -> Ed
 
 
 async def _load_and_index(
-    database: Database, indexer: Indexer, folder: Path, progress: Progress | None
+    database: Database, indexer: Indexer, settings: Settings, progress: Progress | None
 ) -> LoadSummary | None:
-    summary = await load_knowledge(database, OPERATOR, folder, samples=SAMPLES, progress=progress)
+    limits = Limits(size_bytes=settings.max_file_size)
+    folder = settings.knowledge_dir
+    summary = await load_knowledge(
+        database, OPERATOR, folder, samples=SAMPLES, limits=limits, progress=progress or _unseen
+    )
     await indexer.catch_up_words()  # so that whoever is told "loaded" finds it
     return summary
+
+
+def _unseen(done: int, total: int, name: str) -> None:
+    """Progress that nobody watches."""
 
 
 def _prepare(database: Database) -> None:

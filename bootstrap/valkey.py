@@ -51,6 +51,7 @@ class ValkeyChild:
     def __init__(self, folder: Path, *, earlier_timeout_s: float = 10.0) -> None:
         """*earlier_timeout_s*: how long `start` waits for a server of an earlier run to end."""
         self._folder, self._earlier_timeout_s = folder.absolute(), earlier_timeout_s
+        self._socket_path: Path | None = None
         self._child: Child | None = None
         self._publication: Publication | None = None
 
@@ -83,7 +84,9 @@ class ValkeyChild:
             StartError: the server does not start, with its own reason.
         """
         with _held_lock(self._folder, self._earlier_timeout_s) as lock:
-            socket_path = _socket_path(self._folder)
+            # The same over restarts: clients know it.
+            socket_path = self._socket_path = self._socket_path or _socket_path(self._folder)
+            socket_path.parent.mkdir(mode=0o700, exist_ok=True)
             # The port is kept listening until the server is about to bind it.
             with reserve_port("127.0.0.1", 0, variable="the embedded Valkey") as listener:
                 port = int(listener.getsockname()[1])

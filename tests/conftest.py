@@ -64,9 +64,9 @@ def _await_vectors(service: Service) -> None:
         service.wait_for(lambda: client.get("/health").json()["indexing"]["pending"] == 0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, without a window."""
+    """The system's Chromium, without a window. By module: while it is open, no test can be a coroutine."""
     path = shutil.which("chromium")
     if path is None:
         if os.environ.get("CI") == "true":

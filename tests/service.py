@@ -32,6 +32,9 @@ class Service:
         self.variables = {"STREAMLIT_ENABLED": "false", "DATA_DIR": str(data_dir), "PORT": str(self.port), **variables}
         self.key = variables.get("API_KEY", "")
         self._process: subprocess.Popen[bytes] | None = None
+        # Where there is no `.env` of the developer's.
+        self._nowhere = data_dir.parent / f"{data_dir.name}.cwd"
+        self._nowhere.mkdir(exist_ok=True)
         self._out = data_dir.parent / f"{data_dir.name}.out"
         self._log = data_dir.parent / f"{data_dir.name}.log"
 
@@ -58,7 +61,11 @@ class Service:
         """Start it without waiting."""
         with self._out.open("wb") as out, self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env=plain_environment(self.variables), stdout=out, stderr=log
+                [sys.executable, str(ROOT / "app.py")],
+                cwd=self._nowhere,
+                env=plain_environment(self.variables),
+                stdout=out,
+                stderr=log,
             )
 
     def wait_for(self, condition: Any, limit_s: float = START_LIMIT_S) -> None:
@@ -87,8 +94,8 @@ class Service:
     def flask(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a `flask` command on its data."""
         return subprocess.run(
-            [sys.executable, "-m", "flask", *arguments],
-            cwd=ROOT,
+            [sys.executable, "-m", "flask", "--app", f"{ROOT / 'app.py'}:create_app", *arguments],
+            cwd=self._nowhere,
             env=plain_environment(self.variables),
             capture_output=True,
             text=True,

@@ -86,6 +86,21 @@ def test_a_variable_sets_what_it_says(
     assert getattr(load_settings(), field) == expected
 
 
+def test_a_tilde_is_the_home_folder_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    monkeypatch.setenv("DATA_DIR", "~/kept")
+    settings = load_settings()
+    assert str(settings.data_dir) == "/somewhere/kept"
+    assert settings.database_address == "sqlite:////somewhere/kept/pustaka.db"
+
+
+def test_a_redis_address_that_cannot_be_read_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:hush/hush@127.0.0.1:6379/0")
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: .*percent-encode") as refusal:
+        load_settings()
+    assert "hush" not in str(refusal.value)
+
+
 def test_a_redis_password_may_hold_any_character(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_HOST", "box")
     monkeypatch.setenv("REDIS_PASSWORD", "a@b/c:d")

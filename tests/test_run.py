@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 import redis
 
@@ -205,8 +206,32 @@ def test_answers_go_on_while_redis_is_away_and_it_comes_back_by_itself(tmp_path:
         assert len(client.get("/v1/conversations/before").json()["messages"]) == 2
 
 
-def test_a_valkey_that_dies_is_started_again_with_what_it_held(tmp_path: Path) -> None:
-    with Service(tmp_path / "data") as service, service.client() as client:
+def test_a_stop_while_documents_are_loaded_does_not_wait_for_all_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(4000):
+        (folder / f"{number}.md").write_text(f"# Number {number}\n\n" + f"Room {number} opens at noon. " * 40)
+    service = Service(tmp_path / "data", KNOWLEDGE_DIR=str(folder))
+    service.launch()
+    with service.client("") as client:
+        service.wait_for(lambda: _is_ready(client))
+        assert service.stop() == 0
+    assert "Ctrl-C stops everything" not in service.printed(), "it was not loaded yet"
+    assert 0 < service.flask("documents").stdout.count(".md") < 4000
+
+
+def _is_ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("depth", [1, 12], ids=["short path", "path too long for a socket"])
+def test_a_valkey_that_dies_is_started_again_with_what_it_held(tmp_path: Path, depth: int) -> None:
+    data_dir = tmp_path.joinpath(*["deeper-down"] * depth)
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    with Service(data_dir) as service, service.client() as client:
         ask(client, "How do I apply?", "before")
         dead = json.loads((service.data_dir / "valkey.json").read_text())["pid"]
         os.kill(dead, signal.SIGKILL)

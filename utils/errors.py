@@ -1,13 +1,12 @@
 """Every refusal the service can give, as one tree; `api/problems.py` renders it as RFC 9457 problem details.
 
 ProblemError
-├── BadInput 400            ├── RateLimited 429
-├── Unauthorized 401        ├── Overloaded 503
-├── NotFound 404            ├── NotReady 503
-├── Conflict 409            ├── StoreUnavailable 503
-├── TooLarge 413            └── ProviderError
-├── UnsupportedMedia 415        ├── ProviderUnavailable 502
-└── UnreadableDocument 422      └── ProviderTimeout 504
+├── BadInput 400                ├── RateLimited 429
+├── Unauthorized 401            ├── NotReady 503
+├── NotFound 404                ├── StoreUnavailable 503
+├── Conflict 409                └── ProviderError 502
+├── TooLarge 413                    ├── ProviderUnavailable 502
+└── UnreadableDocument 422          └── ProviderTimeout 504
 """
 
 from typing import ClassVar
@@ -56,10 +55,6 @@ class TooLarge(ProblemError):
     slug, title, status = "too-large", "The request is too large", 413
 
 
-class UnsupportedMedia(ProblemError):
-    slug, title, status = "unsupported-media", "This kind of content is not read here", 415
-
-
 class UnreadableDocument(ProblemError):
     """A document that cannot be taken in; the others of its batch go on."""
 
@@ -68,10 +63,6 @@ class UnreadableDocument(ProblemError):
 
 class RateLimited(ProblemError):
     slug, title, status = "rate-limited", "Too many requests", 429
-
-
-class Overloaded(ProblemError):
-    slug, title, status = "overloaded", "The service is at its limit", 503
 
 
 class NotReady(ProblemError):

@@ -1,6 +1,6 @@
 """The step that answers from the passages, streaming as it goes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
@@ -53,7 +53,21 @@ def _prompt(state: ChatState, run: AgentContext) -> list[BaseMessage]:
     system = SystemMessage(system_prompt(passages, institution=run.institution, language_policy=run.language_policy))
     if not run.model.is_language_model:
         return [system, HumanMessage(state["query"])]
-    return [system, *map(_as_said, state["messages"][-_MESSAGES_REMEMBERED:])]
+    return [system, *_alternating(map(_as_said, state["messages"][-_MESSAGES_REMEMBERED:]))]
+
+
+def _alternating(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
+    """The messages beginning with a question, questions and answers in turn: many models refuse anything else.
+
+    Two questions in a row stand where a model failed to answer the first; they become one.
+    """
+    talk: list[BaseMessage] = []
+    for message in messages:
+        if talk and type(talk[-1]) is type(message):
+            talk[-1] = type(message)(f"{talk[-1].text}\n\n{message.text}")
+        elif talk or isinstance(message, HumanMessage):
+            talk.append(message)
+    return talk
 
 
 def _as_said(message: AnyMessage) -> BaseMessage:

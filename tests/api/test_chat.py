@@ -398,6 +398,19 @@ def test_a_failing_model_is_a_problem_and_the_question_is_kept(
     assert ask(asking_model, "How do I apply?", talk).status_code == 200
 
 
+def test_the_model_is_told_questions_and_answers_in_turn_whatever_happened(
+    asking_model: httpx.Client, model_server: FakeModelServer, talk: str
+) -> None:
+    model_server.configure(faults=[{"kind": "status", "status": 503}])
+    assert ask(asking_model, "How do I apply?", talk).status_code == 502
+    for _ in range(11):
+        assert ask(asking_model, "How much does a dormitory room cost?", talk).status_code == 200
+    prompts = [[message["role"] for message in call["body"]["messages"]] for call in model_server.requests()]
+    for roles in prompts:
+        talked = [role for role in roles if role != "system"]
+        assert talked == ["user", "assistant"] * (len(talked) // 2) + ["user"]
+
+
 def test_a_model_that_breaks_off_ends_the_stream_with_an_error(
     asking_model: httpx.Client, model_server: FakeModelServer, talk: str
 ) -> None:
