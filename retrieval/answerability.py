@@ -59,13 +59,15 @@ class Verdict:
 
 
 def is_answerable(question: str, hits: Sequence[Hit], *, model: str) -> Verdict:
-    """Whether one of the first *hits* (best first) may hold the answer to *question*.
+    """Whether one of the first *hits* (best first), or one that waits for its vector, may answer *question*.
 
     *model* names the embedding model: similarities of different models mean different things. A hit without a vector is
     judged by its words. So is every hit of a model that was not calibrated here, except that a passage in another
     language than the question's, whose words prove nothing, is then left to the chat model to judge.
     """
-    evidence = max((_evidence(question, hit, _CALIBRATIONS.get(model)) for hit in hits[:_JUDGED_HITS]), default=0.0)
+    # The order of hits that wait for their vectors means less: whichever of them speaks for an answer counts.
+    judged = [hit for place, hit in enumerate(hits) if place < _JUDGED_HITS or hit.dense is None]
+    evidence = max((_evidence(question, hit, _CALIBRATIONS.get(model)) for hit in judged), default=0.0)
     return Verdict(evidence >= 1, evidence)
 
 

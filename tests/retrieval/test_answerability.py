@@ -120,6 +120,13 @@ def test_a_passage_that_waits_for_its_vector_is_judged_by_its_words(question: st
     assert is_answerable(question, hits, model=E5).answerable is answerable
 
 
+def test_a_passage_that_waits_for_its_vector_counts_wherever_it_stands() -> None:
+    others = [hit("Something else altogether.", dense=dense) for dense in (0.70, 0.71, None, None)]
+    waiting = hit("You apply online, at the portal.")
+    assert is_answerable("How do I apply?", [*others, waiting], model=E5).answerable
+    assert not is_answerable("How do I apply?", others, model=E5).answerable
+
+
 def test_similarities_of_a_model_that_was_not_measured_do_not_count() -> None:
     for dense in (0.1, 0.99):
         assert is_answerable(
@@ -142,6 +149,6 @@ def test_names_and_numbers_weigh_more_than_other_words() -> None:
 
 
 def test_any_of_the_first_hits_may_speak_for_an_answer() -> None:
-    other, right = hit("Rent is due on Mondays."), hit("The laundry opens at 06:00.")
+    other, right = hit("Rent is due on Mondays.", dense=0.72), hit("The laundry opens at 06:00.", dense=0.88)
     assert is_answerable("When does the laundry open?", [other, other, right], model=E5).answerable
     assert not is_answerable("When does the laundry open?", [other, other, other, right], model=E5).answerable
