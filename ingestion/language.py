@@ -1,8 +1,6 @@
 """The language of documents and of passages that clearly differ from theirs."""
 
-from functools import cache
-
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from utils.language import most_likely
 
 # Without the close relatives of a language that is here (Malay, Javanese, Galician …): a short text is too easily
 # taken for one of them, and search treats all it has no stemmer for alike.
@@ -25,7 +23,7 @@ def document_language(text: str) -> str:
     """
     step = max(len(text) // SAMPLES, SAMPLE_CHARACTERS)
     sample = " ".join(text[start : start + SAMPLE_CHARACTERS] for start in range(0, len(text), step))
-    language, probability = _best(sample)
+    language, probability = most_likely(sample, PLAUSIBLE)
     return language if probability >= LIKELY else UNKNOWN
 
 
@@ -33,18 +31,5 @@ def passage_language(text: str, document: str) -> str:
     """The language of a passage: the document's, unless it is long and clearly in another."""
     if len(text) < LONG_CHARACTERS:
         return document
-    language, probability = _best(text)
+    language, probability = most_likely(text, PLAUSIBLE)
     return language if probability >= CLEARLY else document
-
-
-def _best(text: str) -> tuple[str, float]:
-    language, probability = _identifier().classify(text)
-    return str(language), float(probability)
-
-
-@cache
-def _identifier() -> LanguageIdentifier:
-    # Loading the model takes most of a second: once, and only where documents are read.
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(list(PLAUSIBLE))
-    return identifier

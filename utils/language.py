@@ -1,22 +1,28 @@
-"""Which language a text is in, among those the service has texts and word lists for."""
+"""Which language a text is in."""
 
 from functools import cache
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-LANGUAGES = ("en", "id", "es")
+LANGUAGES = ("en", "id", "es")  # those the service has texts and word lists for
 _SURE = 0.6  # below it a greeting like "Hello" is called Spanish
 
 
 def detect_language(text: str, *, default: str = "en") -> str:
     """The ISO 639-1 code of the most likely of `LANGUAGES`, or *default* where the text is too short to tell."""
-    language, probability = _identifier().classify(text)
-    return str(language) if probability >= _SURE else default
+    language, probability = most_likely(text, LANGUAGES)
+    return language if probability >= _SURE else default
+
+
+def most_likely(text: str, among: tuple[str, ...]) -> tuple[str, float]:
+    """The most likely of the ISO 639-1 codes *among*, and how likely it is, 0 to 1."""
+    language, probability = _identifier(among).classify(text)
+    return str(language), float(probability)
 
 
 @cache
-def _identifier() -> LanguageIdentifier:
+def _identifier(among: tuple[str, ...]) -> LanguageIdentifier:
     # Loading the model takes a good part of a second: once, and only where a language is asked for.
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(list(LANGUAGES))
+    identifier.set_languages(list(among))
     return identifier
