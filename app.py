@@ -165,6 +165,10 @@ def _greet(services: Services, api_url: str, page_url: str | None, first_key: st
             key=first_key,
             answers_by=endpoint.model if endpoint else "quotes from the documents (no language model is configured)",
             data_folder=str(services.data_folder),
+            # About the samples one that is answered well by words alone: their vectors take half a minute.
+            question="How much does a dormitory room cost?"
+            if settings.knowledge_dir == SAMPLES
+            else "What is it about?",
         ),
         flush=True,
     )

@@ -34,8 +34,10 @@ def loaded(summary: LoadSummary | None, folder: str) -> str:
     return "\n".join([head, *(f"  failed   {name}: {reason}" for name, reason in summary.failed)])
 
 
-def welcome(*, api_url: str, page_url: str | None, key: str | None, answers_by: str, data_folder: str) -> str:
-    """Where everything is; with a new key, the only time it is shown."""
+def welcome(
+    *, api_url: str, page_url: str | None, key: str | None, answers_by: str, data_folder: str, question: str
+) -> str:
+    """Where everything is, and a *question* to try; with a new key, the only time it is shown."""
     lines = [
         f"API        {api_url}      (documentation: {api_url}/docs)",
         f"Chat page  {page_url or 'not started (STREAMLIT_ENABLED)'}",
@@ -53,7 +55,7 @@ def welcome(*, api_url: str, page_url: str | None, key: str | None, answers_by: 
         "",
         "Try it:",
         f"  curl {api_url}/v1/chat -H 'X-API-Key: {shown}' -H 'X-Conversation-Id: first' \\",
-        "    -H 'Content-Type: application/json' -d '{\"message\": \"How do I apply?\"}'",
+        f"    -H 'Content-Type: application/json' -d '{{\"message\": \"{question}\"}}'",
         "",
         "Ctrl-C stops everything.",
     ]
