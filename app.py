@@ -205,9 +205,7 @@ def _stopping_on_signals(server: uvicorn.Server) -> Iterator[None]:
 def _database_for_commands(settings: Settings) -> Database:
     if settings.database_uri is None:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database = open_database(settings.database_address)
-    database.migrate()
-    return database
+    return open_database(settings.database_address)
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import redis
 
-from tests.service import Service, ask
+from tests.service import Service, ask, free_port
 
 
 def embedded_redis(service: Service) -> redis.Redis:
@@ -89,7 +89,7 @@ def test_reading_a_conversation_keeps_it_longer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
-    service = Service(tmp_path / "data", STREAMLIT_ENABLED="true", STREAMLIT_PORT=str(_free())).start()
+    service = Service(tmp_path / "data", STREAMLIT_ENABLED="true", STREAMLIT_PORT=str(free_port())).start()
     family = children_of(service.process.pid)
     assert len(family) >= 2, "Valkey and the chat page"
     assert service.stop(number) == 0
@@ -97,7 +97,7 @@ def test_a_stop_leaves_no_process_behind(tmp_path: Path, number: signal.Signals)
 
 
 def test_a_kill_leaves_no_process_behind(tmp_path: Path) -> None:
-    service = Service(tmp_path / "data", STREAMLIT_ENABLED="true", STREAMLIT_PORT=str(_free())).start()
+    service = Service(tmp_path / "data", STREAMLIT_ENABLED="true", STREAMLIT_PORT=str(free_port())).start()
     family = children_of(service.process.pid)
     service.stop(signal.SIGKILL)
     deadline = time.monotonic() + 20
@@ -110,7 +110,7 @@ def test_a_kill_leaves_no_process_behind(tmp_path: Path) -> None:
 def test_a_port_in_use_is_said_to_be(tmp_path: Path, variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ports = {"STREAMLIT_PORT": str(_free()), variable: port}
+        ports = {"STREAMLIT_PORT": str(free_port()), variable: port}
         told = failing(Service(tmp_path / "data", STREAMLIT_ENABLED="true", **ports))
     assert variable in told
     assert port in told
@@ -180,11 +180,6 @@ def test_another_knowledge_folder_takes_the_place_of_the_samples(tmp_path: Path)
         with service.client(key) as client:
             service.wait_for(lambda: "17:15" in ask(client, "When does the bicycle workshop open?").text, limit_s=20)
             assert not ask(client, "How much does a dormitory room cost?", "b").json()["citations"]
-
-
-def _free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def test_answers_go_on_while_redis_is_away_and_it_comes_back_by_itself(tmp_path: Path) -> None:
