@@ -6,6 +6,7 @@ else reads the environment. Names are those of the systems this service replaces
 
 import logging
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -18,6 +19,7 @@ VERSION = "1.0.0"
 SAMPLES = Path(__file__).resolve().parent / "samples"
 # A local endpoint often needs no key, but the client insists on one. A key goes to the endpoint it was given for only.
 _NO_KEY = SecretStr("none")
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+cluster://", "redis+sentinel://")
 _NO_EFFECT: JsonDict = {"no_effect": True}
 
 
@@ -63,12 +65,37 @@ class Settings(BaseSettings):
     )
     streamlit_port: int = Field(8501, ge=1, le=65535, description="Port of the chat page.")
     streamlit_enabled: bool = Field(True, description="Start the chat page beside the API.")
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Processes under gunicorn. Alias WEB_CONCURRENCY. Unset: CPU*2+1 as memory allows, 1 if embedded.",
+        validation_alias=AliasChoices("WEB_CONCURRENCY", "WORKERS"),
+    )
+    forwarded_allow_ips: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Proxies whose X-Forwarded-* headers are believed: addresses or networks, with commas.",
+    )
     data_dir: Path = Field(Path("data"), description="Folder that holds everything the service keeps.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     flask_env: Literal["production", "prod", "development", "testing"] = Field(
         "production", description="Deployment environment, as shown in /health."
     )
+    sentry_dsn: SecretStr | None = Field(
+        None, description="Sentry: where errors are reported. Needs the package sentry-sdk. Unset: nowhere."
+    )
     flask_debug: bool = Field(False, description="Flask's debug mode. Never on a server others can reach.")
+
+    # --- Chat page
+    chat_title: str | None = Field(None, max_length=200, description="Title of the chat page. Unset: INSTITUTION.")
+    chat_logo: str | None = Field(
+        None, max_length=2000, description="Logo of the chat page: a file or an https address."
+    )
+    chat_page_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="A key for a chat page that is started by itself. Not rate limited: all visitors share it.",
+    )
 
     # --- Limits
     rate_limit_enabled: bool = Field(True, description="Limit requests per key.")
@@ -80,11 +107,21 @@ class Settings(BaseSettings):
     )
 
     # --- Conversations
-    redis_url: SecretStr | None = Field(None, description="Redis or Valkey. Unset: one is started in DATA_DIR.")
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey: redis://, rediss:// (TLS), unix://, redis+cluster:// or redis+sentinel://. "
+        "Unset: one is started in DATA_DIR.",
+    )
     redis_host: str | None = Field(None, description="Instead of REDIS_URL: its host …")
     redis_port: int = Field(6379, ge=1, le=65535, description="… port …")
     redis_db: int = Field(0, ge=0, description="… database number …")
-    redis_password: SecretStr | None = Field(None, description="… and password.")
+    redis_username: str | None = Field(None, description="… ACL user …")
+    redis_password: SecretStr | None = Field(None, description="… password …")
+    redis_tls: bool = Field(False, description="… and whether it speaks TLS.")
+    allow_memory_fallback: bool = Field(
+        False,
+        description="Stay ready while Redis is away although several processes serve, each with a memory of its own.",
+    )
     conversation_ttl: int = Field(86_400, ge=1, description="Seconds a conversation is kept after its last use.")
 
     # --- Documents and index
@@ -94,6 +131,7 @@ class Settings(BaseSettings):
         description="SQL database. Unset: SQLite in DATA_DIR. Alias SQLALCHEMY_DATABASE_URI.",
         validation_alias=AliasChoices("DATABASE_URI", "SQLALCHEMY_DATABASE_URI"),
     )
+    db_pool_size: int = Field(20, ge=1, le=1000, description="Connections a process may open to a database server.")
     qdrant_url: str | None = Field(None, description="Qdrant server. Unset: its engine runs in this process.")
     qdrant_api_key: SecretStr | None = Field(None, description="Key of the Qdrant server.")
     qdrant_collection_name: str = Field(
@@ -126,6 +164,28 @@ class Settings(BaseSettings):
     embedding_model: str | None = Field(None, description="Embedding model. Unset: text-embedding-3-small there.")
     embedding_dimension: int | None = Field(None, ge=2, le=8192, description="Its dimension. Unset: measured.")
 
+    # --- LangSmith: whole conversations leave the house when it is on
+    langchain_tracing_v2: bool = Field(
+        False,
+        description="Send every turn to LangSmith, questions and answers included. Alias LANGSMITH_TRACING.",
+        validation_alias=AliasChoices("LANGCHAIN_TRACING_V2", "LANGSMITH_TRACING"),
+    )
+    langchain_api_key: SecretStr | None = Field(
+        None,
+        description="Key of LangSmith. Alias LANGSMITH_API_KEY.",
+        validation_alias=AliasChoices("LANGCHAIN_API_KEY", "LANGSMITH_API_KEY"),
+    )
+    langchain_project: str | None = Field(
+        None,
+        description="Project in LangSmith. Alias LANGSMITH_PROJECT.",
+        validation_alias=AliasChoices("LANGCHAIN_PROJECT", "LANGSMITH_PROJECT"),
+    )
+    langchain_endpoint: str | None = Field(
+        None,
+        description="Address of LangSmith, when it is not the public one. Alias LANGSMITH_ENDPOINT.",
+        validation_alias=AliasChoices("LANGCHAIN_ENDPOINT", "LANGSMITH_ENDPOINT"),
+    )
+
     # --- Accepted from older `.env` files; what stands here has no effect yet and is logged as such when set
     together_api_key: SecretStr | None = Field(None, description="No effect.", json_schema_extra=_NO_EFFECT)
     pinecone_api_key: SecretStr | None = Field(
@@ -142,18 +202,15 @@ class Settings(BaseSettings):
     stt_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
     tts_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
     emotion_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
-    langchain_tracing_v2: bool = Field(False, description="No effect yet.", json_schema_extra=_NO_EFFECT)
-    langchain_api_key: SecretStr | None = Field(None, description="No effect yet.", json_schema_extra=_NO_EFFECT)
-    langchain_project: str | None = Field(None, description="No effect yet.", json_schema_extra=_NO_EFFECT)
     cache_enabled: bool = Field(False, description="No effect yet.", json_schema_extra=_NO_EFFECT)
     cache_ttl: int = Field(3600, ge=1, description="No effect yet.", json_schema_extra=_NO_EFFECT)
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "forwarded_allow_ips", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("openai_base_url", "llm_base_url", "embedding_base_url", "qdrant_url")
+    @field_validator("openai_base_url", "llm_base_url", "embedding_base_url", "qdrant_url", "langchain_endpoint")
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
@@ -168,13 +225,25 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(_REDIS_SCHEMES):
+            raise ValueError(f"must begin with {', '.join(_REDIS_SCHEMES[:-1])} or {_REDIS_SCHEMES[-1]}")
         if value:
             try:
-                _ = urlsplit(value.get_secret_value()).port
+                parts = urlsplit(value.get_secret_value())
+                for node in parts.netloc.rpartition("@")[2].split(","):  # cluster and Sentinel: several
+                    _ = urlsplit(f"redis://{node}").port
             except ValueError:
                 raise ValueError("is not an address; percent-encode the password's / : @ and #") from None
-        if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        for network in value:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError(f"{network!r} is neither an address nor a network such as 10.0.0.0/8") from None
         return value
 
     @model_validator(mode="after")
@@ -190,8 +259,20 @@ class Settings(BaseSettings):
             return self.redis_url.get_secret_value()
         if self.redis_host is None:
             return None
-        password = f":{quote(self.redis_password.get_secret_value(), safe='')}@" if self.redis_password else ""
-        return f"redis://{password}{self.redis_host}:{self.redis_port}/{self.redis_db}"
+        user = quote(self.redis_username or "", safe="")
+        password = quote(self.redis_password.get_secret_value(), safe="") if self.redis_password else ""
+        login = f"{user}:{password}@" if user or password else ""
+        return f"{'rediss' if self.redis_tls else 'redis'}://{login}{self.redis_host}:{self.redis_port}/{self.redis_db}"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether a store has one owner, this process, so that a second one cannot serve beside it."""
+        return self.redis_address is None or self.qdrant_url is None
+
+    @property
+    def page_title(self) -> str:
+        """What the chat page is called."""
+        return self.chat_title or self.institution or "Pustaka"
 
     @property
     def database_address(self) -> str:

@@ -1,6 +1,6 @@
 """The port to the passage index; every adapter passes `tests/retrieval/test_index_contract.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,14 @@ class IndexCounts:
 
     passages: int
     pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A passage as the index holds it; `vector` is None while it waits for one."""
+
+    passage: Passage
+    vector: FloatArray | None
 
 
 class PassageIndex(Protocol):
@@ -39,6 +47,20 @@ class PassageIndex(Protocol):
 
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in the index for this tenant."""
+
+    async def document_ids(self, ctx: TenantContext) -> set[str]:
+        """The documents the tenant has passages of."""
+
+    def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
+        """Every passage of the tenant with its vector, in batches, in no particular order; for moving elsewhere."""
+
+    async def check(self) -> None:
+        """Ask the engine whether it can serve now; for health checks.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+            StoreRefused: it answers, and cannot be used as it is; the message says what to do.
+        """
 
     async def close(self) -> None:
         """Write everything down and let go of the files or the connection."""

@@ -4,9 +4,10 @@ ProblemError
 ├── BadInput 400                ├── RateLimited 429
 ├── Unauthorized 401            ├── NotReady 503
 ├── NotFound 404                ├── StoreUnavailable 503
-├── Conflict 409                └── ProviderError 502
-├── TooLarge 413                    ├── ProviderUnavailable 502
-└── UnreadableDocument 422          └── ProviderTimeout 504
+├── Conflict 409                │   └── StoreRefused 503
+├── TooLarge 413                └── ProviderError 502
+└── UnreadableDocument 422          ├── ProviderUnavailable 502
+                                    └── ProviderTimeout 504
 """
 
 from typing import ClassVar
@@ -71,6 +72,15 @@ class NotReady(ProblemError):
 
 class StoreUnavailable(ProblemError):
     slug, title, status = "store-unavailable", "A store did not answer", 503
+
+
+class StoreRefused(StoreUnavailable):
+    """A store that answers, but not as needed: a wrong password, another dimension, another program altogether.
+
+    Waiting does not help. `detail` names the variable to look at, and never holds a secret.
+    """
+
+    slug, title = "store-refused", "A store refuses the service"
 
 
 class ProviderError(ProblemError):
