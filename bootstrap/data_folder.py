@@ -1,8 +1,9 @@
-"""The folder everything embedded lives in, held by one instance at a time."""
+"""The folder everything embedded lives in: held by one instance alone, or shared by the workers of one installation."""
 
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import BinaryIO
 from utils.processes import StartError
 
 _LOCK = "pustaka.lock"
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +24,25 @@ class DataFolder:
 
 
 @contextmanager
-def open_data_folder(path: Path) -> Iterator[DataFolder]:
+def open_data_folder(path: Path, *, shared: bool = False, patience_s: float = 0.0) -> Iterator[DataFolder]:
     """Make the folder where it is missing (0700) and hold it until the block is left or the process ends.
 
-    The lock is the kernel's: one that a killed process leaves behind holds nobody up.
+    *shared*: others that share it too may hold it beside us; for workers whose stores are servers elsewhere. Waits up
+    to *patience_s* for another holder to end, as a worker does for the one whose place it takes. The lock is the
+    kernel's: one that a killed process leaves behind holds nobody up.
 
     Raises:
         StartError: it is not a folder, cannot be written, or another instance holds it.
     """
     folder = _make(path)
     with _open_lock(folder) as lock:
-        _take(lock, folder)
+        _take(lock, folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + patience_s)
         try:
             yield DataFolder(folder)
         finally:
             # The file stays: were it removed, a third instance could lock a new one beside a second that waits here.
-            lock.truncate(0)
+            if not shared:
+                lock.truncate(0)
 
 
 def _make(path: Path) -> Path:
@@ -66,16 +71,25 @@ def _open_lock(folder: Path) -> BinaryIO:
         raise StartError(f"{folder / _LOCK} cannot be opened: {exc.strerror}.") from exc
 
 
-def _take(lock: BinaryIO, folder: Path) -> None:
+def _take(lock: BinaryIO, folder: Path, kind: int, deadline_s: float) -> None:
+    while not _taken(lock, folder, kind):
+        if time.monotonic() > deadline_s:
+            holder = f"process {pid}" if (pid := _holder(lock)) else "another process"
+            raise StartError(f"{folder} is in use by {holder}; stop it or set DATA_DIR to another folder.")
+        time.sleep(_POLL_S)  # the kernel's own waiting has no time limit
+    if kind == fcntl.LOCK_EX:
+        lock.truncate(0)
+        lock.write(str(os.getpid()).encode())
+
+
+def _taken(lock: BinaryIO, folder: Path, kind: int) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        holder = f"process {pid}" if (pid := _holder(lock)) else "another process"
-        raise StartError(f"{folder} is in use by {holder}; stop it or set DATA_DIR to another folder.") from exc
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     except OSError as exc:
         raise StartError(f"{folder} is on a file system without locks; set DATA_DIR to another folder.") from exc
-    lock.truncate(0)
-    lock.write(str(os.getpid()).encode())
+    return True
 
 
 def _holder(lock: BinaryIO) -> int | None:

@@ -5,7 +5,9 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -19,15 +21,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from bootstrap.data_folder import open_data_folder
-with open_data_folder(Path(sys.argv[1])):
+with open_data_folder(Path(sys.argv[1]), shared=len(sys.argv) > 2):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-def start_holder(folder: Path) -> "subprocess.Popen[str]":
-    """Another instance, which holds *folder* until its standard input is closed."""
-    command = [sys.executable, "-c", HOLDER, str(folder)]
+def start_holder(folder: Path, *how: str) -> "subprocess.Popen[str]":
+    """Another instance, which holds *folder* until its standard input is closed; any word in *how*: shared."""
+    command = [sys.executable, "-c", HOLDER, str(folder), *how]
     holder = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
@@ -133,3 +135,30 @@ def test_a_port_only_root_may_take_is_refused_with_advice() -> None:
         pytest.skip("every user may take every port here")
     with pytest.raises(StartError, match=r"Port 1 is not allowed .*PORT"):
         reserve_port("127.0.0.1", 1, variable="PORT")
+
+
+def test_workers_share_a_folder_that_one_alone_may_not_take(tmp_path: Path) -> None:
+    with start_holder(tmp_path, "shared") as worker:
+        with open_data_folder(tmp_path, shared=True):
+            pass
+        with pytest.raises(StartError, match="in use by another process"), open_data_folder(tmp_path):
+            pass
+        worker.communicate()
+    with start_holder(tmp_path) as alone:
+        with pytest.raises(StartError, match=f"process {alone.pid}"), open_data_folder(tmp_path, shared=True):
+            pass
+        alone.communicate()
+
+
+def test_a_worker_waits_for_the_one_whose_place_it_takes(tmp_path: Path) -> None:
+    with start_holder(tmp_path) as former, ThreadPoolExecutor(1) as thread:
+
+        def take_over() -> float:
+            with open_data_folder(tmp_path, patience_s=30):
+                return time.monotonic()
+
+        waiting = thread.submit(take_over)
+        assert wait([waiting], timeout=0.3).not_done
+        ended_s = time.monotonic()
+        former.communicate()
+        assert 0 < waiting.result(timeout=10) - ended_s < 5
