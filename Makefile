@@ -7,7 +7,7 @@ SERVER := .venv/.server-installed
 TOOLS := .venv/.tools-installed
 DATA ?= ../shared/data/retrieval
 
-.PHONY: run test check bench setup lock env-example format clean
+.PHONY: run test check bench setup lock generated format clean
 
 run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
@@ -32,8 +32,8 @@ lock: $(UV)  ## compile requirements*.txt anew from requirements*.in
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 
-env-example: $(SERVER)  ## write .env.example anew from config.py
-	$(BIN)/python config.py > .env.example
+generated: $(SERVER)  ## write anew what is made from config.py: .env.example, the tables of settings
+	$(BIN)/python -m bootstrap.settings_text
 
 format: $(TOOLS)
 	$(BIN)/ruff check --fix .

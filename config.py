@@ -1,4 +1,4 @@
-"""Every setting of the service, in one class. `python config.py` prints it as `.env.example`.
+"""Every setting of the service, in one class. `make generated` writes it down as `.env.example` and tables.
 
 Read once by an entry point (`app.py`, `wsgi.py`, the worker, `validate.py`) and turned into plain values there; nothing
 else reads the environment. Names are those of the systems this service replaces: their `.env` files go on working.
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         ge=1,
         le=256,
         description="Processes under gunicorn. Alias WEB_CONCURRENCY. Unset: CPU*2+1 as memory allows, 1 if embedded.",
-        validation_alias=AliasChoices("WEB_CONCURRENCY", "WORKERS"),
+        validation_alias=AliasChoices("WORKERS", "WEB_CONCURRENCY"),
     )
     forwarded_allow_ips: Annotated[list[str], NoDecode] = Field(
         [],
@@ -345,24 +345,3 @@ def _explain(error: Any) -> str:
     secret = field is None or "Secret" in str(field.annotation)
     given = "" if secret else f" (it is {error['input']!r})"
     return f"{name.upper()}: {message}{given}.{hint}"
-
-
-def env_example() -> str:
-    """The text of `.env.example`: every variable with its default, commented out."""
-    lines = ["# Settings of the service; all are optional. Made by `make env-example` from config.py: do not edit.", ""]
-    for name, field in Settings.model_fields.items():
-        default = field.default
-        if default is None:
-            shown = ""
-        elif name == "knowledge_dir":
-            shown = "samples"
-        elif isinstance(default, list):
-            shown = ",".join(default)
-        else:
-            shown = str(default).lower() if isinstance(default, bool) else str(default)
-        lines += [f"# {field.description}", f"# {name.upper()}={shown}", ""]
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(env_example(), end="")

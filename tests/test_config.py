@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from config import Settings, SettingsError, env_example, load_settings
+from bootstrap.settings_text import texts
+from config import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = [
@@ -62,8 +63,14 @@ def test_every_variable_of_the_guide_is_known_by_its_name() -> None:
     assert set(GUIDE) <= {name.upper() for name in Settings.model_fields}
 
 
-def test_the_example_file_is_in_step() -> None:
-    assert (ROOT / ".env.example").read_text() == env_example().replace(str(ROOT) + "/", "")
+@pytest.mark.parametrize("path", texts(), ids=lambda path: path.name)
+def test_what_is_made_from_the_settings_is_in_step(path: Path) -> None:
+    assert path.read_text() == texts()[path], "run `make generated`"
+
+
+def test_no_setting_is_missing_in_the_tables() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    assert {name.upper() for name in Settings.model_fields} == set(re.findall(r"^\| `(\w+)` ", page, re.MULTILINE))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +83,13 @@ def test_the_example_file_is_in_step() -> None:
         ("CORS_ORIGINS", "https://a, https://b", "cors_origins", ["https://a", "https://b"]),
         ("REDIS_HOST", "box", "redis_address", "redis://box:6379/0"),
         ("REDIS_URL", "rediss://box/1", "redis_address", "rediss://box/1"),
+        ("REDIS_URL", "redis+cluster://a:1,b:2", "redis_address", "redis+cluster://a:1,b:2"),
+        ("WEB_CONCURRENCY", "3", "workers", 3),
+        ("WORKERS", "3", "workers", 3),
+        ("FORWARDED_ALLOW_IPS", "10.0.0.0/8, ::1", "forwarded_allow_ips", ["10.0.0.0/8", "::1"]),
+        ("LANGSMITH_TRACING", "true", "langchain_tracing_v2", True),
+        ("INSTITUTION", "UTLS", "page_title", "UTLS"),
+        ("CHAT_TITLE", "Ask us", "page_title", "Ask us"),
         ("CONVERSATION_TTL", "", "conversation_ttl", 86400),
     ],
 )
@@ -105,12 +119,16 @@ def test_a_redis_password_may_hold_any_character(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("REDIS_HOST", "box")
     monkeypatch.setenv("REDIS_PASSWORD", "a@b/c:d")
     assert load_settings().redis_address == "redis://:a%40b%2Fc%3Ad@box:6379/0"
+    monkeypatch.setenv("REDIS_USERNAME", "chat:1")
+    monkeypatch.setenv("REDIS_TLS", "true")
+    assert load_settings().redis_address == "rediss://chat%3A1:a%40b%2Fc%3Ad@box:6379/0"
 
 
 WRONG = [
     ("PORT", "many"), ("PORT", "70000"), ("CONVERSATION_TTL", "0"), ("RATE_LIMIT_PER_HOUR", "-1"),
     ("RATE_LIMIT_ENABLED", "perhaps"), ("LOG_LEVEL", "LOUD"), ("LLM_BASE_URL", "ftp://x"), ("REDIS_PORT", "x"),
-    ("QDRANT_COLLECTION_NAME", "a/b"), ("EMBEDDING_PROVIDER", "magic"), ("LLM_TEMPERATURE", "9"),
+    ("QDRANT_COLLECTION_NAME", "a/b"), ("EMBEDDING_PROVIDER", "magic"), ("LLM_TEMPERATURE", "9"), ("WORKERS", "0"),
+    ("FORWARDED_ALLOW_IPS", "proxy"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,88 @@
+"""The settings as people read them, made from `config.py`: `python -m bootstrap.settings_text` writes them anew.
+
+`.env.example` and `docs/configuration.md` hold all of them, the README those that matter first.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from config import SAMPLES, Settings
+
+ROOT = SAMPLES.parent
+_FIRST = (
+    "API_KEY", "INSTITUTION", "KNOWLEDGE_DIR", "DATA_DIR", "HOST", "PORT", "STREAMLIT_PORT", "LLM_BASE_URL",
+    "LLM_API_KEY", "LLM_MODEL", "EMBEDDING_BASE_URL", "REDIS_URL", "DATABASE_URI", "QDRANT_URL", "CONVERSATION_TTL",
+    "RATE_LIMIT_PER_HOUR",
+)  # fmt: skip
+_MARKS = ("<!-- settings: made by `make generated` -->", "<!-- end of settings -->")
+_HEAD = "| variable | default | what it sets |\n| --- | --- | --- |\n"
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every variable with its default, commented out."""
+    lines = ["# Settings of the service; all are optional. Made by `make generated` from config.py: do not edit.", ""]
+    for name, field in Settings.model_fields.items():
+        lines += [f"# {field.description}", f"# {name.upper()}={_default(field)}", ""]
+    return "\n".join(lines)
+
+
+def configuration_page() -> str:
+    """The text of `docs/configuration.md`: a table for each group of `config.py`."""
+    parts = [
+        "# Configuration",
+        "Environment variables, or lines of a `.env` file in the folder the service is started in. An empty value\n"
+        "counts as not set. A wrong value stops the start and is named. Made by `make generated` from `config.py`.",
+    ]
+    for title, names in _groups():
+        rows = "".join(_row(name) for name in names)
+        parts.append(f"## {title}\n\n{_HEAD}{rows}".rstrip())
+    return "\n\n".join(parts) + "\n"
+
+
+def with_first_settings(readme: str) -> str:
+    """*readme* with its table of settings brought up to date."""
+    before, _, rest = readme.partition(_MARKS[0])
+    after = rest.partition(_MARKS[1])[2]
+    return f"{before}{_MARKS[0]}\n{_HEAD}{''.join(_row(name.lower()) for name in _FIRST)}{_MARKS[1]}{after}"
+
+
+def texts() -> dict[Path, str]:
+    """Every generated file with what it should hold."""
+    readme = ROOT / "README.md"
+    return {
+        ROOT / ".env.example": env_example(),
+        ROOT / "docs" / "configuration.md": configuration_page(),
+        readme: with_first_settings(readme.read_text()),
+    }
+
+
+def _groups() -> Iterator[tuple[str, list[str]]]:
+    """The groups of `config.py`, by its own headings, with their fields."""
+    for part in (ROOT / "config.py").read_text().split("    # --- ")[1:]:
+        yield part.partition("\n")[0], re.findall(r"^    (\w+): ", part, re.MULTILINE)
+
+
+def _row(name: str) -> str:
+    field = Settings.model_fields[name]
+    default = _default(field)
+    return f"| `{name.upper()}` | {f'`{default}`' if default else ''} | {field.description} |\n"
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.default
+    if value is None:
+        return ""
+    if value == SAMPLES:
+        return SAMPLES.name
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    for path, text in texts().items():
+        path.write_text(text)
