@@ -2,9 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -12,38 +11,38 @@ from typing import Any, Self, TypeVar, cast
 import numpy as np
 import qdrant_edge as engine
 
-from retrieval.fusion import fuse, level
-from retrieval.index import IndexCounts
+from retrieval.index import IndexCounts, Stored
 from retrieval.lexical import Lexicon, Terms
+from retrieval.ranking import (
+    CANDIDATES,
+    DOCUMENT,
+    LANGUAGE,
+    LANGUAGES_APART,
+    MEANING,
+    TENANT,
+    WORDS,
+    Candidates,
+    Ranked,
+    hits_of,
+    passage_of,
+    payload_of,
+    point_id,
+    rank,
+    require_fitting,
+    slices,
+)
 from utils.context import TenantContext
 from utils.errors import StoreUnavailable
-from utils.language import detect_language
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 
 T = TypeVar("T")
 
-WORDS, MEANING = "words", "meaning"
-TENANT, DOCUMENT, LANGUAGE = "tenant_id", "document_id", "language"
-LANGUAGES_APART = 8  # passages in rarer languages are found by their words
-PASSAGE_FIELDS = [field.name for field in fields(Passage)]
-# How many each ranking proposes; every proposal is then scored by both. R@1 on squad_en: 20 .855, 50 .860, 100 .865.
-CANDIDATES = 100
 # Passages written in one call of the engine: what the rest of the process waits for, about 3 ms.
 SLICE = 64
 # Below this much in one segment, in KiB, a search reads every vector, about 7 ms at the most; above it `optimize`
 # builds a graph.
 GRAPH_FROM_KIB = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """A point with its scores, as in `Hit`."""
-
-    point: uuid.UUID
-    score: float
-    dense: float | None
-    lexical: float
 
 
 class EdgeIndex:
@@ -70,7 +69,7 @@ class EdgeIndex:
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add or replace passages, found by their words at once, durable on return."""
-        for part in _slices(passages):
+        for part in slices(passages, SLICE):
             await self._run(partial(self._put, ctx, part))
         await self._run(self._shard.flush)
 
@@ -80,10 +79,8 @@ class EdgeIndex:
         Raises:
             ValueError: a vector has not the index's dimension, or holds something else than numbers; none is written.
         """
-        for passage_id, vector in vectors.items():
-            if vector.shape != (self._dimension,) or not np.isfinite(vector).all():
-                raise ValueError(f"Passage {passage_id} needs a vector of {self._dimension} finite numbers.")
-        for part in _slices(list(vectors)):
+        require_fitting(vectors, self._dimension)
+        for part in slices(list(vectors), SLICE):
             await self._run(partial(self._put_vectors, ctx, {key: vectors[key] for key in part}))
         await self._run(self._shard.flush)
 
@@ -104,6 +101,31 @@ class EdgeIndex:
         """How much is in the index for this tenant."""
         return await self._run(lambda: IndexCounts(self._count(_owned(ctx)), self._count(_pending(ctx))))
 
+    async def document_ids(self, ctx: TenantContext) -> set[str]:
+        """The documents the tenant has passages of."""
+        return await self._run(lambda: self._document_ids(ctx))
+
+    async def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
+        """Every passage of the tenant with its vector, in batches.
+
+        What is written meanwhile may be in it or not; what was there before and stays is in it once.
+        """
+        offset = None
+        while True:
+            page, offset = await self._run(partial(self._page, ctx, offset))
+            if page:
+                yield page
+            if offset is None:
+                return
+
+    async def check(self) -> None:
+        """Ask the engine for a sign of life.
+
+        Raises:
+            StoreUnavailable: it gives none.
+        """
+        await self._run(self._shard.info)
+
     async def close(self) -> None:
         """Write everything down and let go of the folder; calls under way are finished first."""
         await self._run(self._shard.close)
@@ -120,16 +142,16 @@ class EdgeIndex:
     def _put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         points = [
             engine.Point(
-                _point_id(ctx, passage.passage_id),
+                point_id(ctx, passage.passage_id),
                 {WORDS: _sparse(self._lexicon.of_passage(passage))},
-                asdict(passage) | {TENANT: ctx.tenant_id},
+                payload_of(ctx, passage),
             )
             for passage in passages
         ]
         self._shard.update(engine.UpdateOperation.upsert_points(points))
 
     def _put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
-        by_point = {_point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
+        by_point = {point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
         # The engine refuses the whole batch for one unknown id. Nothing can vanish in between: there is one thread.
         there = [_id(point) for point in self._shard.retrieve(list(by_point), False, False)]
         updates = [engine.PointVectors(point, {MEANING: by_point[point].tolist()}) for point in there]
@@ -140,21 +162,21 @@ class EdgeIndex:
 
     def _search(self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int) -> list[Hit]:
         by_words = partial(self._scores, ctx, WORDS, _sparse(self._lexicon.of_question(question)))
-        lexical, dense, languages = by_words(max(limit, CANDIDATES)), dict[uuid.UUID, float](), dict[uuid.UUID, str]()
+        found = Candidates(lexical=by_words(max(limit, CANDIDATES)))
         if vector is not None:
             by_meaning = partial(self._scores, ctx, MEANING, vector.tolist())
             for language in self._languages(ctx):
                 # Each language proposes its own: a model places the passages of the question's language nearer.
                 spoken = engine.FieldCondition(LANGUAGE, match=engine.MatchValue(language))
-                found = by_meaning(max(limit, CANDIDATES), spoken)
-                if others := lexical.keys() - found.keys():
-                    found |= by_meaning(len(others), spoken, engine.HasIdCondition(set(others)))
-                dense |= found
-                languages |= dict.fromkeys(found, language)
+                near = by_meaning(max(limit, CANDIDATES), spoken)
+                if others := found.lexical.keys() - near.keys():
+                    near |= by_meaning(len(others), spoken, engine.HasIdCondition(set(others)))
+                found.dense |= near
+                found.languages |= dict.fromkeys(near, language)
         # What meaning alone proposed; no score here means no common word.
-        if missing := dense.keys() - lexical.keys():
-            lexical |= by_words(len(missing), engine.HasIdCondition(set(missing)))
-        return self._hits(_ranked(lexical, dense, languages, asked_in=detect_language(question, default=""))[:limit])
+        if missing := found.dense.keys() - found.lexical.keys():
+            found.lexical |= by_words(len(missing), engine.HasIdCondition(set(missing)))
+        return self._hits(rank(found, question)[:limit])
 
     def _languages(self, ctx: TenantContext) -> list[str]:
         """The languages of the tenant's passages, most spoken first."""
@@ -181,11 +203,22 @@ class EdgeIndex:
         )
         return {_id(point): point.score for point in found}
 
-    def _hits(self, ranked: Sequence[_Scored]) -> list[Hit]:
+    def _hits(self, ranked: Sequence[Ranked]) -> list[Hit]:
         """*ranked* with their passages, in the same order."""
         found = self._shard.retrieve([item.point for item in ranked], True, False)
-        payloads = {_id(point): point.payload for point in found}
-        return [Hit(_passage(payloads[item.point]), item.score, item.dense, item.lexical) for item in ranked]
+        return hits_of(ranked, {_id(point): passage_of(point.payload) for point in found})
+
+    def _document_ids(self, ctx: TenantContext) -> set[str]:
+        passages = self._count(_owned(ctx))
+        request = engine.FacetRequest(DOCUMENT, limit=max(passages, 1), exact=True, filter=_owned(ctx))
+        return {str(hit.value) for hit in self._shard.facet(request).hits}
+
+    def _page(self, ctx: TenantContext, offset: uuid.UUID | None) -> tuple[list[Stored], uuid.UUID | None]:
+        """The next stored passages from *offset* on, and where the ones after them begin."""
+        records, following = self._shard.scroll(
+            engine.ScrollRequest(offset, limit=SLICE, filter=_owned(ctx), with_payload=True, with_vector=[MEANING])
+        )
+        return [Stored(passage_of(record.payload), _dense(record)) for record in records], cast(Any, following)
 
 
 def _owned(ctx: TenantContext, *also: Any) -> engine.Filter:
@@ -197,11 +230,6 @@ def _pending(ctx: TenantContext) -> engine.Filter:
     return engine.Filter(must=[_owned(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
 
 
-def _point_id(ctx: TenantContext, passage_id: str) -> uuid.UUID:
-    """A point of this tenant alone, so that the same passage id of two tenants is two points."""
-    return uuid.uuid5(uuid.NAMESPACE_OID, f"{ctx.tenant_id}\n{passage_id}")
-
-
 def _id(point: engine.ScoredPoint | engine.Record) -> uuid.UUID:
     """All our points have UUIDs; the engine knows numbers too."""
     return cast(uuid.UUID, point.id)
@@ -211,34 +239,9 @@ def _sparse(terms: Terms) -> engine.SparseVector:
     return engine.SparseVector(terms.indices, terms.values)
 
 
-def _passage(payload: Mapping[str, Any] | None) -> Passage:
-    return Passage(**{name: (payload or {})[name] for name in PASSAGE_FIELDS})
-
-
-def _ranked(
-    by_words: Mapping[uuid.UUID, float],
-    by_meaning: Mapping[uuid.UUID, float],
-    languages: Mapping[uuid.UUID, str],
-    *,
-    asked_in: str,
-) -> list[_Scored]:
-    """The points of both by fused score, best first. *asked_in* is empty where the question does not tell."""
-    points = sorted(by_words.keys() | by_meaning.keys())
-    lexical = np.array([by_words.get(point, 0.0) for point in points])
-    dense = np.array([by_meaning.get(point, np.nan) for point in points])
-    spoken = [languages.get(point, "") for point in points]
-    # A question about documents of one language that seems to be in another was more likely misread.
-    mixed = asked_in and asked_in in spoken
-    foreign = np.array([bool(mixed and language and language != asked_in) for language in spoken], dtype=bool)
-    fused = fuse(lexical, level(dense, spoken), foreign)
-    return [
-        _Scored(points[at], float(fused[at]), by_meaning.get(points[at]), float(lexical[at]))
-        for at in np.argsort(-fused, kind="stable")
-    ]
-
-
-def _slices(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + SLICE] for start in range(0, len(items), SLICE))
+def _dense(record: engine.Record) -> FloatArray | None:
+    named = cast(Mapping[str, list[float]], record.vector or {})
+    return np.array(named[MEANING], np.float32) if MEANING in named else None
 
 
 def _open_shard(folder: Path, dimension: int) -> engine.EdgeShard:

@@ -1,0 +1,111 @@
+"""Our collection on a Qdrant server: made where it is missing, otherwise checked, never changed into something else."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
+
+from retrieval.langchain import LangchainCollection, recognise
+from retrieval.qdrant import server_version
+from retrieval.ranking import DOCUMENT, LANGUAGE, MEANING, TENANT, WORDS
+from utils.errors import StoreRefused
+
+logger = logging.getLogger(__name__)
+
+_OTHER_NAME = "set QDRANT_COLLECTION_NAME to a name that is not in use yet"
+_MODEL = "embedding_model"  # the key in the collection's metadata
+_METADATA_SINCE, _CORPUS_IDF_SINCE = (1, 16), (1, 19)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the passages are on the server.
+
+    `own` is the collection we write; `foreign` one written with LangChain, which the default tenant reads along.
+    `idf_by_tenant` is whether the server counts document frequencies over a tenant's own passages.
+    """
+
+    own: str
+    foreign: LangchainCollection | None
+    idf_by_tenant: bool
+
+
+async def prepare_layout(client: AsyncQdrantClient, *, collection: str, dimension: int, model: str) -> Layout:
+    """Find or make our collection for the vectors of *model*; the client's exceptions pass through.
+
+    Where *collection* was written with LangChain, ours is the one beside it, `<collection>-pustaka`.
+
+    Raises:
+        StoreRefused: the server is not what we need, or the collection was made for something else.
+    """
+    version = await server_version(client)
+    info, own, foreign = await _find(client, collection), collection, None
+    if info is not None and not _is_ours(info):
+        foreign = await recognise(client, collection, info.config.params.vectors, dimension=dimension)
+        own = f"{collection}-pustaka"
+        info = await _find(client, own)
+    if info is None:
+        info = await _make(client, own, dimension=dimension, model=model, with_metadata=version >= _METADATA_SINCE)
+    _require_fitting(own, info, dimension=dimension, model=model)
+    await _index_fields(client, own, info.payload_schema)
+    if version < _CORPUS_IDF_SINCE:
+        logger.warning("Qdrant before 1.19 counts how rare a word is over the passages of all tenants together.")
+    return Layout(own, foreign, idf_by_tenant=version >= _CORPUS_IDF_SINCE)
+
+
+async def _find(client: AsyncQdrantClient, name: str) -> models.CollectionInfo | None:
+    return await client.get_collection(name) if await client.collection_exists(name) else None
+
+
+async def _make(
+    client: AsyncQdrantClient, name: str, *, dimension: int, model: str, with_metadata: bool
+) -> models.CollectionInfo:
+    try:
+        await client.create_collection(
+            name,
+            vectors_config={MEANING: models.VectorParams(size=dimension, distance=models.Distance.COSINE)},
+            sparse_vectors_config={WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+            metadata={"made_by": "pustaka", _MODEL: model} if with_metadata else None,
+        )
+        logger.info("Made the Qdrant collection %s.", name)
+    except UnexpectedResponse as exc:
+        if exc.status_code != 409:  # another process was quicker
+            raise
+    return await client.get_collection(name)
+
+
+def _is_ours(info: models.CollectionInfo) -> bool:
+    params = info.config.params
+    return isinstance(params.vectors, dict) and MEANING in params.vectors and WORDS in (params.sparse_vectors or {})
+
+
+def _require_fitting(name: str, info: models.CollectionInfo, *, dimension: int, model: str) -> None:
+    if not _is_ours(info) or not isinstance(info.config.params.vectors, dict):
+        raise StoreRefused(f"The Qdrant collection {name} was not made by this service: {_OTHER_NAME}.")
+    dense = info.config.params.vectors[MEANING]
+    made_with = (info.config.metadata or {}).get(_MODEL, model)
+    if dense.size != dimension:
+        raise StoreRefused(
+            f"The Qdrant collection {name} holds vectors of {dense.size} numbers, those of the embedding model "
+            f"{model} have {dimension}: {_OTHER_NAME}, or EMBEDDING_MODEL to the model it was made with."
+        )
+    if made_with != model:
+        raise StoreRefused(
+            f"The Qdrant collection {name} was made with the embedding model {made_with}, not with {model}: "
+            f"{_OTHER_NAME}, or EMBEDDING_MODEL to the model it was made with."
+        )
+    words = (info.config.params.sparse_vectors or {})[WORDS]
+    if dense.distance != models.Distance.COSINE or words.modifier != models.Modifier.IDF:
+        raise StoreRefused(f"The Qdrant collection {name} measures likeness in another way than ours: {_OTHER_NAME}.")
+
+
+async def _index_fields(
+    client: AsyncQdrantClient, name: str, there: Mapping[str, models.PayloadIndexInfo] | None
+) -> None:
+    """Index the fields that are filtered by and not indexed yet: each time, for a start that was broken off."""
+    for field in (TENANT, DOCUMENT, LANGUAGE):
+        if field not in (there or {}):
+            schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=field == TENANT or None)
+            await client.create_payload_index(name, field, field_schema=schema, wait=True)

@@ -1,0 +1,99 @@
+"""What the adapters of Qdrant's engine share: how passages lie in it, who proposes them, and how they are ranked."""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from retrieval.fusion import fuse, level
+from utils.context import TenantContext
+from utils.language import detect_language
+from utils.passages import Hit, Passage
+from utils.ports import FloatArray
+
+T = TypeVar("T")
+
+# Names of the vectors and of the payload fields that are filtered by.
+WORDS, MEANING = "words", "meaning"
+TENANT, DOCUMENT, LANGUAGE = "tenant_id", "document_id", "language"
+LANGUAGES_APART = 8  # passages in rarer languages are found by their words
+# How many each ranking proposes; every proposal is then scored by both. R@1 on squad_en: 20 .855, 50 .860, 100 .865.
+CANDIDATES = 100
+
+_PASSAGE_FIELDS = [item.name for item in fields(Passage)]
+
+
+@dataclass(slots=True)
+class Candidates:
+    """Points proposed for a question with their scores; `languages` of those that have a dense one at least."""
+
+    lexical: dict[uuid.UUID, float] = field(default_factory=dict)
+    dense: dict[uuid.UUID, float] = field(default_factory=dict)
+    languages: dict[uuid.UUID, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A point with its scores, as in `Hit`."""
+
+    point: uuid.UUID
+    score: float
+    dense: float | None
+    lexical: float
+
+
+def point_id(ctx: TenantContext, passage_id: str) -> uuid.UUID:
+    """A point of this tenant alone, so that the same passage id of two tenants is two points."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"{ctx.tenant_id}\n{passage_id}")
+
+
+def payload_of(ctx: TenantContext, passage: Passage) -> dict[str, Any]:
+    """What is stored beside the vectors: the passage's fields and the tenant."""
+    return asdict(passage) | {TENANT: ctx.tenant_id}
+
+
+def passage_of(payload: Mapping[str, Any] | None) -> Passage:
+    """The passage in a payload that `payload_of` made."""
+    return Passage(**{name: (payload or {})[name] for name in _PASSAGE_FIELDS})
+
+
+def require_fitting(vectors: Mapping[str, FloatArray], dimension: int) -> None:
+    """Nothing, if every vector by passage id has *dimension* finite numbers.
+
+    Raises:
+        ValueError: one has not.
+    """
+    for passage_id, vector in vectors.items():
+        if vector.shape != (dimension,) or not np.isfinite(vector).all():
+            raise ValueError(f"Passage {passage_id} needs a vector of {dimension} finite numbers.")
+
+
+def rank(found: Candidates, question: str) -> list[Ranked]:
+    """The candidates by fused score, best first; equals in an order that is always the same."""
+    points = sorted(found.lexical.keys() | found.dense.keys())
+    lexical = np.array([found.lexical.get(point, 0.0) for point in points])
+    dense = np.array([found.dense.get(point, np.nan) for point in points])
+    spoken = [found.languages.get(point, "") for point in points]
+    asked_in = detect_language(question, default="")
+    # A question about documents of one language that seems to be in another was more likely misread.
+    mixed = asked_in and asked_in in spoken
+    foreign = np.array([bool(mixed and language and language != asked_in) for language in spoken], dtype=bool)
+    fused = fuse(lexical, level(dense, spoken), foreign)
+    return [
+        Ranked(points[at], float(fused[at]), found.dense.get(points[at]), float(lexical[at]))
+        for at in np.argsort(-fused, kind="stable")
+    ]
+
+
+def hits_of(ranked: Sequence[Ranked], passages: Mapping[uuid.UUID, Passage]) -> list[Hit]:
+    """*ranked* with their passages, in the same order; points that are not in *passages* are left out."""
+    return [
+        Hit(passages[item.point], item.score, item.dense, item.lexical) for item in ranked if item.point in passages
+    ]
+
+
+def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """*items* in order, *size* at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,276 @@
+"""`PassageIndex` on a Qdrant server, shared by any number of processes."""
+
+import asyncio
+import re
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from qdrant_client import AsyncQdrantClient, models
+
+from retrieval.index import IndexCounts, Stored
+from retrieval.joined import join
+from retrieval.langchain import Found
+from retrieval.layout import Layout, prepare_layout
+from retrieval.lexical import Lexicon
+from retrieval.qdrant import CollectionGone, PointGone, connect, our_errors
+from retrieval.queries import Plan, owned, sparse
+from retrieval.ranking import (
+    CANDIDATES,
+    DOCUMENT,
+    LANGUAGE,
+    LANGUAGES_APART,
+    MEANING,
+    WORDS,
+    Candidates,
+    hits_of,
+    passage_of,
+    payload_of,
+    point_id,
+    rank,
+    require_fitting,
+    slices,
+)
+from utils.context import DEFAULT_TENANT, TenantContext
+from utils.passages import Hit, Passage
+from utils.ports import FloatArray
+
+T = TypeVar("T")
+
+# Points in one request: 100 vectors of 3072 numbers are 4 MB as JSON, the server takes 32.
+BATCH = 100
+_TRIES = 3
+_WORD = re.compile(r"\w+")
+
+
+class ServerIndex:
+    """One collection on a Qdrant server, made when it is first needed.
+
+    Nothing is asked of the server before `prepare`, `check` or the first call; when it was away then, the next call
+    tries again. Where the collection was written with LangChain it is only read, for the default tenant, and our own
+    passages are in another beside it: `retrieval/layout.py`. `counts`, `document_ids` and `export` are of our own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None,
+        collection: str,
+        dimension: int,
+        model: str,
+        timeout_s: float = 5,
+        client: AsyncQdrantClient | None = None,
+    ) -> None:
+        """*model* names the embedding model, *dimension* is the length of its vectors.
+
+        A *client* that is given is used instead of one for *url*, and stays the giver's to close.
+        """
+        self._client = client or connect(url, api_key=api_key, timeout_s=timeout_s)
+        self._owns_client, self._with_key = client is None, bool(api_key)
+        self._collection, self._dimension, self._model = collection, dimension, model
+        self._lexicon = Lexicon()
+        self._layout: Layout | None = None
+        self._preparing = asyncio.Lock()
+
+    async def prepare(self) -> None:
+        """Make the collection if it is missing, otherwise see that it fits. Nothing in it is changed.
+
+        Raises:
+            StoreUnavailable: the server does not answer.
+            StoreRefused: it refuses the key, is no Qdrant, or the collection was made for something else.
+        """
+        with our_errors(with_key=self._with_key):
+            self._layout = await prepare_layout(
+                self._client, collection=self._collection, dimension=self._dimension, model=self._model
+            )
+
+    async def check(self) -> None:
+        """Ask the server whether it can serve now, and prepare it if it is new.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+            StoreRefused: it answers, and cannot be used as it is; the message says what to do.
+        """
+        await self.prepare()
+
+    async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+        """Add or replace passages, found by their words at once, durable on return."""
+        for part in slices(passages, BATCH):
+            points = [self._point(ctx, passage) for passage in part]
+            await self._run(partial(self._upsert, points))
+
+    async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
+        """Give passages their vectors by passage id, durable on return; ids that are gone meanwhile are passed over.
+
+        Raises:
+            ValueError: a vector has not the index's dimension, or holds something else than numbers; none is written.
+        """
+        require_fitting(vectors, self._dimension)
+        by_point = {str(point_id(ctx, passage_id)): vector for passage_id, vector in vectors.items()}
+        for part in slices(list(by_point), BATCH):
+            await self._run(partial(self._put_vectors, {point: by_point[point] for point in part}))
+
+    async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+        """Remove every passage of these documents, durable on return."""
+        if not document_ids:
+            return
+        of_documents = models.FieldCondition(key=DOCUMENT, match=models.MatchAny(any=list(document_ids)))
+        selector = models.FilterSelector(filter=owned(ctx, of_documents))
+        await self._run(lambda at: self._client.delete(at.own, selector, wait=True))
+
+    async def search(
+        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int
+    ) -> Sequence[Hit]:
+        """The best passages by words and, with a vector, by meaning."""
+        return await self._run(lambda at: self._search(at, ctx, question, vector, limit))
+
+    async def counts(self, ctx: TenantContext) -> IndexCounts:
+        """How much is in our collection for this tenant."""
+        pending = models.Filter(must=[owned(ctx)], must_not=[models.HasVectorCondition(has_vector=MEANING)])
+        passages, waiting = await asyncio.gather(self._count(owned(ctx)), self._count(pending))
+        return IndexCounts(passages, waiting)
+
+    async def document_ids(self, ctx: TenantContext) -> set[str]:
+        """The documents the tenant has passages of in our collection."""
+        at_most = max(await self._count(owned(ctx)), 1)
+        answer = await self._run(
+            lambda at: self._client.facet(at.own, DOCUMENT, facet_filter=owned(ctx), limit=at_most, exact=True)
+        )
+        return {str(hit.value) for hit in answer.hits}
+
+    async def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
+        """Every passage of the tenant in our collection with its vector, in batches.
+
+        What is written meanwhile may be in it or not; what was there before and stays is in it once.
+        """
+        offset: models.ExtendedPointId | None = None
+        while True:
+            page, offset = await self._run(partial(self._page, ctx, offset))
+            if page:
+                yield [Stored(passage_of(record.payload), _dense(record)) for record in page]
+            if offset is None:
+                return
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._owns_client:
+            await self._client.close()
+
+    async def _run(self, work: Callable[[Layout], Awaitable[T]]) -> T:
+        layout = await self._ready()
+        try:
+            with our_errors(with_key=self._with_key):
+                return await work(layout)
+        except CollectionGone:
+            self._layout = None
+            raise
+
+    async def _ready(self) -> Layout:
+        async with self._preparing:
+            if self._layout is None:
+                await self.prepare()
+            assert self._layout is not None  # noqa: S101 - what prepare is for
+            return self._layout
+
+    def _point(self, ctx: TenantContext, passage: Passage) -> models.PointStruct:
+        terms = self._lexicon.of_passage(passage)
+        # Without its vector: replacing a passage takes the one of the old text away.
+        vectors: dict[str, models.Vector] = {WORDS: sparse(terms)} if terms.indices else {}
+        return models.PointStruct(
+            id=str(point_id(ctx, passage.passage_id)), vector=vectors, payload=payload_of(ctx, passage)
+        )
+
+    async def _upsert(self, points: list[models.PointStruct], at: Layout) -> None:
+        await self._client.upsert(at.own, points, wait=True)
+
+    async def _put_vectors(self, by_point: Mapping[str, FloatArray], at: Layout) -> None:
+        for attempt in range(_TRIES):
+            there = await self._client.retrieve(at.own, list(by_point), with_payload=False)
+            points = [
+                models.PointVectors(id=record.id, vector={MEANING: by_point[str(record.id)].tolist()})
+                for record in there
+            ]
+            try:
+                with our_errors(with_key=self._with_key):
+                    if points:
+                        await self._client.update_vectors(at.own, points, wait=True)
+                return
+            except PointGone:  # removed in between by another process; the server may have written none
+                if attempt == _TRIES - 1:
+                    raise
+
+    async def _count(self, condition: models.Filter) -> int:
+        answer = await self._run(lambda at: self._client.count(at.own, condition, exact=True))
+        return answer.count
+
+    async def _page(
+        self, ctx: TenantContext, offset: models.ExtendedPointId | None, at: Layout
+    ) -> tuple[list[models.Record], models.ExtendedPointId | None]:
+        return await self._client.scroll(
+            at.own, scroll_filter=owned(ctx), limit=BATCH, offset=offset, with_payload=True, with_vectors=[MEANING]
+        )
+
+    async def _search(
+        self, at: Layout, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int
+    ) -> list[Hit]:
+        if at.foreign is not None and ctx.tenant_id == DEFAULT_TENANT:
+            return await self._search_both(at, ctx, question, vector, limit)
+        ranked = rank(await self._candidates(at, ctx, question, vector, limit), question)[:limit]
+        return hits_of(ranked, await self._passages(at, [item.point for item in ranked]))
+
+    async def _search_both(
+        self, at: Layout, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int
+    ) -> list[Hit]:
+        own, foreign = await asyncio.gather(
+            self._candidates(at, ctx, question, vector, limit), self._foreign(at, question, vector, limit)
+        )
+        passages = await self._passages(at, [*(own.lexical.keys() | own.dense.keys())])
+        # Some 30 ms of stemming for 300 passages, which is not the event loop's to do.
+        joined = await asyncio.to_thread(join, own, passages, foreign, question, self._lexicon)
+        passages |= {point: found.passage for point, found in foreign.items()}
+        return hits_of(rank(joined, question)[:limit], passages)
+
+    async def _candidates(
+        self, at: Layout, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int
+    ) -> Candidates:
+        languages = [] if vector is None else await self._languages(at, ctx)
+        plan = Plan(
+            ctx,
+            self._lexicon.of_question(question),
+            None if vector is None else vector.tolist(),
+            languages,
+            wanted=max(limit, CANDIDATES),
+            idf_by_tenant=at.idf_by_tenant,
+        )
+        requests = plan.requests()
+        return plan.candidates(requests, await self._client.query_batch_points(at.own, requests) if requests else [])
+
+    async def _languages(self, at: Layout, ctx: TenantContext) -> list[str]:
+        """The languages of the tenant's passages, most spoken first."""
+        answer = await self._client.facet(at.own, LANGUAGE, facet_filter=owned(ctx), limit=LANGUAGES_APART)
+        return [str(hit.value) for hit in answer.hits]
+
+    async def _passages(self, at: Layout, points: Sequence[uuid.UUID]) -> dict[uuid.UUID, Passage]:
+        """The passages of *points*, without those that were removed meanwhile."""
+        if not points:
+            return {}
+        records = await self._client.retrieve(at.own, [str(point) for point in points], with_payload=True)
+        return {uuid.UUID(str(record.id)): passage_of(record.payload) for record in records}
+
+    async def _foreign(
+        self, at: Layout, question: str, vector: FloatArray | None, limit: int
+    ) -> dict[uuid.UUID, Found]:
+        if at.foreign is None:
+            return {}
+        if vector is not None:
+            return await at.foreign.near(self._client, vector, limit=max(limit, CANDIDATES))
+        words = [word for word in _WORD.findall(question) if self._lexicon.of_question(word).indices]
+        return await at.foreign.with_words(self._client, words)
+
+
+def _dense(record: models.Record) -> FloatArray | None:
+    vector = record.vector.get(MEANING) if isinstance(record.vector, dict) else None
+    return None if vector is None else np.array(vector, np.float32)
