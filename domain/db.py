@@ -1,60 +1,94 @@
-"""The database: opened, brought to the newest tables, and used in short transactions."""
+"""The database: reached, brought to the newest tables, and used in short transactions."""
 
+import logging
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from utils.errors import NotReady
+from domain.engines import CONNECT_TIMEOUT_S, open_engine
+from domain.refusals import told_plainly
+from utils.errors import StoreRefused, StoreUnavailable
 
-BUSY_TIMEOUT_MS = 15_000
+logger = logging.getLogger(__name__)
+
 MIGRATION_LOCK = 7_021_959  # any number, the same in every process: the key of PostgreSQL's advisory lock
+MIGRATION_PATIENCE_S = 120  # with another process that migrates, or uses what has to be altered
+ASK_AGAIN_S = 0.5
 
 
 class Database:
     """An engine with its sessions. `reading` and `writing` are the two kinds of transaction.
 
-    They differ on SQLite only: a transaction that begins by reading and writes later fails at once, whatever the busy
-    timeout, if another process wrote in between. So those that write take the write lock when they begin.
+    On SQLite a transaction that begins by reading and writes later fails at once, whatever the busy timeout, if another
+    process wrote in between. So those that write take the write lock when they begin, and are alone. On PostgreSQL
+    several write at once: who reads before it writes locks the rows, documents in the order of their ids.
+
+    Everything here raises `StoreUnavailable` when the database is away, and `StoreRefused` when it cannot be used.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._readers = sessionmaker(engine, expire_on_commit=False)
+        self._readers = sessionmaker(_for_reading(engine), expire_on_commit=False)
         writing = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         self._writers = sessionmaker(writing, expire_on_commit=False)
+        self._being_checked = threading.Lock()
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a PostgreSQL server, which other hosts may use too."""
+        return self.engine.dialect.name == "postgresql"
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the database and changes nothing."""
-        with self._readers() as session:
+        with told_plainly(), self._readers() as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session whose changes are committed at the end of the block, or undone if it raises."""
-        with self._writers.begin() as session:
+        with told_plainly(), self._writers.begin() as session:
             yield session
+
+    def check(self) -> None:
+        """Ask whether the database can be used. Blocking; one question at a time, so that a hanging one is not joined.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+            StoreRefused: it answers, but not as needed; `detail` says what to do.
+        """
+        if not self._being_checked.acquire(timeout=CONNECT_TIMEOUT_S):
+            raise StoreUnavailable("DATABASE_URI: the database server does not answer in time.")
+        try:
+            with told_plainly(), self.engine.connect() as connection:
+                heads = self._refuse_newer_tables(connection)
+                if self.is_server:
+                    _refuse_where_nothing_can_be_written(connection, to_be_altered=heads != self._newest)
+        finally:
+            self._being_checked.release()
 
     def migrate(self) -> None:
         """Bring the tables to the newest migration; of several processes that start at once, one does it.
 
         Raises:
-            NotReady: the tables are of a newer version of the service than this one.
+            StoreUnavailable: the database is away, or another process is in the way for too long.
+            StoreRefused: it cannot be used, or its tables are of a newer version of the service than this one.
         """
-        scripts = ScriptDirectory.from_config(_alembic_config())
-        with self.engine.connect().execution_options(sqlite_begin="BEGIN IMMEDIATE") as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            _refuse_newer_tables(connection, scripts)
+        options = {"sqlite_begin": "BEGIN IMMEDIATE"}
+        with told_plainly(), self.engine.connect().execution_options(**options) as connection:
+            if self.is_server:
+                _wait_for_other_migrations(connection)
+            self._refuse_newer_tables(connection)
             config = _alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -64,51 +98,93 @@ class Database:
         """Let go of every connection."""
         self.engine.dispose()
 
+    @cached_property
+    def _scripts(self) -> ScriptDirectory:
+        return ScriptDirectory.from_config(_alembic_config())
 
-def open_database(uri: str) -> Database:
+    @cached_property
+    def _newest(self) -> set[str]:
+        return set(self._scripts.get_heads())
+
+    @cached_property
+    def _known(self) -> set[str]:
+        return {revision.revision for revision in self._scripts.walk_revisions()}
+
+    def _refuse_newer_tables(self, connection: Connection) -> set[str]:
+        """At which migrations the tables are; none while there are no tables."""
+        found = set(MigrationContext.configure(connection).get_current_heads())
+        if unknown := found - self._known:
+            raise StoreRefused(
+                f"DATABASE_URI: the database is at migration {', '.join(sorted(unknown))}, which this version does not "
+                "know. It was used by a newer version: start that one, or restore a backup from before it."
+            )
+        return found
+
+
+def open_database(uri: str, *, pool_size: int = 20) -> Database:
     """The database at *uri*, `sqlite:///<path>` or `postgresql://…`; nothing is connected yet.
 
+    *pool_size*: connections to a server at most.
+
     Raises:
-        NotReady: the driver for it is not installed.
+        StoreRefused: it is no address of a database that is supported.
     """
-    url = make_url(uri.replace("postgres://", "postgresql://", 1))
-    if url.get_backend_name() != "sqlite":
-        return Database(_server_engine(url))
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return Database(engine)
+    return Database(open_engine(uri, pool_size=pool_size))
 
 
-def _server_engine(url: URL) -> Engine:
-    try:
-        return create_engine(url, pool_pre_ping=True)
-    except ModuleNotFoundError as exc:
-        raise NotReady(f"For a {url.get_backend_name()} database the package {exc.name} must be installed.") from exc
+def wait_for_database(database: Database, patience_s: float) -> None:
+    """Return once the database can be used; for starts at which it comes up later than we do. Blocking.
+
+    Raises:
+        StoreUnavailable: it did not answer within *patience_s*.
+        StoreRefused: it cannot be used, and waiting would not help.
+    """
+    deadline, told = time.monotonic() + patience_s, ""
+    while True:
+        try:
+            database.check()
+        except StoreRefused:
+            raise
+        except StoreUnavailable as exc:
+            if time.monotonic() >= deadline:
+                raise
+            if exc.detail != told:
+                logger.warning("%s Waiting for it, %.0f s at most.", exc.detail, deadline - time.monotonic())
+                told = exc.detail
+        else:
+            return
+        time.sleep(ASK_AGAIN_S)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver would begin transactions by its own rules, only before a change and not around DDL: we begin them.
-    connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
+def _for_reading(engine: Engine) -> Engine:
+    if engine.dialect.name != "postgresql":
+        return engine  # SQLite's transactions all see one state
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+def _refuse_where_nothing_can_be_written(connection: Connection, *, to_be_altered: bool) -> None:
+    replica, schema, may_create = connection.execute(
+        text(
+            "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean, current_schema(), "
+            "has_schema_privilege(current_schema(), 'CREATE')"
+        )
+    ).one()
+    if replica:
+        raise StoreRefused("DATABASE_URI: the database is read-only. Name the primary server, not a replica.")
+    if to_be_altered and not may_create:
+        name = schema or "public"
+        raise StoreRefused(
+            f"DATABASE_URI: its user may not make tables there: GRANT CREATE, USAGE ON SCHEMA {name} TO <user>."
+        )
+
+
+def _wait_for_other_migrations(connection: Connection) -> None:
+    connection.execute(text(f"SET LOCAL lock_timeout = '{MIGRATION_PATIENCE_S}s'"))
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
 
 
 def _alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     return config
-
-
-def _refuse_newer_tables(connection: Connection, scripts: ScriptDirectory) -> None:
-    known = {revision.revision for revision in scripts.walk_revisions()}
-    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
-    if unknown:
-        raise NotReady(
-            f"The database is at migration {', '.join(sorted(unknown))}, which this version does not know. "
-            "It was used by a newer version: start that one, or restore a backup from before it."
-        )

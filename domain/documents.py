@@ -13,6 +13,8 @@ from domain.scoping import scoped, scoped_delete, scoped_update
 from utils.context import TenantContext
 from utils.errors import NotFound
 
+MOST_AT_ONCE = 1_000  # ids in one statement: databases take some ten thousand
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkText:
@@ -101,7 +103,8 @@ def clear_failure(session: Session, ctx: TenantContext, document_id: str) -> Non
 
 def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterable[str]) -> int:
     """Take documents away from readers; their rows go once the index has let go of them. How many there were."""
-    removed = 0
+    removed, document_ids = 0, sorted(document_ids)
+    lock_documents(session, ctx, document_ids)
     for document_id in document_ids:
         session.execute(scoped_delete(ctx, Chunk).where(Chunk.document_id == document_id))
         present = scoped_update(ctx, Document).where(
@@ -110,6 +113,22 @@ def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterabl
         result = session.execute(present.values(state=DocumentState.REMOVED, chunk_count=0))
         removed += result.rowcount  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
     return removed
+
+
+def lock_documents(session: Session, ctx: TenantContext, document_ids: Iterable[str] | None = None) -> None:
+    """Wait until nobody else changes these documents, or any of the tenant's, and keep others from it until the commit.
+
+    First thing in every transaction that changes documents or their chunks, always in the order of ids: PostgreSQL ends
+    one of two that wait for each other.
+    """
+    all_of_them = scoped(ctx, Document).with_only_columns(Document.document_id).order_by(Document.document_id)
+    if document_ids is None:
+        session.execute(all_of_them.with_for_update()).all()
+        return
+    ids = sorted(document_ids)
+    for start in range(0, len(ids), MOST_AT_ONCE):
+        these = all_of_them.where(Document.document_id.in_(ids[start : start + MOST_AT_ONCE]))
+        session.execute(these.with_for_update()).all()
 
 
 def _claim(session: Session, ctx: TenantContext, origin: str, source: str) -> Document:

@@ -6,6 +6,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Delete, Update, bindparam, false, select, true
 from sqlalchemy.orm import Session, aliased
 
+from domain.documents import lock_documents
 from domain.models import Chunk, Document, DocumentState
 from domain.scoping import (
     count_everywhere,
@@ -82,12 +83,14 @@ def passages_without_vectors(session: Session, ctx: TenantContext, limit: int, o
 
 def mark_words(session: Session, ctx: TenantContext, passages: Sequence[Passage]) -> None:
     """The index holds the words of these passages; those that were replaced meanwhile are passed over."""
+    lock_documents(session, ctx, {passage.document_id for passage in passages})
     ids = [passage.passage_id for passage in passages]
     session.execute(scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids)).values(lexical_done=True))
 
 
 def mark_searchable(session: Session, ctx: TenantContext, documents: Sequence[Document]) -> None:
     """The index holds all words of these versions; those changed or removed meanwhile stay to be done."""
+    lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
         this = _version(scoped_update(ctx, Document), document, DocumentState.PENDING)
         session.execute(this.values(state=DocumentState.SEARCHABLE))
@@ -96,14 +99,17 @@ def mark_searchable(session: Session, ctx: TenantContext, documents: Sequence[Do
 
 def mark_vectors(session: Session, ctx: TenantContext, passages: Sequence[Passage]) -> None:
     """The index holds the vectors of these passages, but of those that were replaced by their like meanwhile."""
+    document_ids = sorted({passage.document_id for passage in passages})
+    lock_documents(session, ctx, document_ids)
     ids = [passage.passage_id for passage in passages]
     these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids), Chunk.lexical_done)
     session.execute(these.values(vector_done=True))
-    _mark_ready(session, ctx, sorted({passage.document_id for passage in passages}))
+    _mark_ready(session, ctx, document_ids)
 
 
 def drop_removed(session: Session, ctx: TenantContext, documents: Sequence[Document]) -> None:
     """The index holds nothing of these removed documents any more: drop their rows, but of those that came back."""
+    lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
         session.execute(_version(scoped_delete(ctx, Document), document, DocumentState.REMOVED))
 
@@ -121,6 +127,7 @@ def count_chunks_without_vectors(session: Session, ctx: TenantContext) -> int:
 
 def mark_undone(session: Session, ctx: TenantContext) -> None:
     """The index lost this tenant's passages, or is another one: everything is to be put into it again."""
+    lock_documents(session, ctx)
     session.execute(scoped_update(ctx, Chunk).values(lexical_done=False, vector_done=False))
     indexed = scoped_update(ctx, Document).where(Document.state.in_([DocumentState.SEARCHABLE, DocumentState.READY]))
     session.execute(indexed.values(state=DocumentState.PENDING))

@@ -10,6 +10,7 @@ import re
 import secrets
 import string
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from domain.models import ApiKey, Tenant
@@ -19,6 +20,7 @@ from utils.errors import BadInput
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 FORM = re.compile(r"ak_live_([a-z0-9]{8})_[A-Za-z0-9]{43}")
 LETTERS = string.ascii_letters + string.digits
+LONGEST_NAME = 80
 
 
 def ensure_tenant(session: Session, slug: str) -> Tenant:
@@ -30,15 +32,25 @@ def ensure_tenant(session: Session, slug: str) -> Tenant:
     if not SLUG.fullmatch(slug):
         raise BadInput(f"A tenant's name is 1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit: {slug!r}.")
     tenant = session.get(Tenant, slug)
-    if tenant is None:
-        tenant = Tenant(tenant_id=slug)
-        session.add(tenant)
-        session.flush()
+    if tenant is not None:
+        return tenant
+    tenant = Tenant(tenant_id=slug)
+    try:
+        with session.begin_nested():
+            session.add(tenant)
+    except IntegrityError:  # PostgreSQL: another process was first
+        return session.get_one(Tenant, slug)
     return tenant
 
 
 def create_key(session: Session, tenant_id: str, name: str) -> tuple[ApiKey, str]:
-    """A new key of the tenant, and the key itself, `ak_live_<id>_<secret>`, which cannot be had again."""
+    """A new key of the tenant, and the key itself, `ak_live_<id>_<secret>`, which cannot be had again.
+
+    Raises:
+        BadInput: *name*, which says what it is for, is too long.
+    """
+    if len(name) > LONGEST_NAME:
+        raise BadInput(f"A key's name has {LONGEST_NAME} characters at most.")
     key_id = _random(8, string.ascii_lowercase + string.digits)
     presented = f"ak_live_{key_id}_{_random(43, LETTERS)}"
     key = ApiKey(
@@ -47,6 +59,12 @@ def create_key(session: Session, tenant_id: str, name: str) -> tuple[ApiKey, str
     session.add(key)
     session.flush()
     return key, presented
+
+
+def create_first_key(session: Session, tenant_id: str, name: str) -> str | None:
+    """A key for a tenant that has none, None if it has; of several processes that ask at once, one gets it."""
+    session.get(Tenant, tenant_id, with_for_update={"key_share": True})
+    return None if has_keys(session, tenant_id) else create_key(session, tenant_id, name)[1]
 
 
 def has_keys(session: Session, tenant_id: str) -> bool:

@@ -1,5 +1,6 @@
 """The tables, typed; `domain/migrations` makes them, and a test holds the two together."""
 
+import re
 import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,6 +28,7 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def now() -> datetime:
@@ -44,6 +46,23 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None or value.tzinfo is not None:
             return value
         return value.replace(tzinfo=UTC)
+
+
+class PlainString(TypeDecorator[str]):
+    """A text as every database takes it: PostgreSQL refuses NUL, and none takes half a surrogate pair."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None else UNSTORABLE.sub("\ufffd", value)
+
+
+class PlainText(PlainString):
+    """A text of any length, without what no database takes."""
+
+    impl = Text
+    cache_ok = True
 
 
 class Base(DeclarativeBase):
@@ -66,7 +85,7 @@ class Tenant(Base):
 
     __tablename__ = "tenants"
 
-    tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(PlainString(63), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -75,11 +94,11 @@ class ApiKey(Base):
 
     __tablename__ = "api_keys"
 
-    key_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    key_id: Mapped[str] = mapped_column(PlainString(16), primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), index=True)
-    name: Mapped[str] = mapped_column(String(80))
-    prefix: Mapped[str] = mapped_column(String(24))  # what a list may show of it
-    secret_hash: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(PlainString(80))
+    prefix: Mapped[str] = mapped_column(PlainString(24))  # what a list may show of it
+    secret_hash: Mapped[str] = mapped_column(PlainString(64))
     created_at: Mapped[datetime] = mapped_column(default=now)
     revoked_at: Mapped[datetime | None]
 
@@ -100,20 +119,22 @@ class Document(Base):
         ),
     )
 
-    document_id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid.uuid4()))
+    document_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), index=True)
-    origin: Mapped[str] = mapped_column(String(4096))  # what it is recognised by: a path on the server, never shown
-    source: Mapped[str] = mapped_column(String(4096))  # what a reader sees instead
-    title: Mapped[str] = mapped_column(String(500), default="")
-    url: Mapped[str | None] = mapped_column(String(2000))
-    language: Mapped[str] = mapped_column(String(8), default="")
-    media_type: Mapped[str] = mapped_column(String(120), default="")
+    origin: Mapped[str] = mapped_column(
+        PlainString(4096)
+    )  # what it is recognised by: a path on the server, never shown
+    source: Mapped[str] = mapped_column(PlainString(4096))  # what a reader sees instead
+    title: Mapped[str] = mapped_column(PlainString(500), default="")
+    url: Mapped[str | None] = mapped_column(PlainString(2000))
+    language: Mapped[str] = mapped_column(PlainString(8), default="")
+    media_type: Mapped[str] = mapped_column(PlainString(120), default="")
     size_bytes: Mapped[int] = mapped_column(default=0)
-    content_hash: Mapped[str] = mapped_column(String(64), default="")  # SHA-256 of the file
-    recipe: Mapped[str] = mapped_column(String(40), default="")  # how it was cut; another one reads it again
+    content_hash: Mapped[str] = mapped_column(PlainString(64), default="")  # SHA-256 of the file
+    recipe: Mapped[str] = mapped_column(PlainString(40), default="")  # how it was cut; another one reads it again
     version: Mapped[int] = mapped_column(default=1)
-    state: Mapped[str] = mapped_column(String(16), default=DocumentState.PENDING)
-    error: Mapped[str | None] = mapped_column(Text)  # why the last attempt to read it failed
+    state: Mapped[str] = mapped_column(PlainString(16), default=DocumentState.PENDING)
+    error: Mapped[str | None] = mapped_column(PlainText)  # why the last attempt to read it failed
     chunk_count: Mapped[int] = mapped_column(default=0)
     details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)  # pages, characters: for the reader's list
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -136,15 +157,15 @@ class Chunk(Base):
         ),
     )
 
-    chunk_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    chunk_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     document_id: Mapped[str] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
     position: Mapped[int]  # from 0, in reading order
     page: Mapped[int | None]
-    heading: Mapped[str] = mapped_column(Text, default="")
+    heading: Mapped[str] = mapped_column(PlainText, default="")
     start: Mapped[int]
     end: Mapped[int]
-    language: Mapped[str] = mapped_column(String(8))
-    text: Mapped[str] = mapped_column(Text)
+    language: Mapped[str] = mapped_column(PlainString(8))
+    text: Mapped[str] = mapped_column(PlainText)
     lexical_done: Mapped[bool] = mapped_column(default=False, server_default=false())
     vector_done: Mapped[bool] = mapped_column(default=False, server_default=false())

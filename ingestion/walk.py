@@ -9,6 +9,7 @@ from ingestion.parsers.kinds import is_known
 from utils.errors import BadInput
 
 SAMPLES = "samples:"
+LONGEST_PATH_BYTES = 2_000  # PostgreSQL's indexes take 2,700 bytes, a tenant's name among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +73,27 @@ def _look_at(path: Path, found: Walk) -> None:
     except (OSError, RuntimeError) as exc:
         raise BadInput(f"{path} is not there, or cannot be read.") from exc
     if not resolved.is_dir():
-        found.files.append(Found(_place(path), path.name))
+        _add(found, _place(path), path.name)
         return
     before = len(found.files) + len(found.unreadable)
     found.folders.append(resolved)
     for file in _files_below(resolved, found):
         source = file.relative_to(resolved.parent).as_posix()
-        if not _is_unicode(source):
-            found.unreadable.append((os.fsencode(source).decode(errors="replace"), "Its name is not UTF-8: rename it."))
-        elif is_known(file.name):
-            found.files.append(Found(file, source))
-        else:
+        if _is_unicode(source) and not is_known(file.name):
             found.skipped.append(source)
+        else:
+            _add(found, file, source)
     if len(found.files) + len(found.unreadable) == before:
         raise BadInput(f"The folder {path} holds no document of a kind that is read.")
+
+
+def _add(found: Walk, file: Path, source: str) -> None:
+    if not _is_unicode(str(file)):
+        found.unreadable.append((os.fsencode(source).decode(errors="replace"), "Its path is not UTF-8: rename it."))
+    elif len(os.fsencode(file)) > LONGEST_PATH_BYTES:
+        found.unreadable.append((source, f"Its path is longer than {LONGEST_PATH_BYTES:,} bytes: move it."))
+    else:
+        found.files.append(Found(file, source))
 
 
 def _is_unicode(name: str) -> bool:

@@ -178,7 +178,7 @@ def test_a_file_whose_name_is_no_unicode_is_reported_and_the_others_go_in(databa
     except OSError:
         pytest.skip("this file system takes Unicode names only")
     summary = load_paths(database, ACME, [handbook], prune=True)
-    assert (summary.added, [reason for _, reason in summary.failed]) == (2, ["Its name is not UTF-8: rename it."])
+    assert (summary.added, [reason for _, reason in summary.failed]) == (2, ["Its path is not UTF-8: rename it."])
 
 
 def test_the_same_file_named_in_two_ways_is_one_document(

@@ -1,0 +1,162 @@
+"""What goes wrong with the database, told in our words: what it means for the service, and what to do.
+
+The driver's own words are kept as the cause, for the log; they may name the host and the user, so they are never shown.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import exc
+
+from utils.errors import StoreRefused, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+Known = tuple[str, type[StoreUnavailable], str]  # a pattern, what it is, and the detail
+
+# A connection that fails has no SQLSTATE in libpq, only words; first match wins.
+_CONNECTING: list[Known] = [
+    (
+        "starting up|shutting down|recovery mode|not yet accepting connections",
+        StoreUnavailable,
+        "the database server is starting or stopping.",
+    ),
+    (
+        "too many (clients|connections)|remaining connection slots",
+        StoreUnavailable,
+        "the database server has no connection left for us: lower DB_POOL_SIZE or WORKERS, or raise its "
+        "max_connections.",
+    ),
+    (
+        "invalid response to SSL negotiation|unsupported frontend protocol|expected authentication request",
+        StoreRefused,
+        "what answers there is not a PostgreSQL server. Check host and port.",
+    ),
+    (
+        "authentication failed|no password supplied|no pg_hba.conf|not permitted to log in|role .* does not exist",
+        StoreRefused,
+        "the database server refuses this user or password. Check both, and write characters such as @ : / # % in them "
+        "percent-encoded, @ as %40.",
+    ),
+    (
+        "database .* (does not exist|is not currently accepting)",
+        StoreRefused,
+        "the server has no such database. Check its name, or create it: CREATE DATABASE <name> ENCODING 'UTF8'.",
+    ),
+    (
+        "permission denied for database",
+        StoreRefused,
+        "this user may not connect to this database: GRANT CONNECT ON DATABASE <name> TO <user>.",
+    ),
+    (
+        "resolve host|translate host name",
+        StoreUnavailable,
+        "its host name is not known. Check it, and that this machine's name service works.",
+    ),
+    (
+        "refused|no such file or directory|network is unreachable|no route to host",
+        StoreUnavailable,
+        "no database server listens there. Start it, or check host and port.",
+    ),
+    (
+        "server closed the connection|connection has been closed|SSL SYSCALL|reset by peer",
+        StoreUnavailable,
+        "the server closed the connection. If it is PostgreSQL, its own log says why.",
+    ),
+    (
+        "SSL|certificate",
+        StoreRefused,
+        "the encrypted connection cannot be made. Check sslmode and the certificates on both sides.",
+    ),
+    (
+        "invalid (port|connection option|.* value|integer)|unsupported startup parameter",
+        StoreRefused,
+        "a part of the address, or an option after its ?, is not valid.",
+    ),
+    ("timeout expired|timed out", StoreUnavailable, "the database server does not answer in time."),
+]
+# SQLSTATE, by its first characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_ANSWERED: list[Known] = [
+    (
+        "^42501",
+        StoreRefused,
+        "its user lacks a right there: GRANT CREATE, USAGE ON SCHEMA public TO <user>, and let it own its tables.",
+    ),
+    ("^25006", StoreRefused, "the database is read-only. Name the primary server, not a replica."),
+    ("^42P01", StoreRefused, "the tables are not there. Start the service again: it makes them."),
+    ("^42703", StoreRefused, "the tables are of another version. Start the service again: it brings them up to date."),
+    ("^53100", StoreUnavailable, "the database server's disk is full."),
+    ("^55P03", StoreUnavailable, "another process holds what is needed for too long. Is one of them migrating?"),
+    ("^57014", StoreUnavailable, "the database server takes too long: it is overloaded, or a lock is held."),
+    ("^40", StoreUnavailable, "two changes were in each other's way. Try again."),
+]
+_AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system
+# https://www.sqlite.org/rescode.html
+_SQLITE: list[Known] = [
+    (
+        "^SQLITE_CANTOPEN",
+        StoreRefused,
+        "the database file cannot be opened: its folder must exist and may be written.",
+    ),
+    ("^SQLITE_(READONLY|PERM|AUTH)", StoreRefused, "the database file cannot be written. Check who owns it."),
+    ("^SQLITE_(NOTADB|CORRUPT)", StoreRefused, "the file is no SQLite database, or is damaged: restore a backup."),
+    ("^SQLITE_(BUSY|LOCKED)", StoreUnavailable, "another process has been writing to the database for too long."),
+    (
+        "^SQLITE_ERROR: no such (table|column)",
+        StoreRefused,
+        "its tables are not those of this version. Start the service again: it brings them up to date.",
+    ),
+    ("^SQLITE_FULL", StoreUnavailable, "the disk is full."),
+    ("^SQLITE_IOERR", StoreUnavailable, "the disk does not take or give data."),
+]
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Turn what SQLAlchemy raises in the block into our own errors, where the store is at fault and not the statement.
+
+    Raises:
+        StoreUnavailable: the database is away or overloaded.
+        StoreRefused: it answers, but not as needed.
+    """
+    try:
+        yield
+    except exc.SQLAlchemyError as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def _refusal(error: exc.SQLAlchemyError) -> StoreUnavailable | None:
+    if isinstance(error, exc.TimeoutError):
+        return StoreUnavailable("DB_POOL_SIZE: all connections to the database are in use. Try again, or raise it.")
+    if not isinstance(error, exc.DBAPIError):
+        return None
+    name = getattr(error.orig, "sqlite_errorname", None)
+    if name is not None:
+        return _first(_SQLITE, f"{name}: {error.orig}", "DATABASE_URI, DATA_DIR")
+    return _of_server(error)
+
+
+def _of_server(error: exc.DBAPIError) -> StoreUnavailable | None:
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if error.connection_invalidated or state[:2] in _AWAY:
+        return _first(_ANSWERED, state) or StoreUnavailable("DATABASE_URI: the database server does not answer.")
+    if state:
+        return _first(_ANSWERED, state)
+    if error.statement is not None:
+        return None
+    found = _first(_CONNECTING, str(error.orig))
+    if found is None:  # such as in another language
+        logger.warning("The database server cannot be used: %s", error.orig)
+    return found or StoreUnavailable("DATABASE_URI: the database server does not let us in; the log says why.")
+
+
+def _first(known: list[Known], words: str, variable: str = "DATABASE_URI") -> StoreUnavailable | None:
+    for pattern, kind, detail in known:
+        if re.search(pattern, words, re.IGNORECASE):
+            return kind(f"{variable}: {detail}")
+    return None
