@@ -1,4 +1,4 @@
-"""A fake Qdrant server: its REST interface over real HTTP, on the engine that comes with the client.
+"""A fake Qdrant server: its REST interface over real HTTP, on Qdrant's engine in this process.
 
 In a test: `with FakeQdrantServer(api_key="k") as server: … server.url`. Any number of threads and processes may use it
 at once; requests are answered one after the other. `stop` takes it away in mid-sentence, as a power cut does, and
@@ -71,8 +71,8 @@ class FakeQdrantServer:
     *url* is what a client is given; *requests* are the last ones that were answered, as "POST /collections/x/facet".
     """
 
-    def __init__(self, *, api_key: str | None = None) -> None:
-        self._api_key, self._engine = api_key, FakeEngine()
+    def __init__(self, *, api_key: str | None = None, version: str = "1.20.0") -> None:
+        self._api_key, self._engine = api_key, FakeEngine(version=version)
         self._port = 0
         self.connections = set[QdrantProtocol]()
         self.requests = deque[str](maxlen=1000)
@@ -101,6 +101,7 @@ class FakeQdrantServer:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self._thread.is_alive():
             self.stop()
+        self._engine.close()
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         """The HTTP status and body for a request; called on the server's thread alone."""
