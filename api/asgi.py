@@ -7,8 +7,9 @@ request cycle, `streaming.py` sends bodies.
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from ipaddress import ip_network
 from typing import Any
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
@@ -19,16 +20,19 @@ from api.dispatch import Dispatch, await_coroutines
 from api.intake import Intake, take_in
 from api.streaming import ClientWatch, Outlet
 from api.sync_pool import SyncPool
+from utils.processes import StartError
 
 KEEP_ALIVE_S = 75  # longer than a proxy keeps idle connections, so that it never writes into one that is being closed
 
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 
-def uvicorn_options(*, graceful_timeout_s: int = 30) -> dict[str, Any]:
+def uvicorn_options(*, graceful_timeout_s: int = 30, forwarded_allow_ips: Sequence[str] = ()) -> dict[str, Any]:
     """Settings of `uvicorn.Config` the bridge is made for; merge them into your own.
 
     `graceful_timeout_s` is what the process manager grants before it kills: streams are ended two seconds earlier.
+    `forwarded_allow_ips`: proxies, as addresses or networks, whose X-Forwarded-For and -Proto are believed; without any
+    nobody's are, not even those of this machine.
     """
     return {
         "lifespan": "on",
@@ -37,7 +41,19 @@ def uvicorn_options(*, graceful_timeout_s: int = 30) -> dict[str, Any]:
         "reset_contextvars": True,
         "timeout_keep_alive": KEEP_ALIVE_S,
         "timeout_graceful_shutdown": max(1, graceful_timeout_s - 2),
+        "access_log": False,  # `api/middleware.py` writes a line for each request
+        "server_header": False,
+        "proxy_headers": bool(forwarded_allow_ips),
+        "forwarded_allow_ips": [network for given in forwarded_allow_ips for network in _as_seen(given)],
     }
+
+
+def _as_seen(proxy: str) -> list[str]:
+    """*proxy* as uvicorn compares it, and as a socket for both IPv4 and IPv6 shows it (RFC 4291, 2.5.5.2)."""
+    network = ip_network(proxy, strict=False)
+    if network.version == 6:
+        return [str(network)]
+    return [str(network), f"::ffff:{network.network_address}/{96 + network.prefixlen}"]
 
 
 class FlaskAsgi(WsgiToAsgi):
@@ -110,6 +126,9 @@ class FlaskAsgi(WsgiToAsgi):
             try:
                 if self._lifespan is not None:
                     await stack.enter_async_context(self._lifespan())
+            except StartError as error:  # one clear line; how it came about is nobody's concern
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
             except Exception as error:
                 self._app.logger.exception("The service could not start")
                 await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})

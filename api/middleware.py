@@ -50,6 +50,7 @@ def _finish(response: Response) -> Response:
         response.headers.setdefault(name, value)
     began_s = request.environ.get(_BEGAN, time.perf_counter())
     facts = {"method": request.method, "path": request.path, "status": response.status_code, "request_id": this_id}
+    facts["client"] = request.remote_addr or ""
 
     @response.call_on_close
     def log() -> None:

@@ -1,12 +1,22 @@
-"""Logs as one JSON object a line, each with the id of the request it was written for."""
+"""Logs as one JSON object a line, each with the id of the request it was written for, none with a secret."""
 
+import fcntl
+import io
+import json
 import logging
+import os
 import sys
+import threading
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime
-from typing import TextIO
+from types import TracebackType
+from typing import Any, TextIO
 
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
+
+from utils.masking import loggable
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request being served; a log line carries it without every function having to pass it on."""
@@ -14,17 +24,36 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 _FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _NAMES = {"asctime": "timestamp", "levelname": "level", "name": "logger"}
 _CHATTY = ("httpx", "httpx2", "httpcore", "openai", "aiohttp.access", "alembic.runtime.migration", "uvicorn.access")
+# Servers give these handlers of their own, whose lines are not JSON.
+_SERVERS = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
-    """Send every log line of the process to *stream* (standard error) as JSON, replacing what was set up before."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_Formatter(_FIELDS, rename_fields=_NAMES))
+    """Send every log line of the process to *stream* (standard error) as JSON, replacing what was set up before.
+
+    Warnings and what nobody caught, in any thread, become log lines too.
+    """
+    handler = _LineHandler(stream or _beneath(sys.stderr))
+    handler.setFormatter(_Formatter(_FIELDS, rename_fields=_NAMES, reserved_attrs=[*RESERVED_ATTRS, "color_message"]))
     handler.addFilter(_add_request_id)
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in _SERVERS:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_uncaught_in_thread
+
+
+def log_prints() -> None:
+    """Turn what is printed from now on into log lines, by whatever library; for servers, whose output is their log."""
+    sys.stdout = _Printed("stdout", logging.INFO, _beneath(sys.stdout))
+    sys.stderr = _Printed("stderr", logging.WARNING, _beneath(sys.stderr))
 
 
 def _add_request_id(record: logging.LogRecord) -> bool:
@@ -34,6 +63,114 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 
 
 class _Formatter(JsonFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; also where the call that logged it was wrong, which must not cost the line."""
+        try:
+            return super().format(record)
+        except Exception as exc:
+            told = f"{record.msg!r} % {record.args!r}"
+            line: dict[str, Any] = {
+                "timestamp": self.formatTime(record),
+                "level": record.levelname,
+                "logger": record.name,
+            }
+            line |= {"message": told, "request_id": getattr(record, "request_id", None)}
+            return json.dumps(loggable(line | {"logging_error": f"{type(exc).__name__}: {exc}"}))
+
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """Local time to the millisecond: ISO 8601 with the zone's offset."""
         return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """What of it may be written; message and traceback are texts as well."""
+        cleaned: dict[str, Any] = loggable(log_data)
+        return cleaned
+
+
+class _LineHandler(logging.Handler):
+    """Writes whole lines, also where several processes write into one pipe."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it; a log that cannot be written must not stop the service."""
+        line = self.format(record) + "\n"
+        with suppress(OSError, ValueError):  # the disk is full, or nobody reads any more
+            if (descriptor := _descriptor(self._stream)) is None:
+                self._stream.write(line)
+                self._stream.flush()
+            else:
+                _write_whole(descriptor, line.encode("utf-8", "backslashreplace"))
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, AttributeError):  # not a file: a test's
+        return None
+
+
+def _write_whole(descriptor: int, line: bytes) -> None:
+    # A pipe takes 4096 bytes at once (PIPE_BUF), a line with a traceback is longer. The lock is the kernel's, by
+    # process, on the pipe itself (2 µs); one that a killed process held is free again.
+    with suppress(OSError):  # a system that locks files only
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+    try:
+        while line:
+            line = line[os.write(descriptor, line) :]
+    finally:
+        with suppress(OSError):
+            fcntl.lockf(descriptor, fcntl.LOCK_UN)
+
+
+class _Printed(io.TextIOBase):
+    """Stands in the place of a standard stream; `beneath` is that one, for those who need its file."""
+
+    encoding = "utf-8"
+
+    def __init__(self, name: str, level: int, beneath: TextIO) -> None:
+        self.beneath = beneath
+        self._logger, self._level = logging.getLogger(name), level
+        self._started = threading.local()
+
+    def write(self, text: str) -> int:
+        """Log the lines that are whole; the rest waits for its end."""
+        *lines, rest = (getattr(self._started, "text", "") + text).split("\n")
+        self._started.text = rest
+        if said := "\n".join(lines).strip("\r\n"):
+            self._logger.log(self._level, said)
+        return len(text)
+
+    def fileno(self) -> int:
+        """The file of the stream itself: children and the fault handler write there."""
+        return self.beneath.fileno()
+
+    def isatty(self) -> bool:
+        """No colours in a log."""
+        return False
+
+
+def _beneath(stream: TextIO) -> TextIO:
+    # By its attribute: the class may be from a former import of this module.
+    return getattr(stream, "beneath", stream)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        logging.getLogger("uncaught").critical("%s: %s", kind.__name__, error, exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+        where = args.thread.name if args.thread else "a thread"
+        told = (args.exc_type, args.exc_value, args.exc_traceback)
+        logging.getLogger("uncaught").critical("In %s: %s", where, args.exc_value, exc_info=told)
+
+
+def _log_unraisable(args: "sys.UnraisableHookArgs") -> None:
+    if args.exc_value is not None:
+        told = (args.exc_type, args.exc_value, args.exc_traceback)
+        text = args.err_msg or "Exception ignored in"
+        logging.getLogger("uncaught").error("%s: %r", text, args.object, exc_info=told)

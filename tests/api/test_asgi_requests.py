@@ -1,13 +1,14 @@
 """What a request looks like to the app: addresses, paths and headers as the live server and its proxy give them."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import httpx
 import pytest
 from flask import Flask, request
 
-from api.asgi import FlaskAsgi
+from api.asgi import FlaskAsgi, uvicorn_options
 from tests.api.live_server import Address, serving
 
 
@@ -47,9 +48,28 @@ def test_addresses_are_the_connections_own(telling: Address) -> None:
     assert (told["client"], told["port"]) == ("127.0.0.1", str(telling.port))
 
 
-def test_a_proxys_word_on_the_client_is_taken_from_trusted_proxies(telling: Address) -> None:
-    told = told_by(telling.get("/", "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https"))
-    assert (told["client"], told["url"]) == ("192.0.2.7", "https://test/mounted/")
+FORWARDED = ("X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example")
+
+
+@pytest.mark.parametrize("proxies", [["127.0.0.1"], ["127.0.0.7/8", "2001:db8::/32"]])
+def test_a_proxys_word_on_the_client_is_taken_from_configured_proxies(proxies: list[str]) -> None:
+    with serving(FlaskAsgi(make_telling()), **uvicorn_options(forwarded_allow_ips=proxies)) as live:
+        told = told_by(live.get("/", *FORWARDED))
+    assert (told["client"], told["url"]) == ("192.0.2.7", "https://test/")
+
+
+@pytest.mark.parametrize("proxies", [[], ["10.0.0.0/8"]])
+def test_nobody_else_is_believed_about_the_client(proxies: list[str]) -> None:
+    with serving(FlaskAsgi(make_telling()), **uvicorn_options(forwarded_allow_ips=proxies)) as live:
+        told = told_by(live.get("/", *FORWARDED))
+    assert (told["client"], told["url"]) == ("127.0.0.1", "http://test/")
+
+
+def test_a_proxy_that_comes_by_a_socket_for_both_families_is_known() -> None:
+    trusted = uvicorn_options(forwarded_allow_ips=["10.0.0.0/8"])["forwarded_allow_ips"]
+    networks = [ip_network(network) for network in trusted]
+    assert any(ip_address("::ffff:10.2.3.4") in network for network in networks)
+    assert not any(ip_address("::ffff:11.2.3.4") in network for network in networks)
 
 
 def test_a_header_with_an_underscore_cannot_pose_as_another(telling: Address) -> None:

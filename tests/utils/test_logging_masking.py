@@ -1,0 +1,117 @@
+"""What log lines must never hold, wherever it stands in them, and what they must hold nevertheless."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.masking import TEXT_LIMIT, loggable, masked
+
+SECRET = "Zq8vT3kLmN7pR2sX"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"the key ak_live_{SECRET} was refused",
+        f"Incorrect API key provided: sk-proj-{SECRET}",
+        f"Authorization: Bearer {SECRET}",
+        f"authorization: Basic {SECRET}==",
+        f"Proxy-Authorization: {SECRET}",
+        f"{{'Authorization': 'Bearer {SECRET}', 'Accept': '*/*'}}",
+        f'{{"X-API-Key": "{SECRET}"}}',
+        f"[(b'host', b'x'), (b'x-api-key', b'{SECRET}')]",
+        f'"{{\\"x-api-key\\": \\"{SECRET}\\"}}"',
+        f"X-Api-Key={SECRET}&more",
+        f"sent with bearer {SECRET}",
+        f"Error 111 connecting to redis://default:{SECRET}@cache.example:6379/0.",
+        f"rediss://:{SECRET}@cache.example",
+        f"redis://:p@ss{SECRET}@cache.example:6379/0",
+        f"postgresql+psycopg://pustaka:{SECRET}@db.example/pustaka?sslmode=require",
+        f"GET https://api.example/v1?api_key={SECRET}&page=2",
+        f"connection to host=db user=pustaka password={SECRET} failed",
+    ],
+)
+def test_a_secret_is_taken_out_of_a_text(text: str) -> None:
+    assert SECRET not in masked(text)
+    assert "***" in masked(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET http://localhost:8000/v1/chat?email=a@b.example took 12 ms",
+        "12 tokens, 3 passages; the author of the authorization chapter",
+        "Listening at: http://127.0.0.1:8000 (42)",
+        "Bearer tokens are read from the header",
+        "/srv/pustaka/ak_live.txt",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert masked(text) == text
+
+
+def test_what_is_around_a_secret_stays() -> None:
+    told = masked(f"redis://default:{SECRET}@cache.example:6379/0 refused ak_live_{SECRET}")
+    assert told == "redis://default:***@cache.example:6379/0 refused ak_live_***"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["authorization", "X-API-Key", "api_key", "redis_password", "client_secret", "sentry_dsn", "Cookie", "token"],
+)
+def test_a_value_that_bears_the_name_of_a_secret_is_hidden_as_a_whole(name: str) -> None:
+    assert loggable({name: [SECRET]}) == {name: "***"}
+
+
+class _Unshowable:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+def test_values_that_json_has_no_form_for_are_told_as_text() -> None:
+    told = loggable({("a", 1): {3}, "nan": math.nan, "bytes": b"x", "broken": _Unshowable()})
+    assert told["('a', 1)"] == [3]
+    assert told["nan"] == "nan"
+    assert "RuntimeError" in told["broken"]
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner, inner], lambda inner: {"again": inner}])
+def test_a_collection_inside_itself_ends(wrap: Callable[[Any], Any]) -> None:
+    endless: list[Any] = []
+    endless.append(wrap(endless))
+    assert len(json.dumps(loggable(endless))) < 100
+
+
+def test_a_long_text_keeps_both_ends() -> None:
+    told = loggable("a" * 50_000 + "the cause")
+    assert told.startswith("aaa")
+    assert told.endswith("the cause")
+    assert len(told) < TEXT_LIMIT + 100
+
+
+def test_a_secret_at_the_cut_of_a_long_text_is_hidden() -> None:
+    for length in range(TEXT_LIMIT // 2 - 40, TEXT_LIMIT // 2 + 10):
+        told = loggable("a" * length + f" Authorization: Bearer {SECRET} " + "b" * 50_000)
+        assert SECRET[4:8] not in told
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers() | st.tuples(st.text()), inner),
+)
+
+
+@given(ANYTHING)
+def test_whatever_is_logged_is_strict_json(value: Any) -> None:
+    json.dumps(loggable(value), allow_nan=False)
+
+
+@given(st.text(alphabet="ab:/@.= -'\"\\ak_live_Bearer x-api-key", max_size=300))
+def test_masking_twice_changes_nothing_more(text: str) -> None:
+    once = masked(text)
+    assert masked(once) == once

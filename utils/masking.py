@@ -1,0 +1,91 @@
+"""What may stand in a log line: values as plain JSON, with secrets taken out wherever they appear."""
+
+import math
+import re
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+HIDDEN = "***"
+TEXT_LIMIT = 16_000
+"""Characters of one text that are kept: docker splits longer lines, and pipes mix those of several processes."""
+_ITEM_LIMIT = 100
+
+_SECRET_NAME = re.compile(
+    r"(?:authorization|cookie|(?:api|access|private|secret)[-_]?key|password|passwd|secret|(?:^|[-_])token|dsn)$", re.I
+)
+# What comes before the value is kept (group 1), the value goes. None can backtrack over more than a few characters.
+_PATTERNS = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        r"(\bak_live_)\w+",
+        r"(\bsk-)[\w-]{8,}",
+        # X-API-Key: value · {'authorization': 'Bearer value'} · (b'authorization', b'Bearer value')
+        r"""((?<![a-z])(?:proxy-)?(?:authorization|x-api-key)\b"""
+        r"""[\s"'\\]{0,4}[:=,][\s"'\\]{0,4}(?:b['"])?(?:(?:bearer|basic|token)\s+)?)[^\s"'\\,;)}\]]+""",
+        r"(\bbearer\s+)[\w.~+/=-]{8,}",
+        # redis://user:password@host; a password may hold an @ that was not encoded
+        r"(://[^\s/:@]{0,256}:)[^\s/]{1,1024}(?=@)",
+        # ?api_key=value · password=value of a libpq string
+        r"""((?<![a-z])(?:api_?key|access_token|auth_token|password|passwd|secret)=)[^\s&"'\\;,)]+""",
+    )
+)
+
+
+def masked(text: str) -> str:
+    """*text* with API keys, credentials in headers and passwords in addresses replaced by `***`."""
+    for pattern in _PATTERNS:
+        text = pattern.sub(rf"\1{HIDDEN}", text)
+    return text
+
+
+def loggable(value: object, name: str = "") -> Any:
+    """*value* as JSON can hold it, without secrets; what bears the *name* of a secret is hidden as a whole.
+
+    Long texts lose their middle, large collections their end; a collection inside itself becomes "…".
+    """
+    return _loggable(value, name, ())
+
+
+def _loggable(value: object, name: str, around: tuple[int, ...]) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if name and _SECRET_NAME.search(name):
+        return HIDDEN
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(value)  # JSON has no NaN
+    if isinstance(value, str):
+        return _text(str(value))
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return "…" if id(value) in around else _collection(value, name, (*around, id(value)))
+    return _text(_text_of(value))
+
+
+def _collection(value: Any, name: str, around: tuple[int, ...]) -> Any:
+    if len(around) > 8:
+        return "…"
+    if isinstance(value, Mapping):
+        named = ((_text_of(key), item) for key, item in islice(value.items(), _ITEM_LIMIT))
+        return {masked(key): _loggable(item, key, around) for key, item in named}
+    return [_loggable(item, name, around) for item in islice(value, _ITEM_LIMIT)]
+
+
+def _text_of(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as exc:  # a log line must not fail for what is told in it
+        return f"<{type(value).__name__} that cannot be shown: {type(exc).__name__}>"
+
+
+def _text(text: str) -> str:
+    # Shortened twice: masking megabytes takes a second, and a secret cut in two would not be recognised at the cut.
+    return _shortened(masked(_shortened(text, 4 * TEXT_LIMIT)), TEXT_LIMIT)
+
+
+def _shortened(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} … {len(text) - 2 * half} characters … {text[-half:]}"
