@@ -130,8 +130,8 @@ class ServerIndex:
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in our collection for this tenant."""
         pending = models.Filter(must=[owned(ctx)], must_not=[models.HasVectorCondition(has_vector=MEANING)])
-        passages, waiting = await asyncio.gather(self._count(owned(ctx)), self._count(pending))
-        return IndexCounts(passages, waiting)
+        # One after the other, here as elsewhere: if one fails, nothing is left running.
+        return IndexCounts(await self._count(owned(ctx)), await self._count(pending))
 
     async def document_ids(self, ctx: TenantContext) -> set[str]:
         """The documents the tenant has passages of in our collection."""
@@ -224,9 +224,8 @@ class ServerIndex:
     async def _search_both(
         self, at: Layout, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int
     ) -> list[Hit]:
-        own, foreign = await asyncio.gather(
-            self._candidates(at, ctx, question, vector, limit), self._foreign(at, question, vector, limit)
-        )
+        own = await self._candidates(at, ctx, question, vector, limit)
+        foreign = await self._foreign(at, question, vector, limit)
         passages = await self._passages(at, [*(own.lexical.keys() | own.dense.keys())])
         # Some 30 ms of stemming for 300 passages, which is not the event loop's to do.
         joined = await asyncio.to_thread(join, own, passages, foreign, question, self._lexicon)

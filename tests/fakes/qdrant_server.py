@@ -72,7 +72,7 @@ class FakeQdrantServer:
     """
 
     def __init__(self, *, api_key: str | None = None, version: str = "1.20.0") -> None:
-        self._api_key, self._engine = api_key, FakeEngine(version=version)
+        self.api_key, self._engine = api_key, FakeEngine(version=version)
         self._port = 0
         self.connections = set[QdrantProtocol]()
         self.requests = deque[str](maxlen=1000)
@@ -113,12 +113,12 @@ class FakeQdrantServer:
         return self._engine.answer(method, path, body)
 
     def _refusal(self, path: str, headers: dict[str, str]) -> Answer | None:
-        if self._api_key is None or path in _OPEN_TO_ALL:
+        if self.api_key is None or path in _OPEN_TO_ALL:
             return None
         given = headers.get("api-key") or headers.get("authorization", "").removeprefix("Bearer ")
         if not given:
             return 401, b"Must provide an API key or an Authorization bearer token"
-        return None if given == self._api_key else (401, b"Invalid API key or JWT")
+        return None if given == self.api_key else (401, b"Invalid API key or JWT")
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 
@@ -64,11 +65,20 @@ def open_index(request: pytest.FixtureRequest) -> Open:
     return ADAPTERS[request.param]
 
 
+@asynccontextmanager
+async def opened(open_index: Open, folder: Path) -> AsyncIterator[PassageIndex]:
+    """The index that *open_index* opens in *folder*, closed afterwards."""
+    index = open_index(folder)
+    try:
+        yield index
+    finally:
+        await index.close()
+
+
 @pytest.fixture
 async def index(open_index: Open, tmp_path: Path) -> AsyncIterator[PassageIndex]:
-    opened = open_index(tmp_path / "index")
-    yield opened
-    await opened.close()
+    async with opened(open_index, tmp_path / "index") as index:
+        yield index
 
 
 @pytest.fixture
