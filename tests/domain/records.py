@@ -1,7 +1,5 @@
 """A migrated database with two tenants, for every test about records."""
 
-from pathlib import Path
-
 from domain.db import Database, open_database
 from domain.documents import ChunkText, DocumentContent
 from domain.keys import ensure_tenant
@@ -11,9 +9,9 @@ ACME = TenantContext("acme", "test")
 GLOBEX = TenantContext("globex", "test")
 
 
-def two_tenants(folder: Path) -> Database:
-    """A new database in *folder*, at the newest migration, with the tenants of `ACME` and `GLOBEX`."""
-    database = open_database(f"sqlite:///{folder / 'records.db'}")
+def two_tenants(uri: str) -> Database:
+    """The empty database at *uri*, brought to the newest migration, with the tenants of `ACME` and `GLOBEX`."""
+    database = open_database(uri)
     database.migrate()
     with database.writing() as session:
         for ctx in (ACME, GLOBEX):

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from domain import indexing
-from domain.db import Database, open_database
+from domain.db import Database
 from domain.models import Base, Chunk, Document, Tenant
 from utils.errors import StoreRefused
 

@@ -1,14 +1,17 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from domain.db import Database
 from tests.domain.records import two_tenants
+from tests.servers.fixtures import database_uri, postgres
+
+__all__ = ["database_uri", "postgres"]
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = two_tenants(tmp_path)
+def database(database_uri: str) -> Iterator[Database]:
+    """A migrated database with two tenants, of each kind in turn."""
+    database = two_tenants(database_uri)
     yield database
     database.close()

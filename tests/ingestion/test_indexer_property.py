@@ -81,7 +81,7 @@ class IndexFollowsSql(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.database = two_tenants(self.folder)
+        self.database = two_tenants(f"sqlite:///{self.folder / 'records.db'}")
         self.loop = asyncio.Runner()
         self.said: dict[tuple[str, str], list[str]] = {}
         self.open()

@@ -1,6 +1,7 @@
-"""Servers that all tests share; `tests/conftest.py` imports them."""
+"""Servers and databases for tests; a `conftest.py` imports what its tests use."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,3 +12,15 @@ from tests.servers.postgres import PostgresServer, run_postgres
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """PostgreSQL, running; a test takes a database of its own from it and does not stop it."""
     yield from run_postgres(tmp_path_factory.mktemp("postgres"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'records.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.new_database()
+    yield url
+    server.drop_database(url)
