@@ -14,6 +14,8 @@ from urllib.parse import quote
 import pytest
 import redis
 import trustme
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.service import free_port
 
@@ -57,7 +59,8 @@ class RedisServer:
             *(f"user {line}" for line in users),
         ]
         (folder / "redis.conf").write_text("\n".join(lines) + "\n")
-        self.client: redis.Redis = redis.Redis.from_url(self.url, socket_timeout=5)
+        # A server that was killed, or becomes another's master, closes its connections.
+        self.client: redis.Redis = redis.Redis.from_url(self.url, socket_timeout=5, retry=Retry(NoBackoff(), 2))
 
     @property
     def url(self) -> str:
@@ -273,8 +276,9 @@ class RedisSentinel:
         return f"redis+sentinel://{login}{self.sentinel.address}/{SERVICE}/0{asks}"
 
     def await_failover(self) -> None:
-        """Wait until the replica has become the master."""
+        """Wait until the replica is the master and the Sentinel sends clients there."""
         self.replica.wait_for(lambda: self.replica.client.info("replication")["role"] == "master")
+        self.sentinel.wait_for(self._sends_to_replica)
 
     def __enter__(self) -> Self:
         try:
@@ -291,6 +295,10 @@ class RedisSentinel:
     def __exit__(self, *failure: object) -> None:
         for server in (self.sentinel, self.replica, self.master):
             server.__exit__()
+
+    def _sends_to_replica(self) -> bool:
+        master = self.sentinel.client.sentinel_masters()[SERVICE]
+        return master["port"] == self.replica.port and master["flags"] == "master"
 
     def _is_watching(self) -> bool:
         # Only a replica that the Sentinel has itself seen in good order may become the master.

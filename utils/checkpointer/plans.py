@@ -20,7 +20,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from utils.checkpointer.codec import Codec
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 from utils.checkpointer.hints import NO_HINT, Held, Hint, Hints
-from utils.checkpointer.keys import STATE_PATTERN, Place, state_key, summary_key, thread_of
+from utils.checkpointer.keys import Place, state_key, summary_key
 from utils.checkpointer.records import CheckpointRecord, pack_writes, split_refs, unpack_writes
 from utils.checkpointer.scripts import Argument, Call, Plan
 from utils.checkpointer.values import Packed, Parcel, Unpacker
@@ -180,11 +180,6 @@ class Plans:
             except UnreadableValue as exc:
                 logger.error("Left out %s of %s: %s", place.checkpoint_id, state_key(thread_id), exc)
         return Batch(found, place if len(rows) == limit else None)
-
-    def threads(self, cursor: int) -> Plan[tuple[int, list[str]]]:
-        """Some conversation ids, each maybe more than once, and the cursor for more; it is 0 at the end."""
-        at, keys = yield Call("", (), ("SCAN", cursor, "MATCH", STATE_PATTERN, "COUNT", 1000))
-        return int(at), [thread_of(key) for key in keys]
 
     def left_ms(self, thread_id: str) -> Plan[int | None]:
         """How long a conversation has to live; None if there is none. Looking does not prolong it."""

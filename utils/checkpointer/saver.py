@@ -18,10 +18,13 @@ from langgraph.checkpoint.base import (
 from utils.checkpointer.codec import Codec
 from utils.checkpointer.connections import Connections
 from utils.checkpointer.hints import Hints
+from utils.checkpointer.keys import STATE_PATTERN, thread_of
 from utils.checkpointer.listing import Listing, skipping_unreadable
 from utils.checkpointer.plans import Plans
-from utils.checkpointer.scripts import Plan, Scripts, T
+from utils.checkpointer.scripts import Plan, Scripts, T, translated
 from utils.checkpointer.serializer import StrictSerializer, TypeName, known_types
+
+_SCANNED = 1000  # keys looked at by one call
 
 
 class RedisCheckpointer(BaseCheckpointSaver[int]):
@@ -61,7 +64,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         timeout_s: float = 2.0,
         max_connections: int = 32,
     ) -> RedisCheckpointer:
-        """A saver for the server at *url* (`redis://`, `rediss://`, `unix://`); connects when it is first used."""
+        """A saver for the Redis at *url*, see `Address.parse`; it connects when it is first used."""
         connections = Connections(
             url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, max_connections=max_connections
         )
@@ -223,7 +226,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         return Plans(self.serde, self._codec, self._hints, self._ttl_ms)
 
     def _run(self, plan: Plan[T]) -> T:
-        return self._scripts.run(self._connections.blocking(), plan)
+        return self._scripts.run(self._connections.blocking, plan)
 
     async def _arun(self, plan: Plan[T]) -> T:
         return await self._scripts.arun(self._connections.asynchronous(), plan)
@@ -239,26 +242,24 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
             yield str(config["configurable"]["thread_id"])
             return
         seen: set[str] = set()
-        cursor = -1
-        while cursor != 0:
-            cursor, thread_ids = self._run(self._plans.threads(max(cursor, 0)))
-            yield from _unseen(thread_ids, seen)
+        with translated():
+            for key in self._connections.blocking().scan_iter(STATE_PATTERN, _SCANNED):
+                yield from _unseen(key, seen)
 
     async def _athreads(self, config: RunnableConfig | None) -> AsyncIterator[str]:
         if config is not None:
             yield str(config["configurable"]["thread_id"])
             return
         seen: set[str] = set()
-        cursor = -1
-        while cursor != 0:
-            cursor, thread_ids = await self._arun(self._plans.threads(max(cursor, 0)))
-            for thread_id in _unseen(thread_ids, seen):
-                yield thread_id
+        with translated():
+            async for key in self._connections.asynchronous().scan_iter(STATE_PATTERN, _SCANNED):
+                for thread_id in _unseen(key, seen):
+                    yield thread_id
 
 
-def _unseen(thread_ids: Sequence[str], seen: set[str]) -> Iterator[str]:
-    # SCAN may give a key twice.
-    for thread_id in thread_ids:
-        if thread_id not in seen:
-            seen.add(thread_id)
-            yield thread_id
+def _unseen(key: bytes, seen: set[str]) -> Iterator[str]:
+    # SCAN may give a key twice, and a cluster one that is on its way from node to node.
+    thread_id = thread_of(key)
+    if thread_id not in seen:
+        seen.add(thread_id)
+        yield thread_id

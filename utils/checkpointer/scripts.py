@@ -1,43 +1,22 @@
 """The Lua scripts and how they are called: one EVALSHA for an operation, EVAL where the server has lost the script."""
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, TypeVar
 
-import redis
-import redis.asyncio
-from redis.exceptions import (
-    ClusterDownError,
-    ConnectionError,
-    MasterDownError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-    TimeoutError,
-    TryAgainError,
-)
+from redis.exceptions import NoScriptError, ResponseError
 
+from utils.checkpointer.clients import AsyncClient, BlockingClient
 from utils.checkpointer.errors import StateUnreadable
-from utils.errors import StoreUnavailable
+from utils.checkpointer.verdicts import AWAY, is_away, is_refusal
+from utils.errors import StoreRefused, StoreUnavailable
 
 NAMES = ("get", "list", "put", "restore", "sweep", "writes")
 Argument = bytes | str | int
 T = TypeVar("T")
-
-# The server cannot serve now, and may later: down, failing over, full.
-_AWAY = (
-    ConnectionError,
-    TimeoutError,
-    ReadOnlyError,
-    OutOfMemoryError,
-    MasterDownError,
-    ClusterDownError,
-    TryAgainError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +50,31 @@ class Scripts:
         common = (folder / "common.lua").read_text()
         self._scripts = {name: _script(common + (folder / f"{name}.lua").read_text()) for name in NAMES}
 
-    def run(self, client: redis.Redis, plan: Plan[T]) -> T:
-        """The result of *plan* over a blocking client."""
+    def run(self, connect: Callable[[], BlockingClient], plan: Plan[T]) -> T:
+        """The result of *plan* over the blocking client that *connect* gives."""
         try:
             call = next(plan)
             while True:
-                with _translated(call):
-                    reply = self._call(client, call)
+                with translated(*call.keys[-1:]):
+                    reply = self._call(connect(), call)
                 call = plan.send(reply)
         except StopIteration as done:
             result: T = done.value
             return result
 
-    async def arun(self, client: redis.asyncio.Redis, plan: Plan[T]) -> T:
+    async def arun(self, client: AsyncClient, plan: Plan[T]) -> T:
         """The result of *plan* over an asyncio client."""
         try:
             call = next(plan)
             while True:
-                with _translated(call):
+                with translated(*call.keys[-1:]):
                     reply = await self._acall(client, call)
                 call = plan.send(reply)
         except StopIteration as done:
             result: T = done.value
             return result
 
-    def _call(self, client: redis.Redis, call: Call) -> object:
+    def _call(self, client: BlockingClient, call: Call) -> object:
         if not call.script:
             return client.execute_command(*call.args)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         script = self._scripts[call.script]
@@ -104,9 +83,9 @@ class Scripts:
         except NoScriptError:
             return client.eval(script.source, len(call.keys), *call.keys, *call.args)
 
-    async def _acall(self, client: redis.asyncio.Redis, call: Call) -> object:
+    async def _acall(self, client: AsyncClient, call: Call) -> object:
         if not call.script:
-            return await client.execute_command(*call.args)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            return await client.execute_command(*call.args)
         script = self._scripts[call.script]
         try:
             return await client.evalsha(script.sha, len(call.keys), *call.keys, *call.args)
@@ -119,13 +98,22 @@ def _script(source: str) -> _Script:
 
 
 @contextmanager
-def _translated(call: Call) -> Iterator[None]:
+def translated(key: str = "") -> Iterator[None]:
+    """Around a command about *key*: redis-py's errors as ours.
+
+    Raises:
+        StoreUnavailable: the server does not answer or cannot serve.
+        StoreRefused: it does not let us.
+        StateUnreadable: the key is not what we keep there.
+    """
     try:
         yield
-    except _AWAY as exc:
-        raise StoreUnavailable("The conversation store did not answer.") from exc
-    except ResponseError as exc:
-        if not call.keys:
+    except (*AWAY, ResponseError) as exc:
+        if is_refusal(exc):
+            raise StoreRefused("The conversation store refuses the service.") from exc
+        if not isinstance(exc, ResponseError) or is_away(exc):
+            raise StoreUnavailable("The conversation store did not answer.") from exc
+        if not key:
             raise
-        # The wrong type under our key, or a record that the script could not take apart.
-        raise StateUnreadable(call.keys[-1], str(exc)) from exc
+        # The wrong type, or a record that the script could not take apart.
+        raise StateUnreadable(key, str(exc)) from exc

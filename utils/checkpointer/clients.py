@@ -1,0 +1,210 @@
+"""redis-py's clients for each kind of address, all with the same manners: they wait for a free connection instead of
+failing with "Too many connections", try anew once where a connection was closed, and give up in time."""
+
+import asyncio
+import builtins
+import threading
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+import redis.asyncio
+from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import ConnectionError, RedisClusterException, SlotNotCoveredError, TimeoutError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from utils.checkpointer.address import Address
+
+AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
+BlockingClient = redis.Redis | RedisCluster
+_NO_LIMIT = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client waits, for a connection and for an answer, and how many connections it may have."""
+
+    connect_timeout_s: float
+    timeout_s: float
+    max_connections: int
+
+    @property
+    def whole_s(self) -> float:
+        """The longest a command may take, with everything: a place, another try, asking others for the way."""
+        return 2 * (self.connect_timeout_s + self.timeout_s)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The same for redis-py, for one connection."""
+        return {
+            "socket_connect_timeout": self.connect_timeout_s,
+            "socket_timeout": self.timeout_s,
+            "protocol": 2,  # Redis 5 knows no other
+        }
+
+
+def async_client(address: Address, patience: Patience) -> AsyncClient:
+    """A client for the running event loop; it connects when it is first used."""
+    if address.kind == "cluster":
+        client: _Cluster | _Server = _cluster(address, patience)
+    else:
+        client = _server(address, patience) if address.kind == "server" else _master(address, patience)
+    client.limit(patience)
+    return client
+
+
+def _server(address: Address, patience: Patience) -> "_Server":
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        address.url, retry=_twice(), max_connections=patience.max_connections, timeout=None, **patience.options
+    )
+    return cast(_Server, _Server.from_pool(pool))
+
+
+def _master(address: Address, patience: Patience) -> "_Server":
+    asks = {"retry": AsyncRetry(NoBackoff(), 0), "ssl": address.tls, **patience.options, **address.sentinel_options}
+    sentinels = AsyncSentinel(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        list(address.hosts), sentinel_kwargs=asks, retry=_twice(), **_options(address, patience)
+    )
+    master: _Server = sentinels.master_for(address.service, redis_class=_Server)
+    master.sentinels = sentinels
+    return master
+
+
+def _cluster(address: Address, patience: Patience) -> "_Cluster":
+    return _Cluster(
+        startup_nodes=[AsyncClusterNode(*host) for host in address.hosts],
+        # A node's name stays while its address may change: the ones given are asked, not those the cluster names.
+        dynamic_startup_nodes=False,
+        retry=AsyncRetry(NoBackoff(), 1),
+        **_options(address, patience),
+    )
+
+
+def blocking_client(address: Address, patience: Patience) -> BlockingClient:
+    """A client for all threads. That of a cluster connects at once.
+
+    Raises:
+        ConnectionError: a cluster that does not answer.
+    """
+    if address.kind == "server":
+        return _blocking_server(address, patience)
+    client = _blocking_master(address, patience) if address.kind == "sentinel" else _blocking_cluster(address, patience)
+    client.limit(patience)
+    return client
+
+
+def _blocking_server(address: Address, patience: Patience) -> redis.Redis:
+    pool = redis.BlockingConnectionPool.from_url(
+        address.url, retry=_twice_blocking(), max_connections=patience.max_connections, timeout=None, **patience.options
+    )
+    return redis.Redis.from_pool(pool)
+
+
+def _blocking_master(address: Address, patience: Patience) -> "_BlockingMaster":
+    asks = {"retry": Retry(NoBackoff(), 0), "ssl": address.tls, **patience.options, **address.sentinel_options}
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        address.hosts, sentinel_kwargs=asks, retry=_twice_blocking(), **_options(address, patience)
+    )
+    master: _BlockingMaster = sentinels.master_for(  # type: ignore[no-untyped-call]  # the same
+        address.service, redis_class=_BlockingMaster
+    )
+    return master
+
+
+def _blocking_cluster(address: Address, patience: Patience) -> "_BlockingCluster":
+    nodes = [ClusterNode(*host) for host in address.hosts]  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    again = Retry(NoBackoff(), 1)
+    options = _options(address, patience)
+    try:
+        return _BlockingCluster(startup_nodes=nodes, dynamic_startup_nodes=False, retry=again, **options)
+    except RedisClusterException as exc:
+        raise ConnectionError(str(exc)) from exc
+
+
+def _twice() -> AsyncRetry:
+    return AsyncRetry(NoBackoff(), 1, supported_errors=(ConnectionError,))
+
+
+def _twice_blocking() -> Retry:
+    return Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
+
+
+def _options(address: Address, patience: Patience) -> dict[str, Any]:
+    # The places are the limit: redis-py would refuse a connection too many instead of waiting for one.
+    return {**patience.options, **address.options, "ssl": address.tls, "max_connections": _NO_LIMIT}
+
+
+class _Limited:
+    """Before an asyncio client: a place for each command, and an end to it."""
+
+    _whole_s: float
+    _places: asyncio.Semaphore
+
+    def limit(self, patience: Patience) -> None:
+        """Keep to *patience*."""
+        self._places, self._whole_s = asyncio.Semaphore(patience.max_connections), patience.whole_s
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """See redis-py."""
+        try:
+            async with asyncio.timeout(self._whole_s), self._places:
+                return await super().execute_command(*args, **options)  # type: ignore[misc]  # the client's
+        except builtins.TimeoutError as exc:
+            raise TimeoutError(f"no answer within {self._whole_s:g} s") from exc
+        except SlotNotCoveredError as exc:
+            raise ConnectionError(str(exc)) from exc
+
+
+class _Server(_Limited, redis.asyncio.Redis):  # type: ignore[misc]  # redis-py's own bases disagree
+    """One server, or the one that Sentinels call the master."""
+
+    sentinels: AsyncSentinel | None = None
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """See redis-py; the connections to Sentinels, too."""
+        await super().aclose(close_connection_pool)
+        if self.sentinels is not None:
+            await self.sentinels.aclose()
+
+
+class _Cluster(_Limited, redis.asyncio.RedisCluster):  # type: ignore[misc]  # redis-py's own bases disagree
+    """A cluster that cannot be reached is away like any server; redis-py's error for it is of another family."""
+
+    async def initialize(self, *args: Any, **options: Any) -> "_Cluster":
+        """See redis-py."""
+        try:
+            await super().initialize(*args, **options)
+        except RedisClusterException as exc:
+            raise ConnectionError(str(exc)) from exc
+        return self
+
+
+class _BlockingLimited:
+    """Before a blocking client: a place for each command."""
+
+    _places: threading.Semaphore
+
+    def limit(self, patience: Patience) -> None:
+        """Keep to *patience*."""
+        self._places = threading.Semaphore(patience.max_connections)
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """See redis-py."""
+        with self._places:
+            try:
+                return super().execute_command(*args, **options)  # type: ignore[misc]  # the client's
+            except RedisClusterException as exc:
+                raise ConnectionError(str(exc)) from exc
+
+
+class _BlockingMaster(_BlockingLimited, redis.Redis):
+    """The server that Sentinels call the master."""
+
+
+class _BlockingCluster(_BlockingLimited, RedisCluster):
+    """A cluster."""
