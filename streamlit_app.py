@@ -1,4 +1,4 @@
-"""The chat page: `streamlit run streamlit_app.py`, with API_URL, API_KEY and CHAT_TITLE in the environment."""
+"""The chat page: `streamlit run streamlit_app.py`, told by the variables that `settings.py` names."""
 
 from clients.streamlit_chat.page import show_page
 

@@ -14,13 +14,17 @@ _LOG = "streamlit.log"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatPage:
-    """What the page is started with: where it listens, the API it speaks to, and how it is called."""
+    """What the page is started with: where it listens, the API it speaks to, how it is called, and its logo.
+
+    `logo` is a file's path or an https address.
+    """
 
     host: str
     port: int
     api_url: str
     api_key: str = field(repr=False)
     title: str = "Pustaka"
+    logo: str | None = None
 
 
 class StreamlitChild:
@@ -96,5 +100,14 @@ def _command(page: ChatPage, folder: Path) -> Command:
         argv=[sys.executable, "-m", "streamlit", "run", script, *options],
         cwd=_ROOT,  # where .streamlit/config.toml is
         log_path=folder / _LOG,
-        variables={"API_URL": page.api_url, "API_KEY": page.api_key, "CHAT_TITLE": page.title},
+        variables=_variables(page),
     )
+
+
+def _variables(page: ChatPage) -> dict[str, str]:
+    given = {"API_URL": page.api_url, "CHAT_PAGE_KEY": page.api_key, "CHAT_TITLE": page.title}
+    if page.logo is None:
+        return given
+    # The page runs in another folder.
+    logo = page.logo if page.logo.startswith("https://") else str(Path(page.logo).absolute())
+    return {**given, "CHAT_LOGO": logo}

@@ -14,6 +14,8 @@ import httpx
 from clients.server_sent_events import ServerSentEvent, read_events
 
 T = TypeVar("T")
+_AWAY = ("The service is away", "The service cannot be reached. Try again in a moment.")
+_FROM_A_PROXY = (502, 503, 504)  # in words of its own: what stands behind it is away
 
 
 class ApiError(Exception):
@@ -29,13 +31,20 @@ class ApiError(Exception):
 
 
 class ApiAway(ApiError):
-    """The service did not answer, or stopped in the midst of it."""
+    """The service did not answer, or stopped in the midst of it; `reached` is False where it never got the call."""
+
+    def __init__(self, title: str, detail: str, *, reached: bool = True) -> None:
+        super().__init__(title, detail)
+        self.reached = reached
 
 
 class ApiRefused(ApiError):
-    """The service answered with a problem document (RFC 9457); *status* is its HTTP status."""
+    """The service answered with a problem document (RFC 9457); *status* is its HTTP status.
 
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+    `retry_after_s` is how long it asks to wait, None where it does not say.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any], *, retry_after_s: int | None = None) -> None:
         title = str(problem.get("title") or _phrase(status))
         super().__init__(
             title,
@@ -43,7 +52,7 @@ class ApiRefused(ApiError):
             request_id=problem.get("request_id"),
             worth_retrying=status in (408, 409, 429) or status >= 500,
         )
-        self.status = status
+        self.status, self.retry_after_s = status, retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +81,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation from its beginning; `persistence` is "redis", or "memory" while it would not survive a restart."""
+    """A conversation from its beginning.
+
+    `persistence` is "redis", or "memory" while it would not survive a restart. `running`: it is being answered now.
+    """
 
     messages: tuple[Message, ...]
     expires_in_s: int | None = None
     persistence: str = "redis"
+    running: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +263,14 @@ def _failures_told() -> Iterator[None]:
     """Turn what goes wrong on the way into our errors."""
     try:
         yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+        raise ApiAway(*_AWAY, reached=False) from exc
     except httpx.TimeoutException as exc:
         raise ApiAway(
             "The service takes too long", "The service did not answer in time. Try again in a moment."
         ) from exc
     except httpx.TransportError as exc:
-        raise ApiAway("The service is away", "The service cannot be reached. Try again in a moment.") from exc
+        raise ApiAway(*_AWAY) from exc
     except (ValueError, TypeError, KeyError, httpx.DecodingError) as exc:
         raise ApiAway("The answer cannot be read", "Something other than the service answered.") from exc
 
@@ -271,9 +286,17 @@ def _check_streamed(response: httpx.Response) -> None:
 def _check(response: httpx.Response) -> None:
     if response.is_success:
         return
-    if response.headers.get("Content-Type", "").startswith("application/problem+json"):
-        raise ApiRefused(response.status_code, response.json())
-    raise ApiRefused(response.status_code, {})  # a proxy's page
+    told = response.headers.get("Content-Type", "").startswith("application/problem+json")
+    if not told and response.status_code in _FROM_A_PROXY:
+        raise ApiAway(*_AWAY)
+    wait = response.headers.get("Retry-After", "")
+    raise ApiRefused(
+        response.status_code,
+        response.json() if told else {},
+        retry_after_s=int(wait)
+        if wait.isdecimal()
+        else None,  # the other form is a date, which the service never sends
+    )
 
 
 def _event(received: ServerSentEvent) -> Event | None:

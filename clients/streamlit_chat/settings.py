@@ -8,21 +8,25 @@ from clients.api_client import ApiAddress
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """The API the page speaks to, and the name it bears."""
+    """The API the page speaks to, the name it bears, and its logo: a file's path, a URL, or None."""
 
     api: ApiAddress
     title: str
+    logo: str | None = None
 
 
 def read_settings() -> PageSettings:
-    """The settings from API_URL, API_KEY and CHAT_TITLE.
+    """The settings from API_URL, CHAT_PAGE_KEY or API_KEY, CHAT_TITLE or INSTITUTION, and CHAT_LOGO.
 
     Raises:
-        ValueError: API_URL or API_KEY is missing or wrong, by its name.
+        ValueError: API_URL or the key is missing or wrong, by its name.
     """
-    url, key = os.environ.get("API_URL", "http://127.0.0.1:8000"), os.environ.get("API_KEY", "")
+    url = os.environ.get("API_URL", "http://127.0.0.1:8000")
+    # The page's own key first: it is not counted, and all visitors together use it.
+    key = os.environ.get("CHAT_PAGE_KEY") or os.environ.get("API_KEY", "")
     if not url.startswith(("http://", "https://")):
         raise ValueError("API_URL must begin with http:// or https://.")
     if not key:
-        raise ValueError("API_KEY is not set: the page needs a key of the API.")
-    return PageSettings(ApiAddress(url=url, key=key), os.environ.get("CHAT_TITLE") or "Pustaka")
+        raise ValueError("Neither CHAT_PAGE_KEY nor API_KEY is set: the page needs a key of the API.")
+    title = os.environ.get("CHAT_TITLE") or os.environ.get("INSTITUTION") or "Pustaka"
+    return PageSettings(ApiAddress(url=url, key=key), title, os.environ.get("CHAT_LOGO") or None)

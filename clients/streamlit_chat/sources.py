@@ -1,31 +1,44 @@
-"""The sources under an answer."""
+"""The sources under an answer, and the marks that lead to them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import streamlit as st
 
 from clients.api_client import Citation
-from clients.streamlit_chat.markdown import plain_markdown
+from clients.streamlit_chat.markdown import Mark, plain_markdown
 
 
-def show_sources(citations: Iterable[Citation]) -> None:
+def marks_of(citations: Iterable[Citation], place: int) -> Mapping[int, Mark]:
+    """The marks of the answer at *place* in the conversation, by number."""
+    return {citation.number: Mark(_anchor(place, citation), _path(citation)) for citation in citations}
+
+
+def show_sources(citations: Iterable[Citation], place: int) -> None:
     """A line for each source, which opens to the words the answer rests on; nothing where there is none."""
-    listed = sorted(citations, key=lambda citation: citation.number)
+    listed = {citation.number: citation for citation in citations}
     if not listed:
         return
     st.caption("Sources")
-    for citation in listed:
-        with st.expander(_label(citation)):
+    for _, citation in sorted(listed.items()):
+        # The key is a class of its element, by which page.js finds what a mark leads to; an open one stays open by it.
+        with st.expander(_label(citation), key=_anchor(place, citation)):
             st.text(citation.quote)
             _show_origin(citation)
 
 
+def _anchor(place: int, citation: Citation) -> str:
+    return f"source-{place}-{citation.number}"
+
+
 def _label(citation: Citation) -> str:
+    return f"**\\[{citation.number}\\]** {plain_markdown(_path(citation))}"
+
+
+def _path(citation: Citation) -> str:
     parts = [citation.title or citation.source, *(citation.heading or "").split(" › ")]
     # A document's first heading is often its title.
     path = " › ".join(part for place, part in enumerate(parts) if part and (place == 0 or part != parts[place - 1]))
-    page = "" if citation.page is None else f", page {citation.page}"
-    return f"**\\[{citation.number}\\]** {plain_markdown(path + page)}"
+    return path if citation.page is None else f"{path}, page {citation.page}"
 
 
 def _show_origin(citation: Citation) -> None:

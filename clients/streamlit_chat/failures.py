@@ -1,0 +1,37 @@
+"""What went wrong, in words for a visitor, and the way on."""
+
+import streamlit as st
+
+from clients.api_client import ApiAway, ApiClient, ApiError, ApiRefused
+from clients.streamlit_chat.markdown import plain_markdown
+from clients.streamlit_chat.talk import Talk, current_talk
+from clients.streamlit_chat.waiting import await_return
+
+_TOO_MANY = 429
+
+
+def show_failure(failure: ApiError, talk: Talk, api: ApiClient) -> None:
+    """Why there is no answer, or no conversation; a service that is away is waited for."""
+    title, detail = _told(failure)
+    st.error(f"**{plain_markdown(title)}**\n\n{plain_markdown(detail)}", icon=":material/error:")
+    if failure.request_id:
+        st.caption(f"Request id for the operator: {plain_markdown(failure.request_id)}")
+    if failure.worth_retrying:
+        st.button("Try again", icon=":material/refresh:", on_click=_try_again)
+    if isinstance(failure, ApiAway):
+        await_return(talk, api)
+
+
+def _told(failure: ApiError) -> tuple[str, str]:
+    if isinstance(failure, ApiRefused) and failure.status == _TOO_MANY and failure.retry_after_s is not None:
+        return "Too many questions at the moment", f"Try again in {_span(failure.retry_after_s)}."
+    return failure.title, failure.detail
+
+
+def _span(wait_s: int) -> str:
+    number, unit = (wait_s, "second") if wait_s < 100 else (-(-wait_s // 60), "minute")
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def _try_again() -> None:
+    current_talk().failure = None

@@ -1,0 +1,53 @@
+"""The head of the page: logo, title, and what can be done with the conversation."""
+
+import logging
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+
+from clients.api_client import Health
+from clients.streamlit_chat.markdown import plain_markdown
+from clients.streamlit_chat.settings import PageSettings
+from clients.streamlit_chat.shelf import discard_current
+from clients.streamlit_chat.talk import Talk, begin_anew
+
+logger = logging.getLogger(__name__)
+_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"})
+
+
+def show_head(settings: PageSettings, talk: Talk, health: Health | None) -> None:
+    """Logo, title, New chat and Delete, and how answers are made."""
+    logo = _usable(settings.logo)
+    if logo:
+        st.logo(logo, size="large")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title(plain_markdown(settings.title), anchor=False, width="content")
+        with st.container(horizontal=True, horizontal_alignment="right", width="content"):
+            if talk.in_address or talk.question is not None:
+                st.button("Delete", icon=":material/delete:", type="tertiary", on_click=discard_current)
+            st.button("New chat", icon=":material/edit_square:", on_click=_new_chat)
+    st.caption(_how_it_answers(health))
+
+
+def _how_it_answers(health: Health | None) -> str:
+    if health and not health.language_model:
+        return "Answers are quotes from the documents; no language model is configured."
+    return "Answers come from the documents, each with its sources."
+
+
+def _new_chat() -> None:
+    begin_anew()
+
+
+@cache  # looked at, and complained of, once
+def _usable(logo: str | None) -> str | None:
+    if logo is None or logo.startswith("https://"):
+        return logo
+    path = Path(logo)
+    with suppress(OSError, ValueError):
+        if path.suffix.lower() in _PICTURES and path.is_file():
+            return str(path)
+    logger.warning("CHAT_LOGO is neither an https address nor a picture that can be read: %s", logo)
+    return None

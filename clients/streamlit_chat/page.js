@@ -1,0 +1,30 @@
+// Marks in answers open their sources, and Python learns of "Stop". Streamlit calls this again whenever its data change.
+const listening = new WeakMap();
+
+export default function ({ parentElement, setTriggerValue }) {
+  listening.get(parentElement)?.abort();
+  const controller = new AbortController();
+  listening.set(parentElement, controller);
+  const onClick = (event) => {
+    const mark = event.target.closest?.('a[href^="#source-"]');
+    if (mark && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
+      event.preventDefault();
+      openSource(mark.hash.slice(1));
+    } else if (event.target.closest?.('[data-testid="stChatInputStopButton"]')) {
+      setTimeout(() => setTriggerValue("stopped", true)); // after Streamlit's own request to stop
+    }
+  };
+  // Before Streamlit hears of it: it makes the pressed button another one at once.
+  document.addEventListener("click", onClick, { capture: true, signal: controller.signal });
+  return () => controller.abort();
+}
+
+function openSource(name) {
+  const source = document.querySelector(`.st-key-${CSS.escape(name)} details`);
+  const line = source?.querySelector("summary");
+  if (!line) return;
+  if (!source.open) line.click();
+  line.focus({ preventScroll: true });
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  line.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
+}

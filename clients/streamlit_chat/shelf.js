@@ -1,0 +1,120 @@
+// The visitor's conversations, kept in this browser's storage and nowhere else. Streamlit calls this again whenever its
+// data change; what came from storage or from the visitor is only ever put in as text.
+const KEY = `pustaka.conversations${location.pathname}`;
+const OURS = /^web-[A-Za-z0-9_-]{22}$/;
+const MOST = 50;
+const listening = new WeakMap();
+// While the page is open: what was taken off the list is not put on it again by a tab that still shows it.
+const removedBefore = new Set();
+const turnsSeen = new Map();
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  listening.get(parentElement)?.abort();
+  const controller = new AbortController();
+  listening.set(parentElement, controller);
+  const draw = () => show(parentElement, read(), data.current?.id, setTriggerValue);
+  update(data);
+  draw();
+  const onStorage = (event) => (event.key === KEY || event.key === null) && draw();
+  addEventListener("storage", onStorage, { signal: controller.signal });
+  return () => controller.abort();
+}
+
+// The entries {id, title, used}, newest first; null where the browser keeps nothing.
+function read() {
+  let kept;
+  try {
+    kept = localStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
+  try {
+    const entries = JSON.parse(kept ?? "[]");
+    return entries.filter((entry) => OURS.test(entry.id) && typeof entry.title === "string");
+  } catch {
+    return []; // not of our making
+  }
+}
+
+function update({ current, removed }) {
+  let entries = read();
+  if (entries === null) return;
+  const before = JSON.stringify(entries);
+  const gone = removed.filter((id) => !removedBefore.has(id));
+  gone.forEach((id) => removedBefore.add(id));
+  entries = entries.filter((entry) => !gone.includes(entry.id));
+  if (current && current.turns > (turnsSeen.get(current.id) ?? 0)) {
+    const { id, title, turns } = current;
+    turnsSeen.set(id, turns);
+    const known = entries.find((entry) => entry.id === id);
+    const used = known && known.turns >= turns ? known.used : Date.now();
+    entries = [...entries.filter((entry) => entry !== known), { id, title, turns, used }];
+  }
+  entries.sort((one, other) => other.used - one.used);
+  entries = entries.slice(0, MOST);
+  if (JSON.stringify(entries) === before) return;
+  try {
+    localStorage.setItem(KEY, JSON.stringify(entries));
+  } catch {
+    // Full, or closed meanwhile: the list stays as it was.
+  }
+}
+
+function show(parent, entries, currentId, send) {
+  let list = parent.querySelector("nav");
+  const wanted = JSON.stringify([entries, currentId]);
+  if (list?.dataset.shown === wanted) {
+    list.send = send;
+    return;
+  }
+  const focused = list?.contains(list.getRootNode().activeElement) && list.getRootNode().activeElement.dataset.name;
+  if (!list) {
+    list = make("nav", { ariaLabel: "Past conversations" });
+    parent.append(list);
+  }
+  list.send = send;
+  list.dataset.shown = wanted;
+  const title = make("h2", { textContent: "Past conversations" });
+  list.replaceChildren(title, entries?.length ? rows(list, entries, currentId) : note(entries));
+  if (focused) list.querySelector(`[data-name="${focused}"]`)?.focus();
+}
+
+function note(entries) {
+  const blocked = "This browser keeps no list: it does not let the page store anything. Bookmark a conversation instead.";
+  return make("p", { textContent: entries ? "None yet. They are kept in this browser alone." : blocked });
+}
+
+function rows(list, entries, currentId) {
+  const all = make("ul", {});
+  for (const { id, title } of entries) {
+    const row = make("li", {});
+    const link = make("a", { href: `?c=${id}`, textContent: title, title });
+    link.dataset.name = `open-${id}`;
+    if (id === currentId) {
+      row.dataset.current = "";
+      link.setAttribute("aria-current", "page");
+    }
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own
+      event.preventDefault();
+      if (id !== currentId) list.send("opened", id);
+      closeNarrowSidebar();
+    });
+    const remove = make("button", { type: "button", title: "Delete", ariaLabel: `Delete “${title}”` });
+    remove.dataset.name = `delete-${id}`;
+    remove.innerHTML = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M4 4l8 8M12 4l-8 8"/></svg>';
+    remove.addEventListener("click", () => list.send("discarded", { id, title }));
+    row.append(link, remove);
+    all.append(row);
+  }
+  return all;
+}
+
+// On a small screen the list lies over the conversation.
+function closeNarrowSidebar() {
+  if (innerWidth < 768) document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
+}
+
+function make(kind, properties) {
+  return Object.assign(document.createElement(kind), properties);
+}

@@ -1,0 +1,115 @@
+"""Past conversations in the sidebar, and deleting them.
+
+All visitors share one key of the API, so what a visitor has asked is listed in the browser alone: nobody sees what
+another has asked.
+"""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from clients.api_client import ApiClient, ApiError, ApiRefused, Message
+from clients.streamlit_chat.browser import chosen, mount_shelf
+from clients.streamlit_chat.markdown import plain_markdown
+from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
+
+_LONGEST_TITLE = 80
+_REMOVED, _DISCARDING = "removed", "discarding"
+
+
+@dataclass(slots=True)
+class Discarding:
+    """A conversation that is deleted when the visitor says so; `failure` is why it could not be."""
+
+    conversation_id: str
+    title: str
+    failure: ApiError | None = None
+
+
+def show_shelf(talk: Talk) -> None:
+    """The list in the sidebar, with the conversation that is shown on it once it has begun; once in a run."""
+    current = None
+    if talk.in_address:
+        asked = _questions(talk)
+        current = {"id": talk.conversation_id, "title": _title(asked[0]) if asked else "", "turns": len(asked)}
+    with st.sidebar:
+        mount_shelf(
+            current=current,
+            removed=st.session_state.get(_REMOVED, []),
+            on_opened=_open,
+            on_discarded=_discard_chosen,
+        )
+
+
+def take_off_shelf(conversation_id: str) -> None:
+    """Let the browser forget a conversation that is no more."""
+    st.session_state.setdefault(_REMOVED, []).append(conversation_id)
+
+
+def discard_current() -> None:
+    """Have the visitor asked whether the conversation that is shown is to be deleted."""
+    talk = current_talk()
+    asked = _questions(talk)
+    st.session_state[_DISCARDING] = Discarding(talk.conversation_id, _title(asked[0]) if asked else "")
+
+
+def confirm_discarding(api: ApiClient) -> None:
+    """Ask before a conversation is deleted, where the visitor has chosen one."""
+    discarding: Discarding | None = st.session_state.get(_DISCARDING)
+    if discarding is not None:
+        _confirm(api, discarding)
+
+
+def _keep() -> None:
+    st.session_state.pop(_DISCARDING, None)
+
+
+@st.dialog("Delete this conversation?", on_dismiss=_keep)
+def _confirm(api: ApiClient, discarding: Discarding) -> None:
+    if _DISCARDING not in st.session_state:
+        st.rerun()  # decided, and this is a run of the dialog alone
+    named = f"**{plain_markdown(discarding.title)}**" if discarding.title else "The conversation"
+    st.markdown(f"{named} is deleted with all its answers, also for everyone who has its address.")
+    if discarding.failure:
+        title, detail = discarding.failure.title, discarding.failure.detail
+        st.error(f"**{plain_markdown(title)}**\n\n{plain_markdown(detail)}", icon=":material/error:")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.button("Keep it", on_click=_keep)
+        st.button("Delete for good", type="primary", on_click=_delete, args=(api, discarding))
+
+
+def _delete(api: ApiClient, discarding: Discarding) -> None:
+    try:
+        api.delete(discarding.conversation_id)
+    except ApiError as failure:
+        if not (isinstance(failure, ApiRefused) and failure.status == 404):  # it has expired meanwhile
+            discarding.failure = failure
+            return
+    _keep()
+    take_off_shelf(discarding.conversation_id)
+    if current_talk().conversation_id == discarding.conversation_id:
+        begin_anew()
+
+
+def _open() -> None:
+    conversation_id = chosen("opened")
+    if isinstance(conversation_id, str):
+        open_talk(conversation_id)
+
+
+def _discard_chosen() -> None:
+    match chosen("discarded"):
+        case {"id": str(conversation_id), "title": str(title)} if is_ours(conversation_id):
+            st.session_state[_DISCARDING] = Discarding(conversation_id, _title(title))
+
+
+def _questions(talk: Talk) -> list[str]:
+    conversation = talk.conversation or (talk.attempt and talk.attempt.before)
+    messages: tuple[Message, ...] = conversation.messages if conversation else ()
+    asked = [message.content for message in messages if message.role == "user"]
+    return [*asked, talk.attempt.question] if talk.attempt else asked
+
+
+def _title(question: str) -> str:
+    line = " ".join(question.split())
+    return line if len(line) <= _LONGEST_TITLE else f"{line[:_LONGEST_TITLE].rstrip()}…"

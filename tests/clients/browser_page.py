@@ -1,0 +1,53 @@
+"""The chat page for a real browser: served by the child process the service starts, used as a visitor uses it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from bootstrap.streamlit import ChatPage, StreamlitChild
+from tests.clients.api_stub import ACME_KEY
+from tests.service import free_port
+
+QUESTION = "What does a room cost?"
+
+
+@contextmanager
+def running_page(folder: Path, api_url: str, *, api_key: str = ACME_KEY, logo: str | None = None) -> Iterator[str]:
+    """The address of a page that speaks to *api_url*."""
+    page = ChatPage(host="127.0.0.1", port=free_port(), api_url=api_url, api_key=api_key, title="Arsip", logo=logo)
+    child = StreamlitChild(page, folder)
+    child.start()
+    child.wait_ready()
+    try:
+        yield child.url
+    finally:
+        child.stop()
+
+
+def ask(tab: Page, question: str = QUESTION) -> None:
+    """Type a question and send it."""
+    box = tab.get_by_placeholder("Ask a question")
+    box.fill(question)
+    box.press("Enter")
+
+
+def questions(tab: Page) -> Locator:
+    """What the visitor is shown to have said."""
+    return tab.get_by_label("Chat message from user")
+
+
+def marks(tab: Page, number: int = 1) -> Locator:
+    """The marks `[number]` of all answers."""
+    return tab.get_by_role("link", name=f"[{number}]", exact=True)
+
+
+def expect_answers(tab: Page, count: int = 1) -> None:
+    """Wait until *count* answers are whole; the page may first have to find out that the API is back."""
+    expect(marks(tab)).to_have_count(count, timeout=15_000)
+
+
+def shelf(tab: Page) -> Locator:
+    """The links of the list of past conversations, newest first."""
+    return tab.get_by_role("navigation", name="Past conversations").get_by_role("link")
