@@ -21,7 +21,9 @@ def join(
     """All candidates for *question*, scored by words on one scale; those with neither score are left out.
 
     The foreign collection has no terms of ours in it, and the frequencies the server counts are of our own passages
-    alone. So the BM25 scores of both are computed here, with the document frequencies of the candidates.
+    alone. So the BM25 scores of both are computed here, with the document frequencies of the candidates. R@1 over 300
+    questions with none, half, and all of the passages in the foreign collection: squad_en .860, .863, .853; idk_id
+    .957, .953, .953; xquad_es .967 each.
     """
     passages = dict(own_passages) | {point: found.passage for point, found in foreign.items()}
     asked = lexicon.of_question(question)
