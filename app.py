@@ -23,9 +23,9 @@ from api.limits import RateLimits
 from api.middleware import register_middleware
 from api.problems import invalid, register_problems
 from api.schemas import Problem
-from bootstrap.banner import loaded, loading_bar, welcome
+from bootstrap.banner import loading_bar
+from bootstrap.companions import accompany
 from bootstrap.services import Services, open_services
-from bootstrap.streamlit import ChatPage, StreamlitChild
 from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
 from utils.context import DEFAULT_TENANT, TenantContext
@@ -36,6 +36,7 @@ _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
 }
+_TAKE_OVER_S = 45.0
 _PAGE = TenantContext(DEFAULT_TENANT, "chat-page")
 _CONFIGURED = TenantContext(DEFAULT_TENANT, "configured")
 
@@ -56,7 +57,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length, MAX_FILE_SIZE=settings.max_file_size, SAMPLES_DIR=SAMPLES
     )
-    app.extensions["open_database"] = lambda: _database_for_commands(settings)
+    app.extensions |= {"settings": settings, "open_database": lambda: _database_for_commands(settings)}
     register_problems(app)
     register_middleware(app, cors_origins=settings.cors_origins)
     for blueprint in (chat_blueprint, conversations_blueprint, health_blueprint):
@@ -92,7 +93,8 @@ def asgi_application(settings: Settings) -> FlaskAsgi:
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with open_services(settings) as services, attached(app, services):
+        # Under a process manager the worker before this one may still be finishing its requests.
+        async with open_services(settings, patience_s=_TAKE_OVER_S) as services, attached(app, services):
             yield
 
     return FlaskAsgi(app, lifespan=lifespan)
@@ -107,71 +109,15 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     app = create_app(settings)
     with loading_bar() as progress:
         async with open_services(settings, progress=progress) as services, attached(app, services):
-            options = {**uvicorn_options(), "lifespan": "off", "log_config": None, "access_log": False}
-            server = _Server(uvicorn.Config(FlaskAsgi(app), **options))
+            options = uvicorn_options(forwarded_allow_ips=settings.forwarded_allow_ips)
+            server = _Server(uvicorn.Config(FlaskAsgi(app), **{**options, "lifespan": "off", "log_config": None}))
             with _stopping_on_signals(server):
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 try:
-                    await _accompany(serving, services)
+                    await accompany(serving, services)
                 finally:
                     server.should_exit = True
                     await serving
-
-
-async def _accompany(serving: "asyncio.Task[None]", services: Services) -> None:
-    """Start the chat page, say where everything is, and wait for the end."""
-    settings = services.settings
-    api_url = f"http://{_reachable(settings.host)}:{settings.port}"
-    page = None
-    if settings.streamlit_enabled:
-        here = ChatPage(
-            host=settings.host,
-            port=settings.streamlit_port,
-            api_url=api_url,
-            api_key=services.page_key,
-            title=settings.institution or "Pustaka",
-        )
-        page = StreamlitChild(here, services.data_folder)
-    try:
-        if page:
-            await asyncio.to_thread(page.start)
-        await asyncio.wait({serving, services.knowledge}, return_when=asyncio.FIRST_COMPLETED)
-        if page and not serving.done():
-            await asyncio.to_thread(page.wait_ready)
-        if not serving.done():
-            first_key = await asyncio.to_thread(services.make_first_key)
-            _greet(services, api_url, page.url if page else None, first_key)
-        await serving
-    finally:
-        if page:
-            await asyncio.to_thread(page.stop)
-
-
-def _reachable(host: str) -> str:
-    """A name for *host* that a program on this machine can connect to."""
-    if host in ("0.0.0.0", "127.0.0.1"):  # noqa: S104 - compared, not bound
-        return "localhost"
-    return "[::1]" if host == "::" else f"[{host}]" if ":" in host else host
-
-
-def _greet(services: Services, api_url: str, page_url: str | None, first_key: str | None) -> None:
-    settings = services.settings
-    endpoint = settings.chat_endpoint
-    print(loaded(services.knowledge.result(), str(settings.knowledge_dir)))
-    print(
-        welcome(
-            api_url=api_url,
-            page_url=page_url,
-            key=first_key,
-            answers_by=endpoint.model if endpoint else "quotes from the documents (no language model is configured)",
-            data_folder=str(services.data_folder),
-            # About the samples one that is answered well by words alone: their vectors take half a minute.
-            question="How much does a dormitory room cost?"
-            if settings.knowledge_dir == SAMPLES
-            else "What is it about?",
-        ),
-        flush=True,
-    )
 
 
 class _Server(uvicorn.Server):

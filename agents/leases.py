@@ -2,21 +2,27 @@
 
 import asyncio
 import logging
+import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
-from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
-from redis.exceptions import LockError, RedisError
+from redis.exceptions import LockNotOwnedError, RedisError
 
+from utils.checkpointer.circuit import Circuit
+from utils.checkpointer.clients import AsyncClient
 from utils.errors import Conflict
 
 logger = logging.getLogger("agents.leases")
+_RETRY_S = 2.0  # while Redis is away one run in this time finds out whether it still is; the others do not wait
 
 
 class Leases:
     """Locks on conversations, across workers while Redis answers and within this process otherwise.
+
+    A lock that was taken without Redis, or that Redis has lost, is taken there as soon as it can be.
 
     Args:
         redis: where the locks are kept; each has a time to live.
@@ -24,9 +30,16 @@ class Leases:
         wait_s: seconds a second request waits for the first; more than *hold_s*, so that it outlasts a dead holder.
     """
 
-    def __init__(self, redis: "Redis", *, hold_s: float, wait_s: float) -> None:
+    def __init__(self, redis: AsyncClient, *, hold_s: float, wait_s: float) -> None:
         self._redis, self._hold_s, self._wait_s = redis, hold_s, wait_s
         self._local: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._held: set[str] = set()
+        self._unreleased: dict[str | bytes | memoryview, tuple[float, bytes]] = {}
+        self._circuit = Circuit(
+            retry_s=_RETRY_S,
+            away="Redis does not answer: conversations are locked within this process only",
+            back="Redis answers again: conversations are locked across processes",
+        )
 
     @asynccontextmanager
     async def hold(self, thread_id: str) -> AsyncIterator[None]:
@@ -42,43 +55,128 @@ class Leases:
         except TimeoutError:
             raise _busy() from None
         try:
-            async with self._shared(thread_id):
+            lock = self._lock(thread_id, self._wait_s)
+            if await self._ask_for(lock) is False:
+                raise _busy()
+            async with self._kept(lock, thread_id):
                 yield
         finally:
             local.release()
 
     @asynccontextmanager
-    async def _shared(self, thread_id: str) -> AsyncIterator[None]:
-        lock = self._redis.lock(
-            f"lease:{thread_id}", timeout=self._hold_s, blocking_timeout=self._wait_s, sleep=0.05, thread_local=False
-        )
-        try:
-            held = await lock.acquire()
-        except RedisError as exc:
-            logger.warning("Redis does not answer, conversations are locked within this process only: %s", exc)
+    async def hold_or_share(self, thread_id: str) -> AsyncIterator[None]:
+        """Be sure for the length of the block that no other worker begins a run in the conversation.
+
+        A run of this worker may be going on in it, or begin.
+
+        Raises:
+            Conflict: another worker has a run there, or whether it has cannot be known.
+        """
+        if thread_id in self._held:
             yield
             return
-        if not held:
+        lock = self._lock(thread_id, 0)
+        if not await self._ask_for(lock):
             raise _busy()
-        renewing = asyncio.create_task(self._renew(lock))
+        async with self._kept(lock, thread_id):
+            yield
+
+    async def is_held(self, thread_id: str) -> bool:
+        """Whether a run is going on in the conversation now: on any worker while Redis answers, else on this one."""
+        if thread_id in self._held:
+            return True
+        if not self._circuit.may_try():
+            return False
+        try:
+            found = await self._redis.exists(_key(thread_id))
+        except RedisError as exc:
+            self._circuit.failed(exc)
+            return False
+        self._circuit.worked()
+        return bool(found)
+
+    def _lock(self, thread_id: str, wait_s: float) -> Lock:
+        lock = self._redis.lock(
+            _key(thread_id), timeout=self._hold_s, blocking_timeout=wait_s, sleep=0.05, thread_local=False
+        )
+        # Known before it is asked for: a request that was given up may yet be carried out.
+        lock.local.token = uuid.uuid4().hex.encode()
+        return lock
+
+    async def _ask_for(self, lock: Lock) -> bool | None:
+        """Whether Redis gives us the lock; None if it does not answer."""
+        if not self._circuit.may_try():
+            return None
+        try:
+            await self._release_former(lock)
+            given: bool = await lock.acquire(token=lock.local.token)
+        except RedisError as exc:
+            self._circuit.failed(exc)
+            return None
+        self._circuit.worked()
+        return given
+
+    @asynccontextmanager
+    async def _kept(self, lock: Lock, thread_id: str) -> AsyncIterator[None]:
+        keeping = asyncio.create_task(self._keep(lock, lock.local.token))
+        self._held.add(thread_id)
         try:
             yield
         finally:
-            renewing.cancel()
+            self._held.discard(thread_id)
+            keeping.cancel()
             with suppress(asyncio.CancelledError):
-                await renewing
-            try:
-                await lock.release()
-            except (LockError, RedisError) as exc:
-                logger.warning("A lease on a conversation was lost before its run ended: %s", exc)
+                await keeping
+            await self._release(lock)
 
-    async def _renew(self, lock: Lock) -> None:
+    async def _keep(self, lock: Lock, token: bytes) -> None:
         while True:
             await asyncio.sleep(self._hold_s / 4)
+            if not self._circuit.may_try():
+                continue
             try:
-                await lock.reacquire()
-            except (LockError, RedisError) as exc:
-                logger.warning("A lease on a conversation could not be renewed: %s", exc)
+                await self._renew(lock, token)
+            except RedisError as exc:
+                self._circuit.failed(exc)
+            else:
+                self._circuit.worked()
+
+    async def _renew(self, lock: Lock, token: bytes) -> None:
+        try:
+            await lock.reacquire()
+        except LockNotOwnedError:
+            # Taken without Redis, or Redis has come back without it.
+            if not await lock.do_acquire(token):
+                logger.warning("Another worker has taken a conversation in which a run is going on here")
+
+    async def _release(self, lock: Lock) -> None:
+        token = lock.local.token
+        try:
+            if self._circuit.may_try():
+                await lock.release()
+                self._circuit.worked()
+                return
+        except LockNotOwnedError:
+            logger.info("A lease on a conversation was not there any more when its run ended")
+            return
+        except RedisError as exc:
+            self._circuit.failed(exc)
+        self._unreleased[lock.name] = (time.monotonic() + self._hold_s, token)
+
+    async def _release_former(self, lock: Lock) -> None:
+        """Let go of what we could not while Redis was away; after *hold_s* it is gone by itself."""
+        now = time.monotonic()
+        for name in [name for name, (until, _) in self._unreleased.items() if until < now]:
+            del self._unreleased[name]
+        _, token = self._unreleased.get(lock.name, (0, None))
+        if token is not None:
+            with suppress(LockNotOwnedError):
+                await lock.do_release(token)
+            del self._unreleased[lock.name]
+
+
+def _key(thread_id: str) -> str:
+    return f"lease:{thread_id}"
 
 
 def _busy() -> Conflict:

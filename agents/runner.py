@@ -136,6 +136,8 @@ class Runner:
             StoreUnavailable: it cannot be known while Redis is away.
         """
         thread_id = thread_of(ctx, conversation_id)
+        # Asked first: when it says no, the answer is among the messages that are read afterwards.
+        running = await self._leases.is_held(thread_id)
         found = await self._find(thread_id)
         messages = found.checkpoint["channel_values"].get("messages", [])
         return {
@@ -143,6 +145,7 @@ class Runner:
             "messages": [shown(message) for message in messages],
             "expires_in_s": await self._store.ttl_s(thread_id),
             "persistence": self._store.persistence_of(thread_id),
+            "running": running,
         }
 
     async def delete(self, ctx: TenantContext, conversation_id: str) -> None:

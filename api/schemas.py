@@ -57,6 +57,7 @@ class ConversationOut(BaseModel):
     messages: list[MessageOut]
     expires_in_s: int | None
     persistence: str
+    running: bool = Field(description="Whether a message of it is being answered now.")
 
 
 class FieldError(BaseModel):

@@ -3,15 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
-
+from bootstrap.background import Background
 from domain.db import Database
+from domain.indexing import count_without_vectors
 from ingestion.indexer import Indexer
-from utils.checkpointer import FallbackCheckpointer
+from retrieval.index import PassageIndex
+from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.errors import ProblemError
 
 logger = logging.getLogger("bootstrap.monitor")
@@ -25,26 +25,39 @@ _PATIENCE_S = 2.0
 class Status:
     """What was seen last.
 
-    `problems` are reasons to call the service degraded, `blocking` those for which it cannot serve a turn.
+    `problems` are reasons to call the service degraded, `blocking` those for which it cannot serve a turn. `pending`:
+    passages whose vectors are still to come.
     """
 
     redis: State = "unknown"
     database: State = "unknown"
     index: State = "unknown"
+    pending: int = 0
     problems: list[str] = field(default_factory=list)
     blocking: list[str] = field(default_factory=lambda: ["The service is starting."])
 
 
+@dataclass(slots=True, kw_only=True)
 class Monitor:
-    """Asks every dependency every two seconds, each with a time limit, and keeps the last answers in `status`."""
+    """Asks every dependency every two seconds, each with a time limit, and keeps the last answers in `status`.
 
-    def __init__(self, *, checkpointer: FallbackCheckpointer, database: Database, indexer: Indexer) -> None:
-        self.status = Status()
-        self._checkpointer, self._database, self._indexer = checkpointer, database, indexer
+    It also brings conversations back to Redis after an outage. `memory_suffices`: turns may be served while Redis is
+    away, because no other process could hold another part of the same conversation, or because that is accepted.
+    """
+
+    checkpointer: FallbackCheckpointer
+    connections: Connections
+    database: Database
+    index: PassageIndex
+    indexer: Indexer
+    background: Background
+    memory_suffices: bool
+    status: Status = field(default_factory=Status)
+    _told: dict[str, str | None] = field(default_factory=dict)
 
     def pending(self) -> int:
-        """Passages whose vectors are still to come."""
-        return self._indexer.pending()
+        """Passages whose vectors are still to come; no I/O."""
+        return self.indexer.pending() if self.background.at_work else self.status.pending
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -54,35 +67,56 @@ class Monitor:
 
     async def look(self) -> None:
         """Ask once."""
-        redis, database = await asyncio.gather(self._reach(self._ask_redis), self._reach(self._ping_database))
-        indexing = self._indexer.last_error
-        problems, blocking = [], []
-        if database == "down":
-            blocking.append("The SQL database does not answer: check DATABASE_URI.")
-        if redis == "down":
-            problems.append("Redis does not answer: conversations are held in memory. Check REDIS_URL.")
-        if indexing:
-            problems.append(f"New documents are not searchable yet: {indexing}")
-        index: State = "down" if indexing else "ok"
-        self.status = Status(redis, database, index, [*blocking, *problems], blocking)
+        redis, database, index = await asyncio.gather(
+            self._reach("Redis", self._ask_redis),
+            self._reach("The SQL database", self._ask_database),
+            self._reach("The passage index", self.index.check),
+        )
+        blocking = [reason for reason in (database, index) if reason]
+        problems: list[str] = []
+        if redis:
+            (problems if self.memory_suffices else blocking).append(f"{redis} Conversations are held in memory.")
+        if self.indexer.last_error:
+            problems.append(f"New documents are not searchable yet: {self.indexer.last_error}")
+        self.status = Status(
+            redis=_state(redis),
+            database=_state(database),
+            index=_state(index or self.indexer.last_error),
+            pending=self.status.pending,
+            problems=[*blocking, *problems],
+            blocking=blocking,
+        )
 
-    async def _reach(self, ask: Callable[[], Awaitable[object]]) -> State:
+    async def _reach(self, what: str, ask: Callable[[], Awaitable[object]]) -> str | None:
+        """Why *what* cannot be used, None if it can; a change is logged, not every look."""
+        reason = None
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await ask()
-        except (TimeoutError, OSError, SQLAlchemyError, ProblemError) as exc:
-            logger.warning("A dependency did not answer: %s", exc)
-            return "down"
-        return "ok"
+        except ProblemError as exc:
+            reason = exc.detail
+        except (TimeoutError, OSError):
+            reason = f"{what} does not answer."
+        if reason != self._told.get(what):
+            logger.log(logging.WARNING if reason else logging.INFO, "%s", reason or f"{what} answers again.")
+            self._told[what] = reason
+        return reason
 
     async def _ask_redis(self) -> None:
-        # Asking is also what brings conversations back to Redis when nobody chats.
-        if await self._checkpointer.probe() == "memory":
-            raise ConnectionError("Redis is away")
+        if await self.checkpointer.probe() == "memory":
+            await self.connections.check()  # tells why
+            raise TimeoutError
+        if self.checkpointer.held_conversations:
+            await self.checkpointer.return_held()
 
-    async def _ping_database(self) -> object:
-        def ask() -> object:
-            with self._database.reading() as session:
-                return session.scalar(text("SELECT 1"))
+    async def _ask_database(self) -> None:
+        self.status = replace(self.status, pending=await asyncio.to_thread(self._look_into_database))
 
-        return await asyncio.to_thread(ask)
+    def _look_into_database(self) -> int:
+        self.database.check()
+        with self.database.reading() as session:
+            return count_without_vectors(session)
+
+
+def _state(reason: str | None) -> State:
+    return "down" if reason else "ok"

@@ -9,16 +9,24 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.fakes.model_server import FakeModelServer
-from tests.service import Service
+from tests.service import Library, Service, await_vectors
 
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The samples with their vectors, which take half a minute: computed once, copied by whoever needs them."""
+    folder = tmp_path_factory.mktemp("library") / "data"
+    with Service(folder, RATE_LIMIT_ENABLED="false") as service:
+        await_vectors(service, limit_s=300)
+        return Library(folder, service.key)
+
+
+@pytest.fixture(scope="session")
+def service(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service as it is with nothing configured, with its vectors computed; requests are not limited."""
-    with Service(tmp_path_factory.mktemp("service") / "data", RATE_LIMIT_ENABLED="false") as running:
-        _await_vectors(running)
+    with library.service(tmp_path_factory.mktemp("service"), RATE_LIMIT_ENABLED="false") as running:
         yield running
 
 
@@ -50,18 +58,14 @@ def model_server() -> Iterator[FakeModelServer]:
 
 
 @pytest.fixture(scope="session")
-def service_with_model(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer) -> Iterator[Service]:
+def service_with_model(
+    library: Library, tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer
+) -> Iterator[Service]:
     """The service with a language model at `model_server`, impatient and without retries."""
     variables = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "LLM_TIMEOUT": "2", "LLM_MAX_RETRIES": "0"}
-    data_dir = tmp_path_factory.mktemp("with-model") / "data"
-    with Service(data_dir, RATE_LIMIT_ENABLED="false", **variables) as running:
-        _await_vectors(running)
+    folder = tmp_path_factory.mktemp("with-model")
+    with library.service(folder, RATE_LIMIT_ENABLED="false", **variables) as running:
         yield running
-
-
-def _await_vectors(service: Service) -> None:
-    with service.client() as client:
-        service.wait_for(lambda: client.get("/health").json()["indexing"]["pending"] == 0)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -124,6 +126,34 @@ class Service:
 
     def __exit__(self, *failure: object) -> None:
         self.stop()
+
+
+@dataclass(frozen=True)
+class Library:
+    """A data folder with documents and their vectors, whose service has ended, and the first key it gave out."""
+
+    folder: Path
+    key: str
+
+    def copy(self, folder: Path) -> Path:
+        """The same data once more, below *folder*."""
+        # Sockets and locks are of no use elsewhere.
+        return Path(shutil.copytree(self.folder, folder / "data", ignore=shutil.ignore_patterns("*.sock", "*.lock")))
+
+    def service(self, folder: Path, **variables: str) -> Service:
+        """A service on a copy, not started yet."""
+        made = Service(self.copy(folder), **variables)
+        made.key = variables.get("API_KEY", self.key)
+        return made
+
+
+def await_vectors(service: Service, limit_s: float = START_LIMIT_S) -> None:
+    """Wait until every vector is computed and the service can be asked."""
+    with service.client() as client:
+        service.wait_for(
+            lambda: client.get("/ready").is_success and client.get("/health").json()["indexing"]["pending"] == 0,
+            limit_s,
+        )
 
 
 def plain_environment(variables: dict[str, str]) -> dict[str, str]:

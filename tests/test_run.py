@@ -138,7 +138,7 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
         ({"CONVERSATION_TTL": "soon"}, "CONVERSATION_TTL"),
         ({"REDIS_URL": "http://x"}, "REDIS_URL"),
         ({"KNOWLEDGE_DIR": "/nowhere/at/all"}, "KNOWLEDGE_DIR"),
-        ({"QDRANT_URL": "http://localhost:6333"}, "QDRANT_URL"),
+        ({"QDRANT_URL": "localhost:6333"}, "QDRANT_URL"),
         ({"DATABASE_URI": "nonsense"}, "DATABASE_URI"),
         ({"DATABASE_URI": "oracle://user:secret-word@host/x"}, "DATABASE_URI"),
     ],

@@ -1,0 +1,77 @@
+"""What `python app.py` does beside serving the API: the chat page, and telling people where everything is."""
+
+import asyncio
+from typing import Any
+
+from bootstrap.banner import loaded, welcome
+from bootstrap.services import Services
+from bootstrap.streamlit import ChatPage, StreamlitChild
+from config import SAMPLES, Settings
+
+
+async def accompany(serving: "asyncio.Task[None]", services: Services) -> None:
+    """Start the chat page, say where everything is once the documents are loaded, and wait for the end of *serving*.
+
+    Raises:
+        StartError: the chat page does not start.
+    """
+    page = _chat_page(services) if services.settings.streamlit_enabled else None
+    try:
+        if page:
+            await asyncio.to_thread(page.start)
+        if not services.background.is_shared:
+            either: set[asyncio.Future[Any]] = {serving, services.background.loaded}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if page and not serving.done():
+            await asyncio.to_thread(page.wait_ready)
+        if not serving.done():
+            first_key = await asyncio.to_thread(services.make_first_key)
+            _greet(services, page.url if page else None, first_key)
+        await serving
+    finally:
+        if page:
+            await asyncio.to_thread(page.stop)
+
+
+def _chat_page(services: Services) -> StreamlitChild:
+    settings = services.settings
+    here = ChatPage(
+        host=settings.host,
+        port=settings.streamlit_port,
+        api_url=_api_url(settings),
+        api_key=services.page_key,
+        title=settings.page_title,
+    )
+    return StreamlitChild(here, services.data_folder)
+
+
+def _greet(services: Services, page_url: str | None, first_key: str | None) -> None:
+    settings = services.settings
+    endpoint = settings.chat_endpoint
+    if services.background.is_shared:
+        print(f"Documents  {settings.knowledge_dir}, loaded by one of the processes on these stores")
+    else:
+        print(loaded(services.background.loaded.result(), str(settings.knowledge_dir)))
+    print(
+        welcome(
+            api_url=_api_url(settings),
+            page_url=page_url,
+            key=first_key,
+            answers_by=endpoint.model if endpoint else "quotes from the documents (no language model is configured)",
+            data_folder=str(services.data_folder),
+            # About the samples one that is answered well by words alone: their vectors take half a minute.
+            question="How much does a dormitory room cost?"
+            if settings.knowledge_dir == SAMPLES
+            else "What is it about?",
+        ),
+        flush=True,
+    )
+
+
+def _api_url(settings: Settings) -> str:
+    """Where a program on this machine reaches the API."""
+    host = settings.host
+    if host in ("0.0.0.0", "127.0.0.1"):  # noqa: S104 - compared, not bound
+        return f"http://localhost:{settings.port}"
+    name = "[::1]" if host == "::" else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{settings.port}"

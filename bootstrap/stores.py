@@ -1,0 +1,143 @@
+"""The stores of an installation, embedded or production ones: only here is it known which."""
+
+import asyncio
+import logging
+import re
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from bootstrap.valkey import ValkeyChild
+from config import Settings
+from domain.db import Database, open_database, wait_for_database
+from domain.keys import ensure_tenant
+from retrieval.edge import EdgeIndex
+from retrieval.index import PassageIndex
+from retrieval.server import ServerIndex
+from utils.checkpointer import Connections
+from utils.context import DEFAULT_TENANT
+from utils.errors import ProblemError, StoreRefused, StoreUnavailable
+from utils.ports import Embedder
+from utils.processes import StartError
+
+logger = logging.getLogger("bootstrap.stores")
+
+_PATIENCE_S = 30.0  # for a database that is started together with the service
+
+
+async def open_conversations(stack: AsyncExitStack, settings: Settings, folder: Path) -> Connections:
+    """Connections to the configured Redis, else to a Valkey of our own in *folder*; closed with *stack*.
+
+    A Redis that does not answer is no reason not to start: conversations are held in memory until it does.
+
+    Raises:
+        StartError: what answers cannot be used, and waiting would not help.
+    """
+    connections = Connections(settings.redis_address or await _start_valkey(stack, folder))
+    stack.push_async_callback(connections.aclose)
+    try:
+        warnings = await connections.check()
+    except StoreRefused as exc:
+        raise StartError(exc.detail) from exc
+    except StoreUnavailable as exc:
+        logger.error("%s Conversations are held in memory until it does.", exc.detail)
+    else:
+        for warning in warnings:
+            logger.warning(warning)
+    return connections
+
+
+async def open_records(stack: AsyncExitStack, settings: Settings) -> Database:
+    """The SQL database with the newest tables and the default tenant; closed with *stack*.
+
+    Raises:
+        StartError: it does not answer in time, or cannot be used.
+    """
+    try:
+        database = open_database(settings.database_address, pool_size=settings.db_pool_size)
+        stack.callback(database.close)
+        await asyncio.to_thread(_prepare, database)
+    except ProblemError as exc:
+        raise StartError(exc.detail) from exc
+    return database
+
+
+async def open_index(stack: AsyncExitStack, settings: Settings, folder: Path, embedder: Embedder) -> PassageIndex:
+    """The configured Qdrant, else its engine in *folder*; closed with *stack*.
+
+    A server that does not answer is no reason not to start: the service is not ready until it does.
+
+    Raises:
+        StartError: the index cannot be used, and waiting would not help.
+    """
+    try:
+        if settings.qdrant_url is None:
+            index: PassageIndex = await _open_edge(index_folder(settings, folder, embedder.model), embedder.dimension)
+            stack.push_async_callback(index.close)
+            return index
+        server = server_index(settings, embedder)
+        stack.push_async_callback(server.close)
+        await _prepare_server(server)
+    except StoreUnavailable as exc:
+        raise StartError(exc.detail) from exc
+    return server
+
+
+def index_folder(settings: Settings, folder: Path, model: str) -> Path:
+    """Where in the data folder the embedded index for vectors of *model* is."""
+    return folder / "index" / f"{settings.qdrant_collection_name}-{re.sub(r'[^A-Za-z0-9._-]+', '-', model).strip('.-')}"
+
+
+def server_index(settings: Settings, embedder: Embedder) -> ServerIndex:
+    """The index on the configured Qdrant server; nothing is asked of it yet."""
+    key = settings.qdrant_api_key
+    return ServerIndex(
+        settings.qdrant_url or "",
+        api_key=key.get_secret_value() if key else None,
+        collection=settings.qdrant_collection_name,
+        dimension=embedder.dimension,
+        model=embedder.model,
+    )
+
+
+async def _start_valkey(stack: AsyncExitStack, folder: Path) -> str:
+    valkey = ValkeyChild(folder)
+    await asyncio.to_thread(valkey.start)
+    stack.push_async_callback(asyncio.to_thread, valkey.stop)
+    keeping = asyncio.create_task(_keep_alive(valkey))
+    stack.callback(keeping.cancel)
+    return valkey.url
+
+
+async def _keep_alive(valkey: ValkeyChild) -> None:
+    """Start it again when it dies: what was written is in its append-only file."""
+    while True:
+        await asyncio.sleep(1)
+        if valkey.is_alive():
+            continue
+        logger.error("The embedded Valkey has ended by itself; it is started again.")
+        try:
+            await asyncio.to_thread(valkey.stop)
+            await asyncio.to_thread(valkey.start)
+        except (StartError, OSError) as exc:
+            logger.error("The embedded Valkey cannot be started again: %s", exc)
+
+
+def _prepare(database: Database) -> None:
+    wait_for_database(database, _PATIENCE_S)
+    database.migrate()
+    with database.writing() as session:
+        ensure_tenant(session, DEFAULT_TENANT)
+
+
+async def _open_edge(folder: Path, dimension: int) -> EdgeIndex:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return await asyncio.to_thread(EdgeIndex.open, folder, dimension=dimension)
+
+
+async def _prepare_server(server: ServerIndex) -> None:
+    try:
+        await server.prepare()
+    except StoreRefused:
+        raise
+    except StoreUnavailable as exc:
+        logger.error("%s The service is not ready until it does.", exc.detail)

@@ -1,0 +1,80 @@
+"""Every command of the README and the pages in `docs/` is run, in a folder as its reader has it."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.stand_in import PROGRAMS
+from tests.service import ROOT, Service, plain_environment
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
+BLOCKS = [
+    pytest.param(found[1], id=f"{page.name}:{page.read_text()[: found.start()].count(chr(10)) + 2}")
+    for page in PAGES
+    for found in BLOCK.finditer(page.read_text())
+]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A running service whose data is in `data` of a folder that has all that the project has."""
+    folder = tmp_path_factory.mktemp("reader")
+    for entry in ROOT.iterdir():
+        if entry.name not in ("data", ".env", ".git"):
+            (folder / entry.name).symlink_to(entry)
+    _make_stand_ins(folder / "stand-ins")
+    with Service(folder / "data", API_KEY="key-of-the-reader") as running:
+        yield running
+
+
+def _make_stand_ins(folder: Path) -> None:
+    folder.mkdir()
+    for name in PROGRAMS:
+        # Not a link: the name of the program is how the stand-in knows what it stands for.
+        (folder / name).write_text(f"#!{sys.executable}\n{(ROOT / 'tests/docs/stand_in.py').read_text()}")
+        (folder / name).chmod(0o755)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_commands_of_a_page_work(service: Service, block: str) -> None:
+    folder = service.data_dir.parent
+    block = block.replace("localhost:8000", f"localhost:{service.port}").replace("ak_live_…", service.key)
+    path = f"{folder / 'stand-ins'}:{ROOT / '.venv/bin'}:{os.environ['PATH']}"
+    variables = {
+        **service.variables, "PATH": path, "SERVICE_LOG": str(service._log), "API_KEY": service.key, "VIRTUAL_ENV": "",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=folder,
+        env=plain_environment(variables),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    # `grep` finds no error where there was none.
+    assert done.returncode == 0 or "grep ERROR" in block, f"{block}\n{done.stdout}\n{done.stderr}"
+    assert "does not have this" not in done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(page.read_text()):
+        if target.startswith("http"):
+            continue
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_pages_do_run_something() -> None:
+    assert len(BLOCKS) > 25
