@@ -1,9 +1,22 @@
-"""Entry for ASGI servers: `uvicorn wsgi:application`, `gunicorn -k uvicorn_worker.UvicornWorker wsgi:application`."""
+"""Entry for ASGI servers: `gunicorn` (by `gunicorn.conf.py`), or `uvicorn wsgi:application`."""
+
+import logging
 
 from app import asgi_application
-from config import load_settings
-from utils.logging_config import configure_logging
+from config import Settings, SettingsError, load_settings
+from utils.logging_config import configure_logging, log_prints
 
-_settings = load_settings()
-configure_logging(_settings.log_level)
-application = asgi_application(_settings)
+
+def _read_settings() -> Settings:
+    configure_logging("INFO")  # for what the settings themselves are told about
+    log_prints()
+    try:
+        settings = load_settings()
+    except SettingsError as exc:
+        logging.getLogger("wsgi").critical("%s", exc)
+        raise SystemExit(1) from None
+    configure_logging(settings.log_level)
+    return settings
+
+
+application = asgi_application(_read_settings())

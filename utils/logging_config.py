@@ -23,7 +23,7 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _NAMES = {"asctime": "timestamp", "levelname": "level", "name": "logger"}
-_CHATTY = ("httpx", "httpx2", "httpcore", "openai", "aiohttp.access", "alembic.runtime.migration", "uvicorn.access")
+_CHATTY = ("httpx", "httpx2", "httpcore", "openai", "aiohttp.access", "alembic.runtime", "uvicorn.access")
 # Servers give these handlers of their own, whose lines are not JSON.
 _SERVERS = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 

@@ -1,0 +1,169 @@
+"""How gunicorn serves Pustaka: `gunicorn` in this folder, or `gunicorn -c …/gunicorn.conf.py` from anywhere.
+
+SIGHUP starts new workers with the settings and the code as they are then, and lets the old ones finish; SIGTERM stops.
+For changed packages, a changed `config.py` or worker class: restart.
+"""
+
+import gc
+import importlib
+import logging
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+if (_root := str(Path(__file__).resolve().parent)) not in sys.path:
+    sys.path.insert(0, _root)  # started from elsewhere
+
+from api.asgi import KEEP_ALIVE_S
+from config import Settings, SettingsError, load_settings
+from utils.capacity import Machine, affordable_workers
+from utils.logging_config import configure_logging, log_prints
+from utils.processes import StartError
+
+_log = logging.getLogger("gunicorn.error")
+
+_WORKER_BYTES = 320 * 1024 * 1024
+_PACKAGES = (
+    "alembic",
+    "flask_cors",
+    "flask_openapi3",
+    "langchain_core.messages",
+    "langchain_openai",
+    "langgraph.graph",
+    "limits",
+    "pydantic_settings",
+    "redis.asyncio",
+    "sqlalchemy.orm",
+)
+
+
+@cache  # after a reload, workers of our own would count as memory that is used
+def _affordable() -> int:
+    machine = Machine()
+    cpus, free_bytes = machine.cpus(), machine.free_memory_bytes()
+    count = affordable_workers(cpus=cpus, free_bytes=free_bytes, each_bytes=_WORKER_BYTES)
+    _log.info("%s workers: %.3g CPUs, %s MB of free memory.", count, cpus, free_bytes and free_bytes >> 20)
+    return count
+
+
+def _plan() -> tuple[Settings, int]:
+    """The settings, and how many workers they allow.
+
+    Raises:
+        SettingsError: a value cannot be used.
+        StartError: several workers are asked for, where a store has room for one.
+    """
+    settings = load_settings()
+    if not settings.is_embedded:
+        return settings, settings.workers or _affordable()
+    _refuse_several(settings, settings.workers or 1)
+    return settings, 1
+
+
+def _refuse_several(settings: Settings, count: int) -> None:
+    if count > 1:
+        missing = [
+            "REDIS_URL" if settings.redis_address is None else "",
+            "QDRANT_URL" if settings.qdrant_url is None else "",
+        ]
+        names = " and ".join(name for name in missing if name)
+        raise StartError(
+            f"{count} workers are asked for, but a store that runs inside the service has room for one: "
+            f"set {names}, or WORKERS=1 (WEB_CONCURRENCY=1)."
+        )
+
+
+configure_logging("INFO")
+try:
+    _settings, workers = _plan()
+except (SettingsError, StartError) as _refusal:
+    _log.critical("%s", _refusal)
+    sys.exit(1)
+
+wsgi_app = "wsgi:application"
+worker_class = "api.gunicorn_worker.ChatWorker"
+logger_class = "api.gunicorn_worker.JsonLogger"
+loglevel = _settings.log_level.lower()
+proc_name = "pustaka"
+
+bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
+forwarded_allow_ips = ",".join(_settings.forwarded_allow_ips)
+keepalive = KEEP_ALIVE_S
+
+timeout = 120  # without a sign of life; an answer may take longer
+graceful_timeout = 30
+max_requests = 1000
+max_requests_jitter = 100  # so that the workers do not all start anew at the same time
+
+# The heart-beat file: on a disk, its writes can stall a worker until it is taken for dead.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - no name of ours in it
+control_socket_disable = True  # a way in that nobody asked for, served by a thread that every later fork would copy
+
+# Not the application, only packages: see `_share_packages`.
+preload_app = False
+
+
+def on_starting(server: Any) -> None:
+    """Before the first worker."""
+    log_prints()
+    _share_packages()
+    if _settings.is_embedded:
+        _log.info("One worker: a store runs inside the service. REDIS_URL and QDRANT_URL make room for more.")
+
+
+def when_ready(server: Any) -> None:
+    """The socket listens; let a reload look at the settings before it gives up what works."""
+    reload = server.handle_hup
+
+    def reload_if_sound() -> None:
+        try:
+            _plan()
+        except (SettingsError, StartError) as exc:
+            _log.error("Not reloaded, the service goes on as it was: %s", exc)
+        else:
+            reload()
+
+    server.handle_hup = reload_if_sound
+
+
+def nworkers_changed(server: Any, new: int, old: int | None) -> None:
+    """Tell the workers how many they are; by the settings, `--workers`, or SIGTTIN and SIGTTOU."""
+    try:
+        if _settings.is_embedded:
+            _refuse_several(_settings, new)
+    except StartError as exc:
+        _log.critical("%s", exc)
+        if old is None:
+            sys.exit(1)
+        server.num_workers = 1
+    else:
+        server.cfg.set("raw_env", [f"WEB_CONCURRENCY={new}"])
+
+
+def on_reload(server: Any) -> None:
+    """After the settings were read anew, before the new workers."""
+    _log.info("Reloaded; workers that take over: %s.", server.num_workers)
+
+
+def post_worker_init(worker: Any) -> None:
+    """In a worker, after its code was loaded."""
+    _log.info("Worker %s has its code.", worker.pid)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """A worker has ended."""
+    _log.info("Worker %s has ended.", worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """All workers have ended."""
+    _log.info("Stopped.")
+
+
+def _share_packages() -> None:
+    for name in _PACKAGES:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # else the collector of each worker writes into, and so copies, the pages it shares
