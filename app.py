@@ -84,7 +84,7 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
         yield
     finally:
         if limits:
-            limits.close()
+            await limits.aclose()
 
 
 def asgi_application(settings: Settings) -> FlaskAsgi:

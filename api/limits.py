@@ -1,23 +1,37 @@
 """How many requests a key may make: a sliding window in Redis, exact across workers."""
 
-import asyncio
-import logging
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from limits import RateLimitItem, RateLimitItemPerHour
-from limits.storage import MemoryStorage, storage_from_string
-from limits.strategies import MovingWindowRateLimiter, RateLimiter
+from limits import RateLimitItemPerHour
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
+from utils.checkpointer import Connections
+from utils.checkpointer.circuit import Circuit
 from utils.context import TenantContext
 from utils.errors import RateLimited
 
-logger = logging.getLogger("api.limits")
-_THREADS = 4
-_PAUSE_S = 5.0  # before Redis is asked again after it failed: each try may take a second of one of the threads
+_WINDOW_S = 3600
+_PATIENCE_S = 1.0
+_RETRY_S = 5.0  # between two questions to a Redis that failed: one request waits for the answer, the others do not
+# A sorted set of the requests within the window, by the server's clock in µs, which all workers share.
+# KEYS: the set. ARGV: limit, window in µs. Returns whether one was left, how many are used, µs until one is free.
+_COUNT = """
+local time = redis.call('TIME')
+local now, limit, window = time[1] * 1000000 + time[2], tonumber(ARGV[1]), tonumber(ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+local used, allowed = redis.call('ZCARD', KEYS[1]), 0
+if used < limit then
+  redis.call('ZADD', KEYS[1], now, string.format('%.0f-%d', now, used))
+  redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
+  used, allowed = used + 1, 1
+end
+local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+return { allowed, used, tonumber(oldest[2]) + window - now }
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +58,20 @@ class Allowance:
 class RateLimits:
     """Counts requests by verified key, never by what a caller claims to be.
 
-    This is Flask-Limiter's engine without its hooks: those count in the middle of the event loop, where a slow Redis
-    would hold up every request. Counting blocks, so it is done in threads of its own. While Redis does not answer, each
-    process counts for itself.
+    While Redis does not answer, each process counts for itself, with the engine of Flask-Limiter. In Redis that engine
+    is not used: it has clients of its own, which for a cluster connect when they are made, and give a Sentinel the
+    master's password; and it goes by the workers' clocks.
     """
 
     def __init__(self, redis_url: str, *, per_hour: int) -> None:
-        patience = {"socket_connect_timeout": 1, "socket_timeout": 1}
-        self._shared = MovingWindowRateLimiter(storage_from_string(_storage_uri(redis_url), **patience))
-        self._own = MovingWindowRateLimiter(MemoryStorage())
-        self._shared_again_at = 0.0
+        self._connections = Connections(redis_url, connect_timeout_s=_PATIENCE_S, timeout_s=_PATIENCE_S)
         self._item = RateLimitItemPerHour(per_hour)
-        self._threads = ThreadPoolExecutor(_THREADS, "rate-limits")
+        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._circuit = Circuit(
+            retry_s=_RETRY_S,
+            away="Redis does not answer: requests are counted within this process only",
+            back="Redis answers again: requests are counted across processes",
+        )
 
     async def spend(self, ctx: TenantContext) -> Allowance:
         """Count one request of this key.
@@ -63,7 +79,7 @@ class RateLimits:
         Raises:
             RateLimited: there was none left.
         """
-        allowed, allowance = await asyncio.get_running_loop().run_in_executor(self._threads, self._count, ctx)
+        allowed, allowance = await self._count(ctx)
         if not allowed:
             wait_s = max(1, allowance.reset_s)
             raise RateLimited(
@@ -72,28 +88,31 @@ class RateLimits:
             )
         return allowance
 
-    def _count(self, ctx: TenantContext) -> tuple[bool, Allowance]:
+    async def aclose(self) -> None:
+        """Close the connections to Redis."""
+        await self._connections.aclose()
+
+    async def _count(self, ctx: TenantContext) -> tuple[bool, Allowance]:
+        if self._circuit.may_try():
+            try:
+                counted = await self._count_together(ctx)
+            except RedisError as exc:
+                self._circuit.failed(exc)
+            else:
+                self._circuit.worked()
+                return counted
+        return self._count_alone(ctx)
+
+    async def _count_together(self, ctx: TenantContext) -> tuple[bool, Allowance]:
+        client, key = self._connections.asynchronous(), f"limit:{ctx.tenant_id}/{ctx.key_id}"
+        limit = self._item.amount
+        # The whole script each time: it is short, and no server has to know it.
+        allowed, used, free_in_us = await client.eval(_COUNT, 1, key, limit, _WINDOW_S * 1_000_000)
+        return bool(allowed), Allowance(limit, max(0, limit - used), math.ceil(free_in_us / 1_000_000))
+
+    def _count_alone(self, ctx: TenantContext) -> tuple[bool, Allowance]:
         names = ("key", ctx.tenant_id, ctx.key_id)
-        if time.monotonic() < self._shared_again_at:
-            return _hit(self._own, self._item, names)
-        try:
-            return _hit(self._shared, self._item, names)
-        except (RedisError, OSError) as exc:
-            self._shared_again_at = time.monotonic() + _PAUSE_S
-            logger.warning("Redis does not answer, requests are counted within this process only: %s", exc)
-            return _hit(self._own, self._item, names)
-
-    def close(self) -> None:
-        """Let the threads end."""
-        self._threads.shutdown(wait=False)
-
-
-def _hit(limiter: RateLimiter, item: RateLimitItem, names: tuple[str, ...]) -> tuple[bool, Allowance]:
-    allowed = limiter.hit(item, *names)
-    stats = limiter.get_window_stats(item, *names)
-    reset_s = max(0, math.ceil(stats.reset_time - time.time()))
-    return allowed, Allowance(item.amount, stats.remaining, reset_s)
-
-
-def _storage_uri(redis_url: str) -> str:
-    return redis_url.replace("unix://", "redis+unix://", 1) if redis_url.startswith("unix://") else redis_url
+        allowed = self._own.hit(self._item, *names)
+        stats = self._own.get_window_stats(self._item, *names)
+        reset_s = max(0, math.ceil(stats.reset_time - time.time()))
+        return allowed, Allowance(self._item.amount, stats.remaining, reset_s)

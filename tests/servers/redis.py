@@ -297,8 +297,8 @@ class RedisSentinel:
             server.__exit__()
 
     def _sends_to_replica(self) -> bool:
-        master = self.sentinel.client.sentinel_masters()[SERVICE]
-        return master["port"] == self.replica.port and master["flags"] == "master"
+        masters: Any = self.sentinel.client.sentinel_masters()
+        return (masters[SERVICE]["port"], masters[SERVICE]["flags"]) == (self.replica.port, "master")
 
     def _is_watching(self) -> bool:
         # Only a replica that the Sentinel has itself seen in good order may become the master.

@@ -3,7 +3,10 @@
 keys         where things are              codec, pages, values   Python values to fields and back
 records      what scripts read too         hints                  what need not be sent again
 lua, scripts the server's side             plans                  each operation, once
-saver        RedisCheckpointer             fallback               what serves while Redis is away
+saver        RedisCheckpointer             fallback, memory       what serves while Redis is away
+returning, recovery, merging               the way back to Redis
+address, clients, connections              which Redis, and how to reach it
+diagnosis, verdicts                        what is wrong with one
 """
 
 from utils.checkpointer.connections import Connections

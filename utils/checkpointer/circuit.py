@@ -1,4 +1,4 @@
-"""Whether Redis answers, as this process last saw it, and when to ask again."""
+"""Whether Redis answers, as one of its users in this process last saw it, and when to ask again."""
 
 import logging
 import time
@@ -11,10 +11,13 @@ logger = logging.getLogger(__name__)
 
 
 class Circuit:
-    """Closed while Redis answers. A failure opens it; then every *retry_s* seconds one operation may try again."""
+    """Closed while Redis answers. A failure opens it; then every *retry_s* seconds one operation may try again.
 
-    def __init__(self, *, retry_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._retry_s, self._clock = retry_s, clock
+    Each change is logged once: *away* as an error with the reason behind it, *back* as a warning.
+    """
+
+    def __init__(self, *, retry_s: float, away: str, back: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._retry_s, self._away, self._back, self._clock = retry_s, away, back, clock
         self._retry_at: float | None = None
 
     @property
@@ -34,14 +37,11 @@ class Circuit:
     def failed(self, reason: BaseException) -> None:
         """Redis did not answer."""
         if self._retry_at is None:
-            logger.error(
-                "REDIS IS AWAY: conversations are kept in this process's memory and are lost if it stops (%s)",
-                reason.__cause__ or reason,
-            )
+            logger.error("%s (%s)", self._away, reason.__cause__ or reason)
         self._retry_at = self._clock() + self._retry_s
 
     def worked(self) -> None:
         """Redis answered."""
         if self._retry_at is not None:
-            logger.warning("Redis answers again: conversations in memory go back to it with their next turn")
+            logger.warning(self._back)
         self._retry_at = None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
@@ -20,33 +18,44 @@ from langgraph.checkpoint.base import (
 from utils.checkpointer.circuit import Circuit, Persistence
 from utils.checkpointer.keys import Place
 from utils.checkpointer.memory import Memory
-from utils.checkpointer.recovery import joined, unknown_history, write_back
+from utils.checkpointer.returning import Leases, Returns
 from utils.checkpointer.saver import RedisCheckpointer
 from utils.checkpointer.serializer import TypeName
 from utils.errors import StoreUnavailable
 
 T = TypeVar("T")
-_REMEMBERED = 500  # conversations whose state in Redis a turn under way may still have to be joined to
+_AWAY = "REDIS IS AWAY: conversations are kept in this process's memory and are lost if it stops"
+_BACK = "Redis answers again: conversations in memory go back to it"
 
 
 class FallbackCheckpointer(BaseCheckpointSaver[int]):
     """A `RedisCheckpointer` whose turns succeed without Redis. It has the asyncio interface only.
 
-    When Redis does not answer, an operation is served from memory, and the conversation stays there until a read of its
-    newest checkpoint, which is how a turn begins, finds Redis back: then all that is held of it is first written there.
-    A conversation of which memory knows nothing begins empty while Redis is away; afterwards the older messages stand
-    before the new ones again. What memory holds is this process's alone and lost with it.
+    When Redis does not answer, an operation is served from memory, and the conversation stays there until Redis is
+    back: then all that is held of it is written there by `return_held`, or else by the read of its newest checkpoint
+    with which its next turn begins. A conversation of which memory knows nothing begins empty while Redis is away;
+    afterwards the older messages, and those that another worker held, stand beside the new ones. What memory holds is
+    this process's alone and lost with it.
 
     Removing, copying and pruning are never pretended: without Redis they raise `StoreUnavailable`.
+
+    Args:
+        leases: with several workers, who may write a conversation back; without them this process is the only one.
     """
 
-    def __init__(self, primary: RedisCheckpointer, *, memory: Memory | None = None, retry_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        primary: RedisCheckpointer,
+        *,
+        memory: Memory | None = None,
+        retry_s: float = 5.0,
+        leases: Leases | None = None,
+    ) -> None:
         super().__init__(serde=primary.serde)
         self._primary = primary
         self._memory = Memory(ttl_s=primary.lifetime_s) if memory is None else memory
-        self._circuit = Circuit(retry_s=retry_s)
-        self._joined_to: OrderedDict[str, Checkpoint] = OrderedDict()
-        self._returning: dict[str, asyncio.Future[None]] = {}
+        self._circuit = Circuit(retry_s=retry_s, away=_AWAY, back=_BACK)
+        self._returns = Returns(primary, self._memory, self._circuit, leases)
 
     @property
     def persistence(self) -> Persistence:
@@ -54,7 +63,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         return self._circuit.persistence
 
     def persistence_of(self, thread_id: str) -> Persistence:
-        """Where one conversation is: "memory" also after Redis is back, until its next turn."""
+        """Where one conversation is: "memory" also after Redis is back, until it has been written there."""
         return "redis" if self._memory.left_s(thread_id) is None else "memory"
 
     @property
@@ -64,8 +73,15 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     async def probe(self) -> Persistence:
         """Ask Redis, if it is time to, so that `persistence` becomes true again without a turn."""
-        await self._or(lambda: self._primary.exists(""), lambda: False)
+        await self._or(self._primary.aprobe, lambda: None)
         return self.persistence
+
+    async def return_held(self, *, within_s: float = 1.0) -> int:
+        """Write to Redis what is in memory, if Redis answers; a conversation with a turn under way stays until it ends.
+
+        No other conversation is begun after *within_s*. Gives how many went: call it again until it gives 0.
+        """
+        return await self._returns.all_within(within_s)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
@@ -82,7 +98,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
     ) -> RunnableConfig:
         """See `RedisCheckpointer.aput`."""
         thread_id = Place.of(config).thread_id
-        whole, versions = self._rejoined(config, checkpoint, metadata, new_versions)
+        whole, versions = self._returns.rejoined(config, checkpoint, metadata, new_versions)
         return await self._where_held(
             thread_id,
             lambda: self._primary.aput(config, whole, metadata, versions),
@@ -103,7 +119,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         """See `RedisCheckpointer.aget_tuple`; reading the newest brings the conversation back to Redis if it can."""
         place = Place.of(config)
         if not place.checkpoint_id and not place.namespace:
-            await self._bring_back(place.thread_id)
+            await self._returns.one(place.thread_id)
         held = self._memory.get(self.serde, place)
         if held is not None:
             return held
@@ -145,9 +161,9 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """See `RedisCheckpointer.adelete_thread`."""
-        self._memory.forget(thread_id)
-        self._joined_to.pop(thread_id, None)
-        await self._surely(self._primary.adelete_thread(thread_id))
+        async with self._returns.alone(thread_id):
+            await self._surely(self._primary.adelete_thread(thread_id))
+            self._forget(thread_id)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """See `RedisCheckpointer.adelete_for_runs`; what is held in memory is not searched."""
@@ -155,17 +171,19 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """See `RedisCheckpointer.acopy_thread`."""
-        await self._bring_back(source_thread_id)
+        await self._returns.one(source_thread_id)
         if self._memory.find(source_thread_id) is not None:
             raise StoreUnavailable("The conversation store did not answer.")
-        self._memory.forget(target_thread_id)
-        await self._surely(self._primary.acopy_thread(source_thread_id, target_thread_id))
+        async with self._returns.alone(target_thread_id):
+            await self._surely(self._primary.acopy_thread(source_thread_id, target_thread_id))
+            self._forget(target_thread_id)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """See `RedisCheckpointer.aprune`."""
         if strategy == "delete":
             for thread_id in thread_ids:
-                self._memory.forget(thread_id)
+                await self.adelete_thread(thread_id)
+            return
         await self._surely(self._primary.aprune(thread_ids, strategy=strategy))
 
     def with_allowlist(self, extra_allowlist: Collection[TypeName]) -> FallbackCheckpointer:
@@ -200,52 +218,9 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         self._circuit.worked()
         return result
 
-    async def _bring_back(self, thread_id: str) -> None:
-        under_way = self._returning.get(thread_id)
-        if under_way is not None:
-            await asyncio.wait([under_way])
-            return
-        if self._memory.find(thread_id) is None or not self._circuit.may_try():
-            return
-        self._returning[thread_id] = asyncio.get_running_loop().create_future()
-        try:
-            await self._surely(self._move(thread_id))
-        except StoreUnavailable:
-            return
-        finally:
-            self._returning.pop(thread_id).set_result(None)
-
-    async def _move(self, thread_id: str) -> None:
-        held = self._memory.find(thread_id)
-        revision = -1
-        while held is not None and held.revision != revision:  # until nothing was added meanwhile
-            revision = held.revision
-            old = self._joined_to.get(thread_id) or await unknown_history(self._primary, self._memory, thread_id)
-            if old is not None:
-                self._joined_to[thread_id] = old
-            await write_back(self._primary, self._memory, thread_id, old)
+    def _forget(self, thread_id: str) -> None:
         self._memory.forget(thread_id)
-        while len(self._joined_to) > _REMEMBERED:
-            self._joined_to.popitem(last=False)
-
-    def _rejoined(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> tuple[Checkpoint, ChannelVersions]:
-        # A turn that was under way while its conversation went back to Redis goes on without the older messages. A turn
-        # that begins afterwards, with an input, has read them.
-        place = Place.of(config)
-        old = None if place.namespace else self._joined_to.get(place.thread_id)
-        if old is None:
-            return checkpoint, new_versions
-        if metadata.get("source") != "loop":
-            del self._joined_to[place.thread_id]
-            return checkpoint, new_versions
-        whole = joined(old, checkpoint)
-        return whole, whole["channel_versions"]
+        self._returns.forget(thread_id)
 
 
 def _selected(

@@ -19,6 +19,11 @@ def state_key(thread_id: str) -> str:
     return f"{_STATE_PREFIX}{_escaped(thread_id)}{_STATE_SUFFIX}"
 
 
+def probe_key(name: str) -> str:
+    """A key of ours that belongs to no conversation."""
+    return f"state:probe:{name}"
+
+
 def thread_of(key: bytes) -> str:
     """The thread id of a key found by `STATE_PATTERN`; bytes that are no UTF-8 are kept as escapes."""
     name = key.decode(errors="backslashreplace").removeprefix(_STATE_PREFIX).removesuffix(_STATE_SUFFIX)

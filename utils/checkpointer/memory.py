@@ -45,14 +45,15 @@ class WritesCall:
 class Conversation:
     """What is held of one conversation, by (namespace, checkpoint id).
 
-    `revision` counts the changes. `rootless` is true if it began here, without the state that Redis may have of it.
+    `revision` counts the changes. `base_id` is the checkpoint in Redis that the first one here continues; it is empty
+    if the conversation began here, without the state that Redis may have of it.
     """
 
     expires_at: float
     checkpoints: dict[tuple[str, str], _Kept] = field(default_factory=dict)
     logs: dict[tuple[str, str], list[WritesCall]] = field(default_factory=dict)
     revision: int = 0
-    rootless: bool = False
+    base_id: str = ""
 
 
 class Memory:
@@ -86,6 +87,10 @@ class Memory:
         self._held.move_to_end(thread_id)
         return held
 
+    def threads(self) -> list[str]:
+        """The conversations held, the one not used for longest first."""
+        return list(self._held)
+
     def left_s(self, thread_id: str) -> float | None:
         """How long the conversation has to live, which asking does not change; None if it is not held here."""
         held = self._held.get(thread_id)
@@ -104,7 +109,7 @@ class Memory:
         place = parent.at(checkpoint["id"])
         held = self._open(place.thread_id)
         if not place.namespace and not self._ids(held, ""):
-            held.rootless = not parent.checkpoint_id
+            held.base_id = parent.checkpoint_id
         whole = {"checkpoint": checkpoint, "metadata": get_serializable_checkpoint_metadata(config, metadata)}
         sealed = self._codec.seal(self._codec.dump(serde, whole))
         held.checkpoints[place.namespace, place.checkpoint_id] = _Kept(parent.checkpoint_id, sealed)
@@ -146,6 +151,11 @@ class Memory:
             return []
         names = sorted(held.checkpoints, key=lambda name: (name[1], name[0]), reverse=True)
         return [self._tuple(serde, held, Place(thread_id, namespace, found)) for namespace, found in names]
+
+    def knows(self, thread_id: str, checkpoint_id: str) -> bool:
+        """Whether a checkpoint of the conversation itself is held here, or is the one that those continue."""
+        held = self._held.get(thread_id)
+        return held is not None and (checkpoint_id == held.base_id or ("", checkpoint_id) in held.checkpoints)
 
     def calls(self, thread_id: str) -> list[tuple[Place, WritesCall]]:
         """Every put_writes held of a conversation, and the checkpoint it is about."""

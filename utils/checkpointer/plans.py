@@ -2,6 +2,7 @@
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from utils.checkpointer.codec import Codec
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 from utils.checkpointer.hints import NO_HINT, Held, Hint, Hints
-from utils.checkpointer.keys import Place, state_key, summary_key
+from utils.checkpointer.keys import Place, probe_key, state_key, summary_key
 from utils.checkpointer.records import CheckpointRecord, pack_writes, split_refs, unpack_writes
 from utils.checkpointer.scripts import Argument, Call, Plan
 from utils.checkpointer.values import Packed, Parcel, Unpacker
@@ -185,6 +186,11 @@ class Plans:
         """How long a conversation has to live; None if there is none. Looking does not prolong it."""
         left = yield Call("", (state_key(thread_id),), ("PTTL", state_key(thread_id)))
         return left if left >= 0 else None
+
+    def probe(self) -> Plan[None]:
+        """Write a key that is gone at once. In a cluster each one is on another node."""
+        key = probe_key(uuid.uuid4().hex)
+        yield Call("", (key,), ("SET", key, "", "PX", 1))
 
     def _tuple(
         self, place: Place, record: bytes, log: bytes, fields: Mapping[bytes, bytes]

@@ -1,79 +1,91 @@
 """Bringing a conversation from memory back to Redis."""
 
+import secrets
+import uuid
 from collections.abc import Mapping
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
+from langgraph.checkpoint.base.id import uuid6
 
 from utils.checkpointer.keys import Place
 from utils.checkpointer.memory import Memory
+from utils.checkpointer.merging import joined, without_removed
 from utils.checkpointer.saver import RedisCheckpointer
+
+_RANDOM_BITS = 32  # below the clock in a checkpoint id
 
 
 async def unknown_history(primary: RedisCheckpointer, memory: Memory, thread_id: str) -> Checkpoint | None:
-    """The state that Redis has of a conversation which began in memory without it; None where there is no such thing.
+    """What Redis has of a conversation and its part in *memory* does not know: the newest state there, if another
+    worker wrote it or memory began without it. None where there is no such thing.
 
     Raises:
         StoreUnavailable: Redis went away again.
     """
-    held = memory.find(thread_id)
     head = await primary.aget_tuple(Place(thread_id, "", "").config())
-    if head is None or held is None or not held.rootless or ("", head.checkpoint["id"]) in held.checkpoints:
+    held = memory.find(thread_id)
+    if head is None or held is None or memory.knows(thread_id, head.checkpoint["id"]):
         return None
-    return head.checkpoint
+    newest = _newest(memory.all(primary.serde, thread_id))
+    base = await primary.aget_tuple(Place(thread_id, "", held.base_id).config()) if held.base_id else None
+    if base is None or newest is None:
+        return head.checkpoint
+    return without_removed(head.checkpoint, base.checkpoint, newest.checkpoint)
 
 
 async def write_back(primary: RedisCheckpointer, memory: Memory, thread_id: str, old: Checkpoint | None) -> None:
-    """Write all that *memory* holds of a conversation to Redis; the newest checkpoint first, joined to the *old* state.
+    """Write all that *memory* holds of a conversation to Redis; the newest state first, joined to *old*.
 
     Repeating it after a failure, with the same *old*, does no harm.
 
     Raises:
         StoreUnavailable: Redis went away again.
     """
-    found = memory.all(primary.serde, thread_id)
-    newest = next((kept for kept in found if Place.of(kept.config).namespace == ""), None)
-    for kept in sorted(found, key=lambda kept: kept is not newest):
-        if old is not None and Place.of(kept.config).namespace == "":
-            kept = _continuing(old, kept, whole=kept is newest)
+    found, calls = memory.all(primary.serde, thread_id), memory.calls(thread_id)
+    newest = _newest(found)
+    if old is not None and newest is not None:
+        if newest.checkpoint["id"] < old["id"]:
+            # Another worker's turn was the last: what is newest here would not be found.
+            found.insert(0, _after(old, newest))
+            calls += [(Place.of(found[0].config), call) for place, call in calls if place == Place.of(newest.config)]
+        else:
+            found[found.index(newest)] = newest = newest._replace(checkpoint=joined(old, newest.checkpoint))
+            found.sort(key=lambda kept: kept is not newest)
+        found = [_continuing(old, kept) for kept in found]
+    elif newest is not None:
+        found.sort(key=lambda kept: kept is not newest)
+    for kept in found:
         await _put(primary, kept)
-    for place, call in memory.calls(thread_id):
+    for place, call in calls:
         await primary.aput_writes(place.config(), call.writes, call.task_id, call.task_path)
 
 
-def _continuing(old: Checkpoint, kept: CheckpointTuple, *, whole: bool) -> CheckpointTuple:
-    parent = kept.parent_config or Place.of(kept.config).at(old["id"]).config()
-    return kept._replace(parent_config=parent, checkpoint=joined(old, kept.checkpoint) if whole else kept.checkpoint)
+def _newest(found: list[CheckpointTuple]) -> CheckpointTuple | None:
+    return next((kept for kept in found if Place.of(kept.config).namespace == ""), None)
 
 
-def joined(old: Checkpoint, new: Checkpoint) -> Checkpoint:
-    """*new*, made without knowing *old*, with what it lacks: the older messages before its own, channels it never had.
-
-    Versions stay those of *new*, so that no node takes the older messages for news.
-    """
-    values, versions = dict(new["channel_values"]), dict(new["channel_versions"])
-    for channel, before in old["channel_values"].items():
-        if channel not in values and not _is_internal(channel):
-            values[channel] = before
-            versions.setdefault(channel, old["channel_versions"].get(channel, 1))
-        elif _are_messages(before) and _are_messages(values.get(channel)):
-            values[channel] = _in_line(before, values[channel])
-    return cast(Checkpoint, {**new, "channel_values": values, "channel_versions": versions})
+def _after(old: Checkpoint, newest: CheckpointTuple) -> CheckpointTuple:
+    whole = cast(Checkpoint, {**joined(old, newest.checkpoint), "id": _id_after(old["id"])})
+    place = Place.of(newest.config)
+    return newest._replace(
+        config=place.at(whole["id"]).config(), parent_config=place.at(old["id"]).config(), checkpoint=whole
+    )
 
 
-def _in_line(before: list[BaseMessage], after: list[BaseMessage]) -> list[BaseMessage]:
-    known = {message.id for message in after if message.id}
-    return [message for message in before if message.id not in known] + after
+def _id_after(checkpoint_id: str) -> str:
+    """An id made now, or, where the other worker's clock is ahead of ours, just after *checkpoint_id*."""
+    made = str(uuid6())
+    if made > checkpoint_id:
+        return made
+    return str(uuid.UUID(int=uuid.UUID(checkpoint_id).int + 1 + secrets.randbits(_RANDOM_BITS)))
 
 
-def _are_messages(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, BaseMessage) for item in value)
-
-
-def _is_internal(channel: str) -> bool:
-    # LangGraph's own: __start__, __pregel_tasks, branch:to:<node>. They belong to a run that is over.
-    return channel.startswith("__") or ":" in channel
+def _continuing(old: Checkpoint, kept: CheckpointTuple) -> CheckpointTuple:
+    place = Place.of(kept.config)
+    if kept.parent_config is not None or place.namespace:
+        return kept
+    return kept._replace(parent_config=place.at(old["id"]).config())
 
 
 async def _put(primary: RedisCheckpointer, kept: CheckpointTuple) -> None:

@@ -85,6 +85,10 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
 
     # ---- asyncio
 
+    async def aprobe(self) -> None:
+        """Do nothing but what needs a Redis that answers and can be written to."""
+        await self._arun(self._plans.probe())
+
     async def aput(
         self,
         config: RunnableConfig,
