@@ -1,0 +1,164 @@
+"""Settings that are right each by itself, but not together, or not for a service that others can reach."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+from bootstrap.checks.finding import Finding, failure, ok, warning
+from bootstrap.checks.running import Check
+from bootstrap.checks.settings import Installation
+from config import Settings
+
+_SHORTEST_KEY = 16
+_EXAMPLES = """
+your-api-key your_api_key yourapikey your-api-key-here your_api_key_here your-secret-api-key your-secret-key
+your-secure-api-key your_secret_key changeme change-me change_me change-me-in-production please-change-me replace-me
+replaceme secret secret-key supersecret password test test-key test-api-key api-key api_key apikey example default dev
+dev-key none null xxx 123456 12345678 1234567890 1234567890123456 abcdef ak_live_...
+"""
+_OF_REDIS_HOST = ("redis_port", "redis_db", "redis_username", "redis_password", "redis_tls")
+
+
+def checks(installation: Installation) -> list[Check]:
+    """The check of this group, which finds any number of things."""
+    return [Check("Settings together", lambda: _look(installation.settings))]
+
+
+def _look(settings: Settings) -> list[Finding]:
+    rules = (_workers, _debug, _api_key, _page_key, _origins, _limits, _proxies, _redis, _in_the_clear, _no_effect)
+    found = [finding for rule in rules for finding in rule(settings)]
+    return found or [ok("Settings together", "nothing contradicts, nothing is open that need not be")]
+
+
+def _workers(settings: Settings) -> Iterator[Finding]:
+    if (settings.workers or 1) > 1 and settings.is_embedded:
+        embedded = [
+            name
+            for name, server in (("REDIS_URL", settings.redis_address), ("QDRANT_URL", settings.qdrant_url))
+            if server is None
+        ]
+        found = f"{settings.workers} processes, but {' and '.join(embedded)} unset, so a store is embedded."
+        remedy = f"Unset WORKERS, since an embedded store has one process, or set {' and '.join(embedded)}."
+        yield failure("WORKERS", found, remedy)
+
+
+def _debug(settings: Settings) -> Iterator[Finding]:
+    if settings.flask_debug and not is_here(settings.host):
+        found = f"The debug mode is on, and HOST={settings.host} lets other machines in."
+        yield failure("FLASK_DEBUG", found, "Unset FLASK_DEBUG, or set HOST=127.0.0.1.")
+
+
+def _api_key(settings: Settings) -> Iterator[Finding]:
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    if key is None:
+        return
+    make = "Set a long random one: `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`."
+    if key.strip("<>\"' ").lower() in _EXAMPLES.split():
+        yield failure("API_KEY", "It is a placeholder from an example, which everybody can guess.", make)
+    elif len(key) < _SHORTEST_KEY:
+        yield warning("API_KEY", f"It has {len(key)} characters: short enough to be tried out.", make)
+
+
+def _page_key(settings: Settings) -> Iterator[Finding]:
+    if settings.chat_page_key and settings.chat_page_key == settings.api_key:
+        found = "It is the same as API_KEY: all visitors of the chat page share that key's limit."
+        yield warning("CHAT_PAGE_KEY", found, "Give the chat page a key of its own.")
+
+
+def _origins(settings: Settings) -> Iterator[Finding]:
+    if "*" in settings.cors_origins and _is_reachable(settings):
+        found = "Pages of any website may call the API from a browser (they still need a key)."
+        yield warning("CORS_ORIGINS", found, "Name the websites: CORS_ORIGINS=https://www.example.org")
+
+
+def _limits(settings: Settings) -> Iterator[Finding]:
+    if not settings.rate_limit_enabled:
+        found = "No key is limited: one caller can use up what all share."
+        yield warning("RATE_LIMIT_ENABLED", found, "Unset it, and raise RATE_LIMIT_PER_HOUR where it is too low.")
+
+
+def _proxies(settings: Settings) -> Iterator[Finding]:
+    if any(ip_network(network, strict=False).prefixlen == 0 for network in settings.forwarded_allow_ips):
+        found = "Everybody's X-Forwarded-* headers are believed: callers can pose as any address."
+        yield warning("FORWARDED_ALLOW_IPS", found, "Name the address of your proxy alone.")
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    given = settings.model_fields_set
+    if settings.redis_url and settings.redis_host:
+        found = "REDIS_URL and REDIS_HOST are both set: REDIS_URL is used."
+        yield warning("REDIS_HOST", found, "Unset one of them.")
+    parts = [name.upper() for name in _OF_REDIS_HOST if name in given]
+    if parts and not settings.redis_host:
+        found = f"{', '.join(parts)}: without effect, because REDIS_HOST is not set."
+        yield warning("REDIS_HOST", found, f"Set REDIS_HOST, or unset {', '.join(parts)}.")
+
+
+def _in_the_clear(settings: Settings) -> Iterator[Finding]:
+    for name, address in _addresses_with_keys(settings):
+        if address.startswith(("redis", "http://")) and not _is_encrypted(address) and not _is_near(address):
+            encrypted = "rediss:// (REDIS_TLS=true)" if name == "REDIS_URL" else "https://"
+            found = f"What opens {shown(address)} goes over the network unencrypted."
+            yield warning(name, found, f"Use {encrypted}; or keep it so, if that network is yours alone.")
+
+
+def _addresses_with_keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.redis_address and "@" in settings.redis_address:
+        yield "REDIS_URL", settings.redis_address
+    if settings.qdrant_url and settings.qdrant_api_key:
+        yield "QDRANT_URL", settings.qdrant_url
+    for name, point in (("LLM_BASE_URL", settings.chat_endpoint), ("EMBEDDING_BASE_URL", settings.embedding_endpoint)):
+        if point and point.api_key.get_secret_value() != "none":
+            yield name, point.base_url
+
+
+def _is_encrypted(address: str) -> bool:
+    return address.startswith("rediss://") or "ssl=true" in address.lower()
+
+
+def _no_effect(settings: Settings) -> Iterator[Finding]:
+    given = settings.model_fields_set
+    for name in settings.without_effect:
+        yield warning(name, "It is set but has no effect in this version.", "Unset it.")
+    if settings.qdrant_url is None and "qdrant_api_key" in given:
+        yield warning(
+            "QDRANT_API_KEY", "Without effect, because QDRANT_URL is not set.", "Set QDRANT_URL, or unset it."
+        )
+    if settings.embedding_endpoint is None:
+        for field in sorted(given & {"embedding_model", "embedding_dimension", "embedding_api_key"}):
+            found = "Without effect: the embedding model that comes with the service is used."
+            yield warning(field.upper(), found, "Set EMBEDDING_BASE_URL, or unset it.")
+    if settings.chat_endpoint is None:
+        for field in sorted(given & {"llm_model", "llm_fallback_model"}):
+            found = "Without effect: no chat model is configured, answers are quotes."
+            yield warning(field.upper(), found, "Set LLM_BASE_URL or a key, or unset it.")
+
+
+def shown(address: str) -> str:
+    """*address* as far as it may be shown: without login, path details that hold keys, or options."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "an address that cannot be read"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+
+
+def is_here(host: str) -> bool:
+    """Whether *host* is this machine as no other can reach it."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_reachable(settings: Settings) -> bool:
+    """Whether others can call: directly, or through a proxy that has been named."""
+    return not is_here(settings.host) or bool(settings.forwarded_allow_ips)
+
+
+def _is_near(address: str) -> bool:
+    """Whether the host is this machine, or has a name without dots, as beside it in a container network."""
+    host = urlsplit(address).hostname or ""
+    return is_here(host) or ("." not in host and ":" not in host)

@@ -1,0 +1,86 @@
+"""The interpreter and its packages: standard library alone, since what is missing may be any package."""
+
+import importlib.metadata
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from bootstrap.checks.finding import Finding, failure, ok, warning
+from bootstrap.checks.running import Check
+
+OLDEST = (3, 11)
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)\s*(?:;\s*(?P<marker>[^\\]+?))?\s*\\?$")
+_NAMED = 6
+
+
+def checks(root: Path) -> list[Check]:
+    """The checks of this group; *root* is the service's folder."""
+    return [
+        Check("Python", lambda: [_interpreter()]),
+        Check("Packages", lambda: [_packages(root / "requirements.txt")]),
+    ]
+
+
+def _interpreter() -> Finding:
+    found = f"{platform.python_version()} at {sys.executable}"
+    if sys.version_info < OLDEST:
+        return failure("Python", found, f"Install Python {'.'.join(map(str, OLDEST))} or newer.")
+    return ok("Python", found)
+
+
+def _packages(requirements: Path) -> Finding:
+    try:
+        pins = list(_pins(requirements.read_text()))
+    except OSError as exc:
+        remedy = "Take the whole of the service's sources again; it is part of them."
+        return failure("Packages", f"{requirements} cannot be read: {exc.strerror}.", remedy)
+    installed = _installed()
+    wrong = [_difference(name, version, installed.get(name)) for name, version in pins]
+    differing = [text for text in wrong if text]
+    if differing:
+        more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
+        remedy = f"`make setup` installs all into .venv; elsewhere `{sys.executable} -m pip install -r {requirements}`."
+        return failure("Packages", f"{'; '.join(differing[:_NAMED])}{more}.", remedy)
+    if not pins:
+        return warning("Packages", f"{requirements} names none.", "Take it from the service's sources again.")
+    return ok("Packages", f"all {len(pins)} of {requirements.name} are installed in their versions")
+
+
+def _difference(name: str, version: str, installed: str | None) -> str:
+    if installed is None:
+        return f"{name} is missing"
+    return "" if installed == version else f"{name} is {installed} instead of {version}"
+
+
+def _pins(text: str) -> Iterator[tuple[str, str]]:
+    """Name, as `_plain` makes it, and version of every package that this system needs."""
+    for line in text.splitlines():
+        if (pin := _PIN.match(line)) and _applies(pin["marker"]):
+            yield _plain(pin["name"]), pin["version"]
+
+
+def _applies(marker: str | None) -> bool:
+    if marker is None:
+        return True
+    try:
+        markers = import_module("packaging.markers")
+    except ImportError:
+        return False  # then it is among the missing itself
+    return bool(markers.Marker(marker.strip()).evaluate())
+
+
+def _installed() -> dict[str, str]:
+    # In one sweep; the first on the path wins, as it does for imports.
+    found: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        if name := distribution.metadata["Name"]:
+            found.setdefault(_plain(name), distribution.version)
+    return found
+
+
+def _plain(name: str) -> str:
+    """As packages are compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()

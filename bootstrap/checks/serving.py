@@ -1,0 +1,96 @@
+"""The ports: free, or held by a service of ours, which is then asked how it is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from bootstrap.checks.finding import Finding, failure, ok, skipped, warning
+from bootstrap.checks.refusals import told
+from bootstrap.checks.running import Check
+from bootstrap.checks.settings import Installation
+from config import Settings
+from utils.processes import StartError, reserve_port
+
+_TIMEOUT_S = 5.0
+
+
+def checks(installation: Installation) -> list[Check]:
+    """The check of this group."""
+    return [Check("Ports", lambda: _look(installation))]
+
+
+def _look(installation: Installation) -> Iterator[Finding]:
+    settings = installation.settings
+    if why := installation.why_not("host", "port", "streamlit_"):
+        yield skipped("Ports", why)
+        return
+    with httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as http:
+        findings, is_ours = _api(http, settings)
+        yield from findings
+        yield _page(http, settings, beside_ours=is_ours)
+
+
+def _api(http: httpx.Client, settings: Settings) -> tuple[list[Finding], bool]:
+    try:
+        reserve_port(settings.host, settings.port, variable="PORT").close()
+        return [ok("PORT", f"{settings.host} port {settings.port} is free: the service does not run there")], False
+    except StartError as exc:
+        address = _address(settings.host, settings.port)
+        health = _answer(http, f"{address}/health")
+        if health is None or health.get("service") != "pustaka":
+            return [told("PORT", str(exc), "Set HOST and PORT to others.")], False
+    runs = ok("PORT", f"the service runs at {address}, version {health.get('version')}")
+    return [runs, *_state(http, address, health)], True
+
+
+def _state(http: httpx.Client, address: str, health: dict[str, Any]) -> Iterator[Finding]:
+    problems = " ".join(map(str, health.get("problems") or []))
+    if health.get("status") == "healthy":
+        yield ok("/health", f"healthy, conversations in {health.get('persistence')}")
+    else:
+        yield warning("/health", f"{health.get('status')}: {problems}", "The service's log says more.")
+    ready = _answer(http, f"{address}/ready") or {}
+    if ready.get("status") == "ready":
+        yield ok("/ready", "ready")
+    else:
+        found = f"not ready: {ready.get('detail') or 'it does not answer'}"
+        yield failure("/ready", found, "If it has just been started wait a moment, else look at its log.")
+
+
+def _page(http: httpx.Client, settings: Settings, *, beside_ours: bool) -> Finding:
+    if not settings.streamlit_enabled:
+        return skipped("STREAMLIT_PORT", "no chat page is started beside the API (STREAMLIT_ENABLED)")
+    try:
+        reserve_port(settings.host, settings.streamlit_port, variable="STREAMLIT_PORT").close()
+        return ok("STREAMLIT_PORT", f"{settings.host} port {settings.streamlit_port} is free")
+    except StartError as exc:
+        address = _address(settings.host, settings.streamlit_port)
+        if not _is_streamlit(http, address):
+            return told("STREAMLIT_PORT", str(exc), "Set HOST and STREAMLIT_PORT to others.")
+    if beside_ours:
+        return ok("STREAMLIT_PORT", f"the chat page runs at {address}")
+    found = f"A Streamlit page runs at {address}, but no service at PORT."
+    return warning("STREAMLIT_PORT", found, "If it is not this service's, set STREAMLIT_PORT to another port.")
+
+
+def _address(host: str, port: int) -> str:
+    """Where a program on this machine reaches what listens on *host*."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
+
+
+def _answer(http: httpx.Client, url: str) -> dict[str, Any] | None:
+    """The JSON object at *url*, whatever the status; None if there is none."""
+    try:
+        answer = http.get(url).json()
+    except (httpx.HTTPError, ValueError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _is_streamlit(http: httpx.Client, address: str) -> bool:
+    try:
+        return http.get(f"{address}/_stcore/health").is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,206 @@
+"""`validate.py` on installations: healthy ones pass and stay as they are; incomplete ones are named."""
+
+import ast
+import shutil
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from domain.db import open_database
+from retrieval.server import ServerIndex
+from tests.fakes.model_server import FakeModelServer
+from tests.fakes.qdrant_server import FakeQdrantServer
+from tests.servers.fixtures import postgres
+from tests.servers.postgres import PostgresServer
+from tests.servers.redis import RedisServer
+from tests.service import ROOT, Service, free_port
+from tests.validation import run, validate
+
+__all__ = ["postgres"]  # a fixture
+
+SECRET = "s3cret-of-this-set-up"
+_MODEL = "multilingual-e5-small-q4"
+_TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+
+
+def _free_ports() -> dict[str, str]:
+    return {"PORT": str(free_port()), "STREAMLIT_PORT": str(free_port())}
+
+
+def test_nothing_configured_passes_and_nothing_is_made(tmp_path: Path) -> None:
+    report = validate(tmp_path, **_free_ports())
+    assert report.code == 0, report.text
+    assert report.failing == report.warned_of == []
+    assert list(tmp_path.iterdir()) == []
+    assert {"Application", "Agent graph", "Document parsers", "Embedding model", "Dockerfile"} <= report.checked
+
+
+def test_production_stores_pass_and_nothing_is_made_in_them(
+    tmp_path: Path, postgres: PostgresServer, model_server: FakeModelServer
+) -> None:
+    model_server.reset()
+    uri = postgres.new_database()
+    with RedisServer(tmp_path / "redis", password=SECRET) as redis, FakeQdrantServer(api_key=SECRET) as qdrant:
+        endpoints = {"LLM_BASE_URL": model_server.base_url, "LLM_MODEL": "fake", "LLM_API_KEY": SECRET}
+        embeddings = {"EMBEDDING_BASE_URL": model_server.base_url, "EMBEDDING_API_KEY": SECRET}
+        stores = {"REDIS_URL": redis.url, "QDRANT_URL": qdrant.url, "QDRANT_API_KEY": SECRET, "DATABASE_URI": uri}
+        report = validate(tmp_path, WORKERS="4", API_KEY=SECRET, **endpoints, **embeddings, **stores, **_free_ports())
+        keys = redis.run("DBSIZE")
+        asked = {request.split()[0] for request in qdrant.requests}
+    assert report.code == 0, report.text
+    assert report.failing == []
+    assert SECRET not in report.text
+    assert keys == 0
+    assert asked == {"GET"}
+    with psycopg.connect(uri) as connection:
+        assert connection.execute(_TABLES).fetchone() == (0,)
+    # Refused by any endpoint, and so never paid for.
+    assert [request["body"]["messages"] for request in model_server.requests() if request["kind"] == "chat"] == [[]]
+    assert not (tmp_path / "data").exists()
+
+
+async def test_what_is_in_the_stores_is_told(tmp_path: Path, postgres: PostgresServer) -> None:
+    uri = postgres.new_database()
+    database = open_database(uri)
+    database.migrate()
+    database.close()
+    with FakeQdrantServer() as qdrant:
+        index = ServerIndex(
+            qdrant.url, api_key=None, collection="ours", dimension=384, model="multilingual-e5-small-q4"
+        )
+        await index.prepare()
+        await index.close()
+        stores = {"DATABASE_URI": uri, "QDRANT_URL": qdrant.url, "QDRANT_COLLECTION_NAME": "ours"}
+        report = validate(tmp_path, "--only=stores", "--only=search", **stores)
+    assert report.code == 0, report.text
+    assert "0001, the newest" in report.of("Database")[0]["found"]
+    assert "collection ours of 384 numbers, 0 points" in report.of("Qdrant")[0]["found"]
+
+
+def test_a_running_service_is_recognised_and_asked(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    with Service(tmp_path / "data", KNOWLEDGE_DIR=str(tmp_path / "documents")) as service:
+        report = validate(tmp_path, "--only=servers", "--only=folders", "--only=stores", **service.variables)
+        assert report.code == 0, report.text
+        assert f"process {service.process.pid}" in report.of("Lock")[0]["found"]
+        assert "the service runs" in report.of("PORT")[0]["found"]
+        assert [row["level"] for check in ("/health", "/ready", "Database") for row in report.of(check)] == ["ok"] * 3
+        with service.client() as client:
+            assert client.get("/ready").status_code == 200
+
+
+def test_an_env_file_is_looked_at_without_telling_what_is_in_it(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    env.write_text(f"API_KEY={SECRET}\nREDIS_URLL=redis://:{SECRET}@localhost/0\n{SECRET}\nOTHER_PROGRAM=1\n")
+    env.chmod(0o644)
+    report = validate(tmp_path, only="configuration")
+    assert (report.code, report.warned_of) == (0, [".env", "REDIS_URLL"])
+    assert "REDIS_URL" in report.of("REDIS_URLL")[0]["remedy"]
+    assert "chmod 600" in report.of(".env")[0]["remedy"]
+    assert SECRET not in report.text
+    assert validate(tmp_path, "--strict", only="configuration").code == 1
+    env.chmod(0o600)
+    assert validate(tmp_path, only="configuration").warned_of == ["REDIS_URLL"]
+
+
+def test_offline_nothing_configured_is_asked(tmp_path: Path) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    stores = {"REDIS_URL": f"redis://{nobody}", "DATABASE_URI": f"postgresql://u:{SECRET}@{nobody}/d"}
+    report = validate(tmp_path, "--offline", only="stores", **stores)
+    assert report.code == 0, report.text
+    assert [row["level"] for check in ("Redis", "Database") for row in report.of(check)] == ["skipped", "skipped"]
+
+
+def test_the_table_fits_its_width_and_is_plain_in_a_pipe(tmp_path: Path) -> None:
+    report = run(tmp_path, "--only=configuration", WORKERS="4", TOGETHER_API_KEY=SECRET)
+    assert report.code == 1
+    assert max(map(len, report.text.splitlines())) <= 100
+    assert "\x1b" not in report.text
+    assert "WORKERS " in report.text
+    assert "→ Unset WORKERS" in report.text
+    assert "1 FAILURE" in report.text
+
+
+def test_a_group_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    report = run(tmp_path, "--only", "everything")
+    assert report.code == 2
+    assert "Stores" in report.text
+
+
+def test_missing_docker_files_and_gunicorn_settings_are_named(copied: Path, tmp_path: Path) -> None:
+    for name in ("Dockerfile", ".dockerignore", "gunicorn.conf.py"):
+        (copied / name).unlink()
+    (copied / "docker-compose.yml").write_text("services: {app: {}}")
+    report = validate(tmp_path, only="deployment", root=copied)
+    assert report.failing == ["Dockerfile", "docker-compose.yml", ".dockerignore", "gunicorn.conf.py"]
+    assert report.code == 1
+
+
+def test_an_image_is_not_blamed_for_files_it_does_not_hold(copied: Path, tmp_path: Path) -> None:
+    for name in ("Makefile", ".dockerignore"):
+        (copied / name).unlink()
+    report = validate(tmp_path, only="deployment", root=copied)
+    assert (report.code, report.of(".dockerignore")[0]["level"]) == (0, "skipped"), report.text
+
+
+def test_a_package_of_another_version_is_named(copied: Path, tmp_path: Path) -> None:
+    pins = copied / "requirements.txt"
+    pins.write_text(
+        pins.read_text().replace("\nredis==", "\nredis==1.") + "no-such-package==1.0 ; python_version > '3'\n"
+    )
+    report = validate(tmp_path, only="folders", root=copied)
+    assert report.failing == ["Packages"], report.text
+    found = report.of("Packages")[0]["found"]
+    assert "redis is " in found
+    assert "no-such-package is missing" in found
+    assert "not-for-us" not in found
+
+
+def test_a_missing_package_is_named_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+    python = _environment(tmp_path / "venv", without="redis")
+    report = validate(tmp_path, "--only=stores", "--only=folders", python=python)
+    assert report.failing == ["Packages", "Stores"], report.text
+    assert "redis is missing" in report.of("Packages")[0]["found"]
+    assert "redis cannot be imported" in report.of("Stores")[0]["found"]
+    assert report.of("DATA_DIR")[0]["level"] == "ok"
+    assert report.code == 1
+
+
+def test_without_any_package_it_says_what_to_install(tmp_path: Path) -> None:
+    report = run(tmp_path, python=_environment(tmp_path / "venv", without=""))
+    assert report.code == 1
+    assert "pydantic" in report.text
+    assert "make setup" in report.text
+
+
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="the tests do not run in a virtual environment")
+def test_the_systems_python_hands_over_to_the_services_own(copied: Path, tmp_path: Path) -> None:
+    (copied / ".venv").symlink_to(sys.prefix)
+    report = validate(tmp_path, only="folders", root=copied, python=Path(sys.base_prefix) / "bin" / "python3")
+    assert report.code == 0, report.text
+    assert str(copied / ".venv") in report.of("Python")[0]["found"]
+
+
+def test_an_old_python_gets_as_far_as_being_told_so() -> None:
+    ast.parse((ROOT / "validate.py").read_text(), feature_version=(3, 8))
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The service's sources, to break."""
+    ignored = shutil.ignore_patterns(".*cache*", "__pycache__", ".git", ".venv", ".hypothesis", "tests", "data")
+    return Path(shutil.copytree(ROOT, tmp_path / "sources", ignore=ignored))
+
+
+def _environment(folder: Path, *, without: str) -> Path:
+    """The Python of a new environment with the packages of ours but those that begin with *without*."""
+    venv.create(folder, symlinks=True)
+    [target] = folder.glob("lib/python*/site-packages")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir() if without else ():
+        if not entry.name.startswith(without):
+            (target / entry.name).symlink_to(entry)
+    return folder / "bin" / "python"

@@ -1,0 +1,75 @@
+"""`validate.py` as operators run it: in a folder of its own, with the variables of one set-up."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.service import ROOT, plain_environment
+
+LIMIT_S = 100.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """How it ended, what it printed, and its findings where that was JSON."""
+
+    code: int
+    text: str
+    rows: list[dict[str, Any]]
+
+    def of(self, check: str) -> list[dict[str, Any]]:
+        """The rows of *check*."""
+        return [row for row in self.rows if row["check"] == check]
+
+    @property
+    def failing(self) -> list[str]:
+        """The checks that fail."""
+        return [row["check"] for row in self.rows if row["level"] == "FAILURE"]
+
+    @property
+    def checked(self) -> set[str]:
+        """All that was looked at."""
+        return {row["check"] for row in self.rows}
+
+    @property
+    def warned_of(self) -> list[str]:
+        """The checks with a warning."""
+        return [row["check"] for row in self.rows if row["level"] == "warning"]
+
+
+def run(
+    folder: Path, *options: str, root: Path = ROOT, python: Path | str = sys.executable, **variables: str
+) -> Report:
+    """The command in *folder*, which holds no `.env` but the caller's; *root* is where the service's sources are."""
+    done = subprocess.run(
+        [str(python), str(root / "validate.py"), *options],
+        cwd=folder,
+        env=plain_environment({"DATA_DIR": str(folder / "data"), **variables}),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Report(done.returncode, done.stdout + done.stderr, [])
+
+
+def validate(
+    folder: Path,
+    *options: str,
+    only: str = "",
+    root: Path = ROOT,
+    python: Path | str = sys.executable,
+    **variables: str,
+) -> Report:
+    """The same with its findings; *only* a group, since a whole run imports the whole service."""
+    chosen = ("--only", only) if only else ()
+    report = run(folder, "--json", *chosen, *options, root=root, python=python, **variables)
+    try:
+        rows: list[dict[str, Any]] = json.loads(report.text)["checks"]
+    except ValueError:
+        raise AssertionError(f"no JSON, but code {report.code}: {report.text}") from None
+    return Report(report.code, report.text, rows)

@@ -1,0 +1,93 @@
+"""The operator's check: `python3 validate.py` looks at everything that an installation of the service needs, and
+changes nothing. Exit code 0: it can be used, perhaps with warnings. 1: something fails.
+
+It begins with the standard library alone, so that it can say which packages are missing.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+OLDEST = (3, 11)
+ROOT = Path(__file__).resolve().parent
+VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
+WIDTH = 100
+
+
+def main() -> int:
+    """Look, print what was found, and give the exit code."""
+    arguments = _arguments()
+    if _should_change_interpreter():
+        os.execv(VENV_PYTHON, [str(VENV_PYTHON), *sys.argv])  # noqa: S606 - our own interpreter
+    if sys.version_info < OLDEST:
+        print(f"Python {'.'.join(map(str, OLDEST))} or newer is needed, this is {sys.version.split()[0]}:")
+        print("install it and run `make setup`, then `.venv/bin/python validate.py`.")
+        return 1
+    # What libraries log or warn of is not for here, and may hold anything.
+    logging.disable()
+    warnings.simplefilter("ignore")
+    return _report(arguments)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from bootstrap.checks.finding import Level
+    from bootstrap.checks.survey import group_names, survey
+    from bootstrap.checks.table import as_json, as_text, counts
+
+    only = [name.capitalize() for name in arguments.only]
+    if unknown := set(only) - set(group_names()):
+        print(f"There is no group {', '.join(sorted(unknown))}, but {', '.join(group_names())}.", file=sys.stderr)
+        return 2
+    began = time.monotonic()
+    groups = survey(ROOT, offline=arguments.offline, only=only)
+    levels = counts(groups)
+    passed = not levels[Level.FAILURE] and not (arguments.strict and levels[Level.WARNING])
+    seconds = time.monotonic() - began
+    if arguments.json:
+        print(as_json(groups, passed=passed, seconds=seconds))
+    else:
+        is_terminal = sys.stdout.isatty()
+        width = min(WIDTH, shutil.get_terminal_size().columns) if is_terminal else WIDTH
+        print(as_text(groups, passed=passed, seconds=seconds, width=width, coloured=is_terminal))
+    return 0 if passed else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="validate.py", description="Look at everything an installation of the service needs; change nothing."
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
+    parser.add_argument("--offline", action="store_true", help="do not ask the configured servers and endpoints")
+    parser.add_argument("--only", action="append", default=[], metavar="GROUP", help="a group of checks; repeatable")
+    return parser.parse_args()
+
+
+def _should_change_interpreter() -> bool:
+    """Whether this is the system's Python, while the service has an environment of its own beside it."""
+    return sys.prefix == sys.base_prefix and os.access(VENV_PYTHON, os.X_OK)
+
+
+def _leave(code: int) -> None:
+    """End, also while a check still hangs in a thread that Python would wait for."""
+    sys.stdout.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows ASCII alone gets its table too
+    try:
+        _leave(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `| head` has seen enough
+        os._exit(1)
