@@ -1,7 +1,7 @@
-"""The operator's commands: `flask load`, `flask documents`, `flask api-key`.
+"""The operator's commands: `flask load`, `flask documents`, `flask api-key`, `flask migrate-data`.
 
-The app provides `extensions["open_database"]`, which gives the `Database`, and in its `config` SAMPLES_DIR and
-MAX_FILE_SIZE in bytes.
+The app provides `extensions["settings"]`, `extensions["open_database"]`, which gives the `Database`, and in `config`
+SAMPLES_DIR and MAX_FILE_SIZE in bytes.
 """
 
 import json
@@ -18,6 +18,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
+from api.migrate_data import migrate_data
 from domain.db import Database
 from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
@@ -33,7 +34,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    for command in (load, documents, api_key):
+    for command in (load, documents, api_key, migrate_data):
         app.cli.add_command(command)
 
 
