@@ -109,6 +109,7 @@ def test_a_loaded_document_is_found_by_its_tenant_alone_until_it_goes(
 ) -> None:
     page = tmp_path / "docs" / "observatory.md"
     page.parent.mkdir()
+    (page.parent / "planetarium.md").write_text("# Planetarium\n\nThe planetarium has forty seats.\n")
     page.write_text("# Observatory\n\nThe observatory's telescope Quasimodo opens on Fridays at 21:45.\n")
     _load(stack, page.parent)
     question = "When does the telescope Quasimodo open?"
