@@ -32,3 +32,8 @@ def content(*texts: str, source: str = "handbook/leave.md") -> DocumentContent:
         recipe="1",
         chunks=[ChunkText(text, 0, len(text), "Leave", None, "en") for text in texts],
     )
+
+
+def address(database: Database) -> str:
+    """Its URL with the password, for another process."""
+    return database.engine.url.render_as_string(hide_password=False)

@@ -9,7 +9,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, select, text
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from domain import indexing
@@ -18,6 +17,7 @@ from domain.models import Base, Chunk, Document, Tenant
 from utils.errors import StoreRefused
 
 ROOT = Path(__file__).parents[2]
+ON_SQLITE = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
 
 
 def test_the_migrations_make_the_tables_of_the_models(database: Database) -> None:
@@ -41,13 +41,13 @@ def test_tables_of_a_newer_version_are_left_alone_with_a_clear_error(database: D
         assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
 
 
-def test_several_processes_may_open_a_new_database_at_the_same_moment(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'new.db'}"
-    script = f"from domain.db import open_database; open_database({uri!r}).migrate()"
+def test_several_processes_may_open_a_new_database_at_the_same_moment(database_uri: str) -> None:
+    script = f"from domain.db import open_database; open_database({database_uri!r}).migrate()"
     starts = [subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(3)]
     assert [(start.communicate()[1], start.returncode) for start in starts] == [(b"", 0)] * 3
 
 
+@ON_SQLITE
 def test_transactions_that_read_before_they_write_wait_for_each_other(database: Database) -> None:
     def add_one(_: int) -> None:
         with database.writing() as session:
@@ -88,7 +88,16 @@ def test_a_writer_commits_beside_a_reader_that_goes_on_seeing_what_it_saw(databa
     ],
 )
 def test_looking_for_work_reads_only_what_has_work_to_do(database: Database, query, index) -> None:  # type: ignore[no-untyped-def]
-    sql = str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True}))
+    sql = str(query.compile(database.engine, compile_kwargs={"render_postcompile": True, "literal_binds": True}))
     with database.reading() as session:
-        plan = session.execute(text(f"EXPLAIN QUERY PLAN {sql}")).all()
+        if database.is_server:  # which reads small tables from end to end
+            session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = session.execute(text(f"EXPLAIN {'' if database.is_server else 'QUERY PLAN '}{sql}")).all()
     assert index in str(plan)
+    assert "Filter" not in str(plan)
+
+
+def test_a_reader_changes_nothing_on_a_server(database: Database) -> None:
+    if database.is_server:
+        with pytest.raises(StoreRefused, match="read-only"), database.reading() as session:
+            session.execute(text("DELETE FROM tenants"))

@@ -87,3 +87,22 @@ def test_a_removed_document_is_gone_for_readers_at_once(database: Database) -> N
         assert list_documents(session, ACME) == []
         with pytest.raises(NotFound):
             get_document(session, ACME, document_id)
+
+
+def test_texts_are_kept_but_for_what_no_database_takes(database: Database) -> None:
+    odd = "tab\t, \x01, \U0001f600, \x85, nul \x00 and half a pair \ud83d."
+    kept = "tab\t, \x01, \U0001f600, \x85, nul \ufffd and half a pair \ufffd."
+    for ctx in (ACME, GLOBEX):
+        with database.writing() as session:
+            document_id = replace_document(session, ctx, ORIGIN, content(odd, source="a\0.md")).document_id
+            record_failure(session, ctx, ORIGIN, "a\0.md", odd)
+        with database.reading() as session:
+            document = get_document(session, ctx, document_id)
+            assert [chunk.text for chunk in get_chunks(session, ctx, document_id)] == [kept]
+            assert (document.source, document.error) == ("a\ufffd.md", kept)
+
+
+def test_an_id_that_no_database_takes_is_that_of_no_document(database: Database) -> None:
+    for odd in ("\0", "\ud800", "x" * 10_000):
+        with database.reading() as session, pytest.raises(NotFound):
+            get_document(session, ACME, odd)

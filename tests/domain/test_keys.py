@@ -55,3 +55,10 @@ def test_a_tenant_is_made_once_and_only_under_a_plain_name(database: Database) -
         for name in ("", "Acme", "a b", "-a", "a" * 64, "../etc", "a\n"):
             with pytest.raises(BadInput):
                 ensure_tenant(session, name)
+
+
+def test_a_key_with_too_long_a_name_is_refused_before_a_database_does(database: Database) -> None:
+    with database.writing() as session:
+        create_key(session, "acme", "x" * 80)
+        with pytest.raises(BadInput, match="80"):
+            create_key(session, "globex", "x" * 81)

