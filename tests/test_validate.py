@@ -1,6 +1,7 @@
 """`validate.py` on broken set-ups: each is named by its row, with what to do, and nothing secret is told."""
 
 import http.server
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -93,6 +94,19 @@ def test_a_wrong_redis_password_is_named(tmp_path: Path, redis_server: RedisServ
 def test_a_redis_that_is_an_http_server_is_named(tmp_path: Path, refusing: str) -> None:
     report = validate(tmp_path, only="stores", REDIS_URL=f"redis://:{SECRET}@{refusing}/0")
     assert_failing(report, "Redis", "REDIS_URL")
+
+
+def test_a_redis_that_never_answers_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/0"
+        assert_failing(validate(tmp_path, only="stores", REDIS_URL=url), "Redis", "does not answer")
+
+
+def test_a_redis_that_forgets_is_warned_of(tmp_path: Path) -> None:
+    options = {"maxmemory": "50mb", "maxmemory-policy": "allkeys-lru"}
+    with RedisServer(tmp_path / "redis", options=options) as server:
+        report = validate(tmp_path, only="stores", REDIS_URL=server.url)
+    assert (report.code, report.warned_of) == (0, ["Redis"]), report.text
 
 
 def test_nothing_at_redis_url_is_named(tmp_path: Path) -> None:
@@ -215,6 +229,16 @@ def test_an_api_key_out_of_an_example_is_named(tmp_path: Path) -> None:
 
 def test_a_logo_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert_failing(validate(tmp_path, only="folders", CHAT_LOGO="logo.svg"), "CHAT_LOGO", "logo.svg")
+
+
+def test_a_wrong_sentry_address_is_named_and_one_that_is_away_warned_of(tmp_path: Path, refusing: str) -> None:
+    wrong = validate(tmp_path, only="reporting", SENTRY_DSN=f"https://{SECRET}.example.org")
+    assert_failing(wrong, "Sentry", "SENTRY_DSN")
+    away = validate(tmp_path, only="reporting", SENTRY_DSN=f"http://{SECRET}@127.0.0.1:{free_port()}/1")
+    assert (away.code, away.warned_of) == (0, ["Sentry"]), away.text
+    there = validate(tmp_path, only="reporting", SENTRY_DSN=f"http://{SECRET}@{refusing}/1")
+    assert (there.code, there.warned_of) == (0, []), there.text
+    assert SECRET not in away.text + there.text
 
 
 def test_tracing_without_a_key_is_named(tmp_path: Path) -> None:

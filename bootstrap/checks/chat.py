@@ -5,6 +5,7 @@ from typing import Any
 import openai
 
 from bootstrap.checks.advice import shown
+from bootstrap.checks.endpoints import of_chat, renamed
 from bootstrap.checks.finding import Finding, ok, skipped, warning
 from bootstrap.checks.refusals import noting
 from bootstrap.checks.running import Check, waiting_for
@@ -14,7 +15,7 @@ from providers.openai_errors import CALL_ERRORS, Side, failure_of
 
 _CHAT = "Chat model"
 _TIMEOUT_S = 8.0
-_CHECK = "Check LLM_BASE_URL, LLM_API_KEY and LLM_MODEL; unset them for answers that are quotes."
+_CHECK = "Check LLM_BASE_URL, LLM_API_KEY and LLM_MODEL."
 _REFUSED = (401, 402, 403, 404)
 
 
@@ -43,7 +44,7 @@ async def _look(installation: Installation) -> list[Finding]:
             findings += await _ask(client, endpoint, wanted)
     finally:
         await client.close()
-    return findings
+    return renamed(findings, of_chat(settings))
 
 
 async def _ask(client: openai.AsyncOpenAI, endpoint: Endpoint, wanted: list[str]) -> list[Finding]:

@@ -8,6 +8,7 @@ import qdrant_edge
 from qdrant_client import AsyncQdrantClient
 
 from bootstrap.checks.advice import shown
+from bootstrap.checks.endpoints import of_embeddings, renamed
 from bootstrap.checks.finding import Finding, failure, ok, skipped
 from bootstrap.checks.refusals import noting
 from bootstrap.checks.running import Check, waiting_for
@@ -21,7 +22,7 @@ from retrieval.qdrant import connect, our_errors, server_version
 _MODEL, _INDEX = "Embedding model", "Qdrant"
 _TIMEOUT_S = 8.0
 _WORD = "registration"
-_CHECK_MODEL = "Check EMBEDDING_BASE_URL (or OPENAI_BASE_URL), its key and EMBEDDING_MODEL."
+_CHECK_MODEL = "Check EMBEDDING_BASE_URL, EMBEDDING_API_KEY and EMBEDDING_MODEL."
 _START_QDRANT = "Start it, or correct QDRANT_URL; unset it for an embedded index."
 Space = tuple[str, int]  # a model's name, and the length of its vectors
 
@@ -60,6 +61,7 @@ async def _look(installation: Installation) -> list[Finding]:
         findings.append(skipped(_MODEL, why))
     else:
         space = await _remote_model(findings, endpoint, installation.settings.embedding_dimension)
+        findings = renamed(findings, of_embeddings(installation.settings))
     return findings + await _index(installation, space)
 
 

