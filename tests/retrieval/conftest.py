@@ -29,7 +29,9 @@ def running_server() -> FakeQdrantServer:
 
 def server_index(server: FakeQdrantServer, collection: str = "tests", *, dimension: int = DIMENSION) -> ServerIndex:
     """The adapter on *server*, which is the test's to close."""
-    return ServerIndex(server.url, api_key=KEY, collection=collection, dimension=dimension, model="a model")
+    return ServerIndex(
+        server.url, api_key=KEY, collection=collection, dimension=dimension, model="a model", timeout_s=60
+    )
 
 
 def _open_edge(folder: Path) -> PassageIndex:

@@ -25,8 +25,8 @@ class Corpus:
     vectors: dict[str, FloatArray]
 
 
-def corpus_of(ctx: TenantContext, *, size: int = 130) -> Corpus:
-    """The same at each call; larger than what a ranking proposes.
+def corpus_of(ctx: TenantContext, *, size: int = 160) -> Corpus:
+    """The same at each call; its English passages are more than a ranking proposes.
 
     No two passages are of the same length, so that equal scores do not leave open which of them are proposed.
     """
@@ -35,13 +35,13 @@ def corpus_of(ctx: TenantContext, *, size: int = 130) -> Corpus:
         passage(
             " ".join(chance.choices(_WORDS, weights=range(1, len(_WORDS) + 1), k=number + 3)),
             document_id=f"{ctx.tenant_id} {number % 7}",
-            language=chance.choice(["en", "en", "en", "es", "id"]),
+            language=chance.choice(["en"] * 8 + ["es", "id"]),
         )
         for number in range(size)
     ]
     drawn = numbers.normal(size=(size, DIMENSION)).astype(np.float32)
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-    with_vector = [(each, unit) for each, unit in zip(passages, drawn, strict=True) if chance.random() < 0.8]
+    with_vector = [(each, unit) for each, unit in zip(passages, drawn, strict=True) if chance.random() < 0.9]
     return Corpus(passages, {each.passage_id: unit for each, unit in with_vector})
 
 

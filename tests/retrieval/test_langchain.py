@@ -67,7 +67,9 @@ def direct(server: FakeQdrantServer) -> Iterator[QdrantClient]:
 def write(server: FakeQdrantServer, documents: Sequence[Document] = (OPENING, FEES), **settings: Any) -> None:
     """Make the collection as an institution does; *settings* are those of `QdrantVectorStore`."""
     known: dict[str, Any] = {"collection_name": NAME, "embedding": FixedEmbeddings()} | settings
-    QdrantVectorStore.from_documents(list(documents), url=server.url, headers={"api-key": KEY}, **known)
+    reached: dict[str, Any] = {"url": server.url, "headers": {"api-key": KEY}, "check_compatibility": False}
+    store = QdrantVectorStore.from_documents(list(documents), **reached, **known)
+    store.client.close()
 
 
 @asynccontextmanager
