@@ -15,6 +15,7 @@ import pytest
 import redis
 import trustme
 from redis.backoff import NoBackoff
+from redis.crc import key_slot
 from redis.retry import Retry
 
 from tests.service import free_port
@@ -22,6 +23,7 @@ from tests.service import free_port
 PASSWORD = "p@ss/w%rd:of?redis+1"  # everything in it has to be written differently in a URL
 START_LIMIT_S = 20.0
 FAILOVER_AFTER_MS = 500
+_SLOTS = 16384
 SERVICE = "conversations"  # the master's name at the Sentinel
 
 
@@ -49,12 +51,14 @@ class RedisServer:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self._folder, self._password, self._is_tls = folder, password, authority is not None
+        self._knows_clients = (options or {}).get("tls-auth-clients") == "yes"
         self._binary = str(binary or installed("redis-server"))
         self._process: subprocess.Popen[bytes] | None = None
         lines = [
             f"dir {folder}",
             "bind 127.0.0.1",
             *self._transport(authority),
+            *([] if authority is None or self._knows_clients else ["tls-auth-clients no"]),
             *(f"{name} {value}" for name, value in _defaults(password, options or {}).items()),
             *(f"user {line}" for line in users),
         ]
@@ -76,6 +80,8 @@ class RedisServer:
         """Its address with other credentials."""
         login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
         trust = f"?ssl_ca_certs={self._folder / 'ca.pem'}" if self._is_tls else ""
+        if self._knows_clients:
+            trust += f"&ssl_certfile={self._folder / 'server.pem'}&ssl_keyfile={self._folder / 'server.pem'}"
         return f"{'rediss' if self._is_tls else 'redis'}://{login}127.0.0.1:{self.port}/{db}{trust}"
 
     def run(self, *command: str | int | bytes) -> Any:
@@ -152,7 +158,6 @@ class RedisServer:
             f"tls-cert-file {self._folder / 'server.pem'}",
             f"tls-key-file {self._folder / 'server.pem'}",
             f"tls-ca-cert-file {self._folder / 'ca.pem'}",
-            "tls-auth-clients no",
             "tls-replication yes",
             "tls-cluster yes",
         ]
@@ -208,11 +213,14 @@ class RedisCluster:
         """The keys on all nodes."""
         return [key for node in self.nodes for key in node.client.scan_iter(pattern)]
 
+    def node_of(self, key: str) -> RedisServer:
+        """The node that has *key*, unless its slot was moved."""
+        return self.nodes[self._index_of(key)]
+
     def move_slot(self, key: str) -> None:
         """Give the slot of *key*, and what is in it, to another node, as an operator does who adds one."""
-        slot = self.nodes[0].run("CLUSTER", "KEYSLOT", key)
+        slot, at = key_slot(key.encode()), self._index_of(key)
         ids = [node.run("CLUSTER", "MYID").decode() for node in self.nodes]
-        at = min(slot * 3 // 16384, 2)
         source, target = self.nodes[at], self.nodes[(at + 1) % 3]
         target.run("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[at])
         source.run("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[(at + 1) % 3])
@@ -221,6 +229,11 @@ class RedisCluster:
             source.run("MIGRATE", "127.0.0.1", target.port, "", 0, 2000, *login, "KEYS", found)
         for node in (target, source, self.nodes[(at + 2) % 3]):
             node.run("CLUSTER", "SETSLOT", slot, "NODE", ids[(at + 1) % 3])
+
+    def await_whole(self) -> None:
+        """Wait until all of them say that the cluster is in order."""
+        for node in self.nodes:
+            node.wait_for(partial(_is_whole, node))
 
     def __enter__(self) -> Self:
         try:
@@ -236,16 +249,18 @@ class RedisCluster:
         for node in self.nodes:
             node.__exit__()
 
+    def _index_of(self, key: str) -> int:
+        return key_slot(key.encode()) * 3 // _SLOTS
+
     def _join(self) -> None:
         for number, node in enumerate(self.nodes):
-            first, last = -(-16384 * number // 3), -(-16384 * (number + 1) // 3) - 1
+            first, last = -(-_SLOTS * number // 3), -(-_SLOTS * (number + 1) // 3) - 1
             node.run("CLUSTER", "ADDSLOTSRANGE", first, last)
             # Epochs that differ spare the nodes a vote on who is right.
             node.run("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for other, bus in zip(self.nodes[1:], self._bus[1:], strict=True):
             self.nodes[0].run("CLUSTER", "MEET", "127.0.0.1", other.port, bus)
-        for node in self.nodes:
-            node.wait_for(partial(_is_whole, node))
+        self.await_whole()
 
 
 class RedisSentinel:

@@ -4,6 +4,7 @@ failing with "Too many connections", try anew once where a connection was closed
 import asyncio
 import builtins
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -187,7 +188,7 @@ class _Cluster(_Limited, redis.asyncio.RedisCluster):  # type: ignore[misc]  # r
 class _BlockingLimited:
     """Before a blocking client: a place for each command."""
 
-    _places: threading.Semaphore
+    _places: AbstractContextManager[object] = nullcontext()  # a cluster is asked already while its client is made
 
     def limit(self, patience: Patience) -> None:
         """Keep to *patience*."""

@@ -47,12 +47,12 @@ class Returns:
         """Bring back what is held and not in use, beginning no other one after *limit_s*. Gives how many went."""
         until, returned = time.monotonic() + limit_s, 0
         for thread_id in self._memory.threads():
-            if time.monotonic() > until or self._circuit.persistence == "memory":
-                break
             if thread_id in self._unreadable or await self._is_in_use(thread_id):
                 continue
             try:
                 returned += await self.one(thread_id)
+                if time.monotonic() > until or self._circuit.persistence == "memory":
+                    break
             except StateUnreadable as exc:
                 logger.error("A conversation stays in memory, since what Redis has of it cannot be read: %s", exc)
                 self._unreadable.add(thread_id)

@@ -1,7 +1,6 @@
 """Servers that die, hang, fill up or forget."""
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -80,12 +79,12 @@ async def test_a_dead_server_is_reported_at_once(saver: RedisCheckpointer, break
 
 async def test_a_server_that_hangs_is_given_up_in_time(saver: RedisCheckpointer, breakable: Any) -> None:
     await put(saver, n=1)
-    breakable.signal(signal.SIGSTOP)
+    breakable.pause()
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         await saver.aget_tuple(CONFIG)
     assert time.monotonic() - began < 2
-    breakable.signal(signal.SIGCONT)
+    breakable.resume()
     assert await saver.exists("a")
 
 
