@@ -1,5 +1,6 @@
 """Asking a question, and drawing the answer while it comes."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
@@ -66,12 +67,8 @@ def _take_events(talk: Talk, attempt: Attempt, api: ApiClient, place: DeltaGener
     raise AssertionError("ask_stream ends with an answer or an error")
 
 
-class _leaving:
-    """Tells, when called, whether this tab's browser has gone."""
-
-    def __init__(self) -> None:
-        context = get_script_run_ctx()
-        self._session_id = context.session_id if context else ""
-
-    def __call__(self) -> bool:
-        return exists() and not get_instance().is_active_session(self._session_id)
+def _leaving() -> Callable[[], bool]:
+    """What tells, when called, whether this tab's browser has gone."""
+    context = get_script_run_ctx()
+    session_id = context.session_id if context else ""
+    return lambda: exists() and not get_instance().is_active_session(session_id)

@@ -34,4 +34,5 @@ def _span(wait_s: int) -> str:
 
 
 def _try_again() -> None:
-    current_talk().failure = None
+    talk = current_talk()
+    talk.failure, talk.outdated = None, talk.in_address

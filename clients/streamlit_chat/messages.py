@@ -30,7 +30,7 @@ def show_messages(messages: Sequence[Message], broken_off: dict[int, str]) -> No
             else:
                 show_answer(message, place)
         answered = place + 1 < len(messages) and messages[place + 1].role != "user"
-        if place in broken_off and not answered:
+        if place in broken_off and message.role == "user" and not answered:
             show_broken_off(broken_off[place])
 
 

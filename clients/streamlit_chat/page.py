@@ -124,4 +124,6 @@ def _show_exchange(talk: Talk, api: ApiClient, before: Conversation, question: s
         answer_question(talk, api, before, question)
     except ApiError as failure:
         talk.conversation, talk.question, talk.failure = before, question, failure
+        if talk.attempt and not talk.attempt.text:
+            talk.attempt = None
         st.rerun()

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import streamlit as st
@@ -31,6 +32,7 @@ class Talk:
     `question` waits to be asked, or was refused with `failure`. `in_address`: it has begun, so a reload finds it.
     `attempt` is the answer under way, `stopped` whether the visitor has ended it. `broken_off` has what was seen of
     answers that never became whole, by the place of their question. `gone`: the one asked for was not found.
+    `outdated`: another tab may have said more since.
     """
 
     conversation_id: str = field(default_factory=lambda: f"web-{secrets.token_urlsafe(16)}")
@@ -42,6 +44,7 @@ class Talk:
     stopped: bool = False
     broken_off: dict[int, str] = field(default_factory=dict)
     gone: bool = False
+    outdated: bool = False
 
 
 def current_talk() -> Talk:
@@ -82,6 +85,7 @@ def is_ours(conversation_id: str) -> bool:
 def ask(talk: Talk, question: str) -> None:
     """Let *question* be asked in this run."""
     talk.question, talk.failure, talk.stopped, talk.gone = question, None, False, False
+    talk.outdated = talk.in_address
 
 
 def load(talk: Talk, api: ApiClient) -> Conversation | None:
@@ -92,6 +96,10 @@ def load(talk: Talk, api: ApiClient) -> Conversation | None:
     """
     if talk.conversation is None:
         talk.conversation = _settled(talk, api) if talk.attempt else _fetched(talk, api)
+    elif talk.outdated:
+        with suppress(ApiError):  # then the question meets it too, and tells
+            talk.conversation = _fetched(talk, api)
+    talk.outdated = False
     return talk.conversation
 
 

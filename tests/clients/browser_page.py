@@ -14,9 +14,11 @@ QUESTION = "What does a room cost?"
 
 
 @contextmanager
-def running_page(folder: Path, api_url: str, *, api_key: str = ACME_KEY, logo: str | None = None) -> Iterator[str]:
+def running_page(
+    folder: Path, api_url: str, *, api_key: str = ACME_KEY, title: str = "Arsip", logo: str | None = None
+) -> Iterator[str]:
     """The address of a page that speaks to *api_url*."""
-    page = ChatPage(host="127.0.0.1", port=free_port(), api_url=api_url, api_key=api_key, title="Arsip", logo=logo)
+    page = ChatPage(host="127.0.0.1", port=free_port(), api_url=api_url, api_key=api_key, title=title, logo=logo)
     child = StreamlitChild(page, folder)
     child.start()
     child.wait_ready()

@@ -139,8 +139,44 @@ def test_a_service_that_is_not_there_is_told_as_away() -> None:
             lambda: list(client.ask_stream("web-1", "?")),
             client.health,
         ):
-            with pytest.raises(ApiAway, match="cannot be reached"):
+            with pytest.raises(ApiAway, match="cannot be reached") as away:
                 call()
+            assert not away.value.reached  # so the question may be asked again by itself
+
+
+def test_an_answer_that_breaks_off_has_reached_the_service(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.cut = True
+    with pytest.raises(ApiAway) as away:
+        list(acme.ask_stream("web-1", "?"))
+    assert away.value.reached
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxys_page_in_place_of_the_service_means_that_it_is_away(
+    acme: ApiClient, api: ApiStub, status: int
+) -> None:
+    api.behaviour.page, api.behaviour.page_status = "<h1>Bad Gateway</h1>", status
+    for call in (lambda: acme.conversation("web-1"), lambda: list(acme.ask_stream("web-1", "?")), acme.health):
+        with pytest.raises(ApiAway, match="cannot be reached"):
+            call()
+
+
+@pytest.mark.parametrize("wait_s", [None, 40])
+def test_a_refusal_says_how_long_to_wait(acme: ApiClient, api: ApiStub, wait_s: int | None) -> None:
+    api.behaviour.problem, api.behaviour.retry_after_s = problem(429, "Too many requests", "Wait."), wait_s
+    with pytest.raises(ApiRefused) as refused:
+        next(acme.ask_stream("web-1", "?"))
+    assert refused.value.retry_after_s == wait_s
+
+
+def test_a_conversation_tells_whether_it_is_being_answered(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.held = True
+    with closing(acme.ask_stream("web-1", "?")) as events:
+        next(event for event in events if isinstance(event, Token))
+        assert acme.conversation("web-1").running
+        api.behaviour.go_on.set()
+        list(events)
+    assert not acme.conversation("web-1").running
 
 
 def test_something_else_that_answers_is_not_taken_for_the_service(acme: ApiClient, api: ApiStub) -> None:

@@ -1,0 +1,112 @@
+"""Pictures of the chat page for the documents, from a running service with the samples and a model of ours:
+
+    python -m tests.clients.screenshots
+
+Writes docs/screenshots/*.png and docs/chat.png. To be looked at before they are committed.
+"""
+
+import io
+import shutil
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.clients.browser_page import ask, marks, running_page
+from tests.fakes.model_server import FakeModelServer
+from tests.service import ROOT, Service
+
+FOLDER = ROOT / "docs" / "screenshots"
+LARGEST_BYTES = 150_000
+WIDE, NARROW = {"width": 1100, "height": 760}, {"width": 360, "height": 720}
+# Such as are found by their words alone: vectors of the samples take half a minute.
+RENT, DEPOSIT, APPLYING = (
+    "How much does a dormitory room cost?",
+    "Do I have to pay a deposit for my room?",
+    "How do I apply for a place in a dormitory?",
+)
+REPLIES = {  # the first whose text stands in what the model is sent, which has earlier questions in it
+    f"Next question: {DEPOSIT}": DEPOSIT,
+    DEPOSIT: "Yes. Before moving in, residents pay a deposit of **IDR 1,000,000** [1]. It is paid back within 30 days "
+    "of moving out, less the cost of damage or cleaning [1].",
+    APPLYING: "Applications are made in the student portal [1]. Places are given first to students with disabilities, "
+    "then to first-year students whose home is on another island, then by date of application [1]. Offers are sent "
+    "within ten working days and must be accepted within seven days [1].",
+    RENT: "A dormitory room costs **IDR 650,000** a month in a shared double and **IDR 950,000** as a single; with a "
+    "private bathroom the rent is **IDR 1,350,000** a month [1]. Rent covers water, internet and 60 kWh of electricity "
+    "a month [1].",
+}
+
+
+def main() -> None:
+    """Take every picture."""
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, FakeModelServer() as model:
+        model.configure(replies=REPLIES)
+        variables = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake", "LLM_BASE_URL": model.base_url}
+        with (
+            Service(Path(folder) / "data", RATE_LIMIT_ENABLED="false", **variables) as service,
+            running_page(Path(folder), service.url, api_key=service.key, title="UTLS Student Desk") as url,
+        ):
+            _with_a_browser(url, model, service)
+
+
+def _with_a_browser(url: str, model: FakeModelServer, service: Service) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        tab = browser.new_page(viewport=WIDE)  # type: ignore[arg-type]  # a dict of two numbers
+        tab.goto(url)
+        expect(tab.get_by_text("Ask what you would like to know.")).to_be_visible()
+        _take(tab, "empty")
+        _talk(tab, model)
+        tab.set_viewport_size(NARROW)  # type: ignore[arg-type]
+        tab.reload()
+        expect(marks(tab)).to_have_count(4)
+        tab.get_by_text(DEPOSIT).scroll_into_view_if_needed()
+        _take(tab, "narrow")
+        tab.set_viewport_size(WIDE)  # type: ignore[arg-type]
+        tab.emulate_media(color_scheme="dark")
+        tab.reload()
+        expect(marks(tab)).to_have_count(4)
+        _take(tab, "dark")
+        tab.emulate_media(color_scheme="light")
+        service.stop()
+        tab.reload()
+        expect(tab.get_by_text("The page goes on by itself")).to_be_visible()
+        _take(tab, "away")
+        browser.close()
+
+
+def _talk(tab: Page, model: FakeModelServer) -> None:
+    ask(tab, APPLYING)
+    expect(marks(tab)).to_have_count(3)
+    tab.get_by_role("button", name="New chat").click()
+    expect(marks(tab)).to_have_count(0)
+    ask(tab, RENT)
+    expect(marks(tab)).to_have_count(2)
+    marks(tab).first.click()
+    expect(tab.get_by_text("samples/student-dormitory.md")).to_be_in_viewport()
+    _take(tab, "citation")
+    shutil.copyfile(FOLDER / "citation.png", ROOT / "docs" / "chat.png")
+    model.configure(gap_ms=150)
+    ask(tab, DEPOSIT)
+    expect(tab.get_by_text("is paid back")).to_be_visible(timeout=15_000)
+    _take(tab, "streaming")
+    model.configure(gap_ms=0)
+    expect(marks(tab)).to_have_count(4, timeout=30_000)
+
+
+def _take(tab: Page, name: str) -> None:
+    """Write the picture with a palette, which makes it a third as large."""
+    tab.wait_for_function("document.getAnimations().every(animation => animation.playState !== 'running')")
+    picture = Image.open(io.BytesIO(tab.screenshot(animations="disabled")))
+    path = FOLDER / f"{name}.png"
+    picture.convert("RGB").quantize(256).save(path, optimize=True)
+    size_bytes = path.stat().st_size
+    assert size_bytes <= LARGEST_BYTES, f"{path.name} has {size_bytes} bytes"
+    print(f"{path.relative_to(ROOT)}  {size_bytes // 1000} kB")
+
+
+if __name__ == "__main__":
+    main()
