@@ -1,0 +1,140 @@
+"""The units for systemd: it takes them, and what they start does what they say."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config import Settings
+from tests.deploy.units import EXAMPLE, FOLDER, Unit, await_true, notifications, reload, started
+from tests.service import ROOT, free_port
+
+UNITS = sorted(path.name for path in FOLDER.glob("*.service"))
+PAGE_KEY = "a-key-for-the-chat-page"
+
+
+@pytest.fixture(params=UNITS)
+def unit(request: pytest.FixtureRequest) -> Unit:
+    return Unit(request.param)
+
+
+@pytest.fixture
+def api() -> Unit:
+    return Unit("pustaka-api.service")
+
+
+@pytest.fixture
+def chat() -> Unit:
+    return Unit("pustaka-chat.service")
+
+
+def analyzer() -> str:
+    """systemd's own judge of units; where systemd is not at home, the other tests read them all the same."""
+    return shutil.which("systemd-analyze") or pytest.skip("systemd-analyze is not installed")
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    program = analyzer()
+    for name in UNITS:  # each may name the other
+        (tmp_path / name).write_text(Unit(name).text)
+    files = [str(tmp_path / name) for name in UNITS]
+    checked = subprocess.run(
+        [program, "verify", "--man=no", *files], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_systemd_finds_little_that_they_could_do_beyond_their_work(unit: Unit) -> None:
+    program = analyzer()
+    path = str(FOLDER / unit.name)
+    done = subprocess.run([program, "security", "--offline=yes", path], capture_output=True, text=True, timeout=30)
+    level = re.search(r"Overall exposure level .*: ([\d.]+)", done.stdout)
+    assert level, done.stderr
+    assert float(level[1]) <= 2.0, "of 10"
+
+
+def test_the_example_of_variables_sets_what_there_is_and_leaves_secrets_to_the_operator() -> None:
+    lines = re.findall(r"^(#?)([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.M)
+    aliases = {
+        str(choice)
+        for field in Settings.model_fields.values()
+        if field.validation_alias
+        for choice in field.validation_alias.choices  # type: ignore[union-attr] # all of ours are AliasChoices
+    }
+    known = {name.upper() for name in Settings.model_fields} | aliases
+    assert [name for _, name, _ in lines if name not in known] == []
+    assert [name for comment, name, _ in lines if not comment] == ["FORWARDED_ALLOW_IPS"]
+
+
+def test_the_chat_page_gets_none_of_the_apis_secrets(chat: Unit) -> None:
+    secret = {
+        name
+        for field_name, field in Settings.model_fields.items()
+        if "SecretStr" in str(field.annotation) and field_name != "chat_page_key"
+        for name in (getattr(field.validation_alias, "choices", None) or [field_name.upper()])
+    }
+    file = "\n".join(f"{name}=x" for name in secret) + f"\nCHAT_PAGE_KEY={PAGE_KEY}"
+    given = chat.environment(file)
+    assert secret & set(given) == set()
+    assert given["CHAT_PAGE_KEY"] == PAGE_KEY
+
+
+def test_the_api_says_when_it_listens_reloads_and_stops_in_time(api: Unit, tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "a.md").write_text("# Rooms\n\nA room costs 850,000 rupiah.\n")
+    changes = {
+        "PORT": str(free_port()),
+        "DATA_DIR": str(tmp_path / "data"),
+        "KNOWLEDGE_DIR": str(tmp_path / "documents"),
+    }
+    log = tmp_path / "log"
+    assert api.one("Type") == "notify"
+
+    def is_ready() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{changes['PORT']}/ready", trust_env=False, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    with notifications() as told:
+        environment = api.environment(EXAMPLE.read_text(), NOTIFY_SOCKET=told.address, **changes)
+        with started(api, api.command(), environment, log) as process:
+            told.wait_until_ready()
+            await_true(process, log, is_ready)
+            reload(api, process)
+            await_true(process, log, lambda: "Reloaded" in log.read_text() and is_ready())
+    assert process.returncode == 0
+
+
+def test_the_api_is_granted_the_time_that_gunicorn_takes(api: Unit) -> None:
+    graceful = re.search(r"^graceful_timeout = (\d+)", (ROOT / "gunicorn.conf.py").read_text(), re.M)
+    assert graceful
+    assert api.seconds("TimeoutStopSec") >= int(graceful[1]) + 5
+
+
+def test_the_chat_page_starts_with_what_the_unit_gives_it(chat: Unit, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    command = [word.replace("8501", str(port)) for word in chat.command()]
+    environment = chat.environment(f"{EXAMPLE.read_text()}\nCHAT_PAGE_KEY={PAGE_KEY}", HOME=str(tmp_path))
+
+    def is_healthy() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/_stcore/health", trust_env=False, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    with started(chat, command, environment, log) as process:
+        await_true(process, log, is_healthy)
+
+
+@pytest.mark.parametrize(("key", "code"), [(PAGE_KEY, 0), ("", 1)])
+def test_without_its_key_the_chat_page_does_not_start_and_says_why(chat: Unit, key: str, code: int) -> None:
+    environment = chat.environment("", CHAT_PAGE_KEY=key)
+    checked = subprocess.run(
+        chat.command("ExecStartPre"), env=environment, capture_output=True, text=True, timeout=10, check=False
+    )
+    assert checked.returncode == code
+    assert ("CHAT_PAGE_KEY" in checked.stderr) is (code != 0)
