@@ -63,7 +63,7 @@ def _shown(url: URL) -> str:
     """An address without its secrets; a file's is its path, so that it is the same however it is written."""
     if url.get_backend_name() == "sqlite":
         return str(Path(url.database or "").absolute())
-    return url.set(drivername="postgresql", username=None, password=None, query={}).render_as_string()
+    return URL.create("postgresql", host=url.host, port=url.port, database=url.database).render_as_string()
 
 
 class RecordsMove:

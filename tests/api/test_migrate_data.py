@@ -3,10 +3,12 @@
 import json
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import psycopg
@@ -34,7 +36,8 @@ from tests.bootstrap.installation import (
 from tests.domain.records import ACME, GLOBEX
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.servers.fixtures import postgres
-from tests.servers.postgres import PostgresServer
+from tests.servers.postgres import PASSWORD as POSTGRES_PASSWORD
+from tests.servers.postgres import USER, PostgresServer
 from tests.servers.redis import PASSWORD, RedisCluster, RedisServer
 from tests.service import Service
 from utils.checkpointer.keys import state_key, summary_key
@@ -43,6 +46,7 @@ __all__ = ["postgres"]  # a fixture
 
 QDRANT_KEY = "qdrant's own key"
 COLLECTION = "informasi-umum-itb"
+LOGIN = f"{USER}:{quote(POSTGRES_PASSWORD, safe='')}@"
 TALK = "acme/talk }0% é"  # the first that `fill_embedded` makes
 
 
@@ -119,7 +123,8 @@ def refused(result: Result) -> str:
     """The one line of a refusal, which names no password."""
     assert result.exit_code == 1, result.output
     assert result.output.startswith("Error: "), result.output
-    assert PASSWORD not in result.output
+    secrets = (PASSWORD, POSTGRES_PASSWORD, LOGIN, quote(PASSWORD, safe=""), QDRANT_KEY)
+    assert not [secret for secret in secrets if secret in result.output]
     assert result.stdout == ""
     return result.output.removeprefix("Error: ").strip()
 
@@ -159,7 +164,8 @@ def test_a_dry_run_counts_and_changes_nothing(installation: Path, stores: Stores
     assert "conversations: 40 conversations" in result.output
     assert "records: 2 tenants, 2 api_keys, 42 documents, 160 chunks" in result.output
     assert "Nothing was changed" in result.output
-    assert PASSWORD not in result.output
+    assert f"to   {stores.database_uri.replace(LOGIN, '')}\n" in result.output
+    assert f"to   redis://{stores.redis.address}/0\n" in result.output
     assert stores.is_untouched()
     migrate(installation, stores.variables, "--to", "production")
     migrate(tmp_path / "empty", stores.variables, "--to", "embedded", "--dry-run")
@@ -192,8 +198,9 @@ def test_with_nothing_configured_it_says_what_to_set(installation: Path) -> None
     )
 
 
-def test_it_refuses_while_the_service_runs(installation: Path, stores: Stores) -> None:
-    with open_data_folder(installation):
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "by several workers"])
+def test_it_refuses_while_the_service_runs(installation: Path, stores: Stores, shared: bool) -> None:
+    with open_data_folder(installation, shared=shared):
         told = refused(migrate(installation, stores.variables, "--to", "production"))
     assert told.startswith("Stop the service first: ")
     assert stores.is_untouched()
@@ -381,10 +388,15 @@ def test_a_conversation_that_went_on_in_the_target_is_not_overwritten(broken_off
 
 def test_a_target_that_somebody_used_meanwhile_is_not_called_moved(broken_off: Path, stores: Stores) -> None:
     stores.sql("INSERT INTO tenants VALUES ('intruder', now())")
+    theirs = {"id": str(uuid.uuid4()), "vector": {}, "payload": {"tenant_id": "intruder"}}
+    stores.ask("PUT", f"/collections/{COLLECTION}/points", json={"points": [theirs]})
+    converse(stores.redis.url, "intruder/talk", life_s=LIVES_S[0])
     result = migrate(broken_off, stores.variables, "--to", "production")
     assert result.exit_code == 1
     assert re.search(r"records: tenants +2 +1 +2 +DIFFERENT", result.output)
     assert "records: tenants acme is not in the target" in result.output
+    assert re.search(r"passages of all tenants +152 +153 +0 +DIFFERENT", result.output)
+    assert "conversations: checkpoint:intruder/talk is in the target alone" in result.output
     assert "empty the target stores that differ" in result.output
     assert stores.sql("SELECT tenant_id FROM tenants") == "intruder"
 
