@@ -7,7 +7,7 @@ SERVER := .venv/.server-installed
 TOOLS := .venv/.tools-installed
 DATA ?= ../shared/data/retrieval
 
-.PHONY: run test check bench setup lock generated format clean
+.PHONY: run test check bench setup lock generated screenshots format clean
 
 run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
@@ -25,6 +25,9 @@ bench: $(TOOLS)  ## the figures of the README, against their peers; results go t
 	$(BIN)/python -m benchmarks.retrieval $(DATA)
 	$(BIN)/python -m benchmarks.answers $(DATA)
 	$(BIN)/python -m benchmarks.chat
+
+screenshots: $(TOOLS)  ## take the documents' pictures of the chat page anew; look at them
+	$(BIN)/python -m tests.clients.screenshots
 
 setup: $(TOOLS)  ## install everything without starting anything
 

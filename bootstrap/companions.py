@@ -41,6 +41,7 @@ def _chat_page(services: Services) -> StreamlitChild:
         api_url=_api_url(settings),
         api_key=services.page_key,
         title=settings.page_title,
+        logo=settings.chat_logo,
     )
     return StreamlitChild(here, services.data_folder)
 
