@@ -1,7 +1,6 @@
 """The index follows SQL: words at once, vectors after them, through crashes and while others load."""
 
 import asyncio
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -249,8 +248,12 @@ async def test_a_killed_indexer_leaves_only_work_for_the_next(
     arguments = [sys.executable, "-c", INDEXING, address(database), str(tmp_path / "index")]
     for vectors_left in (48, 25):  # killed as soon as the first words are in, then in the middle of the vectors
         with subprocess.Popen(arguments, cwd=ROOT) as process:
-            await until(lambda left=vectors_left: words_to_come(database) < 48 and vectors_to_come(database) <= left)
-            process.send_signal(signal.SIGKILL)
+            try:
+                await until(
+                    lambda left=vectors_left: words_to_come(database) < 48 and vectors_to_come(database) <= left
+                )
+            finally:
+                process.kill()
     assert vectors_to_come(database) > 0
     async with opened(tmp_path / "index") as index:
         indexer = Indexer(database, index, model, poll_s=0.01)

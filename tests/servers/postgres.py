@@ -149,7 +149,7 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [str(self._binaries / program), *arguments],
+                [*_ending_with_us(), str(self._binaries / program), *arguments],
                 user=self._user,
                 cwd="/",
                 env={"PATH": str(self._binaries), "LC_ALL": "C"},
@@ -210,6 +210,12 @@ def _binaries() -> Path:
     installed = _installed()
     assert installed, "PostgreSQL is not installed: apt install postgresql"
     return installed[-1]
+
+
+def _ending_with_us() -> list[str]:
+    """On Linux the server ends with the thread that started it, also when the tests are killed."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "INT"] if setpriv else []
 
 
 def _unprivileged_user() -> str | None:
