@@ -32,7 +32,7 @@ from retrieval.ranking import (
     slices,
 )
 from utils.context import TenantContext
-from utils.errors import StoreUnavailable
+from utils.errors import StoreRefused, StoreUnavailable
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 
@@ -63,7 +63,8 @@ class EdgeIndex:
         """The index in *folder*, made if it is not there yet, for vectors of *dimension* numbers.
 
         Raises:
-            StoreUnavailable: another process has it open, or it was made for vectors of another dimension.
+            StoreUnavailable: another process has it open.
+            StoreRefused: it was made for vectors of another dimension.
         """
         return cls(_open_shard(folder, dimension), dimension=dimension)
 
@@ -257,7 +258,7 @@ def _open_shard(folder: Path, dimension: int) -> engine.EdgeShard:
         _index_fields(shard, (TENANT, DOCUMENT, LANGUAGE))
         shard.optimize()
     except Exception as exc:  # the engine raises nothing narrower
-        raise StoreUnavailable(_why(folder, str(exc))) from exc
+        raise _refusal(folder, str(exc)) from exc
     return shard
 
 
@@ -268,9 +269,11 @@ def _index_fields(shard: engine.EdgeShard, names: Iterable[str]) -> None:
             shard.update(engine.UpdateOperation.create_field_index(name, engine.PayloadSchemaType.Keyword))
 
 
-def _why(folder: Path, reason: str) -> str:
+def _refusal(folder: Path, reason: str) -> StoreUnavailable:
     if "WouldBlock" in reason:
-        return f"The passage index in {folder} is open in another process."
+        return StoreUnavailable(f"The passage index in {folder} is open in another process.")
     if "incompatible" in reason.lower():
-        return f"The passage index in {folder} was made for another embedding model: remove it and load again."
-    return f"The passage index in {folder} cannot be opened: {reason}"
+        return StoreRefused(
+            f"The passage index in {folder} was made for another embedding model: remove it and load again."
+        )
+    return StoreUnavailable(f"The passage index in {folder} cannot be opened: {reason}")

@@ -55,7 +55,10 @@ class LangchainCollection:
         return self._found({point.id: (point.payload, point.score) for point in answer.points})
 
     async def with_words(self, client: AsyncQdrantClient, words: Sequence[str]) -> dict[uuid.UUID, Found]:
-        """Passages that hold any of *words* by point, as written, in lower case or with a capital."""
+        """Passages that hold any of *words* by point, as written, in lower case or with a capital.
+
+        Where the institution has no text index, older servers look for the letters just as they are.
+        """
         forms = sorted({form for word in words for form in (word, word.lower(), word.capitalize())})
         if not forms:
             return {}

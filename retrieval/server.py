@@ -73,7 +73,6 @@ class ServerIndex:
         self._collection, self._dimension, self._model = collection, dimension, model
         self._lexicon = Lexicon()
         self._layout: Layout | None = None
-        self._preparing = asyncio.Lock()
 
     async def prepare(self) -> None:
         """Make the collection if it is missing, otherwise see that it fits. Nothing in it is changed.
@@ -82,10 +81,7 @@ class ServerIndex:
             StoreUnavailable: the server does not answer.
             StoreRefused: it refuses the key, is no Qdrant, or the collection was made for something else.
         """
-        with our_errors(with_key=self._with_key):
-            self._layout = await prepare_layout(
-                self._client, collection=self._collection, dimension=self._dimension, model=self._model
-            )
+        self._layout = await self._prepared()
 
     async def check(self) -> None:
         """Ask the server whether it can serve now, and prepare it if it is new.
@@ -168,12 +164,17 @@ class ServerIndex:
             self._layout = None
             raise
 
+    async def _prepared(self) -> Layout:
+        with our_errors(with_key=self._with_key):
+            return await prepare_layout(
+                self._client, collection=self._collection, dimension=self._dimension, model=self._model
+            )
+
     async def _ready(self) -> Layout:
-        async with self._preparing:
-            if self._layout is None:
-                await self.prepare()
-            assert self._layout is not None  # noqa: S101 - what prepare is for
-            return self._layout
+        if self._layout is None:
+            # Not one at a time: calls would queue up behind a server that does not answer, each for its own time-out.
+            self._layout = await self._prepared()
+        return self._layout
 
     def _point(self, ctx: TenantContext, passage: Passage) -> models.PointStruct:
         terms = self._lexicon.of_passage(passage)

@@ -13,7 +13,7 @@ import pytest
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
 from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage, texts, vector
-from utils.errors import StoreUnavailable
+from utils.errors import StoreRefused, StoreUnavailable
 
 KEPT, DROPPED = passage("The library opens at nine."), passage("Old news of the library.", document_id="news")
 
@@ -66,7 +66,7 @@ async def test_an_index_of_another_dimension_is_refused(tmp_path: Path) -> None:
     for tenant in (ACME, GLOBEX):
         await index.put(tenant, [KEPT])
     await index.close()
-    with pytest.raises(StoreUnavailable, match="another embedding model"):
+    with pytest.raises(StoreRefused, match="another embedding model"):
         EdgeIndex.open(tmp_path, dimension=DIMENSION + 1)
 
 

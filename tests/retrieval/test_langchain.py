@@ -1,5 +1,6 @@
 """A collection that langchain-qdrant wrote: read along for the default tenant, and never written to."""
 
+import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,10 @@ from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings,
 from qdrant_client import QdrantClient, models
 
 from retrieval.index import IndexCounts
-from retrieval.langchain import passage_from
+from retrieval.joined import join
+from retrieval.langchain import Found, passage_from
+from retrieval.lexical import Lexicon
+from retrieval.ranking import Candidates
 from retrieval.server import ServerIndex
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.retrieval.conftest import KEY, server_index
@@ -121,6 +125,7 @@ async def test_both_collections_are_one_ranking(server: FakeQdrantServer) -> Non
             await index.put_vectors(tenant, GIVEN)
         hits = await index.search(DEFAULT, "Where is the permit paid?", vector(0, 1, 0.2), limit=5)
         assert texts(hits) == [PARKING.text, FEES.page_content, OPENING.page_content]
+        assert hits[0].dense == pytest.approx(float(GIVEN[PARKING.passage_id] @ vector(0, 1, 0.2)))
         assert hits[0].lexical > hits[1].lexical > hits[2].lexical == 0, "words are weighed on one scale"
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
         assert texts(await index.search(DEFAULT, "Where is the permit paid?", vector(0, 1, 0.2), limit=1)) == [
@@ -139,6 +144,13 @@ async def test_without_a_vector_what_langchain_wrote_is_found_by_words(server: F
         assert await index.search(DEFAULT, "what is the", None, limit=5) == []
         assert await index.search(DEFAULT, "zebra", None, limit=5) == []
         assert texts(await index.search(ACME, "paid tuition", None, limit=5)) == [PARKING.text]
+
+
+def test_a_word_inside_another_is_not_that_word() -> None:
+    """Servers that know no words of an unindexed text look for any text within it."""
+    party = {uuid.uuid4(): Found(passage("The party is on Friday."), None)}
+    assert join(Candidates(), {}, party, "art", Lexicon()).lexical == {}
+    assert join(Candidates(), {}, party, "parties", Lexicon()).lexical.keys() == party.keys()
 
 
 async def test_the_institutions_collection_stays_as_it_is(server: FakeQdrantServer, direct: QdrantClient) -> None:

@@ -111,6 +111,22 @@ async def test_processes_that_write_the_same_passages_at_once_leave_each_whole(s
     await asyncio.gather(one.close(), two.close())
 
 
+async def test_a_passage_that_goes_while_vectors_are_written_is_passed_over(server: FakeQdrantServer) -> None:
+    async with index_at(server.url) as index:
+        await put_both(index)
+        gone = models.FilterSelector(
+            filter=models.Filter(
+                must=[models.FieldCondition(key="document_id", match=models.MatchValue(value="costs"))]
+            )
+        )
+        writing = "PUT /collections/tests/points/vectors"
+        server.slip_in(writing, "POST", "/collections/tests/points/delete", gone.model_dump_json().encode())
+        await index.put_vectors(ACME, {LIBRARY.passage_id: vector(1), PARKING.passage_id: vector(0, 1)})
+        assert server.requests.count(writing) == 3
+        assert await index.counts(ACME) == IndexCounts(1, 0)
+        assert await index.counts(GLOBEX) == IndexCounts(1, 1)
+
+
 async def test_a_search_takes_three_requests(server: FakeQdrantServer) -> None:
     async with index_at(server.url) as index:
         await put_both(index)
