@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import false
 
 from domain.db import Database
-from domain.documents import list_documents, remove_documents, replace_document
+from domain.documents import list_documents, lock_documents, remove_documents, replace_document
 from domain.indexing import count_without_vectors
 from domain.models import Chunk
 from domain.scoping import count_everywhere
@@ -269,8 +269,8 @@ async def test_the_event_loop_is_not_held_up_by_a_database_that_is_busy(
     async with opened(tmp_path / "index") as index:
         indexer = Indexer(database, index, model, poll_s=0.01)
         with database.writing() as session:
+            lock_documents(session, ACME)
             say_later = asyncio.create_task(indexer.catch_up_words())
-            replace_document(session, GLOBEX, "/x.md", content("x"))
             for _ in range(50):
                 began = asyncio.get_running_loop().time()
                 await asyncio.sleep(0.001)
