@@ -5,8 +5,10 @@ The process is a fork of one that has imported everything already, which takes 3
 
 import multiprocessing
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from click.testing import Result
@@ -14,6 +16,8 @@ from flask import Flask
 
 from api.commands import register_commands
 from config import load_settings
+from tests.fakes.qdrant_engine import Answer
+from tests.fakes.qdrant_server import FakeQdrantServer
 
 LIMIT_S = 30.0
 _FORKS = multiprocessing.get_context("forkserver")
@@ -38,7 +42,7 @@ class Migrating:
         self._process.start()
 
     def kill_when(self, condition: Callable[[], object]) -> None:
-        """End it like a power cut as soon as *condition* is true, before it has finished."""
+        """End it like a power cut as soon as *condition* is true."""
         deadline = time.monotonic() + LIMIT_S
         while not condition():
             assert self._process.is_alive(), self._told.read_text()
@@ -52,6 +56,38 @@ class Migrating:
         """Its exit code and what it printed."""
         self._process.join(LIMIT_S)
         return self._process.exitcode, self._told.read_text()
+
+
+class HoldingQdrant(FakeQdrantServer):
+    """A server that holds back every answer while *holds*, asked after each request, says so.
+
+    So a move that is to be killed at some point cannot get past it.
+    """
+
+    def __init__(self, *, api_key: str) -> None:
+        super().__init__(api_key=api_key)
+        self.holds: Callable[[], object] = lambda: False
+        self.is_holding = threading.Event()
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        """See `FakeQdrantServer`."""
+        answer = super().answer(method, path, headers, body)
+        if self.holds():
+            self.is_holding.set()
+            self._let_go.wait(LIMIT_S)
+        return answer
+
+    @contextmanager
+    def holding(self, condition: Callable[[], object]) -> Iterator[None]:
+        """Hold answers back from when *condition* is true, until the block is left."""
+        self._let_go = threading.Event()
+        self.is_holding.clear()
+        self.holds = condition
+        try:
+            yield
+        finally:
+            self.holds = lambda: False
+            self._let_go.set()
 
 
 def _migrate_and_exit(data_dir: Path, variables: dict[str, str], told: Path) -> None:

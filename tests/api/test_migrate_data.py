@@ -5,6 +5,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from psycopg import sql
 
 from bootstrap.data_folder import open_data_folder
 from domain.db import open_database
-from tests.api.migrating import Migrating, migrate
+from tests.api.migrating import HoldingQdrant, Migrating, migrate
 from tests.bootstrap.installation import (
     DIMENSION,
     LIVES_S,
@@ -34,7 +35,6 @@ from tests.bootstrap.installation import (
     read_production,
 )
 from tests.domain.records import ACME, GLOBEX
-from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.servers.fixtures import postgres
 from tests.servers.postgres import PASSWORD as POSTGRES_PASSWORD
 from tests.servers.postgres import USER, PostgresServer
@@ -56,7 +56,7 @@ class Stores:
 
     database_uri: str
     redis: RedisServer
-    qdrant: FakeQdrantServer
+    qdrant: HoldingQdrant
 
     @property
     def variables(self) -> dict[str, str]:
@@ -80,6 +80,20 @@ class Stores:
             cursor = connection.execute(sql.SQL(statement))
             row = cursor.fetchone() if cursor.description else None
             return row[0] if row else None
+
+    @contextmanager
+    def records_held_up(self) -> Iterator[None]:
+        """Let nobody add chunks until the block is left."""
+        database = open_database(self.database_uri)
+        database.migrate()
+        database.close()
+        with psycopg.connect(self.database_uri) as connection:
+            connection.execute("LOCK TABLE chunks IN SHARE MODE")
+            yield
+
+    def waits_for_records(self) -> bool:
+        """Whether somebody would like to add chunks."""
+        return bool(self.sql("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
     def collections(self) -> list[str]:
         found = self.ask("GET", "/collections")["result"]["collections"]
@@ -106,7 +120,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 def stores(postgres: PostgresServer, redis_server: RedisServer) -> Iterator[Stores]:
     redis_server.client.flushall()
     database_uri = postgres.new_database()
-    with FakeQdrantServer(api_key=QDRANT_KEY) as qdrant:
+    with HoldingQdrant(api_key=QDRANT_KEY) as qdrant:
         yield Stores(database_uri, redis_server, qdrant)
     postgres.drop_database(database_uri)
 
@@ -336,15 +350,19 @@ def test_a_move_that_is_killed_again_and_again_is_completed_by_repeating_it(
     folder = tmp_path / "data"
     shutil.copytree(installation, folder)
     journal = folder / "migration.json"
-    for condition in (
-        journal.exists,
-        lambda: stores.points() > 0,
-        lambda: stores.points() > 80,
-        lambda: stores.redis.client.dbsize() > 20,
-        lambda: stores.sql("SELECT count(*) FROM chunks"),
-    ):
-        Migrating(folder, stores.variables).kill_when(condition)
-        assert journal.exists()
+    with stores.records_held_up():  # so that it cannot finish before it is killed
+        for condition in (
+            journal.exists,
+            lambda: stores.points() > 0,
+            lambda: stores.points() > 80,
+            lambda: stores.redis.client.dbsize() > 20,
+            stores.waits_for_records,
+        ):
+            Migrating(folder, stores.variables).kill_when(condition)
+            assert stores.sql("SELECT count(*) FROM tenants") == 0
+    with stores.qdrant.holding(lambda: stores.sql("SELECT count(*) FROM chunks")):
+        Migrating(folder, stores.variables).kill_when(stores.qdrant.is_holding.is_set)
+    assert journal.exists()
     code, told = Migrating(folder, stores.variables).finish()
     assert code == 0, told
     assert "An earlier move that was broken off was continued." in told
@@ -359,7 +377,8 @@ def broken_off(installation: Path, stores: Stores, tmp_path: Path) -> Path:
     """The data folder of a move that was killed while it moved passages."""
     folder = tmp_path / "data"
     shutil.copytree(installation, folder)
-    Migrating(folder, stores.variables).kill_when(lambda: stores.points() > 0)
+    with stores.qdrant.holding(lambda: stores.qdrant.requests[-1].endswith("/points/vectors")):
+        Migrating(folder, stores.variables).kill_when(stores.qdrant.is_holding.is_set)
     assert not stores.redis.client.dbsize()
     return folder
 
