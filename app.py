@@ -25,6 +25,7 @@ from api.problems import invalid, register_problems
 from api.schemas import Problem
 from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
+from bootstrap.observability import start_observability
 from bootstrap.services import Services, open_services
 from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
@@ -93,6 +94,7 @@ def asgi_application(settings: Settings) -> FlaskAsgi:
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
+        start_observability(settings)
         # Under a process manager the worker before this one may still be finishing its requests.
         async with open_services(settings, patience_s=_TAKE_OVER_S) as services, attached(app, services):
             yield
@@ -106,6 +108,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     Raises:
         StartError: something is missing or in the way.
     """
+    start_observability(settings)
     app = create_app(settings)
     with loading_bar() as progress:
         async with open_services(settings, progress=progress) as services, attached(app, services):

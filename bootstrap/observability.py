@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from config import VERSION, Settings
 from utils.errors import ProblemError
@@ -49,9 +50,13 @@ def _start_langsmith(settings: Settings) -> None:
         raise StartError(
             "LANGCHAIN_TRACING_V2 is on, but there is no LANGCHAIN_API_KEY: set it, or LANGCHAIN_TRACING_V2=false."
         )
-    # The two things that langsmith takes from the environment alone. Its threads would hold up the end of the process.
+    # What langsmith takes from the environment alone, where a `.env` file does not reach: the only writing there beside
+    # providers/embeddings. Its threads would else hold up the end of the process; the project it is told in code is
+    # lost wherever a request has a context of its own.
     os.environ["LANGSMITH_USE_DAEMON"] = "true"
     os.environ.setdefault("LANGSMITH_TRACING_QUEUE_MAX_SIZE", str(_QUEUED_RUNS))
+    if settings.langchain_project:
+        os.environ["LANGSMITH_PROJECT"] = settings.langchain_project
     try:
         client = langsmith.Client(
             settings.langchain_endpoint or "https://api.smith.langchain.com",
@@ -63,8 +68,10 @@ def _start_langsmith(settings: Settings) -> None:
     except LangSmithUserError as exc:
         raise StartError(f"LangSmith cannot be used as it is configured: {exc}") from exc
     atexit.register(client.close, _FLUSH_S)
-    langsmith.configure(client=client, enabled=True, project_name=settings.langchain_project)
-    logger.warning("Every turn is sent to LangSmith (%s), questions and answers included.", client.api_url)
+    langsmith.configure(client=client, enabled=True)
+    logger.warning(
+        "Every turn is sent to LangSmith (%s), questions and answers included.", urlsplit(client.api_url).hostname
+    )
 
 
 def _start_sentry(settings: Settings) -> None:

@@ -8,12 +8,10 @@ key_file=/app/page-key/key
 if [ -z "${CHAT_PAGE_KEY:-}" ] && [ -d "${key_file%/*}" ]; then
     # Written elsewhere and then linked: whichever container comes first wins, and nobody reads half a key.
     if [ ! -s "$key_file" ]; then
-        umask 077
-        draft=$(mktemp "$key_file.XXXXXX")
+        draft=$(mktemp "$key_file.XXXXXX")  # readable by this user alone
         python -c 'import secrets; print(secrets.token_urlsafe(32))' > "$draft"
         ln "$draft" "$key_file" 2>/dev/null || true
         rm -f "$draft"
-        umask 022
     fi
     CHAT_PAGE_KEY=$(cat "$key_file")
     export CHAT_PAGE_KEY
