@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     rate_limit_enabled: bool = Field(True, description="Limit requests per key.")
     rate_limit_per_hour: int = Field(100, ge=1, le=10_000_000, description="Requests a key may make in an hour.")
     max_content_length: int = Field(16_777_216, ge=1024, description="Largest request body, in bytes.")
-    max_file_size: int = Field(52_428_800, ge=1024, description="Largest document, in bytes.")
+    max_file_size: int = Field(52_428_800, ge=1024, le=2_000_000_000, description="Largest document, in bytes.")
     cors_origins: Annotated[list[str], NoDecode] = Field(
         ["*"], description="Origins that may call from a browser, separated by commas."
     )

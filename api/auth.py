@@ -63,7 +63,7 @@ class Authenticator:
             return known[1]
         try:
             ctx = await asyncio.to_thread(self._look_up, presented)
-        except SQLAlchemyError as exc:
+        except (SQLAlchemyError, StoreUnavailable) as exc:
             raise StoreUnavailable("API keys cannot be checked at present. Try again soon.") from exc
         if len(self._seen) >= _REMEMBERED_KEYS:
             self._seen.clear()  # a flood of made-up keys must not grow this without bound

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from bootstrap.background import Background
 from domain.db import Database
 from domain.indexing import count_without_vectors
@@ -95,7 +97,7 @@ class Monitor:
                 await ask()
         except ProblemError as exc:
             reason = exc.detail
-        except (TimeoutError, OSError):
+        except (TimeoutError, OSError, SQLAlchemyError):
             reason = f"{what} does not answer."
         if reason != self._told.get(what):
             logger.log(logging.WARNING if reason else logging.INFO, "%s", reason or f"{what} answers again.")

@@ -20,7 +20,7 @@ from bootstrap.monitor import Monitor
 from bootstrap.stores import open_conversations, open_index, open_records
 from config import SAMPLES, Settings
 from domain.db import Database
-from domain.keys import create_key, has_keys
+from domain.keys import create_first_key
 from domain.leadership import Leadership
 from ingestion.indexer import Indexer
 from ingestion.parsers.parsed import Limits
@@ -53,7 +53,10 @@ class Services:
 
     def make_first_key(self) -> str | None:
         """An API key, if API_KEY is not set and the default tenant has none yet; to be shown once. Blocking."""
-        return None if self.settings.api_key else _first_key(self.database)
+        if self.settings.api_key:
+            return None
+        with self.database.writing() as session:
+            return create_first_key(session, DEFAULT_TENANT, "first key")
 
 
 @asynccontextmanager
@@ -129,11 +132,6 @@ async def _load(database: Database, settings: Settings, progress: Progress) -> L
 
 def _unseen(done: int, total: int, name: str) -> None:
     """Progress that nobody watches."""
-
-
-def _first_key(database: Database) -> str | None:
-    with database.writing() as session:
-        return None if has_keys(session, DEFAULT_TENANT) else create_key(session, DEFAULT_TENANT, "first key")[1]
 
 
 def _running(stack: AsyncExitStack, work: Coroutine[Any, Any, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.stand_in import PROGRAMS
+from tests.end_to_end.stacks import servers
 from tests.service import ROOT, Service, plain_environment
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -42,14 +44,25 @@ def _make_stand_ins(folder: Path) -> None:
         (folder / name).chmod(0o755)
 
 
+@pytest.fixture
+def stopped(service: Service, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The settings of a stopped installation that is to be moved to other stores."""
+    ignored = shutil.ignore_patterns("*.sock", "*.lock", "valkey.json")
+    shutil.copytree(service.data_dir, tmp_path / "data", ignore=ignored)
+    with servers(tmp_path) as stores:
+        yield {**stores.variables(), "DATA_DIR": str(tmp_path / "data")}
+
+
 @pytest.mark.parametrize("block", BLOCKS)
-def test_the_commands_of_a_page_work(service: Service, block: str) -> None:
+def test_the_commands_of_a_page_work(request: pytest.FixtureRequest, service: Service, block: str) -> None:
     folder = service.data_dir.parent
     block = block.replace("localhost:8000", f"localhost:{service.port}").replace("ak_live_…", service.key)
     path = f"{folder / 'stand-ins'}:{ROOT / '.venv/bin'}:{os.environ['PATH']}"
     variables = {
         **service.variables, "PATH": path, "SERVICE_LOG": str(service._log), "API_KEY": service.key, "VIRTUAL_ENV": "",
     }  # fmt: skip
+    if "migrate-data" in block:
+        variables |= request.getfixturevalue("stopped")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],
         cwd=folder,
