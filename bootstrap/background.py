@@ -9,20 +9,35 @@ from typing import Any
 from domain.leadership import Leadership
 from ingestion.indexer import Indexer
 from ingestion.pipeline import LoadSummary
+from utils.errors import ProblemError
 
 logger = logging.getLogger("bootstrap.background")
 
 Load = Callable[[], Coroutine[Any, Any, LoadSummary | None]]
 
+COMPARE_S = 60.0  # for so long nobody notices that an index lost passages while the service runs
+RETRY_S = 10.0
+
 
 class Background:
     """Loads and indexes; with *leadership*, only while no other process does.
 
-    Without it this process is the only one that can, as the owner of an embedded index.
+    Without it this process is the only one that can, as the owner of an embedded index. Every *compare_s* seconds, or
+    after *retry_s* where that was not possible, the index is compared with SQL: a server may come back without what it
+    held.
     """
 
-    def __init__(self, indexer: Indexer, load: Load, *, leadership: Leadership | None) -> None:
+    def __init__(
+        self,
+        indexer: Indexer,
+        load: Load,
+        *,
+        leadership: Leadership | None,
+        compare_s: float = COMPARE_S,
+        retry_s: float = RETRY_S,
+    ) -> None:
         self._indexer, self._load, self._leadership = indexer, load, leadership
+        self._compare_s, self._retry_s = compare_s, retry_s
         self._loaded: asyncio.Future[LoadSummary | None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
         self._at_work = False
@@ -43,9 +58,12 @@ class Background:
         return self._loaded
 
     async def start(self) -> None:
-        """Begin. The words of what is in SQL are in an index of our own on return, before the first question."""
+        """Begin. The words of what is in SQL are in an index of our own on return, before the first question.
+
+        An index that is away is no reason not to: it is filled when it is there.
+        """
         if self._leadership is None:
-            await self._indexer.catch_up_words()
+            await self._caught_up()
             self._task = asyncio.create_task(self._work())
         else:
             self._task = asyncio.create_task(self._leadership.lead(self._work))
@@ -61,16 +79,29 @@ class Background:
     async def _work(self) -> None:
         self._at_work = True
         try:
-            if self._leadership is not None:
-                await self._indexer.catch_up_words()
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._indexer.run())
-                both.create_task(self._load_knowledge())
+            async with asyncio.TaskGroup() as all_of_it:
+                all_of_it.create_task(self._indexer.run())
+                all_of_it.create_task(self._load_knowledge())
+                all_of_it.create_task(self._keep_whole())
         finally:
             self._at_work = False
 
     async def _load_knowledge(self) -> None:
         summary = await self._load()
-        await self._indexer.catch_up_words()  # so that whoever is told "loaded" finds it
+        await self._caught_up()  # so that whoever is told "loaded" finds it
         if not self._loaded.done():
             self._loaded.set_result(summary)
+
+    async def _keep_whole(self) -> None:
+        while True:
+            await asyncio.sleep(self._compare_s if await self._caught_up() else self._retry_s)
+
+    async def _caught_up(self) -> bool:
+        """Compare the index with SQL and fill what it lacks; whether that could be done."""
+        try:
+            await self._indexer.catch_up_words()
+        except Exception as exc:  # whatever broke, indexing must go on
+            expected = isinstance(exc, ProblemError)
+            logger.warning("The index cannot be compared with SQL: %s", exc, exc_info=None if expected else exc)
+            return False
+        return True

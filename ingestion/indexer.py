@@ -81,12 +81,13 @@ class Indexer:
             loops.create_task(self._repeat("vectors", self._vectors))
 
     async def catch_up_words(self) -> None:
-        """Put all words into the index that SQL has; at a start, before the first question.
+        """Put all words into the index that SQL has; at a start before the first question, and now and then.
 
         An index that lost passages, or is another one since the embedding model changed, is filled anew.
         """
         for ctx in await self._read(indexing.all_tenants):
-            if await self._has_lost_any(ctx):
+            # Twice: a document may be taken out between the question to SQL and the one to the index.
+            if await self._has_lost_any(ctx) and await self._has_lost_any(ctx):
                 logger.warning("The index lacks passages that it had: it is filled again.", extra=_whose(ctx))
                 await self._write(partial(indexing.mark_undone, ctx=ctx))
         await self._words()
