@@ -135,6 +135,8 @@ class GracefulServer(uvicorn.Server):
         end_s = time.monotonic() + _LAST_REQUESTS_S
         while self.server_state.connections and time.monotonic() < end_s and not self._hurries:
             await asyncio.sleep(0.02)
+        while self.server_state.tasks and not self.should_exit:
+            await asyncio.sleep(0.02)  # it has served its number of requests, and nobody waits for its end
         await super().shutdown(sockets)
 
 

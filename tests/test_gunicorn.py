@@ -111,6 +111,18 @@ def test_answers_that_are_being_streamed_arrive_whole_through_a_reload_and_a_sto
         assert heard_whole(listener)
 
 
+def test_a_worker_that_has_served_its_number_of_requests_finishes_its_answers(
+    tmp_path: Path, documents: dict[str, str], model: FakeModelServer
+) -> None:
+    model.configure(**SLOW | {"tokens": 120})
+    few = ("--max-requests", "5", "--max-requests-jitter", "0", "--graceful-timeout", "3")  # less than the answer takes
+    with GunicornService(tmp_path / "data", *few, **documents, **with_model(model)) as service:
+        listener = listening(service, uuid4().hex)
+        service.wait_for(lambda: service.is_ready() and service.says("Maximum request limit"))
+        assert heard_whole(listener)
+        service.wait_for(service.is_ready)
+
+
 def test_an_interrupt_does_not_wait_for_answers(
     tmp_path: Path, documents: dict[str, str], model: FakeModelServer
 ) -> None:
@@ -156,7 +168,10 @@ def test_several_workers_know_that_they_are_and_lose_no_request_when_they_are_re
     two = ("--workers", "2", "--max-requests", "150", "--max-requests-jitter", "50")
     with RedisServer(tmp_path / "redis") as redis, FakeQdrantServer(api_key="k") as qdrant:
         stores = {"REDIS_URL": redis.url, "QDRANT_URL": qdrant.url, "QDRANT_API_KEY": "k"}
+        stores["FORWARDED_ALLOW_IPS"] = "127.0.0.1"
         with GunicornService(tmp_path / "data", *two, **stores, **documents) as service:
+            with service.client(**{"X-Forwarded-For": "192.0.2.7", "X-Request-Id": "forwarded-1"}) as client:
+                client.get("/v1/conversations/none")
             first = set(service.workers())
             load = Load(service, clients=6)
             service.wait_for(lambda: service.logged().count("Maximum request limit") >= 4)
@@ -172,7 +187,8 @@ def test_several_workers_know_that_they_are_and_lose_no_request_when_they_are_re
     assert load.failures == []
     assert set(load.statuses) == {400}
     assert len(load.statuses) > 600
-    assert service.lines()
+    (forwarded,) = (line for line in service.lines() if line["request_id"] == "forwarded-1")
+    assert forwarded["client"] == "192.0.2.7"
 
 
 @pytest.mark.parametrize(
@@ -196,6 +212,20 @@ def test_what_stops_the_start_is_said_in_one_line(
     assert "Traceback" not in service.logged()
 
 
+def test_there_are_as_many_workers_as_the_machine_has_room_for(tmp_path: Path) -> None:
+    shared = {"REDIS_URL": "redis://127.0.0.1:1", "QDRANT_URL": "http://127.0.0.1:1", "HOST": "::1"}
+    service = GunicornService(tmp_path / "data", "--print-config", **shared, FORWARDED_ALLOW_IPS="10.0.0.0/8")
+    service.launch()
+    assert service.process.wait(60) == 0
+    (said,) = (line for line in service.logged().splitlines() if "CPUs" in line)
+    used = dict(line.split("=", 1) for line in service.printed().replace(" ", "").splitlines() if "=" in line)
+    count = int(used["workers"])
+    assert f"{count} workers: " in said
+    assert 1 <= count <= 2 * len(os.sched_getaffinity(0)) + 1
+    assert used["bind"] == f"['[::1]:{service.port}']"
+    assert used["forwarded_allow_ips"] == "['10.0.0.0/8']"
+
+
 def test_before_the_fork_there_is_no_thread_and_no_engine(running: GunicornService) -> None:
     master = Path(f"/proc/{running.process.pid}")
     assert len(list((master / "task").iterdir())) == 1
@@ -207,6 +237,8 @@ def test_a_second_worker_is_not_added_where_there_is_room_for_one(running: Gunic
     workers = running.workers()
     running.process.send_signal(signal.SIGTTIN)
     running.wait_for(lambda: running.says("2 workers are asked for"))
+    running.process.send_signal(signal.SIGUSR1)
+    running.wait_for(lambda: running.says("signal: usr1"))  # so it has done with the one before
     assert running.workers() == workers
     assert running.is_ready()
 
