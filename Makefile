@@ -5,6 +5,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 SERVER := .venv/.server-installed
 TOOLS := .venv/.tools-installed
+COMPOSE := docker-compose.yml deploy/compose/postgres.yml deploy/compose/qdrant-key.yml
 DATA ?= ../shared/data/retrieval
 
 .PHONY: run test check bench setup lock generated screenshots format clean
@@ -15,11 +16,17 @@ run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 test: $(TOOLS)  ## every test, with real servers
 	$(BIN)/pytest
 
-check: $(TOOLS)  ## style, types, and which package may import which
+check: $(TOOLS)  ## style, types, which package may import which, and the container files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/yamllint --strict $(COMPOSE) deploy/compose/dclint.yaml .yamllint.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec $(COMPOSE)
+	@if command -v npx >/dev/null; then npx --yes dclint@3.1.0 --max-warnings 0 -c deploy/compose/dclint.yaml $(COMPOSE); \
+	elif [ "$$CI" = true ]; then echo "dclint: npx is not installed"; exit 1; \
+	else echo "dclint skipped: npx is not installed"; fi
 
 bench: $(TOOLS)  ## the figures of the README, against their peers; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.retrieval $(DATA)
@@ -34,6 +41,7 @@ setup: $(TOOLS)  ## install everything without starting anything
 lock: $(UV)  ## compile requirements*.txt anew from requirements*.in
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-sentry.in -o requirements-sentry.txt
 
 generated: $(SERVER)  ## write anew what is made from config.py: .env.example, the tables of settings
 	$(BIN)/python -m bootstrap.settings_text

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.fakes.model_server import FakeModelServer
-from tests.servers.fixtures import database_uri, postgres
+from tests.servers.fixtures import database_uri, postgres, redis_cluster
 from tests.service import Library, Service, await_vectors
 
-__all__ = ["database_uri", "postgres"]  # fixtures of all tests
+__all__ = ["database_uri", "postgres", "redis_cluster"]  # fixtures of all tests
 
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
 

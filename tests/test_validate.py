@@ -14,13 +14,10 @@ import pytest
 from retrieval.server import ServerIndex
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
-from tests.servers.fixtures import postgres
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.service import free_port
 from tests.validation import Report, validate
-
-__all__ = ["postgres"]  # a fixture
 
 SECRET = "s3cret-of-this-set-up"
 

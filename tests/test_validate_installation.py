@@ -14,13 +14,10 @@ from domain.db import open_database
 from retrieval.server import ServerIndex
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
-from tests.servers.fixtures import postgres
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.service import ROOT, Service, free_port
 from tests.validation import run, validate
-
-__all__ = ["postgres"]  # a fixture
 
 SECRET = "s3cret-of-this-set-up"
 _MODEL = "multilingual-e5-small-q4"

@@ -35,14 +35,11 @@ from tests.bootstrap.installation import (
     read_production,
 )
 from tests.domain.records import ACME, GLOBEX
-from tests.servers.fixtures import postgres
 from tests.servers.postgres import PASSWORD as POSTGRES_PASSWORD
 from tests.servers.postgres import USER, PostgresServer
 from tests.servers.redis import PASSWORD, RedisCluster, RedisServer
 from tests.service import Service
 from utils.checkpointer.keys import state_key, summary_key
-
-__all__ = ["postgres"]  # a fixture
 
 QDRANT_KEY = "qdrant's own key"
 COLLECTION = "informasi-umum-itb"

@@ -4,9 +4,6 @@ import pytest
 
 from domain.db import Database
 from tests.domain.records import two_tenants
-from tests.servers.fixtures import database_uri, postgres
-
-__all__ = ["database_uri", "postgres"]
 
 
 @pytest.fixture
