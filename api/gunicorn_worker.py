@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -96,7 +97,7 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
         self.config.app = self.wsgi
         server = GracefulServer(self.config)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.hurry)
-        beating = asyncio.create_task(self._beat())
+        beating = asyncio.create_task(self._beat(server))
         try:
             # Without gunicorn's wrapper, which complains when uvloop has closed what is in it.
             await server.serve(sockets=[listener.sock for listener in self.sockets])
@@ -105,10 +106,13 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
-    async def _beat(self) -> None:
+    async def _beat(self, server: uvicorn.Server) -> None:
         # uvicorn does so only while it serves: a long start or stop would be taken for a hang.
         while True:
             self.notify()
+            if os.getppid() != self.ppid and not server.should_exit:
+                self.log.error("The master of worker %s was killed; it ends too.", self.pid)
+                server.should_exit = True
             await asyncio.sleep(_BEAT_S)
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.gunicorn_service import KEY, GunicornService, Listener
 from tests.servers.redis import RedisServer
 from tests.service import ROOT, Service, ask
+from tests.test_run import is_running
 
 SLOW = {"gap_ms": 50, "tokens": 60}  # an answer takes about three seconds
 
@@ -270,6 +272,16 @@ def test_a_worker_that_cannot_start_again_is_tried_until_it_can(
     aside.rename(folder)
     running.wait_for(running.is_ready)
     assert "Traceback" not in running.logged()
+
+
+def test_a_worker_does_not_outlive_its_master(running: GunicornService) -> None:
+    (worker,) = running.workers()
+    running.process.kill()
+    running.process.wait()
+    deadline = time.monotonic() + 30
+    while is_running(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # between two looks
 
 
 def test_a_reload_brings_new_code(tmp_path: Path, documents: dict[str, str]) -> None:
