@@ -9,14 +9,13 @@ from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
 from redis.asyncio.lock import Lock
-from redis.exceptions import LockNotOwnedError, RedisError
+from redis.exceptions import LockError, LockNotOwnedError, RedisError
 
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 from utils.errors import Conflict
 
 logger = logging.getLogger("agents.leases")
-_RETRY_S = 2.0  # while Redis is away one run in this time finds out whether it still is; the others do not wait
 
 
 class Leases:
@@ -28,15 +27,16 @@ class Leases:
         redis: where the locks are kept; each has a time to live.
         hold_s: seconds after which a lock is free again when its holder died; a living one renews it.
         wait_s: seconds a second request waits for the first; more than *hold_s*, so that it outlasts a dead holder.
+        retry_s: while Redis is away, one run in this time finds out whether it still is; the others do not wait.
     """
 
-    def __init__(self, redis: AsyncClient, *, hold_s: float, wait_s: float) -> None:
+    def __init__(self, redis: AsyncClient, *, hold_s: float, wait_s: float, retry_s: float = 2.0) -> None:
         self._redis, self._hold_s, self._wait_s = redis, hold_s, wait_s
         self._local: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._held: set[str] = set()
-        self._unreleased: dict[str | bytes | memoryview, tuple[float, bytes]] = {}
+        self._unreleased: dict[str, tuple[float, Lock]] = {}
         self._circuit = Circuit(
-            retry_s=_RETRY_S,
+            retry_s=retry_s,
             away="Redis does not answer: conversations are locked within this process only",
             back="Redis answers again: conversations are locked across processes",
         )
@@ -88,6 +88,7 @@ class Leases:
         if not self._circuit.may_try():
             return False
         try:
+            await self._release_former()
             found = await self._redis.exists(_key(thread_id))
         except RedisError as exc:
             self._circuit.failed(exc)
@@ -108,7 +109,7 @@ class Leases:
         if not self._circuit.may_try():
             return None
         try:
-            await self._release_former(lock)
+            await self._release_former()
             given: bool = await lock.acquire(token=lock.local.token)
         except RedisError as exc:
             self._circuit.failed(exc)
@@ -118,19 +119,21 @@ class Leases:
 
     @asynccontextmanager
     async def _kept(self, lock: Lock, thread_id: str) -> AsyncIterator[None]:
-        keeping = asyncio.create_task(self._keep(lock, lock.local.token))
+        ended = asyncio.Event()
+        keeping = asyncio.create_task(self._keep(lock, lock.local.token, ended))
         self._held.add(thread_id)
         try:
             yield
         finally:
             self._held.discard(thread_id)
+            ended.set()
             keeping.cancel()
             with suppress(asyncio.CancelledError):
                 await keeping
             await self._release(lock)
 
-    async def _keep(self, lock: Lock, token: bytes) -> None:
-        while True:
+    async def _keep(self, lock: Lock, token: bytes, ended: asyncio.Event) -> None:
+        while not ended.is_set():  # being cancelled is not enough: before Python 3.12 wait_for may swallow it
             await asyncio.sleep(self._hold_s / 4)
             if not self._circuit.may_try():
                 continue
@@ -150,7 +153,6 @@ class Leases:
                 logger.warning("Another worker has taken a conversation in which a run is going on here")
 
     async def _release(self, lock: Lock) -> None:
-        token = lock.local.token
         try:
             if self._circuit.may_try():
                 await lock.release()
@@ -161,18 +163,16 @@ class Leases:
             return
         except RedisError as exc:
             self._circuit.failed(exc)
-        self._unreleased[lock.name] = (time.monotonic() + self._hold_s, token)
+        self._unreleased[str(lock.name)] = time.monotonic() + self._hold_s, lock
 
-    async def _release_former(self, lock: Lock) -> None:
-        """Let go of what we could not while Redis was away; after *hold_s* it is gone by itself."""
-        now = time.monotonic()
-        for name in [name for name, (until, _) in self._unreleased.items() if until < now]:
-            del self._unreleased[name]
-        _, token = self._unreleased.get(lock.name, (0, None))
-        if token is not None:
-            with suppress(LockNotOwnedError):
-                await lock.do_release(token)
-            del self._unreleased[lock.name]
+    async def _release_former(self) -> None:
+        """Let go of what we could not while Redis was away, as far as it has not ended by itself meanwhile."""
+        while self._unreleased:
+            name, (until, lock) = next(iter(self._unreleased.items()))
+            if time.monotonic() < until:
+                with suppress(LockError):
+                    await lock.release()
+            self._unreleased.pop(name, None)
 
 
 def _key(thread_id: str) -> str:

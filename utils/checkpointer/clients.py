@@ -4,6 +4,7 @@ failing with "Too many connections", try anew once where a connection was closed
 import asyncio
 import builtins
 import threading
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
@@ -82,6 +83,9 @@ def _cluster(address: Address, patience: Patience) -> "_Cluster":
         # A node's name stays while its address may change: the ones given are asked, not those the cluster names.
         dynamic_startup_nodes=False,
         retry=AsyncRetry(NoBackoff(), 1),
+        # Each slot that has moved is learned by itself. To learn all anew redis-py would close the connections of the
+        # commands that are under way.
+        reinitialize_steps=0,
         **_options(address, patience),
     )
 
@@ -140,7 +144,7 @@ def _options(address: Address, patience: Patience) -> dict[str, Any]:
     return {**patience.options, **address.options, "ssl": address.tls, "max_connections": _NO_LIMIT}
 
 
-class _Limited:
+class _Limited(ABC):
     """Before an asyncio client: a place for each command, and an end to it."""
 
     _whole_s: float
@@ -154,17 +158,24 @@ class _Limited:
         """See redis-py."""
         try:
             async with asyncio.timeout(self._whole_s), self._places:
-                return await super().execute_command(*args, **options)  # type: ignore[misc]  # the client's
+                return await self._execute(*args, **options)
         except builtins.TimeoutError as exc:
             raise TimeoutError(f"no answer within {self._whole_s:g} s") from exc
-        except SlotNotCoveredError as exc:
-            raise ConnectionError(str(exc)) from exc
+
+    @abstractmethod
+    async def _execute(self, *args: Any, **options: Any) -> Any:
+        """What the client does without us."""
 
 
 class _Server(_Limited, redis.asyncio.Redis):  # type: ignore[misc]  # redis-py's own bases disagree
     """One server, or the one that Sentinels call the master."""
 
     sentinels: AsyncSentinel | None = None
+
+    async def _execute(self, *args: Any, **options: Any) -> Any:
+        # Named, since `super` would be the one that waits.
+        execute = redis.asyncio.Redis.execute_command
+        return await execute(self, *args, **options)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """See redis-py; the connections to Sentinels, too."""
@@ -175,6 +186,17 @@ class _Server(_Limited, redis.asyncio.Redis):  # type: ignore[misc]  # redis-py'
 
 class _Cluster(_Limited, redis.asyncio.RedisCluster):  # type: ignore[misc]  # redis-py's own bases disagree
     """A cluster that cannot be reached is away like any server; redis-py's error for it is of another family."""
+
+    async def _execute(self, *args: Any, **options: Any) -> Any:
+        # redis-py sends what it is given before it knows the cluster to any node of it.
+        await self.initialize()
+        try:
+            return await redis.asyncio.RedisCluster.execute_command(self, *args, **options)
+        except SlotNotCoveredError as exc:
+            raise ConnectionError(str(exc)) from exc
+        except AttributeError as exc:
+            # What a command meets whose connection another one closed, having found that a node is gone.
+            raise ConnectionError("The connection was closed.") from exc
 
     async def initialize(self, *args: Any, **options: Any) -> "_Cluster":
         """See redis-py."""

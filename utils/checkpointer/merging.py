@@ -35,14 +35,17 @@ def without_removed(old: Checkpoint, base: Checkpoint, new: Checkpoint) -> Check
 
 
 def in_line(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """All messages of both, each once and as *after* has it: first what they share and what stands between, then the
-    turns that only one of them has, by the time they began, else those of *before* first."""
+    """All messages of both, each once and as *after* has it: first what they share and what stands between, with the
+    rest of the turn they share last; then the turns that only one of them has, by the time they began, else those of
+    *before* first."""
     shared, waiting = _ids(before) & _ids(after), list(after)
     line: list[BaseMessage] = []
     left = len(shared)
     for at, message in enumerate(before):
         if left == 0:
-            return line + _by_time(_turns(before[at:]), _turns(waiting))
+            ends = [_end_of_turn(tail) if shared else 0 for tail in (before[at:], waiting)]
+            line += [*before[at : at + ends[0]], *waiting[: ends[1]]]
+            return line + _by_time(_turns(before[at + ends[0] :]), _turns(waiting[ends[1] :]))
         if message.id not in shared:
             line.append(message)
             continue
@@ -51,6 +54,10 @@ def in_line(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> list
         del waiting[: len(own) + 1]
         left -= 1
     return line + waiting
+
+
+def _end_of_turn(messages: Sequence[BaseMessage]) -> int:
+    return sum(1 for _ in takewhile(lambda message: not isinstance(message, HumanMessage), messages))
 
 
 def _by_time(before: list[list[BaseMessage]], after: list[list[BaseMessage]]) -> list[BaseMessage]:

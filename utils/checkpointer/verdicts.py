@@ -141,11 +141,11 @@ class Witness:
         if isinstance(exc, PermissionError):
             return StoreRefused(f"The socket {self.where} may not be used by this user of the system.")
         if isinstance(exc, FileNotFoundError):
-            return StoreUnavailable(f"Nothing answers at {self.where}: there is no such socket.")
+            return StoreUnavailable(f"No Redis answers at {self.where}: there is no such socket.")
         if isinstance(exc, socket.gaierror):
             return StoreUnavailable(f"Redis at {self.where} cannot be found: the name of the host is not known.")
         if isinstance(exc, ConnectionRefusedError):
-            return StoreUnavailable(f"Nothing answers at {self.where}: the connection is refused.")
+            return StoreUnavailable(f"No Redis answers at {self.where}: the connection is refused.")
         if isinstance(exc, TypeError):
             return StoreRefused("REDIS_URL has an option after its ? that redis-py does not know.")
         return self._foreign() if isinstance(exc, ValueError) else None

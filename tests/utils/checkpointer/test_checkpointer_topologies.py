@@ -53,10 +53,15 @@ def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel
 
 @pytest.fixture(params=["tls", "cluster", "sentinel"])
 def url(request: pytest.FixtureRequest) -> str:
-    """Each shape in turn."""
+    """Each shape in turn, emptied."""
     if request.param == "tls":
         return str(request.getfixturevalue("tls_url"))
-    return str(request.getfixturevalue({"cluster": "redis_cluster", "sentinel": "sentinel"}[request.param]).url)
+    if request.param == "cluster":
+        cluster: RedisCluster = request.getfixturevalue("redis_cluster")
+        for node in cluster.nodes:
+            node.client.flushall()
+        return cluster.url
+    return str(request.getfixturevalue("sentinel").url)
 
 
 @pytest.fixture
@@ -174,3 +179,31 @@ def test_the_blocking_client_waits_for_a_free_connection_too(url: str) -> None:
     asyncio.run(threads())
     assert all(saver.get_tuple(config(f"acme.t{number}")) for number in range(12))
     saver.close()
+
+
+async def test_a_clusters_node_that_dies_under_load_is_away_and_nothing_else_goes_wrong(
+    redis_cluster: RedisCluster,
+) -> None:
+    saver = RedisCheckpointer.from_url(redis_cluster.url, ttl_s=600, connect_timeout_s=0.5, timeout_s=0.5)
+    # The first commands of all come at once, before the cluster is known.
+    stored = dict(zip(range(60), await asyncio.gather(*(put(saver, f"load{n}", n=n) for n in range(60))), strict=True))
+    node = redis_cluster.node_of("checkpoint:load0")
+
+    async def go_on(number: int) -> None:
+        while True:
+            await put(saver, f"load{number}", n=number)
+
+    going = [asyncio.create_task(go_on(number)) for number in stored]
+    await put(saver, "load0", n=0)
+    node.kill()
+    done, pending = await asyncio.wait(going, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    results = await asyncio.gather(*going, return_exceptions=True)
+    assert {type(result) for result in results} <= {StoreUnavailable, asyncio.CancelledError}
+    assert done
+    node.start()
+    redis_cluster.await_whole()
+    found = await asyncio.gather(*(saver.aget_tuple(config(f"load{number}")) for number in stored))
+    assert [one and one.checkpoint["channel_values"]["n"] for one in found] == list(stored)
+    await saver.aclose()
