@@ -1,6 +1,7 @@
 """All wiring: what a running service is made of, made once, owned and closed here."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -31,6 +32,9 @@ from utils.context import DEFAULT_TENANT, TenantContext
 
 OPERATOR = TenantContext(DEFAULT_TENANT, "operator")
 _LEASE_S, _LEASE_WAIT_S = 15.0, 20.0
+_LAST_RETURN_S = 7.0  # a Redis that failed is asked again after 5 s
+
+logger = logging.getLogger("bootstrap.services")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +83,14 @@ async def open_services(
         embedder = await open_embedder(stack, settings.embedding_endpoint, dimension=settings.embedding_dimension)
         model = await open_answer_model(stack, settings, embedder)
         index = await open_index(stack, settings, folder, embedder)
-        checkpointer = FallbackCheckpointer(RedisCheckpointer(connections, ttl_s=settings.conversation_ttl))
+        leases = Leases(connections.asynchronous(), hold_s=_LEASE_S, wait_s=_LEASE_WAIT_S)
+        primary = RedisCheckpointer(connections, ttl_s=settings.conversation_ttl)
+        checkpointer = FallbackCheckpointer(primary, leases=leases)
+        stack.push_async_callback(_return_last, checkpointer)
         indexer = Indexer(database, index, embedder)
         runner = Runner(
             checkpointer,
-            leases=Leases(connections.asynchronous(), hold_s=_LEASE_S, wait_s=_LEASE_WAIT_S),
+            leases=leases,
             retriever=Retriever(embedder, index),
             model=model,
             voice=Voice(settings.institution, settings.language_policy),
@@ -117,6 +124,17 @@ async def open_services(
             background=background,
             page_key=settings.chat_page_key.get_secret_value() if settings.chat_page_key else secrets.token_urlsafe(32),
         )
+
+
+async def _return_last(checkpointer: FallbackCheckpointer) -> None:
+    """Write what is held in memory to Redis before it is lost with the process; say so where that cannot be done."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_RETURN_S):
+            while checkpointer.held_conversations:
+                if not await checkpointer.return_held():
+                    await asyncio.sleep(_LAST_RETURN_S / 20)
+    if lost := checkpointer.held_conversations:
+        logger.error("REDIS IS AWAY: %s conversations that were kept in memory are lost as this process ends.", lost)
 
 
 async def _open_folder(stack: AsyncExitStack, settings: Settings, patience_s: float) -> Path:

@@ -27,13 +27,16 @@ def service(stores: Servers, tmp_path: Path) -> Iterator[Service]:
     """One process on the stores."""
     with Service(tmp_path / "data", API_KEY=KEY, RATE_LIMIT_PER_HOUR="1000", **stores.variables()) as running:
         yield running
-    stores.redis.start()
-    stores.qdrant.start()
 
 
 def health(client: httpx.Client) -> dict[str, object]:
     found: dict[str, object] = client.get("/health").json()
     return found
+
+
+def questions(client: httpx.Client, talk: str) -> list[str]:
+    messages = client.get(f"/v1/conversations/{talk}").json().get("messages", [])
+    return [message["content"] for message in messages if message["role"] == "user"]
 
 
 def test_answers_go_on_without_redis_and_what_was_said_is_written_when_it_is_back(
@@ -99,6 +102,46 @@ def test_it_starts_without_redis_and_takes_it_up_later(stores: Servers, tmp_path
             service.wait_for(lambda: store.exists(f"checkpoint:{talk}"))
 
 
+def test_a_process_that_ends_writes_what_it_held_in_memory(stores: Servers, tmp_path: Path) -> None:
+    talk = uuid4().hex
+    with Service(tmp_path / "data", API_KEY=KEY, **stores.variables()) as service, service.client() as client:
+        stores.redis.stop()
+        try:
+            assert ask(client, QUESTION, talk).json()["persistence"] == "memory"
+        finally:
+            stores.redis.start()
+        service.stop()
+        with redis.Redis.from_url(stores.redis.url) as store:
+            assert store.exists(f"checkpoint:{talk}")
+
+
+def test_a_process_that_ends_without_redis_says_what_is_lost(stores: Servers, tmp_path: Path) -> None:
+    with Service(tmp_path / "data", API_KEY=KEY, **stores.variables()) as service, service.client() as client:
+        stores.redis.stop()
+        try:
+            ask(client, QUESTION, uuid4().hex)
+            service.stop()
+        finally:
+            stores.redis.start()
+        assert "1 conversations that were kept in memory are lost" in service.logged()
+
+
+def test_parts_of_a_conversation_that_two_workers_held_are_both_kept(stores: Servers, tmp_path: Path) -> None:
+    variables = {"WORKERS": "2", "ALLOW_MEMORY_FALLBACK": "true", **stores.variables()}
+    talk = uuid4().hex
+    with GunicornService(tmp_path / "data", API_KEY=KEY, **variables) as service, service.client() as client:
+        ask(client, "Question 0", talk)
+        stores.redis.stop()
+        try:
+            for number in range(1, 9):  # each on a connection of its own: whichever worker takes it
+                with service.client() as one:
+                    ask(one, f"Question {number}", talk)
+        finally:
+            stores.redis.start()
+        # Each brings its part back when it sees Redis again.
+        service.wait_for(lambda: questions(client, talk) == [f"Question {number}" for number in range(9)])
+
+
 @pytest.mark.parametrize(("accepted", "status"), [("false", 503), ("true", 200)])
 def test_several_workers_are_not_ready_on_memory_alone_unless_that_is_accepted(
     stores: Servers, tmp_path: Path, accepted: str, status: int
@@ -124,12 +167,14 @@ def test_without_qdrant_nothing_is_answered_and_it_says_so_until_it_is_back(serv
     with service.client() as client:
         assert ask(client, QUESTION, uuid4().hex).json()["answered"]
         stores.qdrant.stop()
-        refused = ask(client, QUESTION, uuid4().hex)
-        assert refused.status_code == 503
-        assert refused.headers["content-type"] == "application/problem+json"
-        service.wait_for(lambda: client.get("/ready").status_code == 503)
-        assert "Qdrant" in client.get("/ready").json()["detail"]
-        stores.qdrant.start()
+        try:
+            refused = ask(client, QUESTION, uuid4().hex)
+            assert refused.status_code == 503
+            assert refused.headers["content-type"] == "application/problem+json"
+            service.wait_for(lambda: client.get("/ready").status_code == 503)
+            assert "Qdrant" in client.get("/ready").json()["detail"]
+        finally:
+            stores.qdrant.start()
         service.wait_for(lambda: client.get("/ready").is_success)
         assert ask(client, QUESTION, uuid4().hex).json()["answered"]
 
