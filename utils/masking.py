@@ -12,7 +12,8 @@ TEXT_LIMIT = 16_000
 _ITEM_LIMIT = 100
 
 _SECRET_NAME = re.compile(
-    r"(?:authorization|cookie|(?:api|access|private|secret)[-_]?key|password|passwd|secret|(?:^|[-_])token|dsn)$", re.I
+    r"(?:authorization|cookie|(?:api|access|page|private|secret)[-_]?key|password|passwd|secret|(?:^|[-_])token|dsn)$",
+    re.I,
 )
 # What comes before the value is kept (group 1), the value goes. None can backtrack over more than a few characters.
 _PATTERNS = tuple(
@@ -21,13 +22,13 @@ _PATTERNS = tuple(
         r"(\bak_live_)\w+",
         r"(\bsk-)[\w-]{8,}",
         # X-API-Key: value · {'authorization': 'Bearer value'} · (b'authorization', b'Bearer value')
-        r"""((?<![a-z])(?:proxy-)?(?:authorization|x-api-key)\b"""
+        r"""((?<![a-z])(?:proxy-)?(?:authorization|(?:x-)?api-key)\b"""
         r"""[\s"'\\]{0,4}[:=,][\s"'\\]{0,4}(?:b['"])?(?:(?:bearer|basic|token)\s+)?)[^\s"'\\,;)}\]]+""",
         r"(\bbearer\s+)[\w.~+/=-]{8,}",
         # redis://user:password@host; a password may hold an @ that was not encoded
         r"(://[^\s/:@]{0,256}:)[^\s/]{1,1024}(?=@)",
         # ?api_key=value · password=value of a libpq string
-        r"""((?<![a-z])(?:api_?key|access_token|auth_token|password|passwd|secret)=)[^\s&"'\\;,)]+""",
+        r"""((?<![a-z])(?:api_?key|page_key|access_token|auth_token|password|passwd|secret)=)[^\s&"'\\;,)]+""",
     )
 )
 

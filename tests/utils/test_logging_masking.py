@@ -27,6 +27,8 @@ SECRET = "Zq8vT3kLmN7pR2sX"
         f"[(b'host', b'x'), (b'x-api-key', b'{SECRET}')]",
         f'"{{\\"x-api-key\\": \\"{SECRET}\\"}}"',
         f"X-Api-Key={SECRET}&more",
+        f"{{'api-key': '{SECRET}'}}",
+        f"CHAT_PAGE_KEY={SECRET}",
         f"sent with bearer {SECRET}",
         f"Error 111 connecting to redis://default:{SECRET}@cache.example:6379/0.",
         f"rediss://:{SECRET}@cache.example",
