@@ -241,9 +241,11 @@ class Settings(BaseSettings):
     def _are_networks(cls, value: list[str]) -> list[str]:
         for network in value:
             try:
-                ip_network(network, strict=False)
+                ip_network(network)
             except ValueError:
-                raise ValueError(f"{network!r} is neither an address nor a network such as 10.0.0.0/8") from None
+                raise ValueError(
+                    f"{network!r} is neither an address nor a network such as 10.0.0.0/8 (no bits set behind the mask)"
+                ) from None
         return value
 
     @model_validator(mode="after")

@@ -1,51 +1,20 @@
 """The service on the stores that come with it, and on those of a production site: the same tests pass on both."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import redis
 
 from tests.fakes.qdrant_server import FakeQdrantServer
+from tests.gunicorn_service import KEY, GunicornService
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
-from tests.service import ROOT, Library, Service, plain_environment
+from tests.service import Library, Service
 
-KEY = "a-key-of-the-default-tenant"
 WORKERS = 2
-
-
-class GunicornService(Service):
-    """The service as production runs it: gunicorn with two workers and `gunicorn.conf.py`."""
-
-    def launch(self) -> None:
-        """Start it without waiting."""
-        with self._out.open("ab") as out, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "--chdir", str(ROOT)],
-                cwd=self._nowhere,
-                env=plain_environment(self.variables),
-                stdout=out,
-                stderr=log,
-            )
-
-    def start(self) -> "GunicornService":
-        """Start it and wait until it takes requests."""
-        self.launch()
-        self.wait_for(self.is_ready)
-        return self
-
-    def is_ready(self) -> bool:
-        """Whether a load balancer would send requests here."""
-        try:
-            return httpx.get(f"{self.url}/ready", trust_env=False, timeout=5).is_success
-        except httpx.TransportError:
-            return False
 
 
 @dataclass(frozen=True)

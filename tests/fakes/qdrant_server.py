@@ -74,6 +74,7 @@ class FakeQdrantServer:
     def __init__(self, *, api_key: str | None = None, version: str = "1.20.0") -> None:
         self.api_key, self._engine = api_key, FakeEngine(version=version)
         self._port = 0
+        self._thread: threading.Thread | None = None
         self.connections = set[QdrantProtocol]()
         self.requests = deque[str](maxlen=1000)
         self._slipped: dict[str, tuple[str, str, bytes]] = {}
@@ -84,7 +85,9 @@ class FakeQdrantServer:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Listen: on a free port the first time, on the same one afterwards."""
+        """Listen, if it does not: on a free port the first time, on the same one afterwards."""
+        if self._thread and self._thread.is_alive():
+            return
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="fake-qdrant", daemon=True)
         self._thread.start()
@@ -93,6 +96,7 @@ class FakeQdrantServer:
     def stop(self) -> None:
         """Refuse connections and break off those that are open; nothing that was written is lost."""
         self._loop.call_soon_threadsafe(self._stop.set)
+        assert self._thread
         self._thread.join(timeout=10)
 
     def slip_in(self, before: str, method: str, path: str, body: bytes) -> None:
@@ -104,7 +108,7 @@ class FakeQdrantServer:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self._thread.is_alive():
+        if self._thread and self._thread.is_alive():
             self.stop()
         self._engine.close()
 
