@@ -244,7 +244,7 @@ class Settings(BaseSettings):
                 ip_network(network)
             except ValueError:
                 raise ValueError(
-                    f"{network!r} is neither an address nor a network such as 10.0.0.0/8 (no bits set behind the mask)"
+                    f"{network!r} is neither an address nor a network such as 10.0.0.0/8"
                 ) from None
         return value
 
