@@ -99,6 +99,9 @@ class Monitor:
             reason = exc.detail
         except (TimeoutError, OSError, SQLAlchemyError):
             reason = f"{what} does not answer."
+        except Exception:  # whatever broke, the others are looked at, and this one again
+            reason = f"{what} cannot be looked at; the log says why."
+            logger.exception("%s", reason)
         if reason != self._told.get(what):
             logger.log(logging.WARNING if reason else logging.INFO, "%s", reason or f"{what} answers again.")
             self._told[what] = reason
