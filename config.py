@@ -243,9 +243,7 @@ class Settings(BaseSettings):
             try:
                 ip_network(network)
             except ValueError:
-                raise ValueError(
-                    f"{network!r} is neither an address nor a network such as 10.0.0.0/8"
-                ) from None
+                raise ValueError(f"{network!r} is neither an address nor a network such as 10.0.0.0/8") from None
         return value
 
     @model_validator(mode="after")
