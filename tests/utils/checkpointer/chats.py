@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypedDict
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph, add_messages
 from langgraph.graph.state import CompiledStateGraph
@@ -18,10 +18,14 @@ class _State(TypedDict):
 
 
 class Chat:
-    """Conversations of two steps a turn over *saver*; `during_answer` happens in the middle of each."""
+    """Conversations of two steps a turn over *saver*.
+
+    `during_answer` happens in the middle of each; `removing` are ids of messages that answers remove.
+    """
 
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
         self.during_answer: Callable[[], Awaitable[None]] = _nothing
+        self.removing: list[str] = []
         graph = StateGraph(_State)
         graph.add_node("listen", self._listen)
         graph.add_node("answer", self._answer)
@@ -32,11 +36,8 @@ class Chat:
 
     async def say(self, text: str, thread_id: str = "a") -> list[str]:
         """One turn; the texts of all messages afterwards. The answer repeats what was said."""
-        return await self.change([said_now(text)], thread_id)
-
-    async def change(self, messages: list[BaseMessage], thread_id: str = "a") -> list[str]:
-        """A turn that begins with these, some of which may remove others."""
-        state = await self._graph.ainvoke({"messages": messages}, {"configurable": {"thread_id": thread_id}})
+        said = HumanMessage(text, additional_kwargs={"created_at": datetime.now(UTC).isoformat()})
+        state = await self._graph.ainvoke({"messages": [said]}, {"configurable": {"thread_id": thread_id}})
         return [message.text for message in state["messages"]]
 
     def _listen(self, state: _State) -> dict[str, Any]:
@@ -44,7 +45,8 @@ class Chat:
 
     async def _answer(self, state: _State) -> dict[str, Any]:
         await self.during_answer()
-        return {"messages": [AIMessage(f"re {state['messages'][-1].text}")]}
+        removed = [RemoveMessage(found) for found in self.removing]
+        return {"messages": [*removed, AIMessage(f"re {state['messages'][-1].text}")]}
 
 
 async def texts(saver: BaseCheckpointSaver[Any], thread_id: str = "a") -> list[str]:
@@ -56,11 +58,6 @@ async def texts(saver: BaseCheckpointSaver[Any], thread_id: str = "a") -> list[s
 def turns(*said: str) -> list[str]:
     """The texts of a conversation in which this was said."""
     return [text for one in said for text in (one, f"re {one}")]
-
-
-def said_now(text: str) -> HumanMessage:
-    """A question with its time."""
-    return HumanMessage(text, additional_kwargs={"created_at": datetime.now(UTC).isoformat()})
 
 
 async def _nothing() -> None:

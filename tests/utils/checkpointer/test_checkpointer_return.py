@@ -273,14 +273,18 @@ async def test_what_redis_has_in_a_foreign_form_stays_and_keeps_no_other_from_re
 async def test_a_deleted_conversation_does_not_return(
     chat: Chat, saver: FallbackCheckpointer, breakable: RedisServer
 ) -> None:
-    breakable.kill()
-    for number in range(3):
-        await chat.say(f"{number}")
     await chat.say("kept", "acme.a")
-    started(breakable)
-    await asyncio.gather(saver.adelete_thread("a"), saver.return_held(), saver.adelete_thread("a"))
-    assert await stored(breakable, "a") == []
-    assert await texts(saver, "a") == []
+    for moment_ms in range(0, 16, 2):
+        breakable.kill()
+        for number in range(3):
+            await chat.say(f"{number}")
+        started(breakable)
+        returning = asyncio.create_task(saver.return_held())
+        await asyncio.wait([returning], timeout=moment_ms / 1000)
+        await saver.adelete_thread("a")
+        await returning
+        assert await stored(breakable, "a") == []
+        assert await texts(saver, "a") == []
     assert await stored(breakable, "acme.a") == turns("kept")
 
 

@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 from tests.servers.redis import PASSWORD, RedisCluster, RedisSentinel, RedisServer
 from tests.utils.checkpointer.chats import TENANTS, Chat, texts, turns
 from utils.checkpointer import Connections, FallbackCheckpointer, RedisCheckpointer
-from utils.checkpointer.diagnosis import RIGHTS
+from utils.checkpointer.diagnosis import RIGHTS, _of_each
 from utils.errors import StoreUnavailable
 
 METADATA: Any = {"source": "loop", "step": 0, "parents": {}, "run_id": "r"}
@@ -98,11 +98,23 @@ async def test_removing_runs_and_old_checkpoints_reaches_every_conversation(save
 
 
 async def test_more_chats_than_connections_wait(url: str) -> None:
+    before = await connected(url)
     few = RedisCheckpointer.from_url(url, ttl_s=60, max_connections=3)
     await asyncio.gather(*(put(few, f"t{number}", n=number) for number in range(40)))
     found = await asyncio.gather(*(few.aget_tuple(config(f"t{number}")) for number in range(40)))
+    assert await connected(url) <= before + 3
     assert [one and one.checkpoint["channel_values"]["n"] for one in found] == list(range(40))
     await few.aclose()
+
+
+async def connected(url: str) -> int:
+    """How many clients the server has that has most."""
+    connections = Connections(url)
+    try:
+        await connections.asynchronous().execute_command("PING")  # from now on the nodes of a cluster are known
+        return max(int(facts["connected_clients"]) for facts in await _of_each(connections.asynchronous(), "INFO"))
+    finally:
+        await connections.aclose()
 
 
 async def test_all_is_well_says_the_check(url: str) -> None:
@@ -185,8 +197,11 @@ async def test_a_clusters_node_that_dies_under_load_is_away_and_nothing_else_goe
     redis_cluster: RedisCluster,
 ) -> None:
     saver = RedisCheckpointer.from_url(redis_cluster.url, ttl_s=600, connect_timeout_s=0.5, timeout_s=0.5)
-    # The first commands of all come at once, before the cluster is known.
+    # The first commands of all come at once, before the cluster is known, and go straight to where they belong.
+    for each in redis_cluster.nodes:
+        each.client.config_resetstat()
     stored = dict(zip(range(60), await asyncio.gather(*(put(saver, f"load{n}", n=n) for n in range(60))), strict=True))
+    assert all("errorstat_MOVED" not in each.client.info("errorstats") for each in redis_cluster.nodes)
     node = redis_cluster.node_of("checkpoint:load0")
 
     async def go_on(number: int) -> None:
