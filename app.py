@@ -84,6 +84,7 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        authenticator.close()
         if limits:
             await limits.aclose()
 

@@ -215,6 +215,10 @@ class Settings(BaseSettings):
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        try:
+            _ = urlsplit(value or "").port
+        except ValueError:
+            raise ValueError("is not an address: its port is not a number") from None
         return value.rstrip("/") if value else None
 
     @field_validator("data_dir", "knowledge_dir")

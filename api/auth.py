@@ -5,6 +5,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from flask import Request
@@ -18,6 +19,7 @@ from utils.errors import StoreUnavailable, Unauthorized
 _REMEMBERED_S = 10.0  # a revoked key is refused this much later at the latest
 _REMEMBERED_KEYS = 10_000
 _LONGEST_KEY = 512
+_LOOK_UPS = 4  # at once
 
 
 @dataclass(slots=True)
@@ -34,6 +36,12 @@ class Authenticator:
     database: Database
     unlimited: frozenset[str] = frozenset()
     _seen: dict[str, tuple[float, TenantContext | None]] = field(default_factory=dict)
+    # Of its own: made-up keys must not keep the threads busy that everything else uses, when the database is slow.
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_LOOK_UPS, "keys"))
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown(wait=False)
 
     async def principal(self, request: Request) -> TenantContext:
         """Who sends this request, by `X-API-Key` or `Authorization: Bearer`.
@@ -62,7 +70,7 @@ class Authenticator:
         if known and time.monotonic() - known[0] < _REMEMBERED_S:
             return known[1]
         try:
-            ctx = await asyncio.to_thread(self._look_up, presented)
+            ctx = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, presented)
         except (SQLAlchemyError, StoreUnavailable) as exc:
             raise StoreUnavailable("API keys cannot be checked at present. Try again soon.") from exc
         if len(self._seen) >= _REMEMBERED_KEYS:

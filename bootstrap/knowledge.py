@@ -5,18 +5,20 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from domain.db import Database
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, load_paths, remove_samples
 from utils.context import TenantContext
-from utils.errors import BadInput
+from utils.errors import BadInput, StoreUnavailable
 from utils.processes import StartError
 
 logger = logging.getLogger("bootstrap.knowledge")
 
 Progress = Callable[[int, int, str], None]
+_RETRY_S = 5.0
 
 
 class _Stopped(Exception):
@@ -34,37 +36,65 @@ async def load_knowledge(
 ) -> LoadSummary | None:
     """Load what is new or changed in *folder*; the built-in samples go when it is another folder.
 
-    The summary is logged and given back; None when the folder holds no documents. Cancelled, it ends after the document
-    it is at; the next start goes on from there.
+    The summary is logged and given back; None when the folder holds no documents. It waits for a database that is away.
+    Cancelled, it ends after the document it is at; the next start goes on from there.
     """
-    stopping = threading.Event()
+    loading = _Loading(database=database, ctx=ctx, folder=folder, samples=samples, limits=limits, progress=progress)
+    while True:
+        try:
+            summary = await loading.once()
+        except StoreUnavailable as exc:
+            logger.warning("%s KNOWLEDGE_DIR is loaded as soon as it does.", exc.detail)
+            await asyncio.sleep(_RETRY_S)
+        except BadInput as exc:
+            logger.warning("KNOWLEDGE_DIR: %s", exc.detail)
+            return None
+        except Exception:  # what was loaded before still answers: a bad folder must not keep the service down
+            logger.exception("KNOWLEDGE_DIR could not be loaded")
+            return None
+        else:
+            _tell(summary)
+            return summary
 
-    def note(done: int, total: int, name: str) -> None:
-        if stopping.is_set():
-            raise _Stopped
-        progress(done, total, name)
 
-    def work() -> LoadSummary:
-        if folder.resolve() != samples.resolve():
-            remove_samples(database, ctx)
-        return load_paths(database, ctx, [folder], samples_root=samples, progress=note, limits=limits)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loading:
+    """What is loaded, from where and for whom; see `load_knowledge`."""
 
-    loading = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        summary = await asyncio.shield(loading)
-    except asyncio.CancelledError:
-        stopping.set()
-        with suppress(_Stopped):
-            await loading
-        raise
-    except BadInput as exc:
-        logger.warning("KNOWLEDGE_DIR: %s", exc.detail)
-        return None
-    except Exception:  # what was loaded before still answers: a bad folder must not keep the service down
-        logger.exception("KNOWLEDGE_DIR could not be loaded")
-        return None
+    database: Database
+    ctx: TenantContext
+    folder: Path
+    samples: Path
+    limits: Limits
+    progress: Progress
+
+    async def once(self) -> LoadSummary:
+        """Load in a thread; cancelled, it ends after the document it is at."""
+        stopping = threading.Event()
+        loading = asyncio.ensure_future(asyncio.to_thread(self._work, stopping))
+        try:
+            return await asyncio.shield(loading)
+        except asyncio.CancelledError:
+            stopping.set()
+            with suppress(_Stopped):
+                await loading
+            raise
+
+    def _work(self, stopping: threading.Event) -> LoadSummary:
+        def note(done: int, total: int, name: str) -> None:
+            if stopping.is_set():
+                raise _Stopped
+            self.progress(done, total, name)
+
+        if self.folder.resolve() != self.samples.resolve():
+            remove_samples(self.database, self.ctx)
+        return load_paths(
+            self.database, self.ctx, [self.folder], samples_root=self.samples, progress=note, limits=self.limits
+        )
+
+
+def _tell(summary: LoadSummary) -> None:
     for name, reason in summary.failed:
         logger.warning("A document of KNOWLEDGE_DIR cannot be read", extra={"document": name, "reason": reason})
     facts = {name: getattr(summary, name) for name in ("added", "changed", "unchanged", "chunks")}
     logger.info("KNOWLEDGE_DIR is loaded", extra={**facts, "failed": len(summary.failed), "seconds": summary.seconds})
-    return summary

@@ -16,6 +16,7 @@ from domain.refusals import told_plainly
 from utils.errors import StoreUnavailable
 
 LEADER_LOCK = 7_021_960  # as MIGRATION_LOCK: any number, the same in every process
+_IS_HELD = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objid = :key")
 
 
 class Lock(Protocol):
@@ -98,11 +99,15 @@ class ServerLock:
             raise
 
     def check(self) -> None:
-        """See `Lock`: as long as the session answers, it holds what it locked."""
+        """See `Lock`. Asked of the server, because a pooler may give each transaction another session."""
         if self._connection is None:
             raise StoreUnavailable("DATABASE_URI: the database server was not reached.")
         with _told():
-            self._connection.execute(text("SELECT 1")).close()
+            held = self._connection.scalar(_IS_HELD, {"key": LEADER_LOCK})
+        if not held:
+            raise StoreUnavailable(
+                "DATABASE_URI: another session answers than the one that leads; a pooler must pool whole sessions."
+            )
 
     def release(self) -> None:
         """See `Lock`."""

@@ -128,7 +128,7 @@ WRONG = [
     ("PORT", "many"), ("PORT", "70000"), ("CONVERSATION_TTL", "0"), ("RATE_LIMIT_PER_HOUR", "-1"),
     ("RATE_LIMIT_ENABLED", "perhaps"), ("LOG_LEVEL", "LOUD"), ("LLM_BASE_URL", "ftp://x"), ("REDIS_PORT", "x"),
     ("QDRANT_COLLECTION_NAME", "a/b"), ("EMBEDDING_PROVIDER", "magic"), ("LLM_TEMPERATURE", "9"), ("WORKERS", "0"),
-    ("FORWARDED_ALLOW_IPS", "proxy"), ("FORWARDED_ALLOW_IPS", "10.1.2.3/8"),
+    ("FORWARDED_ALLOW_IPS", "proxy"), ("FORWARDED_ALLOW_IPS", "10.1.2.3/8"), ("QDRANT_URL", "http://h:abc"),
 ]  # fmt: skip
 
 

@@ -17,10 +17,25 @@ import pytest
 
 from domain import leadership as module
 from domain.db import Database, open_database
+from domain.leader_locks import ServerLock
 from domain.leadership import Leadership
 from tests.servers.postgres import PostgresServer
+from utils.errors import StoreUnavailable
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_a_session_that_does_not_hold_the_lock_does_not_lead(postgres: PostgresServer) -> None:
+    database = open_database(postgres.new_database())
+    lock = ServerLock(database)
+    assert lock.take()
+    lock.check()
+    # As behind a pooler of transactions, where the next one may run in another session.
+    lock._connection.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+    with pytest.raises(StoreUnavailable, match="whole sessions"):
+        lock.check()
+    lock.release()
+    database.close()
 
 
 class Candidates:

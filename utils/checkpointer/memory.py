@@ -4,6 +4,7 @@ LangGraph's own in-memory saver is not used, because it stores only the channels
 Redis it would keep half the state.
 """
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from utils.checkpointer.codec import Codec
 from utils.checkpointer.keys import Place
 from utils.checkpointer.writes import numbered, resolved
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,8 @@ class Memory:
         if held is None:
             held = self._held[thread_id] = Conversation(self._clock() + self._ttl_s)
             while len(self._held) > self._limit:
-                self._held.popitem(last=False)
+                given_up, _ = self._held.popitem(last=False)
+                logger.error("Memory is full, Redis is away: a conversation is lost.", extra={"thread_id": given_up})
         held.revision += 1
         return held
 

@@ -1,0 +1,40 @@
+"""KNOWLEDGE_DIR: loaded at the start, whatever the database is doing."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bootstrap import knowledge
+from domain.db import open_database
+from domain.documents import list_documents
+from ingestion.parsers.parsed import Limits
+from tests.domain.records import ACME, GLOBEX, two_tenants
+from tests.servers.postgres import PostgresServer
+
+
+async def test_a_database_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge, "_RETRY_S", 0.1)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "library.md").write_text("# Library\n\nThe library opens at nine.\n")
+    with PostgresServer(tmp_path / "postgres") as server:
+        url = server.new_database()
+        two_tenants(url).close()
+        database = open_database(url)
+        server.stop()
+        loading = asyncio.create_task(
+            knowledge.load_knowledge(
+                database, ACME, folder, samples=tmp_path, limits=Limits(), progress=lambda *_: None
+            )
+        )
+        await asyncio.wait({loading}, timeout=1)
+        assert not loading.done()
+        await asyncio.to_thread(server.start)
+        summary = await asyncio.wait_for(loading, 20)
+        assert summary is not None
+        assert summary.added == 1
+        with database.reading() as session:
+            assert [document.title for document in list_documents(session, ACME)] == ["Library"]
+            assert list_documents(session, GLOBEX) == []
+        database.close()
