@@ -5,6 +5,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 SERVER := .venv/.server-installed
 TOOLS := .venv/.tools-installed
+JOBS ?= 2
 COMPOSE := docker-compose.yml deploy/compose/postgres.yml deploy/compose/qdrant-key.yml
 DATA ?= ../shared/data/retrieval
 
@@ -14,7 +15,7 @@ run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
 
 test: $(TOOLS)  ## every test, with real servers
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 check: $(TOOLS)  ## style, types, which package may import which, and the container files
 	$(BIN)/ruff check .
