@@ -10,10 +10,14 @@ if [ -z "${CHAT_PAGE_KEY:-}" ] && [ -d "${key_file%/*}" ]; then
     if [ ! -s "$key_file" ]; then
         draft=$(mktemp "$key_file.XXXXXX")  # readable by this user alone
         python -c 'import secrets; print(secrets.token_urlsafe(32))' > "$draft"
-        ln "$draft" "$key_file" 2>/dev/null || true
+        ln "$draft" "$key_file" 2>/dev/null || mv -n "$draft" "$key_file"  # not every volume has links
         rm -f "$draft"
     fi
     CHAT_PAGE_KEY=$(cat "$key_file")
+    if [ -z "$CHAT_PAGE_KEY" ]; then
+        echo "$key_file is empty: remove it, or set CHAT_PAGE_KEY." >&2
+        exit 1
+    fi
     export CHAT_PAGE_KEY
 fi
 

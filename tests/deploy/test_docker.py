@@ -242,3 +242,12 @@ def test_a_page_key_that_is_configured_wins(tmp_path: Path) -> None:
 
 def test_without_a_volume_for_it_no_page_key_is_made(tmp_path: Path) -> None:
     assert enter(tmp_path / "nowhere") == "unset"
+
+
+def test_an_empty_page_key_stops_the_container_and_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        enter(tmp_path)
+    assert "CHAT_PAGE_KEY" in refused.value.stderr
+    (tmp_path / "key").unlink()
+    assert len(enter(tmp_path)) >= 40
