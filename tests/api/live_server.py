@@ -116,7 +116,8 @@ def get(target: str, *headers: str) -> bytes:
 @contextlib.contextmanager
 def serving(asgi: Any, *, must_start: bool = True, **options: Any) -> Iterator[Address]:
     """A live server for *asgi*, with the bridge's settings unless *options* of `uvicorn.Config` say otherwise."""
-    merged = uvicorn_options() | {"log_config": None, "access_log": False} | options
+    quiet = {"log_config": None, "log_level": "warning", "access_log": False}  # whatever others in this process have set
+    merged = uvicorn_options() | quiet | options
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = LiveServer(uvicorn.Config(asgi, **merged))
         thread = threading.Thread(target=server.serve_until_told, args=(listener,))
