@@ -116,7 +116,7 @@ def get(target: str, *headers: str) -> bytes:
 @contextlib.contextmanager
 def serving(asgi: Any, *, must_start: bool = True, **options: Any) -> Iterator[Address]:
     """A live server for *asgi*, with the bridge's settings unless *options* of `uvicorn.Config` say otherwise."""
-    quiet = {"log_config": None, "log_level": "warning", "access_log": False}  # whatever others in this process have set
+    quiet = {"log_config": None, "log_level": "warning", "access_log": False}  # whatever others here have set
     merged = uvicorn_options() | quiet | options
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = LiveServer(uvicorn.Config(asgi, **merged))
