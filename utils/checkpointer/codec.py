@@ -73,8 +73,15 @@ class Codec:
         """The blob's name: `b` and its digest, `REF_BYTES` long."""
         return BLOB + digest(value.data, value.kind.encode())
 
-    def seal(self, value: Value) -> bytes:
-        """The bytes to store: encoding byte, kind byte, payload (compressed where that is shorter)."""
+    def page_ref(self, page: bytes) -> bytes:
+        """The name of a page of a list: `p` and its digest."""
+        return PAGE + digest(page, b"page")
+
+    def seal(self, value: Value, about: bytes) -> bytes:
+        """The bytes to store: encoding byte, kind byte, payload (compressed where that is shorter).
+
+        *about* says of what and where they are; they can only be opened as that.
+        """
         kind = _KINDS.get(value.kind)
         if kind is None:
             raise TypeError(f"The serialization {value.kind!r} cannot be stored.")
@@ -84,8 +91,8 @@ class Codec:
                 return _ZSTD_1 + kind + packed
         return _PLAIN + kind + value.data
 
-    def open(self, sealed: bytes, ref: bytes | None = None) -> Value:
-        """What `seal` was given; with *ref*, only if the bytes still match their name.
+    def open(self, sealed: bytes, about: bytes, ref: bytes | None = None) -> Value:
+        """What `seal` was given, with the same *about*; with *ref*, only if the bytes still match their name.
 
         Raises:
             UnreadableValue: truncated, changed, or of a format this version does not know.

@@ -35,6 +35,11 @@ def _escaped(thread_id: str) -> str:
     return thread_id.replace("%", "%25").replace("}", "%7D")
 
 
+def about_blob(thread_id: str, ref: bytes) -> bytes:
+    """What is said of a value when it is sealed: whose it is, and its name."""
+    return b"\0".join((thread_id.encode(), ref))
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A checkpoint's address: conversation, namespace (`""`, or the path of a subgraph), checkpoint id (maybe `""`)."""
@@ -57,6 +62,11 @@ class Place:
             "checkpoint_id": self.checkpoint_id,
         }
         return cast(RunnableConfig, {"configurable": names})
+
+    def about(self, kind: bytes, head: bytes) -> bytes:
+        """What is said of a record of this checkpoint when it is sealed: whose it is, and the *head* before it."""
+        names = (self.thread_id.encode(), kind, self.namespace.encode(), self.checkpoint_id.encode())
+        return b"\0".join((*names, head))
 
     def at(self, checkpoint_id: str) -> "Place":
         """Another checkpoint of the same conversation and namespace."""

@@ -114,7 +114,7 @@ class Memory:
         if not place.namespace and not self._ids(held, ""):
             held.base_id = parent.checkpoint_id
         whole = {"checkpoint": checkpoint, "metadata": get_serializable_checkpoint_metadata(config, metadata)}
-        sealed = self._codec.seal(self._codec.dump(serde, whole))
+        sealed = self._codec.seal(self._codec.dump(serde, whole), b"")
         held.checkpoints[place.namespace, place.checkpoint_id] = _Kept(parent.checkpoint_id, sealed)
         for oldest in self._ids(held, place.namespace)[self._depth :]:
             del held.checkpoints[place.namespace, oldest]
@@ -169,7 +169,7 @@ class Memory:
     def _tuple(self, serde: SerializerProtocol, held: Conversation, place: Place) -> CheckpointTuple:
         kept = held.checkpoints[place.namespace, place.checkpoint_id]
         log = held.logs.get((place.namespace, place.checkpoint_id), [])
-        whole = cast(dict[str, Any], self._codec.load(serde, self._codec.open(kept.sealed)))
+        whole = cast(dict[str, Any], self._codec.load(serde, self._codec.open(kept.sealed, b"")))
         return CheckpointTuple(
             config=place.config(),
             checkpoint=whole["checkpoint"],

@@ -5,12 +5,13 @@ shared by every checkpoint that begins with the same items; only the last page i
 that of its last page.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from utils.checkpointer.codec import PAGE, REF_BYTES, digest
+from utils.checkpointer.codec import PAGE, REF_BYTES
 from utils.checkpointer.errors import UnreadableValue
 
 PAGE_ITEMS = 16
+Name = Callable[[bytes], bytes]  # the reference of a page with these bytes
 _SHORT_TEXT = 64
 
 
@@ -23,18 +24,18 @@ def _is_scalar(item: object) -> bool:
     return item is None or isinstance(item, (bool, int, float)) or (isinstance(item, str) and len(item) < _SHORT_TEXT)
 
 
-def fold(items: Sequence[bytes]) -> dict[bytes, bytes]:
+def fold(items: Sequence[bytes], name: Name) -> dict[bytes, bytes]:
     """Pages for the references *items* (at least one), by reference, first to last: the last stands for the list."""
     pages: dict[bytes, bytes] = {}
     before = b""
     for start in range(0, len(items), PAGE_ITEMS):
         page = before + b"".join(items[start : start + PAGE_ITEMS])
-        before = PAGE + digest(page, b"page")
+        before = name(page)
         pages[before] = page
     return pages
 
 
-def unfold(root: bytes, fields: Mapping[bytes, bytes]) -> tuple[list[bytes], list[bytes]]:
+def unfold(root: bytes, fields: Mapping[bytes, bytes], name: Name) -> tuple[list[bytes], list[bytes]]:
     """References of the items, in order, and of the pages they are on.
 
     Raises:
@@ -44,15 +45,15 @@ def unfold(root: bytes, fields: Mapping[bytes, bytes]) -> tuple[list[bytes], lis
     chain: list[bytes] = []
     ref = root
     while ref:
-        refs = _page(ref, fields)
+        refs = _page(ref, fields, name)
         chain.append(ref)
         ref = refs.pop(0) if refs and refs[0].startswith(PAGE) else b""
         items[:0] = refs
     return items, chain
 
 
-def _page(ref: bytes, fields: Mapping[bytes, bytes]) -> list[bytes]:
+def _page(ref: bytes, fields: Mapping[bytes, bytes], name: Name) -> list[bytes]:
     page = fields.get(ref)
-    if page is None or PAGE + digest(page, b"page") != ref or len(page) % REF_BYTES:
+    if page is None or name(page) != ref or len(page) % REF_BYTES:
         raise UnreadableValue("a page of a list is missing or broken")
     return [page[start : start + REF_BYTES] for start in range(0, len(page), REF_BYTES)]

@@ -4,7 +4,7 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -79,9 +79,9 @@ class Plans:
         place = parent.at(checkpoint["id"])
         meta = get_serializable_checkpoint_metadata(config, metadata)
         for hint in (self.hints.get(place.thread_id, place.namespace), NO_HINT):
-            parcel = Parcel(self.codec, self.serde)
+            parcel = Parcel(self.codec, self.serde, place.thread_id)
             channels = self._channels(parcel, checkpoint, parent.checkpoint_id, new_versions, hint)
-            record = self._record(parent.checkpoint_id, checkpoint, meta, channels)
+            record = self._record(parent, checkpoint, meta, channels)
             fixed = (place.namespace, place.checkpoint_id, record.pack(), meta.get("step", -1), _counts(channels))
             stored = yield self._script("put", place.thread_id, *fixed, *parcel.fields(hint.known()))
             if stored:
@@ -103,7 +103,7 @@ class Plans:
         return packed
 
     def _record(
-        self, parent_id: str, checkpoint: Checkpoint, metadata: CheckpointMetadata, channels: Mapping[str, Packed]
+        self, parent: Place, checkpoint: Checkpoint, metadata: CheckpointMetadata, channels: Mapping[str, Packed]
     ) -> CheckpointRecord:
         body = {
             "c": {key: value for key, value in checkpoint.items() if key not in ("id", "channel_values")},
@@ -111,20 +111,22 @@ class Plans:
             "e": {channel: packed.entry() for channel, packed in channels.items()},
         }
         deltas = metadata.get("counters_since_delta_snapshot") or {}
-        return CheckpointRecord(
-            parent_id=parent_id,
+        record = CheckpointRecord(
+            parent_id=parent.checkpoint_id,
             run_id=str(metadata.get("run_id") or ""),
             unseeded=tuple(channel for channel in deltas if channel not in checkpoint["channel_values"]),
             refs=_roots(channels.values()),
-            body=self.codec.seal(self.codec.dump(self.serde, body)),
+            body=b"",
         )
+        about = parent.at(checkpoint["id"]).about(b"c", record.head())
+        return replace(record, body=self.codec.seal(self.codec.dump(self.serde, body), about))
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> Plan[None]:
         """Append the writes of a task to the log of its checkpoint."""
         place = Place.of(config)
-        parcel = Parcel(self.codec, self.serde)
+        parcel = Parcel(self.codec, self.serde, place.thread_id)
         log = numbered(writes, task_id, task_path)
         packed = [parcel.add(write.value) for write in log]
         rows = [
@@ -132,7 +134,7 @@ class Plans:
             for write, value in zip(log, packed, strict=True)
         ]
         refs = _roots(packed)
-        frame = pack_writes(refs, self.codec.seal(self.codec.dump(self.serde, rows)))
+        frame = pack_writes(refs, self.codec.seal(self.codec.dump(self.serde, rows), place.about(b"w", refs)))
         for hint in (self.hints.get(place.thread_id, place.namespace), NO_HINT):
             fields = parcel.fields(hint.known())
             fixed = (place.namespace, place.checkpoint_id, refs, frame)
@@ -195,9 +197,9 @@ class Plans:
     def _tuple(
         self, place: Place, record: bytes, log: bytes, fields: Mapping[bytes, bytes]
     ) -> tuple[CheckpointTuple, dict[str, Held]]:
-        unpacker = Unpacker(self.codec, self.serde, fields)
+        unpacker = Unpacker(self.codec, self.serde, place.thread_id, fields)
         head = CheckpointRecord.unpack(record)
-        body = self._body(head.body)
+        body = self._body(head.body, place.about(b"c", head.head()))
         try:
             refs, versions = split_refs(head.refs), body["c"]["channel_versions"]
             values, held = {}, {}
@@ -210,21 +212,21 @@ class Plans:
                 checkpoint=cast(Checkpoint, checkpoint),
                 metadata=body["m"],
                 parent_config=place.at(head.parent_id).config() if head.parent_id else None,
-                pending_writes=resolved(self._writes(unpacker, log)),
+                pending_writes=resolved(self._writes(unpacker, place, log)),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as exc:
             raise UnreadableValue("a record that is not ours") from exc
         return found, held
 
-    def _writes(self, unpacker: Unpacker, log: bytes) -> Iterator[Write]:
+    def _writes(self, unpacker: Unpacker, place: Place, log: bytes) -> Iterator[Write]:
         for refs, body in unpack_writes(log):
             following = split_refs(refs)
-            for task_id, index, channel, task_path, entry in self._body(body):
+            for task_id, index, channel, task_path, entry in self._body(body, place.about(b"w", refs)):
                 value, _ = unpacker.value(entry, following)
                 yield Write(task_id, index, channel, task_path, value)
 
-    def _body(self, sealed: bytes) -> Any:
-        return self.codec.load(self.serde, self.codec.open(sealed))
+    def _body(self, sealed: bytes, about: bytes) -> Any:
+        return self.codec.load(self.serde, self.codec.open(sealed, about))
 
     # ---- removing and copying
 

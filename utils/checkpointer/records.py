@@ -29,11 +29,15 @@ class CheckpointRecord:
     refs: bytes
     body: bytes
 
+    def head(self) -> bytes:
+        """What scripts read of the field: all but the body."""
+        unseeded = "\0".join(self.unseeded).encode()
+        names = b"".join(_short(part) for part in (self.parent_id.encode(), self.run_id.encode(), unseeded))
+        return names + _long(self.refs)
+
     def pack(self) -> bytes:
         """The field's bytes."""
-        unseeded = "\0".join(self.unseeded).encode()
-        head = b"".join(_short(part) for part in (self.parent_id.encode(), self.run_id.encode(), unseeded))
-        return head + _long(self.refs) + self.body
+        return self.head() + self.body
 
     @classmethod
     def unpack(cls, record: bytes) -> "CheckpointRecord":

@@ -7,6 +7,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from utils.checkpointer.codec import PAGE, Codec, Value
 from utils.checkpointer.errors import UnreadableValue
+from utils.checkpointer.keys import about_blob
 from utils.checkpointer.pages import fold, is_paged, unfold
 
 INLINE_BYTES = 64
@@ -32,8 +33,8 @@ class Packed:
 class Parcel:
     """What one write sends: values packed into it, and the fields behind them."""
 
-    def __init__(self, codec: Codec, serde: SerializerProtocol) -> None:
-        self._codec, self._serde = codec, serde
+    def __init__(self, codec: Codec, serde: SerializerProtocol, thread_id: str) -> None:
+        self._codec, self._serde, self._thread_id = codec, serde, thread_id
         self._blobs: dict[bytes, Value] = {}
         self._pages: dict[bytes, bytes] = {}
 
@@ -53,7 +54,7 @@ class Parcel:
         flat: list[bytes] = []
         for ref, plain in self._blobs.items():
             if ref not in known:
-                flat += (ref, self._codec.seal(plain))
+                flat += (ref, self._codec.seal(plain, about_blob(self._thread_id, ref)))
         for ref, page in self._pages.items():
             if ref not in known:
                 flat += (ref, page)
@@ -61,7 +62,7 @@ class Parcel:
 
     def _add_list(self, items: list[object]) -> Packed:
         refs = [self._add_blob(self._codec.dump(self._serde, item)) for item in items]
-        pages = fold(refs)
+        pages = fold(refs, self._codec.page_ref)
         self._pages.update(pages)
         return Packed(None, list(pages)[-1], frozenset(refs) | pages.keys(), len(items))
 
@@ -74,8 +75,8 @@ class Parcel:
 class Unpacker:
     """Values out of the fields that a read brought; what several checkpoints share is decompressed once."""
 
-    def __init__(self, codec: Codec, serde: SerializerProtocol, fields: Mapping[bytes, bytes]) -> None:
-        self._codec, self._serde, self._fields = codec, serde, fields
+    def __init__(self, codec: Codec, serde: SerializerProtocol, thread_id: str, fields: Mapping[bytes, bytes]) -> None:
+        self._codec, self._serde, self._thread_id, self._fields = codec, serde, thread_id, fields
         self._opened: dict[bytes, Value] = {}
 
     def value(self, entry: tuple[str, bytes] | None, refs: Iterator[bytes]) -> tuple[object, Packed]:
@@ -91,7 +92,7 @@ class Unpacker:
         root = next(refs, b"")
         if root[:1] != PAGE:
             return self._blob(root), Packed(None, root, frozenset((root,)))
-        items, chain = unfold(root, self._fields)
+        items, chain = unfold(root, self._fields, self._codec.page_ref)
         return [self._blob(ref) for ref in items], Packed(None, root, frozenset((*items, *chain)), len(items))
 
     def _blob(self, ref: bytes) -> object:
@@ -99,6 +100,6 @@ class Unpacker:
         if plain is None:
             if ref not in self._fields:
                 raise UnreadableValue("a value is missing")
-            plain = self._opened[ref] = self._codec.open(self._fields[ref], ref)
+            plain = self._opened[ref] = self._codec.open(self._fields[ref], about_blob(self._thread_id, ref), ref)
         # Decoded anew for each use: two messages with equal bytes must not become one object.
         return self._codec.load(self._serde, plain)
