@@ -95,6 +95,71 @@ async def test_interrupts_subgraphs_fan_out_and_forks_end_as_in_memory(
     assert await story(compiled(saver), durability) == expected
 
 
+class Trip(TypedDict):
+    seen: Annotated[list[str], operator.add]
+    word: str
+
+
+def inner_trip(*, remembers: bool) -> Any:
+    """A subgraph that asks the user in its middle; one that remembers keeps its state from turn to turn."""
+    graph = StateGraph(Trip)
+    graph.add_node("first", lambda state: {"seen": [f"inside after {len(state['seen'])}"]})
+    graph.add_node("asks", lambda state: {"word": interrupt({"so far": len(state["seen"])})})
+    graph.add_edge(START, "first")
+    graph.add_edge("first", "asks")
+    return graph.compile(checkpointer=remembers or None)
+
+
+def trip(saver: Any, *, remembers: bool) -> Any:
+    graph = StateGraph(Trip)
+    graph.add_node("asks", lambda state: {"word": interrupt("which way?")})
+    graph.add_node("send", lambda state: {"seen": [f"sent {state['seen'][0]}"]})
+    graph.add_node("inside", inner_trip(remembers=remembers))
+    graph.add_node("last", lambda state: {"seen": [f"{state['word']} after {len(state['seen'])}"]})
+    graph.add_edge(START, "asks")
+    graph.add_conditional_edges("asks", lambda state: [Send("send", {"seen": [str(n)]}) for n in range(3)], ["send"])
+    graph.add_edge("send", "inside")
+    graph.add_edge("inside", "last")
+    graph.add_edge("last", END)
+    return graph.compile(checkpointer=saver)
+
+
+async def travel(graph: Any, thread_id: str, durability: str) -> list[Any]:
+    """Turns that ask twice each; then the past is continued in every way that LangGraph has for it."""
+    config: Any = {"configurable": {"thread_id": thread_id}}
+    told: list[Any] = []
+
+    async def go(given: Any, at: Any = config) -> None:
+        await graph.ainvoke(given, at, durability=durability)
+        while (state := await graph.aget_state(config, subgraphs=True)).next:
+            told.append(
+                (state.values, state.next, [task.interrupts and task.interrupts[0].value for task in state.tasks])
+            )
+            await graph.ainvoke(Command(resume=f"answer {len(told)}"), config, durability=durability)
+        told.append((state.values, state.metadata["source"], state.metadata["step"]))
+
+    for text in ("one", "two"):
+        await go({"seen": [f"{text} of {thread_id}"]})
+    past = [state async for state in graph.aget_state_history(config)]
+    ended = [state for state in past if not state.next][-1]
+    await go({"seen": ["instead"]}, ended.config)
+    for state in [state for state in past if state.next][::2]:
+        await go(None, state.config)
+    for state in [state for state in past if any(task.interrupts for task in state.tasks)]:
+        await go(Command(resume="another answer"), state.config)
+    await go(Command(update={"seen": ["told to"]}, goto="last"), ended.config)
+    await go({"seen": ["on a branch"]}, await graph.aupdate_state(past[-2].config, {"seen": ["changed"]}))
+    return [*told, *[(s.values, s.next, s.metadata["source"]) async for s in graph.aget_state_history(config)]]
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize("remembers", [False, True], ids=["plain subgraph", "persistent subgraph"])
+async def test_time_travel_ends_as_in_memory(saver: RedisCheckpointer, durability: str, remembers: bool) -> None:
+    theirs, ours = trip(InMemorySaver(), remembers=remembers), trip(saver, remembers=remembers)
+    for thread_id in ("a", "acme.a"):
+        assert await travel(ours, thread_id, durability) == await travel(theirs, thread_id, durability)
+
+
 async def test_a_conversation_goes_on_in_another_process_and_interface(saver: RedisCheckpointer, server: Any) -> None:
     config: Any = {"configurable": {"thread_id": "a"}}
     await compiled(saver).ainvoke({"messages": [HumanMessage("one")]}, config)
