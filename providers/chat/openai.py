@@ -136,15 +136,16 @@ class RemoteChatModel(ChatOpenAI):
         """
         now = asyncio.get_running_loop().time
         deadline = now() + self.limits.timeout_s
-        tries = 0
+        tries, last = 0, None
         while True:
             tries += 1
             try:
                 async with asyncio.timeout_at(deadline):
                     return await ask(model)
             except CALL_ERRORS as exc:
-                failure = failure_of(exc, _side(model))
-                pause_s = self._pause_s(failure, tries)
+                # A try that the deadline ends says less than what the endpoint answered before.
+                failure = last if last and now() >= deadline else failure_of(exc, _side(model))
+                last, pause_s = failure, self._pause_s(failure, tries)
                 if not failure.passing or tries > self.limits.max_retries or now() + pause_s >= deadline:
                     raise _CallFailed(failure) from exc
             details = {"model": model.model_name, "reason": failure.problem.detail, "tries": tries, "pause_s": pause_s}

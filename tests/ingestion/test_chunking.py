@@ -136,5 +136,6 @@ def test_a_single_very_long_line_is_cut_in_linear_time(unit: str) -> None:
         return spent
 
     seconds(1_000)  # loads what is loaded once
-    # Quadratic time would be 64 times as long; linear is 8, the rest is for a busy machine.
-    assert seconds(400_000) < 32 * max(seconds(50_000), 0.01)
+    # Quadratic time would be 64 times as long; linear is 8, the rest is for a busy machine. One of the tries is not in
+    # the way of other work, nor of a collection of all that the tests before have left.
+    assert any(seconds(400_000) < 32 * max(seconds(50_000), 0.01) for _ in range(5))
