@@ -1,40 +1,31 @@
-"""Values to blobs and back: a digest for a name, compression for size.
+"""Values to bytes and back: a digest for a name, compression for size, encryption where there are keys.
 
 A blob's reference is the name of its hash field: `b` and 16 bytes of BLAKE2b over the value's kind and plain bytes.
-Equal values therefore meet in one field, and a blob that was cut or changed does not match its own name.
+Equal values therefore meet in one field, and a blob that was cut or changed does not match its own name. With keys the
+digest is keyed, so that names tell nothing about values, and encryption notices what was changed, cut or moved.
+
+    sealed:     encoding | kind | payload       encodings: compression.py
+    encrypted:  the same, encrypted whole       cipher.py
 """
 
 import hashlib
-import threading
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import zstandard
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from utils.checkpointer.cipher import ENCRYPTED, key_name, missing_key
+from utils.checkpointer.compression import ENCODINGS, Compression
 from utils.checkpointer.errors import UnreadableValue
+
+if TYPE_CHECKING:
+    from utils.checkpointer.cipher import Keyring
 
 BLOB, PAGE = b"b", b"p"
 DIGEST_BYTES = 16
 REF_BYTES = 1 + DIGEST_BYTES
-COMPRESS_FROM_BYTES = 200
-MAX_VALUE_BYTES = 256 * 1024 * 1024
 
 _KINDS = {"null": b"n", "bytes": b"b", "bytearray": b"a", "msgpack": b"m"}
 _KIND_OF = {code: kind for kind, code in _KINDS.items()}
-_PLAIN, _ZSTD_1 = b"0", b"1"
-# Words that nearly every short blob repeats. Frozen: another dictionary needs another encoding byte beside _ZSTD_1.
-_WORDS_1 = (
-    b"langchain_core.messages.tool\xabToolMessage\xactool_call_id\xa6status\xa7success\xa8artifact"
-    b"langchain_core.messages.system\xadSystemMessage\xa6system"
-    b"\x94\xbdlangchain_core.messages.human\xacHumanMessage\x86\xa7content\xb1additional_kwargs\x80\xb1response_metadata\x80"
-    b"\xa4type\xa5human\xa4name\xc0\xa2id\xd9\x24\xb3model_validate_json"
-    b"\x94\xbalangchain_core.messages.ai\xa9AIMessage\x89\xa7content\xb1additional_kwargs\x80\xb1response_metadata\x80"
-    b"\xadfinish_reason\xa4stop\xaamodel_name\xa4type\xa2ai\xa4name\xc0\xa2id\xd9\x24lc_run--\xaatool_calls\x90"
-    b"\xb2invalid_tool_calls\x90\xaeusage_metadata\xacinput_tokens\xadoutput_tokens\xactotal_tokens\xb3model_validate_json"
-    b"\x83\xa1c\x86\xa1v\x04\xa2ts\xd9 2026-11-21T10:20:00.000000+00:00\xb0channel_versions\xa9__start__\xa8messages"
-    b"\xaebranch:to:\xadversions_seen\xa9__input__\x80\xadpending_sends\x90\xb0updated_channels\x91\xa8messages"
-    b"\xa1m\x84\xa6source\xa4loop\xa5input\xa4step\xa7parents\x80\xa6run_id\xd9\x24\xa1e"
-)
 
 
 class Value(NamedTuple):
@@ -45,11 +36,16 @@ class Value(NamedTuple):
 
 
 class Codec:
-    """Serializes, names, compresses; stateless but for compression contexts, which threads must not share."""
+    """Serializes, names, compresses and, with *keys*, encrypts; safe to share between threads.
 
-    def __init__(self) -> None:
-        self._local = threading.local()
-        self._words = zstandard.ZstdCompressionDict(_WORDS_1, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    With keys it refuses what is not encrypted: whoever can write to the server must not get past them that way.
+    *plain_too* lifts that for an operator who is about to encrypt.
+    """
+
+    def __init__(self, keys: "Keyring | None" = None, *, plain_too: bool = False) -> None:
+        self._keys, self._plain_too = keys, plain_too
+        self._digest_key = keys.digest_key if keys else b""
+        self._compression = Compression()
 
     def dump(self, serde: SerializerProtocol, value: object) -> Value:
         """The serialized *value*."""
@@ -70,65 +66,73 @@ class Codec:
             raise UnreadableValue(f"{type(exc).__name__} while reading it") from exc
 
     def ref(self, value: Value) -> bytes:
-        """The blob's name: `b` and its digest, `REF_BYTES` long."""
-        return BLOB + digest(value.data, value.kind.encode())
+        """The blob's name: `b` and its digest, `REF_BYTES` long. Another key gives another name."""
+        return BLOB + digest(value.data, value.kind.encode(), self._digest_key)
 
     def page_ref(self, page: bytes) -> bytes:
-        """The name of a page of a list: `p` and its digest."""
+        """The name of a page of a list: `p` and its digest.
+
+        Without a key: a page is made of references, which tell nothing as it is, and the records that begin a chain are
+        authenticated. So pages written before a rotation can still be checked.
+        """
         return PAGE + digest(page, b"page")
 
     def seal(self, value: Value, about: bytes) -> bytes:
-        """The bytes to store: encoding byte, kind byte, payload (compressed where that is shorter).
+        """The bytes to store: compressed where that is shorter, encrypted where there are keys.
 
-        *about* says of what and where they are; they can only be opened as that.
+        *about* says of what and where they are; what is encrypted can only be opened as that.
         """
         kind = _KINDS.get(value.kind)
         if kind is None:
             raise TypeError(f"The serialization {value.kind!r} cannot be stored.")
-        if len(value.data) >= COMPRESS_FROM_BYTES:
-            packed = self._compressor().compress(value.data)
-            if len(packed) < len(value.data):
-                return _ZSTD_1 + kind + packed
-        return _PLAIN + kind + value.data
+        encoding, payload = self._compression.shorten(value.data)
+        plain = encoding + kind + payload
+        return self._keys.encrypt(plain, about) if self._keys else plain
 
     def open(self, sealed: bytes, about: bytes, ref: bytes | None = None) -> Value:
         """What `seal` was given, with the same *about*; with *ref*, only if the bytes still match their name.
 
         Raises:
-            UnreadableValue: truncated, changed, or of a format this version does not know.
+            UnreadableValue: truncated, changed, of a format this version does not know, or its key is missing.
         """
-        encoding, kind = sealed[:1], _KIND_OF.get(sealed[1:2])
-        if encoding not in (_PLAIN, _ZSTD_1) or kind is None:
-            raise UnreadableValue(f"unknown format {sealed[:2]!r}")
-        value = Value(kind, sealed[2:] if encoding == _PLAIN else self._inflate(sealed[2:]))
-        if ref is not None and self.ref(value) != ref:
+        plain = self._decrypted(sealed, about)
+        encoding, kind = plain[:1], _KIND_OF.get(plain[1:2])
+        if encoding not in ENCODINGS or kind is None:
+            raise UnreadableValue(f"unknown format {plain[:2]!r}")
+        value = Value(kind, self._compression.restore(encoding, plain[2:]))
+        # What was encrypted has proved its name, which is part of what it is about.
+        if ref is not None and plain is sealed and value_ref(value) != ref:
             raise UnreadableValue("a value does not match its digest")
         return value
 
-    def _inflate(self, packed: bytes) -> bytes:
-        try:
-            # The frame says how much memory it wants: a made-up frame must not get it.
-            if not 0 <= zstandard.frame_content_size(packed) <= MAX_VALUE_BYTES:
-                raise UnreadableValue("a compressed value of unknown or absurd size")
-            return bytes(self._decompressor().decompress(packed))
-        except zstandard.ZstdError as exc:
-            raise UnreadableValue("a broken compressed value") from exc
+    def moved(self, sealed: bytes, about: bytes, now_about: bytes) -> bytes:
+        """The same value sealed anew, under the current key, for another place.
 
-    def _compressor(self) -> zstandard.ZstdCompressor:
-        if not hasattr(self._local, "compressor"):
-            self._local.compressor = zstandard.ZstdCompressor(
-                level=3, dict_data=self._words, write_checksum=False, write_dict_id=False
-            )
-        made: zstandard.ZstdCompressor = self._local.compressor
-        return made
+        Raises:
+            UnreadableValue: see `open`; what is not encrypted is not looked into.
+        """
+        plain = self._decrypted(sealed, about)
+        return self._keys.encrypt(plain, now_about) if self._keys else plain
 
-    def _decompressor(self) -> zstandard.ZstdDecompressor:
-        if not hasattr(self._local, "decompressor"):
-            self._local.decompressor = zstandard.ZstdDecompressor(dict_data=self._words)
-        made: zstandard.ZstdDecompressor = self._local.decompressor
-        return made
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether *sealed* is as this codec writes: under the key that writes, or not encrypted where there is none."""
+        return self._keys.is_current(sealed) if self._keys else sealed[:1] != ENCRYPTED
+
+    def _decrypted(self, sealed: bytes, about: bytes) -> bytes:
+        if sealed[:1] != ENCRYPTED:
+            if self._keys and not self._plain_too:
+                raise UnreadableValue("it is not encrypted, although there are keys")
+            return sealed
+        if self._keys is None:
+            raise missing_key(key_name(sealed))
+        return self._keys.decrypt(sealed, about)
 
 
-def digest(data: bytes, kind: bytes) -> bytes:
+def value_ref(value: Value) -> bytes:
+    """The name of a blob that is not encrypted."""
+    return BLOB + digest(value.data, value.kind.encode())
+
+
+def digest(data: bytes, kind: bytes, key: bytes = b"") -> bytes:
     """BLAKE2b of *data*, personalised by what it is, so that a page and a blob of equal bytes differ."""
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES, person=kind).digest()
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES, person=kind, key=key).digest()
