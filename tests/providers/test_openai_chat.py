@@ -195,6 +195,14 @@ async def test_retries_do_not_outlive_the_deadline(server: FakeModelServer) -> N
     assert 2 <= len(calls(server)) <= 4
 
 
+async def test_a_last_try_that_the_deadline_ends_does_not_hide_why_the_first_failed(server: FakeModelServer) -> None:
+    server.configure(faults=[{"kind": "status", "status": 503, "times": 1}, {"kind": "hang", "times": -1}])
+    async with opened(server.base_url, CallLimits(timeout_s=0.5, backoff_s=0.01, max_retries=5)) as model:
+        with pytest.raises(ProviderUnavailable, match=r"failed \(503\)"):
+            await whole(model)
+    assert len(calls(server)) == 2
+
+
 @both_ways
 @pytest.mark.parametrize("kind", ["status", "drop", "hang", "malformed"])
 async def test_the_fallback_answers_when_the_main_model_keeps_failing(
