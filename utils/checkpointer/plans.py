@@ -23,6 +23,7 @@ from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 from utils.checkpointer.hints import NO_HINT, Held, Hint, Hints
 from utils.checkpointer.keys import Place, probe_key, state_key, summary_key
 from utils.checkpointer.records import CheckpointRecord, pack_writes, split_refs, unpack_writes
+from utils.checkpointer.retention import latest, runs
 from utils.checkpointer.scripts import Argument, Call, Plan
 from utils.checkpointer.values import Packed, Parcel, Unpacker
 from utils.checkpointer.writes import Write, numbered, resolved
@@ -239,8 +240,9 @@ class Plans:
     def sweep(self, thread_id: str, *what: str) -> Plan[int]:
         """Remove checkpoints: `"latest"` all but the newest, `"runs"` and ids those of runs. Gives how many went."""
         self.hints.forget([thread_id])
-        removed: int = yield self._script("sweep", thread_id, *what)
-        return removed
+        if what[0] == "latest":
+            return (yield from latest(self._script, thread_id))
+        return (yield from runs(self._script, thread_id, what[1:]))
 
     def copy(self, source_id: str, target_id: str) -> Plan[None]:
         """Replace the conversation *target_id* by a copy of *source_id*; nothing happens if there is no such source.

@@ -1,95 +1,239 @@
--- Removes checkpoints and whatever only they referred to. ARGV: ttl, now, thread, then
---   'latest'          keep the newest of each namespace, and the ancestors its delta channels are rebuilt from
+-- Removes checkpoints and whatever only they referred to, a step at a time: call it until there is no more to do.
+-- ARGV: ttl, now, thread, how many fields a step may remove, then
+--   'last', n         keep the n newest, every head that a next turn may begin from, and the ancestors they need
+--   'latest'          keep the newest of each namespace, and the ancestors they need
 --   'runs', id, …     remove the checkpoints of these runs
--- Upkeep is not use: what both keys have left is not changed. Returns how many checkpoints went.
-local mode = ARGV[4]
-local records, heads, blobs = {}, {}, {}
-for _, name in ipairs(redis.call('HKEYS', STATE)) do
-  local kind = string.sub(name, 1, 1)
-  if kind == 'c' then
-    local nul = string.find(name, '%z')
-    local head = record_head(redis.call('HGET', STATE, name))
-    head.ns, head.id = string.sub(name, 2, nul - 1), string.sub(name, nul + 1)
-    records[name] = head
-    local newest = heads[head.ns]
-    if not newest or later(head.id, newest.id) then heads[head.ns] = head end
-  elseif kind == 'b' or kind == 'p' then
-    blobs[#blobs + 1] = name
+-- Returns how many checkpoints went, and 1 if there is more to do, else 0. Upkeep is not use: what both keys have left is
+-- not changed.
+--
+-- Every step finds out anew what is to stay, so that writes between two steps are safe, and a sweep that was broken off
+-- leaves a conversation that can be read: checkpoints go first, newest first, so that none is left whose delta channels
+-- would have to be rebuilt from ancestors that are gone; values go when no checkpoint is left to go.
+local LIMIT, MODE = tonumber(ARGV[4]), ARGV[5]
+local UNPACKED = 1000  -- names a command is given at once: Lua's stack is small
+
+-- ---- what there is
+
+local fields, checkpoints, heads, by_name = redis.call('HKEYS', STATE), {}, {}, {}
+
+-- The first 18 bytes of an id are three numbers, which compare at once: they hold the time in LangGraph's ids.
+local function entry_of(name)
+  local nul = string.find(name, '%z')
+  local padded, at = name, nul + 1
+  if #name - nul < 18 then padded, at = string.sub(name, at) .. string.rep('\0', 18), 1 end
+  local first, second, third = struct.unpack('>I6I6I6', padded, at)
+  return { name = name, nul = nul, first = first, second = second, third = third }
+end
+
+local function ns_of(entry) return string.sub(entry.name, 2, entry.nul - 1) end
+local function id_of(entry) return string.sub(entry.name, entry.nul + 1) end
+
+local function newer(a, b)
+  if a.first ~= b.first then return a.first > b.first end
+  if a.second ~= b.second then return a.second > b.second end
+  if a.third ~= b.third then return a.third > b.third end
+  if id_of(a) ~= id_of(b) then return later(id_of(a), id_of(b)) end
+  return later(ns_of(a), ns_of(b))
+end
+
+for _, name in ipairs(fields) do
+  if string.byte(name) == 99 then  -- 'c'
+    local entry = entry_of(name)
+    local ns = ns_of(entry)
+    checkpoints[#checkpoints + 1], by_name[name] = entry, entry
+    if not heads[ns] or newer(entry, heads[ns]) then heads[ns] = entry end
   end
 end
 
-local function names(joined)
+-- The n newest of `pool`, in no order: parts it at one from the middle and goes on with the part that the nth is in.
+local function newest(pool, n)
   local found = {}
-  for name in string.gmatch(joined, '[^%z]+') do found[name] = true end
+  while #pool > n - #found do
+    local pivot, above, below = pool[math.ceil(#pool / 2)], {}, {}
+    for _, entry in ipairs(pool) do
+      if newer(entry, pivot) then above[#above + 1] = entry
+      elseif entry ~= pivot then below[#below + 1] = entry end
+    end
+    if #above < n - #found then
+      for _, entry in ipairs(above) do found[#found + 1] = entry end
+      found[#found + 1] = pivot
+      pool = below
+    else
+      pool = above
+    end
+  end
+  for _, entry in ipairs(pool) do found[#found + 1] = entry end
   return found
 end
 
-local keep = {}
--- Towards the root, until every delta channel of the newest checkpoint has met an ancestor that holds its value.
-local function keep_line(head)
-  local unseeded = names(head.unseeded)
-  while head do
-    keep[field('c', head.ns, head.id)] = true
-    local here = names(head.unseeded)
-    for channel in pairs(unseeded) do
-      if not here[channel] then unseeded[channel] = nil end
+-- ---- what stays
+
+local kept, records = {}, {}
+
+local function record_of(entry)
+  local record = records[entry.name]
+  if not record then
+    record = record_head(redis.call('HGET', STATE, entry.name))
+    records[entry.name] = record
+  end
+  return record
+end
+
+-- Keeps a checkpoint, and its ancestors as far as its delta channels need them: each up to the nearest that holds its
+-- value. A line that several share is walked once for each channel.
+local walked = {}
+local function keep(entry)
+  local channels
+  while entry do
+    local record, here, wanted = record_of(entry), {}, {}
+    kept[entry.name] = true
+    if record.unseeded == '' then return end
+    for channel in string.gmatch(record.unseeded, '[^%z]+') do here[channel] = true end
+    local before = walked[entry.name] or {}
+    for channel in pairs(channels or here) do
+      if here[channel] and not before[channel] then wanted[channel], before[channel] = true, true end
     end
-    if not next(unseeded) then return end
-    head = records[field('c', head.ns, head.parent)]
+    walked[entry.name] = before
+    if not next(wanted) then return end
+    channels, entry = wanted, by_name[field('c', ns_of(entry), record.parent)]
   end
 end
 
-if mode == 'latest' then
-  for _, head in pairs(heads) do keep_line(head) end
-else
-  local gone = {}
-  for i = 5, #ARGV do gone[ARGV[i]] = true end
-  for name, head in pairs(records) do keep[name] = not gone[head.run] end
+-- A namespace with a task's id in it is of one step, and over with it: unless the step is under way, and what it began is
+-- newer than the conversation's own head.
+local function may_go_on(ns, head)
+  return not string.find(ns, ':', 1, true) or not heads[''] or newer(head, heads[''])
 end
 
-local live, removed = {}, 0
+local oldest  -- of those that are kept for their age; nil if the conversation has fewer
+if MODE == 'last' then
+  local last = newest(checkpoints, tonumber(ARGV[6]))
+  for _, entry in ipairs(last) do
+    keep(entry)
+    if not oldest or newer(oldest, entry) then oldest = entry end
+  end
+  if #last < tonumber(ARGV[6]) then oldest = nil end
+elseif MODE == 'runs' then
+  local gone = {}
+  for i = 6, #ARGV do gone[ARGV[i]] = true end
+  for _, entry in ipairs(checkpoints) do kept[entry.name] = not gone[record_of(entry).run] end
+end
+if MODE ~= 'runs' then
+  for ns, head in pairs(heads) do
+    if MODE == 'latest' or may_go_on(ns, head) then keep(head) end
+  end
+end
+
+-- ---- what goes: all is read before anything is written, so that a record that cannot be read leaves all as it was
+
+local dead, room, more = {}, LIMIT, false
+
+local function take(name)
+  dead[#dead + 1] = name
+  room = room - 1
+end
+
+local going = {}
+for _, entry in ipairs(checkpoints) do
+  if not kept[entry.name] then going[#going + 1] = entry end
+end
+if #going > 0 and #going == #checkpoints then
+  redis.call('UNLINK', SUMMARY, STATE)
+  return { #going, 0 }
+end
+if #going == 0 and MODE == 'runs' and redis.call('HEXISTS', STATE, '@swept') == 0 then return { 0, 0 } end
+
+local leaving = newest(going, math.max(1, math.floor(LIMIT / 2)))  -- each may have a log
+local is_leaving = {}
+for _, entry in ipairs(leaving) do
+  is_leaving[entry.name] = true
+  take(entry.name)
+end
+
+-- Writes to a checkpoint that never came stay as long as it may still be coming.
+local staying_logs = {}
+for _, name in ipairs(fields) do
+  if string.byte(name) == 119 then  -- 'w'
+    local of = 'c' .. string.sub(name, 2)
+    if is_leaving[of] then
+      take(name)
+    elseif oldest and not by_name[of] and newer(oldest, entry_of(name)) then
+      if room > 0 then take(name) else more = true end
+    else
+      staying_logs[#staying_logs + 1] = name
+    end
+  end
+end
+
+local live = {}
 local function mark(refs)
   local pending = { refs }
   while #pending > 0 do
-    each_ref(table.remove(pending), function(ref)
-      if live[ref] then return end
-      live[ref] = true
-      if is_page(ref) then pending[#pending + 1] = redis.call('HGET', STATE, ref) or '' end
-    end)
+    local joined = table.remove(pending)
+    for at = 1, #joined, REF do
+      local ref = string.sub(joined, at, at + REF - 1)
+      if not live[ref] then
+        live[ref] = true
+        if is_page(ref) then pending[#pending + 1] = redis.call('HGET', STATE, ref) or '' end
+      end
+    end
   end
 end
 
-local newest = {}
-for name, head in pairs(records) do
-  if keep[name] then
-    mark(head.refs)
-    if not newest[head.ns] or later(head.id, newest[head.ns]) then newest[head.ns] = head.id end
+if #leaving < #going or room <= 0 then
+  more = true
+else
+  for _, entry in ipairs(checkpoints) do
+    if kept[entry.name] then mark(record_of(entry).refs) end
   end
-end
-for name, head in pairs(records) do
-  if not keep[name] then
-    drop(name)
-    drop(field('w', head.ns, head.id))
-    removed = removed + 1
+  for _, name in ipairs(staying_logs) do mark(log_refs(redis.call('HGET', STATE, name))) end
+  for _, name in ipairs(fields) do
+    if (is_page(name) or string.byte(name) == 98) and not live[name] then  -- 'b'
+      if room > 0 then take(name) else more = true end
+    end
   end
-end
-if removed == 0 then return 0 end
-if not next(newest) then
-  redis.call('DEL', SUMMARY, STATE)
-  return removed
 end
 
--- Logs that are left belong to kept checkpoints, or to one that is only just being written: all of them count.
-for _, name in ipairs(redis.call('HKEYS', STATE)) do
-  if string.byte(name) == 119 then mark(log_refs(redis.call('HGET', STATE, name))) end  -- 'w'
+-- ---- and goes
+
+-- A namespace that lost its newest checkpoint has the newest that is to stay, else the newest still there, or none.
+local function correct_heads()
+  local best = {}
+  for _, entry in ipairs(checkpoints) do
+    if not is_leaving[entry.name] then
+      local ns = ns_of(entry)
+      local other = best[ns]
+      local stays, other_stays = kept[entry.name] or false, other and kept[other.name] or false
+      if not other or (stays and not other_stays) or (stays == other_stays and newer(entry, other)) then
+        best[ns] = entry
+      end
+    end
+  end
+  for ns, head in pairs(heads) do
+    if is_leaving[head.name] then
+      if best[ns] then set('h' .. ns, id_of(best[ns])) else drop('h' .. ns) end
+      -- What the summary says of the newest checkpoint was true of this one.
+      if ns == '' then redis.call('HDEL', STATE, '@step', '@counts') end
+    end
+  end
 end
-for _, name in ipairs(blobs) do
-  if not live[name] then drop(name) end
+
+for _, name in ipairs(dead) do grown = grown - #name - redis.call('HSTRLEN', STATE, name) end
+for at = 1, #dead, UNPACKED do
+  redis.call('HDEL', STATE, unpack(dead, at, math.min(at + UNPACKED - 1, #dead)))
 end
-for ns in pairs(heads) do
-  if newest[ns] then set('h' .. ns, newest[ns]) else drop('h' .. ns) end
+if #leaving > 0 then
+  correct_heads()
+  redis.call('HINCRBY', STATE, '@checkpoints', -#leaving)
 end
-redis.call('HINCRBY', STATE, '@checkpoints', -removed)
-local left_ms = redis.call('PTTL', STATE)
-summarise(left_ms > 0 and left_ms or TTL_MS)
-return removed
+
+-- Until it is through: whatever sweeps next goes on with the values that a sweep broken off has left.
+if more then redis.call('HSET', STATE, '@swept', 0) else redis.call('HDEL', STATE, '@swept') end
+-- How many stay beyond the n: a conversation is due for the next sweep when as many more have come, see retention.py.
+local beyond = MODE == 'last' and #checkpoints - #leaving - tonumber(ARGV[6]) or 0
+if beyond > 0 then redis.call('HSET', STATE, '@beyond', beyond) else redis.call('HDEL', STATE, '@beyond') end
+if #dead > 0 then
+  local left_ms = redis.call('PTTL', STATE)
+  summarise(left_ms > 0 and left_ms or TTL_MS)
+end
+return { #leaving, more and 1 or 0 }
