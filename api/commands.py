@@ -1,4 +1,5 @@
-"""The operator's commands: `flask load`, `flask documents`, `flask api-key`, `flask migrate-data`.
+"""The operator's commands: `flask load`, `flask documents`, `flask api-key`, `flask migrate-data`,
+`flask state`.
 
 The app provides `extensions["settings"]`, `extensions["open_database"]`, which gives the `Database`, and in `config`
 SAMPLES_DIR and MAX_FILE_SIZE in bytes.
@@ -19,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from api.migrate_data import migrate_data
+from api.state import state
 from domain.db import Database
 from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
@@ -34,7 +36,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    for command in (load, documents, api_key, migrate_data):
+    for command in (load, documents, api_key, migrate_data, state):
         app.cli.add_command(command)
 
 

@@ -1,0 +1,198 @@
+"""`flask state`: the stored conversations, looked at, exported, shortened and deleted by the operator.
+
+The app provides `extensions["settings"]`. Looking at a conversation does not prolong its life.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import nullcontext
+from functools import wraps
+from heapq import nlargest
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from agents.runner import thread_of
+from api.state_tables import as_json, listing, outline, sizes_table
+from bootstrap.state import open_state
+from utils.checkpointer import StateUnreadable
+from utils.checkpointer.export import exported
+from utils.checkpointer.inspection import Found, Inspector, Line, literally
+from utils.context import DEFAULT_TENANT, TenantContext
+from utils.errors import NotFound, ProblemError
+from utils.processes import StartError
+
+state = AppGroup("state", help="Stored conversations: list, show, size, export, prune, delete.")
+
+_ids = click.argument("ids", metavar="ID...", nargs=-1)
+_id = click.argument("conversation", metavar="ID")
+_tenant = click.option("--tenant", help="Whose; then ID is as the API has it. Without, ID is TENANT.ID, or ID alone.")
+_match = click.option("--match", "pattern", default="*", show_default=True, help="Ids of this form, * for anything.")
+_json = click.option("--json", "as_json_", is_flag=True, help="Machine-readable output.")
+
+
+def _with_state(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run *command* with an `Inspector` before its arguments; refusals become a line and exit code 1."""
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        async def opened() -> None:
+            async with open_state(current_app.extensions["settings"]) as inspector:
+                await command(inspector, **arguments)
+
+        try:
+            asyncio.run(opened())
+        except StateUnreadable as error:
+            raise click.ClickException(f"{error.key} is not a conversation of ours: {error.reason}") from error
+        except ProblemError as error:
+            raise click.ClickException(error.detail) from error
+        except (StartError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+    return run
+
+
+@state.command("list")
+@_tenant
+@_match
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Of those, the last used.")
+@_json
+@_with_state
+async def list_(inspector: Inspector, tenant: str | None, pattern: str, limit: int, as_json_: bool) -> None:
+    """List conversations, the last used first: step, checkpoints, bytes, age, time since it was used, time left."""
+    found = [one async for one in _matching(inspector, tenant, pattern)]
+    shown = nlargest(limit, found, key=lambda one: one.summary.updated_at.timestamp() if one.summary else 0.0)
+    click.echo(json.dumps([as_json(one) for one in shown]) if as_json_ else listing(shown, total=len(found)))
+
+
+@state.command("show")
+@_id
+@_tenant
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="How many checkpoints.")
+@click.option("--messages", is_flag=True, help="Also what was said.")
+@_json
+@_with_state
+async def show(
+    inspector: Inspector, conversation: str, tenant: str | None, limit: int, messages: bool, as_json_: bool
+) -> None:
+    """Show what a conversation is made of: newest checkpoints, channels, pending writes; no text unless asked for."""
+    found = await _found(inspector, _thread_id(conversation, tenant))
+    overview = await inspector.overview(found, limit=limit)
+    click.echo(outline(overview, messages=messages, as_json=as_json_))
+
+
+@state.command("size")
+@_id
+@_tenant
+@_json
+@_with_state
+async def size(inspector: Inspector, conversation: str, tenant: str | None, as_json_: bool) -> None:
+    """Tell where the bytes of a conversation go, and what sharing and compression save."""
+    found = await _found(inspector, _thread_id(conversation, tenant))
+    click.echo(sizes_table(await inspector.sizes(found.thread_id), as_json=as_json_))
+
+
+@state.command("export")
+@_id
+@_tenant
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
+@click.option("--latest", is_flag=True, help="Only the newest checkpoint of each namespace.")
+@_with_state
+async def export(
+    inspector: Inspector, conversation: str, tenant: str | None, output: Path | None, latest: bool
+) -> None:
+    """Write a conversation as JSON: checkpoints newest first, with all values and what was said."""
+    found = await _found(inspector, _thread_id(conversation, tenant))
+    checkpoints = inspector.checkpoints(found.thread_id, latest_only=latest)
+    # Ours alone to read: it holds what was said.
+    to_file = output and os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
+    with to_file or nullcontext(sys.stdout) as out:
+        unreadable = await _export(out, found, checkpoints)
+    if unreadable:
+        raise click.ClickException(f"{unreadable} checkpoints cannot be read; the export says which.")
+
+
+@state.command("prune")
+@_ids
+@_tenant
+@_match
+@click.option("--all", "everything", is_flag=True, help="All conversations, of --tenant and --match if given.")
+@_with_state
+async def prune(inspector: Inspector, ids: Sequence[str], tenant: str | None, pattern: str, everything: bool) -> None:
+    """Forget older checkpoints and whatever only they needed; the conversations and their time left stay."""
+    if bool(ids) == everything:
+        raise click.UsageError("Name conversations, or --all.")
+    found = [one async for one in _matching(inspector, tenant, pattern)] if everything else []
+    thread_ids = [one.thread_id for one in found] or [
+        (await _found(inspector, _thread_id(one, tenant))).thread_id for one in ids
+    ]
+    removed, broken = 0, 0
+    for thread_id in thread_ids:
+        try:
+            before = await inspector.count(thread_id)
+            await inspector.saver.aprune([thread_id])
+            removed += max(0, before - await inspector.count(thread_id))
+        except StateUnreadable as error:
+            broken += 1
+            click.echo(f"Left out: {error}", err=True)
+    click.echo(f"{removed} checkpoints removed from {len(thread_ids) - broken} conversations.")
+    if broken:
+        sys.exit(1)
+
+
+@state.command("delete")
+@_ids
+@_tenant
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_with_state
+async def delete(inspector: Inspector, ids: Sequence[str], tenant: str | None, yes: bool) -> None:
+    """Delete conversations. A turn that is under way may write its own again."""
+    if not ids:
+        raise click.UsageError("Name conversations.")
+    found = {one: await _found(inspector, _thread_id(one, tenant)) for one in dict.fromkeys(ids)}
+    if not yes:
+        click.confirm(f"Delete {len(found)} conversations for good?", abort=True, err=True)
+    for one in found.values():
+        await inspector.saver.adelete_thread(one.thread_id)
+    click.echo(f"{len(found)} conversations deleted.")
+
+
+def _thread_id(conversation: str, tenant: str | None) -> str:
+    """The id it is kept under; *conversation* may be that already, as `list` shows it."""
+    if tenant is None or conversation.startswith(f"{tenant}."):
+        return conversation
+    return thread_of(TenantContext(tenant, key_id="operator"), conversation)
+
+
+async def _found(inspector: Inspector, thread_id: str) -> Found:
+    found = await inspector.find(thread_id)
+    if found is None:
+        raise NotFound(f"There is no conversation {thread_id!r}; it may have expired. See `flask state list`.")
+    return found
+
+
+async def _matching(inspector: Inspector, tenant: str | None, pattern: str) -> AsyncIterator[Found]:
+    whole = pattern if tenant is None else thread_of(TenantContext(literally(tenant), key_id="operator"), pattern)
+    async for one in inspector.conversations(whole):
+        # The default tenant's ids are those without a tenant before them.
+        if tenant != DEFAULT_TENANT or "." not in one.thread_id:
+            yield one
+
+
+async def _export(out: TextIO, found: Found, checkpoints: AsyncIterator[Any]) -> int:
+    """Write one checkpoint after the other: all together may be large. Gives how many cannot be read."""
+    unreadable = 0
+    out.write(json.dumps(as_json(found))[:-1] + ', "checkpoints": [')
+    before = "\n"
+    async for one in checkpoints:
+        unreadable += isinstance(one, Line)
+        out.write(before + json.dumps(as_json(one) if isinstance(one, Line) else exported(one), ensure_ascii=False))
+        before = ",\n"
+    out.write("\n]}\n")
+    return unreadable

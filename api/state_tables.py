@@ -1,0 +1,155 @@
+"""What `flask state` prints: tables for people, JSON for programs."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from utils.checkpointer.export import plain
+from utils.checkpointer.inspection import Found, Line, Overview
+from utils.checkpointer.sizes import Sizes
+from utils.context import DEFAULT_TENANT
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_HEAD = ("CONVERSATION", "STEP", "CHECKPOINTS", "BYTES", "AGE", "UNUSED", "LEFT")
+
+
+def as_json(found: Found | Line) -> dict[str, Any]:
+    """A conversation, or a checkpoint that cannot be read, as an object without content."""
+    if isinstance(found, Line):
+        return {"checkpoint_ns": found.namespace, "checkpoint_id": found.checkpoint_id, "problem": found.problem}
+    tenant, dot, conversation_id = found.thread_id.partition(".")
+    summary = found.summary.model_dump(mode="json", by_alias=True) if found.summary else {}
+    return {
+        **summary,
+        "thread_id": found.thread_id,
+        "tenant": tenant if dot else DEFAULT_TENANT,
+        "conversation_id": conversation_id if dot else found.thread_id,
+        "expires_in_s": found.left_s,
+        "problem": found.problem or None,
+    }
+
+
+def listing(shown: Sequence[Found], *, total: int) -> str:
+    """A table of conversations, and how many there are."""
+    rows = [_HEAD, *(_row(one, datetime.now(UTC)) for one in shown)]
+    count = f"{total} conversations" + (f", {len(shown)} shown: see --limit" if len(shown) < total else "")
+    return "\n".join([*_aligned(rows), "", count]) if shown else "No conversations."
+
+
+def outline(overview: Overview, *, messages: bool, as_json: bool) -> str:
+    """What a conversation is made of."""
+    return json.dumps(_outline(overview, messages)) if as_json else "\n".join(_sections(overview, messages))
+
+
+def sizes_table(sizes: Sizes, *, as_json: bool) -> str:
+    """Bytes by kind, what both keys take of the server's memory, and what is saved."""
+    if as_json:
+        return json.dumps(asdict(sizes) | {"stored_bytes": sizes.stored_bytes, "saving": round(sizes.saving, 2)})
+    kinds = [(kind, str(sizes.counts.get(kind, 0)), str(size)) for kind, size in sizes.bytes_by_kind.items()]
+    lines = _aligned([("KIND", "FIELDS", "BYTES"), *kinds, ("together", "", str(sizes.stored_bytes))])
+    lines += ["", *(f"{_printable(key)}: {_used(used)}" for key, used in sizes.memory_bytes.items()), ""]
+    lines.append(f"Values: {_size(sizes.values_bytes)} uncompressed, {sizes.compression:.1f} times smaller as stored.")
+    lines.append(
+        f"Every checkpoint whole and uncompressed: {_size(sizes.whole_bytes)}, {sizes.saving:.1f} times as much."
+    )
+    if sizes.unreadable:
+        lines.append(f"{sizes.unreadable} fields cannot be read.")
+    return "\n".join(lines)
+
+
+def _row(found: Found, now: datetime) -> tuple[str, ...]:
+    name, left = _printable(found.thread_id), _time(found.left_s) if found.left_s is not None else "no end"
+    summary = found.summary
+    if summary is None:
+        return name, f"({found.problem})", "", "", "", "", left
+    age, unused = ((now - then).total_seconds() for then in (summary.created_at, summary.updated_at))
+    step = "-" if summary.step is None else str(summary.step)
+    return name, step, str(summary.checkpoints), _size(summary.size_bytes), _time(age), _time(unused), left
+
+
+def _outline(overview: Overview, messages: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        **as_json(overview.found),
+        "heads": overview.heads,
+        "checkpoints_by_namespace": overview.counts,
+        "newest": [asdict(line) for line in overview.newest],
+        "channels": [asdict(piece) for piece in overview.channels],
+        "pending_writes": [asdict(piece) for piece in overview.pending],
+    }
+    return shown | ({"messages": list(_said(overview))} if messages else {})
+
+
+def _sections(overview: Overview, messages: bool) -> Iterator[str]:
+    yield from listing([overview.found], total=1).splitlines()[:2]
+    yield ""
+    yield from _aligned(
+        [
+            ("NAMESPACE", "CHECKPOINTS", "NEWEST"),
+            *(
+                (_printable(ns) or "(root)", str(overview.counts[ns]), _printable(head))
+                for ns, head in overview.heads.items()
+            ),
+        ]
+    )
+    yield ""
+    yield from _aligned([("STEP", "SOURCE", "TIME", "CHECKPOINT", "NAMESPACE"), *map(_line, overview.newest)])
+    yield ""
+    yield from _aligned(
+        [("CHANNEL", "BYTES", "KIND"), *((_printable(p.channel), str(p.size_bytes), p.kind) for p in overview.channels)]
+    )
+    if overview.pending:
+        yield ""
+        yield from _aligned(
+            [
+                ("PENDING IN", "BYTES", "TASK", "KIND"),
+                *((_printable(p.channel), str(p.size_bytes), p.task_id, p.kind) for p in overview.pending),
+            ]
+        )
+    if messages:
+        yield ""
+        yield from (f"{said['role']}: {_printable(str(said['content']))}" for said in _said(overview))
+
+
+def _line(line: Line) -> tuple[str, ...]:
+    if line.problem:
+        return "-", f"({line.problem})", "", _printable(line.checkpoint_id), _printable(line.namespace)
+    step = "-" if line.step is None else str(line.step)
+    return step, line.source, line.created_at[:19], line.checkpoint_id, _printable(line.namespace)
+
+
+def _said(overview: Overview) -> Iterator[dict[str, Any]]:
+    values = overview.head.checkpoint["channel_values"] if overview.head else {}
+    for value in values.values():
+        if isinstance(value, list):
+            yield from (plain(item) for item in value if isinstance(item, BaseMessage))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _time(seconds: float) -> str:
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < 1_000:
+        return f"{size_bytes} B"
+    return f"{size_bytes / 1_000:.1f} KB" if size_bytes < 1_000_000 else f"{size_bytes / 1_000_000:.1f} MB"
+
+
+def _used(used: int | None) -> str:
+    return "the server does not say" if used is None else f"{_size(used)} of memory"
+
+
+def _printable(text: str) -> str:
+    """Names come from outside: a terminal must not obey what may be in them."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
