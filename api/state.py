@@ -123,8 +123,11 @@ async def export(
 @_tenant
 @_match
 @click.option("--all", "everything", is_flag=True, help="All conversations, of --tenant and --match if given.")
+@click.option("--keep", type=click.IntRange(1), help="So many of the newest; without, one of each namespace.")
 @_with_state
-async def prune(inspector: Inspector, ids: Sequence[str], tenant: str | None, pattern: str, everything: bool) -> None:
+async def prune(
+    inspector: Inspector, ids: Sequence[str], tenant: str | None, pattern: str, everything: bool, keep: int | None
+) -> None:
     """Forget older checkpoints and whatever only they needed; the conversations and their time left stay."""
     if bool(ids) == everything:
         raise click.UsageError("Name conversations, or --all.")
@@ -135,9 +138,7 @@ async def prune(inspector: Inspector, ids: Sequence[str], tenant: str | None, pa
     removed, broken = 0, 0
     for thread_id in thread_ids:
         try:
-            before = await inspector.count(thread_id)
-            await inspector.saver.aprune([thread_id])
-            removed += max(0, before - await inspector.count(thread_id))
+            removed += await inspector.prune(thread_id, keep)
         except StateUnreadable as error:
             broken += 1
             click.echo(f"Left out: {error}", err=True)

@@ -1,4 +1,4 @@
-"""Looking at what is stored, for an operator. Nothing is changed, and no conversation lives longer for it."""
+"""Looking after what is stored, for an operator. No conversation lives longer for it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import Place, state_key, summary_key, thread_of
+from utils.checkpointer.retention import keep_last, latest
 from utils.checkpointer.saver import RedisCheckpointer
 from utils.checkpointer.scripts import translated
 from utils.checkpointer.sizes import Sizes, sizes_of
@@ -168,9 +169,14 @@ class Inspector:
         memory = {key: await self._memory(key) for key in (summary_key(thread_id), state)}
         return sizes_of(fields, self._codec, thread_id, memory)
 
-    async def count(self, thread_id: str) -> int:
-        """How many checkpoints a conversation has."""
-        return len(await self._places(thread_id))
+    async def prune(self, thread_id: str, keep: int | None = None) -> int:
+        """Keep the *keep* newest checkpoints, or with None that of each namespace. Gives how many went.
+
+        The one thing here that changes something; how long the conversation has left does not.
+        """
+        script = self.saver._plans._script
+        plan = latest(script, thread_id) if keep is None else keep_last(script, thread_id, keep)
+        return await self.saver._arun(plan)
 
     # ----
 
