@@ -10,6 +10,7 @@
 -- leaves a conversation that can be read: checkpoints go first, newest first, so that none is left whose delta channels
 -- would have to be rebuilt from ancestors that are gone; values go when no checkpoint is left to go.
 local LIMIT, MODE = tonumber(ARGV[4]), ARGV[5]
+local BATCH = math.max(1, math.floor(LIMIT / 2))  -- checkpoints: each may have a log
 local UNPACKED = 1000  -- names a command is given at once: Lua's stack is small
 
 -- ---- what there is
@@ -26,6 +27,7 @@ local function entry_of(name)
 end
 
 local function ns_of(entry) return string.sub(entry.name, 2, entry.nul - 1) end
+local function log_of(checkpoint) return 'w' .. string.sub(checkpoint, 2) end
 local function id_of(entry) return string.sub(entry.name, entry.nul + 1) end
 
 local function newer(a, b)
@@ -105,9 +107,11 @@ local function may_go_on(ns, head)
   return not string.find(ns, ':', 1, true) or not heads[''] or newer(head, heads[''])
 end
 
+local recent = checkpoints  -- where those that go now are looked for: of a long history not in all of it
 local oldest  -- of those that are kept for their age; nil if the conversation has fewer
 if MODE == 'last' then
-  local last = newest(checkpoints, tonumber(ARGV[6]))
+  recent = newest(checkpoints, tonumber(ARGV[6]) + BATCH)
+  local last = newest(recent, tonumber(ARGV[6]))
   for _, entry in ipairs(last) do
     keep(entry)
     if not oldest or newer(oldest, entry) then oldest = entry end
@@ -116,7 +120,7 @@ if MODE == 'last' then
 elseif MODE == 'runs' then
   local gone = {}
   for i = 6, #ARGV do gone[ARGV[i]] = true end
-  for _, entry in ipairs(checkpoints) do kept[entry.name] = not gone[record_of(entry).run] end
+  for _, entry in ipairs(checkpoints) do kept[entry.name] = not gone[record_of(entry).run] or nil end
 end
 if MODE ~= 'runs' then
   for ns, head in pairs(heads) do
@@ -133,36 +137,29 @@ local function take(name)
   room = room - 1
 end
 
-local going = {}
-for _, entry in ipairs(checkpoints) do
-  if not kept[entry.name] then going[#going + 1] = entry end
+local function not_kept(list)
+  local found = {}
+  for _, entry in ipairs(list) do
+    if not kept[entry.name] then found[#found + 1] = entry end
+  end
+  return found
+end
+
+local going = not_kept(recent)
+if #going == 0 then
+  recent, going = checkpoints, not_kept(checkpoints)
 end
 if #going > 0 and #going == #checkpoints then
   redis.call('UNLINK', SUMMARY, STATE)
   return { #going, 0 }
 end
-if #going == 0 and MODE == 'runs' and redis.call('HEXISTS', STATE, '@swept') == 0 then return { 0, 0 } end
+if #going == 0 and MODE == 'runs' and redis.call('HEXISTS', STATE, '@unswept') == 0 then return { 0, 0 } end
 
-local leaving = newest(going, math.max(1, math.floor(LIMIT / 2)))  -- each may have a log
-local is_leaving = {}
+local leaving, is_leaving = newest(going, BATCH), {}
 for _, entry in ipairs(leaving) do
   is_leaving[entry.name] = true
   take(entry.name)
-end
-
--- Writes to a checkpoint that never came stay as long as it may still be coming.
-local staying_logs = {}
-for _, name in ipairs(fields) do
-  if string.byte(name) == 119 then  -- 'w'
-    local of = 'c' .. string.sub(name, 2)
-    if is_leaving[of] then
-      take(name)
-    elseif oldest and not by_name[of] and newer(oldest, entry_of(name)) then
-      if room > 0 then take(name) else more = true end
-    else
-      staying_logs[#staying_logs + 1] = name
-    end
-  end
+  take(log_of(entry.name))
 end
 
 local live = {}
@@ -180,13 +177,20 @@ local function mark(refs)
   end
 end
 
-if #leaving < #going or room <= 0 then
-  more = true
-else
-  for _, entry in ipairs(checkpoints) do
-    if kept[entry.name] then mark(record_of(entry).refs) end
+-- Writes to a checkpoint that never came stay as long as it may still be coming.
+local function is_lost(log)
+  local of = 'c' .. string.sub(log, 2)
+  return oldest and not by_name[of] and newer(oldest, entry_of(of))
+end
+
+-- Takes what nothing refers to, as far as there is room.
+local function take_values()
+  for name in pairs(kept) do mark(records[name].refs) end
+  for _, name in ipairs(fields) do
+    if string.byte(name) == 119 and not is_leaving['c' .. string.sub(name, 2)] then  -- 'w'
+      if is_lost(name) then take(name) else mark(log_refs(redis.call('HGET', STATE, name))) end
+    end
   end
-  for _, name in ipairs(staying_logs) do mark(log_refs(redis.call('HGET', STATE, name))) end
   for _, name in ipairs(fields) do
     if (is_page(name) or string.byte(name) == 98) and not live[name] then  -- 'b'
       if room > 0 then take(name) else more = true end
@@ -194,31 +198,42 @@ else
   end
 end
 
+if #recent < #checkpoints or #leaving < #going or room <= 0 then
+  more = true
+else
+  take_values()
+end
+
 -- ---- and goes
 
 -- A namespace that lost its newest checkpoint has the newest that is to stay, else the newest still there, or none.
 local function correct_heads()
-  local best = {}
+  local lost, best = {}, {}
+  for ns, head in pairs(heads) do
+    if is_leaving[head.name] then lost[ns] = true end
+  end
+  if not next(lost) then return end
   for _, entry in ipairs(checkpoints) do
-    if not is_leaving[entry.name] then
-      local ns = ns_of(entry)
+    local ns = ns_of(entry)
+    if lost[ns] and not is_leaving[entry.name] then
       local other = best[ns]
-      local stays, other_stays = kept[entry.name] or false, other and kept[other.name] or false
+      local stays, other_stays = kept[entry.name], other and kept[other.name]
       if not other or (stays and not other_stays) or (stays == other_stays and newer(entry, other)) then
         best[ns] = entry
       end
     end
   end
-  for ns, head in pairs(heads) do
-    if is_leaving[head.name] then
-      if best[ns] then set('h' .. ns, id_of(best[ns])) else drop('h' .. ns) end
-      -- What the summary says of the newest checkpoint was true of this one.
-      if ns == '' then redis.call('HDEL', STATE, '@step', '@counts') end
-    end
+  for ns in pairs(lost) do
+    if best[ns] then set('h' .. ns, id_of(best[ns])) else drop('h' .. ns) end
   end
+  -- What the summary says of the newest checkpoint was true of another one.
+  if lost[''] then redis.call('HDEL', STATE, '@step', '@counts') end
 end
 
-for _, name in ipairs(dead) do grown = grown - #name - redis.call('HSTRLEN', STATE, name) end
+for _, name in ipairs(dead) do
+  local size = redis.call('HSTRLEN', STATE, name)
+  if size > 0 then grown = grown - #name - size end  -- not every checkpoint has a log, and nothing else is empty
+end
 for at = 1, #dead, UNPACKED do
   redis.call('HDEL', STATE, unpack(dead, at, math.min(at + UNPACKED - 1, #dead)))
 end
@@ -228,7 +243,7 @@ if #leaving > 0 then
 end
 
 -- Until it is through: whatever sweeps next goes on with the values that a sweep broken off has left.
-if more then redis.call('HSET', STATE, '@swept', 0) else redis.call('HDEL', STATE, '@swept') end
+if more then redis.call('HSET', STATE, '@unswept', 0) else redis.call('HDEL', STATE, '@unswept') end
 -- How many stay beyond the n: a conversation is due for the next sweep when as many more have come, see retention.py.
 local beyond = MODE == 'last' and #checkpoints - #leaving - tonumber(ARGV[6]) or 0
 if beyond > 0 then redis.call('HSET', STATE, '@beyond', beyond) else redis.call('HDEL', STATE, '@beyond') end
