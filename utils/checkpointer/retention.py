@@ -1,7 +1,7 @@
 """Which checkpoints of a conversation go, and when: plans that sweep it in steps, see lua/sweep.lua.
 
-A step removes at most `STEP_FIELDS` fields, so that none holds the server for long. Between two steps, and after a sweep
-that was broken off, the conversation can be read and written like any other.
+A step removes at most `STEP_FIELDS` fields, so that none holds the server for long. Between two steps, and after a
+sweep that was broken off, the conversation can be read and written like any other.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def runs(script: ScriptCall, thread_id: str, run_ids: Sequence[str]) -> Plan[int
 def _swept(script: ScriptCall, thread_id: str, *what: Argument) -> Plan[int]:
     removed = 0
     while True:
-        gone, more = yield script("sweep", thread_id, STEP_FIELDS, *what)
-        removed += gone
-        if not more:
+        reply: tuple[int, int] = yield script("sweep", thread_id, STEP_FIELDS, *what)
+        removed += reply[0]
+        if not reply[1]:
             return removed

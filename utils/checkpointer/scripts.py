@@ -11,10 +11,12 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from utils.checkpointer.clients import AsyncClient, BlockingClient
 from utils.checkpointer.errors import StateUnreadable
+from utils.checkpointer.meter import CallTiming, Meter, size_bytes
 from utils.checkpointer.verdicts import AWAY, is_away, is_refusal
 from utils.errors import StoreRefused, StoreUnavailable
 
 NAMES = ("get", "list", "put", "restore", "sweep", "writes")
+_MAY_MISS = ("put", "writes")  # they give 0 where the server lacks something that was not sent
 Argument = bytes | str | int
 T = TypeVar("T")
 
@@ -39,13 +41,14 @@ class _Script:
 
 
 class Scripts:
-    """Executes plans over a blocking or an asyncio client.
+    """Executes plans over a blocking or an asyncio client, and counts their calls in *meter*.
 
     Both methods raise `StoreUnavailable` where the server does not answer or cannot serve, and `StateUnreadable` where
     it answers that the key is not what we keep there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Meter | None = None) -> None:
+        self._meter = Meter() if meter is None else meter
         folder = files("utils.checkpointer") / "lua"
         common = (folder / "common.lua").read_text()
         self._scripts = {name: _script(common + (folder / f"{name}.lua").read_text()) for name in NAMES}
@@ -55,9 +58,11 @@ class Scripts:
         try:
             call = next(plan)
             while True:
-                with translated(*call.keys[-1:]):
-                    reply = self._call(connect(), call)
-                call = plan.send(reply)
+                with self._counting(call) as timing:
+                    with translated(*call.keys[-1:]):
+                        reply = self._call(connect(), call)
+                    _note(timing, call, reply)
+                    call = plan.send(reply)
         except StopIteration as done:
             result: T = done.value
             return result
@@ -67,12 +72,17 @@ class Scripts:
         try:
             call = next(plan)
             while True:
-                with translated(*call.keys[-1:]):
-                    reply = await self._acall(client, call)
-                call = plan.send(reply)
+                with self._counting(call) as timing:
+                    with translated(*call.keys[-1:]):
+                        reply = await self._acall(client, call)
+                    _note(timing, call, reply)
+                    call = plan.send(reply)
         except StopIteration as done:
             result: T = done.value
             return result
+
+    def _counting(self, call: Call) -> CallTiming:
+        return self._meter.call(call.script or str(call.args[0]).lower(), size_bytes(call.keys) + size_bytes(call.args))
 
     def _call(self, client: BlockingClient, call: Call) -> object:
         if not call.script:
@@ -81,6 +91,7 @@ class Scripts:
         try:
             return client.evalsha(script.sha, len(call.keys), *call.keys, *call.args)
         except NoScriptError:
+            self._meter.reloaded()
             return client.eval(script.source, len(call.keys), *call.keys, *call.args)
 
     async def _acall(self, client: AsyncClient, call: Call) -> object:
@@ -90,7 +101,12 @@ class Scripts:
         try:
             return await client.evalsha(script.sha, len(call.keys), *call.keys, *call.args)
         except NoScriptError:
+            self._meter.reloaded()
             return await client.eval(script.source, len(call.keys), *call.keys, *call.args)
+
+
+def _note(timing: CallTiming, call: Call, reply: object) -> None:
+    timing.replied(size_bytes(reply), missed=call.script in _MAY_MISS and reply == 0)
 
 
 def _script(source: str) -> _Script:
