@@ -22,6 +22,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from utils.checkpointer.codec import Codec
 from utils.checkpointer.keys import Place
+from utils.checkpointer.meter import Meter
 from utils.checkpointer.writes import numbered, resolved
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class WritesCall:
     writes: list[tuple[str, Any]]
     task_id: str
     task_path: str
+    size_bytes: int
 
 
 @dataclass(slots=True)
@@ -58,9 +60,19 @@ class Conversation:
     revision: int = 0
     base_id: str = ""
 
+    @property
+    def size_bytes(self) -> int:
+        """How much is held of it, serialized."""
+        logged = sum(call.size_bytes for log in self.logs.values() for call in log)
+        return logged + sum(len(kept.sealed) for kept in self.checkpoints.values())
+
 
 class Memory:
-    """At most *conversations* of them, each with its newest *checkpoints* a namespace, forgotten after *ttl_s*."""
+    """At most *conversations* of them, each with its newest *checkpoints* a namespace, forgotten after *ttl_s*.
+
+    Together they hold at most *max_bytes*: the one unused longest makes room. Of a conversation that is larger by
+    itself the older checkpoints go; the newest of each namespace stays, however large it is.
+    """
 
     def __init__(
         self,
@@ -68,10 +80,14 @@ class Memory:
         ttl_s: float,
         conversations: int = 500,
         checkpoints: int = 16,
+        max_bytes: int = 64 * 1024 * 1024,
+        meter: Meter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ttl_s, self._limit, self._depth, self._clock = ttl_s, conversations, checkpoints, clock
+        self._max_bytes, self._meter = max_bytes, Meter() if meter is None else meter
         self._held: OrderedDict[str, Conversation] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._codec = Codec()
 
     def __len__(self) -> int:
@@ -84,7 +100,7 @@ class Memory:
         if held is None:
             return None
         if held.expires_at <= self._clock():
-            del self._held[thread_id]
+            self.forget(thread_id)
             return None
         held.expires_at = self._clock() + self._ttl_s
         self._held.move_to_end(thread_id)
@@ -102,7 +118,9 @@ class Memory:
 
     def forget(self, thread_id: str) -> None:
         """Drop the conversation."""
-        self._held.pop(thread_id, None)
+        if self._held.pop(thread_id, None) is not None:
+            del self._sizes[thread_id]
+            self._report()
 
     def put(
         self, serde: SerializerProtocol, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
@@ -117,8 +135,8 @@ class Memory:
         sealed = self._codec.seal(self._codec.dump(serde, whole), b"")
         held.checkpoints[place.namespace, place.checkpoint_id] = _Kept(parent.checkpoint_id, sealed)
         for oldest in self._ids(held, place.namespace)[self._depth :]:
-            del held.checkpoints[place.namespace, oldest]
-            held.logs.pop((place.namespace, oldest), None)
+            _drop(held, (place.namespace, oldest))
+        self._make_room(place.thread_id, held)
         return place.config()
 
     def put_writes(
@@ -132,9 +150,12 @@ class Memory:
         """Hold what a task wrote after the checkpoint in *config*."""
         place = Place.of(config)
         # Through the serializer and back: the task may go on changing the objects it wrote.
-        copied = [(channel, serde.loads_typed(serde.dumps_typed(value))) for channel, value in writes]
-        log = self._open(place.thread_id).logs.setdefault((place.namespace, place.checkpoint_id), [])
-        log.append(WritesCall(copied, task_id, task_path))
+        dumped = [(channel, serde.dumps_typed(value)) for channel, value in writes]
+        copied = [(channel, serde.loads_typed(typed)) for channel, typed in dumped]
+        held = self._open(place.thread_id)
+        log = held.logs.setdefault((place.namespace, place.checkpoint_id), [])
+        log.append(WritesCall(copied, task_id, task_path, sum(len(data) for _, (_, data) in dumped)))
+        self._make_room(place.thread_id, held)
 
     def get(self, serde: SerializerProtocol, place: Place) -> CheckpointTuple | None:
         """The checkpoint at *place*, or the newest of its namespace; None if it is not held here."""
@@ -184,11 +205,39 @@ class Memory:
         held = self.find(thread_id)
         if held is None:
             held = self._held[thread_id] = Conversation(self._clock() + self._ttl_s)
-            while len(self._held) > self._limit:
-                given_up, _ = self._held.popitem(last=False)
-                logger.error("Memory is full, Redis is away: a conversation is lost.", extra={"thread_id": given_up})
+            self._sizes[thread_id] = 0
         held.revision += 1
         return held
 
+    def _make_room(self, thread_id: str, held: Conversation) -> None:
+        self._sizes[thread_id] = held.size_bytes
+        while len(self._held) > 1 and (len(self._held) > self._limit or self._is_too_large()):
+            self._give_up(next(iter(self._held)))
+        heads = {namespace: self._ids(held, namespace)[0] for namespace, _ in held.checkpoints}
+        for name in sorted(held.checkpoints, key=lambda name: name[1]):
+            if self._is_too_large() and name[1] != heads[name[0]]:
+                _drop(held, name)
+                self._sizes[thread_id] = held.size_bytes
+        self._report()
+
+    def _is_too_large(self) -> bool:
+        return sum(self._sizes.values()) > self._max_bytes
+
+    def _give_up(self, thread_id: str) -> None:
+        was_over = self.left_s(thread_id) is None
+        self.forget(thread_id)
+        if was_over:
+            return
+        self._meter.lost()
+        logger.error("Memory is full, Redis is away: a conversation is lost.", extra={"thread_id": thread_id})
+
+    def _report(self) -> None:
+        self._meter.holds(len(self._held), sum(self._sizes.values()))
+
     def _ids(self, held: Conversation, namespace: str) -> list[str]:
         return sorted((found for name, found in held.checkpoints if name == namespace), reverse=True)
+
+
+def _drop(held: Conversation, name: tuple[str, str]) -> None:
+    del held.checkpoints[name]
+    held.logs.pop(name, None)
