@@ -15,6 +15,8 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from utils.named_keys import named_keys
+
 VERSION = "1.0.0"
 SAMPLES = Path(__file__).resolve().parent / "samples"
 # A local endpoint often needs no key, but the client insists on one. A key goes to the endpoint it was given for only.
@@ -123,6 +125,11 @@ class Settings(BaseSettings):
         description="Stay ready while Redis is away although several processes serve, each with a memory of its own.",
     )
     conversation_ttl: int = Field(86_400, ge=1, description="Seconds a conversation is kept after its last use.")
+    state_encryption_keys: SecretStr | None = Field(
+        None,
+        description="Encrypt conversations in Redis: name:key, keys from `openssl rand -base64 32`. To rotate, put the "
+        "new one first: name:key,older:key. Unset: not encrypted.",
+    )
 
     # --- Documents and index
     knowledge_dir: Path = Field(SAMPLES, description="Folder loaded at every start. Unset: the samples.")
@@ -238,6 +245,13 @@ class Settings(BaseSettings):
                     _ = urlsplit(f"redis://{node}").port
             except ValueError:
                 raise ValueError("is not an address; percent-encode the password's / : @ and #") from None
+        return value
+
+    @field_validator("state_encryption_keys")
+    @classmethod
+    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            named_keys(value.get_secret_value())
         return value
 
     @field_validator("forwarded_allow_ips")

@@ -124,6 +124,23 @@ def test_a_redis_password_may_hold_any_character(monkeypatch: pytest.MonkeyPatch
     assert load_settings().redis_address == "rediss://chat%3A1:a%40b%2Fc%3Ad@box:6379/0"
 
 
+def test_keys_of_conversations_that_are_written_wrongly_are_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = "hush" * 10 + "hus"  # 43 characters of base64 are 32 bytes
+    monkeypatch.setenv("STATE_ENCRYPTION_KEYS", f"2026:{key},old:hush-hush")
+    with pytest.raises(SettingsError, match=r"^STATE_ENCRYPTION_KEYS: number 2 is not 32 bytes.*openssl") as refusal:
+        load_settings()
+    assert "hush" not in str(refusal.value)
+    monkeypatch.setenv("STATE_ENCRYPTION_KEYS", f"2026:{key}")
+    keys = load_settings().state_encryption_keys
+    assert keys is not None
+    assert keys.get_secret_value() == f"2026:{key}"
+    assert "hush" not in f"{load_settings()!r} {load_settings()}"
+    monkeypatch.setenv("STATE_ENCRYPTION_KEYS", "")
+    assert load_settings().state_encryption_keys is None
+
+
 WRONG = [
     ("PORT", "many"), ("PORT", "70000"), ("CONVERSATION_TTL", "0"), ("RATE_LIMIT_PER_HOUR", "-1"),
     ("RATE_LIMIT_ENABLED", "perhaps"), ("LOG_LEVEL", "LOUD"), ("LLM_BASE_URL", "ftp://x"), ("REDIS_PORT", "x"),

@@ -15,7 +15,7 @@ from utils.checkpointer.meter import CallTiming, Meter, size_bytes
 from utils.checkpointer.verdicts import AWAY, is_away, is_refusal
 from utils.errors import StoreRefused, StoreUnavailable
 
-NAMES = ("get", "list", "put", "restore", "sweep", "writes")
+NAMES = ("get", "list", "put", "replace", "restore", "sweep", "writes")
 _MAY_MISS = ("put", "writes")  # they give 0 where the server lacks something that was not sent
 Argument = bytes | str | int
 T = TypeVar("T")
