@@ -228,16 +228,18 @@ def test_export_writes_a_conversation_as_json(run: Run, redis_server: RedisServe
 
 def test_looking_does_not_prolong_a_conversation(run: Run, client: redis.Redis, redis_server: RedisServer) -> None:
     converse(redis_server.url, *THREADS)
-    keys = [
-        f"{kind}{thread}{end}" for thread in THREADS for kind, end in (("checkpoint:", ""), ("state:{checkpoint:", "}"))
-    ]
-    for key in keys:
+    for key in client.scan_iter():
         client.expire(key, 60)
-    before = [client.dump(key) for key in keys]
-    for look in (["list"], ["size", "x"]):
+
+    def stored() -> list[Any]:
+        hashes = [client.hgetall(f"state:{{checkpoint:{thread}}}") for thread in THREADS]
+        return hashes + [client.get(f"checkpoint:{thread}") for thread in THREADS]
+
+    before = stored()
+    for look in (["list"], ["show", "x", "--messages"], ["size", "x"], ["export", "x"], ["export", "x", "--latest"]):
         assert run(*look).exit_code == 0
-        assert max(client.ttl(key) for key in keys) <= 60, look
-    assert [client.dump(key) for key in keys] == before
+        assert [client.ttl(key) for key in client.scan_iter() if not 0 < client.ttl(key) <= 60] == [], look
+    assert stored() == before
 
 
 def test_prune_keeps_the_newest_checkpoint_and_the_time_left(

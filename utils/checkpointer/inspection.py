@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import Place, state_key, summary_key, thread_of
+from utils.checkpointer.looking import looking
 from utils.checkpointer.retention import keep_last, latest
 from utils.checkpointer.saver import RedisCheckpointer
 from utils.checkpointer.scripts import translated
@@ -92,13 +93,13 @@ class Overview:
 
 
 class Inspector:
-    """Reads the conversations of *saver*, which must have been made with `refresh_on_read=False`.
+    """Looks at the conversations of *saver*; its own `saver` is that one, reading without use.
 
     All methods raise `StoreUnavailable` as the saver does, and `StateUnreadable` where a conversation is not ours.
     """
 
     def __init__(self, saver: RedisCheckpointer) -> None:
-        self.saver = saver
+        self.saver = looking(saver)
         # The saver's own: its connections, and its key if it has one.
         self._connections, self._codec = saver._connections, saver._codec
 
