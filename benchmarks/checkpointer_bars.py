@@ -73,7 +73,7 @@ def bars(rows: Rows, lengths: tuple[int, ...], at_once: int) -> Iterator[Bar]:
     on_exit = rows.get(OURS.name, {}).get(key("exit", 1), {})
     if longest in on_exit:
         yield Bar("round trips a turn with durability exit", on_exit[longest]["round_trips"], 2)
-    for turns in lengths:
+    for turns in lengths if at_once > 1 else ():
         name = f"client's CPU a turn, {at_once} conversations of {turns} turns"
         yield from _ratio(rows, key(_USUAL, at_once), turns, "client_ms", name, _CROWD_RATIO)
 

@@ -1,6 +1,8 @@
 """What one saver costs: one conversation at several lengths, and many at once."""
 
 import asyncio
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -183,6 +185,7 @@ class Case:
 def run_job(job: Job) -> dict[str, Any]:
     """The outcome of *job* as plain values, or `{"not_run": why}`."""
     kind = KINDS[job.saver]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the contexts, which end the server
     try:
         with tempfile.TemporaryDirectory(prefix="pustaka-bench-") as folder:
             if kind.store == "memory":

@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import copy
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -256,6 +257,7 @@ def main() -> int:
     keep = {"default": "default", "all": None}.get(args.keep, args.keep)
     if not takes_keep():
         keep = "default"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the contexts, which end the server
     machine = describe_machine()
     with tempfile.TemporaryDirectory(prefix="pustaka-bench-") as folder, started("redis", Path(folder)) as store:
         assert isinstance(store, RedisStore)
