@@ -215,7 +215,7 @@ class Plans:
                 parent_config=place.at(head.parent_id).config() if head.parent_id else None,
                 pending_writes=resolved(self._writes(unpacker, place, log)),
             )
-        except (KeyError, TypeError, AttributeError, ValueError) as exc:
+        except (LookupError, TypeError, AttributeError, ValueError) as exc:
             raise UnreadableValue("a record that is not ours") from exc
         return found, held
 

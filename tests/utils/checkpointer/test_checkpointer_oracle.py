@@ -1,6 +1,5 @@
 """The saver against LangGraph's in-memory saver: any sequence of operations must give the same answers."""
 
-import os
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -11,12 +10,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.servers.cutting import CuttingProxy
+from tests.utils.checkpointer.drawn import EXAMPLES
 from tests.utils.checkpointer.machine import CheckpointerMachine
 from utils.checkpointer import values
 from utils.checkpointer.codec import Codec
 from utils.checkpointer.plans import Plans
 
-EXAMPLES = int(os.environ.get("STATE_EXAMPLES", "40"))  # 2000 for a thorough run
 USUAL = settings(stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
