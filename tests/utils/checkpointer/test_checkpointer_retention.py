@@ -123,13 +123,18 @@ async def test_figures_and_remaining_life_are_right_after_every_step(
         line(saver, thread_id, 20)
         for key in (f"checkpoint:{thread_id}", f"state:{{checkpoint:{thread_id}}}"):
             server.client.pexpire(key, 100_000)
-    counts = []
+    before, counts = ids(saver, "x"), []
+    for key in ("checkpoint:x", "state:{checkpoint:x}"):
+        server.client.pexpire(key, 100_000)
     for _ in steps(saver, retention.keep_last(saver._plans._script, "x", 5)):
         assert_figures_are_right(server, "x")
         left = [server.client.pttl(key) for key in ("checkpoint:x", "state:{checkpoint:x}")]
         assert 90_000 < left[0] <= 100_000
         assert abs(left[0] - left[1]) < 50
-        counts.append(len(ids(saver, "x")))
+        remaining = ids(saver, "x")
+        # Newest first: none is left behind whose ancestors are gone.
+        assert remaining == before[:5] + before[len(before) + 5 - len(remaining) :]
+        counts.append(len(remaining))
         for key in ("checkpoint:x", "state:{checkpoint:x}"):
             server.client.pexpire(key, 100_000)  # reading prolonged it
     assert counts[0] == 17
