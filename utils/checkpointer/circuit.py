@@ -13,11 +13,19 @@ logger = logging.getLogger(__name__)
 class Circuit:
     """Closed while Redis answers. A failure opens it; then every *retry_s* seconds one operation may try again.
 
-    Each change is logged once: *away* as an error with the reason behind it, *back* as a warning.
+    Each change is logged once, *away* as an error with its reason, *back* as a warning, and told to *changed*.
     """
 
-    def __init__(self, *, retry_s: float, away: str, back: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._retry_s, self._away, self._back, self._clock = retry_s, away, back, clock
+    def __init__(
+        self,
+        *,
+        retry_s: float,
+        away: str,
+        back: str,
+        changed: Callable[[Persistence], None] = lambda persistence: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._retry_s, self._away, self._back, self._changed, self._clock = retry_s, away, back, changed, clock
         self._retry_at: float | None = None
 
     @property
@@ -36,12 +44,16 @@ class Circuit:
 
     def failed(self, reason: BaseException) -> None:
         """Redis did not answer."""
-        if self._retry_at is None:
-            logger.error("%s (%s)", self._away, reason.__cause__ or reason)
+        is_news = self._retry_at is None
         self._retry_at = self._clock() + self._retry_s
+        if is_news:
+            logger.error("%s (%s)", self._away, reason.__cause__ or reason)
+            self._changed("memory")
 
     def worked(self) -> None:
         """Redis answered."""
-        if self._retry_at is not None:
-            logger.warning(self._back)
+        is_news = self._retry_at is not None
         self._retry_at = None
+        if is_news:
+            logger.warning(self._back)
+            self._changed("redis")

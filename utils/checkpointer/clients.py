@@ -4,6 +4,7 @@ failing with "Too many connections", try anew once where a connection was closed
 import asyncio
 import builtins
 import threading
+import time
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -149,18 +150,27 @@ class _Limited(ABC):
 
     _whole_s: float
     _places: asyncio.Semaphore
+    _failed_at = float("-inf")
 
     def limit(self, patience: Patience) -> None:
         """Keep to *patience*."""
         self._places, self._whole_s = asyncio.Semaphore(patience.max_connections), patience.whole_s
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """See redis-py."""
-        try:
-            async with asyncio.timeout(self._whole_s), self._places:
-                return await self._execute(*args, **options)
-        except builtins.TimeoutError as exc:
-            raise TimeoutError(f"no answer within {self._whole_s:g} s") from exc
+        """See redis-py. Waiting for a place is not the server's time, unless those who have one get no answer."""
+        began = time.monotonic()
+        async with self._places:
+            if self._failed_at > began:
+                raise TimeoutError("no answer to those before")
+            try:
+                async with asyncio.timeout(self._whole_s):
+                    return await self._execute(*args, **options)
+            except builtins.TimeoutError as exc:
+                self._failed_at = time.monotonic()
+                raise TimeoutError(f"no answer within {self._whole_s:g} s") from exc
+            except (ConnectionError, TimeoutError):
+                self._failed_at = time.monotonic()
+                raise
 
     @abstractmethod
     async def _execute(self, *args: Any, **options: Any) -> Any:

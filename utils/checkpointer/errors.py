@@ -1,6 +1,6 @@
 """What can be wrong with stored state, apart from the store being away."""
 
-from utils.errors import ProblemError
+from utils.errors import Conflict, ProblemError
 
 
 class StateUnreadable(ProblemError):
@@ -17,6 +17,20 @@ class StateUnreadable(ProblemError):
 
     def __str__(self) -> str:
         return f"{self.key}: {self.reason}"
+
+
+class CheckpointConflict(Conflict):
+    """A run went on from a checkpoint that another run has meanwhile gone on from: stored, one of the two would be lost
+    from sight. `expected` and `found` are the checkpoint ids, for the log."""
+
+    slug, title = "conversation-changed", "The conversation has changed"
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__("The conversation has gone on since this turn began. Ask again.")
+        self.expected, self.found = expected, found
+
+    def __str__(self) -> str:
+        return f"expected {self.expected or 'no checkpoint'}, found {self.found}"
 
 
 class UnreadableValue(Exception):

@@ -53,8 +53,9 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
     ) -> None:
         super().__init__(serde=primary.serde)
         self._primary = primary
-        self._memory = Memory(ttl_s=primary.lifetime_s) if memory is None else memory
-        self._circuit = Circuit(retry_s=retry_s, away=_AWAY, back=_BACK)
+        self.meter = primary.meter
+        self._memory = Memory(ttl_s=primary.lifetime_s, meter=self.meter) if memory is None else memory
+        self._circuit = Circuit(retry_s=retry_s, away=_AWAY, back=_BACK, changed=self._changed)
         self._returns = Returns(primary, self._memory, self._circuit, leases)
 
     @property
@@ -98,10 +99,15 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
     ) -> RunnableConfig:
         """See `RedisCheckpointer.aput`."""
         thread_id = Place.of(config).thread_id
-        whole, versions = self._returns.rejoined(config, checkpoint, metadata, new_versions)
+        whole = self._returns.rejoined(config, checkpoint, metadata)
         return await self._where_held(
             thread_id,
-            lambda: self._primary.aput(config, whole, metadata, versions),
+            # What was joined to another worker's part is not the child it was meant to be.
+            lambda: (
+                self._primary.aput(config, checkpoint, metadata, new_versions)
+                if whole is checkpoint
+                else self._primary.arestore(config, whole, metadata)
+            ),
             lambda: self._memory.put(self.serde, config, whole, metadata),
         )
 
@@ -217,6 +223,12 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
             raise
         self._circuit.worked()
         return result
+
+    def _changed(self, persistence: Persistence) -> None:
+        if persistence == "memory":
+            self.meter.memory_began()
+        else:
+            self.meter.memory_ended()
 
     def _forget(self, thread_id: str) -> None:
         self._memory.forget(thread_id)

@@ -1,15 +1,17 @@
-"""What this process believes the server already holds, so that a write need not send it again.
+"""What this process knows of the conversations it used last, so that it need not be sent, fetched or decoded again.
 
-Only hints: the server checks every reference, and a write that left out too much is sent again whole. Expiry, pruning,
-a restart or another worker can therefore make them useless but never wrong.
+Only hints. The server checks every reference of a write, and one that left out too much is sent again whole; a read
+names what it has, and gets the rest. Expiry, pruning, a restart or another worker can therefore make them useless but
+never wrong.
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from utils.checkpointer.values import Packed
+from utils.checkpointer.keys import Place
+from utils.checkpointer.values import Kept, Names, Packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """The newest checkpoint of one conversation and namespace that this process read or wrote."""
+    """The newest checkpoint of one conversation and namespace that this process read or wrote.
+
+    `written` are references sent since; `kept` is what the last read used, `has` what it needs to name of that.
+    """
 
     checkpoint_id: str = ""
     channels: Mapping[str, Held] = field(default_factory=dict)
     written: frozenset[bytes] = frozenset()
+    kept: Kept = field(default_factory=Kept)
+    has: bytes = b""
 
     def known(self) -> frozenset[bytes]:
         """Every reference behind that checkpoint and the writes sent since."""
@@ -42,39 +49,74 @@ class Hint:
             return None
         return held.packed if held.version == version else None
 
+    def names(self, channel: str) -> Names:
+        """The items of the list in *channel*, by content."""
+        held = self.channels.get(channel)
+        return held.packed.names if held else {}
+
+    def size(self) -> int:
+        """In bytes, about; most of it is content."""
+        named = (key for held in self.channels.values() for key in held.packed.names)
+        return self.kept.size() + sum(len(content) for _, content in named)
+
 
 NO_HINT = Hint()
+_ADDRESSED = 1000  # checkpoints read by their id, of which a run may be about to make a fork
 
 
 class Hints:
-    """The hints of the *limit* conversations (and namespaces) used last; safe to share between threads."""
+    """The hints of the *limit* conversations (and namespaces) used last, together of about *limit_bytes*.
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._hints: OrderedDict[tuple[str, str], Hint] = OrderedDict()
+    Safe to share between threads.
+    """
+
+    def __init__(self, limit: int, limit_bytes: int) -> None:
+        self._limit, self._limit_bytes = limit, limit_bytes
+        self._hints: OrderedDict[tuple[str, str], tuple[Hint, int]] = OrderedDict()
+        self._addressed: OrderedDict[Place, None] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
 
     def get(self, thread_id: str, namespace: str) -> Hint:
         """The hint, or an empty one."""
         with self._lock:
-            return self._hints.get((thread_id, namespace), NO_HINT)
+            return self._hints.get((thread_id, namespace), (NO_HINT, 0))[0]
 
     def remember(self, thread_id: str, namespace: str, hint: Hint) -> None:
-        """Keep *hint* instead of the one before; the conversation unused longest makes room."""
+        """Keep *hint* instead of the one before; the conversations unused longest make room."""
+        size = hint.size()
         with self._lock:
-            self._hints[thread_id, namespace] = hint
-            self._hints.move_to_end((thread_id, namespace))
-            while len(self._hints) > self._limit:
-                self._hints.popitem(last=False)
+            self._drop((thread_id, namespace))
+            self._hints[thread_id, namespace] = hint, size
+            self._bytes += size
+            while len(self._hints) > self._limit or self._bytes > self._limit_bytes:
+                self._drop(next(iter(self._hints)))
 
     def wrote(self, thread_id: str, namespace: str, refs: Iterable[bytes]) -> None:
         """Add what a put_writes has sent."""
         hint = self.get(thread_id, namespace)
-        self.remember(thread_id, namespace, Hint(hint.checkpoint_id, hint.channels, hint.written | frozenset(refs)))
+        self.remember(thread_id, namespace, replace(hint, written=hint.written | frozenset(refs)))
+
+    def read(self, place: Place, *, by_id: bool) -> None:
+        """Note how a checkpoint was read: who goes on from one named by its id means to, even if it is an old one."""
+        with self._lock:
+            self._addressed.pop(place, None)
+            if by_id:
+                self._addressed[place] = None
+            while len(self._addressed) > _ADDRESSED:
+                self._addressed.popitem(last=False)
+
+    def is_addressed(self, place: Place) -> bool:
+        """Whether a checkpoint was last read by its id."""
+        with self._lock:
+            return place in self._addressed
 
     def forget(self, thread_ids: Iterable[str]) -> None:
         """Drop what is known of whole conversations."""
         gone = set(thread_ids)
         with self._lock:
             for key in [key for key in self._hints if key[0] in gone]:
-                del self._hints[key]
+                self._drop(key)
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        self._bytes -= self._hints.pop(key, (NO_HINT, 0))[1]

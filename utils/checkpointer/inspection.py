@@ -16,8 +16,6 @@ from redis.exceptions import ResponseError
 
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import Place, state_key, summary_key, thread_of
-from utils.checkpointer.looking import looking
-from utils.checkpointer.retention import keep_last, latest
 from utils.checkpointer.saver import RedisCheckpointer
 from utils.checkpointer.scripts import translated
 from utils.checkpointer.sizes import Sizes, sizes_of
@@ -99,7 +97,7 @@ class Inspector:
     """
 
     def __init__(self, saver: RedisCheckpointer) -> None:
-        self.saver = looking(saver)
+        self.saver = saver.looking()
         # The saver's own: its connections, and its key if it has one.
         self._connections, self._codec = saver._connections, saver._codec
 
@@ -175,9 +173,8 @@ class Inspector:
 
         The one thing here that changes something; how long the conversation has left does not.
         """
-        script = self.saver._plans._script
-        plan = latest(script, thread_id) if keep is None else keep_last(script, thread_id, keep)
-        return await self.saver._arun(plan)
+        plans = self.saver._plans
+        return await self.saver._arun(plans.latest(thread_id) if keep is None else plans.keep_last(thread_id, keep))
 
     # ----
 

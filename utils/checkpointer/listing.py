@@ -10,7 +10,8 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import Place
-from utils.checkpointer.plans import Batch, Plans, Query
+from utils.checkpointer.plans import Plans
+from utils.checkpointer.reading import Batch, Query
 from utils.checkpointer.scripts import Plan
 
 BATCH = 20  # checkpoints read by one call: bounds how long its script holds the server

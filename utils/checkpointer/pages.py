@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from utils.checkpointer.codec import PAGE, REF_BYTES
 from utils.checkpointer.errors import UnreadableValue
+from utils.checkpointer.records import split_refs
 
 PAGE_ITEMS = 16
 Name = Callable[[bytes], bytes]  # the reference of a page with these bytes
@@ -35,25 +36,33 @@ def fold(items: Sequence[bytes], name: Name) -> dict[bytes, bytes]:
     return pages
 
 
-def unfold(root: bytes, fields: Mapping[bytes, bytes], name: Name) -> tuple[list[bytes], list[bytes]]:
-    """References of the items, in order, and of the pages they are on.
+class Pages:
+    """The pages behind some checkpoints: *known* have been read before, *fields* hold the others and are checked."""
 
-    Raises:
-        UnreadableValue: a page is missing or does not match its name.
-    """
-    items: list[bytes] = []
-    chain: list[bytes] = []
-    ref = root
-    while ref:
-        refs = _page(ref, fields, name)
-        chain.append(ref)
-        ref = refs.pop(0) if refs and refs[0].startswith(PAGE) else b""
-        items[:0] = refs
-    return items, chain
+    def __init__(self, name: Name, fields: Mapping[bytes, bytes], known: Mapping[bytes, bytes]) -> None:
+        self.read: dict[bytes, bytes] = {}
+        self._name, self._fields, self._known = name, fields, known
 
+    def unfold(self, root: bytes) -> list[tuple[bytes, list[bytes]]]:
+        """Each page of the list *root* and the references of the items on it, the last page first.
 
-def _page(ref: bytes, fields: Mapping[bytes, bytes], name: Name) -> list[bytes]:
-    page = fields.get(ref)
-    if page is None or name(page) != ref or len(page) % REF_BYTES:
-        raise UnreadableValue("a page of a list is missing or broken")
-    return [page[start : start + REF_BYTES] for start in range(0, len(page), REF_BYTES)]
+        Raises:
+            UnreadableValue: a page is missing or does not match its name.
+        """
+        pages: list[tuple[bytes, list[bytes]]] = []
+        ref = root
+        while ref:
+            refs = list(split_refs(self._page(ref)))
+            before = refs.pop(0) if refs and refs[0].startswith(PAGE) else b""
+            pages.append((ref, refs))
+            ref = before
+        return pages
+
+    def _page(self, ref: bytes) -> bytes:
+        page = self.read.get(ref) or self._known.get(ref)
+        if page is None:
+            page = self._fields.get(ref)
+            if page is None or self._name(page) != ref or len(page) % REF_BYTES:
+                raise UnreadableValue("a page of a list is missing or broken")
+        self.read[ref] = page
+        return page

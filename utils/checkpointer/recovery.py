@@ -92,4 +92,4 @@ async def _put(primary: RedisCheckpointer, kept: CheckpointTuple) -> None:
     names: Mapping[str, Any] = kept.config["configurable"]
     place = Place(names["thread_id"], names["checkpoint_ns"], "")
     config = kept.parent_config or place.config()
-    await primary.aput(config, kept.checkpoint, kept.metadata, kept.checkpoint["channel_versions"])
+    await primary.arestore(config, kept.checkpoint, kept.metadata)

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import Protocol
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.errors import StateUnreadable
@@ -100,9 +100,8 @@ class Returns:
         config: RunnableConfig,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> tuple[Checkpoint, ChannelVersions]:
-        """A checkpoint and its new versions, as they are to be stored.
+    ) -> Checkpoint:
+        """A checkpoint as it is to be stored.
 
         A turn that was under way while its conversation went back to Redis goes on without the messages found there. A
         turn that begins afterwards, with an input, has read them.
@@ -110,12 +109,11 @@ class Returns:
         place = Place.of(config)
         old = None if place.namespace else self._joined_to.get(place.thread_id)
         if old is None:
-            return checkpoint, new_versions
+            return checkpoint
         if metadata.get("source") != "loop":
             self.forget(place.thread_id)
-            return checkpoint, new_versions
-        whole = joined(old, checkpoint)
-        return whole, whole["channel_versions"]
+            return checkpoint
+        return joined(old, checkpoint)
 
     async def _is_in_use(self, thread_id: str) -> bool:
         return self._leases is not None and await self._leases.is_held(thread_id)
@@ -133,6 +131,7 @@ class Returns:
                 self._joined_to[thread_id] = old
             await write_back(self._primary, self._memory, thread_id, old)
         self._memory.forget(thread_id)
+        self._primary.meter.returned()
         self._unreadable.discard(thread_id)
         while len(self._joined_to) > _REMEMBERED:
             self._joined_to.popitem(last=False)

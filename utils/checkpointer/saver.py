@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -13,14 +14,18 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    DeltaChannelHistory,
 )
 
+from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.codec import Codec
 from utils.checkpointer.connections import Connections
 from utils.checkpointer.hints import Hints
 from utils.checkpointer.keys import STATE_PATTERN, thread_of
 from utils.checkpointer.listing import Listing, skipping_unreadable
-from utils.checkpointer.plans import Plans
+from utils.checkpointer.meter import Meter
+from utils.checkpointer.plans import Plans, Policy
+from utils.checkpointer.reencryption import Outcome
 from utils.checkpointer.scripts import Plan, Scripts, T, translated
 from utils.checkpointer.serializer import StrictSerializer, TypeName, known_types
 
@@ -31,10 +36,15 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
     """Conversations in Redis ≥ 5 or Valkey: no modules, two keys each, both with the same remaining life.
 
     `checkpoint:<thread id>` is a readable JSON string, `state:{checkpoint:<thread id>}` a hash with everything. Every
-    put and every read sets both to live *ttl_s* seconds more. All operations raise `StoreUnavailable` when the server
-    does not answer in time, and `StateUnreadable`, naming the key, when the stored bytes are broken, foreign, or hold a
-    type that is not allowed: LangChain's messages, LangGraph's own types, plain values, and *allowed_types*
-    ((module, name) each).
+    put and, with *refresh_on_read*, every read sets both to live *ttl_s* seconds more. Of each conversation at least
+    the newest *keep* checkpoints stay. A run that goes on from a checkpoint that is not the newest any more is refused
+    with `CheckpointConflict`, unless it is a fork; with *refuse_conflicts* off it forks silently, as with other savers.
+    With *keys* what is stored is encrypted. What was used last is remembered, about *warm_bytes* of it. `meter` counts
+    what is done.
+
+    All operations raise `StoreUnavailable` when the server does not answer in time, and `StateUnreadable`, naming the
+    key, when the stored bytes are broken, foreign, or hold a type that is not allowed: LangChain's messages,
+    LangGraph's own types, plain values, and *allowed_types* ((module, name) each).
     """
 
     def __init__(
@@ -42,16 +52,26 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         connections: Connections,
         *,
         ttl_s: int,
+        keep: int | None = 50,
+        refuse_conflicts: bool = True,
+        refresh_on_read: bool = True,
+        keys: Keyring | None = None,
         allowed_types: Collection[TypeName] = (),
-        hinted_conversations: int = 256,
+        warm_conversations: int = 256,
+        warm_bytes: int = 64 * 1024 * 1024,
+        meter: Meter | None = None,
     ) -> None:
         if ttl_s < 1:
             raise ValueError("ttl_s must be at least 1: nothing is kept without an end")
+        if keep is not None and keep < 1:
+            raise ValueError("keep must be at least 1, or None to keep all checkpoints")
         self._strict = StrictSerializer(known_types() | set(allowed_types))
         super().__init__(serde=self._strict)
-        self._connections = connections
-        self._ttl_ms = ttl_s * 1000
-        self._codec, self._scripts, self._hints = Codec(), Scripts(), Hints(hinted_conversations)
+        self.meter = Meter() if meter is None else meter
+        self._connections, self._scripts = connections, Scripts(self.meter)
+        self._policy = Policy(ttl_s * 1000, refresh_on_read, keep, refuse_conflicts)
+        self._codec, self._hints = Codec(keys), Hints(warm_conversations, warm_bytes)
+        self._plans = Plans(self._strict, self._codec, self._hints, self._policy)
 
     @classmethod
     def from_url(
@@ -59,6 +79,10 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         url: str,
         *,
         ttl_s: int,
+        keep: int | None = 50,
+        refuse_conflicts: bool = True,
+        refresh_on_read: bool = True,
+        keys: Keyring | None = None,
         allowed_types: Collection[TypeName] = (),
         connect_timeout_s: float = 1.0,
         timeout_s: float = 2.0,
@@ -68,12 +92,20 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         connections = Connections(
             url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, max_connections=max_connections
         )
-        return cls(connections, ttl_s=ttl_s, allowed_types=allowed_types)
+        return cls(
+            connections,
+            ttl_s=ttl_s,
+            keep=keep,
+            refuse_conflicts=refuse_conflicts,
+            refresh_on_read=refresh_on_read,
+            keys=keys,
+            allowed_types=allowed_types,
+        )
 
     @property
     def lifetime_s(self) -> int:
         """How long a conversation is kept after it was last used."""
-        return self._ttl_ms // 1000
+        return self._policy.ttl_ms // 1000
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of the sync interface."""
@@ -98,6 +130,15 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
     ) -> RunnableConfig:
         """Store *checkpoint* as a child of the one in *config*. Gives the config that names it."""
         return await self._arun(self._plans.put(config, checkpoint, metadata, new_versions))
+
+    async def arestore(
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
+    ) -> RunnableConfig:
+        """Store a checkpoint that was made elsewhere, whole, as a child of the one in *config*, in whatever order.
+
+        It is not a conflict if others have come after it: the newest stays the newest.
+        """
+        return await self._arun(self._plans.restore(config, checkpoint, metadata))
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -126,6 +167,12 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
                 for found in listing.accepted:
                     yield found
 
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What delta *channels* are rebuilt from; `StateUnreadable` if some of it was removed."""
+        return await self._arun(self._plans.delta_history(config, channels))
+
     async def adelete_thread(self, thread_id: str) -> None:
         """Remove a conversation: both keys, at once."""
         await self._arun(self._plans.delete(thread_id))
@@ -135,7 +182,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         if run_ids:
             async for thread_id in self._athreads(None):
                 with skipping_unreadable():
-                    await self._arun(self._plans.sweep(thread_id, "runs", *run_ids))
+                    await self._arun(self._plans.runs(thread_id, run_ids))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Replace *target_thread_id* by a copy of the other with its whole history; it lives the full time from now."""
@@ -148,6 +195,10 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         """
         for plan in self._prunings(thread_ids, strategy):
             await self._arun(plan)
+
+    async def areencrypt(self, thread_id: str, old: Codec, new: Codec) -> Outcome:
+        """Write a conversation, which *old* reads, anew by *new*; see reencryption.py. Upkeep is not use."""
+        return await self._arun(self._plans.reencrypt(thread_id, old, new))
 
     async def ttl_s(self, thread_id: str) -> int | None:
         """Seconds a conversation has left, rounded up; None if it does not exist. Asking does not prolong it."""
@@ -196,6 +247,12 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
                     listing.accept(self._run(plan))
                 yield from listing.accepted
 
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """See `aget_delta_channel_history`."""
+        return self._run(self._plans.delta_history(config, channels))
+
     def delete_thread(self, thread_id: str) -> None:
         """See `adelete_thread`."""
         self._run(self._plans.delete(thread_id))
@@ -205,7 +262,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         if run_ids:
             for thread_id in self._threads(None):
                 with skipping_unreadable():
-                    self._run(self._plans.sweep(thread_id, "runs", *run_ids))
+                    self._run(self._plans.runs(thread_id, run_ids))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """See `acopy_thread`."""
@@ -218,16 +275,19 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
 
     def with_allowlist(self, extra_allowlist: Collection[TypeName]) -> RedisCheckpointer:
         """The same, reading further types; connections stay shared."""
-        clone = copy.copy(self)
-        clone.serde = clone._strict = self._strict.with_msgpack_allowlist(extra_allowlist)
-        return clone
+        return self._with(self._strict.with_msgpack_allowlist(extra_allowlist), self._policy)
+
+    def looking(self) -> RedisCheckpointer:
+        """The same, whose reads are no use: they leave conversations the time they have; connections stay shared."""
+        return self._with(self._strict, replace(self._policy, refresh_on_read=False))
 
     # ----
 
-    @property
-    def _plans(self) -> Plans:
-        # Made anew because with_allowlist clones the saver and then changes its serializer.
-        return Plans(self.serde, self._codec, self._hints, self._ttl_ms)
+    def _with(self, serde: StrictSerializer, policy: Policy) -> RedisCheckpointer:
+        clone = copy.copy(self)
+        clone.serde = clone._strict = serde
+        clone._policy, clone._plans = policy, Plans(serde, self._codec, self._hints, policy)
+        return clone
 
     def _run(self, plan: Plan[T]) -> T:
         return self._scripts.run(self._connections.blocking, plan)
@@ -239,7 +299,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         if strategy not in ("keep_latest", "delete"):
             raise ValueError(f"There is no pruning strategy {strategy!r}: keep_latest or delete.")
         for thread_id in thread_ids:
-            yield self._plans.delete(thread_id) if strategy == "delete" else self._plans.sweep(thread_id, "latest")
+            yield self._plans.delete(thread_id) if strategy == "delete" else self._plans.latest(thread_id)
 
     def _threads(self, config: RunnableConfig | None) -> Iterator[str]:
         if config is not None:

@@ -106,7 +106,7 @@ class Scripts:
 
 
 def _note(timing: CallTiming, call: Call, reply: object) -> None:
-    timing.replied(size_bytes(reply), missed=call.script in _MAY_MISS and reply == 0)
+    timing.replied(size_bytes(reply), missed=call.script in _MAY_MISS and reply in (0, [0]))
 
 
 def _script(source: str) -> _Script:

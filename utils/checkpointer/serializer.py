@@ -4,7 +4,10 @@ LangGraph's own default imports and calls whatever class a checkpoint names (CVE
 objects from constructor calls in the data (CVE-2025-64439).
 """
 
-from collections.abc import Collection, Iterable
+import struct
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import ormsgpack
@@ -36,7 +39,9 @@ _PLAIN = {
 }
 _READABLE = ("null", "bytes", "bytearray", "msgpack")
 # Extension codes of langgraph.checkpoint.serde.jsonplus: 0-5 name a type first, 6 is a numpy array, 7 wraps a value.
-_NAMED, _ARRAY, _SNAPSHOT = range(6), 6, 7
+_NAMED, _MODEL, _ARRAY, _SNAPSHOT = range(6), 5, 6, 7
+_ARRAY_OF_MANY = 0xDD  # msgpack: an array, its length as 32 bits
+_OPTIONS = ormsgpack.OPT_NON_STR_KEYS
 
 
 def known_types() -> frozenset[TypeName]:
@@ -50,6 +55,7 @@ class StrictSerializer(JsonPlusSerializer):
 
     def __init__(self, allowed: Collection[TypeName] | None = None) -> None:
         self._allowed = frozenset(allowed or known_types())
+        self._classes: dict[TypeName, Any] = {}
         super().__init__(allowed_msgpack_modules=sorted(self._allowed))
 
     def with_msgpack_allowlist(self, extra_allowlist: Iterable[TypeName | type]) -> "StrictSerializer":
@@ -66,27 +72,52 @@ class StrictSerializer(JsonPlusSerializer):
         kind, payload = data
         if kind not in _READABLE:
             raise UnreadableValue(f"the serialization {kind!r} is not read here")
-        if kind == "msgpack":
-            self._check(payload)
-        return super().loads_typed(data)
+        return self._decoded(payload) if kind == "msgpack" else super().loads_typed(data)
 
-    def _check(self, payload: bytes) -> None:
-        # A pass of its own, because LangGraph's hook answers a forbidden type with its raw data instead of an error.
-        refused: list[str] = []
+    def load_all(self, values: Sequence[tuple[str, bytes]]) -> list[Any]:
+        """The same for many, in one go where they are all msgpack.
 
-        def hook(code: int, data: bytes) -> None:
-            if code in _NAMED:
-                named = ormsgpack.unpackb(data, ext_hook=hook, option=ormsgpack.OPT_NON_STR_KEYS)
-                if (named[0], named[1]) not in self._allowed:
-                    refused.append(f"{named[0]}.{named[1]}")
-            elif code == _SNAPSHOT:
-                ormsgpack.unpackb(data, ext_hook=hook, option=ormsgpack.OPT_NON_STR_KEYS)
-            elif code != _ARRAY:
-                refused.append(f"extension {code}")
+        Raises:
+            UnreadableValue: of any of them.
+        """
+        if len(values) < 2 or any(kind != "msgpack" for kind, _ in values):
+            return [self.loads_typed(value) for value in values]
+        array = struct.pack(">BI", _ARRAY_OF_MANY, len(values)) + b"".join(payload for _, payload in values)
+        loaded: list[Any] = self._decoded(array)
+        return loaded
 
+    def _decoded(self, payload: bytes) -> Any:
+        refused: set[str] = set()
+        # Not LangGraph's hook alone: it answers a forbidden type with its raw data instead of an error.
+        hook = partial(self._built, refused)
         try:
-            ormsgpack.unpackb(payload, ext_hook=hook, option=ormsgpack.OPT_NON_STR_KEYS)
-        except (ValueError, TypeError, IndexError, KeyError) as exc:
-            raise UnreadableValue("broken msgpack") from exc
+            value = ormsgpack.unpackb(payload, ext_hook=hook, option=_OPTIONS)
+        except Exception as exc:  # also whatever a constructor of an allowed type makes of foreign data
+            raise UnreadableValue(f"broken msgpack: {type(exc).__name__}") from exc
         if refused:
-            raise UnreadableValue(f"it names types that are not allowed: {', '.join(sorted(set(refused)))}")
+            raise UnreadableValue(f"it names types that are not allowed: {', '.join(sorted(refused))}")
+        return value
+
+    def _built(self, refused: set[str], code: int, data: bytes) -> Any:
+        if code == _ARRAY:
+            return self._unpack_ext_hook(code, data)
+        if code not in _NAMED and code != _SNAPSHOT:
+            refused.add(f"extension {code}")
+            return None
+        content = ormsgpack.unpackb(data, ext_hook=partial(self._built, refused), option=_OPTIONS)
+        if code in _NAMED and (content[0], content[1]) not in self._allowed:
+            refused.add(f"{content[0]}.{content[1]}")
+        if refused:
+            return None
+        if code == _MODEL:
+            try:
+                return self._class(content[0], content[1])(**content[2])
+            except Exception:  # noqa: S110 - LangGraph knows what to do with a model that does not validate
+                pass
+        return self._unpack_ext_hook(code, data)
+
+    def _class(self, module: str, name: str) -> Any:
+        found = self._classes.get((module, name))
+        if found is None:
+            found = self._classes[module, name] = getattr(import_module(module), name)
+        return found

@@ -63,7 +63,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 @pytest.fixture
 async def saver(server: Server) -> AsyncIterator[RedisCheckpointer]:
     """A saver on an empty server; whatever the test did, nothing without an end is left behind."""
-    made = RedisCheckpointer.from_url(server.url, ttl_s=TTL_S)
+    made = RedisCheckpointer.from_url(server.url, ttl_s=TTL_S, keep=None)
     yield made
     await made.aclose()
     assert [key for key in server.client.scan_iter() if server.client.pttl(key) < 0] == []

@@ -22,7 +22,7 @@ Way = tuple[int, bool, tuple[Cut | None, ...], bool]
 
 def saver_at(url: str) -> RedisCheckpointer:
     """A saver as the oracle is one: it keeps everything, and children of any checkpoint."""
-    return RedisCheckpointer.from_url(url, ttl_s=600)
+    return RedisCheckpointer.from_url(url, ttl_s=600, keep=None, refuse_conflicts=False)
 
 
 class Driver(RuleBasedStateMachine):

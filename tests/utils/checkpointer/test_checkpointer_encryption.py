@@ -19,7 +19,7 @@ from utils.checkpointer import RedisCheckpointer, StateUnreadable
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.codec import REF_BYTES, Codec, Value
 from utils.checkpointer.keys import Place, about_blob
-from utils.checkpointer.pages import fold, unfold
+from utils.checkpointer.pages import Pages, fold
 from utils.checkpointer.records import CheckpointRecord, pack_writes, unpack_writes
 from utils.checkpointer.reencryption import reencrypted
 from utils.checkpointer.scripts import Call, Plan
@@ -36,8 +36,7 @@ FULL_MS = 590_000
 @contextmanager
 def saver_with(url: str, keys: Keyring | None) -> Iterator[RedisCheckpointer]:
     """A saver of its own, with nothing remembered."""
-    saver = RedisCheckpointer.from_url(url, ttl_s=600)
-    saver._codec = Codec(keys)
+    saver = RedisCheckpointer.from_url(url, ttl_s=600, keys=keys)
     yield saver
     saver.close()
 
@@ -402,8 +401,8 @@ def test_a_list_may_be_of_any_length() -> None:
     fields = pages | {ref: plain.seal(said, about_blob("acme.x", ref)), b"c\x001": record.pack()}
     made = dict(zip(*[iter(rekeyed(fields, plain, ENCRYPTED, "acme.x"))] * 2, strict=True))
     rekeyed_record = CheckpointRecord.unpack(made[b"c\x001"])
-    items, chain = unfold(rekeyed_record.refs, made, ENCRYPTED.page_ref)
-    assert items == [ENCRYPTED.ref(said)] * 20_000
+    chain = Pages(ENCRYPTED.page_ref, made, {}).unfold(rekeyed_record.refs)
+    assert [ref for _, items in chain for ref in items] == [ENCRYPTED.ref(said)] * 20_000
     assert len(chain) == len(pages) == len(made) - 2
     assert ENCRYPTED.open(rekeyed_record.body, place.about(b"c", rekeyed_record.head())) == said
 

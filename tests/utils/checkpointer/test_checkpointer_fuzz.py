@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 
 from tests.utils.checkpointer.drawn import EXAMPLES
-from utils.checkpointer import RedisCheckpointer, StateUnreadable
+from utils.checkpointer import Connections, RedisCheckpointer, StateUnreadable
 
 SUMMARY, KEY = "checkpoint:acme.a", "state:{checkpoint:acme.a}"
 OTHER = "a"  # another tenant's conversation, which none of this may touch
@@ -41,11 +41,16 @@ def fill(saver: RedisCheckpointer, thread_id: str) -> None:
         saver.put_writes(named, [("messages", [AIMessage(f"answer {version} " * 50)]), ("n", version)], "t1")
 
 
+def forking(connections: Connections) -> RedisCheckpointer:
+    """A saver that has seen nothing yet and refuses nothing but what it cannot read."""
+    return RedisCheckpointer(connections, ttl_s=600, keep=None, refuse_conflicts=False)
+
+
 @pytest.fixture(scope="module")
 def saver(valkey: Any) -> Iterator[RedisCheckpointer]:
     """With two conversations, of two tenants."""
     valkey.client.flushall()
-    made = RedisCheckpointer.from_url(valkey.url, ttl_s=600)
+    made = forking(Connections(valkey.url))
     for thread_id in ("acme.a", OTHER):
         fill(made, thread_id)
     yield made
@@ -144,6 +149,7 @@ def test_a_damaged_field_gives_the_right_answer_or_names_the_key(
     instead = damaged(fields, name, how, data.draw)
     renew(valkey, fields)
     valkey.client.hset(KEY, name, instead) if instead is not None else valkey.client.hdel(KEY, name)
+    saver = forking(saver._connections)
     answers = {question: outcome(ask, saver) for question, ask in QUESTIONS.items()}
     assert answers["all of the other conversation"] == right["all of the other conversation"]
     if kind in "bp":  # these are found by their digest: they are right, or they are not there
@@ -167,7 +173,7 @@ def test_each_flipped_bit_of_a_record_is_noticed_or_read(
             flipped = bytearray(fields[name])
             flipped[at] ^= bit
             valkey.client.hset(KEY, name, bytes(flipped))
-            outcome(the_newest, saver)
+            outcome(the_newest, forking(saver._connections))
 
 
 WRONG_TYPES = ["string", "list", "set", "hash", "zset"]
@@ -188,6 +194,7 @@ def test_keys_of_other_types_are_named_and_break_nothing_else(
     renew(valkey, fields)
     for key, kind in ((SUMMARY, summary), (KEY, state)):
         replace_by(valkey.client, key, kind)
+    saver = forking(saver._connections)
     for ask in QUESTIONS.values():
         outcome(ask, saver)
     everything_else_works(saver, right)

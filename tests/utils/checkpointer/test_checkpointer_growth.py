@@ -102,7 +102,7 @@ async def test_every_operation_is_one_call(conversation: Conversation, server: A
 async def test_another_process_sends_no_more_after_it_has_read(conversation: Conversation, server: Any) -> None:
     for number in range(30):
         await conversation.turn(number)
-    other = RedisCheckpointer.from_url(server.url, ttl_s=600)
+    other = RedisCheckpointer.from_url(server.url, ttl_s=600, keep=None)
     await other.aget_tuple(CONFIG)
     conversation.saver = other
     server.client.config_resetstat()

@@ -85,15 +85,13 @@ PLANTED = {
     "an item of a full page is lost": loses_an_item_of_a_full_page,
     "what was read is shared between readers": shares_what_it_has_decoded,
     "a copy can happen by half": copies_in_two_steps,
-    "the head moves back": lua("put", "if not head or not later(head, id) then", "if true then"),
+    "the head moves back": lua("put", "if not newest or not later(newest, id) then", "if true then"),
     "sent pages are not checked": lua(
         "common", "if is_page(ARGV[i]) then each_ref(ARGV[i + 1], need) end", "local unchecked = true"
     ),
     "one of the keys has no end": lua("common", "redis.call('PEXPIRE', STATE, ttl_ms)", ""),
     "the log of writes is turned around": lua("writes", "log .. frame)", "frame .. log)"),
-    "a repeated checkpoint counts twice": lua(
-        "put", "if set(field('c', ns, id), record) then", "if set(field('c', ns, id), record) or true then"
-    ),
+    "a repeated checkpoint counts twice": lua("put", "if set(name, record) then", "if set(name, record) or true then"),
     "a copy keeps what was in its place": lua("restore", "redis.call('DEL', STATE)", ""),
     "before includes the checkpoint itself": lua("list", "not later(before, entry.id)", "later(entry.id, before)"),
 }

@@ -402,7 +402,7 @@ async def test_a_sweep_broken_off_anywhere_leaves_a_conversation_that_can_be_use
         sweep = steps(saver, retention.keep_last(saver._plans._script, "acme.x", 3))
         for _ in range(after):
             next(sweep, None)
-        other = RedisCheckpointer.from_url(server.url, ttl_s=TTL_S)
+        other = RedisCheckpointer.from_url(server.url, ttl_s=TTL_S, keep=None)
         found = list(other.list(named("acme.x")))
         assert found == [expected[each.checkpoint["id"]] for each in found]
         assert len(found) >= 3
@@ -449,7 +449,7 @@ async def test_the_summary_does_not_describe_a_checkpoint_that_went(saver: Redis
 async def test_writes_between_the_steps_of_sweeps_are_not_lost(
     saver: RedisCheckpointer, server: Server, small_steps: None
 ) -> None:
-    writer = RedisCheckpointer.from_url(server.url, ttl_s=TTL_S)
+    writer = RedisCheckpointer.from_url(server.url, ttl_s=TTL_S, keep=None)
     for thread_id in TENANTS:
         line(writer, thread_id, 10)
     done = threading.Event()
@@ -490,7 +490,7 @@ async def test_a_record_that_cannot_be_read_leaves_all_as_it_was(saver: RedisChe
 async def test_no_step_holds_the_server_for_long(debian_redis: Server) -> None:
     """A first sweep after 200 turns, which left 800 checkpoints and 400 messages."""
     debian_redis.client.flushall()
-    saver = RedisCheckpointer.from_url(debian_redis.url, ttl_s=TTL_S)
+    saver = RedisCheckpointer.from_url(debian_redis.url, ttl_s=TTL_S, keep=None)
     chat = chatting(saver)
     for turn in range(200):
         chat.invoke({"messages": [HumanMessage(f"acme.x {turn} " * 20)]}, named("acme.x"))

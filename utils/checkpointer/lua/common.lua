@@ -8,7 +8,7 @@
 --   b<digest>        a value                 (codec.py)
 --   p<digest>        a page of a list        (pages.py)
 --   @created @updated @bytes @checkpoints @step @counts   what the summary shows
--- ARGV[1..3] are always: time to live in ms, now (ISO 8601), thread id.
+-- ARGV[1..3] are always: time to live in ms (0: what is left), now (ISO 8601), thread id.
 --
 -- A reference is the name of the field it means, REF bytes long. If a page is there, so is everything behind it: pages and
 -- blobs arrive together, and sweep.lua removes only what nothing refers to.
@@ -90,8 +90,9 @@ local function wrote()
   summarise(TTL_MS)
 end
 
--- A read prolongs both keys, and brings the readable one back if somebody removed it.
+-- A read prolongs both keys, unless told not to, and brings the readable one back if somebody removed it.
 local function was_read()
+  if TTL_MS == '0' then return end
   redis.call('PEXPIRE', STATE, TTL_MS)
   if redis.call('PEXPIRE', SUMMARY, TTL_MS) == 0 then summarise(TTL_MS) end
 end
@@ -116,7 +117,8 @@ local function store(first, refs)
   return true
 end
 
--- Adds to `found` (name, value, name, value, …) every field behind `refs` that is not in it yet.
+-- Adds to `found` every field behind `refs` that was not seen yet: reference, u32 length, value. Joined they are one reply,
+-- which a client takes apart faster than many small ones.
 local function collect(refs, found, seen)
   local pending = { refs }
   while #pending > 0 do
@@ -125,7 +127,7 @@ local function collect(refs, found, seen)
       seen[ref] = true
       local value = redis.call('HGET', STATE, ref)
       if not value then return end
-      found[#found + 1], found[#found + 2] = ref, value
+      found[#found + 1] = ref .. struct.pack('>I4', #value) .. value
       if is_page(ref) then pending[#pending + 1] = value end
     end)
   end

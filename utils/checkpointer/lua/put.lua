@@ -1,14 +1,22 @@
--- Stores a checkpoint. ARGV: ttl, now, thread, ns, id, record, step, counts (JSON), then fields to store.
--- Returns 1, or 0 with nothing changed if the server lacks something that was not sent.
+-- Stores a checkpoint. ARGV: ttl, now, thread, ns, id, record, step, counts (JSON), '1' if it must continue the newest of
+-- its namespace, then fields to store.
+-- Returns {how many checkpoints there are but for those that a sweep left beyond its number}; with nothing changed {0} if
+-- the server lacks something that was not sent, {-1, id of the newest} if that is not its parent.
 local ns, id, record = ARGV[4], ARGV[5], ARGV[6]
-if not store(9, record_head(record).refs) then return 0 end
-if set(field('c', ns, id), record) then redis.call('HINCRBY', STATE, '@checkpoints', 1) end
+local name, head = field('c', ns, id), record_head(record)
+local newest = redis.call('HGET', STATE, 'h' .. ns)
+-- A client that lost the answer sends the same checkpoint again.
+if ARGV[9] == '1' and newest and newest ~= head.parent and redis.call('HEXISTS', STATE, name) == 0 then
+  return { -1, newest }
+end
+if not store(10, head.refs) then return { 0 } end
+if set(name, record) then redis.call('HINCRBY', STATE, '@checkpoints', 1) end
 
 -- The head never moves back: a late or repeated write of an older checkpoint is stored beside it.
-local head = redis.call('HGET', STATE, 'h' .. ns)
-if not head or not later(head, id) then
+if not newest or not later(newest, id) then
   set('h' .. ns, id)
   if ns == '' then redis.call('HMSET', STATE, '@step', ARGV[7], '@counts', ARGV[8]) end
 end
 wrote()
-return 1
+local counted = redis.call('HMGET', STATE, '@checkpoints', '@beyond')
+return { math.max(1, counted[1] - (counted[2] or 0)) }

@@ -1,0 +1,19 @@
+"""How a script about a conversation is called."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from utils.checkpointer.keys import state_key, summary_key
+from utils.checkpointer.scripts import Argument, Call
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCalls:
+    """Calls that leave both keys *ttl_ms* to live; with 0 they leave them what they have."""
+
+    ttl_ms: int
+
+    def __call__(self, name: str, thread_id: str, *args: Argument) -> Call:
+        """The call of the script *name*; see lua/common.lua for what it begins with."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return Call(name, (summary_key(thread_id), state_key(thread_id)), (self.ttl_ms, now, thread_id, *args))

@@ -1,0 +1,148 @@
+"""What a turn writes: checkpoints, and what its tasks wrote after them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    get_serializable_checkpoint_metadata,
+)
+
+from utils.checkpointer.calls import ScriptCalls
+from utils.checkpointer.codec import Codec
+from utils.checkpointer.errors import CheckpointConflict
+from utils.checkpointer.hints import NO_HINT, Held, Hint, Hints
+from utils.checkpointer.keys import Place
+from utils.checkpointer.records import CheckpointRecord, pack_writes
+from utils.checkpointer.scripts import Plan
+from utils.checkpointer.serializer import StrictSerializer
+from utils.checkpointer.values import Packed, Parcel
+from utils.checkpointer.writes import numbered
+
+_COUNTED = 16  # list channels whose length the summary shows
+# A run continues what is newest. Other sources ("update", "fork", "copy") may go back to an older checkpoint.
+_CONTINUING = frozenset(("input", "loop"))
+_LACKING, _CONFLICT = 0, -1  # replies of put.lua and writes.lua
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Plans that write."""
+
+    serde: StrictSerializer
+    codec: Codec
+    hints: Hints
+    call: ScriptCalls
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        *,
+        refuse_conflict: bool,
+    ) -> Plan[int]:
+        """Store a checkpoint. Gives how many the conversation has now.
+
+        Raises:
+            CheckpointConflict: with *refuse_conflict*, if the run that wrote it began with what was the newest of its
+                namespace and is not any more. A run may begin with an older one by naming it.
+        """
+        parent = Place.of(config)
+        place = parent.at(checkpoint["id"])
+        meta = get_serializable_checkpoint_metadata(config, metadata)
+        expected = int(refuse_conflict and _continues(parent, meta) and not self.hints.is_addressed(parent))
+        hint = before = self.hints.get(place.thread_id, place.namespace)
+        while True:
+            parcel = Parcel(self.codec, self.serde, place.thread_id)
+            channels = self._channels(parcel, checkpoint, parent.checkpoint_id, new_versions, hint)
+            record = self._record(parent, checkpoint, meta, channels)
+            fixed = (place.namespace, place.checkpoint_id, record.pack(), meta.get("step", -1), _counts(channels))
+            sent = parcel.fields(hint.known())
+            stored, *newest = yield self.call("put", place.thread_id, *fixed, expected, *sent)
+            if stored == _CONFLICT:
+                self.hints.forget([place.thread_id])
+                raise CheckpointConflict(parent.checkpoint_id, newest[0].decode())
+            if stored != _LACKING:
+                break
+            if hint is NO_HINT:
+                raise AssertionError("the server lacks what was just sent to it")
+            hint = NO_HINT
+        versions = checkpoint["channel_versions"]
+        held = {channel: Held(versions.get(channel), packed) for channel, packed in channels.items()}
+        self.hints.remember(
+            place.thread_id, place.namespace, Hint(place.checkpoint_id, held, kept=before.kept, has=before.has)
+        )
+        return int(stored)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+    ) -> Plan[None]:
+        """Append the writes of a task to the log of its checkpoint."""
+        place = Place.of(config)
+        parcel = Parcel(self.codec, self.serde, place.thread_id)
+        log = numbered(writes, task_id, task_path)
+        packed = [parcel.add(write.value, {}) for write in log]
+        rows = [
+            (write.task_id, write.index, write.channel, write.task_path, value.entry())
+            for write, value in zip(log, packed, strict=True)
+        ]
+        refs = _roots(packed)
+        frame = pack_writes(refs, self.codec.seal(self.codec.dump(self.serde, rows), place.about(b"w", refs)))
+        for hint in (self.hints.get(place.thread_id, place.namespace), NO_HINT):
+            fixed = (place.namespace, place.checkpoint_id, refs, frame)
+            sent = parcel.fields(hint.known())
+            if (yield self.call("writes", place.thread_id, *fixed, *sent)) != _LACKING:
+                break
+        self.hints.wrote(place.thread_id, place.namespace, (ref for value in packed for ref in value.refs))
+
+    def _channels(
+        self, parcel: Parcel, checkpoint: Checkpoint, parent_id: str, new_versions: ChannelVersions, hint: Hint
+    ) -> dict[str, Packed]:
+        packed = {}
+        for channel, value in checkpoint["channel_values"].items():
+            version = None if channel in new_versions else checkpoint["channel_versions"].get(channel)
+            unchanged = hint.unchanged(parent_id, channel, version)
+            packed[channel] = unchanged or parcel.add(value, hint.names(channel))
+        return packed
+
+    def _record(
+        self, parent: Place, checkpoint: Checkpoint, metadata: CheckpointMetadata, channels: Mapping[str, Packed]
+    ) -> CheckpointRecord:
+        body = {
+            "c": {key: value for key, value in checkpoint.items() if key not in ("id", "channel_values")},
+            "m": metadata,
+            "e": {channel: packed.entry() for channel, packed in channels.items()},
+        }
+        deltas = metadata.get("counters_since_delta_snapshot") or {}
+        record = CheckpointRecord(
+            parent_id=parent.checkpoint_id,
+            run_id=str(metadata.get("run_id") or ""),
+            unseeded=tuple(channel for channel in deltas if channel not in checkpoint["channel_values"]),
+            refs=_roots(channels.values()),
+            body=b"",
+        )
+        about = parent.at(checkpoint["id"]).about(b"c", record.head())
+        return replace(record, body=self.codec.seal(self.codec.dump(self.serde, body), about))
+
+
+def _continues(parent: Place, metadata: CheckpointMetadata) -> bool:
+    if metadata.get("source") not in _CONTINUING:
+        return False
+    # The first of a conversation is refused where there is one already; a subgraph may begin anew in the past.
+    return bool(parent.checkpoint_id) or (metadata.get("step") == -1 and not parent.namespace)
+
+
+def _roots(packed: Any) -> bytes:
+    return b"".join(value.root for value in packed if value.root is not None)
+
+
+def _counts(channels: Mapping[str, Packed]) -> str:
+    lengths = {name: packed.length for name, packed in channels.items() if packed.length is not None}
+    return json.dumps(dict(list(lengths.items())[:_COUNTED]))
