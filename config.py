@@ -125,6 +125,9 @@ class Settings(BaseSettings):
         description="Stay ready while Redis is away although several processes serve, each with a memory of its own.",
     )
     conversation_ttl: int = Field(86_400, ge=1, description="Seconds a conversation is kept after its last use.")
+    checkpoints_kept: int = Field(
+        50, ge=1, description="Checkpoints kept of each conversation, about five a turn; messages stay in any case."
+    )
     state_encryption_keys: SecretStr | None = Field(
         None,
         description="Encrypt conversations in Redis: name:key, keys from `openssl rand -base64 32`. To rotate, put the "

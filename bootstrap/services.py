@@ -18,6 +18,7 @@ from bootstrap.data_folder import open_data_folder
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.models import open_answer_model, open_embedder
 from bootstrap.monitor import Monitor
+from bootstrap.savers import open_saver
 from bootstrap.stores import open_conversations, open_index, open_records
 from config import SAMPLES, Settings
 from domain.db import Database
@@ -27,7 +28,7 @@ from ingestion.indexer import Indexer
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary
 from retrieval.search import Retriever
-from utils.checkpointer import FallbackCheckpointer, RedisCheckpointer
+from utils.checkpointer import FallbackCheckpointer
 from utils.context import DEFAULT_TENANT, TenantContext
 
 OPERATOR = TenantContext(DEFAULT_TENANT, "operator")
@@ -84,8 +85,7 @@ async def open_services(
         model = await open_answer_model(stack, settings, embedder)
         index = await open_index(stack, settings, folder, embedder)
         leases = Leases(connections.asynchronous(), hold_s=_LEASE_S, wait_s=_LEASE_WAIT_S)
-        primary = RedisCheckpointer(connections, ttl_s=settings.conversation_ttl)
-        checkpointer = FallbackCheckpointer(primary, leases=leases)
+        checkpointer = FallbackCheckpointer(open_saver(settings, connections), leases=leases)
         stack.push_async_callback(_return_last, checkpointer)
         indexer = Indexer(database, index, embedder)
         runner = Runner(

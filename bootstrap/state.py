@@ -6,9 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from urllib.parse import quote
 
 from bootstrap.data_folder import open_data_folder
+from bootstrap.savers import open_saver
 from bootstrap.valkey import ValkeyChild, read_publication
 from config import Settings
-from utils.checkpointer import Connections, RedisCheckpointer
+from utils.checkpointer import Connections
 from utils.checkpointer.inspection import Inspector
 from utils.errors import NotFound, StoreRefused, StoreUnavailable
 
@@ -26,7 +27,7 @@ async def open_state(settings: Settings) -> AsyncIterator[Inspector]:
     """
     async with AsyncExitStack() as stack:
         connections = await _connections(stack, settings)
-        yield Inspector(RedisCheckpointer(connections, ttl_s=settings.conversation_ttl))
+        yield Inspector(open_saver(settings, connections))
 
 
 async def _connections(stack: AsyncExitStack, settings: Settings) -> Connections:
