@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from utils.checkpointer.serializer import TypeName
 from utils.errors import StoreUnavailable
 
 T = TypeVar("T")
+_REMEMBERED = 500  # conversations that could not be read
 _AWAY = "REDIS IS AWAY: conversations are kept in this process's memory and are lost if it stops"
 _BACK = "Redis answers again: conversations in memory go back to it"
 
@@ -57,6 +59,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         self._memory = Memory(ttl_s=primary.lifetime_s, meter=self.meter) if memory is None else memory
         self._circuit = Circuit(retry_s=retry_s, away=_AWAY, back=_BACK, changed=self._changed)
         self._returns = Returns(primary, self._memory, self._circuit, leases)
+        self._unread: OrderedDict[str, None] = OrderedDict()
 
     @property
     def persistence(self) -> Persistence:
@@ -129,7 +132,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         held = self._memory.get(self.serde, place)
         if held is not None:
             return held
-        return await self._or(lambda: self._primary.aget_tuple(config), lambda: None)
+        return await self._or(lambda: self._primary.aget_tuple(config), lambda: self._remember_unread(place.thread_id))
 
     async def alist(
         self,
@@ -203,9 +206,16 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     async def _where_held(self, thread_id: str, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
         # A turn stays where it is: half a turn in memory would be of no use to Redis, and the other way round.
-        if self._memory.find(thread_id) is not None:
+        # So does one that began without its past: stored as the newest, it would hide it. From memory the two are joined.
+        if self._memory.find(thread_id) is not None or thread_id in self._unread:
+            self._unread.pop(thread_id, None)
             return memory()
         return await self._or(primary, memory)
+
+    def _remember_unread(self, thread_id: str) -> None:
+        self._unread[thread_id] = None
+        while len(self._unread) > _REMEMBERED:
+            self._unread.popitem(last=False)
 
     async def _or(self, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
         if not self._circuit.may_try():

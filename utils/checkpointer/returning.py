@@ -110,6 +110,8 @@ class Returns:
         old = None if place.namespace else self._joined_to.get(place.thread_id)
         if old is None:
             return checkpoint
+        if self._memory.left_s(place.thread_id) is not None:
+            return checkpoint  # it has not returned yet, only a part of it: joined when it does
         if metadata.get("source") != "loop":
             self.forget(place.thread_id)
             return checkpoint

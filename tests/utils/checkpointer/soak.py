@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from agents.leases import Leases
 from tests.servers.redis import RedisServer
 from tests.utils.checkpointer.chats import TENANTS, Chat, texts, turns
-from utils.checkpointer import FallbackCheckpointer, RedisCheckpointer
+from utils.checkpointer import Connections, FallbackCheckpointer, RedisCheckpointer
 
 _AT_ONCE = 16  # turns a worker has under way
 
@@ -129,15 +130,17 @@ def _lines(journal: Path) -> list[list[str]]:
 async def kill_redis(server: RedisServer, *, conversations: int, kills: int, seed: int = 0) -> Told:
     """Kill Redis and start it again under conversations that go on, and come back from memory whenever they can."""
     draw, began = random.Random(seed), time.monotonic()
-    primary = RedisCheckpointer.from_url(server.url, ttl_s=3600, connect_timeout_s=0.5, timeout_s=0.5)
-    saver = FallbackCheckpointer(primary, retry_s=0.02)
+    connections = Connections(server.url, connect_timeout_s=0.5, timeout_s=0.5)
+    leases = Leases(connections.asynchronous(), hold_s=2, wait_s=20, retry_s=0.02)
+    saver = FallbackCheckpointer(RedisCheckpointer(connections, ttl_s=3600), retry_s=0.02, leases=leases)
     chat, over = Chat(saver), asyncio.Event()
     said: dict[str, list[str]] = {_thread(number): [] for number in range(conversations)}
 
     async def talk(thread_id: str) -> None:
         while not over.is_set():
             text = str(len(said[thread_id]))
-            await chat.say(text, thread_id)
+            async with leases.hold(thread_id):
+                await chat.say(text, thread_id)
             said[thread_id].append(text)
 
     async def come_back() -> None:
@@ -152,12 +155,18 @@ async def kill_redis(server: RedisServer, *, conversations: int, kills: int, see
         await asyncio.to_thread(server.kill)
         await _some_turns(said, draw.randint(1, conversations))
         await asyncio.to_thread(server.start)
+        # Mostly until some are back, or all; sometimes it dies again at once.
+        most = draw.choice((0, conversations // 2, conversations - 1, conversations))
+        async with asyncio.timeout(60):
+            while saver.held_conversations > most:
+                await asyncio.sleep(0.001)
     over.set()
     async with asyncio.timeout(60):
         await asyncio.gather(*going)
     fresh = RedisCheckpointer.from_url(server.url, ttl_s=3600)
     for thread_id, expected in said.items():
-        assert await texts(fresh, thread_id) == turns(*expected), thread_id
+        found = await texts(fresh, thread_id)
+        assert found == turns(*expected), f"{thread_id}: {_difference(found, turns(*expected))}"
     for each in (saver, fresh):
         await each.aclose()
     return Told(conversations, sum(map(len, said.values())), kills, time.monotonic() - began)
@@ -168,6 +177,13 @@ async def _some_turns(said: dict[str, list[str]], count: int) -> None:
     async with asyncio.timeout(60):
         while sum(map(len, said.values())) < enough:
             await asyncio.sleep(0.001)
+
+
+def _difference(found: list[str], expected: list[str]) -> str:
+    lost = [text for text in expected if text not in found]
+    doubled = sorted({text for text in found if found.count(text) > 1})
+    moved = [text for text, other in zip(found, expected, strict=False) if text != other][:8]
+    return f"of {len(expected)} messages lost {lost}, doubled {doubled}, from here on in another order {moved}"
 
 
 # ----
