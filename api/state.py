@@ -1,4 +1,4 @@
-"""`flask state`: the stored conversations, looked at, exported, shortened and deleted by the operator.
+"""`flask state`: the stored conversations, looked at, exported, shortened, encrypted and deleted by the operator.
 
 The app provides `extensions["settings"]`. Looking at a conversation does not prolong its life.
 """
@@ -19,7 +19,9 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from agents.runner import thread_of
+from api.state_encryption import complaints, reencrypt, report
 from api.state_tables import as_json, listing, outline, sizes_table
+from bootstrap.savers import decrypting, encrypting
 from bootstrap.state import open_state
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import exported
@@ -28,7 +30,7 @@ from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import NotFound, ProblemError
 from utils.processes import StartError
 
-state = AppGroup("state", help="Stored conversations: list, show, size, export, prune, delete.")
+state = AppGroup("state", help="Stored conversations: list, show, size, export, prune, encrypt, delete.")
 
 _ids = click.argument("ids", metavar="ID...", nargs=-1)
 _id = click.argument("conversation", metavar="ID")
@@ -49,7 +51,7 @@ def _with_state(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[.
         try:
             asyncio.run(opened())
         except StateUnreadable as error:
-            raise click.ClickException(f"{error.key} is not a conversation of ours: {error.reason}") from error
+            raise click.ClickException(f"{error.key} cannot be read: {error.reason}") from error
         except ProblemError as error:
             raise click.ClickException(error.detail) from error
         except (StartError, OSError) as error:
@@ -147,6 +149,30 @@ async def prune(
         sys.exit(1)
 
 
+@state.command("encrypt")
+@_ids
+@_tenant
+@_match
+@click.option("--all", "everything", is_flag=True, help="All conversations, of --tenant and --match if given.")
+@click.option("--decrypt", is_flag=True, help="Store them unencrypted again.")
+@_with_state
+async def encrypt(
+    inspector: Inspector, ids: Sequence[str], tenant: str | None, pattern: str, everything: bool, decrypt: bool
+) -> None:
+    """Bring conversations, encrypted or not, under the first key of STATE_ENCRYPTION_KEYS; their time left stays."""
+    if bool(ids) == everything:
+        raise click.UsageError("Name conversations, or --all.")
+    keys = (decrypting if decrypt else encrypting)(current_app.extensions["settings"])
+    scanned = inspector.thread_ids(_glob(tenant, pattern))
+    thread_ids = [one async for one in scanned if _is_of(tenant, one)] if everything else []
+    for one in dict.fromkeys(ids):
+        thread_ids.append((await _found(inspector, _thread_id(one, tenant))).thread_id)
+    outcomes = await reencrypt(inspector.saver, thread_ids, keys)
+    click.echo(report(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
+    if not outcomes.complete:
+        raise click.ClickException(complaints(outcomes))
+
+
 @state.command("delete")
 @_ids
 @_tenant
@@ -179,11 +205,18 @@ async def _found(inspector: Inspector, thread_id: str) -> Found:
 
 
 async def _matching(inspector: Inspector, tenant: str | None, pattern: str) -> AsyncIterator[Found]:
-    whole = pattern if tenant is None else thread_of(TenantContext(literally(tenant), key_id="operator"), pattern)
-    async for one in inspector.conversations(whole):
-        # The default tenant's ids are those without a tenant before them.
-        if tenant != DEFAULT_TENANT or "." not in one.thread_id:
+    async for one in inspector.conversations(_glob(tenant, pattern)):
+        if _is_of(tenant, one.thread_id):
             yield one
+
+
+def _glob(tenant: str | None, pattern: str) -> str:
+    return pattern if tenant is None else thread_of(TenantContext(literally(tenant), key_id="operator"), pattern)
+
+
+def _is_of(tenant: str | None, thread_id: str) -> bool:
+    # The default tenant's ids, whose glob is the pattern alone, are those without a tenant before them.
+    return tenant != DEFAULT_TENANT or "." not in thread_id
 
 
 async def _export(out: TextIO, found: Found, checkpoints: AsyncIterator[Any]) -> int:

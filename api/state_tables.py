@@ -51,7 +51,7 @@ def sizes_table(sizes: Sizes, *, as_json: bool) -> str:
         return json.dumps(asdict(sizes) | {"stored_bytes": sizes.stored_bytes, "saving": round(sizes.saving, 2)})
     kinds = [(kind, str(sizes.counts.get(kind, 0)), str(size)) for kind, size in sizes.bytes_by_kind.items()]
     lines = _aligned([("KIND", "FIELDS", "BYTES"), *kinds, ("together", "", str(sizes.stored_bytes))])
-    lines += ["", *(f"{_printable(key)}: {_used(used)}" for key, used in sizes.memory_bytes.items()), ""]
+    lines += ["", *(f"{printable(key)}: {_used(used)}" for key, used in sizes.memory_bytes.items()), ""]
     lines.append(f"Values: {_size(sizes.values_bytes)} uncompressed, {sizes.compression:.1f} times smaller as stored.")
     lines.append(
         f"Every checkpoint whole and uncompressed: {_size(sizes.whole_bytes)}, {sizes.saving:.1f} times as much."
@@ -62,7 +62,7 @@ def sizes_table(sizes: Sizes, *, as_json: bool) -> str:
 
 
 def _row(found: Found, now: datetime) -> tuple[str, ...]:
-    name, left = _printable(found.thread_id), _time(found.left_s) if found.left_s is not None else "no end"
+    name, left = printable(found.thread_id), _time(found.left_s) if found.left_s is not None else "no end"
     summary = found.summary
     if summary is None:
         return name, f"({found.problem})", "", "", "", "", left
@@ -90,7 +90,7 @@ def _sections(overview: Overview, messages: bool) -> Iterator[str]:
         [
             ("NAMESPACE", "CHECKPOINTS", "NEWEST"),
             *(
-                (_printable(ns) or "(root)", str(overview.counts[ns]), _printable(head))
+                (printable(ns) or "(root)", str(overview.counts[ns]), printable(head))
                 for ns, head in overview.heads.items()
             ),
         ]
@@ -99,26 +99,26 @@ def _sections(overview: Overview, messages: bool) -> Iterator[str]:
     yield from _aligned([("STEP", "SOURCE", "TIME", "CHECKPOINT", "NAMESPACE"), *map(_line, overview.newest)])
     yield ""
     yield from _aligned(
-        [("CHANNEL", "BYTES", "KIND"), *((_printable(p.channel), str(p.size_bytes), p.kind) for p in overview.channels)]
+        [("CHANNEL", "BYTES", "KIND"), *((printable(p.channel), str(p.size_bytes), p.kind) for p in overview.channels)]
     )
     if overview.pending:
         yield ""
         yield from _aligned(
             [
                 ("PENDING IN", "BYTES", "TASK", "KIND"),
-                *((_printable(p.channel), str(p.size_bytes), p.task_id, p.kind) for p in overview.pending),
+                *((printable(p.channel), str(p.size_bytes), p.task_id, p.kind) for p in overview.pending),
             ]
         )
     if messages:
         yield ""
-        yield from (f"{said['role']}: {_printable(str(said['content']))}" for said in _said(overview))
+        yield from (f"{said['role']}: {printable(str(said['content']))}" for said in _said(overview))
 
 
 def _line(line: Line) -> tuple[str, ...]:
     if line.problem:
-        return "-", f"({line.problem})", "", _printable(line.checkpoint_id), _printable(line.namespace)
+        return "-", f"({line.problem})", "", printable(line.checkpoint_id), printable(line.namespace)
     step = "-" if line.step is None else str(line.step)
-    return step, line.source, line.created_at[:19], line.checkpoint_id, _printable(line.namespace)
+    return step, line.source, line.created_at[:19], line.checkpoint_id, printable(line.namespace)
 
 
 def _said(overview: Overview) -> Iterator[dict[str, Any]]:
@@ -150,6 +150,6 @@ def _used(used: int | None) -> str:
     return "the server does not say" if used is None else f"{_size(used)} of memory"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Names come from outside: a terminal must not obey what may be in them."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

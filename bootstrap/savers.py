@@ -1,8 +1,25 @@
 """The conversations' saver, as the settings want it."""
 
+from typing import NamedTuple
+
 from config import Settings
 from utils.checkpointer import Connections, RedisCheckpointer
 from utils.checkpointer.cipher import Keyring
+from utils.checkpointer.codec import Codec
+from utils.errors import StoreRefused
+from utils.named_keys import named_keys
+
+
+class Rekeying(NamedTuple):
+    """How conversations come under one key: *old* reads them whatever they are under, *new* writes them.
+
+    `target` is the name of the key, empty where they are to be decrypted; `spare` are the names of the other keys.
+    """
+
+    old: Codec
+    new: Codec
+    target: str
+    spare: tuple[str, ...]
 
 
 def open_saver(settings: Settings, connections: Connections) -> RedisCheckpointer:
@@ -16,3 +33,30 @@ def keyring_of(settings: Settings) -> Keyring | None:
     """The keys of STATE_ENCRYPTION_KEYS; None where conversations are not encrypted."""
     keys = settings.state_encryption_keys
     return None if keys is None else Keyring.parse(keys.get_secret_value())
+
+
+def encrypting(settings: Settings) -> Rekeying:
+    """Everything under the first key of STATE_ENCRYPTION_KEYS.
+
+    Raises:
+        StoreRefused: there is none.
+    """
+    text = settings.state_encryption_keys
+    if text is None:
+        raise StoreRefused(
+            "There is no key to encrypt with: set STATE_ENCRYPTION_KEYS=name:key, keys from `openssl rand -base64 32`."
+        )
+    keys = named_keys(text.get_secret_value())
+    target, *spare = keys
+    return Rekeying(_reading(settings), Codec(Keyring({target: keys[target]})), target, tuple(spare))
+
+
+def decrypting(settings: Settings) -> Rekeying:
+    """Nothing under a key any more, as far as STATE_ENCRYPTION_KEYS has the keys."""
+    keys = settings.state_encryption_keys
+    spare = () if keys is None else tuple(named_keys(keys.get_secret_value()))
+    return Rekeying(_reading(settings), Codec(), "", spare)
+
+
+def _reading(settings: Settings) -> Codec:
+    return Codec(keyring_of(settings), plain_too=True)

@@ -117,6 +117,15 @@ class Inspector:
             for found in await self._look(page):
                 yield found
 
+    async def thread_ids(self, pattern: str = "*") -> AsyncIterator[str]:
+        """The id of everything that is where conversations are, as `conversations`; also without its readable key."""
+        seen: set[bytes] = set()
+        with translated():
+            async for key in self._connections.asynchronous().scan_iter(state_key(pattern), _PAGE):
+                if key not in seen:
+                    seen.add(key)
+                    yield thread_of(key)
+
     async def find(self, thread_id: str) -> Found | None:
         """The conversation, None if there is none; also if only one of its two keys is there."""
         key = summary_key(thread_id).encode()
@@ -134,7 +143,7 @@ class Inspector:
             found=found,
             heads={place.namespace: place.checkpoint_id for place in reversed(places)},
             counts=Counter(place.namespace for place in places),
-            newest=[_line(place, readable.get(place)) for place in places[:limit]],
+            newest=[_line(place, readable.get(place) or await self._whole(place)) for place in places[:limit]],
             channels=[self._piece(*item) for item in head.checkpoint["channel_values"].items()] if head else [],
             pending=[self._piece(name, value, task) for task, name, value in (head and head.pending_writes) or ()],
             head=head,
@@ -219,7 +228,8 @@ class Inspector:
         try:
             found = await self.saver.aget_tuple(place.config())
         except StateUnreadable as exc:
-            return Line(place.namespace, place.checkpoint_id, problem=exc.reason)
+            problem = exc.reason.removeprefix(f"checkpoint {place.checkpoint_id}: ")
+            return Line(place.namespace, place.checkpoint_id, problem=problem)
         return found or Line(place.namespace, place.checkpoint_id, problem="removed meanwhile")
 
     def _piece(self, channel: str, value: object, task_id: str = "") -> Piece:
@@ -254,9 +264,9 @@ def _found(key: bytes, raw: object, left_ms: int) -> Found:
     return Found(thread_id, summary, left_s, "" if left_s is not None else "it has no end")
 
 
-def _line(place: Place, found: CheckpointTuple | None) -> Line:
-    if found is None:
-        return Line(place.namespace, place.checkpoint_id, problem="it cannot be read")
+def _line(place: Place, found: CheckpointTuple | Line) -> Line:
+    if isinstance(found, Line):
+        return found
     metadata = found.metadata
     step, source = metadata.get("step"), metadata.get("source", "")
     return Line(place.namespace, place.checkpoint_id, step, source, found.checkpoint["ts"])
