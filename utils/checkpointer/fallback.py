@@ -206,7 +206,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     async def _where_held(self, thread_id: str, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
         # A turn stays where it is: half a turn in memory would be of no use to Redis, and the other way round.
-        # So does one that began without its past: stored as the newest, it would hide it. From memory the two are joined.
+        # So does one that began without its past, which it would hide: on the way back from memory the two are joined.
         if self._memory.find(thread_id) is not None or thread_id in self._unread:
             self._unread.pop(thread_id, None)
             return memory()

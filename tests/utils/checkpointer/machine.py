@@ -124,12 +124,15 @@ class CheckpointerMachine(Driver):
         self, way: Way, removal: drawn.Removal, thread_id: str, ns: str, said: list[Any], context: Any
     ) -> None:
         """What the saver believes to be there is gone in the middle, by the server's doing or the other saver's."""
-        number, with_asyncio, _, _ = way
-        self.put(way, thread_id, ns, 1, 0, {"context": context}, said, set(), "r1")
-        others = sorted(THREADS, key=lambda other: other != thread_id)
-        self.remove((1 - number, with_asyncio, (), False), removal, others, ["r1"])
+        number, with_asyncio, cuts, repeats = way
+        plainly: Way = (number, with_asyncio, (), False)
+        self.put(plainly, thread_id, ns, 1, 0, {"context": context}, said, set(), "r1")
+        self.put_writes(plainly, thread_id, ns, 0, [("messages", said)], "t1", "~a")
+        self.put_writes(plainly, thread_id, ns, 0, [("messages", context)], "t1", "~a")  # the first one counts
+        others = sorted(THREADS, key=lambda other: other == thread_id)
+        self.remove((1 - number, with_asyncio, cuts, repeats), removal, others[::-1], ["r1"])
         again = {"n": context, "messages": said[::-1]}
-        self.put((number, with_asyncio, (), False), thread_id, ns, 1, 0, again, [], set(), "r1")
+        self.put(plainly, thread_id, ns, 1, 0, again, [], set(), "r1")
 
     @rule(way=drawn.way, thread_id=drawn.thread, ns=drawn.namespace, chosen=drawn.channel, at=st.integers(0, 20))
     def change_in_place(self, way: Way, thread_id: str, ns: str, chosen: str, at: int) -> None:
@@ -140,6 +143,14 @@ class CheckpointerMachine(Driver):
             spoil(values.get(chosen), at)
             changed = {chosen} & values.keys()
             self.store(way, found.config, values, found.checkpoint["channel_versions"], changed, 1)
+
+    @rule(way=drawn.way, thread_id=drawn.thread, ns=drawn.namespace, chosen=drawn.channel, at=st.integers(0, 20))
+    def spoil_what_was_read(self, way: Way, thread_id: str, ns: str, chosen: str, at: int) -> None:
+        """Nothing is put: the same saver must not give out the change with the next answer."""
+        found = self.newest(way, thread_id, ns)
+        if found is not None:
+            spoil(found.checkpoint["channel_values"].get(chosen), at)
+            self.newest((way[0], not way[1], (), False), thread_id, ns)
 
     @rule(which=st.integers(0, 39), at=st.integers(0, 20))
     def spoil_what_was_touched(self, which: int, at: int) -> None:
