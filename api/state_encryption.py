@@ -68,10 +68,10 @@ def complaints(outcomes: Outcomes) -> str:
     lines = []
     if outcomes.busy:
         lines.append(
-            f"{len(outcomes.busy)} left, written to all the time: {_names(outcomes.busy)}. Repeat the command."
+            f"{len(outcomes.busy)} left, written to all the time ({_names(outcomes.busy)}): repeat the command."
         )
     for reason, thread_ids in outcomes.unreadable.items():
-        lines.append(f"{len(thread_ids)} left, {printable(reason)}: {_names(thread_ids)}.")
+        lines.append(f"{len(thread_ids)} cannot be read ({_names(thread_ids)}): {printable(reason)}.")
     if outcomes.unreadable:
         lines.append(
             "Put a key that is not configured behind the others in STATE_ENCRYPTION_KEYS, and repeat the command; "

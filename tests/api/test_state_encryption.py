@@ -176,9 +176,10 @@ def test_one_that_cannot_be_read_is_named_and_the_others_are_done(
     result = command(tmp_path, redis_server.url, keys=NEW)("encrypt", "--all")
     assert result.exit_code == 1
     assert "2 conversations encrypted under 'new'" in result.stdout
-    assert "2 left, it is encrypted under the key 'old', which is not configured: " in result.stderr
+    assert "): it is encrypted under the key 'old', which is not configured." in result.stderr
+    assert "2 cannot be read (" in result.stderr
     assert "acme.lost" in result.stderr
-    assert "1 left, WRONGTYPE" in result.stderr
+    assert "1 cannot be read (text): WRONGTYPE" in result.stderr
     assert "behind the others in STATE_ENCRYPTION_KEYS" in result.stderr
     assert stored(client, "lost") == before
     for key in (OLD, NEW):
@@ -235,7 +236,7 @@ def test_one_that_is_written_to_all_the_time_is_left_for_later(
         result = run("encrypt", "--all")
     assert result.exit_code == 1
     assert "1 conversations encrypted under 'new'" in result.stdout
-    assert "1 left, written to all the time: acme.x. Repeat the command." in result.stderr
+    assert "1 left, written to all the time (acme.x): repeat the command." in result.stderr
     assert visible(client, "acme.x")
     assert "1 conversations encrypted under 'new'; 1 were already." in run("encrypt", "--all").stdout
 
