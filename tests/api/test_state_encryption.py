@@ -2,10 +2,11 @@
 
 import base64
 import json
-import subprocess
-import time
+import select
+import socket
+import socketserver
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -211,34 +212,51 @@ def test_encrypting_needs_a_key_and_to_be_told_what(
     assert all(visible(client, thread_id) for thread_id in THREADS)
 
 
-@contextmanager
-def written_to_all_the_time(server: RedisServer, thread_id: str) -> Iterator[None]:
-    key = f"state:{{checkpoint:{thread_id}}}"
-    address = ["-h", "127.0.0.1", "-p", str(server.port), "--no-auth-warning", "-a", "s3cret-of-redis"]
-    writer = subprocess.Popen(
-        ["redis-cli", *address, "-r", "-1", "HINCRBY", key, "@noise", "1"], stdout=subprocess.DEVNULL
-    )
-    limit = time.monotonic() + 10
-    while not server.client.hexists(key, "@noise"):
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-    yield
-    writer.kill()
-    writer.wait()
+class _Interrupting(socketserver.BaseRequestHandler):
+    """Passes everything on, but has another client write to a conversation before each script about it."""
+
+    server: "_Proxy"
+
+    def handle(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.server.redis_server.port)) as behind:
+            while True:
+                readable, _, _ = select.select([self.request, behind], [], [])
+                if not (chunk := readable[0].recv(1 << 20)):
+                    return
+                if readable[0] is self.request and b"EVALSHA" in chunk and self.server.key in chunk:
+                    self.server.redis_server.client.hincrby(self.server.key, "@noise", 1)
+                (behind if readable[0] is self.request else self.request).sendall(chunk)
+
+
+class _Proxy(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self, redis_server: RedisServer, thread_id: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Interrupting)
+        self.redis_server, self.key = redis_server, f"state:{{checkpoint:{thread_id}}}".encode()
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return self.redis_server.url.replace(str(self.redis_server.port), str(self.server_address[1]))
+
+    def __exit__(self, *failure: Any) -> None:
+        self.shutdown()
+        super().__exit__(*failure)
 
 
 def test_one_that_is_written_to_all_the_time_is_left_for_later(
     tmp_path: Path, client: redis.Redis, redis_server: RedisServer
 ) -> None:
-    converse(redis_server.url, *THREADS, turns=10)
-    run = command(tmp_path, redis_server.url, keys=NEW)
-    with written_to_all_the_time(redis_server, "acme.x"):
-        result = run("encrypt", "--all")
+    converse(redis_server.url, *THREADS)
+    with _Proxy(redis_server, "acme.x") as proxy:
+        result = command(tmp_path, proxy.url, keys=NEW)("encrypt", "--all")
     assert result.exit_code == 1
     assert "1 conversations encrypted under 'new'" in result.stdout
     assert "1 left, written to all the time (acme.x): repeat the command." in result.stderr
     assert visible(client, "acme.x")
-    assert "1 conversations encrypted under 'new'; 1 were already." in run("encrypt", "--all").stdout
+    later = command(tmp_path, redis_server.url, keys=NEW)("encrypt", "--all")
+    assert "1 conversations encrypted under 'new'; 1 were already." in later.stdout
 
 
 def test_conversations_of_a_cluster_are_encrypted(tmp_path: Path, redis_cluster: RedisCluster) -> None:
