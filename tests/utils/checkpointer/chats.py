@@ -52,7 +52,7 @@ class Chat:
 async def texts(saver: BaseCheckpointSaver[Any], thread_id: str = "a") -> list[str]:
     """The texts of all messages as *saver* has them."""
     found = await saver.aget_tuple({"configurable": {"thread_id": thread_id}})
-    return [message.text for message in found.checkpoint["channel_values"]["messages"]] if found else []
+    return [message.text for message in found.checkpoint["channel_values"].get("messages", [])] if found else []
 
 
 def turns(*said: str) -> list[str]:
