@@ -24,7 +24,7 @@ BLOB, PAGE = b"b", b"p"
 DIGEST_BYTES = 16
 REF_BYTES = 1 + DIGEST_BYTES
 
-_KINDS = {"null": b"n", "bytes": b"b", "bytearray": b"a", "msgpack": b"m"}
+_KINDS = {"null": b"n", "bytes": b"b", "bytearray": b"a", "msgpack": b"m", "model": b"o"}
 _KIND_OF = {code: kind for kind, code in _KINDS.items()}
 
 

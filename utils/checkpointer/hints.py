@@ -35,9 +35,9 @@ class Hint:
     kept: Kept = field(default_factory=Kept)
     has: bytes = b""
 
-    def known(self) -> frozenset[bytes]:
-        """Every reference behind that checkpoint and the writes sent since."""
-        return self.written.union(*(held.packed.refs for held in self.channels.values()))
+    def knows(self, ref: bytes) -> bool:
+        """Whether *ref* is behind that checkpoint or the writes sent since."""
+        return ref in self.written or any(ref in held.packed.refs for held in self.channels.values())
 
     def unchanged(self, parent_id: str, channel: str, version: object) -> Packed | None:
         """The packed value of *channel* where a child of *parent_id* still has the same *version* of it.
@@ -56,8 +56,7 @@ class Hint:
 
     def size(self) -> int:
         """In bytes, about; most of it is content."""
-        named = (key for held in self.channels.values() for key in held.packed.names)
-        return self.kept.size() + sum(len(content) for _, content in named)
+        return self.kept.size_bytes + sum(held.packed.names_bytes for held in self.channels.values())
 
 
 NO_HINT = Hint()

@@ -13,6 +13,7 @@ from utils.checkpointer.records import split_refs
 
 PAGE_ITEMS = 16
 Name = Callable[[bytes], bytes]  # the reference of a page with these bytes
+Page = tuple[bytes, Sequence[bytes]]
 _SHORT_TEXT = 64
 
 
@@ -37,32 +38,33 @@ def fold(items: Sequence[bytes], name: Name) -> dict[bytes, bytes]:
 
 
 class Pages:
-    """The pages behind some checkpoints: *known* have been read before, *fields* hold the others and are checked."""
+    """The pages behind some checkpoints: *known* have been read before, *fields* hold the others and are checked.
 
-    def __init__(self, name: Name, fields: Mapping[bytes, bytes], known: Mapping[bytes, bytes]) -> None:
-        self.read: dict[bytes, bytes] = {}
+    `read` is what was used: the reference of the page before, or `b""`, and those of the items, by the page's own.
+    """
+
+    def __init__(self, name: Name, fields: Mapping[bytes, bytes], known: Mapping[bytes, Page]) -> None:
+        self.read: dict[bytes, Page] = {}
         self._name, self._fields, self._known = name, fields, known
 
-    def unfold(self, root: bytes) -> list[tuple[bytes, list[bytes]]]:
+    def unfold(self, root: bytes) -> list[tuple[bytes, Sequence[bytes]]]:
         """Each page of the list *root* and the references of the items on it, the last page first.
 
         Raises:
             UnreadableValue: a page is missing or does not match its name.
         """
-        pages: list[tuple[bytes, list[bytes]]] = []
+        pages: list[tuple[bytes, Sequence[bytes]]] = []
         ref = root
         while ref:
-            refs = list(split_refs(self._page(ref)))
-            before = refs.pop(0) if refs and refs[0].startswith(PAGE) else b""
-            pages.append((ref, refs))
-            ref = before
+            page = self.read.get(ref) or self._known.get(ref) or self._opened(ref)
+            self.read[ref] = page
+            pages.append((ref, page[1]))
+            ref = page[0]
         return pages
 
-    def _page(self, ref: bytes) -> bytes:
-        page = self.read.get(ref) or self._known.get(ref)
-        if page is None:
-            page = self._fields.get(ref)
-            if page is None or self._name(page) != ref or len(page) % REF_BYTES:
-                raise UnreadableValue("a page of a list is missing or broken")
-        self.read[ref] = page
-        return page
+    def _opened(self, ref: bytes) -> Page:
+        page = self._fields.get(ref)
+        if page is None or self._name(page) != ref or len(page) % REF_BYTES:
+            raise UnreadableValue("a page of a list is missing or broken")
+        before = page[:REF_BYTES] if page.startswith(PAGE) else b""
+        return before, tuple(split_refs(page[len(before) :]))

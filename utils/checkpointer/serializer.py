@@ -4,7 +4,6 @@ LangGraph's own default imports and calls whatever class a checkpoint names (CVE
 objects from constructor calls in the data (CVE-2025-64439).
 """
 
-import struct
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from importlib import import_module
@@ -14,6 +13,7 @@ import ormsgpack
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from utils.checkpointer.errors import UnreadableValue
+from utils.checkpointer.models import MODEL, is_model, packed, unpacked
 
 TypeName = tuple[str, ...]
 
@@ -40,7 +40,6 @@ _PLAIN = {
 _READABLE = ("null", "bytes", "bytearray", "msgpack")
 # Extension codes of langgraph.checkpoint.serde.jsonplus: 0-5 name a type first, 6 is a numpy array, 7 wraps a value.
 _NAMED, _MODEL, _ARRAY, _SNAPSHOT = range(6), 5, 6, 7
-_ARRAY_OF_MANY = 0xDD  # msgpack: an array, its length as 32 bits
 _OPTIONS = ormsgpack.OPT_NON_STR_KEYS
 
 
@@ -63,6 +62,17 @@ class StrictSerializer(JsonPlusSerializer):
         extra = {(t.__module__, t.__name__) if isinstance(t, type) else tuple(t) for t in extra_allowlist}
         return self if extra <= self._allowed else StrictSerializer(self._allowed | extra)
 
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """The kind and the bytes of *obj*: "model" for a message that can be put together again, see models.py."""
+        dumped: tuple[str, bytes] = super().dumps_typed(obj)
+        if not is_model(obj):
+            return dumped
+        try:
+            model = packed(obj, self._decoded(dumped[1]))
+        except UnreadableValue:  # not allowed here: whoever reads it will be told
+            return dumped
+        return dumped if model is None else (MODEL, model)
+
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value.
 
@@ -70,21 +80,21 @@ class StrictSerializer(JsonPlusSerializer):
             UnreadableValue: not msgpack, or broken, or it names a type that is not allowed.
         """
         kind, payload = data
+        if kind == MODEL:
+            return unpacked([payload])[0]
         if kind not in _READABLE:
             raise UnreadableValue(f"the serialization {kind!r} is not read here")
         return self._decoded(payload) if kind == "msgpack" else super().loads_typed(data)
 
     def load_all(self, values: Sequence[tuple[str, bytes]]) -> list[Any]:
-        """The same for many, in one go where they are all msgpack.
+        """The same for many, quicker where all are models.
 
         Raises:
             UnreadableValue: of any of them.
         """
-        if len(values) < 2 or any(kind != "msgpack" for kind, _ in values):
-            return [self.loads_typed(value) for value in values]
-        array = struct.pack(">BI", _ARRAY_OF_MANY, len(values)) + b"".join(payload for _, payload in values)
-        loaded: list[Any] = self._decoded(array)
-        return loaded
+        if all(kind == MODEL for kind, _ in values):
+            return unpacked([payload for _, payload in values])
+        return [self.loads_typed(value) for value in values]
 
     def _decoded(self, payload: bytes) -> Any:
         refused: set[str] = set()

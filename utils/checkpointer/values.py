@@ -1,15 +1,15 @@
 """Channel values and writes between Python and the fields of the state hash."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from utils.checkpointer.codec import PAGE, Codec, Value
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.keys import about_blob
-from utils.checkpointer.pages import Pages, fold, is_paged
+from utils.checkpointer.models import MODEL, Key, is_plain, key_of, share_text
+from utils.checkpointer.pages import Page, Pages, fold, is_paged
 from utils.checkpointer.serializer import StrictSerializer
-from utils.checkpointer.twins import Key, Twin, has_twin, key_of, twin_of
 
 INLINE_BYTES = 64
 
@@ -19,14 +19,12 @@ Names = Mapping[Key, tuple[Key, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a reader leaves to the next one, by reference: pages, and values serialized or, read twice, as twins."""
+    """What a reader leaves to the next one, by reference: pages, verified values, and keys of items."""
 
-    pages: Mapping[bytes, bytes] = field(default_factory=dict)
-    values: Mapping[bytes, Value | Twin] = field(default_factory=dict)
-
-    def size(self) -> int:
-        """In bytes, about."""
-        return sum(map(len, self.pages.values())) + sum(len(kept[1]) for kept in self.values.values())
+    pages: Mapping[bytes, Page] = field(default_factory=dict)
+    values: Mapping[bytes, Value] = field(default_factory=dict)
+    keys: Mapping[bytes, Key] = field(default_factory=dict)
+    size_bytes: int = 0  # of the values, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,7 @@ class Packed:
     refs: frozenset[bytes]
     length: int | None = None
     names: Names = field(default_factory=dict)
+    names_bytes: int = 0
     ends: tuple[bytes, ...] = ()
 
     def entry(self) -> tuple[str, bytes] | None:
@@ -68,14 +67,14 @@ class Parcel:
         ref = self._add_blob(plain)
         return Packed(None, ref, frozenset((ref,)), length)
 
-    def fields(self, known: frozenset[bytes]) -> list[bytes]:
-        """Field names and bytes in turn, without those in *known*."""
+    def fields(self, knows: Callable[[bytes], bool]) -> list[bytes]:
+        """Field names and bytes in turn, without those that the server *knows*."""
         flat: list[bytes] = []
         for ref, plain in self._blobs.items():
-            if ref not in known:
+            if not knows(ref):
                 flat += (ref, self._codec.seal(plain, about_blob(self._thread_id, ref)))
         for ref, page in self._pages.items():
-            if ref not in known:
+            if not knows(ref):
                 flat += (ref, page)
         return flat
 
@@ -85,15 +84,17 @@ class Parcel:
         for item in items:
             key = key_of(item)
             name = names.get(key) if key else None
-            ref = name[1] if name else self._add_blob(self._codec.dump(self._serde, item))
-            if name is None and key and has_twin(item):
-                name = key, ref
+            if name is None:
+                ref = self._add_blob(self._codec.dump(self._serde, item))
+                name = (key, ref) if key and is_plain(item) else None
+            else:
+                ref = name[1]
             if name:
                 named[name[0]] = name
             refs.append(ref)
         pages = fold(refs, self._codec.page_ref)
         self._pages.update(pages)
-        return Packed(None, list(pages)[-1], frozenset(refs) | pages.keys(), len(items), named)
+        return Packed(None, list(pages)[-1], frozenset((*refs, *pages)), len(items), named, _size(named))
 
     def _add_blob(self, plain: Value) -> bytes:
         ref = self._codec.ref(plain)
@@ -104,8 +105,8 @@ class Parcel:
 class Unpacker:
     """Values out of the fields that a read brought and what a reader before it has *kept*.
 
-    Every value is a new object: two messages with equal bytes must not become one. What is asked for again, here or
-    by the next reader, is neither fetched nor decrypted anew, and from the second time on not decoded either.
+    Every value is a new object: two messages with equal bytes must not become one, and nobody else's changes show.
+    What is asked for again, here or by the next reader, is not fetched, decrypted, decompressed or verified anew.
     """
 
     def __init__(
@@ -113,7 +114,8 @@ class Unpacker:
     ) -> None:
         self._codec, self._serde, self._thread_id, self._fields = codec, serde, thread_id, fields
         self._pages = Pages(codec.page_ref, fields, kept.pages)
-        self._before, self._used = kept.values, dict[bytes, Value | Twin]()
+        self._before, self._used = kept, dict[bytes, Value]()
+        self._keys: dict[bytes, Key] = {}
 
     def value(self, entry: tuple[str, bytes] | None, refs: Iterator[bytes]) -> tuple[object, Packed]:
         """The value that *entry* and, where it is not inline, the next of *refs* stand for, and how it is packed.
@@ -128,42 +130,50 @@ class Unpacker:
         root = next(refs, b"")
         if root[:1] != PAGE:
             return self._values([root])[0], Packed(None, root, frozenset((root,)), ends=(root,))
-        pages = self._pages.unfold(root)
-        items = [ref for _, refs in reversed(pages) for ref in refs]
-        return self._values(items), self._packed(root, pages, items)
+        return self._list(root)
 
     def kept(self) -> Kept:
         """For the next reader: all that was used."""
-        return Kept(self._pages.read, self._used)
+        return Kept(self._pages.read, self._used, self._keys, sum([len(kept.data) for kept in self._used.values()]))
 
     def is_current(self) -> bool:
         """Whether all that was read is as it would be written now; see `Codec.is_current`."""
         return all(self._codec.is_current(sealed) for ref, sealed in self._fields.items() if ref[:1] != PAGE)
 
-    def _packed(self, root: bytes, pages: list[tuple[bytes, list[bytes]]], items: list[bytes]) -> Packed:
-        used = ((ref, self._used[ref]) for ref in items)
-        names = {kept.key: (kept.key, ref) for ref, kept in used if isinstance(kept, Twin)}
-        refs = frozenset(items).union(page for page, _ in pages)
+    def _list(self, root: bytes) -> tuple[list[Any], Packed]:
+        pages = self._pages.unfold(root)
+        items = [ref for _, on_page in reversed(pages) for ref in on_page]
+        values = self._values(items)
+        names = self._names(items, values)
         # The next checkpoint's list goes on from one of these pages, with the items of the last one.
-        ends = tuple(ref for page, on_it in pages[:2] for ref in (page, *on_it))
-        return Packed(None, root, refs, len(items), names, ends)
+        ends = tuple(ref for page, on_page in pages[:2] for ref in (page, *on_page))
+        refs = frozenset((*items, *(page for page, _ in pages)))
+        return values, Packed(None, root, refs, len(items), names, _size(names), ends)
+
+    def _names(self, refs: Sequence[bytes], values: Sequence[Any]) -> Names:
+        names: dict[Key, tuple[Key, bytes]] = {}
+        for ref, value in zip(refs, values, strict=True):
+            key = self._keys.get(ref) or self._before.keys.get(ref)
+            if key is not None:
+                share_text(value, key)
+            elif self._used[ref].kind == MODEL:
+                key = key_of(value)
+            if key is not None:
+                self._keys[ref] = key
+                names[key] = key, ref
+        return names
 
     def _values(self, refs: Sequence[bytes]) -> list[Any]:
-        again = [ref in self._used or ref in self._before for ref in refs]
-        kept = [self._take(ref) for ref in refs]
-        loaded = iter(self._serde.load_all([one for one in kept if isinstance(one, Value)]))
-        values = [one.revived() if isinstance(one, Twin) else next(loaded) for one in kept]
-        for ref, one, value, known in zip(refs, kept, values, again, strict=True):
-            # Not already the first time: most of what is read once is never read again by this process.
-            if known and isinstance(one, Value) and (twin := twin_of(value)):
-                self._used[ref] = twin
-        return values
+        known = {**self._before.values, **self._used}
+        kept = [known.get(ref) or self._opened(ref) for ref in refs]
+        self._used.update(zip(refs, kept, strict=True))
+        return self._serde.load_all(kept)
 
-    def _take(self, ref: bytes) -> Value | Twin:
-        kept = self._used.get(ref) or self._before.get(ref)
-        if kept is None:
-            if ref not in self._fields:
-                raise UnreadableValue("a value is missing")
-            kept = self._codec.open(self._fields[ref], about_blob(self._thread_id, ref), ref)
-        self._used[ref] = kept
-        return kept
+    def _opened(self, ref: bytes) -> Value:
+        if ref not in self._fields:
+            raise UnreadableValue("a value is missing")
+        return self._codec.open(self._fields[ref], about_blob(self._thread_id, ref), ref)
+
+
+def _size(names: Names) -> int:
+    return sum([len(text) + len(content) for _, text, content in names])

@@ -64,7 +64,7 @@ class Writer:
             channels = self._channels(parcel, checkpoint, parent.checkpoint_id, new_versions, hint)
             record = self._record(parent, checkpoint, meta, channels)
             fixed = (place.namespace, place.checkpoint_id, record.pack(), meta.get("step", -1), _counts(channels))
-            sent = parcel.fields(hint.known())
+            sent = parcel.fields(hint.knows)
             stored, *newest = yield self.call("put", place.thread_id, *fixed, expected, *sent)
             if stored == _CONFLICT:
                 self.hints.forget([place.thread_id])
@@ -97,7 +97,7 @@ class Writer:
         frame = pack_writes(refs, self.codec.seal(self.codec.dump(self.serde, rows), place.about(b"w", refs)))
         for hint in (self.hints.get(place.thread_id, place.namespace), NO_HINT):
             fixed = (place.namespace, place.checkpoint_id, refs, frame)
-            sent = parcel.fields(hint.known())
+            sent = parcel.fields(hint.knows)
             if (yield self.call("writes", place.thread_id, *fixed, *sent)) != _LACKING:
                 break
         self.hints.wrote(place.thread_id, place.namespace, (ref for value in packed for ref in value.refs))

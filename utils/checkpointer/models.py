@@ -1,0 +1,175 @@
+"""LangChain's messages and documents, stored so that they come back without being validated anew.
+
+LangGraph's serializer calls a message's constructor, which is most of the time that reading a conversation takes. Here
+it is tried when a message is written: only if what it gives is what was written, down to the last nested list, the
+message is stored as its class and fields, to be put together from them. A class that has other fields when they are
+read, because LangChain was updated, is given them in its constructor after all.
+"""
+
+import marshal
+from collections.abc import Iterable
+from typing import Any
+
+import ormsgpack
+from langchain_core.documents import Document
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from pydantic import BaseModel
+
+from utils.checkpointer.errors import UnreadableValue
+
+# What a value is and holds: its type, the text of a message, and the rest. Equal keys are serialized alike.
+Key = tuple[type, str, bytes]
+
+MODEL = "model"  # the kind of what is stored in this form
+_MODELS = frozenset[type[BaseModel]](
+    (
+        AIMessage,
+        AIMessageChunk,
+        ChatMessage,
+        Document,
+        FunctionMessage,
+        HumanMessage,
+        RemoveMessage,
+        SystemMessage,
+        ToolMessage,
+    )
+)
+_CLASSES = {(model.__module__, model.__name__): (model, model.model_fields.keys()) for model in _MODELS}
+_WITH_EXTRA = frozenset(model for model in _MODELS if model.model_config.get("extra") == "allow")
+_STRINGS = frozenset((str,))
+_ATOMS = _STRINGS | {type(None), bool, int, float}
+_TEXT = "content"
+_FORM = 2  # of marshal: the last one without references, which depend on who else holds an object
+_set = object.__setattr__
+
+
+def key_of(value: object) -> Key | None:
+    """What *value* is recognised by; None for what cannot be.
+
+    `marshal` is quicker than a copy and, unlike `==`, tells `1` from `True`. Of values that are `is_plain`, equal bytes
+    mean equal content. The text is apart: one that nobody has replaced is the same object, and compared as such.
+    """
+    parts = _parts(value)
+    if parts is None:
+        return None
+    try:
+        return type(value), parts[0], marshal.dumps(parts[1], _FORM)
+    except ValueError:  # something in it is of a type that marshal does not know
+        return None
+
+
+def share_text(value: Any, key: Key) -> None:
+    """Give *value*, whose key is equal to *key*, the very text of that: it is found faster, and kept once."""
+    if key[1]:
+        value.__dict__[_TEXT] = key[1]
+
+
+def is_plain(value: object) -> bool:
+    """Whether *value* has a key and consists of nothing but None, bools, numbers, text, lists, tuples and dictionaries
+    with text for keys, all of exactly these types: so no other value has the same key."""
+    parts = _parts(value)
+    return parts is not None and _is_plain(parts[1], frozenset((dict, list, tuple)))
+
+
+def is_model(value: object) -> bool:
+    """Whether *value* is one of the messages and documents that `packed` knows."""
+    return type(value) in _MODELS
+
+
+def packed(value: object, reread: object) -> bytes | None:
+    """The form of *value* that `unpacked` takes, if *reread*, which LangGraph makes of it, is the same; else None."""
+    key = key_of(reread)
+    if key is None or key != key_of(value) or not _is_put_together(reread):
+        return None
+    fields = reread.__dict__
+    try:
+        return ormsgpack.packb((type(value).__module__, type(value).__name__, fields))
+    except ormsgpack.MsgpackEncodeError:  # a number or text that msgpack does not have
+        return None
+
+
+def unpacked(data: Iterable[bytes]) -> list[Any]:
+    """New objects from what `packed` made of them.
+
+    Raises:
+        UnreadableValue: broken, or of another class than those above.
+    """
+    try:
+        # Without a hook for extensions: nothing but plain values is read, and nothing is called.
+        return [_built(*ormsgpack.unpackb(one)) for one in data]
+    except UnreadableValue:
+        raise
+    except Exception as exc:  # not msgpack, not of this form, or what a constructor makes of foreign fields
+        raise UnreadableValue(f"a broken message: {type(exc).__name__}") from exc
+
+
+def _built(module: str, name: str, fields: dict[str, Any]) -> Any:
+    known = _CLASSES.get((module, name))
+    if known is None:
+        raise UnreadableValue(f"it names a type that is not allowed: {module}.{name}")
+    model, names = known
+    if fields.keys() != names:
+        return model(**fields)
+    value = object.__new__(model)
+    # As pydantic does it when it unpickles a model.
+    _set(value, "__dict__", fields)
+    _set(value, "__pydantic_extra__", _no_extra(model))
+    _set(value, "__pydantic_fields_set__", set(fields))
+    _set(value, "__pydantic_private__", None)
+    return value
+
+
+def _is_put_together(value: Any) -> bool:
+    """Whether `_built` makes the same of the fields of *value*."""
+    return (
+        value.__pydantic_extra__ == _no_extra(type(value))
+        and value.__pydantic_private__ is None
+        and value.__pydantic_fields_set__ == value.__dict__.keys()
+        and _is_plain(value.__dict__, frozenset((dict, list)))
+    )
+
+
+def _no_extra(model: type) -> dict[str, Any] | None:
+    return {} if model in _WITH_EXTRA else None
+
+
+def _parts(value: Any) -> tuple[str, tuple[Any, ...]] | None:
+    """The text, and all else of *value* that is serialized, in built-in containers; None for kinds without keys."""
+    kind = type(value)
+    if kind not in _MODELS:
+        return ("", (value, None)) if kind is dict or kind is list else None
+    if value.__pydantic_private__:
+        return None
+    fields = value.__dict__
+    text = fields.get(_TEXT)
+    # Only where it is the first field: the order is content, too.
+    if type(text) is str and next(iter(fields)) == _TEXT:
+        fields = fields.copy()
+        del fields[_TEXT]
+        return text, (fields, value.__pydantic_extra__, True)
+    return "", (fields, value.__pydantic_extra__)
+
+
+def _is_plain(content: Any, containers: frozenset[type]) -> bool:
+    # Not bytes: marshal writes everything that has a buffer, such as an array, like them.
+    pending = [content]
+    while pending:
+        container = pending.pop()
+        if type(container) not in containers:
+            return False
+        if type(container) is dict:
+            if not _STRINGS.issuperset(map(type, container)):
+                return False
+            container = container.values()
+        if not _ATOMS.issuperset(map(type, container)):
+            pending += [item for item in container if type(item) not in _ATOMS]
+    return True
