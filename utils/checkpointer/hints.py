@@ -54,6 +54,14 @@ class Hint:
         held = self.channels.get(channel)
         return held.packed.names if held else {}
 
+    def naming(self, channels: Mapping[str, Held]) -> Mapping[str, Held]:
+        """*channels*, as a reader found them, with the names of those items of theirs that were written here."""
+        named = dict(channels)
+        for channel, held in channels.items():
+            if names := self.names(channel):
+                named[channel] = replace(held, packed=held.packed.naming(names))
+        return named
+
     def size(self) -> int:
         """In bytes, about; most of it is content."""
         return self.kept.size_bytes + sum(held.packed.names_bytes for held in self.channels.values())

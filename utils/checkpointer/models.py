@@ -67,12 +67,6 @@ def key_of(value: object) -> Key | None:
         return None
 
 
-def share_text(value: Any, key: Key) -> None:
-    """Give *value*, whose key is equal to *key*, the very text of that: it is found faster, and kept once."""
-    if key[1]:
-        value.__dict__[_TEXT] = key[1]
-
-
 def is_plain(value: object) -> bool:
     """Whether *value* has a key and consists of nothing but None, bools, numbers, text, lists, tuples and dictionaries
     with text for keys, all of exactly these types: so no other value has the same key."""
@@ -90,11 +84,14 @@ def packed(value: object, reread: object) -> bytes | None:
     key = key_of(reread)
     if key is None or key != key_of(value) or not _is_put_together(reread):
         return None
-    fields = reread.__dict__
-    try:
-        return ormsgpack.packb((type(value).__module__, type(value).__name__, fields))
-    except ormsgpack.MsgpackEncodeError:  # a number or text that msgpack does not have
+    return _packed(reread)
+
+
+def form_of(value: Any) -> bytes | None:
+    """What `packed` makes of *value* if it makes anything of it; for finding out whether that is already there."""
+    if type(value) not in _MODELS or value.__pydantic_private__ or value.__pydantic_extra__ != _no_extra(type(value)):
         return None
+    return _packed(value) if _is_plain(value.__dict__, frozenset((dict, list))) else None
 
 
 def unpacked(data: Iterable[bytes]) -> list[Any]:
@@ -126,6 +123,13 @@ def _built(module: str, name: str, fields: dict[str, Any]) -> Any:
     _set(value, "__pydantic_fields_set__", set(fields))
     _set(value, "__pydantic_private__", None)
     return value
+
+
+def _packed(value: Any) -> bytes | None:
+    try:
+        return ormsgpack.packb((type(value).__module__, type(value).__name__, value.__dict__))
+    except ormsgpack.MsgpackEncodeError:  # a number or text that msgpack does not have
+        return None
 
 
 def _is_put_together(value: Any) -> bool:

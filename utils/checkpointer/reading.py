@@ -1,7 +1,6 @@
 """What is read: one checkpoint, or batches of them for a listing."""
 
 import logging
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,7 +9,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 
 from utils.checkpointer.calls import ScriptCalls
-from utils.checkpointer.codec import REF_BYTES, Codec
+from utils.checkpointer.codec import Codec
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 from utils.checkpointer.hints import NO_HINT, Held, Hint, Hints
 from utils.checkpointer.keys import Place, state_key
@@ -19,6 +18,8 @@ from utils.checkpointer.scripts import Plan
 from utils.checkpointer.serializer import StrictSerializer
 from utils.checkpointer.values import Kept, Unpacker
 from utils.checkpointer.writes import Write, resolved
+
+_LENGTHS = {0xD9: 1, 0xDA: 2, 0xDB: 4}  # msgpack: texts of more than 31 bytes say how long their length is
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class Reader:
         self.hints.read(with_id, by_id=bool(place.checkpoint_id))
         if not place.checkpoint_id:
             has = b"".join(ref for channel in held.values() for ref in channel.packed.ends)
-            seen = Hint(with_id.checkpoint_id, held, kept=unpacker.kept(), has=has)
+            seen = Hint(with_id.checkpoint_id, hint.naming(held), kept=unpacker.kept(), has=has)
             # What is under an older key is not known: the next write has it anew, under the one that writes.
             self.hints.remember(place.thread_id, place.namespace, seen if unpacker.is_current() else NO_HINT)
         return found
@@ -92,10 +93,7 @@ class Reader:
         last = (after.checkpoint_id, after.namespace) if after else ("", "")
         asked = (by_namespace, query.namespace or "", query.checkpoint_id, query.before, *last, limit)
         rows, fields = yield self.call("list", thread_id, *asked)
-        try:
-            unpacker = self._unpacker(thread_id, fields, Kept())
-        except UnreadableValue as exc:
-            raise StateUnreadable(state_key(thread_id), str(exc)) from exc
+        unpacker = self._unpacker(thread_id, fields, Kept())
         found = []
         place = None
         for namespace, checkpoint_id, record, log in rows:
@@ -146,17 +144,21 @@ class Reader:
 
 
 def _fields(packed: bytes) -> Mapping[bytes, bytes]:
-    """Of a reply: reference, u32 length and bytes of each field, one after the other."""
-    fields, at = {}, 0
-    try:
-        while at < len(packed):
-            ref = packed[at : at + REF_BYTES]
-            start = at + REF_BYTES + 4
-            at = start + struct.unpack_from(">I", packed, at + REF_BYTES)[0]
-            fields[ref] = packed[start:at]
-    except struct.error as exc:
-        raise UnreadableValue("a reference of another length") from exc
-    return fields
+    """References and their fields, out of the msgpack array that `packed` in lua/common.lua makes.
+
+    Read here, because Redis writes bytes as text, and msgpack libraries want text to be UTF-8.
+    """
+    if not packed:
+        return {}
+    at = {0xDC: 3, 0xDD: 5}.get(packed[0], 1)  # the array's own length is not needed
+    parts = []
+    while at < len(packed):
+        size, width = packed[at], _LENGTHS.get(packed[at], 0)
+        start = at + 1 + width
+        length = int.from_bytes(packed[at + 1 : start], "big") if width else size & 0x1F
+        at = start + length
+        parts.append(packed[start:at])
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def _text(name: bytes | str) -> str:

@@ -1,13 +1,13 @@
 """Channel values and writes between Python and the fields of the state hash."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from utils.checkpointer.codec import PAGE, Codec, Value
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.keys import about_blob
-from utils.checkpointer.models import MODEL, Key, is_plain, key_of, share_text
+from utils.checkpointer.models import MODEL, Key, form_of, is_plain, key_of
 from utils.checkpointer.pages import Page, Pages, fold, is_paged
 from utils.checkpointer.serializer import StrictSerializer
 
@@ -19,11 +19,10 @@ Names = Mapping[Key, tuple[Key, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a reader leaves to the next one, by reference: pages, verified values, and keys of items."""
+    """What a reader leaves to the next one, by reference: pages, and values, decompressed and verified."""
 
     pages: Mapping[bytes, Page] = field(default_factory=dict)
     values: Mapping[bytes, Value] = field(default_factory=dict)
-    keys: Mapping[bytes, Key] = field(default_factory=dict)
     size_bytes: int = 0  # of the values, about
 
 
@@ -43,16 +42,23 @@ class Packed:
     names_bytes: int = 0
     ends: tuple[bytes, ...] = ()
 
+    def naming(self, names: Names) -> "Packed":
+        """The same list with those of *names* that are of its items."""
+        known = {key: name for key, name in names.items() if name[1] in self.refs}
+        return replace(self, names=known, names_bytes=_size(known))
+
     def entry(self) -> tuple[str, bytes] | None:
         """What the record's body says of it; None where the next reference of the record is meant."""
         return None if self.inline is None else (self.inline.kind, self.inline.data)
 
 
 class Parcel:
-    """What one write sends: values packed into it, and the fields behind them."""
+    """What one write sends: values packed into it, and the fields behind them that the server does not *know*."""
 
-    def __init__(self, codec: Codec, serde: StrictSerializer, thread_id: str) -> None:
-        self._codec, self._serde, self._thread_id = codec, serde, thread_id
+    def __init__(
+        self, codec: Codec, serde: StrictSerializer, thread_id: str, knows: Callable[[bytes], bool] = lambda ref: False
+    ) -> None:
+        self._codec, self._serde, self._thread_id, self._knows = codec, serde, thread_id, knows
         self._blobs: dict[bytes, Value] = {}
         self._pages: dict[bytes, bytes] = {}
 
@@ -67,14 +73,14 @@ class Parcel:
         ref = self._add_blob(plain)
         return Packed(None, ref, frozenset((ref,)), length)
 
-    def fields(self, knows: Callable[[bytes], bool]) -> list[bytes]:
-        """Field names and bytes in turn, without those that the server *knows*."""
+    def fields(self) -> list[bytes]:
+        """Field names and bytes in turn."""
         flat: list[bytes] = []
         for ref, plain in self._blobs.items():
-            if not knows(ref):
+            if not self._knows(ref):
                 flat += (ref, self._codec.seal(plain, about_blob(self._thread_id, ref)))
         for ref, page in self._pages.items():
-            if not knows(ref):
+            if not self._knows(ref):
                 flat += (ref, page)
         return flat
 
@@ -85,8 +91,9 @@ class Parcel:
             key = key_of(item)
             name = names.get(key) if key else None
             if name is None:
-                ref = self._add_blob(self._codec.dump(self._serde, item))
-                name = (key, ref) if key and is_plain(item) else None
+                is_plain_item = key is not None and is_plain(item)
+                ref = (self._recognised(item) if is_plain_item else None) or self._add_item(item)
+                name = (key, ref) if key and is_plain_item else None
             else:
                 ref = name[1]
             if name:
@@ -95,6 +102,15 @@ class Parcel:
         pages = fold(refs, self._codec.page_ref)
         self._pages.update(pages)
         return Packed(None, list(pages)[-1], frozenset((*refs, *pages)), len(items), named, _size(named))
+
+    def _recognised(self, item: object) -> bytes | None:
+        """The reference of a message that the server has in the form of models.py."""
+        form = form_of(item)
+        ref = None if form is None else self._codec.ref(Value(MODEL, form))
+        return ref if ref is not None and self._knows(ref) else None
+
+    def _add_item(self, item: object) -> bytes:
+        return self._add_blob(self._codec.dump(self._serde, item))
 
     def _add_blob(self, plain: Value) -> bytes:
         ref = self._codec.ref(plain)
@@ -114,8 +130,7 @@ class Unpacker:
     ) -> None:
         self._codec, self._serde, self._thread_id, self._fields = codec, serde, thread_id, fields
         self._pages = Pages(codec.page_ref, fields, kept.pages)
-        self._before, self._used = kept, dict[bytes, Value]()
-        self._keys: dict[bytes, Key] = {}
+        self._before, self._used = kept.values, dict[bytes, Value]()
 
     def value(self, entry: tuple[str, bytes] | None, refs: Iterator[bytes]) -> tuple[object, Packed]:
         """The value that *entry* and, where it is not inline, the next of *refs* stand for, and how it is packed.
@@ -134,7 +149,7 @@ class Unpacker:
 
     def kept(self) -> Kept:
         """For the next reader: all that was used."""
-        return Kept(self._pages.read, self._used, self._keys, sum([len(kept.data) for kept in self._used.values()]))
+        return Kept(self._pages.read, self._used, sum([len(kept.data) for kept in self._used.values()]))
 
     def is_current(self) -> bool:
         """Whether all that was read is as it would be written now; see `Codec.is_current`."""
@@ -143,28 +158,13 @@ class Unpacker:
     def _list(self, root: bytes) -> tuple[list[Any], Packed]:
         pages = self._pages.unfold(root)
         items = [ref for _, on_page in reversed(pages) for ref in on_page]
-        values = self._values(items)
-        names = self._names(items, values)
         # The next checkpoint's list goes on from one of these pages, with the items of the last one.
         ends = tuple(ref for page, on_page in pages[:2] for ref in (page, *on_page))
         refs = frozenset((*items, *(page for page, _ in pages)))
-        return values, Packed(None, root, refs, len(items), names, _size(names), ends)
-
-    def _names(self, refs: Sequence[bytes], values: Sequence[Any]) -> Names:
-        names: dict[Key, tuple[Key, bytes]] = {}
-        for ref, value in zip(refs, values, strict=True):
-            key = self._keys.get(ref) or self._before.keys.get(ref)
-            if key is not None:
-                share_text(value, key)
-            elif self._used[ref].kind == MODEL:
-                key = key_of(value)
-            if key is not None:
-                self._keys[ref] = key
-                names[key] = key, ref
-        return names
+        return self._values(items), Packed(None, root, refs, len(items), ends=ends)
 
     def _values(self, refs: Sequence[bytes]) -> list[Any]:
-        known = {**self._before.values, **self._used}
+        known = {**self._before, **self._used}
         kept = [known.get(ref) or self._opened(ref) for ref in refs]
         self._used.update(zip(refs, kept, strict=True))
         return self._serde.load_all(kept)

@@ -22,7 +22,7 @@ from utils.checkpointer.records import CheckpointRecord, pack_writes
 from utils.checkpointer.scripts import Plan
 from utils.checkpointer.serializer import StrictSerializer
 from utils.checkpointer.values import Packed, Parcel
-from utils.checkpointer.writes import numbered
+from utils.checkpointer.writes import Write, numbered
 
 _COUNTED = 16  # list channels whose length the summary shows
 # A run continues what is newest. Other sources ("update", "fork", "copy") may go back to an older checkpoint.
@@ -60,11 +60,11 @@ class Writer:
         expected = int(refuse_conflict and _continues(parent, meta) and not self.hints.is_addressed(parent))
         hint = before = self.hints.get(place.thread_id, place.namespace)
         while True:
-            parcel = Parcel(self.codec, self.serde, place.thread_id)
+            parcel = Parcel(self.codec, self.serde, place.thread_id, hint.knows)
             channels = self._channels(parcel, checkpoint, parent.checkpoint_id, new_versions, hint)
             record = self._record(parent, checkpoint, meta, channels)
             fixed = (place.namespace, place.checkpoint_id, record.pack(), meta.get("step", -1), _counts(channels))
-            sent = parcel.fields(hint.knows)
+            sent = parcel.fields()
             stored, *newest = yield self.call("put", place.thread_id, *fixed, expected, *sent)
             if stored == _CONFLICT:
                 self.hints.forget([place.thread_id])
@@ -86,21 +86,23 @@ class Writer:
     ) -> Plan[None]:
         """Append the writes of a task to the log of its checkpoint."""
         place = Place.of(config)
-        parcel = Parcel(self.codec, self.serde, place.thread_id)
         log = numbered(writes, task_id, task_path)
-        packed = [parcel.add(write.value, {}) for write in log]
+        for hint in (self.hints.get(place.thread_id, place.namespace), NO_HINT):
+            parcel = Parcel(self.codec, self.serde, place.thread_id, hint.knows)
+            packed = [parcel.add(write.value, {}) for write in log]
+            refs = _roots(packed)
+            frame = pack_writes(refs, self._frame_body(place, refs, log, packed))
+            fixed = (place.namespace, place.checkpoint_id, refs, frame)
+            if (yield self.call("writes", place.thread_id, *fixed, *parcel.fields())) != _LACKING:
+                break
+        self.hints.wrote(place.thread_id, place.namespace, (ref for value in packed for ref in value.refs))
+
+    def _frame_body(self, place: Place, refs: bytes, log: Sequence[Write], packed: Sequence[Packed]) -> bytes:
         rows = [
             (write.task_id, write.index, write.channel, write.task_path, value.entry())
             for write, value in zip(log, packed, strict=True)
         ]
-        refs = _roots(packed)
-        frame = pack_writes(refs, self.codec.seal(self.codec.dump(self.serde, rows), place.about(b"w", refs)))
-        for hint in (self.hints.get(place.thread_id, place.namespace), NO_HINT):
-            fixed = (place.namespace, place.checkpoint_id, refs, frame)
-            sent = parcel.fields(hint.knows)
-            if (yield self.call("writes", place.thread_id, *fixed, *sent)) != _LACKING:
-                break
-        self.hints.wrote(place.thread_id, place.namespace, (ref for value in packed for ref in value.refs))
+        return self.codec.seal(self.codec.dump(self.serde, rows), place.about(b"w", refs))
 
     def _channels(
         self, parcel: Parcel, checkpoint: Checkpoint, parent_id: str, new_versions: ChannelVersions, hint: Hint

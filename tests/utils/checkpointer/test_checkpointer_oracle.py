@@ -85,7 +85,7 @@ PLANTED = {
     "an item of a full page is lost": loses_an_item_of_a_full_page,
     "what was read is shared between readers": shares_what_it_has_decoded,
     "a copy can happen by half": copies_in_two_steps,
-    "the head moves back": lua("put", "if not newest or not later(newest, id) then", "if true then"),
+    "the head moves back": lua("put", "if not newest or not later(newest, id) or", "if true or"),
     "sent pages are not checked": lua(
         "common", "if is_page(ARGV[i]) then each_ref(ARGV[i + 1], need) end", "local unchecked = true"
     ),

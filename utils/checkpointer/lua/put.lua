@@ -13,7 +13,8 @@ if not store(10, head.refs) then return { 0 } end
 if set(name, record) then redis.call('HINCRBY', STATE, '@checkpoints', 1) end
 
 -- The head never moves back: a late or repeated write of an older checkpoint is stored beside it.
-if not newest or not later(newest, id) then
+-- But a run that goes on from it is what comes next, even if it is of a worker whose clock is behind.
+if not newest or not later(newest, id) or (ARGV[9] == '1' and newest == head.parent) then
   set('h' .. ns, id)
   if ns == '' then redis.call('HMSET', STATE, '@step', ARGV[7], '@counts', ARGV[8]) end
 end

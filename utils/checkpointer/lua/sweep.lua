@@ -11,7 +11,6 @@
 -- would have to be rebuilt from ancestors that are gone; values go when no checkpoint is left to go.
 local LIMIT, MODE = tonumber(ARGV[4]), ARGV[5]
 local BATCH = math.max(1, math.floor(LIMIT / 2))  -- checkpoints: each may have a log
-local UNPACKED = 1000  -- names a command is given at once: Lua's stack is small
 
 -- ---- what there is
 
@@ -45,6 +44,12 @@ for _, name in ipairs(fields) do
     checkpoints[#checkpoints + 1], by_name[name] = entry, entry
     if not heads[ns] or newer(entry, heads[ns]) then heads[ns] = entry end
   end
+end
+
+-- Where clocks disagree, the newest by its id is not always what a namespace has gone on to.
+for ns in pairs(heads) do
+  local id = redis.call('HGET', STATE, 'h' .. ns)
+  heads[ns] = id and by_name[field('c', ns, id)] or heads[ns]
 end
 
 -- The n newest of `pool`, in no order: parts it at one from the middle and goes on with the part that the nth is in.
