@@ -114,7 +114,7 @@ class Codec:
         Raises:
             UnreadableValue: truncated, changed, of a format this version does not know, or its key is missing.
         """
-        plain = self._decrypted(sealed, about)
+        plain = sealed if self._keys is None and sealed[:1] != ENCRYPTED else self._decrypted(sealed, about)
         encoding, kind = plain[:1], _KIND_OF.get(plain[1:2])
         if encoding not in ENCODINGS or kind is None:
             raise UnreadableValue(f"unknown format {plain[:2]!r}")

@@ -59,12 +59,17 @@ class Compression:
         if zstandard is None:
             raise UnreadableValue("a value compressed by zstd: install the package zstandard")
         try:
+            decompressor = self._local.decompressor
+        except AttributeError:
+            decompressor = self._local.decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary())
+        try:
             # The frame says how much memory it wants: a made-up frame must not get it.
             if not 0 <= zstandard.frame_content_size(packed) <= MAX_VALUE_BYTES:
                 raise UnreadableValue("a compressed value of unknown or absurd size")
-            return bytes(self._decompressor().decompress(packed))
+            data: bytes = decompressor.decompress(packed)
         except zstandard.ZstdError as exc:
             raise UnreadableValue("a broken compressed value") from exc
+        return data
 
     def _compressor(self) -> "zstandard.ZstdCompressor":
         if not hasattr(self._local, "compressor"):
@@ -72,12 +77,6 @@ class Compression:
                 level=3, dict_data=_dictionary(), write_checksum=False, write_dict_id=False
             )
         made: zstandard.ZstdCompressor = self._local.compressor
-        return made
-
-    def _decompressor(self) -> "zstandard.ZstdDecompressor":
-        if not hasattr(self._local, "decompressor"):
-            self._local.decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary())
-        made: zstandard.ZstdDecompressor = self._local.decompressor
         return made
 
 

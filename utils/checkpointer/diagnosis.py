@@ -22,7 +22,7 @@ OLDEST_VERSION = 5
 RIGHTS = "~checkpoint:* ~state:* ~lease:* ~limit:* +@read +@write +@scripting +@connection +info"
 _CLUSTER_RIGHTS = "+command +cluster|slots"
 _END_AND_REMOVAL = ("SET - PX 1000", "DEL")
-_OF_STRINGS = ("SET - NX PX 1000", "GET", "PEXPIRE 1000", "PTTL", "EXISTS")
+_OF_STRINGS = ("SET - NX PX 1000", "GET", "PEXPIRE 1000", "PTTL", "EXISTS", "UNLINK")
 _OF_HASHES = (
     *("HSET a 1", "HSETNX b 1", "HMSET c 1", "PEXPIRE 1000", "HINCRBY a 1", "HGET a", "HMGET a b", "HKEYS", "HGETALL"),
     *("HEXISTS a", "HSTRLEN a", "HDEL a"),

@@ -62,6 +62,14 @@ class Hint:
                 named[channel] = replace(held, packed=held.packed.naming(names))
         return named
 
+    def left(self) -> Kept:
+        """For the next reader: what the last one used, and what was written since, as far as it can be revived."""
+        values = dict(self.kept.values)
+        for held in self.channels.values():
+            if held.packed.names:
+                values |= held.packed.keys()
+        return replace(self.kept, values=values)
+
     def size(self) -> int:
         """In bytes, about; most of it is content."""
         return self.kept.size_bytes + sum(held.packed.names_bytes for held in self.channels.values())

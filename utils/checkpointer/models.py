@@ -43,12 +43,15 @@ _MODELS = frozenset[type[BaseModel]](
         ToolMessage,
     )
 )
-_CLASSES = {(model.__module__, model.__name__): (model, model.model_fields.keys()) for model in _MODELS}
+_CLASSES = {(model.__module__, model.__name__): model for model in _MODELS}
+_ORDER = {model: tuple(model.model_fields) for model in _MODELS}  # of the fields
+# Where the longest field is, if it is text: one that cannot be changed, and can be given to every reader.
+_TEXT_AT = {model: _ORDER[model].index("page_content" if model is Document else "content") for model in _MODELS}
 _WITH_EXTRA = frozenset(model for model in _MODELS if model.model_config.get("extra") == "allow")
 _STRINGS = frozenset((str,))
 _ATOMS = _STRINGS | {type(None), bool, int, float}
-_TEXT = "content"
 _FORM = 2  # of marshal: the last one without references, which depend on who else holds an object
+_WHOLE = ("fields", "extra", None)  # of a key whose text is not apart; of the others there are two parts
 _set = object.__setattr__
 
 
@@ -65,6 +68,20 @@ def key_of(value: object) -> Key | None:
         return type(value), parts[0], marshal.dumps(parts[1], _FORM)
     except ValueError:  # something in it is of a type that marshal does not know
         return None
+
+
+def revived(key: Key) -> Any:
+    """A new object like the model that had this *key*, which shares nothing with it that can be changed.
+
+    It is what `unpacked` makes of the same model: only of those that `packed` takes may this be asked.
+    """
+    model, text, rest = key
+    content = marshal.loads(rest)  # noqa: S302 - made by this process, by `key_of`
+    if len(content) == len(_WHOLE):
+        return _object(model, content[0])
+    values = content[0]
+    values[_TEXT_AT[model]] = text
+    return _object(model, dict(zip(_ORDER[model], values, strict=True)))
 
 
 def is_plain(value: object) -> bool:
@@ -91,6 +108,8 @@ def form_of(value: Any) -> bytes | None:
     """What `packed` makes of *value* if it makes anything of it; for finding out whether that is already there."""
     if type(value) not in _MODELS or value.__pydantic_private__ or value.__pydantic_extra__ != _no_extra(type(value)):
         return None
+    if tuple(value.__dict__) != _ORDER[type(value)]:
+        return None
     return _packed(value) if _is_plain(value.__dict__, frozenset((dict, list))) else None
 
 
@@ -110,13 +129,14 @@ def unpacked(data: Iterable[bytes]) -> list[Any]:
 
 
 def _built(module: str, name: str, fields: dict[str, Any]) -> Any:
-    known = _CLASSES.get((module, name))
-    if known is None:
+    model = _CLASSES.get((module, name))
+    if model is None:
         raise UnreadableValue(f"it names a type that is not allowed: {module}.{name}")
-    model, names = known
-    if fields.keys() != names:
-        return model(**fields)
-    value = object.__new__(model)
+    return _object(model, fields) if tuple(fields) == _ORDER[model] else model(**fields)
+
+
+def _object(model: type, fields: dict[str, Any]) -> Any:
+    value: Any = object.__new__(model)
     # As pydantic does it when it unpickles a model.
     _set(value, "__dict__", fields)
     _set(value, "__pydantic_extra__", _no_extra(model))
@@ -138,6 +158,7 @@ def _is_put_together(value: Any) -> bool:
         value.__pydantic_extra__ == _no_extra(type(value))
         and value.__pydantic_private__ is None
         and value.__pydantic_fields_set__ == value.__dict__.keys()
+        and tuple(value.__dict__) == _ORDER[type(value)]
         and _is_plain(value.__dict__, frozenset((dict, list)))
     )
 
@@ -148,19 +169,19 @@ def _no_extra(model: type) -> dict[str, Any] | None:
 
 def _parts(value: Any) -> tuple[str, tuple[Any, ...]] | None:
     """The text, and all else of *value* that is serialized, in built-in containers; None for kinds without keys."""
-    kind = type(value)
-    if kind not in _MODELS:
-        return ("", (value, None)) if kind is dict or kind is list else None
+    model = type(value)
+    if model not in _MODELS:
+        return ("", (value, *_WHOLE[1:])) if model is dict or model is list else None
     if value.__pydantic_private__:
         return None
     fields = value.__dict__
-    text = fields.get(_TEXT)
-    # Only where it is the first field: the order is content, too.
-    if type(text) is str and next(iter(fields)) == _TEXT:
-        fields = fields.copy()
-        del fields[_TEXT]
-        return text, (fields, value.__pydantic_extra__, True)
-    return "", (fields, value.__pydantic_extra__)
+    if tuple(fields) == _ORDER[model]:  # the order is content, too
+        values, at = [*fields.values()], _TEXT_AT[model]
+        text = values[at]
+        if type(text) is str:
+            values[at] = None
+            return text, (values, value.__pydantic_extra__)
+    return "", (fields, value.__pydantic_extra__, _WHOLE[-1])
 
 
 def _is_plain(content: Any, containers: frozenset[type]) -> bool:

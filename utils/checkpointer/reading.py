@@ -1,7 +1,7 @@
 """What is read: one checkpoint, or batches of them for a listing."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,8 +18,6 @@ from utils.checkpointer.scripts import Plan
 from utils.checkpointer.serializer import StrictSerializer
 from utils.checkpointer.values import Kept, Unpacker
 from utils.checkpointer.writes import Write, resolved
-
-_LENGTHS = {0xD9: 1, 0xDA: 2, 0xDB: 4}  # msgpack: texts of more than 31 bytes say how long their length is
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +70,7 @@ class Reader:
         checkpoint_id, record, log, fields = reply
         with_id = place.at(_text(checkpoint_id))
         try:
-            unpacker = self._unpacker(place.thread_id, fields, hint.kept)
+            unpacker = self._unpacker(place.thread_id, fields, hint.left())
             found, held = self._tuple(unpacker, with_id, record, log)
         except UnreadableValue as exc:
             raise StateUnreadable(state_key(place.thread_id), f"checkpoint {with_id.checkpoint_id}: {exc}") from exc
@@ -106,7 +104,7 @@ class Reader:
                 logger.error("Left out %s of %s: %s", place.checkpoint_id, state_key(thread_id), exc)
         return Batch(found, place if len(rows) == limit else None)
 
-    def _unpacker(self, thread_id: str, fields: bytes, kept: Kept) -> Unpacker:
+    def _unpacker(self, thread_id: str, fields: Sequence[bytes], kept: Kept) -> Unpacker:
         return Unpacker(self.codec, self.serde, thread_id, _fields(fields), kept)
 
     def _tuple(
@@ -143,22 +141,8 @@ class Reader:
         return self.codec.load(self.serde, self.codec.open(sealed, about))
 
 
-def _fields(packed: bytes) -> Mapping[bytes, bytes]:
-    """References and their fields, out of the msgpack array that `packed` in lua/common.lua makes.
-
-    Read here, because Redis writes bytes as text, and msgpack libraries want text to be UTF-8.
-    """
-    if not packed:
-        return {}
-    at = {0xDC: 3, 0xDD: 5}.get(packed[0], 1)  # the array's own length is not needed
-    parts = []
-    while at < len(packed):
-        size, width = packed[at], _LENGTHS.get(packed[at], 0)
-        start = at + 1 + width
-        length = int.from_bytes(packed[at + 1 : start], "big") if width else size & 0x1F
-        at = start + length
-        parts.append(packed[start:at])
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+def _fields(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _text(name: bytes | str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from utils.checkpointer.codec import PAGE, Codec, Value
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.keys import about_blob
-from utils.checkpointer.models import MODEL, Key, form_of, is_plain, key_of
+from utils.checkpointer.models import MODEL, Key, form_of, is_model, is_plain, key_of, revived
 from utils.checkpointer.pages import Page, Pages, fold, is_paged
 from utils.checkpointer.serializer import StrictSerializer
 
@@ -19,10 +19,10 @@ Names = Mapping[Key, tuple[Key, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a reader leaves to the next one, by reference: pages, and values, decompressed and verified."""
+    """What is left to the next reader, by reference: pages, and values, verified and decompressed, or their keys."""
 
     pages: Mapping[bytes, Page] = field(default_factory=dict)
-    values: Mapping[bytes, Value] = field(default_factory=dict)
+    values: Mapping[bytes, Value | Key] = field(default_factory=dict)
     size_bytes: int = 0  # of the values, about
 
 
@@ -46,6 +46,10 @@ class Packed:
         """The same list with those of *names* that are of its items."""
         known = {key: name for key, name in names.items() if name[1] in self.refs}
         return replace(self, names=known, names_bytes=_size(known))
+
+    def keys(self) -> dict[bytes, Key]:
+        """By reference, the keys of those items that are models: they are revived from these."""
+        return {ref: key for key, ref in self.names.values() if key[0] is not dict and key[0] is not list}
 
     def entry(self) -> tuple[str, bytes] | None:
         """What the record's body says of it; None where the next reference of the record is meant."""
@@ -91,9 +95,8 @@ class Parcel:
             key = key_of(item)
             name = names.get(key) if key else None
             if name is None:
-                is_plain_item = key is not None and is_plain(item)
-                ref = (self._recognised(item) if is_plain_item else None) or self._add_item(item)
-                name = (key, ref) if key and is_plain_item else None
+                ref, is_certain = self._add_item(item)
+                name = (key, ref) if key and is_certain else None
             else:
                 ref = name[1]
             if name:
@@ -103,14 +106,13 @@ class Parcel:
         self._pages.update(pages)
         return Packed(None, list(pages)[-1], frozenset((*refs, *pages)), len(items), named, _size(named))
 
-    def _recognised(self, item: object) -> bytes | None:
-        """The reference of a message that the server has in the form of models.py."""
+    def _add_item(self, item: object) -> tuple[bytes, bool]:
+        """Its reference, and whether nothing else has its key; a model that has it is revived from that, too."""
         form = form_of(item)
-        ref = None if form is None else self._codec.ref(Value(MODEL, form))
-        return ref if ref is not None and self._knows(ref) else None
-
-    def _add_item(self, item: object) -> bytes:
-        return self._add_blob(self._codec.dump(self._serde, item))
+        if form is not None and self._knows(ref := self._codec.ref(Value(MODEL, form))):
+            return ref, True
+        plain = self._codec.dump(self._serde, item)
+        return self._add_blob(plain), plain.kind == MODEL or (not is_model(item) and is_plain(item))
 
     def _add_blob(self, plain: Value) -> bytes:
         ref = self._codec.ref(plain)
@@ -130,7 +132,7 @@ class Unpacker:
     ) -> None:
         self._codec, self._serde, self._thread_id, self._fields = codec, serde, thread_id, fields
         self._pages = Pages(codec.page_ref, fields, kept.pages)
-        self._before, self._used = kept.values, dict[bytes, Value]()
+        self._before, self._used = kept.values, dict[bytes, Value | Key]()
 
     def value(self, entry: tuple[str, bytes] | None, refs: Iterator[bytes]) -> tuple[object, Packed]:
         """The value that *entry* and, where it is not inline, the next of *refs* stand for, and how it is packed.
@@ -149,7 +151,7 @@ class Unpacker:
 
     def kept(self) -> Kept:
         """For the next reader: all that was used."""
-        return Kept(self._pages.read, self._used, sum([len(kept.data) for kept in self._used.values()]))
+        return Kept(self._pages.read, self._used, sum([len(kept[1]) for kept in self._used.values()]))
 
     def is_current(self) -> bool:
         """Whether all that was read is as it would be written now; see `Codec.is_current`."""
@@ -167,7 +169,8 @@ class Unpacker:
         known = {**self._before, **self._used}
         kept = [known.get(ref) or self._opened(ref) for ref in refs]
         self._used.update(zip(refs, kept, strict=True))
-        return self._serde.load_all(kept)
+        loaded = iter(self._serde.load_all([one for one in kept if isinstance(one, Value)]))
+        return [next(loaded) if isinstance(one, Value) else revived(one) for one in kept]
 
     def _opened(self, ref: bytes) -> Value:
         if ref not in self._fields:

@@ -9,6 +9,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph, add_messages
 from langgraph.graph.state import CompiledStateGraph
 
+from utils.checkpointer import RedisCheckpointer
+
 TENANTS = ("", "acme.")  # what the thread ids of two tenants begin with
 
 
@@ -58,6 +60,11 @@ async def texts(saver: BaseCheckpointSaver[Any], thread_id: str = "a") -> list[s
 def turns(*said: str) -> list[str]:
     """The texts of a conversation in which this was said."""
     return [text for one in said for text in (one, f"re {one}")]
+
+
+def forget(saver: RedisCheckpointer, *thread_ids: str) -> None:
+    """Make *saver* know as little of these conversations as a process that has just begun."""
+    saver._hints.forget(thread_ids)
 
 
 async def _nothing() -> None:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import CheckpointTuple, empty_checkpoint
 
+from tests.utils.checkpointer.chats import forget
 from utils.checkpointer import RedisCheckpointer, StateUnreadable
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.codec import REF_BYTES, Codec, Value
@@ -243,6 +244,7 @@ def test_a_change_anywhere_in_stored_bytes_is_noticed(valkey: Any, thread_id: st
 
 def is_readable(saver: RedisCheckpointer, named: Any) -> bool:
     """Whether the checkpoint can be read, or is refused under another name than its key's."""
+    forget(saver, named["configurable"]["thread_id"])
     try:
         return saver.get_tuple(named) is not None
     except StateUnreadable as exc:
@@ -413,6 +415,7 @@ def test_neither_logs_nor_errors_hold_a_key(server: Any, caplog: pytest.LogCaptu
         talk(saver, "x")
         name = names_of(server, "x", b"b")[0]
         server.client.hset(key_of("x"), name, b"3\x03newbroken")
+        forget(saver, "x")
         with pytest.raises(StateUnreadable) as caught:
             saver.get_tuple(config("x"))
         assert list(saver.list(None)) == []

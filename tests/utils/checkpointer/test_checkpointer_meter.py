@@ -13,6 +13,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, empty_checkpoint
 
 from tests.servers.redis import RedisServer
+from tests.utils.checkpointer.chats import forget
 from tests.utils.checkpointer.conftest import Server
 from utils.checkpointer import Memory, RedisCheckpointer
 from utils.checkpointer.errors import StateUnreadable
@@ -112,6 +113,7 @@ async def test_failures_are_counted_by_kind(breaking: RedisCheckpointer, breakab
     for name in breakable.run("HKEYS", "state:{checkpoint:acme.x}"):
         if name.startswith(b"b"):
             breakable.run("HSET", "state:{checkpoint:acme.x}", name, b"broken")
+    forget(breaking, "acme.x")
     with pytest.raises(StateUnreadable):
         breaking.get_tuple(named("acme.x"))
     breakable.kill()

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from tests.utils.checkpointer.chats import forget
 from utils.checkpointer import RedisCheckpointer, StateUnreadable
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.serializer import StrictSerializer
@@ -147,6 +148,7 @@ async def test_a_value_in_anothers_place_is_noticed(saver: RedisCheckpointer, se
     await put(saver, one=[HumanMessage("one")], two=[HumanMessage("two")])
     first, second = (name for name in server.client.hkeys(KEY) if name.startswith(kind))
     server.client.hset(KEY, first, server.client.hget(KEY, second))
+    forget(saver, "a")
     with pytest.raises(StateUnreadable):
         await saver.aget_tuple(CONFIG)
 

@@ -140,9 +140,3 @@ local function collect(refs, found, seen)
     end
   end
 end
-
--- One reply for all of `found`, a msgpack array: a client takes it apart faster than hundreds of replies, and table.concat
--- takes ten times as long to make one.
-local function packed(found)
-  return #found > 0 and cmsgpack.pack(found) or ''
-end

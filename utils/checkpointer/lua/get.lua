@@ -1,6 +1,6 @@
 -- Reads one checkpoint. ARGV: ttl, now, thread, ns, id or '' for the newest, references that
 -- the client has, with everything behind them.
--- Returns false, or {id, record, log of writes, the other fields as packed by `packed`}.
+-- Returns false, or {id, record, log of writes, {reference, value, …}}.
 local ns, id = ARGV[4], ARGV[5]
 if id == '' then id = redis.call('HGET', STATE, 'h' .. ns) end
 local record = id and redis.call('HGET', STATE, field('c', ns, id))
@@ -11,4 +11,4 @@ local found, seen = {}, {}
 each_ref(ARGV[6], function(ref) seen[ref] = true end)
 collect(record_head(record).refs, found, seen)
 collect(log_refs(log), found, seen)
-return { id, record, log, packed(found) }
+return { id, record, log, found }

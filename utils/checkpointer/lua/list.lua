@@ -1,6 +1,6 @@
 -- Reads a batch of checkpoints, newest first. ARGV: ttl, now, thread, '1' if ns counts, ns, id or '', before or '',
 -- last id and ns of the batch before or '' '', how many.
--- Returns {{ns, id, record, log of writes}, …}, and the other fields as packed by `packed`: what several share comes once.
+-- Returns {{ns, id, record, log of writes}, …}, and {reference, value, …}: what several share comes once.
 local by_ns, ns, only, before, last_id, last_ns, limit =
   ARGV[4] == '1', ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 
@@ -42,4 +42,4 @@ for _, entry in ipairs(best) do
   end
 end
 if #rows > 0 then was_read() end
-return { rows, packed(found) }
+return { rows, found }
