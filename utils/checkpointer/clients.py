@@ -149,12 +149,14 @@ class _Limited(ABC):
     """Before an asyncio client: a place for each command, and an end to it."""
 
     _whole_s: float
+    _quick_s: float
     _places: asyncio.Semaphore
     _failed_at = float("-inf")
 
     def limit(self, patience: Patience) -> None:
         """Keep to *patience*."""
         self._places, self._whole_s = asyncio.Semaphore(patience.max_connections), patience.whole_s
+        self._quick_s = min(patience.connect_timeout_s, patience.timeout_s) / 2
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """See redis-py. Waiting for a place is not the server's time, unless those who have one get no answer."""
@@ -162,6 +164,7 @@ class _Limited(ABC):
         async with self._places:
             if self._failed_at > began:
                 raise TimeoutError("no answer to those before")
+            sent = time.monotonic()
             try:
                 async with asyncio.timeout(self._whole_s):
                     return await self._execute(*args, **options)
@@ -169,7 +172,9 @@ class _Limited(ABC):
                 self._failed_at = time.monotonic()
                 raise TimeoutError(f"no answer within {self._whole_s:g} s") from exc
             except (ConnectionError, TimeoutError):
-                self._failed_at = time.monotonic()
+                failed = time.monotonic()
+                if failed - sent > self._quick_s:  # what fails at once keeps nobody waiting
+                    self._failed_at = failed
                 raise
 
     @abstractmethod

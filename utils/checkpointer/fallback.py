@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -14,6 +14,7 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    DeltaChannelHistory,
 )
 
 from utils.checkpointer.circuit import Circuit, Persistence
@@ -154,6 +155,18 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
             return
         for found in _selected(held, config, filter or {}, before)[:limit]:
             yield found
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """See `RedisCheckpointer.aget_delta_channel_history`.
+
+        Raises:
+            StoreUnavailable: Redis is away, and the conversation is not in memory: nothing would be half a history.
+        """
+        if self._memory.find(Place.of(config).thread_id) is not None:
+            return await super().aget_delta_channel_history(config=config, channels=channels)
+        return await self._surely(self._primary.aget_delta_channel_history(config=config, channels=channels))
 
     async def ttl_s(self, thread_id: str) -> int | None:
         """Seconds the conversation has left; None if there is none, or Redis, which would know, is away."""

@@ -71,11 +71,14 @@ class Hint:
         return replace(self.kept, values=values)
 
     def size(self) -> int:
-        """In bytes, about; most of it is content."""
-        return self.kept.size_bytes + sum(held.packed.names_bytes for held in self.channels.values())
+        """In bytes, about."""
+        packed = [held.packed for held in self.channels.values()]
+        entries = len(self.kept.values) + sum(len(each.names) + len(each.refs) for each in packed)
+        return self.kept.size_bytes + sum(each.names_bytes for each in packed) + entries * _ENTRY_BYTES
 
 
 NO_HINT = Hint()
+_ENTRY_BYTES = 200  # what Python needs for a reference or a key besides what is in it
 _ADDRESSED = 1000  # checkpoints read by their id, of which a run may be about to make a fork
 
 
@@ -102,6 +105,8 @@ class Hints:
         size = hint.size()
         with self._lock:
             self._drop((thread_id, namespace))
+            if size > self._limit_bytes:  # it would drive out all the others, and then itself
+                return
             self._hints[thread_id, namespace] = hint, size
             self._bytes += size
             while len(self._hints) > self._limit or self._bytes > self._limit_bytes:

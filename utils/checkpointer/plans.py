@@ -96,7 +96,7 @@ class Plans:
 
     def delta_history(self, config: RunnableConfig, channels: Sequence[str]) -> Plan[Mapping[str, DeltaChannelHistory]]:
         """See `delta_history`."""
-        return delta_history(self._reader.get, config, channels)
+        return delta_history(self._reader.look, config, channels)
 
     def batch(self, thread_id: str, query: Query, after: Place | None, limit: int) -> Plan[Batch]:
         """See `Reader.batch`."""

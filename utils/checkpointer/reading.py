@@ -56,6 +56,13 @@ class Reader:
     call: ScriptCalls
 
     def get(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        """See `look`; a run may begin with what was read."""
+        found = yield from self.look(config)
+        if found is not None:
+            self.hints.read(Place.of(found.config), by_id=bool(Place.of(config).checkpoint_id))
+        return found
+
+    def look(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
         """Read the checkpoint that *config* names, or the newest of its namespace.
 
         Raises:
@@ -74,7 +81,6 @@ class Reader:
             found, held = self._tuple(unpacker, with_id, record, log)
         except UnreadableValue as exc:
             raise StateUnreadable(state_key(place.thread_id), f"checkpoint {with_id.checkpoint_id}: {exc}") from exc
-        self.hints.read(with_id, by_id=bool(place.checkpoint_id))
         if not place.checkpoint_id:
             has = b"".join(ref for channel in held.values() for ref in channel.packed.ends)
             seen = Hint(with_id.checkpoint_id, hint.naming(held), kept=unpacker.kept(), has=has)
@@ -146,4 +152,5 @@ def _fields(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
 
 
 def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name
+    # Bytes that are no UTF-8 are not ours: they must not end a scan.
+    return name.decode(errors="backslashreplace") if isinstance(name, bytes) else name

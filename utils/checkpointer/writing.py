@@ -25,9 +25,10 @@ from utils.checkpointer.values import Packed, Parcel
 from utils.checkpointer.writes import Write, numbered
 
 _COUNTED = 16  # list channels whose length the summary shows
-# A run continues what is newest. Other sources ("update", "fork", "copy") may go back to an older checkpoint.
-_CONTINUING = frozenset(("input", "loop"))
+# What goes on from the newest unless it was told another by its id. The other sources ("fork") may always go back.
+_CONTINUING = frozenset(("input", "loop", "update"))
 _LACKING, _CONFLICT = 0, -1  # replies of put.lua and writes.lua
+_SENT = "the server lacks what was just sent to it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +56,26 @@ class Writer:
                 namespace and is not any more. A run may begin with an older one by naming it.
         """
         parent = Place.of(config)
-        place = parent.at(checkpoint["id"])
         meta = get_serializable_checkpoint_metadata(config, metadata)
-        expected = int(refuse_conflict and _continues(parent, meta) and not self.hints.is_addressed(parent))
-        hint = before = self.hints.get(place.thread_id, place.namespace)
-        while True:
-            parcel = Parcel(self.codec, self.serde, place.thread_id, hint.knows)
+        expected = refuse_conflict and _continues(parent, meta) and not self.hints.is_addressed(parent)
+        before = self.hints.get(parent.thread_id, parent.namespace)
+        for hint in (before, NO_HINT):
+            parcel = Parcel(self.codec, self.serde, parent.thread_id, hint.knows)
             channels = self._channels(parcel, checkpoint, parent.checkpoint_id, new_versions, hint)
             record = self._record(parent, checkpoint, meta, channels)
-            fixed = (place.namespace, place.checkpoint_id, record.pack(), meta.get("step", -1), _counts(channels))
-            sent = parcel.fields()
-            stored, *newest = yield self.call("put", place.thread_id, *fixed, expected, *sent)
-            if stored == _CONFLICT:
-                self.hints.forget([place.thread_id])
-                raise CheckpointConflict(parent.checkpoint_id, newest[0].decode())
+            named = (parent.namespace, checkpoint["id"], record.pack(), meta.get("step", -1), _counts(channels))
+            stored, *newest = yield self.call("put", parent.thread_id, *named, int(expected), *parcel.fields())
             if stored != _LACKING:
                 break
-            if hint is NO_HINT:
-                raise AssertionError("the server lacks what was just sent to it")
-            hint = NO_HINT
+        else:
+            raise AssertionError(_SENT)
+        if stored == _CONFLICT:
+            self.hints.forget([parent.thread_id])
+            raise CheckpointConflict(parent.checkpoint_id, newest[0].decode(errors="backslashreplace"))
         versions = checkpoint["channel_versions"]
         held = {channel: Held(versions.get(channel), packed) for channel, packed in channels.items()}
-        self.hints.remember(
-            place.thread_id, place.namespace, Hint(place.checkpoint_id, held, kept=before.kept, has=before.has)
-        )
+        hint = Hint(checkpoint["id"], held, kept=before.kept, has=before.has)
+        self.hints.remember(parent.thread_id, parent.namespace, hint)
         return int(stored)
 
     def put_writes(
@@ -95,6 +92,8 @@ class Writer:
             fixed = (place.namespace, place.checkpoint_id, refs, frame)
             if (yield self.call("writes", place.thread_id, *fixed, *parcel.fields())) != _LACKING:
                 break
+        else:
+            raise AssertionError(_SENT)
         self.hints.wrote(place.thread_id, place.namespace, (ref for value in packed for ref in value.refs))
 
     def _frame_body(self, place: Place, refs: bytes, log: Sequence[Write], packed: Sequence[Packed]) -> bytes:
@@ -135,10 +134,11 @@ class Writer:
 
 
 def _continues(parent: Place, metadata: CheckpointMetadata) -> bool:
-    if metadata.get("source") not in _CONTINUING:
+    # Within a run that was accepted several may go on in one namespace: `Send` to a subgraph with a memory.
+    if parent.namespace or metadata.get("source") not in _CONTINUING:
         return False
-    # The first of a conversation is refused where there is one already; a subgraph may begin anew in the past.
-    return bool(parent.checkpoint_id) or (metadata.get("step") == -1 and not parent.namespace)
+    # The first of a conversation is refused where there is one already.
+    return bool(parent.checkpoint_id) or metadata.get("step") == -1
 
 
 def _roots(packed: Any) -> bytes:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import Checkpoint, empty_checkpoint
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Send, interrupt
 
 from tests.servers.cutting import CuttingProxy
 from tests.utils.checkpointer.chats import TENANTS
@@ -273,3 +274,53 @@ async def test_workers_take_turns_in_one_conversation(two: Two) -> None:
         await graphs[number % 2].aupdate_state(named("x"), {"said": ["noted"]}, as_node="answer")
     said = (await graphs[1].aget_state(named("x"))).values["said"]
     assert said == [text for number in range(6) for text in [*turn(str(number)), "noted"]]
+
+
+class Rebuilt(TypedDict):
+    said: Annotated[
+        list[str], DeltaChannel(lambda said, more: [*(said or []), *(text for one in more for text in one)])
+    ]
+
+
+def rebuilt_chat(saver: RedisCheckpointer) -> Any:
+    graph = StateGraph(Rebuilt)
+    graph.add_node("answer", lambda state: {"said": [f"re {state['said'][-1]}"]})
+    graph.add_edge(START, "answer")
+    graph.add_edge("answer", END)
+    return graph.compile(checkpointer=saver)
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+async def test_a_turn_whose_state_is_rebuilt_from_its_ancestors_is_refused_as_well(
+    saver: RedisCheckpointer, late: Late, durability: Any
+) -> None:
+    ours, other = rebuilt_chat(late), rebuilt_chat(saver)
+    await other.ainvoke({"said": ["hello"]}, named("x"))
+    late.first = lambda: other.ainvoke({"said": ["quick"]}, named("x"))
+    ids = {found.config["configurable"]["checkpoint_id"] async for found in saver.alist(named("x"))}
+    with pytest.raises(CheckpointConflict) as refused:
+        await ours.ainvoke({"said": ["slow"]}, named("x"), durability=durability)
+    assert refused.value.expected in ids  # so it was the turn's first put
+
+
+async def test_a_change_of_the_state_is_refused_that_a_turn_overtook(saver: RedisCheckpointer, late: Late) -> None:
+    ours, other = chat(late), chat(saver)
+    await other.ainvoke({"said": ["hello"]}, named("x"))
+    late.first = lambda: other.ainvoke({"said": ["quick"]}, named("x"))
+    with pytest.raises(CheckpointConflict):
+        await ours.aupdate_state(named("x"), {"said": ["changed"]}, as_node="answer")
+    assert (await ours.aget_state(named("x"))).values["said"] == turn("hello") + turn("quick")
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+async def test_several_may_be_sent_to_a_subgraph_with_a_memory(saver: RedisCheckpointer, durability: Any) -> None:
+    inner = StateGraph(State)
+    inner.add_node("note", lambda state: {"said": ["noted"]})
+    inner.add_edge(START, "note")
+    graph = StateGraph(State)
+    graph.add_node("inner", inner.compile(checkpointer=True))
+    graph.add_conditional_edges(START, lambda state: [Send("inner", {"said": [str(n)]}) for n in range(3)], ["inner"])
+    compiled = graph.compile(checkpointer=saver)
+    for _ in range(3):
+        await compiled.ainvoke({"said": ["go"]}, named("x"), durability=durability)
+    assert (await compiled.aget_state(named("x"))).values["said"].count("go") == 3

@@ -4,6 +4,7 @@ import asyncio
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from tests.servers.cutting import CuttingProxy
 from tests.utils.checkpointer.chats import TENANTS
 from tests.utils.checkpointer.conftest import TTL_S, Server
-from utils.checkpointer import Connections, RedisCheckpointer
+from utils.checkpointer import Connections, RedisCheckpointer, retention
+from utils.errors import StoreUnavailable
 
 Worker = Callable[..., RedisCheckpointer]
 
@@ -315,3 +318,33 @@ async def test_what_is_remembered_is_bounded(server: Server) -> None:
     for number in (0, 50, 104):
         assert len((await values_of(saver, f"x{number}"))["messages"]) == 20
     await saver.aclose()
+
+
+async def test_a_sweep_broken_off_leaves_nothing_that_a_write_may_name_in_vain(
+    valkey: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valkey.client.flushall()
+    monkeypatch.setattr(retention, "STEP_FIELDS", 40)
+    late, other = (
+        RedisCheckpointer.from_url(valkey.url, ttl_s=TTL_S, keep=None, refuse_conflicts=False) for _ in range(2)
+    )
+    with CuttingProxy(tmp_path / "proxy.sock", Path(valkey.url.removeprefix("unix://"))) as proxy:
+        sweeping = RedisCheckpointer.from_url(proxy.url, ttl_s=TTL_S, keep=None)
+        await sweeping.aprune(["nobody"])  # the server knows the script from now on
+        for number in range(20):  # in which order fields are removed is chance
+            thread_id = f"x{number}"
+            messages = [message(at, thread_id) for at in range(60)]
+            first = await put(late, thread_id, {"messages": messages, "mood": "calm"})
+            await put(other, thread_id, {"messages": messages[-1:], "mood": "calm"})
+            proxy.cut(None, "before", "before")
+            with pytest.raises(StoreUnavailable):
+                await sweeping.aprune([thread_id])
+            checkpoint = empty_checkpoint()
+            checkpoint["channel_values"] = {"messages": messages, "mood": "late"}
+            checkpoint["channel_versions"] = {"messages": 1, "mood": 2}
+            await late.aput(first, checkpoint, {"source": "loop", "step": 1, "parents": {}}, {"mood": 2})
+            cold = RedisCheckpointer.from_url(valkey.url, ttl_s=TTL_S, keep=None)
+            assert await values_of(cold, thread_id) == {"messages": messages, "mood": "late"}
+            await cold.aclose()
+        for saver in (late, other, sweeping):
+            await saver.aclose()

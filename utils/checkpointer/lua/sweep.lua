@@ -196,8 +196,31 @@ local function take_values()
       if is_lost(name) then take(name) else mark(log_refs(redis.call('HGET', STATE, name))) end
     end
   end
+  -- A page goes before what it refers to: a write may name any page that is there, and with it what is behind it.
+  local dead_pages, referred = {}, {}
   for _, name in ipairs(fields) do
-    if (is_page(name) or string.byte(name) == 98) and not live[name] then  -- 'b'
+    if is_page(name) and not live[name] then
+      local page = redis.call('HGET', STATE, name)
+      dead_pages[name] = page
+      local before = string.sub(page, 1, REF)
+      if is_page(before) then referred[before] = (referred[before] or 0) + 1 end
+    end
+  end
+  for tip in pairs(dead_pages) do
+    local name = tip
+    while dead_pages[name] and not referred[name] do
+      if room <= 0 then more = true return end
+      take(name)
+      local before = string.sub(dead_pages[name], 1, REF)
+      dead_pages[name] = nil
+      if referred[before] then
+        referred[before] = referred[before] > 1 and referred[before] - 1 or nil
+      end
+      name = before
+    end
+  end
+  for _, name in ipairs(fields) do
+    if string.byte(name) == 98 and not live[name] then  -- 'b'
       if room > 0 then take(name) else more = true end
     end
   end
