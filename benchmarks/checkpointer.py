@@ -6,7 +6,7 @@
 All run the same chat (checkpointer_chat.py), each in a process of its own with an empty store of its own: one
 conversation of 10, 50 and 200 turns and 64 of them at once, with each durability LangGraph knows. Warm turns are the
 last ones of a saver that has had the whole conversation; cold turns, gets and lists are those of a saver that has never
-seen it but is connected. Figures are medians of up to seven, and of one conversation at a time the least of three
+seen it but is connected. Figures are medians of up to seven, and of one conversation at a time the least of five
 rounds, in which the Redis savers take turns: other work on the machine only ever adds. CPU is the time processors
 spent, in the client's process and in the server's. Round trips and bytes are counted on the wire, in turns that are not
 timed. 64 conversations go on as long as --memory-gb holds them all, with the figures of their last turns; 512 at once
@@ -124,7 +124,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--durability", action="append", choices=DURABILITIES, help="run this mode (may be repeated)")
     parser.add_argument("--turns", type=int, nargs="+", help=f"lengths, at least 20 apart; {LENGTHS}")
     parser.add_argument("--at-once", type=int, help=f"conversations at once, 1 for one alone; {AT_ONCE}")
-    parser.add_argument("--rounds", type=int, default=3, help="of one conversation at a time, to keep the least of")
+    parser.add_argument("--rounds", type=int, default=5, help="of one conversation at a time, to keep the least of")
     parser.add_argument("--memory-gb", type=float, default=2.0, help="what many conversations may take up in a server")
     parser.add_argument("--out", type=Path, help="the file of results; the table is beside it")
     args = parser.parse_args()

@@ -2,6 +2,7 @@
 
 import threading
 import zlib
+from importlib.resources import files
 
 from utils.checkpointer.errors import UnreadableValue
 
@@ -10,8 +11,9 @@ try:
 except ImportError:  # native code, which not every platform has a wheel of
     zstandard = None  # type: ignore[assignment]  # looked at before every use
 
-PLAIN, ZSTD_1, ZLIB_1 = b"0", b"1", b"2"
-ENCODINGS = (PLAIN, ZSTD_1, ZLIB_1)
+PLAIN, ZSTD_1, ZLIB_1, ZSTD_2 = b"0", b"1", b"2", b"4"  # 3 is what is encrypted
+ENCODINGS = (PLAIN, ZSTD_1, ZLIB_1, ZSTD_2)
+DICTIONARY_2 = "messages_2.zdict"  # see benchmarks/dictionary.py; with statistics of letters, so it is quicker as well
 COMPRESS_FROM_BYTES = 200
 MAX_VALUE_BYTES = 256 * 1024 * 1024
 
@@ -42,7 +44,7 @@ class Compression:
         if len(data) >= COMPRESS_FROM_BYTES:
             packed = _deflated(data) if zstandard is None else self._compressor().compress(data)
             if len(packed) < len(data):
-                return ZLIB_1 if zstandard is None else ZSTD_1, packed
+                return ZLIB_1 if zstandard is None else ZSTD_2, packed
         return PLAIN, data
 
     def restore(self, encoding: bytes, payload: bytes) -> bytes:
@@ -53,15 +55,16 @@ class Compression:
         """
         if encoding == PLAIN:
             return payload
-        return _inflated(payload) if encoding == ZLIB_1 else self._unzstd(payload)
+        return _inflated(payload) if encoding == ZLIB_1 else self._unzstd(encoding, payload)
 
-    def _unzstd(self, packed: bytes) -> bytes:
+    def _unzstd(self, encoding: bytes, packed: bytes) -> bytes:
         if zstandard is None:
             raise UnreadableValue("a value compressed by zstd: install the package zstandard")
         try:
-            decompressor = self._local.decompressor
+            decompressor = self._local.decompressors[encoding]
         except AttributeError:
-            decompressor = self._local.decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary())
+            made = {each: zstandard.ZstdDecompressor(dict_data=_dictionary(each)) for each in (ZSTD_1, ZSTD_2)}
+            self._local.decompressors, decompressor = made, made[encoding]
         try:
             # The frame says how much memory it wants: a made-up frame must not get it.
             if not 0 <= zstandard.frame_content_size(packed) <= MAX_VALUE_BYTES:
@@ -74,14 +77,17 @@ class Compression:
     def _compressor(self) -> "zstandard.ZstdCompressor":
         if not hasattr(self._local, "compressor"):
             self._local.compressor = zstandard.ZstdCompressor(
-                level=3, dict_data=_dictionary(), write_checksum=False, write_dict_id=False
+                level=3, dict_data=_dictionary(ZSTD_2), write_checksum=False, write_dict_id=False
             )
         made: zstandard.ZstdCompressor = self._local.compressor
         return made
 
 
-def _dictionary() -> "zstandard.ZstdCompressionDict":
-    return zstandard.ZstdCompressionDict(_WORDS_1, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+def _dictionary(encoding: bytes) -> "zstandard.ZstdCompressionDict":
+    if encoding == ZSTD_1:
+        return zstandard.ZstdCompressionDict(_WORDS_1, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    trained = (files("utils.checkpointer") / DICTIONARY_2).read_bytes()
+    return zstandard.ZstdCompressionDict(trained, dict_type=zstandard.DICT_TYPE_FULLDICT)
 
 
 def _deflated(data: bytes) -> bytes:

@@ -45,6 +45,7 @@ _MODELS = frozenset[type[BaseModel]](
 )
 _CLASSES = {(model.__module__, model.__name__): model for model in _MODELS}
 _ORDER = {model: tuple(model.model_fields) for model in _MODELS}  # of the fields
+_NAMES = {model: set(names) for model, names in _ORDER.items()}
 # Where the longest field is, if it is text: one that cannot be changed, and can be given to every reader.
 _TEXT_AT = {model: _ORDER[model].index("page_content" if model is Document else "content") for model in _MODELS}
 _WITH_EXTRA = frozenset(model for model in _MODELS if model.model_config.get("extra") == "allow")
@@ -52,7 +53,11 @@ _STRINGS = frozenset((str,))
 _ATOMS = _STRINGS | {type(None), bool, int, float}
 _FORM = 2  # of marshal: the last one without references, which depend on who else holds an object
 _WHOLE = ("fields", "extra", None)  # of a key whose text is not apart; of the others there are two parts
-_set = object.__setattr__
+# A model's own slots: they are set for every message that is read, and setattr takes twice as long.
+_set_fields, _set_extra, _set_given, _set_private = (
+    vars(BaseModel)[name].__set__
+    for name in ("__dict__", "__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
+)
 
 
 def key_of(value: object) -> Key | None:
@@ -138,10 +143,10 @@ def _built(module: str, name: str, fields: dict[str, Any]) -> Any:
 def _object(model: type, fields: dict[str, Any]) -> Any:
     value: Any = object.__new__(model)
     # As pydantic does it when it unpickles a model.
-    _set(value, "__dict__", fields)
-    _set(value, "__pydantic_extra__", _no_extra(model))
-    _set(value, "__pydantic_fields_set__", set(fields))
-    _set(value, "__pydantic_private__", None)
+    _set_fields(value, fields)
+    _set_extra(value, {} if model in _WITH_EXTRA else None)
+    _set_given(value, _NAMES[model].copy())
+    _set_private(value, None)
     return value
 
 

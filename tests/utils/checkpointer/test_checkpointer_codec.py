@@ -11,8 +11,10 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 
+from utils.checkpointer import compression
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.codec import Codec, Value
 from utils.checkpointer.errors import UnreadableValue
@@ -40,6 +42,13 @@ codec, long = Codec(), Value("msgpack", b"what was said about the opening hours,
 
 def text_of(key: bytes) -> str:
     return base64.urlsafe_b64encode(key).decode()
+
+
+def test_what_was_compressed_with_the_first_dictionary_is_still_read() -> None:
+    words = zstandard.ZstdCompressionDict(compression._WORDS_1, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    packed = zstandard.ZstdCompressor(dict_data=words, write_dict_id=False).compress(LONG.data)
+    assert PLAIN.open(b"1m" + packed, ABOUT) == LONG
+    assert PLAIN.seal(LONG, ABOUT)[:1] == b"4"
 
 
 @given(value=VALUES, about=st.binary(max_size=40))
