@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
@@ -33,7 +34,7 @@ class Leases:
     def __init__(self, redis: AsyncClient, *, hold_s: float, wait_s: float, retry_s: float = 2.0) -> None:
         self._redis, self._hold_s, self._wait_s = redis, hold_s, wait_s
         self._local: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._held: set[str] = set()
+        self._held: Counter[str] = Counter()  # a run, and what shares its conversation
         self._unreleased: dict[str, tuple[float, Lock]] = {}
         self._circuit = Circuit(
             retry_s=retry_s,
@@ -121,11 +122,11 @@ class Leases:
     async def _kept(self, lock: Lock, thread_id: str) -> AsyncIterator[None]:
         ended = asyncio.Event()
         keeping = asyncio.create_task(self._keep(lock, lock.local.token, ended))
-        self._held.add(thread_id)
+        self._held[thread_id] += 1
         try:
             yield
         finally:
-            self._held.discard(thread_id)
+            self._held -= Counter((thread_id,))
             ended.set()
             keeping.cancel()
             with suppress(asyncio.CancelledError):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -213,6 +213,22 @@ async def test_sharing_keeps_other_workers_out_but_not_this_one(anywhere: tuple[
             pass
     async with other.hold("a"):
         pass
+
+
+async def test_a_run_that_began_without_redis_is_known_after_what_shared_has_ended(
+    valkey: RedisServer, workers: tuple[Worker, Worker]
+) -> None:
+    leases = workers[0].leases()
+    async with AsyncExitStack() as sharing:
+        await sharing.enter_async_context(leases.hold_or_share("acme.a"))
+        valkey.stop()
+        try:
+            async with leases.hold("acme.a"):
+                await sharing.aclose()
+                assert await leases.is_held("acme.a")
+                assert not await leases.is_held("a")
+        finally:
+            valkey.start()
 
 
 async def test_sharing_is_refused_where_nobody_can_know(valkey: RedisServer, workers: tuple[Worker, Worker]) -> None:
