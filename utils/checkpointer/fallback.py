@@ -84,7 +84,8 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
     async def return_held(self, *, within_s: float = 1.0) -> int:
         """Write to Redis what is in memory, if Redis answers; a conversation with a turn under way stays until it ends.
 
-        No other conversation is begun after *within_s*. Gives how many went: call it again until it gives 0.
+        Whether one is under way is known from *leases*; without them call this only while there is none. No other
+        conversation is begun after *within_s*. Gives how many went: call it again until it gives 0.
         """
         return await self._returns.all_within(within_s)
 
