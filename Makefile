@@ -33,6 +33,9 @@ bench: $(TOOLS)  ## the figures of the README, against their peers; results go t
 	$(BIN)/python -m benchmarks.retrieval $(DATA)
 	$(BIN)/python -m benchmarks.answers $(DATA)
 	$(BIN)/python -m benchmarks.chat
+	$(UV) pip install -q --no-deps --require-hashes --target .venv/checkpointer_peers -r benchmarks/checkpointer_peers.txt
+	$(BIN)/python -m benchmarks.checkpointer
+	$(BIN)/python -m benchmarks.checkpointer_scale
 
 screenshots: $(TOOLS)  ## take the documents' pictures of the chat page anew; look at them
 	$(BIN)/python -m tests.clients.screenshots
