@@ -30,6 +30,8 @@ from utils.errors import StoreRefused, StoreUnavailable
 LOGIN = "REDIS_URL (or REDIS_USERNAME and REDIS_PASSWORD)"
 
 TLS = b"TLS"  # what `sample` gives for a server that shakes hands
+TLS_WITH_OURS = TLS + b" with a certificate of ours"  # the same, but it wants one
+_AFTERWARDS_S = 0.1
 
 # The server cannot serve now, and may later: down, failing over, full.
 AWAY = (
@@ -132,10 +134,8 @@ class Witness:
                 f"The certificate of Redis at {self.where} is not trusted ({exc.verify_message}): name your "
                 "authority's file in REDIS_URL, ?ssl_ca_certs=/path/ca.pem."
             )
-        if isinstance(exc, ssl.SSLError) and "ALERT" in (exc.reason or "") and "CERTIFICATE" in (exc.reason or ""):
-            return StoreRefused(
-                f"Redis at {self.where} asks for a certificate of ours: ?ssl_certfile=…&ssl_keyfile=… in REDIS_URL."
-            )
+        if isinstance(exc, ssl.SSLError) and _wants_ours(exc):
+            return self._without_ours()
         if isinstance(exc, FileNotFoundError | PermissionError | IsADirectoryError) and self.tls:
             return StoreRefused(f"A certificate file named in REDIS_URL cannot be read: {exc.strerror}.")
         if isinstance(exc, PermissionError):
@@ -152,7 +152,9 @@ class Witness:
 
     def _of_sample(self, host: Host, seen: bytes) -> StoreUnavailable | None:
         is_redis = seen.startswith((b"+PONG", b"-"))
-        if seen == TLS and not self.tls:
+        if seen == TLS_WITH_OURS and self.tls:
+            return self._without_ours()
+        if seen in (TLS, TLS_WITH_OURS) and not self.tls:
             return StoreRefused(
                 f"Redis at {self.where} speaks TLS: write rediss:// in REDIS_URL (?ssl=true with a cluster or "
                 "Sentinels) or set REDIS_TLS=true."
@@ -166,14 +168,19 @@ class Witness:
             return StoreRefused(f"Redis at {self.where} is in protected mode: give it a password, and REDIS_URL, too.")
         if b"max number of clients" in seen:
             return StoreUnavailable(f"Redis at {self.where} has no connection left: raise its maxclients.")
-        return self._foreign() if seen and seen != TLS and not is_redis else None
+        return self._foreign() if seen and seen not in (TLS, TLS_WITH_OURS) and not is_redis else None
+
+    def _without_ours(self) -> StoreRefused:
+        return StoreRefused(
+            f"Redis at {self.where} asks for a certificate of ours: ?ssl_certfile=…&ssl_keyfile=… in REDIS_URL."
+        )
 
     def _foreign(self) -> StoreRefused:
         return StoreRefused(f"Something answers at {self.where}, but it does not speak Redis: check REDIS_URL.")
 
 
 async def sample(host: Host, timeout_s: float) -> bytes:
-    """What a server says to PING; `TLS` if it says nothing but shakes hands for TLS; else empty."""
+    """What a server says to PING; `TLS` or `TLS_WITH_OURS` if it says nothing but shakes hands for TLS; else empty."""
     name, port = host
     if port == 0:
         return b""
@@ -203,9 +210,22 @@ async def _said(name: str, port: int) -> bytes:
 async def _greeted(name: str, port: int) -> bytes:
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # nothing is said to it
-    _, writer = await asyncio.open_connection(name, port, ssl=trusting)
-    writer.close()
+    reader, writer = await asyncio.open_connection(name, port, ssl=trusting)
+    try:
+        # Who wants a certificate of ours says so after the handshake, and a request would cross with that.
+        async with asyncio.timeout(_AFTERWARDS_S):
+            await reader.read(1)
+    except ssl.SSLError as exc:
+        return TLS_WITH_OURS if _wants_ours(exc) else TLS
+    except builtins.TimeoutError:
+        pass
+    finally:
+        writer.close()
     return TLS
+
+
+def _wants_ours(exc: ssl.SSLError) -> bool:
+    return "ALERT" in (exc.reason or "") and "CERTIFICATE" in (exc.reason or "")
 
 
 def _chain(exc: BaseException | None) -> Iterator[BaseException]:
