@@ -1,20 +1,26 @@
 """A turn that another one would hide is refused, and the caller is told so."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.fakes.model_server import FakeModelServer
 from tests.service import Service
 from utils.checkpointer import RedisCheckpointer
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("conflicts") / "data", API_KEY="key-of-the-visitors") as running:
-        yield running
+@pytest.fixture
+def slow_model(model_server: FakeModelServer) -> Iterator[FakeModelServer]:
+    """Takes so long for its answer that something can happen meanwhile."""
+    model_server.reset()
+    model_server.configure(first_token_ms=1200)
+    yield model_server
+    model_server.reset()
 
 
 def ask(service: Service, conversation_id: str, **headers: str) -> httpx.Response:
@@ -24,7 +30,7 @@ def ask(service: Service, conversation_id: str, **headers: str) -> httpx.Respons
 
 
 def overtake(data_dir: Path, thread_id: str) -> None:
-    """Store a checkpoint that stays newer than whatever the service stores next, as a turn at the same time would."""
+    """Go on from the newest checkpoint, as a turn that got past the lease would."""
     saver = RedisCheckpointer.from_url(f"unix://{data_dir}/valkey.sock", ttl_s=600)
     found = saver.get_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
     assert found is not None
@@ -33,14 +39,25 @@ def overtake(data_dir: Path, thread_id: str) -> None:
     saver.close()
 
 
-def test_a_turn_that_another_one_overtook_is_a_conflict(service: Service) -> None:
-    for conversation_id in ("x", "y"):
-        assert ask(service, conversation_id).status_code == 200
-    overtake(service.data_dir, "x")
-    refused = ask(service, "x")
+def overtaken(service: Service, model: FakeModelServer, conversation_id: str, **headers: str) -> httpx.Response:
+    """What a turn is answered that another one overtakes while the model is at work."""
+    asked = len(model.requests())
+    with ThreadPoolExecutor(1) as other:
+        turn = other.submit(ask, service, conversation_id, **headers)
+        until = time.monotonic() + 30
+        while len(model.requests()) == asked:
+            assert time.monotonic() < until, "the model was not asked"
+        overtake(service.data_dir, conversation_id)
+        return turn.result()
+
+
+def test_a_turn_that_another_one_overtook_is_a_conflict(
+    service_with_model: Service, slow_model: FakeModelServer
+) -> None:
+    refused = overtaken(service_with_model, slow_model, "overtaken")
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:pustaka:problem:conversation-changed")
     assert "1ff" not in refused.json()["detail"]
-    streamed = ask(service, "x", Accept="text/event-stream")
+    streamed = overtaken(service_with_model, slow_model, "overtaken-stream", Accept="text/event-stream")
     assert "event: error" in streamed.text
     assert "conversation-changed" in streamed.text
-    assert ask(service, "y").status_code == 200
+    assert ask(service_with_model, "not-overtaken").status_code == 200

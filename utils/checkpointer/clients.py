@@ -43,8 +43,8 @@ class Patience:
 
     @property
     def one_s(self) -> float:
-        """The longest a command may take at one server, where only a connection that was closed is tried again."""
-        return 2 * self.connect_timeout_s + self.timeout_s
+        """The longest a command may take at one server, also one that has to connect first, and once more."""
+        return max(self.timeout_s, 2 * self.connect_timeout_s)
 
     @property
     def options(self) -> dict[str, Any]:
