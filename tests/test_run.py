@@ -153,7 +153,7 @@ def test_documents_loaded_while_it_runs_and_while_it_does_not_are_found(tmp_path
     folder = tmp_path / "ours"
     folder.mkdir()
     (folder / "bicycles.md").write_text("# Bicycles\n\nThe bicycle workshop opens on Tuesdays at 17:15.\n")
-    with Service(tmp_path / "data") as service:
+    with Service(tmp_path / "data", RATE_LIMIT_ENABLED="false") as service:
         key = service.key
         assert service.flask("load", str(folder)).returncode == 0
         with service.client() as client:
@@ -172,7 +172,7 @@ def test_another_knowledge_folder_takes_the_place_of_the_samples(tmp_path: Path)
     folder = tmp_path / "ours"
     folder.mkdir()
     (folder / "bicycles.md").write_text("# Bicycles\n\nThe bicycle workshop opens on Tuesdays at 17:15.\n")
-    with Service(tmp_path / "data") as service:
+    with Service(tmp_path / "data", RATE_LIMIT_ENABLED="false") as service:
         key = service.key
         service.stop()
         service.variables["KNOWLEDGE_DIR"] = str(folder)
@@ -226,7 +226,7 @@ def _is_ready(client: httpx.Client) -> bool:
 def test_a_valkey_that_dies_is_started_again_with_what_it_held(tmp_path: Path, depth: int) -> None:
     data_dir = tmp_path.joinpath(*["deeper-down"] * depth)
     data_dir.parent.mkdir(parents=True, exist_ok=True)
-    with Service(data_dir) as service, service.client() as client:
+    with Service(data_dir, RATE_LIMIT_ENABLED="false") as service, service.client() as client:
         ask(client, "How do I apply?", "before")
         dead = json.loads((service.data_dir / "valkey.json").read_text())["pid"]
         os.kill(dead, signal.SIGKILL)
