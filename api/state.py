@@ -163,7 +163,7 @@ async def encrypt(
     if bool(ids) == everything:
         raise click.UsageError("Name conversations, or --all.")
     keys = (decrypting if decrypt else encrypting)(current_app.extensions["settings"])
-    scanned = inspector.thread_ids(_glob(tenant, pattern))
+    scanned = inspector.saver.athread_ids(_glob(tenant, pattern))
     thread_ids = [one async for one in scanned if _is_of(tenant, one)] if everything else []
     for one in dict.fromkeys(ids):
         thread_ids.append((await _found(inspector, _thread_id(one, tenant))).thread_id)

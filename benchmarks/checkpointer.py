@@ -34,7 +34,7 @@ from benchmarks.checkpointer_bars import AT_ONCE, DURABILITIES, LENGTHS, MANY, B
 from benchmarks.checkpointer_measures import Job, run_job
 from benchmarks.checkpointer_peers import HOW_TO_INSTALL
 from benchmarks.checkpointer_report import report
-from benchmarks.checkpointer_savers import KINDS, OURS, OURS_AS_USUAL, REDIS_PEERS, takes_keep
+from benchmarks.checkpointer_savers import KINDS, OURS, REDIS_PEERS
 from benchmarks.machine import describe_machine
 
 _RESULTS = Path(__file__).resolve().parent / "results"
@@ -48,11 +48,9 @@ class Run:
     def __init__(self, args: argparse.Namespace) -> None:
         self._lengths, self._at_once = tuple(args.turns), args.at_once
         self._memory_gb, self._durabilities, self._rounds = args.memory_gb, args.durability, args.rounds
-        self.savers = [name for name in args.only or KINDS if takes_keep() or name != OURS_AS_USUAL.name]
+        self.savers = list(args.only or KINDS)
         self.results: Results = {}
         self.not_run: dict[str, str] = {}
-        if not takes_keep():
-            self.not_run[OURS_AS_USUAL.name] = "this version keeps every checkpoint anyway"
 
     def all(self) -> None:
         """Run them."""

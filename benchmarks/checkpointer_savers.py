@@ -1,6 +1,5 @@
 """The savers that are compared, each as its documents say, with the same lifetime and as many connections."""
 
-import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -36,15 +35,9 @@ class Kind:
         return f"{self.package} {version_of(self.package)}" if self.package else ""
 
 
-def takes_keep() -> bool:
-    """Whether our saver can be told how many checkpoints of a conversation to keep."""
-    return "keep" in inspect.signature(RedisCheckpointer.from_url).parameters
-
-
 @asynccontextmanager
 async def _ours(store: Store, port: int) -> AsyncIterator[Saver]:
-    whole: dict[str, Any] = {"keep": None} if takes_keep() else {}
-    saver = RedisCheckpointer.from_url(store.url(port), ttl_s=TTL_S, max_connections=_CONNECTIONS, **whole)
+    saver = RedisCheckpointer.from_url(store.url(port), ttl_s=TTL_S, keep=None, max_connections=_CONNECTIONS)
     yield saver
     await saver.aclose()
 

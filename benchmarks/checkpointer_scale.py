@@ -33,7 +33,6 @@ from typing import Any
 from langgraph.checkpoint.memory import InMemorySaver
 
 from benchmarks.checkpointer_chat import Chat, read_config
-from benchmarks.checkpointer_savers import takes_keep
 from benchmarks.checkpointer_stores import RedisStore, started, used_memory
 from benchmarks.machine import describe_machine
 from utils.checkpointer import RedisCheckpointer
@@ -255,8 +254,6 @@ def main() -> int:
     parser.add_argument("--keep", default="default", help='checkpoints kept a conversation, "all", or the default')
     args = parser.parse_args()
     keep = {"default": "default", "all": None}.get(args.keep, args.keep)
-    if not takes_keep():
-        keep = "default"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the contexts, which end the server
     machine = describe_machine()
     with tempfile.TemporaryDirectory(prefix="pustaka-bench-") as folder, started("redis", Path(folder)) as store:

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
+import pytest
+import redis
 from click.testing import Result
 from flask import Flask
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
@@ -14,6 +16,7 @@ from langgraph.types import Command, interrupt
 
 from api.commands import register_commands
 from config import load_settings
+from tests.servers.redis import RedisServer
 from utils.checkpointer import RedisCheckpointer
 from utils.checkpointer.cipher import Keyring
 
@@ -21,6 +24,20 @@ Run = Callable[..., Result]
 TTL_S = 3600
 SAID = "the visitor's own words, which no table shows"
 THREADS = ("x", "acme.x")  # one conversation id, two tenants
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server with a password."""
+    with RedisServer(tmp_path_factory.mktemp("state"), password="s3cret-of-redis") as server:
+        yield server
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> redis.Redis:
+    """Behind the command's back; the server is empty."""
+    redis_server.client.flushall()
+    return redis_server.client
 
 
 class _State(TypedDict):

@@ -4,7 +4,6 @@ import json
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,11 @@ import redis
 
 from bootstrap.data_folder import open_data_folder
 from bootstrap.valkey import ValkeyChild
-from tests.api.stored import SAID, THREADS, TTL_S, Run, command, converse
+from tests.api.stored import SAID, THREADS, TTL_S, Run, client, command, converse, redis_server
 from tests.servers.redis import RedisCluster, RedisServer
 from tests.service import ROOT, plain_environment
 
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("state"), password="s3cret-of-redis") as server:
-        yield server
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> redis.Redis:
-    """Behind the command's back; the server is empty."""
-    redis_server.client.flushall()
-    return redis_server.client
+__all__ = ["client", "redis_server"]
 
 
 @pytest.fixture

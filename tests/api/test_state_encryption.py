@@ -6,32 +6,20 @@ import select
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from tests.api.stored import SAID, THREADS, TTL_S, command, converse, go_on
+from tests.api.stored import SAID, THREADS, TTL_S, client, command, converse, go_on, redis_server
 from tests.servers.redis import RedisCluster, RedisServer
+
+__all__ = ["client", "redis_server"]
 
 OLD, NEW = (f"{name}:{base64.b64encode(bytes([seed] * 32)).decode()}" for name, seed in (("old", 1), ("new", 2)))
 ROTATING = f"{NEW},{OLD}"
 WORDS = [SAID.encode(), b"HumanMessage", b"channel_versions"]
-
-
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("state"), password="s3cret-of-redis") as server:
-        yield server
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> redis.Redis:
-    """Behind the command's back; the server is empty."""
-    redis_server.client.flushall()
-    return redis_server.client
 
 
 def stored(client: redis.Redis, thread_id: str) -> bytes:

@@ -56,24 +56,20 @@ class Patience:
         }
 
 
-def async_client(address: Address, patience: Patience, *, for_finding_out: bool = False) -> AsyncClient:
-    """A client for the running event loop; it connects when it is first used.
-
-    One *for_finding_out* tells a connection that is refused in the middle of a request from one that is closed.
-    """
+def async_client(address: Address, patience: Patience) -> AsyncClient:
+    """A client for the running event loop; it connects when it is first used."""
     if address.kind == "cluster":
         client: _Cluster | _Server = _cluster(address, patience)
     else:
-        is_server = address.kind == "server"
-        client = _server(address, patience, for_finding_out) if is_server else _master(address, patience)
+        client = _server(address, patience) if address.kind == "server" else _master(address, patience)
     client.limit(patience, patience.one_s if address.kind == "server" else patience.whole_s)
     return client
 
 
-def _server(address: Address, patience: Patience, each_is_timed: bool) -> "_Server":
+def _server(address: Address, patience: Patience) -> "_Server":
     # A command has an end anyway, see _Limited; redis-py's own for each request takes a task on Python 3.11, and a
     # fifth of the time of a small one.
-    options = patience.options if each_is_timed else {**patience.options, "socket_timeout": None}
+    options = {**patience.options, "socket_timeout": None}
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         address.url, retry=_twice(), max_connections=patience.max_connections, timeout=None, **options
     )

@@ -37,7 +37,7 @@ async def examine(address: Address, patience: Patience) -> list[str]:
         StoreUnavailable: nothing answers there now.
         StoreRefused: what answers is wrong, and waiting does not help; the message says what to change.
     """
-    client = async_client(address, patience, for_finding_out=True)
+    client = async_client(address, patience)
     try:
         witness = Witness(str(address), address.hosts, address.tls, patience.connect_timeout_s)
         if address.kind == "sentinel":

@@ -117,15 +117,6 @@ class Inspector:
             for found in await self._look(page):
                 yield found
 
-    async def thread_ids(self, pattern: str = "*") -> AsyncIterator[str]:
-        """The id of everything that is where conversations are, as `conversations`; also without its readable key."""
-        seen: set[bytes] = set()
-        with translated():
-            async for key in self._connections.asynchronous().scan_iter(state_key(pattern), _PAGE):
-                if key not in seen:
-                    seen.add(key)
-                    yield thread_of(key)
-
     async def find(self, thread_id: str) -> Found | None:
         """The conversation, None if there is none; also if only one of its two keys is there."""
         key = summary_key(thread_id).encode()

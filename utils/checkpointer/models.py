@@ -26,8 +26,8 @@ from pydantic import BaseModel
 
 from utils.checkpointer.errors import UnreadableValue
 
-# What a value is and holds: its type, the text of a message, and the rest. Equal keys are serialized alike.
-Key = tuple[type, str, bytes]
+# What a value is and holds: its type, the text of a model if it has one, and the rest. Equal keys are serialized alike.
+Key = tuple[type, str | None, bytes]
 
 MODEL = "model"  # the kind of what is stored in this form
 _MODELS = frozenset[type[BaseModel]](
@@ -50,9 +50,9 @@ _NAMES = {model: set(names) for model, names in _ORDER.items()}
 _TEXT_AT = {model: _ORDER[model].index("page_content" if model is Document else "content") for model in _MODELS}
 _WITH_EXTRA = frozenset(model for model in _MODELS if model.model_config.get("extra") == "allow")
 _STRINGS = frozenset((str,))
+_PLAIN = frozenset((dict, list))
 _ATOMS = _STRINGS | {type(None), bool, int, float}
 _FORM = 2  # of marshal: the last one without references, which depend on who else holds an object
-_WHOLE = ("fields", "extra", None)  # of a key whose text is not apart; of the others there are two parts
 # A model's own slots: they are set for every message that is read, and setattr takes twice as long.
 _set_fields, _set_extra, _set_given, _set_private = (
     vars(BaseModel)[name].__set__
@@ -81,19 +81,16 @@ def revived(key: Key) -> Any:
     It is what `unpacked` makes of the same model: only of those that `packed` takes may this be asked.
     """
     model, text, rest = key
-    content = marshal.loads(rest)  # noqa: S302 - made by this process, by `key_of`
-    if len(content) == len(_WHOLE):
-        return _object(model, content[0])
-    values = content[0]
-    values[_TEXT_AT[model]] = text
+    values, _ = marshal.loads(rest)  # noqa: S302 - made by this process, by `key_of`
+    if text is not None:
+        values[_TEXT_AT[model]] = text
     return _object(model, dict(zip(_ORDER[model], values, strict=True)))
 
 
 def is_plain(value: object) -> bool:
-    """Whether *value* has a key and consists of nothing but None, bools, numbers, text, lists, tuples and dictionaries
+    """Whether *value* is a list or dictionary of nothing but None, bools, numbers, text, lists, tuples and dictionaries
     with text for keys, all of exactly these types: so no other value has the same key."""
-    parts = _parts(value)
-    return parts is not None and _is_plain(parts[1], frozenset((dict, list, tuple)))
+    return type(value) in _PLAIN and _is_plain(value, _PLAIN | {tuple})
 
 
 def is_model(value: object) -> bool:
@@ -103,19 +100,23 @@ def is_model(value: object) -> bool:
 
 def packed(value: object, reread: object) -> bytes | None:
     """The form of *value* that `unpacked` takes, if *reread*, which LangGraph makes of it, is the same; else None."""
-    key = key_of(reread)
-    if key is None or key != key_of(value) or not _is_put_together(reread):
+    if not is_model(reread) or key_of(reread) != key_of(value):
         return None
-    return _packed(reread)
+    return form_of(reread) if reread.__pydantic_fields_set__ == reread.__dict__.keys() else None  # type: ignore[attr-defined]  # a model
 
 
 def form_of(value: Any) -> bytes | None:
     """What `packed` makes of *value* if it makes anything of it; for finding out whether that is already there."""
-    if type(value) not in _MODELS or value.__pydantic_private__ or value.__pydantic_extra__ != _no_extra(type(value)):
+    model = type(value)
+    if model not in _MODELS or value.__pydantic_private__ or value.__pydantic_extra__ != _no_extra(model):
         return None
-    if tuple(value.__dict__) != _ORDER[type(value)]:
+    fields = value.__dict__
+    if tuple(fields) != _ORDER[model] or not _is_plain(fields, _PLAIN):
         return None
-    return _packed(value) if _is_plain(value.__dict__, frozenset((dict, list))) else None
+    try:
+        return ormsgpack.packb((model.__module__, model.__name__, fields))
+    except ormsgpack.MsgpackEncodeError:  # a number or text that msgpack does not have
+        return None
 
 
 def unpacked(data: Iterable[bytes]) -> list[Any]:
@@ -144,49 +145,30 @@ def _object(model: type, fields: dict[str, Any]) -> Any:
     value: Any = object.__new__(model)
     # As pydantic does it when it unpickles a model.
     _set_fields(value, fields)
-    _set_extra(value, {} if model in _WITH_EXTRA else None)
+    _set_extra(value, _no_extra(model))
     _set_given(value, _NAMES[model].copy())
     _set_private(value, None)
     return value
-
-
-def _packed(value: Any) -> bytes | None:
-    try:
-        return ormsgpack.packb((type(value).__module__, type(value).__name__, value.__dict__))
-    except ormsgpack.MsgpackEncodeError:  # a number or text that msgpack does not have
-        return None
-
-
-def _is_put_together(value: Any) -> bool:
-    """Whether `_built` makes the same of the fields of *value*."""
-    return (
-        value.__pydantic_extra__ == _no_extra(type(value))
-        and value.__pydantic_private__ is None
-        and value.__pydantic_fields_set__ == value.__dict__.keys()
-        and tuple(value.__dict__) == _ORDER[type(value)]
-        and _is_plain(value.__dict__, frozenset((dict, list)))
-    )
 
 
 def _no_extra(model: type) -> dict[str, Any] | None:
     return {} if model in _WITH_EXTRA else None
 
 
-def _parts(value: Any) -> tuple[str, tuple[Any, ...]] | None:
-    """The text, and all else of *value* that is serialized, in built-in containers; None for kinds without keys."""
+def _parts(value: Any) -> tuple[str | None, Any] | None:
+    """The text of a model, and all else of *value* that is serialized, in built-in containers; None for no key."""
     model = type(value)
     if model not in _MODELS:
-        return ("", (value, *_WHOLE[1:])) if model is dict or model is list else None
-    if value.__pydantic_private__:
-        return None
+        return (None, value) if model in _PLAIN else None
     fields = value.__dict__
-    if tuple(fields) == _ORDER[model]:  # the order is content, too
-        values, at = [*fields.values()], _TEXT_AT[model]
-        text = values[at]
-        if type(text) is str:
-            values[at] = None
-            return text, (values, value.__pydantic_extra__)
-    return "", (fields, value.__pydantic_extra__, _WHOLE[-1])
+    if value.__pydantic_private__ or tuple(fields) != _ORDER[model]:
+        return None
+    values, at = [*fields.values()], _TEXT_AT[model]
+    text = values[at]
+    if type(text) is not str:
+        return None, (values, value.__pydantic_extra__)
+    values[at] = None
+    return text, (values, value.__pydantic_extra__)
 
 
 def _is_plain(content: Any, containers: frozenset[type]) -> bool:

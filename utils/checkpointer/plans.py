@@ -24,7 +24,7 @@ from utils.checkpointer.keys import Place, probe_key, state_key, summary_key
 from utils.checkpointer.reading import Batch, Query, Reader
 from utils.checkpointer.reencryption import Outcome, reencrypted
 from utils.checkpointer.retention import due, keep_last, latest, runs
-from utils.checkpointer.scripts import Call, Plan
+from utils.checkpointer.scripts import Call, Plan, pairs
 from utils.checkpointer.serializer import StrictSerializer
 from utils.checkpointer.transfer import moved
 from utils.checkpointer.writing import Writer
@@ -147,8 +147,7 @@ class Plans:
         """
         self._hints.forget([target_id])
         key = state_key(source_id)
-        flat = yield Call("", (key,), ("HGETALL", key))
-        fields = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
+        fields = pairs((yield Call("", (key,), ("HGETALL", key))))
         if fields:
             try:
                 moved_fields = moved(fields, self._codec, source_id, target_id)

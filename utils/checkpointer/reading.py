@@ -1,7 +1,7 @@
 """What is read: one checkpoint, or batches of them for a listing."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,8 +13,8 @@ from utils.checkpointer.codec import Codec
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 from utils.checkpointer.hints import NO_HINT, Held, Hint, Hints
 from utils.checkpointer.keys import Place, state_key
-from utils.checkpointer.records import CheckpointRecord, split_refs, unpack_writes
-from utils.checkpointer.scripts import Plan
+from utils.checkpointer.records import LOG, RECORD, CheckpointRecord, split_refs, unpack_writes
+from utils.checkpointer.scripts import Plan, pairs
 from utils.checkpointer.serializer import StrictSerializer
 from utils.checkpointer.values import Kept, Unpacker
 from utils.checkpointer.writes import Write, resolved
@@ -111,13 +111,13 @@ class Reader:
         return Batch(found, place if len(rows) == limit else None)
 
     def _unpacker(self, thread_id: str, fields: Sequence[bytes], kept: Kept) -> Unpacker:
-        return Unpacker(self.codec, self.serde, thread_id, _fields(fields), kept)
+        return Unpacker(self.codec, self.serde, thread_id, pairs(fields), kept)
 
     def _tuple(
         self, unpacker: Unpacker, place: Place, record: bytes, log: bytes
     ) -> tuple[CheckpointTuple, dict[str, Held]]:
         head = CheckpointRecord.unpack(record)
-        body = self._body(head.body, place.about(b"c", head.head()))
+        body = self._body(head.body, place.about(RECORD, head.head()))
         try:
             refs, versions = split_refs(head.refs), body["c"]["channel_versions"]
             values, held = {}, {}
@@ -139,16 +139,12 @@ class Reader:
     def _writes(self, unpacker: Unpacker, place: Place, log: bytes) -> Iterator[Write]:
         for refs, body in unpack_writes(log):
             following = split_refs(refs)
-            for task_id, index, channel, task_path, entry in self._body(body, place.about(b"w", refs)):
+            for task_id, index, channel, task_path, entry in self._body(body, place.about(LOG, refs)):
                 value, _ = unpacker.value(entry, following)
                 yield Write(task_id, index, channel, task_path, value)
 
     def _body(self, sealed: bytes, about: bytes) -> Any:
         return self.codec.load(self.serde, self.codec.open(sealed, about))
-
-
-def _fields(flat: Sequence[bytes]) -> Mapping[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _text(name: bytes | str) -> str:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from utils.checkpointer.codec import REF_BYTES
 from utils.checkpointer.errors import UnreadableValue
 
+RECORD, LOG = b"c", b"w"  # what the names of their fields begin with
+
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:

@@ -5,14 +5,14 @@ new = Codec(Keyring.parse("new:…"))                         # or Codec(), to d
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
+from utils.checkpointer.calls import ScriptCalls
 from utils.checkpointer.codec import BLOB, PAGE, Codec
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 from utils.checkpointer.keys import state_key
-from utils.checkpointer.retention import ScriptCall
-from utils.checkpointer.scripts import Call, Plan
+from utils.checkpointer.scripts import Call, Plan, pairs
 from utils.checkpointer.transfer import is_current, rekeyed
 
 TRIES = 5
@@ -21,7 +21,7 @@ TRIES = 5
 Outcome = Literal["absent", "current", "busy", "done"]
 
 
-def reencrypted(script: ScriptCall, thread_id: str, old: Codec, new: Codec) -> Plan[Outcome]:
+def reencrypted(script: ScriptCalls, thread_id: str, old: Codec, new: Codec) -> Plan[Outcome]:
     """Write the conversation, which *old* reads, anew by *new*, at once and whole, unless it changes meanwhile.
 
     Upkeep is not use: how long it has left to live does not change. Broken off, it can be begun again.
@@ -31,7 +31,7 @@ def reencrypted(script: ScriptCall, thread_id: str, old: Codec, new: Codec) -> P
     """
     key = state_key(thread_id)
     for _ in range(TRIES):
-        fields = _pairs((yield Call("", (key,), ("HGETALL", key))))
+        fields = pairs((yield Call("", (key,), ("HGETALL", key))))
         if not fields:
             return "absent"
         try:
@@ -51,8 +51,3 @@ def _sums(fields: Mapping[bytes, bytes]) -> list[bytes | str]:
     for name, value in fields.items():
         sums += (name, "" if name[:1] in (BLOB, PAGE) else hashlib.sha1(value, usedforsecurity=False).hexdigest())
     return sums
-
-
-def _pairs(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> Mapping[bytes, bytes]:
-    # A client that speaks RESP3, and redis-py for this command, gives a dictionary.
-    return reply if isinstance(reply, Mapping) else dict(zip(reply[::2], reply[1::2], strict=True))

@@ -5,18 +5,12 @@ sweep that was broken off, the conversation can be read and written like any oth
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
-from utils.checkpointer.scripts import Argument, Call, Plan
+from utils.checkpointer.calls import ScriptCalls
+from utils.checkpointer.scripts import Argument, Plan
 
 STEP_FIELDS = 500
 _LEAST_SLACK = 10  # checkpoints: however few are kept, a sweep must have something to do
-
-
-class ScriptCall(Protocol):
-    """The call of a script of ours about a conversation."""
-
-    def __call__(self, name: str, thread_id: str, *args: Argument) -> Call: ...
 
 
 def due(checkpoints: int, keep: int) -> bool:
@@ -28,7 +22,7 @@ def due(checkpoints: int, keep: int) -> bool:
     return checkpoints >= keep + max(_LEAST_SLACK, keep // 2)
 
 
-def keep_last(script: ScriptCall, thread_id: str, keep: int) -> Plan[int]:
+def keep_last(script: ScriptCalls, thread_id: str, keep: int) -> Plan[int]:
     """Keep the *keep* newest checkpoints over all namespaces. Gives how many went.
 
     Kept beside them are the newest of each namespace that a next turn may go on from (the conversation's own, those of
@@ -37,17 +31,17 @@ def keep_last(script: ScriptCall, thread_id: str, keep: int) -> Plan[int]:
     return _swept(script, thread_id, "last", keep)
 
 
-def latest(script: ScriptCall, thread_id: str) -> Plan[int]:
+def latest(script: ScriptCalls, thread_id: str) -> Plan[int]:
     """Keep the newest checkpoint of each namespace, and the ancestors its delta channels need. Gives how many went."""
     return _swept(script, thread_id, "latest")
 
 
-def runs(script: ScriptCall, thread_id: str, run_ids: Sequence[str]) -> Plan[int]:
+def runs(script: ScriptCalls, thread_id: str, run_ids: Sequence[str]) -> Plan[int]:
     """Remove the checkpoints of these runs. Gives how many went."""
     return _swept(script, thread_id, "runs", *run_ids)
 
 
-def _swept(script: ScriptCall, thread_id: str, *what: Argument) -> Plan[int]:
+def _swept(script: ScriptCalls, thread_id: str, *what: Argument) -> Plan[int]:
     removed = 0
     while True:
         reply: tuple[int, int] = yield script("sweep", thread_id, STEP_FIELDS, *what)

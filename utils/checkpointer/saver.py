@@ -21,7 +21,7 @@ from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.codec import Codec
 from utils.checkpointer.connections import Connections
 from utils.checkpointer.hints import Hints
-from utils.checkpointer.keys import STATE_PATTERN, thread_of
+from utils.checkpointer.keys import STATE_PATTERN, state_key, thread_of
 from utils.checkpointer.listing import Listing, skipping_unreadable
 from utils.checkpointer.meter import Meter
 from utils.checkpointer.plans import Plans, Policy
@@ -200,6 +200,14 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         """Write a conversation, which *old* reads, anew by *new*; see reencryption.py. Upkeep is not use."""
         return await self._arun(self._plans.reencrypt(thread_id, old, new))
 
+    async def athread_ids(self, pattern: str = "*") -> AsyncIterator[str]:
+        """The ids that match Redis's glob *pattern*, in no order, of everything that is where conversations are."""
+        seen: set[str] = set()
+        with translated():
+            async for key in self._connections.asynchronous().scan_iter(state_key(pattern), _SCANNED):
+                for thread_id in _unseen(key, seen):
+                    yield thread_id
+
     async def ttl_s(self, thread_id: str) -> int | None:
         """Seconds a conversation has left, rounded up; None if it does not exist. Asking does not prolong it."""
         left_ms = await self._arun(self._plans.left_ms(thread_id))
@@ -314,11 +322,8 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         if config is not None:
             yield str(config["configurable"]["thread_id"])
             return
-        seen: set[str] = set()
-        with translated():
-            async for key in self._connections.asynchronous().scan_iter(STATE_PATTERN, _SCANNED):
-                for thread_id in _unseen(key, seen):
-                    yield thread_id
+        async for thread_id in self.athread_ids():
+            yield thread_id
 
 
 def _unseen(key: bytes, seen: set[str]) -> Iterator[str]:

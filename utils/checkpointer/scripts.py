@@ -1,7 +1,7 @@
 """The Lua scripts and how they are called: one EVALSHA for an operation, EVAL where the server has lost the script."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,7 +16,8 @@ from utils.checkpointer.verdicts import AWAY, is_away, is_refusal
 from utils.errors import StoreRefused, StoreUnavailable
 
 NAMES = ("get", "list", "put", "replace", "restore", "sweep", "writes")
-_MAY_MISS = ("put", "writes")  # they give 0 where the server lacks something that was not sent
+_MAY_MISS = ("put", "writes")
+LACKING = 0  # what these begin their reply with where the server lacks something that was not sent
 Argument = bytes | str | int
 T = TypeVar("T")
 
@@ -105,8 +106,13 @@ class Scripts:
             return await client.eval(script.source, len(call.keys), *call.keys, *call.args)
 
 
+def pairs(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> Mapping[bytes, bytes]:
+    """Fields and their values, out of a reply that has them in turn; redis-py makes a dictionary of some."""
+    return reply if isinstance(reply, Mapping) else dict(zip(reply[::2], reply[1::2], strict=True))
+
+
 def _note(timing: CallTiming, call: Call, reply: object) -> None:
-    timing.replied(size_bytes(reply), missed=call.script in _MAY_MISS and reply in (0, [0]))
+    timing.replied(size_bytes(reply), missed=call.script in _MAY_MISS and reply == [LACKING])
 
 
 def _script(source: str) -> _Script:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from utils.checkpointer.codec import BLOB, PAGE, Codec
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.keys import Place, about_blob
-from utils.checkpointer.records import CheckpointRecord, pack_writes, split_refs, unpack_writes
+from utils.checkpointer.records import LOG, RECORD, CheckpointRecord, pack_writes, split_refs, unpack_writes
 
-_RECORD, _LOG, _SIZE = b"c", b"w", b"@bytes"
+_SIZE = b"@bytes"
 
 Rename = Callable[[bytes], bytes]  # references, joined: as they are called from now on
 Reseal = Callable[[bytes, bytes, bytes], bytes]  # sealed bytes, what they are about, and what from now on
@@ -31,7 +31,7 @@ def moved(fields: Mapping[bytes, bytes], codec: Codec, source_id: str, target_id
     for name, value in fields.items():
         if name[:1] == BLOB:
             made[name] = codec.moved(value, about_blob(source_id, name), about_blob(target_id, name))
-        elif name[:1] in (_RECORD, _LOG):
+        elif name[:1] in (RECORD, LOG):
             made[name] = _record(name, value, (source_id, target_id), bytes, codec.moved)
         else:
             made[name] = value
@@ -53,7 +53,7 @@ def rekeyed(fields: Mapping[bytes, bytes], old: Codec, new: Codec, thread_id: st
 
     made = {}
     for name, value in fields.items():
-        if name[:1] in (_RECORD, _LOG):
+        if name[:1] in (RECORD, LOG):
             made[name] = _record(name, value, (thread_id, thread_id), values.renamed, reseal)
         elif name[:1] not in (BLOB, PAGE):
             made[name] = value
@@ -118,15 +118,15 @@ class _Rekeyed:
 def _record(name: bytes, value: bytes, thread_ids: tuple[str, str], rename: Rename, reseal: Reseal) -> bytes:
     """A checkpoint record or a log of writes, from the first of *thread_ids* to the second."""
     was, now = (_place(thread_id, name) for thread_id in thread_ids)
-    if name[:1] == _LOG:
+    if name[:1] == LOG:
         frames = ((refs, rename(refs), body) for refs, body in unpack_writes(value))
         return b"".join(
-            pack_writes(renamed, reseal(body, was.about(_LOG, refs), now.about(_LOG, renamed)))
+            pack_writes(renamed, reseal(body, was.about(LOG, refs), now.about(LOG, renamed)))
             for refs, renamed, body in frames
         )
     record = CheckpointRecord.unpack(value)
     renamed = replace(record, refs=rename(record.refs))
-    body = reseal(record.body, was.about(_RECORD, record.head()), now.about(_RECORD, renamed.head()))
+    body = reseal(record.body, was.about(RECORD, record.head()), now.about(RECORD, renamed.head()))
     return replace(renamed, body=body).pack()
 
 
@@ -141,9 +141,9 @@ def _place(thread_id: str, name: bytes) -> Place:
 def _sealed(name: bytes, value: bytes) -> Iterator[bytes]:
     if name[:1] == BLOB:
         yield value
-    elif name[:1] == _RECORD:
+    elif name[:1] == RECORD:
         yield CheckpointRecord.unpack(value).body
-    elif name[:1] == _LOG:
+    elif name[:1] == LOG:
         yield from (body for _, body in unpack_writes(value))
 
 

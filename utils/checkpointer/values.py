@@ -59,9 +59,7 @@ class Packed:
 class Parcel:
     """What one write sends: values packed into it, and the fields behind them that the server does not *know*."""
 
-    def __init__(
-        self, codec: Codec, serde: StrictSerializer, thread_id: str, knows: Callable[[bytes], bool] = lambda ref: False
-    ) -> None:
+    def __init__(self, codec: Codec, serde: StrictSerializer, thread_id: str, knows: Callable[[bytes], bool]) -> None:
         self._codec, self._serde, self._thread_id, self._knows = codec, serde, thread_id, knows
         self._blobs: dict[bytes, Value] = {}
         self._pages: dict[bytes, bytes] = {}
@@ -151,7 +149,7 @@ class Unpacker:
 
     def kept(self) -> Kept:
         """For the next reader: all that was used."""
-        return Kept(self._pages.read, self._used, sum([len(kept[1]) for kept in self._used.values()]))
+        return Kept(self._pages.read, self._used, sum([len(kept[1] or b"") for kept in self._used.values()]))
 
     def is_current(self) -> bool:
         """Whether all that was read is as it would be written now; see `Codec.is_current`."""
@@ -179,4 +177,4 @@ class Unpacker:
 
 
 def _size(names: Names) -> int:
-    return sum([len(text) + len(content) for _, text, content in names])
+    return sum([len(text or "") + len(content) for _, text, content in names])

@@ -18,8 +18,8 @@ from utils.checkpointer.codec import Codec
 from utils.checkpointer.errors import CheckpointConflict
 from utils.checkpointer.hints import NO_HINT, Held, Hint, Hints
 from utils.checkpointer.keys import Place
-from utils.checkpointer.records import CheckpointRecord, pack_writes
-from utils.checkpointer.scripts import Plan
+from utils.checkpointer.records import LOG, RECORD, CheckpointRecord, pack_writes
+from utils.checkpointer.scripts import LACKING, Plan
 from utils.checkpointer.serializer import StrictSerializer
 from utils.checkpointer.values import Packed, Parcel
 from utils.checkpointer.writes import Write, numbered
@@ -27,7 +27,7 @@ from utils.checkpointer.writes import Write, numbered
 _COUNTED = 16  # list channels whose length the summary shows
 # What goes on from the newest unless it was told another by its id. The other sources ("fork") may always go back.
 _CONTINUING = frozenset(("input", "loop", "update"))
-_LACKING, _CONFLICT = 0, -1  # replies of put.lua and writes.lua
+_CONFLICT = -1  # what put.lua begins its reply with
 _SENT = "the server lacks what was just sent to it"
 
 
@@ -65,7 +65,7 @@ class Writer:
             record = self._record(parent, checkpoint, meta, channels)
             named = (parent.namespace, checkpoint["id"], record.pack(), meta.get("step", -1), _counts(channels))
             stored, *newest = yield self.call("put", parent.thread_id, *named, int(expected), *parcel.fields())
-            if stored != _LACKING:
+            if stored != LACKING:
                 break
         else:
             raise AssertionError(_SENT)
@@ -90,7 +90,7 @@ class Writer:
             refs = _roots(packed)
             frame = pack_writes(refs, self._frame_body(place, refs, log, packed))
             fixed = (place.namespace, place.checkpoint_id, refs, frame)
-            if (yield self.call("writes", place.thread_id, *fixed, *parcel.fields())) != _LACKING:
+            if (yield self.call("writes", place.thread_id, *fixed, *parcel.fields())) != [LACKING]:
                 break
         else:
             raise AssertionError(_SENT)
@@ -101,7 +101,7 @@ class Writer:
             (write.task_id, write.index, write.channel, write.task_path, value.entry())
             for write, value in zip(log, packed, strict=True)
         ]
-        return self.codec.seal(self.codec.dump(self.serde, rows), place.about(b"w", refs))
+        return self.codec.seal(self.codec.dump(self.serde, rows), place.about(LOG, refs))
 
     def _channels(
         self, parcel: Parcel, checkpoint: Checkpoint, parent_id: str, new_versions: ChannelVersions, hint: Hint
@@ -129,7 +129,7 @@ class Writer:
             refs=_roots(channels.values()),
             body=b"",
         )
-        about = parent.at(checkpoint["id"]).about(b"c", record.head())
+        about = parent.at(checkpoint["id"]).about(RECORD, record.head())
         return replace(record, body=self.codec.seal(self.codec.dump(self.serde, body), about))
 
 
