@@ -7,16 +7,57 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
-from redis.asyncio.lock import Lock
-from redis.exceptions import LockError, LockNotOwnedError, RedisError
+from redis.exceptions import RedisError
 
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
+from utils.checkpointer.errors import RunSuperseded
+from utils.checkpointer.keys import lease_key, state_key
 from utils.errors import Conflict
 
 logger = logging.getLogger("agents.leases")
+
+_LOOK_S = 0.05  # between two looks at whether a lease has become free
+# KEYS: the lease, the conversation's state. ARGV: token, run, ms to hold, fence that it has already or 0.
+# Gives {1, fence}, or {0, the run that holds it}. A fence is the server's clock in µs, but always more than the one
+# before: a run that was thought dead, and writes after another has begun, is known by its lower one.
+_TAKE = """
+local token, run = unpack(redis.call('HMGET', KEYS[1], 'token', 'run'))
+if token and token ~= ARGV[1] then return { 0, run or '' } end
+local fence = tonumber(ARGV[4])
+if fence == 0 then
+  local time = redis.call('TIME')
+  local before = tonumber(redis.call('HGET', KEYS[2], '@fence') or '0')
+  fence = math.max(time[1] * 1000000 + time[2], before + 1)
+  if before > 0 then redis.call('HSET', KEYS[2], '@fence', string.format('%.0f', fence)) end
+end
+fence = string.format('%.0f', fence)
+redis.call('HMSET', KEYS[1], 'token', ARGV[1], 'run', ARGV[2], 'fence', fence)
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return { 1, fence }
+"""
+_RELEASE = "return redis.call('HGET', KEYS[1], 'token') == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
+
+
+@dataclass(slots=True)
+class Lease:
+    """A run's hold on a conversation. `fence` goes with its writes; 0 while it is held without Redis."""
+
+    thread_id: str
+    run_id: str
+    holder: "asyncio.Task[object] | None"
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    fence: int = 0
+    is_lost: bool = False
+
+    def lose(self) -> None:
+        """Another has it: whoever works under it must stop."""
+        self.is_lost = True
+        if self.holder is not None:
+            self.holder.cancel()
 
 
 class Leases:
@@ -27,15 +68,16 @@ class Leases:
     Args:
         redis: where the locks are kept; each has a time to live.
         hold_s: seconds after which a lock is free again when its holder died; a living one renews it.
-        wait_s: seconds a second request waits for the first; more than *hold_s*, so that it outlasts a dead holder.
+        wait_s: seconds a second request waits for the first.
         retry_s: while Redis is away, one run in this time finds out whether it still is; the others do not wait.
     """
 
     def __init__(self, redis: AsyncClient, *, hold_s: float, wait_s: float, retry_s: float = 2.0) -> None:
-        self._redis, self._hold_s, self._wait_s = redis, hold_s, wait_s
+        self._redis, self.hold_s, self._wait_s = redis, hold_s, wait_s
         self._local: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._runs: dict[str, str] = {}  # of this process, by conversation
         self._held: Counter[str] = Counter()  # a run, and what shares its conversation
-        self._unreleased: dict[str, tuple[float, Lock]] = {}
+        self._unreleased: dict[str, tuple[float, Lease]] = {}
         self._circuit = Circuit(
             retry_s=retry_s,
             away="Redis does not answer: conversations are locked within this process only",
@@ -43,25 +85,28 @@ class Leases:
         )
 
     @asynccontextmanager
-    async def hold(self, thread_id: str) -> AsyncIterator[None]:
-        """Hold the conversation for the length of the block.
+    async def hold(self, thread_id: str, run_id: str = "", *, wait_s: float | None = None) -> AsyncIterator[Lease]:
+        """Hold the conversation for the length of the block, which is cancelled if another takes it.
 
         Raises:
-            Conflict: another run holds it and did not end in time.
+            Conflict: another run holds it and did not end in time; `members["run_id"]` says which.
+            RunSuperseded: another took it, because nothing was heard of this one for too long.
         """
+        until = time.monotonic() + (self._wait_s if wait_s is None else wait_s)
         local = self._local.setdefault(thread_id, asyncio.Lock())
         try:
-            async with asyncio.timeout(self._wait_s):
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
                 await local.acquire()
         except TimeoutError:
-            raise _busy() from None
+            raise _busy(self._runs.get(thread_id, "")) from None
+        self._runs[thread_id] = run_id
         try:
-            lock = self._lock(thread_id, self._wait_s)
-            if await self._ask_for(lock) is False:
-                raise _busy()
-            async with self._kept(lock, thread_id):
-                yield
+            lease = Lease(thread_id, run_id, asyncio.current_task())
+            await self._ask_for(lease, until)
+            async with self._kept(lease):
+                yield lease
         finally:
+            self._runs.pop(thread_id, None)
             local.release()
 
     @asynccontextmanager
@@ -76,109 +121,125 @@ class Leases:
         if thread_id in self._held:
             yield
             return
-        lock = self._lock(thread_id, 0)
-        if not await self._ask_for(lock):
-            raise _busy()
-        async with self._kept(lock, thread_id):
+        lease = Lease(thread_id, "", None)
+        if not await self._ask_for(lease, 0):
+            raise _busy("")
+        async with self._kept(lease):
             yield
 
     async def is_held(self, thread_id: str) -> bool:
         """Whether a run is going on in the conversation now: on any worker while Redis answers, else on this one."""
+        return await self.holder(thread_id) is not None
+
+    async def holder(self, thread_id: str) -> str | None:
+        """The id of the run that is going on in the conversation now, maybe empty; None if there is none."""
         if thread_id in self._held:
-            return True
-        if not self._circuit.may_try():
-            return False
-        try:
-            await self._release_former()
-            found = await self._redis.exists(_key(thread_id))
-        except RedisError as exc:
-            self._circuit.failed(exc)
-            return False
-        self._circuit.worked()
-        return bool(found)
-
-    def _lock(self, thread_id: str, wait_s: float) -> Lock:
-        lock = self._redis.lock(
-            _key(thread_id), timeout=self._hold_s, blocking_timeout=wait_s, sleep=0.05, thread_local=False
-        )
-        # Known before it is asked for: a request that was given up may yet be carried out.
-        lock.local.token = uuid.uuid4().hex.encode()
-        return lock
-
-    async def _ask_for(self, lock: Lock) -> bool | None:
-        """Whether Redis gives us the lock; None if it does not answer."""
+            return self._runs.get(thread_id, "")
         if not self._circuit.may_try():
             return None
         try:
             await self._release_former()
-            given: bool = await lock.acquire(token=lock.local.token)
+            run_id = await self._redis.hget(lease_key(thread_id), "run")
         except RedisError as exc:
             self._circuit.failed(exc)
             return None
         self._circuit.worked()
-        return given
+        return run_id.decode() if isinstance(run_id, bytes) else run_id
+
+    async def _ask_for(self, lease: Lease, until_s: float) -> bool:
+        """Get the lease from Redis, waiting for it; False if Redis does not answer.
+
+        Raises:
+            Conflict: it is held, and was not let go of in time.
+        """
+        while self._circuit.may_try():
+            try:
+                await self._release_former()
+                holder = await self._take(lease)
+            except RedisError as exc:
+                self._circuit.failed(exc)
+                return False
+            self._circuit.worked()
+            if holder is None:
+                return True
+            if time.monotonic() >= until_s:
+                raise _busy(holder)
+            await asyncio.sleep(_LOOK_S)
+        return False
+
+    async def _take(self, lease: Lease) -> str | None:
+        """Take or keep it in Redis: None, or the run that has it."""
+        keys = (lease_key(lease.thread_id), state_key(lease.thread_id))
+        hold_ms = max(1, round(self.hold_s * 1000))
+        given, told = await self._redis.eval(_TAKE, 2, *keys, lease.token, lease.run_id, hold_ms, lease.fence)
+        if not given:
+            return str(told.decode())
+        lease.fence = int(told)
+        return None
 
     @asynccontextmanager
-    async def _kept(self, lock: Lock, thread_id: str) -> AsyncIterator[None]:
+    async def _kept(self, lease: Lease) -> AsyncIterator[None]:
         ended = asyncio.Event()
-        keeping = asyncio.create_task(self._keep(lock, lock.local.token, ended))
-        self._held[thread_id] += 1
+        keeping = asyncio.create_task(self._keep(lease, ended))
+        self._held[lease.thread_id] += 1
         try:
             yield
+        except asyncio.CancelledError:
+            # As asyncio.timeout does: our own cancelling becomes an error, another's goes on.
+            if lease.is_lost and lease.holder is not None and lease.holder.uncancel() <= 0:
+                raise RunSuperseded from None
+            raise
         finally:
-            self._held -= Counter((thread_id,))
+            self._held -= Counter((lease.thread_id,))
             ended.set()
             keeping.cancel()
             with suppress(asyncio.CancelledError):
                 await keeping
-            await self._release(lock)
+            await self._release(lease)
 
-    async def _keep(self, lock: Lock, token: bytes, ended: asyncio.Event) -> None:
+    async def _keep(self, lease: Lease, ended: asyncio.Event) -> None:
         while not ended.is_set():  # being cancelled is not enough: before Python 3.12 wait_for may swallow it
-            await asyncio.sleep(self._hold_s / 4)
+            await asyncio.sleep(self.hold_s / 4)
             if not self._circuit.may_try():
                 continue
             try:
-                await self._renew(lock, token)
+                holder = await self._take(lease)
             except RedisError as exc:
                 self._circuit.failed(exc)
-            else:
-                self._circuit.worked()
-
-    async def _renew(self, lock: Lock, token: bytes) -> None:
-        try:
-            await lock.reacquire()
-        except LockNotOwnedError:
-            # Taken without Redis, or Redis has come back without it.
-            if not await lock.do_acquire(token):
+                continue
+            self._circuit.worked()
+            if holder is not None:
                 logger.warning("Another worker has taken a conversation in which a run is going on here")
+                lease.lose()
+                return
 
-    async def _release(self, lock: Lock) -> None:
+    async def _release(self, lease: Lease) -> None:
+        if lease.is_lost:
+            return
         try:
             if self._circuit.may_try():
-                await lock.release()
+                await self._let_go(lease)
                 self._circuit.worked()
                 return
-        except LockNotOwnedError:
-            logger.info("A lease on a conversation was not there any more when its run ended")
-            return
         except RedisError as exc:
             self._circuit.failed(exc)
-        self._unreleased[str(lock.name)] = time.monotonic() + self._hold_s, lock
+        self._unreleased[lease.thread_id] = time.monotonic() + self.hold_s, lease
+
+    async def _let_go(self, lease: Lease) -> None:
+        if not await self._redis.eval(_RELEASE, 1, lease_key(lease.thread_id), lease.token):
+            logger.info("A lease on a conversation was not there any more when its run ended")
 
     async def _release_former(self) -> None:
         """Let go of what we could not while Redis was away, as far as it has not ended by itself meanwhile."""
         while self._unreleased:
-            name, (until, lock) = next(iter(self._unreleased.items()))
+            thread_id, (until, lease) = next(iter(self._unreleased.items()))
             if time.monotonic() < until:
-                with suppress(LockError):
-                    await lock.release()
-            self._unreleased.pop(name, None)
+                await self._let_go(lease)
+            self._unreleased.pop(thread_id, None)
 
 
-def _key(thread_id: str) -> str:
-    return f"lease:{thread_id}"
-
-
-def _busy() -> Conflict:
-    return Conflict("This conversation is still answering an earlier message. Send this one again when it is done.")
+def _busy(run_id: str) -> Conflict:
+    return Conflict(
+        "This conversation is still answering an earlier message. Send this one again when it is done.",
+        members={"run_id": run_id} if run_id else None,
+    )

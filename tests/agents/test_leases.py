@@ -13,6 +13,7 @@ from agents.leases import Leases
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
+from utils.checkpointer.errors import RunSuperseded
 from utils.errors import Conflict
 
 __all__ = ["redis_cluster"]
@@ -94,8 +95,53 @@ async def test_who_waits_too_long_is_told_that_the_conversation_is_busy(
         pass
 
 
+@pytest.mark.parametrize("same_process", [True, False])
+async def test_who_is_refused_is_told_which_run_is_in_the_way(
+    workers: tuple[Worker, Worker], same_process: bool
+) -> None:
+    one = workers[0].leases()
+    other = one if same_process else workers[1].leases()
+    async with one.hold("acme.a", "the-first"):
+        assert await other.holder("acme.a") == "the-first"
+        assert await other.holder("a") is None
+        with pytest.raises(Conflict) as refused:
+            async with other.hold("acme.a", "the-second", wait_s=0):
+                pass
+    assert refused.value.members == {"run_id": "the-first"}
+    assert await other.holder("acme.a") is None
+
+
+async def test_each_lease_has_a_higher_fence_even_if_the_clock_was_set_back(
+    anywhere: tuple[Worker, Worker],
+) -> None:
+    fences = []
+    ahead = 2 * time.time_ns() // 1000
+    for worker in (*anywhere, *anywhere):
+        async with worker.leases().hold("acme.a") as lease:
+            fences.append(lease.fence)
+        if len(fences) == 2:  # what a conversation keeps of a run that has written
+            await anywhere[0].connections.asynchronous().hset("state:{checkpoint:acme.a}", "@fence", ahead)
+    assert fences == sorted(set(fences))
+    assert fences[2:] == [ahead + 1, ahead + 2]
+
+
+async def test_a_run_that_was_thought_dead_is_stopped_when_another_has_its_conversation(
+    workers: tuple[Worker, Worker], valkey: RedisServer
+) -> None:
+    async def run() -> None:
+        async with workers[0].leases(hold_s=0.2).hold("a", "slow"):
+            valkey.client.delete("lease:{checkpoint:a}")
+            async with workers[1].leases().hold("a", "quick"):
+                await asyncio.sleep(60)
+
+    with pytest.raises(RunSuperseded):
+        await run()
+    assert not valkey.client.exists("lease:{checkpoint:a}")
+
+
 async def test_a_lease_ends_by_itself_when_its_holder_died(workers: tuple[Worker, Worker], valkey: RedisServer) -> None:
-    valkey.client.set("lease:a", "a holder that is no more", px=200)
+    valkey.client.hset("lease:{checkpoint:a}", mapping={"token": "a holder that is no more", "fence": 1})
+    valkey.client.pexpire("lease:{checkpoint:a}", 200)
     async with workers[1].leases().hold("a"):
         pass
 
@@ -148,14 +194,14 @@ async def test_a_lease_taken_without_redis_is_taken_there_as_soon_as_it_is_back(
     valkey.kill()
     async with one.hold("a"):
         valkey.start()
-        await until(lambda: valkey.client.exists("lease:a"))
+        await until(lambda: valkey.client.exists("lease:{checkpoint:a}"))
         assert await other.is_held("a")
 
 
 async def test_a_lease_that_redis_has_lost_is_taken_again(valkey: RedisServer, workers: tuple[Worker, Worker]) -> None:
     async with workers[0].leases(hold_s=0.4).hold("a"):
         valkey.client.flushall()
-        await until(lambda: valkey.client.exists("lease:a"))
+        await until(lambda: valkey.client.exists("lease:{checkpoint:a}"))
         assert await workers[1].leases().is_held("a")
 
 
@@ -166,7 +212,7 @@ async def test_a_lease_that_could_not_be_let_go_of_holds_nobody_up(
     async with leases.hold("a"):
         valkey.kill()
     valkey.start()
-    assert valkey.client.exists("lease:a")  # as its append-only file has it
+    assert valkey.client.exists("lease:{checkpoint:a}")  # as its append-only file has it
     assert not await leases.is_held("a")
     async with workers[1].leases(wait_s=0.05).hold("a"):
         pass
@@ -180,8 +226,8 @@ async def test_a_request_that_was_given_up_but_carried_out_later_holds_nobody_up
     valkey.pause()
     async with leases.hold("a"):
         valkey.resume()
-        await until(lambda: valkey.client.exists("lease:a"))
-    assert not valkey.client.exists("lease:a")
+        await until(lambda: valkey.client.exists("lease:{checkpoint:a}"))
+    assert not valkey.client.exists("lease:{checkpoint:a}")
 
 
 async def test_while_redis_hangs_only_one_run_in_a_while_waits_for_it(

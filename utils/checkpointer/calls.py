@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from utils.checkpointer.keys import state_key, summary_key
+from utils.checkpointer.keys import lease_key, state_key, summary_key
 from utils.checkpointer.scripts import Argument, Call
 
 
@@ -13,7 +13,11 @@ class ScriptCalls:
 
     ttl_ms: int
 
-    def __call__(self, name: str, thread_id: str, *args: Argument) -> Call:
-        """The call of the script *name*; see lua/common.lua for what it begins with."""
+    def __call__(self, name: str, thread_id: str, *args: Argument, fence: int = 0) -> Call:
+        """The call of the script *name*; see lua/common.lua for what it begins with.
+
+        With a *fence* it is given the lease, too.
+        """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Call(name, (summary_key(thread_id), state_key(thread_id)), (self.ttl_ms, now, thread_id, *args))
+        keys = (summary_key(thread_id), state_key(thread_id), *((lease_key(thread_id),) if fence else ()))
+        return Call(name, keys, (self.ttl_ms, now, thread_id, *args))

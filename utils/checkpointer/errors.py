@@ -33,5 +33,14 @@ class CheckpointConflict(Conflict):
         return f"expected {self.expected or 'no checkpoint'}, found {self.found}"
 
 
+class RunSuperseded(Conflict):
+    """A write of a run whose lease has gone to another: nothing of it was stored."""
+
+    slug, title = "run-superseded", "Another worker has taken this run over"
+
+    def __init__(self) -> None:
+        super().__init__("This run was taken over by another worker, which goes on with it.")
+
+
 class UnreadableValue(Exception):
     """A single value that cannot be decoded; the saver turns it into `StateUnreadable`, which knows the key."""

@@ -6,6 +6,8 @@ from typing import cast
 from langchain_core.runnables import RunnableConfig
 
 STATE_PATTERN = "state:{checkpoint:*}"
+# In a config: the fence of the run's lease. LangGraph keeps no name that begins so with the checkpoint.
+FENCE = "__fence"
 _STATE_PREFIX, _STATE_SUFFIX = "state:{checkpoint:", "}"
 
 
@@ -17,6 +19,16 @@ def summary_key(thread_id: str) -> str:
 def state_key(thread_id: str) -> str:
     """The hash with the state. The braces make a cluster keep it in the slot of `summary_key`."""
     return f"{_STATE_PREFIX}{_escaped(thread_id)}{_STATE_SUFFIX}"
+
+
+def lease_key(thread_id: str) -> str:
+    """Who has a run in the conversation; not ours to write, see agents/leases.py. In the slot of the other two."""
+    return f"lease:{{checkpoint:{_escaped(thread_id)}}}"
+
+
+def fence_of(config: RunnableConfig) -> int:
+    """The fence of the lease under which *config* writes; 0 where there is none."""
+    return int(config["configurable"].get(FENCE, 0))
 
 
 def probe_key(name: str) -> str:

@@ -30,6 +30,11 @@ class Call:
     keys: tuple[str, ...]
     args: tuple[Argument, ...]
 
+    @property
+    def about(self) -> str:
+        """The key an error is about: that of the state, where a conversation has several."""
+        return self.keys[1] if len(self.keys) > 1 else self.keys[0]
+
 
 # An operation, written once for both interfaces: it yields calls, is sent their replies, and returns its result.
 Plan = Generator[Call, Any, T]
@@ -60,7 +65,7 @@ class Scripts:
             call = next(plan)
             while True:
                 with self._counting(call) as timing:
-                    with translated(*call.keys[-1:]):
+                    with translated(call.about):
                         reply = self._call(connect(), call)
                     _note(timing, call, reply)
                     call = plan.send(reply)
@@ -74,7 +79,7 @@ class Scripts:
             call = next(plan)
             while True:
                 with self._counting(call) as timing:
-                    with translated(*call.keys[-1:]):
+                    with translated(call.about):
                         reply = await self._acall(client, call)
                     _note(timing, call, reply)
                     call = plan.send(reply)

@@ -15,9 +15,9 @@ from langgraph.checkpoint.base import (
 
 from utils.checkpointer.calls import ScriptCalls
 from utils.checkpointer.codec import Codec
-from utils.checkpointer.errors import CheckpointConflict
+from utils.checkpointer.errors import CheckpointConflict, RunSuperseded
 from utils.checkpointer.hints import NO_HINT, Held, Hint, Hints
-from utils.checkpointer.keys import Place
+from utils.checkpointer.keys import Place, fence_of
 from utils.checkpointer.records import LOG, RECORD, CheckpointRecord, pack_writes
 from utils.checkpointer.scripts import LACKING, Plan
 from utils.checkpointer.serializer import StrictSerializer
@@ -27,7 +27,7 @@ from utils.checkpointer.writes import Write, numbered
 _COUNTED = 16  # list channels whose length the summary shows
 # What goes on from the newest unless it was told another by its id. The other sources ("fork") may always go back.
 _CONTINUING = frozenset(("input", "loop", "update"))
-_CONFLICT = -1  # what put.lua begins its reply with
+_CONFLICT, _SUPERSEDED = -1, -2  # what put.lua begins its reply with
 _SENT = "the server lacks what was just sent to it"
 
 
@@ -54,8 +54,9 @@ class Writer:
         Raises:
             CheckpointConflict: with *refuse_conflict*, if the run that wrote it began with what was the newest of its
                 namespace and is not any more. A run may begin with an older one by naming it.
+            RunSuperseded: the lease that *config* writes under has gone to another run.
         """
-        parent = Place.of(config)
+        parent, fence = Place.of(config), fence_of(config)
         meta = get_serializable_checkpoint_metadata(config, metadata)
         expected = refuse_conflict and _continues(parent, meta) and not self.hints.is_addressed(parent)
         before = self.hints.get(parent.thread_id, parent.namespace)
@@ -64,11 +65,14 @@ class Writer:
             channels = self._channels(parcel, checkpoint, parent.checkpoint_id, new_versions, hint)
             record = self._record(parent, checkpoint, meta, channels)
             named = (parent.namespace, checkpoint["id"], record.pack(), meta.get("step", -1), _counts(channels))
-            stored, *newest = yield self.call("put", parent.thread_id, *named, int(expected), *parcel.fields())
+            fixed = (*named, int(expected), fence)
+            stored, *newest = yield self.call("put", parent.thread_id, *fixed, *parcel.fields(), fence=fence)
             if stored != LACKING:
                 break
         else:
             raise AssertionError(_SENT)
+        if stored == _SUPERSEDED:
+            raise RunSuperseded
         if stored == _CONFLICT:
             self.hints.forget([parent.thread_id])
             raise CheckpointConflict(parent.checkpoint_id, newest[0].decode(errors="backslashreplace"))
@@ -81,16 +85,23 @@ class Writer:
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> Plan[None]:
-        """Append the writes of a task to the log of its checkpoint."""
-        place = Place.of(config)
+        """Append the writes of a task to the log of its checkpoint.
+
+        Raises:
+            RunSuperseded: the lease that *config* writes under has gone to another run.
+        """
+        place, fence = Place.of(config), fence_of(config)
         log = numbered(writes, task_id, task_path)
         for hint in (self.hints.get(place.thread_id, place.namespace), NO_HINT):
             parcel = Parcel(self.codec, self.serde, place.thread_id, hint.knows)
             packed = [parcel.add(write.value, {}) for write in log]
             refs = _roots(packed)
             frame = pack_writes(refs, self._frame_body(place, refs, log, packed))
-            fixed = (place.namespace, place.checkpoint_id, refs, frame)
-            if (yield self.call("writes", place.thread_id, *fixed, *parcel.fields())) != [LACKING]:
+            fixed = (place.namespace, place.checkpoint_id, refs, frame, fence)
+            [stored] = yield self.call("writes", place.thread_id, *fixed, *parcel.fields(), fence=fence)
+            if stored == _SUPERSEDED:
+                raise RunSuperseded
+            if stored != LACKING:
                 break
         else:
             raise AssertionError(_SENT)

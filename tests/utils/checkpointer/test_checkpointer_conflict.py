@@ -15,7 +15,8 @@ from tests.servers.cutting import CuttingProxy
 from tests.utils.checkpointer.chats import TENANTS
 from tests.utils.checkpointer.conftest import TTL_S, Server
 from utils.checkpointer import RedisCheckpointer
-from utils.checkpointer.errors import CheckpointConflict
+from utils.checkpointer.errors import CheckpointConflict, RunSuperseded
+from utils.checkpointer.keys import FENCE
 
 THREADS = [tenant + "x" for tenant in TENANTS]
 
@@ -68,6 +69,36 @@ async def test_the_second_of_two_that_go_on_is_refused_and_changes_nothing(serve
     assert refused.value.found == newest["configurable"]["checkpoint_id"]
     assert {thread_id: stored(server, thread_id) for thread_id in THREADS} == before
     await two[1].aput(firsts["acme.x"], *step(0, "another's"))
+
+
+@pytest.mark.parametrize("has_written", [False, True], ids=["has the lease", "has written"])
+async def test_who_writes_under_a_lease_that_another_has_now_is_refused(
+    server: Server, two: Two, has_written: bool
+) -> None:
+    for thread_id in THREADS:
+        stale, current = fenced(thread_id, 5), fenced(thread_id, 7)
+        first = await two[0].aput(stale, *step(-1, "first"))
+        if has_written:
+            await two[1].aput_writes(under(first, 7), [("said", "by the next")], "task")
+        else:
+            server.client.hset(f"lease:{{checkpoint:{thread_id}}}", mapping={"token": "x", "fence": 7})
+        before = stored(server, thread_id)
+        with pytest.raises(RunSuperseded):
+            await two[0].aput(under(first, 5), *step(0, "too late"))
+        with pytest.raises(RunSuperseded):
+            await two[0].aput_writes(under(first, 5), [("said", "too late")], "task")
+        assert stored(server, thread_id)[0] == before[0]
+        assert await two[1].aput(under(first, 7), *step(0, "in time"))
+        assert await two[0].aput(current, *step(1, "in time, too")) is not None
+
+
+def fenced(thread_id: str, fence: int) -> Any:
+    """A config of a run with a lease."""
+    return under(named(thread_id), fence)
+
+
+def under(config: Any, fence: int) -> Any:
+    return {"configurable": {**config["configurable"], FENCE: fence}}
 
 
 async def test_whoever_was_refused_can_go_on_from_what_is_newest(two: Two) -> None:

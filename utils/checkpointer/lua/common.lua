@@ -8,6 +8,8 @@
 --   b<digest>        a value                 (codec.py)
 --   p<digest>        a page of a list        (pages.py)
 --   @created @updated @bytes @checkpoints @step @counts   what the summary shows
+--   @fence           the highest fence that has written
+-- KEYS[3]  lease:{checkpoint:<thread id>}  of put and writes, where the run has a lease: a hash with its `fence`
 -- ARGV[1..3] are always: time to live in ms (0: what is left), now (ISO 8601), thread id.
 --
 -- A reference is the name of the field it means, REF bytes long. If a page is there, so is everything behind it: pages and
@@ -95,6 +97,19 @@ local function was_read()
   if TTL_MS == '0' then return end
   redis.call('PEXPIRE', STATE, TTL_MS)
   if redis.call('PEXPIRE', SUMMARY, TTL_MS) == 0 then summarise(TTL_MS) end
+end
+
+-- A fence is a number that every lease on the conversation has higher than those before it. Whether the writer's is too
+-- low: another has the conversation now, or has written in it since. '0' is a writer without a lease.
+local function is_superseded(fence)
+  if fence == '0' then return false end
+  local held, written = redis.call('HGET', KEYS[3], 'fence'), redis.call('HGET', STATE, '@fence')
+  local highest = math.max(tonumber(held or '0'), tonumber(written or '0'))
+  return highest > tonumber(fence)
+end
+
+local function wrote_under(fence)
+  if fence ~= '0' then redis.call('HSET', STATE, '@fence', fence) end
 end
 
 -- Stores the fields from ARGV[first] on, in pairs, unless something that `refs` or a sent page refers to would be missing.
