@@ -20,6 +20,7 @@ from api.conversations import conversations_blueprint
 from api.docs import register_docs
 from api.health import health_blueprint
 from api.limits import RateLimits
+from api.metering import register_metering
 from api.middleware import register_middleware
 from api.problems import invalid, register_problems
 from api.schemas import Problem
@@ -61,6 +62,8 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.extensions |= {"settings": settings, "open_database": lambda: _database_for_commands(settings)}
     register_problems(app)
     register_middleware(app, cors_origins=settings.cors_origins)
+    if settings.prometheus_enabled:
+        register_metering(app)
     for blueprint in (chat_blueprint, conversations_blueprint, health_blueprint):
         app.register_api(blueprint)
     register_docs(app)

@@ -88,6 +88,15 @@ class Settings(BaseSettings):
     )
     flask_debug: bool = Field(False, description="Flask's debug mode. Never on a server others can reach.")
 
+    # --- Metrics
+    prometheus_enabled: bool = Field(False, description="Serve metrics for Prometheus on METRICS_PORT.")
+    metrics_port: int = Field(
+        9090, ge=1, le=65535, description="Port of the metrics, for all processes together, without a key."
+    )
+    prometheus_multiproc_dir: Path | None = Field(
+        None, description="Folder in which the processes of this machine count together. Unset: in DATA_DIR."
+    )
+
     # --- Chat page
     chat_title: str | None = Field(None, max_length=200, description="Title of the chat page. Unset: INSTITUTION.")
     chat_logo: str | None = Field(
@@ -231,10 +240,10 @@ class Settings(BaseSettings):
             raise ValueError("is not an address: its port is not a number") from None
         return value.rstrip("/") if value else None
 
-    @field_validator("data_dir", "knowledge_dir")
+    @field_validator("data_dir", "knowledge_dir", "prometheus_multiproc_dir")
     @classmethod
-    def _is_whole(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _is_whole(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else None
 
     @field_validator("redis_url")
     @classmethod

@@ -14,6 +14,8 @@ from utils.logging_config import request_id
 
 logger = logging.getLogger("api.problems")
 
+PROBLEM = "pustaka.problem"  # where in a request's environ the slug of what it was refused for stands
+
 _UNEXPECTED = "Something went wrong on our side. Try again; if it stays, give the operator this request_id."
 
 
@@ -102,6 +104,7 @@ def _unexpected(error: Exception) -> Response:
 
 def _respond(document: dict[str, Any], headers: dict[str, str]) -> Response:
     body = json.dumps(document)
+    request.environ[PROBLEM] = document["type"].rpartition(":")[2]
     return Response(body, document["status"], headers, mimetype="application/problem+json")
 
 

@@ -20,6 +20,7 @@ from bootstrap.models import open_answer_model, open_embedder
 from bootstrap.monitor import Monitor
 from bootstrap.savers import open_saver
 from bootstrap.stores import open_conversations, open_index, open_records
+from bootstrap.telemetry import open_telemetry
 from config import SAMPLES, Settings
 from domain.db import Database
 from domain.keys import create_first_key
@@ -30,6 +31,7 @@ from ingestion.pipeline import LoadSummary
 from retrieval.search import Retriever
 from utils.checkpointer import FallbackCheckpointer
 from utils.context import DEFAULT_TENANT, TenantContext
+from utils.telemetry import Telemetry
 
 OPERATOR = TenantContext(DEFAULT_TENANT, "operator")
 _LEASE_S, _LEASE_WAIT_S = 15.0, 20.0
@@ -54,6 +56,7 @@ class Services:
     model: AnswerModel
     monitor: Monitor
     background: Background
+    telemetry: Telemetry
     page_key: str
 
     def make_first_key(self) -> str | None:
@@ -79,6 +82,7 @@ async def open_services(
     check_knowledge(settings.knowledge_dir)
     async with AsyncExitStack() as stack:
         folder = await _open_folder(stack, settings, patience_s)
+        telemetry = await open_telemetry(stack, settings, folder)
         connections = await open_conversations(stack, settings, folder)
         database = await open_records(stack, settings)
         embedder = await open_embedder(stack, settings.embedding_endpoint, dimension=settings.embedding_dimension)
@@ -112,6 +116,8 @@ async def open_services(
         )
         await monitor.look()
         _running(stack, monitor.run())
+        if telemetry.sampler:
+            _running(stack, telemetry.sampler.run())
         yield Services(
             settings=settings,
             data_folder=folder,
@@ -122,6 +128,7 @@ async def open_services(
             model=model,
             monitor=monitor,
             background=background,
+            telemetry=telemetry,
             page_key=settings.chat_page_key.get_secret_value() if settings.chat_page_key else secrets.token_urlsafe(32),
         )
 

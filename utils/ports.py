@@ -1,7 +1,10 @@
-"""What the service asks of vendors and models, as protocols; the adapters are in `providers/`."""
+"""What the service asks of vendors and models, and whom it tells what it does, as protocols.
 
-from collections.abc import Sequence
-from typing import Protocol
+Adapters of models are in `providers/`, those that count and time in `utils/telemetry/`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,3 +36,85 @@ class Embedder(Protocol):
         Raises:
             ProviderUnavailable: the model's endpoint did not answer.
         """
+
+
+RunOutcome = Literal["answered", "refused", "failed", "cancelled", "busy", "handed_over"]
+"""How a run left this process: `refused` by the documents, which hold no answer; `busy`: its conversation had another
+run; `handed_over`: another process goes on with it."""
+
+
+class RunWatch(Protocol):
+    """Watches one run. Its methods return at once and never fail; they are for the event loop that runs it."""
+
+    def saw(self, event: Mapping[str, Any]) -> None:
+        """The run emitted *event*: `status` begins a stage, the first `token` is the first word of the answer."""
+
+    def ended(self, outcome: RunOutcome, *, problem: str = "") -> None:
+        """The run is over here; *problem* is the slug of what it failed of. What comes after is not looked at."""
+
+
+class RunObserver(Protocol):
+    """Hears of every run of this process."""
+
+    def begin(self, run_id: str, *, streams: bool) -> RunWatch:
+        """A run begins; *streams*: somebody watches the answer come."""
+
+
+class UnwatchedRun:
+    """A `RunWatch`, and its observer, that lets everything pass: metrics and traces are off."""
+
+    def begin(self, run_id: str, *, streams: bool) -> RunWatch:
+        """Itself."""
+        return self
+
+    def saw(self, event: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def ended(self, outcome: RunOutcome, *, problem: str = "") -> None:
+        """Nothing."""
+
+
+class ModelObserver(Protocol):
+    """Hears of every call to a model's endpoint; *kind* is "chat" or "embedding". Returns at once, never fails."""
+
+    def called(self, kind: str, duration_s: float, *, succeeded: bool) -> None:
+        """A call is over, with all its tries; *duration_s* until the whole answer was there."""
+
+    def try_failed(self, kind: str, reason: str) -> None:
+        """One try failed, by a `reason` of `providers.openai_errors.Failure`."""
+
+    def used(self, kind: str, *, input_tokens: int, output_tokens: int) -> None:
+        """What the endpoint says the call took, where it says so."""
+
+    def fell_back(self) -> None:
+        """The fallback chat model is asked, because the first did not answer."""
+
+
+class UnobservedModels:
+    """A `ModelObserver` that lets everything pass."""
+
+    def called(self, kind: str, duration_s: float, *, succeeded: bool) -> None:
+        """Nothing."""
+
+    def try_failed(self, kind: str, reason: str) -> None:
+        """Nothing."""
+
+    def used(self, kind: str, *, input_tokens: int, output_tokens: int) -> None:
+        """Nothing."""
+
+    def fell_back(self) -> None:
+        """Nothing."""
+
+
+class StoreObserver(Protocol):
+    """Hears how long stores took; *store* is "redis", "database" or "index". Returns at once, never fails."""
+
+    def took(self, store: str, operation: str, duration_s: float, *, succeeded: bool) -> None:
+        """A call to a store is over; *operation* is one of few words."""
+
+
+class UnobservedStores:
+    """A `StoreObserver` that lets everything pass."""
+
+    def took(self, store: str, operation: str, duration_s: float, *, succeeded: bool) -> None:
+        """Nothing."""

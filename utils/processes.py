@@ -118,10 +118,11 @@ class Child:
                 os.killpg(self.pid, number)
 
 
-def reserve_port(host: str, port: int, *, variable: str) -> socket.socket:
+def reserve_port(host: str, port: int, *, variable: str, shared: bool = False) -> socket.socket:
     """A listening socket on *host* and *port* (0: any free port), to hand to the server.
 
-    It listens at once, because a socket that is only bound does not keep a second instance from binding too.
+    It listens at once, because a socket that is only bound does not keep a second instance from binding too. *shared*:
+    other processes of this user that share it too may listen beside us; each connection comes to one of them.
 
     Raises:
         StartError: the port is in use or not allowed, or the host is not ours; names *variable*.
@@ -135,6 +136,8 @@ def reserve_port(host: str, port: int, *, variable: str) -> socket.socket:
         raise StartError(f"{host!r} is not an address to listen on: {exc.strerror}.") from exc
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
         listener.listen(2048)
     except OSError as exc:

@@ -1,0 +1,59 @@
+"""Counts requests, where metrics are on: by route, method and class of status."""
+
+import time
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, current_app, request
+
+from api.problems import PROBLEM
+from api.streaming import AsyncStream
+from bootstrap.services import Services
+from utils.telemetry.catalogue import PROBLEMS, REQUESTS, REQUESTS_ACTIVE, STREAMS
+
+if TYPE_CHECKING:  # it imports prometheus_client
+    from utils.telemetry.instruments import Instruments
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # a client may send any word
+_BEGAN, _STATUS, _STREAMS = "pustaka.metered.began", "pustaka.metered.status", "pustaka.metered.streams"
+
+
+def register_metering(app: Flask) -> None:
+    """Set it up; before other hooks, so that what they refuse is counted."""
+    app.before_request_funcs.setdefault(None, []).insert(0, _begin)
+    app.after_request(_note)
+    app.teardown_request(_end)  # it runs also when the client left, and for streams at their end
+
+
+def _begin() -> None:
+    request.environ[_BEGAN] = time.perf_counter()
+    _instruments().add(REQUESTS_ACTIVE, 1)
+
+
+def _note(response: Response) -> Response:
+    request.environ[_STATUS] = f"{response.status_code // 100}xx"
+    if isinstance(response, AsyncStream):
+        request.environ[_STREAMS] = True
+        _instruments().add(STREAMS, 1)
+    return response
+
+
+def _end(error: BaseException | None) -> None:
+    facts = request.environ
+    if (began_s := facts.pop(_BEGAN, None)) is None:
+        return
+    instruments = _instruments()
+    instruments.add(REQUESTS_ACTIVE, -1)
+    if facts.pop(_STREAMS, False):
+        instruments.add(STREAMS, -1)
+    route = request.url_rule.rule if request.url_rule else "unknown"
+    method = request.method if request.method in _METHODS else "other"
+    status = facts.get(_STATUS, "disconnected")
+    if slug := facts.get(PROBLEM):
+        instruments.count(PROBLEMS, slug)
+    instruments.observe(REQUESTS, time.perf_counter() - began_s, route, method, status)
+
+
+def _instruments() -> "Instruments":
+    services: Services = current_app.extensions["services"]
+    assert services.telemetry.sampler is not None  # noqa: S101 - these hooks are registered where metrics are on
+    return services.telemetry.sampler.instruments

@@ -1,0 +1,58 @@
+"""Opens the metrics of this process, where they are wanted."""
+
+import asyncio
+import platform
+import socket
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
+from pathlib import Path
+
+from config import VERSION, Settings
+from utils.processes import StartError, reserve_port
+from utils.telemetry import Telemetry
+
+
+async def open_telemetry(stack: AsyncExitStack, settings: Settings, folder: Path) -> Telemetry:
+    """Observers that count for Prometheus, and the port it asks; ones that do nothing where metrics are off.
+
+    *folder*: the data folder. All is closed with *stack*.
+
+    Raises:
+        StartError: the port or the folder for the counts cannot be used.
+    """
+    if not settings.prometheus_enabled:
+        return Telemetry()
+    closing = ExitStack()
+    stack.push_async_callback(asyncio.to_thread, closing.close)
+    counting = settings.prometheus_multiproc_dir or folder / "metrics"
+    # By host: containers that share a volume are scraped one by one.
+    return await asyncio.to_thread(_open, closing, settings, counting / socket.gethostname())
+
+
+def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
+    # Only now: prometheus_client is neither imported nor paid for where metrics are off.
+    from utils.telemetry.calls import MeteredModels, MeteredStores
+    from utils.telemetry.catalogue import BUILD, CATALOGUE
+    from utils.telemetry.exposition import Exposition
+    from utils.telemetry.folder import clear_abandoned, joining
+    from utils.telemetry.instruments import Instruments
+    from utils.telemetry.runs import MeteredRuns
+    from utils.telemetry.sampling import Sampler
+
+    try:
+        with joining(folder) as counts:
+            closing.callback(counts.close)
+            listen = partial(reserve_port, settings.host, settings.metrics_port, variable="METRICS_PORT")
+            if counts.is_first:  # whoever has the port now is none of us
+                listen().close()
+            instruments = Instruments(CATALOGUE)
+            instruments.put(BUILD, 1, VERSION, platform.python_version())
+            closing.callback(Exposition(counts, listen(shared=True)).close)
+        clear_abandoned(folder)
+    except OSError as exc:
+        raise StartError(
+            f"{folder} cannot be written ({exc.strerror}); set PROMETHEUS_MULTIPROC_DIR to another folder."
+        ) from exc
+    return Telemetry(
+        MeteredRuns(instruments), MeteredModels(instruments), MeteredStores(instruments), Sampler(instruments)
+    )

@@ -1,0 +1,72 @@
+"""Metrics of a running service, as Prometheus sees them."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bootstrap.telemetry import open_telemetry
+from config import load_settings
+from tests.conftest import FAKE_MODEL
+from tests.fakes.model_server import FakeModelServer
+from tests.scrapes import scrape
+from tests.service import ROOT, Service, free_port, plain_environment
+from utils.processes import StartError
+
+
+def metered(folder: Path, model: FakeModelServer, port: int, **variables: str) -> Service:
+    """A service with metrics on *port*, its models at *model*; not started."""
+    models = {**FAKE_MODEL, "LLM_BASE_URL": model.base_url, "EMBEDDING_BASE_URL": model.base_url}
+    retries = {"LLM_TIMEOUT": "5", "LLM_MAX_RETRIES": "1", "RATE_LIMIT_ENABLED": "false"}
+    on = {"PROMETHEUS_ENABLED": "true", "METRICS_PORT": str(port)}
+    return Service(folder / "data", **{**models, **retries, **on, **variables})
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    """The port of the metrics of `service`."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer, port: int) -> Iterator[Service]:
+    """One service with metrics."""
+    with metered(tmp_path_factory.mktemp("metered"), model_server, port) as running:
+        yield running
+
+
+def test_requests_are_counted_by_route_method_and_class_of_status(service: Service, port: int) -> None:
+    with service.client() as client:
+        for path in ("/health", "/v1/conversations/nobody", "/v1/conversations/nothing", "/no/such/path"):
+            client.get(path)
+        client.request("PROPFIND", "/health")
+    found = scrape(port)
+    name = "pustaka_http_request_duration_seconds_count"
+    assert found.value(name, route="/health", method="GET", status="2xx") == 1
+    assert found.value(name, method="other", status="4xx") == 1
+    assert found.value(name, route="unknown", method="GET", status="4xx") == 1
+    assert found.value("pustaka_http_requests_in_progress") == 0
+    assert found.value("pustaka_problems_total", problem="not-found") == 3
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    assert "nobody" not in text
+    assert "/no/such" not in text
+
+
+async def test_the_port_of_another_program_is_named_at_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = load_settings(prometheus_enabled=True, metrics_port=taken.getsockname()[1])
+        async with AsyncExitStack() as stack:
+            with pytest.raises(StartError, match="METRICS_PORT"):
+                await open_telemetry(stack, settings, tmp_path)
+
+
+def test_prometheus_client_is_not_imported_where_metrics_are_off() -> None:
+    loaded = "import sys, app; app.create_app(app.load_settings()); print('prometheus_client' in sys.modules)"
+    off = plain_environment({"PROMETHEUS_ENABLED": "false"})
+    done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, env=off, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -1,0 +1,30 @@
+"""What the service says about itself in figures: `catalogue.py` lists them, `folder.py` adds them up over processes.
+
+Whoever works is given the narrow observers of `Telemetry`, which do nothing where metrics are off: prometheus_client is
+then not even imported.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from utils.ports import (
+    ModelObserver,
+    RunObserver,
+    StoreObserver,
+    UnobservedModels,
+    UnobservedStores,
+    UnwatchedRun,
+)
+
+if TYPE_CHECKING:
+    from utils.telemetry.sampling import Sampler
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Whom to tell what happens; without arguments nobody listens. `sampler` is None where metrics are off."""
+
+    runs: RunObserver = field(default_factory=UnwatchedRun)
+    models: ModelObserver = field(default_factory=UnobservedModels)
+    stores: StoreObserver = field(default_factory=UnobservedStores)
+    sampler: "Sampler | None" = None

@@ -1,0 +1,120 @@
+"""Every series there is. A label has few values, known beforehand: never an id, a path, a tenant or what people wrote.
+
+docs/operating.md holds the same table; a test compares. Names and units follow
+https://prometheus.io/docs/practices/naming/
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["livesum", "livemax", "livemin"]
+
+_REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_TURN_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0)
+_STORE_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+_LAG_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric: what it is called, what kind, what it tells; `buckets` in its unit, for histograms.
+
+    `mode`: how the gauges of several processes become one; those of ended processes do not count.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    tells: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    mode: Mode = "livesum"
+
+
+def _counter(name: str, tells: str, *labels: str) -> Series:
+    return Series(f"pustaka_{name}_total", "counter", tells, labels)
+
+
+def _gauge(name: str, tells: str, *labels: str, mode: Mode = "livesum") -> Series:
+    return Series(f"pustaka_{name}", "gauge", tells, labels, mode=mode)
+
+
+def _seconds(name: str, tells: str, *labels: str, buckets: tuple[float, ...]) -> Series:
+    return Series(f"pustaka_{name}_seconds", "histogram", tells, labels, buckets)
+
+
+BUILD = _gauge("build_info", "1, with the version of the service and of Python.", "version", "python", mode="livemax")
+WORKERS = _gauge("workers", "Processes that serve.")
+CPU = _counter("cpu_seconds", "CPU time of the processes that serve, user and system, in seconds.")
+MEMORY = _gauge("resident_memory_bytes", "Resident memory of the processes that serve; shared pages count in each.")
+LOOP_LAG = _seconds("event_loop_lag", "How late the event loop wakes a sleeper, ten times a second.", buckets=_LAG_S)
+
+REQUESTS = _seconds(
+    "http_request_duration",
+    "Requests until their response was made, streams until their end; `status` is a class such as 2xx, or "
+    "`disconnected` for a client that left first.",
+    "route", "method", "status",
+    buckets=_REQUEST_S,
+)  # fmt: skip
+REQUESTS_ACTIVE = _gauge("http_requests_in_progress", "Requests being worked on, open streams included.")
+STREAMS = _gauge("open_streams", "Streams of events that are open.")
+PROBLEMS = _counter("problems", "Refusals and failures answered, by the slug of the problem document.", "problem")
+POOL_BUSY = _gauge("sync_pool_busy", "Blocking views and bodies that have a thread.")
+POOL_QUEUE = _gauge("sync_pool_queue", "Blocking views and bodies that wait for a thread.")
+
+RUNS_ACTIVE = _gauge("active_runs", "Turns being worked on.")
+TURNS = _seconds(
+    "turn_duration",
+    "Turns from their begin to their end in this process, by `outcome`: answered, refused (the documents hold no "
+    "answer), failed, cancelled, busy (the conversation had another), handed_over (to another process).",
+    "outcome",
+    buckets=_TURN_S,
+)  # fmt: skip
+TURN_FAILURES = _counter("turn_failures", "Turns that failed, by the slug of the problem.", "problem")
+STAGES = _seconds("turn_stage_duration", "Stages of turns: contextualize, retrieve, answer.", "stage", buckets=_TURN_S)
+FIRST_TOKEN = _seconds(
+    "time_to_first_token", "Streamed turns from their begin to the first piece of the answer.", buckets=_TURN_S
+)
+PIECES = _counter("streamed_pieces", "Pieces of answers as the model gave them, mostly a token each.")
+TAKEN_OVER = _counter("runs_taken_over", "Runs continued here after another process ended.")
+
+MODEL_CALLS = _seconds(
+    "model_call_duration",
+    "Calls to a model's endpoint with all their tries, until the whole answer was there; `kind`: chat, embedding; "
+    "`outcome`: ok, failed.",
+    "kind", "outcome",
+    buckets=_TURN_S,
+)  # fmt: skip
+MODEL_ERRORS = _counter("model_errors", "Tries of a call to a model's endpoint that failed.", "kind", "reason")
+MODEL_TOKENS = _counter(
+    "model_tokens", "Tokens as the endpoint reports them, `direction`: input, output.", "kind", "direction"
+)
+MODEL_FALLBACKS = _counter("model_fallbacks", "Calls for which LLM_FALLBACK_MODEL was asked.")
+
+STORE_UP = _gauge("store_up", "1 if all processes reach the store: redis, database, index.", "store", mode="livemin")
+STORE_CHECK = _seconds("store_check_duration", "What the monitor's look at a store took.", "store", buckets=_STORE_S)
+STORE_CALLS = _seconds(
+    "store_call_duration",
+    "Calls to stores: redis (limit), database (statement), index (search); `outcome`: ok, failed.",
+    "store", "operation", "outcome",
+    buckets=_STORE_S,
+)  # fmt: skip
+DATABASE_CONNECTIONS = _gauge("database_connections", "Connections of the SQL pool that are in use.")
+READY = _gauge("ready", "1 if all processes are ready for turns.", mode="livemin")
+PENDING = _gauge("indexing_pending_passages", "Passages whose vectors are still to come.", mode="livemax")
+
+CHECKPOINTER_CALLS = _counter("checkpointer_calls", "Calls to Redis for conversations.", "operation")
+CHECKPOINTER_SECONDS = _counter("checkpointer_seconds", "Seconds that callers waited for them.", "operation")
+CHECKPOINTER_SENT = _counter("checkpointer_sent_bytes", "Bytes of their arguments.", "operation")
+CHECKPOINTER_RECEIVED = _counter("checkpointer_received_bytes", "Bytes of their replies.", "operation")
+CHECKPOINTER_MISSES = _counter("checkpointer_misses", "Writes that had to be sent again whole.", "operation")
+CHECKPOINTER_FAILURES = _counter("checkpointer_failures", "Calls that failed.", "operation", "reason")
+CHECKPOINTER_RELOADS = _counter("checkpointer_script_reloads", "Times Redis had lost a script.")
+MEMORY_ACTIVE = _gauge("memory_fallback_active", "Processes that keep conversations in memory, Redis being away.")
+MEMORY_BEGAN = _counter("memory_fallback_began", "Times memory began to stand in for Redis.")
+MEMORY_RETURNED = _counter("memory_fallback_returned", "Conversations brought back from memory to Redis.")
+MEMORY_LOST = _counter("memory_fallback_lost", "Conversations given up because memory was full.")
+MEMORY_CONVERSATIONS = _gauge("memory_fallback_conversations", "Conversations held in memory.")
+MEMORY_BYTES = _gauge("memory_fallback_bytes", "What they take.")
+
+CATALOGUE: tuple[Series, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Series))
+"""All of them, in the order above."""

@@ -1,0 +1,53 @@
+"""The series of the catalogue as something to count with."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from utils.telemetry.catalogue import Series
+
+
+class Instruments:
+    """Counts, times and sets; about two microseconds a call. To be made once the process has its place in the folder.
+
+    Label values are given in the order of the series' labels.
+    """
+
+    def __init__(self, catalogue: Iterable[Series]) -> None:
+        self._made = {series.name: _make(series) for series in catalogue}
+        # prometheus_client looks a child up by a lock and a tuple of strings made anew: half the cost of counting.
+        self._children: dict[tuple[str, ...], Any] = {}
+
+    def count(self, series: Series, *labels: str, by: float = 1.0) -> None:
+        """Add to a counter."""
+        self._child(series, labels).inc(by)
+
+    def observe(self, series: Series, value: float, *labels: str) -> None:
+        """Put a value into a histogram."""
+        self._child(series, labels).observe(value)
+
+    def put(self, series: Series, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        self._child(series, labels).set(value)
+
+    def add(self, series: Series, by: float) -> None:
+        """Move a gauge without labels."""
+        self._child(series, ()).inc(by)
+
+    def _child(self, series: Series, labels: tuple[str, ...]) -> Any:
+        key = (series.name, *labels)
+        child = self._children.get(key)
+        if child is None:
+            made = self._made[series.name]
+            child = self._children[key] = made.labels(*labels) if series.labels else made
+        return child
+
+
+def _make(series: Series) -> Counter | Gauge | Histogram:
+    # Without a registry: what is served is read from the folder, for all processes.
+    if series.kind == "counter":
+        return Counter(series.name, series.tells, series.labels, registry=None)
+    if series.kind == "gauge":
+        return Gauge(series.name, series.tells, series.labels, registry=None, multiprocess_mode=series.mode)
+    return Histogram(series.name, series.tells, series.labels, registry=None, buckets=series.buckets)
