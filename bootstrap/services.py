@@ -16,7 +16,7 @@ from agents.state import AnswerModel
 from bootstrap.background import Background
 from bootstrap.data_folder import open_data_folder
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
-from bootstrap.models import open_answer_model, open_embedder
+from bootstrap.models import open_answer_model, open_embedder, remembering
 from bootstrap.monitor import Monitor
 from bootstrap.savers import open_saver
 from bootstrap.stores import open_conversations, open_index, open_records
@@ -85,8 +85,9 @@ async def open_services(
         telemetry = await open_telemetry(stack, settings, folder)
         connections = await open_conversations(stack, settings, folder)
         database = await open_records(stack, settings)
-        embedder = await open_embedder(stack, settings.embedding_endpoint, dimension=settings.embedding_dimension)
-        model = await open_answer_model(stack, settings, embedder)
+        embedder = await open_embedder(stack, settings)
+        asked = remembering(settings, embedder)
+        model = await open_answer_model(stack, settings, asked)
         index = await open_index(stack, settings, folder, embedder)
         leases = Leases(connections.asynchronous(), hold_s=_LEASE_S, wait_s=_LEASE_WAIT_S)
         checkpointer = FallbackCheckpointer(open_saver(settings, connections), leases=leases)
@@ -95,7 +96,7 @@ async def open_services(
         runner = Runner(
             checkpointer,
             leases=leases,
-            retriever=Retriever(embedder, index),
+            retriever=Retriever(asked, index),
             model=model,
             voice=Voice(settings.institution, settings.language_policy),
             top_k=settings.top_k,

@@ -1,39 +1,50 @@
 """What went wrong with a call to an OpenAI-compatible endpoint, in our terms.
 
-The client's own exceptions mislead: its aiohttp transport reports a refused or dropped connection as a timeout, and an
-answer that is not in the wire format surfaces as whatever the decoder stumbled over. So the chain of causes is read.
+An answer that is not in the wire format surfaces as whatever its reader stumbled over, LangChain's code among them.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import aiohttp
-import openai
 
 from utils.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 
-CALL_ERRORS = (
-    openai.OpenAIError,
-    aiohttp.ClientError,
-    OSError,  # TimeoutError is one
-    ValueError,  # malformed JSON and schema violations
-    TypeError,  # valid JSON of another shape: the client checks little
-    KeyError,
-    IndexError,
-    AttributeError,
-)
-"""All that a call through the client may raise because of the endpoint."""
 
-_PASSING_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529})
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+class StatusError(Exception):
+    """The endpoint refused; `code` is its own word for why, `retry_after` its header of that name."""
+
+    def __init__(self, status: int, code: str = "", retry_after: str | None = None) -> None:
+        super().__init__(f"status {status}")
+        self.status, self.code, self.retry_after = status, code, retry_after
+
+
+class EndpointError(Exception):
+    """The endpoint said inside its answer that it failed."""
 
 
 class AnswerCut(ConnectionError):
     """The endpoint ended its answer in good order, but before the end."""
+
+
+CALL_ERRORS = (
+    StatusError,
+    EndpointError,
+    aiohttp.ClientError,
+    OSError,  # TimeoutError is one
+    ValueError,  # malformed JSON and schema violations
+    TypeError,  # valid JSON of another shape: nothing checks it first
+    KeyError,
+    IndexError,
+    AttributeError,
+)
+"""All that a call may raise because of the endpoint."""
+
+_PASSING_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529})
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +72,26 @@ class Side:
 
 def failure_of(exc: Exception, side: Side) -> Failure:
     """What *exc*, one of `CALL_ERRORS`, means. No message holds a key, an address or words of the endpoint."""
-    causes = list(_causes(exc))
-    for cause in causes:
-        if isinstance(cause, openai.APIStatusError):
-            return _status_failure(cause, side)
+    if isinstance(exc, StatusError):
+        return _status_failure(exc, side)
     who = f"The {side.name} endpoint"
-    if any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in causes):
+    if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return Failure(ProviderUnavailable(f"{who} cannot be reached: check {side.prefix}_BASE_URL."), passing=True)
-    if any(isinstance(cause, TimeoutError) for cause in causes):
+    if isinstance(exc, TimeoutError):
         detail = f"{who} did not answer in time: check that it is well, or raise {side.prefix}_TIMEOUT."
         return Failure(ProviderTimeout(detail), passing=False)
-    if any(isinstance(cause, openai.APIConnectionError | aiohttp.ClientError | OSError) for cause in causes):
-        return Failure(ProviderUnavailable(f"{who} broke the connection off."), passing=True)
-    if any(type(cause) is openai.APIError for cause in causes):
+    if isinstance(exc, EndpointError):
         return Failure(ProviderUnavailable(f"{who} reported an error inside its answer."), passing=True)
+    if isinstance(exc, aiohttp.ClientError | OSError) and not isinstance(exc, aiohttp.InvalidURL):
+        return Failure(ProviderUnavailable(f"{who} broke the connection off."), passing=True)
     detail = (
         f"{who} does not speak the OpenAI format: check that {side.prefix}_BASE_URL is right, often it ends in /v1."
     )
     return Failure(ProviderUnavailable(detail), passing=False)
 
 
-def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    while exc is not None:
-        yield exc
-        exc = exc.__cause__
-
-
-def _status_failure(exc: openai.APIStatusError, side: Side) -> Failure:
-    who, status = f"The {side.name} endpoint", exc.status_code
+def _status_failure(exc: StatusError, side: Side) -> Failure:
+    who, status = f"The {side.name} endpoint", exc.status
     code = exc.code if exc.code and _CODE.fullmatch(exc.code) else ""
     shown = f"{status}, {code}" if code else str(status)
     if status in (401, 403):
@@ -108,8 +111,8 @@ def _status_failure(exc: openai.APIStatusError, side: Side) -> Failure:
     )
 
 
-def _passing_failure(exc: openai.APIStatusError, what: str, shown: str) -> Failure:
-    wait_s = retry_after_s(exc.response.headers.get("retry-after"))
+def _passing_failure(exc: StatusError, what: str, shown: str) -> Failure:
+    wait_s = retry_after_s(exc.retry_after)
     headers = {} if wait_s is None else {"Retry-After": str(int(wait_s + 1))}
     return Failure(ProviderUnavailable(f"{what} ({shown}): try again later.", headers=headers), True, wait_s)
 

@@ -7,6 +7,7 @@ ProblemError
 ├── Conflict 409                │   └── StoreRefused 503
 ├── TooLarge 413                └── ProviderError 502
 └── UnreadableDocument 422          ├── ProviderUnavailable 502
+                                    ├── ProviderBusy 503
                                     └── ProviderTimeout 504
 """
 
@@ -84,13 +85,19 @@ class StoreRefused(StoreUnavailable):
 
 
 class ProviderError(ProblemError):
-    """A model endpoint failed; the base of the two below."""
+    """A model failed; the base of the three below."""
 
     slug, title, status = "provider-error", "The model endpoint failed", 502
 
 
 class ProviderUnavailable(ProviderError):
     slug, title, status = "provider-unavailable", "The model endpoint did not answer", 502
+
+
+class ProviderBusy(ProviderError):
+    """As many calls as we allow are under way; the endpoint was not asked."""
+
+    slug, title, status = "provider-busy", "The model is busy", 503
 
 
 class ProviderTimeout(ProviderError):

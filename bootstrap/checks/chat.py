@@ -1,8 +1,9 @@
 """The chat model: its endpoint is asked for its models, and whether it takes the key; no answer is paid for."""
 
+import asyncio
 from typing import Any
 
-import openai
+import aiohttp
 
 from bootstrap.checks.advice import shown
 from bootstrap.checks.endpoints import of_chat, renamed
@@ -11,7 +12,8 @@ from bootstrap.checks.refusals import noting
 from bootstrap.checks.running import Check, waiting_for
 from bootstrap.checks.settings import Installation
 from config import Endpoint
-from providers.openai_errors import CALL_ERRORS, Side, failure_of
+from providers.openai_errors import CALL_ERRORS, Side, StatusError, failure_of
+from providers.openai_wire import OpenAIWire
 
 _CHAT = "Chat model"
 _TIMEOUT_S = 8.0
@@ -35,23 +37,20 @@ async def _look(installation: Installation) -> list[Finding]:
         return [skipped(_CHAT, why)]
     findings: list[Finding] = []
     wanted = [name for name in (endpoint.model, settings.llm_fallback_model) if name]
-    client = openai.AsyncOpenAI(
-        base_url=endpoint.base_url, api_key=endpoint.api_key.get_secret_value(), max_retries=0, timeout=_TIMEOUT_S,
-        http_client=openai.DefaultAioHttpClient(timeout=_TIMEOUT_S),
-    )  # fmt: skip
+    wire = OpenAIWire(endpoint.base_url, endpoint.api_key, connect_timeout_s=_TIMEOUT_S)
     try:
         with noting(findings, _CHAT, _CHECK):
-            findings += await _ask(client, endpoint, wanted)
+            findings += await _ask(wire, endpoint, wanted)
     finally:
-        await client.close()
+        await wire.aclose()
     return renamed(findings, of_chat(settings))
 
 
-async def _ask(client: openai.AsyncOpenAI, endpoint: Endpoint, wanted: list[str]) -> list[Finding]:
+async def _ask(wire: OpenAIWire, endpoint: Endpoint, wanted: list[str]) -> list[Finding]:
     """Raises ProviderError: the endpoint cannot be used as it is configured."""
     side = Side("chat model", "LLM", endpoint.model)
-    listed = await _models(client, side)
-    await _try_key(client, side)
+    listed = await _models(wire, side)
+    await _try_key(wire, side)
     where = shown(endpoint.base_url)
     missing = [name for name in wanted if listed and name not in listed]
     if missing:
@@ -62,21 +61,22 @@ async def _ask(client: openai.AsyncOpenAI, endpoint: Endpoint, wanted: list[str]
     return [ok(_CHAT, f"{endpoint.model} at {where}{known}")]
 
 
-async def _models(client: openai.AsyncOpenAI, side: Side) -> set[str]:
+async def _models(wire: OpenAIWire, side: Side) -> set[str]:
     """The names of the models, none where the endpoint has no list."""
     try:
-        return {str(model.id) async for model in client.models.list()}
-    except openai.APIStatusError as exc:
-        if exc.status_code in (401, 402, 403):
+        async with asyncio.timeout(_TIMEOUT_S):
+            return {str(model["id"]) for model in (await wire.fetch("/models"))["data"]}
+    except StatusError as exc:
+        if exc.status in (401, 402, 403):
             raise failure_of(exc, side).problem from exc
         return set()
-    except openai.APIConnectionError as exc:
+    except (aiohttp.ClientError, OSError) as exc:
         raise failure_of(exc, side).problem from exc
     except CALL_ERRORS:
         return set()  # a list in another format; calls decide
 
 
-async def _try_key(client: openai.AsyncOpenAI, side: Side) -> None:
+async def _try_key(wire: OpenAIWire, side: Side) -> None:
     """Some endpoints show their models to everybody. A request without messages is refused, but the key is seen first.
 
     Raises:
@@ -84,9 +84,10 @@ async def _try_key(client: openai.AsyncOpenAI, side: Side) -> None:
     """
     body: dict[str, Any] = {"model": side.model, "messages": [], "max_tokens": 1}
     try:
-        await client.post("/chat/completions", body=body, cast_to=object)
-    except openai.APIStatusError as exc:
-        if exc.status_code in _REFUSED:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await wire.ask("/chat/completions", body)
+    except StatusError as exc:
+        if exc.status in _REFUSED:
             raise failure_of(exc, side).problem from exc
     except CALL_ERRORS as exc:
         raise failure_of(exc, side).problem from exc

@@ -83,7 +83,7 @@ async def _passages(
     stack: AsyncExitStack, settings: Settings, direction: Direction, records: Sequence[Place[Database]]
 ) -> PassagesMove:
     """*records*: both sides of them, since they may be moved before the passages or after."""
-    embedder = await open_embedder(stack, settings.embedding_endpoint, dimension=settings.embedding_dimension)
+    embedder = await open_embedder(stack, settings)
     embedded = embedded_passages(stack, settings, embedder)
     return PassagesMove(*_ends(direction, embedded, configured_passages(stack, settings, embedder)), records)
 

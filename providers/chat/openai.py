@@ -5,31 +5,29 @@ Wire format: https://platform.openai.com/docs/api-reference/chat
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-import openai
-from httpx2 import Limits
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
+from pydantic import Field, SecretStr, SkipValidation
 
-from providers.openai_errors import CALL_ERRORS, AnswerCut, Failure, Side, failure_of
+from providers.chat.pieces import joined
+from providers.gate import Gate
+from providers.openai_errors import CALL_ERRORS, AnswerCut, Side, failure_of
+from providers.openai_wire import MOST_CONNECTIONS, Json, OpenAIWire
+from providers.retries import CallFailed, Patience, tried
 from utils.errors import ProviderError
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _Stream = AsyncGenerator[ChatGenerationChunk, None]
-_LONGEST_PAUSE_S = 8.0
-# aiohttp's pool; its default of 100 would queue the rest. Servers such as vLLM close idle connections after 5 seconds:
-# letting go of them before avoids writing into a connection that is just being closed.
-_CONNECTIONS = Limits(max_connections=4096, max_keepalive_connections=4096, keepalive_expiry=4.0)
+_PATH = "/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +48,11 @@ class CallLimits:
     backoff_s: float = 0.5
 
 
-class _CallFailed(Exception):
-    """The tries of one model are used up."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.problem.detail)
-        self.failure = failure
-
-
 class RemoteChatModel(ChatOpenAI):
     """`ChatOpenAI` that does not give up at once and fails in our terms. Asynchronous only; see `open_chat_model`.
+
+    Its requests and answers are LangChain's, but they travel over `OpenAIWire` instead of OpenAI's client. Pieces of a
+    stream that have come in together are one chunk.
 
     Rate limits, server errors and lost connections are retried, then the fallback model is asked; never once a token
     has been passed on. `response_metadata` says who answered: `answered_by`, a model's name, and `is_fallback`.
@@ -67,14 +60,17 @@ class RemoteChatModel(ChatOpenAI):
     All calls raise:
         ProviderUnavailable: the endpoint refused, failed or broke off, and the fallback model did not answer either.
         ProviderTimeout: the same, because it took too long.
+        ProviderBusy: too many calls were under way for too long; nothing was asked.
     """
 
     limits: CallLimits
+    wire: SkipValidation[OpenAIWire] = Field(exclude=True, repr=False)
+    gate: SkipValidation[Gate] = Field(exclude=True, repr=False)
     fallback: ChatOpenAI | None = None
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
-        await self.root_async_client.close()
+        await self.wire.aclose()
 
     async def _agenerate(
         self,
@@ -83,9 +79,12 @@ class RemoteChatModel(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        result, model = await self._ask_in_turn(
-            lambda model: ChatOpenAI._agenerate(model, messages, stop, run_manager, **kwargs)
-        )
+        async def ask(model: ChatOpenAI) -> ChatResult:
+            payload = model._get_request_payload(messages, stop=stop, **kwargs)
+            return model._create_chat_result(await self.wire.ask(_PATH, payload))
+
+        async with self.gate.inside():
+            result, model = await self._ask_in_turn(ask)
         for generation in result.generations:
             generation.message.response_metadata |= self._signature(model)
         return result
@@ -98,14 +97,25 @@ class RemoteChatModel(ChatOpenAI):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         # LangChain's core tells the run manager of each chunk; passing it on would report every token twice.
-        (first, rest), model = await self._ask_in_turn(
-            lambda model: _begin(cast(_Stream, ChatOpenAI._astream(model, messages, stop, **kwargs)))
-        )
-        async with aclosing(rest):
-            first.message.response_metadata |= self._signature(model)
-            yield first
-            async for chunk in self._continue(first, rest, model):
-                yield chunk
+        options = {"stop": stop, **kwargs, "stream": True, "stream_options": {"include_usage": True}}
+
+        async def ask(model: ChatOpenAI) -> tuple[ChatGenerationChunk, _Stream]:
+            return await _begin(self._chunks(model, model._get_request_payload(messages, **options)))
+
+        async with self.gate.inside():
+            (first, rest), model = await self._ask_in_turn(ask)
+            async with aclosing(rest):
+                first.message.response_metadata |= self._signature(model)
+                yield first
+                async for chunk in self._continue(first, rest, model):
+                    yield chunk
+
+    async def _chunks(self, model: ChatOpenAI, payload: Json) -> _Stream:
+        async with aclosing(self.wire.events(_PATH, payload)) as batches:
+            async for events in batches:
+                for event in joined(events):
+                    if chunk := model._convert_chunk_to_generation_chunk(event, AIMessageChunk, None):
+                        yield chunk
 
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
         raise NotImplementedError("Use the asynchronous methods: the others know neither retries nor deadlines.")
@@ -116,7 +126,7 @@ class RemoteChatModel(ChatOpenAI):
         """What *ask* gives for the main model, else for the fallback; and which of them it was."""
         try:
             return await self._ask(self, ask), self
-        except _CallFailed as exc:
+        except CallFailed as exc:
             main, failure = exc.__cause__, exc.failure
         if self.fallback is None or not failure.replaceable:
             raise failure.problem from main
@@ -125,39 +135,12 @@ class RemoteChatModel(ChatOpenAI):
         )
         try:
             return await self._ask(self.fallback, ask), self.fallback
-        except _CallFailed as exc:
+        except CallFailed as exc:
             raise _both_failed(failure.problem, exc.failure.problem) from exc.__cause__
 
     async def _ask(self, model: ChatOpenAI, ask: Callable[[ChatOpenAI], Awaitable[T]]) -> T:
-        """What *ask* gives for *model*, tried as often as the limits allow.
-
-        Raises:
-            _CallFailed: no try succeeded; its cause is the last error.
-        """
-        now = asyncio.get_running_loop().time
-        deadline = now() + self.limits.timeout_s
-        tries, last = 0, None
-        while True:
-            tries += 1
-            try:
-                async with asyncio.timeout_at(deadline):
-                    return await ask(model)
-            except CALL_ERRORS as exc:
-                # A try that the deadline ends says less than what the endpoint answered before.
-                failure = last if last and now() >= deadline else failure_of(exc, _side(model))
-                last, pause_s = failure, self._pause_s(failure, tries)
-                if not failure.passing or tries > self.limits.max_retries or now() + pause_s >= deadline:
-                    raise _CallFailed(failure) from exc
-            details = {"model": model.model_name, "reason": failure.problem.detail, "tries": tries, "pause_s": pause_s}
-            logger.warning("Trying the chat model again", extra=details)
-            await asyncio.sleep(pause_s)
-
-    def _pause_s(self, failure: Failure, tries: int) -> float:
-        """Seconds before the next try: as the endpoint asks, else doubling and random, so that clients spread."""
-        if failure.retry_after_s is not None:
-            return failure.retry_after_s
-        longest = min(_LONGEST_PAUSE_S, self.limits.backoff_s * 2 ** (tries - 1))
-        return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+        patience = Patience(self.limits.timeout_s, self.limits.max_retries, self.limits.backoff_s)
+        return await tried(lambda: ask(model), _side(model), patience)
 
     async def _continue(self, first: ChatGenerationChunk, rest: _Stream, model: ChatOpenAI) -> _Stream:
         """The chunks after the first; errors are final now."""
@@ -182,31 +165,30 @@ async def open_chat_model(
     temperature: float | None = None,
     fallback_model: str | None = None,
     limits: CallLimits | None = None,
+    gate: Gate | None = None,
 ) -> RemoteChatModel:
     """A chat model for the running event loop only; `aclose` it there.
 
     *base_url* is the part before `/chat/completions`. *temperature* None leaves it to the endpoint. *fallback_model* is
-    another model of the same endpoint.
+    another model of the same endpoint. *gate* bounds the calls at once; without it the connections do.
     """
     limits = limits or CallLimits()
-    connect_s = min(limits.connect_timeout_s, limits.timeout_s)
-    # Made here because LangChain's default client is cached over event loops and fails in the second one; on aiohttp
-    # because httpx degrades with many calls in flight (9.0 against 3.7 CPU ms a call at 1000).
-    http = openai.DefaultAioHttpClient(limits=_CONNECTIONS, timeout=openai.Timeout(None, connect=connect_s))
+    connect_timeout_s = min(limits.connect_timeout_s, limits.timeout_s)
     common: dict[str, Any] = {
         "base_url": base_url,
         "api_key": api_key,
         "temperature": temperature,
-        "timeout": openai.Timeout(None, connect=connect_s),  # the other deadlines are ours
-        "max_retries": 0,  # so are the retries: the client's begin anew after every timeout
-        "stream_usage": True,
-        "stream_chunk_timeout": 0,  # LangChain's makes a task for every token
         "use_responses_api": False,
         "openai_proxy": None,
-        "http_async_client": http,
     }
-    fallback = ChatOpenAI(model=fallback_model, **common) if fallback_model else None
-    return RemoteChatModel(model=model, limits=limits, fallback=fallback, **common)
+    return RemoteChatModel(
+        model=model,
+        limits=limits,
+        wire=OpenAIWire(base_url, api_key, connect_timeout_s=connect_timeout_s),
+        gate=gate or Gate(MOST_CONNECTIONS, wait_s=limits.timeout_s, name="chat model"),
+        fallback=ChatOpenAI(model=fallback_model, **common) if fallback_model else None,
+        **common,
+    )
 
 
 async def _begin(stream: _Stream) -> tuple[ChatGenerationChunk, _Stream]:

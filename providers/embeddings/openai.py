@@ -3,31 +3,31 @@
 Wire format: https://platform.openai.com/docs/api-reference/embeddings
 """
 
-import asyncio
 import base64
 from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-import openai
-from langchain_openai import OpenAIEmbeddings
 from pydantic import SecretStr
 
+from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, Side, failure_of
+from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
+from providers.retries import CallFailed, Patience, tried
 from utils.errors import ProviderUnavailable
 from utils.ports import FloatArray
 
 # Endpoints bound the texts of a request, some at 32; ingestion sends fewer anyway.
 TEXTS_A_REQUEST = 32
+_CONNECT_TIMEOUT_S = 5.0
 
 
 class OpenAIEmbedder:
     """`Embedder` over an endpoint; belongs to the event loop it was made in."""
 
-    def __init__(
-        self, client: OpenAIEmbeddings, http: openai.DefaultAsyncHttpxClient, *, dimension: int, timeout_s: float
-    ) -> None:
-        self._client, self._http, self._dimension, self._timeout_s = client, http, dimension, timeout_s
+    def __init__(self, wire: OpenAIWire, model: str, *, dimension: int, patience: Patience, gate: Gate) -> None:
+        self._wire, self._dimension, self._patience, self.gate = wire, dimension, patience, gate
+        self._side = Side("embedding model", "EMBEDDING", model)
 
     @classmethod
     async def create(
@@ -39,33 +39,21 @@ class OpenAIEmbedder:
         dimension: int | None = None,
         timeout_s: float = 30.0,
         max_retries: int = 2,
+        gate: Gate | None = None,
     ) -> Self:
         """An embedder for the running event loop only; `aclose` it there.
 
-        *base_url* is the part before `/embeddings`. *timeout_s* bounds a call with all its retries. Without
-        *dimension* one call is made to measure it.
+        *base_url* is the part before `/embeddings`. *timeout_s* bounds a request with all its retries. Without
+        *dimension* one call is made to measure it. *gate* bounds the calls at once; without it the connections do.
 
         Raises:
             ProviderUnavailable: the endpoint did not answer that call.
             ProviderTimeout: the same, because it took too long.
         """
-        # Made here because LangChain's default client is cached over event loops and fails in the second one; on
-        # aiohttp because httpx degrades with many calls in flight.
-        http = openai.DefaultAioHttpClient(timeout=timeout_s)
-        client = OpenAIEmbeddings(
-            model=model,
-            base_url=base_url,
-            api_key=api_key,
-            timeout=timeout_s,
-            max_retries=max_retries,
-            chunk_size=TEXTS_A_REQUEST,
-            # It would send token numbers of OpenAI's own tokenizer, which other models do not understand.
-            check_embedding_ctx_length=False,
-            # The client asks for base64 otherwise, which not every endpoint knows; all know this.
-            model_kwargs={"encoding_format": "float"},
-            http_async_client=http,
-        )
-        made = cls(client, http, dimension=dimension or 0, timeout_s=timeout_s)
+        wire = OpenAIWire(base_url, api_key, connect_timeout_s=min(_CONNECT_TIMEOUT_S, timeout_s))
+        patience = Patience(timeout_s, max_retries)
+        gate = gate or Gate(MOST_CONNECTIONS, wait_s=timeout_s, name="embedding model")
+        made = cls(wire, model, dimension=dimension or 0, patience=patience, gate=gate)
         if dimension is None:
             await made._measure()
         return made
@@ -73,7 +61,7 @@ class OpenAIEmbedder:
     @property
     def model(self) -> str:
         """The model's name at the endpoint."""
-        return self._client.model
+        return self._side.model
 
     @property
     def dimension(self) -> int:
@@ -86,6 +74,7 @@ class OpenAIEmbedder:
         Raises:
             ProviderUnavailable: the endpoint did not answer, or with something else than such a vector.
             ProviderTimeout: the same, because it took too long.
+            ProviderBusy: too many calls were under way for too long; nothing was asked.
         """
         vector: FloatArray = (await self.embed_passages([text]))[0]
         return vector
@@ -94,14 +83,12 @@ class OpenAIEmbedder:
         """The vectors of passages, shape `(len(texts), dimension)`, in order; raises as `embed_query`."""
         if not texts:
             return np.empty((0, self._dimension), np.float32)
-        vectors = await self._ask(texts)
-        if vectors.shape != (len(texts), self._dimension):
-            raise self._not_understood(f"gave vectors of shape {vectors.shape}, not {(len(texts), self._dimension)}")
-        return vectors
+        starts = range(0, len(texts), TEXTS_A_REQUEST)
+        return np.concatenate([await self._some(texts[start : start + TEXTS_A_REQUEST]) for start in starts])
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
-        await self._http.aclose()
+        await self._wire.aclose()
 
     async def _measure(self) -> None:
         try:
@@ -110,14 +97,24 @@ class OpenAIEmbedder:
             await self.aclose()
             raise
 
+    async def _some(self, texts: Sequence[str]) -> FloatArray:
+        vectors = await self._ask(texts)
+        if vectors.shape != (len(texts), self._dimension):
+            raise self._not_understood(f"gave vectors of shape {vectors.shape}, not {(len(texts), self._dimension)}")
+        return vectors
+
     async def _ask(self, texts: Sequence[str]) -> FloatArray:
         """Unit vectors, a row a text, as the endpoint gave them."""
+        # Not base64, which is shorter, but not every endpoint knows it; all know this.
+        body = {"model": self.model, "input": list(texts), "encoding_format": "float"}
         try:
-            async with asyncio.timeout(self._timeout_s):
-                answered = await self._client.aembed_documents(list(texts))
-            vectors = np.array([_numbers(value) for value in answered], dtype=np.float32)
+            async with self.gate.inside():
+                answered = await tried(lambda: self._wire.ask("/embeddings", body), self._side, self._patience)
+            vectors = np.array([_numbers(item["embedding"]) for item in answered["data"]], dtype=np.float32)
+        except CallFailed as exc:
+            raise exc.failure.problem from exc.__cause__
         except CALL_ERRORS as exc:
-            raise failure_of(exc, Side("embedding model", "EMBEDDING", self.model)).problem from exc
+            raise failure_of(exc, self._side).problem from exc
         if vectors.ndim != 2 or not (lengths := np.linalg.norm(vectors, axis=1, keepdims=True)).all():
             raise self._not_understood("gave an empty vector")
         if not np.isfinite(lengths).all():

@@ -72,7 +72,6 @@ def in_base64(numbers: list[float]) -> str:
     return base64.b64encode(np.array(numbers, "<f4").tobytes()).decode()
 
 
-@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the client asked for numbers, not for base64
 @pytest.mark.parametrize("encode", [list, in_base64])
 async def test_both_encodings_of_a_vector_are_read_and_brought_to_length_one(
     encode: Callable[[list[float]], object],
@@ -85,7 +84,6 @@ async def test_both_encodings_of_a_vector_are_read_and_brought_to_length_one(
             assert second == pytest.approx(np.array([3, 4, 1]) / 26**0.5)
 
 
-@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 @pytest.mark.parametrize("odd", [[], [0.0, 0.0], [1.0], ["x", "y"], [float("nan"), 1.0], None, "not base64!"])
 async def test_an_answer_that_is_no_vector_of_the_dimension_is_the_endpoints_failure(odd: object) -> None:
     with endpoint(lambda n: odd) as base_url:

@@ -1,0 +1,54 @@
+"""How many calls of a model run at once in this process, and how long others wait for their turn."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from utils.errors import ProviderBusy
+
+
+class Gate:
+    """Lets at most *limit* calls in; the others wait in line, first come first served, at most *wait_s* seconds.
+
+    A caller that is cancelled leaves the line. *name* is what messages call the model, as "chat model".
+    """
+
+    def __init__(self, limit: int, *, wait_s: float, name: str) -> None:
+        self.limit, self.name = limit, name
+        self._wait_s, self._free = wait_s, asyncio.Semaphore(limit)
+        self.running = self.waiting = 0
+
+    @asynccontextmanager
+    async def inside(self) -> AsyncIterator[None]:
+        """Have a place for the length of the block.
+
+        Raises:
+            ProviderBusy: none became free in time.
+        """
+        await self._enter()
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+            self._free.release()
+
+    async def _enter(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()  # at once
+            return
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise self._busy() from None
+        finally:
+            self.waiting -= 1
+
+    def _busy(self) -> ProviderBusy:
+        detail = (
+            f"{self.limit} calls of the {self.name} are under way, and no place became free within {self._wait_s:g} s."
+        )
+        return ProviderBusy(f"{detail} Try again later.", headers={"Retry-After": str(max(1, math.ceil(self._wait_s)))})

@@ -1,0 +1,69 @@
+"""Trying a call again where that may help, within one deadline."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from providers.openai_errors import CALL_ERRORS, Failure, Side, failure_of
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_LONGEST_PAUSE_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long and how often to try.
+
+    `timeout_s` bounds all tries together. `max_retries` counts the tries after the first; the pause before them starts
+    at `backoff_s` and doubles.
+    """
+
+    timeout_s: float
+    max_retries: int
+    backoff_s: float = 0.5
+
+
+class CallFailed(Exception):
+    """The tries are used up."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.problem.detail)
+        self.failure = failure
+
+
+async def tried(ask: Callable[[], Awaitable[T]], side: Side, patience: Patience) -> T:
+    """What *ask* gives, tried as often as *patience* allows while its failures are passing ones.
+
+    Raises:
+        CallFailed: no try succeeded; its cause is the last error.
+    """
+    now = asyncio.get_running_loop().time
+    deadline = now() + patience.timeout_s
+    tries, last = 0, None
+    while True:
+        tries += 1
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await ask()
+        except CALL_ERRORS as exc:
+            # A try that the deadline ends says less than what the endpoint answered before.
+            failure = last if last and now() >= deadline else failure_of(exc, side)
+            last, pause_s = failure, _pause_s(failure, tries, patience)
+            if not failure.passing or tries > patience.max_retries or now() + pause_s >= deadline:
+                raise CallFailed(failure) from exc
+        details = {"model": side.model, "reason": failure.problem.detail, "tries": tries, "pause_s": pause_s}
+        logger.warning("Trying the %s again", side.name, extra=details)
+        await asyncio.sleep(pause_s)
+
+
+def _pause_s(failure: Failure, tries: int, patience: Patience) -> float:
+    """Seconds before the next try: as the endpoint asks, else doubling and random, so that clients spread."""
+    if failure.retry_after_s is not None:
+        return failure.retry_after_s
+    longest = min(_LONGEST_PAUSE_S, patience.backoff_s * 2 ** (tries - 1))
+    return random.uniform(longest / 2, longest)  # noqa: S311 - no secret

@@ -1,0 +1,42 @@
+"""What was found lately, bounded in number and age."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Expiring(Generic[K, V]):
+    """At most *size* values, each for *ttl_s* seconds; beyond that the one goes that was asked for longest ago.
+
+    For one thread. `hits` and `misses` count what was asked for since the start.
+    """
+
+    def __init__(self, size: int, ttl_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size, self._ttl_s, self._clock = size, ttl_s, clock
+        self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self.hits = self.misses = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: K) -> V | None:
+        """The value under *key*, None if there is none any more."""
+        until, value = self._kept.get(key, (0.0, None))
+        if value is None or until <= self._clock():
+            self._kept.pop(key, None)
+            self.misses += 1
+            return None
+        self._kept.move_to_end(key)
+        self.hits += 1
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Keep *value* under *key* from now on."""
+        self._kept[key] = (self._clock() + self._ttl_s, value)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
