@@ -1,14 +1,12 @@
 """redis-py's clients for each kind of address, all with the same manners: they wait for a free connection instead of
 failing with "Too many connections", try anew once where a connection was closed, and give up in time."""
 
-import asyncio
-import builtins
 import threading
-import time
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import redis
 import redis.asyncio
@@ -17,15 +15,18 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import ConnectionError, RedisClusterException, SlotNotCoveredError, TimeoutError
+from redis.exceptions import ConnectionError, RedisClusterException, SlotNotCoveredError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from utils.checkpointer.address import Address
+from utils.checkpointer.batches import Batches
+from utils.checkpointer.places import Places
 
-AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
+AsyncClient: TypeAlias = "_Server | _Cluster"
 BlockingClient = redis.Redis | RedisCluster
 _NO_LIMIT = 2**31
+_SCRIPTS = ("EVALSHA", "EVAL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Patience:
 def async_client(address: Address, patience: Patience) -> AsyncClient:
     """A client for the running event loop; it connects when it is first used."""
     if address.kind == "cluster":
-        client: _Cluster | _Server = _cluster(address, patience)
+        client: AsyncClient = _cluster(address, patience)
     else:
         client = _server(address, patience) if address.kind == "server" else _master(address, patience)
     client.limit(patience, patience.one_s if address.kind == "server" else patience.whole_s)
@@ -156,34 +157,20 @@ def _options(address: Address, patience: Patience) -> dict[str, Any]:
 class _Limited(ABC):
     """Before an asyncio client: a place for each command, and an end to it."""
 
-    _whole_s: float
-    _quick_s: float
-    _places: asyncio.Semaphore
-    _failed_at = float("-inf")
+    _places: Places
 
     def limit(self, patience: Patience, whole_s: float) -> None:
         """Keep to *patience*; no command takes longer than *whole_s* once it has a place."""
-        self._places, self._whole_s = asyncio.Semaphore(patience.max_connections), whole_s
-        self._quick_s = min(patience.connect_timeout_s, patience.timeout_s) / 2
+        quick_s = min(patience.connect_timeout_s, patience.timeout_s) / 2
+        self._places = Places(patience.max_connections, whole_s=whole_s, quick_s=quick_s)
+
+    def script(self, *args: bytes | str | int) -> Awaitable[Any]:
+        """What the server replies to a command that calls a script; what it raises is redis-py's."""
+        return self.execute_command(*args)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """See redis-py. Waiting for a place is not the server's time, unless those who have one get no answer."""
-        began = time.monotonic()
-        async with self._places:
-            if self._failed_at > began:
-                raise TimeoutError("no answer to those before")
-            sent = time.monotonic()
-            try:
-                async with asyncio.timeout(self._whole_s):
-                    return await self._execute(*args, **options)
-            except builtins.TimeoutError as exc:
-                self._failed_at = time.monotonic()
-                raise TimeoutError(f"no answer within {self._whole_s:g} s") from exc
-            except (ConnectionError, TimeoutError):
-                failed = time.monotonic()
-                if failed - sent > self._quick_s:  # what fails at once keeps nobody waiting
-                    self._failed_at = failed
-                raise
+        """See redis-py."""
+        return await self._places.run(lambda: self._execute(*args, **options))
 
     @abstractmethod
     async def _execute(self, *args: Any, **options: Any) -> Any:
@@ -191,9 +178,25 @@ class _Limited(ABC):
 
 
 class _Server(_Limited, redis.asyncio.Redis):  # type: ignore[misc]  # redis-py's own bases disagree
-    """One server, or the one that Sentinels call the master."""
+    """One server, or the one that Sentinels call the master. Scripts that are called at the same time go together."""
 
     sentinels: AsyncSentinel | None = None
+    _scripts: Batches
+
+    def limit(self, patience: Patience, whole_s: float) -> None:
+        """See `_Limited.limit`."""
+        super().limit(patience, whole_s)
+        self._scripts = Batches(self.connection_pool, self._places)
+
+    def script(self, *args: bytes | str | int) -> Awaitable[Any]:
+        """See `_Limited.script`."""
+        return self._scripts.reply(*args)
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """See redis-py."""
+        if args[0] in _SCRIPTS and not options:
+            return await self.script(*args)
+        return await super().execute_command(*args, **options)
 
     async def _execute(self, *args: Any, **options: Any) -> Any:
         # Named, since `super` would be the one that waits.

@@ -114,7 +114,7 @@ async def _of_each(client: AsyncClient, *command: str) -> list[Any]:
         if isinstance(client, redis.asyncio.RedisCluster):
             nodes = client.get_primaries()
             return [await client.execute_command(*command, target_nodes=node) for node in nodes]
-        return [await client.execute_command(*command)]  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        return [await client.execute_command(*command)]
     except ResponseError as exc:
         # Many who offer Redis as a service allow no look at it, or have renamed the command.
         if is_refusal(exc) or "unknown command" in str(exc):

@@ -105,10 +105,10 @@ class Scripts:
             return await client.execute_command(*call.args)
         script = self._scripts[call.script]
         try:
-            return await client.evalsha(script.sha, len(call.keys), *call.keys, *call.args)
+            return await client.script("EVALSHA", script.sha, len(call.keys), *call.keys, *call.args)
         except NoScriptError:
             self._meter.reloaded()
-            return await client.eval(script.source, len(call.keys), *call.keys, *call.args)
+            return await client.script("EVAL", script.source, len(call.keys), *call.keys, *call.args)
 
 
 def pairs(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> Mapping[bytes, bytes]:
