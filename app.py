@@ -82,7 +82,7 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     authenticator = Authenticator(fixed, services.database, unlimited=frozenset({_PAGE.key_id}))
     limits = None
     if settings.rate_limit_enabled:
-        limits = RateLimits(services.redis_url, per_hour=settings.rate_limit_per_hour)
+        limits = RateLimits(services.redis_url, per_hour=settings.rate_limit_per_hour, stores=services.telemetry.stores)
     app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits}
     try:
         yield

@@ -13,6 +13,7 @@ from utils.checkpointer import Connections
 from utils.checkpointer.circuit import Circuit
 from utils.context import TenantContext
 from utils.errors import RateLimited
+from utils.ports import StoreObserver, UnobservedStores
 
 _WINDOW_S = 3600
 _PATIENCE_S = 1.0
@@ -63,8 +64,9 @@ class RateLimits:
     master's password; and it goes by the workers' clocks.
     """
 
-    def __init__(self, redis_url: str, *, per_hour: int) -> None:
+    def __init__(self, redis_url: str, *, per_hour: int, stores: StoreObserver | None = None) -> None:
         self._connections = Connections(redis_url, connect_timeout_s=_PATIENCE_S, timeout_s=_PATIENCE_S)
+        self._stores: StoreObserver = stores or UnobservedStores()
         self._item = RateLimitItemPerHour(per_hour)
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._circuit = Circuit(
@@ -94,11 +96,14 @@ class RateLimits:
 
     async def _count(self, ctx: TenantContext) -> tuple[bool, Allowance]:
         if self._circuit.may_try():
+            began_s = time.perf_counter()
             try:
                 counted = await self._count_together(ctx)
             except RedisError as exc:
+                self._stores.took("redis", "limit", time.perf_counter() - began_s, succeeded=False)
                 self._circuit.failed(exc)
             else:
+                self._stores.took("redis", "limit", time.perf_counter() - began_s, succeeded=True)
                 self._circuit.worked()
                 return counted
         return self._count_alone(ctx)

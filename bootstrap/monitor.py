@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -15,6 +16,7 @@ from ingestion.indexer import Indexer
 from retrieval.index import PassageIndex
 from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.errors import ProblemError
+from utils.ports import StoreObserver, UnobservedStores
 
 logger = logging.getLogger("bootstrap.monitor")
 
@@ -54,6 +56,7 @@ class Monitor:
     indexer: Indexer
     background: Background
     memory_suffices: bool
+    stores: StoreObserver = field(default_factory=UnobservedStores)
     status: Status = field(default_factory=Status)
     _told: dict[str, str | None] = field(default_factory=dict)
 
@@ -70,9 +73,9 @@ class Monitor:
     async def look(self) -> None:
         """Ask once."""
         redis, database, index = await asyncio.gather(
-            self._reach("Redis", self._ask_redis),
-            self._reach("The SQL database", self._ask_database),
-            self._reach("The passage index", self.index.check),
+            self._reach("Redis", self._timed("redis", self._ask_redis)),
+            self._reach("The SQL database", self._timed("database", self._ask_database)),
+            self._reach("The passage index", self._timed("index", self.index.check)),
         )
         blocking = [reason for reason in (database, index) if reason]
         problems: list[str] = []
@@ -106,6 +109,17 @@ class Monitor:
             logger.log(logging.WARNING if reason else logging.INFO, "%s", reason or f"{what} answers again.")
             self._told[what] = reason
         return reason
+
+    def _timed(self, store: str, ask: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+        async def timed() -> None:
+            began_s, succeeded = time.perf_counter(), False
+            try:
+                await ask()
+                succeeded = True
+            finally:
+                self.stores.took(store, "check", time.perf_counter() - began_s, succeeded=succeeded)
+
+        return timed
 
     async def _ask_redis(self) -> None:
         if await self.checkpointer.probe() == "memory":

@@ -16,6 +16,7 @@ from agents.state import AnswerModel
 from bootstrap.background import Background
 from bootstrap.data_folder import open_data_folder
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
+from bootstrap.looks import look_around
 from bootstrap.models import open_answer_model, open_embedder, remembering
 from bootstrap.monitor import Monitor
 from bootstrap.savers import open_saver
@@ -96,7 +97,7 @@ async def open_services(
         runner = Runner(
             checkpointer,
             leases=leases,
-            retriever=Retriever(asked, index),
+            retriever=Retriever(asked, index, telemetry.stores),
             model=model,
             voice=Voice(settings.institution, settings.language_policy),
             top_k=settings.top_k,
@@ -114,10 +115,12 @@ async def open_services(
             indexer=indexer,
             background=background,
             memory_suffices=settings.allow_memory_fallback or (settings.workers or 1) == 1,
+            stores=telemetry.stores,
         )
         await monitor.look()
         _running(stack, monitor.run())
         if telemetry.sampler:
+            look_around(telemetry, monitor)
             _running(stack, telemetry.sampler.run())
         yield Services(
             settings=settings,

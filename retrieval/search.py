@@ -1,14 +1,15 @@
 """From a question to the passages that may answer it."""
 
 import logging
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from retrieval.index import PassageIndex
 from utils.context import TenantContext
 from utils.errors import ProviderError
 from utils.passages import Hit
-from utils.ports import Embedder, FloatArray
+from utils.ports import Embedder, FloatArray, StoreObserver, UnobservedStores
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Retriever:
 
     embedder: Embedder
     index: PassageIndex
+    stores: StoreObserver = field(default_factory=UnobservedStores)
 
     async def search(self, ctx: TenantContext, question: str, *, limit: int) -> Found:
         """The best passages of the caller's tenant, at most *limit*.
@@ -37,7 +39,13 @@ class Retriever:
         When the embedder fails they are found by their words alone, and `degraded` says so.
         """
         vector, degraded = await self._vector(question)
-        return Found(await self.index.search(ctx, question, vector, limit=limit), degraded)
+        began_s, succeeded = time.perf_counter(), False
+        try:
+            hits = await self.index.search(ctx, question, vector, limit=limit)
+            succeeded = True
+        finally:
+            self.stores.took("index", "search", time.perf_counter() - began_s, succeeded=succeeded)
+        return Found(hits, degraded)
 
     async def _vector(self, question: str) -> tuple[FloatArray | None, str | None]:
         try:

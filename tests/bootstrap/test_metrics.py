@@ -14,7 +14,7 @@ from bootstrap.telemetry import open_telemetry
 from config import load_settings
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
-from tests.scrapes import scrape
+from tests.scrapes import scrape, scraped_when
 from tests.service import ROOT, Service, free_port, plain_environment
 from utils.processes import StartError
 
@@ -70,3 +70,19 @@ def test_prometheus_client_is_not_imported_where_metrics_are_off() -> None:
     off = plain_environment({"PROMETHEUS_ENABLED": "false"})
     done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, env=off, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_stores_are_looked_at_and_what_is_asked_of_them_is_timed(service: Service, port: int) -> None:
+    with service.client() as client:
+        client.post("/v1/chat", json={"session_id": None, "message": "How much is a room?"}).raise_for_status()
+    found = scraped_when(port, lambda seen: seen.value("pustaka_checkpointer_calls_total") > 0)
+    for store in ("redis", "database", "index"):
+        assert found.value("pustaka_store_up", store=store) == 1
+        assert found.value("pustaka_store_call_duration_seconds_count", store=store, operation="check", outcome="ok")
+    for store, operation in (("index", "search"), ("database", "statement")):
+        assert found.value("pustaka_store_call_duration_seconds_count", store=store, operation=operation, outcome="ok")
+    assert found.value("pustaka_ready") == 1
+    assert found.value("pustaka_checkpointer_sent_bytes_total") > 100
+    assert found.value("pustaka_cpu_seconds_total") > 0
+    assert found.value("pustaka_event_loop_lag_seconds_count") > 0
+    assert found.value("pustaka_workers") == 1

@@ -91,10 +91,10 @@ MODEL_TOKENS = _counter(
 MODEL_FALLBACKS = _counter("model_fallbacks", "Calls for which LLM_FALLBACK_MODEL was asked.")
 
 STORE_UP = _gauge("store_up", "1 if all processes reach the store: redis, database, index.", "store", mode="livemin")
-STORE_CHECK = _seconds("store_check_duration", "What the monitor's look at a store took.", "store", buckets=_STORE_S)
 STORE_CALLS = _seconds(
     "store_call_duration",
-    "Calls to stores: redis (limit), database (statement), index (search); `outcome`: ok, failed.",
+    "Calls to stores: redis (check, limit), database (check, statement), index (check, search), where check is the "
+    "monitor's look; `outcome`: ok, failed. Calls for conversations are those of the checkpointer.",
     "store", "operation", "outcome",
     buckets=_STORE_S,
 )  # fmt: skip

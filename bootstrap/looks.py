@@ -1,0 +1,90 @@
+"""What the sampler of the metrics looks at every second; nothing here asks a store."""
+
+import time
+from typing import TYPE_CHECKING
+
+from sqlalchemy import QueuePool, event
+
+from bootstrap.monitor import Monitor
+from domain.db import Database
+from utils.checkpointer import FallbackCheckpointer
+from utils.ports import StoreObserver
+from utils.telemetry import Telemetry
+from utils.telemetry import catalogue as series
+
+if TYPE_CHECKING:  # it imports prometheus_client
+    from utils.telemetry.sampling import Look, Sampler
+
+
+def look_around(telemetry: Telemetry, monitor: Monitor) -> None:
+    """Let the sampler look at everything that *monitor* knows of, and time what is asked of the database."""
+    assert telemetry.sampler is not None  # noqa: S101 - else there is nothing to call this for
+    looks = (look_at_monitor(monitor), look_at_checkpointer(monitor.checkpointer), look_at_database(monitor.database))
+    telemetry.sampler.looks += looks
+    time_statements(monitor.database, telemetry.stores)
+
+
+def look_at_monitor(monitor: Monitor) -> "Look":
+    """Which stores can be reached, whether turns can be served, and how many vectors are to come."""
+
+    def look(sampler: "Sampler") -> None:
+        status, put = monitor.status, sampler.instruments.put
+        for store, state in (("redis", status.redis), ("database", status.database), ("index", status.index)):
+            put(series.STORE_UP, state == "ok", store)
+        put(series.READY, not status.blocking)
+        put(series.PENDING, monitor.pending())
+
+    return look
+
+
+def look_at_checkpointer(checkpointer: FallbackCheckpointer) -> "Look":
+    """What the conversations cost in Redis, and what memory stands in for."""
+
+    def look(sampler: "Sampler") -> None:
+        figures, put = checkpointer.meter.snapshot(), sampler.instruments.put
+        for name, seen in figures.operations.items():
+            sampler.total(series.CHECKPOINTER_CALLS, seen.calls, name)
+            sampler.total(series.CHECKPOINTER_SECONDS, seen.seconds, name)
+            sampler.total(series.CHECKPOINTER_SENT, seen.sent_bytes, name)
+            sampler.total(series.CHECKPOINTER_RECEIVED, seen.received_bytes, name)
+            sampler.total(series.CHECKPOINTER_MISSES, seen.misses, name)
+            for reason, count in seen.failures.items():
+                sampler.total(series.CHECKPOINTER_FAILURES, count, name, reason)
+        sampler.total(series.CHECKPOINTER_RELOADS, figures.script_reloads)
+        sampler.total(series.MEMORY_BEGAN, figures.memory.began)
+        sampler.total(series.MEMORY_RETURNED, figures.memory.returned)
+        sampler.total(series.MEMORY_LOST, figures.memory.lost)
+        put(series.MEMORY_ACTIVE, checkpointer.persistence == "memory")
+        put(series.MEMORY_CONVERSATIONS, figures.memory.conversations)
+        put(series.MEMORY_BYTES, figures.memory.held_bytes)
+
+    return look
+
+
+def look_at_database(database: Database) -> "Look":
+    """How many connections are in use."""
+    pool = database.engine.pool
+
+    def look(sampler: "Sampler") -> None:
+        if isinstance(pool, QueuePool):
+            sampler.instruments.put(series.DATABASE_CONNECTIONS, pool.checkedout())
+
+    return look
+
+
+def time_statements(database: Database, stores: StoreObserver) -> None:
+    """Tell *stores* of every SQL statement from now on."""
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def begin(connection: object, cursor: object, statement: str, values: object, context: object, many: bool) -> None:
+        context._pustaka_began_s = time.perf_counter()  # type: ignore[attr-defined] # SQLAlchemy's own recipe for this
+
+    @event.listens_for(database.engine, "after_cursor_execute")
+    def end(connection: object, cursor: object, statement: str, values: object, context: object, many: bool) -> None:
+        stores.took("database", "statement", time.perf_counter() - context._pustaka_began_s, succeeded=True)  # type: ignore[attr-defined] # as above
+
+    @event.listens_for(database.engine, "handle_error")
+    def fail(failure: object) -> None:
+        began_s = getattr(failure.execution_context, "_pustaka_began_s", None)  # type: ignore[attr-defined] # untyped
+        if began_s is not None:
+            stores.took("database", "statement", time.perf_counter() - began_s, succeeded=False)
