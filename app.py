@@ -12,13 +12,15 @@ import uvicorn
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models import SecurityScheme
 
-from api.asgi import FlaskAsgi, uvicorn_options
+from api.admission import Admission, AdmissionLimits
+from api.asgi import FlaskAsgi, Lifespan, uvicorn_options
 from api.auth import Authenticator
 from api.chat import chat_blueprint
 from api.commands import register_commands
 from api.conversations import conversations_blueprint
 from api.docs import register_docs
 from api.health import health_blueprint
+from api.intake import BodyLimits
 from api.limits import RateLimits
 from api.metering import register_metering
 from api.middleware import register_middleware
@@ -59,6 +61,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length, MAX_FILE_SIZE=settings.max_file_size, SAMPLES_DIR=SAMPLES
     )
+    app.extensions["admission"] = _admission(settings)
     app.extensions |= {"settings": settings, "open_database": lambda: _database_for_commands(settings)}
     register_problems(app)
     register_middleware(app, cors_origins=settings.cors_origins)
@@ -103,7 +106,7 @@ def asgi_application(settings: Settings) -> FlaskAsgi:
         async with open_services(settings, patience_s=_TAKE_OVER_S) as services, attached(app, services):
             yield
 
-    return FlaskAsgi(app, lifespan=lifespan)
+    return _bridge(app, lifespan)
 
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
@@ -117,7 +120,12 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     with loading_bar() as progress:
         async with open_services(settings, progress=progress) as services, attached(app, services):
             options = uvicorn_options(forwarded_allow_ips=settings.forwarded_allow_ips)
-            server = _Server(uvicorn.Config(FlaskAsgi(app), **{**options, "lifespan": "off", "log_config": None}))
+            server = _Server(
+                uvicorn.Config(
+                    FlaskAsgi(app, admission=app.extensions["admission"]),
+                    **{**options, "lifespan": "off", "log_config": None},
+                )
+            )
             with _stopping_on_signals(server):
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 try:
@@ -125,6 +133,23 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
                 finally:
                     server.should_exit = True
                     await serving
+
+
+def _admission(settings: Settings) -> Admission:
+    limits = AdmissionLimits(
+        requests=settings.max_concurrent_requests,
+        turns=settings.max_concurrent_turns,
+        waiting_turns=settings.max_waiting_turns,
+        turns_per_key=settings.max_turns_per_key,
+        requests_per_key=settings.max_requests_per_key,
+    )
+    return Admission(limits, shared_keys=frozenset({_PAGE.key_id}))
+
+
+def _bridge(app: OpenAPI, lifespan: Lifespan | None = None) -> FlaskAsgi:
+    settings: Settings = app.extensions["settings"]
+    bodies = BodyLimits(settings.max_content_length, total_bytes=settings.max_body_memory)
+    return FlaskAsgi(app, lifespan=lifespan, body_limits=bodies, admission=app.extensions["admission"])
 
 
 class _Server(uvicorn.Server):

@@ -112,6 +112,22 @@ class Settings(BaseSettings):
     rate_limit_enabled: bool = Field(True, description="Limit requests per key.")
     rate_limit_per_hour: int = Field(100, ge=1, le=10_000_000, description="Requests a key may make in an hour.")
     max_content_length: int = Field(16_777_216, ge=1024, description="Largest request body, in bytes.")
+    max_body_memory: int = Field(
+        268_435_456, ge=1_048_576, description="Bytes of request bodies a process holds at once; 503 beyond."
+    )
+    max_concurrent_requests: int = Field(
+        5000, ge=1, le=100_000, description="Requests a process serves at once, open streams included; 503 beyond."
+    )
+    max_concurrent_turns: int = Field(1500, ge=1, le=100_000, description="Turns a process runs at once …")
+    max_waiting_turns: int = Field(
+        500, ge=0, le=100_000, description="… and how many more may wait, for up to 5 s; 503 beyond."
+    )
+    max_requests_per_key: int = Field(
+        2500, ge=1, le=100_000, description="Requests of one key a process serves at once; 429 beyond."
+    )
+    max_turns_per_key: int = Field(
+        1000, ge=1, le=100_000, description="Turns of one key that run or wait in a process; 429 beyond."
+    )
     max_file_size: int = Field(52_428_800, ge=1024, le=2_000_000_000, description="Largest document, in bytes.")
     cors_origins: Annotated[list[str], NoDecode] = Field(
         ["*"], description="Origins that may call from a browser, separated by commas."

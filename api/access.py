@@ -7,7 +7,9 @@ from typing import Any
 from flask import Response, current_app, request
 from flask_openapi3 import validate_request
 
+from api.admission import Admission
 from api.auth import Authenticator
+from api.intake import at_end, load_body, reads_body_itself
 from api.limits import RateLimits
 from utils.errors import ProblemError
 
@@ -23,6 +25,7 @@ def needs_key(view: View) -> View:
     Raises:
         Unauthorized: there is no valid key.
         RateLimited: the key has made all its requests.
+        TooManyAtOnce: it has as many under way as it may.
         BadInput: what was sent is not valid.
     """
     validated: View = validate_request()(view)  # type: ignore[no-untyped-call]  # the library leaves it untyped
@@ -30,11 +33,15 @@ def needs_key(view: View) -> View:
     @wraps(validated)
     async def guarded(**kwargs: Any) -> Response:
         authenticator: Authenticator = current_app.extensions["authenticator"]
+        admission: Admission = current_app.extensions["admission"]
         limits: RateLimits | None = current_app.extensions["rate_limits"]
         ctx = await authenticator.principal(request)
+        at_end(request, admission.request_of(ctx).release)
         if limits is None or ctx.key_id in authenticator.unlimited:
+            await load_body(request)
             return await validated(ctx, **kwargs)
         allowance = await limits.spend(ctx)
+        await load_body(request)
         try:
             response = await validated(ctx, **kwargs)
         except ProblemError as error:
@@ -44,7 +51,7 @@ def needs_key(view: View) -> View:
         return response
 
     guarded.__dict__["policy"] = "key"
-    return guarded
+    return reads_body_itself(guarded)  # a body takes memory only for those who may send it
 
 
 def open_to_all(view: Any) -> Any:

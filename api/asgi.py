@@ -8,26 +8,37 @@ request cycle, `streaming.py` sends bodies.
 import asyncio
 import contextvars
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
+from functools import partial
 from ipaddress import ip_network
 from typing import Any
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 from asgiref.wsgi import WsgiToAsgi
 from flask import Flask
+from werkzeug.exceptions import HTTPException
 
+from api.admission import Admission
 from api.dispatch import Dispatch, await_coroutines
-from api.intake import Intake, take_in
+from api.http_protocol import SURPLUS, BoundedHttp, ConnectionLimits
+from api.intake import BodyLimits, ClientLeft, Intake, take_in
 from api.streaming import ClientWatch, Outlet
 from api.sync_pool import SyncPool
 from utils.processes import StartError
 
 KEEP_ALIVE_S = 75  # longer than a proxy keeps idle connections, so that it never writes into one that is being closed
 
+_LIMITS = ConnectionLimits()
+
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 
-def uvicorn_options(*, graceful_timeout_s: int = 30, forwarded_allow_ips: Sequence[str] = ()) -> dict[str, Any]:
+def uvicorn_options(
+    *,
+    graceful_timeout_s: int = 30,
+    forwarded_allow_ips: Sequence[str] = (),
+    limits: ConnectionLimits = _LIMITS,
+) -> dict[str, Any]:
     """Settings of `uvicorn.Config` the bridge is made for; merge them into your own.
 
     `graceful_timeout_s` is what the process manager grants before it kills: streams are ended two seconds earlier.
@@ -35,6 +46,7 @@ def uvicorn_options(*, graceful_timeout_s: int = 30, forwarded_allow_ips: Sequen
     nobody's are, not even those of this machine.
     """
     return {
+        "http": partial(BoundedHttp, limits=limits),
         "lifespan": "on",
         # Without it the task of a pipelined request inherits the context of the one before. The bridge then gives each
         # request a context of its own, which costs a task more.
@@ -62,8 +74,9 @@ class FlaskAsgi(WsgiToAsgi):
     Coroutine views and hooks run on the server's loop; sync hooks and error handlers too, so they must not block; sync
     views run in `pool_threads` threads, with at most `pool_queue` waiting (503 beyond). Every request has a context of
     its own. A coroutine view is cancelled when its client leaves, unless `cancel_on_disconnect` is off. Bodies are read
-    before the first hook runs, up to `max_body_bytes` (default: the app's MAX_CONTENT_LENGTH; if that is None, without
-    a limit). `lifespan()` is entered before the first request and left after the last.
+    before the first hook runs, within `body_limits` (default: the app's MAX_CONTENT_LENGTH for each; if that is None,
+    without a limit), unless the view does so itself (`api/intake.py`). `admission` says which requests there is room
+    for (default: all). `lifespan()` is entered before the first request and left after the last.
 
     Raises:
         TypeError: `app.wsgi_app` is wrapped in WSGI middleware, which would never run; use ASGI middleware around this.
@@ -74,7 +87,8 @@ class FlaskAsgi(WsgiToAsgi):
         app: Flask,
         *,
         lifespan: Lifespan | None = None,
-        max_body_bytes: int | None = None,
+        body_limits: BodyLimits | None = None,
+        admission: Admission | None = None,
         pool_threads: int = 32,
         pool_queue: int = 1000,
         cancel_on_disconnect: bool = True,
@@ -84,7 +98,8 @@ class FlaskAsgi(WsgiToAsgi):
         super().__init__(app)  # type: ignore[no-untyped-call] # asgiref.wsgi has no types
         self._app = app
         self._lifespan = lifespan
-        self._max_body_bytes = app.config.get("MAX_CONTENT_LENGTH") if max_body_bytes is None else max_body_bytes
+        self._body_limits = body_limits or BodyLimits(app.config.get("MAX_CONTENT_LENGTH"))
+        self._admission = admission
         self._pool = SyncPool(threads=pool_threads, queue_limit=pool_queue)
         self._cancel_on_disconnect = cancel_on_disconnect
         await_coroutines(app)
@@ -102,15 +117,25 @@ class FlaskAsgi(WsgiToAsgi):
             await asyncio.create_task(serving, context=contextvars.Context())
 
     async def _serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        intake = await take_in(self._app, scope, receive, max_body_bytes=self._max_body_bytes)
-        if intake is None:
-            return
-        watch = ClientWatch(receive)
+        intake = take_in(self._app, scope, receive, self._body_limits)
+        watch = ClientWatch(intake)
         try:
-            await self._exchange(intake, watch, send)
+            with self._place(scope) as refusal:
+                if refusal is not None:
+                    await intake.decline(refusal)
+                await self._exchange(intake, watch, send)
+        except ClientLeft:
+            pass
         except asyncio.CancelledError:
             if not watch.client_left:
                 raise
+        finally:
+            intake.end()
+
+    def _place(self, scope: HTTPScope) -> AbstractContextManager[HTTPException | None]:
+        if self._admission is None:
+            return nullcontext()
+        return self._admission.request(scope["path"], is_surplus=SURPLUS in scope)
 
     async def _exchange(self, intake: Intake, watch: ClientWatch, send: ASGISendCallable) -> None:
         view_watch = watch if self._cancel_on_disconnect else nullcontext()

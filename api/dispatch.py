@@ -39,7 +39,7 @@ class Dispatch:
 
     def __init__(self, app: Flask, intake: Intake, view_watch: AbstractContextManager[object], pool: SyncPool) -> None:
         self._app, self._view_watch, self._pool = app, view_watch, pool
-        self._refusal = intake.refusal
+        self._intake = intake
         self._context = app.request_context(intake.environ)
         self._error: BaseException | None = None
         self._stream: AsyncStream | None = None
@@ -53,6 +53,7 @@ class Dispatch:
         _serving_loop.set(asyncio.get_running_loop())
         try:
             self._context.push()
+            await self._intake.prepare(self._app.view_functions.get(self._request.endpoint or ""))
             return await self._full_dispatch_request()
         except Exception as error:
             self._error = error
@@ -108,8 +109,8 @@ class Dispatch:
 
     async def _dispatch_request(self) -> Any:
         app, request = self._app, self._request
-        if self._refusal is not None:
-            raise self._refusal
+        if self._intake.refusal is not None:
+            raise self._intake.refusal
         if request.routing_exception is not None:
             app.raise_routing_exception(request)
         rule = request.url_rule

@@ -1,27 +1,189 @@
-"""Requests on their way in: the WSGI environment of a scope, and the body, read under a limit."""
+"""Requests on their way in: the WSGI environment of a scope, and the body, read under limits."""
 
 import asyncio
 import io
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from wsgiref.types import WSGIEnvironment
 
-from asgiref.typing import ASGIReceiveCallable, HTTPScope
+from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent, HTTPScope
 from asgiref.wsgi import WsgiToAsgiInstance
-from flask import Flask
-from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
+from flask import Flask, Request
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
 
 LINGER_S = 1.0
+SMALL_BYTES = 65_536  # what uvicorn may have taken off the wire before anybody asked for it
+_INTAKE = "pustaka.intake"
+_READS_BODY_ITSELF = "reads_body_itself"
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
+class ClientLeft(BaseException):
+    """The client left before its request was whole. Like a cancellation, nothing an application should handle."""
+
+
+@dataclass(slots=True)
+class BodyLimits:
+    """What bodies may take: each one, and all that a process holds at a time.
+
+    Args:
+        body_bytes: of one; 413 beyond. None: without a limit.
+        patience_s: for a body of no size; 408 beyond, where a body takes longer than this and …
+        bytes_per_s: … a second for each so many bytes that have come.
+        total_bytes: of all bodies that are held at once, leaving out those up to 64 KB; 503 beyond.
+    """
+
+    body_bytes: int | None = None
+    patience_s: float = 20.0
+    bytes_per_s: int = 8192
+    total_bytes: int = 268_435_456
+    held_bytes: int = 0
+
+
+def reads_body_itself(view: View) -> View:
+    """Mark a coroutine view that awaits `load_body` or iterates `body_pieces`; others find the body read.
+
+    Such a view can refuse a caller before the body takes memory, or take a body that is larger than memory.
+    """
+    view.__dict__[_READS_BODY_ITSELF] = True
+    return view
+
+
+async def load_body(request: Request) -> None:
+    """Read the body, unless it is read, so that `request.get_data()` and all that builds on it find it.
+
+    Raises:
+        HTTPException: it is larger than allowed (413), comes too slowly (408), or there is no room for it (503).
+    """
+    intake: Intake | None = request.environ.get(_INTAKE)
+    if intake is not None:  # under WSGI, as in the test client, there is none
+        await intake.read()
+
+
+def at_end(request: Request, call: Callable[[], None]) -> None:
+    """Call it when the request has been served to its last byte, or has failed; at once under WSGI."""
+    intake: Intake | None = request.environ.get(_INTAKE)
+    if intake is None:
+        call()
+    else:
+        intake.endings.append(call)
+
+
+async def body_pieces(request: Request, *, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it comes, at most 64 KB of it in memory at a time, and read no faster than this is iterated.
+
+    Raises:
+        HTTPException: it is larger than *max_bytes* (413), or comes too slowly (408).
+    """
+    intake: Intake = request.environ[_INTAKE]
+    async for piece in intake.pieces(max_bytes):
+        yield piece
+
+
 class Intake:
-    """A request that has been read, or been refused while it was: then `refusal` says why and the body is unread."""
+    """A request whose head has been read. `refusal` says why its body was not, or will not be, read to its end."""
 
-    environ: WSGIEnvironment
-    refusal: HTTPException | None
-    receive: ASGIReceiveCallable
+    def __init__(self, environ: WSGIEnvironment, receive: ASGIReceiveCallable, limits: BodyLimits) -> None:
+        self.environ, self.receive = environ, receive
+        self.refusal: HTTPException | None = None
+        self.declared_bytes = _declared_bytes(environ)
+        self._has_body = self.declared_bytes > 0 or "HTTP_TRANSFER_ENCODING" in environ
+        self._limits, self._held_bytes, self._is_read = limits, 0, False
+        self._whole: asyncio.Event | None = None
+        self.endings: list[Callable[[], None]] = []
+        environ[_INTAKE] = self
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the body, if there is one, fits into what the server may have read ahead."""
+        return self.declared_bytes <= SMALL_BYTES and "HTTP_TRANSFER_ENCODING" not in self.environ
+
+    @property
+    def leaves_rest(self) -> bool:
+        """Whether a rest of the body is on its way, where the next request would be."""
+        return self._has_body and not self._is_read
+
+    def refuse(self, refusal: HTTPException) -> None:
+        """Let the app refuse it: whoever reads the body gets *refusal*, too."""
+        self.refusal = refusal
+        self.environ["wsgi.input"] = _unread(refusal)
+
+    async def decline(self, refusal: HTTPException) -> None:
+        """Refuse it, but read a small body, so that the connection may go on.
+
+        Raises:
+            ClientLeft: the client did.
+        """
+        if self.refusal is None and self.is_small:
+            with suppress(HTTPException):
+                await self.read()
+        self.refuse(refusal)
+
+    async def prepare(self, view: object) -> None:
+        """Read the body for *view*, unless it does so itself; what is wrong with it becomes the refusal.
+
+        Raises:
+            ClientLeft: the client did.
+        """
+        if self.refusal is not None:
+            return
+        if self._has_body and getattr(view, _READS_BODY_ITSELF, False):
+            self.environ["wsgi.input"] = _unread(RuntimeError("The view of this request has not read its body yet."))
+            return
+        with suppress(HTTPException):
+            await self.read()
+
+    async def read(self) -> None:
+        """Read the whole body into `wsgi.input`.
+
+        Raises:
+            HTTPException: it is refused; so is every later read.
+            ClientLeft: the client left before it was whole.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        if self._is_read:
+            return
+        parts, size_bytes = [], 0
+        async for piece in self.pieces(self._limits.body_bytes, holds_all=True):
+            parts.append(piece)
+            size_bytes += len(piece)
+            self._hold(size_bytes)
+        self.environ["wsgi.input"] = io.BytesIO(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    async def pieces(self, max_bytes: int | None, *, holds_all: bool = False) -> AsyncIterator[bytes]:
+        """The body as it comes, *holds_all* if its declared size is to be reserved; raises as `read` does."""
+        try:
+            if max_bytes is not None and self.declared_bytes > max_bytes:
+                raise RequestEntityTooLarge
+            if holds_all:
+                self._hold(self.declared_bytes)
+            size_bytes, began_s = 0, asyncio.get_running_loop().time()
+            while not self._is_read:
+                allowed_s = self._limits.patience_s + size_bytes / self._limits.bytes_per_s
+                piece = await self._next(began_s + allowed_s)
+                size_bytes += len(piece)
+                if max_bytes is not None and size_bytes > max_bytes:
+                    raise RequestEntityTooLarge
+                yield piece
+        except HTTPException as refusal:
+            self.refuse(refusal)
+            raise
+
+    async def until_read(self) -> None:
+        """Return when the whole body has been read: from then on, all that can come is that the client leaves."""
+        if self.leaves_rest:
+            self._whole = asyncio.Event()
+            await self._whole.wait()
+
+    def end(self) -> None:
+        """The request is over: others have room for their bodies."""
+        self._limits.held_bytes -= self._held_bytes
+        for call in self.endings:
+            call()
 
     async def linger(self) -> None:
         """Take an unread body off the wire for a moment, so that the client gets to read the answer.
@@ -33,43 +195,63 @@ class Intake:
                 while _is_unfinished(await self.receive()):
                     pass
 
+    def _hold(self, size_bytes: int) -> None:
+        more_bytes = size_bytes - self._held_bytes
+        if size_bytes <= SMALL_BYTES or more_bytes <= 0:
+            return
+        if self._limits.held_bytes + more_bytes > self._limits.total_bytes:
+            refusal = ServiceUnavailable("Too many large requests are under way. Try again in a moment.", retry_after=2)
+            self.refuse(refusal)
+            raise refusal
+        self._limits.held_bytes += more_bytes
+        self._held_bytes = size_bytes
 
-async def take_in(
-    app: Flask, scope: HTTPScope, receive: ASGIReceiveCallable, *, max_body_bytes: int | None
-) -> Intake | None:
-    """Read a request with a body of at most *max_body_bytes*; None if the client left meanwhile."""
+    async def _next(self, deadline_s: float) -> bytes:
+        if not self._has_body:  # nothing to wait for
+            message = await self.receive()
+        else:
+            message = await self._receive_until(deadline_s)
+        if message["type"] != "http.request":
+            raise ClientLeft
+        self._is_read = not _is_unfinished(message)
+        if self._is_read and self._whole is not None:
+            self._whole.set()
+        return message.get("body", b"")
+
+    async def _receive_until(self, deadline_s: float) -> ASGIReceiveEvent:
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                return await self.receive()
+        except TimeoutError:
+            raise RequestTimeout("The body of the request came too slowly. Try again over a better line.") from None
+
+
+def take_in(app: Flask, scope: HTTPScope, receive: ASGIReceiveCallable, limits: BodyLimits) -> Intake:
+    """A request whose body is still to be read."""
     try:
-        environ = _environ(app, scope)
-        body = await _read_body(receive, _declared_bytes(environ), max_body_bytes)
+        return Intake(_environ(app, scope), receive, limits)
     except ValueError:
         # More than asgiref allows of one header. Without them the app can still say so in its own words.
-        return _refused(
-            _environ(app, scope | {"headers": []}), BadRequest("There are too many headers of one name."), receive
-        )
-    except RequestEntityTooLarge as too_large:
-        return _refused(environ, too_large, receive)
-    if body is None:
-        return None
-    environ["wsgi.input"] = io.BytesIO(body)
-    return Intake(environ, None, receive)
-
-
-def _refused(environ: WSGIEnvironment, refusal: HTTPException, receive: ASGIReceiveCallable) -> Intake:
-    environ["wsgi.input"] = io.BufferedReader(_UnreadBody(refusal))
-    return Intake(environ, refusal, receive)
+        intake = Intake(_environ(app, scope | {"headers": []}), receive, limits)
+        intake.refuse(BadRequest("There are too many headers of one name."))
+        return intake
 
 
 class _UnreadBody(io.RawIOBase):
-    """What a hook sees that reads the body of a refused request."""
+    """What a hook sees that reads a body which is not there."""
 
-    def __init__(self, refusal: HTTPException) -> None:
-        self._refusal = refusal
+    def __init__(self, reason: Exception) -> None:
+        self._reason = reason
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: object) -> int:
-        raise self._refusal
+        raise self._reason
+
+
+def _unread(reason: Exception) -> io.BufferedReader:
+    return io.BufferedReader(_UnreadBody(reason))
 
 
 def _environ(app: Flask, scope: HTTPScope) -> WSGIEnvironment:
@@ -97,28 +279,6 @@ def _wsgi_headers(scope: HTTPScope) -> list[tuple[bytes, bytes]]:
 def _declared_bytes(environ: WSGIEnvironment) -> int:
     declared = environ.get("CONTENT_LENGTH", "")
     return int(declared) if declared.isdecimal() else 0
-
-
-async def _read_body(receive: ASGIReceiveCallable, declared_bytes: int, max_bytes: int | None) -> bytes | None:
-    """The whole body; None if the client left before it was.
-
-    Raises:
-        RequestEntityTooLarge: more than *max_bytes* were declared, in which case nothing is read, or have come.
-    """
-    limit = float("inf") if max_bytes is None else max_bytes
-    if declared_bytes > limit:
-        raise RequestEntityTooLarge
-    parts, size_bytes, unfinished = [], 0, True
-    while unfinished:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        parts.append(message.get("body", b""))
-        size_bytes += len(parts[-1])
-        if size_bytes > limit:
-            raise RequestEntityTooLarge
-        unfinished = _is_unfinished(message)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _is_unfinished(message: object) -> bool:

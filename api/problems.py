@@ -9,7 +9,7 @@ from flask import Flask, Response, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from utils.errors import BadInput, ProblemError, TooLarge
+from utils.errors import BadInput, Overloaded, ProblemError, TooLarge
 from utils.logging_config import request_id
 
 logger = logging.getLogger("api.problems")
@@ -70,7 +70,7 @@ def note_failure(error: BaseException) -> None:
     """Log what went wrong on our side, or on that of something we depend on; what a caller did wrong is no news."""
     if not isinstance(error, ProblemError):
         logger.error("A request failed unexpectedly.", exc_info=error)
-    elif error.status >= 500:
+    elif error.status >= 500 and not isinstance(error, Overloaded):
         logger.error("A request failed: %s", error, exc_info=error)
 
 

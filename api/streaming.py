@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from wsgiref.types import WSGIEnvironment
 
-from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPResponseBodyEvent
+from asgiref.typing import ASGISendCallable, HTTPResponseBodyEvent
 from flask import Response, current_app
 
 from api.intake import Intake
@@ -68,9 +68,9 @@ class ClientWatch:
     The caller decides what becomes of the `CancelledError`. May be entered several times, one after another.
     """
 
-    def __init__(self, receive: ASGIReceiveCallable) -> None:
+    def __init__(self, intake: Intake) -> None:
         self.client_left = False
-        self._receive = receive
+        self._intake = intake
         self._task: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
@@ -90,7 +90,8 @@ class ClientWatch:
         self._task = asyncio.get_running_loop().create_task(self._wait(owner))
 
     async def _wait(self, owner: asyncio.Task[Any]) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
+        await self._intake.until_read()  # a view that reads the body itself learns from it
+        while (await self._intake.receive())["type"] != "http.disconnect":
             pass
         self.client_left = True
         owner.cancel()
@@ -108,7 +109,7 @@ class Outlet:
 
     def __init__(self, intake: Intake, watch: ClientWatch, send: ASGISendCallable, pool: SyncPool) -> None:
         self._intake, self._watch, self._send, self._pool = intake, watch, send, pool
-        self._started = False
+        self._started = self._closes = False
         self._context: contextvars.Context | None = None
 
     async def send_inside(self) -> None:
@@ -132,7 +133,7 @@ class Outlet:
             last = b"".join(response.get_app_iter(self._intake.environ))
         else:
             await self._send_iterated(response)
-        if self._intake.refusal is not None:
+        if self._closes:
             await self._send(_piece(last, more=True))
             await self._intake.linger()
             last = b""
@@ -173,9 +174,10 @@ class Outlet:
     async def _start(self, response: Response) -> None:
         if self._started:
             return
+        self._closes = self._intake.leaves_rest
         pairs = response.get_wsgi_headers(self._intake.environ)
         headers = [(name.lower().encode("latin-1"), _header_bytes(value)) for name, value in pairs]
-        if self._intake.refusal is not None:
+        if self._closes:
             headers.append((b"connection", b"close"))  # the rest of the body stands where the next request would
         self._started = True
         await self._send(

@@ -5,8 +5,9 @@ ProblemError
 ├── Unauthorized 401            ├── NotReady 503
 ├── NotFound 404                ├── StoreUnavailable 503
 ├── Conflict 409                │   └── StoreRefused 503
-├── TooLarge 413                └── ProviderError 502
-└── UnreadableDocument 422          ├── ProviderUnavailable 502
+├── TooLarge 413                ├── Overloaded 503
+├── UnreadableDocument 422      └── ProviderError 502
+└── TooManyAtOnce 429               ├── ProviderUnavailable 502
                                     ├── ProviderBusy 503
                                     └── ProviderTimeout 504
 """
@@ -65,6 +66,18 @@ class UnreadableDocument(ProblemError):
 
 class RateLimited(ProblemError):
     slug, title, status = "rate-limited", "Too many requests", 429
+
+
+class TooManyAtOnce(ProblemError):
+    """The key has as much under way as it may; `RateLimited` is about how often it asks."""
+
+    slug, title, status = "too-many-at-once", "Too many requests at once", 429
+
+
+class Overloaded(ProblemError):
+    """There is no room in this process at present. Expected under load: it is counted, not logged one by one."""
+
+    slug, title, status = "overloaded", "The service is busy", 503
 
 
 class NotReady(ProblemError):

@@ -1,7 +1,10 @@
 """Request bodies on a live server: read under a limit, refused in the app's words, and clients that leave."""
 
+import asyncio
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -13,9 +16,12 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException
 
 from api.asgi import FlaskAsgi
-from tests.api.live_server import Address, Connection, Journal, get, serving
+from api.intake import BodyLimits, body_pieces, load_body, reads_body_itself
+from tests.api.live_server import WAIT_S, Address, Connection, Journal, get, serving
 
 LIMIT_BYTES = 100_000
+LARGE_BYTES = 40_000_000
+SOON_S = 0.3
 
 
 def make_app(journal: Journal) -> Flask:
@@ -36,6 +42,25 @@ def make_app(journal: Journal) -> Flask:
     @app.post("/sync")
     def sync() -> Any:
         return {"bytes": len(request.get_data()), "json": request.get_json(silent=True)}
+
+    @app.post("/pieces")
+    @reads_body_itself
+    async def pieces() -> Any:
+        if "X-Stranger" in request.headers:
+            return "no key", 401
+        sizes = []
+        async for piece in body_pieces(request, max_bytes=LARGE_BYTES):
+            sizes.append(len(piece))
+            journal.note("piece")
+        return {"bytes": sum(sizes), "largest": max(sizes)}
+
+    @app.post("/later")
+    @reads_body_itself
+    async def later() -> Any:
+        await asyncio.sleep(0.01)  # others have their turn: whoever watches for the client to leave
+        await load_body(request)
+        await load_body(request)  # once more changes nothing
+        return {"bytes": len(request.get_data())}
 
     @app.get("/health")
     async def health() -> str:
@@ -141,9 +166,97 @@ def test_a_client_that_leaves_before_its_body_is_whole_ends_quietly(
 
 
 def test_a_limit_given_to_the_bridge_comes_before_the_apps() -> None:
-    with serving(FlaskAsgi(make_app(Journal()), max_body_bytes=3)) as live:
+    with serving(FlaskAsgi(make_app(Journal()), body_limits=BodyLimits(3))) as live:
         assert live.ask(post("/coroutine", "Content-Length: 3") + b"abc").status == 200
         assert live.ask(post("/coroutine", "Content-Length: 4") + b"abcd").status == 413
+
+
+def test_a_view_may_take_a_body_larger_than_memory_in_pieces(bodies: Bodies) -> None:
+    answer = bodies.live.ask(post("/pieces", f"Content-Length: {LARGE_BYTES}") + b"x" * LARGE_BYTES)
+    told = json.loads(answer.body)
+    assert told["bytes"] == LARGE_BYTES
+    assert told["largest"] <= 1 << 19  # what the server reads at once, twice
+
+
+def test_a_piece_is_there_before_the_next_is_sent(bodies: Bodies) -> None:
+    with Connection(bodies.live) as connection:
+        connection.send(post("/pieces", "Content-Length: 2") + b"a")
+        assert bodies.journal.wait_for("piece")
+        connection.send(b"b")
+        assert json.loads(connection.answer().body)["bytes"] == 2
+        connection.send(get("/health"))
+        assert connection.answer().status == 200
+
+
+def test_pieces_have_a_limit_of_their_own(bodies: Bodies) -> None:
+    assert bodies.live.ask(post("/pieces", f"Content-Length: {LARGE_BYTES + 1}")).status == 413
+    with Connection(bodies.live) as connection:
+        connection.send(post("/pieces", "Transfer-Encoding: chunked"))
+        for _ in range(LARGE_BYTES // 1_000_000 + 1):
+            connection.send(chunked(b"x" * 1_000_000))
+        assert connection.answer().status == 413
+
+
+def test_a_view_that_refuses_its_caller_takes_no_body(bodies: Bodies) -> None:
+    with Connection(bodies.live) as connection:
+        connection.send(post("/pieces", f"Content-Length: {LARGE_BYTES}", "X-Stranger: yes"))
+        answer = connection.answer()
+        assert (answer.status, answer.header("connection")) == (401, "close")
+
+
+def test_a_client_that_leaves_in_the_middle_of_pieces_ends_the_view(
+    bodies: Bodies, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Connection(bodies.live) as connection:
+        connection.send(post("/pieces", "Content-Length: 1000") + b"x")
+        assert bodies.journal.wait_for("piece")
+    assert bodies.live.get("/health").status == 200
+    assert not caplog.records
+
+
+def test_a_body_may_be_loaded_by_the_view(bodies: Bodies) -> None:
+    answer = bodies.live.ask(post("/later", f"Content-Length: {LIMIT_BYTES}") + b"x" * LIMIT_BYTES)
+    assert json.loads(answer.body)["bytes"] == LIMIT_BYTES
+    assert bodies.live.ask(post("/later", f"Content-Length: {LIMIT_BYTES + 1}")).status == 413
+    assert json.loads(bodies.live.ask(post("/later")).body)["bytes"] == 0
+
+
+@pytest.mark.parametrize("path", ["/coroutine", "/later", "/pieces"])
+def test_a_body_that_does_not_come_to_its_end_is_refused(path: str) -> None:
+    limits = BodyLimits(LIMIT_BYTES, patience_s=SOON_S, bytes_per_s=1_000_000)
+    with serving(FlaskAsgi(make_app(Journal()), body_limits=limits)) as live, Connection(live) as connection:
+        connection.send(post(path, "Content-Length: 10") + b"x")
+        answer = connection.answer()
+        assert (answer.status, answer.header("connection")) == (408, "close")
+        assert connection.at_end()
+
+
+def test_bodies_that_memory_has_no_room_for_are_refused_and_small_ones_are_not() -> None:
+    limits = BodyLimits(LIMIT_BYTES, total_bytes=3 * LIMIT_BYTES)
+    with serving(FlaskAsgi(make_app(Journal()), body_limits=limits)) as live, ExitStack() as stack:
+        large, small = b"x" * LIMIT_BYTES, b"x" * 1000
+        slow = [stack.enter_context(Connection(live)) for _ in range(3)]
+        for connection in slow:
+            connection.send(post("/coroutine", f"Content-Length: {LIMIT_BYTES}") + large[1:])
+        wait_until(lambda: limits.held_bytes == 3 * LIMIT_BYTES)
+        refused = live.ask(post("/coroutine", f"Content-Length: {LIMIT_BYTES}"))
+        assert (refused.status, refused.header("retry-after")) == (503, "2")
+        undeclared = live.ask(post("/coroutine", "Transfer-Encoding: chunked") + chunked(large))
+        assert undeclared.status == 503
+        assert live.ask(post("/coroutine", "Content-Length: 1000") + small).status == 200
+        for connection in slow:
+            connection.send(b"x")
+            assert connection.answer().status == 200
+        wait_until(lambda: limits.held_bytes == 0)
+        assert live.ask(post("/coroutine", f"Content-Length: {LIMIT_BYTES}") + large).status == 200
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when it holds; fail when it does not in time."""
+    deadline_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)  # between two looks
 
 
 parts = st.lists(st.binary(max_size=6), max_size=6)
@@ -178,7 +291,7 @@ async def test_whatever_the_pieces_a_body_is_whole_or_refused(parts: list[bytes]
         "query_string": b"\xc3",
         "headers": headers,
     }
-    await FlaskAsgi(app, max_body_bytes=limit)(scope, receive, send)  # type: ignore[arg-type] # only what is read
+    await FlaskAsgi(app, body_limits=BodyLimits(limit))(scope, receive, send)  # type: ignore[arg-type] # only what is read
     assert sent[0]["status"] == (413 if len(body) > limit else 200)
     if len(body) <= limit:
         assert b"".join(message["body"] for message in sent[1:]) == body

@@ -1,0 +1,196 @@
+"""How much one process takes on at once. What is beyond is refused at once and cheaply, before memory grows."""
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
+
+from utils.context import TenantContext
+from utils.errors import Overloaded, TooManyAtOnce
+
+logger = logging.getLogger(__name__)
+
+PROBES = frozenset({"/health", "/ready"})
+_BUSY = "The service has more to do than it can. Try again in a moment."
+_TOLD_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionLimits:
+    """What a process takes on.
+
+    Args:
+        requests: being served, open streams among them.
+        turns: running.
+        waiting_turns: that wait for one of those to end, and …
+        wait_s: … for how long at most.
+        turns_per_key: running or waiting, of one key.
+        requests_per_key: being served, of one key.
+    """
+
+    requests: int = 5000
+    turns: int = 1500
+    waiting_turns: int = 500
+    wait_s: float = 5.0
+    turns_per_key: int = 1000
+    requests_per_key: int = 2500
+
+
+class Admission:
+    """Counts what is under way in this process. For use on one event loop.
+
+    Limits of a key do not hold for those in *shared_keys*, by id: they stand for many people.
+    """
+
+    def __init__(self, limits: AdmissionLimits, *, shared_keys: frozenset[str] = frozenset()) -> None:
+        self.limits = limits
+        self.requests = self.turns = self.refused = 0
+        self._turns_of = _PerKey("turns", limits.turns_per_key, shared_keys)
+        self._requests_of = _PerKey("requests", limits.requests_per_key, shared_keys)
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._told_at = float("-inf")
+
+    @property
+    def waiting_turns(self) -> int:
+        """Turns that wait for others to end."""
+        return len(self._waiting)
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether a request, or a turn, would be refused now."""
+        return self.requests >= self.limits.requests or self._has_no_room
+
+    @contextmanager
+    def request(self, path: str, *, is_surplus: bool = False) -> Iterator[HTTPException | None]:
+        """Count a request while it is served; gives its refusal if there is no room. Probes always find room.
+
+        *is_surplus*: it came by a connection for which there is no room.
+        """
+        if path not in PROBES and (is_surplus or self.requests >= self.limits.requests):
+            self._note_refusal("requests")
+            yield ServiceUnavailable(_BUSY, retry_after=1)
+            return
+        self.requests += 1
+        try:
+            yield None
+        finally:
+            self.requests -= 1
+
+    def request_of(self, ctx: TenantContext) -> "Place":
+        """A place for a request of this key, to be released when it has been served.
+
+        Raises:
+            TooManyAtOnce: the key has as many as it may.
+        """
+        self._requests_of.enter(ctx)
+        return Place(partial(self._requests_of.leave, ctx))
+
+    async def turn(self, ctx: TenantContext) -> "Place":
+        """A place for one turn of this key, after a wait if need be, to be released when the turn has ended.
+
+        Raises:
+            TooManyAtOnce: the key has as many as it may.
+            Overloaded: too many wait already, or the wait was too long.
+        """
+        self._turns_of.enter(ctx)
+        try:
+            if self.turns < self.limits.turns and not self._waiting:
+                self.turns += 1
+            else:
+                await self._wait()
+        except BaseException:
+            self._turns_of.leave(ctx)
+            raise
+        return Place(partial(self._end_turn, ctx))
+
+    async def _wait(self) -> None:
+        """Return when a turn has passed its place on, with that place taken."""
+        if self._has_no_room:
+            self._note_refusal("turns")
+            raise Overloaded(_BUSY, headers={"Retry-After": "2"})
+        turn_comes = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn_comes)
+        try:
+            async with asyncio.timeout(self.limits.wait_s):
+                await turn_comes
+        except BaseException as exc:
+            if turn_comes.done() and not turn_comes.cancelled():  # it has come in the same moment
+                self._pass_on()
+            else:
+                with suppress(ValueError):  # or whoever passed its place on has found it cancelled
+                    self._waiting.remove(turn_comes)
+            if isinstance(exc, TimeoutError):
+                self._note_refusal("turns")
+                raise Overloaded(_BUSY, headers={"Retry-After": "5"}) from None
+            raise
+
+    @property
+    def _has_no_room(self) -> bool:
+        return self.turns >= self.limits.turns and len(self._waiting) >= self.limits.waiting_turns
+
+    def _end_turn(self, ctx: TenantContext) -> None:
+        self._turns_of.leave(ctx)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give the place of a turn to the one that has waited longest."""
+        while self._waiting:
+            turn_comes = self._waiting.popleft()
+            if not turn_comes.done():
+                turn_comes.set_result(None)
+                return
+        self.turns -= 1
+
+    def _note_refusal(self, what: str) -> None:
+        self.refused += 1
+        if time.monotonic() - self._told_at > _TOLD_EVERY_S:
+            self._told_at = time.monotonic()
+            state = {"requests": self.requests, "turns": self.turns, "waiting_turns": self.waiting_turns}
+            logger.warning("There is no room for more %s: they are refused.", what, extra=state)
+
+
+class Place:
+    """Room for one request or turn, until it is released; as a context manager, at the end of the block."""
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release: Callable[[], None] | None = release
+
+    def release(self) -> None:
+        """Give it up; once is enough."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.release()
+
+
+class _PerKey:
+    """How many of something each key has under way."""
+
+    def __init__(self, what: str, limit: int, shared_keys: frozenset[str]) -> None:
+        self._what, self._limit, self._shared_keys = what, limit, shared_keys
+        self._counts: Counter[TenantContext] = Counter()
+
+    def enter(self, ctx: TenantContext) -> None:
+        if self._counts[ctx] >= self._limit and ctx.key_id not in self._shared_keys:
+            raise TooManyAtOnce(
+                f"This key has {self._limit} {self._what} under way, which is all it may. Wait for one to end.",
+                headers={"Retry-After": "1"},
+            )
+        self._counts[ctx] += 1
+
+    def leave(self, ctx: TenantContext) -> None:
+        self._counts[ctx] -= 1
+        if not self._counts[ctx]:
+            del self._counts[ctx]  # keys come and go
