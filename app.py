@@ -22,7 +22,7 @@ from api.docs import register_docs
 from api.health import health_blueprint
 from api.intake import BodyLimits
 from api.limits import RateLimits
-from api.metering import register_metering
+from api.metering import look_at_requests, register_metering
 from api.middleware import register_middleware
 from api.problems import invalid, register_problems
 from api.schemas import Problem
@@ -87,6 +87,8 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     if settings.rate_limit_enabled:
         limits = RateLimits(services.redis_url, per_hour=settings.rate_limit_per_hour, stores=services.telemetry.stores)
     app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits}
+    if services.telemetry.sampler:
+        services.telemetry.sampler.looks.append(look_at_requests(app))
     try:
         yield
     finally:

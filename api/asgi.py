@@ -100,7 +100,7 @@ class FlaskAsgi(WsgiToAsgi):
         self._lifespan = lifespan
         self._body_limits = body_limits or BodyLimits(app.config.get("MAX_CONTENT_LENGTH"))
         self._admission = admission
-        self._pool = SyncPool(threads=pool_threads, queue_limit=pool_queue)
+        self._pool = app.extensions["sync_pool"] = SyncPool(threads=pool_threads, queue_limit=pool_queue)
         self._cancel_on_disconnect = cancel_on_disconnect
         await_coroutines(app)
 

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, current_app, request
 
+from api.admission import Admission
 from api.problems import PROBLEM
 from api.streaming import AsyncStream
+from api.sync_pool import SyncPool
 from bootstrap.services import Services
-from utils.telemetry.catalogue import PROBLEMS, REQUESTS, REQUESTS_ACTIVE, STREAMS
+from utils.telemetry.catalogue import POOL_BUSY, POOL_QUEUE, PROBLEMS, REQUESTS, REQUESTS_ACTIVE, STREAMS, TURNS_WAITING
 
 if TYPE_CHECKING:  # it imports prometheus_client
     from utils.telemetry.instruments import Instruments
+    from utils.telemetry.sampling import Look, Sampler
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # a client may send any word
 _BEGAN, _STATUS, _STREAMS = "pustaka.metered.began", "pustaka.metered.status", "pustaka.metered.streams"
@@ -22,6 +25,20 @@ def register_metering(app: Flask) -> None:
     app.before_request_funcs.setdefault(None, []).insert(0, _begin)
     app.after_request(_note)
     app.teardown_request(_end)  # it runs also when the client left, and for streams at their end
+
+
+def look_at_requests(app: Flask) -> "Look":
+    """The sampler's look at what waits, or is at work, beside the event loop."""
+    admission: Admission = app.extensions["admission"]
+
+    def look(sampler: "Sampler") -> None:
+        pool: SyncPool | None = app.extensions.get("sync_pool")
+        if pool is not None:
+            sampler.instruments.put(POOL_BUSY, pool.busy)
+            sampler.instruments.put(POOL_QUEUE, pool.waiting)
+        sampler.instruments.put(TURNS_WAITING, admission.waiting_turns)
+
+    return look
 
 
 def _begin() -> None:

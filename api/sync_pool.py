@@ -20,8 +20,18 @@ class SyncPool:
 
     def __init__(self, *, threads: int, queue_limit: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="sync-view")
-        self._limit = threads + queue_limit
+        self._threads, self._limit = threads, threads + queue_limit
         self._jobs = 0
+
+    @property
+    def busy(self) -> int:
+        """Threads at work."""
+        return min(self._jobs, self._threads)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a thread."""
+        return max(0, self._jobs - self._threads)
 
     def check_room(self) -> None:
         """Return if another view may be started.

@@ -1,13 +1,17 @@
 """What the sampler of the metrics looks at every second; nothing here asks a store."""
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import QueuePool, event
 
 from bootstrap.monitor import Monitor
 from domain.db import Database
+from providers.gate import Gate
 from utils.checkpointer import FallbackCheckpointer
+from utils.expiring import Expiring
 from utils.ports import StoreObserver
 from utils.telemetry import Telemetry
 from utils.telemetry import catalogue as series
@@ -16,11 +20,19 @@ if TYPE_CHECKING:  # it imports prometheus_client
     from utils.telemetry.sampling import Look, Sampler
 
 
-def look_around(telemetry: Telemetry, monitor: Monitor) -> None:
-    """Let the sampler look at everything that *monitor* knows of, and time what is asked of the database."""
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What there is to look at of models: the gates before their endpoints by kind, and caches by name."""
+
+    gates: Mapping[str, Gate]
+    caches: Mapping[str, Expiring[Any, Any]]
+
+
+def look_around(telemetry: Telemetry, monitor: Monitor, models: Models) -> None:
+    """Let the sampler look at everything that *monitor* knows of and at *models*, and time what SQL is asked."""
     assert telemetry.sampler is not None  # noqa: S101 - else there is nothing to call this for
     looks = (look_at_monitor(monitor), look_at_checkpointer(monitor.checkpointer), look_at_database(monitor.database))
-    telemetry.sampler.looks += looks
+    telemetry.sampler.looks += [*looks, look_at_models(models)]
     time_statements(monitor.database, telemetry.stores)
 
 
@@ -68,6 +80,22 @@ def look_at_database(database: Database) -> "Look":
     def look(sampler: "Sampler") -> None:
         if isinstance(pool, QueuePool):
             sampler.instruments.put(series.DATABASE_CONNECTIONS, pool.checkedout())
+
+    return look
+
+
+def look_at_models(models: Models) -> "Look":
+    """How many calls run and wait, and what is answered from memory."""
+
+    def look(sampler: "Sampler") -> None:
+        put = sampler.instruments.put
+        for kind, gate in models.gates.items():
+            put(series.MODEL_RUNNING, gate.running, kind)
+            put(series.MODEL_WAITING, gate.waiting, kind)
+        for name, cache in models.caches.items():
+            sampler.total(series.CACHE_LOOKUPS, cache.hits, name, "hit")
+            sampler.total(series.CACHE_LOOKUPS, cache.misses, name, "miss")
+            put(series.CACHE_ENTRIES, len(cache), name)
 
     return look
 

@@ -11,14 +11,17 @@ from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
 from providers.gate import Gate
 from utils.errors import ProviderError
-from utils.ports import Embedder
+from utils.ports import Embedder, ModelObserver
 from utils.processes import StartError
 
 
-async def open_answer_model(stack: AsyncExitStack, settings: Settings, embedder: Embedder) -> AnswerModel:
+async def open_answer_model(
+    stack: AsyncExitStack, settings: Settings, embedder: Embedder, observer: ModelObserver
+) -> AnswerModel:
     """The chat model, closed with *stack*. Nothing is asked of its endpoint yet.
 
     The extractive answerer compares sentences by *embedder* where a question shares no words with them.
+    *observer* hears of calls to an endpoint.
     """
     endpoint = settings.chat_endpoint
     if endpoint is None:
@@ -31,14 +34,14 @@ async def open_answer_model(stack: AsyncExitStack, settings: Settings, embedder:
         temperature=settings.llm_temperature,
         fallback_model=settings.llm_fallback_model,
         limits=limits,
-        gate=_gate(settings, "chat model"),
+        gate=_gate(settings, "chat model", observer),
     )
     stack.push_async_callback(chat.aclose)
     return AnswerModel(chat, is_language_model=True)
 
 
-async def open_embedder(stack: AsyncExitStack, settings: Settings) -> Embedder:
-    """The embedding model, closed with *stack*.
+async def open_embedder(stack: AsyncExitStack, settings: Settings, observer: ModelObserver | None = None) -> Embedder:
+    """The embedding model, closed with *stack*; *observer* hears of calls to its endpoint.
 
     Raises:
         StartError: its endpoint did not answer, and EMBEDDING_DIMENSION does not say what to expect of it.
@@ -54,7 +57,7 @@ async def open_embedder(stack: AsyncExitStack, settings: Settings) -> Embedder:
             api_key=endpoint.api_key,
             model=endpoint.model,
             dimension=settings.embedding_dimension,
-            gate=_gate(settings, "embedding model"),
+            gate=_gate(settings, "embedding model", observer),
         )
     except ProviderError as exc:
         hint = "Check EMBEDDING_BASE_URL and its key, or set EMBEDDING_DIMENSION to start without it."
@@ -70,5 +73,6 @@ def remembering(settings: Settings, embedder: Embedder) -> Embedder:
     return RememberingEmbedder(embedder, size=settings.cache_size, ttl_s=settings.cache_ttl)
 
 
-def _gate(settings: Settings, name: str) -> Gate:
-    return Gate(settings.openai_max_concurrent, wait_s=settings.model_queue_timeout, name=name)
+def _gate(settings: Settings, name: str, observer: ModelObserver | None) -> Gate:
+    wait_s = settings.model_queue_timeout
+    return Gate(settings.openai_max_concurrent, wait_s=wait_s, name=name, observer=observer)

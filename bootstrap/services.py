@@ -16,7 +16,7 @@ from agents.state import AnswerModel
 from bootstrap.background import Background
 from bootstrap.data_folder import open_data_folder
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
-from bootstrap.looks import look_around
+from bootstrap.looks import Models, look_around
 from bootstrap.models import open_answer_model, open_embedder, remembering
 from bootstrap.monitor import Monitor
 from bootstrap.savers import open_saver
@@ -29,9 +29,13 @@ from domain.leadership import Leadership
 from ingestion.indexer import Indexer
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary
+from providers.chat.openai import RemoteChatModel
+from providers.embeddings.openai import OpenAIEmbedder
+from providers.embeddings.remembered import RememberingEmbedder
 from retrieval.search import Retriever
 from utils.checkpointer import FallbackCheckpointer
 from utils.context import DEFAULT_TENANT, TenantContext
+from utils.ports import Embedder
 from utils.telemetry import Telemetry
 
 OPERATOR = TenantContext(DEFAULT_TENANT, "operator")
@@ -86,9 +90,9 @@ async def open_services(
         telemetry = await open_telemetry(stack, settings, folder)
         connections = await open_conversations(stack, settings, folder)
         database = await open_records(stack, settings)
-        embedder = await open_embedder(stack, settings)
+        embedder = await open_embedder(stack, settings, telemetry.embedding_model)
         asked = remembering(settings, embedder)
-        model = await open_answer_model(stack, settings, asked)
+        model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
         index = await open_index(stack, settings, folder, embedder)
         leases = Leases(connections.asynchronous(), hold_s=_LEASE_S, wait_s=_LEASE_WAIT_S)
         checkpointer = FallbackCheckpointer(open_saver(settings, connections), leases=leases)
@@ -120,7 +124,7 @@ async def open_services(
         await monitor.look()
         _running(stack, monitor.run())
         if telemetry.sampler:
-            look_around(telemetry, monitor)
+            look_around(telemetry, monitor, _models_seen(model, embedder, asked))
             _running(stack, telemetry.sampler.run())
         yield Services(
             settings=settings,
@@ -135,6 +139,15 @@ async def open_services(
             telemetry=telemetry,
             page_key=settings.chat_page_key.get_secret_value() if settings.chat_page_key else secrets.token_urlsafe(32),
         )
+
+
+def _models_seen(model: AnswerModel, embedder: Embedder, asked: Embedder) -> Models:
+    gates = {}
+    if isinstance(model.chat, RemoteChatModel):
+        gates["chat"] = model.chat.gate
+    if isinstance(embedder, OpenAIEmbedder):
+        gates["embedding"] = embedder.gate
+    return Models(gates, {"queries": asked.vectors} if isinstance(asked, RememberingEmbedder) else {})
 
 
 async def _return_last(checkpointer: FallbackCheckpointer) -> None:

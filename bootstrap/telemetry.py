@@ -31,7 +31,7 @@ async def open_telemetry(stack: AsyncExitStack, settings: Settings, folder: Path
 
 def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
     # Only now: prometheus_client is neither imported nor paid for where metrics are off.
-    from utils.telemetry.calls import MeteredModels, MeteredStores
+    from utils.telemetry.calls import MeteredModel, MeteredStores
     from utils.telemetry.catalogue import BUILD, CATALOGUE
     from utils.telemetry.exposition import Exposition
     from utils.telemetry.folder import clear_abandoned, joining
@@ -54,5 +54,9 @@ def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
             f"{folder} cannot be written ({exc.strerror}); set PROMETHEUS_MULTIPROC_DIR to another folder."
         ) from exc
     return Telemetry(
-        MeteredRuns(instruments), MeteredModels(instruments), MeteredStores(instruments), Sampler(instruments)
+        runs=MeteredRuns(instruments),
+        chat_model=MeteredModel(instruments, "chat"),
+        embedding_model=MeteredModel(instruments, "embedding"),
+        stores=MeteredStores(instruments),
+        sampler=Sampler(instruments),
     )

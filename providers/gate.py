@@ -2,20 +2,24 @@
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from utils.errors import ProviderBusy
+from utils.ports import CallOutcome, ModelObserver, UnobservedModel
 
 
 class Gate:
     """Lets at most *limit* calls in; the others wait in line, first come first served, at most *wait_s* seconds.
 
-    A caller that is cancelled leaves the line. *name* is what messages call the model, as "chat model".
+    A caller that is cancelled leaves the line. *name* is what messages call the model, as "chat model". *observer*
+    hears of its calls.
     """
 
-    def __init__(self, limit: int, *, wait_s: float, name: str) -> None:
+    def __init__(self, limit: int, *, wait_s: float, name: str, observer: ModelObserver | None = None) -> None:
         self.limit, self.name = limit, name
+        self.observer: ModelObserver = observer or UnobservedModel()
         self._wait_s, self._free = wait_s, asyncio.Semaphore(limit)
         self.running = self.waiting = 0
 
@@ -28,9 +32,16 @@ class Gate:
         """
         await self._enter()
         self.running += 1
+        outcome: CallOutcome = "failed"
+        began_s = time.perf_counter()
         try:
             yield
+            outcome = "ok"
+        except (asyncio.CancelledError, GeneratorExit):
+            outcome = "cancelled"
+            raise
         finally:
+            self.observer.called(time.perf_counter() - began_s, outcome)
             self.running -= 1
             self._free.release()
 

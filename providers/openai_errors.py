@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 import aiohttp
 
@@ -47,6 +48,13 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
+Reason = Literal[
+    "unreachable", "timeout", "disconnected", "rate_limited", "key_refused", "no_credit", "not_found", "refused",
+    "server_error", "malformed",
+]  # fmt: skip
+"""All kinds of failure, for figures."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A failed call: `problem` is for the caller; `passing` means the same call may succeed soon.
@@ -56,6 +64,7 @@ class Failure:
     """
 
     problem: ProviderError
+    reason: Reason
     passing: bool
     retry_after_s: float | None = None
     replaceable: bool = True
@@ -76,18 +85,20 @@ def failure_of(exc: Exception, side: Side) -> Failure:
         return _status_failure(exc, side)
     who = f"The {side.name} endpoint"
     if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return Failure(ProviderUnavailable(f"{who} cannot be reached: check {side.prefix}_BASE_URL."), passing=True)
+        return Failure(
+            ProviderUnavailable(f"{who} cannot be reached: check {side.prefix}_BASE_URL."), "unreachable", passing=True
+        )
     if isinstance(exc, TimeoutError):
         detail = f"{who} did not answer in time: check that it is well, or raise {side.prefix}_TIMEOUT."
-        return Failure(ProviderTimeout(detail), passing=False)
+        return Failure(ProviderTimeout(detail), "timeout", passing=False)
     if isinstance(exc, EndpointError):
-        return Failure(ProviderUnavailable(f"{who} reported an error inside its answer."), passing=True)
+        return Failure(ProviderUnavailable(f"{who} reported an error inside its answer."), "server_error", passing=True)
     if isinstance(exc, aiohttp.ClientError | OSError) and not isinstance(exc, aiohttp.InvalidURL):
-        return Failure(ProviderUnavailable(f"{who} broke the connection off."), passing=True)
+        return Failure(ProviderUnavailable(f"{who} broke the connection off."), "disconnected", passing=True)
     detail = (
         f"{who} does not speak the OpenAI format: check that {side.prefix}_BASE_URL is right, often it ends in /v1."
     )
-    return Failure(ProviderUnavailable(detail), passing=False)
+    return Failure(ProviderUnavailable(detail), "malformed", passing=False)
 
 
 def _status_failure(exc: StatusError, side: Side) -> Failure:
@@ -96,17 +107,20 @@ def _status_failure(exc: StatusError, side: Side) -> Failure:
     shown = f"{status}, {code}" if code else str(status)
     if status in (401, 403):
         detail = f"{who} refused the API key ({shown}): check {side.prefix}_API_KEY."
-        return Failure(ProviderUnavailable(detail), passing=False, replaceable=False)
+        return Failure(ProviderUnavailable(detail), "key_refused", passing=False, replaceable=False)
     if status == 402 or code in _NO_CREDIT:
-        return Failure(ProviderUnavailable(f"{who} reports that its credit is used up ({shown})."), passing=False)
+        return Failure(
+            ProviderUnavailable(f"{who} reports that its credit is used up ({shown})."), "no_credit", passing=False
+        )
     if status in _PASSING_STATUSES or status >= 500:
         return _passing_failure(exc, f"{who} is limiting requests" if status == 429 else f"{who} failed", shown)
     if status == 404:
         detail = f"{who} does not know the address or the model {side.model!r} ({shown})"
         detail += f": check {side.prefix}_BASE_URL and {side.prefix}_MODEL."
-        return Failure(ProviderUnavailable(detail), passing=False)
+        return Failure(ProviderUnavailable(detail), "not_found", passing=False)
     return Failure(
         ProviderUnavailable(f"{who} refused the request ({shown}): check {side.prefix}_MODEL and its limits."),
+        "refused",
         passing=False,
     )
 
@@ -114,7 +128,8 @@ def _status_failure(exc: StatusError, side: Side) -> Failure:
 def _passing_failure(exc: StatusError, what: str, shown: str) -> Failure:
     wait_s = retry_after_s(exc.retry_after)
     headers = {} if wait_s is None else {"Retry-After": str(int(wait_s + 1))}
-    return Failure(ProviderUnavailable(f"{what} ({shown}): try again later.", headers=headers), True, wait_s)
+    problem = ProviderUnavailable(f"{what} ({shown}): try again later.", headers=headers)
+    return Failure(problem, "rate_limited" if exc.status == 429 else "server_error", True, wait_s)
 
 
 def retry_after_s(header: str | None) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from providers.openai_errors import CALL_ERRORS, Failure, Side, failure_of
+from utils.ports import ModelObserver
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,10 @@ class CallFailed(Exception):
         self.failure = failure
 
 
-async def tried(ask: Callable[[], Awaitable[T]], side: Side, patience: Patience) -> T:
+async def tried(ask: Callable[[], Awaitable[T]], side: Side, patience: Patience, observer: ModelObserver) -> T:
     """What *ask* gives, tried as often as *patience* allows while its failures are passing ones.
+
+    *observer* hears of each try that failed.
 
     Raises:
         CallFailed: no try succeeded; its cause is the last error.
@@ -53,6 +56,7 @@ async def tried(ask: Callable[[], Awaitable[T]], side: Side, patience: Patience)
         except CALL_ERRORS as exc:
             # A try that the deadline ends says less than what the endpoint answered before.
             failure = last if last and now() >= deadline else failure_of(exc, side)
+            observer.try_failed(failure.reason)
             last, pause_s = failure, _pause_s(failure, tries, patience)
             if not failure.passing or tries > patience.max_retries or now() + pause_s >= deadline:
                 raise CallFailed(failure) from exc

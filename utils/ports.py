@@ -74,32 +74,35 @@ class UnwatchedRun:
         """Nothing."""
 
 
+CallOutcome = Literal["ok", "failed", "cancelled"]
+
+
 class ModelObserver(Protocol):
-    """Hears of every call to a model's endpoint; *kind* is "chat" or "embedding". Returns at once, never fails."""
+    """Hears of every call to the endpoint of one model. Its methods return at once and never fail."""
 
-    def called(self, kind: str, duration_s: float, *, succeeded: bool) -> None:
-        """A call is over, with all its tries; *duration_s* until the whole answer was there."""
+    def called(self, duration_s: float, outcome: CallOutcome) -> None:
+        """A call is over, with all its tries, after *duration_s*, the wait in line not counted."""
 
-    def try_failed(self, kind: str, reason: str) -> None:
-        """One try failed, by a `reason` of `providers.openai_errors.Failure`."""
+    def try_failed(self, reason: str) -> None:
+        """One try failed, by the `reason` of a `providers.openai_errors.Failure`."""
 
-    def used(self, kind: str, *, input_tokens: int, output_tokens: int) -> None:
-        """What the endpoint says the call took, where it says so."""
+    def used(self, *, input_tokens: int, output_tokens: int) -> None:
+        """What the endpoint says a call took, where it says so."""
 
     def fell_back(self) -> None:
-        """The fallback chat model is asked, because the first did not answer."""
+        """The fallback model is asked, because the first did not answer."""
 
 
-class UnobservedModels:
+class UnobservedModel:
     """A `ModelObserver` that lets everything pass."""
 
-    def called(self, kind: str, duration_s: float, *, succeeded: bool) -> None:
+    def called(self, duration_s: float, outcome: CallOutcome) -> None:
         """Nothing."""
 
-    def try_failed(self, kind: str, reason: str) -> None:
+    def try_failed(self, reason: str) -> None:
         """Nothing."""
 
-    def used(self, kind: str, *, input_tokens: int, output_tokens: int) -> None:
+    def used(self, *, input_tokens: int, output_tokens: int) -> None:
         """Nothing."""
 
     def fell_back(self) -> None:

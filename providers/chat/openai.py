@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr, SkipValidation
@@ -87,6 +87,7 @@ class RemoteChatModel(ChatOpenAI):
             result, model = await self._ask_in_turn(ask)
         for generation in result.generations:
             generation.message.response_metadata |= self._signature(model)
+            self._note_usage(generation.message)
         return result
 
     async def _astream(
@@ -115,6 +116,7 @@ class RemoteChatModel(ChatOpenAI):
             async for events in batches:
                 for event in joined(events):
                     if chunk := model._convert_chunk_to_generation_chunk(event, AIMessageChunk, None):
+                        self._note_usage(chunk.message)
                         yield chunk
 
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
@@ -133,6 +135,7 @@ class RemoteChatModel(ChatOpenAI):
         logger.warning(
             "Asking the fallback chat model", extra={"model": self.model_name, "reason": str(failure.problem)}
         )
+        self.gate.observer.fell_back()
         try:
             return await self._ask(self.fallback, ask), self.fallback
         except CallFailed as exc:
@@ -140,18 +143,35 @@ class RemoteChatModel(ChatOpenAI):
 
     async def _ask(self, model: ChatOpenAI, ask: Callable[[ChatOpenAI], Awaitable[T]]) -> T:
         patience = Patience(self.limits.timeout_s, self.limits.max_retries, self.limits.backoff_s)
-        return await tried(lambda: ask(model), _side(model), patience)
+        return await tried(lambda: ask(model), _side(model), patience, self.gate.observer)
 
     async def _continue(self, first: ChatGenerationChunk, rest: _Stream, model: ChatOpenAI) -> _Stream:
         """The chunks after the first; errors are final now."""
         now = asyncio.get_running_loop().time
         deadline = now() + self.limits.total_timeout_s
         finished = _is_last(first)
-        while chunk := await _next(rest, model, min(now() + self.limits.gap_timeout_s, deadline)):
+        while chunk := await self._next(rest, model, min(now() + self.limits.gap_timeout_s, deadline)):
             finished = finished or _is_last(chunk)
             yield chunk
         if not finished:
-            raise failure_of(AnswerCut(), _side(model)).problem
+            raise self._failed(AnswerCut(), model)
+
+    async def _next(self, stream: _Stream, model: ChatOpenAI, until: float) -> ChatGenerationChunk | None:
+        """The next chunk, None at the end; *until* is a time of the event loop."""
+        try:
+            async with asyncio.timeout_at(until):
+                return await anext(stream, None)
+        except CALL_ERRORS as exc:
+            raise self._failed(exc, model) from exc
+
+    def _failed(self, exc: Exception, model: ChatOpenAI) -> ProviderError:
+        failure = failure_of(exc, _side(model))
+        self.gate.observer.try_failed(failure.reason)
+        return failure.problem
+
+    def _note_usage(self, message: BaseMessage) -> None:
+        if usage := cast(AIMessage, message).usage_metadata:
+            self.gate.observer.used(input_tokens=usage["input_tokens"], output_tokens=usage["output_tokens"])
 
     def _signature(self, model: ChatOpenAI) -> dict[str, object]:
         return {"answered_by": model.model_name, "is_fallback": model is not self}
@@ -201,15 +221,6 @@ async def _begin(stream: _Stream) -> tuple[ChatGenerationChunk, _Stream]:
         if _says_something(chunk) or _is_last(chunk):
             return chunk, stream
     raise AnswerCut
-
-
-async def _next(stream: _Stream, model: ChatOpenAI, until: float) -> ChatGenerationChunk | None:
-    """The next chunk, None at the end; *until* is a time of the event loop."""
-    try:
-        async with asyncio.timeout_at(until):
-            return await anext(stream, None)
-    except CALL_ERRORS as exc:
-        raise failure_of(exc, _side(model)).problem from exc
 
 
 def _says_something(chunk: ChatGenerationChunk) -> bool:

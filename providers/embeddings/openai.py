@@ -5,6 +5,7 @@ Wire format: https://platform.openai.com/docs/api-reference/embeddings
 
 import base64
 from collections.abc import Sequence
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -109,7 +110,10 @@ class OpenAIEmbedder:
         body = {"model": self.model, "input": list(texts), "encoding_format": "float"}
         try:
             async with self.gate.inside():
-                answered = await tried(lambda: self._wire.ask("/embeddings", body), self._side, self._patience)
+                ask = partial(self._wire.ask, "/embeddings", body)
+                answered = await tried(ask, self._side, self._patience, self.gate.observer)
+            if isinstance(tokens := (answered.get("usage") or {}).get("prompt_tokens"), int):
+                self.gate.observer.used(input_tokens=tokens, output_tokens=0)
             vectors = np.array([_numbers(item["embedding"]) for item in answered["data"]], dtype=np.float32)
         except CallFailed as exc:
             raise exc.failure.problem from exc.__cause__

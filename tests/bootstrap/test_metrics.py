@@ -86,3 +86,33 @@ def test_stores_are_looked_at_and_what_is_asked_of_them_is_timed(service: Servic
     assert found.value("pustaka_cpu_seconds_total") > 0
     assert found.value("pustaka_event_loop_lag_seconds_count") > 0
     assert found.value("pustaka_workers") == 1
+
+
+def test_calls_to_models_are_timed_their_errors_told_apart_and_their_tokens_counted(
+    service: Service, port: int, model_server: FakeModelServer
+) -> None:
+    model_server.reset()
+    before = scrape(port)
+    ask = {"session_id": None, "message": "How much is a room?"}
+    events = {"Accept": "text/event-stream"}
+    with service.client() as client:
+        client.post("/v1/chat", json=ask, headers=events).raise_for_status()
+        model_server.configure(faults=[{"kind": "status", "status": 429}])
+        client.post("/v1/chat", json=ask).raise_for_status()
+        model_server.configure(faults=[{"kind": "drop", "model": "fake"}] * 2)
+        assert client.post("/v1/chat", json=ask).status_code == 502
+    model_server.reset()
+    found = scrape(port)
+
+    def grown(name: str, **labels: str) -> float:
+        return found.value(name, **labels) - before.value(name, **labels)
+
+    assert grown("pustaka_model_call_duration_seconds_count", kind="chat", outcome="ok") == 2
+    assert grown("pustaka_model_call_duration_seconds_count", kind="chat", outcome="failed") == 1
+    assert grown("pustaka_model_call_duration_seconds_count", kind="embedding", outcome="ok") >= 1
+    assert grown("pustaka_model_errors_total", reason="rate_limited") == 1
+    assert grown("pustaka_model_errors_total", reason="disconnected") == 2
+    assert grown("pustaka_model_tokens_total", kind="chat", direction="input") > 0
+    assert grown("pustaka_model_tokens_total", kind="chat", direction="output") > 0
+    assert grown("pustaka_model_tokens_total", kind="embedding", direction="input") > 0
+    assert grown("pustaka_problems_total", problem="provider-unavailable") == 1

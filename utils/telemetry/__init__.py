@@ -11,7 +11,7 @@ from utils.ports import (
     ModelObserver,
     RunObserver,
     StoreObserver,
-    UnobservedModels,
+    UnobservedModel,
     UnobservedStores,
     UnwatchedRun,
 )
@@ -25,6 +25,7 @@ class Telemetry:
     """Whom to tell what happens; without arguments nobody listens. `sampler` is None where metrics are off."""
 
     runs: RunObserver = field(default_factory=UnwatchedRun)
-    models: ModelObserver = field(default_factory=UnobservedModels)
+    chat_model: ModelObserver = field(default_factory=UnobservedModel)
+    embedding_model: ModelObserver = field(default_factory=UnobservedModel)
     stores: StoreObserver = field(default_factory=UnobservedStores)
     sampler: "Sampler | None" = None

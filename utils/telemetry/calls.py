@@ -1,27 +1,28 @@
 """Counts calls to models and stores."""
 
+from utils.ports import CallOutcome
 from utils.telemetry.catalogue import MODEL_CALLS, MODEL_ERRORS, MODEL_FALLBACKS, MODEL_TOKENS, STORE_CALLS
 from utils.telemetry.instruments import Instruments
 
 
-class MeteredModels:
-    """A `ModelObserver` that counts with *instruments*."""
+class MeteredModel:
+    """A `ModelObserver` for the model of this *kind*, "chat" or "embedding", that counts with *instruments*."""
 
-    def __init__(self, instruments: Instruments) -> None:
-        self._instruments = instruments
+    def __init__(self, instruments: Instruments, kind: str) -> None:
+        self._instruments, self._kind = instruments, kind
 
-    def called(self, kind: str, duration_s: float, *, succeeded: bool) -> None:
+    def called(self, duration_s: float, outcome: CallOutcome) -> None:
         """Into the histogram of calls."""
-        self._instruments.observe(MODEL_CALLS, duration_s, kind, "ok" if succeeded else "failed")
+        self._instruments.observe(MODEL_CALLS, duration_s, self._kind, outcome)
 
-    def try_failed(self, kind: str, reason: str) -> None:
+    def try_failed(self, reason: str) -> None:
         """One error more."""
-        self._instruments.count(MODEL_ERRORS, kind, reason)
+        self._instruments.count(MODEL_ERRORS, self._kind, reason)
 
-    def used(self, kind: str, *, input_tokens: int, output_tokens: int) -> None:
+    def used(self, *, input_tokens: int, output_tokens: int) -> None:
         """So many tokens more."""
-        self._instruments.count(MODEL_TOKENS, kind, "input", by=input_tokens)
-        self._instruments.count(MODEL_TOKENS, kind, "output", by=output_tokens)
+        self._instruments.count(MODEL_TOKENS, self._kind, "input", by=input_tokens)
+        self._instruments.count(MODEL_TOKENS, self._kind, "output", by=output_tokens)
 
     def fell_back(self) -> None:
         """One more."""

@@ -62,6 +62,7 @@ POOL_BUSY = _gauge("sync_pool_busy", "Blocking views and bodies that have a thre
 POOL_QUEUE = _gauge("sync_pool_queue", "Blocking views and bodies that wait for a thread.")
 
 RUNS_ACTIVE = _gauge("active_runs", "Turns being worked on.")
+TURNS_WAITING = _gauge("waiting_turns", "Turns that wait for a place (MAX_CONCURRENT_TURNS).")
 TURNS = _seconds(
     "turn_duration",
     "Turns from their begin to their end in this process, by `outcome`: answered, refused (the documents hold no "
@@ -79,16 +80,21 @@ TAKEN_OVER = _counter("runs_taken_over", "Runs continued here after another proc
 
 MODEL_CALLS = _seconds(
     "model_call_duration",
-    "Calls to a model's endpoint with all their tries, until the whole answer was there; `kind`: chat, embedding; "
-    "`outcome`: ok, failed.",
+    "Calls to a model's endpoint with all their tries, until the whole answer was there, without the wait in line; "
+    "`kind`: chat, embedding; `outcome`: ok, failed, cancelled.",
     "kind", "outcome",
     buckets=_TURN_S,
 )  # fmt: skip
 MODEL_ERRORS = _counter("model_errors", "Tries of a call to a model's endpoint that failed.", "kind", "reason")
+MODEL_RUNNING = _gauge("model_calls_running", "Calls to a model's endpoint that are under way.", "kind")
+MODEL_WAITING = _gauge("model_calls_waiting", "Calls that wait in line for one of those to end.", "kind")
 MODEL_TOKENS = _counter(
     "model_tokens", "Tokens as the endpoint reports them, `direction`: input, output.", "kind", "direction"
 )
 MODEL_FALLBACKS = _counter("model_fallbacks", "Calls for which LLM_FALLBACK_MODEL was asked.")
+
+CACHE_LOOKUPS = _counter("cache_lookups", "Questions looked up in a cache; `outcome`: hit, miss.", "cache", "outcome")
+CACHE_ENTRIES = _gauge("cache_entries", "What the caches of all processes hold.", "cache")
 
 STORE_UP = _gauge("store_up", "1 if all processes reach the store: redis, database, index.", "store", mode="livemin")
 STORE_CALLS = _seconds(
