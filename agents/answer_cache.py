@@ -1,0 +1,119 @@
+"""Answers to first questions, kept to be given again.
+
+Only a first question means the same whoever asks it: later ones depend on the conversation before them. Kept in the
+process, not in Redis: nothing that people asked is stored beyond their own conversation, nothing has to be encrypted,
+and a Redis that is away changes nothing; the price is that each process works an answer out once.
+"""
+
+import asyncio
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages import AIMessage
+
+from domain.db import Database
+from domain.knowledge import knowledge_version
+from utils.context import TenantContext
+from utils.errors import StoreUnavailable
+from utils.expiring import Expiring
+
+_VERSION_KEPT_S = 1.0
+_READING_LIMIT_S = 0.5  # of a turn's time; without the version there is no cache
+_MOST_TENANTS = 10_000
+_AROUND = " ?!.¿¡…"
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a turn said: its answer, what rides on it, and the passages it rests on, as the state holds them."""
+
+    answer: AIMessage
+    passages: list[dict[str, Any]]
+
+    def again(self, *, created_at: str) -> dict[str, Any]:
+        """The same as a change to another conversation: the message is a new one, and says that it was `cached`."""
+        extra = deepcopy(self.answer.additional_kwargs) | {"created_at": created_at, "cached": True}
+        message = AIMessage(self.answer.text, additional_kwargs=extra)
+        return {"messages": [message], "passages": deepcopy(self.passages)}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What an answer is kept under; two tenants never have an equal one."""
+
+    tenant_id: str
+    knowledge: str
+    question: str
+
+
+class AnswerCache:
+    """At most *size* answers, each for *ttl_s* seconds and while the tenant's documents are what they were.
+
+    A change to them is noticed within a second. Settings and models are those of the process: they need no key.
+    """
+
+    def __init__(self, database: Database, *, size: int, ttl_s: float) -> None:
+        self._database, self._reading = database, asyncio.Lock()
+        self.answers: Expiring[Key, Remembered] = Expiring(size, ttl_s)
+        self._versions: Expiring[str, str] = Expiring(_MOST_TENANTS, _VERSION_KEPT_S)
+        # Its own: a database that hangs must not take the threads of others.
+        self._reader = ThreadPoolExecutor(1, "knowledge-version")
+
+    def turn(self, ctx: TenantContext) -> "Recollection":
+        """What one turn of *ctx* uses."""
+        return Recollection(self, ctx)
+
+    async def key(self, ctx: TenantContext, question: str) -> Key | None:
+        """What *question* is kept under now; None while the database does not say which documents there are."""
+        async with self._reading:  # a crowd that begins together asks once
+            version = self._versions.get(ctx.tenant_id)
+            if version is None:
+                version = await self._ask(ctx)
+                self._versions.put(ctx.tenant_id, version)
+        return Key(ctx.tenant_id, version, normalised(question)) if version else None
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask(self, ctx: TenantContext) -> str:
+        """The version of the tenant's knowledge, empty where it cannot be known."""
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_READING_LIMIT_S):
+                return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, ctx)
+        return ""
+
+    def _read(self, ctx: TenantContext) -> str:
+        with self._database.reading() as session:
+            return knowledge_version(session, ctx)
+
+
+@dataclass(slots=True)
+class Recollection:
+    """The cache for one turn; without a *cache* it finds nothing and keeps nothing."""
+
+    cache: AnswerCache | None = None
+    ctx: TenantContext | None = None
+    _key: Key | None = field(default=None, init=False)
+
+    async def find(self, question: str) -> Remembered | None:
+        """What this first question was answered with before, None if it was not. For first questions alone."""
+        if self.cache is None or self.ctx is None:
+            return None
+        # Before anything is searched: an answer must not be kept under documents that came after it.
+        self._key = await self.cache.key(self.ctx, question)
+        return None if self._key is None else self.cache.answers.get(self._key)
+
+    def keep(self, answer: AIMessage, passages: list[dict[str, Any]]) -> None:
+        """Give *answer* to the next who asks what `find` was asked for; without that nothing is kept."""
+        if self.cache is not None and self._key is not None:
+            self.cache.answers.put(self._key, Remembered(deepcopy(answer), deepcopy(passages)))
+
+
+def normalised(question: str) -> str:
+    """*question* without what does not change its meaning: case, white space, marks at its ends."""
+    return " ".join(unicodedata.normalize("NFKC", question).casefold().split()).strip(_AROUND)

@@ -1,0 +1,141 @@
+"""Answers to first questions that are given again, and when they must not be."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from langchain_core.messages import AIMessage
+
+from agents.answer_cache import AnswerCache, Recollection, normalised
+from domain.db import Database
+from domain.documents import replace_document
+from tests.domain.records import ACME, GLOBEX, content, two_tenants
+from utils.context import TenantContext
+
+QUESTION = "When does the office open?"
+PASSAGES = [{"passage": {"text": "The office opens at eight."}}]
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    made = two_tenants(f"sqlite:///{tmp_path / 'app.db'}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def cache(database: Database) -> AsyncIterator[AnswerCache]:
+    made = AnswerCache(database, size=10, ttl_s=3600)
+    yield made
+    made.close()
+
+
+async def answered(cache: AnswerCache, ctx: TenantContext, question: str, text: str = "At eight [1].") -> None:
+    """A turn that found nothing kept, and keeps its answer."""
+    turn = cache.turn(ctx)
+    assert await turn.find(question) is None
+    turn.keep(AIMessage(text, id="first", additional_kwargs={"answered": True, "citations": [{"number": 1}]}), PASSAGES)
+
+
+async def test_the_same_first_question_gets_the_same_answer_as_a_message_of_its_own(cache: AnswerCache) -> None:
+    await answered(cache, ACME, QUESTION)
+    found = await cache.turn(ACME).find("  when does the OFFICE open ")
+    assert found is not None
+    first, second = found.again(created_at="now"), found.again(created_at="now")
+    [message] = first["messages"]
+    assert (message.text, message.id) == ("At eight [1].", None)
+    assert message.additional_kwargs == {
+        "answered": True,
+        "citations": [{"number": 1}],
+        "created_at": "now",
+        "cached": True,
+    }
+    assert first["passages"] == PASSAGES
+    message.additional_kwargs["citations"].clear()
+    first["passages"].clear()
+    assert second["passages"] == PASSAGES
+    assert second["messages"][0].additional_kwargs["citations"] == [{"number": 1}]
+
+
+async def test_another_tenant_never_gets_it(cache: AnswerCache) -> None:
+    await answered(cache, ACME, QUESTION)
+    assert await cache.turn(GLOBEX).find(QUESTION) is None
+    await answered(cache, GLOBEX, QUESTION, "At nine [1].")
+    found = await cache.turn(ACME).find(QUESTION)
+    assert found is not None
+    assert found.answer.text == "At eight [1]."
+
+
+async def test_a_changed_document_ends_it_for_its_tenant_alone(cache: AnswerCache, database: Database) -> None:
+    await answered(cache, ACME, QUESTION)
+    await answered(cache, GLOBEX, QUESTION)
+    with database.writing() as session:
+        replace_document(session, ACME, "/a", content("The office opens at nine."))
+    async with asyncio.timeout(5):
+        while await cache.turn(ACME).find(QUESTION):
+            await asyncio.sleep(0.05)
+    assert await cache.turn(GLOBEX).find(QUESTION) is not None
+
+
+async def test_an_answer_is_kept_under_the_documents_from_before_it_was_searched_for(
+    cache: AnswerCache, database: Database
+) -> None:
+    turn = cache.turn(ACME)
+    before = await cache.key(ACME, QUESTION)
+    await turn.find(QUESTION)
+    with database.writing() as session:
+        replace_document(session, ACME, "/a", content("The office opens at nine."))
+    async with asyncio.timeout(5):
+        while await cache.key(ACME, QUESTION) == before:
+            await asyncio.sleep(0.05)
+    turn.keep(AIMessage("At eight [1]."), PASSAGES)
+    assert await cache.turn(ACME).find(QUESTION) is None
+
+
+async def test_a_crowd_asks_the_database_once(cache: AnswerCache, database: Database) -> None:
+    reads = 0
+    read = cache._read
+
+    def counted(ctx: TenantContext) -> str:
+        nonlocal reads
+        reads += 1
+        return read(ctx)
+
+    cache._read = counted  # type: ignore[method-assign] # to count, not to replace
+    await asyncio.gather(*(cache.turn(ACME).find(f"question {n}") for n in range(50)))
+    assert reads == 1
+
+
+async def test_while_the_database_is_away_nothing_is_found_and_nothing_fails(
+    cache: AnswerCache, database: Database, tmp_path: Path
+) -> None:
+    database.close()
+    for file in tmp_path.iterdir():
+        file.unlink()
+    turn = cache.turn(ACME)
+    assert await turn.find(QUESTION) is None
+    turn.keep(AIMessage("At eight [1]."), PASSAGES)
+    assert len(cache.answers) == 0
+
+
+async def test_a_turn_that_did_not_ask_or_has_no_cache_keeps_nothing(cache: AnswerCache) -> None:
+    cache.turn(ACME).keep(AIMessage("x"), [])
+    assert len(cache.answers) == 0
+    assert await Recollection().find(QUESTION) is None
+    Recollection().keep(AIMessage("x"), [])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ("Berapa UKT?", "berapa  ukt", True),
+        ("¿Cuánto cuesta?", "cuánto cuesta", True),
+        ("\uff35\uff2b\uff34", "ukt", True),
+        ("Is C++ taught?", "Is C taught?", False),
+        ("How much is 1.5?", "How much is 15?", False),
+        ("cuánto", "cuanto", False),
+    ],
+)
+def test_questions_are_equal_when_they_mean_the_same(one: str, other: str, equal: bool) -> None:
+    assert (normalised(one) == normalised(other)) is equal

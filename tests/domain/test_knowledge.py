@@ -1,0 +1,87 @@
+"""The version of a tenant's knowledge: another one after every change, and nobody else's."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy.orm import Session
+
+from domain.db import Database
+from domain.documents import get_chunks, list_documents, remove_documents, replace_document
+from domain.indexing import (
+    as_passage,
+    drop_removed,
+    mark_searchable,
+    mark_undone,
+    mark_vectors,
+    mark_words,
+    passages_without_vectors,
+)
+from domain.knowledge import knowledge_version
+from domain.models import Document
+from tests.domain.records import ACME, GLOBEX, content
+from utils.context import TenantContext
+from utils.passages import Passage
+
+
+def version(database: Database, ctx: TenantContext = ACME) -> str:
+    with database.reading() as session:
+        return knowledge_version(session, ctx)
+
+
+def _add(session: Session) -> None:
+    replace_document(session, ACME, "/b", content("two", source="b"))
+
+
+def _change(session: Session) -> None:
+    replace_document(session, ACME, "/a", content("eno", source="a"))
+
+
+def _remove(session: Session) -> None:
+    remove_documents(session, ACME, [document.document_id for document in list_documents(session, ACME)])
+
+
+def _replace_by_another(session: Session) -> None:
+    _remove(session)
+    drop_removed(session, ACME, list(session.query(Document).filter(Document.state == "removed")))
+    replace_document(session, ACME, "/c", content("one", source="c"))
+
+
+def _lose_the_index(session: Session) -> None:
+    mark_undone(session, ACME)
+
+
+@pytest.mark.parametrize("change", [_add, _change, _remove, _replace_by_another, _lose_the_index])
+def test_every_change_makes_a_version_of_its_own_for_this_tenant_alone(
+    database: Database, change: Callable[[Session], None]
+) -> None:
+    for ctx in (ACME, GLOBEX):
+        with database.writing() as session:
+            replace_document(session, ctx, "/a", content("one", source="a"))
+            mark_searchable(session, ctx, list_documents(session, ctx))
+    before, others = version(database), version(database, GLOBEX)
+    assert version(database) == before
+    with database.writing() as session:
+        change(session)
+    assert version(database) != before
+    assert version(database, GLOBEX) == others
+
+
+def test_each_step_into_the_index_makes_a_version_of_its_own(database: Database) -> None:
+    seen = [version(database)]
+    with database.writing() as session:
+        replace_document(session, ACME, "/a", content("one", source="a"))
+    seen.append(version(database))
+    with database.writing() as session:
+        documents = list_documents(session, ACME)
+        mark_words(session, ACME, _passages(session))
+        mark_searchable(session, ACME, documents)
+    seen.append(version(database))
+    with database.writing() as session:
+        mark_vectors(session, ACME, passages_without_vectors(session, ACME, 10, 0))
+    seen.append(version(database))
+    assert len(set(seen)) == 4
+
+
+def _passages(session: Session) -> list[Passage]:
+    [document] = list_documents(session, ACME)
+    return [as_passage(document, chunk) for chunk in get_chunks(session, ACME, document.document_id)]
