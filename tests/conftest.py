@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.fakes.model_server import FakeModelServer
 from tests.servers.fixtures import database_uri, postgres, redis_cluster
-from tests.service import Library, Service, await_vectors
+from tests.service import Library, Service, assert_nothing_held_the_loop, await_vectors
 
 __all__ = ["database_uri", "postgres", "redis_cluster"]  # fixtures of all tests
 
@@ -29,8 +29,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.fixture(scope="session")
 def service(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service as it is with nothing configured, with its vectors computed; requests are not limited."""
-    with library.service(tmp_path_factory.mktemp("service"), RATE_LIMIT_ENABLED="false") as running:
+    with library.service(tmp_path_factory.mktemp("service"), RATE_LIMIT_ENABLED="false").watched() as running:
         yield running
+        assert_nothing_held_the_loop(running)
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +68,9 @@ def service_with_model(
     """The service with a language model at `model_server`, impatient and without retries."""
     variables = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "LLM_TIMEOUT": "2", "LLM_MAX_RETRIES": "0"}
     folder = tmp_path_factory.mktemp("with-model")
-    with library.service(folder, RATE_LIMIT_ENABLED="false", **variables) as running:
+    with library.service(folder, RATE_LIMIT_ENABLED="false", **variables).watched() as running:
         yield running
+        assert_nothing_held_the_loop(running)
 
 
 @pytest.fixture(scope="module")

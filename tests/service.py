@@ -1,5 +1,6 @@
 """The whole service as its users start it: a process of its own, on free ports and a data folder of its own."""
 
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 60.0
+WATCH = ROOT / "tests" / "watch"
 _KEY = re.compile(r"^API_KEY\s+(ak_live_\S+)$", re.MULTILINE)
 
 
@@ -39,6 +41,8 @@ class Service:
         self._nowhere.mkdir(exist_ok=True)
         self._out = data_dir.parent / f"{data_dir.name}.out"
         self._log = data_dir.parent / f"{data_dir.name}.log"
+        self._held = data_dir.parent / f"{data_dir.name}.held"
+        self._ready_at = float("inf")
 
     @property
     def url(self) -> str:
@@ -57,7 +61,18 @@ class Service:
         self.wait_for(lambda: "Ctrl-C stops everything" in self.printed())
         found = _KEY.search(self.printed())
         self.key = found[1] if found else self.key
+        self._ready_at = time.time()
         return self
+
+    def watched(self) -> Self:
+        """The same, looked at by `tests/watch` from its start on."""
+        self.variables |= {"PYTHONPATH": str(WATCH), "LOOP_HELD_FILE": str(self._held)}
+        return self
+
+    def loop_held(self) -> list[dict[str, Any]]:
+        """What held the event loop of a watched service since it was ready: how long and where; see `tests/watch`."""
+        lines = self._held.read_text().splitlines() if self._held.exists() else []
+        return [finding for finding in map(json.loads, lines) if finding["at"] >= self._ready_at]
 
     def launch(self) -> None:
         """Start it without waiting."""
@@ -154,6 +169,13 @@ def await_vectors(service: Service, limit_s: float = START_LIMIT_S) -> None:
             lambda: client.get("/ready").is_success and client.get("/health").json()["indexing"]["pending"] == 0,
             limit_s,
         )
+
+
+def assert_nothing_held_the_loop(service: Service) -> None:
+    """Fail with what held the event loop of a watched service, from its being ready to now."""
+    held = service.loop_held()
+    told = [f"worked {item['worked_s']} s, waited {item['waited_s']} s:\n{item['what']}" for item in held]
+    assert not held, f"{len(held)} callbacks held the event loop:\n\n" + "\n".join(told)
 
 
 def plain_environment(variables: dict[str, str]) -> dict[str, str]:

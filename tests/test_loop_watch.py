@@ -1,0 +1,63 @@
+"""The watch over event loops: what it notes of a service process, and what it lets pass."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.service import WATCH
+
+PROGRAM = """
+import asyncio, hashlib, time
+
+def compute(s):
+    until = time.thread_time() + s
+    while time.thread_time() < until:
+        hashlib.sha256(b"x" * 1000).digest()
+
+async def work_on_the_loop(): compute(0.08)
+async def sleep_on_the_loop(): time.sleep(0.7)
+async def work_in_a_thread(): await asyncio.to_thread(compute, 0.3)
+async def wait_as_one_should(): await asyncio.sleep(0.7)
+async def many_short_steps():
+    for _ in range(30):
+        compute(0.01)
+        await asyncio.sleep(0)
+
+async def main():
+    await asyncio.gather({name}())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("work_on_the_loop", ["worked"]),
+        ("sleep_on_the_loop", ["waited"]),
+        ("work_in_a_thread", []),
+        ("wait_as_one_should", []),
+        ("many_short_steps", []),
+    ],
+)
+def test_only_what_holds_the_loop_is_noted_with_the_place_where_it_does(
+    tmp_path: Path, name: str, held: list[str]
+) -> None:
+    file = tmp_path / "held"
+    environment = {**os.environ, "PYTHONPATH": str(WATCH), "LOOP_HELD_FILE": str(file)}
+    program = PROGRAM.replace("{name}", name)
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+    noted = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    assert ["worked" if finding["worked_s"] >= 0.05 else "waited" for finding in noted] == held
+    assert all(f"in {name}" in finding["what"] for finding in noted)
+
+
+def test_a_process_without_the_variable_is_left_as_it_is() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(WATCH)}
+    program = "import asyncio.events, uvloop; print(asyncio.events.Handle._run.__qualname__)"
+    told = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+    assert told.stdout.strip() == "Handle._run"
