@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "openai", "uvicorn", "flask", "redis", "aiohttp")
 
 
@@ -39,10 +39,16 @@ def process_tree(pid: int, *, without: Iterable[int] = ()) -> list[int]:
     return tree
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes *pid* has started itself, oldest first."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return sorted(child for child in pids if (fields := _stat(child)) and int(fields[1]) == pid)
+
+
 def cpu_s(pids: Iterable[int]) -> float:
     """Processor seconds, user and system, that the processes have used since they started."""
     stats = [fields for pid in pids if (fields := _stat(pid))]
-    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / _TICKS_PER_S
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / TICKS_PER_S
 
 
 def resident_mb(pids: Iterable[int]) -> float:

@@ -13,6 +13,7 @@ import time
 from urllib.parse import urlsplit
 
 EVERY_S = 0.02
+REQUESTS_A_CONNECTION = 20
 
 
 class Probe:
@@ -45,10 +46,12 @@ def sample(url: str) -> list[float]:
         going = False
 
     signal.signal(signal.SIGTERM, stop)
-    connection, samples = http.client.HTTPConnection(asked.netloc, timeout=30), []
+    connection, samples = http.client.HTTPConnection(asked.netloc, timeout=30), list[float]()
     print("begun", flush=True)
     while going:
         began = time.perf_counter()
+        if len(samples) % REQUESTS_A_CONNECTION == 0:
+            connection.close()  # the next one may be another worker's
         connection.request("GET", asked.path)
         reply = connection.getresponse()
         reply.read()

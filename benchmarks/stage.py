@@ -1,24 +1,18 @@
 """The processes a chat benchmark needs: a fake model, the service with its Valkey, the floor beside it."""
 
 import json
-import socket
-import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.machine import process_tree
+from benchmarks.processes import ROOT, fetch, free_ports, start, wait_until_ready
 from benchmarks.visitors import API_KEY
 from bootstrap.valkey import read_publication
-from utils.processes import Child, Command
-
-_ROOT = Path(__file__).resolve().parent.parent
+from utils.processes import Child
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +47,11 @@ def set_stage(knowledge: Path) -> Iterator[Stage]:
     """
     with tempfile.TemporaryDirectory(prefix="pustaka-bench-") as made:
         folder, children = Path(made), list[Child]()
-        ports = _free_ports(3)
+        ports = free_ports(3)
         try:
             model_url = f"http://127.0.0.1:{ports[0]}/v1"
-            _start(children, folder, "model", ["-m", "tests.fakes.model_server", "--port", str(ports[0])])
-            _wait(children[-1], f"{model_url}/models", 10)
+            start(children, folder, "model", ["-m", "tests.fakes.model_server", "--port", str(ports[0])])
+            wait_until_ready(children[-1], f"{model_url}/models", 10)
             service = _start_service(children, folder, ports[1], model_url, knowledge)
             floor = _start_floor(children, folder, ports[2], model_url, service.valkey_pid)
             yield Stage(model_url, service, floor)
@@ -68,7 +62,7 @@ def set_stage(knowledge: Path) -> Iterator[Stage]:
 
 def configure_model(model_url: str, **behaviour: object) -> None:
     """Set how the fake model behaves: fields of `tests.fakes.model_behaviour.Behaviour`."""
-    _fetch(f"{model_url.removesuffix('/v1')}/__config", json.dumps(behaviour).encode())
+    fetch(f"{model_url.removesuffix('/v1')}/__config", json.dumps(behaviour).encode())
 
 
 def _start_service(children: list[Child], folder: Path, port: int, model_url: str, knowledge: Path) -> Target:
@@ -84,9 +78,9 @@ def _start_service(children: list[Child], folder: Path, port: int, model_url: st
         "LLM_API_KEY": "none",
         "LLM_MODEL": "fake",
     }
-    _start(children, folder, "service", [str(_ROOT / "app.py")], variables)
+    start(children, folder, "service", [str(ROOT / "app.py")], variables)
     url = f"http://127.0.0.1:{port}"
-    _wait(children[-1], f"{url}/ready", 60)
+    wait_until_ready(children[-1], f"{url}/ready", 60)
     _wait_for_vectors(children[-1], f"{url}/health")
     publication = read_publication(folder / "data")
     return Target("service", url, children[-1].pid, publication.pid if publication else 0)
@@ -96,27 +90,9 @@ def _start_floor(children: list[Child], folder: Path, port: int, model_url: str,
     publication = read_publication(folder / "data")
     assert publication, "the service runs, so its Valkey does"
     where = ["--port", str(port), "--model-url", model_url, "--redis-url", f"unix://{publication.socket}"]
-    _start(children, folder, "floor", ["-m", "benchmarks.floor", *where, "--api-key", API_KEY])
-    _wait(children[-1], f"http://127.0.0.1:{port}/health", 20)
+    start(children, folder, "floor", ["-m", "benchmarks.floor", *where, "--api-key", API_KEY])
+    wait_until_ready(children[-1], f"http://127.0.0.1:{port}/health", 20)
     return Target("floor", f"http://127.0.0.1:{port}", children[-1].pid, valkey_pid)
-
-
-def _start(
-    children: list[Child], folder: Path, name: str, argv: list[str], variables: dict[str, str] | None = None
-) -> None:
-    command = Command(
-        name=name,
-        argv=[sys.executable, *argv],
-        cwd=folder,  # no `.env` of the developer's
-        log_path=folder / f"{name}.log",
-        variables={"PYTHONPATH": str(_ROOT), **(variables or {})},
-    )
-    children.append(Child(command))
-
-
-def _wait(child: Child, url: str, timeout_s: float) -> None:
-    if not child.wait_until(lambda: _answers(url), timeout_s):
-        raise RuntimeError(f"{child.name} is not ready:\n{child.log()[-2000:]}")
 
 
 def _wait_for_vectors(child: Child, health_url: str) -> None:
@@ -124,29 +100,8 @@ def _wait_for_vectors(child: Child, health_url: str) -> None:
 
     def pending() -> bool:
         time.sleep(0.5)
-        return bool(_fetch(health_url)["indexing"]["pending"])
+        return bool(fetch(health_url)["indexing"]["pending"])
 
     # The folder is new, so there is work, but /health learns of it only after a while.
     if not (child.wait_until(pending, 120) and child.wait_until(lambda: not pending(), 900)):
         raise RuntimeError(f"{child.name} does not finish its index:\n{child.log()[-2000:]}")
-
-
-def _answers(url: str) -> bool:
-    try:
-        _fetch(url)
-    except (urllib.error.URLError, OSError):
-        return False
-    return True
-
-
-def _fetch(url: str, data: bytes | None = None) -> Any:
-    with urllib.request.urlopen(url, data=data, timeout=5) as reply:  # noqa: S310 - the loopback
-        return json.load(reply)
-
-
-def _free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports

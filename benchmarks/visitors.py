@@ -1,9 +1,11 @@
 """Visitors who hold conversations over HTTP, and check that nothing they said was lost."""
 
 import asyncio
+import json
 import random
 import re
 import time
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from statistics import quantiles
 from uuid import uuid4
@@ -15,14 +17,19 @@ from tests.fakes.model_answers import history_digest
 API_KEY = "benchmark-key-of-this-run-only"
 NOT_ASKED = "the model was not asked"  # the service found nothing to answer from: its right, and no lost history
 _ECHO = re.compile(r"echo n=\d+ s=\d+ u=\d+ a=\d+ h=(?P<digest>\w+) m=(?P<marks>[\w,]*);")
+_DONE = re.compile(r"^event: done\ndata: (\{.*\})$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question and what came of it: `problem` is empty when all was well."""
+    """One question and what came of it: `problem` is empty when all was well.
+
+    `first_token_ms` is 0 where the answer was not streamed.
+    """
 
     ms: float
     problem: str
+    first_token_ms: float = 0.0
 
 
 @dataclass
@@ -39,18 +46,35 @@ class Visitor:
 
     async def ask(self, question: str) -> Turn:
         """One turn, timed from the request to the last byte of the answer."""
-        self.said.append(_new_mark())
-        headers = {"X-API-Key": API_KEY, "X-Conversation-Id": self.conversation_id}
-        body = {"message": f"{question} {self.said[-1]}"}
         began = time.perf_counter()
         try:
-            async with self.http.post(f"{self.url}/v1/chat", json=body, headers=headers) as reply:
-                answer = await reply.json()
-        except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
+            async with self._post(question) as reply:
+                answer = await reply.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as exc:
             return Turn(_ms_since(began), type(exc).__name__)
         ms = _ms_since(began)
-        problem = "" if reply.status == 200 else f"HTTP {reply.status}"
-        return Turn(ms, problem or self._lost(str(answer["answer"])))
+        return Turn(ms, self._lost(str(answer["answer"])) if reply.status == 200 else f"HTTP {reply.status}")
+
+    async def listen(self, question: str) -> Turn:
+        """One turn whose answer is streamed."""
+        began, first_ms, heard = time.perf_counter(), 0.0, bytearray()
+        try:
+            async with self._post(question, Accept="text/event-stream") as reply:
+                async for part in reply.content.iter_any():
+                    heard += part
+                    if not first_ms and b"event: token" in heard:
+                        first_ms = _ms_since(began)
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            return Turn(_ms_since(began), type(exc).__name__, first_ms)
+        ms, done = _ms_since(began), _DONE.search(heard.decode())
+        if reply.status != 200 or done is None:
+            return Turn(ms, f"HTTP {reply.status}" if reply.status != 200 else "the stream broke off", first_ms)
+        return Turn(ms, self._lost(str(json.loads(done[1])["answer"])), first_ms)
+
+    def _post(self, question: str, **headers: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        self.said.append(_new_mark())
+        headers |= {"X-API-Key": API_KEY, "X-Conversation-Id": self.conversation_id}
+        return self.http.post(f"{self.url}/v1/chat", json={"message": f"{question} {self.said[-1]}"}, headers=headers)
 
     def _lost(self, answer: str) -> str:
         """What the model did not get of this conversation, by its echo; also notes the answer."""

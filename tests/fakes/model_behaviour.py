@@ -49,6 +49,7 @@ class FakeModel:
     """What the server knows: its behaviour, and what it was asked."""
 
     def __init__(self) -> None:
+        self.under_way: set[object] = set()  # connections with an answer that has not ended
         self.reset()
 
     def reset(self) -> None:

@@ -4,6 +4,7 @@
     GET  /v1/models
     POST /__config              change how it behaves: the fields of `Behaviour`; "faults" are those of `Fault`
     POST /__reset               default behaviour, no faults, counters at zero
+    GET  /__counters            how often it was asked for what, and "under_way": how many are being answered
     GET  /__requests            {"counters": …, "requests": the last ones with their messages and headers, oldest first}
 
 In a test: `with FakeModelServer() as server: … server.base_url`. For a benchmark, in its own process:
@@ -46,7 +47,6 @@ class ModelProtocol(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self.parser = httptools.HttpRequestParser(self)
         self.timer: asyncio.TimerHandle | None = None
-        self.answering = False
 
     # The parser's callbacks, by httptools' names.
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,6 +58,15 @@ class ModelProtocol(asyncio.Protocol):
             self.timer.cancel()
         if self.answering:
             self.model.counters["abandoned"] += 1
+            self.answering = False
+
+    @property
+    def answering(self) -> bool:
+        return self in self.model.under_way
+
+    @answering.setter
+    def answering(self, is_so: bool) -> None:
+        (self.model.under_way.add if is_so else self.model.under_way.discard)(self)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -94,6 +103,8 @@ class ModelProtocol(asyncio.Protocol):
                 self._json({"object": "list", "data": [{"id": name, "object": "model"} for name in _MODELS]})
             case "GET", "/__requests":
                 self._json({"counters": dict(self.model.counters), "requests": list(self.model.requests)})
+            case "GET", "/__counters":
+                self._json({**self.model.counters, "under_way": len(self.model.under_way)})
             case "POST", "/__config":
                 self.model.configure(body)
                 self._json({})

@@ -2,10 +2,12 @@
 
 In a test: `with FakeQdrantServer(api_key="k") as server: … server.url`. Any number of threads and processes may use it
 at once; requests are answered one after the other. `stop` takes it away in mid-sentence, as a power cut does, and
-`start` brings it back on the same port with what it held.
+`start` brings it back on the same port with what it held. `python -m` makes it a process of its own.
 """
 
+import argparse
 import asyncio
+import signal
 import threading
 from collections import deque
 from types import TracebackType
@@ -71,9 +73,9 @@ class FakeQdrantServer:
     *url* is what a client is given; *requests* are the last ones that were answered, as "POST /collections/x/facet".
     """
 
-    def __init__(self, *, api_key: str | None = None, version: str = "1.20.0") -> None:
+    def __init__(self, *, api_key: str | None = None, version: str = "1.20.0", port: int = 0) -> None:
         self.api_key, self._engine = api_key, FakeEngine(version=version)
-        self._port = 0
+        self._port = port
         self._thread: threading.Thread | None = None
         self.connections = set[QdrantProtocol]()
         self.requests = deque[str](maxlen=1000)
@@ -141,3 +143,22 @@ class FakeQdrantServer:
         for connection in list(self.connections):
             connection.transport.abort()
         await server.wait_closed()
+
+
+def main() -> None:
+    """Serve in a process of its own until a signal, so that a benchmark does not count it; prints the address."""
+    parser = argparse.ArgumentParser(description="A fake Qdrant server.")
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free one; the address is printed")
+    parser.add_argument("--api-key", default=None)
+    args = parser.parse_args()
+    server = FakeQdrantServer(api_key=args.api_key, port=args.port)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with server:
+        print(server.url, flush=True)
+        stopped.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Cases of the serving benchmark whose answers come whole: CPU of a turn, turns a second, a slow model, a crowd."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from statistics import median
+
+from benchmarks.processes import ROOT
+from benchmarks.serving_breakdown import by_part
+from benchmarks.serving_load import Load, ask_all_at_once, crowd, keep_asking
+from benchmarks.serving_measures import Figure, Spending, failed, good
+from benchmarks.serving_stage import ServingStage
+from benchmarks.stage import Target
+from benchmarks.visitors import Turn, client, hold_conversations, percentile
+
+_AT_ONCE = 32
+_SLOW_MS = 2000
+Questions = Sequence[str]
+
+
+async def ask_readily(target: Target, questions: Questions, count: int) -> list[Turn]:
+    """*count* first turns, `_AT_ONCE` at a time."""
+    return await hold_conversations(target.url, list(questions), at_once=_AT_ONCE, conversations=count, turns=1)
+
+
+async def first_turns(stage: ServingStage) -> list[Figure]:
+    """CPU of a turn in one process at 32 at once, whose it is, and how often that of the floor and the bare graph."""
+    single, floor = stage.single(), stage.floor()
+    questions = await stage.questions(single)
+    for target in (floor, single):
+        await ask_readily(target, questions, 64)
+    async with Spending(floor, probes=False) as on_floor:
+        floor_turns = await ask_readily(floor, questions, 1000)
+    async with Spending(single, others=stage.others_pids()) as spent:
+        turns = await ask_readily(single, questions, 600)
+    stage.begin_sampling()
+    await ask_readily(single, questions, 600)
+    parts = by_part(stage.end_sampling())
+    graph = await _bare_graph(stage.model_url)
+    turn_ms, floor_ms = spent.cpu_s / len(turns) * 1000, on_floor.cpu_s / len(floor_turns) * 1000
+    return [
+        Figure("one process, 32 at once: CPU", round(turn_ms, 2), "ms a turn", 14),
+        *(Figure(f"    {part}", round(share * turn_ms, 2), "ms a turn") for part, share in parts.items()),
+        Figure("its Valkey: CPU", round(spent.store_cpu_s / len(turns) * 1000, 2), "ms a turn"),
+        Figure("turns", round(len(turns) / spent.seconds, 1), "a second"),
+        Figure("floor: CPU", round(floor_ms, 2), "ms a turn"),
+        Figure("    of the floor's", round(turn_ms / floor_ms, 1), "times"),
+        Figure("bare graph, saver in memory: CPU", graph["with_embedding"], "ms a turn"),
+        Figure("    of the bare graph's", round(turn_ms / graph["with_embedding"], 2), "times", 2.2),
+        Figure("bare graph without its embedding call: CPU", graph["without"], "ms a turn"),
+        Figure("    of the bare graph's", round(turn_ms / graph["without"], 2), "times"),
+        failed("one process", turns),
+        *spent.health("one process"),
+    ]
+
+
+async def _bare_graph(model_url: str) -> dict[str, float]:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.serving_graph", model_url, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    printed, _ = await program.communicate()
+    figures: dict[str, float] = json.loads(printed)
+    return figures
+
+
+async def follow_ups(stage: ServingStage) -> list[Figure]:
+    """CPU of the turns of conversations of five: all but the first ask the model twice."""
+    single = stage.single()
+    questions = await stage.questions(single)
+    async with Spending(single, others=stage.others_pids()) as spent:
+        turns = await hold_conversations(single.url, questions, at_once=_AT_ONCE, conversations=96, turns=5)
+    return [
+        Figure("conversations of 5 turns: CPU", round(spent.cpu_s / len(turns) * 1000, 2), "ms a turn"),
+        failed("conversations of 5 turns", turns),
+    ]
+
+
+async def two_workers(stage: ServingStage) -> list[Figure]:
+    """Turns a second over two workers and shared stores."""
+    pair = stage.pair()
+    questions = await stage.questions(pair)
+    await ask_readily(pair, questions, 200)
+    async with Spending(pair, others=stage.others_pids()) as spent:
+        own_s = time.process_time()
+        turns = await ask_readily(pair, questions, 1500)
+        own_s = time.process_time() - own_s
+    count = len(turns)
+    beside_s = {**spent.others_cpu_s, "client": own_s}
+    return [
+        Figure("two workers: turns", round(count / spent.seconds, 1), "a second", 130, "at least"),
+        Figure("    CPU", round(spent.cpu_s / count * 1000, 2), "ms a turn", 14),
+        Figure("    Redis: CPU", round(spent.store_cpu_s / count * 1000, 2), "ms a turn"),
+        *(Figure(f"    {name}: CPU", round(used / count * 1000, 2), "ms a turn") for name, used in beside_s.items()),
+        Figure("    p95", percentile([turn.ms for turn in good(turns)], 95), "ms"),
+        failed("two workers", turns),
+        *spent.health("two workers"),
+    ]
+
+
+def slow_model(at_once: int, bar_ms: float) -> Callable[[ServingStage], Awaitable[list[Figure]]]:
+    """The case of *at_once* turns always in flight on a model that takes 2 s."""
+
+    async def case(stage: ServingStage) -> list[Figure]:
+        pair, load = stage.pair(), Load(at_once, seconds=8, spread_s=_SLOW_MS / 1000, warm_s=2)
+        questions = await stage.questions(pair)
+        stage.model(first_token_ms=_SLOW_MS)
+        bare_ms = await bare_calls(stage.model_url, 5)
+        figures = []
+        for target in (stage.floor(), pair):
+            name, is_floor = f"{at_once} in flight, {target.name}", target is not pair
+            await keep_asking(target.url, questions, replace(load, seconds=0.5, spread_s=0.1))
+            async with Spending(target, others=stage.others_pids()) as spent:
+                turns = await keep_asking(target.url, questions, load)
+            times = [turn.ms - median(bare_ms) for turn in good(turns)]
+            figures += [
+                Figure(f"{name}: added p50", percentile(times, 50), "ms"),
+                Figure(f"{name}: added p95", percentile(times, 95), "ms", None if is_floor else bar_ms),
+                failed(name, turns),
+                *([] if is_floor else spent.health(name)),
+            ]
+        return figures
+
+    return case
+
+
+async def thousand_at_once(stage: ServingStage) -> list[Figure]:
+    """A thousand first turns begun in the same moment, on a model that takes 2 s."""
+    pair = stage.pair()
+    questions = await stage.questions(pair)
+    stage.model(first_token_ms=_SLOW_MS)
+    figures = []
+    for target in (stage.floor(), pair):
+        bar = 100.0 if target is pair else None
+        async with Spending(target, others=stage.others_pids()) as spent:
+            turns = await ask_all_at_once(target.url, questions, 1000)
+            seconds = max(turn.ms for turn in turns) / 1000
+        name = f"1000 at once, {target.name}"
+        figures += [
+            Figure(f"{name}: turns", round(len(good(turns)) / seconds, 1), "a second", bar, "at least"),
+            Figure(f"{name}: the last after", round(seconds, 2), "s"),
+            failed(name, turns),
+            *(spent.health(name) if target is pair else []),
+        ]
+    return figures
+
+
+async def crowd_of_ten_thousand(stage: ServingStage) -> list[Figure]:
+    """Ten thousand conversations with a turn every 90 s each, for five minutes, on a model that takes 1 s a call."""
+    pair = stage.pair()
+    questions = await stage.questions(pair)
+    stage.model(first_token_ms=1000)
+    bare_ms = median(await bare_calls(stage.model_url, 5))
+    async with Spending(pair, others=stage.others_pids()) as spent:
+        numbered = await crowd(pair.url, questions, conversations=10_000, every_s=90, seconds=300)
+    turns = [turn for _, turn in numbered]
+    # A follow-up asks the model twice: it makes the question stand alone first.
+    added = [turn.ms - bare_ms * (1 if number == 1 else 2) for number, turn in numbered if not turn.problem]
+    return [
+        Figure("10,000 conversations: turns", round(len(turns) / spent.seconds, 1), "a second"),
+        Figure("    added p50", percentile(added, 50), "ms"),
+        Figure("    added p95", percentile(added, 95), "ms"),
+        Figure("    CPU", round(spent.cpu_s / len(turns) * 1000, 2), "ms a turn"),
+        Figure("    CPU", round(spent.cpu_s / spent.seconds, 2), "cores"),
+        Figure("    Redis: CPU", round(spent.store_cpu_s / len(turns) * 1000, 2), "ms a turn"),
+        Figure("    memory of the workers", round(spent.resident_mb), "MB"),
+        failed("10,000 conversations", turns),
+        *spent.health("10,000 conversations"),
+    ]
+
+
+async def bare_calls(model_url: str, count: int) -> list[float]:
+    """Milliseconds of model calls begun together, after one that pays for the connections."""
+    body = {"model": "fake", "messages": [{"role": "user", "content": "Hello"}]}
+
+    async def call() -> float:
+        began = time.perf_counter()
+        async with http.post(f"{model_url}/chat/completions", json=body) as reply:
+            await reply.read()
+        return (time.perf_counter() - began) * 1000
+
+    async with client() as http:
+        await asyncio.gather(*(call() for _ in range(count)))
+        return list(await asyncio.gather(*(call() for _ in range(count))))
