@@ -46,9 +46,12 @@ def children_of(pid: int) -> list[int]:
 
 
 def cpu_s(pids: Iterable[int]) -> float:
-    """Processor seconds, user and system, that the processes have used since they started."""
+    """Processor seconds, user and system, that the processes have used since they started.
+
+    With those of their children that have ended, so that a pool of workers loses nothing when it replaces one.
+    """
     stats = [fields for pid in pids if (fields := _stat(pid))]
-    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / TICKS_PER_S
+    return sum(int(field) for fields in stats for field in fields[11:15]) / TICKS_PER_S
 
 
 def resident_mb(pids: Iterable[int]) -> float:

@@ -66,7 +66,7 @@ class NotEmbedding:
 async def measure(settings: Settings) -> dict[str, float]:
     """CPU milliseconds a turn, the best of a few rounds."""
     async with AsyncExitStack() as stack:
-        embedder = await open_embedder(stack, settings.embedding_endpoint, dimension=settings.embedding_dimension)
+        embedder = await open_embedder(stack, settings)
         model = await open_answer_model(stack, settings, embedder)
         index, graph, turnstile = SameHits(), compile_graph(InMemorySaver()), Turnstile(1)
 

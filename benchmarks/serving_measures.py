@@ -55,7 +55,6 @@ class Spending:
         self._probe = Probe(f"{self.target.url}/health")
         if self.probes:
             await self._probe.__aenter__()
-        self._pids = self.target.processes()
         self._began = self._now()
         return self
 
@@ -72,6 +71,7 @@ class Spending:
 
     def _now(self) -> list[float]:
         others = [cpu_s([pid]) for pid in self.others.values()]
+        self._pids = self.target.processes()  # workers come and go
         return [time.perf_counter(), cpu_s(self._pids), cpu_s([self.target.valkey_pid]), _machine_idle_s(), *others]
 
     def health(self, name: str) -> list[Figure]:

@@ -15,7 +15,7 @@ from benchmarks.serving_stage import WORKERS, ServingStage
 from benchmarks.visitors import Turn, Visitor, client, percentile
 
 _AT_ONCE, _MODEL_MS = 32, 500
-_STEADY_S, _LIMIT_S = 3.0, 40.0
+_STEADY_TURNS, _LIMIT_S = 4, 60.0
 _REFUSED = aiohttp.ClientConnectorError.__name__
 
 
@@ -30,12 +30,13 @@ async def signals(stage: ServingStage) -> list[Figure]:
     stage.model(first_token_ms=_MODEL_MS)
     load = _Load(pair.url, questions)
     asking = asyncio.create_task(load.run())
-    await asyncio.sleep(_STEADY_S)
+    await load.flows()
     reloaded_s = await _renewed(pair.pid, lambda: os.kill(pair.pid, signal.SIGHUP), all_of_them=True)
+    await load.flows()
     in_reload = load.taken()
     worker = children_of(pair.pid)[0]
     await _renewed(pair.pid, lambda: os.kill(worker, signal.SIGTERM), all_of_them=False)
-    await asyncio.sleep(_STEADY_S)
+    await load.flows()
     in_worker_end = load.taken()
     load.ends_when_refused = True
     os.kill(pair.pid, signal.SIGTERM)
@@ -64,6 +65,13 @@ class _Load:
     async def run(self) -> None:
         async with client() as http:
             await asyncio.gather(*(self._visit(http, number) for number in range(_AT_ONCE)))
+
+    async def flows(self) -> None:
+        """Wait until every visitor has had several answers: a worker that still starts has nothing to lose."""
+        ended = len(self._turns)
+        async with asyncio.timeout(_LIMIT_S):
+            while len(self._turns) < ended + _STEADY_TURNS * _AT_ONCE:
+                await asyncio.sleep(0.05)
 
     def taken(self) -> list[Turn]:
         """The turns that have ended since this was last asked."""

@@ -86,7 +86,9 @@ class ServingStage:
             port, qdrant_port = free_ports(2)
             qdrant_url = f"http://127.0.0.1:{qdrant_port}"
             self._start(
-                "qdrant", ["-m", "tests.fakes.qdrant_server", "--port", str(qdrant_port)], f"{qdrant_url}/collections"
+                "qdrant",
+                ["-m", "tests.fakes.qdrant_server", "--port", str(qdrant_port), "--remembers"],
+                f"{qdrant_url}/collections",
             )
             program = ["-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")]
             stores = {"REDIS_URL": self.redis.url, "QDRANT_URL": qdrant_url, "WORKERS": str(WORKERS)}

@@ -89,12 +89,12 @@ def split_tokens(text: str) -> list[str]:
 
 
 def embedding(text: str, dimension: int) -> NDArray[np.float32]:
-    """A unit vector that is the same for the same words; texts that share words have a positive cosine.
+    """A unit vector that is the same for the same words; texts that share words have a positive cosine. Marks are none.
 
     Feature hashing: https://doi.org/10.1145/1553374.1553516
     """
     vector = np.zeros(dimension, dtype=np.float32)
-    for word in _WORD.findall(text.lower()):
+    for word in _WORD.findall(_MARK.sub("", text.lower())):
         for position, sign in _places(word, dimension):
             vector[position] += sign
     if not vector.any():

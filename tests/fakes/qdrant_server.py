@@ -7,6 +7,7 @@ at once; requests are answered one after the other. `stop` takes it away in mid-
 
 import argparse
 import asyncio
+import re
 import signal
 import threading
 from collections import deque
@@ -19,6 +20,8 @@ import httptools
 from tests.fakes.qdrant_engine import Answer, FakeEngine
 
 _OPEN_TO_ALL = ("/", "/healthz", "/livez", "/readyz")
+_READING = ("/points/query", "/points/query/batch", "/facet", "/points/count", "/points/scroll", "/points")
+_WORDS = re.compile(rb'"indices":\[[^]]*\],"values":\[[^]]*\]')
 
 
 class QdrantProtocol(asyncio.Protocol):
@@ -71,15 +74,20 @@ class FakeQdrantServer:
     """The fake on a thread of this process; a context manager.
 
     *url* is what a client is given; *requests* are the last ones that were answered, as "POST /collections/x/facet".
+    One that *remembers* answers a search as it did one with the same vector of meaning, whatever the words: for
+    benchmarks, whose questions differ in words that stand in no passage.
     """
 
-    def __init__(self, *, api_key: str | None = None, version: str = "1.20.0", port: int = 0) -> None:
+    def __init__(
+        self, *, api_key: str | None = None, version: str = "1.20.0", port: int = 0, remembers: bool = False
+    ) -> None:
         self.api_key, self._engine = api_key, FakeEngine(version=version)
         self._port = port
         self._thread: threading.Thread | None = None
         self.connections = set[QdrantProtocol]()
         self.requests = deque[str](maxlen=1000)
         self._slipped: dict[str, tuple[str, str, bytes]] = {}
+        self._remembered: dict[tuple[str, bytes], Answer] | None = {} if remembers else None
 
     @property
     def url(self) -> str:
@@ -123,7 +131,20 @@ class FakeQdrantServer:
             return refusal
         if path in _OPEN_TO_ALL[1:]:
             return 200, b"healthz check passed"
-        return self._engine.answer(method, path, body)
+        return (
+            self._engine.answer(method, path, body) if self._remembered is None else self._recalled(method, path, body)
+        )
+
+    def _recalled(self, method: str, path: str, body: bytes) -> Answer:
+        """The answer of a search with the same vector of meaning, if nothing was written since."""
+        assert self._remembered is not None
+        if not (method == "POST" and path.endswith(_READING)):
+            self._remembered.clear()
+            return self._engine.answer(method, path, body)
+        key = path, _WORDS.sub(b"", body)
+        if key not in self._remembered:
+            self._remembered[key] = self._engine.answer(method, path, body)
+        return self._remembered[key]
 
     def _refusal(self, path: str, headers: dict[str, str]) -> Answer | None:
         if self.api_key is None or path in _OPEN_TO_ALL:
@@ -150,8 +171,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A fake Qdrant server.")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one; the address is printed")
     parser.add_argument("--api-key", default=None)
+    parser.add_argument("--remembers", action="store_true", help="cheap answers to searches it has seen")
     args = parser.parse_args()
-    server = FakeQdrantServer(api_key=args.api_key, port=args.port)
+    server = FakeQdrantServer(api_key=args.api_key, port=args.port, remembers=args.remembers)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
