@@ -27,7 +27,7 @@ from retrieval.index import PassageIndex
 from retrieval.search import Found, Retriever
 from utils.context import TenantContext
 from utils.passages import Hit, Passage
-from utils.ports import Embedder, FloatArray
+from utils.ports import Embedder, FloatArray, UnobservedModel
 
 _QUESTION = "How much does a dormitory room cost?"
 _TEXT = "How much a room costs depends on the house. A room in the dormitory costs IDR 1,200,000 a month. " * 6
@@ -67,7 +67,7 @@ async def measure(settings: Settings) -> dict[str, float]:
     """CPU milliseconds a turn, the best of a few rounds."""
     async with AsyncExitStack() as stack:
         embedder = await open_embedder(stack, settings)
-        model = await open_answer_model(stack, settings, embedder)
+        model = await open_answer_model(stack, settings, embedder, UnobservedModel())
         index, graph, turnstile = SameHits(), compile_graph(InMemorySaver()), Turnstile(1)
 
         async def turn(name: str, retriever: object) -> None:
