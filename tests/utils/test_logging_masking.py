@@ -117,3 +117,15 @@ def test_whatever_is_logged_is_strict_json(value: Any) -> None:
 def test_masking_twice_changes_nothing_more(text: str) -> None:
     once = masked(text)
     assert masked(once) == once
+
+
+_fragments = st.sampled_from(
+    ["ak_live_", "sk-", "authorization", "X-API-Key", "api-key", "bearer", "Bearer ", "://", "u:p", "@", "api_key=",
+     "pageKey=", "page_key=", "access_token=", "auth_token=", "password=", "passwd=", "secret=", ": ", "=", "abcdefgh",
+     "\u017f", "\u212a", "\u0130", "\u0131", "AK_LIVE_", "API\u212aEY=", "AUTHOR\u0130ZATION: "]
+)  # fmt: skip
+
+
+@given(st.lists(st.one_of(_fragments, st.text(max_size=3)), max_size=12).map("".join))
+def test_a_text_without_a_sign_of_a_secret_is_one_that_no_pattern_changes(text: str) -> None:
+    assert masked(f"://\n{text}") == f"://\n{masked(text)}"  # with a sign before it, every pattern is tried
