@@ -34,7 +34,7 @@ from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.logging_config import configure_logging
-from utils.processes import StartError, reserve_port
+from utils.processes import StartError, reserve_port, spare_collector
 
 _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -89,6 +89,7 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits}
     if services.telemetry.sampler:
         services.telemetry.sampler.looks.append(look_at_requests(app))
+    spare_collector()
     try:
         yield
     finally:

@@ -117,7 +117,7 @@ class FlaskAsgi(WsgiToAsgi):
             await asyncio.create_task(serving, context=contextvars.Context())
 
     async def _serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        intake = take_in(self._app, scope, receive, self._body_limits)
+        intake = take_in(scope, receive, self._body_limits)
         watch = ClientWatch(intake)
         try:
             with self._place(scope) as refusal:

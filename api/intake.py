@@ -2,19 +2,22 @@
 
 import asyncio
 import io
+import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 from wsgiref.types import WSGIEnvironment
 
 from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent, HTTPScope
-from asgiref.wsgi import WsgiToAsgiInstance
-from flask import Flask, Request
+from flask import Request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
 
 LINGER_S = 1.0
 SMALL_BYTES = 65_536  # what uvicorn may have taken off the wire before anybody asked for it
+_MOST_OF_ONE_NAME = 100
 _INTAKE = "pustaka.intake"
 _READS_BODY_ITSELF = "reads_body_itself"
 
@@ -226,13 +229,13 @@ class Intake:
             raise RequestTimeout("The body of the request came too slowly. Try again over a better line.") from None
 
 
-def take_in(app: Flask, scope: HTTPScope, receive: ASGIReceiveCallable, limits: BodyLimits) -> Intake:
+def take_in(scope: HTTPScope, receive: ASGIReceiveCallable, limits: BodyLimits) -> Intake:
     """A request whose body is still to be read."""
     try:
-        return Intake(_environ(app, scope), receive, limits)
+        return Intake(_environ(scope), receive, limits)
     except ValueError:
-        # More than asgiref allows of one header. Without them the app can still say so in its own words.
-        intake = Intake(_environ(app, scope | {"headers": []}), receive, limits)
+        # Without them the app can still say so in its own words.
+        intake = Intake(_environ(scope | {"headers": []}), receive, limits)
         intake.refuse(BadRequest("There are too many headers of one name."))
         return intake
 
@@ -254,26 +257,65 @@ def _unread(reason: Exception) -> io.BufferedReader:
     return io.BufferedReader(_UnreadBody(reason))
 
 
-def _environ(app: Flask, scope: HTTPScope) -> WSGIEnvironment:
-    translation: Any = WsgiToAsgiInstance(app)  # type: ignore[no-untyped-call] # asgiref.wsgi has no types
-    translation.scope = scope | {"headers": _wsgi_headers(scope), "query_string": b""}
-    environ: WSGIEnvironment = translation.build_environ(translation.scope, None)
-    environ["QUERY_STRING"] = scope["query_string"].decode("latin-1")  # asgiref takes only ASCII
-    environ["wsgi.input_terminated"] = True  # else Werkzeug sees an empty body where there is no Content-Length
+def _environ(scope: HTTPScope) -> WSGIEnvironment:
+    """What asgiref's `build_environ` makes of *scope*, in half its time."""
+    root_path = scope.get("root_path", "")
+    path = scope["path"].removeprefix(root_path)
+    host, port = scope.get("server") or ("localhost", 80)
+    client = scope.get("client")
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": _wsgi_text(root_path),
+        "PATH_INFO": _wsgi_text(path),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": None,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,  # else Werkzeug sees an empty body where there is no Content-Length
+    }
+    if client:
+        environ["REMOTE_ADDR"] = client[0]
+    _add_headers(environ, scope)
     return environ
 
 
-def _wsgi_headers(scope: HTTPScope) -> list[tuple[bytes, bytes]]:
-    """The headers without those that WSGI cannot tell from others, and with cookies in one (RFC 9113, 8.2.3).
+def _add_headers(environ: WSGIEnvironment, scope: HTTPScope) -> None:
+    """Add the headers but those that WSGI cannot tell from others, and cookies in one (RFC 9113, 8.2.3).
 
     `X_Request_Id` would become the same variable as `X-Request-Id`, past a proxy that removes or sets the latter.
+
+    Raises:
+        ValueError: there are too many of one name.
     """
-    headers = [header for header in scope["headers"] if b"_" not in header[0]]
-    cookies = [value for name, value in headers if name == b"cookie"]
-    if len(cookies) > 1:
-        headers = [header for header in headers if header[0] != b"cookie"]
-        headers.append((b"cookie", b"; ".join(cookies)))
-    return headers
+    repeated: Counter[str] = Counter()
+    for name, value in scope["headers"]:
+        if b"_" in name:
+            continue
+        variable, text = _variable(name), value.decode("latin-1")
+        if variable not in environ:
+            environ[variable] = text
+            continue
+        repeated[variable] += 1
+        if repeated[variable] >= _MOST_OF_ONE_NAME:
+            raise ValueError(variable)
+        environ[variable] += ("; " if variable == "HTTP_COOKIE" else ",") + text
+
+
+@lru_cache(1024)
+def _variable(header: bytes) -> str:
+    name = header.decode("latin-1").upper().replace("-", "_")
+    return name if name in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{name}"
+
+
+def _wsgi_text(text: str) -> str:
+    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 def _declared_bytes(environ: WSGIEnvironment) -> int:

@@ -46,8 +46,10 @@ def _begin() -> None:
 def _finish(response: Response) -> Response:
     this_id = request_id.get() or ""
     response.headers["X-Request-Id"] = this_id
+    present = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - iterating gives pairs
     for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
+        if name.lower() not in present:
+            response.headers.add(name, value)
     began_s = request.environ.get(_BEGAN, time.perf_counter())
     facts = {"method": request.method, "path": request.path, "status": response.status_code, "request_id": this_id}
     facts["client"] = request.remote_addr or ""

