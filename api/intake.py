@@ -258,7 +258,7 @@ def _unread(reason: Exception) -> io.BufferedReader:
 
 
 def _environ(scope: HTTPScope) -> WSGIEnvironment:
-    """What asgiref's `build_environ` makes of *scope*, in half its time."""
+    """What asgiref's `build_environ` makes of *scope*, without its per-request objects."""
     root_path = scope.get("root_path", "")
     path = scope["path"].removeprefix(root_path)
     host, port = scope.get("server") or ("localhost", 80)

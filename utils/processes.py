@@ -26,7 +26,7 @@ _KEPT_VARIABLES = frozenset(
 def spare_collector() -> None:
     """Let the garbage collector look at what requests leave behind, not at all that was there before the first.
 
-    With 1000 requests in flight, half the time of each went to looking at the others again and again.
+    With 1000 requests in flight it looks at all of them again and again.
     """
     gc.collect()
     gc.freeze()
