@@ -14,7 +14,7 @@ from utils.checkpointer.plans import Plans
 from utils.checkpointer.reading import Batch, Query
 from utils.checkpointer.scripts import Plan
 
-BATCH = 20  # checkpoints read by one call: bounds how long its script holds the server
+BATCH = 10  # checkpoints read by one call: bounds how long its script holds the server
 
 logger = logging.getLogger(__name__)
 

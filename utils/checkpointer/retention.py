@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from utils.checkpointer.calls import ScriptCalls
 from utils.checkpointer.scripts import Argument, Plan
 
-STEP_FIELDS = 500
+STEP_FIELDS = 200
 _LEAST_SLACK = 10  # checkpoints: however few are kept, a sweep must have something to do
 
 

@@ -93,7 +93,7 @@ PLANTED = {
     "the log of writes is turned around": lua("writes", "log .. frame)", "frame .. log)"),
     "a repeated checkpoint counts twice": lua("put", "if set(name, record) then", "if set(name, record) or true then"),
     "a copy keeps what was in its place": lua("restore", "redis.call('DEL', STATE)", ""),
-    "before includes the checkpoint itself": lua("list", "not later(before, entry.id)", "later(entry.id, before)"),
+    "before includes the checkpoint itself": lua("list", "not newer(until_id, entry)", "newer(entry, until_id)"),
 }
 
 

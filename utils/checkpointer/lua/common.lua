@@ -32,6 +32,27 @@ local function later(a, b)
   return #a > #b
 end
 
+-- A checkpoint by the name of its field.
+-- The first 18 bytes of an id are three numbers, which compare at once: they hold the time in LangGraph's ids.
+local function entry_of(name)
+  local nul = string.find(name, '%z')
+  local padded, at = name, nul + 1
+  if #name - nul < 18 then padded, at = string.sub(name, at) .. string.rep('\0', 18), 1 end
+  local first, second, third = struct.unpack('>I6I6I6', padded, at)
+  return { name = name, nul = nul, first = first, second = second, third = third }
+end
+
+local function ns_of(entry) return string.sub(entry.name, 2, entry.nul - 1) end
+local function id_of(entry) return string.sub(entry.name, entry.nul + 1) end
+
+local function newer(a, b)
+  if a.first ~= b.first then return a.first > b.first end
+  if a.second ~= b.second then return a.second > b.second end
+  if a.third ~= b.third then return a.third > b.third end
+  if id_of(a) ~= id_of(b) then return later(id_of(a), id_of(b)) end
+  return later(ns_of(a), ns_of(b))
+end
+
 local function each_ref(refs, visit)
   for at = 1, #refs, REF do visit(string.sub(refs, at, at + REF - 1)) end
 end

@@ -4,25 +4,22 @@
 local by_ns, ns, only, before, last_id, last_ns, limit =
   ARGV[4] == '1', ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 
-local function newer(a, b)
-  if a.id ~= b.id then return later(a.id, b.id) end
-  return later(a.ns, b.ns)
-end
+local last = last_id ~= '' and entry_of(field('c', last_ns, last_id))
+local until_id = before ~= '' and entry_of(field('c', '', before))
 
 local function wanted(entry)
-  if by_ns and entry.ns ~= ns then return false end
-  if only ~= '' and entry.id ~= only then return false end
-  if before ~= '' and not later(before, entry.id) then return false end
-  return last_id == '' or newer({ id = last_id, ns = last_ns }, entry)
+  if by_ns and ns_of(entry) ~= ns then return false end
+  if only ~= '' and id_of(entry) ~= only then return false end
+  if until_id and not newer(until_id, entry) then return false end
+  return not last or newer(last, entry)
 end
 
 -- The newest `limit` of them, kept sorted: cheaper than sorting all for a short list.
 local best = {}
 for _, name in ipairs(redis.call('HKEYS', STATE)) do
   if string.byte(name) == 99 then  -- 'c'
-    local nul = string.find(name, '%z')
-    local entry = { ns = string.sub(name, 2, nul - 1), id = string.sub(name, nul + 1) }
-    if wanted(entry) and (#best < limit or newer(entry, best[#best])) then
+    local entry = entry_of(name)
+    if (#best < limit or newer(entry, best[#best])) and wanted(entry) then
       local at = #best
       while at > 0 and newer(entry, best[at]) do at = at - 1 end
       table.insert(best, at + 1, entry)
@@ -33,9 +30,9 @@ end
 
 local rows, found, seen = {}, {}, {}
 for _, entry in ipairs(best) do
-  local record = redis.call('HGET', STATE, field('c', entry.ns, entry.id))
-  local log = redis.call('HGET', STATE, field('w', entry.ns, entry.id)) or ''
-  rows[#rows + 1] = { entry.ns, entry.id, record, log }
+  local record = redis.call('HGET', STATE, entry.name)
+  local log = redis.call('HGET', STATE, 'w' .. string.sub(entry.name, 2)) or ''
+  rows[#rows + 1] = { ns_of(entry), id_of(entry), record, log }
   -- A row that cannot be parsed is for the reader to report; it must not hide the others.
   if pcall(function() collect(record_head(record).refs, found, seen) end) then
     pcall(function() collect(log_refs(log), found, seen) end)

@@ -12,30 +12,11 @@
 local LIMIT, MODE = tonumber(ARGV[4]), ARGV[5]
 local BATCH = math.max(1, math.floor(LIMIT / 2))  -- checkpoints: each may have a log
 
+local function log_of(checkpoint) return 'w' .. string.sub(checkpoint, 2) end
+
 -- ---- what there is
 
 local fields, checkpoints, heads, by_name = redis.call('HKEYS', STATE), {}, {}, {}
-
--- The first 18 bytes of an id are three numbers, which compare at once: they hold the time in LangGraph's ids.
-local function entry_of(name)
-  local nul = string.find(name, '%z')
-  local padded, at = name, nul + 1
-  if #name - nul < 18 then padded, at = string.sub(name, at) .. string.rep('\0', 18), 1 end
-  local first, second, third = struct.unpack('>I6I6I6', padded, at)
-  return { name = name, nul = nul, first = first, second = second, third = third }
-end
-
-local function ns_of(entry) return string.sub(entry.name, 2, entry.nul - 1) end
-local function log_of(checkpoint) return 'w' .. string.sub(checkpoint, 2) end
-local function id_of(entry) return string.sub(entry.name, entry.nul + 1) end
-
-local function newer(a, b)
-  if a.first ~= b.first then return a.first > b.first end
-  if a.second ~= b.second then return a.second > b.second end
-  if a.third ~= b.third then return a.third > b.third end
-  if id_of(a) ~= id_of(b) then return later(id_of(a), id_of(b)) end
-  return later(ns_of(a), ns_of(b))
-end
 
 for _, name in ipairs(fields) do
   if string.byte(name) == 99 then  -- 'c'
@@ -197,11 +178,14 @@ local function take_values()
     end
   end
   -- A page goes before what it refers to: a write may name any page that is there, and with it what is behind it.
-  local dead_pages, referred = {}, {}
+  local names, dead_pages, referred = {}, {}, {}
   for _, name in ipairs(fields) do
-    if is_page(name) and not live[name] then
-      local page = redis.call('HGET', STATE, name)
-      dead_pages[name] = page
+    if is_page(name) and not live[name] then names[#names + 1] = name end
+  end
+  for from = 1, #names, UNPACKED do
+    local upto = math.min(from + UNPACKED - 1, #names)
+    for i, page in ipairs(redis.call('HMGET', STATE, unpack(names, from, upto))) do
+      dead_pages[names[from + i - 1]] = page
       local before = string.sub(page, 1, REF)
       if is_page(before) then referred[before] = (referred[before] or 0) + 1 end
     end
