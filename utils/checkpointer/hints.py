@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from utils.checkpointer.keys import Place
-from utils.checkpointer.values import Kept, Names, Packed
+from utils.checkpointer.values import Kept, Names, Packed, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +26,25 @@ class Held:
 class Hint:
     """The newest checkpoint of one conversation and namespace that this process read or wrote.
 
-    `written` are references sent since; `kept` is what the last read used, `has` what it needs to name of that.
+    `written` are references sent since, `named` those of items of lists, by content; `kept` is what the last read used,
+    `has` what it needs to name of that.
     """
 
     checkpoint_id: str = ""
     channels: Mapping[str, Held] = field(default_factory=dict)
     written: frozenset[bytes] = frozenset()
+    named: Names = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
     has: bytes = b""
 
     def knows(self, ref: bytes) -> bool:
         """Whether *ref* is behind that checkpoint or the writes sent since."""
-        return ref in self.written or any(ref in held.packed.refs for held in self.channels.values())
+        if ref in self.written:
+            return True
+        for held in self.channels.values():  # noqa: SIM110 - it is asked for every value, and `any` takes thrice as long
+            if ref in held.packed.refs:
+                return True
+        return False
 
     def unchanged(self, parent_id: str, channel: str, version: object) -> Packed | None:
         """The packed value of *channel* where a child of *parent_id* still has the same *version* of it.
@@ -73,8 +80,9 @@ class Hint:
     def size(self) -> int:
         """In bytes, about."""
         packed = [held.packed for held in self.channels.values()]
-        entries = len(self.kept.values) + sum(len(each.names) + len(each.refs) for each in packed)
-        return self.kept.size_bytes + sum(each.names_bytes for each in packed) + entries * _ENTRY_BYTES
+        entries = len(self.kept.values) + len(self.named) + sum(len(each.names) + len(each.refs) for each in packed)
+        names_bytes = size_of(self.named) + sum(each.names_bytes for each in packed)
+        return self.kept.size_bytes + names_bytes + entries * _ENTRY_BYTES
 
 
 NO_HINT = Hint()
@@ -112,10 +120,23 @@ class Hints:
             while len(self._hints) > self._limit or self._bytes > self._limit_bytes:
                 self._drop(next(iter(self._hints)))
 
-    def wrote(self, thread_id: str, namespace: str, refs: Iterable[bytes]) -> None:
-        """Add what a put_writes has sent."""
+    def put(self, thread_id: str, namespace: str, hint: Hint, *, before: Hint) -> None:
+        """Keep *hint*, of a checkpoint that was put, with what tasks have written since *before* was the hint."""
+        now = self.get(thread_id, namespace)
+        if now.written:
+            since = now.written - before.written
+            named = {key: name for key, name in now.named.items() if name[1] in since}
+            hint = replace(hint, written=since, named=named)
+        self.remember(thread_id, namespace, hint)
+
+    def wrote(self, thread_id: str, namespace: str, packed: Iterable[Packed]) -> None:
+        """Add what a put_writes sends."""
         hint = self.get(thread_id, namespace)
-        self.remember(thread_id, namespace, replace(hint, written=hint.written | frozenset(refs)))
+        written, named = set(hint.written), dict(hint.named)
+        for value in packed:
+            written |= value.refs
+            named |= value.names
+        self.remember(thread_id, namespace, replace(hint, written=frozenset(written), named=named))
 
     def read(self, place: Place, *, by_id: bool) -> None:
         """Note how a checkpoint was read: who goes on from one named by its id means to, even if it is an old one."""

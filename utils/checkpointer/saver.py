@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -300,8 +300,8 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
     def _run(self, plan: Plan[T]) -> T:
         return self._scripts.run(self._connections.blocking, plan)
 
-    async def _arun(self, plan: Plan[T]) -> T:
-        return await self._scripts.arun(self._connections.asynchronous(), plan)
+    def _arun(self, plan: Plan[T]) -> Coroutine[Any, Any, T]:
+        return self._scripts.arun(self._connections.asynchronous(), plan)
 
     def _prunings(self, thread_ids: Sequence[str], strategy: str) -> Iterator[Plan[Any]]:
         if strategy not in ("keep_latest", "delete"):

@@ -1,10 +1,10 @@
 """The Lua scripts and how they are called: one EVALSHA for an operation, EVAL where the server has lost the script."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from types import TracebackType
 from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
@@ -124,23 +124,32 @@ def _script(source: str) -> _Script:
     return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
-@contextmanager
-def translated(key: str = "") -> Iterator[None]:
-    """Around a command about *key*: redis-py's errors as ours.
+class translated:
+    """Around a command about *key*: redis-py's errors as ours. A class, since a generator costs more than a small call.
 
     Raises:
         StoreUnavailable: the server does not answer or cannot serve.
         StoreRefused: it does not let us.
         StateUnreadable: the key is not what we keep there.
     """
-    try:
-        yield
-    except (*AWAY, ResponseError) as exc:
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: str = "") -> None:
+        self._key = key
+
+    def __enter__(self) -> None:
+        """Nothing is needed."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(exc, (*AWAY, ResponseError)):
+            return
         if is_refusal(exc):
             raise StoreRefused("The conversation store refuses the service.") from exc
         if not isinstance(exc, ResponseError) or is_away(exc):
             raise StoreUnavailable("The conversation store did not answer.") from exc
-        if not key:
-            raise
-        # The wrong type, or a record that the script could not take apart.
-        raise StateUnreadable(key, str(exc)) from exc
+        if self._key:
+            # The wrong type, or a record that the script could not take apart.
+            raise StateUnreadable(self._key, str(exc)) from exc

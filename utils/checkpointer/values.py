@@ -45,7 +45,7 @@ class Packed:
     def naming(self, names: Names) -> "Packed":
         """The same list with those of *names* that are of its items."""
         known = {key: name for key, name in names.items() if name[1] in self.refs}
-        return replace(self, names=known, names_bytes=_size(known))
+        return replace(self, names=known, names_bytes=size_of(known))
 
     def keys(self) -> dict[bytes, Key]:
         """By reference, the keys of those items that are models: they are revived from these."""
@@ -57,10 +57,21 @@ class Packed:
 
 
 class Parcel:
-    """What one write sends: values packed into it, and the fields behind them that the server does not *know*."""
+    """What one write sends: values packed into it, and the fields behind them that the server does not *know*.
 
-    def __init__(self, codec: Codec, serde: StrictSerializer, thread_id: str, knows: Callable[[bytes], bool]) -> None:
-        self._codec, self._serde, self._thread_id, self._knows = codec, serde, thread_id, knows
+    *named* are items of any list.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        serde: StrictSerializer,
+        thread_id: str,
+        knows: Callable[[bytes], bool],
+        named: Names,
+    ) -> None:
+        self._codec, self._serde, self._thread_id = codec, serde, thread_id
+        self._knows, self._named = knows, named
         self._blobs: dict[bytes, Value] = {}
         self._pages: dict[bytes, bytes] = {}
 
@@ -91,7 +102,7 @@ class Parcel:
         named: dict[Key, tuple[Key, bytes]] = {}
         for item in items:
             key = key_of(item)
-            name = names.get(key) if key else None
+            name = names.get(key) or self._named.get(key) if key else None
             if name is None:
                 ref, is_certain = self._add_item(item)
                 name = (key, ref) if key and is_certain else None
@@ -102,7 +113,7 @@ class Parcel:
             refs.append(ref)
         pages = fold(refs, self._codec.page_ref)
         self._pages.update(pages)
-        return Packed(None, list(pages)[-1], frozenset((*refs, *pages)), len(items), named, _size(named))
+        return Packed(None, list(pages)[-1], frozenset((*refs, *pages)), len(items), named, size_of(named))
 
     def _add_item(self, item: object) -> tuple[bytes, bool]:
         """Its reference, and whether nothing else has its key; a model that has it is revived from that, too."""
@@ -176,5 +187,6 @@ class Unpacker:
         return self._codec.open(self._fields[ref], about_blob(self._thread_id, ref), ref)
 
 
-def _size(names: Names) -> int:
+def size_of(names: Names) -> int:
+    """Bytes of the contents, about."""
     return sum([len(text or "") + len(content) for _, text, content in names])

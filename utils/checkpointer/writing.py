@@ -61,12 +61,14 @@ class Writer:
         expected = refuse_conflict and _continues(parent, meta) and not self.hints.is_addressed(parent)
         before = self.hints.get(parent.thread_id, parent.namespace)
         for hint in (before, NO_HINT):
-            parcel = Parcel(self.codec, self.serde, parent.thread_id, hint.knows)
+            parcel = self._parcel(parent, hint)
             channels = self._channels(parcel, checkpoint, parent.checkpoint_id, new_versions, hint)
-            record = self._record(parent, checkpoint, meta, channels)
-            named = (parent.namespace, checkpoint["id"], record.pack(), meta.get("step", -1), _counts(channels))
-            fixed = (*named, int(expected), fence)
-            stored, *newest = yield self.call("put", parent.thread_id, *fixed, *parcel.fields(), fence=fence)
+            record = self._record(parent, checkpoint, meta, channels).pack()
+            named = (parent.namespace, checkpoint["id"], record, meta.get("step", -1), _counts(channels))
+            call = self.call("put", parent.thread_id, *named, int(expected), fence, *parcel.fields(), fence=fence)
+            # Of many that wait for their replies the garbage collector would look at all that is held.
+            del parcel, record, named
+            stored, *newest = yield call
             if stored != LACKING:
                 break
         else:
@@ -79,7 +81,7 @@ class Writer:
         versions = checkpoint["channel_versions"]
         held = {channel: Held(versions.get(channel), packed) for channel, packed in channels.items()}
         hint = Hint(checkpoint["id"], held, kept=before.kept, has=before.has)
-        self.hints.remember(parent.thread_id, parent.namespace, hint)
+        self.hints.put(parent.thread_id, parent.namespace, hint, before=before)
         return int(stored)
 
     def put_writes(
@@ -93,19 +95,25 @@ class Writer:
         place, fence = Place.of(config), fence_of(config)
         log = numbered(writes, task_id, task_path)
         for hint in (self.hints.get(place.thread_id, place.namespace), NO_HINT):
-            parcel = Parcel(self.codec, self.serde, place.thread_id, hint.knows)
+            parcel = self._parcel(place, hint)
             packed = [parcel.add(write.value, {}) for write in log]
+            # Before it is sent: LangGraph puts the next checkpoint without waiting for this.
+            self.hints.wrote(place.thread_id, place.namespace, packed)
             refs = _roots(packed)
             frame = pack_writes(refs, self._frame_body(place, refs, log, packed))
             fixed = (place.namespace, place.checkpoint_id, refs, frame, fence)
-            [stored] = yield self.call("writes", place.thread_id, *fixed, *parcel.fields(), fence=fence)
+            call = self.call("writes", place.thread_id, *fixed, *parcel.fields(), fence=fence)
+            del parcel, packed, fixed  # see put
+            [stored] = yield call
             if stored == _SUPERSEDED:
                 raise RunSuperseded
             if stored != LACKING:
                 break
         else:
             raise AssertionError(_SENT)
-        self.hints.wrote(place.thread_id, place.namespace, (ref for value in packed for ref in value.refs))
+
+    def _parcel(self, place: Place, hint: Hint) -> Parcel:
+        return Parcel(self.codec, self.serde, place.thread_id, hint.knows, hint.named)
 
     def _frame_body(self, place: Place, refs: bytes, log: Sequence[Write], packed: Sequence[Packed]) -> bytes:
         rows = [

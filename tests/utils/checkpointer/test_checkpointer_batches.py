@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
 from redis.exceptions import DataError
 
 from tests.servers.redis import RedisServer
@@ -165,3 +166,20 @@ def test_a_loop_that_ends_with_calls_under_way_ends(server: Server) -> None:
     began = time.monotonic()
     asyncio.run(leave())
     assert time.monotonic() - began < 1
+
+
+async def test_what_tasks_wrote_while_a_put_was_under_way_is_not_sent_again(server: Server) -> None:
+    passages = [{"id": name, "text": f"{name} ".join(map(str, range(500)))} for name in ("a", "b")]
+    saver = RedisCheckpointer.from_url(server.url, ttl_s=60)
+    before, after = empty_checkpoint(), empty_checkpoint()
+    after["channel_values"], after["channel_versions"] = {"passages": passages}, {"passages": 1}
+    config: Any = {"configurable": {**named("acme.1")["configurable"], "checkpoint_id": before["id"]}}
+    async with asyncio.TaskGroup() as group:
+        group.create_task(saver.aput(named("acme.1"), before, {"step": 0}, {}))
+        group.create_task(saver.aput_writes(config, [("passages", passages)], "task"))
+    figures = saver.meter.snapshot().operations
+    await saver.aput(config, after, {"step": 1}, {"passages": 1})
+    now = saver.meter.snapshot().operations["put"]
+    assert now.sent_bytes - figures["put"].sent_bytes < 1000 < figures["writes"].sent_bytes
+    assert now.misses == 0
+    await saver.aclose()
