@@ -6,7 +6,8 @@ UV := $(BIN)/uv
 SERVER := .venv/.server-installed
 TOOLS := .venv/.tools-installed
 JOBS ?= 2
-COMPOSE := docker-compose.yml deploy/compose/postgres.yml deploy/compose/qdrant-key.yml
+COMPOSE := docker-compose.yml deploy/compose/postgres.yml deploy/compose/qdrant-key.yml deploy/compose/monitoring.yml
+MONITORING := deploy/monitoring/prometheus.yml deploy/monitoring/alerts.yml deploy/monitoring/grafana/datasource.yml deploy/monitoring/grafana/dashboards.yml
 DATA ?= ../shared/data/retrieval
 
 .PHONY: run test check bench setup lock generated screenshots format clean
@@ -23,7 +24,7 @@ check: $(TOOLS)  ## style, types, which package may import which, and the contai
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/yamllint --strict $(COMPOSE) deploy/compose/dclint.yaml .yamllint.yaml
+	$(BIN)/yamllint --strict $(COMPOSE) $(MONITORING) deploy/compose/dclint.yaml .yamllint.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec $(COMPOSE)
 	@if command -v npx >/dev/null; then npx --yes dclint@3.1.0 --max-warnings 0 -c deploy/compose/dclint.yaml $(COMPOSE); \
 	elif [ "$$CI" = true ]; then echo "dclint: npx is not installed"; exit 1; \

@@ -1,6 +1,7 @@
-"""The settings as people read them, made from `config.py`: `python -m bootstrap.settings_text` writes them anew.
+"""The settings and metrics as people read them: `python -m bootstrap.settings_text` writes them anew.
 
-`.env.example` and `docs/configuration.md` hold all of them, the README those that matter first.
+`.env.example` and `docs/configuration.md` hold all settings of `config.py`, the README those that matter first,
+`docs/operating.md` the metrics of `utils/telemetry/catalogue.py`.
 """
 
 import re
@@ -11,6 +12,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from config import SAMPLES, Settings
+from utils.telemetry.catalogue import CATALOGUE, Series
 
 ROOT = SAMPLES.parent
 _FIRST = (
@@ -19,6 +21,7 @@ _FIRST = (
     "RATE_LIMIT_PER_HOUR",
 )  # fmt: skip
 _MARKS = ("<!-- settings: made by `make generated` -->", "<!-- end of settings -->")
+_METRICS_MARKS = ("<!-- metrics: made by `make generated` -->", "<!-- end of metrics -->")
 _HEAD = "| variable | default | what it sets |\n| --- | --- | --- |\n"
 
 
@@ -50,13 +53,23 @@ def with_first_settings(readme: str) -> str:
     return f"{before}{_MARKS[0]}\n{_HEAD}{''.join(_row(name.lower()) for name in _FIRST)}{_MARKS[1]}{after}"
 
 
+def with_metrics(page: str) -> str:
+    """*page* with its table of metrics brought up to date."""
+    before, _, rest = page.partition(_METRICS_MARKS[0])
+    after = rest.partition(_METRICS_MARKS[1])[2]
+    rows = "".join(map(_metric_row, CATALOGUE))
+    head = "| metric | kind | labels | what it tells |\n| --- | --- | --- | --- |\n"
+    return f"{before}{_METRICS_MARKS[0]}\n{head}{rows}{_METRICS_MARKS[1]}{after}"
+
+
 def texts() -> dict[Path, str]:
     """Every generated file with what it should hold."""
-    readme = ROOT / "README.md"
+    readme, operating = ROOT / "README.md", ROOT / "docs" / "operating.md"
     return {
         ROOT / ".env.example": env_example(),
         ROOT / "docs" / "configuration.md": configuration_page(),
         readme: with_first_settings(readme.read_text()),
+        operating: with_metrics(operating.read_text()),
     }
 
 
@@ -70,6 +83,11 @@ def _row(name: str) -> str:
     field = Settings.model_fields[name]
     default = _default(field)
     return f"| `{name.upper()}` | {f'`{default}`' if default else ''} | {field.description} |\n"
+
+
+def _metric_row(series: Series) -> str:
+    labels = ", ".join(f"`{label}`" for label in series.labels)
+    return f"| `{series.name}` | {series.kind} | {labels} | {series.tells} |\n"
 
 
 def _default(field: FieldInfo) -> str:

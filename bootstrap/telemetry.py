@@ -5,11 +5,19 @@ import platform
 import socket
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from config import VERSION, Settings
+from providers.openai_errors import Reason
+from utils.ports import RunOutcome
 from utils.processes import StartError, reserve_port
 from utils.telemetry import Telemetry
+from utils.telemetry.catalogue import BUILD, CATALOGUE, MODEL_ERRORS, TURNS
+
+if TYPE_CHECKING:  # it imports prometheus_client
+    from utils.telemetry.instruments import Instruments
 
 
 async def open_telemetry(stack: AsyncExitStack, settings: Settings, folder: Path) -> Telemetry:
@@ -32,7 +40,6 @@ async def open_telemetry(stack: AsyncExitStack, settings: Settings, folder: Path
 def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
     # Only now: prometheus_client is neither imported nor paid for where metrics are off.
     from utils.telemetry.calls import MeteredModel, MeteredStores
-    from utils.telemetry.catalogue import BUILD, CATALOGUE
     from utils.telemetry.exposition import Exposition
     from utils.telemetry.folder import clear_abandoned, joining
     from utils.telemetry.instruments import Instruments
@@ -47,6 +54,7 @@ def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
                 listen().close()
             instruments = Instruments(CATALOGUE)
             instruments.put(BUILD, 1, VERSION, platform.python_version())
+            _prepare(instruments)
             closing.callback(Exposition(counts, listen(shared=True)).close)
         clear_abandoned(folder)
     except OSError as exc:
@@ -60,3 +68,11 @@ def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
         stores=MeteredStores(instruments),
         sampler=Sampler(instruments),
     )
+
+
+def _prepare(instruments: "Instruments") -> None:
+    """Series that alerts wait for, and those that are few."""
+    for kind, reason in product(("chat", "embedding"), get_args(Reason)):
+        instruments.prepare(MODEL_ERRORS, kind, reason)
+    for outcome in get_args(RunOutcome):
+        instruments.prepare(TURNS, outcome)

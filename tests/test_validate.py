@@ -219,6 +219,12 @@ def test_a_port_that_another_program_holds_is_named(tmp_path: Path, refusing: st
     assert_failing(report, "PORT", "in use")
 
 
+def test_a_metrics_port_that_another_program_holds_is_named(tmp_path: Path, refusing: str) -> None:
+    metrics = {"PROMETHEUS_ENABLED": "true", "METRICS_PORT": refusing.partition(":")[2]}
+    report = validate(tmp_path, only="servers", PORT=str(free_port()), STREAMLIT_ENABLED="false", **metrics)
+    assert_failing(report, "METRICS_PORT", "in use")
+
+
 def test_an_api_key_out_of_an_example_is_named(tmp_path: Path) -> None:
     report = validate(tmp_path, only="configuration", API_KEY="your-api-key", HOST="0.0.0.0", FLASK_DEBUG="1")  # noqa: S104 - nothing listens
     assert report.failing == ["FLASK_DEBUG", "API_KEY"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from bootstrap.checks.advice import is_here
 from bootstrap.checks.finding import Finding, failure, ok, skipped, warning
 from bootstrap.checks.refusals import told
 from bootstrap.checks.running import Check
@@ -22,13 +23,14 @@ def checks(installation: Installation) -> list[Check]:
 
 def _look(installation: Installation) -> Iterator[Finding]:
     settings = installation.settings
-    if why := installation.why_not("host", "port", "streamlit_"):
+    if why := installation.why_not("host", "port", "streamlit_", "metrics_port", "prometheus_"):
         yield skipped("Ports", why)
         return
     with httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as http:
         findings, is_ours = _api(http, settings)
         yield from findings
         yield _page(http, settings, beside_ours=is_ours)
+        yield _metrics(http, settings, beside_ours=is_ours)
 
 
 def _api(http: httpx.Client, settings: Settings) -> tuple[list[Finding], bool]:
@@ -72,6 +74,34 @@ def _page(http: httpx.Client, settings: Settings, *, beside_ours: bool) -> Findi
         return ok("STREAMLIT_PORT", f"the chat page runs at {address}")
     found = f"A Streamlit page runs at {address}, but no service at PORT."
     return warning("STREAMLIT_PORT", found, "If it is not this service's, set STREAMLIT_PORT to another port.")
+
+
+def _metrics(http: httpx.Client, settings: Settings, *, beside_ours: bool) -> Finding:
+    if not settings.prometheus_enabled:
+        return skipped("METRICS_PORT", "no metrics are served (PROMETHEUS_ENABLED)")
+    if settings.metrics_port in (settings.port, settings.streamlit_port if settings.streamlit_enabled else 0):
+        return failure("METRICS_PORT", "It is the port of another server of this service.", "Set it to another port.")
+    try:
+        reserve_port(settings.host, settings.metrics_port, variable="METRICS_PORT").close()
+    except StartError as exc:
+        address = _address(settings.host, settings.metrics_port)
+        if beside_ours and _serves_metrics(http, address):
+            return ok("METRICS_PORT", f"metrics are served at {address}/metrics")
+        return told("METRICS_PORT", str(exc), "Set METRICS_PORT to another.")
+    if beside_ours:
+        found = "The service runs, but serves no metrics here."
+        return warning("METRICS_PORT", found, "Restart it: it was started with other settings.")
+    if is_here(settings.host):
+        return ok("METRICS_PORT", f"{settings.host} port {settings.metrics_port} is free")
+    found = f"{settings.host} port {settings.metrics_port} is free; there, anybody who reaches it can read metrics"
+    return ok("METRICS_PORT", found)
+
+
+def _serves_metrics(http: httpx.Client, address: str) -> bool:
+    try:
+        return "pustaka_build_info" in http.get(f"{address}/metrics").text
+    except httpx.HTTPError:
+        return False
 
 
 def _address(host: str, port: int) -> str:

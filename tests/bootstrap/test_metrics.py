@@ -15,7 +15,7 @@ from config import load_settings
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.scrapes import scrape, scraped_when
-from tests.service import ROOT, Service, free_port, plain_environment
+from tests.service import ROOT, Service, await_vectors, free_port, plain_environment
 from utils.processes import StartError
 
 
@@ -37,17 +37,18 @@ def port() -> int:
 def service(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer, port: int) -> Iterator[Service]:
     """One service with metrics."""
     with metered(tmp_path_factory.mktemp("metered"), model_server, port) as running:
+        await_vectors(running)
         yield running
 
 
 def test_requests_are_counted_by_route_method_and_class_of_status(service: Service, port: int) -> None:
     with service.client() as client:
-        for path in ("/health", "/v1/conversations/nobody", "/v1/conversations/nothing", "/no/such/path"):
+        for path in ("/openapi.json", "/v1/conversations/nobody", "/v1/conversations/nothing", "/no/such/path"):
             client.get(path)
         client.request("PROPFIND", "/health")
     found = scrape(port)
     name = "pustaka_http_request_duration_seconds_count"
-    assert found.value(name, route="/health", method="GET", status="2xx") == 1
+    assert found.value(name, route="/openapi.json", method="GET", status="2xx") == 1
     assert found.value(name, method="other", status="4xx") == 1
     assert found.value(name, route="unknown", method="GET", status="4xx") == 1
     assert found.value("pustaka_http_requests_in_progress") == 0
@@ -99,8 +100,9 @@ def test_calls_to_models_are_timed_their_errors_told_apart_and_their_tokens_coun
         client.post("/v1/chat", json=ask, headers=events).raise_for_status()
         model_server.configure(faults=[{"kind": "status", "status": 429}])
         client.post("/v1/chat", json=ask).raise_for_status()
-        model_server.configure(faults=[{"kind": "drop", "model": "fake"}] * 2)
-        assert client.post("/v1/chat", json=ask).status_code == 502
+        model_server.configure(faults=[{"kind": "drop", "model": "fake", "times": -1}])
+        failed = client.post("/v1/chat", json=ask)
+        assert failed.status_code == 502, failed.text
     model_server.reset()
     found = scrape(port)
 

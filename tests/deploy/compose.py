@@ -11,6 +11,7 @@ from tests.service import ROOT
 BASE = "docker-compose.yml"
 POSTGRES = "deploy/compose/postgres.yml"
 QDRANT_KEY = "deploy/compose/qdrant-key.yml"
+MONITORING = "deploy/compose/monitoring.yml"
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?:(:[-?])([^}]*))?\})")
 
 

@@ -23,7 +23,7 @@ from tests.service import ROOT, free_port, plain_environment
 
 OURS = ("app", "streamlit")
 # Variables that are no setting of the service: where its page finds the API, and the password of the overlay's server.
-NOT_SETTINGS = {"API_URL", "POSTGRES_PASSWORD"}
+NOT_SETTINGS = {"API_URL", "POSTGRES_PASSWORD", "GRAFANA_PASSWORD", "GRAFANA_PORT", "PROMETHEUS_PORT"}
 SECRETS = {"POSTGRES_PASSWORD": "0123456789abcdef", "QDRANT_API_KEY": "fedcba9876543210"}
 
 
@@ -113,7 +113,7 @@ def test_the_api_and_the_page_are_one_image_with_one_environment() -> None:
 
 def test_every_variable_is_one_that_the_service_knows() -> None:
     known = setting_names() | NOT_SETTINGS
-    for file in (compose.BASE, compose.POSTGRES, compose.QDRANT_KEY):
+    for file in (compose.BASE, compose.POSTGRES, compose.QDRANT_KEY, compose.MONITORING):
         assert compose.variables_in(file) <= known, file
     for name in OURS:
         assert set(services(compose.POSTGRES)[name]["environment"]) <= known
@@ -144,7 +144,12 @@ def test_the_records_overlay_creates_the_database_that_the_service_opens() -> No
 
 
 @pytest.mark.parametrize(
-    ("overlay", "variable"), [(compose.POSTGRES, "POSTGRES_PASSWORD"), (compose.QDRANT_KEY, "QDRANT_API_KEY")]
+    ("overlay", "variable"),
+    [
+        (compose.POSTGRES, "POSTGRES_PASSWORD"),
+        (compose.QDRANT_KEY, "QDRANT_API_KEY"),
+        (compose.MONITORING, "GRAFANA_PASSWORD"),
+    ],
 )
 def test_an_overlay_demands_its_secret_by_name_and_has_no_default(overlay: str, variable: str) -> None:
     with pytest.raises(compose.MissingVariable, match=variable):
@@ -152,7 +157,7 @@ def test_an_overlay_demands_its_secret_by_name_and_has_no_default(overlay: str, 
 
 
 def test_no_secret_stands_in_a_compose_file() -> None:
-    for file in (compose.BASE, compose.POSTGRES, compose.QDRANT_KEY):
+    for file in (compose.BASE, compose.POSTGRES, compose.QDRANT_KEY, compose.MONITORING):
         for line in (ROOT / file).read_text().splitlines():
             written = re.match(r"\s*\w*(?:KEY|PASSWORD|SECRET|TOKEN)\w*: *(.+)", line)
             assert not written or written[1].startswith("${"), line

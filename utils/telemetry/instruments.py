@@ -35,6 +35,10 @@ class Instruments:
         """Move a gauge without labels."""
         self._child(series, ()).inc(by)
 
+    def prepare(self, series: Series, *labels: str) -> None:
+        """Let a counter or histogram be there before its first event: what appears with it has not grown by it."""
+        self._child(series, labels)
+
     def _child(self, series: Series, labels: tuple[str, ...]) -> Any:
         key = (series.name, *labels)
         child = self._children.get(key)
