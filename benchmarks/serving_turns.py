@@ -118,6 +118,7 @@ def slow_model(at_once: int, bar_ms: float) -> Callable[[ServingStage], Awaitabl
             figures += [
                 Figure(f"{name}: added p50", percentile(times, 50), "ms"),
                 Figure(f"{name}: added p95", percentile(times, 95), "ms", None if is_floor else bar_ms),
+                Figure(f"{name}: CPU", round(spent.cpu_s / len(turns) * 1000, 2), "ms a turn"),
                 failed(name, turns),
                 *([] if is_floor else spent.health(name)),
             ]
