@@ -15,28 +15,25 @@ _CHANCE_SEED = 2026
 class Load:
     """*at_once* visitors, each asking its next first question as soon as it has an answer.
 
-    They come in one after the other within *spread_s*, as people do: begun together, they would stay in step for as
-    long as the model takes for each the same time. Turns begun within *warm_s* are not told of.
+    They come in one after the other within *spread_s*, as people do: begun together, they would stay in step, since the
+    model takes the same time for each.
     """
 
     at_once: int
     seconds: float
     spread_s: float = 0.0
-    warm_s: float = 0.0
     streamed: bool = False
 
 
 async def keep_asking(url: str, questions: Sequence[str], load: Load) -> list[Turn]:
-    """The turns begun between the end of the warm-up and the end of *load*, all of them waited for."""
+    """The turns begun within the time of *load*, all of them waited for."""
     chance, turns, began_s = random.Random(_CHANCE_SEED), list[Turn](), time.monotonic()
 
     async def visit(number: int) -> None:
         await asyncio.sleep(load.spread_s * number / load.at_once)
-        while (at_s := time.monotonic() - began_s) < load.seconds:
+        while time.monotonic() - began_s < load.seconds:
             visitor, question = Visitor(http, url), chance.choice(questions)
-            turn = await (visitor.listen(question) if load.streamed else visitor.ask(question))
-            if at_s >= load.warm_s:
-                turns.append(turn)
+            turns.append(await (visitor.listen(question) if load.streamed else visitor.ask(question)))
 
     async with client() as http:
         await asyncio.gather(*(visit(number) for number in range(load.at_once)))

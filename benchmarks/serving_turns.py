@@ -104,7 +104,7 @@ def slow_model(at_once: int, bar_ms: float) -> Callable[[ServingStage], Awaitabl
     """The case of *at_once* turns always in flight on a model that takes 2 s."""
 
     async def case(stage: ServingStage) -> list[Figure]:
-        pair, load = stage.pair(), Load(at_once, seconds=8, spread_s=_SLOW_MS / 1000, warm_s=2)
+        pair, load = stage.pair(), Load(at_once, seconds=8, spread_s=_SLOW_MS / 1000)
         questions = await stage.questions(pair)
         stage.model(first_token_ms=_SLOW_MS)
         bare_ms = await bare_calls(stage.model_url, 5)
