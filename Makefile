@@ -34,10 +34,10 @@ bench: $(TOOLS)  ## the figures of the README, against their peers; results go t
 	$(BIN)/python -m benchmarks.retrieval $(DATA)
 	$(BIN)/python -m benchmarks.answers $(DATA)
 	$(BIN)/python -m benchmarks.chat
-	$(BIN)/python -m benchmarks.serving
 	$(UV) pip install -q --no-deps --require-hashes --target .venv/checkpointer_peers -r benchmarks/checkpointer_peers.txt
 	$(BIN)/python -m benchmarks.checkpointer
 	$(BIN)/python -m benchmarks.checkpointer_scale
+	$(BIN)/python -m benchmarks.serving
 
 screenshots: $(TOOLS)  ## take the documents' pictures of the chat page anew; look at them
 	$(BIN)/python -m tests.clients.screenshots
