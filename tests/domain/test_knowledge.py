@@ -1,8 +1,10 @@
 """The version of a tenant's knowledge: another one after every change, and nobody else's."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from domain.db import Database
@@ -21,6 +23,8 @@ from domain.models import Document
 from tests.domain.records import ACME, GLOBEX, content
 from utils.context import TenantContext
 from utils.passages import Passage
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def version(database: Database, ctx: TenantContext = ACME) -> str:
@@ -85,3 +89,17 @@ def test_each_step_into_the_index_makes_a_version_of_its_own(database: Database)
 def _passages(session: Session) -> list[Passage]:
     [document] = list_documents(session, ACME)
     return [as_passage(document, chunk) for chunk in get_chunks(session, ACME, document.document_id)]
+
+
+@pytest.mark.parametrize("change", [_add, _change, _remove, _replace_by_another])
+def test_a_change_is_seen_although_the_clock_of_the_machine_that_made_it_is_slow(
+    database: Database, change: Callable[[Session], None]
+) -> None:
+    with database.writing() as session:
+        replace_document(session, ACME, "/a", content("one", source="a"))
+        session.execute(update(Document).values(updated_at=NOON))
+    before = version(database)
+    with database.writing() as session:
+        change(session)
+        session.execute(update(Document).values(updated_at=NOON))
+    assert version(database) != before
