@@ -14,6 +14,7 @@ gunicorn on Debian's Redis and a fake Qdrant server (`pair`). Exit code 1 when a
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
@@ -101,6 +102,7 @@ def keep(path: Path, machine: dict[str, object], results: dict[str, list[Figure]
 def main() -> int:
     """Run what was asked for, print it, keep it."""
     names, path = parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the servers would outlive us
     machine = describe_machine()
     print(f"{machine['processor']}, {machine['cores']} cores, load {machine['load_before']}", flush=True)
     with set_serving_stage() as stage:
