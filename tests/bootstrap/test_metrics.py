@@ -18,11 +18,18 @@ from tests.scrapes import scrape, scraped_when
 from tests.service import ROOT, Service, await_vectors, free_port, plain_environment
 from utils.processes import StartError
 
+EVENTS = {"Accept": "text/event-stream"}
+
+
+def question(message: str) -> dict[str, str | None]:
+    """The body that begins a conversation."""
+    return {"session_id": None, "message": message}
+
 
 def metered(folder: Path, model: FakeModelServer, port: int, **variables: str) -> Service:
     """A service with metrics on *port*, its models at *model*; not started."""
     models = {**FAKE_MODEL, "LLM_BASE_URL": model.base_url, "EMBEDDING_BASE_URL": model.base_url}
-    retries = {"LLM_TIMEOUT": "5", "LLM_MAX_RETRIES": "1", "RATE_LIMIT_ENABLED": "false"}
+    retries = {"LLM_TIMEOUT": "5", "LLM_MAX_RETRIES": "1", "RATE_LIMIT_PER_HOUR": "100000", "CACHE_ENABLED": "true"}
     on = {"PROMETHEUS_ENABLED": "true", "METRICS_PORT": str(port)}
     return Service(folder / "data", **{**models, **retries, **on, **variables})
 
@@ -75,7 +82,7 @@ def test_prometheus_client_is_not_imported_where_metrics_are_off() -> None:
 
 def test_stores_are_looked_at_and_what_is_asked_of_them_is_timed(service: Service, port: int) -> None:
     with service.client() as client:
-        client.post("/v1/chat", json={"session_id": None, "message": "How much is a room?"}).raise_for_status()
+        client.post("/v1/chat", json=question("How much is a room?")).raise_for_status()
     found = scraped_when(port, lambda seen: seen.value("pustaka_checkpointer_calls_total") > 0)
     for store in ("redis", "database", "index"):
         assert found.value("pustaka_store_up", store=store) == 1
@@ -94,14 +101,14 @@ def test_calls_to_models_are_timed_their_errors_told_apart_and_their_tokens_coun
 ) -> None:
     model_server.reset()
     before = scrape(port)
-    ask = {"session_id": None, "message": "How much is a room?"}
-    events = {"Accept": "text/event-stream"}
+    # Each another one: answers to first questions are kept.
+    first, second, third = (f"How much does a dormitory room {what} cost?" for what in ("there", "here", "now"))
     with service.client() as client:
-        client.post("/v1/chat", json=ask, headers=events).raise_for_status()
+        client.post("/v1/chat", json=question(first), headers=EVENTS).raise_for_status()
         model_server.configure(faults=[{"kind": "status", "status": 429}])
-        client.post("/v1/chat", json=ask).raise_for_status()
+        client.post("/v1/chat", json=question(second)).raise_for_status()
         model_server.configure(faults=[{"kind": "drop", "model": "fake", "times": -1}])
-        failed = client.post("/v1/chat", json=ask)
+        failed = client.post("/v1/chat", json=question(third))
         assert failed.status_code == 502, failed.text
     model_server.reset()
     found = scrape(port)

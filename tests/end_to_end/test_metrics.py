@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import FAKE_MODEL
-from tests.end_to_end.stacks import WORKERS, servers
+from tests.end_to_end.stacks import WORKERS, Servers, servers
 from tests.fakes.model_server import FakeModelServer
 from tests.gunicorn_service import KEY, GunicornService
 from tests.scrapes import Scrape, scrape, scraped_when
@@ -23,14 +23,21 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """What the workers share."""
+    with servers(tmp_path_factory.mktemp("stores")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def service(
-    tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer, port: int
+    tmp_path_factory: pytest.TempPathFactory, stores: Servers, model_server: FakeModelServer, port: int
 ) -> Iterator[GunicornService]:
     """Two workers that count."""
     folder = tmp_path_factory.mktemp("metered")
     models = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "EMBEDDING_BASE_URL": model_server.base_url}
     metrics = {"PROMETHEUS_ENABLED": "true", "METRICS_PORT": str(port), "WORKERS": str(WORKERS)}
-    with servers(folder) as stores, GunicornService(folder / "data", **models, **metrics, **stores.variables()) as runs:
+    with GunicornService(folder / "data", **models, **metrics, **stores.variables()) as runs:
         scraped_when(port, lambda found: found.value("pustaka_workers") == WORKERS)
         yield runs
 
@@ -63,3 +70,20 @@ def test_counts_add_up_over_processes_and_are_neither_lost_nor_doubled_when_one_
     assert docs(found) == 2 * REQUESTS
     assert found.value("pustaka_http_requests_in_progress") == 0
     assert not set(killed) & set(service.workers())
+
+
+def test_a_redis_that_is_away_shows_and_when_it_is_back_too(
+    stores: Servers, service: GunicornService, port: int
+) -> None:
+    stores.redis.stop()
+    with service.client(KEY) as client:
+        client.get("/v1/conversations/anybody")
+        away = scraped_when(port, lambda found: found.value("pustaka_store_up", store="redis") == 0)
+        away = scraped_when(port, lambda found: found.value("pustaka_memory_fallback_active") == WORKERS)
+        assert away.value("pustaka_ready") == 0
+        assert away.value("pustaka_checkpointer_failures_total", reason="unavailable") > 0
+        assert away.labels("pustaka_checkpointer_failures_total") == {"operation", "reason"}
+        assert away.value("pustaka_store_up", store="database") == 1
+        stores.redis.start()
+        scraped_when(port, lambda found: found.value("pustaka_ready") == 1)
+    assert scrape(port).value("pustaka_memory_fallback_active") == 0

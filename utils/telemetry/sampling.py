@@ -35,7 +35,7 @@ class Sampler:
         """Bring a counter to *total*, as this process has it."""
         key = (series.name, *labels)
         grown = total - self._totals[key]
-        if grown > 0:
+        if grown > 0 or key not in self._totals:  # also a first zero: what is not there cannot grow
             self.instruments.count(series, *labels, by=grown)
             self._totals[key] = total  # type: ignore[assignment] # a Counter holds what adds up
 
