@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -19,12 +20,14 @@ from api.chat import chat_blueprint
 from api.commands import register_commands
 from api.conversations import conversations_blueprint
 from api.docs import register_docs
+from api.graceful import GracefulServer
 from api.health import health_blueprint
 from api.intake import BodyLimits
 from api.limits import RateLimits
 from api.metering import look_at_requests, register_metering
 from api.middleware import register_middleware
 from api.problems import invalid, register_problems
+from api.runs import runs_blueprint
 from api.schemas import Problem
 from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
@@ -67,7 +70,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     register_middleware(app, cors_origins=settings.cors_origins)
     if settings.prometheus_enabled:
         register_metering(app)
-    for blueprint in (chat_blueprint, conversations_blueprint, health_blueprint):
+    for blueprint in (chat_blueprint, runs_blueprint, conversations_blueprint, health_blueprint):
         app.register_api(blueprint)
     register_docs(app)
     register_commands(app)
@@ -123,12 +126,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     with loading_bar() as progress:
         async with open_services(settings, progress=progress) as services, attached(app, services):
             options = uvicorn_options(forwarded_allow_ips=settings.forwarded_allow_ips)
-            server = _Server(
-                uvicorn.Config(
-                    FlaskAsgi(app, admission=app.extensions["admission"]),
-                    **{**options, "lifespan": "off", "log_config": None},
-                )
-            )
+            config = uvicorn.Config(_bridge(app), **{**options, "lifespan": "off", "log_config": None})
+            server = _Server(config, services.runs.drain)
             with _stopping_on_signals(server):
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 try:
@@ -152,11 +151,19 @@ def _admission(settings: Settings) -> Admission:
 def _bridge(app: OpenAPI, lifespan: Lifespan | None = None) -> FlaskAsgi:
     settings: Settings = app.extensions["settings"]
     bodies = BodyLimits(settings.max_content_length, total_bytes=settings.max_body_memory)
-    return FlaskAsgi(app, lifespan=lifespan, body_limits=bodies, admission=app.extensions["admission"])
+    admission: Admission = app.extensions["admission"]
+    drain = partial(_drain, app)
+    return FlaskAsgi(app, lifespan=lifespan, drain=drain, body_limits=bodies, admission=admission)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server without its own signal handlers: `serve` has more to stop than the server."""
+async def _drain(app: OpenAPI, within_s: float) -> None:
+    services: Services | None = app.extensions.get("services")
+    if services is not None:
+        await services.runs.drain(within_s)
+
+
+class _Server(GracefulServer):
+    """A server without signal handlers of its own: `serve` has more to stop than the server."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

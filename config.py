@@ -150,6 +150,18 @@ class Settings(BaseSettings):
         description="Stay ready while Redis is away although several processes serve, each with a memory of its own.",
     )
     conversation_ttl: int = Field(86_400, ge=1, description="Seconds a conversation is kept after its last use.")
+    conversation_wait: float = Field(
+        20, ge=0, le=600, description="Seconds a message waits for the one before it in its conversation; then 409."
+    )
+    run_ttl: int = Field(
+        900, ge=10, le=86_400, description="Seconds the events of an answer are kept, to be followed again."
+    )
+    run_lease: float = Field(
+        15,
+        ge=1,
+        le=300,
+        description="Seconds without a sign of life after which another worker goes on with an answer.",
+    )
     checkpoints_kept: int = Field(
         50, ge=1, description="Checkpoints kept of each conversation, about five a turn; messages stay in any case."
     )

@@ -8,15 +8,21 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from agents.citations import Citation
 
 
-def question_message(text: str) -> HumanMessage:
-    """A person's question, said now."""
-    return HumanMessage(text, additional_kwargs={"created_at": _now()})
+def question_message(text: str, run_id: str, said_at: str | None = None) -> HumanMessage:
+    """A person's question, said now unless *said_at* tells another time (ISO 8601)."""
+    return HumanMessage(text, id=f"{run_id}-q", additional_kwargs={"created_at": said_at or _now()})
 
 
-def answer_message(text: str, *, citations: list[Citation], model: str, language_model: bool) -> AIMessage:
+def answer_id(run_id: str) -> str:
+    """What the answer of a run is called: a run that is repeated replaces its messages instead of adding more."""
+    return f"{run_id}-a"
+
+
+def answer_message(text: str, run_id: str, *, citations: list[Citation], model: str, language_model: bool) -> AIMessage:
     """An answer given now; one without citations counts as not answered from the documents."""
     return AIMessage(
         text,
+        id=answer_id(run_id),
         additional_kwargs={
             "created_at": _now(),
             "citations": [citation.as_dict() for citation in citations],

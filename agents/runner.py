@@ -1,21 +1,21 @@
 """Takes a conversation through a turn: the lease, the graph, its events; and reads or forgets conversations."""
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from agents.leases import Leases
-from agents.messages import question_message, shown
+from agents.messages import answer_id, question_message, shown
 from agents.rag import compile_graph
 from agents.state import AgentContext, AnswerModel
 from agents.turnstile import Place, Turnstile
 from retrieval.search import Retriever
+from utils.checkpointer.keys import FENCE
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import NotFound, StoreUnavailable
 
@@ -44,12 +44,17 @@ class ConversationStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question in one conversation; `streams` if its tokens are wanted as they come."""
+    """One question in one conversation; `streams` if its tokens are wanted as they come.
+
+    `is_resumed`: another worker has begun it, and may have come to its end.
+    """
 
     conversation_id: str
     message: str
     request_id: str
+    run_id: str
     streams: bool = False
+    is_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,49 +81,58 @@ class Runner:
         self._turnstile = Turnstile(_TURNS_AT_WORK)
         self._leases, self._retriever, self._model, self._voice, self._top_k = leases, retriever, model, voice, top_k
 
-    async def stream(self, ctx: TenantContext, turn: Turn) -> AsyncGenerator[Event, None]:
-        """The events of one turn: start, status, token, citation, and last `done` with the whole result.
+    async def run(self, ctx: TenantContext, turn: Turn, emit: Callable[[Event], None]) -> list[Event]:
+        """Take the conversation through one turn. Gives its last events: citations, and `done` with the whole result.
 
-        The question is in the conversation from the first step on, also when the model then fails.
+        *emit* is told the others: start, status, token.
 
         Raises:
             Conflict: the conversation is busy.
-            ProviderError: the model did not answer.
+            ProviderError: the model did not answer. The question stays in the conversation.
+            RunSuperseded: another worker has taken the run over.
         """
         thread_id = thread_of(ctx, turn.conversation_id)
-        async with self._leases.hold(thread_id):
-            yield {"type": "start", "conversation_id": turn.conversation_id, "request_id": turn.request_id}
-            clock, said = StageClock(), None
-            async with aclosing(self._run(ctx, thread_id, turn)) as parts:
-                async for kind, part in parts:
-                    if kind == "custom":
-                        clock.see(part)
-                        yield part
-                    else:
-                        said = _answer_in(part) or said
-            if said is None:
-                raise RuntimeError("The graph ended without an answer.")
+        async with self._leases.hold(thread_id, turn.run_id) as lease:
+            emit(self._start(turn))
+            clock = StageClock(emit)
+            said = await self._answer(ctx, turn, _config(thread_id, lease.fence), clock.see)
             result = self._result(said, turn, thread_id, clock)
-        for citation in result["citations"]:
-            yield {"type": "citation", **citation}
-        yield {"type": "done", **result}
+        citations = ({"type": "citation", **citation} for citation in result["citations"])
+        return [*citations, {"type": "done", **result}]
 
-    async def _run(self, ctx: TenantContext, thread_id: str, turn: Turn) -> AsyncGenerator[tuple[str, Any], None]:
+    def _start(self, turn: Turn) -> Event:
+        names = {"conversation_id": turn.conversation_id, "request_id": turn.request_id, "run_id": turn.run_id}
+        return {"type": "start", **names}
+
+    async def _answer(
+        self, ctx: TenantContext, turn: Turn, config: RunnableConfig, emit: Callable[[Event], None]
+    ) -> AIMessage:
+        if turn.is_resumed and (said := await self._said(ctx, turn)):
+            return said
         async with self._turnstile.inside() as place:
-            running = self._graph.astream(
-                {"messages": [question_message(turn.message)]},
-                _config(thread_id),
-                context=self._context(ctx, turn, place),
-                stream_mode=["custom", "updates"],
+            # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile.
+            state = await self._graph.ainvoke(
+                {"messages": [question_message(turn.message, turn.run_id)]},
+                config,
+                context=self._context(ctx, turn, place, emit),
+                durability="exit",
             )
-            # Closed before the place and the lease are let go of, also when the client leaves.
-            async with aclosing(cast(AsyncGenerator[tuple[str, Any], None], running)) as parts:
-                async for part in parts:
-                    yield part
+        answer = state["messages"][-1]
+        if not isinstance(answer, AIMessage):
+            raise TypeError("The graph ended without an answer.")
+        return answer
 
-    def _context(self, ctx: TenantContext, turn: Turn, place: Place) -> AgentContext:
+    async def _said(self, ctx: TenantContext, turn: Turn) -> AIMessage | None:
+        """The answer, if the worker before came so far."""
+        messages = await self._messages(thread_of(ctx, turn.conversation_id), may_be_new=True)
+        said = (message for message in reversed(messages) if message.id == answer_id(turn.run_id))
+        return next((message for message in said if isinstance(message, AIMessage)), None)
+
+    def _context(self, ctx: TenantContext, turn: Turn, place: Place, emit: Callable[[Event], None]) -> AgentContext:
         return AgentContext(
+            run_id=turn.run_id,
             tenant=ctx,
+            emit=emit,
             retriever=self._retriever,
             model=self._model,
             institution=self._voice.institution,
@@ -128,24 +142,28 @@ class Runner:
             place=place,
         )
 
-    async def conversation(self, ctx: TenantContext, conversation_id: str) -> dict[str, Any]:
-        """The conversation as the API shows it.
+    async def run_in(self, ctx: TenantContext, conversation_id: str) -> str | None:
+        """The id of the run that is going on in the conversation now, None if there is none."""
+        return await self._leases.holder(thread_of(ctx, conversation_id))
+
+    async def conversation(
+        self, ctx: TenantContext, conversation_id: str, asked: HumanMessage | None = None
+    ) -> dict[str, Any]:
+        """The conversation as the API shows it. *asked* is being answered now, and kept only when it is.
 
         Raises:
             NotFound: there is none of this id for the caller.
             StoreUnavailable: it cannot be known while Redis is away.
         """
         thread_id = thread_of(ctx, conversation_id)
-        # Asked first: when it says no, the answer is among the messages that are read afterwards.
-        running = await self._leases.is_held(thread_id)
-        found = await self._find(thread_id)
-        messages = found.checkpoint["channel_values"].get("messages", [])
+        messages = await self._messages(thread_id, may_be_new=asked is not None)
+        if asked is not None and all(message.id != asked.id for message in messages):
+            messages = [*messages, asked]
         return {
             "conversation_id": conversation_id,
             "messages": [shown(message) for message in messages],
             "expires_in_s": await self._store.ttl_s(thread_id),
             "persistence": self._store.persistence_of(thread_id),
-            "running": running,
         }
 
     async def delete(self, ctx: TenantContext, conversation_id: str) -> None:
@@ -157,13 +175,14 @@ class Runner:
         """
         thread_id = thread_of(ctx, conversation_id)
         async with self._leases.hold(thread_id):
-            await self._find(thread_id)
+            await self._messages(thread_id)
             await self._store.adelete_thread(thread_id)
 
-    async def _find(self, thread_id: str) -> CheckpointTuple:
+    async def _messages(self, thread_id: str, *, may_be_new: bool = False) -> list[AnyMessage]:
         found = await self._saver.aget_tuple(_config(thread_id))
-        if found is not None:
-            return found
+        if found is not None or may_be_new:
+            messages: list[AnyMessage] = found.checkpoint["channel_values"].get("messages", []) if found else []
+            return messages
         if self._store.persistence == "memory":
             raise StoreUnavailable("Redis is away, and conversations from before cannot be read. Try again later.")
         raise NotFound("There is no conversation of this id. It may have expired.")
@@ -186,24 +205,27 @@ class Runner:
             "persistence": self._store.persistence_of(thread_id),
             "degraded": clock.degraded,
             "request_id": turn.request_id,
+            "run_id": turn.run_id,
         }
 
 
 class StageClock:
     """Times the stages of a turn by their `status` events."""
 
-    def __init__(self) -> None:
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
         self._began_s = self._stage_began_s = time.perf_counter()
         self._stage: str | None = None
         self._spent_s: dict[str, float] = {}
         self.degraded: str | None = None
 
     def see(self, event: Event) -> None:
-        """Note a stage's begin, and what it says is missing."""
+        """Note a stage's begin, and what it says is missing; pass the event on."""
         if event["type"] == "status":
             self.degraded = event.get("degraded", self.degraded)
             self._close_stage()
             self._stage = event["stage"]
+        self._emit(event)
 
     def times_s(self) -> dict[str, float]:
         """Seconds by stage, as `<stage>_time`, and `total_time`."""
@@ -223,13 +245,6 @@ def thread_of(ctx: TenantContext, conversation_id: str) -> str:
     return conversation_id if ctx.tenant_id == DEFAULT_TENANT else f"{ctx.tenant_id}.{conversation_id}"
 
 
-def _config(thread_id: str) -> RunnableConfig:
-    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
-
-
-def _answer_in(update: dict[str, Any]) -> AIMessage | None:
-    for written in update.values():
-        for message in (written or {}).get("messages", []):
-            if isinstance(message, AIMessage):
-                return message
-    return None
+def _config(thread_id: str, fence: int = 0) -> RunnableConfig:
+    names = {"thread_id": thread_id, "checkpoint_ns": "", **({FENCE: fence} if fence else {})}
+    return {"configurable": names}

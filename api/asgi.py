@@ -20,6 +20,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.admission import Admission
 from api.dispatch import Dispatch, await_coroutines
+from api.graceful import Drain
 from api.http_protocol import SURPLUS, BoundedHttp, ConnectionLimits
 from api.intake import BodyLimits, ClientLeft, Intake, take_in
 from api.streaming import ClientWatch, Outlet
@@ -76,7 +77,8 @@ class FlaskAsgi(WsgiToAsgi):
     its own. A coroutine view is cancelled when its client leaves, unless `cancel_on_disconnect` is off. Bodies are read
     before the first hook runs, within `body_limits` (default: the app's MAX_CONTENT_LENGTH for each; if that is None,
     without a limit), unless the view does so itself (`api/intake.py`). `admission` says which requests there is room
-    for (default: all). `lifespan()` is entered before the first request and left after the last.
+    for (default: all). `lifespan()` is entered before the first request and left after the last; `drain` is for
+    `GracefulServer`.
 
     Raises:
         TypeError: `app.wsgi_app` is wrapped in WSGI middleware, which would never run; use ASGI middleware around this.
@@ -87,6 +89,7 @@ class FlaskAsgi(WsgiToAsgi):
         app: Flask,
         *,
         lifespan: Lifespan | None = None,
+        drain: Drain | None = None,
         body_limits: BodyLimits | None = None,
         admission: Admission | None = None,
         pool_threads: int = 32,
@@ -97,7 +100,7 @@ class FlaskAsgi(WsgiToAsgi):
             raise TypeError("WSGI middleware on app.wsgi_app is not run here; use ASGI middleware around FlaskAsgi.")
         super().__init__(app)  # type: ignore[no-untyped-call] # asgiref.wsgi has no types
         self._app = app
-        self._lifespan = lifespan
+        self._lifespan, self._drain = lifespan, drain
         self._body_limits = body_limits or BodyLimits(app.config.get("MAX_CONTENT_LENGTH"))
         self._admission = admission
         self._pool = app.extensions["sync_pool"] = SyncPool(threads=pool_threads, queue_limit=pool_queue)
@@ -144,6 +147,11 @@ class FlaskAsgi(WsgiToAsgi):
                 outlet.response = await dispatch.response()
                 await outlet.send_inside()
             await outlet.send_rest()
+
+    async def drain(self, within_s: float) -> None:
+        """Let what goes on without a request come to its end, for so long at most; the server is about to stop."""
+        if self._drain is not None:
+            await self._drain(within_s)
 
     async def _serve_lifespan(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await receive()

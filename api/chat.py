@@ -1,16 +1,17 @@
 """`POST /v1/chat`: one question, one answer, as JSON or as a stream of events."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Annotated, Any
-from uuid import uuid4
+import asyncio
+from typing import Annotated, Any, Literal
 
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.runner import Turn
+from agents.runs.runs import RunHandle
 from api.access import needs_key
+from api.admission import Admission
+from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.schemas import ChatOut, Problem
 from api.sse import as_sse
 from api.streaming import AsyncStream
@@ -20,7 +21,7 @@ from utils.errors import BadInput
 from utils.logging_config import request_id
 from utils.validation import LONGEST_MESSAGE, check_conversation_id, check_text
 
-CONVERSATION_HEADER = "X-Conversation-Id"
+CONVERSATION_HEADER, RUN_HEADER = "X-Conversation-Id", "X-Run-Id"
 _QUIET_S = 15.0  # proxies close a connection that says nothing for longer, often after 60 s
 
 chat_blueprint = APIBlueprint("chat", __name__, abp_tags=[Tag(name="Chat", description="Ask the documents.")])
@@ -35,41 +36,66 @@ class ChatIn(BaseModel):
         min_length=1, max_length=LONGEST_MESSAGE, examples=["How do I apply?"]
     )
     session_id: str | None = Field(None, examples=["visitor-42"])
+    on_disconnect: Literal["cancel", "continue"] | None = Field(
+        None,
+        description="What becomes of the run when the caller leaves before its end. Default: cancel; continue for a "
+        "request with an Idempotency-Key.",
+    )
 
 
 @chat_blueprint.post(
     "/v1/chat",
     summary="Ask a question",
-    description="`Accept: text/event-stream` gives it as events: start, status, token, citation, done, error.",
+    description="`Accept: text/event-stream` gives it as events: start, status, token, citation, done, error. "
+    "`Idempotency-Key`: a repeated request gets what the first one came to.",
     security=[{"key": []}, {"bearer": []}],
-    responses={200: ChatOut, 401: Problem, 409: Problem, 413: Problem, 429: Problem, 502: Problem, 504: Problem},
+    responses={200: ChatOut, **dict.fromkeys((400, 401, 409, 413, 422, 429, 502, 503, 504), Problem)},
 )
 @needs_key
 async def chat(ctx: TenantContext, body: ChatIn) -> Response:
     """Answer one question. 400 names the field, 409: the conversation is busy, 502 and 504: the model failed."""
     services: Services = current_app.extensions["services"]
-    streams = _wants_events()
-    turn = Turn(_conversation_id(body), body.message, request_id.get() or uuid4().hex, streams)
-    events = services.runner.stream(ctx, turn)
-    if streams:
-        return _streamed(events, turn)
-    async with aclosing(events):
-        async for event in events:
-            last = event
-    result = {name: value for name, value in last.items() if name != "type"}
-    response = jsonify(result)
-    response.headers[CONVERSATION_HEADER] = turn.conversation_id
+    conversation_id, streams = _conversation_id(body), _wants_events()
+    identity = identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), (conversation_id, body.message))
+    turn = Turn(
+        conversation_id=conversation_id or identity.run_id,
+        message=body.message,
+        request_id=request_id.get() or identity.run_id,
+        run_id=identity.run_id,
+        streams=streams,
+    )
+    admission: Admission = current_app.extensions["admission"]
+    place = await admission.turn(ctx)
+    run = await services.runs.start(
+        ctx, turn, fingerprint=identity.fingerprint, keep_s=identity.keep_s, on_end=place.release
+    )
+    leaving = run.is_new and (body.on_disconnect or identity.on_disconnect) == "cancel"
+    response = streamed(run, leaving=leaving) if streams else jsonify(await _result(run, leaving=leaving))
+    response.headers.update({CONVERSATION_HEADER: turn.conversation_id, RUN_HEADER: run.id})
+    if not run.is_new:
+        response.headers["Idempotency-Replayed"] = "true"
     return response
 
 
-def _streamed(events: AsyncGenerator[dict[str, Any], None], turn: Turn) -> Response:
-    response = AsyncStream(as_sse(events, run_id=turn.request_id, quiet_s=_QUIET_S), mimetype="text/event-stream")
+def streamed(run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:
+    """The events of a run after number *after*; with *leaving*, it is cancelled when its reader leaves."""
+    events = as_sse(run, after, quiet_s=_QUIET_S, leaving=leaving)
+    response = AsyncStream(events, mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # Nginx would hold the events back
-    response.headers[CONVERSATION_HEADER] = turn.conversation_id
     return response
 
 
-def _conversation_id(body: ChatIn) -> str:
+async def _result(run: RunHandle, *, leaving: bool) -> dict[str, Any]:
+    try:
+        return await run.result()
+    except asyncio.CancelledError:
+        if leaving:
+            run.leave()
+        raise
+
+
+def _conversation_id(body: ChatIn) -> str | None:
+    """The conversation that the request names, None for a new one."""
     header = request.headers.get(CONVERSATION_HEADER)
     if header is not None:
         header = check_conversation_id(header, field=CONVERSATION_HEADER)
@@ -83,7 +109,7 @@ def _conversation_id(body: ChatIn) -> str:
             f"Name the conversation in the {CONVERSATION_HEADER} header or in session_id; "
             '"session_id": null begins a new one.'
         )
-    return header or uuid4().hex
+    return header
 
 
 def _unclear(detail: str) -> BadInput:

@@ -33,7 +33,7 @@ async def show(ctx: TenantContext, path: ConversationPath) -> Response:
     """The messages with their citations. 404 if there is none of this id for the caller."""
     services: Services = current_app.extensions["services"]
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    return jsonify(await services.runner.conversation(ctx, conversation_id))
+    return jsonify(await services.runs.conversation(ctx, conversation_id))
 
 
 @conversations_blueprint.delete(
@@ -47,5 +47,5 @@ async def forget(ctx: TenantContext, path: ConversationPath) -> Response:
     """Remove it for good. 204; 404 if there is none, 409 while it is being answered."""
     services: Services = current_app.extensions["services"]
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    await services.runner.delete(ctx, conversation_id)
+    await services.runs.delete(ctx, conversation_id)
     return Response(status=204)

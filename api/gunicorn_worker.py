@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -19,10 +18,10 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
 from api.asgi import uvicorn_options
+from api.graceful import LAST_REQUESTS_S, GracefulServer
 from utils.logging_config import configure_logging
 
 _ROOT = Path(__file__).resolve().parent.parent
-_LAST_REQUESTS_S = 1  # a request that is on its way takes no longer than this
 _RETRY_S = 2.0
 _BEAT_S = 1.0
 
@@ -44,7 +43,7 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
         self, age: int, ppid: int, sockets: list[Any], app: Any, timeout: float, cfg: Any, log: JsonLogger
     ) -> None:
         self.CONFIG_KWARGS = uvicorn_options(
-            graceful_timeout_s=cfg.graceful_timeout - _LAST_REQUESTS_S, forwarded_allow_ips=cfg.forwarded_allow_ips
+            graceful_timeout_s=cfg.graceful_timeout - LAST_REQUESTS_S, forwarded_allow_ips=cfg.forwarded_allow_ips
         )
         super().__init__(age, ppid, sockets, app, timeout, cfg, log)
         for name in ("uvicorn.error", "uvicorn.access"):  # it has given them handlers of gunicorn's, which has none
@@ -95,7 +94,7 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
-        server = GracefulServer(self.config)
+        server = GracefulServer(self.config, self.wsgi.drain)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.hurry)
         beating = asyncio.create_task(self._beat(server))
         try:
@@ -114,34 +113,6 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
                 self.log.error("The master of worker %s was killed; it ends too.", self.pid)
                 server.should_exit = True
             await asyncio.sleep(_BEAT_S)
-
-
-class GracefulServer(uvicorn.Server):
-    """uvicorn's server, but it says good-bye before it hangs up.
-
-    uvicorn closes idle connections at once, and loses what a client or a proxy has just written into one. This one
-    first answers what still comes, for a second, and closes each connection by the answer (RFC 9112, 9.6).
-    """
-
-    _hurries = False
-
-    def hurry(self) -> None:
-        """Stop without waiting for answers that are under way."""
-        self.should_exit = self._hurries = True
-        for task in self.server_state.tasks:
-            task.cancel()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no more connections, let those there are come to their end, and stop."""
-        for server in self.servers:
-            server.close()
-        self.server_state.default_headers.append((b"connection", b"close"))
-        end_s = time.monotonic() + _LAST_REQUESTS_S
-        while self.server_state.connections and time.monotonic() < end_s and not self._hurries:
-            await asyncio.sleep(0.02)
-        while self.server_state.tasks and not self.should_exit:
-            await asyncio.sleep(0.02)  # it has served its number of requests, and nobody waits for its end
-        await super().shutdown(sockets)
 
 
 def _forget_own_modules() -> None:

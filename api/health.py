@@ -41,6 +41,8 @@ async def ready() -> Response:
     """200 when a turn can be served; 503 with the reasons when it cannot."""
     services: Services = current_app.extensions["services"]
     reasons = services.monitor.status.blocking
+    if services.runs.is_draining:
+        reasons = [*reasons, "This worker is about to stop."]
     if reasons:
         raise NotReady(" ".join(reasons), headers={"Retry-After": "5"}, members={"reasons": reasons})
     return jsonify(status="ready")

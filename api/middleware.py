@@ -20,6 +20,10 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+_REQUEST_HEADERS = ["Authorization", "Content-Type", "X-API-Key", "X-Conversation-Id", "X-Request-Id"]
+_REQUEST_HEADERS += ["Idempotency-Key", "Last-Event-ID"]
+_RESPONSE_HEADERS = ["X-Request-Id", "X-Conversation-Id", "X-Run-Id", "Idempotency-Replayed", "Retry-After"]
+_RESPONSE_HEADERS += _RATE_HEADERS
 _QUIET = frozenset({"/health", "/ready"})  # probes every few seconds would bury everything else
 _BEGAN = "pustaka.began"
 
@@ -31,8 +35,8 @@ def register_middleware(app: Flask, *, cors_origins: list[str]) -> None:
     CORS(
         app,
         origins=cors_origins,
-        allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Conversation-Id", "X-Request-Id"],
-        expose_headers=["X-Request-Id", "X-Conversation-Id", "Retry-After", *_RATE_HEADERS],
+        allow_headers=_REQUEST_HEADERS,
+        expose_headers=_RESPONSE_HEADERS,
         max_age=600,
     )
 

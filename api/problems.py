@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -9,14 +10,12 @@ from flask import Flask, Response, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from utils.errors import BadInput, Overloaded, ProblemError, TooLarge
+from utils.errors import BadInput, Overloaded, ProblemError, TooLarge, problem_of
 from utils.logging_config import request_id
 
 logger = logging.getLogger("api.problems")
 
 PROBLEM = "pustaka.problem"  # where in a request's environ the slug of what it was refused for stands
-
-_UNEXPECTED = "Something went wrong on our side. Try again; if it stays, give the operator this request_id."
 
 
 def register_problems(app: Flask) -> None:
@@ -29,9 +28,7 @@ def register_problems(app: Flask) -> None:
 
 def problem_document(error: BaseException) -> dict[str, Any]:
     """The document for *error*, also for use inside a stream; what is not ours to tell becomes a plain 500."""
-    if isinstance(error, ProblemError):
-        return _document(error.slug, error.title, error.status, error.detail, error.members)
-    return _document("internal", "Internal error", 500, _UNEXPECTED, {})
+    return _document(problem_of(error))
 
 
 def invalid(error: ValidationError) -> None:
@@ -90,7 +87,9 @@ def _http(error: HTTPException) -> Response:
         return _refused(TooLarge("The body is larger than this server takes; send less."))
     title = HTTPStatus(code).phrase
     detail = error.description or title
-    response = _respond(_document(title.lower().replace(" ", "-"), title, code, detail, {}), {})
+    slug = title.lower().replace(" ", "-")
+    problem = {"type": f"urn:pustaka:problem:{slug}", "title": title, "status": code, "detail": detail}
+    response = _respond(_document(problem), {})
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value  # such as Allow for a 405
@@ -108,15 +107,11 @@ def _respond(document: dict[str, Any], headers: dict[str, str]) -> Response:
     return Response(body, document["status"], headers, mimetype="application/problem+json")
 
 
-def _document(slug: str, title: str, status: int, detail: str, members: dict[str, object]) -> dict[str, Any]:
+def _document(problem: Mapping[str, object]) -> dict[str, Any]:
     return {
-        "type": f"urn:pustaka:problem:{slug}",
-        "title": title,
-        "status": status,
-        "detail": detail,
+        **problem,
         "instance": request.path,
         "request_id": request_id.get(),
-        "message": detail,
+        "message": problem["detail"],
         "timestamp": int(time.time()),
-        **members,
     }

@@ -1,6 +1,6 @@
 """What the API sends, as the documentation describes it."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -38,6 +38,7 @@ class ChatOut(BaseModel):
     persistence: str = Field(description="redis, or memory while Redis is away.")
     degraded: str | None = Field(description="What was missing when the answer is worse than it could be.")
     request_id: str
+    run_id: str
 
 
 class MessageOut(BaseModel):
@@ -58,6 +59,7 @@ class ConversationOut(BaseModel):
     expires_in_s: int | None
     persistence: str
     running: bool = Field(description="Whether a message of it is being answered now.")
+    run_id: str | None = Field(description="By which run: follow it at /v1/runs/<run_id>/events.")
 
 
 class FieldError(BaseModel):
@@ -79,3 +81,15 @@ class Problem(BaseModel):
     message: str
     timestamp: int
     errors: list[FieldError] | None = None
+
+
+class RunOut(BaseModel):
+    """A run: `result` once it has completed, `problem` once it has failed."""
+
+    run_id: str
+    conversation_id: str
+    status: Literal["running", "completed", "failed", "cancelled"]
+    created_at: str
+    attempts: int = Field(description="How many workers have worked on it.")
+    result: ChatOut | None
+    problem: Problem | None

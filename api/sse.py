@@ -1,37 +1,41 @@
-"""Events of a turn as Server-Sent Events.
+"""Events of a run as Server-Sent Events.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
-from typing import Any
+from collections.abc import AsyncIterator
 
 from flask import json
 
-from api.problems import note_failure, problem_document
+from agents.runs.record import ENDS, Event
+from agents.runs.runs import RunHandle
+from utils.errors import BadInput
 
-Event = dict[str, Any]
 HEARTBEAT = b": still here\n\n"
+LAST_EVENT = "Last-Event-ID"
 
 
-async def as_sse(events: AsyncGenerator[Event, None], *, run_id: str, quiet_s: float) -> AsyncIterator[bytes]:
-    """The events on the wire, with ids `<run_id>-<n>`, and a comment whenever there was none for *quiet_s* seconds.
+async def as_sse(run: RunHandle, after: int, *, quiet_s: float, leaving: bool) -> AsyncIterator[bytes]:
+    """The events on the wire after number *after*, with ids `<run id>-<number>`; a comment when there was none for
+    *quiet_s* seconds. With *leaving*, whoever stops reading wants the run no more.
 
-    A failure after the first event becomes an `error` event; one before it is raised, to be answered by its status.
+    Raises:
+        RunFailed: it failed before anything else was told of it, so that its status can answer.
     """
-    number = 0
-    async with aclosing(_with_quiet(events, quiet_s)) as beats:
-        try:
-            async for event in beats:
-                number += event is not None
-                yield HEARTBEAT if event is None else encode_event(f"{run_id}-{number}", event)
-        except Exception as error:
-            if number == 0:
-                raise
-            note_failure(error)
-            yield encode_event(f"{run_id}-{number + 1}", {"type": "error", "problem": problem_document(error)})
+    has_ended = False
+    try:
+        async for batch in run.follow(after, quiet_s=quiet_s):
+            if not batch:
+                yield HEARTBEAT
+                continue
+            number, event = batch[-1]
+            has_ended = event["type"] in ENDS
+            if number == 1 and event["type"] == "error":
+                raise run.failure(event)
+            yield b"".join(encode_event(f"{run.id}-{number}", event) for number, event in batch)
+    finally:
+        if leaving and not has_ended:
+            run.leave()
 
 
 def encode_event(event_id: str, event: Event) -> bytes:
@@ -39,36 +43,15 @@ def encode_event(event_id: str, event: Event) -> bytes:
     return f"id: {event_id}\nevent: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
 
-async def _with_quiet(events: AsyncGenerator[Event, None], quiet_s: float) -> AsyncGenerator[Event | None, None]:
-    """The events, and None whenever there was none for a while. Closing this closes them.
+def number_after(last_event_id: str | None, run_id: str) -> int:
+    """The number in a `Last-Event-ID`, 0 where there is none.
 
-    One task takes all events: a generator that sets context variables must not be resumed from several.
+    Raises:
+        BadInput: it is not one of this run.
     """
-    # Without a bound: a run must not stand still, in everybody's way, because one reader is slow. An answer is short.
-    queue: asyncio.Queue[Event | None] = asyncio.Queue()
-    pump = asyncio.create_task(_pump(events, queue))
-    try:
-        while True:
-            try:
-                async with asyncio.timeout(quiet_s):
-                    event = await queue.get()
-            except TimeoutError:
-                yield None
-                continue
-            if event is None:
-                break
-            yield event
-        await pump
-    finally:
-        pump.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await pump
-
-
-async def _pump(events: AsyncGenerator[Event, None], queue: "asyncio.Queue[Event | None]") -> None:
-    async with aclosing(events):
-        try:
-            async for event in events:
-                queue.put_nowait(event)
-        finally:
-            queue.put_nowait(None)
+    if not last_event_id:
+        return 0
+    of_run, _, number = last_event_id.rpartition("-")
+    if of_run != run_id or not number.isdecimal() or len(number) > 15 or not number.isascii():
+        raise BadInput(f"{LAST_EVENT} must be the id of an event of this run, such as {run_id}-7.")
+    return int(number)

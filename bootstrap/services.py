@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from agents.leases import Leases
 from agents.runner import Runner, Voice
+from agents.runs.journal import Journal
+from agents.runs.runs import RunPolicy, Runs
 from agents.state import AnswerModel
 from bootstrap.background import Background
 from bootstrap.data_folder import open_data_folder
@@ -19,7 +22,7 @@ from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around
 from bootstrap.models import open_answer_model, open_embedder, remembering
 from bootstrap.monitor import Monitor
-from bootstrap.savers import open_saver
+from bootstrap.savers import keyring_of, open_saver
 from bootstrap.stores import open_conversations, open_index, open_records
 from bootstrap.telemetry import open_telemetry
 from config import SAMPLES, Settings
@@ -39,7 +42,6 @@ from utils.ports import Embedder
 from utils.telemetry import Telemetry
 
 OPERATOR = TenantContext(DEFAULT_TENANT, "operator")
-_LEASE_S, _LEASE_WAIT_S = 15.0, 20.0
 _LAST_RETURN_S = 7.0  # a Redis that failed is asked again after 5 s
 
 logger = logging.getLogger("bootstrap.services")
@@ -57,7 +59,7 @@ class Services:
     redis_url: str
     database: Database
     checkpointer: FallbackCheckpointer
-    runner: Runner
+    runs: Runs
     model: AnswerModel
     monitor: Monitor
     background: Background
@@ -94,7 +96,8 @@ async def open_services(
         asked = remembering(settings, embedder)
         model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
         index = await open_index(stack, settings, folder, embedder)
-        leases = Leases(connections.asynchronous(), hold_s=_LEASE_S, wait_s=_LEASE_WAIT_S)
+        redis, hold_s = connections.asynchronous(), settings.run_lease
+        leases = Leases(redis, hold_s=hold_s, wait_s=settings.conversation_wait)
         checkpointer = FallbackCheckpointer(open_saver(settings, connections), leases=leases)
         stack.push_async_callback(_return_last, checkpointer)
         indexer = Indexer(database, index, embedder)
@@ -106,6 +109,11 @@ async def open_services(
             voice=Voice(settings.institution, settings.language_policy),
             top_k=settings.top_k,
         )
+        journal = Journal(redis, worker=uuid4().hex, hold_s=hold_s, keys=keyring_of(settings))
+        policy = RunPolicy(keep_s=settings.run_ttl, hold_s=hold_s)
+        runs = Runs(runner, journal, policy, telemetry.runs)
+        _running(stack, runs.keep())
+        stack.push_async_callback(runs.drain, 0)
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)
         loading = partial(_load, database, settings, progress or _unseen)
         background = Background(indexer, loading, leadership=leadership)
@@ -132,7 +140,7 @@ async def open_services(
             redis_url=connections.url,
             database=database,
             checkpointer=checkpointer,
-            runner=runner,
+            runs=runs,
             model=model,
             monitor=monitor,
             background=background,

@@ -7,11 +7,12 @@ ProblemError
 ├── Conflict 409                │   └── StoreRefused 503
 ├── TooLarge 413                ├── Overloaded 503
 ├── UnreadableDocument 422      └── ProviderError 502
-└── TooManyAtOnce 429               ├── ProviderUnavailable 502
-                                    ├── ProviderBusy 503
-                                    └── ProviderTimeout 504
+├── ReusedKey 422                   ├── ProviderUnavailable 502
+├── TooManyAtOnce 429               ├── ProviderBusy 503
+└── RunFailed, as it was            └── ProviderTimeout 504
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -62,6 +63,12 @@ class UnreadableDocument(ProblemError):
     """A document that cannot be taken in; the others of its batch go on."""
 
     slug, title, status = "unreadable-document", "The document cannot be read", 422
+
+
+class ReusedKey(ProblemError):
+    """The status is that of draft-ietf-httpapi-idempotency-key-header-07, 2.7."""
+
+    slug, title, status = "reused-key", "An Idempotency-Key was used twice", 422
 
 
 class RateLimited(ProblemError):
@@ -115,3 +122,28 @@ class ProviderBusy(ProviderError):
 
 class ProviderTimeout(ProviderError):
     slug, title, status = "provider-timeout", "The model endpoint took too long", 504
+
+
+_UNEXPECTED = "Something went wrong on our side. Try again; if it stays, give the operator this request_id."
+
+
+class RunFailed(ProblemError):
+    """A run that failed on another worker, or before: its problem as it was told then."""
+
+    def __init__(self, problem: Mapping[str, object], *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(str(problem["detail"]), headers=headers, members=dict(problem))
+        self.status = int(str(problem["status"]))  # type: ignore[misc]  # of this one, not of all
+
+
+def problem_of(error: BaseException) -> dict[str, object]:
+    """What may be told of *error*, as members of a problem document; what is not ours to tell becomes a plain 500."""
+    if isinstance(error, RunFailed):
+        return error.members
+    if isinstance(error, ProblemError):
+        slug, title, status, detail = error.slug, error.title, error.status, error.detail
+        return {"type": _urn(slug), "title": title, "status": status, "detail": detail, **error.members}
+    return {"type": _urn("internal"), "title": "Internal error", "status": 500, "detail": _UNEXPECTED}
+
+
+def _urn(slug: str) -> str:
+    return f"urn:pustaka:problem:{slug}"

@@ -21,7 +21,7 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     Reads `messages`, `query` and `passages`; adds the answer to `messages`, its citations riding on it. Streams `token`
     events. A model that finds no answer in the passages says so by a fixed word, and the turn ends as a refusal.
     """
-    runtime.stream_writer({"type": "status", "stage": "answer"})
+    runtime.context.emit({"type": "status", "stage": "answer"})
     hits = [hit_from_state(value) for value in state["passages"]]
     model = runtime.context.model
     prompt = _prompt(state, runtime.context)
@@ -31,11 +31,13 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
             name = name or _answered_by(chunk)
             if piece:
                 text += piece
-                runtime.stream_writer({"type": "token", "content": piece})
+                runtime.context.emit({"type": "token", "content": piece})
     if not text.strip():
         return await refuse(state, runtime)
     text, citations = bind_citations(text.strip(), hits)
-    message = answer_message(text, citations=citations, model=name, language_model=model.is_language_model)
+    message = answer_message(
+        text, runtime.context.run_id, citations=citations, model=name, language_model=model.is_language_model
+    )
     return {"messages": [message]}
 
 

@@ -20,7 +20,7 @@ async def contextualize(state: ChatState, runtime: Runtime[AgentContext]) -> dic
     *history, newest = state["messages"]
     if not any(isinstance(message, HumanMessage) for message in history):
         return {"query": newest.text}
-    runtime.stream_writer({"type": "status", "stage": "contextualize"})
+    runtime.context.emit({"type": "status", "stage": "contextualize"})
     model = runtime.context.model
     if not model.is_language_model:
         return {"query": standalone_question(history, newest.text)}

@@ -14,5 +14,6 @@ async def refuse(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     Reads `messages`; adds the refusal to them, with `answered` false and no citations.
     """
     text = not_in_documents(detect_language(state["messages"][-1].text))
-    runtime.stream_writer({"type": "token", "content": text})
-    return {"messages": [answer_message(text, citations=[], model="", language_model=False)], "passages": []}
+    runtime.context.emit({"type": "token", "content": text})
+    message = answer_message(text, runtime.context.run_id, citations=[], model="", language_model=False)
+    return {"messages": [message], "passages": []}

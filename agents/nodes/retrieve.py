@@ -15,16 +15,16 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str
     error: the run goes on to `refuse`.
     """
     run = runtime.context
-    runtime.stream_writer({"type": "status", "stage": "retrieve"})
+    runtime.context.emit({"type": "status", "stage": "retrieve"})
     async with run.place.outside():
         found = await run.retriever.search(run.tenant, state["query"], limit=run.top_k)
     if found.degraded:
-        runtime.stream_writer({"type": "status", "stage": "retrieve", "degraded": found.degraded})
+        runtime.context.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
     return {"passages": [hit_to_state(hit) for hit in found.hits]}
 
 
-def holds_an_answer(state: ChatState, runtime: Runtime[AgentContext]) -> Literal["answer", "refuse"]:
-    """Where to go with what was found."""
+async def holds_an_answer(state: ChatState, runtime: Runtime[AgentContext]) -> Literal["answer", "refuse"]:
+    """Where to go with what was found. A coroutine, since LangGraph runs anything else in a thread."""
     hits = [hit_from_state(value) for value in state["passages"]]
     model = runtime.context.retriever.embedder.model
     return "answer" if hits and is_answerable(state["query"], hits, model=model).answerable else "refuse"

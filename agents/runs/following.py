@@ -1,0 +1,74 @@
+"""Following runs that other workers work on: one question a shard for all who follow, several times a second."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from agents.runs.journal import Batch, Journal
+from agents.runs.record import ENDS
+from utils.errors import NotFound
+
+_LOOK_S = 0.1
+_LOOKS_UNTIL_DOUBT = 50  # without news, between two looks at whether the run is still there
+
+
+@dataclass(slots=True)
+class _Reader:
+    run_id: str
+    after: int
+    news: "asyncio.Future[Batch]"
+
+
+class Following:
+    """Readers of runs in the journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._readers: list[_Reader] = []
+        self._looking: asyncio.Task[None] | None = None
+
+    async def follow(self, run_id: str, after: int) -> AsyncIterator[Batch]:
+        """The events of a run after number *after*, several at a time, to its end; now and then an empty batch.
+
+        Raises:
+            NotFound: the run is not kept any more.
+            StoreUnavailable: Redis is away.
+        """
+        batch = await self._journal.events_after(run_id, after)
+        while True:
+            if batch:
+                yield batch
+                after = batch[-1][0]
+                if batch[-1][1]["type"] in ENDS:
+                    return
+            batch = await self._next(run_id, after)
+            if not batch:
+                if await self._journal.record(run_id) is None:
+                    raise NotFound("This run is not kept any more.")
+                yield []
+
+    async def _next(self, run_id: str, after: int) -> Batch:
+        """The next events, or none when there were none for some seconds."""
+        reader = _Reader(run_id, after, asyncio.get_running_loop().create_future())
+        self._readers.append(reader)
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        try:
+            async with asyncio.timeout(_LOOK_S * _LOOKS_UNTIL_DOUBT):
+                return await reader.news
+        except TimeoutError:
+            return []
+        finally:
+            self._readers.remove(reader)
+
+    async def _look(self) -> None:
+        try:
+            while self._readers:
+                await asyncio.sleep(_LOOK_S)
+                readers = list(self._readers)
+                found = await self._journal.news([(reader.run_id, reader.after) for reader in readers])
+                for reader, batch in zip(readers, found or (), strict=False):
+                    if batch and not reader.news.done():
+                        reader.news.set_result(batch)
+        finally:
+            self._looking = None

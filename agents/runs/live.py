@@ -1,0 +1,170 @@
+"""A run as the worker that works on it sees it: its events, those who follow them, and their way to the journal."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from agents.runs.journal import Batch, Journal
+from agents.runs.record import ENDS, Event, RunRecord
+from utils.checkpointer.errors import CheckpointConflict
+from utils.errors import Conflict
+from utils.ports import RunOutcome, RunWatch
+
+_FLUSH_S = 0.1  # events gather for so long on their way to Redis: a script call for each token would cost too much
+_TAKEN_OVER = 10_000  # numbers left out when a run is taken over: more than its first worker may have told unwritten
+
+
+class LiveRun:
+    """The events of a run so far, and those to come.
+
+    Followers read from one list, so that a slow one holds up nobody and costs no memory of its own. `failure` is what
+    made the run fail, for whoever waits on this worker. `is_ours` ends when another worker has taken it over, or it was
+    left to one: then no end is told here.
+    """
+
+    def __init__(
+        self, record: RunRecord, journal: Journal, watch: RunWatch, *, taken_over_after: int | None = None
+    ) -> None:
+        self.record = record
+        self.failure: Exception | None = None
+        self.is_ours, self.is_cancelled = True, False
+        self.followers = 0
+        self.task: asyncio.Task[None] | None = None
+        self._journal, self._watch = journal, watch
+        self._first = 1 if taken_over_after is None else taken_over_after + _TAKEN_OVER
+        self._events: list[Event] = []
+        self._told = 0  # how many of them followers may see
+        self._written = 0  # how many are in the journal
+        self._writing = asyncio.Lock()
+        self._is_ending = False
+        self._flushing: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was told of it."""
+        return bool(self._events)
+
+    @property
+    def last_event(self) -> Event | None:
+        """What was told last."""
+        return self._events[self._told - 1] if self._told else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing more to come here."""
+        last = self.last_event
+        return not self.is_ours or (last is not None and last["type"] in ENDS)
+
+    def emit(self, event: Event) -> None:
+        """Tell an event; it is in the journal a moment later, where somebody may follow the run."""
+        self._events.append(event)
+        self._watch.saw(event)
+        self._tell()
+        if self.record.streams and self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush_soon())
+
+    async def end(self, *events: Event) -> None:
+        """Tell the last events, of which the final one is an end; they are in the journal before anybody sees them."""
+        self._is_ending = True
+        self._events += events
+        await self._flush()
+        if self.is_ours:
+            self.record = self.record.ended(events[-1])
+            self._tell()
+
+    def refuse(self, event: Event) -> None:
+        """End a run that could not begin: told here only."""
+        self._events.append(event)
+        self._tell()
+
+    def close(self) -> None:
+        """Nothing more is done here; its watch hears how it ended."""
+        outcome, problem = _outcome(self.last_event if self.is_ours else None, self)
+        self._watch.ended(outcome, problem=problem)
+
+    def cancel(self) -> None:
+        """Stop working on it, and tell that this was its end; an end that is being told already stays."""
+        if not self._is_ending:
+            self.is_cancelled = True
+            self._stop()
+
+    def drop(self) -> None:
+        """Stop working on it, and tell nothing: it is another worker's from now on."""
+        self.is_ours = False
+        self._stop()
+        self._wake()
+
+    async def follow(self, after: int, quiet_s: float | None = None) -> AsyncIterator[Batch]:
+        """The events after number *after*, several at a time, to the end or until the run is not ours any more.
+
+        An empty batch comes when there was none for *quiet_s* seconds.
+        """
+        at = max(0, after - self._first + 1)
+        self.followers += 1
+        try:
+            while True:
+                if at < self._told:
+                    yield self._batch(at, self._told)
+                    at = self._told
+                elif self.has_ended:
+                    return
+                else:
+                    try:
+                        async with asyncio.timeout(quiet_s):
+                            await self._news.wait()
+                    except TimeoutError:
+                        yield []
+        finally:
+            self.followers -= 1
+
+    def _stop(self) -> None:
+        if self.task is not None and not self._is_ending:
+            self.task.cancel()
+
+    def _batch(self, begin: int, end: int) -> Batch:
+        return list(enumerate(self._events[begin:end], self._first + begin))
+
+    def _tell(self) -> None:
+        self._told = len(self._events)
+        self._wake()
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def _flush_soon(self) -> None:
+        await asyncio.sleep(_FLUSH_S)
+        self._flushing = None
+        await self._flush()
+
+    async def _flush(self) -> None:
+        async with self._writing:
+            upto = len(self._events)
+            if upto == self._written:
+                return
+            state = await self._journal.append(self.record, self._batch(self._written, upto))
+            if state == -2:  # Redis has lost it, or did not answer when it began
+                await self._journal.begin(self.record)
+                state = await self._journal.append(self.record, self._batch(0, upto))
+            if state is not None:
+                self._written = upto
+                self.heard(state)
+
+    def heard(self, state: int) -> None:
+        """What the journal says of it: -1 it is another's, 0 it is wanted no more."""
+        if state == -1 and self.is_ours:
+            self.drop()
+        elif state == 0 and not self.is_cancelled:
+            self.cancel()
+
+
+def _outcome(last: Event | None, run: LiveRun) -> tuple[RunOutcome, str]:
+    match last:
+        case {"type": "done", "answered": answered}:
+            return ("answered" if answered else "refused"), ""
+        case {"type": "error", "problem": problem}:
+            is_busy = isinstance(run.failure, Conflict) and not isinstance(run.failure, CheckpointConflict)
+            return ("busy" if is_busy else "failed"), str(problem["type"]).rpartition(":")[2]
+        case {"type": "cancelled"}:
+            return "cancelled", ""
+    return "handed_over", ""

@@ -1,0 +1,18 @@
+-- Adds events to a run. KEYS: the run, its events, the runs under way. ARGV: ms to keep both, id, who asks, number of the
+-- last of the events, the events (may be empty), the status it ends with (empty: it goes on).
+-- Returns 1; 0 if it is wanted no more; -1 if another worker has it; -2 if there is no such run.
+local owner = redis.call('HGET', KEYS[1], 'owner')
+if not owner then return -2 end
+if owner ~= ARGV[3] then return -1 end
+if ARGV[5] ~= '' then
+  local added = redis.pcall('XADD', KEYS[2], ARGV[4] .. '-0', 'e', ARGV[5])
+  -- A worker that lost the answer sends the same events again.
+  if type(added) == 'table' and added.err and not string.find(added.err, 'equal or smaller') then return added end
+end
+if ARGV[6] ~= '' then
+  redis.call('HSET', KEYS[1], 'status', ARGV[6])
+  redis.call('ZREM', KEYS[3], ARGV[2])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[1])
+return redis.call('HEXISTS', KEYS[1], 'cancelled') == 1 and 0 or 1

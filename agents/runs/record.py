@@ -1,0 +1,69 @@
+"""What is kept of a run beside its events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from utils.context import TenantContext
+
+Event = dict[str, Any]
+Status = Literal["running", "completed", "failed", "cancelled"]
+# The type of a run's last event, and the status that it means.
+ENDS: Mapping[str, Status] = {"done": "completed", "error": "failed", "cancelled": "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A turn as it was asked for, enough to begin it anew, and how far it is.
+
+    `fingerprint` tells whether a repeated request is the same. `attempts` counts the workers that have tried.
+    `created_at` is ISO 8601. `keep_s`: how long it and its events are kept after they were last used.
+    """
+
+    id: str
+    ctx: TenantContext
+    conversation_id: str
+    message: str
+    request_id: str
+    streams: bool
+    fingerprint: str
+    created_at: str
+    keep_s: int
+    status: Status = "running"
+    attempts: int = 1
+
+    def fields(self) -> dict[str, str]:
+        """All but the message, as texts."""
+        return {
+            "tenant": self.ctx.tenant_id,
+            "key": self.ctx.key_id,
+            "conversation": self.conversation_id,
+            "request": self.request_id,
+            "streams": "1" if self.streams else "",
+            "fingerprint": self.fingerprint,
+            "created_at": self.created_at,
+            "keep_s": str(self.keep_s),
+            "status": self.status,
+            "attempts": str(self.attempts),
+        }
+
+    @classmethod
+    def of(cls, run_id: str, fields: Mapping[str, str], message: str) -> "RunRecord":
+        """The record that `fields` was of."""
+        return cls(
+            id=run_id,
+            ctx=TenantContext(fields["tenant"], fields["key"]),
+            conversation_id=fields["conversation"],
+            message=message,
+            request_id=fields["request"],
+            streams=bool(fields["streams"]),
+            fingerprint=fields["fingerprint"],
+            created_at=fields["created_at"],
+            keep_s=int(fields["keep_s"]),
+            status=fields["status"],  # type: ignore[arg-type]  # only `fields` and the scripts write it
+            attempts=int(fields["attempts"]),
+        )
+
+    def ended(self, last: Event) -> "RunRecord":
+        """The same after its *last* event."""
+        return replace(self, status=ENDS[last["type"]])

@@ -1,0 +1,346 @@
+"""Every turn as a run: begun by a request, worked on whoever watches, followed and cancelled from any worker."""
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from agents.messages import question_message
+from agents.runner import Runner, Turn
+from agents.runs.following import Following
+from agents.runs.journal import Batch, Claimed, Journal
+from agents.runs.live import LiveRun
+from agents.runs.record import ENDS, Event, RunRecord
+from utils.checkpointer.errors import RunSuperseded
+from utils.context import TenantContext
+from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, RunFailed, StoreUnavailable, problem_of
+from utils.logging_config import request_id
+from utils.ports import RunObserver, UnwatchedRun
+
+logger = logging.getLogger("agents.runs")
+
+_MOST_ATTEMPTS = 3  # a run that kills its worker must not kill them all
+_LAST_WORDS_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunPolicy:
+    """How long runs are kept after their last event, and after how long without a sign of life another worker goes on
+    with one."""
+
+    keep_s: int
+    hold_s: float
+
+
+class Runs:
+    """The runs of this worker, and a view of all.
+
+    Args:
+        journal: where runs are known to every worker.
+        observer: hears of every run of this process.
+    """
+
+    def __init__(
+        self, runner: Runner, journal: Journal, policy: RunPolicy, observer: RunObserver | None = None
+    ) -> None:
+        self._runner, self._journal, self._policy = runner, journal, policy
+        self._observer = observer or UnwatchedRun()
+        self._following = Following(journal)
+        self._live: dict[str, LiveRun] = {}
+        self.is_draining = False
+
+    @property
+    def under_way(self) -> int:
+        """How many runs this worker works on."""
+        return len(self._live)
+
+    async def start(
+        self,
+        ctx: TenantContext,
+        turn: Turn,
+        *,
+        fingerprint: str = "",
+        keep_s: int | None = None,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> "RunHandle":
+        """Begin the run, unless there is one of its id, from the same request.
+
+        *on_end* is called when this worker has come to the end of it; at once, where it does not begin one.
+
+        Raises:
+            ReusedKey: the run of that id came from another request.
+        """
+        record = RunRecord(
+            id=turn.run_id,
+            ctx=ctx,
+            conversation_id=turn.conversation_id,
+            message=turn.message,
+            request_id=turn.request_id,
+            streams=turn.streams,
+            fingerprint=fingerprint or turn.run_id,
+            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            keep_s=keep_s or self._policy.keep_s,
+        )
+        try:
+            return await self._begin(record, on_end)
+        except BaseException:
+            on_end()
+            raise
+
+    async def _begin(self, record: RunRecord, on_end: Callable[[], None]) -> "RunHandle":
+        known = await self._journal.begin(record)
+        live = self._live.get(record.id)
+        if known is None and live is not None:
+            known = live.record.fingerprint
+        if not known:
+            live = self._live_run(record)
+            self._work_on(live).add_done_callback(lambda task: on_end())
+            return RunHandle(self, record.id, live, is_new=True)
+        if known != record.fingerprint:
+            raise ReusedKey("This Idempotency-Key came with another request before. Use a new one for a new request.")
+        on_end()
+        return RunHandle(self, record.id, live)
+
+    async def find(self, ctx: TenantContext, run_id: str) -> tuple[RunRecord, "RunHandle"]:
+        """A run and what is known of it.
+
+        Raises:
+            NotFound: there is none of this id for the caller.
+            StoreUnavailable: it is not this worker's, and Redis is away.
+        """
+        live = self._live.get(run_id)
+        record = live.record if live else await self._journal.record(run_id)
+        if record is None or record.ctx.tenant_id != ctx.tenant_id:
+            raise NotFound("There is no run of this id. Runs are kept only for a while after their end.")
+        return record, RunHandle(self, run_id, live)
+
+    async def conversation(self, ctx: TenantContext, conversation_id: str) -> dict[str, Any]:
+        """See `Runner.conversation`; with the question that is being answered now."""
+        run_id = await self._runner.run_in(ctx, conversation_id)
+        asked = None
+        if run_id:
+            with suppress(NotFound, StoreUnavailable):
+                record, _ = await self.find(ctx, run_id)
+                asked = question_message(record.message, run_id, said_at=record.created_at)
+        view = await self._runner.conversation(ctx, conversation_id, asked)
+        return {**view, "running": run_id is not None, "run_id": run_id or None}
+
+    async def delete(self, ctx: TenantContext, conversation_id: str) -> None:
+        """See `Runner.delete`."""
+        await self._runner.delete(ctx, conversation_id)
+
+    async def follow(
+        self, run_id: str, live: LiveRun | None, after: int, quiet_s: float | None
+    ) -> AsyncIterator[Batch]:
+        """See `RunHandle.follow`."""
+        if live is not None:
+            async for batch in live.follow(after, quiet_s):
+                yield batch
+                after = batch[-1][0] if batch else after
+            if live.is_ours or self.is_draining:
+                return
+        async for batch in self._following.follow(run_id, after):
+            yield batch
+
+    async def last_event(self, run_id: str, live: LiveRun | None) -> Event | None:
+        """See `RunHandle.last_event`."""
+        last = await self._journal.last_event(run_id) if live is None else live.last_event
+        return last if last and last["type"] in ENDS else None
+
+    async def cancel(self, run_id: str) -> None:
+        """End a run wherever it is; one that has ended stays as it is.
+
+        Raises:
+            StoreUnavailable: it is another worker's, and Redis is away.
+        """
+        live = self._live.get(run_id)
+        if live is None:
+            await self._journal.cancel(run_id)
+        else:
+            live.cancel()
+
+    def abandon(self, live: LiveRun) -> None:
+        """Nobody wants it any more. While this worker stops that is not said: it is the worker that hangs up."""
+        if not self.is_draining:
+            live.cancel()
+
+    async def drain(self, within_s: float) -> None:
+        """Take no runs over any more, let those under way end, and leave the rest to other workers."""
+        self.is_draining = True
+        until_s = time.monotonic() + within_s
+        while (tasks := [live.task for live in self._live.values() if live.task]) and time.monotonic() < until_s:
+            await asyncio.wait(tasks, timeout=min(until_s - time.monotonic(), 3600))
+        left = [live for live in self._live.values() if live.task]
+        for live in left:
+            live.drop()
+        if left:
+            logger.info("%s runs are left to other workers.", len(left))
+            await asyncio.wait([live.task for live in left if live.task], timeout=_LAST_WORDS_S)
+            await asyncio.gather(*(self._journal.leave(live.record.id) for live in left))
+
+    async def keep(self) -> None:
+        """Beat, take over what other workers have abandoned, and hear what is to be cancelled; until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._beat())
+            group.create_task(self._listen())
+
+    # ----
+
+    def _live_run(self, record: RunRecord, taken_over_after: int | None = None) -> LiveRun:
+        watch = self._observer.begin(record.id, streams=record.streams)
+        return LiveRun(record, self._journal, watch, taken_over_after=taken_over_after)
+
+    def _work_on(self, live: LiveRun, *, resumed: bool = False) -> asyncio.Task[None]:
+        self._live[live.record.id] = live
+        # A context of its own: what a request has in its own must end with it.
+        live.task = asyncio.create_task(self._work(live, resumed), context=contextvars.Context())
+        live.task.add_done_callback(lambda task: self._live.pop(live.record.id, None))
+        return live.task
+
+    async def _work(self, live: LiveRun, resumed: bool) -> None:
+        record = live.record
+        request_id.set(record.request_id)
+        turn = Turn(record.conversation_id, record.message, record.request_id, record.id, record.streams, resumed)
+        try:
+            last = await self._runner.run(record.ctx, turn, live.emit)
+        except asyncio.CancelledError:
+            last = [_cancelled(record)] if live.is_cancelled else []
+        except RunSuperseded:
+            live.drop()
+            last = []
+        except Exception as error:
+            live.failure, last = error, [_failure(record, error)]
+            if not isinstance(error, ProblemError) or error.status >= 500:
+                logger.error("A run failed: %s", error, exc_info=error)
+        if isinstance(live.failure, Conflict) and not live.has_begun:  # the same request may be sent again
+            await self._journal.forget(record.id)
+            live.refuse(*last)
+        elif last:
+            await live.end(*last)
+        live.close()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._policy.hold_s / 4)
+            ours = [live for live in self._live.values() if live.is_ours]
+            states = await self._journal.beat(live.record for live in ours)
+            for live in ours:
+                await self._hear(live, states.get(live.record.id))
+            await self._take_over()
+
+    async def _hear(self, live: LiveRun, state: int | None) -> None:
+        if state == -2 and not live.has_ended:  # Redis has lost it, or did not answer when it began
+            await self._journal.begin(live.record)
+        elif state is not None:
+            live.heard(state)
+
+    async def _take_over(self) -> None:
+        while not self.is_draining and (claimed := await self._journal.claim_abandoned()):
+            for one in claimed:
+                if one.record.id not in self._live:
+                    await self._go_on(one)
+
+    async def _go_on(self, claimed: Claimed) -> None:
+        record = claimed.record
+        live = self._live_run(record, claimed.last)
+        logger.warning("Run %s was abandoned by its worker; attempt %s begins.", record.id, record.attempts)
+        if claimed.cancelled:
+            await live.end(_cancelled(record))
+            live.close()
+        elif record.attempts > _MOST_ATTEMPTS:
+            await live.end(_failure(record, _interrupted()))
+            live.close()
+        else:
+            live.emit({"type": "resumed", "run_id": record.id})
+            self._work_on(live, resumed=True)
+
+    async def _listen(self) -> None:
+        place = None
+        while True:
+            place = place or await self._journal.last_control()
+            heard = None if place is None else await self._journal.cancellations(place, wait_ms=1000)
+            if heard is None:
+                await asyncio.sleep(1)
+                continue
+            for place, run_id in heard:  # noqa: B007 - the last place is where to go on
+                if run_id in self._live:
+                    self._live[run_id].cancel()
+
+
+class RunHandle:
+    """A run, to be followed. `is_new`: this request has begun it."""
+
+    def __init__(self, runs: Runs, run_id: str, live: LiveRun | None, *, is_new: bool = False) -> None:
+        self.id, self.is_new = run_id, is_new
+        self._runs, self._live = runs, live
+
+    def follow(self, after: int = 0, quiet_s: float | None = None) -> AsyncIterator[Batch]:
+        """The events after number *after*, several at a time. Ends with the run, or when this worker stops.
+
+        An empty batch comes when there was none for *quiet_s* seconds; of a run of another worker, every few seconds.
+
+        Raises:
+            NotFound: the run is not kept any more.
+            StoreUnavailable: it is another worker's, and Redis is away.
+        """
+        return self._runs.follow(self.id, self._live, after, quiet_s)
+
+    async def result(self) -> dict[str, Any]:
+        """What the run comes to; waits for it.
+
+        Raises:
+            RunFailed: it failed.
+            Conflict: it was cancelled.
+            NotReady: this worker stops, and another goes on with it.
+        """
+        last: Event = {}
+        async for batch in self.follow():
+            last = batch[-1][1] if batch else last
+        if last.get("type") not in ENDS:
+            raise NotReady(
+                f"The service is being restarted. The answer comes nevertheless: GET /v1/runs/{self.id}.",
+                headers={"Retry-After": "5"},
+                members={"run_id": self.id},
+            )
+        if last["type"] == "cancelled":
+            raise Conflict("This run was cancelled.", members={"run_id": self.id})
+        if last["type"] == "error":
+            raise self.failure(last)
+        return {name: value for name, value in last.items() if name != "type"}
+
+    async def last_event(self) -> Event | None:
+        """How it ended; None if it has not.
+
+        Raises:
+            StoreUnavailable: it is another worker's, and Redis is away.
+        """
+        return await self._runs.last_event(self.id, self._live)
+
+    def failure(self, last: Event) -> RunFailed:
+        """The error that an `error` event tells of."""
+        headers = getattr(self._live.failure, "headers", None) if self._live else None
+        return RunFailed(last["problem"], headers=headers)
+
+    def leave(self) -> None:
+        """Whoever asked has left: cancel the run, unless somebody else follows it here."""
+        if self._live is not None and not self._live.followers:
+            self._runs.abandon(self._live)
+
+
+def _cancelled(record: RunRecord) -> Event:
+    return {"type": "cancelled", "run_id": record.id}
+
+
+def _failure(record: RunRecord, error: BaseException) -> Event:
+    problem = problem_of(error)
+    told = {"instance": f"/v1/runs/{record.id}", "request_id": record.request_id, "timestamp": int(time.time())}
+    return {"type": "error", "run_id": record.id, "problem": {**problem, "message": problem["detail"], **told}}
+
+
+def _interrupted() -> ProblemError:
+    return NotReady("The answer was interrupted several times and was given up. Ask again.")

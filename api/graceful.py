@@ -1,0 +1,64 @@
+"""uvicorn's server with a better end: no request is lost by it, and no run."""
+
+import asyncio
+import math
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+import uvicorn
+
+LAST_REQUESTS_S = 1  # a request that is on its way takes no longer than this
+_ENDS_S = 2.0  # what is left for connections to close, once runs have ended or were left to others
+_LOOK_S = 0.02
+
+Drain = Callable[[float], Awaitable[None]]
+
+
+class GracefulServer(uvicorn.Server):
+    """uvicorn's server, but it says good-bye before it hangs up.
+
+    uvicorn closes idle connections at once, and loses what a client or a proxy has just written into one. This one
+    first answers what still comes, for a second, and closes each connection by the answer (RFC 9112, 9.6). Meanwhile
+    *drain* lets runs end, for as long as it is told, in seconds.
+    """
+
+    _hurries = False
+
+    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    def hurry(self) -> None:
+        """Stop without waiting for answers that are under way."""
+        self.should_exit = self._hurries = True
+        for task in self.server_state.tasks:
+            task.cancel()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more connections, let those there are come to their end, and stop."""
+        for server in self.servers:
+            server.close()
+        self.server_state.default_headers.append((b"connection", b"close"))
+        draining = asyncio.ensure_future(self._drain(math.inf))
+        end_s = time.monotonic() + LAST_REQUESTS_S
+        while self.server_state.connections and time.monotonic() < end_s and not self._is_hurried:
+            await asyncio.sleep(_LOOK_S)
+        # One that has served its number of requests is waited for by nobody.
+        until_s = math.inf
+        while not draining.done() or (self.server_state.tasks and not self.should_exit):
+            if self.should_exit:
+                until_s = min(until_s, end_s + self._grace_s())
+            if self._is_hurried or time.monotonic() > until_s:
+                break
+            await asyncio.sleep(_LOOK_S)
+        await self._drain(0)
+        await draining
+        await super().shutdown(sockets)
+
+    @property
+    def _is_hurried(self) -> bool:
+        return self._hurries or self.force_exit
+
+    def _grace_s(self) -> float:
+        return max(1.0, (self.config.timeout_graceful_shutdown or 30) - _ENDS_S)

@@ -1,0 +1,50 @@
+"""Which run a request means: a new one, or with an `Idempotency-Key` the one that the same request began before.
+
+Source: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header-07
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Literal
+from uuid import uuid4
+
+from utils.context import TenantContext
+from utils.errors import BadInput
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEPT_S = 86_400  # callers try again for hours, not for days
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The id of a run, what tells whether a request is the same, and how long it is kept (None: as any other).
+
+    `on_disconnect`: whoever is going to try again does not want the run to end meanwhile.
+    """
+
+    run_id: str
+    fingerprint: str = ""
+    keep_s: int | None = None
+    on_disconnect: Literal["cancel", "continue"] = "cancel"
+
+
+def identify(ctx: TenantContext, key: str | None, request: tuple[str | None, ...]) -> Identity:
+    """The run that this caller means by *key*, or a new one if there is none. *request* is all that it consists of.
+
+    Raises:
+        BadInput: the key is not one.
+    """
+    if key is None:
+        return Identity(uuid4().hex)
+    if not _KEY.fullmatch(key):
+        detail = f"{IDEMPOTENCY_HEADER} has 1 to 255 visible ASCII characters."
+        raise BadInput(detail, members={"errors": [{"field": IDEMPOTENCY_HEADER, "message": detail}]})
+    named = "\0".join((ctx.tenant_id, ctx.key_id, key))
+    return Identity(_digest(named), _digest(json.dumps(request)), _KEPT_S, "continue")
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,98 @@
+"""`/v1/runs/{id}`: how a run is, its events again from any place on, and its end before its time."""
+
+from typing import Any
+
+from flask import Response, current_app, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from agents.runs.record import Event, RunRecord
+from agents.runs.runs import RunHandle
+from api.access import needs_key
+from api.chat import CONVERSATION_HEADER, RUN_HEADER, streamed
+from api.schemas import Problem, RunOut
+from api.sse import LAST_EVENT, number_after
+from bootstrap.services import Services
+from utils.context import TenantContext
+from utils.errors import BadInput
+from utils.validation import REQUEST_ID
+
+runs_blueprint = APIBlueprint("runs", __name__, abp_tags=[Tag(name="Runs", description="Answers under way.")])
+_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
+_REFUSALS: dict[Any, Any] = {400: Problem, 401: Problem, 404: Problem, 429: Problem, 503: Problem}
+
+
+class RunPath(BaseModel):
+    """Which run."""
+
+    run_id: str = Field(description="As X-Run-Id and every event say.")
+
+
+@runs_blueprint.get(
+    "/v1/runs/<run_id>", summary="How a run is", security=_SECURITY, responses={200: RunOut, **_REFUSALS}
+)
+@needs_key
+async def show_run(ctx: TenantContext, path: RunPath) -> Response:
+    """Its state, and what it came to. Runs are kept for a while after their end."""
+    record, run = await _found(ctx, path)
+    return jsonify(_shown(record, await run.last_event()))
+
+
+@runs_blueprint.get(
+    "/v1/runs/<run_id>/events",
+    summary="Follow a run",
+    description="Server-Sent Events as of `POST /v1/chat`: all of them, or those after `Last-Event-ID`. `resumed` says "
+    "that another worker begins the answer anew: the text so far is void.",
+    security=_SECURITY,
+    responses=_REFUSALS,
+)
+@needs_key
+async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
+    """Its events to the end, on whichever worker it is. Leaving does not cancel it."""
+    record, run = await _found(ctx, path)
+    response = streamed(run, number_after(request.headers.get(LAST_EVENT), record.id))
+    response.headers.update({CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id})
+    return response
+
+
+@runs_blueprint.post(
+    "/v1/runs/<run_id>/cancel",
+    summary="End a run before its time",
+    security=_SECURITY,
+    responses={202: RunOut, **_REFUSALS},
+)
+@needs_key
+async def cancel_run(ctx: TenantContext, path: RunPath) -> Response:
+    """Stop the model, on whichever worker it is. What was asked stays in the conversation; an end stays an end."""
+    services: Services = current_app.extensions["services"]
+    record, run = await _found(ctx, path)
+    await services.runs.cancel(run.id)
+    response = jsonify(_shown(record, await run.last_event()))
+    response.status_code = 202
+    return response
+
+
+async def _found(ctx: TenantContext, path: RunPath) -> tuple[RunRecord, RunHandle]:
+    services: Services = current_app.extensions["services"]
+    if not REQUEST_ID.fullmatch(path.run_id):
+        detail = "A run id has 1 to 128 characters out of A-Z, a-z, 0-9, ., _ and -."
+        raise BadInput(detail, members={"errors": [{"field": "run_id", "message": detail}]})
+    return await services.runs.find(ctx, path.run_id)
+
+
+def _shown(record: RunRecord, last: Event | None) -> dict[str, Any]:
+    status = record.ended(last).status if last else record.status
+    view = {
+        "run_id": record.id,
+        "conversation_id": record.conversation_id,
+        "status": status,
+        "created_at": record.created_at,
+        "attempts": record.attempts,
+        "result": None,
+        "problem": None,
+    }
+    if last and last["type"] == "done":
+        view["result"] = {name: value for name, value in last.items() if name != "type"}
+    elif last and last["type"] == "error":
+        view["problem"] = last["problem"]
+    return view
