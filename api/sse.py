@@ -4,6 +4,7 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from flask import json
 
@@ -24,15 +25,16 @@ async def as_sse(run: RunHandle, after: int, *, quiet_s: float, leaving: bool) -
     """
     has_ended = False
     try:
-        async for batch in run.follow(after, quiet_s=quiet_s):
-            if not batch:
-                yield HEARTBEAT
-                continue
-            number, event = batch[-1]
-            has_ended = event["type"] in ENDS
-            if number == 1 and event["type"] == "error":
-                raise run.failure(event)
-            yield b"".join(encode_event(f"{run.id}-{number}", event) for number, event in batch)
+        async with aclosing(run.follow(after, quiet_s=quiet_s)) as batches:
+            async for batch in batches:
+                if not batch:
+                    yield HEARTBEAT
+                    continue
+                number, event = batch[-1]
+                has_ended = event["type"] in ENDS
+                if number == 1 and event["type"] == "error":
+                    raise run.failure(event)
+                yield b"".join(encode_event(f"{run.id}-{number}", event) for number, event in batch)
     finally:
         if leaving and not has_ended:
             run.leave()

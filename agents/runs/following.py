@@ -1,7 +1,7 @@
 """Following runs that other workers work on: one question a shard for all who follow, several times a second."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from agents.runs.journal import Batch, Journal
@@ -27,7 +27,7 @@ class Following:
         self._readers: list[_Reader] = []
         self._looking: asyncio.Task[None] | None = None
 
-    async def follow(self, run_id: str, after: int) -> AsyncIterator[Batch]:
+    async def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
         """The events of a run after number *after*, several at a time, to its end; now and then an empty batch.
 
         Raises:

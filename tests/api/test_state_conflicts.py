@@ -40,7 +40,8 @@ def overtake(data_dir: Path, thread_id: str) -> None:
 
 
 def overtaken(service: Service, model: FakeModelServer, conversation_id: str, **headers: str) -> httpx.Response:
-    """What a turn is answered that another one overtakes while the model is at work."""
+    """What a second turn is answered that another one overtakes while the model is at work."""
+    assert ask(service, conversation_id).status_code == 200
     asked = len(model.requests())
     with ThreadPoolExecutor(1) as other:
         turn = other.submit(ask, service, conversation_id, **headers)
