@@ -29,16 +29,10 @@ _AROUND = " ?!.¿¡…"
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What a turn said: its answer, what rides on it, and the passages it rests on, as the state holds them."""
+    """What a turn said: its answer, with what rides on it, and the passages it rests on, as the state holds them."""
 
     answer: AIMessage
     passages: list[dict[str, Any]]
-
-    def again(self, *, created_at: str) -> dict[str, Any]:
-        """The same as a change to another conversation: the message is a new one, and says that it was `cached`."""
-        extra = deepcopy(self.answer.additional_kwargs) | {"created_at": created_at, "cached": True}
-        message = AIMessage(self.answer.text, additional_kwargs=extra)
-        return {"messages": [message], "passages": deepcopy(self.passages)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +100,11 @@ class Recollection:
             return None
         # Before anything is searched: an answer must not be kept under documents that came after it.
         self._key = await self.cache.key(self.ctx, question)
-        return None if self._key is None else self.cache.answers.get(self._key)
+        return deepcopy(self.cache.answers.get(self._key)) if self._key else None
+
+    def forget(self) -> None:
+        """Keep nothing of this turn: it was answered worse than it could have been."""
+        self._key = None
 
     def keep(self, answer: AIMessage, passages: list[dict[str, Any]]) -> None:
         """Give *answer* to the next who asks what `find` was asked for; without that nothing is kept."""

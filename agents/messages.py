@@ -33,6 +33,12 @@ def answer_message(text: str, run_id: str, *, citations: list[Citation], model: 
     )
 
 
+def said_again(answer: AIMessage, run_id: str) -> AIMessage:
+    """An answer of another conversation as a message of this one, given now; `cached` rides on it."""
+    extra = {**answer.additional_kwargs, "created_at": _now(), "cached": True}
+    return AIMessage(answer.text, id=answer_id(run_id), additional_kwargs=extra)
+
+
 def shown(message: AnyMessage) -> dict[str, Any]:
     """A message as the API shows it."""
     extra = message.additional_kwargs

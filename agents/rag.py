@@ -1,6 +1,7 @@
 """The answering graph, readable top to bottom:
 
     contextualize → retrieve → answer | refuse → END
+                  → END, where the first question was answered before
 
 One compiled graph serves every conversation of a process; what differs between runs arrives in the `AgentContext`.
 """
@@ -13,6 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from agents.nodes.answer import answer
 from agents.nodes.contextualize import contextualize
+from agents.nodes.recall import is_answered
 from agents.nodes.refuse import refuse
 from agents.nodes.retrieve import holds_an_answer, retrieve
 from agents.state import AgentContext, ChatState
@@ -28,7 +30,7 @@ def compile_graph(saver: BaseCheckpointSaver[Any]) -> Graph:
     graph.add_node("answer", answer)
     graph.add_node("refuse", refuse)
     graph.add_edge(START, "contextualize")
-    graph.add_edge("contextualize", "retrieve")
+    graph.add_conditional_edges("contextualize", is_answered, {True: END, False: "retrieve"})
     graph.add_conditional_edges("retrieve", holds_an_answer, ["answer", "refuse"])
     graph.add_edge("answer", END)
     graph.add_edge("refuse", END)

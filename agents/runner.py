@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from agents.answer_cache import AnswerCache, Recollection
 from agents.leases import Leases
 from agents.messages import answer_id, question_message, shown
 from agents.rag import compile_graph
@@ -70,14 +71,24 @@ class Runner:
 
     Args:
         saver: where conversations are kept; also a `ConversationStore`.
+        answers: those to first questions, None where they are not to be given again.
     """
 
     def __init__(
-        self, saver: Any, *, leases: Leases, retriever: Retriever, model: AnswerModel, voice: Voice, top_k: int
+        self,
+        saver: Any,
+        *,
+        leases: Leases,
+        retriever: Retriever,
+        model: AnswerModel,
+        voice: Voice,
+        top_k: int,
+        answers: AnswerCache | None = None,
     ) -> None:
         self._saver: BaseCheckpointSaver[Any] = saver
         self._store: ConversationStore = saver
         self._graph = compile_graph(saver)
+        self._answers = answers
         self._turnstile = Turnstile(_TURNS_AT_WORK)
         self._leases, self._retriever, self._model, self._voice, self._top_k = leases, retriever, model, voice, top_k
 
@@ -140,6 +151,7 @@ class Runner:
             top_k=self._top_k,
             streams=turn.streams,
             place=place,
+            recollection=self._answers.turn(ctx) if self._answers else Recollection(),
         )
 
     async def run_in(self, ctx: TenantContext, conversation_id: str) -> str | None:
@@ -204,6 +216,7 @@ class Runner:
             "artifacts": {},
             "persistence": self._store.persistence_of(thread_id),
             "degraded": clock.degraded,
+            "cached": extra.get("cached", False),
             "request_id": turn.request_id,
             "run_id": turn.run_id,
         }

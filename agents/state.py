@@ -8,6 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 
+from agents.answer_cache import Recollection
 from agents.turnstile import Place
 from retrieval.search import Retriever
 from utils.context import TenantContext
@@ -39,7 +40,7 @@ class AgentContext:
     """What the nodes of one run work with; never persisted. `streams`: somebody watches the answer come.
 
     `emit` tells an event. LangGraph's own stream of events costs a third of a millisecond for each.
-    `place`: left while a node waits for a model or a search.
+    `recollection`: what was answered before. `place`: left while a node waits for a model or a search.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class AgentContext:
     top_k: int
     streams: bool
     place: Place
+    recollection: Recollection
 
 
 def hit_to_state(hit: Hit) -> dict[str, Any]:

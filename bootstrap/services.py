@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from agents.answer_cache import AnswerCache
 from agents.leases import Leases
 from agents.runner import Runner, Voice
 from agents.runs.journal import Journal
@@ -20,7 +21,7 @@ from bootstrap.background import Background
 from bootstrap.data_folder import open_data_folder
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around
-from bootstrap.models import open_answer_model, open_embedder, remembering
+from bootstrap.models import open_answer_model, open_answers, open_embedder, remembering
 from bootstrap.monitor import Monitor
 from bootstrap.savers import keyring_of, open_saver
 from bootstrap.stores import open_conversations, open_index, open_records
@@ -38,6 +39,7 @@ from providers.embeddings.remembered import RememberingEmbedder
 from retrieval.search import Retriever
 from utils.checkpointer import FallbackCheckpointer
 from utils.context import DEFAULT_TENANT, TenantContext
+from utils.expiring import Expiring
 from utils.ports import Embedder
 from utils.telemetry import Telemetry
 
@@ -101,6 +103,7 @@ async def open_services(
         checkpointer = FallbackCheckpointer(open_saver(settings, connections), leases=leases)
         stack.push_async_callback(_return_last, checkpointer)
         indexer = Indexer(database, index, embedder)
+        answers = open_answers(stack, settings, database)
         runner = Runner(
             checkpointer,
             leases=leases,
@@ -108,6 +111,7 @@ async def open_services(
             model=model,
             voice=Voice(settings.institution, settings.language_policy),
             top_k=settings.top_k,
+            answers=answers,
         )
         journal = Journal(redis, worker=uuid4().hex, hold_s=hold_s, keys=keyring_of(settings))
         policy = RunPolicy(keep_s=settings.run_ttl, hold_s=hold_s)
@@ -132,7 +136,7 @@ async def open_services(
         await monitor.look()
         _running(stack, monitor.run())
         if telemetry.sampler:
-            look_around(telemetry, monitor, _models_seen(model, embedder, asked))
+            look_around(telemetry, monitor, _models_seen(model, embedder, asked, answers))
             _running(stack, telemetry.sampler.run())
         yield Services(
             settings=settings,
@@ -149,13 +153,18 @@ async def open_services(
         )
 
 
-def _models_seen(model: AnswerModel, embedder: Embedder, asked: Embedder) -> Models:
+def _models_seen(model: AnswerModel, embedder: Embedder, asked: Embedder, answers: AnswerCache | None) -> Models:
     gates = {}
     if isinstance(model.chat, RemoteChatModel):
         gates["chat"] = model.chat.gate
     if isinstance(embedder, OpenAIEmbedder):
         gates["embedding"] = embedder.gate
-    return Models(gates, {"queries": asked.vectors} if isinstance(asked, RememberingEmbedder) else {})
+    caches: dict[str, Expiring[Any, Any]] = {}
+    if isinstance(asked, RememberingEmbedder):
+        caches["queries"] = asked.vectors
+    if answers is not None:
+        caches["answers"] = answers.answers
+    return Models(gates, caches)
 
 
 async def _return_last(checkpointer: FallbackCheckpointer) -> None:

@@ -29,6 +29,8 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     async with runtime.context.place.outside():
         async for piece, chunk in _held_back(_said(model.chat, prompt, runtime.context.streams)):
             name = name or _answered_by(chunk)
+            if _is_fallback(chunk):
+                runtime.context.recollection.forget()
             if piece:
                 text += piece
                 runtime.context.emit({"type": "token", "content": piece})
@@ -38,6 +40,8 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     message = answer_message(
         text, runtime.context.run_id, citations=citations, model=name, language_model=model.is_language_model
     )
+    if citations:
+        runtime.context.recollection.keep(message, state["passages"])
     return {"messages": [message]}
 
 
@@ -97,3 +101,7 @@ async def _held_back(chunks: AsyncIterator[BaseMessage]) -> AsyncIterator[tuple[
 def _answered_by(chunk: BaseMessage | None) -> str:
     known = chunk.response_metadata if chunk else {}
     return str(known.get("answered_by") or known.get("model_name") or "")
+
+
+def _is_fallback(chunk: BaseMessage | None) -> bool:
+    return chunk is not None and bool(chunk.response_metadata.get("is_fallback"))

@@ -4,6 +4,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from agents.citations import without_marks
+from agents.nodes.recall import recall
 from agents.state import AgentContext, ChatState
 from prompts.rag import standalone_prompt
 from providers.chat.extractive import standalone_question
@@ -15,11 +16,12 @@ _LONGEST_QUERY = 2000  # characters; a model that rambles instead of rewriting m
 async def contextualize(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
     """Make the newest question standalone.
 
-    Reads `messages`; writes `query`. A first question is taken as it is, so a first turn costs one model call only.
+    Reads `messages`; writes `query`. A first question is taken as it is, so a first turn costs one model call only; one
+    that is remembered is answered here, as `recall` does.
     """
     *history, newest = state["messages"]
     if not any(isinstance(message, HumanMessage) for message in history):
-        return {"query": newest.text}
+        return {"query": newest.text, **await recall(newest.text, runtime.context)}
     runtime.context.emit({"type": "status", "stage": "contextualize"})
     model = runtime.context.model
     if not model.is_language_model:

@@ -19,6 +19,7 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str
     async with run.place.outside():
         found = await run.retriever.search(run.tenant, state["query"], limit=run.top_k)
     if found.degraded:
+        run.recollection.forget()
         runtime.context.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
     return {"passages": [hit_to_state(hit) for hit in found.hits]}
 

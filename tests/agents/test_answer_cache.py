@@ -8,6 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from agents.answer_cache import AnswerCache, Recollection, normalised
+from agents.messages import answer_id, said_again
 from domain.db import Database
 from domain.documents import replace_document
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
@@ -42,20 +43,24 @@ async def test_the_same_first_question_gets_the_same_answer_as_a_message_of_its_
     await answered(cache, ACME, QUESTION)
     found = await cache.turn(ACME).find("  when does the OFFICE open ")
     assert found is not None
-    first, second = found.again(created_at="now"), found.again(created_at="now")
-    [message] = first["messages"]
-    assert (message.text, message.id) == ("At eight [1].", None)
-    assert message.additional_kwargs == {
-        "answered": True,
-        "citations": [{"number": 1}],
-        "created_at": "now",
-        "cached": True,
-    }
-    assert first["passages"] == PASSAGES
+    message = said_again(found.answer, "run2")
+    assert (message.text, message.id) == ("At eight [1].", answer_id("run2"))
+    assert message.additional_kwargs["citations"] == [{"number": 1}]
+    assert message.additional_kwargs["cached"] is True
+    assert found.passages == PASSAGES
     message.additional_kwargs["citations"].clear()
-    first["passages"].clear()
-    assert second["passages"] == PASSAGES
-    assert second["messages"][0].additional_kwargs["citations"] == [{"number": 1}]
+    found.passages.clear()
+    again = await cache.turn(ACME).find(QUESTION)
+    assert again is not None
+    assert (again.passages, again.answer.additional_kwargs["citations"]) == (PASSAGES, [{"number": 1}])
+
+
+async def test_a_turn_that_was_worse_than_it_could_be_is_not_kept(cache: AnswerCache) -> None:
+    turn = cache.turn(ACME)
+    await turn.find(QUESTION)
+    turn.forget()
+    turn.keep(AIMessage("At eight [1]."), PASSAGES)
+    assert len(cache.answers) == 0
 
 
 async def test_another_tenant_never_gets_it(cache: AnswerCache) -> None:

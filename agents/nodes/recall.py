@@ -1,0 +1,26 @@
+"""A first question that was asked before, over the same documents, is answered as it was then."""
+
+from langchain_core.messages import AIMessage
+
+from agents.messages import said_again
+from agents.state import AgentContext, ChatState
+
+
+async def recall(question: str, run: AgentContext) -> dict[str, object]:
+    """What the turn that answered *question* before left in its conversation, for this one; empty if there was none.
+
+    Emits the answer as one `token`.
+    """
+    if run.recollection.cache is None:
+        return {}
+    async with run.place.outside():
+        found = await run.recollection.find(question)
+    if found is None:
+        return {}
+    run.emit({"type": "token", "content": found.answer.text})
+    return {"messages": [said_again(found.answer, run.run_id)], "passages": found.passages}
+
+
+async def is_answered(state: ChatState) -> bool:
+    """Whether the newest question has its answer. A coroutine, since LangGraph runs anything else in a thread."""
+    return isinstance(state["messages"][-1], AIMessage)
