@@ -17,6 +17,7 @@ from typing import Any, cast
 import uvloop
 from langgraph.checkpoint.memory import InMemorySaver
 
+from agents.answer_cache import Recollection
 from agents.messages import question_message
 from agents.rag import compile_graph
 from agents.state import AgentContext
@@ -73,6 +74,9 @@ async def measure(settings: Settings) -> dict[str, float]:
         async def turn(name: str, retriever: object) -> None:
             async with turnstile.inside() as place:
                 known = {
+                    "run_id": name,
+                    "emit": lambda event: None,
+                    "recollection": Recollection(),
                     "tenant": TenantContext("default", "benchmark"),
                     "retriever": retriever,
                     "model": model,
@@ -83,7 +87,7 @@ async def measure(settings: Settings) -> dict[str, float]:
                     "place": place,
                 }
                 context = AgentContext(**{each.name: known[each.name] for each in fields(AgentContext)})  # type: ignore[arg-type]  # by name
-                asked: Any = {"messages": [question_message(_QUESTION)]}
+                asked: Any = {"messages": [question_message(_QUESTION, name)]}
                 await graph.ainvoke(asked, {"configurable": {"thread_id": name}}, context=context)
 
         async def cost(kind: str, retriever: object) -> float:
