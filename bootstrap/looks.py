@@ -29,11 +29,10 @@ class Models:
 
 
 def look_around(telemetry: Telemetry, monitor: Monitor, models: Models) -> None:
-    """Let the sampler look at everything that *monitor* knows of and at *models*, and time what SQL is asked."""
+    """Let the sampler look at everything that *monitor* knows of and at *models*."""
     assert telemetry.sampler is not None  # noqa: S101 - else there is nothing to call this for
     looks = (look_at_monitor(monitor), look_at_checkpointer(monitor.checkpointer), look_at_database(monitor.database))
     telemetry.sampler.looks += [*looks, look_at_models(models)]
-    time_statements(monitor.database, telemetry.stores)
 
 
 def look_at_monitor(monitor: Monitor) -> "Look":
@@ -101,7 +100,7 @@ def look_at_models(models: Models) -> "Look":
 
 
 def time_statements(database: Database, stores: StoreObserver) -> None:
-    """Tell *stores* of every SQL statement from now on."""
+    """Tell *stores* of every SQL statement from now on; to be called before the first one."""
 
     @event.listens_for(database.engine, "before_cursor_execute")
     def begin(connection: object, cursor: object, statement: str, values: object, context: object, many: bool) -> None:

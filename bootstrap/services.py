@@ -20,7 +20,7 @@ from agents.state import AnswerModel
 from bootstrap.background import Background
 from bootstrap.data_folder import open_data_folder
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
-from bootstrap.looks import Models, look_around
+from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import open_answer_model, open_answers, open_embedder, remembering
 from bootstrap.monitor import Monitor
 from bootstrap.savers import keyring_of, open_saver
@@ -94,6 +94,8 @@ async def open_services(
         telemetry = await open_telemetry(stack, settings, folder)
         connections = await open_conversations(stack, settings, folder)
         database = await open_records(stack, settings)
+        if telemetry.sampler:
+            time_statements(database, telemetry.stores)
         embedder = await open_embedder(stack, settings, telemetry.embedding_model)
         asked = remembering(settings, embedder)
         model = await open_answer_model(stack, settings, asked, telemetry.chat_model)

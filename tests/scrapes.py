@@ -42,6 +42,6 @@ def scraped_when(port: int, condition: Callable[[Scrape], bool]) -> Scrape:
     """The first scrape for which *condition* holds; what is looked at, not counted, is a second behind."""
     deadline = time.monotonic() + LIMIT_S
     while not condition(found := scrape(port)):
-        assert time.monotonic() < deadline, f"Not after {LIMIT_S} s: {found.samples}"
+        assert time.monotonic() < deadline, f"Not after {LIMIT_S} s"
         time.sleep(0.05)  # between two looks
     return found

@@ -171,6 +171,14 @@ def await_vectors(service: Service, limit_s: float = START_LIMIT_S) -> None:
         )
 
 
+def await_knowledge(service: Service, question: str) -> None:
+    """Wait until *question* is answered from the documents: they are loaded after the service is ready."""
+    with service.client() as client:
+        body = {"session_id": None, "message": question}
+        service.wait_for(lambda: client.post("/v1/chat", json=body).json().get("answered"))
+        await_vectors(service)
+
+
 def assert_nothing_held_the_loop(service: Service) -> None:
     """Fail with what held the event loop of a watched service, from its being ready to now."""
     held = service.loop_held()

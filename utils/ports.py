@@ -87,7 +87,7 @@ class ModelObserver(Protocol):
         """One try failed, by the `reason` of a `providers.openai_errors.Failure`."""
 
     def used(self, *, input_tokens: int, output_tokens: int) -> None:
-        """What the endpoint says a call took, where it says so."""
+        """What the endpoint says a call took, where it says so; told before the call is over."""
 
     def fell_back(self) -> None:
         """The fallback model is asked, because the first did not answer."""

@@ -85,9 +85,9 @@ class RemoteChatModel(ChatOpenAI):
 
         async with self.gate.inside():
             result, model = await self._ask_in_turn(ask)
-        for generation in result.generations:
-            generation.message.response_metadata |= self._signature(model)
-            self._note_usage(generation.message)
+            for generation in result.generations:
+                generation.message.response_metadata |= self._signature(model)
+                self._note_usage(generation.message)
         return result
 
     async def _astream(

@@ -112,8 +112,8 @@ class OpenAIEmbedder:
             async with self.gate.inside():
                 ask = partial(self._wire.ask, "/embeddings", body)
                 answered = await tried(ask, self._side, self._patience, self.gate.observer)
-            if isinstance(tokens := (answered.get("usage") or {}).get("prompt_tokens"), int):
-                self.gate.observer.used(input_tokens=tokens, output_tokens=0)
+                if isinstance(tokens := (answered.get("usage") or {}).get("prompt_tokens"), int):
+                    self.gate.observer.used(input_tokens=tokens, output_tokens=0)
             vectors = np.array([_numbers(item["embedding"]) for item in answered["data"]], dtype=np.float32)
         except CallFailed as exc:
             raise exc.failure.problem from exc.__cause__

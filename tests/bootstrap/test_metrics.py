@@ -15,8 +15,9 @@ from config import load_settings
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.scrapes import scrape, scraped_when
-from tests.service import ROOT, Service, await_vectors, free_port, plain_environment
+from tests.service import ROOT, Service, await_knowledge, free_port, plain_environment
 from utils.processes import StartError
+from utils.telemetry.catalogue import CATALOGUE
 
 EVENTS = {"Accept": "text/event-stream"}
 
@@ -44,7 +45,7 @@ def port() -> int:
 def service(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer, port: int) -> Iterator[Service]:
     """One service with metrics."""
     with metered(tmp_path_factory.mktemp("metered"), model_server, port) as running:
-        await_vectors(running)
+        await_knowledge(running, "How much is the dormitory room?")
         yield running
 
 
@@ -125,3 +126,66 @@ def test_calls_to_models_are_timed_their_errors_told_apart_and_their_tokens_coun
     assert grown("pustaka_model_tokens_total", kind="chat", direction="output") > 0
     assert grown("pustaka_model_tokens_total", kind="embedding", direction="input") > 0
     assert grown("pustaka_problems_total", problem="provider-unavailable") == 1
+
+
+def test_turns_are_counted_by_outcome_and_timed_by_stage(
+    service: Service, port: int, model_server: FakeModelServer
+) -> None:
+    model_server.reset()
+    model_server.configure(first_token_ms=30)
+    before = scrape(port)
+    with service.client() as client:
+        streamed = client.post("/v1/chat", json=question("How much does a dormitory room cost?"), headers=EVENTS)
+        pieces = streamed.text.count("event: token")
+        client.post("/v1/chat", json=question("Quo vadis, xylophone?")).raise_for_status()
+        model_server.configure(faults=[{"kind": "drop", "model": "fake", "times": -1}])
+        assert client.post("/v1/chat", json=question("What does a dormitory room cost?")).status_code == 502
+    model_server.reset()
+    found = scraped_when(port, lambda seen: seen.value("pustaka_active_runs") == 0)
+
+    def grown(name: str, **labels: str) -> float:
+        return found.value(name, **labels) - before.value(name, **labels)
+
+    turns = "pustaka_turn_duration_seconds_count"
+    assert grown(turns, outcome="answered") + grown(turns, outcome="refused") == 2
+    assert grown(turns, outcome="failed") == 1
+    assert grown("pustaka_turn_failures_total", problem="provider-unavailable") == 1
+    assert grown("pustaka_turn_stage_duration_seconds_count", stage="retrieve") == 3
+    assert grown("pustaka_turn_stage_duration_seconds_sum", stage="answer") > 0.03
+    assert grown("pustaka_time_to_first_token_seconds_count") == 1
+    assert grown("pustaka_time_to_first_token_seconds_sum") > 0.03
+    assert grown("pustaka_streamed_pieces_total") == pieces
+    assert found.value("pustaka_open_streams") == 0
+
+
+def test_an_open_stream_and_its_run_are_shown_while_they_last(
+    service: Service, port: int, model_server: FakeModelServer
+) -> None:
+    model_server.reset()
+    model_server.configure(first_token_ms=60_000)
+    before = scrape(port)
+    ask = question("Which dormitory room costs less?")
+    with service.client() as client:
+        with client.stream("POST", "/v1/chat", json=ask, headers=EVENTS):
+            open_now = scraped_when(port, lambda seen: seen.value("pustaka_model_calls_running", kind="chat") == 1)
+            assert open_now.value("pustaka_active_runs") == 1
+            assert open_now.value("pustaka_open_streams") == 1
+        # Its client has left.
+        ended = scraped_when(port, lambda seen: seen.value("pustaka_active_runs") == 0)
+    model_server.reset()
+    turns = "pustaka_turn_duration_seconds_count"
+    assert ended.value(turns, outcome="cancelled") == before.value(turns, outcome="cancelled") + 1
+    assert ended.value("pustaka_open_streams") == 0
+    assert ended.value("pustaka_http_requests_in_progress") == 0
+
+
+def test_a_service_in_use_has_every_series_that_rules_and_dashboard_ask_for(service: Service, port: int) -> None:
+    """The tests above have made it do everything but lose its Redis, for which there is a test of its own."""
+    found = scraped_when(port, lambda seen: "pustaka_cache_entries" in seen.samples)
+    for series in CATALOGUE:
+        if series.name == "pustaka_checkpointer_failures_total":
+            continue
+        name = f"{series.name}_count" if series.buckets else series.name
+        assert name in found.samples, name
+        assert found.labels(name) == set(series.labels)
+        assert found.kinds[name] == series.kind
