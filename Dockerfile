@@ -10,11 +10,11 @@ FROM python:3.11-slim-bookworm AS builder
 ENV UV_LINK_MODE=copy
 WORKDIR /build
 RUN pip install --no-cache-dir uv==0.13.8
-COPY requirements.txt requirements-sentry.txt ./
+COPY requirements.txt requirements-sentry.txt requirements-otel.txt ./
 # Only wheels: where one is missing the build says so, instead of looking for a compiler that is not here.
 RUN python -m venv --without-pip /opt/venv \
     && uv pip install --python /opt/venv --no-cache --require-hashes --only-binary :all: --compile-bytecode \
-        -r requirements.txt -r requirements-sentry.txt
+        -r requirements.txt -r requirements-sentry.txt -r requirements-otel.txt
 
 
 FROM python:3.11-slim-bookworm AS runtime

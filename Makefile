@@ -48,6 +48,7 @@ lock: $(UV)  ## compile requirements*.txt anew from requirements*.in
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-sentry.in -o requirements-sentry.txt
+	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-otel.in -o requirements-otel.txt
 
 generated: $(SERVER)  ## write anew what is made from config.py: .env.example, the tables of settings
 	$(BIN)/python -m bootstrap.settings_text

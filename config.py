@@ -97,6 +97,16 @@ class Settings(BaseSettings):
         None, description="Folder in which the processes of this machine count together. Unset: in DATA_DIR."
     )
 
+    # --- OpenTelemetry: traces of turns, without what people wrote
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, description="Collector that traces are sent to by OTLP over HTTP, such as http://localhost:4318."
+    )
+    otel_exporter_otlp_headers: SecretStr | None = Field(
+        None, description="Headers it wants, such as a key: name=value,name=value."
+    )
+    otel_service_name: str = Field("pustaka", max_length=200, description="What traces call this service.")
+    otel_traces_sampler_arg: float = Field(1.0, ge=0, le=1, description="Share of turns that are traced.")
+
     # --- Chat page
     chat_title: str | None = Field(None, max_length=200, description="Title of the chat page. Unset: INSTITUTION.")
     chat_logo: str | None = Field(
@@ -268,7 +278,14 @@ class Settings(BaseSettings):
     def _split_at_commas(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("openai_base_url", "llm_base_url", "embedding_base_url", "qdrant_url", "langchain_endpoint")
+    @field_validator(
+        "openai_base_url",
+        "llm_base_url",
+        "embedding_base_url",
+        "qdrant_url",
+        "langchain_endpoint",
+        "otel_exporter_otlp_endpoint",
+    )
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):

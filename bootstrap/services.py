@@ -26,6 +26,7 @@ from bootstrap.monitor import Monitor
 from bootstrap.savers import keyring_of, open_saver
 from bootstrap.stores import open_conversations, open_index, open_records
 from bootstrap.telemetry import open_telemetry
+from bootstrap.tracing import trace
 from config import SAMPLES, Settings
 from domain.db import Database
 from domain.keys import create_first_key
@@ -91,7 +92,7 @@ async def open_services(
     check_knowledge(settings.knowledge_dir)
     async with AsyncExitStack() as stack:
         folder = await _open_folder(stack, settings, patience_s)
-        telemetry = await open_telemetry(stack, settings, folder)
+        telemetry = await trace(stack, settings, await open_telemetry(stack, settings, folder))
         connections = await open_conversations(stack, settings, folder)
         database = await open_records(stack, settings)
         if telemetry.sampler:
