@@ -125,7 +125,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     app = create_app(settings)
     with loading_bar() as progress:
         async with open_services(settings, progress=progress) as services, attached(app, services):
-            options = uvicorn_options(forwarded_allow_ips=settings.forwarded_allow_ips)
+            options = uvicorn_options(
+                graceful_timeout_s=settings.graceful_timeout, forwarded_allow_ips=settings.forwarded_allow_ips
+            )
             config = uvicorn.Config(_bridge(app), **{**options, "lifespan": "off", "log_config": None})
             server = _Server(config, services.runs.drain)
             with _stopping_on_signals(server):

@@ -166,6 +166,9 @@ class Settings(BaseSettings):
     run_ttl: int = Field(
         900, ge=10, le=86_400, description="Seconds the events of an answer are kept, to be followed again."
     )
+    graceful_timeout: int = Field(
+        30, ge=3, le=3600, description="Seconds that answers under way may take when the service is told to stop."
+    )
     run_lease: float = Field(
         15,
         ge=1,

@@ -106,7 +106,7 @@ forwarded_allow_ips = ",".join(_settings.forwarded_allow_ips)
 keepalive = KEEP_ALIVE_S
 
 timeout = 120  # without a sign of life; an answer may take longer
-graceful_timeout = 30
+graceful_timeout = _settings.graceful_timeout
 # Whatever a library may leak ends with its worker. The jitter keeps them from all starting anew at the same time; one
 # that is alone would leave nobody to serve meanwhile.
 max_requests = 0 if workers == 1 else 1000

@@ -1,5 +1,6 @@
 """The messages of a conversation, with what rides on them: when they were said, and what an answer rests on."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +38,19 @@ def said_again(answer: AIMessage, run_id: str) -> AIMessage:
     """An answer of another conversation as a message of this one, given now; `cached` rides on it."""
     extra = {**answer.additional_kwargs, "created_at": _now(), "cached": True}
     return AIMessage(answer.text, id=answer_id(run_id), additional_kwargs=extra)
+
+
+def spoken(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
+    """What was said: without calls of tools and their results.
+
+    Models refuse a conversation in which a call has no result, and one stays so for good when its worker dies between
+    the two.
+    """
+    return [
+        message
+        for message in messages
+        if isinstance(message, HumanMessage) or (isinstance(message, AIMessage) and message.text.strip())
+    ]
 
 
 def shown(message: AnyMessage) -> dict[str, Any]:

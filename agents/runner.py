@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from agents.answer_cache import AnswerCache, Recollection
 from agents.leases import Leases
-from agents.messages import answer_id, question_message, shown
+from agents.messages import answer_id, question_message, shown, spoken
 from agents.rag import compile_graph
 from agents.state import AgentContext, AnswerModel
 from agents.turnstile import Place, Turnstile
@@ -173,7 +173,7 @@ class Runner:
             messages = [*messages, asked]
         return {
             "conversation_id": conversation_id,
-            "messages": [shown(message) for message in messages],
+            "messages": [shown(message) for message in spoken(messages)],
             "expires_in_s": await self._store.ttl_s(thread_id),
             "persistence": self._store.persistence_of(thread_id),
         }

@@ -17,7 +17,7 @@ from api.sse import as_sse
 from api.streaming import AsyncStream
 from bootstrap.services import Services
 from utils.context import TenantContext
-from utils.errors import BadInput
+from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id
 from utils.validation import LONGEST_MESSAGE, check_conversation_id, check_text
 
@@ -91,6 +91,9 @@ async def _result(run: RunHandle, *, leaving: bool) -> dict[str, Any]:
     except asyncio.CancelledError:
         if leaving:
             run.leave()
+        raise
+    except ProblemError as error:
+        error.headers = {**error.headers, RUN_HEADER: run.id}
         raise
 
 

@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from langgraph.runtime import Runtime
 
 from agents.citations import bind_citations, without_marks
-from agents.messages import answer_message
+from agents.messages import answer_message, spoken
 from agents.nodes.refuse import refuse
 from agents.state import AgentContext, ChatState, hit_from_state
 from prompts.rag import NOT_IN_DOCUMENTS_MARK, system_prompt
@@ -59,7 +59,7 @@ def _prompt(state: ChatState, run: AgentContext) -> list[BaseMessage]:
     system = SystemMessage(system_prompt(passages, institution=run.institution, language_policy=run.language_policy))
     if not run.model.is_language_model:
         return [system, HumanMessage(state["query"])]
-    return [system, *_alternating(map(_as_said, state["messages"][-_MESSAGES_REMEMBERED:]))]
+    return [system, *_alternating(map(_as_said, spoken(state["messages"][-_MESSAGES_REMEMBERED:])))]
 
 
 def _alternating(messages: Iterable[BaseMessage]) -> list[BaseMessage]:

@@ -4,6 +4,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from agents.citations import without_marks
+from agents.messages import spoken
 from agents.nodes.recall import recall
 from agents.state import AgentContext, ChatState
 from prompts.rag import standalone_prompt
@@ -19,7 +20,7 @@ async def contextualize(state: ChatState, runtime: Runtime[AgentContext]) -> dic
     Reads `messages`; writes `query`. A first question is taken as it is, so a first turn costs one model call only; one
     that is remembered is answered here, as `recall` does.
     """
-    *history, newest = state["messages"]
+    *history, newest = spoken(state["messages"])
     if not any(isinstance(message, HumanMessage) for message in history):
         return {"query": newest.text, **await recall(newest.text, runtime.context)}
     runtime.context.emit({"type": "status", "stage": "contextualize"})
