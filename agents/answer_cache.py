@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
 
 from langchain_core.messages import AIMessage
 
@@ -25,14 +24,6 @@ _VERSION_KEPT_S = 1.0
 _READING_LIMIT_S = 0.5  # of a turn's time; without the version there is no cache
 _MOST_TENANTS = 10_000
 _AROUND = " ?!.¿¡…"
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What a turn said: its answer, with what rides on it, and the passages it rests on, as the state holds them."""
-
-    answer: AIMessage
-    passages: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +43,7 @@ class AnswerCache:
 
     def __init__(self, database: Database, *, size: int, ttl_s: float) -> None:
         self._database, self._reading = database, asyncio.Lock()
-        self.answers: Expiring[Key, Remembered] = Expiring(size, ttl_s)
+        self.answers: Expiring[Key, AIMessage] = Expiring(size, ttl_s)
         self._versions: Expiring[str, str] = Expiring(_MOST_TENANTS, _VERSION_KEPT_S)
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "knowledge-version")
@@ -94,7 +85,7 @@ class Recollection:
     ctx: TenantContext | None = None
     _key: Key | None = field(default=None, init=False)
 
-    async def find(self, question: str) -> Remembered | None:
+    async def find(self, question: str) -> AIMessage | None:
         """What this first question was answered with before, None if it was not. For first questions alone."""
         if self.cache is None or self.ctx is None:
             return None
@@ -106,10 +97,10 @@ class Recollection:
         """Keep nothing of this turn: it was answered worse than it could have been."""
         self._key = None
 
-    def keep(self, answer: AIMessage, passages: list[dict[str, Any]]) -> None:
+    def keep(self, answer: AIMessage) -> None:
         """Give *answer* to the next who asks what `find` was asked for; without that nothing is kept."""
         if self.cache is not None and self._key is not None:
-            self.cache.answers.put(self._key, Remembered(deepcopy(answer), deepcopy(passages)))
+            self.cache.answers.put(self._key, deepcopy(answer))
 
 
 def normalised(question: str) -> str:

@@ -1,30 +1,32 @@
 """What a conversation keeps between turns, and what a turn is given for its own time."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage
+from langgraph.channels import UntrackedValue
 from langgraph.graph.message import add_messages
 
 from agents.answer_cache import Recollection
 from agents.turnstile import Place
 from retrieval.search import Retriever
 from utils.context import TenantContext
-from utils.passages import Hit, Passage
+from utils.passages import Hit
 
 
 class ChatState(TypedDict, total=False):
-    """Persisted with the conversation; plain values only, so that the saver needs to know no class of ours.
+    """What the nodes of a turn hand on.
 
-    `messages`: the talk; citations ride in an answer's `additional_kwargs`. `query`: the newest question, made
-    standalone. `passages`: what it was answered from, best first, as `hit_to_state` writes them.
+    Persisted with the conversation: `messages`, the talk; citations ride in an answer's `additional_kwargs`, as plain
+    values, so that the saver needs to know no class of ours. For one turn alone: `query`, the newest question made
+    standalone, and `passages`, what it is answered from, best first.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
-    query: str
-    passages: list[dict[str, Any]]
+    query: Annotated[str, UntrackedValue(str)]
+    passages: Annotated[Sequence[Hit], UntrackedValue(Sequence)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,3 @@ class AgentContext:
     streams: bool
     place: Place
     recollection: Recollection
-
-
-def hit_to_state(hit: Hit) -> dict[str, Any]:
-    """A hit as plain values."""
-    return asdict(hit)
-
-
-def hit_from_state(value: dict[str, Any]) -> Hit:
-    """The hit that `hit_to_state` wrote."""
-    return Hit(**{**value, "passage": Passage(**value["passage"])})

@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from agents.citations import bind_citations, without_marks
 from agents.messages import answer_message, spoken
 from agents.nodes.refuse import refuse
-from agents.state import AgentContext, ChatState, hit_from_state
+from agents.state import AgentContext, ChatState
 from prompts.rag import NOT_IN_DOCUMENTS_MARK, system_prompt
 
 _MESSAGES_REMEMBERED = 20
@@ -22,7 +22,7 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     events. A model that finds no answer in the passages says so by a fixed word, and the turn ends as a refusal.
     """
     runtime.context.emit({"type": "status", "stage": "answer"})
-    hits = [hit_from_state(value) for value in state["passages"]]
+    hits = state["passages"]
     model = runtime.context.model
     prompt = _prompt(state, runtime.context)
     text, name = "", ""
@@ -41,7 +41,7 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
         text, runtime.context.run_id, citations=citations, model=name, language_model=model.is_language_model
     )
     if citations:
-        runtime.context.recollection.keep(message, state["passages"])
+        runtime.context.recollection.keep(message)
     return {"messages": [message]}
 
 
@@ -55,7 +55,7 @@ async def _said(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -
 
 
 def _prompt(state: ChatState, run: AgentContext) -> list[BaseMessage]:
-    passages = [hit_from_state(value).passage for value in state["passages"]]
+    passages = [hit.passage for hit in state["passages"]]
     system = SystemMessage(system_prompt(passages, institution=run.institution, language_policy=run.language_policy))
     if not run.model.is_language_model:
         return [system, HumanMessage(state["query"])]

@@ -17,8 +17,8 @@ async def recall(question: str, run: AgentContext) -> dict[str, object]:
         found = await run.recollection.find(question)
     if found is None:
         return {}
-    run.emit({"type": "token", "content": found.answer.text})
-    return {"messages": [said_again(found.answer, run.run_id)], "passages": found.passages}
+    run.emit({"type": "token", "content": found.text})
+    return {"messages": [said_again(found, run.run_id)]}
 
 
 async def is_answered(state: ChatState) -> bool:

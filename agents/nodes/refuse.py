@@ -16,4 +16,4 @@ async def refuse(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     text = not_in_documents(detect_language(state["messages"][-1].text))
     runtime.context.emit({"type": "token", "content": text})
     message = answer_message(text, runtime.context.run_id, citations=[], model="", language_model=False)
-    return {"messages": [message], "passages": []}
+    return {"messages": [message]}

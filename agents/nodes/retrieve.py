@@ -4,7 +4,7 @@ from typing import Literal
 
 from langgraph.runtime import Runtime
 
-from agents.state import AgentContext, ChatState, hit_from_state, hit_to_state
+from agents.state import AgentContext, ChatState
 from retrieval.answerability import is_answerable
 
 
@@ -21,11 +21,11 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str
     if found.degraded:
         run.recollection.forget()
         runtime.context.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
-    return {"passages": [hit_to_state(hit) for hit in found.hits]}
+    return {"passages": found.hits}
 
 
 async def holds_an_answer(state: ChatState, runtime: Runtime[AgentContext]) -> Literal["answer", "refuse"]:
     """Where to go with what was found. A coroutine, since LangGraph runs anything else in a thread."""
-    hits = [hit_from_state(value) for value in state["passages"]]
+    hits = state["passages"]
     model = runtime.context.retriever.embedder.model
     return "answer" if hits and is_answerable(state["query"], hits, model=model).answerable else "refuse"

@@ -45,6 +45,11 @@ class LiveRun:
         return bool(self._events)
 
     @property
+    def is_written(self) -> bool:
+        """Whether the journal has all that was told."""
+        return self._written == len(self._events)
+
+    @property
     def last_event(self) -> Event | None:
         """What was told last."""
         return self._events[self._told - 1] if self._told else None

@@ -26,6 +26,7 @@ logger = logging.getLogger("agents.runs")
 
 _MOST_ATTEMPTS = 3  # a run that kills its worker must not kill them all
 _LAST_WORDS_S = 2.0
+_MOST_UNWRITTEN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Runs:
         self._observer = observer or UnwatchedRun()
         self._following = Following(journal)
         self._live: dict[str, LiveRun] = {}
+        self._unwritten: dict[str, LiveRun] = {}  # they have ended, which Redis did not take
         self.is_draining = False
 
     @property
@@ -224,6 +226,8 @@ class Runs:
             live.refuse(*last)
         elif last:
             await live.end(*last)
+            if live.is_ours and not live.is_written and len(self._unwritten) < _MOST_UNWRITTEN:
+                self._unwritten[record.id] = live
         live.close()
 
     async def _beat(self) -> None:
@@ -233,7 +237,16 @@ class Runs:
             states = await self._journal.beat(live.record for live in ours)
             for live in ours:
                 await self._hear(live, states.get(live.record.id))
+            await self._write_ends()
             await self._take_over()
+
+    async def _write_ends(self) -> None:
+        """Tell the journal of ends that it could not take, so that nobody takes those runs over."""
+        for run_id, live in list(self._unwritten.items()):
+            await live.flush()
+            if not live.is_written and live.is_ours:
+                return  # Redis is still away
+            del self._unwritten[run_id]
 
     async def _hear(self, live: LiveRun, state: int | None) -> None:
         if state == -2 and not live.has_ended:  # Redis has lost it, or did not answer when it began
@@ -244,7 +257,7 @@ class Runs:
     async def _take_over(self) -> None:
         while not self.is_draining and (claimed := await self._journal.claim_abandoned()):
             for one in claimed:
-                if one.record.id not in self._live:
+                if one.record.id not in self._live and one.record.id not in self._unwritten:
                     await self._go_on(one)
 
     async def _go_on(self, claimed: Claimed) -> None:

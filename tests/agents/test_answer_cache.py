@@ -15,7 +15,6 @@ from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from utils.context import TenantContext
 
 QUESTION = "When does the office open?"
-PASSAGES = [{"passage": {"text": "The office opens at eight."}}]
 
 
 @pytest.fixture
@@ -36,30 +35,28 @@ async def answered(cache: AnswerCache, ctx: TenantContext, question: str, text: 
     """A turn that found nothing kept, and keeps its answer."""
     turn = cache.turn(ctx)
     assert await turn.find(question) is None
-    turn.keep(AIMessage(text, id="first", additional_kwargs={"answered": True, "citations": [{"number": 1}]}), PASSAGES)
+    turn.keep(AIMessage(text, id="first", additional_kwargs={"answered": True, "citations": [{"number": 1}]}))
 
 
 async def test_the_same_first_question_gets_the_same_answer_as_a_message_of_its_own(cache: AnswerCache) -> None:
     await answered(cache, ACME, QUESTION)
     found = await cache.turn(ACME).find("  when does the OFFICE open ")
     assert found is not None
-    message = said_again(found.answer, "run2")
+    message = said_again(found, "run2")
     assert (message.text, message.id) == ("At eight [1].", answer_id("run2"))
     assert message.additional_kwargs["citations"] == [{"number": 1}]
     assert message.additional_kwargs["cached"] is True
-    assert found.passages == PASSAGES
     message.additional_kwargs["citations"].clear()
-    found.passages.clear()
     again = await cache.turn(ACME).find(QUESTION)
     assert again is not None
-    assert (again.passages, again.answer.additional_kwargs["citations"]) == (PASSAGES, [{"number": 1}])
+    assert again.additional_kwargs["citations"] == [{"number": 1}]
 
 
 async def test_a_turn_that_was_worse_than_it_could_be_is_not_kept(cache: AnswerCache) -> None:
     turn = cache.turn(ACME)
     await turn.find(QUESTION)
     turn.forget()
-    turn.keep(AIMessage("At eight [1]."), PASSAGES)
+    turn.keep(AIMessage("At eight [1]."))
     assert len(cache.answers) == 0
 
 
@@ -69,7 +66,7 @@ async def test_another_tenant_never_gets_it(cache: AnswerCache) -> None:
     await answered(cache, GLOBEX, QUESTION, "At nine [1].")
     found = await cache.turn(ACME).find(QUESTION)
     assert found is not None
-    assert found.answer.text == "At eight [1]."
+    assert found.text == "At eight [1]."
 
 
 async def test_a_changed_document_ends_it_for_its_tenant_alone(cache: AnswerCache, database: Database) -> None:
@@ -94,7 +91,7 @@ async def test_an_answer_is_kept_under_the_documents_from_before_it_was_searched
     async with asyncio.timeout(5):
         while await cache.key(ACME, QUESTION) == before:
             await asyncio.sleep(0.05)
-    turn.keep(AIMessage("At eight [1]."), PASSAGES)
+    turn.keep(AIMessage("At eight [1]."))
     assert await cache.turn(ACME).find(QUESTION) is None
 
 
@@ -120,15 +117,15 @@ async def test_while_the_database_is_away_nothing_is_found_and_nothing_fails(
         file.unlink()
     turn = cache.turn(ACME)
     assert await turn.find(QUESTION) is None
-    turn.keep(AIMessage("At eight [1]."), PASSAGES)
+    turn.keep(AIMessage("At eight [1]."))
     assert len(cache.answers) == 0
 
 
 async def test_a_turn_that_did_not_ask_or_has_no_cache_keeps_nothing(cache: AnswerCache) -> None:
-    cache.turn(ACME).keep(AIMessage("x"), [])
+    cache.turn(ACME).keep(AIMessage("x"))
     assert len(cache.answers) == 0
     assert await Recollection().find(QUESTION) is None
-    Recollection().keep(AIMessage("x"), [])
+    Recollection().keep(AIMessage("x"))
 
 
 @pytest.mark.parametrize(
