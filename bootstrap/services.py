@@ -116,7 +116,7 @@ async def open_services(
             top_k=settings.top_k,
             answers=answers,
         )
-        journal = Journal(redis, worker=uuid4().hex, hold_s=hold_s, keys=keyring_of(settings))
+        journal = Journal(redis, worker=uuid4().hex, hold_s=hold_s, keys=keyring_of(settings), stores=telemetry.stores)
         policy = RunPolicy(keep_s=settings.run_ttl, hold_s=hold_s)
         runs = Runs(runner, journal, policy, telemetry.runs)
         _running(stack, runs.keep())

@@ -10,6 +10,7 @@ A shard is in one slot of a cluster, so that each step is one script call; toget
 
 import json
 import logging
+import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 from utils.errors import StoreUnavailable
+from utils.ports import StoreObserver, UnobservedStores
 
 logger = logging.getLogger("agents.runs")
 
@@ -52,10 +54,20 @@ class Journal:
         worker: a name that no other process has.
         hold_s: seconds without a beat after which another worker takes a run.
         keys: what messages and events are encrypted under; None where conversations are not.
+        stores: hears how long Redis took.
     """
 
-    def __init__(self, redis: AsyncClient, *, worker: str, hold_s: float, keys: Keyring | None = None) -> None:
+    def __init__(
+        self,
+        redis: AsyncClient,
+        *,
+        worker: str,
+        hold_s: float,
+        keys: Keyring | None = None,
+        stores: StoreObserver | None = None,
+    ) -> None:
         self._redis, self._worker, self._hold_ms, self._keys = redis, worker, round(hold_s * 1000), keys
+        self._stores = stores or UnobservedStores()
         folder = files("agents.runs") / "lua"
         self._scripts = {name: (folder / f"{name}.lua").read_text() for name in _NAMES}
         self._circuit = Circuit(
@@ -237,12 +249,14 @@ class Journal:
     async def _try(self, *command: Any) -> Any:
         if not self._circuit.may_try():
             return None
+        began_s, reply = time.perf_counter(), None
         try:
             reply = await self._redis.execute_command(*command)
         except RedisError as exc:
             self._circuit.failed(exc)
-            return None
-        self._circuit.worked()
+        else:
+            self._circuit.worked()
+        self._stores.took("redis", "runs", time.perf_counter() - began_s, succeeded=reply is not None)
         return reply
 
     async def _surely(self, *command: Any) -> Any:
