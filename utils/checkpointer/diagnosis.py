@@ -19,7 +19,7 @@ from utils.errors import StoreRefused, StoreUnavailable
 Facts = Mapping[str, Any]
 
 OLDEST_VERSION = 5
-RIGHTS = "~checkpoint:* ~state:* ~lease:* ~limit:* +@read +@write +@scripting +@connection +info"
+RIGHTS = "~checkpoint:* ~state:* ~lease:* ~limit:* ~run:* ~runs:* +@read +@write +@scripting +@connection +info"
 _CLUSTER_RIGHTS = "+command +cluster|slots"
 _END_AND_REMOVAL = ("SET - PX 1000", "DEL")
 _OF_STRINGS = ("SET - NX PX 1000", "GET", "PEXPIRE 1000", "PTTL", "EXISTS", "UNLINK")
@@ -27,6 +27,8 @@ _OF_HASHES = (
     *("HSET a 1", "HSETNX b 1", "HMSET c 1", "PEXPIRE 1000", "HINCRBY a 1", "HGET a", "HMGET a b", "HKEYS", "HGETALL"),
     *("HEXISTS a", "HSTRLEN a", "HDEL a"),
 )
+_OF_STREAMS = ("XADD 1-0 a 1", "XRANGE - +", "XREVRANGE - + COUNT 1", "PEXPIRE 1000")
+_OF_QUEUES = ("ZADD 1 a", "ZRANGEBYSCORE 0 1 LIMIT 0 1", "ZSCORE a", "ZREM a")
 _OF_COUNTERS = ("ZADD 1 a", "PEXPIRE 1000", "ZREMRANGEBYSCORE 0 0", "ZCARD", "ZRANGE 0 0 WITHSCORES")
 
 
@@ -147,8 +149,10 @@ async def _try_rights(client: AsyncClient, address: Address) -> None:
     for pattern, key, commands in (
         ("checkpoint:*", summary_key(probe), _OF_STRINGS),
         ("state:*", state_key(probe), _OF_HASHES),
-        ("lease:*", f"lease:{probe}", _OF_STRINGS),
+        ("lease:*", f"lease:{probe}", _OF_HASHES),
         ("limit:*", f"limit:{probe}", _OF_COUNTERS),
+        ("run:*", f"run:{probe}", _OF_STREAMS),
+        ("runs:*", f"runs:{probe}", _OF_QUEUES),
     ):
         await _tried(client, address, pattern, "EVALSHA", "0" * 40, 1, key)
         refused = await _tried(client, address, pattern, "EVAL", source, 1, key, *_END_AND_REMOVAL, *commands)

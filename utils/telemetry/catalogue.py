@@ -99,8 +99,8 @@ CACHE_ENTRIES = _gauge("cache_entries", "What the caches of all processes hold."
 STORE_UP = _gauge("store_up", "1 if all processes reach the store: redis, database, index.", "store", mode="livemin")
 STORE_CALLS = _seconds(
     "store_call_duration",
-    "Calls to stores: redis (check, limit, runs), database (check, statement), index (check, search), where check is the "
-    "monitor's look; `outcome`: ok, failed. Calls for conversations are those of the checkpointer.",
+    "Calls to stores: redis (check, limit, runs), database (check, statement), index (check, search), where check is "
+    "the monitor's look; `outcome`: ok, failed. Calls for conversations are those of the checkpointer.",
     "store", "operation", "outcome",
     buckets=_STORE_S,
 )  # fmt: skip

@@ -20,7 +20,7 @@ from utils.checkpointer.diagnosis import RIGHTS
 from utils.errors import StoreRefused, StoreUnavailable
 
 SECRET = "not-to-be-shown"
-ABILITIES = f"on >{SECRET} ~checkpoint:* ~state:* ~lease:* ~limit:* +@all"
+ABILITIES = f"on >{SECRET} ~checkpoint:* ~state:* ~lease:* ~limit:* ~run:* ~runs:* +@all"
 USERS = (
     f"enough on >{SECRET} {RIGHTS}",
     f"noeval {ABILITIES} -eval",
@@ -34,8 +34,9 @@ USERS = (
     f"noend {ABILITIES} -pexpire",
     f"nodel {ABILITIES} -del",
     f"noinfo {ABILITIES} -info -config",
-    f"nolease on >{SECRET} ~checkpoint:* ~state:* ~limit:* +@all",
-    f"nostate on >{SECRET} ~checkpoint:* ~lease:* ~limit:* +@all",
+    f"norun on >{SECRET} ~checkpoint:* ~state:* ~lease:* ~limit:* ~runs:* +@all",
+    f"nolease on >{SECRET} ~checkpoint:* ~state:* ~limit:* ~run:* ~runs:* +@all",
+    f"nostate on >{SECRET} ~checkpoint:* ~lease:* ~limit:* ~run:* ~runs:* +@all",
 )
 
 
@@ -114,7 +115,7 @@ async def test_the_rights_it_names_are_enough(server: RedisServer, user: str) ->
     [
         *[("noeval", "EVAL"), ("noevalsha", "EVALSHA"), ("nohset", "HSET"), ("nozadd", "ZADD"), ("noscan", "SCAN")],
         *[("noload", "SCRIPT LOAD"), ("noping", "PING"), ("noset", "SET"), ("noend", "PEXPIRE"), ("nodel", "DEL")],
-        *[("nolease", "keys lease:*"), ("nostate", "keys state:*")],
+        *[("nolease", "keys lease:*"), ("nostate", "keys state:*"), ("norun", "keys run:*")],
     ],
 )
 async def test_a_missing_right_is_named_with_those_that_are_needed(
