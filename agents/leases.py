@@ -21,12 +21,13 @@ from utils.errors import Conflict
 logger = logging.getLogger("agents.leases")
 
 _LOOK_S = 0.05  # between two looks at whether a lease has become free
-# KEYS: the lease, the conversation's state. ARGV: token, run, ms to hold, fence that it has already or 0.
+# KEYS: the lease, the conversation's state. ARGV: token, run, ms to hold, fence that it has already or 0, '1' if the
+# run is to have it from a worker that had it for the same run.
 # Gives {1, fence}, or {0, the run that holds it}. A fence is the server's clock in µs, but always more than the one
 # before: a run that was thought dead, and writes after another has begun, is known by its lower one.
 _TAKE = """
 local token, run = unpack(redis.call('HMGET', KEYS[1], 'token', 'run'))
-if token and token ~= ARGV[1] then return { 0, run or '' } end
+if token and token ~= ARGV[1] and not (ARGV[5] == '1' and run == ARGV[2]) then return { 0, run or '' } end
 local fence = tonumber(ARGV[4])
 if fence == 0 then
   local time = redis.call('TIME')
@@ -51,6 +52,7 @@ class Lease:
     holder: "asyncio.Task[object] | None"
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     fence: int = 0
+    takes_over: bool = False
     is_lost: bool = False
 
     def lose(self) -> None:
@@ -85,8 +87,12 @@ class Leases:
         )
 
     @asynccontextmanager
-    async def hold(self, thread_id: str, run_id: str = "", *, wait_s: float | None = None) -> AsyncIterator[Lease]:
+    async def hold(
+        self, thread_id: str, run_id: str = "", *, takes_over: bool = False, wait_s: float | None = None
+    ) -> AsyncIterator[Lease]:
         """Hold the conversation for the length of the block, which is cancelled if another takes it.
+
+        With *takes_over* the lease that another worker has for the same run is taken from it: it is thought dead.
 
         Raises:
             Conflict: another run holds it and did not end in time; `members["run_id"]` says which.
@@ -101,7 +107,7 @@ class Leases:
             raise _busy(self._runs.get(thread_id, "")) from None
         self._runs[thread_id] = run_id
         try:
-            lease = Lease(thread_id, run_id, asyncio.current_task())
+            lease = Lease(thread_id, run_id, asyncio.current_task(), takes_over=takes_over)
             await self._ask_for(lease, until)
             async with self._kept(lease):
                 yield lease
@@ -171,10 +177,11 @@ class Leases:
         """Take or keep it in Redis: None, or the run that has it."""
         keys = (lease_key(lease.thread_id), state_key(lease.thread_id))
         hold_ms = max(1, round(self.hold_s * 1000))
-        given, told = await self._redis.eval(_TAKE, 2, *keys, lease.token, lease.run_id, hold_ms, lease.fence)
+        asked = (lease.token, lease.run_id, hold_ms, lease.fence, int(lease.takes_over))
+        given, told = await self._redis.eval(_TAKE, 2, *keys, *asked)
         if not given:
             return str(told.decode())
-        lease.fence = int(told)
+        lease.fence, lease.takes_over = int(told), False  # once: it may be taken over in its turn
         return None
 
     @asynccontextmanager

@@ -103,7 +103,7 @@ class Runner:
             RunSuperseded: another worker has taken the run over.
         """
         thread_id = thread_of(ctx, turn.conversation_id)
-        async with self._leases.hold(thread_id, turn.run_id) as lease:
+        async with self._leases.hold(thread_id, turn.run_id, takes_over=turn.is_resumed) as lease:
             emit(self._start(turn))
             clock = StageClock(emit)
             said = await self._answer(ctx, turn, _config(thread_id, lease.fence), clock.see)

@@ -26,16 +26,22 @@ class Following:
         self._journal = journal
         self._readers: list[_Reader] = []
         self._looking: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     async def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
-        """The events of a run after number *after*, several at a time, to its end; now and then an empty batch.
+        """The events of a run after number *after*, several at a time, to its end or until `close`; now and then an
+        empty batch.
 
         Raises:
             NotFound: the run is not kept any more.
             StoreUnavailable: Redis is away.
         """
         batch = await self._journal.events_after(run_id, after)
-        while True:
+        while not self._is_closed:
+            if not batch and await self._has_ended(run_id):
+                batch = await self._last(run_id, after)
+                if not batch:
+                    return
             if batch:
                 yield batch
                 after = batch[-1][0]
@@ -43,9 +49,27 @@ class Following:
                     return
             batch = await self._next(run_id, after)
             if not batch:
-                if await self._journal.record(run_id) is None:
-                    raise NotFound("This run is not kept any more.")
                 yield []
+
+    def close(self) -> None:
+        """Let all who follow go on at another worker."""
+        self._is_closed = True
+        for reader in self._readers:
+            if not reader.news.done():
+                reader.news.set_result([])
+
+    async def _has_ended(self, run_id: str) -> bool:
+        record = await self._journal.record(run_id)
+        if record is None:
+            raise NotFound("This run is not kept any more.")
+        return record.status != "running"
+
+    async def _last(self, run_id: str, after: int) -> Batch:
+        """What came between two looks; else its end, if its number is not *after*: a run that Redis has lost and that
+        was begun again is numbered from 1 on."""
+        batch = await self._journal.events_after(run_id, after)
+        last = None if batch else await self._journal.last_event(run_id)
+        return [last] if last is not None and last[0] < after else batch
 
     async def _next(self, run_id: str, after: int) -> Batch:
         """The next events, or none when there were none for some seconds."""

@@ -1,24 +1,17 @@
-"""Runs in Redis: who works on which, what they have told, and which were abandoned.
-
-    run:{<shard>}:<id>          a hash: the record, its owner, whether it is wanted no more
-    run:{<shard>}:<id>:events   a stream: batches of events, each under the number of its last one
-    runs:{<shard>}:active       a sorted set: runs under way, by when they count as abandoned
-    runs:control                a stream: ids of runs to cancel, for all workers
-
-A shard is in one slot of a cluster, so that each step is one script call; together they spread over its nodes.
-"""
+"""Runs in Redis: who works on which, what they have told, and which were abandoned; under the keys of keys.py."""
 
 import json
 import logging
 import time
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
+from uuid import uuid4
 
 from redis.exceptions import RedisError
 
+from agents.runs.keys import CONTROL, SHARDS, active_key, active_key_of, events_key, run_key, shard_of
 from agents.runs.record import ENDS, Event, RunRecord
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.circuit import Circuit
@@ -29,22 +22,26 @@ from utils.ports import StoreObserver, UnobservedStores
 
 logger = logging.getLogger("agents.runs")
 
-SHARDS = 8
-CONTROL = "runs:control"
 _NAMES = ("begin", "append", "beat", "due", "claim", "leave", "forget", "cancel", "news")
 _CONTROL_LENGTH = 10_000
 _CLAIMED_AT_ONCE = 8
+_RETRY_S = 2.0
+LOST, HOLED = -2, -3  # what `append` gives where Redis has lost a run, or the last events of it
 
 Batch = list[tuple[int, Event]]  # events with their numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A run that has become ours, the number of its last event (0: none), and whether it is wanted no more."""
+    """A run that has become ours, the number of its last event (0: none), and whether it is wanted no more.
+
+    `is_readable`: without the key of its message it can only be ended.
+    """
 
     record: RunRecord
     last: int
     cancelled: bool
+    is_readable: bool = True
 
 
 class Journal:
@@ -70,8 +67,10 @@ class Journal:
         self._stores = stores or UnobservedStores()
         folder = files("agents.runs") / "lua"
         self._scripts = {name: (folder / f"{name}.lua").read_text() for name in _NAMES}
+        self._claims_from_s = 0.0
         self._circuit = Circuit(
-            retry_s=2.0,
+            retry_s=_RETRY_S,
+            changed=self._changed,
             away="Redis does not answer: runs are known to this process only",
             back="Redis answers again: runs are known to all workers",
         )
@@ -85,20 +84,23 @@ class Journal:
         message = self._sealed(record.message.encode(), record.id)
         reply = await self._call(
             "begin",
-            (_run(record.id), _active(record.id)),
-            (record.keep_s * 1000, self._hold_ms, record.id, *flat, "message", message),
+            (run_key(record.id), active_key(record.id)),
+            (record.keep_s * 1000, self._hold_ms, record.id, uuid4().hex, *flat, "message", message),
         )
         return None if reply is None else ("" if reply[0] else reply[1].decode())
 
-    async def append(self, record: RunRecord, batch: Batch) -> int | None:
-        """Add events, of which the last may be the end. 1; 0 if the run is wanted no more, -1 if it is not ours, -2 if
-        there is none."""
+    async def append(self, record: RunRecord, batch: Batch, *, after: int = 0) -> int | None:
+        """Add events, of which the last may be the end; *after* is the number of the last one that we have added.
+
+        1; 0 if the run is wanted no more, -1 if it is not ours, `LOST` if there is none, `HOLED` if events up to
+        *after* are not there any more.
+        """
         last, event = batch[-1] if batch else (0, {})
         told = self._sealed(json.dumps([event for _, event in batch]).encode(), record.id) if batch else b""
         status = ENDS.get(event.get("type", ""), "")
-        keys = (_run(record.id), _events(record.id), _active(record.id))
+        keys = (run_key(record.id), events_key(record.id), active_key(record.id))
         state: int | None = await self._call(
-            "append", keys, (record.keep_s * 1000, record.id, self._worker, last, told, status)
+            "append", keys, (record.keep_s * 1000, record.id, self._worker, last, told, status, after)
         )
         return state
 
@@ -107,20 +109,20 @@ class Journal:
         states: dict[str, int] = {}
         shards: dict[tuple[int, int], list[str]] = {}
         for record in records:
-            shards.setdefault((_shard(record.id), record.keep_s), []).append(record.id)
+            shards.setdefault((shard_of(record.id), record.keep_s), []).append(record.id)
         for (_, keep_s), ids in shards.items():
-            keys = [_active(ids[0]), *(key for run_id in ids for key in (_run(run_id), _events(run_id)))]
+            keys = [active_key(ids[0]), *(key for run_id in ids for key in (run_key(run_id), events_key(run_id)))]
             reply = await self._call("beat", keys, (keep_s * 1000, self._hold_ms, self._worker, *ids))
             states |= dict(zip(ids, reply or (), strict=False))
         return states
 
     async def leave(self, run_id: str) -> None:
         """Let another worker go on with a run of ours at once."""
-        await self._call("leave", (_run(run_id), _active(run_id)), (run_id, self._worker))
+        await self._call("leave", (run_key(run_id), active_key(run_id)), (run_id, self._worker))
 
     async def forget(self, run_id: str) -> None:
         """Remove a run of ours that could not begin."""
-        await self._call("forget", (_run(run_id), _events(run_id), _active(run_id)), (run_id, self._worker))
+        await self._call("forget", (run_key(run_id), events_key(run_id), active_key(run_id)), (run_id, self._worker))
 
     # ---- what any worker does
 
@@ -130,7 +132,7 @@ class Journal:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        fields = await self._surely("HGETALL", _run(run_id))
+        fields = await self._surely("HGETALL", run_key(run_id))
         return self._record(run_id, fields) if fields else None
 
     async def events_after(self, run_id: str, number: int) -> Batch:
@@ -139,32 +141,32 @@ class Journal:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        entries = await self._surely("XRANGE", _events(run_id), f"{number + 1}-0", "+")
-        return [one for entry in entries for one in self._batch(run_id, entry) if one[0] > number]
+        entries = await self._surely("XRANGE", events_key(run_id), f"{number + 1}-0", "+")
+        return self._batch_after(run_id, entries, number)
 
-    async def last_event(self, run_id: str) -> Event | None:
-        """What was told last of a run.
+    async def last_event(self, run_id: str) -> tuple[int, Event] | None:
+        """What was told last of a run, with its number.
 
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        entries = await self._surely("XREVRANGE", _events(run_id), "+", "-", "COUNT", 1)
-        return self._batch(run_id, entries[0])[-1][1] if entries else None
+        entries = await self._surely("XREVRANGE", events_key(run_id), "+", "-", "COUNT", 1)
+        return self._batch(run_id, entries[0])[-1] if entries else None
 
     async def news(self, places: Sequence[tuple[str, int]]) -> list[Batch] | None:
         """For each run and the number of the last event a reader has, the events after it."""
         found: dict[int, Batch] = {}
         shards: dict[int, list[int]] = {}
         for index, (run_id, _) in enumerate(places):
-            shards.setdefault(_shard(run_id), []).append(index)
+            shards.setdefault(shard_of(run_id), []).append(index)
         for indexes in shards.values():
-            keys = [_events(places[index][0]) for index in indexes]
+            keys = [events_key(places[index][0]) for index in indexes]
             reply = await self._call("news", keys, [places[index][1] for index in indexes])
             if reply is None:
                 return None
             for index, entries in zip(indexes, reply, strict=True):
                 run_id, last = places[index]
-                found[index] = [one for entry in entries for one in self._batch(run_id, entry) if one[0] > last]
+                found[index] = self._batch_after(run_id, entries, last)
         return [found[index] for index in range(len(places))]
 
     async def cancel(self, run_id: str) -> None:
@@ -173,7 +175,7 @@ class Journal:
         Raises:
             StoreUnavailable: nobody can be told now.
         """
-        if await self._surely("EVAL", self._scripts["cancel"], 1, _run(run_id)) == b"running":
+        if await self._surely("EVAL", self._scripts["cancel"], 1, run_key(run_id)) == b"running":
             await self._surely("XADD", CONTROL, "MAXLEN", "~", _CONTROL_LENGTH, "*", "cancel", run_id)
 
     async def cancellations(self, after: str, *, wait_ms: int) -> list[tuple[str, str]] | None:
@@ -195,10 +197,15 @@ class Journal:
         return None if reply is None else (reply[0][0].decode() if reply else "0")
 
     async def claim_abandoned(self) -> list[Claimed]:
-        """Runs whose worker is not heard of any more; they are ours from now on. A few at a time."""
+        """Runs whose worker is not heard of any more; they are ours from now on. A few at a time.
+
+        None for a while after Redis was away: the workers that live have to be heard of again first.
+        """
         claimed: list[Claimed] = []
+        if time.monotonic() < self._claims_from_s:
+            return claimed
         for shard in range(SHARDS):
-            for run_id in await self._call("due", (f"runs:{{{shard}}}:active",), (_CLAIMED_AT_ONCE,)) or ():
+            for run_id in await self._call("due", (active_key_of(shard),), (_CLAIMED_AT_ONCE,)) or ():
                 one = await self._claim(run_id.decode())
                 claimed += [one] if one else []
             if len(claimed) >= _CLAIMED_AT_ONCE:
@@ -208,23 +215,30 @@ class Journal:
     # ----
 
     async def _claim(self, run_id: str) -> Claimed | None:
-        keys = (_run(run_id), _events(run_id), _active(run_id))
+        keys = (run_key(run_id), events_key(run_id), active_key(run_id))
         reply = await self._call("claim", keys, (self._hold_ms, run_id, self._worker))
         if not reply:
             return None
         flat, last = reply
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        message, is_readable = "", True
         try:
-            record = self._record(run_id, fields)
+            message = self._opened(fields[b"message"], run_id).decode()
         except StateUnreadable as exc:
             logger.error("An abandoned run cannot be gone on with: %s", exc)
-            await self.forget(run_id)
-            return None
-        return Claimed(record, int(last.partition(b"-")[0] or 0), b"cancelled" in fields)
+            is_readable = False
+        number = int(last.partition(b"-")[0] or 0)
+        return Claimed(_record_of(run_id, fields, message), number, b"cancelled" in fields, is_readable)
 
     def _record(self, run_id: str, fields: Mapping[bytes, bytes]) -> RunRecord:
-        texts = {name.decode(): value.decode() for name, value in fields.items() if name != b"message"}
-        return RunRecord.of(run_id, texts, self._opened(fields[b"message"], run_id).decode())
+        return _record_of(run_id, fields, self._opened(fields[b"message"], run_id).decode())
+
+    def _batch_after(self, run_id: str, entries: Iterable[Any], number: int) -> Batch:
+        """The events after *number* in order, each once: what was written again stands in two entries."""
+        found: Batch = []
+        for entry in entries:
+            found += [one for one in self._batch(run_id, entry) if one[0] > (found[-1][0] if found else number)]
+        return found
 
     def _batch(self, run_id: str, entry: Any) -> Batch:
         place, fields = entry
@@ -241,7 +255,11 @@ class Journal:
         try:
             return self._keys.decrypt(sealed, f"run {run_id}".encode())
         except UnreadableValue as exc:
-            raise StateUnreadable(_run(run_id), str(exc)) from exc
+            raise StateUnreadable(run_key(run_id), str(exc)) from exc
+
+    def _changed(self, persistence: str) -> None:
+        if persistence == "redis":
+            self._claims_from_s = time.monotonic() + self._hold_ms / 1000 + _RETRY_S
 
     async def _call(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         return await self._try("EVAL", self._scripts[name], len(keys), *keys, *args)
@@ -266,20 +284,9 @@ class Journal:
         return reply
 
 
-def _shard(run_id: str) -> int:
-    return zlib.crc32(run_id.encode()) % SHARDS
-
-
-def _run(run_id: str) -> str:
-    return f"run:{{{_shard(run_id)}}}:{run_id}"
-
-
-def _events(run_id: str) -> str:
-    return f"{_run(run_id)}:events"
-
-
-def _active(run_id: str) -> str:
-    return f"runs:{{{_shard(run_id)}}}:active"
+def _record_of(run_id: str, fields: Mapping[bytes, bytes], message: str) -> RunRecord:
+    texts = {name.decode(): value.decode() for name, value in fields.items() if name != b"message"}
+    return RunRecord.of(run_id, texts, message)
 
 
 def _only_value(fields: Any) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from agents.runs.journal import Batch, Journal
+from agents.runs.journal import HOLED, LOST, Batch, Journal
 from agents.runs.record import ENDS, Event, RunRecord
 from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict
@@ -18,7 +18,7 @@ class LiveRun:
 
     Followers read from one list, so that a slow one holds up nobody and costs no memory of its own. `failure` is what
     made the run fail, for whoever waits on this worker. `is_ours` ends when another worker has taken it over, or it was
-    left to one: then no end is told here.
+    left to one: then no end is told here. `is_ending`: nothing can stop it any more.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class LiveRun:
     ) -> None:
         self.record = record
         self.failure: Exception | None = None
-        self.is_ours, self.is_cancelled = True, False
+        self.is_ours, self.is_cancelled, self.is_ending = True, False, False
         self.followers = 0
         self.task: asyncio.Task[None] | None = None
         self._journal, self._watch = journal, watch
@@ -35,7 +35,7 @@ class LiveRun:
         self._told = 0  # how many of them followers may see
         self._written = 0  # how many are in the journal
         self._writing = asyncio.Lock()
-        self._is_ending = False
+        self._is_at_work = False
         self._flushing: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
 
@@ -43,11 +43,6 @@ class LiveRun:
     def has_begun(self) -> bool:
         """Whether anything was told of it."""
         return bool(self._events)
-
-    @property
-    def is_written(self) -> bool:
-        """Whether the journal has all that was told."""
-        return self._written == len(self._events)
 
     @property
     def last_event(self) -> Event | None:
@@ -60,6 +55,21 @@ class LiveRun:
         last = self.last_event
         return not self.is_ours or (last is not None and last["type"] in ENDS)
 
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether the journal lacks something of it that it is ours to write."""
+        return self.is_ours and self._written < len(self._events)
+
+    def begin_work(self) -> None:
+        """From now on its task is cancelled to stop it: one that has not begun would end without a word.
+
+        Raises:
+            CancelledError: it was stopped before.
+        """
+        self._is_at_work = True
+        if self.is_cancelled or not self.is_ours:
+            raise asyncio.CancelledError
+
     def emit(self, event: Event) -> None:
         """Tell an event; it is in the journal a moment later, where somebody may follow the run."""
         self._events.append(event)
@@ -70,7 +80,7 @@ class LiveRun:
 
     async def end(self, *events: Event) -> None:
         """Tell the last events, of which the final one is an end; they are in the journal before anybody sees them."""
-        self._is_ending = True
+        self.is_ending = True
         self._events += events
         await self.flush()
         if self.is_ours:
@@ -89,7 +99,7 @@ class LiveRun:
 
     def cancel(self) -> None:
         """Stop working on it, and tell that this was its end; an end that is being told already stays."""
-        if not self._is_ending:
+        if not self.is_ending:
             self.is_cancelled = True
             self._stop()
 
@@ -124,7 +134,7 @@ class LiveRun:
             self.followers -= 1
 
     def _stop(self) -> None:
-        if self.task is not None and not self._is_ending:
+        if self.task is not None and self._is_at_work and not self.is_ending:
             self.task.cancel()
 
     def _batch(self, begin: int, end: int) -> Batch:
@@ -149,13 +159,32 @@ class LiveRun:
             upto = len(self._events)
             if upto == self._written:
                 return
-            state = await self._journal.append(self.record, self._batch(self._written, upto))
-            if state == -2:  # Redis has lost it, or did not answer when it began
+            before = self._first + self._written - 1 if self._written else 0
+            state = await self._journal.append(self.record, self._batch(self._written, upto), after=before)
+            if state == LOST:  # or Redis did not answer when it began
                 await self._journal.begin(self.record)
+            if state in (LOST, HOLED):
                 state = await self._journal.append(self.record, self._batch(0, upto))
-            if state is not None:
+            if state is not None and state > LOST:
                 self._written = upto
                 self.heard(state)
+
+    async def is_still_ours(self) -> bool:
+        """Whether no other worker has taken it over, as far as Redis knows; one that Redis has lost is told it anew."""
+        state = await self._journal.append(self.record, [])
+        if state == LOST:
+            await self.register()
+        elif state is not None:
+            self.heard(state)
+        return self.is_ours and not self.is_cancelled and state is not None
+
+    async def register(self) -> None:
+        """Tell Redis, which has lost it, of the run and what it has told so far."""
+        async with self._writing:
+            await self._journal.begin(self.record)
+            self._written, had = 0, self._written
+        if had:
+            await self.flush()
 
     def heard(self, state: int) -> None:
         """What the journal says of it: -1 it is another's, 0 it is wanted no more."""

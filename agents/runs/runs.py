@@ -3,17 +3,18 @@
 import asyncio
 import contextvars
 import logging
+import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from agents.messages import question_message
 from agents.runner import Runner, Turn
 from agents.runs.following import Following
-from agents.runs.journal import Batch, Claimed, Journal
+from agents.runs.journal import LOST, Batch, Claimed, Journal
 from agents.runs.live import LiveRun
 from agents.runs.record import ENDS, Event, RunRecord
 from utils.checkpointer.errors import RunSuperseded
@@ -25,6 +26,7 @@ from utils.ports import RunObserver, UnwatchedRun
 logger = logging.getLogger("agents.runs")
 
 _MOST_ATTEMPTS = 3  # a run that kills its worker must not kill them all
+_MOST_TURNS = 3  # of one attempt whose conversation is taken from it
 _LAST_WORDS_S = 2.0
 _MOST_UNWRITTEN = 10_000
 
@@ -86,7 +88,8 @@ class Runs:
             streams=turn.streams,
             fingerprint=fingerprint or turn.run_id,
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            keep_s=keep_s or self._policy.keep_s,
+            # Kept for less, it would be gone before it counts as abandoned.
+            keep_s=max(keep_s or self._policy.keep_s, math.ceil(2 * self._policy.hold_s)),
         )
         try:
             return await self._begin(record, on_end)
@@ -95,10 +98,9 @@ class Runs:
             raise
 
     async def _begin(self, record: RunRecord, on_end: Callable[[], None]) -> "RunHandle":
-        known = await self._journal.begin(record)
-        live = self._live.get(record.id)
-        if known is None and live is not None:
-            known = live.record.fingerprint
+        # Asked first, since Redis may have lost it.
+        live = self._here(record.id)
+        known = live.record.fingerprint if live else await self._journal.begin(record)
         if not known:
             live = self._live_run(record)
             self._work_on(live).add_done_callback(lambda task: on_end())
@@ -115,7 +117,7 @@ class Runs:
             NotFound: there is none of this id for the caller.
             StoreUnavailable: it is not this worker's, and Redis is away.
         """
-        live = self._live.get(run_id)
+        live = self._here(run_id)
         record = live.record if live else await self._journal.record(run_id)
         if record is None or record.ctx.tenant_id != ctx.tenant_id:
             raise NotFound("There is no run of this id. Runs are kept only for a while after their end.")
@@ -153,7 +155,11 @@ class Runs:
 
     async def last_event(self, run_id: str, live: LiveRun | None) -> Event | None:
         """See `RunHandle.last_event`."""
-        last = await self._journal.last_event(run_id) if live is None else live.last_event
+        if live is not None and live.is_ours:
+            last = live.last_event
+        else:
+            numbered = await self._journal.last_event(run_id)
+            last = numbered[1] if numbered else None
         return last if last and last["type"] in ENDS else None
 
     async def cancel(self, run_id: str) -> None:
@@ -162,7 +168,7 @@ class Runs:
         Raises:
             StoreUnavailable: it is another worker's, and Redis is away.
         """
-        live = self._live.get(run_id)
+        live = self._here(run_id)
         if live is None:
             await self._journal.cancel(run_id)
         else:
@@ -186,6 +192,9 @@ class Runs:
             logger.info("%s runs are left to other workers.", len(left))
             await asyncio.wait([live.task for live in left if live.task], timeout=_LAST_WORDS_S)
             await asyncio.gather(*(self._journal.leave(live.record.id) for live in left))
+        if time.monotonic() >= until_s:
+            self._following.close()
+            await self._write_ends()
 
     async def keep(self) -> None:
         """Beat, take over what other workers have abandoned, and hear what is to be cancelled; until cancelled."""
@@ -195,6 +204,10 @@ class Runs:
 
     # ----
 
+    def _here(self, run_id: str) -> LiveRun | None:
+        live = self._live.get(run_id) or self._unwritten.get(run_id)
+        return live if live is not None and live.is_ours else None
+
     def _live_run(self, record: RunRecord, taken_over_after: int | None = None) -> LiveRun:
         watch = self._observer.begin(record.id, streams=record.streams)
         return LiveRun(record, self._journal, watch, taken_over_after=taken_over_after)
@@ -203,15 +216,20 @@ class Runs:
         self._live[live.record.id] = live
         # A context of its own: what a request has in its own must end with it.
         live.task = asyncio.create_task(self._work(live, resumed), context=contextvars.Context())
-        live.task.add_done_callback(lambda task: self._live.pop(live.record.id, None))
+        live.task.add_done_callback(lambda task: self._put_away(live))
         return live.task
+
+    def _put_away(self, live: LiveRun) -> None:
+        if self._live.get(live.record.id) is live:
+            del self._live[live.record.id]
 
     async def _work(self, live: LiveRun, resumed: bool) -> None:
         record = live.record
         request_id.set(record.request_id)
         turn = Turn(record.conversation_id, record.message, record.request_id, record.id, record.streams, resumed)
         try:
-            last = await self._runner.run(record.ctx, turn, live.emit)
+            live.begin_work()
+            last = await self._run(live, turn)
         except asyncio.CancelledError:
             last = [_cancelled(record)] if live.is_cancelled else []
         except RunSuperseded:
@@ -222,42 +240,63 @@ class Runs:
             if not isinstance(error, ProblemError) or error.status >= 500:
                 logger.error("A run failed: %s", error, exc_info=error)
         if isinstance(live.failure, Conflict) and not live.has_begun:  # the same request may be sent again
+            live.is_ending = True  # else a beat that finds it gone would bring it back
             await self._journal.forget(record.id)
             live.refuse(*last)
         elif last:
             await live.end(*last)
-            if live.is_ours and not live.is_written and len(self._unwritten) < _MOST_UNWRITTEN:
+            if live.is_unwritten and len(self._unwritten) < _MOST_UNWRITTEN:
                 self._unwritten[record.id] = live
         live.close()
+
+    async def _run(self, live: LiveRun, turn: Turn) -> list[Event]:
+        for turns_left in reversed(range(_MOST_TURNS)):
+            try:
+                return await self._runner.run(live.record.ctx, turn, live.emit)
+            except RunSuperseded:
+                # Another run may have the conversation, since nothing was heard of this one: then this comes after it.
+                if not turns_left or not await live.is_still_ours():
+                    raise
+            live.emit(_resumed(live.record))
+            turn = replace(turn, is_resumed=True)
+        raise AssertionError("every turn has returned or raised")
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._policy.hold_s / 4)
-            ours = [live for live in self._live.values() if live.is_ours]
-            states = await self._journal.beat(live.record for live in ours)
-            for live in ours:
-                await self._hear(live, states.get(live.record.id))
-            await self._write_ends()
-            await self._take_over()
+            try:
+                await self._beat_once()
+            except Exception:  # without beats all runs of this worker would count as abandoned
+                logger.exception("A beat failed.")
+
+    async def _beat_once(self) -> None:
+        ours = [live for live in self._live.values() if live.is_ours]
+        states = await self._journal.beat(live.record for live in ours)
+        for live in ours:
+            await self._hear(live, states.get(live.record.id))
+        await self._write_ends()
+        await self._take_over()
 
     async def _write_ends(self) -> None:
         """Tell the journal of ends that it could not take, so that nobody takes those runs over."""
         for run_id, live in list(self._unwritten.items()):
             await live.flush()
-            if not live.is_written and live.is_ours:
+            if live.is_unwritten:
                 return  # Redis is still away
-            del self._unwritten[run_id]
+            self._unwritten.pop(run_id, None)
 
     async def _hear(self, live: LiveRun, state: int | None) -> None:
-        if state == -2 and not live.has_ended:  # Redis has lost it, or did not answer when it began
-            await self._journal.begin(live.record)
+        if state == LOST and not live.is_ending:  # or Redis did not answer when it began
+            await live.register()
         elif state is not None:
             live.heard(state)
 
     async def _take_over(self) -> None:
         while not self.is_draining and (claimed := await self._journal.claim_abandoned()):
             for one in claimed:
-                if one.record.id not in self._live and one.record.id not in self._unwritten:
+                if self.is_draining:
+                    await self._journal.leave(one.record.id)
+                elif one.record.id not in self._live and one.record.id not in self._unwritten:
                     await self._go_on(one)
 
     async def _go_on(self, claimed: Claimed) -> None:
@@ -267,11 +306,11 @@ class Runs:
         if claimed.cancelled:
             await live.end(_cancelled(record))
             live.close()
-        elif record.attempts > _MOST_ATTEMPTS:
+        elif record.attempts > _MOST_ATTEMPTS or not claimed.is_readable:
             await live.end(_failure(record, _interrupted()))
             live.close()
         else:
-            live.emit({"type": "resumed", "run_id": record.id})
+            live.emit(_resumed(record))
             self._work_on(live, resumed=True)
 
     async def _listen(self) -> None:
@@ -280,6 +319,8 @@ class Runs:
             place = place or await self._journal.last_control()
             heard = None if place is None else await self._journal.cancellations(place, wait_ms=1000)
             if heard is None:
+                # From the end again: a Redis that has lost its data begins anew. Beats tell of what was missed.
+                place = None
                 await asyncio.sleep(1)
                 continue
             for place, run_id in heard:  # noqa: B007 - the last place is where to go on
@@ -346,6 +387,10 @@ class RunHandle:
         """Whoever asked has left: cancel the run, unless somebody else follows it here."""
         if self._live is not None and not self._live.followers:
             self._runs.abandon(self._live)
+
+
+def _resumed(record: RunRecord) -> Event:
+    return {"type": "resumed", "run_id": record.id}
 
 
 def _cancelled(record: RunRecord) -> Event:

@@ -1,10 +1,14 @@
 -- Adds events to a run. KEYS: the run, its events, the runs under way. ARGV: ms to keep both, id, who asks, number of the
--- last of the events, the events (may be empty), the status it ends with (empty: it goes on).
--- Returns 1; 0 if it is wanted no more; -1 if another worker has it; -2 if there is no such run.
-local owner = redis.call('HGET', KEYS[1], 'owner')
+-- last of the events, the events (may be empty), the status it ends with (empty: it goes on), number of the last event that
+-- this worker has added before, or 0.
+-- Returns 1; 0 if it is wanted no more; -1 if another worker has it; -2 if there is no such run, -3 if events that were added
+-- before are not there any more: a Redis that starts again may have lost its last second.
+local owner, last = unpack(redis.call('HMGET', KEYS[1], 'owner', 'last'))
 if not owner then return -2 end
 if owner ~= ARGV[3] then return -1 end
 if ARGV[5] ~= '' then
+  if tonumber(last or '0') < tonumber(ARGV[7]) then return -3 end
+  redis.call('HSET', KEYS[1], 'last', ARGV[4])
   local added = redis.pcall('XADD', KEYS[2], ARGV[4] .. '-0', 'e', ARGV[5])
   -- A worker that lost the answer sends the same events again.
   if type(added) == 'table' and added.err and not string.find(added.err, 'equal or smaller') then return added end

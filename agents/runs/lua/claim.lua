@@ -5,7 +5,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local abandoned_at = redis.call('ZSCORE', KEYS[3], ARGV[2])
 if not abandoned_at or tonumber(abandoned_at) > now then return {} end
-if redis.call('EXISTS', KEYS[1]) == 0 then
+if redis.call('HGET', KEYS[1], 'status') ~= 'running' then
   redis.call('ZREM', KEYS[3], ARGV[2])
   return {}
 end

@@ -1,0 +1,39 @@
+"""The names under which runs are kept.
+
+    run:{<shard>}:<id>          a hash: the record, its owner, whether it is wanted no more
+    run:{<shard>}:<id>:events   a stream: batches of events, each under the number of its last one
+    runs:{<shard>}:active       a sorted set: runs under way, by when they count as abandoned
+    runs:control                a stream: ids of runs to cancel, for all workers
+
+A shard is in one slot of a cluster, so that each step is one script call; together they spread over its nodes.
+"""
+
+import zlib
+
+SHARDS = 8
+CONTROL = "runs:control"
+
+
+def shard_of(run_id: str) -> int:
+    """The shard that a run belongs to."""
+    return zlib.crc32(run_id.encode()) % SHARDS
+
+
+def run_key(run_id: str) -> str:
+    """The record of a run."""
+    return f"run:{{{shard_of(run_id)}}}:{run_id}"
+
+
+def events_key(run_id: str) -> str:
+    """The events of a run."""
+    return f"{run_key(run_id)}:events"
+
+
+def active_key(run_id: str) -> str:
+    """The runs under way among which a run is."""
+    return active_key_of(shard_of(run_id))
+
+
+def active_key_of(shard: int) -> str:
+    """The runs under way of a shard."""
+    return f"runs:{{{shard}}}:active"

