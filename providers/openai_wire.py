@@ -12,15 +12,13 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import httpx
 import orjson
 from pydantic import SecretStr
 
 from providers.openai_errors import EndpointError, StatusError
+from utils.outbound import open_session, proxy_for, read_at_most
 
 Json = dict[str, Any]
 MOST_CONNECTIONS = 4096
@@ -41,28 +39,24 @@ class OpenAIWire:
     """
 
     def __init__(self, base_url: str, api_key: SecretStr, *, connect_timeout_s: float) -> None:
-        self._base_url, self._proxy = base_url.rstrip("/"), _proxy_for(base_url)
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=MOST_CONNECTIONS,
-                keepalive_timeout=_KEPT_IDLE_S,
-                # With the certificates that come with the package, or those SSL_CERT_FILE names.
-                ssl=httpx.create_ssl_context() if base_url.startswith("https:") else True,
-            ),
+        self._base_url, self._proxy = base_url.rstrip("/"), proxy_for(base_url)
+        self._http = open_session(
+            base_url,
             headers={"Authorization": f"Bearer {api_key.get_secret_value()}", "Content-Type": "application/json"},
-            cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
+            connections=MOST_CONNECTIONS,
+            kept_idle_s=_KEPT_IDLE_S,
         )
 
     async def fetch(self, path: str) -> Json:
         """What the endpoint has at *path*."""
         async with self._answer("GET", path, None) as response:
-            return _checked(orjson.loads(await _read(response, _LARGEST_ANSWER)))
+            return _checked(orjson.loads(await read_at_most(response, _LARGEST_ANSWER)))
 
     async def ask(self, path: str, body: Json) -> Json:
         """What the endpoint answers to *body* as a whole."""
         async with self._answer("POST", path, json.dumps(body).encode()) as response:
-            return _checked(orjson.loads(await _read(response, _LARGEST_ANSWER)))
+            return _checked(orjson.loads(await read_at_most(response, _LARGEST_ANSWER)))
 
     async def events(self, path: str, body: Json) -> AsyncGenerator[list[Json], None]:
         """The events of a streamed answer: all that have come in since the last look at once, never none."""
@@ -85,7 +79,7 @@ class OpenAIWire:
         url = f"{self._base_url}{path}"
         async with self._http.request(method, url, data=body, proxy=self._proxy) as response:
             if response.status >= 400:
-                code = _code(await _read(response, _LARGEST_REFUSAL))
+                code = _code(await read_at_most(response, _LARGEST_REFUSAL))
                 raise StatusError(response.status, code, response.headers.get("Retry-After"))
             yield response
 
@@ -140,21 +134,11 @@ def _checked(answer: Any) -> Json:
     return answer
 
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    parts, size = [], 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > most:
-            raise ValueError("an answer that is too large")
-    return b"".join(parts)
-
-
 async def _read_end(response: aiohttp.ClientResponse) -> None:
     """Read what follows the last event, mostly nothing, so that the connection can be used again."""
     with suppress(TimeoutError, aiohttp.ClientError):
         async with asyncio.timeout(_END_S):
-            await _read(response, _LARGEST_EVENT)
+            await read_at_most(response, _LARGEST_EVENT)
 
 
 def _code(refusal: bytes) -> str:
@@ -165,9 +149,3 @@ def _code(refusal: bytes) -> str:
         return ""
     error = body.get("error", body) if isinstance(body, dict) else None
     return str(error.get("code") or "") if isinstance(error, dict) else ""
-
-
-def _proxy_for(base_url: str) -> str | None:
-    """What HTTPS_PROXY, HTTP_PROXY and NO_PROXY say, asked once instead of at every call."""
-    parts = urlsplit(base_url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

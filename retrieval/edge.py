@@ -163,7 +163,7 @@ class EdgeIndex:
 
     def _search(self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int) -> list[Hit]:
         by_words = partial(self._scores, ctx, WORDS, _sparse(self._lexicon.of_question(question)))
-        found = Candidates(lexical=by_words(max(limit, CANDIDATES)))
+        found = Candidates[int](lexical=by_words(max(limit, CANDIDATES)))
         if vector is not None:
             by_meaning = partial(self._scores, ctx, MEANING, vector.tolist())
             for language in self._languages(ctx):
@@ -171,13 +171,13 @@ class EdgeIndex:
                 spoken = engine.FieldCondition(LANGUAGE, match=engine.MatchValue(language))
                 near = by_meaning(max(limit, CANDIDATES), spoken)
                 if others := found.lexical.keys() - near.keys():
-                    near |= by_meaning(len(others), spoken, engine.HasIdCondition(set(others)))
+                    near |= by_meaning(len(others), spoken, _among(others))
                 found.dense |= near
                 found.languages |= dict.fromkeys(near, language)
         # What meaning alone proposed; no score here means no common word.
         if missing := found.dense.keys() - found.lexical.keys():
-            found.lexical |= by_words(len(missing), engine.HasIdCondition(set(missing)))
-        return self._hits(rank(found, question)[:limit])
+            found.lexical |= by_words(len(missing), _among(missing))
+        return self._hits(rank(found, question, limit=limit))
 
     def _languages(self, ctx: TenantContext) -> list[str]:
         """The languages of the tenant's passages, most spoken first."""
@@ -191,7 +191,7 @@ class EdgeIndex:
         query: engine.SparseVector | list[float],
         limit: int,
         *only: engine.HasIdCondition | engine.FieldCondition,
-    ) -> dict[uuid.UUID, float]:
+    ) -> dict[int, float]:
         """The best points of the tenant by the vector *name*, at most *limit*, with their scores."""
         found = self._shard.query(
             engine.QueryRequest(
@@ -202,12 +202,12 @@ class EdgeIndex:
                 params=engine.SearchParams(idf=engine.IdfParams(_owned(ctx))) if name == WORDS else None,
             )
         )
-        return {_id(point): point.score for point in found}
+        return {_id(point).int: point.score for point in found}
 
-    def _hits(self, ranked: Sequence[Ranked]) -> list[Hit]:
+    def _hits(self, ranked: Sequence[Ranked[int]]) -> list[Hit]:
         """*ranked* with their passages, in the same order."""
-        found = self._shard.retrieve([item.point for item in ranked], True, False)
-        return hits_of(ranked, {_id(point): passage_of(point.payload) for point in found})
+        found = self._shard.retrieve([uuid.UUID(int=item.point) for item in ranked], True, False)
+        return hits_of(ranked, {_id(point).int: passage_of(point.payload) for point in found})
 
     def _document_ids(self, ctx: TenantContext) -> set[str]:
         passages = self._count(_owned(ctx))
@@ -229,6 +229,10 @@ def _owned(ctx: TenantContext, *also: Any) -> engine.Filter:
 
 def _pending(ctx: TenantContext) -> engine.Filter:
     return engine.Filter(must=[_owned(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
+
+
+def _among(points: Iterable[int]) -> engine.HasIdCondition:
+    return engine.HasIdCondition({uuid.UUID(int=point) for point in points})
 
 
 def _id(point: engine.ScoredPoint | engine.Record) -> uuid.UUID:

@@ -41,11 +41,11 @@ def level(dense: Scores, languages: Sequence[str]) -> Scores:
     of each language is subtracted, drawn to the mean of all where a language has few candidates. With one language
     nothing changes. *languages* are those of the candidates, NaN stays.
     """
-    spoken = np.array(languages)
-    overall = float(np.nanmean(dense)) if not np.isnan(dense).all() else 0.0
+    spoken, known = np.array(languages), ~np.isnan(dense)
+    overall = float(dense[known].mean()) if known.any() else 0.0
     result = dense.copy()
     for language in set(languages):
-        of_it = (spoken == language) & ~np.isnan(dense)
+        of_it = (spoken == language) & known
         count = int(of_it.sum())
         if count:
             mean = (float(dense[of_it].sum()) + SHRINKAGE * overall) / (count + SHRINKAGE)

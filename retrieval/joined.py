@@ -1,7 +1,6 @@
 """Our passages and those of a collection that LangChain wrote as candidates of one ranking."""
 
 import math
-import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -12,12 +11,12 @@ from utils.passages import Passage
 
 
 def join(
-    own: Candidates,
-    own_passages: Mapping[uuid.UUID, Passage],
-    foreign: Mapping[uuid.UUID, Found],
+    own: Candidates[str],
+    own_passages: Mapping[str, Passage],
+    foreign: Mapping[str, Found],
     question: str,
     lexicon: Lexicon,
-) -> Candidates:
+) -> Candidates[str]:
     """All candidates for *question*, scored by words on one scale; those with neither score are left out.
 
     The foreign collection has no terms of ours in it, and the frequencies the server counts are of our own passages

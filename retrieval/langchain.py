@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 from qdrant_client import AsyncQdrantClient, models
 
+from retrieval.qdrant import understood
+from retrieval.wire import Wire, written
 from utils.errors import StoreRefused
 from utils.language import detect_language
 from utils.passages import Passage
@@ -43,18 +45,15 @@ class LangchainCollection:
     name: str
     vector_name: str
 
-    async def near(self, client: AsyncQdrantClient, vector: FloatArray, *, limit: int) -> dict[uuid.UUID, Found]:
+    async def near(self, wire: Wire, vector: FloatArray, *, limit: int) -> dict[str, Found]:
         """The passages nearest to *vector* by point; the languages are not apart here, since no field tells them."""
-        answer = await client.query_points(
-            self.name,
-            query=vector.tolist(),
-            using=self.vector_name or None,
-            limit=limit,
-            with_payload=[CONTENT, METADATA],
-        )
-        return self._found({point.id: (point.payload, point.score) for point in answer.points})
+        using = {"using": self.vector_name} if self.vector_name else {}
+        query = {"query": written(vector), "limit": limit, "with_payload": [CONTENT, METADATA]} | using
+        answer = await wire.ask(self.name, "points/query", query)
+        with understood():
+            return self._found({each["id"]: (each["payload"], each["score"]) for each in answer["points"]})
 
-    async def with_words(self, client: AsyncQdrantClient, words: Sequence[str]) -> dict[uuid.UUID, Found]:
+    async def with_words(self, client: AsyncQdrantClient, words: Sequence[str]) -> dict[str, Found]:
         """Passages that hold any of *words* by point, as written, in lower case or with a capital.
 
         Where the institution has no text index, older servers look for the letters just as they are.
@@ -77,9 +76,7 @@ class LangchainCollection:
         """How many passages there are."""
         return (await client.count(self.name, exact=True)).count
 
-    def _found(
-        self, points: Mapping[models.ExtendedPointId, tuple[Metadata | None, float | None]]
-    ) -> dict[uuid.UUID, Found]:
+    def _found(self, points: Mapping[models.ExtendedPointId, tuple[Metadata | None, float | None]]) -> dict[str, Found]:
         return {
             _key(self.name, point): Found(passage_from(payload, collection=self.name, point=point), dense)
             for point, (payload, dense) in points.items()
@@ -132,7 +129,7 @@ def passage_from(payload: Metadata, *, collection: str, point: models.ExtendedPo
     start = metadata.get("start_index")
     start = start if isinstance(start, int) and start >= 0 else 0
     return Passage(
-        passage_id=str(_key(collection, point)),
+        passage_id=_key(collection, point),
         document_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{collection}\n\n{source}")),
         title=_text(metadata, "title", "file_name", "filename") or _file_name(source),
         source=source,
@@ -146,8 +143,8 @@ def passage_from(payload: Metadata, *, collection: str, point: models.ExtendedPo
     )
 
 
-def _key(collection: str, point: models.ExtendedPointId) -> uuid.UUID:
-    return uuid.uuid5(uuid.NAMESPACE_OID, f"{collection}\n{point}")
+def _key(collection: str, point: models.ExtendedPointId) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{collection}\n{point}"))
 
 
 def _text(metadata: Metadata, *names: str) -> str:

@@ -13,10 +13,14 @@ from utils.errors import StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
+CONNECTIONS = 100
+# Qdrant closes a connection that was idle for 5 s: let go of it before.
+KEPT_IDLE_S = 3.0
 _OLDEST = (1, 13)  # the first that can tell which passages have no vector yet
 _KEY_REFUSED = (401, 403)
 _MAY_PASS = (408, 425, 429)
 NOT_A_QDRANT = "What answers at QDRANT_URL is not a Qdrant server: set it to the address of Qdrant's REST interface."
+NO_ANSWER = "The Qdrant server at QDRANT_URL does not answer."
 _WRONG_KEY = "The Qdrant server refuses the key: set QDRANT_API_KEY to one that may read and write."
 _NO_KEY = "The Qdrant server asks for a key: set QDRANT_API_KEY."
 
@@ -38,9 +42,13 @@ def connect(url: str, *, api_key: str | None, timeout_s: float) -> AsyncQdrantCl
         timeout=timeout_s,  # type: ignore[arg-type] # it rounds up itself
         # Its own check runs in a thread and prints a warning; `server_version` is ours.
         check_compatibility=False,
-        # Qdrant closes a connection that was idle for 5 s: let go of it before.
-        limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=3),
+        limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=KEPT_IDLE_S),
     )
+
+
+def rest_address(client: AsyncQdrantClient) -> str:
+    """Where *client* reaches the server: QDRANT_URL with the port that goes without saying."""
+    return str(client.http.client.host)
 
 
 async def server_version(client: AsyncQdrantClient) -> tuple[int, int]:
@@ -79,12 +87,25 @@ def our_errors(*, with_key: bool) -> Iterator[None]:
         yield
     except ResponseHandlingException as exc:
         if isinstance(exc.source, httpx.TransportError):
-            raise StoreUnavailable("The Qdrant server at QDRANT_URL does not answer.") from exc
+            raise StoreUnavailable(NO_ANSWER) from exc
         raise StoreRefused(NOT_A_QDRANT) from exc
     except UnexpectedResponse as exc:
         raise _refusal(exc, with_key=with_key) from exc
     except (ApiException, QdrantException) as exc:
         raise StoreUnavailable("The Qdrant server cannot serve now.") from exc
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Around the reading of an answer that no model of the client has checked.
+
+    Raises:
+        StoreRefused: it is not what Qdrant answers.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as exc:
+        raise StoreRefused(NOT_A_QDRANT) from exc
 
 
 def _refusal(exc: UnexpectedResponse, *, with_key: bool) -> StoreUnavailable:

@@ -3,9 +3,10 @@
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval.fusion import fuse, level
 from utils.context import TenantContext
@@ -14,6 +15,9 @@ from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 
 T = TypeVar("T")
+# How a point is named while it is ranked: text or a number in the same order. A UUID is 10 times dearer to sort, and is
+# hashed in Python.
+P = TypeVar("P", str, int)
 
 # Names of the vectors and of the payload fields that are filtered by.
 WORDS, MEANING = "words", "meaning"
@@ -26,19 +30,19 @@ _PASSAGE_FIELDS = [item.name for item in fields(Passage)]
 
 
 @dataclass(slots=True)
-class Candidates:
+class Candidates(Generic[P]):
     """Points proposed for a question with their scores; `languages` of those that have a dense one at least."""
 
-    lexical: dict[uuid.UUID, float] = field(default_factory=dict)
-    dense: dict[uuid.UUID, float] = field(default_factory=dict)
-    languages: dict[uuid.UUID, str] = field(default_factory=dict)
+    lexical: dict[P, float] = field(default_factory=dict)
+    dense: dict[P, float] = field(default_factory=dict)
+    languages: dict[P, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(Generic[P]):
     """A point with its scores, as in `Hit`."""
 
-    point: uuid.UUID
+    point: P
     score: float
     dense: float | None
     lexical: float
@@ -56,7 +60,8 @@ def payload_of(ctx: TenantContext, passage: Passage) -> dict[str, Any]:
 
 def passage_of(payload: Mapping[str, Any] | None) -> Passage:
     """The passage in a payload that `payload_of` made."""
-    return Passage(**{name: (payload or {})[name] for name in _PASSAGE_FIELDS})
+    known = payload or {}
+    return Passage(*[known[name] for name in _PASSAGE_FIELDS])
 
 
 def require_fitting(vectors: Mapping[str, FloatArray], dimension: int) -> None:
@@ -70,24 +75,31 @@ def require_fitting(vectors: Mapping[str, FloatArray], dimension: int) -> None:
             raise ValueError(f"Passage {passage_id} needs a vector of {dimension} finite numbers.")
 
 
-def rank(found: Candidates, question: str) -> list[Ranked]:
-    """The candidates by fused score, best first; equals in an order that is always the same."""
+def rank(found: Candidates[P], question: str, *, limit: int) -> list[Ranked[P]]:
+    """The best *limit* candidates by fused score, best first; equals in an order that is always the same."""
     points = sorted(found.lexical.keys() | found.dense.keys())
     lexical = np.array([found.lexical.get(point, 0.0) for point in points])
     dense = np.array([found.dense.get(point, np.nan) for point in points])
     spoken = [found.languages.get(point, "") for point in points]
-    asked_in = detect_language(question, default="")
-    # A question about documents of one language that seems to be in another was more likely misread.
-    mixed = asked_in and asked_in in spoken
-    foreign = np.array([bool(mixed and language and language != asked_in) for language in spoken], dtype=bool)
-    fused = fuse(lexical, level(dense, spoken), foreign)
+    fused = fuse(lexical, level(dense, spoken), _foreign(spoken, question))
     return [
         Ranked(points[at], float(fused[at]), found.dense.get(points[at]), float(lexical[at]))
-        for at in np.argsort(-fused, kind="stable")
+        for at in np.argsort(-fused, kind="stable")[:limit].tolist()
     ]
 
 
-def hits_of(ranked: Sequence[Ranked], passages: Mapping[uuid.UUID, Passage]) -> list[Hit]:
+def _foreign(spoken: Sequence[str], question: str) -> NDArray[np.bool_] | None:
+    """Which candidates are in another language than *question*, given what is *spoken* in each; None for none."""
+    if len({language for language in spoken if language}) < 2:
+        return None
+    asked_in = detect_language(question, default="")
+    # A question about documents of one language that seems to be in another was more likely misread.
+    if not asked_in or asked_in not in spoken:
+        return None
+    return np.array([bool(language and language != asked_in) for language in spoken], dtype=bool)
+
+
+def hits_of(ranked: Sequence[Ranked[P]], passages: Mapping[P, Passage]) -> list[Hit]:
     """*ranked* with their passages, in the same order; points that are not in *passages* are left out."""
     return [
         Hit(passages[item.point], item.score, item.dense, item.lexical) for item in ranked if item.point in passages

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -13,10 +12,11 @@ from qdrant_client import AsyncQdrantClient, models
 from retrieval.index import IndexCounts, Stored
 from retrieval.joined import join
 from retrieval.langchain import Found
+from retrieval.languages import Languages
 from retrieval.layout import Layout, prepare_layout
 from retrieval.lexical import Lexicon
-from retrieval.qdrant import CollectionGone, PointGone, connect, our_errors
-from retrieval.queries import Plan, owned, sparse
+from retrieval.qdrant import CollectionGone, PointGone, connect, our_errors, rest_address, understood
+from retrieval.queries import Plan, owned, owned_json, sparse
 from retrieval.ranking import (
     CANDIDATES,
     DOCUMENT,
@@ -33,6 +33,7 @@ from retrieval.ranking import (
     require_fitting,
     slices,
 )
+from retrieval.wire import HttpWire, Wire, written
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
@@ -63,16 +64,21 @@ class ServerIndex:
         model: str,
         timeout_s: float = 5,
         client: AsyncQdrantClient | None = None,
+        wire: Wire | None = None,
     ) -> None:
         """*model* names the embedding model, *dimension* is the length of its vectors.
 
-        A *client* that is given is used instead of one for *url*, and stays the giver's to close.
+        A *client* that is given is used instead of one for *url*, and stays the giver's to close; so is a *wire*, which
+        searches go over: for them the client's own layers cost too much.
         """
         self._client = client or connect(url, api_key=api_key, timeout_s=timeout_s)
         self._owns_client, self._with_key = client is None, bool(api_key)
         self._collection, self._dimension, self._model = collection, dimension, model
         self._lexicon = Lexicon()
         self._layout: Layout | None = None
+        self._languages = Languages(self._ask_languages)
+        self._wire = wire or HttpWire(rest_address(self._client), api_key=api_key, timeout_s=timeout_s)
+        self._owns_wire = wire is None
 
     async def prepare(self) -> None:
         """Make the collection if it is missing, otherwise see that it fits. Nothing in it is changed.
@@ -97,6 +103,7 @@ class ServerIndex:
         for part in slices(passages, BATCH):
             points = [self._point(ctx, passage) for passage in part]
             await self._run(partial(self._upsert, points))
+            self._languages.changed(ctx)
 
     async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
         """Give passages their vectors by passage id, durable on return; ids that are gone meanwhile are passed over.
@@ -116,6 +123,7 @@ class ServerIndex:
         of_documents = models.FieldCondition(key=DOCUMENT, match=models.MatchAny(any=list(document_ids)))
         selector = models.FilterSelector(filter=owned(ctx, of_documents))
         await self._run(lambda at: self._client.delete(at.own, selector, wait=True))
+        self._languages.changed(ctx)
 
     async def search(
         self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int
@@ -152,6 +160,8 @@ class ServerIndex:
 
     async def close(self) -> None:
         """Let go of the connections."""
+        if self._owns_wire:
+            await self._wire.close()
         if self._owns_client:
             await self._client.close()
 
@@ -219,7 +229,7 @@ class ServerIndex:
     ) -> list[Hit]:
         if at.foreign is not None and ctx.tenant_id == DEFAULT_TENANT:
             return await self._search_both(at, ctx, question, vector, limit)
-        ranked = rank(await self._candidates(at, ctx, question, vector, limit), question)[:limit]
+        ranked = rank(await self._candidates(at, ctx, question, vector, limit), question, limit=limit)
         return hits_of(ranked, await self._passages(at, [item.point for item in ranked]))
 
     async def _search_both(
@@ -231,42 +241,45 @@ class ServerIndex:
         # Some 30 ms of stemming for 300 passages, which is not the event loop's to do.
         joined = await asyncio.to_thread(join, own, passages, foreign, question, self._lexicon)
         passages |= {point: found.passage for point, found in foreign.items()}
-        return hits_of(rank(joined, question)[:limit], passages)
+        return hits_of(rank(joined, question, limit=limit), passages)
 
     async def _candidates(
         self, at: Layout, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int
-    ) -> Candidates:
-        languages = [] if vector is None else await self._languages(at, ctx)
+    ) -> Candidates[str]:
+        languages = [] if vector is None else await self._languages.of(ctx)
         plan = Plan(
             ctx,
             self._lexicon.of_question(question),
-            None if vector is None else vector.tolist(),
+            None if vector is None else written(vector),
             languages,
             wanted=max(limit, CANDIDATES),
             idf_by_tenant=at.idf_by_tenant,
         )
-        requests = plan.requests()
-        return plan.candidates(requests, await self._client.query_batch_points(at.own, requests) if requests else [])
+        if not (requests := plan.requests()):
+            return Candidates()
+        answers = await self._wire.ask(at.own, "points/query/batch", {"searches": requests})
+        with understood():
+            return plan.candidates(requests, answers)
 
-    async def _languages(self, at: Layout, ctx: TenantContext) -> list[str]:
-        """The languages of the tenant's passages, most spoken first."""
-        answer = await self._client.facet(at.own, LANGUAGE, facet_filter=owned(ctx), limit=LANGUAGES_APART)
-        return [str(hit.value) for hit in answer.hits]
+    async def _ask_languages(self, ctx: TenantContext) -> list[str]:
+        asked = {"key": LANGUAGE, "limit": LANGUAGES_APART, "filter": owned_json(ctx)}
+        answer = await self._wire.ask((await self._ready()).own, "facet", asked)
+        with understood():
+            return [str(hit["value"]) for hit in answer["hits"]]
 
-    async def _passages(self, at: Layout, points: Sequence[uuid.UUID]) -> dict[uuid.UUID, Passage]:
+    async def _passages(self, at: Layout, points: Sequence[str]) -> dict[str, Passage]:
         """The passages of *points*, without those that were removed meanwhile."""
         if not points:
             return {}
-        records = await self._client.retrieve(at.own, [str(point) for point in points], with_payload=True)
-        return {uuid.UUID(str(record.id)): passage_of(record.payload) for record in records}
+        records = await self._wire.ask(at.own, "points", {"ids": points, "with_payload": True})
+        with understood():
+            return {record["id"]: passage_of(record["payload"]) for record in records}
 
-    async def _foreign(
-        self, at: Layout, question: str, vector: FloatArray | None, limit: int
-    ) -> dict[uuid.UUID, Found]:
+    async def _foreign(self, at: Layout, question: str, vector: FloatArray | None, limit: int) -> dict[str, Found]:
         if at.foreign is None:
             return {}
         if vector is not None:
-            return await at.foreign.near(self._client, vector, limit=max(limit, CANDIDATES))
+            return await at.foreign.near(self._wire, vector, limit=max(limit, CANDIDATES))
         words = [word for word in _WORD.findall(question) if self._lexicon.of_question(word).indices]
         return await at.foreign.with_words(self._client, words)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from qdrant_client import AsyncQdrantClient
@@ -14,6 +15,7 @@ from retrieval.index import PassageIndex
 from retrieval.server import ServerIndex
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.retrieval.corpus import DIMENSION
+from tests.retrieval.memory import MemoryWire
 
 Open = Callable[[Path], PassageIndex]
 KEY = "a key for tests"
@@ -44,9 +46,9 @@ def _open_server(folder: Path) -> PassageIndex:
 
 def _open_memory(folder: Path) -> PassageIndex:
     warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
-    return ServerIndex(
-        "", api_key=None, collection="tests", dimension=DIMENSION, model="a model", client=_memory(folder)
-    )
+    client = _memory(folder)
+    made_for: dict[str, Any] = {"collection": "tests", "dimension": DIMENSION, "model": "a model"}
+    return ServerIndex("", api_key=None, **made_for, client=client, wire=MemoryWire(client))
 
 
 @cache

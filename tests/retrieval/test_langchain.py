@@ -1,6 +1,5 @@
 """A collection that langchain-qdrant wrote: read along for the default tenant, and never written to."""
 
-import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -148,7 +147,7 @@ async def test_without_a_vector_what_langchain_wrote_is_found_by_words(server: F
 
 def test_a_word_inside_another_is_not_that_word() -> None:
     """Servers that know no words of an unindexed text look for any text within it."""
-    party = {uuid.uuid4(): Found(passage("The party is on Friday."), None)}
+    party = {"a": Found(passage("The party is on Friday."), None)}
     assert join(Candidates(), {}, party, "art", Lexicon()).lexical == {}
     assert join(Candidates(), {}, party, "parties", Lexicon()).lexical.keys() == party.keys()
 

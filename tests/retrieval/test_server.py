@@ -127,13 +127,36 @@ async def test_a_passage_that_goes_while_vectors_are_written_is_passed_over(serv
         assert await index.counts(GLOBEX) == IndexCounts(1, 1)
 
 
-async def test_a_search_takes_three_requests(server: FakeQdrantServer) -> None:
+async def test_a_search_takes_two_requests_once_the_languages_are_known(server: FakeQdrantServer) -> None:
     async with index_at(server.url) as index:
         await put_both(index)
-        server.requests.clear()
-        assert texts(await index.search(ACME, "library", vector(1), limit=5)) == [LIBRARY.text]
-        assert [request.split("tests/")[1] for request in server.requests] == ["facet", "points/query/batch", "points"]
-        assert texts(await index.search(GLOBEX, "library", vector(1), limit=5)) == [SECRET.text]
+        searching = ["points/query/batch", "points"]
+        for tenant, found in ((ACME, LIBRARY), (GLOBEX, SECRET)):
+            for expected in (["facet", *searching], searching, searching):
+                server.requests.clear()
+                assert texts(await index.search(tenant, "library", vector(1), limit=5)) == [found.text]
+                assert [request.split("tests/")[1] for request in server.requests] == expected
+
+
+async def test_a_language_that_is_new_to_a_tenant_is_found_by_meaning_at_once(server: FakeQdrantServer) -> None:
+    kantin = passage("Kantin tutup pukul empat.", language="id")
+    async with index_at(server.url) as index:
+        await put_both(index)
+        for tenant in (ACME, GLOBEX):
+            await index.search(tenant, "library", vector(1), limit=5)
+        await index.put(ACME, [kantin])
+        await index.put_vectors(ACME, {kantin.passage_id: vector(0, 1)})
+        assert kantin.text in texts(await index.search(ACME, "When?", vector(0, 1), limit=5))
+        assert texts(await index.search(GLOBEX, "When?", vector(0, 1), limit=5)) == []
+
+
+async def test_a_tenants_first_passages_of_another_process_are_found_at_once(server: FakeQdrantServer) -> None:
+    async with index_at(server.url) as index, index_at(server.url) as other:
+        for tenant in (ACME, GLOBEX):
+            assert await index.search(tenant, "What?", vector(1), limit=5) == []
+        await put_both(other)
+        assert texts(await index.search(ACME, "What?", vector(1), limit=5)) == [LIBRARY.text]
+        assert texts(await index.search(GLOBEX, "What?", vector(1), limit=5)) == []
 
 
 # --- A server that comes and goes

@@ -1,0 +1,38 @@
+"""In which languages a tenant has passages: remembered, since every search by meaning asks."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from utils.context import TenantContext
+from utils.expiring import Expiring
+
+# So long passages of a language that is new to the tenant, written by another process, are found by words alone.
+KEPT_S = 5.0
+_MOST_TENANTS = 10_000
+
+
+class Languages:
+    """What `ask` said of each tenant, for some seconds and until this process writes passages of it."""
+
+    def __init__(
+        self, ask: Callable[[TenantContext], Awaitable[list[str]]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ask, self._kept = ask, Expiring[str, list[str]](_MOST_TENANTS, KEPT_S, clock=clock)
+        self._changes = 0
+
+    async def of(self, ctx: TenantContext) -> list[str]:
+        """The languages, most spoken first; that there are none is not remembered."""
+        known = self._kept.get(ctx.tenant_id)
+        if known:
+            return known
+        before = self._changes
+        found = await self._ask(ctx)
+        # Not what was counted while this process wrote.
+        if found and before == self._changes:
+            self._kept.put(ctx.tenant_id, found)
+        return found
+
+    def changed(self, ctx: TenantContext) -> None:
+        """Ask again: passages were put or removed."""
+        self._changes += 1
+        self._kept.put(ctx.tenant_id, [])
