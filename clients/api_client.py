@@ -1,72 +1,15 @@
-"""The API as Python calls: ask, read a conversation again, forget it."""
+"""The API as Python calls: ask, follow an answer, end it, read a conversation again, forget it."""
 
-import json
-import socket
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 
-from clients.server_sent_events import ServerSentEvent, read_events
-
-T = TypeVar("T")
-_AWAY = ("The service is away", "The service cannot be reached. Try again in a moment.")
-_FROM_A_PROXY = (502, 503, 504)  # in words of its own: what stands behind it is away
-
-
-class ApiError(Exception):
-    """A call that failed, in words for the person who asked.
-
-    `request_id` is what an operator finds the call by, None where the service did not say. `worth_retrying` tells
-    whether the same call may succeed later.
-    """
-
-    def __init__(self, title: str, detail: str, *, request_id: str | None = None, worth_retrying: bool = True) -> None:
-        super().__init__(detail)
-        self.title, self.detail, self.request_id, self.worth_retrying = title, detail, request_id, worth_retrying
-
-
-class ApiAway(ApiError):
-    """The service did not answer, or stopped in the midst of it; `reached` is False where it never got the call."""
-
-    def __init__(self, title: str, detail: str, *, reached: bool = True) -> None:
-        super().__init__(title, detail)
-        self.reached = reached
-
-
-class ApiRefused(ApiError):
-    """The service answered with a problem document (RFC 9457); *status* is its HTTP status.
-
-    `retry_after_s` is how long it asks to wait, None where it does not say.
-    """
-
-    def __init__(self, status: int, problem: Mapping[str, Any], *, retry_after_s: int | None = None) -> None:
-        title = str(problem.get("title") or _phrase(status))
-        super().__init__(
-            title,
-            str(problem.get("detail") or title),
-            request_id=problem.get("request_id"),
-            worth_retrying=status in (408, 409, 429) or status >= 500,
-        )
-        self.status, self.retry_after_s = status, retry_after_s
-
-
-@dataclass(frozen=True, slots=True)
-class Citation:
-    """What a mark `[number]` in an answer points at."""
-
-    number: int
-    title: str
-    source: str
-    quote: str
-    page: int | None = None
-    heading: str | None = None
-    url: str | None = None
-    score: float | None = None
+from clients.answer_stream import AnswerStream
+from clients.api_errors import check, failures_told
+from clients.run_events import Citation, citations_of, made
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +26,15 @@ class Message:
 class Conversation:
     """A conversation from its beginning.
 
-    `persistence` is "redis", or "memory" while it would not survive a restart. `running`: it is being answered now.
+    `persistence` is "redis", or "memory" while it would not survive a restart. `running`: it is being answered now,
+    by the run `run_id`.
     """
 
     messages: tuple[Message, ...]
     expires_in_s: int | None = None
     persistence: str = "redis"
     running: bool = False
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,49 +43,6 @@ class Health:
 
     status: str = "healthy"
     language_model: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The service has taken the question."""
-
-    conversation_id: str
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What the service is doing now: `stage` is "contextualize", "retrieve", "answer" and so on."""
-
-    stage: str
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """The next piece of the answer."""
-
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The whole answer, always the last event."""
-
-    answer: str
-    citations: tuple[Citation, ...] = ()
-    answered: bool = True
-    persistence: str = "redis"
-    request_id: str | None = None
-
-
-Event = Started | Stage | Token | Citation | Answer
-_EVENTS: Mapping[str, type[Event]] = {
-    "start": Started,
-    "status": Stage,
-    "token": Token,
-    "citation": Citation,
-    "done": Answer,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +58,12 @@ class ApiClient:
 
     Args:
         stream_timeout_s: longest silence within an answer; the service sends a sign of life every 15 s.
+        patience_s: how long a lost connection to an answer is tried again.
     """
 
-    def __init__(self, address: ApiAddress, *, timeout_s: float = 10.0, stream_timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, address: ApiAddress, *, timeout_s: float = 10.0, stream_timeout_s: float = 60.0, patience_s: float = 30.0
+    ) -> None:
         self._http = httpx.Client(
             base_url=address.url,
             headers={"X-API-Key": address.key},
@@ -167,6 +72,7 @@ class ApiClient:
         )
         self._timeout_s = timeout_s
         self._stream_timeout = httpx.Timeout(timeout_s, read=stream_timeout_s)
+        self._patience_s = patience_s
 
     def __enter__(self) -> Self:
         return self
@@ -178,23 +84,39 @@ class ApiClient:
         """Let the connections go."""
         self._http.close()
 
-    def ask_stream(self, conversation_id: str, message: str) -> "AnswerStream":
-        """Ask, and get the answer as it comes; the last event is the whole `Answer`. The caller closes it."""
+    def ask_stream(self, conversation_id: str, message: str) -> AnswerStream:
+        """Ask, and get the answer as it comes; the last event is the whole `Answer`, or `Cancelled`.
+
+        The caller closes it, which does not end the run: whoever knows its id may follow it.
+        """
         request = self._http.build_request(
             "POST",
             "/v1/chat",
-            json={"message": message},
+            json={"message": message, "on_disconnect": "continue"},
             headers={"X-Conversation-Id": conversation_id, "Accept": "text/event-stream"},
             timeout=self._stream_timeout,
         )
-        return AnswerStream(self._http, request)
+        return AnswerStream(self._http, request, self._following, patience_s=self._patience_s)
+
+    def follow(self, run_id: str, after: int = 0) -> AnswerStream:
+        """The events of a run after number *after*; refused with 404 where it is not kept, or not any more."""
+        request = self._following(run_id, after)
+        return AnswerStream(
+            self._http, request, self._following, run_id=run_id, after=after, patience_s=self._patience_s
+        )
+
+    def cancel(self, run_id: str) -> str:
+        """End a run before its time. Gives its state: "running" still, "cancelled", "completed" or "failed"."""
+        body = self._call("POST", f"{_run_path(run_id)}/cancel")
+        with failures_told():
+            return str(body["status"])
 
     def conversation(self, conversation_id: str) -> Conversation:
         """The conversation from its beginning; refused with 404 where there is none, or none any more."""
         body = self._call("GET", _conversation_path(conversation_id))
-        with _failures_told():
-            messages = tuple(_message(item) for item in body["messages"])
-            return _made(Conversation, {**body, "messages": messages})
+        with failures_told():
+            messages = tuple(made(Message, {**item, "citations": citations_of(item)}) for item in body["messages"])
+            return made(Conversation, {**body, "messages": messages})
 
     def delete(self, conversation_id: str) -> None:
         """Forget the conversation; refused with 404 where there is none."""
@@ -203,129 +125,26 @@ class ApiClient:
     def health(self) -> Health:
         """How the service is; asked of memory there, so a service that takes more than 3 s is away."""
         body = self._call("GET", "/health", timeout_s=3.0)
-        with _failures_told():
-            return _made(Health, body)
+        with failures_told():
+            return made(Health, body)
 
     def _call(self, method: str, path: str, timeout_s: float | None = None) -> dict[str, Any]:
-        with _failures_told():
+        with failures_told():
             response = self._http.request(method, path, timeout=timeout_s or self._timeout_s)
-            _check(response)
+            check(response)
             return {} if response.status_code == HTTPStatus.NO_CONTENT else dict(response.json())
+
+    def _following(self, run_id: str, after: int) -> httpx.Request:
+        last = {"Last-Event-ID": f"{run_id}-{after}"} if after else {}
+        headers = {"Accept": "text/event-stream", **last}
+        return self._http.build_request(
+            "GET", f"{_run_path(run_id)}/events", headers=headers, timeout=self._stream_timeout
+        )
+
+
+def _run_path(run_id: str) -> str:
+    return f"/v1/runs/{quote(run_id, safe='')}"
 
 
 def _conversation_path(conversation_id: str) -> str:
     return f"/v1/conversations/{quote(conversation_id, safe='')}"
-
-
-class AnswerStream(Iterator[Event]):
-    """The events of one answer. Taking the next raises `ApiAway` and `ApiRefused`."""
-
-    def __init__(self, http: httpx.Client, request: httpx.Request) -> None:
-        self._response: httpx.Response | None = None
-        self._closed = False
-        self._events = self._read(http, request)
-
-    def __next__(self) -> Event:
-        return next(self._events)
-
-    def close(self) -> None:
-        """End the call, so that the service learns that nobody reads on. Any thread may, while another waits."""
-        self._closed = True
-        if self._response is not None:
-            _hang_up(self._response)
-        with suppress(ValueError):  # the other thread is in it, and finds the line dead
-            self._events.close()
-
-    def _read(self, http: httpx.Client, request: httpx.Request) -> Generator[Event]:
-        with _failures_told(), closing(http.send(request, stream=True)) as response:
-            self._response = response
-            _check_streamed(response)
-            for received in read_events(response.iter_bytes()):
-                event = _event(received)
-                if event is not None:
-                    yield event
-                if isinstance(event, Answer) or self._closed:
-                    return
-        raise ApiAway("The answer broke off", "The service ended the answer before it was complete.")
-
-
-def _hang_up(response: httpx.Response) -> None:
-    """Shut the connection for both sides: closing its descriptor would not wake a thread that waits on it."""
-    stream = response.extensions.get("network_stream")
-    line = stream.get_extra_info("socket") if stream else None
-    if line is not None and not response.is_closed:
-        with suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def _failures_told() -> Iterator[None]:
-    """Turn what goes wrong on the way into our errors."""
-    try:
-        yield
-    except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-        raise ApiAway(*_AWAY, reached=False) from exc
-    except httpx.TimeoutException as exc:
-        raise ApiAway(
-            "The service takes too long", "The service did not answer in time. Try again in a moment."
-        ) from exc
-    except httpx.TransportError as exc:
-        raise ApiAway(*_AWAY) from exc
-    except (ValueError, TypeError, KeyError, httpx.DecodingError) as exc:
-        raise ApiAway("The answer cannot be read", "Something other than the service answered.") from exc
-
-
-def _check_streamed(response: httpx.Response) -> None:
-    if response.is_success and response.headers.get("Content-Type", "").startswith("text/event-stream"):
-        return
-    response.read()
-    _check(response)
-    raise ValueError("The reply is not a stream of events.")
-
-
-def _check(response: httpx.Response) -> None:
-    if response.is_success:
-        return
-    told = response.headers.get("Content-Type", "").startswith("application/problem+json")
-    if not told and response.status_code in _FROM_A_PROXY:
-        raise ApiAway(*_AWAY)
-    wait = response.headers.get("Retry-After", "")
-    raise ApiRefused(
-        response.status_code,
-        response.json() if told else {},
-        retry_after_s=int(wait)
-        if wait.isdecimal()
-        else None,  # the other form is a date, which the service never sends
-    )
-
-
-def _event(received: ServerSentEvent) -> Event | None:
-    """The event, None for a kind that is newer than this client."""
-    body = json.loads(received.data)
-    if received.name == "error":
-        raise ApiRefused(int(body["problem"].get("status", 500)), body["problem"])
-    kind = _EVENTS.get(received.name)
-    if kind is Answer:
-        return _made(Answer, {**body, "citations": _citations(body)})
-    return None if kind is None else _made(kind, body)
-
-
-def _message(body: Mapping[str, Any]) -> Message:
-    return _made(Message, {**body, "citations": _citations(body)})
-
-
-def _citations(body: Mapping[str, Any]) -> tuple[Citation, ...]:
-    return tuple(_made(Citation, item) for item in body.get("citations") or ())
-
-
-def _made(kind: type[T], body: Mapping[str, Any]) -> T:
-    """A dataclass from the members it knows: the service may send more."""
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]  # mypy has no type for "a dataclass"
-    return kind(**{name: value for name, value in body.items() if name in known})
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return f"HTTP {status}"

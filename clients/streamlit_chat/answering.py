@@ -1,20 +1,19 @@
 """Asking a question, and drawing the answer while it comes."""
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
-from streamlit.runtime import exists, get_instance
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from clients.api_client import Answer, ApiClient, Conversation, Message, Stage, Started, Token
+from clients.api_client import ApiClient, Message
+from clients.api_errors import ApiError
+from clients.run_events import Answer, Cancelled, Event, Reconnecting, Resumed, Stage, Started, Token
 from clients.streamlit_chat.markdown import answer_markdown
 from clients.streamlit_chat.messages import bubble, show_answer
 from clients.streamlit_chat.polling import polled
 from clients.streamlit_chat.shelf import show_shelf
-from clients.streamlit_chat.talk import Attempt, Talk, put_in_address
+from clients.streamlit_chat.talk import Attempt, Talk, end_attempt, fail_attempt, put_in_address, stop_answer
 
 _LOOK_UP_EVERY_S = 0.1
 _STAGES = {
@@ -23,52 +22,93 @@ _STAGES = {
     "answer": "Writing the answer…",
     "verify": "Checking the answer…",
 }
+_ANEW = ":material/replay: The service was interrupted. The answer begins anew."
+_LOST = ":material/cloud_off: The connection is lost. Connecting again…"
 
 
-def answer_question(talk: Talk, api: ApiClient, before: Conversation, question: str) -> None:
-    """Ask and draw the answer while it comes.
+def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
+    """Ask, or follow the answer that is under way, and draw it to its end.
 
-    Streamlit may stop the script at any line here, so until the answer is whole the tab knows nothing for certain: the
-    next run asks the API how far the conversation has come, and does not ask the question again.
-
-    Raises:
-        ApiError: the API is away or refuses.
+    Streamlit may stop the script at any line here. The run goes on at the service, and the attempt knows what has been
+    seen of it, so the next run of the script draws on from there.
     """
-    talk.attempt = attempt = Attempt(question, before)
-    talk.question = talk.conversation = None
     with bubble("assistant"):
-        place = st.empty()
-        answer = _take_events(talk, attempt, api, place)
-        message = Message("assistant", answer.answer, answer.citations)
+        place, notice, control = st.empty(), st.empty(), st.empty()
+        if attempt.run_id:  # the question's own box offers to stop only what was asked by it, and just now
+            control.button("Stop", icon=":material/stop_circle:", on_click=stop_answer)
+        try:
+            last = _follow(talk, api, attempt, place, notice)
+        except ApiError as failure:
+            fail_attempt(talk, attempt, failure)
+            st.rerun()
+        if isinstance(last, Cancelled):
+            end_attempt(talk, attempt)
+            st.rerun()
+        message = Message("assistant", last.answer, last.citations)
+        notice.empty()
+        control.empty()
         with place.container():
-            show_answer(message, len(before.messages) + 1)
-    said = (Message("user", question), message)
-    talk.conversation = replace(before, messages=(*before.messages, *said), persistence=answer.persistence)
+            show_answer(message, len(attempt.before.messages) + 1)
+    said = (*attempt.before.messages, Message("user", attempt.question), message)
+    talk.conversation = replace(attempt.before, messages=said, persistence=last.persistence)
     talk.attempt = None
+    if talk.question is not None:  # it has waited for this answer
+        st.rerun()
 
 
-def _take_events(talk: Talk, attempt: Attempt, api: ApiClient, place: DeltaGenerator) -> Answer:
-    stream = api.ask_stream(talk.conversation_id, attempt.question)
-    with closing(polled(stream, _LOOK_UP_EVERY_S, left=_leaving())) as events:
-        for event in events:
-            if event is None:
-                st.session_state.get("talk")  # lets Streamlit stop the script here
-            elif isinstance(event, Started):
-                put_in_address(talk)
-                show_shelf(talk)
-            elif isinstance(event, Stage) and not attempt.text:
-                place.caption(_STAGES.get(event.stage, "Working…"))
-            elif isinstance(event, Token):
-                attempt.text += event.content
-                # Streamlit sends the browser the latest drawing alone, at most every 10 ms.
-                place.markdown(answer_markdown(attempt.text) + " ▌")
-            elif isinstance(event, Answer):
-                return event
-    raise AssertionError("ask_stream ends with an answer or an error")
+def _follow(
+    talk: Talk, api: ApiClient, attempt: Attempt, place: DeltaGenerator, notice: DeltaGenerator
+) -> Answer | Cancelled:
+    if attempt.run_id is None:
+        stream = api.ask_stream(talk.conversation_id, attempt.question)
+    else:
+        _show_begun(talk)
+        stream = api.follow(attempt.run_id, attempt.after)
+    _draw(attempt, place)
+    with closing(polled(stream, _LOOK_UP_EVERY_S)) as batches:
+        for batch in batches:
+            st.session_state.get("talk")  # lets Streamlit stop the script here
+            for event, number in batch:
+                if isinstance(event, Answer | Cancelled):
+                    return event
+                _take(attempt, event)
+                attempt.after = number
+                if isinstance(event, Started) and attempt.run_id is None:
+                    attempt.run_id = event.run_id
+                    _show_begun(talk)
+            if batch:
+                _draw(attempt, place)
+                _tell(attempt, notice, is_lost=isinstance(batch[-1][0], Reconnecting))
+    raise AssertionError("a stream ends with its run or an error")
 
 
-def _leaving() -> Callable[[], bool]:
-    """What tells, when called, whether this tab's browser has gone."""
-    context = get_script_run_ctx()
-    session_id = context.session_id if context else ""
-    return lambda: exists() and not get_instance().is_active_session(session_id)
+def _take(attempt: Attempt, event: Event) -> None:
+    """What an event changes; no line of it is one where Streamlit stops the script."""
+    if isinstance(event, Stage):
+        attempt.stage = event.stage
+    elif isinstance(event, Token):
+        attempt.text += event.content
+    elif isinstance(event, Resumed):
+        attempt.text, attempt.is_anew = "", True
+
+
+def _draw(attempt: Attempt, place: DeltaGenerator) -> None:
+    if attempt.text:
+        place.markdown(answer_markdown(attempt.text) + " ▌")
+    elif attempt.stage:
+        place.caption(_STAGES.get(attempt.stage, "Working…"))
+
+
+def _tell(attempt: Attempt, notice: DeltaGenerator, *, is_lost: bool) -> None:
+    if is_lost:
+        notice.caption(_LOST)
+    elif attempt.is_anew:
+        notice.caption(_ANEW)
+    else:
+        notice.empty()
+
+
+def _show_begun(talk: Talk) -> None:
+    if not talk.in_address:
+        put_in_address(talk)
+    show_shelf(talk)

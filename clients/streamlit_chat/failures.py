@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from clients.api_client import ApiAway, ApiClient, ApiError, ApiRefused
+from clients.api_client import ApiClient
+from clients.api_errors import ApiAway, ApiError, ApiRefused
 from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.talk import Talk, current_talk
 from clients.streamlit_chat.waiting import await_return
 
-_TOO_MANY = 429
+_CONFLICT, _TOO_MANY = 409, 429
 
 
 def show_failure(failure: ApiError, talk: Talk, api: ApiClient) -> None:
@@ -16,7 +17,10 @@ def show_failure(failure: ApiError, talk: Talk, api: ApiClient) -> None:
     st.error(f"**{plain_markdown(title)}**\n\n{plain_markdown(detail)}", icon=":material/error:")
     if failure.request_id:
         st.caption(f"Request id for the operator: {plain_markdown(failure.request_id)}")
-    if failure.worth_retrying:
+    if isinstance(failure, ApiRefused) and failure.status == _CONFLICT and failure.run_id:
+        # The conversation is read again before the question is asked, and what is being answered in it is followed.
+        st.button("Show the earlier answer, then ask again", icon=":material/visibility:", on_click=_try_again)
+    elif failure.worth_retrying:
         st.button("Try again", icon=":material/refresh:", on_click=_try_again)
     if isinstance(failure, ApiAway):
         await_return(talk, api)

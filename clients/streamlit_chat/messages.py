@@ -40,6 +40,12 @@ def show_answer(message: Message, place: int) -> None:
     show_sources(message.citations, place)
 
 
+def show_draft(text: str) -> None:
+    """What has come of an answer that is not followed at the moment."""
+    with bubble("assistant"):
+        st.markdown(answer_markdown(text) + " …")
+
+
 def show_broken_off(text: str) -> None:
     """What was seen of an answer that never became whole, marked as such."""
     with bubble("assistant"):

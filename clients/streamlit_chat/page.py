@@ -2,19 +2,20 @@
 
 import streamlit as st
 
-from clients.api_client import ApiAddress, ApiAway, ApiClient, ApiError, Conversation, Health, Message
-from clients.streamlit_chat.answering import answer_question
+from clients.api_client import ApiAddress, ApiClient, Conversation, Health, Message
+from clients.api_errors import ApiAway, ApiError
+from clients.streamlit_chat.answering import draw_answer
 from clients.streamlit_chat.browser import mount_page_script
 from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head
 from clients.streamlit_chat.markdown import plain_markdown
-from clients.streamlit_chat.messages import ICON, show_broken_off, show_messages
+from clients.streamlit_chat.messages import ICON, show_draft, show_messages
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.shelf import confirm_discarding, show_shelf, take_off_shelf
-from clients.streamlit_chat.talk import Talk, ask, begin_anew, current_talk, load
-from clients.streamlit_chat.waiting import await_answer
+from clients.streamlit_chat.talk import Talk, ask, begin_anew, begin_attempt, current_talk, load, stop_answer
 
 _LONGEST_MESSAGE = 5000
+_PATIENCE_S = 10.0  # then the page says that the service is away, and still goes on by itself when it is back
 _WELCOME = """
 **Ask what you would like to know.** The answer is drawn from the documents, and every statement bears a number such as
 \\[1\\]: choose it to read the passage it rests on.
@@ -35,10 +36,10 @@ def show_page() -> None:
     question = st.chat_input("Ask a question", max_chars=_LONGEST_MESSAGE, submit_mode="stop")
     if question and question.strip():
         ask(talk, question.strip())
-    mount_page_script(on_stopped=_note_stop)
+    mount_page_script(on_stopped=stop_answer)
     health = _health(settings.api)
     show_head(settings, talk, health if isinstance(health, Health) else None)
-    confirm_discarding(api)
+    is_asking = confirm_discarding(api)
     try:
         conversation = load(talk, api)
     except ApiError as failure:
@@ -47,15 +48,15 @@ def show_page() -> None:
         return
     if conversation is None:
         talk, conversation = _after_expiry(talk)
-    if talk.question is None and not conversation.messages:
+    if talk.question is None and talk.attempt is None and not conversation.messages:
         _show_beginning(talk, api, health)
     else:
-        _show_talk(talk, api, conversation)
+        _show_talk(talk, api, conversation, holds=is_asking)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, on_release=ApiClient.close)
 def _api(address: ApiAddress) -> ApiClient:
-    return ApiClient(address)
+    return ApiClient(address, patience_s=_PATIENCE_S)
 
 
 def _health(address: ApiAddress) -> Health | ApiError:
@@ -68,10 +69,6 @@ def _health(address: ApiAddress) -> Health | ApiError:
 @st.cache_data(show_spinner=False, ttl=30, max_entries=4)
 def _kept_health(address: ApiAddress) -> Health:
     return _api(address).health()
-
-
-def _note_stop() -> None:
-    current_talk().stopped = True
 
 
 def _after_expiry(talk: Talk) -> tuple[Talk, Conversation]:
@@ -93,37 +90,28 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> No
         st.markdown(_WELCOME)
 
 
-def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation) -> None:
-    """The conversation, and the answer to a waiting question."""
-    waiting = () if talk.question is None else (Message("user", talk.question),)
+def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds: bool) -> None:
+    """The conversation, and the answer to a question; no answer is waited for when it *holds*."""
+    asked = talk.attempt.question if talk.attempt else talk.question
+    waiting = () if asked is None else (Message("user", asked),)
     show_messages((*conversation.messages, *waiting), talk.broken_off)
-    if talk.question is None or talk.failure is not None:
+    if asked is None or talk.failure or holds:
         show_shelf(talk)
-    if talk.question is not None:
-        _show_exchange(talk, api, conversation, talk.question)
-    elif conversation.running:
-        await_answer(talk, api)
-    elif conversation.messages and conversation.messages[-1].role == "user":
-        st.button(
-            "Answer again", icon=":material/refresh:", on_click=ask, args=(talk, conversation.messages[-1].content)
-        )
+        _show_rest(talk, api, conversation)
+    else:
+        draw_answer(talk, api, talk.attempt or begin_attempt(talk, conversation, asked))
     if talk.conversation and talk.conversation.persistence == "memory":
         st.warning(
             "This conversation is kept in memory alone: a restart of the service loses it.", icon=":material/warning:"
         )
 
 
-def _show_exchange(talk: Talk, api: ApiClient, before: Conversation, question: str) -> None:
-    """The answer to the waiting question, or why there is none."""
-    if talk.failure is not None:
-        if talk.attempt and talk.attempt.text:
-            show_broken_off(talk.attempt.text)
+def _show_rest(talk: Talk, api: ApiClient, conversation: Conversation) -> None:
+    """What stands below a conversation in which no answer is coming now."""
+    if talk.attempt and talk.attempt.text:
+        show_draft(talk.attempt.text)
+    if talk.failure:
         show_failure(talk.failure, talk, api)
-        return
-    try:
-        answer_question(talk, api, before, question)
-    except ApiError as failure:
-        talk.conversation, talk.question, talk.failure = before, question, failure
-        if talk.attempt and not talk.attempt.text:
-            talk.attempt = None
-        st.rerun()
+    elif not (talk.attempt or talk.question) and conversation.messages and conversation.messages[-1].role == "user":
+        question = conversation.messages[-1].content
+        st.button("Answer again", icon=":material/refresh:", on_click=ask, args=(talk, question))

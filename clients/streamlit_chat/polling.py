@@ -1,56 +1,46 @@
 """An answer's events without losing touch with the browser."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from queue import Empty, SimpleQueue
-from threading import Thread, Timer
+from threading import Thread
 
-from clients.api_client import Answer, AnswerStream, Event
+from clients.answer_stream import AnswerStream
+from clients.run_events import Event
 
-_LEAVING_S = 0.2  # Streamlit stops the script a moment before it strikes the session off
+Numbered = tuple[Event, int]
 
 
-def polled(stream: AnswerStream, every_s: float, *, left: Callable[[], bool]) -> Generator[Event | None]:
-    """The events of *stream* up to the answer, and None whenever there was none for *every_s* seconds.
+def polled(stream: AnswerStream, every_s: float) -> Generator[list[Numbered]]:
+    """What has arrived of *stream*, each event with its number; nothing when there was none for *every_s* seconds.
 
     Streamlit can stop a script only where the script calls it. One that waits for the next event in a socket would
-    make "Stop" and "New chat" wait too, so a thread does that waiting. Closing this ends the call, unless *left()*: a
-    visitor who has reloaded the page, or whose phone has gone to sleep, wants the answer; it is read to its end, since
-    the service gives up on an answer that nobody reads.
+    make "Stop" and "New chat" wait too, so a thread does that waiting. Closing this closes the stream.
     """
-    arrived: SimpleQueue[Event | Exception] = SimpleQueue()
+    arrived: SimpleQueue[Numbered | Exception] = SimpleQueue()
     Thread(target=_read, args=(stream, arrived), name="answer", daemon=True).start()
     try:
-        yield from _arriving(arrived, every_s)
-    except GeneratorExit:
-        Timer(_LEAVING_S, _close_unless, (left, stream)).start()
-        raise
-    except BaseException:
-        stream.close()
-        raise
-
-
-def _arriving(arrived: "SimpleQueue[Event | Exception]", every_s: float) -> Generator[Event | None]:
-    while True:
-        try:
-            event = arrived.get(timeout=every_s)
-        except Empty:
-            yield None
-            continue
-        if isinstance(event, Exception):
-            raise event
-        yield event
-        if isinstance(event, Answer):
-            return
-
-
-def _close_unless(left: Callable[[], bool], stream: AnswerStream) -> None:
-    if not left():
+        while True:
+            batch = _batch(arrived, every_s)
+            yield [one for one in batch if not isinstance(one, Exception)]
+            if batch and isinstance(batch[-1], Exception):
+                raise batch[-1]
+    finally:
         stream.close()
 
 
-def _read(stream: AnswerStream, arrived: "SimpleQueue[Event | Exception]") -> None:
+def _batch(arrived: "SimpleQueue[Numbered | Exception]", every_s: float) -> list[Numbered | Exception]:
+    try:
+        batch = [arrived.get(timeout=every_s)]
+    except Empty:
+        return []
+    while not arrived.empty():
+        batch.append(arrived.get())
+    return batch
+
+
+def _read(stream: AnswerStream, arrived: "SimpleQueue[Numbered | Exception]") -> None:
     try:
         for event in stream:
-            arrived.put(event)
+            arrived.put((event, stream.after))
     except Exception as exc:  # whatever it is, the page waits for it
         arrived.put(exc)

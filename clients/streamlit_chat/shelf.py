@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from clients.api_client import ApiClient, ApiError, ApiRefused, Message
+from clients.api_client import ApiClient, Message
+from clients.api_errors import ApiError, ApiRefused
 from clients.streamlit_chat.browser import chosen, mount_shelf
 from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
@@ -53,11 +54,12 @@ def discard_current() -> None:
     st.session_state[_DISCARDING] = Discarding(talk.conversation_id, _title(asked[0]) if asked else "")
 
 
-def confirm_discarding(api: ApiClient) -> None:
-    """Ask before a conversation is deleted, where the visitor has chosen one."""
+def confirm_discarding(api: ApiClient) -> bool:
+    """Ask before a conversation is deleted, where the visitor has chosen one; whether that is so."""
     discarding: Discarding | None = st.session_state.get(_DISCARDING)
     if discarding is not None:
         _confirm(api, discarding)
+    return discarding is not None
 
 
 def _keep() -> None:
@@ -104,7 +106,7 @@ def _discard_chosen() -> None:
 
 
 def _questions(talk: Talk) -> list[str]:
-    conversation = talk.conversation or (talk.attempt and talk.attempt.before)
+    conversation = talk.attempt.before if talk.attempt else talk.conversation
     messages: tuple[Message, ...] = conversation.messages if conversation else ()
     asked = [message.content for message in messages if message.role == "user"]
     return [*asked, talk.attempt.question] if talk.attempt else asked

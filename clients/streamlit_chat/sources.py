@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import streamlit as st
 
-from clients.api_client import Citation
+from clients.run_events import Citation
 from clients.streamlit_chat.markdown import Mark, plain_markdown
 
 

@@ -2,37 +2,47 @@
 
 import re
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
-from clients.api_client import ApiClient, ApiError, ApiRefused, Conversation, Message
+from clients.api_client import ApiClient, Conversation, Message
+from clients.api_errors import ApiAway, ApiError, ApiRefused
 
 _PARAMETER = "c"
 _TALK = "talk"
+_NOT_FOUND, _COMPLETED = 404, "completed"
 # Conversations of other users of the key may have ids that can be guessed; the page opens only such as it makes.
 _OURS = re.compile(r"web-[A-Za-z0-9_-]{22}")
 
 
 @dataclass(slots=True)
 class Attempt:
-    """An answer that has begun: to which question, after what, and the text of it that has come."""
+    """An answer under way: to which question, after what, and what has been seen of it.
+
+    `run_id` is None until the service has taken the question. `after`: the number of the last event of the run that is
+    in `text` and the rest. `is_anew`: another worker has begun the answer again.
+    """
 
     question: str
     before: Conversation
+    run_id: str | None = None
+    after: int = 0
     text: str = ""
+    stage: str = ""
+    is_anew: bool = False
 
 
 @dataclass(slots=True)
 class Talk:
     """One conversation.
 
-    `conversation` is what is shown, None when the API knows better: at first, and after an answer that broke off.
-    `question` waits to be asked, or was refused with `failure`. `in_address`: it has begun, so a reload finds it.
-    `attempt` is the answer under way, `stopped` whether the visitor has ended it. `broken_off` has what was seen of
-    answers that never became whole, by the place of their question. `gone`: the one asked for was not found.
-    `outdated`: another tab may have said more since.
+    `conversation` is what is shown, None when the API knows better. `question` waits to be asked, or was refused with
+    `failure`. `in_address`: it has begun, so a reload finds it. `attempt` is the answer under way, `stopped` whether
+    the visitor wants it ended. `broken_off` has what was seen of answers that never became whole, by the place of their
+    question. `gone`: the one asked for was not found. `outdated`: another tab may have said more since.
     """
 
     conversation_id: str = field(default_factory=lambda: f"web-{secrets.token_urlsafe(16)}")
@@ -88,48 +98,109 @@ def ask(talk: Talk, question: str) -> None:
     talk.outdated = talk.in_address
 
 
+def begin_attempt(talk: Talk, before: Conversation, question: str) -> Attempt:
+    """The answer to *question*, to be asked now."""
+    talk.attempt = Attempt(question, before)
+    talk.question = None
+    talk.broken_off.pop(len(before.messages), None)
+    return talk.attempt
+
+
+def end_attempt(talk: Talk, attempt: Attempt) -> None:
+    """There will be no more of this answer: leave what was seen of it."""
+    before = attempt.before
+    if attempt.text:
+        talk.broken_off[len(before.messages)] = attempt.text
+    talk.conversation = replace(before, messages=(*before.messages, Message("user", attempt.question)))
+    talk.attempt = None
+
+
+def fail_attempt(talk: Talk, attempt: Attempt, failure: ApiError) -> None:
+    """Note why no more of this answer comes now; one that the service may still be at stays under way."""
+    if isinstance(failure, ApiRefused) and failure.status == _NOT_FOUND and attempt.run_id:
+        end_attempt(talk, attempt)  # a service that keeps runs in memory alone was restarted
+        return
+    talk.failure = failure
+    if not (isinstance(failure, ApiAway) and (failure.reached or attempt.run_id)):
+        end_attempt(talk, attempt)
+        talk.conversation, talk.question = attempt.before, talk.question or attempt.question
+
+
+def stop_answer() -> None:
+    """Have the answer under way ended at the service; what has come of it stays."""
+    current_talk().stopped = True
+
+
 def load(talk: Talk, api: ApiClient) -> Conversation | None:
-    """The conversation so far, None if there is none of this id any more.
+    """The conversation so far, up to an answer under way; None if there is none of this id any more.
 
     Raises:
         ApiError: the API is away or refuses.
     """
-    if talk.conversation is None:
-        talk.conversation = _settled(talk, api) if talk.attempt else _fetched(talk, api)
+    if talk.failure is None:
+        _bring_up_to_date(talk, api)
+        if talk.stopped and talk.attempt:
+            _cancel(talk, api, talk.attempt)
+        talk.stopped = False
+    return talk.attempt.before if talk.attempt else talk.conversation
+
+
+def _bring_up_to_date(talk: Talk, api: ApiClient) -> None:
+    if talk.attempt and talk.attempt.run_id:
+        return
+    if talk.attempt:
+        _settle(talk, api, talk.attempt)
+    elif talk.conversation is None:
+        talk.conversation = _fetched(talk, api)
     elif talk.outdated:
         with suppress(ApiError):  # then the question meets it too, and tells
             talk.conversation = _fetched(talk, api)
     talk.outdated = False
-    return talk.conversation
+    if talk.conversation and talk.conversation.running:
+        _take_up(talk, talk.conversation)
+
+
+def _take_up(talk: Talk, conversation: Conversation) -> None:
+    """Follow the run that the conversation is being answered by."""
+    *before, asked = conversation.messages or (None,)
+    if conversation.run_id and asked and asked.role == "user":  # else it has just been answered
+        earlier = replace(conversation, messages=tuple(before), running=False, run_id=None)
+        talk.attempt = Attempt(asked.content, earlier, conversation.run_id)
+
+
+def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
+    state = _COMPLETED
+    with _nothing_there():
+        state = api.cancel(attempt.run_id or "")
+    if state == _COMPLETED:  # before it could be stopped
+        talk.conversation, talk.attempt = _fetched(talk, api), None
+    else:
+        end_attempt(talk, attempt)
 
 
 def _fetched(talk: Talk, api: ApiClient) -> Conversation | None:
-    try:
+    with _nothing_there():
         return api.conversation(talk.conversation_id)
-    except ApiRefused as refusal:
-        if refusal.status != 404:
-            raise
-        return None
+    return None
 
 
-def _settled(talk: Talk, api: ApiClient) -> Conversation:
-    """The conversation after an answer that broke off: as the API has it, and what the visitor has seen of the answer.
+def _settle(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
+    """Find out what has become of a question of which nothing was heard: the API may not even have it."""
+    end_attempt(talk, attempt)
+    with suppress(ApiError):
+        now = api.conversation(talk.conversation_id)
+        if len(now.messages) > len(attempt.before.messages):
+            talk.conversation = now
 
-    Streamlit may have stopped the script at any line: the API may have the whole answer, or not even the question.
-    """
-    attempt = talk.attempt
-    assert attempt is not None  # noqa: S101 - said by the caller
+
+@contextmanager
+def _nothing_there() -> Iterator[None]:
+    """Pass over that there is no such thing, or not any more."""
     try:
-        now = _fetched(talk, api) or Conversation(())
-    except ApiError:
-        now = attempt.before
-    if len(now.messages) <= len(attempt.before.messages):
-        now = replace(now, messages=(*attempt.before.messages, Message("user", attempt.question)))
-    if now.messages[-1].role == "user" and attempt.text:
-        talk.broken_off[len(now.messages) - 1] = attempt.text
-    talk.attempt = None
-    # After "Stop" the service may need a moment to notice that nobody reads on.
-    return replace(now, running=False) if talk.stopped else now
+        yield
+    except ApiRefused as refusal:
+        if refusal.status != _NOT_FOUND:
+            raise
 
 
 def _opened(asked_for: str | None) -> Talk:

@@ -1,4 +1,4 @@
-"""A small API that speaks the contract of `/v1/chat` over real HTTP and can be told how to behave."""
+"""A small API that speaks the contract of `/v1/chat` and of runs over real HTTP and can be told how to behave."""
 
 import json
 import threading
@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.clients.stub_runs import Place, StubRun
+
 ACME_KEY, GLOBEX_KEY = "ak_acme", "ak_globex"
 QUOTE = "A single room costs $410 a month and $30 for laundry."
+ELSEWHERE = "What was asked elsewhere"
 ROOM = {
     "number": 1,
     "document_id": "d1",
@@ -37,20 +40,26 @@ FEES = ROOM | {
 
 @dataclass
 class Behaviour:
-    """What the stub does next; a test sets it before it asks. `held`: tokens wait for `go_on` after the first."""
+    """What the stub does next; a test sets it before it asks. `held`: tokens wait for `go_on` after the first ones."""
 
     persistence: str = "redis"
     language_model: bool = False
     problem: dict[str, Any] | None = None  # in place of an answer
     deleting_problem: dict[str, Any] | None = None
     stream_problem: dict[str, Any] | None = None  # in the midst of an answer
-    cut: bool = False  # the connection breaks in the midst of an answer
+    following_problem: dict[str, Any] | None = None  # for who follows a run
+    cuts: int = 0  # so many connections break in the midst of an answer
+    taken_over: bool = False  # in the midst of an answer another worker begins it anew; held again, if it was
     held: bool = False
+    held_until_followed: bool = False  # by another connection than the one that asked
+    cancelled_when_followed: bool = False
+    is_busy: bool = False  # with a question from elsewhere that arrives just before the next one
     beats: bool = True  # gives signs of life while held
     page: str | None = None  # answer everything with this HTML
     page_status: int = 200
     retry_after_s: int | None = None  # sent with a problem
     go_on: threading.Event = field(default_factory=threading.Event)
+    go_on_anew: threading.Event = field(default_factory=threading.Event)
     citations: list[dict[str, Any]] = field(default_factory=lambda: [ROOM, FEES])
     answer: str = f"{QUOTE} [1] Rent is due on the fifth working day of each month. [2]"
 
@@ -62,9 +71,31 @@ class ApiStub:
     url: str
     behaviour: Behaviour = field(default_factory=Behaviour)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
-    conversations: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    conversations: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)
+    runs: dict[str, StubRun] = field(default_factory=dict)
+    followed: list[int] = field(default_factory=list)  # after which number runs were followed
     left: threading.Event = field(default_factory=threading.Event)  # a reader went away in the midst of an answer
-    running: set[tuple[str, str]] = field(default_factory=set)  # conversations that are being answered
+
+    def begin(self, place: Place, question: str) -> StubRun:
+        """Begin to answer, whoever asks."""
+        run = StubRun(f"run-{len(self.runs) + 1}", place)
+        self.runs[run.run_id] = run
+        said = self.conversations.setdefault(place, [])
+        said.append({"role": "user", "content": question, "created_at": "2026-11-21T10:00:00Z"})
+        run.work(lambda run: _answer(self.behaviour, run, said))
+        return run
+
+    def running(self, place: Place) -> StubRun | None:
+        """The run that answers the conversation now."""
+        return next((run for run in self.runs.values() if run.place == place and run.status == "running"), None)
+
+    def reset(self) -> None:
+        """As it was at first; what was held goes on."""
+        self.behaviour.go_on.set()
+        self.behaviour.go_on_anew.set()
+        self.behaviour = Behaviour()
+        for known in (self.asked, self.conversations, self.runs, self.followed, self.left):
+            known.clear()
 
 
 @contextmanager
@@ -82,7 +113,7 @@ def serve_stub(port: int = 0) -> Iterator[ApiStub]:
         try:
             yield Handler.api
         finally:
-            Handler.api.behaviour.go_on.set()
+            Handler.api.reset()
             server.shutdown()
             thread.join()
 
@@ -114,15 +145,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/health":
             self._json(200, {"status": "healthy", "language_model": self.api.behaviour.language_model, "version": "1"})
             return
+        if self.path.endswith("/events"):
+            self._follow(self._run())
+            return
         place = self._place(self.path.rpartition("/")[2])
-        running = place in self.api.running  # before the messages: when it is over, the answer is among them
+        run = self.api.running(place)  # before the messages: when it is over, the answer is among them
         messages = self.api.conversations.get(place)
         if messages is None:
             self._problem(problem(404, "There is no such thing", "There is no conversation of this id."))
             return
-        persistence = self.api.behaviour.persistence
-        body = {"messages": messages, "expires_in_s": 600, "persistence": persistence, "running": running}
-        self._json(200, body)
+        told = {"persistence": self.api.behaviour.persistence, "running": run is not None}
+        self._json(200, {"messages": messages, "expires_in_s": 600, "run_id": run and run.run_id, **told})
 
     def do_DELETE(self) -> None:
         if self.api.behaviour.deleting_problem:
@@ -135,79 +168,76 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_POST(self) -> None:
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["message"]
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
         if self.api.behaviour.page:
             self._send(self.api.behaviour.page_status, self.api.behaviour.page.encode(), "text/html")
             return
+        if self.path.endswith("/cancel"):
+            self._cancel(self._run())
+            return
+        assert body["on_disconnect"] == "continue"
         key, conversation_id = self._place(self.headers["X-Conversation-Id"])
-        self.api.asked.append((key, conversation_id, message))
+        self.api.asked.append((key, conversation_id, body["message"]))
         if key not in (ACME_KEY, GLOBEX_KEY):
             self._problem(problem(401, "A valid API key is needed", "Send a valid key."))
             return
-        said = self.api.conversations.setdefault((key, conversation_id), [])
-        said.append({"role": "user", "content": message, "created_at": "2026-11-21T10:00:00Z"})
         if self.api.behaviour.problem:
+            said = self.api.conversations.setdefault((key, conversation_id), [])
+            said.append({"role": "user", "content": body["message"], "created_at": "2026-11-21T10:00:00Z"})
             self._problem(self.api.behaviour.problem)
             return
-        self.api.running.add((key, conversation_id))
-        try:
-            self._stream(conversation_id, said)
-        finally:
-            self.api.running.discard((key, conversation_id))
+        if self.api.behaviour.is_busy:
+            self.api.behaviour.is_busy = False
+            run = self.api.begin((key, conversation_id), ELSEWHERE)
+            self._problem({**problem(409, "Something else is in the way", "It is busy."), "run_id": run.run_id})
+            return
+        self._stream(self.api.begin((key, conversation_id), body["message"]), 0)
 
-    def _stream(self, conversation_id: str, said: list[dict[str, Any]]) -> None:
-        does = self.api.behaviour
+    def _run(self) -> StubRun | None:
+        run = self.api.runs.get(self.path.split("/")[3])
+        return run if run and run.place[0] == self.headers.get("X-API-Key") else None
+
+    def _follow(self, run: StubRun | None) -> None:
+        last = self.headers.get("Last-Event-ID", "-0")
+        after = int(last.rpartition("-")[2])
+        self.api.followed.append(after)
+        if run is None or last not in ("-0", f"{run.run_id}-{after}"):
+            self._problem(problem(404, "There is no such thing", "There is no run of this id."))
+        elif self.api.behaviour.following_problem:
+            self._problem(self.api.behaviour.following_problem)
+        else:
+            if self.api.behaviour.held_until_followed:
+                self.api.behaviour.go_on.set()
+            if self.api.behaviour.cancelled_when_followed:
+                run.cancelled.set()
+            self._stream(run, after)
+
+    def _cancel(self, run: StubRun | None) -> None:
+        if run is None:
+            self._problem(problem(404, "There is no such thing", "There is no run of this id."))
+            return
+        self._json(202, {"status": run.status})
+        run.cancelled.set()
+
+    def _stream(self, run: StubRun, after: int) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.send_header("X-Run-Id", run.run_id)
         self.end_headers()
-        self._event("start", conversation_id=conversation_id, request_id="req-1")
-        self._event("status", stage="retrieve")
-        self._event("of-the-future", anything=1)
-        self.wfile.write(b": still here\n\n")
-        self._event("status", stage="answer")
+        does = self.api.behaviour
         try:
-            for place, word in enumerate(does.answer.split(" ")):
-                self._event("token", content=word if place == 0 else f" {word}")
-                if place == 3:
-                    if does.cut:
-                        return
-                    if does.stream_problem:
-                        self._event("error", problem=does.stream_problem)
-                        return
-                    if does.held:
-                        self._hold()
-                        if does.cut:  # meanwhile
-                            return
+            for told in run.follow(after):
+                if told is not None:
+                    after, kind, body = told
+                    data = json.dumps(body, ensure_ascii=False)
+                    self.wfile.write(f"id: {run.run_id}-{after}\nevent: {kind}\ndata: {data}\n\n".encode())
+                elif does.beats:
+                    self.wfile.write(b": still here\n\n")
+                if does.cuts and run.middle and after >= run.middle:
+                    does.cuts -= 1
+                    return
         except OSError:
             self.api.left.set()
-            return
-        citations = does.citations
-        said.append({"role": "assistant", "content": does.answer, "citations": citations, "answered": True})
-        for citation in citations:
-            self._event("citation", **citation)
-        self._event(
-            "done",
-            answer=does.answer,
-            response=does.answer,
-            sources="",
-            citations=citations,
-            answered=True,
-            language_model=does.language_model,
-            conversation_id=conversation_id,
-            persistence=does.persistence,
-            request_id="req-1",
-            metrics={},
-        )
-
-    def _hold(self) -> None:
-        while not self.api.behaviour.go_on.wait(0.05):
-            if self.api.behaviour.beats:
-                self.wfile.write(b": still here\n\n")
-
-    def _event(self, name: str, **members: object) -> None:
-        data = json.dumps({"type": name, **members}, ensure_ascii=False)
-        self.wfile.write(f"id: r-1\nevent: {name}\ndata: {data}\n\n".encode())
-        self.wfile.flush()
 
     def _place(self, conversation_id: str) -> tuple[str, str]:
         return self.headers.get("X-API-Key", ""), conversation_id
@@ -234,3 +264,40 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterator[None]:
+    """What a run tells, and where it may be cancelled."""
+    words = does.answer.split(" ")
+    yield from _draft(does, run, words[:4])
+    while (does.held or does.held_until_followed) and not does.go_on.wait(0.02):
+        yield
+    if does.stream_problem:
+        run.tell("error", run_id=run.run_id, problem=does.stream_problem)
+        return
+    if does.taken_over:
+        run.tell("resumed", run_id=run.run_id)
+        yield from _draft(does, run, words[:4])
+        while does.held and not does.go_on_anew.wait(0.02):
+            yield
+    for word in words[4:]:
+        run.tell("token", content=f" {word}")
+        yield
+    said.append({"role": "assistant", "content": does.answer, "citations": does.citations, "answered": True})
+    for citation in does.citations:
+        run.tell("citation", **citation)
+    told = {"answered": True, "language_model": does.language_model, "persistence": does.persistence, "metrics": {}}
+    names = {"conversation_id": run.place[1], "request_id": "req-1", "run_id": run.run_id}
+    whole = {"answer": does.answer, "response": does.answer, "sources": "", "citations": does.citations}
+    run.tell("done", **whole, **told, **names)
+
+
+def _draft(does: Behaviour, run: StubRun, words: list[str]) -> Iterator[None]:
+    run.tell("start", conversation_id=run.place[1], request_id="req-1", run_id=run.run_id)
+    run.tell("status", stage="retrieve")
+    run.tell("of-the-future", anything=1)
+    run.tell("status", stage="answer")
+    run.middle = run.middle or run.last + len(words)
+    for place, word in enumerate(words):
+        run.tell("token", content=word if place == 0 else f" {word}")
+        yield

@@ -1,22 +1,14 @@
 """The API's client: typed events and errors, over real HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import pytest
 
 from bootstrap.streamlit import ChatPage
-from clients.api_client import (
-    Answer,
-    ApiAddress,
-    ApiAway,
-    ApiClient,
-    ApiRefused,
-    Citation,
-    Stage,
-    Started,
-    Token,
-)
+from clients.api_client import ApiAddress, ApiClient
+from clients.api_errors import ApiAway, ApiRefused
+from clients.run_events import Answer, Cancelled, Citation, Event, Reconnecting, Resumed, Stage, Started, Token
 from tests.clients.api_stub import ACME_KEY, GLOBEX_KEY, QUOTE, ApiStub, problem, serve_stub
 
 
@@ -34,7 +26,7 @@ def globex(api: ApiStub) -> Iterator[ApiClient]:
 
 def test_an_answer_arrives_as_typed_events_and_ends_with_the_whole(acme: ApiClient) -> None:
     events = list(acme.ask_stream("web-1", "What does a room cost?"))
-    assert events[0] == Started("web-1", "req-1")
+    assert events[0] == Started("web-1", "req-1", "run-1")
     assert [event.stage for event in events if isinstance(event, Stage)] == ["retrieve", "answer"]
     answer = events[-1]
     assert isinstance(answer, Answer)
@@ -98,19 +90,86 @@ def test_a_problem_within_the_answer_is_told_the_same_way(acme: ApiClient, api: 
     assert (refused.value.status, refused.value.request_id) == (504, "req-77")
 
 
-def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(acme: ApiClient, api: ApiStub) -> None:
-    api.behaviour.cut = True
-    with pytest.raises(ApiAway):
+def text_of(events: Iterable[Event]) -> str:
+    return "".join(event.content for event in events if isinstance(event, Token))
+
+
+def test_an_answer_whose_connections_break_comes_without_a_gap_or_a_repeat(acme: ApiClient, api: ApiStub) -> None:
+    whole = list(acme.ask_stream("web-1", "?"))
+    api.behaviour.cuts = 3
+    assert [type(event) for event in acme.ask_stream("web-2", "?")] == [type(event) for event in whole]
+    assert text_of(acme.follow("run-2")) == api.behaviour.answer
+    assert api.followed == [8, 9, 10, 0]
+    assert len(api.asked) == 2
+
+
+def test_a_run_is_followed_from_any_place(acme: ApiClient) -> None:
+    stream = acme.ask_stream("web-1", "?")
+    numbered = [(stream.after, event) for event in stream]
+    for after in (1, 7, numbered[-2][0]):
+        assert list(acme.follow(stream.run_id, after)) == [event for number, event in numbered if number > after]
+
+
+def test_an_answer_that_another_worker_begins_anew_says_so(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.taken_over, api.behaviour.cuts = True, 2
+    events = list(acme.ask_stream("web-1", "?"))
+    anew = events.index(Resumed())
+    assert text_of(events[:anew])
+    assert text_of(events[anew:]) == api.behaviour.answer
+
+
+def test_a_cancelled_run_ends_for_all_who_follow_it(acme: ApiClient, globex: ApiClient, api: ApiStub) -> None:
+    api.behaviour.held = True
+    asked = acme.ask_stream("web-1", "?")
+    next(event for event in asked if isinstance(event, Token))
+    for call in (lambda: globex.cancel("run-1"), lambda: next(globex.follow("run-1"))):
+        with pytest.raises(ApiRefused) as refused:
+            call()
+        assert refused.value.status == 404
+    assert acme.cancel("run-1") == "running"
+    assert list(asked)[-1] == list(acme.follow("run-1"))[-1] == Cancelled()
+    assert acme.cancel("run-1") == "cancelled"
+
+
+def test_a_service_that_restarts_is_waited_for(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.cuts, api.behaviour.following_problem = 1, problem(503, "Not ready", "It is being restarted.")
+    events = []
+    for event in acme.ask_stream("web-1", "?"):
+        events.append(event)
+        if isinstance(event, Reconnecting):
+            api.behaviour.following_problem = None
+    assert Reconnecting() in events
+    assert text_of(events) == api.behaviour.answer
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_service_that_does_not_come_back_is_given_up_on(api: ApiStub, refused: bool) -> None:
+    api.behaviour.cuts = 1
+    with ApiClient(ApiAddress(url=api.url, key=ACME_KEY), patience_s=0.5) as client:
+        stream = client.ask_stream("web-1", "?")
+        next(stream)
+        api.behaviour.following_problem = problem(503, "Not ready", "Wait.") if refused else None
+        api.behaviour.page, api.behaviour.page_status = None if refused else "<h1>Bad Gateway</h1>", 502
+        with pytest.raises(ApiRefused if refused else ApiAway) as failure:
+            list(stream)
+    assert failure.value.worth_retrying
+
+
+def test_a_run_that_failed_is_not_followed_again(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.stream_problem = problem(503, "The model endpoint is away", "Try again.")
+    with pytest.raises(ApiRefused):
         list(acme.ask_stream("web-1", "?"))
+    assert api.followed == []
 
 
-def test_a_silent_service_is_given_up_on(api: ApiStub) -> None:
+def test_a_connection_that_falls_silent_is_made_again(api: ApiStub) -> None:
     api.behaviour.held, api.behaviour.beats = True, False
-    with (
-        ApiClient(ApiAddress(url=api.url, key=ACME_KEY), stream_timeout_s=0.2) as client,
-        pytest.raises(ApiAway, match="in time"),
-    ):
-        list(client.ask_stream("web-1", "?"))
+    with ApiClient(ApiAddress(url=api.url, key=ACME_KEY), stream_timeout_s=0.2) as client:
+        for event in client.ask_stream("web-1", "?"):
+            if isinstance(event, Reconnecting):
+                api.behaviour.go_on.set()
+    assert isinstance(event, Answer)
+    assert api.followed == [8, 8]
 
 
 def test_signs_of_life_keep_a_slow_answer_alive(api: ApiStub) -> None:
@@ -123,11 +182,13 @@ def test_signs_of_life_keep_a_slow_answer_alive(api: ApiStub) -> None:
     assert isinstance(event, Answer)
 
 
-def test_leaving_an_answer_ends_the_call(acme: ApiClient, api: ApiStub) -> None:
+def test_leaving_an_answer_ends_the_call_and_not_the_run(acme: ApiClient, api: ApiStub) -> None:
     api.behaviour.held = True
     with closing(acme.ask_stream("web-1", "?")) as events:
         next(event for event in events if isinstance(event, Token))
     assert api.left.wait(5)
+    api.behaviour.go_on.set()
+    assert isinstance(list(acme.follow("run-1"))[-1], Answer)
 
 
 def test_a_service_that_is_not_there_is_told_as_away() -> None:
@@ -142,13 +203,6 @@ def test_a_service_that_is_not_there_is_told_as_away() -> None:
             with pytest.raises(ApiAway, match="cannot be reached") as away:
                 call()
             assert not away.value.reached  # so the question may be asked again by itself
-
-
-def test_an_answer_that_breaks_off_has_reached_the_service(acme: ApiClient, api: ApiStub) -> None:
-    api.behaviour.cut = True
-    with pytest.raises(ApiAway) as away:
-        list(acme.ask_stream("web-1", "?"))
-    assert away.value.reached
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
@@ -173,7 +227,8 @@ def test_a_conversation_tells_whether_it_is_being_answered(acme: ApiClient, api:
     api.behaviour.held = True
     with closing(acme.ask_stream("web-1", "?")) as events:
         next(event for event in events if isinstance(event, Token))
-        assert acme.conversation("web-1").running
+        now = acme.conversation("web-1")
+        assert (now.running, now.run_id) == (True, "run-1")
         api.behaviour.go_on.set()
         list(events)
     assert not acme.conversation("web-1").running

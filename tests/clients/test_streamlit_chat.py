@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Expander, LinkButton
 
-from tests.clients.api_stub import ACME_KEY, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
+from tests.clients.api_stub import ACME_KEY, ELSEWHERE, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
 
 SCRIPT = str(Path(__file__).parents[2] / "streamlit_app.py")
 QUESTION = "What does a room cost?"
@@ -105,17 +105,19 @@ def test_only_an_address_that_opens_a_page_becomes_a_link(api: ApiStub, url: str
     assert [links(box) for box in page.expander] == [[]]
 
 
-def test_an_interrupted_question_is_not_asked_again(api: ApiStub) -> None:
+def test_an_interrupted_answer_goes_on_where_it_was(api: ApiStub) -> None:
     api.behaviour.held = True
     page = open_page()
     with pytest.raises(RuntimeError, match="timed out"):
         page.chat_input[0].set_value(QUESTION).run(timeout=1)
-    assert api.left.wait(5)  # the service learns of it
+    assert api.left.wait(5)
     page.query_params["c"] = api.asked[0][1]  # where the page has put it; AppTest forgets with the run
     page.chat_input[0].set_value(None)
+    api.behaviour.held, api.behaviour.held_until_followed = False, True
     page.run()
+    assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
     assert [question for _, _, question in api.asked] == [QUESTION]
-    assert said(page)[0] == ("user", QUESTION)  # as far as the service has come
+    assert api.followed == [8]
 
 
 def test_a_question_without_an_answer_is_answered_when_told(api: ApiStub) -> None:
@@ -129,15 +131,24 @@ def test_a_question_without_an_answer_is_answered_when_told(api: ApiStub) -> Non
     assert "Answer again" not in buttons(page)
 
 
-def test_an_answer_that_is_being_written_elsewhere_is_not_asked_for_again(api: ApiStub) -> None:
+def test_an_answer_that_is_being_written_elsewhere_is_followed(api: ApiStub) -> None:
     place = ACME_KEY, "web-" + "q" * 22
-    api.conversations[place] = [{"role": "user", "content": QUESTION}]
-    api.running.add(place)
+    api.behaviour.held_until_followed = True
+    api.begin(place, QUESTION)
     page = open_page(place[1])
-    assert "Still writing" in shown(page)
+    assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
     assert "Answer again" not in buttons(page)
-    api.running.clear()
-    assert "Answer again" in buttons(open_page(place[1]))
+    assert (api.asked, api.followed) == ([], [0])
+
+
+def test_another_tenants_run_is_not_followed(api: ApiStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = ACME_KEY, "web-" + "q" * 22
+    api.behaviour.held = True
+    run = api.begin(place, QUESTION)
+    monkeypatch.setenv("API_KEY", GLOBEX_KEY)
+    page = open_page(place[1])
+    assert "expired or does not exist" in shown(page)
+    assert (api.followed, run.status) == ([], "running")
 
 
 def test_a_reload_shows_the_conversation_again() -> None:
@@ -170,21 +181,27 @@ def test_a_tab_that_asks_sees_what_another_has_asked_meanwhile(api: ApiStub) -> 
     assert [text for role, text in said(other) if role == "user"] == ["first", "second", "third"]
 
 
-def test_a_conversation_that_is_busy_is_read_again_before_the_next_try(api: ApiStub) -> None:
-    place = ACME_KEY, "web-" + "q" * 22
-    api.conversations[place] = [{"role": "user", "content": "elsewhere"}]
-    api.running.add(place)
-    page = open_page(place[1])
-    api.behaviour.problem = problem(409, "Something else is in the way", "It is being answered.")
+def test_a_question_waits_for_the_answer_that_another_tab_has_begun(api: ApiStub) -> None:
+    page = open_page()
+    ask(page, "first")
+    api.behaviour.held_until_followed = True
+    api.begin((ACME_KEY, address(page)), ELSEWHERE)
     ask(page)
-    api.conversations[place] = [
-        {"role": "user", "content": "elsewhere"},
-        {"role": "assistant", "content": "from elsewhere"},
-    ]
-    api.running.clear()
-    api.behaviour.problem = None
-    press(page, "Try again")
-    assert [text for _, text in said(page)][:3] == ["elsewhere", "from elsewhere", QUESTION]
+    texts = ["first", ANSWER, ELSEWHERE, answer_at(3), QUESTION, answer_at(5)]
+    assert [text for _, text in said(page)] == texts
+    assert [question for _, _, question in api.asked] == ["first", QUESTION]
+
+
+def test_a_busy_conversation_shows_the_answer_in_the_way_and_asks_then(api: ApiStub) -> None:
+    page = open_page()
+    ask(page, "first")
+    api.behaviour.held_until_followed = api.behaviour.is_busy = True
+    ask(page)
+    assert "It is busy" in shown(page)
+    assert "Try again" not in buttons(page)
+    press(page, "Show the earlier answer, then ask again")
+    texts = ["first", ANSWER, ELSEWHERE, answer_at(3), QUESTION, answer_at(5)]
+    assert [text for _, text in said(page)] == texts
 
 
 def test_another_tenants_page_does_not_open_the_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,14 +305,43 @@ def test_a_question_that_will_never_do_is_not_offered_again(api: ApiStub) -> Non
     assert said(page) == [("user", "Shorter"), ("assistant", ANSWER)]
 
 
-def test_an_answer_that_broke_off_is_not_shown_as_one(api: ApiStub) -> None:
-    api.behaviour.cut = True
+def test_an_answer_whose_connections_break_is_whole_in_the_end(api: ApiStub) -> None:
+    api.behaviour.cuts = 3
+    page = open_page()
+    ask(page)
+    assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
+    assert len(api.asked) == 1
+
+
+def test_an_answer_that_begins_anew_is_not_shown_twice(api: ApiStub) -> None:
+    api.behaviour.taken_over = True
+    page = open_page()
+    ask(page)
+    assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
+    assert "begins anew" not in shown(page)  # once it is whole
+
+
+def test_an_answer_that_is_lost_is_not_shown_as_one(api: ApiStub) -> None:
+    api.behaviour.cuts, api.behaviour.following_problem = 1, problem(404, "There is no such thing", "No such run.")
     page = open_page()
     ask(page)
     assert said(page) == [("user", QUESTION), ("assistant", PART)]
     assert "Stopped before its end" in shown(page)
-    assert "broke off" in shown(page)
-    assert said(open_page(address(page))) == [("user", QUESTION)]
+    press(page, "Answer again")
+    assert said(page)[-1][1].endswith(ANSWER[-20:])
+    assert "Stopped before its end" not in shown(page)
+
+
+def test_an_answer_cancelled_elsewhere_is_shown_as_stopped(api: ApiStub) -> None:
+    place = ACME_KEY, "web-" + "q" * 22
+    api.behaviour.held = True
+    run = api.begin(place, QUESTION)
+    api.behaviour.cancelled_when_followed = True
+    page = open_page(place[1])
+    assert said(page) == [("user", QUESTION), ("assistant", PART)]
+    assert "Stopped before its end" in shown(page)
+    assert "Answer again" in buttons(page)
+    assert run.status == "cancelled"
 
 
 @pytest.mark.parametrize(("wait_s", "told"), [(1, "1 second"), (50, "50 seconds"), (130, "3 minutes")])

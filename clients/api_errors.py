@@ -1,0 +1,97 @@
+"""What can go wrong on the way to the API and back, in words for the person who asked."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+_AWAY = ("The service is away", "The service cannot be reached. Try again in a moment.")
+_FROM_A_PROXY = (502, 503, 504)  # in words of its own: what stands behind it is away
+
+
+class ApiError(Exception):
+    """A call that failed, in words for the person who asked.
+
+    `request_id` is what an operator finds the call by, None where the service did not say. `worth_retrying` tells
+    whether the same call may succeed later.
+    """
+
+    def __init__(self, title: str, detail: str, *, request_id: str | None = None, worth_retrying: bool = True) -> None:
+        super().__init__(detail)
+        self.title, self.detail, self.request_id, self.worth_retrying = title, detail, request_id, worth_retrying
+
+
+class ApiAway(ApiError):
+    """The service did not answer, or stopped in the midst of it; `reached` is False where it never got the call."""
+
+    def __init__(self, title: str, detail: str, *, reached: bool = True) -> None:
+        super().__init__(title, detail)
+        self.reached = reached
+
+
+class ApiRefused(ApiError):
+    """The service answered with a problem document (RFC 9457); *status* is its HTTP status.
+
+    `retry_after_s` is how long it asks to wait, `run_id` the run that is in the way; None where it does not say.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any], *, retry_after_s: int | None = None) -> None:
+        title = str(problem.get("title") or _phrase(status))
+        super().__init__(
+            title,
+            str(problem.get("detail") or title),
+            request_id=problem.get("request_id"),
+            worth_retrying=status in (408, 409, 429) or status >= 500,
+        )
+        self.status, self.retry_after_s, self.run_id = status, retry_after_s, problem.get("run_id")
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Turn what goes wrong on the way into our errors."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+        raise ApiAway(*_AWAY, reached=False) from exc
+    except httpx.TimeoutException as exc:
+        raise ApiAway(
+            "The service takes too long", "The service did not answer in time. Try again in a moment."
+        ) from exc
+    except httpx.TransportError as exc:
+        raise ApiAway(*_AWAY) from exc
+    except (ValueError, TypeError, KeyError, httpx.DecodingError) as exc:
+        raise ApiAway("The answer cannot be read", "Something other than the service answered.") from exc
+
+
+def check_streamed(response: httpx.Response) -> None:
+    """Raise what is wrong with a reply that should be a stream of events: ours, or ValueError."""
+    if response.is_success and response.headers.get("Content-Type", "").startswith("text/event-stream"):
+        return
+    response.read()
+    check(response)
+    raise ValueError("The reply is not a stream of events.")
+
+
+def check(response: httpx.Response) -> None:
+    """Raise the error that a reply tells of."""
+    if response.is_success:
+        return
+    told = response.headers.get("Content-Type", "").startswith("application/problem+json")
+    if not told and response.status_code in _FROM_A_PROXY:
+        raise ApiAway(*_AWAY)
+    wait = response.headers.get("Retry-After", "")
+    raise ApiRefused(
+        response.status_code,
+        response.json() if told else {},
+        # The other form is a date, which the service never sends.
+        retry_after_s=int(wait) if wait.isdecimal() else None,
+    )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"HTTP {status}"

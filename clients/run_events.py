@@ -1,0 +1,112 @@
+"""The events of a run."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from clients.api_errors import ApiRefused
+from clients.server_sent_events import ServerSentEvent
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What a mark `[number]` in an answer points at."""
+
+    number: int
+    title: str
+    source: str
+    quote: str
+    page: int | None = None
+    heading: str | None = None
+    url: str | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The service has taken the question; another client can follow the run by its id."""
+
+    conversation_id: str
+    request_id: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the service is doing now: `stage` is "contextualize", "retrieve", "answer" and so on."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The next piece of the answer."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Another worker has taken the run over: the text so far is void, and the answer begins anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnecting:
+    """The connection is lost and could not be made again at once; said by this client, not by the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The run was ended before its time; the last event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole answer; the last event."""
+
+    answer: str
+    citations: tuple[Citation, ...] = ()
+    answered: bool = True
+    persistence: str = "redis"
+    request_id: str | None = None
+
+
+Event = Started | Stage | Token | Citation | Resumed | Reconnecting | Cancelled | Answer
+_EVENTS: Mapping[str, type[Event]] = {
+    "start": Started,
+    "status": Stage,
+    "token": Token,
+    "citation": Citation,
+    "resumed": Resumed,
+    "cancelled": Cancelled,
+    "done": Answer,
+}
+
+
+def event_of(received: ServerSentEvent) -> Event | None:
+    """The event, None for a kind that is newer than this client.
+
+    Raises:
+        ApiRefused: the run has failed.
+    """
+    body = json.loads(received.data)
+    if received.name == "error":
+        raise ApiRefused(int(body["problem"].get("status", 500)), body["problem"])
+    kind = _EVENTS.get(received.name)
+    if kind is Answer:
+        return made(Answer, {**body, "citations": citations_of(body)})
+    return None if kind is None else made(kind, body)
+
+
+def citations_of(body: Mapping[str, Any]) -> tuple[Citation, ...]:
+    """The citations of an answer or a message."""
+    return tuple(made(Citation, item) for item in body.get("citations") or ())
+
+
+def made(kind: type[T], body: Mapping[str, Any]) -> T:
+    """A dataclass from the members it knows: the service may send more."""
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]  # mypy has no type for "a dataclass"
+    return kind(**{name: value for name, value in body.items() if name in known})
