@@ -102,9 +102,9 @@ class AnswerStream(Iterator[Event]):
         self._is_over = received.name in _LAST
 
     def _may_go_on(self, failure: ApiError) -> bool:
-        if self._is_over or not self.run_id:
+        if isinstance(failure, ApiRefused) and (failure.ended_run or failure.status not in _PASSING):
             return False
-        return not isinstance(failure, ApiRefused) or failure.status in _PASSING
+        return bool(self.run_id)
 
 
 def _wait_s(tries: int, failure: ApiError) -> float:

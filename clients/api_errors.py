@@ -35,9 +35,12 @@ class ApiRefused(ApiError):
     """The service answered with a problem document (RFC 9457); *status* is its HTTP status.
 
     `retry_after_s` is how long it asks to wait, `run_id` the run that is in the way; None where it does not say.
+    `ended_run`: it is how a run ended, not a refusal to tell of one.
     """
 
-    def __init__(self, status: int, problem: Mapping[str, Any], *, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, status: int, problem: Mapping[str, Any], *, retry_after_s: int | None = None, ended_run: bool = False
+    ) -> None:
         title = str(problem.get("title") or _phrase(status))
         super().__init__(
             title,
@@ -46,6 +49,7 @@ class ApiRefused(ApiError):
             worth_retrying=status in (408, 409, 429) or status >= 500,
         )
         self.status, self.retry_after_s, self.run_id = status, retry_after_s, problem.get("run_id")
+        self.ended_run = ended_run
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def event_of(received: ServerSentEvent) -> Event | None:
     """
     body = json.loads(received.data)
     if received.name == "error":
-        raise ApiRefused(int(body["problem"].get("status", 500)), body["problem"])
+        raise ApiRefused(int(body["problem"].get("status", 500)), body["problem"], ended_run=True)
     kind = _EVENTS.get(received.name)
     if kind is Answer:
         return made(Answer, {**body, "citations": citations_of(body)})

@@ -99,7 +99,11 @@ def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds:
         show_shelf(talk)
         _show_rest(talk, api, conversation)
     else:
-        draw_answer(talk, api, talk.attempt or begin_attempt(talk, conversation, asked))
+        attempt, answer = talk.attempt or begin_attempt(talk, conversation, asked), st.container()
+        if talk.question is not None:  # it waits for the answer to the one before
+            show_messages((Message("user", talk.question),), {})
+        with answer:
+            draw_answer(talk, api, attempt)
     if talk.conversation and talk.conversation.persistence == "memory":
         st.warning(
             "This conversation is kept in memory alone: a restart of the service loses it.", icon=":material/warning:"

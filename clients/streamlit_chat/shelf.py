@@ -82,6 +82,9 @@ def _confirm(api: ApiClient, discarding: Discarding) -> None:
 
 def _delete(api: ApiClient, discarding: Discarding) -> None:
     try:
+        run_id = api.conversation(discarding.conversation_id).run_id
+        if run_id:
+            api.cancel(run_id)  # the service deletes no conversation that it is answering
         api.delete(discarding.conversation_id)
     except ApiError as failure:
         if not (isinstance(failure, ApiRefused) and failure.status == 404):  # it has expired meanwhile

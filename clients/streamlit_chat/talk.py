@@ -121,7 +121,9 @@ def fail_attempt(talk: Talk, attempt: Attempt, failure: ApiError) -> None:
         end_attempt(talk, attempt)  # a service that keeps runs in memory alone was restarted
         return
     talk.failure = failure
-    if not (isinstance(failure, ApiAway) and (failure.reached or attempt.run_id)):
+    if isinstance(failure, ApiAway) and failure.reached:
+        return
+    if attempt.run_id is None or (isinstance(failure, ApiRefused) and failure.ended_run):
         end_attempt(talk, attempt)
         talk.conversation, talk.question = attempt.before, talk.question or attempt.question
 

@@ -161,7 +161,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.api.behaviour.deleting_problem:
             self._problem(self.api.behaviour.deleting_problem)
             return
-        if self.api.conversations.pop(self._place(self.path.rpartition("/")[2]), None) is None:
+        place = self._place(self.path.rpartition("/")[2])
+        run = self.api.running(place)
+        if run and not (run.cancelled.is_set() and run.ended.wait(5)):
+            self._problem(problem(409, "Something else is in the way", "It is being answered."))
+            return
+        if self.api.conversations.pop(place, None) is None:
             self._problem(problem(404, "There is no such thing", "There is no conversation of this id."))
             return
         self.send_response(204)

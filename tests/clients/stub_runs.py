@@ -19,6 +19,7 @@ class StubRun:
     middle: int = 0
     status: str = "running"
     cancelled: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
     _news: threading.Condition = field(default_factory=threading.Condition)
     _next: int = 1
 
@@ -41,6 +42,8 @@ class StubRun:
             self.events.append((self._next, kind, {"type": kind, **members}))
             self._next += 1
             self.status = {"done": "completed", "error": "failed", "cancelled": "cancelled"}.get(kind, "running")
+            if self.status != "running":
+                self.ended.set()
             self._news.notify_all()
 
     @property

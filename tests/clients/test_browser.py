@@ -219,6 +219,34 @@ def test_other_things_can_be_done_while_an_answer_comes(tab: Page, url: str, api
     assert len(api.asked) == 2
 
 
+def test_a_question_asked_while_an_answer_is_followed_waits_in_sight(tab: Page, url: str, api: ApiStub) -> None:
+    api.behaviour.held = True
+    tab.goto(url)
+    ask(tab)
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    tab.reload()
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    ask(tab, "And when is it due?")
+    expect(questions(tab)).to_have_text([QUESTION, "And when is it due?"])
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    api.behaviour.go_on.set()
+    expect_answers(tab, 2)
+    expect(questions(tab)).to_have_text([QUESTION, "And when is it due?"])
+    assert len(api.asked) == 2
+
+
+def test_deleting_in_mid_answer_ends_the_answer(tab: Page, url: str, api: ApiStub) -> None:
+    api.behaviour.held = True
+    tab.goto(url)
+    ask(tab)
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    tab.get_by_role("button", name="Delete", exact=True).click()
+    tab.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(tab.get_by_text("None yet.")).to_be_visible()
+    assert api.conversations == {}
+    assert api.runs["run-1"].status == "cancelled"
+
+
 def test_a_reload_after_an_answer_that_was_lost_offers_it_again(tab: Page, url: str, api: ApiStub) -> None:
     api.behaviour.cuts, api.behaviour.following_problem = 1, problem(404, "There is no such thing", "No such run.")
     tab.goto(url)

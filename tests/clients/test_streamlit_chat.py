@@ -332,6 +332,18 @@ def test_an_answer_that_is_lost_is_not_shown_as_one(api: ApiStub) -> None:
     assert "Stopped before its end" not in shown(page)
 
 
+def test_an_answer_that_cannot_be_followed_now_is_not_asked_for_again(api: ApiStub) -> None:
+    api.behaviour.cuts, api.behaviour.following_problem = 1, problem(500, "Something went wrong", "Not now.")
+    page = open_page()
+    ask(page)
+    assert "Not now" in shown(page)
+    assert said(page)[1][1].startswith(PART)
+    api.behaviour.following_problem = None
+    press(page, "Try again")
+    assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
+    assert len(api.asked) == 1
+
+
 def test_an_answer_cancelled_elsewhere_is_shown_as_stopped(api: ApiStub) -> None:
     place = ACME_KEY, "web-" + "q" * 22
     api.behaviour.held = True
