@@ -98,6 +98,17 @@ def test_a_reload_in_mid_answer_goes_on_with_it(tab: Page, url: str, model: Fake
     assert model.counters()["stream"] == 1
 
 
+def test_a_conversation_is_deleted_in_mid_answer(tab: Page, url: str, model: FakeModelServer, service: Service) -> None:
+    tab.goto(url)
+    model.configure(gap_ms=300, tokens=60)
+    ask(tab, FIRST)
+    expect(tab.get_by_text("▌")).to_be_visible()
+    tab.get_by_role("button", name="Delete", exact=True).click()
+    tab.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(tab.get_by_text("None yet.")).to_be_visible()
+    service.wait_for(lambda: model.counters()["abandoned"] == 1, 10)
+
+
 def test_an_answer_is_whole_in_the_end_though_the_service_was_killed(
     tab: Page, url: str, model: FakeModelServer, service: Service
 ) -> None:
