@@ -119,6 +119,7 @@ class Runner:
         self, ctx: TenantContext, turn: Turn, config: RunnableConfig, emit: Callable[[Event], None]
     ) -> AIMessage:
         if turn.is_resumed and (said := await self._said(ctx, turn)):
+            emit({"type": "token", "content": said.text})  # what was streamed before is void
             return said
         async with self._turnstile.inside() as place:
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile.
