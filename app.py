@@ -23,6 +23,7 @@ from api.docs import register_docs
 from api.graceful import GracefulServer
 from api.health import health_blueprint
 from api.intake import BodyLimits
+from api.json_provider import OrjsonProvider
 from api.limits import RateLimits
 from api.metering import look_at_requests, register_metering
 from api.middleware import register_middleware
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         doc_ui=False,
         static_folder=None,
     )
+    app.json = OrjsonProvider(app)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length, MAX_FILE_SIZE=settings.max_file_size, SAMPLES_DIR=SAMPLES
     )

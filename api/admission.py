@@ -4,8 +4,8 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -67,21 +67,20 @@ class Admission:
         """Whether a request, or a turn, would be refused now."""
         return self.requests >= self.limits.requests or self._has_no_room
 
-    @contextmanager
-    def request(self, path: str, *, is_surplus: bool = False) -> Iterator[HTTPException | None]:
-        """Count a request while it is served; gives its refusal if there is no room. Probes always find room.
+    def begin(self, path: str, *, is_surplus: bool = False) -> HTTPException | None:
+        """Count a request until `end`; or give its refusal if there is no room. Probes always find room.
 
         *is_surplus*: it came by a connection for which there is no room.
         """
         if path not in PROBES and (is_surplus or self.requests >= self.limits.requests):
             self._note_refusal("requests")
-            yield ServiceUnavailable(_BUSY, retry_after=1)
-            return
+            return ServiceUnavailable(_BUSY, retry_after=1)
         self.requests += 1
-        try:
-            yield None
-        finally:
-            self.requests -= 1
+        return None
+
+    def end(self) -> None:
+        """A request that has begun is over."""
+        self.requests -= 1
 
     def request_of(self, ctx: TenantContext) -> "Place":
         """A place for a request of this key, to be released when it has been served.

@@ -8,23 +8,23 @@ request cycle, `streaming.py` sends bodies.
 import asyncio
 import contextvars
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from functools import partial
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, cast
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 from asgiref.wsgi import WsgiToAsgi
 from flask import Flask
-from werkzeug.exceptions import HTTPException
 
 from api.admission import Admission
 from api.dispatch import Dispatch, await_coroutines
 from api.graceful import Drain
-from api.http_protocol import SURPLUS, BoundedHttp, ConnectionLimits
+from api.http_protocol import DEPARTURE, SURPLUS, BoundedHttp, ConnectionLimits
 from api.intake import BodyLimits, ClientLeft, Intake, take_in
-from api.streaming import ClientWatch, Outlet
+from api.streaming import AsyncStream, ClientWatch, Outlet
 from api.sync_pool import SyncPool
+from api.url_adapters import remember_hosts
 from utils.processes import StartError
 
 KEEP_ALIVE_S = 75  # longer than a proxy keeps idle connections, so that it never writes into one that is being closed
@@ -106,6 +106,7 @@ class FlaskAsgi(WsgiToAsgi):
         self._pool = app.extensions["sync_pool"] = SyncPool(threads=pool_threads, queue_limit=pool_queue)
         self._cancel_on_disconnect = cancel_on_disconnect
         await_coroutines(app)
+        remember_hosts(app)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve a request, or the lifespan of the server; websockets are refused."""
@@ -121,31 +122,32 @@ class FlaskAsgi(WsgiToAsgi):
 
     async def _serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         intake = take_in(scope, receive, self._body_limits)
-        watch = ClientWatch(intake)
+        watch = ClientWatch(intake, cast(dict[str, Any], scope).get(DEPARTURE))
+        admission = self._admission
+        refusal = None
+        if admission is not None:
+            refusal = admission.begin(scope["path"], is_surplus=SURPLUS in scope)
         try:
-            with self._place(scope) as refusal:
-                if refusal is not None:
-                    await intake.decline(refusal)
-                await self._exchange(intake, watch, send)
+            if refusal is not None:
+                await intake.decline(refusal)
+            await self._exchange(intake, watch, send)
         except ClientLeft:
             pass
         except asyncio.CancelledError:
             if not watch.client_left:
                 raise
         finally:
+            if admission is not None and refusal is None:
+                admission.end()
             intake.end()
-
-    def _place(self, scope: HTTPScope) -> AbstractContextManager[HTTPException | None]:
-        if self._admission is None:
-            return nullcontext()
-        return self._admission.request(scope["path"], is_surplus=SURPLUS in scope)
 
     async def _exchange(self, intake: Intake, watch: ClientWatch, send: ASGISendCallable) -> None:
         view_watch = watch if self._cancel_on_disconnect else nullcontext()
         async with Outlet(intake, watch, send, self._pool) as outlet:
             async with Dispatch(self._app, intake, view_watch, self._pool) as dispatch:
                 outlet.response = await dispatch.response()
-                await outlet.send_inside()
+                if isinstance(outlet.response, AsyncStream):
+                    await outlet.send_inside(outlet.response)
             await outlet.send_rest()
 
     async def drain(self, within_s: float) -> None:

@@ -53,7 +53,8 @@ class Dispatch:
         _serving_loop.set(asyncio.get_running_loop())
         try:
             self._context.push()
-            await self._intake.prepare(self._app.view_functions.get(self._request.endpoint or ""))
+            if not self._intake.is_prepared:
+                await self._intake.prepare(self._app.view_functions.get(self._request.endpoint or ""))
             return await self._full_dispatch_request()
         except Exception as error:
             self._error = error
@@ -86,7 +87,8 @@ class Dispatch:
         app = self._app
         app._got_first_request = True
         try:
-            await _emit(request_started, app)
+            if request_started.receivers:
+                await _emit(request_started, app)
             rv = await self._preprocess_request()
             if rv is None:
                 rv = await self._dispatch_request()
@@ -168,7 +170,8 @@ class Dispatch:
         response = app.make_response(rv)
         try:
             response = await self._process_response(response)
-            await _emit(request_finished, app, response=response)
+            if request_finished.receivers:
+                await _emit(request_finished, app, response=response)
         except Exception:
             if not from_error_handler:
                 raise
@@ -220,8 +223,7 @@ async def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 async def _emit(signal: Signal, app: Flask, **kwargs: object) -> None:
-    if signal.receivers:
-        await signal.send_async(app, _sync_wrapper=lambda receiver: partial(_call, receiver), **kwargs)
+    await signal.send_async(app, _sync_wrapper=lambda receiver: partial(_call, receiver), **kwargs)
 
 
 def _stream_in(rv: Any) -> AsyncStream | None:

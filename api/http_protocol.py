@@ -6,17 +6,19 @@ A proxy in front has such limits as well, but a service must not depend on one. 
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _LINGER_S = 1.0  # a refused client is let finish its sentence: closing at once would reset the answer away
 _LEAST_PROGRESS_BYTES = 32_768
 _KEEP_ALIVE_PROBES = 3
-SURPLUS = "pustaka.surplus"
+SURPLUS, DEPARTURE = "pustaka.surplus", "pustaka.departure"  # in the scope of a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,48 @@ class ConnectionLimits:
     spare_connections: int = 100
 
 
+class Departure:
+    """That of a connection's client: whether it has left, and a call for the moment it does."""
+
+    __slots__ = ("call", "has_come")
+
+    def __init__(self) -> None:
+        self.has_come = False
+        self.call: Callable[[], None] | None = None
+
+    def come(self) -> None:
+        """It leaves."""
+        self.has_come = True
+        if self.call is not None:
+            self.call()
+
+
+class _Joined:
+    """A transport for one response: the head waits for what follows it, so that one system call takes both."""
+
+    __slots__ = ("_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        """Keep the head, write it with the next piece, write the others as they come."""
+        if self._head is None:
+            self._head = data
+        elif self._head:
+            self._transport.write(self._head + data)
+            self._head = b""
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """The response ends here, whole or not."""
+        if self._head:
+            self._transport.write(self._head)
+        self._transport.close()
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection."""
 
@@ -51,6 +95,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_body = self._is_surplus = self._is_refused = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
+        self._departure = Departure()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """A client has connected; it has to say something soon."""
@@ -66,6 +111,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended, whoever wanted it."""
         super().connection_lost(exc)
+        self._departure.come()
         self._unset_keepalive_if_required()
         for timer in (self._head_timer, self._unread_timer):
             if timer is not None:
@@ -100,9 +146,16 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(431, "Send fewer or shorter headers.")
         if self._is_refused or self.transport.is_closing():
             return
+        extras = cast(dict[str, Any], self.scope)
+        extras[DEPARTURE] = self._departure
         if self._is_surplus:
-            cast(dict[str, Any], self.scope)[SURPLUS] = True
+            extras[SURPLUS] = True
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if not cycle.waiting_for_100_continue and cycle.scope["method"] != "HEAD":  # there, nothing follows the head
+            cycle.transport = cast(asyncio.Transport, _Joined(self.transport))
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
@@ -165,6 +218,7 @@ class BoundedHttp(HttpToolsProtocol):
         if current is not None:  # it goes no further: its body cannot be read
             current.disconnected = True
             current.message_event.set()
+            self._departure.come()
         self.transport.write(_problem(status, detail))
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -15,6 +15,8 @@ from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent, HTTPScope
 from flask import Request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
 
+from api.http_protocol import DEPARTURE
+
 LINGER_S = 1.0
 SMALL_BYTES = 65_536  # what uvicorn may have taken off the wire before anybody asked for it
 _MOST_OF_ONE_NAME = 100
@@ -87,17 +89,25 @@ async def body_pieces(request: Request, *, max_bytes: int) -> AsyncIterator[byte
 
 
 class Intake:
-    """A request whose head has been read. `refusal` says why its body was not, or will not be, read to its end."""
+    """A request whose head has been read. `refusal` says why its body was not, or will not be, read to its end.
 
-    def __init__(self, environ: WSGIEnvironment, receive: ASGIReceiveCallable, limits: BodyLimits) -> None:
+    *tells_bodies*: the server is known to pass a body on only if the head has said that there is one, as in HTTP/1
+    (RFC 9112, 6.3).
+    """
+
+    def __init__(
+        self, environ: WSGIEnvironment, receive: ASGIReceiveCallable, limits: BodyLimits, *, tells_bodies: bool = False
+    ) -> None:
         self.environ, self.receive = environ, receive
         self.refusal: HTTPException | None = None
         self.declared_bytes = _declared_bytes(environ)
         self._has_body = self.declared_bytes > 0 or "HTTP_TRANSFER_ENCODING" in environ
-        self._limits, self._held_bytes, self._is_read = limits, 0, False
+        self._limits, self._held_bytes, self._is_read = limits, 0, tells_bodies and not self._has_body
         self._whole: asyncio.Event | None = None
         self.endings: list[Callable[[], None]] = []
         environ[_INTAKE] = self
+        if self._is_read:  # nothing will come, so nothing is waited for
+            environ["wsgi.input"] = io.BytesIO()
 
     @property
     def is_small(self) -> bool:
@@ -182,6 +192,11 @@ class Intake:
             self._whole = asyncio.Event()
             await self._whole.wait()
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether `prepare` would find nothing to do."""
+        return self._is_read or self.refusal is not None
+
     def end(self) -> None:
         """The request is over: others have room for their bodies."""
         self._limits.held_bytes -= self._held_bytes
@@ -232,7 +247,7 @@ class Intake:
 def take_in(scope: HTTPScope, receive: ASGIReceiveCallable, limits: BodyLimits) -> Intake:
     """A request whose body is still to be read."""
     try:
-        return Intake(_environ(scope), receive, limits)
+        return Intake(_environ(scope), receive, limits, tells_bodies=DEPARTURE in scope)
     except ValueError:
         # Without them the app can still say so in its own words.
         intake = Intake(_environ(scope | {"headers": []}), receive, limits)

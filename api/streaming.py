@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import AsyncIterator, Callable
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from wsgiref.types import WSGIEnvironment
@@ -12,6 +12,7 @@ from wsgiref.types import WSGIEnvironment
 from asgiref.typing import ASGISendCallable, HTTPResponseBodyEvent
 from flask import Response, current_app
 
+from api.http_protocol import Departure
 from api.intake import Intake
 from api.sync_pool import SyncPool
 
@@ -65,23 +66,33 @@ class AsyncStream(Response):
 class ClientWatch:
     """While entered, cancels the task that entered it as soon as the client leaves; `client_left` then says so.
 
-    The caller decides what becomes of the `CancelledError`. May be entered several times, one after another.
+    The caller decides what becomes of the `CancelledError`. May be entered several times, one after another. With our
+    own connections *departure* tells it; other servers are asked, which takes a task.
     """
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, departure: Departure | None) -> None:
         self.client_left = False
-        self._intake = intake
+        self._intake, self._departure = intake, departure
+        self._start: asyncio.Handle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
         owner = asyncio.current_task()
         assert owner is not None  # noqa: S101 - we are in a coroutine
-        # Not a task at once: most views are over before the loop turns, and then none is needed.
-        self._start = asyncio.get_running_loop().call_soon(self._begin, owner)
+        if self._departure is None:
+            # Not a task at once: most views are over before the loop turns, and then none is needed.
+            self._start = asyncio.get_running_loop().call_soon(self._begin, owner)
+        elif self._departure.has_come:
+            self._start = asyncio.get_running_loop().call_soon(self._end, owner)
+        else:
+            self._departure.call = partial(self._end, owner)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        self._start.cancel()
+        if self._departure is not None:
+            self._departure.call = None
+        if self._start is not None:
+            self._start.cancel()
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -93,6 +104,9 @@ class ClientWatch:
         await self._intake.until_read()  # a view that reads the body itself learns from it
         while (await self._intake.receive())["type"] != "http.disconnect":
             pass
+        self._end(owner)
+
+    def _end(self, owner: asyncio.Task[Any]) -> None:
         self.client_left = True
         owner.cancel()
 
@@ -112,15 +126,13 @@ class Outlet:
         self._started = self._closes = False
         self._context: contextvars.Context | None = None
 
-    async def send_inside(self) -> None:
+    async def send_inside(self, response: AsyncStream) -> None:
         """Send what wants the request's context: an async stream, without the end."""
-        if not isinstance(self.response, AsyncStream):
-            return
-        await self._start(self.response)
+        await self._start(response)
         if self._intake.environ["REQUEST_METHOD"] == "HEAD":
             return
         with self._watch:
-            async for chunk in self.response:
+            async for chunk in response:
                 await self._send(_piece(chunk, more=True))
 
     async def send_rest(self) -> None:
@@ -130,7 +142,7 @@ class Outlet:
             pass
         elif response.is_sequence:
             await self._start(response)
-            last = b"".join(response.get_app_iter(self._intake.environ))
+            last = _whole_body(response, self._intake.environ)
         else:
             await self._send_iterated(response)
         if self._closes:
@@ -176,13 +188,27 @@ class Outlet:
             return
         self._closes = self._intake.leaves_rest
         pairs = response.get_wsgi_headers(self._intake.environ)
-        headers = [(name.lower().encode("latin-1"), _header_bytes(value)) for name, value in pairs]
+        headers = [(_header_name(name), _header_bytes(value)) for name, value in pairs]
         if self._closes:
             headers.append((b"connection", b"close"))  # the rest of the body stands where the next request would
         self._started = True
         await self._send(
             {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
         )
+
+
+def _whole_body(response: Response, environ: WSGIEnvironment) -> bytes:
+    parts, status = response.response, response.status_code
+    if type(response) is Response and type(parts) is list and len(parts) == 1 and type(parts[0]) is bytes:
+        # What `get_app_iter` comes to for nearly every answer.
+        has_none = environ["REQUEST_METHOD"] == "HEAD" or status < 200 or status in (204, 304)
+        return b"" if has_none else parts[0]
+    return b"".join(response.get_app_iter(environ))
+
+
+@lru_cache(256)
+def _header_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 def _header_bytes(value: str) -> bytes:

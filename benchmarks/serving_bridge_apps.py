@@ -21,6 +21,7 @@ from api.access import needs_key
 from api.admission import Admission, AdmissionLimits
 from api.asgi import FlaskAsgi, uvicorn_options
 from api.auth import Authenticator
+from api.json_provider import OrjsonProvider
 from api.limits import RateLimits
 from api.middleware import register_middleware
 from api.problems import register_problems
@@ -32,7 +33,7 @@ from utils.processes import spare_collector
 
 API_KEY = "benchmark-key-of-this-run-only"
 ANSWER = {"answer": "x" * 200, "sources": ["a", "b"], "n": 1}
-SLOW_S = 2.0
+SLOW_S, BLOCKING_S = 2.0, 0.2
 TOKENS, TOKEN_EVERY_S = 100, 0.05
 IDLE_S = 30.0
 _TOKEN = b'event: token\ndata: {"type": "token", "text": "word "}\n\n'
@@ -89,6 +90,7 @@ def starlette_app() -> Starlette:
 def flask_app() -> Flask:
     """The same on Flask, with routes that tell what a request finds of others."""
     app, closings = Flask("bench"), Closings()
+    app.json = OrjsonProvider(app)  # as in the service
 
     @app.get("/plain")
     async def plain() -> Response:
@@ -97,6 +99,11 @@ def flask_app() -> Flask:
     @app.get("/slow")
     async def slow() -> Response:
         await asyncio.sleep(SLOW_S)
+        return jsonify(ANSWER)
+
+    @app.get("/blocking")
+    def blocking() -> Response:
+        time.sleep(BLOCKING_S)
         return jsonify(ANSWER)
 
     @app.get("/stream")
@@ -150,14 +157,15 @@ def add_edge(app: Flask, redis_url: str | None) -> None:
 def main() -> None:
     """Serve one of them until a signal."""
     parser = argparse.ArgumentParser(description="A server to be measured.")
-    parser.add_argument("name", choices=["starlette", "bridge", "edge"])
+    parser.add_argument("name", choices=["starlette", "starlette-tuned", "bridge", "edge"])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--redis-url")
     args = parser.parse_args()
     configure_logging("INFO")
-    spare_collector()  # as the service does, and so does the floor
+    if args.name != "starlette":  # which is as anyone runs it
+        spare_collector()  # as the service does
     common: dict[str, Any] = {"host": "127.0.0.1", "port": args.port, "log_config": None, "access_log": False}
-    if args.name == "starlette":
+    if args.name.startswith("starlette"):
         uvicorn.run(starlette_app(), **common)
         return
     app, admission = flask_app(), Admission(AdmissionLimits())

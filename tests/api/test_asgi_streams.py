@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,12 @@ class Streams:
     gate: Gate
 
 
-@pytest.fixture
-def streams() -> Iterator[Streams]:
-    """A server for each test: what ends late in one must not be noted in the next."""
+@pytest.fixture(params=["own", "uvicorn"])
+def streams(request: pytest.FixtureRequest) -> Iterator[Streams]:
+    """A server for each test: what ends late in one must not be noted in the next. On our connections and on others."""
     journal, gate = Journal(), Gate()
-    with serving(FlaskAsgi(make_app(journal, gate), pool_threads=2)) as live:
+    options: dict[str, Any] = {"http": "httptools"} if request.param == "uvicorn" else {}
+    with serving(FlaskAsgi(make_app(journal, gate), pool_threads=2), **options) as live:
         yield Streams(live, journal, gate)
 
 

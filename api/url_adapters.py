@@ -1,0 +1,61 @@
+"""Flask's URL adapters, made at once for a host that was seen before: most of the work is about the host alone."""
+
+from dataclasses import dataclass
+
+from flask import Flask, Request
+from werkzeug.routing import MapAdapter
+
+_HOSTS = 256  # a client may send any; a service has few
+_LONGEST_HOST = 255
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    host: str
+    server_name: str
+    script_name: str
+    subdomain: str | None
+
+
+def remember_hosts(app: Flask) -> None:
+    """Let `app.create_url_adapter` keep what it finds out of a host; its results stay the same.
+
+    It steps aside where more than the host matters: with host or subdomain matching, TRUSTED_HOSTS, upgrades.
+    """
+    create, url_map, bound = app.create_url_adapter, app.url_map, dict[tuple[str | None, ...], _Bound]()
+
+    def create_url_adapter(request: Request | None) -> MapAdapter | None:
+        if request is None or not _goes_by_host(app, request):
+            return create(request)
+        environ = request.environ
+        scheme, script_name = environ["wsgi.url_scheme"], environ["SCRIPT_NAME"]
+        key = (environ.get("HTTP_HOST"), environ["SERVER_NAME"], environ["SERVER_PORT"], scheme, script_name)
+        known = bound.get(key)
+        if known is None:
+            adapter = create(request)
+            if adapter is not None and len(request.host) <= _LONGEST_HOST:
+                if len(bound) >= _HOSTS:
+                    bound.clear()
+                bound[key] = _Bound(request.host, adapter.server_name, adapter.script_name, adapter.subdomain)
+            return adapter
+        request.host = known.host
+        where = (known.server_name, known.script_name, known.subdomain, scheme)
+        path, query = _text(environ["PATH_INFO"]), _text(environ["QUERY_STRING"])
+        return MapAdapter(url_map, *where, path, environ["REQUEST_METHOD"], query)
+
+    app.create_url_adapter = create_url_adapter  # type: ignore[method-assign] # a method to be overridden
+
+
+def _text(from_wsgi: str) -> str:
+    return from_wsgi if from_wsgi.isascii() else from_wsgi.encode("latin-1").decode(errors="replace")
+
+
+def _goes_by_host(app: Flask, request: Request) -> bool:
+    config = app.config
+    return not (
+        app.url_map.host_matching
+        or app.subdomain_matching
+        or "HTTP_UPGRADE" in request.environ
+        or config["TRUSTED_HOSTS"] is not None
+        or config["SERVER_NAME"] is not None
+    )
