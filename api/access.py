@@ -5,7 +5,8 @@ from functools import wraps
 from typing import Any
 
 from flask import Response, current_app, request
-from flask_openapi3 import validate_request
+from flask_openapi3.request import _validate_request
+from flask_openapi3.utils import parse_parameters
 
 from api.admission import Admission
 from api.auth import Authenticator
@@ -28,7 +29,7 @@ def needs_key(view: View) -> View:
         TooManyAtOnce: it has as many under way as it may.
         BadInput: what was sent is not valid.
     """
-    validated: View = validate_request()(view)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    validated = _validated(view)
 
     @wraps(validated)
     async def guarded(**kwargs: Any) -> Response:
@@ -52,6 +53,23 @@ def needs_key(view: View) -> View:
 
     guarded.__dict__["policy"] = "key"
     return reads_body_itself(guarded)  # a body takes memory only for those who may send it
+
+
+def _validated(view: View) -> View:
+    """What `flask_openapi3.validate_request` makes of it, whose models it looks up, and describes, at every request.
+
+    For the body of a chat that took 0.6 ms of the 1 ms its whole edge did.
+    """
+    parts = ("header", "cookie", "path", "query", "form", "body", "raw")
+    models: dict[str, Any] = dict(zip(parts, parse_parameters(view, doc_ui=False), strict=True))
+    view.__dict__["__delay_validate_request__"] = True  # it need not do so itself
+
+    @wraps(view)
+    async def validated(*args: Any, **kwargs: Any) -> Response:
+        read = _validate_request(**models, path_kwargs=kwargs)
+        return await view(*args, **{**read, **kwargs})
+
+    return validated
 
 
 def open_to_all(view: Any) -> Any:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -10,6 +11,8 @@ HIDDEN = "***"
 TEXT_LIMIT = 16_000
 """Characters of one text that are kept: docker splits longer lines, and pipes mix those of several processes."""
 _ITEM_LIMIT = 100
+_LONGEST_KNOWN = 64  # characters of a name that is kept in memory
+_SHORTEST_SECRET = 6  # in its smallest surroundings: "://:x@"
 
 _SECRET_NAME = re.compile(
     r"(?:authorization|cookie|(?:api|access|page|private|secret)[-_]?key|password|passwd|secret|(?:^|[-_])token|dsn)$",
@@ -39,6 +42,8 @@ _SIGNS = ("ak_l", "sk-", "author", "-key", "bearer", "://", "key=", "token=", "p
 
 def masked(text: str) -> str:
     """*text* with API keys, credentials in headers and passwords in addresses replaced by `***`."""
+    if len(text) < _SHORTEST_SECRET:
+        return text
     folded = text.casefold()
     for sign in _SIGNS:  # six patterns over every name and value were a fifth of a request
         if sign in folded:
@@ -63,7 +68,7 @@ def loggable(value: object, name: str = "") -> Any:
 def _loggable(value: object, name: str, around: tuple[int, ...]) -> Any:
     if value is None or isinstance(value, bool):
         return value
-    if name and _SECRET_NAME.search(name):
+    if name and _is_secret(name):
         return HIDDEN
     if isinstance(value, int):
         return int(value)
@@ -81,8 +86,25 @@ def _collection(value: Any, name: str, around: tuple[int, ...]) -> Any:
         return "…"
     if isinstance(value, Mapping):
         named = ((_text_of(key), item) for key, item in islice(value.items(), _ITEM_LIMIT))
-        return {masked(key): _loggable(item, key, around) for key, item in named}
+        return {_masked_name(key): _loggable(item, key, around) for key, item in named}
     return [_loggable(item, name, around) for item in islice(value, _ITEM_LIMIT)]
+
+
+# A service logs the same few names again and again, each with every line.
+@lru_cache(1024)
+def _known_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
+_known_masked = lru_cache(1024)(masked)
+
+
+def _is_secret(name: str) -> bool:
+    return _known_secret(name) if len(name) <= _LONGEST_KNOWN else _SECRET_NAME.search(name) is not None
+
+
+def _masked_name(name: str) -> str:
+    return _known_masked(name) if len(name) <= _LONGEST_KNOWN else masked(name)
 
 
 def _text_of(value: object) -> str:
