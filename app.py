@@ -22,6 +22,7 @@ from api.conversations import conversations_blueprint
 from api.docs import register_docs
 from api.graceful import GracefulServer
 from api.health import health_blueprint
+from api.http_protocol import ConnectionLimits
 from api.intake import BodyLimits
 from api.json_provider import OrjsonProvider
 from api.limits import RateLimits
@@ -38,7 +39,7 @@ from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.logging_config import configure_logging
-from utils.processes import StartError, reserve_port, spare_collector
+from utils.processes import StartError, allow_open_files, reserve_port, spare_collector
 
 _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -95,6 +96,7 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     if services.telemetry.sampler:
         services.telemetry.sampler.looks.append(look_at_requests(app))
     spare_collector()
+    allow_open_files(ConnectionLimits().open_files)
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from flask import Response, current_app, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from api.access import open_to_all
+from api.admission import Admission
 from bootstrap.monitor import Status
 from bootstrap.services import Services
 from config import VERSION
@@ -29,6 +30,7 @@ async def health() -> Response:
         environment=services.settings.flask_env,
         persistence=services.checkpointer.persistence,
         dependencies=_dependencies(status),
+        admission=_admission(current_app.extensions["admission"]),
         indexing={"pending": services.monitor.pending()},
         language_model=services.model.is_language_model,
         problems=status.problems,
@@ -46,6 +48,16 @@ async def ready() -> Response:
     if reasons:
         raise NotReady(" ".join(reasons), headers={"Retry-After": "5"}, members={"reasons": reasons})
     return jsonify(status="ready")
+
+
+def _admission(admission: Admission) -> dict[str, int]:
+    """What this worker has under way, and has refused for want of room since its start."""
+    return {
+        "requests": admission.requests,
+        "turns": admission.turns,
+        "waiting_turns": admission.waiting_turns,
+        "refused": admission.refused,
+    }
 
 
 def _dependencies(status: Status) -> dict[str, str]:

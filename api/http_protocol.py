@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 _LINGER_S = 1.0  # a refused client is let finish its sentence: closing at once would reset the answer away
 _LEAST_PROGRESS_BYTES = 32_768
 _KEEP_ALIVE_PROBES = 3
+_OWN_FILES = 1000
 SURPLUS, DEPARTURE = "pustaka.surplus", "pustaka.departure"  # in the scope of a request
 
 
@@ -41,6 +42,11 @@ class ConnectionLimits:
     unread_s: float = 30.0
     connections: int = 10_000
     spare_connections: int = 100
+
+    @property
+    def open_files(self) -> int:
+        """What a process needs at most: for these, and for its own connections, files and libraries."""
+        return self.connections + self.spare_connections + _OWN_FILES
 
 
 class Departure:

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 _EXEC_CHILD = str(Path(__file__).with_name("exec_child.py"))
 _LOG_LIMIT_BYTES = 5_000_000
 _POLL_S = 0.01
+logger = logging.getLogger(__name__)
 _KEPT_VARIABLES = frozenset(
     {"PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH"}
 )
@@ -31,6 +33,28 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+
+
+def allow_open_files(needed: int) -> None:
+    """Let this process have as many files and connections open as the system allows; warn if that is below *needed*.
+
+    The usual soft limit of 1024 is there for programs that use select(); the hard one is what the administrator means.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # a system whose kernel allows less than the limit says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        logger.warning(
+            "This process may open %s files and connections; all it takes on would need %s: raise the limit of open "
+            "files (ulimit -Hn, LimitNOFILE of systemd, --ulimit nofile of Docker).",
+            soft,
+            needed,
+        )
 
 
 class StartError(Exception):
