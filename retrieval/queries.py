@@ -52,35 +52,35 @@ class Plan:
         by_words, by_meaning = bool(self.terms.indices), self.vector is not None and bool(self.languages)
         requests = [self._words()] if by_words else []
         if by_meaning:
-            requests += [self._meaning(_is(LANGUAGE, language)) for language in self.languages]
+            requests += [self._by_meaning(_is(LANGUAGE, language)) for language in self.languages]
         if by_words and by_meaning:
             requests += [self._meaning_of_words(), self._words_of_meaning()]
         return requests
 
     def candidates(self, requests: Sequence[Json], answers: Iterable[Mapping[str, Any]]) -> Candidates[str]:
         """What the *answers* to *requests*, in their order, propose."""
-        found = Candidates[str]()
+        found, languages = Candidates[str](), iter(self.languages)
         for request, answer in zip(requests, answers, strict=True):
-            points = answer["points"]
+            scores = {point["id"]: point["score"] for point in answer["points"]}
             if request["using"] == WORDS:
-                found.lexical.update([(point["id"], point["score"]) for point in points])
-                continue
-            for point in points:
-                language = point["payload"][LANGUAGE]
-                found.languages[point["id"]] = language
-                if language in self.languages:  # not one of those that are too rare to be asked apart
-                    found.dense[point["id"]] = point["score"]
+                found.lexical |= scores
+            elif "with_payload" not in request:
+                found.dense |= scores
+                found.languages |= dict.fromkeys(scores, next(languages))
+            else:
+                spoken = {point["id"]: point["payload"][LANGUAGE] for point in answer["points"]}
+                found.languages |= spoken
+                # Not those in languages that are too rare to be asked apart.
+                found.dense |= {key: score for key, score in scores.items() if spoken[key] in self.languages}
         return found
 
     def _words(self, prefetch: list[Json] | None = None, limit: int | None = None) -> Json:
         return self._by_words(limit or self.wanted) | ({"prefetch": prefetch} if prefetch else {})
 
-    def _meaning(self, *also: Json) -> Json:
-        return self._by_meaning(*also) | {"with_payload": [LANGUAGE]}
-
     def _meaning_of_words(self) -> Json:
         # Without a condition on the language: the engine would hand it on to the candidates and propose others.
-        return self._meaning() | {"prefetch": [self._by_words(self.wanted)]}
+        # So each says which language it is in; of the others that is known.
+        return self._by_meaning() | {"prefetch": [self._by_words(self.wanted)], "with_payload": [LANGUAGE]}
 
     def _words_of_meaning(self) -> Json:
         """No score for a passage means no common word."""

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import repeat
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -78,9 +79,9 @@ def require_fitting(vectors: Mapping[str, FloatArray], dimension: int) -> None:
 def rank(found: Candidates[P], question: str, *, limit: int) -> list[Ranked[P]]:
     """The best *limit* candidates by fused score, best first; equals in an order that is always the same."""
     points = sorted(found.lexical.keys() | found.dense.keys())
-    lexical = np.array([found.lexical.get(point, 0.0) for point in points])
-    dense = np.array([found.dense.get(point, np.nan) for point in points])
-    spoken = [found.languages.get(point, "") for point in points]
+    lexical = np.array(list(map(found.lexical.get, points, repeat(0.0))))
+    dense = np.array(list(map(found.dense.get, points, repeat(np.nan))))
+    spoken = list(map(found.languages.get, points, repeat("")))
     fused = fuse(lexical, level(dense, spoken), _foreign(spoken, question))
     return [
         Ranked(points[at], float(fused[at]), found.dense.get(points[at]), float(lexical[at]))

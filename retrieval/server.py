@@ -14,7 +14,7 @@ from retrieval.joined import join
 from retrieval.langchain import Found
 from retrieval.languages import Languages
 from retrieval.layout import Layout, prepare_layout
-from retrieval.lexical import Lexicon
+from retrieval.lexical import Lexicon, RememberingLexicon
 from retrieval.qdrant import CollectionGone, PointGone, connect, our_errors, rest_address, understood
 from retrieval.queries import Plan, owned, owned_json, sparse
 from retrieval.ranking import (
@@ -74,7 +74,7 @@ class ServerIndex:
         self._client = client or connect(url, api_key=api_key, timeout_s=timeout_s)
         self._owns_client, self._with_key = client is None, bool(api_key)
         self._collection, self._dimension, self._model = collection, dimension, model
-        self._lexicon = Lexicon()
+        self._lexicon, self._joining_lexicon = Lexicon(), RememberingLexicon()
         self._layout: Layout | None = None
         self._languages = Languages(self._ask_languages)
         self._wire = wire or HttpWire(rest_address(self._client), api_key=api_key, timeout_s=timeout_s)
@@ -238,8 +238,8 @@ class ServerIndex:
         own = await self._candidates(at, ctx, question, vector, limit)
         foreign = await self._foreign(at, question, vector, limit)
         passages = await self._passages(at, [*(own.lexical.keys() | own.dense.keys())])
-        # Some 30 ms of stemming for 300 passages, which is not the event loop's to do.
-        joined = await asyncio.to_thread(join, own, passages, foreign, question, self._lexicon)
+        # Up to 30 ms of stemming for 300 passages it has not seen lately, which is not the event loop's to do.
+        joined = await asyncio.to_thread(join, own, passages, foreign, question, self._joining_lexicon)
         passages |= {point: found.passage for point, found in foreign.items()}
         return hits_of(rank(joined, question, limit=limit), passages)
 

@@ -13,6 +13,7 @@ from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage, texts, vect
 
 LIBRARY = passage("The library opens at nine.")
 PARKING = passage("Parking permits are sold at the gate.")
+CODES = ("en", "es", "id", "fr", "de", "it", "pt", "nl")  # as many as are asked apart
 SECRET = passage("Globex opens its secret library at midnight.", document_id="secrets")
 
 
@@ -169,6 +170,17 @@ async def test_a_question_without_words_is_answered_by_meaning_alone(index: Pass
     assert await index.search(ACME, question, None, limit=5) == []
     await index.put_vectors(ACME, {LIBRARY.passage_id: vector(1)})
     assert texts(await index.search(ACME, question, vector(1), limit=5)) == [LIBRARY.text]
+
+
+async def test_passages_in_the_rarest_of_many_languages_are_found_by_their_words(index: PassageIndex) -> None:
+    common = [passage(f"Library {code}{n}", language=code) for code in CODES for n in range(2)]
+    rare = passage("Library fi", language="fi")
+    for tenant in (ACME, GLOBEX):
+        await index.put(tenant, [*common, rare])
+        await index.put_vectors(tenant, {each.passage_id: vector(1, n) for n, each in enumerate([*common, rare])})
+        hits = await index.search(tenant, "library", vector(1), limit=50)
+        assert len(hits) == 17
+        assert [hit.passage for hit in hits if hit.dense is None] == [rare]
 
 
 async def test_an_empty_index_finds_nothing(index: PassageIndex) -> None:

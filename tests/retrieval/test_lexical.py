@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from retrieval.index import PassageIndex
-from retrieval.lexical import Lexicon
+from retrieval.lexical import Lexicon, RememberingLexicon
 from tests.retrieval.corpus import ACME, GLOBEX, passage, texts
 
 NOISE = passage("12345")
@@ -59,3 +59,10 @@ def test_terms_of_a_longer_passage_weigh_less() -> None:
     [index] = lexicon.of_question("amber").indices
     weights = [dict(zip(t.indices, t.values, strict=True))[index] for t in map(lexicon.of_passage, (short, long))]
     assert weights[0] > weights[1] > 0
+
+
+def test_remembered_terms_are_those_of_the_passage_as_it_is_now() -> None:
+    remembering, plain = RememberingLexicon(), Lexicon()
+    before = passage("Perpustakaan dibuka", language="id")
+    for each in (before, before, replace(before, text="Closed for good."), replace(before, language="en"), before):
+        assert remembering.of_passage(each) == plain.of_passage(each)

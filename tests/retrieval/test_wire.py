@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -106,8 +107,10 @@ async def test_a_connection_that_closes_when_it_is_used_is_replaced_once() -> No
 async def test_a_server_that_falls_silent_is_given_up() -> None:
     async with wire_to(FINE, SILENT, timeout_s=0.2) as (wire, program):
         await ask(wire)
+        began = time.monotonic()
         with pytest.raises(StoreUnavailable, match="does not answer"):
             await ask(wire)
+        assert time.monotonic() - began < 5
         assert len(program.heads) == 2, "a wait is not begun again"
 
 
