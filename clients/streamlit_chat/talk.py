@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
@@ -155,11 +155,20 @@ def _bring_up_to_date(talk: Talk, api: ApiClient) -> None:
     elif talk.conversation is None:
         talk.conversation = _fetched(talk, api)
     elif talk.outdated:
+        known = talk.conversation.messages
         with suppress(ApiError):  # then the question meets it too, and tells
             talk.conversation = _fetched(talk, api)
+        if talk.question and talk.conversation and _is_answered(talk.question, known, talk.conversation.messages):
+            talk.question = None
     talk.outdated = False
     if talk.conversation and talk.conversation.running:
         _take_up(talk, talk.conversation)
+
+
+def _is_answered(question: str, known: Sequence[Message], now: Sequence[Message]) -> bool:
+    """Whether a question that was last without an answer has got it after all, so that it need not be asked again."""
+    waited = bool(known) and (known[-1].role, known[-1].content) == ("user", question)
+    return waited and len(now) > len(known) and now[len(known)].role == "assistant"
 
 
 def _take_up(talk: Talk, conversation: Conversation) -> None:

@@ -254,6 +254,7 @@ def test_a_reload_after_an_answer_that_was_lost_offers_it_again(tab: Page, url: 
     expect(tab.get_by_text("Stopped before its end")).to_be_visible()
     tab.get_by_role("button", name="Answer again").click()
     expect_answers(tab)
+    assert len(api.asked) == 1  # the service had the answer after all
 
 
 def test_past_conversations_are_listed_opened_and_kept(
