@@ -20,25 +20,36 @@ from utils.errors import Conflict
 
 logger = logging.getLogger("agents.leases")
 
-_LOOK_S = 0.05  # between two looks at whether a lease has become free
+_PAUSE_S = 0.05  # between two looks at whether a lease has become free
 # KEYS: the lease, the conversation's state. ARGV: token, run, ms to hold, fence that it has already or 0, '1' if the
 # run is to have it from a worker that had it for the same run.
 # Gives {1, fence}, or {0, the run that holds it}. A fence is the server's clock in µs, but always more than the one
 # before: a run that was thought dead, and writes after another has begun, is known by its lower one.
 _TAKE = """
-local token, run = unpack(redis.call('HMGET', KEYS[1], 'token', 'run'))
-if token and token ~= ARGV[1] and not (ARGV[5] == '1' and run == ARGV[2]) then return { 0, run or '' } end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local token, run, ends = unpack(redis.call('HMGET', KEYS[1], 'token', 'run', 'until'))
+local is_held = token and token ~= ARGV[1] and tonumber(ends or '0') > now
+if is_held and not (ARGV[5] == '1' and run == ARGV[2]) then return { 0, run or '' } end
 local fence = tonumber(ARGV[4])
 if fence == 0 then
-  local time = redis.call('TIME')
   local before = tonumber(redis.call('HGET', KEYS[2], '@fence') or '0')
   fence = math.max(time[1] * 1000000 + time[2], before + 1)
   if before > 0 then redis.call('HSET', KEYS[2], '@fence', string.format('%.0f', fence)) end
 end
 fence = string.format('%.0f', fence)
-redis.call('HMSET', KEYS[1], 'token', ARGV[1], 'run', ARGV[2], 'fence', fence)
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('HMSET', KEYS[1], 'token', ARGV[1], 'run', ARGV[2], 'fence', fence, 'until', now + ARGV[3])
+redis.call('PEXPIRE', KEYS[1], 10 * ARGV[3])
 return { 1, fence }
+"""
+# KEYS: the lease. Gives {its run, whether it holds}, or {} if there is none. One that does not hold any more is of a
+# run whose worker died, until another goes on with it.
+_LOOK = """
+local run, ends = unpack(redis.call('HMGET', KEYS[1], 'run', 'until'))
+if not run then return {} end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return { run, tonumber(ends or '0') > now and 1 or 0 }
 """
 _RELEASE = "return redis.call('HGET', KEYS[1], 'token') == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
 
@@ -135,22 +146,30 @@ class Leases:
 
     async def is_held(self, thread_id: str) -> bool:
         """Whether a run is going on in the conversation now: on any worker while Redis answers, else on this one."""
-        return await self.holder(thread_id) is not None
+        _, holds = await self._look(thread_id)
+        return holds
 
     async def holder(self, thread_id: str) -> str | None:
-        """The id of the run that is going on in the conversation now, maybe empty; None if there is none."""
+        """The id of the run that is going on in the conversation, maybe empty; None if there is none.
+
+        Also one whose worker died, while it waits for another to go on with it.
+        """
+        run_id, holds = await self._look(thread_id)
+        return run_id if run_id or holds else None
+
+    async def _look(self, thread_id: str) -> tuple[str, bool]:
         if thread_id in self._held:
-            return self._runs.get(thread_id, "")
+            return self._runs.get(thread_id, ""), True
         if not self._circuit.may_try():
-            return None
+            return "", False
         try:
             await self._release_former()
-            run_id = await self._redis.hget(lease_key(thread_id), "run")
+            found = await self._redis.eval(_LOOK, 1, lease_key(thread_id))
         except RedisError as exc:
             self._circuit.failed(exc)
-            return None
+            return "", False
         self._circuit.worked()
-        return run_id.decode() if isinstance(run_id, bytes) else run_id
+        return (found[0].decode(), bool(found[1])) if found else ("", False)
 
     async def _ask_for(self, lease: Lease, until_s: float) -> bool:
         """Get the lease from Redis, waiting for it; False if Redis does not answer.
@@ -170,7 +189,7 @@ class Leases:
                 return True
             if time.monotonic() >= until_s:
                 raise _busy(holder)
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_PAUSE_S)
         return False
 
     async def _take(self, lease: Lease) -> str | None:

@@ -130,7 +130,10 @@ class Runs:
         if run_id:
             with suppress(NotFound, StoreUnavailable):
                 record, _ = await self.find(ctx, run_id)
-                asked = question_message(record.message, run_id, said_at=record.created_at)
+                if record.status == "running":
+                    asked = question_message(record.message, run_id, said_at=record.created_at)
+                else:  # it was given up, and nobody else has asked since
+                    run_id = None
         view = await self._runner.conversation(ctx, conversation_id, asked)
         return {**view, "running": run_id is not None, "run_id": run_id or None}
 

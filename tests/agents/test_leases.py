@@ -140,10 +140,16 @@ async def test_a_run_that_was_thought_dead_is_stopped_when_another_has_its_conve
 
 
 async def test_a_lease_ends_by_itself_when_its_holder_died(workers: tuple[Worker, Worker], valkey: RedisServer) -> None:
-    valkey.client.hset("lease:{checkpoint:a}", mapping={"token": "a holder that is no more", "fence": 1})
-    valkey.client.pexpire("lease:{checkpoint:a}", 200)
-    async with workers[1].leases().hold("a"):
-        pass
+    until_ms = int(time.time() * 1000) + 300
+    holder = {"token": "a holder that is no more", "run": "dead", "fence": 1, "until": until_ms}
+    for thread_id in ("a", "acme.a"):
+        valkey.client.hset(f"lease:{{checkpoint:{thread_id}}}", mapping=holder)  # type: ignore[arg-type]  # it takes both
+    leases = workers[1].leases()
+    async with leases.hold("a"):
+        assert time.time() * 1000 >= until_ms
+    assert await leases.holder("acme.a") == "dead", "until another goes on with it"
+    assert not await leases.is_held("acme.a")
+    assert await leases.holder("a") is None
 
 
 async def test_a_living_holder_keeps_its_lease_for_as_long_as_it_needs(workers: tuple[Worker, Worker]) -> None:
