@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import CheckpointTuple
 
 from agents.answer_cache import AnswerCache, Recollection
 from agents.leases import Leases
@@ -38,6 +38,9 @@ class ConversationStore(Protocol):
 
     async def ttl_s(self, thread_id: str) -> int | None:
         """Seconds the conversation has left, None where there is none."""
+
+    async def look(self, thread_id: str) -> CheckpointTuple | None:
+        """The newest checkpoint, for one who goes on from nothing."""
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget the conversation."""
@@ -85,7 +88,6 @@ class Runner:
         top_k: int,
         answers: AnswerCache | None = None,
     ) -> None:
-        self._saver: BaseCheckpointSaver[Any] = saver
         self._store: ConversationStore = saver
         self._graph = compile_graph(saver)
         self._answers = answers
@@ -192,7 +194,7 @@ class Runner:
             await self._store.adelete_thread(thread_id)
 
     async def _messages(self, thread_id: str, *, may_be_new: bool = False) -> list[AnyMessage]:
-        found = await self._saver.aget_tuple(_config(thread_id))
+        found = await self._store.look(thread_id)
         if found is not None or may_be_new:
             messages: list[AnyMessage] = found.checkpoint["channel_values"].get("messages", []) if found else []
             return messages

@@ -18,7 +18,7 @@ def compute(s):
     while time.thread_time() < until:
         hashlib.sha256(b"x" * 1000).digest()
 
-async def work_on_the_loop(): compute(0.08)
+async def work_on_the_loop(): compute(0.5)
 async def sleep_on_the_loop(): time.sleep(0.7)
 async def work_in_a_thread(): await asyncio.to_thread(compute, 0.3)
 async def wait_as_one_should(): await asyncio.sleep(0.7)

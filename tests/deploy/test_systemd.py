@@ -10,7 +10,7 @@ import pytest
 
 from config import Settings
 from tests.deploy.units import EXAMPLE, FOLDER, Unit, await_true, notifications, reload, started
-from tests.service import ROOT, free_port
+from tests.service import free_port
 
 UNITS = sorted(path.name for path in FOLDER.glob("*.service"))
 PAGE_KEY = "a-key-for-the-chat-page"
@@ -110,9 +110,7 @@ def test_the_api_says_when_it_listens_reloads_and_stops_in_time(api: Unit, tmp_p
 
 
 def test_the_api_is_granted_the_time_that_gunicorn_takes(api: Unit) -> None:
-    graceful = re.search(r"^graceful_timeout = (\d+)", (ROOT / "gunicorn.conf.py").read_text(), re.M)
-    assert graceful
-    assert api.seconds("TimeoutStopSec") >= int(graceful[1]) + 5
+    assert api.seconds("TimeoutStopSec") >= Settings.model_fields["graceful_timeout"].default + 5
 
 
 def test_the_chat_page_starts_with_what_the_unit_gives_it(chat: Unit, tmp_path: Path) -> None:

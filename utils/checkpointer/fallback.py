@@ -134,7 +134,17 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         held = self._memory.get(self.serde, place)
         if held is not None:
             return held
-        return await self._or(lambda: self._primary.aget_tuple(config), lambda: self._remember_unread(place.thread_id))
+        return await self._or(lambda: self._read(config, place), lambda: self._remember_unread(place.thread_id))
+
+    async def look(self, thread_id: str) -> CheckpointTuple | None:
+        """The newest checkpoint of a conversation, for one who looks only; a turn begins with `aget_tuple`.
+
+        None if there is none, or it cannot be read now.
+        """
+        place = Place(thread_id, "", "")
+        await self._returns.one(thread_id)
+        held = self._memory.get(self.serde, place)
+        return held or await self._or(lambda: self._primary.aget_tuple(place.config()), lambda: None)
 
     async def alist(
         self,
@@ -225,6 +235,14 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
             self._unread.pop(thread_id, None)
             return memory()
         return await self._or(primary, memory)
+
+    async def _read(self, config: RunnableConfig, place: Place) -> CheckpointTuple | None:
+        found = await self._primary.aget_tuple(config)
+        if (
+            not place.checkpoint_id and not place.namespace
+        ):  # the turn that begins now has its past, whatever the one before had
+            self._unread.pop(place.thread_id, None)
+        return found
 
     def _remember_unread(self, thread_id: str) -> None:
         self._unread[thread_id] = None

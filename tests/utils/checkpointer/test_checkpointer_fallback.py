@@ -88,6 +88,25 @@ async def test_turns_go_on_in_memory_and_are_written_to_redis_by_the_next_one(
     assert await texts(redis_saver) == ["one", "heard 1"]
 
 
+@pytest.mark.parametrize("by_a_turn", [False, True], ids=["looked", "began a turn"])
+async def test_what_could_not_be_read_once_does_not_keep_the_next_turn_in_memory(
+    chat: Any, saver: FallbackCheckpointer, redis_saver: RedisCheckpointer, breakable: Any, by_a_turn: bool
+) -> None:
+    for thread_id in ("a", "acme.a"):
+        await say(chat, "one", thread_id)
+    breakable.kill()
+    for thread_id in ("a", "acme.a"):
+        assert await saver.look(thread_id) is None
+        if by_a_turn:  # and was cancelled before it wrote anything
+            assert await saver.aget_tuple({"configurable": {"thread_id": thread_id}}) is None
+    breakable.start()
+    for thread_id in ("a", "acme.a"):
+        assert await say(chat, "two", thread_id) == ["one", "heard 1", "two", "heard 3"]
+        assert saver.persistence_of(thread_id) == "redis"
+        assert await texts(redis_saver, thread_id) == ["one", "heard 1", "two", "heard 3"]
+    assert saver.held_conversations == 0
+
+
 async def test_a_turn_that_loses_redis_in_its_middle_completes_with_the_whole_state(
     chat: Any, saver: FallbackCheckpointer, redis_saver: RedisCheckpointer, breakable: Any, interruptions: Interruptions
 ) -> None:
