@@ -19,6 +19,8 @@ from utils.processes import StartError
 
 ROOT = Path(__file__).parents[2]
 SERVICE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 import sys
 from pathlib import Path
 from bootstrap.valkey import ValkeyChild
