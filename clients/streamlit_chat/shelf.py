@@ -5,6 +5,7 @@ another has asked.
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import streamlit as st
 
@@ -14,6 +15,7 @@ from clients.streamlit_chat.browser import chosen, mount_shelf
 from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
 
+_TRIES = 3
 _LONGEST_TITLE = 80
 _REMOVED, _DISCARDING = "removed", "discarding"
 
@@ -82,10 +84,7 @@ def _confirm(api: ApiClient, discarding: Discarding) -> None:
 
 def _delete(api: ApiClient, discarding: Discarding) -> None:
     try:
-        run_id = api.conversation(discarding.conversation_id).run_id
-        if run_id:
-            api.cancel(run_id)  # the service deletes no conversation that it is answering
-        api.delete(discarding.conversation_id)
+        _end_and_delete(api, discarding.conversation_id)
     except ApiError as failure:
         if not (isinstance(failure, ApiRefused) and failure.status == 404):  # it has expired meanwhile
             discarding.failure = failure
@@ -94,6 +93,21 @@ def _delete(api: ApiClient, discarding: Discarding) -> None:
     take_off_shelf(discarding.conversation_id)
     if current_talk().conversation_id == discarding.conversation_id:
         begin_anew()
+
+
+def _end_and_delete(api: ApiClient, conversation_id: str) -> None:
+    """The service deletes no conversation that it is answering; an answer may begin while it is asked about it."""
+    for tries_left in reversed(range(_TRIES)):
+        run_id = api.conversation(conversation_id).run_id
+        if run_id:
+            api.cancel(run_id)
+        try:
+            api.delete(conversation_id)
+        except ApiRefused as refusal:
+            if refusal.status != HTTPStatus.CONFLICT or not tries_left:
+                raise
+        else:
+            return
 
 
 def _open() -> None:
