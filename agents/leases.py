@@ -109,10 +109,11 @@ class Leases:
             Conflict: another run holds it and did not end in time; `members["run_id"]` says which.
             RunSuperseded: another took it, because nothing was heard of this one for too long.
         """
-        until = time.monotonic() + (self._wait_s if wait_s is None else wait_s)
+        wait_s = self._wait_s if wait_s is None else wait_s
+        until = time.monotonic() + wait_s
         local = self._local.setdefault(thread_id, asyncio.Lock())
         try:
-            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+            async with asyncio.timeout(wait_s):
                 await local.acquire()
         except TimeoutError:
             raise _busy(self._runs.get(thread_id, "")) from None

@@ -11,7 +11,7 @@ from agents.citations import Citation
 
 def question_message(text: str, run_id: str, said_at: str | None = None) -> HumanMessage:
     """A person's question, said now unless *said_at* tells another time (ISO 8601)."""
-    return HumanMessage(text, id=f"{run_id}-q", additional_kwargs={"created_at": said_at or _now()})
+    return HumanMessage(text, id=f"{run_id}-q", additional_kwargs={"created_at": said_at or now_text()})
 
 
 def answer_id(run_id: str) -> str:
@@ -25,7 +25,7 @@ def answer_message(text: str, run_id: str, *, citations: list[Citation], model: 
         text,
         id=answer_id(run_id),
         additional_kwargs={
-            "created_at": _now(),
+            "created_at": now_text(),
             "citations": [citation.as_dict() for citation in citations],
             "answered": bool(citations),
             "model": model,
@@ -36,7 +36,7 @@ def answer_message(text: str, run_id: str, *, citations: list[Citation], model: 
 
 def said_again(answer: AIMessage, run_id: str) -> AIMessage:
     """An answer of another conversation as a message of this one, given now; `cached` rides on it."""
-    extra = {**answer.additional_kwargs, "created_at": _now(), "cached": True}
+    extra = {**answer.additional_kwargs, "created_at": now_text(), "cached": True}
     return AIMessage(answer.text, id=answer_id(run_id), additional_kwargs=extra)
 
 
@@ -63,5 +63,6 @@ def shown(message: AnyMessage) -> dict[str, Any]:
     return view
 
 
-def _now() -> str:
+def now_text() -> str:
+    """This moment, as messages and runs have it: ISO 8601, UTC, in milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -13,6 +13,7 @@ from agents.answer_cache import AnswerCache, Recollection
 from agents.leases import Leases
 from agents.messages import answer_id, question_message, shown, spoken
 from agents.rag import compile_graph
+from agents.runs.events import Event
 from agents.state import AgentContext, AnswerModel
 from agents.turnstile import Place, Turnstile
 from retrieval.search import Retriever
@@ -20,7 +21,6 @@ from utils.checkpointer.keys import FENCE
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import NotFound, StoreUnavailable
 
-Event = dict[str, Any]
 # Turns that wait neither for a model nor for a search take the event loop one after the other. With 50 begun at once
 # the 95th percentile of /health was 5 to 9 ms so, 9 to 16 with two at work and 60 with all; nobody was served later.
 _TURNS_AT_WORK = 1

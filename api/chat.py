@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.runner import Turn
-from agents.runs.runs import RunHandle
+from agents.runs.handle import RunHandle
 from api.access import needs_key
 from api.admission import Admission
 from api.idempotency import IDEMPOTENCY_HEADER, identify
@@ -19,7 +19,7 @@ from bootstrap.services import Services
 from utils.context import TenantContext
 from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id
-from utils.validation import LONGEST_MESSAGE, check_conversation_id, check_text
+from utils.validation import LONGEST_MESSAGE, check_conversation_id, check_text, wrong_field
 
 CONVERSATION_HEADER, RUN_HEADER = "X-Conversation-Id", "X-Run-Id"
 _QUIET_S = 15.0  # proxies close a connection that says nothing for longer, often after 60 s
@@ -116,8 +116,7 @@ def _conversation_id(body: ChatIn) -> str | None:
 
 
 def _unclear(detail: str) -> BadInput:
-    fields = (CONVERSATION_HEADER, "session_id")
-    return BadInput(detail, members={"errors": [{"field": field, "message": detail} for field in fields]})
+    return wrong_field(detail, CONVERSATION_HEADER, "session_id")
 
 
 def _wants_events() -> bool:

@@ -15,6 +15,8 @@ from typing import Any, cast
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from utils.errors import http_problem
+
 _LINGER_S = 1.0  # a refused client is let finish its sentence: closing at once would reset the answer away
 _LEAST_PROGRESS_BYTES = 32_768
 _KEEP_ALIVE_PROBES = 3
@@ -262,12 +264,9 @@ def _notice_when_gone(transport: asyncio.Transport, limit_s: float) -> None:
 
 def _problem(status: int, detail: str) -> bytes:
     """A whole response with a problem document (RFC 9457): there is no request yet that the app could answer."""
-    phrase = HTTPStatus(status).phrase
-    slug = phrase.lower().replace(" ", "-")
-    document = {"type": f"urn:pustaka:problem:{slug}", "title": phrase, "status": status, "detail": detail}
-    body = json.dumps(document | {"message": detail}).encode()
+    body = json.dumps(http_problem(status, detail) | {"message": detail}).encode()
     head = (
-        f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/problem+json\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/problem+json\r\n"
         f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
     )
     return head.encode() + body

@@ -11,7 +11,7 @@ from typing import Literal
 from uuid import uuid4
 
 from utils.context import TenantContext
-from utils.errors import BadInput
+from utils.validation import wrong_field
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -40,8 +40,7 @@ def identify(ctx: TenantContext, key: str | None, request: tuple[str | None, ...
     if key is None:
         return Identity(uuid4().hex)
     if not _KEY.fullmatch(key):
-        detail = f"{IDEMPOTENCY_HEADER} has 1 to 255 visible ASCII characters."
-        raise BadInput(detail, members={"errors": [{"field": IDEMPOTENCY_HEADER, "message": detail}]})
+        raise wrong_field(f"{IDEMPOTENCY_HEADER} has 1 to 255 visible ASCII characters.", IDEMPOTENCY_HEADER)
     named = "\0".join((ctx.tenant_id, ctx.key_id, key))
     return Identity(_digest(named), _digest(json.dumps(request)), _KEPT_S, "continue")
 

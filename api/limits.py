@@ -96,15 +96,15 @@ class RateLimits:
 
     async def _count(self, ctx: TenantContext) -> tuple[bool, Allowance]:
         if self._circuit.may_try():
-            began_s = time.perf_counter()
+            began_s, counted = time.perf_counter(), None
             try:
                 counted = await self._count_together(ctx)
             except RedisError as exc:
-                self._stores.took("redis", "limit", time.perf_counter() - began_s, succeeded=False)
                 self._circuit.failed(exc)
             else:
-                self._stores.took("redis", "limit", time.perf_counter() - began_s, succeeded=True)
                 self._circuit.worked()
+            self._stores.took("redis", "limit", time.perf_counter() - began_s, succeeded=counted is not None)
+            if counted is not None:
                 return counted
         return self._count_alone(ctx)
 

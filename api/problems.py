@@ -10,7 +10,7 @@ from flask import Flask, Response, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from utils.errors import BadInput, Overloaded, ProblemError, TooLarge, problem_of
+from utils.errors import BadInput, Overloaded, ProblemError, TooLarge, http_problem, problem_of
 from utils.logging_config import request_id
 
 logger = logging.getLogger("api.problems")
@@ -85,11 +85,7 @@ def _http(error: HTTPException) -> Response:
     code = error.code or 500
     if code == 413:
         return _refused(TooLarge("The body is larger than this server takes; send less."))
-    title = HTTPStatus(code).phrase
-    detail = error.description or title
-    slug = title.lower().replace(" ", "-")
-    problem = {"type": f"urn:pustaka:problem:{slug}", "title": title, "status": code, "detail": detail}
-    response = _respond(_document(problem), {})
+    response = _respond(_document(http_problem(code, error.description or HTTPStatus(code).phrase)), {})
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value  # such as Allow for a 405

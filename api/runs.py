@@ -6,16 +6,16 @@ from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from agents.runs.record import Event, RunRecord
-from agents.runs.runs import RunHandle
+from agents.runs.events import Event, result_in
+from agents.runs.handle import RunHandle
+from agents.runs.record import RunRecord
 from api.access import needs_key
 from api.chat import CONVERSATION_HEADER, RUN_HEADER, streamed
 from api.schemas import Problem, RunOut
 from api.sse import LAST_EVENT, number_after
 from bootstrap.services import Services
 from utils.context import TenantContext
-from utils.errors import BadInput
-from utils.validation import REQUEST_ID
+from utils.validation import check_run_id
 
 runs_blueprint = APIBlueprint("runs", __name__, abp_tags=[Tag(name="Runs", description="Answers under way.")])
 _SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
@@ -35,7 +35,7 @@ class RunPath(BaseModel):
 async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     """Its state, and what it came to. Runs are kept for a while after their end."""
     record, run = await _found(ctx, path)
-    return jsonify(_shown(record, await run.last_event()))
+    return jsonify(_shown(record, await run.end()))
 
 
 @runs_blueprint.get(
@@ -67,17 +67,14 @@ async def cancel_run(ctx: TenantContext, path: RunPath) -> Response:
     services: Services = current_app.extensions["services"]
     record, run = await _found(ctx, path)
     await services.runs.cancel(run.id)
-    response = jsonify(_shown(record, await run.last_event()))
+    response = jsonify(_shown(record, await run.end()))
     response.status_code = 202
     return response
 
 
 async def _found(ctx: TenantContext, path: RunPath) -> tuple[RunRecord, RunHandle]:
     services: Services = current_app.extensions["services"]
-    if not REQUEST_ID.fullmatch(path.run_id):
-        detail = "A run id has 1 to 128 characters out of A-Z, a-z, 0-9, ., _ and -."
-        raise BadInput(detail, members={"errors": [{"field": "run_id", "message": detail}]})
-    return await services.runs.find(ctx, path.run_id)
+    return await services.runs.find(ctx, check_run_id(path.run_id))
 
 
 def _shown(record: RunRecord, last: Event | None) -> dict[str, Any]:
@@ -92,7 +89,7 @@ def _shown(record: RunRecord, last: Event | None) -> dict[str, Any]:
         "problem": None,
     }
     if last and last["type"] == "done":
-        view["result"] = {name: value for name, value in last.items() if name != "type"}
+        view["result"] = result_in(last)
     elif last and last["type"] == "error":
         view["problem"] = last["problem"]
     return view

@@ -8,8 +8,8 @@ from contextlib import aclosing
 
 from flask import json
 
-from agents.runs.record import ENDS, Event
-from agents.runs.runs import RunHandle
+from agents.runs.events import ENDS, Event
+from agents.runs.handle import RunHandle
 from utils.errors import BadInput
 
 HEARTBEAT = b": still here\n\n"

@@ -38,7 +38,7 @@ from providers.chat.openai import RemoteChatModel
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
 from retrieval.search import Retriever
-from utils.checkpointer import FallbackCheckpointer
+from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.expiring import Expiring
 from utils.ports import Embedder
@@ -101,8 +101,7 @@ async def open_services(
         asked = remembering(settings, embedder)
         model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
         index = await open_index(stack, settings, folder, embedder)
-        redis, hold_s = connections.asynchronous(), settings.run_lease
-        leases = Leases(redis, hold_s=hold_s, wait_s=settings.conversation_wait)
+        leases = Leases(connections.asynchronous(), hold_s=settings.run_lease, wait_s=settings.conversation_wait)
         checkpointer = FallbackCheckpointer(open_saver(settings, connections), leases=leases)
         stack.push_async_callback(_return_last, checkpointer)
         indexer = Indexer(database, index, embedder)
@@ -116,11 +115,7 @@ async def open_services(
             top_k=settings.top_k,
             answers=answers,
         )
-        journal = Journal(redis, worker=uuid4().hex, hold_s=hold_s, keys=keyring_of(settings), stores=telemetry.stores)
-        policy = RunPolicy(keep_s=settings.run_ttl, hold_s=hold_s)
-        runs = Runs(runner, journal, policy, telemetry.runs)
-        _running(stack, runs.keep())
-        stack.push_async_callback(runs.drain, 0)
+        runs = _open_runs(stack, settings, connections, runner, telemetry)
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)
         loading = partial(_load, database, settings, progress or _unseen)
         background = Background(indexer, loading, leadership=leadership)
@@ -154,6 +149,24 @@ async def open_services(
             telemetry=telemetry,
             page_key=settings.chat_page_key.get_secret_value() if settings.chat_page_key else secrets.token_urlsafe(32),
         )
+
+
+def _open_runs(
+    stack: AsyncExitStack, settings: Settings, connections: Connections, runner: Runner, telemetry: Telemetry
+) -> Runs:
+    """The runs of this worker; what it does not end with *stack* another one goes on with."""
+    journal = Journal(
+        connections.asynchronous(),
+        worker=uuid4().hex,
+        hold_s=settings.run_lease,
+        keys=keyring_of(settings),
+        stores=telemetry.stores,
+    )
+    policy = RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease)
+    runs = Runs(runner, journal, policy, telemetry.runs)
+    _running(stack, runs.keep())
+    stack.push_async_callback(runs.drain, 0)
+    return runs
 
 
 def _models_seen(model: AnswerModel, embedder: Embedder, asked: Embedder, answers: AnswerCache | None) -> Models:

@@ -13,6 +13,7 @@ ProblemError
 """
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -135,15 +136,21 @@ class RunFailed(ProblemError):
         self.status = int(str(problem["status"]))  # type: ignore[misc]  # of this one, not of all
 
 
+def problem(slug: str, title: str, status: int, detail: str) -> dict[str, object]:
+    """The members of a problem document that every one has."""
+    return {"type": f"urn:pustaka:problem:{slug}", "title": title, "status": status, "detail": detail}
+
+
+def http_problem(status: int, detail: str) -> dict[str, object]:
+    """The same for what HTTP alone has a name for."""
+    phrase = HTTPStatus(status).phrase
+    return problem(phrase.lower().replace(" ", "-"), phrase, status, detail)
+
+
 def problem_of(error: BaseException) -> dict[str, object]:
     """What may be told of *error*, as members of a problem document; what is not ours to tell becomes a plain 500."""
     if isinstance(error, RunFailed):
         return error.members
     if isinstance(error, ProblemError):
-        slug, title, status, detail = error.slug, error.title, error.status, error.detail
-        return {"type": _urn(slug), "title": title, "status": status, "detail": detail, **error.members}
-    return {"type": _urn("internal"), "title": "Internal error", "status": 500, "detail": _UNEXPECTED}
-
-
-def _urn(slug: str) -> str:
-    return f"urn:pustaka:problem:{slug}"
+        return {**problem(error.slug, error.title, error.status, error.detail), **error.members}
+    return problem("internal", "Internal error", 500, _UNEXPECTED)

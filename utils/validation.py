@@ -17,8 +17,23 @@ def check_conversation_id(value: str, *, field: str) -> str:
     """
     if CONVERSATION_ID.fullmatch(value):
         return value
-    detail = "A conversation id has 1 to 128 characters out of A-Z, a-z, 0-9, _ and -."
-    raise BadInput(detail, members={"errors": [{"field": field, "message": detail}]})
+    raise wrong_field("A conversation id has 1 to 128 characters out of A-Z, a-z, 0-9, _ and -.", field)
+
+
+def check_run_id(value: str) -> str:
+    """*value* if it can name a run.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    if REQUEST_ID.fullmatch(value):
+        return value
+    raise wrong_field("A run id has 1 to 128 characters out of A-Z, a-z, 0-9, ., _ and -.", "run_id")
+
+
+def wrong_field(detail: str, *fields: str) -> BadInput:
+    """The refusal of a value in one of *fields*, or of what they say together."""
+    return BadInput(detail, members={"errors": [{"field": field, "message": detail} for field in fields]})
 
 
 def check_text(value: str) -> str:

@@ -15,12 +15,12 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str
     error: the run goes on to `refuse`.
     """
     run = runtime.context
-    runtime.context.emit({"type": "status", "stage": "retrieve"})
+    run.emit({"type": "status", "stage": "retrieve"})
     async with run.place.outside():
         found = await run.retriever.search(run.tenant, state["query"], limit=run.top_k)
     if found.degraded:
         run.recollection.forget()
-        runtime.context.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
+        run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
     return {"passages": found.hits}
 
 

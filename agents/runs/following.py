@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from agents.runs.events import ENDS, Event
 from agents.runs.journal import Batch, Journal
-from agents.runs.record import ENDS
 from utils.errors import NotFound
 
 _LOOK_S = 0.1
@@ -26,6 +26,7 @@ class Following:
         self._journal = journal
         self._readers: list[_Reader] = []
         self._looking: asyncio.Task[None] | None = None
+        self.is_draining = False  # this worker is about to stop: who reads its own runs is sent to others
         self._is_closed = False
 
     async def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
@@ -50,6 +51,15 @@ class Following:
             batch = await self._next(run_id, after)
             if not batch:
                 yield []
+
+    async def last_event(self, run_id: str) -> Event | None:
+        """What was told last of a run.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
+        numbered = await self._journal.last_event(run_id)
+        return numbered[1] if numbered else None
 
     def close(self) -> None:
         """Let all who follow go on at another worker."""

@@ -11,8 +11,9 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
+from agents.runs.events import ENDS, Event
 from agents.runs.keys import CONTROL, SHARDS, active_key, active_key_of, events_key, run_key, shard_of
-from agents.runs.record import ENDS, Event, RunRecord
+from agents.runs.record import RunRecord
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
@@ -26,7 +27,8 @@ _NAMES = ("begin", "append", "beat", "due", "claim", "leave", "forget", "cancel"
 _CONTROL_LENGTH = 10_000
 _CLAIMED_AT_ONCE = 8
 _RETRY_S = 2.0
-LOST, HOLED = -2, -3  # what `append` gives where Redis has lost a run, or the last events of it
+# What `append` gives where a run is wanted no more, is another's, or Redis has lost it, or the last events of it.
+UNWANTED, TAKEN, LOST, HOLED = 0, -1, -2, -3
 
 Batch = list[tuple[int, Event]]  # events with their numbers
 
@@ -92,8 +94,7 @@ class Journal:
     async def append(self, record: RunRecord, batch: Batch, *, after: int = 0) -> int | None:
         """Add events, of which the last may be the end; *after* is the number of the last one that we have added.
 
-        1; 0 if the run is wanted no more, -1 if it is not ours, `LOST` if there is none, `HOLED` if events up to
-        *after* are not there any more.
+        1; `UNWANTED`; `TAKEN`; `LOST`; `HOLED` if events up to *after* are not there any more.
         """
         last, event = batch[-1] if batch else (0, {})
         told = self._sealed(json.dumps([event for _, event in batch]).encode(), record.id) if batch else b""

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from agents.runs.journal import HOLED, LOST, Batch, Journal
-from agents.runs.record import ENDS, Event, RunRecord
+from agents.runs.events import ENDS, Event
+from agents.runs.journal import HOLED, LOST, TAKEN, UNWANTED, Batch, Journal
+from agents.runs.record import RunRecord
 from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict
 from utils.ports import RunOutcome, RunWatch
@@ -187,10 +188,10 @@ class LiveRun:
             await self.flush()
 
     def heard(self, state: int) -> None:
-        """What the journal says of it: -1 it is another's, 0 it is wanted no more."""
-        if state == -1 and self.is_ours:
+        """What the journal says of it."""
+        if state == TAKEN and self.is_ours:
             self.drop()
-        elif state == 0 and not self.is_cancelled:
+        elif state == UNWANTED and not self.is_cancelled:
             self.cancel()
 
 

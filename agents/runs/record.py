@@ -2,14 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
+from agents.runs.events import ENDS, Event, Status
 from utils.context import TenantContext
-
-Event = dict[str, Any]
-Status = Literal["running", "completed", "failed", "cancelled"]
-# The type of a run's last event, and the status that it means.
-ENDS: Mapping[str, Status] = {"done": "completed", "error": "failed", "cancelled": "cancelled"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,22 @@ import contextvars
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
-from agents.messages import question_message
+from agents.messages import now_text, question_message
 from agents.runner import Runner, Turn
+from agents.runs.events import Event, cancelled, failure, resumed
 from agents.runs.following import Following
-from agents.runs.journal import LOST, Batch, Claimed, Journal
+from agents.runs.handle import RunHandle
+from agents.runs.journal import LOST, Claimed, Journal
 from agents.runs.live import LiveRun
-from agents.runs.record import ENDS, Event, RunRecord
+from agents.runs.record import RunRecord
 from utils.checkpointer.errors import RunSuperseded
 from utils.context import TenantContext
-from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, RunFailed, StoreUnavailable, problem_of
+from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, StoreUnavailable
 from utils.logging_config import request_id
 from utils.ports import RunObserver, UnwatchedRun
 
@@ -56,12 +57,11 @@ class Runs:
         self._following = Following(journal)
         self._live: dict[str, LiveRun] = {}
         self._unwritten: dict[str, LiveRun] = {}  # they have ended, which Redis did not take
-        self.is_draining = False
 
     @property
-    def under_way(self) -> int:
-        """How many runs this worker works on."""
-        return len(self._live)
+    def is_draining(self) -> bool:
+        """Whether this worker is about to stop."""
+        return self._following.is_draining
 
     async def start(
         self,
@@ -71,7 +71,7 @@ class Runs:
         fingerprint: str = "",
         keep_s: int | None = None,
         on_end: Callable[[], None] = lambda: None,
-    ) -> "RunHandle":
+    ) -> RunHandle:
         """Begin the run, unless there is one of its id, from the same request.
 
         *on_end* is called when this worker has come to the end of it; at once, where it does not begin one.
@@ -87,7 +87,7 @@ class Runs:
             request_id=turn.request_id,
             streams=turn.streams,
             fingerprint=fingerprint or turn.run_id,
-            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            created_at=now_text(),
             # Kept for less, it would be gone before it counts as abandoned.
             keep_s=max(keep_s or self._policy.keep_s, math.ceil(2 * self._policy.hold_s)),
         )
@@ -97,20 +97,20 @@ class Runs:
             on_end()
             raise
 
-    async def _begin(self, record: RunRecord, on_end: Callable[[], None]) -> "RunHandle":
+    async def _begin(self, record: RunRecord, on_end: Callable[[], None]) -> RunHandle:
         # Asked first, since Redis may have lost it.
         live = self._here(record.id)
         known = live.record.fingerprint if live else await self._journal.begin(record)
         if not known:
             live = self._live_run(record)
             self._work_on(live).add_done_callback(lambda task: on_end())
-            return RunHandle(self, record.id, live, is_new=True)
+            return RunHandle(record.id, live, self._following, is_new=True)
         if known != record.fingerprint:
             raise ReusedKey("This Idempotency-Key came with another request before. Use a new one for a new request.")
         on_end()
-        return RunHandle(self, record.id, live)
+        return RunHandle(record.id, live, self._following)
 
-    async def find(self, ctx: TenantContext, run_id: str) -> tuple[RunRecord, "RunHandle"]:
+    async def find(self, ctx: TenantContext, run_id: str) -> tuple[RunRecord, RunHandle]:
         """A run and what is known of it.
 
         Raises:
@@ -121,7 +121,7 @@ class Runs:
         record = live.record if live else await self._journal.record(run_id)
         if record is None or record.ctx.tenant_id != ctx.tenant_id:
             raise NotFound("There is no run of this id. Runs are kept only for a while after their end.")
-        return record, RunHandle(self, run_id, live)
+        return record, RunHandle(run_id, live, self._following)
 
     async def conversation(self, ctx: TenantContext, conversation_id: str) -> dict[str, Any]:
         """See `Runner.conversation`; with the question that is being answered now."""
@@ -141,30 +141,6 @@ class Runs:
         """See `Runner.delete`."""
         await self._runner.delete(ctx, conversation_id)
 
-    async def follow(
-        self, run_id: str, live: LiveRun | None, after: int, quiet_s: float | None
-    ) -> AsyncGenerator[Batch, None]:
-        """See `RunHandle.follow`."""
-        if live is not None:
-            async with aclosing(live.follow(after, quiet_s)) as batches:
-                async for batch in batches:
-                    yield batch
-                    after = batch[-1][0] if batch else after
-            if live.is_ours or self.is_draining:
-                return
-        async with aclosing(self._following.follow(run_id, after)) as batches:
-            async for batch in batches:
-                yield batch
-
-    async def last_event(self, run_id: str, live: LiveRun | None) -> Event | None:
-        """See `RunHandle.last_event`."""
-        if live is not None and live.is_ours:
-            last = live.last_event
-        else:
-            numbered = await self._journal.last_event(run_id)
-            last = numbered[1] if numbered else None
-        return last if last and last["type"] in ENDS else None
-
     async def cancel(self, run_id: str) -> None:
         """End a run wherever it is; one that has ended stays as it is.
 
@@ -177,14 +153,9 @@ class Runs:
         else:
             live.cancel()
 
-    def abandon(self, live: LiveRun) -> None:
-        """Nobody wants it any more. While this worker stops that is not said: it is the worker that hangs up."""
-        if not self.is_draining:
-            live.cancel()
-
     async def drain(self, within_s: float) -> None:
         """Take no runs over any more, let those under way end, and leave the rest to other workers."""
-        self.is_draining = True
+        self._following.is_draining = True
         until_s = time.monotonic() + within_s
         while (tasks := [live.task for live in self._live.values() if live.task]) and time.monotonic() < until_s:
             await asyncio.wait(tasks, timeout=min(until_s - time.monotonic(), 3600))
@@ -215,10 +186,10 @@ class Runs:
         watch = self._observer.begin(record.id, streams=record.streams)
         return LiveRun(record, self._journal, watch, taken_over_after=taken_over_after)
 
-    def _work_on(self, live: LiveRun, *, resumed: bool = False) -> asyncio.Task[None]:
+    def _work_on(self, live: LiveRun, *, is_resumed: bool = False) -> asyncio.Task[None]:
         self._live[live.record.id] = live
         # A context of its own: what a request has in its own must end with it.
-        live.task = asyncio.create_task(self._work(live, resumed), context=contextvars.Context())
+        live.task = asyncio.create_task(self._work(live, is_resumed), context=contextvars.Context())
         live.task.add_done_callback(lambda task: self._put_away(live))
         return live.task
 
@@ -226,20 +197,20 @@ class Runs:
         if self._live.get(live.record.id) is live:
             del self._live[live.record.id]
 
-    async def _work(self, live: LiveRun, resumed: bool) -> None:
+    async def _work(self, live: LiveRun, is_resumed: bool) -> None:
         record = live.record
         request_id.set(record.request_id)
-        turn = Turn(record.conversation_id, record.message, record.request_id, record.id, record.streams, resumed)
+        turn = Turn(record.conversation_id, record.message, record.request_id, record.id, record.streams, is_resumed)
         try:
             live.begin_work()
             last = await self._run(live, turn)
         except asyncio.CancelledError:
-            last = [_cancelled(record)] if live.is_cancelled else []
+            last = [cancelled(record.id)] if live.is_cancelled else []
         except RunSuperseded:
             live.drop()
             last = []
         except Exception as error:
-            live.failure, last = error, [_failure(record, error)]
+            live.failure, last = error, [failure(record.id, error, request_id=record.request_id)]
             if not isinstance(error, ProblemError) or error.status >= 500:
                 logger.error("A run failed: %s", error, exc_info=error)
         if isinstance(live.failure, Conflict) and not live.has_begun:  # the same request may be sent again
@@ -260,7 +231,7 @@ class Runs:
                 # Another run may have the conversation, since nothing was heard of this one: then this comes after it.
                 if not turns_left or not await live.is_still_ours():
                     raise
-            live.emit(_resumed(live.record))
+            live.emit(resumed(live.record.id))
             turn = replace(turn, is_resumed=True)
         raise AssertionError("every turn has returned or raised")
 
@@ -307,14 +278,15 @@ class Runs:
         live = self._live_run(record, claimed.last)
         logger.warning("Run %s was abandoned by its worker; attempt %s begins.", record.id, record.attempts)
         if claimed.cancelled:
-            await live.end(_cancelled(record))
+            await live.end(cancelled(record.id))
             live.close()
         elif record.attempts > _MOST_ATTEMPTS or not claimed.is_readable:
-            await live.end(_failure(record, _interrupted()))
+            given_up = NotReady("The answer was interrupted several times and was given up. Ask again.")
+            await live.end(failure(record.id, given_up, request_id=record.request_id))
             live.close()
         else:
-            live.emit(_resumed(record))
-            self._work_on(live, resumed=True)
+            live.emit(resumed(record.id))
+            self._work_on(live, is_resumed=True)
 
     async def _listen(self) -> None:
         place = None
@@ -329,82 +301,3 @@ class Runs:
             for place, run_id in heard:  # noqa: B007 - the last place is where to go on
                 if run_id in self._live:
                     self._live[run_id].cancel()
-
-
-class RunHandle:
-    """A run, to be followed. `is_new`: this request has begun it."""
-
-    def __init__(self, runs: Runs, run_id: str, live: LiveRun | None, *, is_new: bool = False) -> None:
-        self.id, self.is_new = run_id, is_new
-        self._runs, self._live = runs, live
-
-    def follow(self, after: int = 0, quiet_s: float | None = None) -> AsyncGenerator[Batch, None]:
-        """The events after number *after*, several at a time. Ends with the run, or when this worker stops.
-
-        An empty batch comes when there was none for *quiet_s* seconds; of a run of another worker, every few seconds.
-
-        Raises:
-            NotFound: the run is not kept any more.
-            StoreUnavailable: it is another worker's, and Redis is away.
-        """
-        return self._runs.follow(self.id, self._live, after, quiet_s)
-
-    async def result(self) -> dict[str, Any]:
-        """What the run comes to; waits for it.
-
-        Raises:
-            RunFailed: it failed.
-            Conflict: it was cancelled.
-            NotReady: this worker stops, and another goes on with it.
-        """
-        last: Event = {}
-        async with aclosing(self.follow()) as batches:
-            async for batch in batches:
-                last = batch[-1][1] if batch else last
-        if last.get("type") not in ENDS:
-            raise NotReady(
-                f"The service is being restarted. The answer comes nevertheless: GET /v1/runs/{self.id}.",
-                headers={"Retry-After": "5"},
-                members={"run_id": self.id},
-            )
-        if last["type"] == "cancelled":
-            raise Conflict("This run was cancelled.", members={"run_id": self.id})
-        if last["type"] == "error":
-            raise self.failure(last)
-        return {name: value for name, value in last.items() if name != "type"}
-
-    async def last_event(self) -> Event | None:
-        """How it ended; None if it has not.
-
-        Raises:
-            StoreUnavailable: it is another worker's, and Redis is away.
-        """
-        return await self._runs.last_event(self.id, self._live)
-
-    def failure(self, last: Event) -> RunFailed:
-        """The error that an `error` event tells of."""
-        headers = getattr(self._live.failure, "headers", None) if self._live else None
-        return RunFailed(last["problem"], headers=headers)
-
-    def leave(self) -> None:
-        """Whoever asked has left: cancel the run, unless somebody else follows it here."""
-        if self._live is not None and not self._live.followers:
-            self._runs.abandon(self._live)
-
-
-def _resumed(record: RunRecord) -> Event:
-    return {"type": "resumed", "run_id": record.id}
-
-
-def _cancelled(record: RunRecord) -> Event:
-    return {"type": "cancelled", "run_id": record.id}
-
-
-def _failure(record: RunRecord, error: BaseException) -> Event:
-    problem = problem_of(error)
-    told = {"instance": f"/v1/runs/{record.id}", "request_id": record.request_id, "timestamp": int(time.time())}
-    return {"type": "error", "run_id": record.id, "problem": {**problem, "message": problem["detail"], **told}}
-
-
-def _interrupted() -> ProblemError:
-    return NotReady("The answer was interrupted several times and was given up. Ask again.")

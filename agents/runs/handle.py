@@ -1,0 +1,93 @@
+"""A run as those see it who asked for it or watch it, wherever it is worked on."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from agents.runs.events import ENDS, Event, result_in
+from agents.runs.following import Following
+from agents.runs.journal import Batch
+from agents.runs.live import LiveRun
+from utils.errors import Conflict, NotReady, RunFailed
+
+
+class RunHandle:
+    """A run, to be followed. `is_new`: this request has begun it.
+
+    Args:
+        live: the run, where this worker works on it.
+        following: for what other workers tell of it.
+    """
+
+    def __init__(self, run_id: str, live: LiveRun | None, following: Following, *, is_new: bool = False) -> None:
+        self.id, self.is_new = run_id, is_new
+        self._live, self._following = live, following
+
+    async def follow(self, after: int = 0, quiet_s: float | None = None) -> AsyncGenerator[Batch, None]:
+        """The events after number *after*, several at a time. Ends with the run, or when this worker stops.
+
+        An empty batch comes when there was none for *quiet_s* seconds; of a run of another worker, every few seconds.
+
+        Raises:
+            NotFound: the run is not kept any more.
+            StoreUnavailable: it is another worker's, and Redis is away.
+        """
+        if self._live is not None:
+            async with aclosing(self._live.follow(after, quiet_s)) as batches:
+                async for batch in batches:
+                    yield batch
+                    after = batch[-1][0] if batch else after
+            if self._live.is_ours or self._following.is_draining:
+                return
+        async with aclosing(self._following.follow(self.id, after)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def result(self) -> dict[str, Any]:
+        """What the run comes to; waits for it.
+
+        Raises:
+            RunFailed: it failed.
+            Conflict: it was cancelled.
+            NotReady: this worker stops, and another goes on with it.
+        """
+        last: Event = {}
+        async with aclosing(self.follow()) as batches:
+            async for batch in batches:
+                last = batch[-1][1] if batch else last
+        if last.get("type") not in ENDS:
+            raise NotReady(
+                f"The service is being restarted. The answer comes nevertheless: GET /v1/runs/{self.id}.",
+                headers={"Retry-After": "5"},
+                members={"run_id": self.id},
+            )
+        if last["type"] == "cancelled":
+            raise Conflict("This run was cancelled.", members={"run_id": self.id})
+        if last["type"] == "error":
+            raise self.failure(last)
+        return result_in(last)
+
+    async def end(self) -> Event | None:
+        """How it ended; None if it has not.
+
+        Raises:
+            StoreUnavailable: it is another worker's, and Redis is away.
+        """
+        if self._live is not None and self._live.is_ours:
+            last = self._live.last_event
+        else:
+            last = await self._following.last_event(self.id)
+        return last if last and last["type"] in ENDS else None
+
+    def failure(self, last: Event) -> RunFailed:
+        """The error that an `error` event tells of."""
+        headers = getattr(self._live.failure, "headers", None) if self._live else None
+        return RunFailed(last["problem"], headers=headers)
+
+    def leave(self) -> None:
+        """Whoever asked has left: cancel the run, unless somebody else follows it here.
+
+        While this worker stops it is not cancelled: then it is the worker that hangs up.
+        """
+        if self._live is not None and not self._live.followers and not self._following.is_draining:
+            self._live.cancel()
