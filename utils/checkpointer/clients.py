@@ -20,7 +20,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from utils.checkpointer.address import Address
-from utils.checkpointer.batches import Batches
+from utils.checkpointer.pipelining import Pipeline
 from utils.checkpointer.places import Places
 
 AsyncClient: TypeAlias = "_Server | _Cluster"
@@ -181,12 +181,12 @@ class _Server(_Limited, redis.asyncio.Redis):  # type: ignore[misc]  # redis-py'
     """One server, or the one that Sentinels call the master. Scripts that are called at the same time go together."""
 
     sentinels: AsyncSentinel | None = None
-    _scripts: Batches
+    _scripts: Pipeline
 
     def limit(self, patience: Patience, whole_s: float) -> None:
         """See `_Limited.limit`."""
         super().limit(patience, whole_s)
-        self._scripts = Batches(self.connection_pool, self._places)
+        self._scripts = Pipeline(self.connection_pool, whole_s)
 
     def script(self, *args: bytes | str | int) -> Awaitable[Any]:
         """See `_Limited.script`."""
@@ -204,7 +204,8 @@ class _Server(_Limited, redis.asyncio.Redis):  # type: ignore[misc]  # redis-py'
         return await execute(self, *args, **options)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        """See redis-py; the connections to Sentinels, too."""
+        """See redis-py; the connection of the scripts and those to Sentinels, too."""
+        await self._scripts.aclose()
         await super().aclose(close_connection_pool)
         if self.sentinels is not None:
             await self.sentinels.aclose()

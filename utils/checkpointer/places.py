@@ -8,32 +8,9 @@ from typing import TypeVar
 
 from redis.exceptions import ConnectionError, TimeoutError
 
+from utils.checkpointer.countdown import Countdown
+
 T = TypeVar("T")
-_STEPS = 8  # of a command's time
-
-
-class _Steps:
-    """Lets *timeout* expire after *whole_s* of an event loop that is in time; what it is late by is not counted.
-
-    A loop that is late finds an answer and the end of the time at once, or has not been round often enough to send the
-    command and take the answer: it would call a server dead that has answered. So each step is one of the loop's, too.
-    """
-
-    def __init__(self, timeout: asyncio.Timeout, whole_s: float) -> None:
-        self._timeout, self._step_s, self._left = timeout, whole_s / _STEPS, _STEPS
-        self._loop = asyncio.get_running_loop()
-        self._next = self._loop.call_later(self._step_s, self._step)
-
-    def stop(self) -> None:
-        """The timeout is not needed any more."""
-        self._next.cancel()
-
-    def _step(self) -> None:
-        self._left -= 1
-        if self._left:
-            self._next = self._loop.call_later(self._step_s, self._step)
-        else:
-            self._timeout.reschedule(self._loop.time())
 
 
 class Places:
@@ -60,11 +37,12 @@ class Places:
             sent = time.monotonic()
             try:
                 async with asyncio.timeout(None) as timeout:
-                    steps = _Steps(timeout, self._whole_s)
+                    countdown = Countdown(self._whole_s, lambda: timeout.reschedule(asyncio.get_running_loop().time()))
+                    countdown.start()
                     try:
                         return await command()
                     finally:
-                        steps.stop()
+                        countdown.stop()
             except builtins.TimeoutError as exc:
                 self._failed_at = time.monotonic()
                 raise TimeoutError(f"no answer within {self._whole_s:g} s") from exc

@@ -121,6 +121,13 @@ async def test_a_connection_closed_between_two_replies_is_nobodys_business(break
         await connections.aclose()
 
 
+async def test_a_connection_that_was_closed_while_idle_is_opened_again(client: AsyncClient, server: Server) -> None:
+    for number in range(3):
+        assert await echoed(client, str(number)) == str(number).encode()
+        server.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert await echoed(client, "after") == b"after"
+
+
 async def test_a_server_that_hangs_is_given_up_by_all_in_time(frail: AsyncClient, breakable: RedisServer) -> None:
     saver_calls = [echoed(frail, str(number)) for number in range(200)]
     await echoed(frail, "connected")
