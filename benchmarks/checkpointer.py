@@ -6,11 +6,11 @@
 All run the same chat (checkpointer_chat.py), each in a process of its own with an empty store of its own: one
 conversation of 10, 50 and 200 turns and 64 of them at once, with each durability LangGraph knows. Warm turns are the
 last ones of a saver that has had the whole conversation; cold turns, gets and lists are those of a saver that has never
-seen it but is connected. Figures are medians of up to seven, and of one conversation at a time the least of five
-rounds, in which the Redis savers take turns: other work on the machine only ever adds. CPU is the time processors
-spent, in the client's process and in the server's. Round trips and bytes are counted on the wire, in turns that are not
-timed. 64 conversations go on as long as --memory-gb holds them all, with the figures of their last turns; 512 at once
-are for ours alone.
+seen it but is connected. Figures are medians of up to seven turns and the least of fifteen reads, and of one
+conversation at a time the least of five rounds, in which the Redis savers take turns: other work on the machine only
+ever adds. CPU is the time processors spent, in the client's process and in the server's. Round trips and bytes are
+counted on the wire, in turns that are not timed. 64 conversations go on as long as --memory-gb holds them all, with the
+figures of their last turns; 512 at once are for ours alone.
 
 The peers' packages are installed for this benchmark alone: see checkpointer_peers.txt. One that is missing is named
 "not run". Exit code 1 when a bar of checkpointer_bars.py is missed or ours failed.
