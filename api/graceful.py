@@ -5,8 +5,11 @@ import math
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import uvicorn
+
+from api.acceptor import Acceptor
 
 LAST_REQUESTS_S = 1  # a request that is on its way takes no longer than this
 _ENDS_S = 2.0  # what is left for connections to close, once runs have ended or were left to others
@@ -34,6 +37,18 @@ class GracefulServer(uvicorn.Server):
         self.should_exit = self._hurries = True
         for task in self.server_state.tasks:
             task.cancel()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve; *sockets* are shared with other workers."""
+        if sockets is None:
+            await super().startup()
+            return
+        await super().startup(sockets=[])
+        self.servers = [cast(asyncio.Server, Acceptor(listener, self._connection)) for listener in sockets]
+
+    def _connection(self) -> asyncio.Protocol:
+        made: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return made(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more connections, let those there are come to their end, and stop."""
