@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _Stream = AsyncGenerator[ChatGenerationChunk, None]
 _PATH = "/chat/completions"
+# Nobody reads faster along, and what comes in between is one chunk: each costs far more than its text.
+_READ_EVERY_S = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,15 @@ class RemoteChatModel(ChatOpenAI):
 
     async def _chunks(self, model: ChatOpenAI, payload: Json) -> _Stream:
         async with aclosing(self.wire.events(_PATH, payload)) as batches:
+            has_begun = has_ended = False
             async for events in batches:
                 for event in joined(events):
                     if chunk := model._convert_chunk_to_generation_chunk(event, AIMessageChunk, None):
                         self._note_usage(chunk.message)
+                        has_begun, has_ended = has_begun or _says_something(chunk), has_ended or _is_last(chunk)
                         yield chunk
+                if has_begun and not has_ended:
+                    await asyncio.sleep(_READ_EVERY_S)
 
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
         raise NotImplementedError("Use the asynchronous methods: the others know neither retries nor deadlines.")

@@ -111,6 +111,15 @@ async def test_tokens_that_came_together_are_passed_on_together(server: FakeMode
     assert len(texts) < 50
 
 
+async def test_tokens_that_come_fast_are_passed_on_several_at_a_time(server: FakeModelServer) -> None:
+    server.configure(tokens=200, gap_ms=3)
+    async with opened(server.base_url) as model:
+        texts = [chunk.text async for chunk in model.astream(QUESTION) if chunk.text]
+    assert len("".join(texts).split()) >= 200
+    assert 3 < len(texts) < 100
+    assert texts[0].endswith(";"), "the first is passed on alone"
+
+
 @both_ways
 @pytest.mark.parametrize(
     "fault",
