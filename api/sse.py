@@ -6,11 +6,10 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from flask import json
-
 from agents.runs.events import ENDS, Event
 from agents.runs.handle import RunHandle
 from utils.errors import BadInput
+from utils.json_bytes import json_bytes
 
 HEARTBEAT = b": still here\n\n"
 LAST_EVENT = "Last-Event-ID"
@@ -42,7 +41,7 @@ async def as_sse(run: RunHandle, after: int, *, quiet_s: float, leaving: bool) -
 
 def encode_event(event_id: str, event: Event) -> bytes:
     """One event; its data is one line of JSON that repeats the type."""
-    return f"id: {event_id}\nevent: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), event["type"].encode(), json_bytes(event))
 
 
 def number_after(last_event_id: str | None, run_id: str) -> int:

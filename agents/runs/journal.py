@@ -19,6 +19,7 @@ from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 from utils.errors import StoreUnavailable
+from utils.json_bytes import json_bytes
 from utils.ports import StoreObserver, UnobservedStores
 
 logger = logging.getLogger("agents.runs")
@@ -97,7 +98,7 @@ class Journal:
         1; `UNWANTED`; `TAKEN`; `LOST`; `HOLED` if events up to *after* are not there any more.
         """
         last, event = batch[-1] if batch else (0, {})
-        told = self._sealed(json.dumps([event for _, event in batch]).encode(), record.id) if batch else b""
+        told = self._sealed(json_bytes([event for _, event in batch]), record.id) if batch else b""
         status = ENDS.get(event.get("type", ""), "")
         keys = (run_key(record.id), events_key(record.id), active_key(record.id))
         state: int | None = await self._call(

@@ -10,7 +10,7 @@ from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict
 from utils.ports import RunOutcome, RunWatch
 
-_FLUSH_S = 0.1  # events gather for so long on their way to Redis: a script call for each token would cost too much
+_FLUSH_S = 0.2  # events gather for so long on their way to Redis: a script call for each token would cost too much
 _TAKEN_OVER = 10_000  # numbers left out when a run is taken over: more than its first worker may have told unwritten
 
 
