@@ -1,21 +1,28 @@
-"""The service's graph alone: its nodes, its model client, LangGraph's saver in memory; no HTTP, no Redis, no search.
+"""A graph alone, with LangGraph's saver in memory: no HTTP, no Redis, no search; passages are the same few always.
 
-    python -m benchmarks.serving_graph MODEL_URL        prints {"with_embedding": CPU ms a turn, "without": …}
+    python -m benchmarks.serving_graph MODEL_URL         for each line read: CPU ms of a turn of each graph, as JSON
 
-Passages are the same few for every question; with the embedding call that a search begins with, and without.
+`bare`: three nodes with ChatOpenAI, as anybody would write them. `ours`: the service's nodes and its model client.
+`ours_embedding`: the same with the embedding call that a search begins with.
 """
 
 import asyncio
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Annotated, Any, TypedDict, cast
+from uuid import uuid4
 
 import uvloop
+from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph, add_messages
+from langgraph.graph.state import CompiledStateGraph
+from pydantic import SecretStr
 
 from agents.answer_cache import Recollection
 from agents.messages import question_message
@@ -32,7 +39,7 @@ from utils.ports import Embedder, FloatArray, UnobservedModel
 
 _QUESTION = "How much does a dormitory room cost?"
 _TEXT = "How much a room costs depends on the house. A room in the dormitory costs IDR 1,200,000 a month. " * 6
-_AT_ONCE, _TURNS, _ROUNDS = 32, 200, 3
+_AT_ONCE, _TURNS = 32, 200
 
 
 class SameHits:
@@ -52,6 +59,14 @@ class SameHits:
         return self._hits[:limit]
 
 
+class BareState(TypedDict, total=False):
+    """What the nodes of `bare_graph` hand on."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    query: str
+    passages: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class NotEmbedding:
     """A `Retriever` that asks no embedding model."""
@@ -64,54 +79,84 @@ class NotEmbedding:
         return Found(await self.index.search(ctx, question, None, limit=limit), None)
 
 
-async def measure(settings: Settings) -> dict[str, float]:
-    """CPU milliseconds a turn, the best of a few rounds."""
+def bare_graph(model_url: str) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Three nodes, the last of which asks ChatOpenAI as it comes."""
+    model = ChatOpenAI(model="fake", base_url=model_url, api_key=SecretStr("none"))
+
+    async def rewrite(state: BareState) -> BareState:
+        return {"query": state["messages"][-1].text}
+
+    async def retrieve(state: BareState) -> BareState:
+        return {"passages": [_TEXT] * 6}
+
+    async def answer(state: BareState) -> BareState:
+        passages = SystemMessage("\n\n".join(state["passages"]))
+        return {"messages": [await model.ainvoke([passages, *state["messages"]])]}
+
+    graph = StateGraph(BareState)
+    graph.add_sequence([rewrite, retrieve, answer])
+    graph.add_edge(START, "rewrite")
+    return graph.compile(checkpointer=InMemorySaver())
+
+
+async def measure(settings: Settings) -> None:
+    """Print the CPU milliseconds a turn for each line that is read."""
     async with AsyncExitStack() as stack:
         embedder = await open_embedder(stack, settings)
         model = await open_answer_model(stack, settings, embedder, UnobservedModel())
         index, graph, turnstile = SameHits(), compile_graph(InMemorySaver()), Turnstile(1)
 
-        async def turn(name: str, retriever: object) -> None:
-            async with turnstile.inside() as place:
-                known = {
-                    "run_id": name,
-                    "emit": lambda event: None,
-                    "recollection": Recollection(),
-                    "tenant": TenantContext("default", "benchmark"),
-                    "retriever": retriever,
-                    "model": model,
-                    "institution": "",
-                    "language_policy": settings.language_policy,
-                    "top_k": settings.top_k,
-                    "streams": False,
-                    "place": place,
-                }
-                context = AgentContext(**{each.name: known[each.name] for each in fields(AgentContext)})  # type: ignore[arg-type]  # by name
-                asked: Any = {"messages": [question_message(_QUESTION, name)]}
-                await graph.ainvoke(asked, {"configurable": {"thread_id": name}}, context=context)
+        bare = bare_graph(str(settings.llm_base_url))
 
-        async def cost(kind: str, retriever: object) -> float:
-            best_ms = float("inf")
-            for number in range(_ROUNDS):
-                waiting, began_s = iter(range(_TURNS)), time.process_time()
+        async def bare_turn(name: str) -> None:
+            asked: Any = {"messages": [HumanMessage(_QUESTION)]}
+            await bare.ainvoke(asked, {"configurable": {"thread_id": name}})
 
-                async def visit(number: int = number, waiting: Any = waiting) -> None:
-                    for each in waiting:
-                        await turn(f"{kind}-{number}-{each}", retriever)
+        def ours(retriever: object) -> Callable[[str], Awaitable[None]]:
+            async def turn(name: str) -> None:
+                async with turnstile.inside() as place:
+                    known = {
+                        "run_id": name,
+                        "emit": lambda event: None,
+                        "recollection": Recollection(),
+                        "tenant": TenantContext("default", "benchmark"),
+                        "retriever": retriever,
+                        "model": model,
+                        "institution": "",
+                        "language_policy": settings.language_policy,
+                        "top_k": settings.top_k,
+                        "streams": False,
+                        "place": place,
+                    }
+                    context = AgentContext(**{each.name: known[each.name] for each in fields(AgentContext)})  # type: ignore[arg-type]  # by name
+                    asked: Any = {"messages": [question_message(_QUESTION, name)]}
+                    await graph.ainvoke(asked, {"configurable": {"thread_id": name}}, context=context)
 
-                await asyncio.gather(*(visit() for _ in range(_AT_ONCE)))
-                best_ms = min(best_ms, (time.process_time() - began_s) / _TURNS * 1000)
-            return round(best_ms, 2)
+            return turn
 
-        searching = Retriever(embedder, cast(PassageIndex, index))
-        return {
-            "with_embedding": await cost("with", searching),
-            "without": await cost("without", NotEmbedding(embedder, index)),
+        kinds = {
+            "bare": bare_turn,
+            "ours": ours(NotEmbedding(embedder, index)),
+            "ours_embedding": ours(Retriever(embedder, cast(PassageIndex, index))),
         }
+        while await asyncio.to_thread(sys.stdin.readline):
+            print(json.dumps({kind: await cpu_ms(turn) for kind, turn in kinds.items()}), flush=True)
+
+
+async def cpu_ms(turn: Callable[[str], Awaitable[None]]) -> float:
+    """Of one turn of some, in conversations of their own, `_AT_ONCE` at a time."""
+    began_s, names = time.process_time(), (str(uuid4()) for _ in range(_TURNS))
+
+    async def visit() -> None:
+        for name in names:
+            await turn(name)
+
+    await asyncio.gather(*(visit() for _ in range(_AT_ONCE)))
+    return round((time.process_time() - began_s) / _TURNS * 1000, 2)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure when asked."""
     url = sys.argv[1]
     settings = Settings(
         _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own
@@ -122,7 +167,7 @@ def main() -> None:
         embedding_model="fake-embedding",
         embedding_dimension=384,
     )
-    print(json.dumps(uvloop.run(measure(settings))))
+    uvloop.run(measure(settings))
 
 
 if __name__ == "__main__":
