@@ -122,7 +122,7 @@ class FlaskAsgi(WsgiToAsgi):
 
     async def _serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         intake = take_in(scope, receive, self._body_limits)
-        watch = ClientWatch(intake, cast(dict[str, Any], scope).get(DEPARTURE))
+        watch = ClientWatch(intake, cast("dict[str, Any]", scope).get(DEPARTURE))
         admission = self._admission
         refusal = None
         if admission is not None:

@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Any, Self
 
@@ -126,7 +126,7 @@ class Dispatch:
         return rv
 
     async def _call_view(self, view: Callable[..., Any], args: dict[str, Any]) -> Any:
-        if not iscoroutinefunction(view):
+        if not _is_coroutine(view):
             self._pool.check_room()
             rv = await self._pool.run(partial(view, **args))
             if not inspect.isawaitable(rv):
@@ -215,6 +215,11 @@ def _call_from_sync(loop: asyncio.AbstractEventLoop, function: Callable[..., Any
         raise RuntimeError(f"{function!r} was called synchronously on the event loop; await it instead.")
     postponed.append((contextvars.copy_context(), partial(function, *args, **kwargs)))
     return None
+
+
+@lru_cache(1000)  # views are few, and to look takes longer than to find the view
+def _is_coroutine(view: Callable[..., Any]) -> bool:
+    return iscoroutinefunction(view)
 
 
 async def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

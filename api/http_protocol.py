@@ -150,11 +150,11 @@ class BoundedHttp(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self._limits.head_bytes:
+        if len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers]) > self._limits.head_bytes:
             self._refuse(431, "Send fewer or shorter headers.")
         if self._is_refused or self.transport.is_closing():
             return
-        extras = cast(dict[str, Any], self.scope)
+        extras = cast("dict[str, Any]", self.scope)
         extras[DEPARTURE] = self._departure
         if self._is_surplus:
             extras[SURPLUS] = True
@@ -162,7 +162,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if not cycle.waiting_for_100_continue and cycle.scope["method"] != "HEAD":  # there, nothing follows the head
-            cycle.transport = cast(asyncio.Transport, _Joined(self.transport))
+            cycle.transport = cast("asyncio.Transport", _Joined(self.transport))
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import sys
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -309,7 +308,7 @@ def _add_headers(environ: WSGIEnvironment, scope: HTTPScope) -> None:
     Raises:
         ValueError: there are too many of one name.
     """
-    repeated: Counter[str] = Counter()
+    repeated: dict[str, int] = {}
     for name, value in scope["headers"]:
         if b"_" in name:
             continue
@@ -317,7 +316,7 @@ def _add_headers(environ: WSGIEnvironment, scope: HTTPScope) -> None:
         if variable not in environ:
             environ[variable] = text
             continue
-        repeated[variable] += 1
+        repeated[variable] = repeated.get(variable, 0) + 1
         if repeated[variable] >= _MOST_OF_ONE_NAME:
             raise ValueError(variable)
         environ[variable] += ("; " if variable == "HTTP_COOKIE" else ",") + text
@@ -339,5 +338,5 @@ def _declared_bytes(environ: WSGIEnvironment) -> int:
 
 
 def _is_unfinished(message: object) -> bool:
-    fields = cast(dict[str, object], message)
+    fields = cast("dict[str, object]", message)
     return fields["type"] == "http.request" and bool(fields.get("more_body"))

@@ -25,5 +25,5 @@ class OrjsonProvider(DefaultJSONProvider):
             except TypeError:
                 pass  # half a surrogate pair, a number beyond 64 bits, keys that are no strings; or no JSON at all
             else:
-                return cast(type[Response], self._app.response_class)(body, mimetype=self.mimetype)
+                return cast("type[Response]", self._app.response_class)(body, mimetype=self.mimetype)
         return cast(Response, super().response(*args, **kwargs))

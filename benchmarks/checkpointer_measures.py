@@ -20,6 +20,7 @@ from benchmarks.checkpointer_chat import Chat, read_config
 from benchmarks.checkpointer_savers import KINDS, Kind, MemoryStore, Saver
 from benchmarks.checkpointer_stores import Store, started
 from benchmarks.checkpointer_traffic import Proxy
+from benchmarks.machine import running_ns
 
 _THREAD = "acme.conversation"
 _PROXIED_TURNS, _PROXIED_UNCOUNTED = 5, 2  # the first of a new saver are not like the later ones
@@ -218,15 +219,8 @@ async def _list(chat: Chat) -> None:
 
 
 def _server_ns(store: Store) -> dict[int, int]:
-    """Nanoseconds of processor time that each process of the server has used, see proc(5) on schedstat."""
-    used = {}
-    for pid in store.pids():
-        try:
-            tasks = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-        except OSError:
-            continue  # a process of a connection that is closed
-        used[pid] = sum(int(task.split()[0]) for task in tasks)
-    return used
+    """Processor time that each process of the server has used."""
+    return {pid: running_ns(pid) for pid in store.pids()}
 
 
 def _median(spent: list[Spent]) -> Spent:

