@@ -37,6 +37,11 @@ class Acceptor:
         if self._pause is not None:
             self._pause.cancel()
 
+    async def wait_closed(self) -> None:
+        """Return when every connection that was accepted is served."""
+        if self._opening:
+            await asyncio.wait(self._opening)
+
     def _watch(self) -> None:
         self._loop.add_reader(self._listener, self._accept)
 
