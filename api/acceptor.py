@@ -19,7 +19,7 @@ class Acceptor:
     to 31, and kept them. Here a worker that is busy comes to the socket less often, and so gets fewer.
 
     Args:
-        listener: bound and listening; it is left open.
+        listener: bound and listening; closed with this.
         protocol: makes what serves a connection.
     """
 
@@ -32,10 +32,16 @@ class Acceptor:
         self._watch()
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept what waits already, which would be reset otherwise if no other worker listens, and no more."""
+        if self._listener.fileno() < 0:
+            return
         self._loop.remove_reader(self._listener)
         if self._pause is not None:
             self._pause.cancel()
+        with suppress(OSError):
+            while self._take():
+                pass
+        self._listener.close()
 
     async def wait_closed(self) -> None:
         """Return when every connection that was accepted is served."""
@@ -47,17 +53,21 @@ class Acceptor:
 
     def _accept(self) -> None:
         try:
-            connection, _ = self._listener.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another worker was quicker, or the client has left
+            if self._take():
+                self._rest(_PAUSE_S)
         except OSError as exc:  # mostly: no more open files
             logger.error("A connection could not be accepted: %s", exc)
             self._rest(_FAILED_PAUSE_S)
-            return
+
+    def _take(self) -> bool:
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False  # another worker was quicker, or the client has left
         opening = self._loop.create_task(self._open(connection))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
-        self._rest(_PAUSE_S)
+        return True
 
     def _rest(self, pause_s: float) -> None:
         self._loop.remove_reader(self._listener)

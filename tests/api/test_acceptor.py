@@ -1,5 +1,7 @@
 """Workers that listen on one socket: who gets which connection."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 from tests.service import ROOT
 
 WORKER = """
-import asyncio, os, resource, socket, sys
+import asyncio, os, resource, signal, socket, sys
 import uvloop
 from api.acceptor import Acceptor
 
@@ -21,11 +23,15 @@ class Tell(asyncio.Protocol):
         transport.write(f"{os.getpid()}\\n".encode())
 
 async def serve():
-    Acceptor(socket.socket(fileno=int(sys.argv[1])), Tell)
+    acceptor = Acceptor(socket.socket(fileno=int(sys.argv[1])), Tell)
     if spare := int(sys.argv[2]):
         resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + spare,) * 2)
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     print("ready", flush=True)
-    await asyncio.Event().wait()
+    await stopped.wait()
+    acceptor.close()
+    await acceptor.wait_closed()
 
 uvloop.run(serve())
 """
@@ -74,3 +80,16 @@ def test_a_worker_out_of_files_goes_on_when_it_has_some_again(listener: socket.s
             assert served_by(first) == pid
             waiting = connect(listener, 1, later)
         assert served_by(waiting[0]) == pid
+
+
+def test_clients_that_wait_when_the_last_worker_stops_are_served(listener: socket.socket) -> None:
+    with worker(listener) as pid, ExitStack() as staying:
+        os.kill(pid, signal.SIGSTOP)
+        waiting = connect(listener, 20, staying)
+        address = listener.getsockname()
+        listener.close()
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)
+        assert {served_by(client) for client in waiting} == {pid}
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
