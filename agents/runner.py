@@ -22,9 +22,9 @@ from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import NotFound, StoreUnavailable
 
 # Turns that wait neither for a model nor for a search have the event loop so many at a time. With all of 1,000 begun at
-# once the others would hold up /health; with one, the loop is idle while it waits for Redis: 99 turns a second on two
-# workers instead of 150.
-_TURNS_AT_WORK = 2
+# once /health would wait for the others; with one, the loop has nothing to do while that one waits for Redis: 99 turns
+# a second on two workers instead of 150.
+_TURNS_AT_WORK = 3
 
 
 class ConversationStore(Protocol):

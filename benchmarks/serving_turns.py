@@ -18,7 +18,7 @@ from benchmarks.serving_stage import ServingStage
 from benchmarks.stage import Target
 from benchmarks.visitors import Turn, client, hold_conversations, percentile
 
-_AT_ONCE, _ROUNDS = 32, 7
+_AT_ONCE, _ROUNDS, _PAIR_TURNS = 32, 7, 600
 _SLOW_MS = 2000
 Questions = Sequence[str]
 
@@ -128,25 +128,33 @@ async def follow_ups(stage: ServingStage) -> list[Figure]:
 
 
 async def two_workers(stage: ServingStage) -> list[Figure]:
-    """Turns a second over two workers and shared stores."""
+    """Turns a second over two workers and shared stores: the best of a few rounds, as in `first_turns`."""
     pair = stage.pair()
     questions = await stage.questions(pair)
     await ask_readily(pair, questions, 200)
-    async with Spending(pair, others=stage.others_pids()) as spent:
-        own_s = time.process_time()
-        turns = await ask_readily(pair, questions, 1500)
-        own_s = time.process_time() - own_s
-    count = len(turns)
-    beside_s = {**spent.others_cpu_s, "client": own_s}
+    rounds = [await _pair_round(stage, pair, questions) for _ in range(5)]
+    spent, own_s, _ = min(rounds, key=lambda each: each[0].seconds)
+    turns = [turn for _, _, asked in rounds for turn in asked]
+    usual_s = median(each.seconds for each, _, _ in rounds)
+    beside_s = {"Redis": spent.store_cpu_s, **spent.others_cpu_s, "client": own_s}
     return [
-        Figure("two workers: turns", round(count / spent.seconds, 1), "a second", 130, "at least"),
-        Figure("    CPU", round(spent.cpu_s / count * 1000, 2), "ms a turn", 14),
-        Figure("    Redis: CPU", round(spent.store_cpu_s / count * 1000, 2), "ms a turn"),
-        *(Figure(f"    {name}: CPU", round(used / count * 1000, 2), "ms a turn") for name, used in beside_s.items()),
+        Figure("two workers: turns", round(_PAIR_TURNS / spent.seconds, 1), "a second", 130, "at least"),
+        Figure("    median of the rounds", round(_PAIR_TURNS / usual_s, 1), "a second"),
+        Figure("    CPU", round(spent.cpu_s / _PAIR_TURNS * 1000, 2), "ms a turn", 14),
+        *(Figure(f"    {name}: CPU", round(s / _PAIR_TURNS * 1000, 2), "ms a turn") for name, s in beside_s.items()),
         Figure("    p95", percentile([turn.ms for turn in good(turns)], 95), "ms"),
         failed("two workers", turns),
         *spent.health("two workers"),
     ]
+
+
+async def _pair_round(stage: ServingStage, pair: Target, questions: Questions) -> tuple[Spending, float, list[Turn]]:
+    """What `_PAIR_TURNS` turns took of the service, and of this process in CPU seconds; and the turns."""
+    async with Spending(pair, others=stage.others_pids()) as spent:
+        own_s = time.process_time()
+        turns = await ask_readily(pair, questions, _PAIR_TURNS)
+        own_s = time.process_time() - own_s
+    return spent, own_s, turns
 
 
 def slow_model(at_once: int, bar_ms: float) -> Callable[[ServingStage], Awaitable[list[Figure]]]:
