@@ -1,12 +1,20 @@
-"""Flask's URL adapters, made at once for a host that was seen before: most of the work is about the host alone."""
+"""Flask's URL adapters, made at once for a host that was seen before: most of the work is about the host alone.
+
+They know what they have found for a path without variables, too.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Flask, Request
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, Rule
 
 _HOSTS = 256  # a client may send any; a service has few
 _LONGEST_HOST = 255
+_MATCHES = 1000  # rules are fewer, but slashes before a path are as many as a client likes
+_AS_FLASK_ASKS = {"return_rule": True}
+
+Matches = dict[tuple[str, str], Rule]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,7 @@ def remember_hosts(app: Flask) -> None:
     It steps aside where more than the host matters: with host or subdomain matching, TRUSTED_HOSTS, upgrades.
     """
     create, url_map, bound = app.create_url_adapter, app.url_map, dict[tuple[str | None, ...], _Bound]()
+    matches = Matches()
 
     def create_url_adapter(request: Request | None) -> MapAdapter | None:
         if request is None or not _goes_by_host(app, request):
@@ -41,9 +50,30 @@ def remember_hosts(app: Flask) -> None:
         request.host = known.host
         where = (known.server_name, known.script_name, known.subdomain, scheme)
         path, query = _text(environ["PATH_INFO"]), _text(environ["QUERY_STRING"])
-        return MapAdapter(url_map, *where, path, environ["REQUEST_METHOD"], query)
+        adapter = _RememberingAdapter(url_map, *where, path, environ["REQUEST_METHOD"], query)
+        adapter.matches = matches
+        return adapter
 
     app.create_url_adapter = create_url_adapter  # type: ignore[method-assign] # a method to be overridden
+
+
+class _RememberingAdapter(MapAdapter):
+    """One that looks up what was found before; rules do not change any more when requests are served."""
+
+    matches: Matches
+
+    def match(self, *args: Any, **options: Any) -> Any:
+        """See werkzeug."""
+        if args or options != _AS_FLASK_ASKS:
+            return super().match(*args, **options)
+        key = self.path_info, self.default_method
+        rule = self.matches.get(key)
+        if rule is not None:
+            return rule, {}
+        rule, values = super().match(return_rule=True)
+        if not values and rule.redirect_to is None and len(self.matches) < _MATCHES:
+            self.matches[key] = rule
+        return rule, values
 
 
 def _text(from_wsgi: str) -> str:
