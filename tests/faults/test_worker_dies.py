@@ -51,7 +51,7 @@ def before_the_answer_is_kept(site: Site, talk: str) -> Reached:
 
 
 def before_the_end_is_told(site: Site, talk: str) -> Reached:
-    return site.redis_way.hold(rb'"type": "done"').is_set
+    return site.redis_way.hold(rb'"type":"done"').is_set
 
 
 def _at_model(site: Site, *, kind: str, fault: dict[str, object]) -> Reached:
@@ -117,7 +117,7 @@ def test_a_turn_whose_worker_is_killed_is_brought_to_its_end_once(
 
 def test_a_stream_whose_worker_is_killed_in_mid_sentence_begins_the_answer_anew(whole: Site) -> None:
     talk = uuid4().hex
-    whole.model.configure(faults=[{"kind": "stall", "after_tokens": 5}])
+    whole.model.configure(faults=[{"kind": "stall", "after_tokens": 5, "model": "fake"}])
     victim = whole.service.workers()[0]
     caller = Caller(whole, talk=talk, at=victim)
     caller.start()
@@ -174,7 +174,7 @@ def _is_at_attempt(site: Site, caller: Caller, attempt: str) -> bool:
 
 def test_a_worker_that_must_stop_leaves_what_takes_too_long_to_the_other(whole: Site) -> None:
     talk = uuid4().hex
-    whole.model.configure(faults=[{"kind": "stall", "after_tokens": 5}])
+    whole.model.configure(faults=[{"kind": "stall", "after_tokens": 5, "model": "fake"}])
     leaving = whole.service.workers()[0]
     caller = Caller(whole, talk=talk, at=leaving)
     caller.start()

@@ -1,0 +1,123 @@
+"""Redis or the model goes away at each stage of a turn: the turn ends, and nothing that was said is lost."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+
+import pytest
+
+from tests.faults.caller import Caller, Heard
+from tests.faults.site import QUESTION, Site, site
+
+SECOND = "And with a bath?"
+Harm = Callable[[Site], None]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site; a test leaves it as it likes."""
+    with site(tmp_path_factory.mktemp("stores")) as made:
+        yield made
+
+
+@pytest.fixture
+def whole(running: Site) -> Site:
+    """The same, with everything in order."""
+    running.reset()
+    return running
+
+
+def asked(site: Site, caller: Caller) -> None:
+    """The model has the question, and thinks."""
+    site.model.configure(first_token_ms=1000)
+    before = site.model.counters()["stream"]
+    caller.start()
+    site.service.wait_for(lambda: site.model.counters()["stream"] > before)
+
+
+def answering(site: Site, caller: Caller) -> None:
+    """Somebody has read its first words."""
+    site.model.configure(gap_ms=50, tokens=40)
+    caller.start()
+    site.service.wait_for(lambda: "token" in caller.heard.types())
+
+
+def storing(site: Site, caller: Caller) -> None:
+    """The answer is on its way to Redis."""
+    asked(site, caller)
+    site.service.wait_for(site.redis_way.hold(rb"EVALSHA.*checkpoint:" + caller.talk.encode()).is_set)
+
+
+def redis_is_killed(site: Site) -> None:
+    site.redis.kill()
+    site.redis_way.cut()
+    site.redis_way.thaw()
+
+
+def redis_says_nothing_more(site: Site) -> None:
+    site.redis_way.freeze()
+
+
+def redis_cuts_connections(site: Site) -> None:
+    site.redis_way.cut()
+    site.redis_way.thaw()
+
+
+def told(site: Site, worker: int, talk: str) -> list[tuple[str, str]]:
+    """The conversation as a worker tells it."""
+    with closing(site.client_of(worker)) as client:
+        messages = client.get(f"/v1/conversations/{talk}").json().get("messages", [])
+    return [(message["role"], message["content"]) for message in messages]
+
+
+def is_told_by_all(site: Site, talk: str, said: list[tuple[str, str]]) -> bool:
+    return all(told(site, worker, talk) == said for worker in site.service.workers())
+
+
+def said_in(heard: Heard, question: str = QUESTION) -> list[tuple[str, str]]:
+    assert heard.end is not None
+    assert heard.end["type"] == "done", heard
+    assert heard.text() == heard.end["answer"]
+    return [("user", question), ("assistant", heard.end["answer"])]
+
+
+@pytest.mark.parametrize("harm", [redis_is_killed, redis_says_nothing_more, redis_cuts_connections])
+@pytest.mark.parametrize("stage", [asked, answering, storing])
+def test_a_turn_goes_on_without_redis_and_every_worker_has_it_afterwards(
+    whole: Site, stage: Callable[[Site, Caller], None], harm: Harm
+) -> None:
+    caller = Caller(whole)
+    stage(whole, caller)
+    harm(whole)
+    said = said_in(caller.await_end())
+    whole.reset()
+    whole.service.wait_for(partial(is_told_by_all, whole, caller.talk, said))
+
+
+def test_turns_over_a_slow_way_to_redis_are_all_kept(whole: Site) -> None:
+    whole.redis_way.delay_s = 0.1
+    try:
+        callers = [Caller(whole) for _ in range(8)]
+        for caller in callers:
+            caller.start()
+        heard = [caller.await_end() for caller in callers]
+    finally:
+        whole.redis_way.delay_s = 0
+    assert {one.end["persistence"] for one in heard if one.end} == {"redis"}
+    for caller, one in zip(callers, heard, strict=True):
+        assert is_told_by_all(whole, caller.talk, said_in(one))
+
+
+def test_an_answer_that_the_model_breaks_off_is_an_error_and_the_conversation_goes_on(whole: Site) -> None:
+    caller = Caller(whole)
+    answering(whole, caller)
+    whole.model_way.cut()
+    heard = caller.await_end()
+    assert heard.end is not None
+    assert heard.end["type"] == "error"
+    assert heard.end["problem"]["status"] == 502
+    whole.model.reset()
+    following = Caller(whole, talk=caller.talk, question=SECOND)
+    following.start()
+    said = said_in(following.await_end(), SECOND)
+    whole.service.wait_for(partial(is_told_by_all, whole, caller.talk, [("user", QUESTION), *said]))
