@@ -67,14 +67,39 @@ def is_answerable(question: str, hits: Sequence[Hit], *, model: str) -> Verdict:
     """
     # The order of hits that wait for their vectors means less: whichever of them speaks for an answer counts.
     judged = [hit for place, hit in enumerate(hits) if place < _JUDGED_HITS or hit.dense is None]
-    evidence = max((_evidence(question, hit, _CALIBRATIONS.get(model)) for hit in judged), default=0.0)
+    asked, calibration = _Question(question), _CALIBRATIONS.get(model)
+    evidence = max((_evidence(asked, hit, calibration) for hit in judged), default=0.0)
     return Verdict(evidence >= 1, evidence)
 
 
-def _evidence(question: str, hit: Hit, calibration: Calibration | None) -> float:
-    share = _share_of_words(question, hit.passage)
+class _Question:
+    """A question as passages are compared with it; what is found out of it serves all of them."""
+
+    def __init__(self, text: str) -> None:
+        self.language = detect_language(text, default="")
+        self._words = _weighted_words(text)
+        self._stems: dict[str, list[tuple[frozenset[int], int]]] = {}
+
+    def share_in(self, passage: Passage) -> float:
+        """The part of the question's content words in *passage*, 0 to 1, names and numbers counting threefold."""
+        asked = self._stems_in(passage.language)
+        total = sum(weight for _, weight in asked)
+        if not total:
+            return 0.0
+        there = content_words(embedding_text(passage), passage.language)
+        return sum(weight for stems, weight in asked if stems & there) / total
+
+    def _stems_in(self, language: str) -> list[tuple[frozenset[int], int]]:
+        if language not in self._stems:
+            stemmed = ((content_words(word, language), weight) for word, weight in self._words)
+            self._stems[language] = [(stems, weight) for stems, weight in stemmed if stems]
+        return self._stems[language]
+
+
+def _evidence(question: _Question, hit: Hit, calibration: Calibration | None) -> float:
+    share = question.share_in(hit.passage)
     language = hit.passage.language
-    foreign = detect_language(question, default=language) != language
+    foreign = (question.language or language) != language
     if hit.dense is None or (calibration is None and not foreign):
         return share / _ENOUGH_BY_WORDS
     if calibration is None:
@@ -82,14 +107,6 @@ def _evidence(question: str, hit: Hit, calibration: Calibration | None) -> float
     levels, enough = (calibration.foreign, _ENOUGH_FOREIGN) if foreign else (calibration.same, _ENOUGH)
     level = levels.get(language, max(levels.values()))
     return ((hit.dense - level) / _STEP + share) / enough
-
-
-def _share_of_words(question: str, passage: Passage) -> float:
-    """The part of the question's content words in *passage*, 0 to 1, names and numbers counting threefold."""
-    there = content_words(embedding_text(passage), passage.language)
-    asked = [(content_words(word, passage.language), weight) for word, weight in _weighted_words(question)]
-    total = sum(weight for stems, weight in asked if stems)
-    return sum(weight for stems, weight in asked if stems & there) / total if total else 0.0
 
 
 def _weighted_words(question: str) -> list[tuple[str, int]]:
