@@ -39,7 +39,7 @@ from utils.ports import Embedder, FloatArray, UnobservedModel
 
 _QUESTION = "How much does a dormitory room cost?"
 _TEXT = "How much a room costs depends on the house. A room in the dormitory costs IDR 1,200,000 a month. " * 6
-_AT_ONCE, _TURNS = 32, 200
+_AT_ONCE, _TURNS = 32, 100
 
 
 class SameHits:

@@ -13,7 +13,7 @@ from benchmarks.stage import Target
 from benchmarks.visitors import Turn, percentile
 
 _TOKENS, _GAP_MS = 100, 20
-_OPEN, _OPEN_TOKENS, _OPEN_GAP_MS = 2000, 45, 1000
+_OPEN, _OPEN_TOKENS, _OPEN_GAP_MS = 2000, 60, 1000
 _CONVERSATIONS = 10_000
 _OPEN_LIMIT_S = 40.0
 _WATCHED_S = 10.0

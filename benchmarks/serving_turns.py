@@ -18,7 +18,7 @@ from benchmarks.serving_stage import ServingStage
 from benchmarks.stage import Target
 from benchmarks.visitors import Turn, client, hold_conversations, percentile
 
-_AT_ONCE, _ROUNDS, _PAIR_TURNS = 32, 7, 600
+_AT_ONCE, _ROUNDS, _PAIR_TURNS = 32, 12, 600
 _SLOW_MS = 2000
 Questions = Sequence[str]
 
@@ -31,8 +31,8 @@ async def ask_readily(target: Target, questions: Questions, count: int) -> list[
 async def first_turns(stage: ServingStage) -> list[Figure]:
     """CPU of a turn in one process at 32 at once, whose it is, and how often that of the floor and the bare graph.
 
-    They take turns, and the least of each counts: what else goes on where processors are shared only ever adds, and
-    here it was up to two thirds.
+    They take turns, and the least of each counts, or the median of the ratios of each round: what else goes on where
+    processors are shared only ever adds, and here it was up to two thirds.
     """
     single, floor = stage.single(), stage.floor()
     questions = await stage.questions(single)
@@ -42,7 +42,7 @@ async def first_turns(stage: ServingStage) -> list[Figure]:
     async with graphs(stage.model_url) as measure_graphs:
         for _ in range(_ROUNDS):
             await measured.ask(stage, floor, questions, 300)
-            await measured.ask(stage, single, questions, 200)
+            await measured.ask(stage, single, questions, 100)
             for kind, cpu_ms in (await measure_graphs()).items():
                 measured.cpu_ms[kind].append(cpu_ms)
     stage.begin_sampling()
@@ -59,10 +59,10 @@ async def first_turns(stage: ServingStage) -> list[Figure]:
         Figure("floor: CPU", least[floor.name], "ms a turn"),
         Figure("    of the floor's", round(turn_ms / least[floor.name], 1), "times"),
         Figure("bare graph, ChatOpenAI, saver in memory: CPU", least["bare"], "ms a turn"),
-        Figure("    of the bare graph's", round(turn_ms / least["bare"], 2), "times", 2.2),
+        Figure("    of the bare graph's", measured.times(single.name, "bare"), "times", 2.2),
         Figure("our graph and model client, saver in memory: CPU", least["ours"], "ms a turn"),
         Figure("    with its embedding call", least["ours_embedding"], "ms a turn"),
-        Figure("    of our graph's with that", round(turn_ms / least["ours_embedding"], 2), "times"),
+        Figure("    of our graph's with that", measured.times(single.name, "ours_embedding"), "times"),
         failed("one process", measured.turns),
         *measured.last.health("one process"),
     ]
@@ -76,6 +76,10 @@ class Rounds:
     turns_a_second: list[float] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     last: Spending = field(init=False)
+
+    def times(self, one: str, other: str) -> float:
+        """How often the other's CPU goes into the one's of the same round; the median."""
+        return round(median(mine / its for mine, its in zip(self.cpu_ms[one], self.cpu_ms[other], strict=True)), 2)
 
     async def ask(self, stage: ServingStage, target: Target, questions: Questions, count: int) -> None:
         """A round of first turns."""

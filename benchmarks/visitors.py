@@ -15,6 +15,7 @@ import aiohttp
 from tests.fakes.model_answers import history_digest
 
 API_KEY = "benchmark-key-of-this-run-only"
+_REFUSED = (429, 503)  # before anything is kept
 NOT_ASKED = "the model was not asked"  # the service found nothing to answer from: its right, and no lost history
 _ECHO = re.compile(r"echo n=\d+ s=\d+ u=\d+ a=\d+ h=(?P<digest>\w+) m=(?P<marks>[\w,]*);")
 _DONE = re.compile(r"^event: done\ndata: (\{.*\})$", re.MULTILINE)
@@ -53,6 +54,8 @@ class Visitor:
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as exc:
             return Turn(_ms_since(began), type(exc).__name__)
         ms = _ms_since(began)
+        if reply.status in _REFUSED:
+            self.said.pop()
         return Turn(ms, self._lost(str(answer["answer"])) if reply.status == 200 else f"HTTP {reply.status}")
 
     async def listen(self, question: str) -> Turn:
