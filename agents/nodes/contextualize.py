@@ -1,7 +1,10 @@
 """First step: a question that can be searched for without the conversation around it."""
 
+from typing import Literal
+
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 
 from agents.citations import without_marks
 from agents.messages import spoken
@@ -14,23 +17,27 @@ _TURNS_LOOKED_AT = 3
 _LONGEST_QUERY = 2000  # characters; a model that rambles instead of rewriting must not drown the search
 
 
-async def contextualize(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
+async def contextualize(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["retrieve", "__end__"]]:
     """Make the newest question standalone.
 
     Reads `messages`; writes `query`. A first question is taken as it is, so a first turn costs one model call only; one
-    that is remembered is answered here, as `recall` does.
+    that is remembered is answered here, as `recall` does, and the turn ends.
     """
     *history, newest = spoken(state["messages"])
-    if not any(isinstance(message, HumanMessage) for message in history):
-        return {"query": newest.text, **await recall(newest.text, runtime.context)}
-    runtime.context.emit({"type": "status", "stage": "contextualize"})
-    model = runtime.context.model
-    if not model.is_language_model:
-        return {"query": standalone_question(history, newest.text)}
+    if any(isinstance(message, HumanMessage) for message in history):
+        return Command(update={"query": await _standalone(history, newest, runtime.context)}, goto="retrieve")
+    remembered = await recall(newest.text, runtime.context)
+    return Command(update={"query": newest.text, **remembered}, goto="__end__" if remembered else "retrieve")
+
+
+async def _standalone(history: list[AnyMessage], newest: AnyMessage, run: AgentContext) -> str:
+    run.emit({"type": "status", "stage": "contextualize"})
+    if not run.model.is_language_model:
+        return standalone_question(history, newest.text)
     prompt = standalone_prompt(_spoken(history[-2 * _TURNS_LOOKED_AT :]), newest.text)
-    async with runtime.context.place.outside():
-        reply = await model.chat.ainvoke([HumanMessage(prompt)])
-    return {"query": reply.text.strip()[:_LONGEST_QUERY] or newest.text}
+    async with run.place.outside():
+        reply = await run.model.chat.ainvoke([HumanMessage(prompt)])
+    return reply.text.strip()[:_LONGEST_QUERY] or newest.text
 
 
 def _spoken(history: list[AnyMessage]) -> list[tuple[str, str]]:

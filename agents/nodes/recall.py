@@ -1,9 +1,7 @@
 """A first question that was asked before, over the same documents, is answered as it was then."""
 
-from langchain_core.messages import AIMessage
-
 from agents.messages import said_again
-from agents.state import AgentContext, ChatState
+from agents.state import AgentContext
 
 
 async def recall(question: str, run: AgentContext) -> dict[str, object]:
@@ -19,8 +17,3 @@ async def recall(question: str, run: AgentContext) -> dict[str, object]:
         return {}
     run.emit({"type": "token", "content": found.text})
     return {"messages": [said_again(found, run.run_id)]}
-
-
-async def is_answered(state: ChatState) -> bool:
-    """Whether the newest question has its answer. A coroutine, since LangGraph runs anything else in a thread."""
-    return isinstance(state["messages"][-1], AIMessage)
