@@ -143,8 +143,8 @@ class ServingStage:
             "STREAMLIT_ENABLED": "false",
             "RATE_LIMIT_ENABLED": "false",
             "LOG_LEVEL": "WARNING",
-            "MAX_TURNS": "2500",  # a crowd comes with one key here, and may not be spread evenly over the workers
-            "MAX_TURNS_PER_KEY": "2500",
+            "MAX_TURNS_PER_KEY": "2500",  # a crowd comes with one key here
+            "OPENAI_MAX_CONCURRENT": "2000",  # 2,000 streams are not spread evenly over two workers
             "API_KEY": API_KEY,
             "LLM_BASE_URL": self.model_url,
             "LLM_API_KEY": "none",
