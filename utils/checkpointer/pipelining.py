@@ -106,23 +106,31 @@ class Pipeline:
         self._sending = None
         if self._line is not None:
             self._line.send(self._given)
-            if self._line.is_idle:
-                self._countdown.stop()
-        elif self._given and self._opening is None:
-            self._opening = asyncio.create_task(self._open())
+            is_waited_for = not self._line.is_idle
+        else:
+            is_waited_for = any(not command.reply.done() for command in self._given)
+            if is_waited_for and self._opening is None:
+                self._opening = asyncio.create_task(self._open())
+        if not is_waited_for:
+            self._countdown.stop()
 
     async def _open(self) -> None:
-        connection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        connection: AbstractConnection | None = None
         try:
+            connection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             await connection.connect()
+            if self._opening is not asyncio.current_task():
+                raise ConnectionError("The connection was given up.")
+            self._line = _Line(connection, self)
         except BaseException as exc:
-            await connection.disconnect(nowait=True)
-            self._opening = None
+            if connection is not None:
+                connection._close()  # type: ignore[no-untyped-call]  # or it would count as left open
             if not isinstance(exc, Exception):  # given up, or the loop ends
                 raise
-            self._end(exc)
+            if self._opening is asyncio.current_task():
+                self._end(exc)
         else:
-            self._opening, self._line = None, _Line(connection, self)
+            self._opening = None
             self._send()
 
     def _give_up(self) -> None:
@@ -130,8 +138,9 @@ class Pipeline:
 
     def _end(self, why: Exception) -> None:
         self._countdown.stop()
-        if self._opening is not None:
-            self._opening.cancel()
+        opening, self._opening = self._opening, None
+        if opening is not None and opening is not asyncio.current_task():
+            opening.cancel()
         line, self._line = self._line, None
         left = [*(line.close() if line else ()), *self._given]
         self._given.clear()
@@ -151,6 +160,8 @@ class _Line(asyncio.Protocol):
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Its stream is not used any more, but closes the transport when it goes.
         self._transport: Any = connection._writer.transport  # type: ignore[union-attr]  # it is connected
+        if self._transport.is_closing():
+            raise ConnectionError("The connection was closed at once.")
         self._transport.set_protocol(self)
 
     @property
@@ -180,9 +191,12 @@ class _Line(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._replies.feed(data)
         try:
-            while self._under_way and (answer := self._replies.gets()) is not False:
+            while (answer := self._replies.gets()) is not False:
                 if self._is_of_no_use(answer):
                     self._pipeline.lost(self, answer)
+                    return
+                if not self._under_way:  # the next command would be given it
+                    self._pipeline.lost(self, ConnectionError("The server said something that nobody had asked."))
                     return
                 command = self._under_way.popleft()
                 self._size_bytes -= len(command.packed)

@@ -105,6 +105,25 @@ async def cutting(port: int, *, after_bytes: int) -> AsyncIterator[int]:
         await asyncio.gather(*filter(None, carrying))
 
 
+@asynccontextmanager
+async def straying(port: int) -> AsyncIterator[int]:
+    """A way to the server that says something of its own after each number."""
+    carrying = set()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        carrying.add(asyncio.current_task())
+        onward, back = await asyncio.open_connection("127.0.0.1", port)
+        forth = asyncio.create_task(pass_on(reader, back))
+        while data := await onward.read(65536):
+            writer.write(data + b"+STRAY\r\n" if data.startswith(b"$1") else data)
+        writer.close()
+        await forth
+
+    async with await asyncio.start_server(carry, "127.0.0.1", 0) as way:
+        yield way.sockets[0].getsockname()[1]
+        await asyncio.gather(*filter(None, carrying))
+
+
 async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(65536):
         writer.write(data)
@@ -126,6 +145,26 @@ async def test_a_connection_that_was_closed_while_idle_is_opened_again(client: A
         assert await echoed(client, str(number)) == str(number).encode()
         server.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert await echoed(client, "after") == b"after"
+
+
+async def test_what_nobody_asked_is_given_to_nobody(breakable: RedisServer) -> None:
+    async with straying(breakable.port) as port:
+        connections = Connections(breakable.url.replace(str(breakable.port), str(port)))
+        client = connections.asynchronous()
+        for number in range(5):
+            assert await echoed(client, str(number)) == str(number).encode()
+        await connections.aclose()
+
+
+async def test_an_option_that_redis_does_not_know_is_told_at_once_and_each_time(server: Server) -> None:
+    connections = Connections(f"{server.url}?unheard_of=1", connect_timeout_s=5, timeout_s=10)
+    client = connections.asynchronous()
+    began = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(TypeError):
+            await echoed(client, "1")
+    assert time.monotonic() - began < 2
+    await connections.aclose()
 
 
 async def test_a_server_that_hangs_is_given_up_by_all_in_time(frail: AsyncClient, breakable: RedisServer) -> None:
