@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -21,10 +22,13 @@ class Acceptor:
     Args:
         listener: bound and listening; closed with this.
         protocol: makes what serves a connection.
+        tls: what connections are encrypted by, if they are.
     """
 
-    def __init__(self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
-        self._listener, self._protocol = listener, protocol
+    def __init__(
+        self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._listener, self._protocol, self._tls = listener, protocol, tls
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
         self._opening: set[asyncio.Task[None]] = set()
@@ -62,8 +66,10 @@ class Acceptor:
     def _take(self) -> bool:
         try:
             connection, _ = self._listener.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return False  # another worker was quicker, or the client has left
+        except (BlockingIOError, InterruptedError):
+            return False  # another worker was quicker
+        except ConnectionAbortedError:
+            return True  # the client has left
         opening = self._loop.create_task(self._open(connection))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
@@ -77,4 +83,4 @@ class Acceptor:
         with suppress(OSError):  # the client has left
             if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.connect_accepted_socket(self._protocol, connection)
+            await self._loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)

@@ -44,7 +44,9 @@ class GracefulServer(uvicorn.Server):
             await super().startup()
             return
         await super().startup(sockets=[])
-        self.servers = [cast(asyncio.Server, Acceptor(listener, self._connection)) for listener in sockets]
+        self.servers = [
+            cast(asyncio.Server, Acceptor(listener, self._connection, self.config.ssl)) for listener in sockets
+        ]
 
     def _connection(self) -> asyncio.Protocol:
         made: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
@@ -54,6 +56,8 @@ class GracefulServer(uvicorn.Server):
         """Accept no more connections, let those there are come to their end, and stop."""
         for server in self.servers:
             server.close()
+            if isinstance(server, Acceptor):  # what it has just taken counts among the connections then
+                await server.wait_closed()
         self.server_state.default_headers.append((b"connection", b"close"))
         draining = asyncio.ensure_future(self._drain(math.inf))
         end_s = time.monotonic() + LAST_REQUESTS_S
