@@ -62,7 +62,7 @@ class OpenAIWire:
         """The events of a streamed answer: all that have come in since the last look at once, never none."""
         async with self._answer("POST", path, json.dumps(body).encode()) as response:
             parser = EventParser()
-            async for data in response.content.iter_any():
+            while data := await _next_bytes(response.content):
                 for events in parser.feed(data):
                     yield events
                 if parser.is_done:
@@ -132,6 +132,16 @@ def _checked(answer: Any) -> Json:
     if not isinstance(answer, dict):
         raise TypeError("the answer is not an object")
     return answer
+
+
+async def _next_bytes(content: aiohttp.StreamReader) -> bytes:
+    """What has come, none at the end; aiohttp tells of a broken connection before what came over it."""
+    try:
+        return await content.readany()
+    except aiohttp.ClientError:
+        if left := content._read_nowait(-1):
+            return left
+        raise
 
 
 async def _read_end(response: aiohttp.ClientResponse) -> None:

@@ -300,6 +300,26 @@ async def test_an_address_without_the_v1_is_named_as_such(server: FakeModelServe
             await whole(model)
 
 
+async def test_an_answer_that_was_whole_when_its_connection_broke_counts() -> None:
+    def chunk(said: str) -> bytes:
+        data = f"data: {said}\n\n".encode()
+        return b"%x\r\n%b\r\n" % (len(data), data)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(head + chunk('{"choices": [{"index": 0, "delta": {"content": "The office"}}]}'))
+        await asyncio.sleep(0.02)  # the model speaks
+        rest = '{"choices": [{"index": 0, "delta": {"content": " opens."}, "finish_reason": "stop"}]}'
+        writer.write(chunk(rest) + chunk("[DONE]"))  # and no end
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as endpoint:
+        port = endpoint.sockets[0].getsockname()[1]
+        async with opened(f"http://127.0.0.1:{port}/v1") as model:
+            assert "".join([chunk.text async for chunk in model.astream(QUESTION)]) == "The office opens."
+
+
 async def test_leaving_a_stream_stops_the_model(server: FakeModelServer) -> None:
     server.configure(tokens=10_000, gap_ms=10)
     async with opened(server.base_url) as model:
