@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks.visitors import Turn, Visitor, client
 
 _CHANCE_SEED = 2026
+_LONGEST = 8  # turns of a conversation: a model is given the newest ten, and an echo of those before would be missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ async def crowd(
         visitor, due_s = Visitor(http, url), chance.uniform(0, every_s)
         while due_s < seconds:
             await asyncio.sleep(began_s + due_s - time.monotonic())
+            if len(visitor.said) == _LONGEST:
+                visitor = Visitor(http, url)
             turns.append((len(visitor.said) + 1, await visitor.ask(chance.choice(questions))))
             due_s = max(due_s + every_s * chance.uniform(0.75, 1.25), time.monotonic() - began_s)
 
