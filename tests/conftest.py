@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.fakes.model_server import FakeModelServer
 from tests.servers.fixtures import database_uri, postgres, redis_cluster
@@ -14,6 +14,7 @@ from tests.service import Library, Service, assert_nothing_held_the_loop, await_
 
 __all__ = ["database_uri", "postgres", "redis_cluster"]  # fixtures of all tests
 
+expect.set_options(timeout=20_000)  # a page on a machine that does other things too
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
 
 

@@ -1,7 +1,9 @@
 """The whole service as its users start it: a process of its own, on free ports and a data folder of its own."""
 
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -9,12 +11,15 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
+# Processes that test side by side begin at different places.
+_PORTS = itertools.cycle(random.sample(range(12_000, 32_000), 20_000))
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 60.0
 WATCH = ROOT / "tests" / "watch"
@@ -22,9 +27,11 @@ _KEY = re.compile(r"^API_KEY\s+(ak_live_\S+)$", re.MULTILINE)
 
 
 def free_port() -> int:
-    """A port nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port nothing listens on, below those the system gives to connections: one of them would take it at any time."""
+    while True:
+        port = next(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Service:

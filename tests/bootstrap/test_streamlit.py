@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from bootstrap.streamlit import ChatPage, StreamlitChild
+from tests.service import free_port
 from utils.processes import StartError, reserve_port
 
 ROOT = Path(__file__).parents[2]
@@ -28,11 +29,6 @@ child.wait_ready()
 print("started", flush=True)
 sys.stdin.read()
 """
-
-
-def free_port() -> int:
-    with reserve_port("127.0.0.1", 0, variable="STREAMLIT_PORT") as listener:
-        return int(listener.getsockname()[1])
 
 
 def page_on(port: int, logo: str | None = None) -> ChatPage:

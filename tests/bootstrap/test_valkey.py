@@ -19,8 +19,11 @@ from utils.processes import StartError
 
 ROOT = Path(__file__).parents[2]
 SERVICE = """
-import signal
+import os, select, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+told, tell = os.pipe()
+os.set_blocking(tell, False)
+signal.set_wakeup_fd(tell)  # a signal between two lines would not end a read that begins after it
 import sys
 from pathlib import Path
 from bootstrap.valkey import ValkeyChild
@@ -28,7 +31,7 @@ valkey = ValkeyChild(Path(sys.argv[1]))
 valkey.start()
 try:
     print(valkey.publication.pid, flush=True)
-    sys.stdin.read()
+    select.select([sys.stdin, told], [], [])
 except KeyboardInterrupt:
     print("alive" if valkey.is_alive() else "ended", flush=True)
     valkey.stop()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -23,6 +22,7 @@ from pydantic import SecretStr
 from providers.chat.openai import CallLimits, RemoteChatModel, open_chat_model
 from providers.openai_errors import retry_after_s
 from tests.fakes.model_server import FakeModelServer
+from tests.service import free_port
 from utils.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 
 KEY = "sk-very-secret-0123456789"
@@ -285,8 +285,7 @@ async def test_a_stream_that_drips_for_ever_ends_at_the_total_limit(server: Fake
 
 @both_ways
 async def test_an_address_where_nothing_listens_is_named_as_such(ask: Ask) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     began = time.perf_counter()
     async with opened(f"http://127.0.0.1:{port}/v1") as model:
         with pytest.raises(ProviderUnavailable, match="cannot be reached: check LLM_BASE_URL"):
