@@ -65,6 +65,7 @@ class Lease:
     fence: int = 0
     takes_over: bool = False
     is_lost: bool = False
+    is_asked_for: bool = False  # Redis may have it, whatever came back
 
     def lose(self) -> None:
         """Another has it: whoever works under it must stop."""
@@ -90,7 +91,7 @@ class Leases:
         self._local: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._runs: dict[str, str] = {}  # of this process, by conversation
         self._held: Counter[str] = Counter()  # a run, and what shares its conversation
-        self._unreleased: dict[str, tuple[float, Lease]] = {}
+        self._unreleased: dict[str, tuple[float, Lease]] = {}  # by token: a conversation may have several
         self._circuit = Circuit(
             retry_s=retry_s,
             away="Redis does not answer: conversations are locked within this process only",
@@ -198,6 +199,7 @@ class Leases:
         keys = (lease_key(lease.thread_id), state_key(lease.thread_id))
         hold_ms = max(1, round(self.hold_s * 1000))
         asked = (lease.token, lease.run_id, hold_ms, lease.fence, int(lease.takes_over))
+        lease.is_asked_for = True
         given, told = await self._redis.eval(_TAKE, 2, *keys, *asked)
         if not given:
             return str(told.decode())
@@ -230,6 +232,7 @@ class Leases:
             if not self._circuit.may_try():
                 continue
             try:
+                await self._release_former()
                 holder = await self._take(lease)
             except RedisError as exc:
                 self._circuit.failed(exc)
@@ -241,7 +244,7 @@ class Leases:
                 return
 
     async def _release(self, lease: Lease) -> None:
-        if lease.is_lost:
+        if lease.is_lost or not lease.is_asked_for:
             return
         try:
             if self._circuit.may_try():
@@ -250,7 +253,7 @@ class Leases:
                 return
         except RedisError as exc:
             self._circuit.failed(exc)
-        self._unreleased[lease.thread_id] = time.monotonic() + self.hold_s, lease
+        self._unreleased[lease.token] = time.monotonic() + self.hold_s, lease
 
     async def _let_go(self, lease: Lease) -> None:
         if not await self._redis.eval(_RELEASE, 1, lease_key(lease.thread_id), lease.token):
@@ -258,11 +261,10 @@ class Leases:
 
     async def _release_former(self) -> None:
         """Let go of what we could not while Redis was away, as far as it has not ended by itself meanwhile."""
-        while self._unreleased:
-            thread_id, (until, lease) = next(iter(self._unreleased.items()))
+        for until, lease in list(self._unreleased.values()):
             if time.monotonic() < until:
                 await self._let_go(lease)
-            self._unreleased.pop(thread_id, None)
+            self._unreleased.pop(lease.token, None)
 
 
 def _busy(run_id: str) -> Conflict:

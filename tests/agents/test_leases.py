@@ -224,6 +224,19 @@ async def test_a_lease_that_could_not_be_let_go_of_holds_nobody_up(
         pass
 
 
+async def test_a_lease_that_could_not_be_let_go_of_stops_no_later_run_of_the_same_worker(
+    valkey: RedisServer, workers: tuple[Worker, Worker]
+) -> None:
+    leases = workers[0].leases(hold_s=8)  # seconds: renewed after two, when the first one's would hold for six more
+    async with leases.hold("a", "first"):
+        valkey.kill()
+    async with leases.hold("a", "second"):
+        pass
+    async with leases.hold("a", "third"):
+        valkey.start()
+        await until(lambda: valkey.client.hget("lease:{checkpoint:a}", "run") == b"third")
+
+
 async def test_a_request_that_was_given_up_but_carried_out_later_holds_nobody_up(
     valkey: RedisServer, workers: tuple[Worker, Worker]
 ) -> None:
