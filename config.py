@@ -186,6 +186,9 @@ class Settings(BaseSettings):
 
     # --- Documents and index
     knowledge_dir: Path = Field(SAMPLES, description="Folder loaded at every start. Unset: the samples.")
+    document_versions_kept: int = Field(
+        3, ge=0, le=1000, description="Replaced versions of a document kept, so that citations of them still open."
+    )
     database_uri: SecretStr | None = Field(
         None,
         description="SQL database. Unset: SQLite in DATA_DIR. Alias SQLALCHEMY_DATABASE_URI.",

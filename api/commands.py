@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from api.migrate_data import migrate_data
 from api.state import state
+from bootstrap.stores import open_originals
 from domain.db import Database
 from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
@@ -60,6 +61,7 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
                 samples_root=Path(current_app.config["SAMPLES_DIR"]),
                 progress=progress,
                 limits=Limits(size_bytes=current_app.config["MAX_FILE_SIZE"]),
+                originals=open_originals(current_app.extensions["settings"], database),
             )
         if wait:
             _wait_for_vectors(database, ctx)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.db import Database
+from domain.originals import Originals
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, load_paths, remove_samples
 from utils.context import TenantContext
@@ -32,14 +33,29 @@ def check_knowledge(folder: Path) -> None:
 
 
 async def load_knowledge(
-    database: Database, ctx: TenantContext, folder: Path, *, samples: Path, limits: Limits, progress: Progress
+    database: Database,
+    ctx: TenantContext,
+    folder: Path,
+    *,
+    samples: Path,
+    limits: Limits,
+    progress: Progress,
+    originals: Originals,
 ) -> LoadSummary | None:
     """Load what is new or changed in *folder*; the built-in samples go when it is another folder.
 
     The summary is logged and given back; None when the folder holds no documents. It waits for a database that is away.
     Cancelled, it ends after the document it is at; the next start goes on from there.
     """
-    loading = _Loading(database=database, ctx=ctx, folder=folder, samples=samples, limits=limits, progress=progress)
+    loading = _Loading(
+        database=database,
+        ctx=ctx,
+        folder=folder,
+        samples=samples,
+        limits=limits,
+        progress=progress,
+        originals=originals,
+    )
     while True:
         try:
             summary = await loading.once()
@@ -67,6 +83,7 @@ class _Loading:
     samples: Path
     limits: Limits
     progress: Progress
+    originals: Originals
 
     async def once(self) -> LoadSummary:
         """Load in a thread; cancelled, it ends after the document it is at."""
@@ -87,9 +104,15 @@ class _Loading:
             self.progress(done, total, name)
 
         if self.folder.resolve() != self.samples.resolve():
-            remove_samples(self.database, self.ctx)
+            remove_samples(self.database, self.ctx, self.originals)
         return load_paths(
-            self.database, self.ctx, [self.folder], samples_root=self.samples, progress=note, limits=self.limits
+            self.database,
+            self.ctx,
+            [self.folder],
+            samples_root=self.samples,
+            progress=note,
+            limits=self.limits,
+            originals=self.originals,
         )
 
 

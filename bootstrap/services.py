@@ -24,13 +24,14 @@ from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import open_answer_model, open_answers, open_embedder, remembering
 from bootstrap.monitor import Monitor
 from bootstrap.savers import keyring_of, open_saver
-from bootstrap.stores import open_conversations, open_index, open_records
+from bootstrap.stores import open_conversations, open_index, open_originals, open_records
 from bootstrap.telemetry import open_telemetry
 from bootstrap.tracing import trace
 from config import SAMPLES, Settings
 from domain.db import Database
 from domain.keys import create_first_key
 from domain.leadership import Leadership
+from domain.originals import Originals
 from ingestion.indexer import Indexer
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary
@@ -40,6 +41,7 @@ from providers.embeddings.remembered import RememberingEmbedder
 from retrieval.search import Retriever
 from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.context import DEFAULT_TENANT, TenantContext
+from utils.errors import ProblemError
 from utils.expiring import Expiring
 from utils.ports import Embedder
 from utils.telemetry import Telemetry
@@ -61,6 +63,7 @@ class Services:
     data_folder: Path
     redis_url: str
     database: Database
+    originals: Originals
     checkpointer: FallbackCheckpointer
     runs: Runs
     model: AnswerModel
@@ -95,6 +98,7 @@ async def open_services(
         telemetry = await trace(stack, settings, await open_telemetry(stack, settings, folder))
         connections = await open_conversations(stack, settings, folder)
         database = await open_records(stack, settings)
+        originals = open_originals(settings, database)
         if telemetry.sampler:
             time_statements(database, telemetry.stores)
         embedder = await open_embedder(stack, settings, telemetry.embedding_model)
@@ -117,7 +121,7 @@ async def open_services(
         )
         runs = _open_runs(stack, settings, connections, runner, telemetry)
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)
-        loading = partial(_load, database, settings, progress or _unseen)
+        loading = partial(_load, database, settings, progress or _unseen, originals)
         background = Background(indexer, loading, leadership=leadership)
         stack.push_async_callback(background.stop)
         await background.start()
@@ -141,6 +145,7 @@ async def open_services(
             data_folder=folder,
             redis_url=connections.url,
             database=database,
+            originals=originals,
             checkpointer=checkpointer,
             runs=runs,
             model=model,
@@ -199,10 +204,26 @@ async def _open_folder(stack: AsyncExitStack, settings: Settings, patience_s: fl
     return (await asyncio.to_thread(stack.enter_context, holding)).path
 
 
-async def _load(database: Database, settings: Settings, progress: Progress) -> LoadSummary | None:
+async def _load(database: Database, settings: Settings, progress: Progress, originals: Originals) -> LoadSummary | None:
     limits = Limits(size_bytes=settings.max_file_size)
-    folder = settings.knowledge_dir
-    return await load_knowledge(database, OPERATOR, folder, samples=SAMPLES, limits=limits, progress=progress)
+    summary = await load_knowledge(
+        database,
+        OPERATOR,
+        settings.knowledge_dir,
+        samples=SAMPLES,
+        limits=limits,
+        progress=progress,
+        originals=originals,
+    )
+    await _tidy(originals)
+    return summary
+
+
+async def _tidy(originals: Originals) -> None:
+    try:
+        await asyncio.to_thread(originals.tidy)
+    except ProblemError as exc:
+        logger.warning("Files that nobody needs any more are removed at the next start: %s", exc.detail)
 
 
 def _unseen(done: int, total: int, name: str) -> None:

@@ -10,6 +10,8 @@ from bootstrap.valkey import ValkeyChild
 from config import Settings
 from domain.db import Database, open_database, wait_for_database
 from domain.keys import ensure_tenant
+from domain.originals import Originals
+from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex
 from retrieval.server import ServerIndex
@@ -80,6 +82,12 @@ async def open_index(stack: AsyncExitStack, settings: Settings, folder: Path, em
     except StoreUnavailable as exc:
         raise StartError(exc.detail) from exc
     return server
+
+
+def open_originals(settings: Settings, database: Database) -> Originals:
+    """Where the files of documents are kept: a folder in DATA_DIR."""
+    files = FolderFileStore(settings.data_dir / "files")
+    return Originals(database, files, versions_kept=settings.document_versions_kept)
 
 
 def index_folder(settings: Settings, folder: Path, model: str) -> Path:

@@ -1,14 +1,15 @@
 """A tenant's documents: listed, found, replaced as a whole, removed."""
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import insert
+from sqlalchemy import Update, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from domain.models import Chunk, Document, DocumentState
+from domain.models import Chunk, Document, DocumentState, DocumentVersion, now
 from domain.scoping import scoped, scoped_delete, scoped_update
 from utils.context import TenantContext
 from utils.errors import NotFound
@@ -30,7 +31,10 @@ class ChunkText:
 
 @dataclass(frozen=True, slots=True)
 class DocumentContent:
-    """What was read from a document: everything a record of it needs but its place."""
+    """What was read from a document: everything a record of it needs but its place.
+
+    `extracted` is the text with its headings and pages, as `domain.originals.Extracted` is kept.
+    """
 
     source: str
     title: str
@@ -42,6 +46,9 @@ class DocumentContent:
     recipe: str
     chunks: Sequence[ChunkText]
     details: dict[str, object] = field(default_factory=dict)
+    file_name: str = ""
+    pages: int | None = None
+    extracted: bytes = field(default=b"", repr=False)
 
 
 def list_documents(session: Session, ctx: TenantContext) -> list[Document]:
@@ -71,7 +78,8 @@ def get_chunks(session: Session, ctx: TenantContext, document_id: str) -> list[C
 def replace_document(session: Session, ctx: TenantContext, origin: str, content: DocumentContent) -> Document:
     """Make *content* what the document at *origin* says, new or not; flushed, not committed.
 
-    It keeps its id. The index follows later and answers from the former chunks until then.
+    It keeps its id. The index follows later and answers from the former chunks until then. The former version stays
+    open to those who cited it, until `domain.originals` lets it go.
     """
     document = _claim(session, ctx, origin, content.source)
     for name in ("source", "title", "url", "language", "media_type", "size_bytes", "content_hash", "recipe", "details"):
@@ -82,6 +90,7 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
     session.flush()
     session.execute(scoped_delete(ctx, Chunk).where(Chunk.document_id == document.document_id))
     session.execute(insert(Chunk), _chunk_rows(ctx, document, content.chunks))
+    _add_version(session, ctx, document, content)
     return document
 
 
@@ -102,11 +111,15 @@ def clear_failure(session: Session, ctx: TenantContext, document_id: str) -> Non
 
 
 def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterable[str]) -> int:
-    """Take documents away from readers; their rows go once the index has let go of them. How many there were."""
+    """Take documents away from readers, in all versions. How many there were.
+
+    Their rows go once the index has let go of them, their files with `domain.originals`.
+    """
     removed, document_ids = 0, sorted(document_ids)
     lock_documents(session, ctx, document_ids)
     for document_id in document_ids:
         session.execute(scoped_delete(ctx, Chunk).where(Chunk.document_id == document_id))
+        session.execute(_present_versions(ctx, document_id).values(deleted_at=now()))
         present = scoped_update(ctx, Document).where(
             Document.document_id == document_id, Document.state != DocumentState.REMOVED
         )
@@ -144,6 +157,33 @@ def _claim(session: Session, ctx: TenantContext, origin: str, source: str) -> Do
     except IntegrityError:  # PostgreSQL: another loader was first
         return session.scalars(at_origin).one()
     return document
+
+
+def _add_version(session: Session, ctx: TenantContext, document: Document, content: DocumentContent) -> None:
+    former = _present_versions(ctx, document.document_id).where(DocumentVersion.replaced_at.is_(None))
+    session.execute(former.values(replaced_at=now()))
+    session.add(
+        DocumentVersion(
+            document_id=document.document_id,
+            version=document.version,
+            tenant_id=ctx.tenant_id,
+            content_hash=content.content_hash,
+            text_hash=hashlib.sha256(content.extracted).hexdigest(),
+            file_name=content.file_name,
+            title=content.title,
+            language=content.language,
+            media_type=content.media_type,
+            size_bytes=content.size_bytes,
+            pages=content.pages,
+        )
+    )
+    session.flush()
+
+
+def _present_versions(ctx: TenantContext, document_id: str) -> Update:
+    return scoped_update(ctx, DocumentVersion).where(
+        DocumentVersion.document_id == document_id, DocumentVersion.deleted_at.is_(None)
+    )
 
 
 def _chunk_rows(ctx: TenantContext, document: Document, chunks: Sequence[ChunkText]) -> list[dict[str, object]]:

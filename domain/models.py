@@ -141,6 +141,40 @@ class Document(Base):
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
+class DocumentVersion(Base):
+    """What a document was at one time, and the files that keep it: see `domain/originals.py`.
+
+    Without a reference to its document, whose row may go first: this one goes with its files.
+    """
+
+    __tablename__ = "document_versions"
+    __table_args__ = (
+        Index("ix_document_versions_tenant_id_content_hash", "tenant_id", "content_hash"),
+        Index("ix_document_versions_tenant_id_text_hash", "tenant_id", "text_hash"),
+        Index(
+            "ix_document_versions_deleted",
+            "tenant_id",
+            sqlite_where=text("deleted_at IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
+    )
+
+    document_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
+    content_hash: Mapped[str] = mapped_column(PlainString(64))  # the file as it came
+    text_hash: Mapped[str] = mapped_column(PlainString(64))  # what was read from it, an `Extracted`
+    file_name: Mapped[str] = mapped_column(PlainString(255))
+    title: Mapped[str] = mapped_column(PlainString(500))
+    language: Mapped[str] = mapped_column(PlainString(8))
+    media_type: Mapped[str] = mapped_column(PlainString(120))
+    size_bytes: Mapped[int]
+    pages: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    replaced_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]  # nobody may open it any more; its files are to go
+
+
 class Chunk(Base):
     """A piece of a document, and whether the index has its words and its vector; its id is the passage's."""
 

@@ -5,10 +5,10 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Delete, Select, Update, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from domain.models import ApiKey, Chunk, Document
+from domain.models import ApiKey, Chunk, Document, DocumentVersion, Tenant
 from utils.context import TenantContext
 
-Owned = TypeVar("Owned", ApiKey, Document, Chunk)
+Owned = TypeVar("Owned", ApiKey, Document, DocumentVersion, Chunk)
 
 
 def scoped(ctx: TenantContext, model: type[Owned]) -> Select[Owned]:
@@ -39,6 +39,12 @@ def scoped_delete(ctx: TenantContext, model: type[Owned]) -> Delete:
 def tenants_with(session: Session, model: type[Owned], condition: ColumnElement[bool]) -> list[TenantContext]:
     """A context for each tenant that has a row of *model* under *condition*, for background work on its behalf."""
     tenant_ids = session.scalars(select(model.tenant_id).where(condition).distinct().order_by(model.tenant_id))
+    return [TenantContext(tenant_id, key_id="background") for tenant_id in tenant_ids]
+
+
+def every_tenant(session: Session) -> list[TenantContext]:
+    """A context for each tenant, for background work on its behalf."""
+    tenant_ids = session.scalars(select(Tenant.tenant_id).order_by(Tenant.tenant_id))
     return [TenantContext(tenant_id, key_id="background") for tenant_id in tenant_ids]
 
 

@@ -16,6 +16,7 @@ from domain.documents import (
     replace_document,
 )
 from domain.models import Document, DocumentState
+from domain.originals import Originals
 from ingestion.chunking import CountTokens, Sizes, estimate_tokens
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
@@ -55,11 +56,13 @@ def load_paths(
     limits: Limits | None = None,
     sizes: Sizes | None = None,
     count_tokens: CountTokens = estimate_tokens,
+    originals: Originals | None = None,
 ) -> LoadSummary:
     """Load every document below *paths* into the caller's tenant; with *prune*, forget those whose file is gone.
 
     Each document is a transaction of its own: what was loaded stays when a later one fails or the process is killed.
-    *progress* is called before each file with how many are done, how many there are, and its name.
+    *progress* is called before each file with how many are done, how many there are, and its name. *originals* keeps
+    the files, so that citations can be opened; without it they are not kept.
 
     Raises:
         BadInput: a path is not there, or is a folder without documents; nothing was changed.
@@ -68,30 +71,42 @@ def load_paths(
     found, origins = walk(paths), Origins(samples_root.resolve() if samples_root else None)
     with ParserProcess(limits) as parser:
         reader = DocumentReader(parser, sizes or Sizes(), count_tokens)
-        load = _Load(database, ctx, origins, limits, reader)
+        load = _Load(database, ctx, origins, limits, reader, originals)
         load.take_all(found, progress)
     # A folder that cannot be read looks as if its files were gone.
     if prune and not found.unreadable:
         load.summary.removed = _prune(database, ctx, origins, found.folders)
+    if originals and load.summary.changed + load.summary.removed:
+        originals.let_go(ctx)
     load.summary.seconds = time.monotonic() - began
     return load.summary
 
 
-def remove_samples(database: Database, ctx: TenantContext) -> int:
-    """Forget the built-in samples; how many there were."""
+def remove_samples(database: Database, ctx: TenantContext, originals: Originals | None = None) -> int:
+    """Forget the built-in samples, and their files where *originals* keeps them; how many there were."""
     with database.writing() as session:
         samples = [known.document_id for known in list_documents(session, ctx) if known.origin.startswith(SAMPLES)]
-        return remove_documents(session, ctx, samples)
+        removed = remove_documents(session, ctx, samples)
+    if originals and removed:
+        originals.let_go(ctx)
+    return removed
 
 
 class _Load:
     """One load: what SQL said before it began, and what it has done."""
 
     def __init__(
-        self, database: Database, ctx: TenantContext, origins: Origins, limits: Limits, reader: DocumentReader
+        self,
+        database: Database,
+        ctx: TenantContext,
+        origins: Origins,
+        limits: Limits,
+        reader: DocumentReader,
+        originals: Originals | None,
     ) -> None:
         self.summary = LoadSummary()
         self._database, self._ctx, self._origins, self._limits, self._reader = database, ctx, origins, limits, reader
+        self._originals = originals
         with database.reading() as session:
             self._known = {document.origin: document for document in list_documents(session, ctx)}
 
@@ -115,7 +130,7 @@ class _Load:
         except UnreadableDocument as exc:
             self._fail(file, origin, exc.detail)
             return
-        self._store(origin, content)
+        self._store(origin, data, content)
 
     def _says_the_same(self, known: Document, data: bytes) -> bool:
         if known.state == DocumentState.FAILED or known.recipe != self._reader.recipe:
@@ -127,9 +142,12 @@ class _Load:
             with self._database.writing() as session:
                 clear_failure(session, self._ctx, known.document_id)
 
-    def _store(self, origin: str, content: DocumentContent) -> None:
-        with self._database.writing() as session:
-            replace_document(session, self._ctx, origin, content)
+    def _store(self, origin: str, data: bytes, content: DocumentContent) -> None:
+        if self._originals:
+            self._originals.replace(self._ctx, origin, data, content)
+        else:
+            with self._database.writing() as session:
+                replace_document(session, self._ctx, origin, content)
         self.summary.chunks += len(content.chunks)
         known = self._known.get(origin)
         if known is None or known.state == DocumentState.FAILED:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from domain.documents import ChunkText, DocumentContent
+from domain.originals import Extracted, Part
 from ingestion.chunking import CountTokens, Sizes, chunk_document, estimate_tokens
 from ingestion.language import document_language, passage_language
 from ingestion.parsers.parsed import ParsedDocument
@@ -13,7 +14,8 @@ from ingestion.parsers.sandbox import ParserProcess
 from utils.errors import UnreadableDocument
 
 # Raise it when parsers or chunking change what they give: unchanged files are then read again.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
+LONGEST_FILE_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class DocumentReader:
             recipe=self.recipe,
             chunks=chunks,
             details={"characters": len(parsed.text), "pages": parsed.pages},
+            file_name=PurePath(name).name[-LONGEST_FILE_NAME:],
+            pages=parsed.pages,
+            extracted=extracted_of(parsed).to_bytes(),
         )
 
     def _chunks(self, parsed: ParsedDocument, language: str) -> list[ChunkText]:
@@ -60,6 +65,12 @@ class DocumentReader:
             ChunkText(text, chunk.start, chunk.end, chunk.heading, chunk.page, passage_language(text, language))
             for chunk, text in texts
         ]
+
+
+def extracted_of(parsed: ParsedDocument) -> Extracted:
+    """The text and where its headings and pages begin, as it is kept beside the original."""
+    parts = (Part(part.start, part.body, part.end, part.level, part.page) for part in parsed.sections)
+    return Extracted(parsed.text, tuple(parts))
 
 
 def content_hash(data: bytes) -> str:

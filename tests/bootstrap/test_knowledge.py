@@ -8,7 +8,9 @@ import pytest
 from bootstrap import knowledge
 from domain.db import open_database
 from domain.documents import list_documents
+from domain.originals import Originals
 from ingestion.parsers.parsed import Limits
+from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.servers.postgres import PostgresServer
 
@@ -25,7 +27,13 @@ async def test_a_database_that_is_away_is_waited_for(tmp_path: Path, monkeypatch
         server.stop()
         loading = asyncio.create_task(
             knowledge.load_knowledge(
-                database, ACME, folder, samples=tmp_path, limits=Limits(), progress=lambda *_: None
+                database,
+                ACME,
+                folder,
+                samples=tmp_path,
+                limits=Limits(),
+                progress=lambda *_: None,
+                originals=Originals(database, FolderFileStore(tmp_path / "files")),
             )
         )
         await asyncio.wait({loading}, timeout=1)

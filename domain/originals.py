@@ -1,0 +1,204 @@
+"""Documents as they came and as they were read, version by version, for those who follow a citation."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Self, TypeVar
+
+import orjson
+from sqlalchemy import Delete, Update, func, select
+from sqlalchemy.orm import Session
+
+from domain.db import Database
+from domain.documents import DocumentContent, replace_document
+from domain.models import Document, DocumentVersion, Tenant, now
+from domain.scoping import every_tenant, scoped, scoped_delete, scoped_update
+from utils.context import TenantContext
+from utils.ports import FileStore
+
+VERSIONS_KEPT = 3
+_AT_ONCE = 200  # files that are removed while nobody else of the tenant can write
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a document's text under one heading and on one page.
+
+    The text is `text[body:end]`; between `start` and `body` stands the heading's own line. `level` is the heading's,
+    0 without one.
+    """
+
+    start: int
+    body: int
+    end: int
+    level: int
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What was read from a file: citations are places in `text`; `parts` are in reading order."""
+
+    text: str
+    parts: tuple[Part, ...]
+
+    def to_bytes(self) -> bytes:
+        """As it is kept: the same for the same, so that it is kept once."""
+        parts = [[part.start, part.body, part.end, part.level, part.page] for part in self.parts]
+        return orjson.dumps({"text": self.text, "parts": parts})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The opposite of `to_bytes`."""
+        kept = orjson.loads(data)
+        return cls(kept["text"], tuple(Part(*part) for part in kept["parts"]))
+
+
+class Originals:
+    """The files of documents: put with a version, removed with it.
+
+    Two files keep a version, the original and what was read from it; versions may share them, also those of several
+    documents. A replaced version is kept while it is among the newest *versions_kept* of its document, so that older
+    citations still open; a deleted document's files go at once. Blocking, for threads.
+    """
+
+    def __init__(self, database: Database, files: FileStore, *, versions_kept: int = VERSIONS_KEPT) -> None:
+        self._database, self._files, self._versions_kept = database, files, versions_kept
+
+    def replace(self, ctx: TenantContext, origin: str, data: bytes, content: DocumentContent) -> Document:
+        """Make *content*, read from *data*, what the document at *origin* says, and keep both; committed.
+
+        Raises:
+            StoreUnavailable: the database or the files cannot be written; nothing has changed.
+        """
+        self._keep(ctx, data, content)
+        with self._database.writing() as session:
+            document = replace_document(session, ctx, origin, content)
+            # Again: until the row above was there, they were of no document, and may have been removed as such.
+            self._keep(ctx, data, content)
+        return document
+
+    def original(self, ctx: TenantContext, version: DocumentVersion) -> bytes:
+        """The file as it came.
+
+        Raises:
+            NotFound: it is not kept, or not any more.
+        """
+        return self._files.get(ctx, version.content_hash)
+
+    def extracted(self, ctx: TenantContext, version: DocumentVersion) -> Extracted:
+        """What was read from it.
+
+        Raises:
+            NotFound: it is not kept, or not any more.
+        """
+        return Extracted.from_bytes(self._files.get(ctx, version.text_hash))
+
+    def let_go(self, ctx: TenantContext) -> int:
+        """Remove the files of deleted documents and of versions too old to be kept; how many versions that were.
+
+        After every change; what a process leaves undone, the next one does.
+        """
+        with self._database.writing() as session:
+            _delete_outdated(session, ctx, self._versions_kept)
+        with self._database.reading() as session:
+            deleted = list(session.scalars(scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_not(None))))
+        self._discard(ctx, {name for version in deleted for name in (version.content_hash, version.text_hash)})
+        with self._database.writing() as session:
+            for version in deleted:
+                gone = scoped_delete(ctx, DocumentVersion)
+                session.execute(_that(gone, version.document_id, version.version))
+        return len(deleted)
+
+    def tidy(self) -> None:
+        """`let_go` and `sweep` for every tenant; after a start, for what was left undone."""
+        with self._database.reading() as session:
+            tenants = every_tenant(session)
+        for ctx in tenants:
+            self.let_go(ctx)
+            self.sweep(ctx)
+
+    def sweep(self, ctx: TenantContext) -> int:
+        """Remove files that no version names, as a load leaves them that was killed; how many."""
+        names, removed = self._files.hashes(ctx), 0
+        while batch := set(islice(names, _AT_ONCE)):
+            removed += self._discard(ctx, batch)
+        return removed
+
+    def _keep(self, ctx: TenantContext, data: bytes, content: DocumentContent) -> None:
+        for file in (data, content.extracted):
+            self._files.put(ctx, file)
+
+    def _discard(self, ctx: TenantContext, names: set[str]) -> int:
+        removed = 0
+        for batch in _batches(names):
+            with self._database.reading() as session:
+                unused = _unused(session, ctx, batch)
+            if unused:
+                with self._database.writing() as session:
+                    # Waits for every transaction that has written a version, and keeps others from it meanwhile: on
+                    # PostgreSQL a new row locks its tenant's against this, and on SQLite one writes at a time.
+                    session.get(Tenant, ctx.tenant_id, with_for_update=True)
+                    unused = _unused(session, ctx, unused)
+                    for name in unused:
+                        self._files.delete(ctx, name)
+                    removed += len(unused)
+        return removed
+
+
+def find_version(
+    session: Session, ctx: TenantContext, document_id: str, version: int | None = None
+) -> DocumentVersion | None:
+    """That version of a document, the newest without a number; None where it is not kept, or not for the caller."""
+    found = scoped(ctx, DocumentVersion).where(
+        DocumentVersion.document_id == document_id, DocumentVersion.deleted_at.is_(None)
+    )
+    if version is not None:
+        found = found.where(DocumentVersion.version == version)
+    return session.scalar(found.order_by(DocumentVersion.version.desc()).limit(1))
+
+
+def current_versions(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> dict[str, int]:
+    """The newest version of each of these documents that readers still have; at most 1,000 at once."""
+    present = scoped(ctx, DocumentVersion).where(
+        DocumentVersion.document_id.in_(document_ids), DocumentVersion.deleted_at.is_(None)
+    )
+    newest = present.with_only_columns(DocumentVersion.document_id, func.max(DocumentVersion.version))
+    return {
+        document_id: version for document_id, version in session.execute(newest.group_by(DocumentVersion.document_id))
+    }
+
+
+def _delete_outdated(session: Session, ctx: TenantContext, versions_kept: int) -> None:
+    key = (DocumentVersion.document_id, DocumentVersion.version)
+    newest_first = func.row_number().over(partition_by=key[0], order_by=key[1].desc())
+    replaced = scoped(ctx, DocumentVersion).where(
+        DocumentVersion.replaced_at.is_not(None), DocumentVersion.deleted_at.is_(None)
+    )
+    ranked = replaced.with_only_columns(*key, newest_first.label("place")).subquery()
+    outdated = select(ranked.c.document_id, ranked.c.version).where(ranked.c.place > versions_kept)
+    for document_id, version in session.execute(outdated).all():
+        this = _that(scoped_update(ctx, DocumentVersion), document_id, version)
+        session.execute(this.values(deleted_at=now()))
+
+
+Change = TypeVar("Change", Update, Delete)
+
+
+def _that(change: Change, document_id: str, version: int) -> Change:
+    return change.where(DocumentVersion.document_id == document_id, DocumentVersion.version == version)
+
+
+def _unused(session: Session, ctx: TenantContext, names: set[str]) -> set[str]:
+    """Those that no version names which readers still have."""
+    present = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
+    used: set[str] = set()
+    for column in (DocumentVersion.content_hash, DocumentVersion.text_hash):
+        used |= set(session.scalars(present.with_only_columns(column).where(column.in_(names))))
+    return names - used
+
+
+def _batches(names: set[str]) -> Iterator[set[str]]:
+    waiting = iter(names)
+    while batch := set(islice(waiting, _AT_ONCE)):
+        yield batch

@@ -1,0 +1,114 @@
+"""Files in a folder: `<root>/<tenant>/<first two digits>/<hash>`, for its owner alone to read."""
+
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from utils.context import TenantContext
+from utils.errors import NotFound, StoreUnavailable
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_UNSAFE = re.compile(rb"[^a-z0-9_-]")  # no capitals: some file systems do not tell them from small letters
+_UNFINISHED = ".new-"
+_LONGEST_WRITE_S = 3600.0
+
+
+class FolderFileStore:
+    """`FileStore` in the folder *root*, which is made with the first file. Several processes may use it at once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, ctx: TenantContext, data: bytes) -> str:
+        """As in `FileStore`; it is on the disk, also its name, when this returns."""
+        content_hash = hashlib.sha256(data).hexdigest()
+        path = self._path(ctx, content_hash)
+        with _told():
+            if not path.exists():
+                _make_folder(path.parent)
+                _write(path, data)
+        return content_hash
+
+    def get(self, ctx: TenantContext, content_hash: str) -> bytes:
+        """As in `FileStore`."""
+        if not _HASH.fullmatch(content_hash):
+            raise NotFound("There is no such file.")
+        with _told():
+            try:
+                return self._path(ctx, content_hash).read_bytes()
+            except FileNotFoundError as exc:
+                raise NotFound("There is no such file.") from exc
+
+    def delete(self, ctx: TenantContext, content_hash: str) -> None:
+        """As in `FileStore`."""
+        if _HASH.fullmatch(content_hash):
+            with _told():
+                self._path(ctx, content_hash).unlink(missing_ok=True)
+
+    def hashes(self, ctx: TenantContext) -> Iterator[str]:
+        """As in `FileStore`. What a process left that was killed while it wrote is removed on the way."""
+        with _told():
+            for path in self._folder(ctx).glob("??/*"):
+                if _HASH.fullmatch(path.name):
+                    yield path.name
+                elif path.name.startswith(_UNFINISHED):
+                    _remove_if_left(path)
+
+    def _path(self, ctx: TenantContext, content_hash: str) -> Path:
+        return self._folder(ctx) / content_hash[:2] / content_hash
+
+    def _folder(self, ctx: TenantContext) -> Path:
+        name = _UNSAFE.sub(lambda found: b"%%%02x" % ord(found[0]), ctx.tenant_id.encode())
+        return self._root / name.decode()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise StoreUnavailable(f"DATA_DIR: the folder of files cannot be used: {exc.strerror}.") from exc
+
+
+def _make_folder(folder: Path) -> None:
+    """Make it and those above it, each on the disk before anything is put into it."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _to_disk(folder.parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    unfinished = path.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _to_disk(path.parent)
+
+
+def _to_disk(folder: Path) -> None:
+    """The folder's own content: without it a file's name is lost when the power is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_if_left(path: Path) -> None:
+    try:
+        if path.stat().st_mtime < time.time() - _LONGEST_WRITE_S:
+            path.unlink()
+    except FileNotFoundError:  # it has its name by now
+        return
