@@ -26,17 +26,20 @@ from api.http_protocol import ConnectionLimits
 from api.intake import BodyLimits
 from api.json_provider import OrjsonProvider
 from api.limits import RateLimits
+from api.links import CitationLinks, LinkSigner
 from api.metering import look_at_requests, register_metering
 from api.middleware import register_middleware
 from api.problems import invalid, register_problems
 from api.runs import runs_blueprint
 from api.schemas import Problem
+from api.view import view_blueprint
 from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
 from bootstrap.observability import start_observability
 from bootstrap.services import Services, open_services
 from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
+from ingestion.pages.images import PageImages
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.logging_config import configure_logging
 from utils.processes import StartError, allow_open_files, reserve_port, spare_collector
@@ -69,11 +72,12 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     )
     app.extensions["admission"] = _admission(settings)
     app.extensions |= {"settings": settings, "open_database": lambda: _database_for_commands(settings)}
+    app.extensions["page_images"] = PageImages()
     register_problems(app)
     register_middleware(app, cors_origins=settings.cors_origins)
     if settings.prometheus_enabled:
         register_metering(app)
-    for blueprint in (chat_blueprint, runs_blueprint, conversations_blueprint, health_blueprint):
+    for blueprint in (chat_blueprint, runs_blueprint, conversations_blueprint, view_blueprint, health_blueprint):
         app.register_api(blueprint)
     register_docs(app)
     register_commands(app)
@@ -92,7 +96,9 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     limits = None
     if settings.rate_limit_enabled:
         limits = RateLimits(services.redis_url, per_hour=settings.rate_limit_per_hour, stores=services.telemetry.stores)
-    app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits}
+    signer = LinkSigner(services.link_key, settings.link_ttl)
+    links = CitationLinks(services.database, signer, public_url=settings.public_url)
+    app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits, "links": links}
     if services.telemetry.sampler:
         services.telemetry.sampler.looks.append(look_at_requests(app))
     spare_collector()

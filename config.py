@@ -118,6 +118,21 @@ class Settings(BaseSettings):
         description="A key for a chat page that is started by itself. Not rate limited: all visitors share it.",
     )
 
+    # --- Links to documents
+    public_url: str | None = Field(
+        None,
+        max_length=2000,
+        description="Address of the API as browsers reach it, for links to documents. Unset: that of each request.",
+    )
+    link_ttl: int = Field(
+        86_400, ge=1, le=31_536_000, description="Seconds a link to a document opens it without a key."
+    )
+    link_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Signs links to documents; the same for all machines that serve. Unset: one is made in DATA_DIR.",
+    )
+
     # --- Limits
     rate_limit_enabled: bool = Field(True, description="Limit requests per key.")
     rate_limit_per_hour: int = Field(100, ge=1, le=10_000_000, description="Requests a key may make in an hour.")
@@ -291,6 +306,7 @@ class Settings(BaseSettings):
         "qdrant_url",
         "langchain_endpoint",
         "otel_exporter_otlp_endpoint",
+        "public_url",
     )
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:

@@ -15,10 +15,13 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """What a mark `[number]` points at; `start` and `end` are the quote's place in the document's extracted text."""
+    """What a mark `[number]` points at; `start` and `end` are the quote's place in the text of that version of the
+    document. `version` is None for a document that is not kept here.
+    """
 
     number: int
     document_id: str
+    version: int | None
     title: str
     source: str
     page: int | None
@@ -85,6 +88,7 @@ def _cite(number: int, span: tuple[int, int], hit: Hit) -> Citation:
     return Citation(
         number=number,
         document_id=passage.document_id,
+        version=passage.version,
         title=passage.title,
         source=passage.source,
         page=passage.page,

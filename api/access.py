@@ -9,9 +9,10 @@ from flask_openapi3.request import _validate_request
 from flask_openapi3.utils import parse_parameters
 
 from api.admission import Admission
-from api.auth import Authenticator
+from api.auth import Authenticator, link_bearer
 from api.intake import at_end, load_body, reads_body_itself
 from api.limits import RateLimits
+from api.links import CitationLinks
 from utils.errors import ProblemError
 
 View = Callable[..., Awaitable[Response]]
@@ -53,6 +54,33 @@ def needs_key(view: View) -> View:
 
     guarded.__dict__["policy"] = "key"
     return reads_body_itself(guarded)  # a body takes memory only for those who may send it
+
+
+def needs_key_or_link(view: View) -> View:
+    """The same for a view of one version of a document, which a link with `version` and `token` opens too.
+
+    Requests with one are not counted as a key's: their bearers have none, and cannot wait for it.
+
+    Raises:
+        LinkRefused: the token is too old, or not for this document.
+    """
+    validated, by_key = _validated(view), needs_key(view)
+
+    @wraps(validated)
+    async def guarded(**kwargs: Any) -> Response:
+        token = request.args.get("token")
+        if token is None:
+            return await by_key(**kwargs)
+        links: CitationLinks = current_app.extensions["links"]
+        admission: Admission = current_app.extensions["admission"]
+        version = request.args.get("version", default=0, type=int)
+        ctx = link_bearer(links.signer, token, str(kwargs["document_id"]), version)
+        at_end(request, admission.request_of(ctx).release)
+        await load_body(request)
+        return await validated(ctx, **kwargs)
+
+    guarded.__dict__["policy"] = "link"
+    return reads_body_itself(guarded)
 
 
 def _validated(view: View) -> View:

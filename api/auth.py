@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.links import LinkSigner
 from domain.db import Database
 from domain.keys import find_key
 from utils.context import TenantContext
@@ -20,6 +21,7 @@ _REMEMBERED_S = 10.0  # a revoked key is refused this much later at the latest
 _REMEMBERED_KEYS = 10_000
 _LONGEST_KEY = 512
 _LOOK_UPS = 4  # at once
+LINK_BEARER = "link"  # stands where a key's id does
 
 
 @dataclass(slots=True)
@@ -82,6 +84,15 @@ class Authenticator:
         with self.database.reading() as session:
             key = find_key(session, presented)
             return TenantContext(key.tenant_id, key.key_id) if key else None
+
+
+def link_bearer(links: LinkSigner, token: str, document_id: str, version: int) -> TenantContext:
+    """Who opens that version of a document by a link: the tenant it was made for.
+
+    Raises:
+        LinkRefused: the token opens nothing, or something else.
+    """
+    return TenantContext(links.tenant_of(token, document_id, version), LINK_BEARER)
 
 
 def _presented(request: Request) -> str | None:

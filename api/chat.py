@@ -1,6 +1,7 @@
 """`POST /v1/chat`: one question, one answer, as JSON or as a stream of events."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from flask import Response, current_app, jsonify, request
@@ -12,6 +13,7 @@ from agents.runs.handle import RunHandle
 from api.access import needs_key
 from api.admission import Admission
 from api.idempotency import IDEMPOTENCY_HEADER, identify
+from api.links import linked
 from api.schemas import ChatOut, Problem
 from api.sse import as_sse
 from api.streaming import AsyncStream
@@ -70,16 +72,21 @@ async def chat(ctx: TenantContext, body: ChatIn) -> Response:
         ctx, turn, fingerprint=identity.fingerprint, keep_s=identity.keep_s, on_end=place.release
     )
     leaving = run.is_new and (body.on_disconnect or identity.on_disconnect) == "cancel"
-    response = streamed(run, leaving=leaving) if streams else jsonify(await _result(run, leaving=leaving))
+    if streams:
+        response = streamed(ctx, run, leaving=leaving)
+    else:
+        result = await _result(run, leaving=leaving)
+        response = jsonify(await linked(ctx, result, current_app.extensions["links"].base()))
     response.headers.update({CONVERSATION_HEADER: turn.conversation_id, RUN_HEADER: run.id})
     if not run.is_new:
         response.headers["Idempotency-Replayed"] = "true"
     return response
 
 
-def streamed(run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:
+def streamed(ctx: TenantContext, run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:
     """The events of a run after number *after*; with *leaving*, it is cancelled when its reader leaves."""
-    events = as_sse(run, after, quiet_s=_QUIET_S, leaving=leaving)
+    shown = partial(linked, ctx, base=current_app.extensions["links"].base())
+    events = as_sse(run, after, quiet_s=_QUIET_S, leaving=leaving, shown=shown)
     response = AsyncStream(events, mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # Nginx would hold the events back
     return response

@@ -5,6 +5,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import needs_key
+from api.links import linked_conversation
 from api.schemas import ConversationOut, Problem
 from bootstrap.services import Services
 from utils.context import TenantContext
@@ -33,7 +34,7 @@ async def show(ctx: TenantContext, path: ConversationPath) -> Response:
     """The messages with their citations. 404 if there is none of this id for the caller."""
     services: Services = current_app.extensions["services"]
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    return jsonify(await services.runs.conversation(ctx, conversation_id))
+    return jsonify(await linked_conversation(ctx, await services.runs.conversation(ctx, conversation_id)))
 
 
 @conversations_blueprint.delete(

@@ -11,6 +11,7 @@ from agents.runs.handle import RunHandle
 from agents.runs.record import RunRecord
 from api.access import needs_key
 from api.chat import CONVERSATION_HEADER, RUN_HEADER, streamed
+from api.links import linked
 from api.schemas import Problem, RunOut
 from api.sse import LAST_EVENT, number_after
 from bootstrap.services import Services
@@ -35,7 +36,7 @@ class RunPath(BaseModel):
 async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     """Its state, and what it came to. Runs are kept for a while after their end."""
     record, run = await _found(ctx, path)
-    return jsonify(_shown(record, await run.end()))
+    return jsonify(await _shown(ctx, record, await run.end()))
 
 
 @runs_blueprint.get(
@@ -50,7 +51,7 @@ async def show_run(ctx: TenantContext, path: RunPath) -> Response:
 async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
     """Its events to the end, on whichever worker it is. Leaving does not cancel it."""
     record, run = await _found(ctx, path)
-    response = streamed(run, number_after(request.headers.get(LAST_EVENT), record.id))
+    response = streamed(ctx, run, number_after(request.headers.get(LAST_EVENT), record.id))
     response.headers.update({CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id})
     return response
 
@@ -67,7 +68,7 @@ async def cancel_run(ctx: TenantContext, path: RunPath) -> Response:
     services: Services = current_app.extensions["services"]
     record, run = await _found(ctx, path)
     await services.runs.cancel(run.id)
-    response = jsonify(_shown(record, await run.end()))
+    response = jsonify(await _shown(ctx, record, await run.end()))
     response.status_code = 202
     return response
 
@@ -77,7 +78,7 @@ async def _found(ctx: TenantContext, path: RunPath) -> tuple[RunRecord, RunHandl
     return await services.runs.find(ctx, check_run_id(path.run_id))
 
 
-def _shown(record: RunRecord, last: Event | None) -> dict[str, Any]:
+async def _shown(ctx: TenantContext, record: RunRecord, last: Event | None) -> dict[str, Any]:
     status = record.ended(last).status if last else record.status
     view = {
         "run_id": record.id,
@@ -89,7 +90,7 @@ def _shown(record: RunRecord, last: Event | None) -> dict[str, Any]:
         "problem": None,
     }
     if last and last["type"] == "done":
-        view["result"] = result_in(last)
+        view["result"] = await linked(ctx, result_in(last), current_app.extensions["links"].base())
     elif last and last["type"] == "error":
         view["problem"] = last["problem"]
     return view

@@ -6,10 +6,11 @@ from pydantic import BaseModel, Field
 
 
 class CitationOut(BaseModel):
-    """What a mark [number] in the answer points at; start and end are the quote's place in the document's text."""
+    """What a mark [number] in the answer points at; start and end are the quote's place in the text of that version."""
 
     number: int
     document_id: str
+    version: int | None = Field(None, description="Of the document; null for one that is not kept here.")
     title: str
     source: str
     page: int | None
@@ -19,6 +20,10 @@ class CitationOut(BaseModel):
     quote: str
     score: float
     url: str | None
+    link: str | None = Field(None, description="Opens the document at the quote, without a key, until it expires.")
+    document_state: Literal["current", "replaced", "deleted"] | None = Field(
+        None, description="What has become of the version since; null when it is not known."
+    )
 
 
 class ChatOut(BaseModel):

@@ -3,7 +3,7 @@
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
 from agents.runs.events import ENDS, Event
@@ -13,11 +13,15 @@ from utils.json_bytes import json_bytes
 
 HEARTBEAT = b": still here\n\n"
 LAST_EVENT = "Last-Event-ID"
+_CITING = frozenset({"citation", "done"})
 
 
-async def as_sse(run: RunHandle, after: int, *, quiet_s: float, leaving: bool) -> AsyncIterator[bytes]:
+async def as_sse(
+    run: RunHandle, after: int, *, quiet_s: float, leaving: bool, shown: Callable[[Event], Awaitable[Event]]
+) -> AsyncIterator[bytes]:
     """The events on the wire after number *after*, with ids `<run id>-<number>`; a comment when there was none for
-    *quiet_s* seconds. With *leaving*, whoever stops reading wants the run no more.
+    *quiet_s* seconds. With *leaving*, whoever stops reading wants the run no more. *shown* makes of citations, and of
+    what has some, what is given out.
 
     Raises:
         RunFailed: it failed before anything else was told of it, so that its status can answer.
@@ -33,7 +37,8 @@ async def as_sse(run: RunHandle, after: int, *, quiet_s: float, leaving: bool) -
                 has_ended = event["type"] in ENDS
                 if number == 1 and event["type"] == "error":
                     raise run.failure(event)
-                yield b"".join(encode_event(f"{run.id}-{number}", event) for number, event in batch)
+                told = [(number, await shown(event) if event["type"] in _CITING else event) for number, event in batch]
+                yield b"".join(encode_event(f"{run.id}-{number}", event) for number, event in told)
     finally:
         if leaving and not has_ended:
             run.leave()

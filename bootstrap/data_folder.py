@@ -14,6 +14,7 @@ from utils.processes import StartError
 
 _LOCK = "pustaka.lock"
 _POLL_S = 0.05
+_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,40 @@ def open_data_folder(path: Path, *, shared: bool = False, patience_s: float = 0.
             # The file stays: were it removed, a third instance could lock a new one beside a second that waits here.
             if not shared:
                 lock.truncate(0)
+
+
+def kept_secret(folder: Path, name: str) -> bytes:
+    """32 random bytes of the installation, made at the first call, for its owner alone to read.
+
+    Of several processes that make it at once all get the same.
+
+    Raises:
+        StartError: it cannot be made or read, or is not whole.
+    """
+    path = folder / name
+    try:
+        if not path.exists():
+            _make_secret(path)
+        secret = bytes.fromhex(path.read_text())
+    except (OSError, ValueError) as exc:
+        raise StartError(f"{path} cannot be used ({exc}); remove it to have a new one made.") from exc
+    if len(secret) != _SECRET_BYTES:
+        raise StartError(f"{path} is not whole; remove it to have a new one made.")
+    return secret
+
+
+def _make_secret(path: Path) -> None:
+    own = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    with os.fdopen(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(_SECRET_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        # Unlike a rename, it does not replace the one that another process has made meanwhile.
+        with suppress(FileExistsError):
+            os.link(own, path)
+    finally:
+        own.unlink()
 
 
 def _make(path: Path) -> Path:

@@ -5,7 +5,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from agents.runs.journal import Journal
 from agents.runs.runs import RunPolicy, Runs
 from agents.state import AnswerModel
 from bootstrap.background import Background
-from bootstrap.data_folder import open_data_folder
+from bootstrap.data_folder import kept_secret, open_data_folder
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import open_answer_model, open_answers, open_embedder, remembering
@@ -56,7 +56,7 @@ logger = logging.getLogger("bootstrap.services")
 class Services:
     """What the edges work with.
 
-    `page_key` is the secret of the chat page.
+    `page_key` is the secret of the chat page, `link_key` signs links to documents.
     """
 
     settings: Settings
@@ -71,6 +71,7 @@ class Services:
     background: Background
     telemetry: Telemetry
     page_key: str
+    link_key: bytes = field(repr=False)
 
     def make_first_key(self) -> str | None:
         """An API key, if API_KEY is not set and the default tenant has none yet; to be shown once. Blocking."""
@@ -152,8 +153,14 @@ async def open_services(
             monitor=monitor,
             background=background,
             telemetry=telemetry,
+            link_key=await asyncio.to_thread(open_link_key, settings, folder),
             page_key=settings.chat_page_key.get_secret_value() if settings.chat_page_key else secrets.token_urlsafe(32),
         )
+
+
+def open_link_key(settings: Settings, folder: Path) -> bytes:
+    """What links to documents are signed with: LINK_KEY, else a secret of the data folder."""
+    return settings.link_key.get_secret_value().encode() if settings.link_key else kept_secret(folder, "link.key")
 
 
 def _open_runs(

@@ -147,6 +147,7 @@ def as_passage(document: Document, chunk: Chunk) -> Passage:
         end=chunk.end,
         language=chunk.language,
         text=chunk.text,
+        version=document.version,
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from domain.db import Database
 from domain.documents import DocumentContent, replace_document
-from domain.models import Document, DocumentVersion, Tenant, now
+from domain.models import Document, DocumentState, DocumentVersion, Tenant, now
 from domain.scoping import every_tenant, scoped, scoped_delete, scoped_update
 from utils.context import TenantContext
 from utils.ports import FileStore
@@ -159,14 +159,12 @@ def find_version(
 
 
 def current_versions(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> dict[str, int]:
-    """The newest version of each of these documents that readers still have; at most 1,000 at once."""
-    present = scoped(ctx, DocumentVersion).where(
-        DocumentVersion.document_id.in_(document_ids), DocumentVersion.deleted_at.is_(None)
+    """The version that each of these documents is at, without those that are deleted; at most 1,000 at once."""
+    present = scoped(ctx, Document).where(
+        Document.document_id.in_(document_ids), Document.state != DocumentState.REMOVED
     )
-    newest = present.with_only_columns(DocumentVersion.document_id, func.max(DocumentVersion.version))
-    return {
-        document_id: version for document_id, version in session.execute(newest.group_by(DocumentVersion.document_id))
-    }
+    rows = session.execute(present.with_only_columns(Document.document_id, Document.version))
+    return {document_id: version for document_id, version in rows}
 
 
 def _delete_outdated(session: Session, ctx: TenantContext, versions_kept: int) -> None:

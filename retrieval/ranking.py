@@ -60,9 +60,9 @@ def payload_of(ctx: TenantContext, passage: Passage) -> dict[str, Any]:
 
 
 def passage_of(payload: Mapping[str, Any] | None) -> Passage:
-    """The passage in a payload that `payload_of` made."""
+    """The passage in a payload that `payload_of` made, also before passages had all the fields they have now."""
     known = payload or {}
-    return Passage(*[known[name] for name in _PASSAGE_FIELDS])
+    return Passage(**{name: known[name] for name in _PASSAGE_FIELDS if name in known})
 
 
 def require_fitting(vectors: Mapping[str, FloatArray], dimension: int) -> None:

@@ -3,13 +3,15 @@
 ProblemError
 ├── BadInput 400                ├── RateLimited 429
 ├── Unauthorized 401            ├── NotReady 503
-├── NotFound 404                ├── StoreUnavailable 503
-├── Conflict 409                │   └── StoreRefused 503
-├── TooLarge 413                ├── Overloaded 503
-├── UnreadableDocument 422      └── ProviderError 502
-├── ReusedKey 422                   ├── ProviderUnavailable 502
-├── TooManyAtOnce 429               ├── ProviderBusy 503
-└── RunFailed, as it was            └── ProviderTimeout 504
+├── LinkRefused 403             ├── StoreUnavailable 503
+├── NotFound 404                │   └── StoreRefused 503
+├── Conflict 409                ├── Overloaded 503
+├── Gone 410                    └── ProviderError 502
+├── TooLarge 413                    ├── ProviderUnavailable 502
+├── UnreadableDocument 422          ├── ProviderBusy 503
+├── ReusedKey 422                   └── ProviderTimeout 504
+├── TooManyAtOnce 429
+└── RunFailed, as it was
 """
 
 from collections.abc import Mapping
@@ -46,6 +48,12 @@ class Unauthorized(ProblemError):
     slug, title, status = "unauthorized", "A valid API key is needed", 401
 
 
+class LinkRefused(ProblemError):
+    """A link that opens a document without a key, too old or not one of ours."""
+
+    slug, title, status = "link-refused", "This link does not open anything", 403
+
+
 class NotFound(ProblemError):
     """Also for what belongs to another tenant: its existence is not admitted."""
 
@@ -54,6 +62,12 @@ class NotFound(ProblemError):
 
 class Conflict(ProblemError):
     slug, title, status = "conflict", "Something else is in the way", 409
+
+
+class Gone(ProblemError):
+    """What was there once, for those who can know that it was."""
+
+    slug, title, status = "gone", "It is not there any more", 410
 
 
 class TooLarge(ProblemError):

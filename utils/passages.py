@@ -10,7 +10,8 @@ class Passage:
     `start` and `end` are character offsets into the document's extracted text, so that `text` is what stands there.
     `page` counts from 1 and is None for formats without pages; `heading` is the path of headings, outermost first,
     joined with " › ", empty when there is none. `language` is an ISO 639-1 code. `source` is the path or address the
-    document was loaded from, `url` an address a reader can open, if there is one.
+    document was loaded from, `url` an address a reader can open, if there is one. `version` is that of the document the
+    passage was cut from; None for one that is not kept here.
     """
 
     passage_id: str  # a UUID, the same for the same text at the same place of the same document version
@@ -24,6 +25,7 @@ class Passage:
     end: int
     language: str
     text: str
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

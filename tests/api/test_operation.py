@@ -35,6 +35,8 @@ def test_every_route_says_whether_it_needs_a_key() -> None:
     }
     assets = {"swagger_assets.static"}
     assert {endpoint for endpoint, policy in policies.items() if policy is None} == assets
+    linked = {endpoint for endpoint, policy in policies.items() if policy == "link"}
+    assert linked == {"view.view_document", "view.view_page", "view.download_original"}
     opened = {endpoint for endpoint, policy in policies.items() if policy == "open"}
     assert opened == {
         "health.health", "health.ready", "openapi_document", "docs", "redoc", "docs_start", "redoc_start",

@@ -1,0 +1,195 @@
+"""`/v1/documents/{id}/view`: a document as it was when it was cited, open at the quote; and its file to keep."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import Response, current_app, request
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from api.access import needs_key_or_link
+from api.auth import LINK_BEARER
+from api.links import CitationLinks
+from api.problems import note_failure
+from api.schemas import Problem
+from api.view_page import PAGE_POLICY, Opened, document_page, problem_page
+from bootstrap.services import Services
+from domain.models import DocumentVersion
+from domain.originals import current_versions, find_version
+from ingestion.pages.images import PageImages
+from utils.context import TenantContext
+from utils.errors import Gone, NotFound, ProblemError
+
+T = TypeVar("T")
+View = Callable[..., Awaitable[Response]]
+_LARGEST = 2**31 - 1  # what every database takes as a number
+_PICTURE_KEPT_S = 3600
+_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
+_REFUSALS: dict[Any, Any] = dict.fromkeys((400, 401, 403, 404, 410, 429, 503), Problem)
+
+view_blueprint = APIBlueprint(
+    "view", __name__, abp_tags=[Tag(name="Documents", description="What is cited, as it was when it was cited.")]
+)
+
+
+class DocumentPath(BaseModel):
+    """Which document."""
+
+    document_id: str = Field(max_length=36, description="As citations have it.")
+
+
+class PagePath(DocumentPath):
+    """Which page of it."""
+
+    page: int = Field(ge=1, le=100_000, description="Counted from 1.")
+
+
+class VersionQuery(BaseModel):
+    """Which version."""
+
+    version: int | None = Field(None, ge=1, le=_LARGEST, description="Without it, the newest.")
+    token: str | None = Field(None, max_length=200, description="Opens that version without a key; part of a `link`.")
+
+
+class ViewQuery(VersionQuery):
+    """Which version, and where in it."""
+
+    start: int | None = Field(None, ge=0, le=_LARGEST, description="Where the quote begins in the text, in characters.")
+    end: int | None = Field(None, ge=0, le=_LARGEST, description="Where it ends.")
+    at: int | None = Field(None, ge=0, le=_LARGEST, description="The place to begin at, if not around the quote.")
+    page: int | None = Field(None, ge=1, le=100_000, description="The page to show of a PDF, if not the quote's.")
+
+
+def for_browsers(view: View) -> View:
+    """Show what the view refuses as a page to whoever asks for pages, and as a problem document to all others."""
+
+    @wraps(view)
+    async def shown(**kwargs: Any) -> Response:
+        try:
+            return await view(**kwargs)
+        except ProblemError as error:
+            if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
+                raise
+            note_failure(error)
+            return _page(problem_page(error, _address_of(error)), error.status, error.headers)
+
+    return shown
+
+
+@view_blueprint.get(
+    "/v1/documents/<document_id>/view",
+    summary="Read a document at a place",
+    description="A page for people; a citation's `link` leads to it. The quote from `start` to `end` is marked in it.",
+    security=_SECURITY,
+    responses={200: None, **_REFUSALS},
+)
+@for_browsers
+@needs_key_or_link
+async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery) -> Response:
+    """The page. 410 for what was deleted, or is too old to be kept."""
+    opened = await _open(ctx, path.document_id, query)
+    services: Services = current_app.extensions["services"]
+    extracted = await _read(services.originals.extracted, ctx, opened.version)
+    images: PageImages = current_app.extensions["page_images"]
+    data = await _read(services.originals.original, ctx, opened.version) if opened.is_pdf else b""
+    return _page(await document_page(opened, extracted, query, data, images))
+
+
+@view_blueprint.get(
+    "/v1/documents/<document_id>/pages/<int:page>.png",
+    summary="A page of a PDF as a picture",
+    security=_SECURITY,
+    responses={200: None, **_REFUSALS, 422: Problem},
+)
+@needs_key_or_link
+async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> Response:
+    """PNG. 404 for what is no PDF, or has no such page."""
+    opened = await _open(ctx, path.document_id, query)
+    if not opened.is_pdf or path.page > (opened.version.pages or 0):
+        raise NotFound("There is no such page.")
+    services: Services = current_app.extensions["services"]
+    images: PageImages = current_app.extensions["page_images"]
+    picture = await images.png(await _read(services.originals.original, ctx, opened.version), path.page)
+    kept = {"Cache-Control": f"private, max-age={_PICTURE_KEPT_S}"}
+    return Response(picture, mimetype="image/png", headers=kept)
+
+
+@view_blueprint.get(
+    "/v1/documents/<document_id>/original",
+    summary="Download a document",
+    security=_SECURITY,
+    responses={200: None, **_REFUSALS},
+)
+@for_browsers
+@needs_key_or_link
+async def download_original(ctx: TenantContext, path: DocumentPath, query: VersionQuery) -> Response:
+    """The file as it came, to be kept and not to be shown: it may be anything."""
+    opened = await _open(ctx, path.document_id, query)
+    services: Services = current_app.extensions["services"]
+    data = await _read(services.originals.original, ctx, opened.version)
+    response = Response(data, mimetype="application/octet-stream")
+    response.headers.set("Content-Disposition", "attachment", filename=_file_name(opened.version))
+    return response
+
+
+async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Opened:
+    """The version that is asked for.
+
+    Raises:
+        Gone: it was there once, as the caller's link proves, or a newer version does.
+        NotFound: the caller has no such document, or it has never had such a version.
+    """
+    services: Services = current_app.extensions["services"]
+    links: CitationLinks = current_app.extensions["links"]
+
+    def look_up() -> tuple[int | None, DocumentVersion | None]:
+        with services.database.reading() as session:
+            current = current_versions(session, ctx, [document_id]).get(document_id)
+            return current, find_version(session, ctx, document_id, query.version)
+
+    current, version = await asyncio.to_thread(look_up)
+    if current is None:
+        if ctx.key_id == LINK_BEARER:
+            raise Gone("This document has been deleted, with all its versions. What was quoted stays in the answers.")
+        raise NotFound("There is no such document; it may have been deleted.")
+    if version is None:
+        raise _unkept(query.version, current)
+    return Opened(version, current, links.signer, ctx.tenant_id, query.token)
+
+
+def _unkept(version: int | None, current: int) -> ProblemError:
+    if version is not None and version < current:
+        older = f"Version {version} of this document was replaced, and is too old to be kept."
+        return Gone(f"{older} The present one is version {current}.", members={"current_version": current})
+    if version is not None and version > current:
+        return NotFound(f"This document has no version {version}.")
+    return NotFound("This document was loaded before files were kept. Load it again to be able to open it.")
+
+
+async def _read(read: Callable[[TenantContext, DocumentVersion], T], ctx: TenantContext, version: DocumentVersion) -> T:
+    try:
+        return await asyncio.to_thread(read, ctx, version)
+    except NotFound as exc:
+        raise NotFound("The file of this document is not kept on this machine.") from exc
+
+
+def _address_of(error: ProblemError) -> str | None:
+    """Where to read the present version instead, for whoever had a link to one that is not kept."""
+    links: CitationLinks = current_app.extensions["links"]
+    token, version = request.args.get("token"), error.members.get("current_version")
+    if token is None or not isinstance(version, int):
+        return None
+    document_id = str((request.view_args or {})["document_id"])
+    return f"view?version={version}&token={links.signer.sign_alike(token, document_id, version)}"
+
+
+def _page(html: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    policy = {"Content-Security-Policy": PAGE_POLICY}
+    return Response(html, status, {**(headers or {}), **policy}, mimetype="text/html")
+
+
+def _file_name(version: DocumentVersion) -> str:
+    printable = "".join(one if one.isprintable() and one not in '/\\"' else "_" for one in version.file_name)
+    return printable or "document"

@@ -1,0 +1,180 @@
+"""The pages of `api/view.py` as HTML: one template, one style sheet, no script.
+
+Nothing of a document is markup there: the template escapes what it is given, and the policy lets nothing run.
+"""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from api.links import LinkSigner
+from api.view_text import Layout, Span
+from domain.models import DocumentVersion
+from domain.originals import Extracted
+from ingestion.pages.images import PageImages, PagePlaces
+from utils.errors import ProblemError, UnreadableDocument
+
+AROUND = 20_000  # characters shown to each side of a quote
+_LONGEST_QUOTE = 20_000  # that is marked
+_STYLE = (files("api") / "templates" / "view.css").read_text("utf-8")
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+PAGE_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGES = Environment(
+    loader=PackageLoader("api"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+
+
+class Place(Protocol):
+    """Where in a document its reader is; see `api.view.ViewQuery`."""
+
+    start: int | None
+    end: int | None
+    at: int | None
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A version of a document that somebody may read, `current` being the newest, and the token they came with."""
+
+    version: DocumentVersion
+    current: int
+    signer: LinkSigner
+    tenant_id: str
+    token: str | None
+
+    @property
+    def is_pdf(self) -> bool:
+        """Whether its pages can be drawn."""
+        return self.version.media_type == "application/pdf" and bool(self.version.pages)
+
+    def address(self, name: str, **query: int | None) -> str:
+        """A page of this version, by a path relative to it."""
+        token = self.token or self.signer.sign(self.tenant_id, self.version.document_id, self.version.version)
+        given = {name: value for name, value in query.items() if value is not None}
+        return f"{name}?{urlencode({'version': self.version.version, **given, 'token': token})}"
+
+    def newest_address(self) -> str | None:
+        """The newest version, for as long as this one; None where it is this."""
+        if self.version.version >= self.current:
+            return None
+        document_id = self.version.document_id
+        if self.token:
+            token = self.signer.sign_alike(self.token, document_id, self.current)
+        else:
+            token = self.signer.sign(self.tenant_id, document_id, self.current)
+        return f"view?{urlencode({'version': self.current, 'token': token})}"
+
+
+async def document_page(opened: Opened, extracted: Extracted, place: Place, data: bytes, images: PageImages) -> str:
+    """The page for *place*; *data* is the original of a PDF, of which one page is shown, empty for anything else."""
+    quote = _quote(place, len(extracted.text))
+    if not opened.is_pdf:
+        return _text_page(opened, extracted, place, quote)
+    number = min(place.page or _page_of(extracted, quote) or 1, opened.version.pages or 1)
+    window = _page_window(extracted, number)
+    there = quote.within(window)
+    near = (there.start - window.start) / max(1, window.end - window.start)
+    try:
+        picture = await images.places(data, number, extracted.text[there.start : there.end], near)
+    except UnreadableDocument:
+        picture = None
+    return _pdf_page(opened, extracted, place, (quote, window), number, picture)
+
+
+def problem_page(error: ProblemError, address: str | None) -> str:
+    """What is refused, and why; *address* leads to what may be read instead."""
+    phrase = HTTPStatus(error.status).phrase
+    return _rendered("problem.html", title=error.title, error=error, phrase=phrase, address=address, language="en")
+
+
+def _text_page(opened: Opened, extracted: Extracted, place: Place, quote: Span) -> str:
+    size = len(extracted.text)
+    begin = max(0, quote.start - AROUND if place.at is None else min(place.at, size - 1))
+    window = Span(begin, min(size, begin + 2 * AROUND + quote.end - quote.start))
+    blocks = Layout(extracted, quote).blocks(window, shows_pages=True)
+
+    def elsewhere(at: int) -> str:
+        return opened.address("view", start=place.start, end=place.end, at=at)
+
+    return _rendered(
+        "view.html",
+        **_facts(opened, quote),
+        blocks=blocks,
+        earlier=elsewhere(max(0, begin - 2 * AROUND)) if begin else None,
+        later=elsewhere(window.end) if window.end < size else None,
+        has_mark=bool(quote.within(window)),
+    )
+
+
+def _pdf_page(
+    opened: Opened,
+    extracted: Extracted,
+    place: Place,
+    spans: tuple[Span, Span],
+    number: int,
+    picture: PagePlaces | None,
+) -> str:
+    quote, window = spans
+    pages = opened.version.pages or 1
+
+    def elsewhere(page: int) -> str:
+        return opened.address("view", start=place.start, end=place.end, page=page)
+
+    return _rendered(
+        "view.html",
+        **_facts(opened, quote, number, picture),
+        blocks=Layout(extracted, quote).blocks(window, shows_pages=False),
+        earlier=elsewhere(number - 1) if number > 1 else None,
+        later=elsewhere(number + 1) if number < pages else None,
+        has_mark=bool(quote.within(window)),
+        picture_address=opened.address(f"pages/{number}.png") if picture else None,
+    )
+
+
+def _facts(opened: Opened, quote: Span, number: int | None = None, picture: PagePlaces | None = None) -> dict[str, Any]:
+    version = opened.version
+    return {
+        "title": version.title or version.file_name,
+        "version": version,
+        "language": version.language or "en",
+        "has_quote": bool(quote),
+        "to_quote": opened.address("view", start=quote.start, end=quote.end) + "#quote",
+        "download": opened.address("original"),
+        "newest": opened.newest_address(),
+        "current": opened.current,
+        "page": number,
+        "picture": picture,
+    }
+
+
+def _quote(place: Place, size: int) -> Span:
+    start = min(place.start or 0, size)
+    return Span(start, max(start, min(place.end or 0, size, start + _LONGEST_QUOTE)))
+
+
+def _page_of(extracted: Extracted, quote: Span) -> int | None:
+    """The page on which the quote begins; the first without one."""
+    return next((part.page for part in extracted.parts if part.end > quote.start), None)
+
+
+def _page_window(extracted: Extracted, number: int) -> Span:
+    """The page's text, of which no more is shown than of anything else."""
+    parts = [part for part in extracted.parts if part.page == number]
+    if not parts:
+        return Span(0, 0)
+    return Span(parts[0].start, min(parts[-1].end, parts[0].start + 4 * AROUND))
+
+
+def _rendered(name: str, **values: Any) -> str:
+    return _PAGES.get_template(name).render(style=Markup(_STYLE), **values)  # noqa: S704 - a file of ours

@@ -1,0 +1,150 @@
+"""A document's text laid out for readers: headings, paragraphs, lists and tables, with a quote marked in them."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from domain.originals import Extracted, Part
+
+_BETWEEN = re.compile(r"\n[^\S\n]*\n\s*")
+_LINE = re.compile(r"[^\n]+")
+_ITEM = re.compile(r"\s*(?:[-*•]|\d{1,3}[.)])\s")
+_RULE = re.compile(r"[\s|:=-]*-[\s|:=-]*")  # the line below a table's head, as Markdown has it
+_CELL_END = re.compile(r"\s*\|\s*")
+_DEEPEST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a text, `start` to `end`."""
+
+    start: int
+    end: int
+
+    def __bool__(self) -> bool:
+        return self.start < self.end
+
+    def within(self, other: "Span") -> "Span":
+        """What of it is in the other one, maybe nothing."""
+        return Span(max(self.start, other.start), min(self.end, other.end))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text of one block, all of it in the quote or none; `is_first` where the quote begins."""
+
+    text: str
+    is_marked: bool
+    is_first: bool = False
+
+
+Pieces = list[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What stands by itself: "heading", "page", "paragraph", "list" or "table".
+
+    A heading has its `level`, from 2, and so has a page its number; both have one line of one cell, a paragraph has one
+    cell in each line, as has a list; a table's rows have several. `has_head`: a table's first row names its columns.
+    """
+
+    kind: str
+    rows: list[list[Pieces]]
+    level: int = 0
+    has_head: bool = False
+
+
+class Layout:
+    """Lays out the parts of a document that lie in a window of its text, and marks a quote."""
+
+    def __init__(self, extracted: Extracted, quote: Span) -> None:
+        self._text, self._parts, self._quote = extracted.text, extracted.parts, quote
+
+    def blocks(self, window: Span, *, shows_pages: bool) -> list[Block]:
+        """What is in the window, in reading order. Tables whose rows stand apart are one."""
+        found = list(self._blocks(window, shows_pages))
+        together: list[Block] = []
+        for kind, run in groupby(found, key=lambda block: block.kind):
+            blocks = list(run)
+            if kind == "table":
+                rows = [row for block in blocks for row in block.rows]
+                together.append(Block("table", rows, has_head=blocks[0].has_head))
+            else:
+                together += blocks
+        return together
+
+    def _blocks(self, window: Span, shows_pages: bool) -> Iterator[Block]:
+        page, end = None, window.start
+        for part in self._parts:
+            if part.end <= window.start or part.start >= window.end:
+                continue
+            if shows_pages and part.page is not None and part.page != page:
+                page = part.page
+                yield Block("page", [[]], level=page)
+            yield from self._headings(Span(end, part.body).within(window), part)
+            yield from self._bodies(Span(part.body, part.end).within(window))
+            end = part.end
+
+    def _headings(self, span: Span, part: Part) -> Iterator[Block]:
+        """The part's own heading and those above it that have no text of their own."""
+        lines = list(_lines(self._text, span))
+        for above, line in zip(reversed(range(len(lines))), lines, strict=True):
+            yield Block("heading", [[self._pieces(line)]], level=min(max(1, part.level - above) + 1, _DEEPEST))
+
+    def _bodies(self, span: Span) -> Iterator[Block]:
+        start = span.start
+        for gap in _BETWEEN.finditer(self._text, span.start, span.end):
+            yield from self._block(Span(start, gap.start()))
+            start = gap.end()
+        yield from self._block(Span(start, span.end))
+
+    def _block(self, span: Span) -> Iterator[Block]:
+        """A block's lines; those of tables and lists apart from others."""
+        for kind, run in groupby(_lines(self._text, span), key=self._kind):
+            lines = list(run)
+            if kind == "table":
+                yield self._table(lines)
+            else:
+                yield Block(kind, [[self._pieces(line)] for line in lines])
+
+    def _kind(self, line: Span) -> str:
+        text = self._text[line.start : line.end]
+        if " | " in f" {text} " or (text.startswith("|") and text.endswith("|") and len(text) > 1):
+            return "table"
+        return "list" if _ITEM.match(text) else "paragraph"
+
+    def _table(self, lines: list[Span]) -> Block:
+        rules = [bool(_RULE.fullmatch(self._text, line.start, line.end)) for line in lines]
+        rows = [
+            [self._pieces(cell) for cell in self._cells(line)]
+            for line, is_rule in zip(lines, rules, strict=True)
+            if not is_rule
+        ]
+        return Block("table", rows, has_head=len(rules) > 1 and rules[1])
+
+    def _cells(self, line: Span) -> Iterator[Span]:
+        start, end = line.start, line.end
+        if self._text.startswith("|", start, end) and self._text.endswith("|", start, end):
+            start, end = start + 1, end - 1
+        for bar in _CELL_END.finditer(self._text, start, end):
+            yield Span(start, bar.start())
+            start = bar.end()
+        yield Span(start, end)
+
+    def _pieces(self, span: Span) -> Pieces:
+        marked = span.within(self._quote)
+        if not marked:
+            return [Piece(self._text[span.start : span.end], is_marked=False)]
+        parts = ((span.start, marked.start), (marked.start, marked.end), (marked.end, span.end))
+        begins = not self._text[self._quote.start : marked.start].strip(" \n\t|")
+        pieces = (
+            Piece(self._text[start:end], is_marked=place == 1, is_first=place == 1 and begins)
+            for place, (start, end) in enumerate(parts)
+        )
+        return [piece for piece in pieces if piece.text]
+
+
+def _lines(text: str, span: Span) -> Iterable[Span]:
+    return (Span(*line.span()) for line in _LINE.finditer(text, span.start, span.end) if line[0].strip())

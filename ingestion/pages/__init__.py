@@ -1,0 +1,1 @@
+"""Pages of PDFs as pictures, with the places of quotes on them."""

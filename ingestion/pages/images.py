@@ -1,0 +1,80 @@
+"""A page of a PDF as a picture, and where on it a quote stands. A file may be hostile: it gets a process of its own."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils.errors import Overloaded, UnreadableDocument
+
+_ROOT = Path(__file__).parents[2]
+_AT_ONCE, _MAY_WAIT = 2, 20
+_MEMORY_BYTES = 1_000_000_000
+_TIMEOUT_S = 20.0
+_STARTING_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class PagePlaces:
+    """A page's size in points, how many pages there are, and `places`, a box for each line of the quote.
+
+    A box is left, top, width and height in thousandths of the page; none where the quote is not in the page's text.
+    """
+
+    width: float
+    height: float
+    pages: int
+    places: list[list[int]]
+
+
+class PageImages:
+    """Draws pages, two at once, for one event loop; each in a process with limits on time and memory.
+
+    Every method raises `UnreadableDocument` where the page cannot be drawn, and `Overloaded` where too many wait.
+    """
+
+    def __init__(self, *, timeout_s: float = _TIMEOUT_S, memory_bytes: int = _MEMORY_BYTES) -> None:
+        self._timeout_s, self._memory_bytes = timeout_s, memory_bytes
+        self._places, self._waiting = asyncio.Semaphore(_AT_ONCE), 0
+
+    async def png(self, data: bytes, page: int) -> bytes:
+        """Page *page*, counted from 1, of the PDF in *data*, as PNG."""
+        _, picture = await self._ask(data, {"page": page, "quote": None})
+        return picture
+
+    async def places(self, data: bytes, page: int, quote: str, near: float) -> PagePlaces:
+        """Where *quote* stands on the page; *near* is where about, from 0 at its beginning to 1 at its end."""
+        answer, _ = await self._ask(data, {"page": page, "quote": quote, "near": near})
+        return PagePlaces(**answer)
+
+    async def _ask(self, data: bytes, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        if self._waiting >= _MAY_WAIT:
+            raise Overloaded("Too many pages are being drawn. Try again soon.", headers={"Retry-After": "5"})
+        self._waiting += 1
+        try:
+            async with self._places:
+                return await asyncio.to_thread(self._answer, data, question)
+        finally:
+            self._waiting -= 1
+
+    def _answer(self, data: bytes, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        limits = {"timeout_s": self._timeout_s, "memory_bytes": self._memory_bytes}
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "ingestion.pages.worker"],
+                cwd=_ROOT,
+                env={"PYTHONUTF8": "1"},  # nothing of our configuration: its keys are none of a file's business
+                input=json.dumps(question | limits).encode() + b"\n" + data,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=self._timeout_s + _STARTING_S,
+                start_new_session=True,
+                check=True,
+            )
+        except subprocess.SubprocessError as exc:
+            raise UnreadableDocument("This page cannot be shown as a picture.") from exc
+        head, _, picture = done.stdout.partition(b"\n")
+        return json.loads(head), picture
