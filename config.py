@@ -240,6 +240,14 @@ class Settings(BaseSettings):
     model_queue_timeout: float = Field(
         30, gt=0, le=600, description="Seconds a call of either may wait for its turn; then 503, or a search by words."
     )
+    unsupported_sentences: Literal["mark", "drop", "refuse"] = Field(
+        "mark",
+        description="What becomes of sentences that their source does not support: said of each, left out, or no "
+        "answer at all. With drop and refuse they are never shown, and answers come in sentences or whole.",
+    )
+    verify_judge: bool = Field(
+        False, description="Let the chat model decide about sentences of which nothing else is certain: another call."
+    )
     embedding_provider: Literal["auto", "embedded", "openai"] = Field(
         "auto", description="auto: OpenAI-compatible where configured, else the model that comes with the service."
     )

@@ -19,8 +19,19 @@ def answer_id(run_id: str) -> str:
     return f"{run_id}-a"
 
 
-def answer_message(text: str, run_id: str, *, citations: list[Citation], model: str, language_model: bool) -> AIMessage:
-    """An answer given now; one without citations counts as not answered from the documents."""
+def answer_message(
+    text: str,
+    run_id: str,
+    *,
+    citations: list[Citation],
+    model: str,
+    language_model: bool,
+    support: dict[str, Any] | None = None,
+) -> AIMessage:
+    """An answer given now; one without citations counts as not answered from the documents.
+
+    *support*: how far its sentences are supported, as `agents.verification.verdict.report` gives it; None: not checked.
+    """
     return AIMessage(
         text,
         id=answer_id(run_id),
@@ -30,6 +41,7 @@ def answer_message(text: str, run_id: str, *, citations: list[Citation], model: 
             "answered": bool(citations),
             "model": model,
             "language_model": language_model,
+            "support": support,
         },
     )
 
@@ -60,6 +72,7 @@ def shown(message: AnyMessage) -> dict[str, Any]:
     view = {"role": role, "content": message.text, "created_at": extra.get("created_at")}
     if role == "assistant":
         view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
+        view["support"] = extra.get("support")
     return view
 
 

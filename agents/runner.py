@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
@@ -16,6 +17,8 @@ from agents.rag import compile_graph
 from agents.runs.events import Event
 from agents.state import AgentContext, AnswerModel
 from agents.turnstile import Place, Turnstile
+from agents.verification.policy import Policy
+from agents.verification.verifier import Verifier
 from retrieval.search import Retriever
 from utils.checkpointer.keys import FENCE
 from utils.context import DEFAULT_TENANT, TenantContext
@@ -64,10 +67,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How answers speak: whose they are, and in which language."""
+    """How answers speak: whose they are, and in which language; and what becomes of sentences without support."""
 
     institution: str
     language_policy: str
+    unsupported: Policy = "mark"
 
 
 class Runner:
@@ -76,6 +80,7 @@ class Runner:
     Args:
         saver: where conversations are kept; also a `ConversationStore`.
         answers: those to first questions, None where they are not to be given again.
+        judge: decides about sentences of which nothing else is certain, None where nobody is to.
     """
 
     def __init__(
@@ -88,17 +93,19 @@ class Runner:
         voice: Voice,
         top_k: int,
         answers: AnswerCache | None = None,
+        judge: BaseChatModel | None = None,
     ) -> None:
         self._store: ConversationStore = saver
         self._graph = compile_graph(saver)
         self._answers = answers
+        self._verifier = Verifier(retriever.embedder, judge)
         self._turnstile = Turnstile(_TURNS_AT_WORK)
         self._leases, self._retriever, self._model, self._voice, self._top_k = leases, retriever, model, voice, top_k
 
     async def run(self, ctx: TenantContext, turn: Turn, emit: Callable[[Event], None]) -> list[Event]:
         """Take the conversation through one turn. Gives its last events: citations, and `done` with the whole result.
 
-        *emit* is told the others: start, status, token.
+        *emit* is told the others: start, status, token, support.
 
         Raises:
             Conflict: the conversation is busy.
@@ -123,6 +130,8 @@ class Runner:
     ) -> AIMessage:
         if turn.is_resumed and (said := await self._said(ctx, turn)):
             emit({"type": "token", "content": said.text})  # what was streamed before is void
+            if support := said.additional_kwargs.get("support"):
+                emit({"type": "support", **support})
             return said
         async with self._turnstile.inside() as place:
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile.
@@ -156,6 +165,8 @@ class Runner:
             streams=turn.streams,
             place=place,
             recollection=self._answers.turn(ctx) if self._answers else Recollection(),
+            verifier=self._verifier,
+            unsupported=self._voice.unsupported,
         )
 
     async def run_in(self, ctx: TenantContext, conversation_id: str) -> str | None:
@@ -212,6 +223,7 @@ class Runner:
             "sources": ", ".join(dict.fromkeys(item["url"] or item["source"] for item in citations)),
             "citations": citations,
             "answered": extra["answered"],
+            "support": extra.get("support"),
             "language_model": extra["language_model"],
             "model": extra["model"],
             "conversation_id": turn.conversation_id,

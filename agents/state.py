@@ -11,6 +11,8 @@ from langgraph.graph.message import add_messages
 
 from agents.answer_cache import Recollection
 from agents.turnstile import Place
+from agents.verification.policy import Policy
+from agents.verification.verifier import Verifier
 from retrieval.search import Retriever
 from utils.context import TenantContext
 from utils.passages import Hit
@@ -42,7 +44,8 @@ class AgentContext:
     """What the nodes of one run work with; never persisted. `streams`: somebody watches the answer come.
 
     `emit` tells an event. LangGraph's own stream of events costs a third of a millisecond for each.
-    `recollection`: what was answered before. `place`: left while a node waits for a model or a search.
+    `recollection`: what was answered before. `place`: left while a node waits for a model or a search. `verifier`
+    checks sentences; `unsupported` is what becomes of those that fail.
     """
 
     run_id: str
@@ -56,3 +59,5 @@ class AgentContext:
     streams: bool
     place: Place
     recollection: Recollection
+    verifier: Verifier
+    unsupported: Policy

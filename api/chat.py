@@ -48,8 +48,8 @@ class ChatIn(BaseModel):
 @chat_blueprint.post(
     "/v1/chat",
     summary="Ask a question",
-    description="`Accept: text/event-stream` gives it as events: start, status, token, citation, done, error. "
-    "`Idempotency-Key`: a repeated request gets what the first one came to.",
+    description="`Accept: text/event-stream` gives it as events: start, status, token, support, citation, done, "
+    "error. `Idempotency-Key`: a repeated request gets what the first one came to.",
     security=[{"key": []}, {"bearer": []}],
     responses={200: ChatOut, **dict.fromkeys((400, 401, 409, 413, 422, 429, 502, 503, 504), Problem)},
 )

@@ -26,6 +26,29 @@ class CitationOut(BaseModel):
     )
 
 
+class SentenceSupportOut(BaseModel):
+    """Whether one sentence is supported by the passages that it cites."""
+
+    start: int = Field(description="Its place in the answer, marks included.")
+    end: int
+    status: Literal["supported", "unsupported", "unverified"]
+    score: float = Field(description="How well, 0 to 1.")
+    reason: str = Field(examples=["the number 40 is not in source [2]"])
+    method: Literal["words", "meaning", "judge", "none"] = Field(description="By what that was found out.")
+    sources: list[int] = Field(description="The marks it was held to: its own, or those of its neighbours.")
+
+
+class SupportOut(BaseModel):
+    """How far the sentences of an answer are supported by what they cite."""
+
+    total: float | None = Field(description="Share of the sentences that are supported; null if none says anything.")
+    supported: int
+    unsupported: int
+    unverified: int = Field(description="Undecided, or with nothing in them to check.")
+    dropped: int = Field(description="Left out of the answer because nothing supports them.")
+    sentences: list[SentenceSupportOut]
+
+
 class ChatOut(BaseModel):
     """An answer; `answer` and `response`, `conversation_id` and `session_id` are the same under two names."""
 
@@ -34,6 +57,7 @@ class ChatOut(BaseModel):
     sources: str = Field(description="The cited documents, separated by commas.")
     citations: list[CitationOut]
     answered: bool = Field(description="False when the documents do not hold the answer.")
+    support: SupportOut | None = Field(description="Each sentence checked against its source; null where none was.")
     language_model: bool = Field(description="False when the answer is made of quotes alone.")
     model: str
     conversation_id: str
@@ -48,13 +72,14 @@ class ChatOut(BaseModel):
 
 
 class MessageOut(BaseModel):
-    """One message; citations and answered belong to answers."""
+    """One message; citations, answered and support belong to answers."""
 
     role: str
     content: str
     created_at: str | None
     citations: list[CitationOut] | None = None
     answered: bool | None = None
+    support: SupportOut | None = None
 
 
 class ConversationOut(BaseModel):

@@ -116,9 +116,10 @@ async def open_services(
             leases=leases,
             retriever=Retriever(asked, index, telemetry.stores),
             model=model,
-            voice=Voice(settings.institution, settings.language_policy),
+            voice=Voice(settings.institution, settings.language_policy, settings.unsupported_sentences),
             top_k=settings.top_k,
             answers=answers,
+            judge=model.chat if settings.verify_judge and model.is_language_model else None,
         )
         runs = _open_runs(stack, settings, connections, runner, telemetry)
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)

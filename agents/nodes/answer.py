@@ -8,7 +8,8 @@ from langgraph.runtime import Runtime
 
 from agents.citations import bind_citations, without_marks
 from agents.messages import answer_message, spoken
-from agents.nodes.refuse import refuse
+from agents.nodes.refuse import refusal, refuse
+from agents.nodes.verify import Sieve, verify
 from agents.state import AgentContext, ChatState
 from prompts.rag import NOT_IN_DOCUMENTS_MARK, system_prompt
 
@@ -16,30 +17,53 @@ _MESSAGES_REMEMBERED = 20
 
 
 async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
-    """Answer the newest question from the passages, with a `[n]` mark after each sentence.
+    """Answer the newest question from the passages, with a `[n]` mark after each sentence, and check the sentences.
 
-    Reads `messages`, `query` and `passages`; adds the answer to `messages`, its citations riding on it. Streams `token`
-    events. A model that finds no answer in the passages says so by a fixed word, and the turn ends as a refusal.
+    Reads `messages`, `query` and `passages`; adds the answer to `messages`, its citations and its support riding on it.
+    Streams `token` events, then one of `support`. A model that finds no answer in the passages says so by a fixed word,
+    and the turn ends as a refusal; so it does where too little of the answer is supported.
     """
     run = runtime.context
     run.emit({"type": "status", "stage": "answer"})
-    text, name = "", ""
-    async with run.place.outside():
-        async for piece, chunk in _held_back(_said(run.model.chat, _prompt(state, run), run.streams)):
-            name = name or _answered_by(chunk)
-            if _is_fallback(chunk):
-                run.recollection.forget()
-            if piece:
-                text += piece
-                run.emit({"type": "token", "content": piece})
+    sieve = None if run.unsupported == "mark" else Sieve(run, state["passages"])
+    text, name = await _streamed(_held_back(_said(run.model.chat, _prompt(state, run), run.streams)), run, sieve)
     if not text.strip():
         return await refuse(state, runtime)
-    text, citations = bind_citations(text.strip(), state["passages"])
+    if sieve is not None and sieve.refuses:
+        return refusal(state, run, sieve.support)
+    text, citations = bind_citations((sieve.text if sieve else text).strip(), state["passages"])
+    support = sieve.support if sieve else await verify(text, state["passages"], run)
+    run.emit({"type": "support", **support})
     is_model = run.model.is_language_model
-    message = answer_message(text, run.run_id, citations=citations, model=name, language_model=is_model)
+    message = answer_message(
+        text, run.run_id, citations=citations, model=name, language_model=is_model, support=support
+    )
     if citations:
         run.recollection.keep(message)
     return {"messages": [message]}
+
+
+async def _streamed(
+    pieces: AsyncIterator[tuple[str, BaseMessage | None]], run: AgentContext, sieve: Sieve | None
+) -> tuple[str, str]:
+    """What the model said and its name; told as it comes, or what *sieve* lets through."""
+    text, name = "", ""
+    async with run.place.outside():
+        async for piece, chunk in pieces:
+            name = name or _answered_by(chunk)
+            if _is_fallback(chunk):
+                run.recollection.forget()
+            text += piece
+            _tell(await sieve.take(piece) if sieve and piece else piece, run)
+        if sieve:
+            rest = await sieve.rest()
+            _tell("" if sieve.refuses else rest if run.unsupported == "drop" else sieve.text, run)
+    return text, name
+
+
+def _tell(text: str, run: AgentContext) -> None:
+    if text:
+        run.emit({"type": "token", "content": text})
 
 
 async def _said(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -> AsyncIterator[BaseMessage]:

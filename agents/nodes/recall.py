@@ -7,7 +7,7 @@ from agents.state import AgentContext
 async def recall(question: str, run: AgentContext) -> dict[str, object]:
     """What the turn that answered *question* before left in its conversation, for this one; empty if there was none.
 
-    Emits the answer as one `token`.
+    Emits the answer as one `token`, and its `support`.
     """
     if run.recollection.cache is None:
         return {}
@@ -16,4 +16,6 @@ async def recall(question: str, run: AgentContext) -> dict[str, object]:
     if found is None:
         return {}
     run.emit({"type": "token", "content": found.text})
+    if support := found.additional_kwargs.get("support"):
+        run.emit({"type": "support", **support})
     return {"messages": [said_again(found, run.run_id)]}

@@ -127,10 +127,10 @@ def _ends_sentence(before: str, mark: str, after: str) -> bool:
         return True
     if not _NEXT_SENTENCE.match(after):
         return False
-    return mark[0] != "." or not _is_abbreviated(before)
+    return mark[0] != "." or not is_abbreviated(before)
 
 
-def _is_abbreviated(before: str) -> bool:
+def is_abbreviated(before: str) -> bool:
     """Whether the full stop after *before* belongs to its last word, like "Dr", "J" or "e.g"."""
     word = re.split(r"[\s(\[\"'“‘«]", before)[-1]
     initial = len(word) == 1 and word.isupper()

@@ -1,0 +1,95 @@
+"""The end of the `answer` step: its sentences checked, and what is not supported marked, dropped or refused.
+
+Not a node of its own: an edge of the graph costs more than the check, and sentences that may have to be dropped are
+checked while the answer comes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+from agents.citations import bind_citations
+from agents.state import AgentContext
+from agents.verification.claims import Claim, claims
+from agents.verification.verdict import SentenceSupport, report
+from utils.passages import Hit
+
+
+async def verify(text: str, hits: Sequence[Hit], run: AgentContext) -> dict[str, Any]:
+    """The support of the sentences of *text*, as `report` gives it."""
+    found = claims(text)
+    run.emit({"type": "status", "stage": "verify"})
+    return report(await run.verifier.check(found, hits, outside=run.place.outside))
+
+
+@dataclass(slots=True)
+class Sieve:
+    """Lets through what may be shown of an answer as it comes, where sentences without support are not shown.
+
+    `text` is what has passed, its marks made valid; `sentences` are those of it that were checked.
+    """
+
+    run: AgentContext
+    hits: Sequence[Hit]
+    text: str = ""
+    dropped: int = 0
+    sentences: list[SentenceSupport] = field(default_factory=list)
+    _held: str = ""
+
+    async def take(self, piece: str) -> str:
+        """What may be shown now that *piece* has come: whole sentences, once it is known which mark is theirs."""
+        self._held += piece
+        if self.run.unsupported == "refuse":  # one sentence without support, and nothing is to be shown
+            return ""
+        cut = _settled(self._held)
+        ready, self._held = self._held[:cut], self._held[cut:]
+        return await self._passed(ready) if ready.strip() else ""
+
+    async def rest(self) -> str:
+        """What may be shown of the rest, which has come."""
+        ready, self._held = self._held, ""
+        return (await self._passed(ready)).rstrip()
+
+    @property
+    def refuses(self) -> bool:
+        """Whether there is no answer to be given."""
+        return bool(self.dropped) if self.run.unsupported == "refuse" else not self.text.strip()
+
+    @property
+    def support(self) -> dict[str, Any]:
+        """What the check came to, as `report` gives it; of a refused answer only how much had no support."""
+        return report([] if self.refuses else self.sentences, dropped=self.dropped)
+
+    async def _passed(self, ready: str) -> str:
+        text, _ = bind_citations(ready, self.hits)
+        text = text if self.text else text.lstrip()
+        found = claims(text)
+        checked = await self.run.verifier.check(found, self.hits)
+        shown, at = "", 0
+        for place, (claim, support) in enumerate(zip(found, checked, strict=True)):
+            if support.status == "unsupported":
+                shown += text[at : claim.start]
+                at = _next_start(found, place, text)
+                self.dropped += 1
+            else:
+                moved = len(self.text) + len(shown) - at
+                self.sentences.append(replace(support, start=support.start + moved, end=support.end + moved))
+        shown += text[at:]
+        self.text += shown
+        return shown
+
+
+def _settled(text: str) -> int:
+    """Up to where the marks of every sentence of *text* are known: the end of the last one that has its own."""
+    found = claims(text)
+    ends = [after.start for claim, after in pairwise(found) if _has_mark(text, claim)]
+    return ends[-1] if ends else 0
+
+
+def _has_mark(text: str, claim: Claim) -> bool:
+    return "[" in text[claim.start : claim.end] and bool(claim.cited)
+
+
+def _next_start(found: Sequence[Claim], place: int, text: str) -> int:
+    return found[place + 1].start if place + 1 < len(found) else len(text)

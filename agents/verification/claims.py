@@ -1,0 +1,100 @@
+"""An answer in sentences, each with the marks it rests on: the units that are checked."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from providers.chat.sentences import is_abbreviated
+
+_MARK = r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]"
+_CLOSERS = "[\"'”’»)*_]*"
+_END = re.compile(rf"(?:[.!?…]+{_CLOSERS}(?:[ \t]*{_MARK})*|(?:[ \t]*{_MARK})+(?:[.!?…]+{_CLOSERS})?)(?=\s|$)")
+_MARKS = re.compile(rf"[ \t]*{_MARK}")
+_NEXT = re.compile(r"[\"'“‘«(\[¿¡*_-]*[^\W_a-zß-öø-ÿ]|…")
+_BULLET = re.compile(r"\s*(?:[-*•‣–+>]\s+|\d{1,3}[.)]\s+|\|\s*)*")
+_RULE = re.compile(r"[\s|:=_*+-]*")
+_HEADING = re.compile(r"\s*#{1,6}\s")
+_DECORATION = re.compile(r"\*\*|__|`|^\*|\*$|(?<=\s)\*(?=\S)|(?<=\S)\*(?=\s)")
+_WORD = re.compile(r"[^\W_]{2,}|\d")
+_SPACE = re.compile(r"\s+")
+_LONGEST = 2000  # characters of a sentence that are looked at
+_LEAST_WORDS = 5  # a sentence of fewer, without a mark, is a courtesy
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence of an answer, which stands with its marks from *start* to *end*; *text* is without them.
+
+    *cited* are the passages it rests on: those it names, else those named next in its paragraph, else those before.
+    """
+
+    start: int
+    end: int
+    text: str
+    cited: tuple[int, ...]
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything to check: no heading, question, line above a list, or courtesy without a mark."""
+        if not _WORD.search(self.text) or (self.text.endswith((":", "?")) and not self.cited):
+            return False
+        return bool(self.cited) or len(_WORD.findall(self.text)) >= _LEAST_WORDS or any(map(str.isdigit, self.text))
+
+
+def claims(answer: str) -> list[Claim]:
+    """The sentences of *answer* in order; list items and rows of tables are sentences of their own."""
+    found: list[Claim] = []
+    paragraph: list[Claim] = []
+    at = 0
+    for line in answer.split("\n"):
+        if not line.strip():
+            found += _with_marks(paragraph)
+            paragraph = []
+        elif not _HEADING.match(line) and not _RULE.fullmatch(line):
+            paragraph += _sentences(line, at)
+        at += len(line) + 1
+    return [*found, *_with_marks(paragraph)]
+
+
+def _sentences(line: str, offset: int) -> Iterator[Claim]:
+    bullet = _BULLET.match(line)
+    start = bullet.end() if bullet else 0
+    for end in _END.finditer(line):
+        if end.end() > start and _ends_sentence(line, end):
+            yield _claim(line, start, end.end(), offset)
+            start = end.end() + len(line[end.end() :]) - len(line[end.end() :].lstrip())
+    if line[start:].strip():
+        yield _claim(line, start, len(line.rstrip()), offset)
+
+
+def _ends_sentence(line: str, end: re.Match[str]) -> bool:
+    after = line[end.end() :].lstrip()
+    if not after:
+        return True
+    if not _NEXT.match(after):
+        return False
+    has_marks, stop = "[" in end[0], end[0].lstrip()[:1]
+    return has_marks or stop != "." or not is_abbreviated(line[max(0, end.start() - 40) : end.start()])
+
+
+def _claim(line: str, start: int, end: int, offset: int) -> Claim:
+    piece = line[start:end]
+    cited = tuple(dict.fromkeys(int(n) for mark in _MARKS.findall(piece) for n in re.findall(r"\d+", mark)))
+    text = _SPACE.sub(" ", _DECORATION.sub("", _MARKS.sub("", piece))).strip(" |")
+    text = text[:_LONGEST].removeprefix("…").removesuffix("…").strip()
+    return Claim(offset + start, offset + end, text, cited)
+
+
+def _with_marks(paragraph: Sequence[Claim]) -> list[Claim]:
+    """The claims of a paragraph, those without marks with the next ones that come, else the ones before."""
+    found: list[Claim] = []
+    following: tuple[int, ...] = ()
+    for claim in reversed(paragraph):
+        following = claim.cited or following
+        found.append(replace(claim, cited=following))
+    before: tuple[int, ...] = ()
+    settled = []
+    for claim in reversed(found):
+        before = claim.cited or before
+        settled.append(claim if claim.cited else replace(claim, cited=before))
+    return settled

@@ -1,0 +1,125 @@
+"""The numbers, dates and names of a sentence, and whether its source has them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from agents.verification.sources import Source, SourceSentence
+from utils.facts.dates import Date, dates
+from utils.facts.names import Name, is_known, names
+from utils.facts.numbers import Number, numbers
+from utils.facts.polarity import tokens
+from utils.language import detect_language
+
+_ALIGNED = 0.6  # of the words of two sentences in the same order: then one was made of the other
+_LONGEST_REPLACED = 6  # words
+_MOST_COMPARED = 40_000  # pairs of words: some milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a sentence states that can be compared by value."""
+
+    numbers: Sequence[Number]
+    dates: Sequence[Date]
+    names: Sequence[Name]
+
+
+def facts_of(text: str) -> Facts:
+    """The facts of *text*; digits of dates are no numbers beside."""
+    found = dates(text)
+    free = [
+        number
+        for number in numbers(text)
+        if not any(date.start <= number.start < date.end and not date.weekdays for date in found)
+    ]
+    return Facts(free, found, names(text))
+
+
+def missing_fact(facts: Facts, text: str, sources: Sequence[Source]) -> str:
+    """A fact that none of *sources* has, in words such as "the number 40"; "" where they have all.
+
+    Names are looked for where the sentence is in the language of a source: translated ones are spelled otherwise.
+    """
+    for number in facts.numbers:
+        if not number.is_weak and not any(number.agrees(each) for source in sources for each in source.numbers):
+            return f"the number {number.text}"
+    for date in facts.dates:
+        if not _has_date(date, sources):
+            return f"the date {date.text}" if date.readings else f"the day {date.text}"
+    absent = _absent_names(facts.names, sources)
+    if absent and detect_language(text, default=sources[0].language) in {source.language for source in sources}:
+        return f"the name {absent[0].text}"
+    return ""
+
+
+def replaced_fact(facts: Facts, text: str, source: Source, sentence: SourceSentence) -> str:
+    """What *sentence* of *source* has in the place of a fact of *text*, as '"40" where this has "50"', else "".
+
+    Only where the two are made of nearly the same words in the same order.
+    """
+    ours, theirs = [word for word, _ in tokens(text)], [word for word, _ in sentence.tokens]
+    values = _fact_words(facts, text)
+    for a, b, c, d in _replacements(ours, theirs):
+        said = [word for word in ours[a:b] if word in values and word not in theirs]
+        instead = [word for word in theirs[c:d] if any(map(str.isdigit, word)) or word in source.names]
+        if said and instead and _disagree(facts, sentence):
+            return f'"{" ".join(instead)}" where this has "{" ".join(said)}"'
+    return ""
+
+
+def _replacements(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int, int, int]]:
+    if not shares_order(ours, theirs):
+        return []
+    codes = SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes()
+    return [
+        (a, b, c, d)
+        for kind, a, b, c, d in codes
+        if kind == "replace" and b - a <= _LONGEST_REPLACED and d - c <= _LONGEST_REPLACED
+    ]
+
+
+def shares_order(ours: Sequence[str], theirs: Sequence[str], *, least: float = _ALIGNED) -> bool:
+    """Whether *least* of the words of one also stand in the other, in the same order."""
+    if len(ours) * len(theirs) > _MOST_COMPARED:
+        return False
+    matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
+    return matcher.quick_ratio() >= least and matcher.ratio() >= least
+
+
+def _has_date(date: Date, sources: Sequence[Source]) -> bool:
+    if any(each.says(date) for source in sources for each in source.dates):
+        return True
+    # "12 March" in one place and its year in another.
+    return any(
+        year is not None
+        and month is not None
+        and any(each.says(Date(((None, month, day),), 0, 0, "")) for source in sources for each in source.dates)
+        and any(("n", float(year)) in each.keys for source in sources for each in source.numbers)
+        for year, month, day in date.readings
+    )
+
+
+def _absent_names(found: Iterable[Name], sources: Sequence[Source]) -> list[Name]:
+    # The first word of a sentence has a capital whatever it is.
+    meant = (name for name in found if not name.opens or _is_code(name.text))
+    return [name for name in meant if not any(is_known(name.key, source.vocabulary) for source in sources)]
+
+
+def _is_code(text: str) -> bool:
+    return len(text) > 1 and (text.isupper() or any(map(str.isdigit, text)))
+
+
+def _fact_words(facts: Facts, text: str) -> set[str]:
+    spans = [(each.start, each.end) for group in (facts.numbers, facts.dates, facts.names) for each in group]
+    return {word for word, start in tokens(text) if any(begin <= start < end for begin, end in spans)}
+
+
+def _disagree(facts: Facts, sentence: SourceSentence) -> bool:
+    """Whether a fact is not in *sentence* by value either."""
+    for number in facts.numbers:
+        if not number.is_weak and not any(number.agrees(each) for each in sentence.numbers):
+            return True
+    if any(not any(each.says(date) for each in sentence.dates) for date in facts.dates):
+        return True
+    return any(not is_known(name.key, sentence.vocabulary) for name in facts.names)

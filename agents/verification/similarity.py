@@ -1,0 +1,82 @@
+"""The second look at a sentence, where words did not decide: whether its source says something that means the same.
+
+Vectors tell what a sentence is about, not whether its numbers or denials are right: those were compared before. How
+near two texts must be differs from model to model; `benchmarks/verification.py` measures it. With a model that was not
+measured the sentence stays undecided.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from agents.verification.claims import Claim
+from agents.verification.support import Place
+from agents.verification.verdict import Finding
+from utils.errors import ProviderError
+from utils.ports import Embedder
+
+logger = logging.getLogger(__name__)
+
+_SENTENCES = 8  # of sources in another language that are compared with a claim: words do not tell which of them
+_PLACES = 2  # else: the best sentence of so many sources
+_LONGEST = 600  # characters of a text that is embedded
+_MOST_TEXTS = 24  # of an answer; each costs some 50 ms of CPU with the model that comes with the service
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Cosines of a model: from *same* on two texts say the same, below *other* they do not."""
+
+    same: float
+    other: float
+
+
+# For texts of one language, and of two.
+_LEVELS = {
+    "multilingual-e5-small-q4": (Levels(same=0.885, other=0.84), Levels(same=0.86, other=0.82)),
+}
+
+
+async def compare(
+    undecided: Sequence[tuple[Claim, Sequence[Place]]], embedder: Embedder, *, timeout_s: float
+) -> list[Finding | None]:
+    """A finding for each claim and the places found for it, None where it stays undecided.
+
+    All of them do where the model takes longer than *timeout_s*, fails, or was not measured.
+    """
+    levels = _LEVELS.get(embedder.model)
+    pairs = [(claim.text[:_LONGEST], list(_compared(places)), places[0]) for claim, places in undecided]
+    texts = list(dict.fromkeys(text for claim, there, _ in pairs for text in (claim, *(each for each, _ in there))))
+    texts = texts[:_MOST_TEXTS]
+    if levels is None or not texts:
+        return [None] * len(undecided)
+    try:
+        async with asyncio.timeout(timeout_s):
+            vectors = dict(zip(texts, await embedder.embed_passages(texts), strict=True))
+    except (ProviderError, TimeoutError) as exc:
+        logger.warning("Sentences stay unchecked: the embedding model did not answer.", exc_info=exc)
+        return [None] * len(undecided)
+    findings: list[Finding | None] = []
+    for claim, there, place in pairs:
+        known = [
+            (float(vectors[claim] @ vectors[text]), number) for text, number in there if {claim, text} <= vectors.keys()
+        ]
+        findings.append(_finding(*max(known), levels[place.is_foreign]) if known else None)
+    return findings
+
+
+def _compared(places: Sequence[Place]) -> Iterator[tuple[str, int]]:
+    """Sentences of the sources with their numbers."""
+    for place in places[:_PLACES]:
+        sentences = place.source.sentences[:_SENTENCES] if place.is_foreign else [place.sentence]
+        yield from ((sentence.text[:_LONGEST], place.number) for sentence in sentences)
+
+
+def _finding(likeness: float, number: int, levels: Levels) -> Finding | None:
+    score = round(min(1.0, max(0.0, (likeness - levels.other) / (levels.same - levels.other))), 2)
+    if likeness >= levels.same:
+        return Finding("supported", score, f"source [{number}] says it in other words", "meaning")
+    if likeness < levels.other:
+        return Finding("unsupported", score, f"source [{number}] says something else", "meaning")
+    return None

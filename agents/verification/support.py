@@ -1,0 +1,157 @@
+"""The first look at a sentence: what its words, numbers, dates, names and negations say, without any model.
+
+A sentence that stands in its source word for word is supported. One that states what the source does not, or denies
+what it says, is not. Else the share of its words that stand together in the source decides, where it is high or low;
+between the two the sentence is undecided. `benchmarks/verification.py` measures the constants.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from agents.verification.claims import Claim
+from agents.verification.facts import Facts, facts_of, missing_fact, replaced_fact
+from agents.verification.negation import contradiction_between, denial_before
+from agents.verification.sources import Source, SourceSentence, spelled_out
+from agents.verification.verdict import Finding
+from utils.language import detect_language
+from utils.words import content_words
+
+ENOUGH_SHARED = 0.72  # of a sentence's words, in a sentence of the source and its neighbours
+TOO_LITTLE_SHARED = 0.25  # anywhere in the source
+_COMPARED = 0.5  # of the words shared: then the two sentences speak of the same, and may contradict each other
+_SHORTEST = 4  # characters of a sentence whose being there word for word proves anything
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The sentence *at* of source *number* that shares most with a claim, and shares of the claim's words, 0 to 1.
+
+    *alone* in that sentence, *near* with its neighbours and what it stands under, *anywhere* in the source.
+    *is_foreign*: the claim is in another language, so that its words prove nothing.
+    """
+
+    number: int
+    source: Source
+    at: int
+    alone: float
+    near: float
+    anywhere: float
+    is_foreign: bool = False
+
+    @property
+    def sentence(self) -> SourceSentence:
+        """The sentence itself."""
+        return self.source.sentences[self.at]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """What words alone say: a finding, or None where they do not decide, and then where to look, best place first."""
+
+    finding: Finding | None
+    places: Sequence[Place] = ()
+
+
+def look(claim: Claim, sources: Mapping[int, Source]) -> FirstLook:
+    """Judge *claim* by *sources*, the passages it cites by their numbers."""
+    if not claim.says_something:
+        return FirstLook(Finding("unverified", 0.0, "there is nothing in it to check", "none"))
+    if not sources:
+        return FirstLook(Finding("unsupported", 0.0, "it names no source", "none"))
+    if finding := _verbatim(claim, sources):
+        return FirstLook(finding)
+    facts = facts_of(claim.text)
+    marks = _marks(sources)
+    if missing := missing_fact(facts, claim.text, list(sources.values())):
+        return FirstLook(Finding("unsupported", 0.0, f"{missing} is not in source {marks}"))
+    places = sorted((_best_place(claim.text, facts, *item) for item in sources.items()), key=lambda place: -place.near)
+    finding = _contradiction(claim, facts, places[0]) or _by_share(places, marks)
+    if finding and finding.status == "unsupported" and places[0].alone < _COMPARED and _is_foreign(claim.text, places):
+        return FirstLook(None, [replace(place, is_foreign=True) for place in places])
+    return FirstLook(finding, places)
+
+
+def _verbatim(claim: Claim, sources: Mapping[int, Source]) -> Finding | None:
+    wanted = spelled_out(claim.text)
+    if len(wanted) < _SHORTEST:
+        return None
+    for number, source in sources.items():
+        if wanted in source.spelled:
+            if cut := _cut_from_denial(wanted, source):
+                return Finding("unsupported", 0.0, f'source [{number}] says "{cut}" before these words')
+            return Finding("supported", 1.0, f"it stands word for word in source [{number}]")
+    return None
+
+
+def _cut_from_denial(wanted: str, source: Source) -> str:
+    """The word that denies what was cut out of its sentence, "" where none does."""
+    holding = [sentence for sentence in source.sentences if wanted in sentence.spelled]
+    cuts = [denial_before(sentence.spelled, wanted, source.language) for sentence in holding]
+    return cuts[0] if cuts and all(cuts) else ""
+
+
+def _contradiction(claim: Claim, facts: Facts, place: Place) -> Finding | None:
+    if place.alone < _COMPARED:
+        return None
+    if words := contradiction_between(claim.text, place.sentence, place.source.language):
+        return Finding("unsupported", 0.0, f"{words} in source [{place.number}]")
+    if instead := replaced_fact(facts, claim.text, place.source, place.sentence):
+        return Finding("unsupported", 0.0, f"source [{place.number}] has {instead}")
+    return None
+
+
+def _by_share(places: Sequence[Place], marks: str) -> Finding | None:
+    best = places[0]
+    if best.near >= ENOUGH_SHARED:
+        return Finding("supported", round(best.near, 2), f"source [{best.number}] says it in nearly the same words")
+    if max(place.anywhere for place in places) <= TOO_LITTLE_SHARED:
+        return Finding("unsupported", round(best.near, 2), f"source {marks} says nothing like it")
+    return None
+
+
+def _is_foreign(text: str, places: Sequence[Place]) -> bool:
+    spoken = {place.source.language for place in places}
+    return detect_language(text, default=places[0].source.language) not in spoken
+
+
+def _best_place(text: str, facts: Facts, number: int, source: Source) -> Place:
+    """Where *source* shares most with *text*; a fact that agrees by value counts as a word shared."""
+    wanted = content_words(_without(text, facts), source.language)
+    count = (len(wanted) + len(facts.numbers) + len(facts.dates)) or 1
+    if not source.sentences:
+        return Place(number, source, 0, 0.0, 0.0, 0.0)
+    agreeing = [_agreeing(facts, each) for each in source.sentences]
+    alone = [
+        (len(wanted & (each.words | each.around)) + n) / count
+        for each, n in zip(source.sentences, agreeing, strict=True)
+    ]
+    near = [
+        (len(wanted & _near(source, at)) + max(agreeing[max(0, at - 1) : at + 2])) / count for at in range(len(alone))
+    ]
+    best = max(range(len(alone)), key=lambda at: (alone[at] + near[at], -at))
+    anywhere = (len(wanted & source.words) + max(agreeing)) / count
+    return Place(number, source, best, alone[best], near[best], anywhere)
+
+
+def _without(text: str, facts: Facts) -> str:
+    """*text* with blanks for its numbers and dates, which are compared by value."""
+    spans = [(each.start, each.end) for each in facts.numbers] + [(each.start, each.end) for each in facts.dates]
+    for start, end in spans:
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
+
+
+def _agreeing(facts: Facts, sentence: SourceSentence) -> int:
+    """How many numbers and dates of a claim *sentence* has."""
+    shared = sum(any(number.agrees(each) for each in sentence.numbers) for number in facts.numbers)
+    return shared + sum(any(each.says(date) for each in sentence.dates) for date in facts.dates)
+
+
+def _near(source: Source, at: int) -> frozenset[int]:
+    here = source.sentences[at]
+    around = source.sentences[max(0, at - 1) : at + 2]
+    return frozenset().union(source.title_words, here.around, *(each.words for each in around))
+
+
+def _marks(sources: Mapping[int, Source]) -> str:
+    return "".join(f"[{number}]" for number in sources)

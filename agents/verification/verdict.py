@@ -1,0 +1,51 @@
+"""What a check comes to: for each sentence and for the whole answer, as plain values that can be stored and sent."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Status = Literal["supported", "unsupported", "unverified"]
+Method = Literal["words", "meaning", "judge", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether a sentence is supported, 0 to 1 how well, why in plain words, and by what that was found out."""
+
+    status: Status
+    score: float
+    reason: str
+    method: Method = "words"
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceSupport:
+    """A finding with the place of its sentence in the answer, its marks included, and the passages it was held to."""
+
+    start: int
+    end: int
+    status: Status
+    score: float
+    reason: str
+    method: Method
+    sources: tuple[int, ...]
+
+
+def report(sentences: Sequence[SentenceSupport], *, dropped: int = 0) -> dict[str, Any]:
+    """The support of an answer as the API gives it and messages keep it.
+
+    `total` is the share of sentences supported among those that say something checkable, None where none does; those
+    that were dropped count as not supported.
+    """
+    counts: dict[str, int] = {status: sum(each.status == status for each in sentences) for status in _STATUSES}
+    checked = counts["supported"] + counts["unsupported"] + dropped
+    checked += sum(each.status == "unverified" and each.method != "none" for each in sentences)
+    return {
+        "total": round(counts["supported"] / checked, 4) if checked else None,
+        **counts,
+        "dropped": dropped,
+        "sentences": [{**asdict(each), "sources": list(each.sources)} for each in sentences],
+    }
+
+
+_STATUSES: tuple[Status, ...] = ("supported", "unsupported", "unverified")

@@ -1,0 +1,94 @@
+"""Checks an answer sentence by sentence: by words, then by meaning, then by a judge where one is configured."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+
+from langchain_core.language_models import BaseChatModel
+
+from agents.verification.claims import Claim
+from agents.verification.judge import ask_judge
+from agents.verification.similarity import compare
+from agents.verification.sources import Source, source_of
+from agents.verification.support import FirstLook, look
+from agents.verification.verdict import Finding, SentenceSupport
+from utils.passages import Hit
+from utils.ports import Embedder
+
+Waiting = AbstractAsyncContextManager[None]
+
+_FEW_CLAIMS, _MOST_CLAIMS = 8, 200
+_TOO_MANY = Finding("unverified", 0.0, "the answer is too long to be checked to its end", "none")
+_COMPARING_S = 2.0  # of a turn's time: a busy embedding model leaves a sentence undecided, not the answer late
+_JUDGING_S = 20.0
+_UNDECIDED = "its source says something near to it, whether the same is not certain"
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """What sentences are checked with; *judge* is asked about those in doubt, None asks nobody."""
+
+    embedder: Embedder
+    judge: BaseChatModel | None = None
+
+    async def check(
+        self, claims: Sequence[Claim], hits: Sequence[Hit], *, outside: Callable[[], Waiting] = nullcontext
+    ) -> list[SentenceSupport]:
+        """The support of each of *claims*; passage n of their marks is `hits[n - 1]`. Never fails for want of a model.
+
+        Where words decide about all, no model is asked. *outside* is entered while one is waited for.
+        """
+        looks = await _looks(claims, hits)
+        findings = [each.finding for each in looks]
+        if _open(findings):
+            async with outside():
+                await self._by_meaning(claims, looks, findings)
+                if self.judge is not None:
+                    await self._by_judge(self.judge, claims, hits, findings)
+        return [_support(claim, finding) for claim, finding in zip(claims, findings, strict=True)]
+
+    async def _by_meaning(
+        self, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[Finding | None]
+    ) -> None:
+        open_ = _open(findings)
+        pairs = [(claims[at], looks[at].places) for at in open_]
+        _fill(findings, open_, await compare(pairs, self.embedder, timeout_s=_COMPARING_S))
+
+    async def _by_judge(
+        self, judge: BaseChatModel, claims: Sequence[Claim], hits: Sequence[Hit], findings: list[Finding | None]
+    ) -> None:
+        open_ = _open(findings)
+        if open_:
+            numbers = sorted({number for at in open_ for number in claims[at].cited})
+            passages = [hits[number - 1].passage for number in numbers if 1 <= number <= len(hits)]
+            texts = [claims[at].text for at in open_]
+            _fill(findings, open_, await ask_judge(judge, texts, passages, timeout_s=_JUDGING_S))
+
+
+async def _looks(claims: Sequence[Claim], hits: Sequence[Hit]) -> list[FirstLook]:
+    """The first look at each; in a thread where there are many, so that the loop is not held for long."""
+
+    def work() -> list[FirstLook]:
+        return [look(claim, _cited(claim, hits)) for claim in claims[:_MOST_CLAIMS]]
+
+    looks = work() if len(claims) <= _FEW_CLAIMS else await asyncio.to_thread(work)
+    return looks + [FirstLook(_TOO_MANY)] * (len(claims) - len(looks))
+
+
+def _cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:
+    return {number: source_of(hits[number - 1].passage) for number in claim.cited if 1 <= number <= len(hits)}
+
+
+def _open(findings: Sequence[Finding | None]) -> list[int]:
+    return [at for at, finding in enumerate(findings) if finding is None]
+
+
+def _fill(findings: list[Finding | None], places: Sequence[int], found: Sequence[Finding | None]) -> None:
+    for at, finding in zip(places, found, strict=True):
+        findings[at] = finding
+
+
+def _support(claim: Claim, finding: Finding | None) -> SentenceSupport:
+    known = finding or Finding("unverified", 0.5, _UNDECIDED, "meaning")
+    return SentenceSupport(claim.start, claim.end, known.status, known.score, known.reason, known.method, claim.cited)

@@ -1,0 +1,100 @@
+"""Dates by value, in the ways English, Spanish and Indonesian write them, and days of the week with their ranges."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from utils.facts.folding import folded
+from utils.facts.words import MONTHS, WEEKDAYS
+
+_MONTH = "(?:" + "|".join(sorted(MONTHS, key=len, reverse=True)) + r")\b\.?"
+_DAY_MONTH = re.compile(
+    rf"\b(\d{{1,2}})(?:st|nd|rd|th|º|er)?[ -]+(?:of |de )?({_MONTH})(?:,? (?:de |del |of )?(\d{{4}})\b)?"
+)
+_MONTH_DAY = re.compile(rf"\b({_MONTH}) (\d{{1,2}})(?:st|nd|rd|th)?\b(?!\.\d|:\d)(?:,? (?:of )?(\d{{4}})\b)?")
+_MONTH_YEAR = re.compile(rf"\b({_MONTH}),? (?:de |del |of |tahun )?(\d{{4}})\b")
+_NUMERIC = re.compile(
+    r"(?<![\d/.-])(?:(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})|(\d{1,2})([-/.])(\d{1,2})\5(\d{4}))(?![\d/])"
+)
+_WEEKDAY = re.compile(r"\b(" + "|".join(sorted(WEEKDAYS, key=len, reverse=True)) + r")\b")
+_RANGE = re.compile(r"\s*(?:-|to|until|through|a|al|hasta|hingga|sampai|s\.?d\.?)\s*(?:el )?")
+_MAY_FOLLOW = re.compile(r"\d|" + _MONTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """A date in a text, what is not said of it None; one in digits alone may be read in two ways.
+
+    *weekdays* counts from Monday, 0, and is all there is for a day of the week.
+    """
+
+    readings: tuple[tuple[int | None, int | None, int | None], ...]  # year, month, day
+    start: int
+    end: int
+    text: str
+    weekdays: frozenset[int] = frozenset()
+
+    def says(self, other: "Date") -> bool:
+        """Whether all that *other* says is said here."""
+        if other.weekdays:
+            return other.weekdays <= self.weekdays
+        return any(
+            all(theirs is None or ours == theirs for ours, theirs in zip(mine, its, strict=True))
+            for mine in self.readings
+            for its in other.readings
+        )
+
+
+def dates(text: str) -> list[Date]:
+    """The dates in *text*, in order of place; none overlaps another."""
+    low = folded(text)
+    if len(low) != len(text):
+        low = text.casefold() if len(text.casefold()) == len(text) else text
+    taken: list[Date] = []
+    if _has_digit(low):
+        for date in (*_spelled(low, text), *_numeric(low, text)):
+            if all(date.end <= other.start or date.start >= other.end for other in taken):
+                taken.append(date)
+    return sorted([*taken, *_weekdays(low, text)], key=lambda date: date.start)
+
+
+def _has_digit(text: str) -> bool:
+    return any(map(str.isdigit, text))
+
+
+def _spelled(low: str, text: str) -> Iterator[Date]:
+    for found in _DAY_MONTH.finditer(low):
+        yield from _made(found, text, found[3], found[2], found[1])
+    for found in _MONTH_DAY.finditer(low):
+        yield from _made(found, text, found[3], found[1], found[2])
+    for found in _MONTH_YEAR.finditer(low):
+        yield from _made(found, text, found[2], found[1], None)
+
+
+def _made(found: re.Match[str], text: str, year: str | None, month: str, day: str | None) -> Iterator[Date]:
+    if day is None or 1 <= int(day) <= 31:
+        reading = (int(year) if year else None, MONTHS[month.rstrip(".")], int(day) if day else None)
+        yield Date((reading,), found.start(), found.end(), text[found.start() : found.end()])
+
+
+def _numeric(low: str, text: str) -> Iterator[Date]:
+    for found in _NUMERIC.finditer(low):
+        if found[1]:
+            wanted = [(int(found[1]), int(found[2]), int(found[3]))]
+        else:
+            first, second, year = int(found[4]), int(found[6]), int(found[7])
+            wanted = [(year, second, first), (year, first, second)]
+        readings = tuple(each for each in wanted if 1 <= each[1] <= 12 and 1 <= each[2] <= 31)
+        if readings:
+            yield Date(readings, found.start(), found.end(), text[found.start() : found.end()])
+
+
+def _weekdays(low: str, text: str) -> Iterator[Date]:
+    found = list(_WEEKDAY.finditer(low))
+    for at, day in enumerate(found):
+        days = {WEEKDAYS[day[1]]}
+        following = found[at + 1] if at + 1 < len(found) else None
+        if following and _RANGE.fullmatch(low, day.end(), following.start()):
+            first, last = WEEKDAYS[day[1]], WEEKDAYS[following[1]]
+            days = {(first + step) % 7 for step in range((last - first) % 7 + 1)}
+        yield Date((), day.start(), day.end(), text[day.start() : day.end()], frozenset(days))

@@ -1,0 +1,28 @@
+"""Text as it is compared: case, accents and the many shapes of quotes and dashes do not count."""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_ALIKE = str.maketrans(
+    dict.fromkeys("‘’‛`´ʼ", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("–—−‐‑", "-") | {"\u00ad": ""}
+)
+_MARKS_OF_ACCENTS = re.compile("[\u0300-\u036f]+")
+
+
+def alike(text: str) -> str:
+    """*text* with one kind of quote and dash, of the same length unless it has soft hyphens."""
+    return text.translate(_ALIKE)
+
+
+@lru_cache(8192)
+def folded(text: str) -> str:
+    """*text* without case and accents."""
+    if text.isascii():
+        return text.casefold()
+    return _MARKS_OF_ACCENTS.sub("", unicodedata.normalize("NFKD", alike(text).casefold()))
+
+
+def squeezed(text: str) -> str:
+    """*text* folded, its white space made single blanks."""
+    return " ".join(folded(text).split())

@@ -1,0 +1,104 @@
+"""Names in a text: words with a capital that the start of a sentence does not explain, and codes such as "B2"."""
+
+import re
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from functools import lru_cache
+
+from utils.facts.folding import alike, folded
+from utils.facts.words import MONTHS, UNITS, WEEKDAYS
+
+_TOKEN = re.compile(r"[^\W_]+(?:['’‘][^\W_]+)*")
+_POSSESSIVE = re.compile(r"'s$|'$")
+_CODE = re.compile(r"(?=.*\d)(?=.*[^\W\d_]).+")
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|s|er|[ºª]|[^\W\d_]{1,3}[²³]?)", re.IGNORECASE)
+_STARTS = re.compile(r"(?:^|[.!?:;…\n•|]|[-*]\s)[\s\"'“‘«(\[*_¿¡-]*$")
+# Often with a capital although they name nothing, or different in each language.
+_COMMONLY = (
+    "the a an in on at of and or for to by with from this that these those it its he she they i you we there here when "
+    "while where who what which after before during since until if as but not no yes el la los las un una en de del al "
+    "y o para por con desde este esta estos estas ese esa si lo su sus se es son di ke dari dan atau untuk pada dengan "
+    "yang ini itu ia dia mereka adalah jika ketika saat dr mr mrs ms sr sra prof bapak ibu pak bu st am pm"
+)
+_COMMON = frozenset(_COMMONLY.split())
+_LEAST_SHARED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A word of a name: as it is compared, as it is written, and where. *follows*: it continues the name before."""
+
+    key: str
+    text: str
+    start: int
+    end: int
+    follows: bool = False
+    opens: bool = False  # the sentence: may be a word like any other
+
+
+def names(text: str) -> list[Name]:
+    """The words of names in *text*, in order, days and months not among them."""
+    return list(_names(text))
+
+
+@lru_cache(4096)
+def name_key(word: str) -> str:
+    """A word as names are compared: without case, accents and possessive."""
+    return _POSSESSIVE.sub("", folded(alike(word)))
+
+
+def vocabulary(text: str) -> frozenset[str]:
+    """All words of *text* as names are compared."""
+    return frozenset(name_key(token) for token in _TOKEN.findall(text))
+
+
+def is_known(key: str, words: Set[str]) -> bool:
+    """Whether a name, or a word made of it as "Indonesian" of "Indonesia", is among *words* (`vocabulary`)."""
+    if key in words:
+        return True
+    if len(key) <= _LEAST_SHARED:
+        return False
+    return any(_is_kin(key, word) for word in words)
+
+
+def _is_kin(one: str, other: str) -> bool:
+    shorter = min(len(one), len(other))
+    return (
+        shorter > _LEAST_SHARED - 1
+        and one[: max(_LEAST_SHARED, shorter - 1)] == other[: max(_LEAST_SHARED, shorter - 1)]
+    )
+
+
+def initials(text: str) -> frozenset[str]:
+    """What runs of words with capitals would be short for: "UN" for "United Nations"."""
+    found, run = set(), ""
+    for token in _TOKEN.findall(text):
+        if token[0].isupper():
+            run += token[0].casefold()
+            found |= {run[at:] for at in range(len(run) - 1)}
+        elif token.casefold() not in _COMMON:
+            run = ""
+    return frozenset(found)
+
+
+def _names(text: str) -> Iterator[Name]:
+    last_end, last_is_name = -1, False
+    for match in _TOKEN.finditer(text):
+        word = match[0]
+        is_name = _looks_like_name(word)
+        opens = is_name and _STARTS.search(text, max(0, match.start() - 12), match.start()) is not None
+        follows = last_is_name and text[last_end : match.start()] in (" ", "-", "'", "’", ". ")
+        if is_name:
+            yield Name(name_key(word), word, match.start(), match.end(), follows, opens)
+        last_end, last_is_name = match.end(), is_name
+
+
+def _looks_like_name(word: str) -> bool:
+    if word[0].isdigit() or not word[0].isupper():
+        return bool(_CODE.fullmatch(word)) and not _ORDINAL.fullmatch(word)
+    key = name_key(word)
+    return key not in _COMMON and key not in MONTHS and key not in WEEKDAYS and key not in UNITS and not _is_roman(word)
+
+
+def _is_roman(word: str) -> bool:
+    return set(word) <= set("IVX")

@@ -1,0 +1,164 @@
+"""Numbers by value: 1,200 is 1200 and 1.200, "8 pm" is 20:00, "two" is 2, "1.5 million" is 1,500,000.
+
+A comma or point before three digits may separate thousands or decimals, depending on who writes; such a number has both
+values, and two numbers agree when they have one in common.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from utils.facts.folding import folded
+from utils.facts.words import MAGNITUDES, SPELLED, UNITS, WEAK
+
+Key = tuple[str, float]
+
+_NUMBER = re.compile(
+    r"(?<![\w.,])(?P<currency>(?:us|s)?\$|€|£|¥|rp\.? ?|idr ?|usd ?|eur ?|gbp ?)?"
+    r"(?P<digits>\d+(?:[.,:\u00a0\u202f]\d+)*)(?P<ordinal>st|nd|rd|th|[ºª])?(?P<tail>s\b|-(?=[^\W\d]))?(?!\d)",
+    re.IGNORECASE,
+)
+_AFTER = re.compile(r"\s*-?\s*(%|°\s?[cf]\b|km²|m²|[€£$¥]|[^\W\d_]+\.?(?:[^\W\d_]\.?)?)", re.IGNORECASE)
+_CLOCK = re.compile(r"([01]?\d|2[0-4])[:.]([0-5]\d)")
+_HALF_DAY = re.compile(r"\s*([ap])\.?\s?m\b\.?", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
+_ROMAN = re.compile(r"\b(?=[XVI]{2,})X{0,3}(?:IX|IV|V?I{0,3})\b")
+_ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10}
+_CURRENCIES = {"$": "USD", "us$": "USD", "s$": "SGD", "usd": "USD", "€": "EUR", "eur": "EUR", "£": "GBP", "gbp": "GBP",
+               "¥": "JPY", "rp": "IDR", "idr": "IDR"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number in a text: what it may mean, its unit ("" where none is known), and where it stands.
+
+    *is_weak*: a word such as "one" that often counts nothing.
+    """
+
+    keys: frozenset[Key]
+    unit: str
+    start: int
+    end: int
+    text: str
+    is_weak: bool = False
+
+    def agrees(self, other: "Number") -> bool:
+        """Whether both may mean the same; units count where both have one."""
+        return bool(self.keys & other.keys) and (not self.unit or not other.unit or self.unit == other.unit)
+
+
+def numbers(text: str) -> list[Number]:
+    """The numbers in *text*, in digits first, then in words."""
+    found = list(_in_digits(text)) if any(map(str.isdigit, text)) else []
+    return [*found, *_in_words(text)]
+
+
+def _in_digits(text: str) -> Iterator[Number]:
+    for match in _NUMBER.finditer(text):
+        digits = match["digits"]
+        end = match.end("digits")
+        currency = _CURRENCIES.get((match["currency"] or "").strip(" .").casefold(), "")
+        magnitude, unit, after = _what_follows(text, match.end())
+        keys = frozenset(_meanings(digits, magnitude) | _times(digits, text[end : end + 8], unit))
+        yield Number(
+            keys, currency or unit, match.start(), max(after, match.end()), text[match.start() : after].strip()
+        )
+
+
+def _what_follows(text: str, at: int) -> tuple[float, str, int]:
+    """The magnitude and the unit of a number that ends at *at*, and where they end."""
+    magnitude, end = 1.0, at
+    for _ in range(3):  # "2 mil millones de euros", "5 per cent"
+        found = _AFTER.match(text, end)
+        word = folded(found[1]).rstrip(".") if found else ""
+        if found and word in MAGNITUDES:
+            magnitude *= MAGNITUDES[word]
+        elif found and word in ("per", "por") and folded(text[found.end() : found.end() + 7]).strip()[:4] in _PERCENT:
+            return magnitude, "%", found.end()
+        elif not (found and word in ("de", "of", "square") and magnitude > 1):
+            return (magnitude, UNITS[word], found.end()) if found and word in UNITS else (magnitude, "", end)
+        end = found.end()
+    return magnitude, "", end
+
+
+_PERCENT = ("cent", "cien")
+
+
+def _meanings(digits: str, magnitude: float) -> set[Key]:
+    # As it is written it always agrees, whatever it may mean.
+    return {(f"{digits} {magnitude}", 0.0), *(("n", value * magnitude) for value in _values(digits))}
+
+
+def _values(digits: str) -> set[float]:
+    """What *digits* with their separators may be worth."""
+    bare = re.sub("[\u00a0\u202f]", "", digits)
+    marks = {char for char in bare if char in ".,"}
+    if ":" in bare:
+        return {float(bare.split(":")[0])} if bare.endswith(":00") else set()
+    if not marks:
+        return {float(bare)}
+    groups = re.split(r"[.,]", bare)
+    by_thousands = len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:])
+    values = set()
+    if by_thousands and len(marks) == 1:
+        values.add(float("".join(groups)))
+    if len(groups) == 2 or len(marks) == 2:
+        values.add(float("".join(groups[:-1]) + "." + groups[-1]))
+    return values or {float("".join(groups))}
+
+
+def _times(digits: str, after: str, unit: str) -> set[Key]:
+    """The minute of the day that is meant, where a clock time may be."""
+    clock, half = _CLOCK.fullmatch(digits), _HALF_DAY.match(after)
+    if clock is None and not (half and digits.isdecimal() and int(digits) <= 12):
+        return set()
+    hour, minute = (int(clock[1]), int(clock[2])) if clock else (int(digits), 0)
+    if half is None and "." in digits and unit:
+        return set()
+    if half is not None:
+        hour = hour % 12 + (12 if half[1].casefold() == "p" else 0)
+    return {("t", float(hour * 60 + minute))}
+
+
+def _in_words(text: str) -> Iterator[Number]:
+    run: list[tuple[re.Match[str], float]] = []
+    value = 0.0
+    for match in _WORD.finditer(text):
+        word = folded(match[0])
+        worth = SPELLED.get(word, MAGNITUDES.get(word) if run else None)
+        if run and worth is not None and _is_beside(text, run[-1][0].end(), match.start()) and _grows(value, worth):
+            value = value * worth if worth > value else value + worth
+            run.append((match, worth))
+            continue
+        if run and word in ("and", "y") and value >= 20:
+            continue  # "two hundred and five"
+        if run:
+            yield _spelled(text, value, run[0][0].start(), run[-1][0])
+        value, run = (worth, [(match, worth)]) if worth is not None and word in SPELLED else (0.0, [])
+    if run:
+        yield _spelled(text, value, run[0][0].start(), run[-1][0])
+    for match in _ROMAN.finditer(text):
+        yield Number(frozenset({("n", _roman(match[0]))}), "", match.start(), match.end(), match[0], is_weak=True)
+
+
+def _is_beside(text: str, end: int, start: int) -> bool:
+    return text[end:start].strip(" -").casefold() in ("", "and", "y")
+
+
+def _grows(value: float, worth: float) -> bool:
+    """Whether a word worth *worth* goes on with the number *value*: "two" "hundred", "forty" "five"."""
+    if worth in (10, 1e2, 1e3, 1e6, 1e9, 1e12) and worth > value > 0:
+        return True
+    return (value >= 20 and value % 10 == 0 and 0 < worth < 10) or (value >= 100 and value % 100 == 0 and worth < 100)
+
+
+def _spelled(text: str, value: float, start: int, last: re.Match[str]) -> Number:
+    magnitude, unit, after = _what_follows(text, last.end())
+    is_weak = start == last.start() and folded(last[0]) in WEAK
+    end = max(last.end(), after)
+    return Number(frozenset({("n", value * magnitude)}), unit, start, end, text[start:end].strip(), is_weak)
+
+
+def _roman(digits: str) -> float:
+    worth = [_ROMAN_DIGITS[digit] for digit in digits]
+    return float(sum(-v if any(w > v for w in worth[i + 1 : i + 2]) else v for i, v in enumerate(worth)))
