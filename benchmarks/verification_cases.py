@@ -65,11 +65,11 @@ class Case:
         return self.kind in TRUE
 
 
-def build_cases(corpora: dict[str, Sequence[Row]], queries: dict[str, Sequence[Row]], *, each: int) -> list[Case]:
-    """*each* cases at most of every kind in every set."""
+def build_cases(sets: dict[str, dict[str, Sequence[Row]]], *, each: int, seed: int) -> list[Case]:
+    """*each* cases at most of every kind out of every set, which has `corpus` and `queries`."""
     cases: list[Case] = []
-    for name, corpus in corpora.items():
-        maker = _Maker(corpus, queries[name], random.Random(f"verification {name}"))
+    for name, items in sets.items():
+        maker = _Maker(items["corpus"], items["queries"], random.Random(f"verification {name} {seed}"))
         for kind in (*TRUE, *FALSE, *HARD):
             cases += maker.make(kind, each)
     return cases

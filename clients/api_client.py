@@ -9,7 +9,7 @@ import httpx
 
 from clients.answer_stream import AnswerStream
 from clients.api_errors import check, failures_told
-from clients.run_events import Citation, citations_of, made
+from clients.run_events import Citation, Doubt, citations_of, doubts_of, made
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Message:
     role: str
     content: str
     citations: tuple[Citation, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     created_at: str | None = None
 
 
@@ -115,7 +116,10 @@ class ApiClient:
         """The conversation from its beginning; refused with 404 where there is none, or none any more."""
         body = self._call("GET", _conversation_path(conversation_id))
         with failures_told():
-            messages = tuple(made(Message, {**item, "citations": citations_of(item)}) for item in body["messages"])
+            messages = tuple(
+                made(Message, {**item, "citations": citations_of(item), "doubts": doubts_of(item)})
+                for item in body["messages"]
+            )
             return made(Conversation, {**body, "messages": messages})
 
     def delete(self, conversation_id: str) -> None:

@@ -26,6 +26,16 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A sentence of an answer that its source does not support: its place in the answer, and why."""
+
+    start: int
+    end: int
+    reason: str
+    status: str = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The service has taken the question; another client can follow the run by its id."""
 
@@ -69,6 +79,7 @@ class Answer:
 
     answer: str
     citations: tuple[Citation, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     answered: bool = True
     persistence: str = "redis"
     request_id: str | None = None
@@ -97,13 +108,19 @@ def event_of(received: ServerSentEvent) -> Event | None:
         raise ApiRefused(int(body["problem"].get("status", 500)), body["problem"], ended_run=True)
     kind = _EVENTS.get(received.name)
     if kind is Answer:
-        return made(Answer, {**body, "citations": citations_of(body)})
+        return made(Answer, {**body, "citations": citations_of(body), "doubts": doubts_of(body)})
     return None if kind is None else made(kind, body)
 
 
 def citations_of(body: Mapping[str, Any]) -> tuple[Citation, ...]:
     """The citations of an answer or a message."""
     return tuple(made(Citation, item) for item in body.get("citations") or ())
+
+
+def doubts_of(body: Mapping[str, Any]) -> tuple[Doubt, ...]:
+    """The sentences without support of an answer or a message; none from a service that does not tell."""
+    sentences = (body.get("support") or {}).get("sentences") or ()
+    return tuple(made(Doubt, item) for item in sentences if item.get("status") == "unsupported")
 
 
 def made(kind: type[T], body: Mapping[str, Any]) -> T:

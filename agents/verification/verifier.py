@@ -20,17 +20,20 @@ Waiting = AbstractAsyncContextManager[None]
 
 _FEW_CLAIMS, _MOST_CLAIMS = 8, 200
 _TOO_MANY = Finding("unverified", 0.0, "the answer is too long to be checked to its end", "none")
-_COMPARING_S = 2.0  # of a turn's time: a busy embedding model leaves a sentence undecided, not the answer late
 _JUDGING_S = 20.0
 _UNDECIDED = "its source says something near to it, whether the same is not certain"
 
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """What sentences are checked with; *judge* is asked about those in doubt, None asks nobody."""
+    """What sentences are checked with; *judge* is asked about those in doubt, None asks nobody.
+
+    *comparing_s*: of a turn's time; a busy embedding model leaves a sentence undecided, not the answer late.
+    """
 
     embedder: Embedder
     judge: BaseChatModel | None = None
+    comparing_s: float = 2.0
 
     async def check(
         self, claims: Sequence[Claim], hits: Sequence[Hit], *, outside: Callable[[], Waiting] = nullcontext
@@ -39,7 +42,7 @@ class Verifier:
 
         Where words decide about all, no model is asked. *outside* is entered while one is waited for.
         """
-        looks = await _looks(claims, hits)
+        looks = await self._looks(claims, hits)
         findings = [each.finding for each in looks]
         if _open(findings):
             async with outside():
@@ -48,12 +51,25 @@ class Verifier:
                     await self._by_judge(self.judge, claims, hits, findings)
         return [_support(claim, finding) for claim, finding in zip(claims, findings, strict=True)]
 
+    def first_look(self, claim: Claim, hits: Sequence[Hit]) -> FirstLook:
+        """What words alone say of *claim*: no model is asked."""
+        return look(claim, _cited(claim, hits))
+
+    async def _looks(self, claims: Sequence[Claim], hits: Sequence[Hit]) -> list[FirstLook]:
+        """The first look at each; in a thread where there are many, so that the loop is not held for long."""
+
+        def work() -> list[FirstLook]:
+            return [self.first_look(claim, hits) for claim in claims[:_MOST_CLAIMS]]
+
+        looks = work() if len(claims) <= _FEW_CLAIMS else await asyncio.to_thread(work)
+        return looks + [FirstLook(_TOO_MANY)] * (len(claims) - len(looks))
+
     async def _by_meaning(
         self, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[Finding | None]
     ) -> None:
         open_ = _open(findings)
         pairs = [(claims[at], looks[at].places) for at in open_]
-        _fill(findings, open_, await compare(pairs, self.embedder, timeout_s=_COMPARING_S))
+        _fill(findings, open_, await compare(pairs, self.embedder, timeout_s=self.comparing_s))
 
     async def _by_judge(
         self, judge: BaseChatModel, claims: Sequence[Claim], hits: Sequence[Hit], findings: list[Finding | None]
@@ -64,16 +80,6 @@ class Verifier:
             passages = [hits[number - 1].passage for number in numbers if 1 <= number <= len(hits)]
             texts = [claims[at].text for at in open_]
             _fill(findings, open_, await ask_judge(judge, texts, passages, timeout_s=_JUDGING_S))
-
-
-async def _looks(claims: Sequence[Claim], hits: Sequence[Hit]) -> list[FirstLook]:
-    """The first look at each; in a thread where there are many, so that the loop is not held for long."""
-
-    def work() -> list[FirstLook]:
-        return [look(claim, _cited(claim, hits)) for claim in claims[:_MOST_CLAIMS]]
-
-    looks = work() if len(claims) <= _FEW_CLAIMS else await asyncio.to_thread(work)
-    return looks + [FirstLook(_TOO_MANY)] * (len(claims) - len(looks))
 
 
 def _cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:

@@ -44,7 +44,7 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         if isinstance(last, Cancelled):
             end_attempt(talk, attempt)
             st.rerun()
-        message = Message("assistant", last.answer, last.citations)
+        message = Message("assistant", last.answer, last.citations, last.doubts)
         notice.empty()
         control.empty()
         with place.container():

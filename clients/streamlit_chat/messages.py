@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from clients.api_client import Message
+from clients.streamlit_chat.doubts import show_doubts, with_doubts
 from clients.streamlit_chat.markdown import answer_markdown
 from clients.streamlit_chat.sources import marks_of, show_sources
 
@@ -35,8 +36,10 @@ def show_messages(messages: Sequence[Message], broken_off: dict[int, str]) -> No
 
 
 def show_answer(message: Message, place: int) -> None:
-    """An answer with its marks and, below it, what they lead to."""
-    st.markdown(answer_markdown(message.content, marks_of(message.citations, place)))
+    """An answer with its marks and, below it, which sentences are in doubt and what the marks lead to."""
+    text = with_doubts(message.content, message.doubts)
+    st.markdown(answer_markdown(text, marks_of(message.citations, place)))
+    show_doubts(message.content, message.doubts)
     show_sources(message.citations, place)
 
 

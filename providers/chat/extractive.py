@@ -12,11 +12,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import SkipValidation
 
-from prompts.rag import not_in_documents, parse_passages
+from prompts.rag import NOT_IN_DOCUMENTS_MARK, NumberedPassage, parse_passages
 from providers.chat.followups import standalone_question
-from providers.chat.selection import ON_TOPIC, Candidate, candidates, select_quotes, word_scores
+from providers.chat.near_misses import lacks_answer
+from providers.chat.selection import ON_TOPIC, Candidate, candidates, select_quotes, sentence_scores, word_scores
 from utils.errors import ProviderError
-from utils.language import detect_language
 from utils.ports import Embedder
 
 __all__ = ["ExtractiveChatModel", "standalone_question"]
@@ -33,9 +33,10 @@ class ExtractiveChatModel(BaseChatModel):
     """Answers with sentences of the passages that `prompts.rag` put into the system message, each with its `[n]`.
 
     The question is the last human message, understandable by itself. The answer is at most *max_chars* long with its
-    marks, in the language of the documents. With an *embedder* the async calls can also tell which sentence answers a
-    question in another language; the sync ones go by words alone. `response_metadata` says that no language model
-    was used.
+    marks, in the language of the documents. A question that the passages come near without answering it gets
+    `NOT_IN_DOCUMENTS_MARK`, as a language model is told to say. With an *embedder* the async calls can also tell which
+    sentence answers a question in another language; the sync ones go by words alone. `response_metadata` says that no
+    language model was used.
     """
 
     embedder: SkipValidation[Embedder | None] = None
@@ -84,17 +85,31 @@ class ExtractiveChatModel(BaseChatModel):
             yield chunk
 
     def _pieces(self, messages: Sequence[BaseMessage]) -> list[str]:
-        question, sentences = _read(messages)
-        return self._answer(question, sentences, None)
+        question, passages = _read(messages)
+        return self._answer(question, passages, candidates(passages), None)
 
     async def _pieces_by_meaning(self, messages: Sequence[BaseMessage]) -> list[str]:
-        question, sentences = _read(messages)
-        return self._answer(question, sentences, await self._likeness(question, sentences))
+        question, passages = _read(messages)
+        sentences = candidates(passages)
+        return self._answer(question, passages, sentences, await self._likeness(question, sentences))
 
-    def _answer(self, question: str, sentences: list[Candidate], likeness: list[float] | None) -> list[str]:
+    def _answer(
+        self,
+        question: str,
+        passages: Sequence[NumberedPassage],
+        sentences: list[Candidate],
+        likeness: list[float] | None,
+    ) -> list[str]:
         if not sentences:
-            return [not_in_documents(detect_language(question))]
-        quotes = select_quotes(question, sentences, max_chars=self.max_chars, likeness=likeness)
+            return [NOT_IN_DOCUMENTS_MARK]
+        scores = sentence_scores(question, sentences, likeness)
+        quotes = select_quotes(question, sentences, scores, max_chars=self.max_chars)
+        titles = {passage.number: f"{passage.title}\n{passage.heading}" for passage in passages}
+        best = scores.index(max(scores))
+        # In another language than the documents', the words of a question show nothing.
+        by_words = likeness is None and max(word_scores(question, sentences)) >= ON_TOPIC
+        if by_words and lacks_answer(question, sentences, best, quotes, titles):
+            return [NOT_IN_DOCUMENTS_MARK]
         return [str(quote) for quote in quotes]
 
     async def _likeness(self, question: str, sentences: list[Candidate]) -> list[float] | None:
@@ -113,11 +128,11 @@ class ExtractiveChatModel(BaseChatModel):
         return [*deviations.tolist(), *[float(np.min(deviations))] * (len(sentences) - len(compared))]
 
 
-def _read(messages: Sequence[BaseMessage]) -> tuple[str, list[Candidate]]:
+def _read(messages: Sequence[BaseMessage]) -> tuple[str, list[NumberedPassage]]:
     """The question and what can be quoted: from the system message alone, no question brings its own passages."""
     question = next((m.text for m in reversed(messages) if isinstance(m, HumanMessage)), "")
     prompt = "\n".join(m.text for m in messages if isinstance(m, SystemMessage))
-    return question, candidates(parse_passages(prompt))
+    return question, parse_passages(prompt)
 
 
 def _result(pieces: Sequence[str]) -> ChatResult:

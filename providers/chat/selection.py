@@ -23,7 +23,7 @@ _LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a lis
 _ASKED_FOR_BONUS = 0.3
 _MEANING_WEIGHT = 0.4  # of a standard deviation of similarity
 # A sentence with less than this share of the best one's score is left out: it fills the answer without adding to it.
-_RELATIVE_FLOOR = 0.3
+_RELATIVE_FLOOR = 0.1
 
 _ASKS_FOR_NUMBER = re.compile(
     r"\bhow (?:many|much|long|old|far|often|high|large|big|tall|fast)\b|\bwhen\b"
@@ -102,13 +102,12 @@ def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
 
 
 def select_quotes(
-    question: str, sentences: Sequence[Candidate], *, max_chars: int, likeness: Sequence[float] | None = None
+    question: str, sentences: Sequence[Candidate], scores: Sequence[float], *, max_chars: int
 ) -> list[Quote]:
     """The sentences that answer *question* best, at most *max_chars* with their marks, the best one's passage first.
 
-    *likeness* is each sentence's similarity of meaning in standard deviations from their mean, where it is known.
+    *scores* are those of `sentence_scores`.
     """
-    scores = _scores(question, sentences, likeness)
     best, *others = sorted(range(len(sentences)), key=lambda i: -scores[i])
     chosen: dict[float, Quote] = {best: _shortened(question, sentences[best], max_chars)}
     left = max_chars - len(str(chosen[best]))
@@ -130,7 +129,13 @@ def _add_table_heads(chosen: dict[float, Quote], sentences: Sequence[Candidate],
             left -= len(str(head)) + 1
 
 
-def _scores(question: str, sentences: Sequence[Candidate], likeness: Sequence[float] | None) -> list[float]:
+def sentence_scores(
+    question: str, sentences: Sequence[Candidate], likeness: Sequence[float] | None = None
+) -> list[float]:
+    """How well each of *sentences* answers *question*; the greater the better.
+
+    *likeness* is each sentence's similarity of meaning in standard deviations from their mean, where it is known.
+    """
     shares = word_scores(question, sentences)
     on_topic = {s.rank for s, share in zip(sentences, shares, strict=True) if share >= ON_TOPIC or likeness}
     scores = [

@@ -61,6 +61,7 @@ class Behaviour:
     go_on: threading.Event = field(default_factory=threading.Event)
     go_on_anew: threading.Event = field(default_factory=threading.Event)
     citations: list[dict[str, Any]] = field(default_factory=lambda: [ROOM, FEES])
+    support: dict[str, Any] | None = None
     answer: str = f"{QUOTE} [1] Rent is due on the fifth working day of each month. [2]"
 
 
@@ -288,12 +289,26 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
     for word in words[4:]:
         run.tell("token", content=f" {word}")
         yield
-    said.append({"role": "assistant", "content": does.answer, "citations": does.citations, "answered": True})
+    said.append(
+        {
+            "role": "assistant",
+            "content": does.answer,
+            "citations": does.citations,
+            "answered": True,
+            "support": does.support,
+        }
+    )
     for citation in does.citations:
         run.tell("citation", **citation)
     told = {"answered": True, "language_model": does.language_model, "persistence": does.persistence, "metrics": {}}
     names = {"conversation_id": run.place[1], "request_id": "req-1", "run_id": run.run_id}
-    whole = {"answer": does.answer, "response": does.answer, "sources": "", "citations": does.citations}
+    whole = {
+        "answer": does.answer,
+        "response": does.answer,
+        "sources": "",
+        "citations": does.citations,
+        "support": does.support,
+    }
     run.tell("done", **whole, **told, **names)
 
 

@@ -97,6 +97,21 @@ def test_an_answer_comes_with_its_numbered_sources(api: ApiStub) -> None:
     assert api.asked == [(ACME_KEY, address(page), QUESTION)]
 
 
+def test_a_sentence_without_support_is_marked_with_the_reason_and_stays_so_after_a_reload(api: ApiStub) -> None:
+    answer = "A room costs $40 [1]. Rent is due on the fifth working day of each month. [2]"
+    sentence = {"start": 0, "end": 21, "status": "unsupported", "reason": "the number 40 is not in source [1]"}
+    fine = {"start": 22, "end": len(answer), "status": "supported", "reason": "it stands word for word in source [2]"}
+    api.behaviour.answer, api.behaviour.support = answer, {"sentences": [sentence, fine]}
+    page = open_page()
+    ask(page)
+    for shown in (page, open_page(address(page))):
+        assert "⚠ Rent is due" in shown.chat_message[1].markdown[0].value
+        [note] = shown.chat_message[1].warning
+        assert "A room costs" in note.value
+        assert "the number 40 is not in source" in note.value
+        assert "Rent is due" not in note.value
+
+
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "", None])
 def test_only_an_address_that_opens_a_page_becomes_a_link(api: ApiStub, url: str | None) -> None:
     api.behaviour.citations = [ROOM | {"url": url}]

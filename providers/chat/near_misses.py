@@ -1,0 +1,165 @@
+"""Questions that come near a passage which does not answer them: told from others by the words of both.
+
+Similarity and shared words say that the passage is about the subject, not that the answer is in it. What tells is that
+the question denies something or asks for the opposite; names or numbers of it that the passage has not; a rare word
+that stands nowhere near the best sentence; or that who, where, when or how many is asked and nothing of the kind is
+there. Each sign is a number, their weights are a logistic regression's, fitted by `benchmarks/near_misses.py` on the
+questions about one half of the passages of squad_en and idk_id (SQuAD 2.0 and IDK-MRC, which have questions that people
+wrote to have no answer in a passage). The threshold was set on the same half, and rounded; the figures of
+`benchmarks/answers.py` for "near misses" are of the other half.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+
+from providers.chat.selection import Candidate, Quote
+from utils.facts.names import is_known, names, vocabulary
+from utils.facts.numbers import Number, numbers
+from utils.facts.polarity import denying, opposed, tokens
+from utils.words import content_words
+
+SIGNS = (
+    "denies what the best sentence does not",
+    "asks for the opposite of what the best sentence says",
+    "names that are not in the passage",
+    "numbers that are not in the passage",
+    "rarest word that is not near the best sentence",
+    "share of its words in the passage",
+    "share of its neighbouring words that are neighbours in a sentence",
+    "who, and no name in the answer",
+    "where, and no name in the best sentence",
+    "when, and no number in the best sentence",
+    "how many, and no number in the best sentence",
+)
+WEIGHTS = (2.88, 2.45, 0.69, 1.87, 0.18, 0.18, -0.61, 4.83, 0.78, 0.61, 0.51)
+INTERCEPT = -0.83
+ENOUGH = 0.6  # log odds above which an answer is refused
+
+_WHEN = re.compile(
+    r"\b(?:when|(?:what|which) (?:year|date|time)|kapan(?:kah)?|cuándo|(?:qué|cuál) (?:año|fecha))\b", re.IGNORECASE
+)
+_MANY = re.compile(
+    r"\b(?:how (?:many|much|long|old|far|often|high|large|big|tall|fast)|what (?:percent\w*|number)|cuánt[oa]s?"
+    r"|berapa(?:kah)?|qué (?:porcentaje|número))\b",
+    re.IGNORECASE,
+)
+_WHO = re.compile(r"\b(?:who(?:m|se)?|quién(?:es)?|siapa(?:kah)?)\b", re.IGNORECASE)
+_WHERE = re.compile(
+    r"\b(?:where|(?:what|which) (?:city|country|place|state|region)|dónde|(?:di|ke|dari) ?mana(?:kah)?)\b",
+    re.IGNORECASE,
+)
+_YEAR = re.compile(r"\b(?:1\d{3}|20\d\d)\b")
+_NEIGHBOURS = 4  # words between which two are neighbours
+_STEM = 5  # letters that forms of a word share
+_COUNTED = 2  # missing names or numbers, at most
+
+
+def lacks_answer(
+    question: str, sentences: Sequence[Candidate], best: int, quotes: Sequence[Quote], titles: Mapping[int, str]
+) -> bool:
+    """Whether *quotes* most likely do not answer *question*, of which they have the words; arguments as of `signs`."""
+    return odds(signs(question, sentences, best, quotes, titles)) > ENOUGH
+
+
+def odds(found: Sequence[float]) -> float:
+    """The logarithm of the odds that a question with these signs has no answer in the passage."""
+    return INTERCEPT + sum(weight * sign for weight, sign in zip(WEIGHTS, found, strict=True))
+
+
+def signs(
+    question: str, sentences: Sequence[Candidate], best: int, quotes: Sequence[Quote], titles: Mapping[int, str]
+) -> tuple[float, ...]:
+    """The `SIGNS`, in their order, of a *question* answered by *quotes* out of *sentences*, the *best* of them first.
+
+    *titles* are those of the passages, with their headings, by number.
+    """
+    chosen = sentences[best]
+    passage = [sentence for sentence in sentences if sentence.number == chosen.number]
+    text = "\n".join(sentence.text for sentence in passage)
+    asked = [word for word, _ in tokens(question)]
+    quoted = " ".join(quote.text for quote in quotes)
+    there = [word for word, _ in tokens(chosen.text)]
+    denied = denying(asked, chosen.language) and not denying(there, chosen.language)
+    rarest, share = _uncovered(question, sentences, passage, chosen)
+    return (
+        float(bool(denied)),
+        float(opposed(set(asked), set(there)) is not None),
+        _missing_names(question, f"{text}\n{titles.get(chosen.number, '')}"),
+        _missing_numbers(question, text),
+        rarest,
+        share,
+        _neighbours(asked, passage, chosen.language),
+        float(bool(_WHO.search(question)) and not _has_new_name(quoted, asked)),
+        float(bool(_WHERE.search(question)) and not _has_new_name(chosen.text, asked)),
+        float(
+            bool(_WHEN.search(question)) and not (_YEAR.search(chosen.text) or _has_new_number(chosen.text, question))
+        ),
+        float(bool(_MANY.search(question)) and not _has_new_number(chosen.text, question)),
+    )
+
+
+def _uncovered(
+    question: str, sentences: Sequence[Candidate], passage: Sequence[Candidate], chosen: Candidate
+) -> tuple[float, float]:
+    """The greatest weight of a word that is not near *chosen*, and the weighted share of words in *passage*."""
+    frequency = Counter(word for sentence in sentences for word in sentence.words)
+    weights = {
+        word: math.log1p((len(sentences) - frequency[word] + 0.5) / (frequency[word] + 0.5))
+        for word in content_words(question, chosen.language)
+    }
+    at = passage.index(chosen)
+    near, anywhere = _words(passage[max(0, at - 1) : at + 2]), _words(passage)
+    rarest = max((weight for word, weight in weights.items() if word not in near), default=0.0)
+    covered = sum(weight for word, weight in weights.items() if word in anywhere)
+    return rarest, covered / (sum(weights.values()) or 1.0)
+
+
+def _words(sentences: Sequence[Candidate]) -> frozenset[int]:
+    return frozenset().union(*(sentence.words | sentence.lead for sentence in sentences))
+
+
+def _missing_names(question: str, text: str) -> float:
+    asked = [name for name in names(question) if not name.opens]
+    known = vocabulary(text) if asked else frozenset()
+    return float(min(_COUNTED, sum(not is_known(name.key, known) for name in asked)))
+
+
+def _missing_numbers(question: str, text: str) -> float:
+    asked = _plain_numbers(question)
+    known = numbers(text) if asked else []
+    return float(min(_COUNTED, sum(not any(number.agrees(each) for each in known) for number in asked)))
+
+
+def _plain_numbers(text: str) -> list[Number]:
+    return [number for number in numbers(text) if not number.is_weak]
+
+
+def _neighbours(asked: Sequence[str], passage: Sequence[Candidate], language: str) -> float:
+    """How many of the neighbouring content words of a question are neighbours in one sentence too, at best."""
+    content = [word[:_STEM] for word in asked if content_words(word, language)]
+    pairs = list(pairwise(content))
+    if not pairs:
+        return 1.0
+    return max(_adjacent(pairs, [word[:_STEM] for word, _ in tokens(each.text)]) for each in passage) / len(pairs)
+
+
+def _adjacent(pairs: Sequence[tuple[str, str]], words: Sequence[str]) -> int:
+    places: dict[str, list[int]] = {}
+    for at, word in enumerate(words):
+        places.setdefault(word, []).append(at)
+    return sum(
+        any(abs(i - j) <= _NEIGHBOURS for i in places.get(one, ()) for j in places.get(other, ()))
+        for one, other in pairs
+    )
+
+
+def _has_new_name(text: str, asked: Collection[str]) -> bool:
+    return any(name.key not in asked for name in names(text) if not name.opens or name.follows)
+
+
+def _has_new_number(text: str, question: str) -> bool:
+    known = _plain_numbers(question)
+    return any(not any(number.agrees(each) for each in known) for number in numbers(text))

@@ -1,0 +1,51 @@
+"""Questions that come near a passage which does not answer them: refused, and the ones that it answers are not."""
+
+import pytest
+
+from prompts.rag import NOT_IN_DOCUMENTS_MARK
+from tests.providers.test_extractive import answer
+
+POOL = (
+    "The swimming pool was opened in 1994 by the mayor, Ms Lestari. Members swim free of charge on weekdays. "
+    "Children under twelve must be accompanied by an adult. The pool is heated to 27 degrees."
+)
+KOLAM = (
+    "Kolam renang dibuka pada tahun 1994 oleh wali kota, Ibu Lestari. Anggota berenang gratis pada hari kerja. "
+    "Anak di bawah dua belas tahun harus didampingi orang dewasa."
+)
+PISCINA = (
+    "La piscina fue inaugurada en 1994 por la alcaldesa, la señora Lestari. Los socios nadan gratis entre semana. "
+    "Los niños menores de doce años deben ir acompañados de un adulto."
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("Which children do not have to be accompanied by an adult at the swimming pool?", POOL),
+        ("When was the swimming pool closed by the mayor?", POOL),
+        ("Who designed and built the heated pool for members?", "The heated pool for members was built in 1994."),
+        ("Which members swim free of charge on weekdays since 2003 in Bandung?", POOL),
+        ("Anak mana yang tidak harus didampingi orang dewasa di kolam renang?", KOLAM),
+        ("¿Qué niños no deben ir acompañados de un adulto en la piscina?", PISCINA),
+    ],
+)
+def test_a_question_that_the_passage_comes_near_without_answering_is_refused(question: str, text: str) -> None:
+    assert answer(question, text) == NOT_IN_DOCUMENTS_MARK
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "part"),
+    [
+        ("When was the swimming pool opened?", POOL, "1994"),
+        ("Who opened the swimming pool?", POOL, "Lestari"),
+        ("Which children must be accompanied by an adult?", POOL, "under twelve"),
+        ("Is it true that members do not pay on weekdays?", f"{POOL} Members do not pay on weekdays.", "do not pay"),
+        ("Kapan kolam renang dibuka?", KOLAM, "1994"),
+        ("Siapa yang membuka kolam renang?", KOLAM, "Lestari"),
+        ("¿Cuándo fue inaugurada la piscina?", PISCINA, "1994"),
+        ("¿Qué niños deben ir acompañados?", PISCINA, "menores de doce"),
+    ],
+)
+def test_a_question_that_the_passage_answers_is_answered(question: str, text: str, part: str) -> None:
+    assert part in answer(question, text)
