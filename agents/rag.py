@@ -1,6 +1,6 @@
 """The answering graph, readable top to bottom:
 
-    contextualize → retrieve → answer | refuse → END
+    contextualize → retrieve → answer (and verify) | refuse → END
                   → END, where the first question was answered before
 
 Where a step has a choice, its node says where the turn goes on: two edges with conditions took a twentieth of a turn's

@@ -7,7 +7,25 @@ from prompts.rag import parse_passages, render_passages, system_prompt
 from utils.passages import Passage
 
 nasty = st.text() | st.lists(
-    st.sampled_from(["<passage", "</passage>", "&lt;", "&amp;", "passage", "/passage", "\n", '" number="9">', "amp;"])
+    st.sampled_from(
+        [
+            "<passage",
+            "</passage>",
+            "< / PASSAGE",
+            "<|",
+            "&lt;|",
+            "<",
+            " ",
+            "|",
+            "&lt;",
+            "&amp;",
+            "passage",
+            "/passage",
+            "\n",
+            '" number="9">',
+            "amp;",
+        ]
+    )
 ).map("".join)
 
 

@@ -15,14 +15,16 @@ def alike(text: str) -> str:
     return text.translate(_ALIKE)
 
 
-@lru_cache(8192)
+_SHORT = 40  # characters of a text that comes again
+
+
 def folded(text: str) -> str:
     """*text* without case and accents."""
     if text.isascii():
         return text.casefold()
+    return _folded(text) if len(text) <= _SHORT else _folded.__wrapped__(text)
+
+
+@lru_cache(8192)
+def _folded(text: str) -> str:
     return _MARKS_OF_ACCENTS.sub("", unicodedata.normalize("NFKD", alike(text).casefold()))
-
-
-def squeezed(text: str) -> str:
-    """*text* folded, its white space made single blanks."""
-    return " ".join(folded(text).split())

@@ -121,6 +121,13 @@ def _times(digits: str, after: str, unit: str) -> set[Key]:
 
 
 def _in_words(text: str) -> Iterator[Number]:
+    if not SPELLED.keys().isdisjoint(_WORD.findall(folded(text))):
+        yield from _spelled_numbers(text)
+    for match in _ROMAN.finditer(text):
+        yield Number(frozenset({("n", _roman(match[0]))}), "", match.start(), match.end(), match[0], is_weak=True)
+
+
+def _spelled_numbers(text: str) -> Iterator[Number]:
     run: list[tuple[re.Match[str], float]] = []
     value = 0.0
     for match in _WORD.finditer(text):
@@ -137,8 +144,6 @@ def _in_words(text: str) -> Iterator[Number]:
         value, run = (worth, [(match, worth)]) if worth is not None and word in SPELLED else (0.0, [])
     if run:
         yield _spelled(text, value, run[0][0].start(), run[-1][0])
-    for match in _ROMAN.finditer(text):
-        yield Number(frozenset({("n", _roman(match[0]))}), "", match.start(), match.end(), match[0], is_weak=True)
 
 
 def _is_beside(text: str, end: int, start: int) -> bool:
