@@ -118,7 +118,9 @@ async def answer(model: ExtractiveChatModel, question: Question, hits: Sequence[
 
 async def measure_answers(evaluation: ModuleType, embedder: CachedEmbedder, timed: Embedder, setting: Setting) -> Row:
     """The share of answers that hold a gold string, their length, and the CPU time of one without cached embeddings."""
-    model, uncached = (ExtractiveChatModel(embedder=each, max_chars=MAX_CHARS) for each in (embedder, timed))
+    model, uncached = (
+        ExtractiveChatModel(embedder=each, max_chars=MAX_CHARS, comparing_s=600) for each in (embedder, timed)
+    )
     async with indexed(embedder, setting.corpus) as retriever:
         found = [(question, await search(retriever, question)) for question in setting.questions]
     texts = [await answer(model, question, hits) for question, hits in found]

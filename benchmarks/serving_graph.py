@@ -29,6 +29,7 @@ from agents.messages import question_message
 from agents.rag import compile_graph
 from agents.state import AgentContext
 from agents.turnstile import Turnstile
+from agents.verification.verifier import Verifier
 from bootstrap.models import open_answer_model, open_embedder
 from config import Settings
 from retrieval.index import PassageIndex
@@ -127,6 +128,8 @@ async def measure(settings: Settings) -> None:
                         "top_k": settings.top_k,
                         "streams": False,
                         "place": place,
+                        "verifier": Verifier(embedder),
+                        "unsupported": "mark",
                     }
                     context = AgentContext(**{each.name: known[each.name] for each in fields(AgentContext)})  # type: ignore[arg-type]  # by name
                     asked: Any = {"messages": [question_message(_QUESTION, name)]}

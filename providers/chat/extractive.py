@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 METADATA = {"model_name": "extractive", "language_model": False}
 # Embedding a sentence takes about 50 ms of CPU, so only the first passages' sentences are compared by meaning.
 _COMPARED_PASSAGES, _COMPARED_SENTENCES = 2, 12
-_COMPARING_TIMEOUT_S = 3.0  # while documents are being indexed the embedder is busy: then go by words
 
 
 class ExtractiveChatModel(BaseChatModel):
@@ -41,6 +40,7 @@ class ExtractiveChatModel(BaseChatModel):
 
     embedder: SkipValidation[Embedder | None] = None
     max_chars: int = 400
+    comparing_s: float = 3.0  # while documents are being indexed the embedder is busy: then go by words
 
     @property
     def _llm_type(self) -> str:
@@ -118,7 +118,7 @@ class ExtractiveChatModel(BaseChatModel):
         if not self.embedder or len(compared) < 2 or max(word_scores(question, sentences)) >= ON_TOPIC:
             return None
         try:
-            async with asyncio.timeout(_COMPARING_TIMEOUT_S):
+            async with asyncio.timeout(self.comparing_s):
                 vectors = await self.embedder.embed_passages(compared)
                 similarities = vectors @ await self.embedder.embed_query(question)
         except (ProviderError, TimeoutError) as exc:
