@@ -9,7 +9,7 @@ from clients.run_events import Doubt
 from clients.streamlit_chat.markdown import plain_markdown
 
 SIGN = "⚠"
-_MARKS = re.compile(r"\s*\[\d{1,3}\]")
+_UNSAID = re.compile(r"\s*\[\d{1,3}\]|\*\*|__|`")  # marks and Markdown
 _SHOWN = 160  # characters of a sentence
 
 
@@ -17,7 +17,7 @@ def with_doubts(text: str, doubts: Sequence[Doubt]) -> str:
     """*text* with a sign after each sentence in doubt; none after a row of a table, which it would break."""
     for doubt in sorted(doubts, key=lambda each: -each.end):
         if 0 <= doubt.start < doubt.end <= len(text) and text[doubt.end - 1] != "|":
-            text = f"{text[: doubt.end]} {SIGN}{text[doubt.end :]}"
+            text = f"{text[: doubt.end]}\u00a0{SIGN}{text[doubt.end :]}"
     return text
 
 
@@ -29,6 +29,6 @@ def show_doubts(text: str, doubts: Sequence[Doubt]) -> None:
 
 
 def _line(text: str, doubt: Doubt) -> str:
-    said = " ".join(_MARKS.sub("", text[doubt.start : doubt.end]).split())
+    said = " ".join(_UNSAID.sub("", text[doubt.start : doubt.end]).split())
     short = said if len(said) <= _SHOWN else f"{said[:_SHOWN].rstrip()}…"
     return f"“{plain_markdown(short)}” – {plain_markdown(doubt.reason)}"

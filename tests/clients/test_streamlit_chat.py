@@ -98,9 +98,9 @@ def test_an_answer_comes_with_its_numbered_sources(api: ApiStub) -> None:
 
 
 def test_a_sentence_without_support_is_marked_with_the_reason_and_stays_so_after_a_reload(api: ApiStub) -> None:
-    answer = "A room costs $40 [1]. Rent is due on the fifth working day of each month. [2]"
-    sentence = {"start": 0, "end": 21, "status": "unsupported", "reason": "the number 40 is not in source [1]"}
-    fine = {"start": 22, "end": len(answer), "status": "supported", "reason": "it stands word for word in source [2]"}
+    answer = "A room **costs** $40 [1]. Rent is due on the fifth working day of each month. [2]"
+    sentence = {"start": 0, "end": 25, "status": "unsupported", "reason": "the number 40 is not in source [1]"}
+    fine = {"start": 26, "end": len(answer), "status": "supported", "reason": "it stands word for word in source [2]"}
     api.behaviour.answer, api.behaviour.support = answer, {"sentences": [sentence, fine]}
     page = open_page()
     ask(page)
