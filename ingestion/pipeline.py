@@ -2,7 +2,7 @@
 
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from domain.models import Document, DocumentState
 from domain.originals import Originals
 from ingestion.chunking import CountTokens, Sizes, estimate_tokens
 from ingestion.parsers.parsed import Limits
-from ingestion.parsers.sandbox import ParserProcess
+from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from ingestion.reader import DocumentReader, content_hash
 from ingestion.walk import SAMPLES, Found, Origins, Walk, walk
 from utils.context import TenantContext
@@ -32,7 +32,8 @@ Progress = Callable[[int, int, str], None]
 class LoadSummary:
     """What a load did. `failed` holds names with reasons; `skipped` the names of files of kinds that are not read.
 
-    `chunks` were written, for the `added` and `changed` documents.
+    `unread` holds the names of documents with pages that were not read, and which and why. `chunks` were written, for
+    the `added` and `changed` documents.
     """
 
     added: int = 0
@@ -41,6 +42,7 @@ class LoadSummary:
     removed: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
     chunks: int = 0
     seconds: float = 0.0
 
@@ -61,7 +63,9 @@ def load_paths(
     """Load every document below *paths* into the caller's tenant; with *prune*, forget those whose file is gone.
 
     Each document is a transaction of its own: what was loaded stays when a later one fails or the process is killed.
-    *progress* is called before each file with how many are done, how many there are, and its name. *originals* keeps
+    Documents with pages that are pictures come twice: first with what is text in them, and when all others are done
+    with the text that was recognised. *progress* is called before each of these steps, in the latter before each page,
+    with how many steps are done, how many there are, and the file's name. *originals* keeps
     the files, so that citations can be opened; without it they are not kept.
 
     Raises:
@@ -109,6 +113,8 @@ class _Load:
         self._originals = originals
         with database.reading() as session:
             self._known = {document.origin: document for document in list_documents(session, ctx)}
+        self._written: dict[str, int] = {}  # chunks by origin, in this load
+        self._waiting: list[tuple[Found, str]] = []
 
     def take_all(self, found: Walk, progress: Progress | None) -> None:
         """Load all files, and note those that cannot be."""
@@ -117,6 +123,13 @@ class _Load:
             if progress:
                 progress(done, len(found.files), file.source)
             self._take(file, self._origins.of(file.path))
+        for done, (file, origin) in enumerate(self._waiting, len(found.files)):
+
+            def note(page: int, pages: int, done: int = done, name: str = file.source) -> None:
+                if progress:
+                    progress(done, len(found.files) + len(self._waiting), name)
+
+            self._recognise(file, origin, note)
 
     def _take(self, file: Found, origin: str) -> None:
         try:
@@ -125,12 +138,32 @@ class _Load:
             if known is not None and self._says_the_same(known, data):
                 self.summary.unchanged += 1
                 self._forget_failure(known)
+                self._see_to_unread(file, origin, known.details)
                 return
             content = self._reader.read(data, file.path.name, file.source)
         except UnreadableDocument as exc:
             self._fail(file, origin, exc.detail)
             return
+        if content.chunks:
+            self._store(origin, data, content)
+        self._see_to_unread(file, origin, content.details)
+
+    def _see_to_unread(self, file: Found, origin: str, details: Mapping[str, object]) -> None:
+        """Put the document in line for its pages to be recognised, or note those that are not read."""
+        if self._reader.awaits_recognition(details):
+            self._waiting.append((file, origin))
+        elif note := self._reader.unread_note(details):
+            self.summary.unread.append((file.source, note))
+
+    def _recognise(self, file: Found, origin: str, progress: PageProgress) -> None:
+        try:
+            data = _read(file.path, self._limits.size_bytes)
+            content = self._reader.read_whole(data, file.path.name, file.source, progress=progress)
+        except UnreadableDocument as exc:
+            self._fail(file, origin, exc.detail)
+            return
         self._store(origin, data, content)
+        self._see_to_unread(file, origin, content.details)
 
     def _says_the_same(self, known: Document, data: bytes) -> bool:
         if known.state == DocumentState.FAILED or known.recipe != self._reader.recipe:
@@ -148,8 +181,11 @@ class _Load:
         else:
             with self._database.writing() as session:
                 replace_document(session, self._ctx, origin, content)
-        self.summary.chunks += len(content.chunks)
+        former, self._written[origin] = self._written.get(origin), len(content.chunks)
+        self.summary.chunks += len(content.chunks) - (former or 0)
         known = self._known.get(origin)
+        if former is not None:
+            return
         if known is None or known.state == DocumentState.FAILED:
             self.summary.added += 1
         else:

@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import PurePath
 
 from domain.documents import ChunkText, DocumentContent
@@ -10,17 +12,26 @@ from domain.originals import Extracted, Part
 from ingestion.chunking import CountTokens, Sizes, chunk_document, estimate_tokens
 from ingestion.language import document_language, passage_language
 from ingestion.parsers.parsed import ParsedDocument
-from ingestion.parsers.sandbox import ParserProcess
+from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from utils.errors import UnreadableDocument
 
 # Raise it when parsers or chunking change what they give: unchanged files are then read again.
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 LONGEST_FILE_NAME = 255
+NOT_RECOGNISED = {
+    True: "They are pictures whose text has not been recognised.",
+    False: "They are pictures, and there is no text recognition (OCR) here: turn OCR_ENABLED on, and install what "
+    "requirements.txt lists, or Tesseract.",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentReader:
-    """Reads files with one parser process, into chunks of *sizes* as *count_tokens* counts them."""
+    """Reads files with one parser process, into chunks of *sizes* as *count_tokens* counts them.
+
+    `read` is quick: it takes the text that is there. `read_whole` also recognises that of pages which are pictures,
+    where `awaits_recognition` says of the former's content that this gives more.
+    """
 
     parser: ParserProcess
     sizes: Sizes = field(default_factory=Sizes)
@@ -34,14 +45,56 @@ class DocumentReader:
     def read(self, data: bytes, name: str, source: str) -> DocumentContent:
         """The document in *data*; *name* is its file's, *source* what readers are shown.
 
+        `details["unread_pages"]` lists the pages that are pictures. Where nothing else is in the document, and they can
+        be recognised, there are no chunks yet.
+
         Raises:
             UnreadableDocument: in plain words, with what to do about it.
         """
         parsed = self.parser.parse(data, name)
+        return self._content(parsed, data, name, source, recognised=False)
+
+    def read_whole(
+        self, data: bytes, name: str, source: str, *, progress: PageProgress | None = None
+    ) -> DocumentContent:
+        """The same with the text of pages that are pictures, which takes seconds for each.
+
+        *progress* is called before each of them and at the end with how many are done and how many there are; what it
+        raises ends the work. `details["unread_pages"]` lists those that could not be recognised.
+
+        Raises:
+            UnreadableDocument: in plain words, with what to do about it.
+        """
+        parsed = self.parser.parse(data, name)
+        if parsed.unread_pages:
+            parsed = self.parser.recognise(data, name, parsed.unread_pages, progress)
+        return self._content(parsed, data, name, source, recognised=self.parser.recognises)
+
+    def awaits_recognition(self, details: Mapping[str, object]) -> bool:
+        """Whether `read_whole` would give more than the document with these *details* holds."""
+        return self.parser.recognises and bool(details.get("unread_pages")) and not details.get("recognised")
+
+    def unread_note(self, details: Mapping[str, object]) -> str | None:
+        """What to tell of pages that were not read, in plain words; None if all were."""
+        pages = details.get("unread_pages")
+        if not isinstance(pages, list) or not pages:
+            return None
+        name = "Page" if len(pages) == 1 else "Pages"
+        return f"{name} {_ranges(pages)} not read. {NOT_RECOGNISED[self.parser.recognises]}"
+
+    def _content(
+        self, parsed: ParsedDocument, data: bytes, name: str, source: str, *, recognised: bool
+    ) -> DocumentContent:
+        details: dict[str, object] = {
+            "characters": len(parsed.text),
+            "pages": parsed.pages,
+            "unread_pages": list(parsed.unread_pages),
+            "recognised": recognised,
+        }
         language = document_language(parsed.text)
         chunks = self._chunks(parsed, language)
-        if not chunks:
-            raise UnreadableDocument("There is no text in it.")
+        if not chunks and not self.awaits_recognition(details):
+            raise UnreadableDocument(_nothing(parsed, recognises=self.parser.recognises))
         return DocumentContent(
             source=source,
             title=parsed.title or readable_name(name),
@@ -52,7 +105,7 @@ class DocumentReader:
             content_hash=content_hash(data),
             recipe=self.recipe,
             chunks=chunks,
-            details={"characters": len(parsed.text), "pages": parsed.pages},
+            details=details,
             file_name=PurePath(name).name[-LONGEST_FILE_NAME:],
             pages=parsed.pages,
             extracted=extracted_of(parsed).to_bytes(),
@@ -71,6 +124,20 @@ def extracted_of(parsed: ParsedDocument) -> Extracted:
     """The text and where its headings and pages begin, as it is kept beside the original."""
     parts = (Part(part.start, part.body, part.end, part.level, part.page) for part in parsed.sections)
     return Extracted(parsed.text, tuple(parts))
+
+
+def _nothing(parsed: ParsedDocument, *, recognises: bool) -> str:
+    if not parsed.unread_pages:
+        return "There is no text in it."
+    if recognises:
+        return "There is no text in it that could be recognised: scan it again, upright and sharper."
+    return f"There is no text in it but in pictures: it is a scan. {NOT_RECOGNISED[False]}"
+
+
+def _ranges(pages: Sequence[int]) -> str:
+    """`[1, 2, 3, 7]` is "1–3, 7"."""
+    runs = [[page for _, page in run] for _, run in groupby(enumerate(pages), key=lambda entry: entry[1] - entry[0])]
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def content_hash(data: bytes) -> str:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from utils.context import TenantContext
 
 FloatArray = NDArray[np.float32]
+Picture = NDArray[np.uint8]
+"""Pixels in rows from the top, shape `(height, width, 3)`: red, green, blue."""
 
 
 class Embedder(Protocol):
@@ -62,6 +64,13 @@ class FileStore(Protocol):
 
     def hashes(self, ctx: TenantContext) -> Iterator[str]:
         """Every file of the tenant, in any order. One that is put or deleted meanwhile may be among them or not."""
+
+
+class TextRecogniser(Protocol):
+    """Pictures of text to text (OCR)."""
+
+    def recognise(self, picture: Picture) -> str:
+        """The text in reading order: a line a line, an empty one between paragraphs; empty if there is none."""
 
 
 RunOutcome = Literal["answered", "refused", "failed", "cancelled", "busy", "handed_over"]

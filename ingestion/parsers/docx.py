@@ -1,122 +1,187 @@
-"""Word documents: paragraphs, headings, lists and tables in their order."""
+"""Word documents: paragraphs, headings, lists, tables, text boxes and notes in their order."""
 
-import io
 import re
-import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-import docx
-from docx.document import Document as WordDocument
-from docx.opc.exceptions import OpcError
-from docx.table import Table, _Cell
-from docx.text.paragraph import Paragraph
 from lxml import etree
 
+from ingestion.parsers.archive import Archive
+from ingestion.parsers.ooxml import attribute, children, descendants, local, main_part, related
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
 
 HEADING_STYLE = re.compile(r"heading (\d)", re.IGNORECASE)
-MAX_MEDIA_BYTES = 300_000_000
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MAX_NESTED_TABLES = 5
+PROPERTIES = "docProps/core.xml"
+# What stands in a paragraph but is not read: what was deleted, and what a field is computed from.
+UNSEEN = frozenset(["del", "moveFrom", "instrText", "delText", "pPr", "rPr", "fldData", "commentReference"])
+BREAKS = {"br": "\n", "cr": "\n", "tab": "\t", "noBreakHyphen": "-"}
+BOX = "txbxContent"
 
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The document; its title is that of its properties, or the one at its top."""
-    _check_size(data, limits)
-    document = _open(data)
-    builder = TextBuilder(limits)
-    for item in document.iter_inner_content():
-        if isinstance(item, Paragraph):
-            _paragraph(builder, item)
-        else:
-            builder.lines(_rows(item, 0))
-    title = (document.core_properties.title or "").strip() or _title(document) or builder.first_heading()
-    return builder.build(
-        title=title, media_type="application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-    )
-
-
-def _check_size(data: bytes, limits: Limits) -> None:
-    """Refuse an archive that unpacks to more than is read, by its own list: unpacking then stops at those sizes."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            parts = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as exc:
-        raise UnreadableDocument("It is damaged, or not a complete DOCX: save or download it again.") from exc
-    xml = sum(part.file_size for part in parts if part.filename.lower().endswith((".xml", ".rels")))
-    if xml > limits.unpacked_bytes or sum(part.file_size for part in parts) > MAX_MEDIA_BYTES:
-        raise UnreadableDocument(
-            f"Unpacked it is larger than the {limits.unpacked_bytes / 1e6:g} MB of text that are read: split it."
-        )
-    if not any(part.filename.startswith("word/document") for part in parts):
+    archive = Archive.of(data, limits, "DOCX")
+    archive.check_parts(".xml", ".rels")
+    part = main_part(archive)
+    if not part.startswith("word/"):
         raise UnreadableDocument("It is an archive, but not a Word document: save it as DOCX.")
+    body = next(descendants(archive.xml(part), "body"), None)
+    if body is None:
+        raise archive.damaged()
+    styles = _styles(next(related(archive, part, "styles"), None))
+    builder = TextBuilder(limits)
+    reader = _Reader(builder, styles)
+    reader.read(body)
+    for kind in ("footnotes", "endnotes"):
+        for notes in related(archive, part, kind):
+            reader.read_notes(notes)
+    title = _property(archive, "title") or reader.title or builder.first_heading()
+    return builder.build(title=title, media_type=MEDIA_TYPE)
 
 
-def _open(data: bytes) -> WordDocument:
+@dataclass(frozen=True, slots=True)
+class _Style:
+    name: str
+    based_on: str | None
+    outline: int | None
+    listed: bool
+
+
+def _styles(root: etree._Element | None) -> dict[str, _Style]:
+    found = {}
+    for style in descendants(root, "style") if root is not None else ():
+        level = next((attribute(item, "val") for item in descendants(style, "outlineLvl")), None)
+        found[attribute(style, "styleId") or ""] = _Style(
+            name=_value(style, "name") or "",
+            based_on=_value(style, "basedOn"),
+            outline=int(level) if level is not None and level.isdigit() else None,
+            listed=any(True for _ in descendants(style, "numPr")),
+        )
+    return found
+
+
+def _value(element: etree._Element | None, name: str) -> str | None:
+    """The `val` of the child called *name*."""
+    child = next((child for child in children(element) if local(child) == name), None) if element is not None else None
+    return attribute(child, "val") if child is not None else None
+
+
+def _property(archive: Archive, name: str) -> str | None:
     try:
-        return docx.Document(io.BytesIO(data))
-    except (OpcError, zipfile.BadZipFile, etree.LxmlError, KeyError, ValueError, OSError, RuntimeError) as exc:
-        raise UnreadableDocument(
-            "It is damaged, or a variant of DOCX that is not read: open it in Word or LibreOffice and save it again."
-        ) from exc
+        found = archive.xml(PROPERTIES).find(f"{{*}}{name}") if PROPERTIES in archive else None
+    except UnreadableDocument:
+        return None
+    return (found.text or "").strip() or None if found is not None else None
 
 
-def _paragraph(builder: TextBuilder, paragraph: Paragraph) -> None:
-    text, level = paragraph.text, _level(paragraph)
-    if level:
-        builder.heading(level, text)
-    elif text.strip() and _is_listed(paragraph):
-        builder.block(f"- {text.strip()}")
-    else:
-        builder.block(text)
+@dataclass(slots=True)
+class _Reader:
+    """Goes through the document once; `title` is the first paragraph of style "Title"."""
+
+    builder: TextBuilder
+    styles: dict[str, _Style]
+    title: str | None = None
+    _boxes: list[etree._Element] = field(default_factory=list)
+
+    def read(self, container: etree._Element) -> None:
+        """What is in *container*, block by block; text boxes come after the paragraph they hang on."""
+        for item in children(container):
+            name = local(item)
+            if name == "p":
+                self._paragraph(item)
+            elif name == "tbl":
+                self.builder.lines(self._rows(item, 0))
+            elif name in ("sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag"):
+                self.read(item)
+            boxes, self._boxes = self._boxes, []
+            for box in boxes:
+                self.read(box)
+
+    def read_notes(self, root: etree._Element) -> None:
+        """Notes below the text; those without a real number are separators."""
+        for note in children(root):
+            if attribute(note, "type") in (None, "normal"):
+                self.read(note)
+
+    def _paragraph(self, paragraph: etree._Element) -> None:
+        text = "".join(self._pieces(paragraph))
+        properties = next((child for child in children(paragraph) if local(child) == "pPr"), None)
+        chain = list(self._chain(_value(properties, "pStyle")))
+        level = _level(chain, _value(properties, "outlineLvl"))
+        if self.title is None and text.strip() and any(style.name.lower() == "title" for style in chain):
+            self.title = text
+        if level:
+            self.builder.heading(level, text)
+        elif text.strip() and _is_listed(chain, properties):
+            self.builder.block(f"- {text.strip()}")
+        else:
+            self.builder.block(text)
+
+    def _chain(self, style_id: str | None) -> Iterator[_Style]:
+        """A style and those it is based on."""
+        for _ in range(10):
+            style = self.styles.get(style_id or "")
+            if style is None:
+                return
+            yield style
+            style_id = style.based_on
+
+    def _pieces(self, element: etree._Element) -> Iterator[str]:
+        for child in children(element):
+            name = local(child)
+            if name == "t":
+                yield child.text or ""
+            elif name in BREAKS:
+                yield BREAKS[name]
+            elif name == BOX:
+                self._boxes.append(child)
+            elif name not in UNSEEN:
+                yield from self._pieces(child)
+
+    def _rows(self, table: etree._Element, depth: int) -> Iterator[str]:
+        """A line a row. Cells that span several are said once."""
+        for row in _inside(table, "tr"):
+            texts = [self._cell(cell, depth) for cell in _inside(row, "tc")]
+            if any(texts):
+                yield " | ".join(texts)
+
+    def _cell(self, cell: etree._Element, depth: int) -> str:
+        parts = []
+        for item in _inside(cell, "p", "tbl"):
+            if local(item) == "p":
+                parts.append("".join(self._pieces(item)))
+            elif depth < MAX_NESTED_TABLES:
+                parts.extend(self._rows(item, depth + 1))
+        while self._boxes:
+            parts += [self._cell(self._boxes.pop(0), depth + 1)] if depth < MAX_NESTED_TABLES else []
+        return one_line(" ".join(parts))
 
 
-def _level(paragraph: Paragraph) -> int:
-    """The heading's level, 0 for what is none; by the style or one of those it is based on."""
-    style = paragraph.style
-    for _ in range(10):
-        if style is None:
-            return 0
-        match = HEADING_STYLE.fullmatch(style.name or "")
+def _inside(element: etree._Element, *names: str) -> Iterator[etree._Element]:
+    """The children called so, also those in content controls."""
+    for child in children(element):
+        if local(child) in names:
+            yield child
+        elif local(child) in ("sdt", "sdtContent", "customXml", "ins"):
+            yield from _inside(child, *names)
+
+
+def _level(chain: list[_Style], outline: str | None) -> int:
+    """The heading's level, 0 for what is none: by its style or one of those it is based on, or its own outline."""
+    for style in chain:
+        match = HEADING_STYLE.fullmatch(style.name)
         if match:
             return int(match[1])
-        style = style.base_style
-    return 0
+        if style.outline is not None and style.outline < 9:
+            return style.outline + 1
+    return int(outline) + 1 if outline is not None and outline.isdigit() and int(outline) < 9 else 0
 
 
-def _is_listed(paragraph: Paragraph) -> bool:
-    style = paragraph.style
-    return bool(style is not None and (style.name or "").startswith("List")) or bool(
-        paragraph._p.pPr is not None and paragraph._p.pPr.numPr is not None
-    )
-
-
-def _title(document: WordDocument) -> str | None:
-    """The paragraph of style "Title", if there is one near the top."""
-    for paragraph in document.paragraphs[:20]:
-        if paragraph.style is not None and paragraph.style.name == "Title" and paragraph.text.strip():
-            return paragraph.text
-    return None
-
-
-def _rows(table: Table, depth: int) -> Iterator[str]:
-    """A line a row. Cells that span several are said once."""
-    for row in table.rows:
-        texts: list[str] = []
-        former: object = None
-        for cell in row.cells:
-            if cell._tc is not former:
-                texts.append(_cell_text(cell, depth))
-            former = cell._tc
-        if any(texts):
-            yield " | ".join(texts)
-
-
-def _cell_text(cell: _Cell, depth: int) -> str:
-    parts = []
-    for item in cell.iter_inner_content():
-        if isinstance(item, Paragraph):
-            parts.append(item.text)
-        elif depth < MAX_NESTED_TABLES:
-            parts.extend(_rows(item, depth + 1))
-    return one_line(" ".join(parts))
+def _is_listed(chain: list[_Style], properties: etree._Element | None) -> bool:
+    for own in children(properties) if properties is not None else ():
+        if local(own) == "numPr":
+            return _value(own, "numId") != "0"
+    return any(style.listed or style.name.startswith("List") for style in chain)

@@ -46,13 +46,18 @@ MAIN_SHARE = 0.3
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The page; its title is `<title>`, its address the canonical link if there is one."""
-    declared = CHARSET.search(data[:4096])
-    source = XML_DECLARATION.sub("", decode(data, declared=declared[1].decode() if declared else None))
-    root = _tree(source)
     builder = TextBuilder(limits)
+    root = read_into(builder, data)
     title, url = root.findtext(".//head/title"), _canonical(root)
-    _Reader(builder).read(_main(root))
     return builder.build(title=title or builder.first_heading(), media_type="text/html", url=url)
+
+
+def read_into(builder: TextBuilder, data: bytes) -> etree._Element:
+    """Add a page to what *builder* holds; its root."""
+    declared = CHARSET.search(data[:4096])
+    root = _tree(XML_DECLARATION.sub("", decode(data, declared=declared[1].decode() if declared else None)))
+    _Reader(builder).read(_main(root))
+    return root
 
 
 def text_of(source: str) -> str:

@@ -1,96 +1,119 @@
-"""Which parser a file is for: its name says what it should be, its bytes whether it is."""
+"""Which parser a file is for: its name says what it should be, its bytes whether it is.
 
-from collections.abc import Callable
+Parsers are imported with the first file of their kind, so that the service itself never loads one.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import PurePath
+from typing import Any
 
-from ingestion.parsers import docx, html, markdown, pdf, text
-from ingestion.parsers.parsed import Limits, ParsedDocument
+from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument
+from ingestion.parsers.sniffing import Content, content_of
 from utils.errors import UnreadableDocument
+from utils.ports import Picture
 
-Parser = Callable[[bytes, Limits], ParsedDocument]
-KINDS: dict[str, Parser] = {
-    ".md": markdown.parse,
-    ".markdown": markdown.parse,
-    ".txt": text.parse,
-    ".text": text.parse,
-    ".html": html.parse,
-    ".htm": html.parse,
-    ".xhtml": html.parse,
-    ".pdf": pdf.parse,
-    ".docx": docx.parse,
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file: the module that reads it, and what its bytes may look like."""
+
+    module: str
+    contents: tuple[Content, ...]
+    has_pictures: bool = False  # of pages, whose text can be recognised
+
+
+TEXT: tuple[Content, ...] = ("text", "a web page")
+_PICTURE = Kind("image", ("a picture",), has_pictures=True)
+_OPEN_DOCUMENT = Kind("odf", ("an OpenDocument file",))
+KINDS: Mapping[str, Kind] = {
+    ".md": Kind("markdown", TEXT),
+    ".markdown": Kind("markdown", TEXT),
+    ".txt": Kind("text", TEXT),
+    ".text": Kind("text", TEXT),
+    ".html": Kind("html", TEXT),
+    ".htm": Kind("html", TEXT),
+    ".xhtml": Kind("html", TEXT),
+    ".pdf": Kind("pdf", ("a PDF",), has_pictures=True),
+    ".docx": Kind("docx", ("a Word document",)),
+    ".pptx": Kind("pptx", ("a presentation",)),
+    ".xlsx": Kind("xlsx", ("a spreadsheet",)),
+    ".odt": _OPEN_DOCUMENT,
+    ".ods": _OPEN_DOCUMENT,
+    ".odp": _OPEN_DOCUMENT,
+    ".csv": Kind("delimited", TEXT),
+    ".tsv": Kind("delimited", TEXT),
+    ".json": Kind("structured", TEXT),
+    ".jsonl": Kind("structured", TEXT),
+    ".eml": Kind("mail", TEXT),
+    ".msg": Kind("outlook", ("an Outlook message",)),
+    ".epub": Kind("epub", ("an e-book",)),
+    ".vtt": Kind("subtitles", TEXT),
+    ".png": _PICTURE,
+    ".jpg": _PICTURE,
+    ".jpeg": _PICTURE,
+    ".tif": _PICTURE,
+    ".tiff": _PICTURE,
+    ".webp": _PICTURE,
 }
-SNIFFED_BYTES = 4096
-# The old Office formats begin so, and so does a DOCX that is encrypted.
-OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-MARKUP = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml")
-BINARY = {
-    b"\x89PNG": "an image",
-    b"\xff\xd8\xff": "an image",
-    b"GIF8": "an image",
-    b"PK\x03\x04": "an archive or Office document",
-    b"Rar!": "an archive",
-    b"7z\xbc\xaf": "an archive",
-    b"\x1f\x8b": "an archive",
-    b"\x7fELF": "a program",
-    b"MZ": "a program",
-    OLE: "an old Office document",
-}
+OFFICE: tuple[Content, ...] = ("a Word document", "a presentation", "a spreadsheet")
 
 
 def is_known(name: str) -> bool:
     """Whether there is a parser for files of this name."""
-    return PurePath(name).suffix.lower() in KINDS
+    return _suffix(name) in KINDS
 
 
-def parse(data: bytes, name: str, limits: Limits) -> ParsedDocument:
-    """The document in *data*, which was found under *name*.
+def parse(data: bytes, name: str, limits: Limits, recognised: Mapping[int, str] | None = None) -> ParsedDocument:
+    """The document in *data*, which was found under *name*; *recognised* is the text of pages that are pictures.
 
     Raises:
         UnreadableDocument: in plain words, with what to do about it.
     """
-    suffix = PurePath(name).suffix.lower()
+    module = _module(data, name, limits)
+    parsed = module.parse(data, limits, recognised) if recognised else module.parse(data, limits)
+    if not isinstance(parsed, ParsedDocument):
+        raise TypeError(f"{module.__name__} gave no document.")
+    return parsed
+
+
+def pictures(data: bytes, name: str, limits: Limits, pages: Sequence[int]) -> Iterator[Picture]:
+    """The given pages of the document as pictures, one after the other; none of a kind that has no pages.
+
+    Raises:
+        UnreadableDocument: as `parse`.
+    """
+    module = _module(data, name, limits)
+    if KINDS[_suffix(name)].has_pictures:
+        yield from module.pictures(data, limits, pages)
+
+
+def _module(data: bytes, name: str, limits: Limits) -> Any:
+    """The parser for it, once its size and content were looked at."""
+    suffix = _suffix(name)
     if not data:
         raise UnreadableDocument("It is empty.")
     if len(data) > limits.size_bytes:
         raise UnreadableDocument(f"It is larger than {limits.size_bytes / 1e6:g} MB: split it.")
     if suffix not in KINDS:
         raise UnreadableDocument(f"Files of this kind are not read; those that are: {', '.join(KINDS)}.")
-    _check_content(data, suffix)
-    return KINDS[suffix](data, limits)
+    _check_content(content_of(data), suffix)
+    return import_module(f"ingestion.parsers.{KINDS[suffix].module}")
 
 
-def _check_content(data: bytes, suffix: str) -> None:
-    found = _looks_like(data)
-    if suffix == ".docx" and data.startswith(OLE):
-        raise UnreadableDocument(
-            "It is protected with a password, or in the format of Word before 2007: save a copy as DOCX without one."
-        )
-    if suffix in (".pdf", ".docx"):
-        wanted = suffix[1:].upper()
-        if found != wanted:
-            raise UnreadableDocument(f"It is not a {wanted}: its content looks like {found}. Give it its right name.")
-    elif found not in ("text", "a web page"):
-        raise UnreadableDocument(f"It is not text: its content looks like {found}. Give it its right name.")
+def _suffix(name: str) -> str:
+    return PurePath(name).suffix.lower()
 
 
-def _looks_like(data: bytes) -> str:
-    """What the bytes are: PDF, DOCX, "a web page", "text" or words for something else."""
-    head = data[:SNIFFED_BYTES]
-    if b"%PDF-" in head[:1024]:
-        return "PDF"
-    if head.startswith(b"PK\x03\x04") and b"word/" in data:
-        return "DOCX"
-    for magic, meaning in BINARY.items():
-        if head.startswith(magic):
-            return meaning
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(MARKUP):
-        return "a web page"
-    return "binary data" if _is_binary(head) else "text"
-
-
-def _is_binary(head: bytes) -> bool:
-    """Whether there are more control characters than a damaged text has. UTF-16 is half NULs, but no other controls."""
-    controls = sum(byte < 32 and byte not in b"\t\n\v\f\r\x1b" for byte in head)
-    nuls = head.count(0)
-    wide = head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")) or nuls * 2.5 > len(head)
-    return (controls - nuls if wide else controls) > len(head) / 10
+def _check_content(found: Content, suffix: str) -> None:
+    wanted = KINDS[suffix].contents
+    if found in wanted:
+        return
+    if found == "a locked Office document" and suffix in (".docx", ".pptx", ".xlsx"):
+        raise UnreadableDocument(LOCKED)
+    if found == "an old Office document" and set(wanted) & set(OFFICE):
+        raise UnreadableDocument(f"It is in the format of Office before 2007: save it as {suffix[1:].upper()}.")
+    name = "text" if wanted == TEXT else suffix[1:].upper()
+    article = "" if wanted == TEXT else "a "
+    raise UnreadableDocument(f"It is not {article}{name}: its content looks like {found}. Give it its right name.")

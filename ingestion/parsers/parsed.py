@@ -4,9 +4,11 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from utils.errors import UnreadableDocument
 
+LOCKED = "It is protected with a password: save a copy without one."
 HEADING_SEPARATOR = " › "
 MAX_HEADING_CHARACTERS = 200
 # Control characters, lone surrogates, marks that reorder what is shown, and the invisible "tags" in which instructions
@@ -25,8 +27,12 @@ class Limits:
     characters: int = 5_000_000
     pages: int = 2_000
     unpacked_bytes: int = 40_000_000  # of the XML in a DOCX, which takes ten times that in memory
-    memory_bytes: int = 1_500_000_000
-    timeout_s: float = 60.0
+    memory_bytes: int = 1_000_000_000
+    timeout_s: float = 50.0
+    pixels: int = 100_000_000  # of a picture
+    recognises: bool = True  # whether text is looked for in pictures, where a recognition is installed
+    recognised_pages: int = 1_000
+    page_timeout_s: float = 45.0  # to recognise one page
 
     def check_length(self, characters: int) -> None:
         """Refuse a text of so many *characters*.
@@ -56,7 +62,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """A document's text; `sections` are in reading order and hold all of it but headings with text below them."""
+    """A document's text; `sections` are in reading order and hold all of it but headings with text below them.
+
+    `unread_pages`, counted from 1, are pictures of text that nobody has recognised yet; without them it may be empty.
+    """
 
     text: str
     sections: tuple[Section, ...]
@@ -64,6 +73,7 @@ class ParsedDocument:
     media_type: str
     url: str | None = None
     pages: int | None = None
+    unread_pages: tuple[int, ...] = ()
 
 
 def clean(text: str) -> str:
@@ -89,6 +99,7 @@ class TextBuilder:
     _heading_start: int | None = None
     _section_start: int | None = None
     _section_body: int = 0
+    _unread: list[int] = field(default_factory=list)
 
     def block(self, text: str) -> None:
         """A paragraph, list item, table or the like; empty ones are passed over."""
@@ -120,17 +131,42 @@ class TextBuilder:
         self._close_section(deeper=False)
         self._page = number
 
+    def unread(self, number: int) -> None:
+        """Page *number* is a picture whose text has not been recognised."""
+        self._unread.append(number)
+
+    def leave(self, level: int) -> None:
+        """What comes next stands no longer below the last heading of *level*, nor below deeper ones."""
+        if any(entry >= level for entry, _ in self._path):
+            self._close_section(deeper=False)
+            self._path = [entry for entry in self._path if entry[0] < level]
+
+    def include(self, document: ParsedDocument, level: int) -> None:
+        """Another document's text; its headings of level 1 become headings of *level*."""
+        former: tuple[str, ...] = ()
+        for section in document.sections:
+            same = sum(takewhile(bool, (one == other for one, other in zip(former, section.heading, strict=False))))
+            self.leave(level + same)
+            for depth, text in enumerate(section.heading[same:], level + same):
+                self.heading(depth, text)
+            text = document.text[section.body : section.end]
+            if section.heading[same:][-1:] != (text,):  # a heading with nothing below it is its own text
+                self.block(text)
+            former = section.heading
+
     def build(self, *, title: str | None, media_type: str, url: str | None = None) -> ParsedDocument:
         """The document.
 
         Raises:
-            UnreadableDocument: there is no text in it.
+            UnreadableDocument: there is no text in it, nor a picture that may hold some.
         """
         self._close_section(deeper=False)
-        if not self._sections:
+        if not self._sections and not self._unread:
             raise UnreadableDocument("There is no text in it.")
         shown = one_line(clean(title or ""))[:500] or None
-        return ParsedDocument("".join(self._parts), tuple(self._sections), shown, media_type, url, self._page)
+        return ParsedDocument(
+            "".join(self._parts), tuple(self._sections), shown, media_type, url, self._page, tuple(self._unread)
+        )
 
     def first_heading(self) -> str | None:
         """The first heading so far, if there is one."""

@@ -1,29 +1,50 @@
-"""PDF, page by page."""
+"""PDF, page by page: text with headings and tables, and scanned pages once their text was recognised."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import groupby, pairwise
+from statistics import median
+from types import MappingProxyType
 
 from pypdfium2 import PdfDocument, PdfiumError
 
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, clean
+from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.pdf_headings import Levels, find_headings
+from ingestion.parsers.pdf_page import Line, Page, read_page
+from ingestion.parsers.reflow import paragraphs, usual_longest
 from utils.errors import UnreadableDocument
+from utils.ports import Picture
 
-# PDFium marks a hyphen at a line's end, where a word goes on in the next line, with U+FFFE (or U+0002).
-BROKEN_WORD = re.compile("[\ufffe\x02]\\s*")
-SENTENCE_END = re.compile(r"[.!?:;…。][\"'”’»)\]]*$")
-# A line at least this long, next to the page's longest, was broken by the page's margin and not by its author.
-FULL_LINE = 0.6
+NOTHING: Mapping[int, str] = MappingProxyType({})
+MEDIA_TYPE = "application/pdf"
+SCALE = 200 / 72  # 200 dots an inch
+LONGEST_SIDE = 2_600  # pixels
+WIDER = 0.4  # of a line's height: so much more room there is between paragraphs than between lines
+Block = tuple[int, str]  # a heading's level, or 0 for a paragraph; and the text
 
 
-def parse(data: bytes, limits: Limits) -> ParsedDocument:
-    """The text of every page. Headings and tables are not told apart from other text."""
-    document = _open(data)
-    try:
+def parse(data: bytes, limits: Limits, recognised: Mapping[int, str] = NOTHING) -> ParsedDocument:
+    """The text of every page; on scanned ones what was *recognised* there, or nothing: they are unread."""
+    with closing(_open(data)) as document:
         if len(document) > limits.pages:
             raise UnreadableDocument(f"It has {len(document):,} pages, more than {limits.pages:,}: split it.")
-        return _read(document, limits)
-    finally:
-        document.close()
+        pages = [_read(document, number) for number in range(len(document))]
+        if any(page.is_ruled for page in pages):
+            from ingestion.parsers.pdf_tables import add_tables  # its imports take half a second
+
+            add_tables(data, document, pages)
+        levels = find_headings(document, pages)
+        title = _title(document, pages)
+    return _build(pages, levels, limits, recognised, title)
+
+
+def pictures(data: bytes, limits: Limits, pages: Sequence[int]) -> Iterator[Picture]:
+    """The given pages as pictures, one after the other."""
+    with closing(_open(data)) as document:
+        for number in pages:
+            with closing(document[number - 1]) as page:
+                scale = min(SCALE, LONGEST_SIDE / max(page.get_width(), page.get_height(), 1))
+                yield page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False).to_numpy()[:, :, :3]
 
 
 def _open(data: bytes) -> PdfDocument:
@@ -31,54 +52,84 @@ def _open(data: bytes) -> PdfDocument:
         return PdfDocument(data)
     except PdfiumError as exc:
         if "password" in str(exc).lower():
-            raise UnreadableDocument("It is protected with a password: save a copy without one.") from exc
+            raise UnreadableDocument(LOCKED) from exc
         raise UnreadableDocument("It is damaged, or not a complete PDF: export or download it again.") from exc
 
 
-def _read(document: PdfDocument, limits: Limits) -> ParsedDocument:
-    builder = TextBuilder(limits)
-    for number, text in enumerate(_pages(document), 1):
-        builder.page(number)
-        for paragraph in _paragraphs(text):
-            builder.block(paragraph)
+def _read(document: PdfDocument, number: int) -> Page:
+    """A page; an empty one for one that is damaged, so that the others are read all the same."""
     try:
-        return builder.build(title=None, media_type="application/pdf")
-    except UnreadableDocument as exc:
-        raise UnreadableDocument(
-            "There is no text in it: it may be a scan. Run a text recognition (OCR) over it first."
-        ) from exc
+        with closing(document[number]) as page:
+            return read_page(page)
+    except PdfiumError:
+        return Page()
 
 
-def _pages(document: PdfDocument) -> Iterator[str]:
-    """The text of each page; empty for one that is damaged, so that the others are read all the same."""
-    for number in range(len(document)):
-        try:
-            page = document[number]
-            textpage = page.get_textpage()
-            yield textpage.get_text_bounded()
-            textpage.close()
-            page.close()
-        except PdfiumError:
-            yield ""
+def _title(document: PdfDocument, pages: Sequence[Page]) -> str | None:
+    """The title its author gave it, if it stands on the first page: programs fill in all sorts of names."""
+    title = one_line(document.get_metadata_value("Title") or "")
+    first = one_line(" ".join(line.text for line in pages[0].lines)) if pages else ""
+    return title if len(title) > 3 and title.casefold() in first.casefold() else None
 
 
-def _paragraphs(text: str) -> Iterator[str]:
-    """The page's paragraphs, with lines joined that only the page's width had broken."""
-    lines = [line.strip() for line in clean(BROKEN_WORD.sub("", text)).split("\n")]
-    full = FULL_LINE * _usual_longest(lines)
-    paragraph = last = ""
-    for line in lines:
-        if not line or (last and len(last) < full and not line[0].islower() and SENTENCE_END.search(last)):
-            yield paragraph
-            paragraph = line
+def _build(
+    pages: Sequence[Page], levels: Levels, limits: Limits, recognised: Mapping[int, str], title: str | None
+) -> ParsedDocument:
+    builder = TextBuilder(limits)
+    for number, page in enumerate(pages, 1):
+        builder.page(number)
+        blocks: Iterator[Block]
+        if number in recognised:
+            blocks = ((0, paragraph) for paragraph in paragraphs(recognised[number]))
         else:
-            goes_on = len(last) >= full or line[0].islower()
-            paragraph += (" " if goes_on else "\n") + line if last else line
-        last = line
-    yield paragraph
+            blocks = _blocks(page, {place: level for (at, place), level in levels.items() if at == number - 1})
+        if page.is_picture and number not in recognised:
+            builder.unread(number)
+        for level, text in blocks:
+            if level:
+                builder.heading(level, text)
+            else:
+                builder.block(text)
+    return builder.build(title=title, media_type=MEDIA_TYPE)
 
 
-def _usual_longest(lines: list[str]) -> int:
-    """The length nine of ten lines do not exceed: a few may run across two columns."""
-    lengths = sorted(len(line) for line in lines if line)
-    return lengths[len(lengths) * 9 // 10] if lengths else 0
+def _blocks(page: Page, levels: Mapping[int, int]) -> Iterator[Block]:
+    """Headings, tables and the paragraphs between them."""
+    tables = dict(enumerate(page.tables))
+    longest, usual_gap = usual_longest([line.text for line in page.lines]), _usual_gap(page.lines)
+
+    def table_of(place: int) -> int | None:
+        box = page.lines[place].box
+        return next((number for number, (area, _) in enumerate(page.tables) if area.holds(box)), None)
+
+    def kind(place: int) -> tuple[int | None, int]:
+        table = table_of(place) if page.tables else None
+        return table, 0 if table is not None else levels.get(place, 0)
+
+    for (table, level), places in groupby(range(len(page.lines)), key=kind):
+        lines = [page.lines[place] for place in places]
+        if table is not None:
+            _, rows = tables.pop(table, (None, []))
+            yield 0, "\n".join(rows)
+        elif level:
+            yield level, " ".join(line.text for line in lines)
+        else:
+            yield from ((0, paragraph) for paragraph in paragraphs(_spaced(lines, usual_gap), longest))
+
+
+def _spaced(lines: Sequence[Line], usual: float) -> str:
+    """The lines, with an empty one where there is clearly more room between two than is *usual*."""
+    texts = [line.text for line in lines[:1]]
+    for former, line in pairwise(lines):
+        texts += [""] * (_gap(former, line) > usual + WIDER * (line.box.top - line.box.bottom)) + [line.text]
+    return "\n".join(texts)
+
+
+def _usual_gap(lines: Sequence[Line]) -> float:
+    gaps = [_gap(former, line) for former, line in pairwise(lines) if former.box.bottom > line.box.bottom]
+    return median(gaps) if gaps else 0.0
+
+
+def _gap(former: Line, line: Line) -> float:
+    """Points between a line and that below it; negative where they overlap."""
+    return former.box.bottom - line.box.top

@@ -3,19 +3,30 @@
 import contextlib
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from ingestion.parsers.parsed import Limits, ParsedDocument, Section
+from providers.ocr.chosen import available
 from utils.errors import UnreadableDocument
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
+# Nothing of our configuration: its keys are none of a file's business. Each heap of a thread takes 64 MB of the limit.
+ENVIRONMENT = {
+    "PYTHONUTF8": "1",
+    "MALLOC_ARENA_MAX": "2",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PATH": os.pathsep.join(os.get_exec_path()),
+}
+PageProgress = Callable[[int, int], None]
 
 
 class ParserProcess:
@@ -33,13 +44,59 @@ class ParserProcess:
     ) -> None:
         self.close()
 
+    @property
+    def recognises(self) -> bool:
+        """Whether pictures of text can be read: it is turned on, and this machine has what it takes."""
+        return self._limits.recognises and available() is not None
+
     def parse(self, data: bytes, name: str) -> ParsedDocument:
-        """The document in *data*, which was found under *name*.
+        """The document in *data*, which was found under *name*, as far as it is text; see `unread_pages`.
 
         Raises:
             UnreadableDocument: in plain words, with what to do about it.
         """
-        answer = self._ask(data, name)
+        return self._parsed(data, name, {})
+
+    def recognise(
+        self, data: bytes, name: str, pages: Sequence[int], progress: PageProgress | None = None
+    ) -> ParsedDocument:
+        """The document anew, with the text of *pages*, which are pictures.
+
+        Each of them has a time limit of its own; what is beyond the limits stays unread. *progress* is called before
+        each page and at the end with how many are done and how many there are; what it raises ends the work.
+
+        Raises:
+            UnreadableDocument: as `parse`.
+        """
+        looked_at = list(pages[: self._limits.recognised_pages]) if self.recognises else []
+        texts: dict[int, str] = {}
+        answers = self._texts(data, name, looked_at)
+        try:
+            for done, page in enumerate(looked_at):
+                if progress:
+                    progress(done, len(looked_at))
+                answer = next(answers)
+                if "text" in answer:
+                    texts[page] = str(answer["text"])
+                else:
+                    logger.warning("Page %d of %s could not be recognised: %s", page, name, answer)
+            if progress:
+                progress(len(looked_at), len(looked_at))
+        except BaseException:  # the answers to come must not be taken for those to the next question
+            self.close()
+            raise
+        return self._parsed(data, name, texts)
+
+    def close(self) -> None:
+        """End the worker, and what it may have started."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    def _parsed(self, data: bytes, name: str, recognised: Mapping[int, str]) -> ParsedDocument:
+        answer = self._ask(data, {"name": name, "pages": [], "recognised": recognised})
         if "document" in answer:
             return _document(answer["document"])
         if "refused" in answer:
@@ -49,25 +106,40 @@ class ParserProcess:
         logger.warning("A parser failed on %s: %s", name, answer.get("broken"))
         raise UnreadableDocument("It is damaged, or made in a way that is not read: save or export it again.")
 
-    def close(self) -> None:
-        """End the worker."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
+    def _texts(self, data: bytes, name: str, pages: list[int]) -> Iterator[dict[str, Any]]:
+        """An answer for each page. After a page that ended the worker another one goes on with the next."""
+        running: subprocess.Popen[bytes] | None = None
+        for number, _ in enumerate(pages):
+            if running is None or self._process is not running:
+                request = {"name": name, "pages": pages[number:], "recogniser": available()}
+                answer = self._ask(data, request)
+                running = self._process
+            else:
+                answer = self._answer()
+            yield answer
 
-    def _ask(self, data: bytes, name: str) -> dict[str, Any]:
+    def _ask(self, data: bytes, request: Mapping[str, object]) -> dict[str, Any]:
         process = self._process = self._process or _start()
-        header = {"name": name, "size_bytes": len(data), "limits": asdict(self._limits)}
+        header = {**request, "size_bytes": len(data), "limits": asdict(self._limits)}
         try:
-            if process.stdin is None or process.stdout is None:
+            if process.stdin is None:
                 raise AssertionError("The worker was started with pipes.")
             process.stdin.write(json.dumps(header).encode() + b"\n" + data)
             process.stdin.flush()
-            answer = process.stdout.readline()
         except BrokenPipeError:
-            answer = b""
-        except BaseException:  # the user's Ctrl-C: the answer to come must not be taken for that to the next question
+            return self._ended()
+        except BaseException:  # the user's Ctrl-C: a request that was sent by half must not be gone on with
+            self.close()
+            raise
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise AssertionError("Nothing was asked.")
+        try:
+            answer = process.stdout.readline()
+        except BaseException:  # Ctrl-C: the answer to come must not be taken for that to the next question
             self.close()
             raise
         return json.loads(answer) if answer.endswith(b"\n") else self._ended()
@@ -91,7 +163,7 @@ def _start() -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "ingestion.parsers.worker"],
         cwd=ROOT,
-        env={"PYTHONUTF8": "1"},  # nothing of our configuration: its keys are none of a file's business
+        env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -101,7 +173,7 @@ def _start() -> "subprocess.Popen[bytes]":
 
 def _document(fields: dict[str, Any]) -> ParsedDocument:
     sections = tuple(Section(**{**section, "heading": tuple(section["heading"])}) for section in fields["sections"])
-    return ParsedDocument(**{**fields, "sections": sections})
+    return ParsedDocument(**{**fields, "sections": sections, "unread_pages": tuple(fields["unread_pages"])})
 
 
 def _too_large(limits: Limits) -> str:

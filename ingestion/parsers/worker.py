@@ -10,12 +10,18 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from ingestion.parsers.kinds import parse
+from ingestion.parsers.kinds import parse, pictures
 from ingestion.parsers.parsed import Limits
-from utils.errors import UnreadableDocument
+from providers.ocr.chosen import recogniser
+from utils.errors import ProviderError, UnreadableDocument
+from utils.ports import TextRecogniser
+
+Answer = dict[str, object]
+_recognisers: dict[str, TextRecogniser] = {}  # a process reads many files: their models are loaded once
 
 
 def main() -> None:
@@ -29,26 +35,56 @@ def main() -> None:
             _serve(json.loads(header), requests, answers)
 
 
-def _serve(request: dict[str, object], requests: BinaryIO, answers: BinaryIO) -> None:
-    limits = Limits(**request["limits"])  # type: ignore[arg-type] # from `asdict` of the same class
+def _serve(request: dict[str, Any], requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer with one line; when pages are to be recognised, with one for each of them."""
+    limits = Limits(**request["limits"])
     _limit_memory(limits.memory_bytes)
     # The kernel ends this process when time is up, also in the middle of a C library, also if the service is gone.
-    signal.setitimer(signal.ITIMER_REAL, limits.timeout_s)
-    answer = _answer(requests.read(int(str(request["size_bytes"]))), str(request["name"]), limits)
-    answers.write(json.dumps(answer).encode() + b"\n")
-    answers.flush()
+    timeout_s = limits.page_timeout_s if request["pages"] else limits.timeout_s
+    signal.setitimer(signal.ITIMER_REAL, timeout_s)
+    data = requests.read(request["size_bytes"])
+    for answer in _texts(request, data, limits) if request["pages"] else [_document(request, data, limits)]:
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
+        signal.setitimer(signal.ITIMER_REAL, timeout_s)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _answer(data: bytes, name: str, limits: Limits) -> dict[str, object]:
+def _document(request: dict[str, Any], data: bytes, limits: Limits) -> Answer:
+    recognised = {int(page): text for page, text in request["recognised"].items()}
     try:
-        return {"document": asdict(parse(data, name, limits))}
-    except UnreadableDocument as exc:
-        return {"refused": exc.detail}
-    except MemoryError:
-        return {"too_large": True}
+        return {"document": asdict(parse(data, request["name"], limits, recognised))}
     except Exception as exc:  # parsers raise whatever they like on damaged files
-        return {"broken": f"{type(exc).__name__}: {exc}"[:500]}
+        return _failed(exc)
+
+
+def _texts(request: dict[str, Any], data: bytes, limits: Limits) -> Iterator[Answer]:
+    """The text of each page; after one that failed the others are begun anew."""
+    pages: list[int] = request["pages"]
+    while pages:
+        try:
+            reader = _recogniser(request["recogniser"])
+            for picture in pictures(data, request["name"], limits, pages):
+                yield {"text": reader.recognise(picture)}
+                pages = pages[1:]
+            return
+        except Exception as exc:  # as above
+            yield _failed(exc)
+            pages = pages[1:]
+
+
+def _recogniser(name: Any) -> TextRecogniser:
+    if name not in _recognisers:
+        _recognisers[name] = recogniser(name)
+    return _recognisers[name]
+
+
+def _failed(exc: Exception) -> Answer:
+    if isinstance(exc, UnreadableDocument | ProviderError):
+        return {"refused": exc.detail}
+    if isinstance(exc, MemoryError):
+        return {"too_large": True}
+    return {"broken": f"{type(exc).__name__}: {exc}"[:500]}
 
 
 def _limit_memory(memory_bytes: int) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ingestion.parsers.kinds import parse
 from ingestion.parsers.parsed import Limits, ParsedDocument
+from ingestion.parsers.sniffing import OLE
 from tests.ingestion.files import bomb, locked_pdf, pdf, saved, word
 from utils.errors import UnreadableDocument
 
@@ -154,19 +155,20 @@ SMALL = Limits(size_bytes=100_000, characters=1_000, pages=2, unpacked_bytes=1_0
         ("a.md", b" \n\t \n", "no text"),
         ("a.html", b"<html><body><script>x</script></body></html>", "no text"),
         ("a.html", b"  ", "no text"),
-        ("a.pdf", pdf([]), "scan"),
+        ("a.pdf", pdf([]), "no text"),
         ("a.docx", saved(word()), "no text"),
         ("a.pdf", b"<html><body>Hello</body></html>", "not a PDF.*web page"),
         ("a.docx", b"plain words", "not a DOCX.*text"),
         ("a.docx", b"PK\x03\x04 word/ and nothing more", "damaged"),
         ("a.docx", saved(word())[:-200], "damaged"),
-        ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "password"),
+        ("a.docx", OLE + "EncryptedPackage".encode("utf-16-le") + b"\0" * 600, "password"),
+        ("a.xlsx", OLE + b"\0" * 600, "before 2007.*XLSX"),
         ("a.pdf", locked_pdf("secret"), "password"),
         ("a.pdf", pdf(["text"])[:100], "damaged"),
         ("a.txt", pdf(["text"]), "not text.*PDF"),
-        ("a.md", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "not text.*image"),
+        ("a.md", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "not text.*picture"),
         ("a.txt", b"good text\0\0\1" * 9, "not text.*binary"),
-        ("a.json", b"{}", "kind.*\\.pdf"),
+        ("a.exe", b"{}", "kind.*\\.pdf"),
         ("a.txt", b"x" * 100_001, "larger than 0.1 MB"),
         ("a.md", b"word " * 300, "1,000 characters"),
         ("a.pdf", pdf(["a"], ["b"], ["c"]), "3 pages"),

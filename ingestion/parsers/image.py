@@ -1,0 +1,81 @@
+"""Pictures of text: photographs and scans, a page a picture."""
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from types import MappingProxyType
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder
+from ingestion.parsers.reflow import paragraphs
+from utils.errors import UnreadableDocument
+from utils.ports import Picture
+
+NOTHING: Mapping[int, str] = MappingProxyType({})
+# MPO is what some cameras put into a JPEG: two pictures of the same.
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "TIFF": "image/tiff", "WEBP": "image/webp"}
+DAMAGED = "It is damaged, or not a complete picture: save or scan it again."
+LONGEST_SIDE = 2_600  # pixels; a page of A4 at 200 dpi has 2,339
+
+
+def parse(data: bytes, limits: Limits, recognised: Mapping[int, str] = NOTHING) -> ParsedDocument:
+    """The text that was *recognised* on each page; pages that were not looked at yet are unread."""
+    builder = TextBuilder(limits)
+    with closing(_open(data, limits)) as image:
+        media_type, pages = FORMATS[image.format or "JPEG"], getattr(image, "n_frames", 1)
+    if pages > limits.pages:
+        raise UnreadableDocument(f"It has {pages:,} pages, more than {limits.pages:,}: split it.")
+    for number in range(1, pages + 1):
+        builder.page(number)
+        if number not in recognised:
+            builder.unread(number)
+        for paragraph in paragraphs(recognised.get(number, "")):
+            builder.block(paragraph)
+    return builder.build(title=None, media_type=media_type)
+
+
+def pictures(data: bytes, limits: Limits, pages: Sequence[int]) -> Iterator[Picture]:
+    """The given pages as pictures, one after the other."""
+    with closing(_open(data, limits)) as image:
+        for number in pages:
+            image.seek(number - 1)
+            _check_size(image, limits)
+            yield _pixels(image)
+
+
+def _open(data: bytes, limits: Limits) -> Image.Image:
+    Image.init()  # all formats, not the most frequent ones alone
+    warnings.simplefilter("ignore")  # a picture is refused by our own limit, and odd metadata is passed over
+    try:
+        image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "WEBP"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+        raise UnreadableDocument(DAMAGED) from exc
+    _check_size(image, limits)
+    return image
+
+
+def _check_size(image: Image.Image, limits: Limits) -> None:
+    if image.width * image.height > limits.pixels:
+        size, most = f"{image.width:,} × {image.height:,}", f"{limits.pixels / 1e6:g} million"
+        raise UnreadableDocument(f"It has {size} pixels, more than {most}: make it smaller.")
+
+
+def _pixels(image: Image.Image) -> Picture:
+    """The picture upright, on white, and no larger than letters need."""
+    try:
+        image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
+        shown = ImageOps.exif_transpose(image.copy())
+        shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        if "A" in shown.getbands() or "transparency" in shown.info:
+            layer = shown.convert("RGBA")
+            shown = Image.new("RGBA", layer.size, "white")
+            shown.alpha_composite(layer)
+        if shown.mode.startswith(("I", "F")):  # more than 8 bits a pixel
+            grey = np.asarray(shown, dtype=np.float32)
+            shown = Image.fromarray((grey / max(float(grey.max()), 1.0) * 255).astype(np.uint8))
+        return np.asarray(shown.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+        raise UnreadableDocument(DAMAGED) from exc

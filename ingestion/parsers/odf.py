@@ -1,0 +1,165 @@
+"""OpenDocument: texts, spreadsheets (a heading a sheet) and presentations (a page a slide)."""
+
+from collections.abc import Iterator
+
+from lxml import etree
+
+from ingestion.parsers.archive import Archive
+from ingestion.parsers.ooxml import attribute, local
+from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.tables import Row, add_sheet
+from utils.errors import UnreadableDocument
+
+MANIFEST = "META-INF/manifest.xml"
+MAX_REPEATED = 1_000  # columns or rows that say the same; sheets are filled up to their end with empty ones
+MAX_LIST_DEPTH = 9
+UNSEEN = frozenset(["annotation", "tracked-changes", "ruby-text", "forms", "notes", "title", "desc", "event-listeners"])
+BLOCKS = frozenset(["p", "h", "list", "table"])
+
+
+def parse(data: bytes, limits: Limits) -> ParsedDocument:
+    """The document; its title is that of its properties, or its first heading."""
+    archive = Archive.of(data, limits, "OpenDocument file")
+    if MANIFEST in archive and any(True for _ in archive.xml(MANIFEST).iter("{*}encryption-data")):
+        raise UnreadableDocument(LOCKED)
+    media_type = archive.read("mimetype").decode("ascii", "replace").strip()[:200]
+    content = archive.xml("content.xml").find("{*}body")
+    if content is None or not len(content):
+        raise archive.damaged()
+    builder = TextBuilder(limits)
+    _Reader(builder, limits).read(content[0])
+    return builder.build(title=_title(archive) or builder.first_heading(), media_type=media_type)
+
+
+def _title(archive: Archive) -> str | None:
+    try:
+        found = archive.xml("meta.xml").find(".//{http://purl.org/dc/elements/1.1/}title")
+    except UnreadableDocument:
+        return None
+    return (found.text or "").strip() or None if found is not None else None
+
+
+class _Reader:
+    def __init__(self, builder: TextBuilder, limits: Limits) -> None:
+        self._builder, self._limits = builder, limits
+
+    def read(self, content: etree._Element) -> None:
+        kind = local(content)
+        if kind == "spreadsheet":
+            for sheet in content.iterchildren("{*}table"):
+                add_sheet(self._builder, attribute(sheet, "name") or "", _cells(sheet))
+        elif kind == "presentation":
+            self._slides([child for child in content if local(child) == "page"])
+        else:
+            self._blocks(content)
+
+    def _slides(self, slides: list[etree._Element]) -> None:
+        if len(slides) > self._limits.pages:
+            raise UnreadableDocument(f"It has {len(slides):,} slides, more than {self._limits.pages:,}: split it.")
+        for number, slide in enumerate(slides, 1):
+            self._builder.page(number)
+            self._builder.leave(1)
+            for frame in sorted(slide, key=lambda shape: attribute(shape, "class") != "title"):
+                if attribute(frame, "class") == "title":
+                    self._builder.heading(1, _text(frame))
+                elif local(frame) == "notes":
+                    self._notes(frame)
+                else:
+                    self._blocks(frame)
+
+    def _notes(self, notes: etree._Element) -> None:
+        for frame in notes:
+            if attribute(frame, "class") == "notes":
+                self._blocks(frame)
+
+    def _blocks(self, element: etree._Element) -> None:
+        """Every block below *element*, in order."""
+        for child in element:
+            name = local(child)
+            if name == "h":
+                self._builder.heading(_level(child), _text(child))
+            elif name == "p":
+                self._paragraph(child)
+            elif name == "list":
+                self._builder.lines(_items(child, 0))
+            elif name == "table":
+                self._builder.lines(" | ".join(row) for row in _cells(child) if any(row))
+            elif name and name not in UNSEEN:
+                self._blocks(child)
+
+    def _paragraph(self, paragraph: etree._Element) -> None:
+        """A paragraph; a text box or frame on it stands below it."""
+        self._builder.block(_text(paragraph))
+        for frame in paragraph.iter("{*}frame", "{*}custom-shape"):
+            self._blocks(frame)
+
+
+def _level(heading: etree._Element) -> int:
+    level = attribute(heading, "outline-level") or ""
+    return max(1, min(int(level), 9)) if level.isdigit() else 1
+
+
+def _items(listed: etree._Element, depth: int) -> Iterator[str]:
+    """A line a paragraph of the list, nested ones indented."""
+    for item in listed:
+        fresh = True
+        for block in item:
+            if local(block) == "list" and depth < MAX_LIST_DEPTH:
+                yield from _items(block, depth + 1)
+            elif local(block) in ("p", "h") and (text := one_line(_text(block))):
+                yield f"{'  ' * depth}{'- ' if fresh and local(item) == 'list-item' else '  '}{text}"
+                fresh = False
+
+
+def _cells(table: etree._Element) -> Iterator[Row]:
+    """The table's rows, as the texts of their cells; repeated rows and columns as often as a reader could want."""
+    for row in table.iter("{*}table-row"):
+        if _table_of(row) is not table:
+            continue
+        texts: list[str] = []
+        for cell in row:
+            if local(cell) in ("table-cell", "covered-table-cell"):
+                covered = local(cell) == "covered-table-cell"
+                texts += [] if covered else [_cell(cell)] * _repeated(cell, "number-columns-repeated")
+        while texts and not texts[-1]:
+            texts.pop()
+        yield from [texts] * (_repeated(row, "number-rows-repeated") if texts else 1)
+
+
+def _table_of(row: etree._Element) -> etree._Element | None:
+    return next(row.iterancestors("{*}table"), None)
+
+
+def _repeated(element: etree._Element, name: str) -> int:
+    value = attribute(element, name) or "1"
+    return max(1, min(int(value), MAX_REPEATED)) if value.isdigit() else 1
+
+
+def _cell(cell: etree._Element) -> str:
+    return one_line(" ".join(_text(block) for block in cell.iter("{*}p", "{*}h")))
+
+
+def _text(element: etree._Element) -> str:
+    return "".join(_pieces(element))
+
+
+def _pieces(element: etree._Element) -> Iterator[str]:
+    """The text of a paragraph without what hangs on it: frames, remarks, notes."""
+    yield element.text or ""
+    for child in element:
+        name = local(child)
+        if name == "s":
+            yield " " * min(int(attribute(child, "c") or "1"), 100) if (attribute(child, "c") or "1").isdigit() else " "
+        elif name in ("tab", "line-break"):
+            yield "\t" if name == "tab" else "\n"
+        elif name == "note":
+            yield from _note(child)
+        elif name and name not in UNSEEN and not (name in ("frame", "custom-shape") and local(element) in BLOCKS):
+            yield from _pieces(child)
+        yield child.tail or ""
+
+
+def _note(note: etree._Element) -> Iterator[str]:
+    """A foot- or endnote, in brackets where it hangs."""
+    for body in note.iterchildren("{*}note-body"):
+        yield f" [{one_line(' '.join(_text(block) for block in body.iter('{*}p')))}]"

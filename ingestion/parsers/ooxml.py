@@ -1,0 +1,86 @@
+"""What Word and PowerPoint files have in common: parts that name each other by relationships (ECMA-376 part 2)."""
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lxml import etree
+
+from ingestion.parsers.archive import Archive
+from utils.errors import UnreadableDocument
+
+ALTERNATIVES = "AlternateContent"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Another part that a part names: `kind` is the last word of the relation's type, such as "slide"."""
+
+    relation_id: str
+    kind: str
+    target: str
+
+
+def main_part(archive: Archive) -> str:
+    """The name of the part that the document begins with."""
+    found = next((relation.target for relation in relations(archive, "") if relation.kind == "officeDocument"), None)
+    if found is None or found not in archive:
+        raise archive.damaged()
+    return found
+
+
+def relations(archive: Archive, part: str) -> list[Relation]:
+    """The parts that *part* names, in their order; those outside the archive are left out."""
+    folder, name = posixpath.split(part)
+    path = posixpath.join(folder, "_rels", f"{name}.rels")
+    if path not in archive:
+        return []
+    return [
+        Relation(
+            entry.get("Id", ""),
+            entry.get("Type", "").rpartition("/")[2],
+            posixpath.normpath(posixpath.join("/", folder, entry.get("Target", ""))).lstrip("/"),
+        )
+        for entry in archive.xml(path).iterchildren("{*}Relationship")
+        if entry.get("TargetMode") != "External"
+    ]
+
+
+def related(archive: Archive, part: str, kind: str) -> Iterator[etree._Element]:
+    """The roots of the parts of *kind* that *part* names; one that is damaged is left out."""
+    for relation in relations(archive, part):
+        if relation.kind == kind and relation.target in archive:
+            try:
+                yield archive.xml(relation.target)
+            except UnreadableDocument:
+                continue
+
+
+def local(element: etree._Element) -> str:
+    """An element's name without its namespace: the strict and the usual variant differ in those alone."""
+    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+
+
+def attribute(element: etree._Element, name: str) -> str | None:
+    """An attribute, whatever its namespace."""
+    return next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == name), None)
+
+
+def children(element: etree._Element) -> Iterator[etree._Element]:
+    """The element's children; of alternatives for older programs the first one is taken."""
+    for child in element:
+        if local(child) == ALTERNATIVES:
+            choice = next((option for option in child if local(option) in ("Choice", "Fallback")), None)
+            if choice is not None:
+                yield from children(choice)
+        elif isinstance(child.tag, str):
+            yield child
+
+
+def descendants(element: etree._Element, name: str) -> Iterator[etree._Element]:
+    """What is called *name* below the element, in document order, not looking below what was found."""
+    for child in children(element):
+        if local(child) == name:
+            yield child
+        else:
+            yield from descendants(child, name)

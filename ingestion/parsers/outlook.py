@@ -1,0 +1,87 @@
+"""E-mail as Outlook saves it: MAPI properties in a compound file ([MS-OXMSG])."""
+
+import datetime
+import io
+import struct
+
+import olefile
+
+from ingestion.parsers.encoding import decode
+from ingestion.parsers.mail import MAX_ATTACHED, add_attachment, add_page, add_text
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder
+from utils.errors import UnreadableDocument
+
+SUBJECT, SENDER, SENDER_ADDRESS, TO, CC, BODY, HTML = "0037", "0C1A", "5D01", "0E04", "0E03", "1000", "1013"
+LONG_NAME, NAME, CONTENT = "3707", "3704", "3701"
+UNICODE, NARROW, BINARY = "001F", "001E", "0102"
+SENT, TIME_TYPE = 0x0039, 0x0040
+ROOT_HEADER_BYTES, PROPERTY_BYTES = 32, 16
+MEDIA_TYPE = "application/vnd.ms-outlook"
+
+
+def parse(data: bytes, limits: Limits) -> ParsedDocument:
+    """The message; its title is its subject."""
+    try:
+        with olefile.OleFileIO(io.BytesIO(data)) as file:
+            return _read(_Properties(file, limits), limits)
+    except (OSError, struct.error, IndexError, ValueError, TypeError) as exc:
+        raise UnreadableDocument("It is damaged, or not a complete MSG: save it in Outlook again.") from exc
+
+
+def _read(message: "_Properties", limits: Limits) -> ParsedDocument:
+    subject = message.text("", SUBJECT)
+    builder = TextBuilder(limits)
+    builder.heading(1, subject)
+    sender = " ".join(filter(None, (message.text("", SENDER), message.text("", SENDER_ADDRESS))))
+    shown = {"From": sender, "To": message.text("", TO), "Cc": message.text("", CC), "Date": message.sent()}
+    builder.lines(f"{name}: {value}" for name, value in shown.items() if value)
+    body = message.text("", BODY)
+    if body.strip():
+        add_text(builder, body.replace("\r\n", "\n"))
+    else:
+        add_page(builder, message.binary("", HTML))
+    for folder in message.attachments()[:MAX_ATTACHED]:
+        name = message.text(folder, LONG_NAME) or message.text(folder, NAME)
+        add_attachment(builder, message.binary(folder, CONTENT), name, limits, 2)
+    return builder.build(title=subject, media_type=MEDIA_TYPE)
+
+
+class _Properties:
+    """The values of a message and its attachments, each in a stream named by its tag and type."""
+
+    def __init__(self, file: olefile.OleFileIO, limits: Limits) -> None:
+        self._file, self._limits = file, limits
+
+    def attachments(self) -> list[str]:
+        """The folders of the attachments."""
+        found = {entry[0] for entry in self._file.listdir(streams=True, storages=True)}
+        return sorted(name for name in found if name.startswith("__attach_version1.0_"))
+
+    def text(self, folder: str, tag: str) -> str:
+        """A property as text; empty if there is none."""
+        wide = self._stream(folder, f"__substg1.0_{tag}{UNICODE}")
+        if wide:
+            return wide.decode("utf-16-le", "replace")
+        return decode(self._stream(folder, f"__substg1.0_{tag}{NARROW}"))
+
+    def binary(self, folder: str, tag: str) -> bytes:
+        """A property as bytes; empty if there is none."""
+        return self._stream(folder, f"__substg1.0_{tag}{BINARY}")
+
+    def sent(self) -> str:
+        """When it was sent, in UTC, or nothing: in tenths of microseconds since 1601 ([MS-DTYP] 2.3.3)."""
+        values = self._stream("", "__properties_version1.0")
+        for place in range(ROOT_HEADER_BYTES, len(values) - PROPERTY_BYTES + 1, PROPERTY_BYTES):
+            kind, tag, _, value = struct.unpack_from("<HHIQ", values, place)
+            if (tag, kind) == (SENT, TIME_TYPE) and value < 10**18:
+                moment = datetime.datetime(1601, 1, 1) + datetime.timedelta(microseconds=value // 10)
+                return moment.isoformat(" ", "minutes") + " UTC"
+        return ""
+
+    def _stream(self, folder: str, name: str) -> bytes:
+        path = [folder, name] if folder else [name]
+        if not self._file.exists(path):
+            return b""
+        if self._file.get_size(path) > self._limits.size_bytes:
+            raise ValueError("A stream says that it is larger than the file.")
+        return bytes(self._file.openstream(path).read())

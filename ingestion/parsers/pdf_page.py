@@ -1,0 +1,139 @@
+"""What stands on a page of a PDF: its lines with their place and size, its tables, and whether it is a picture."""
+
+import re
+from dataclasses import dataclass, field
+from itertools import islice
+
+from pypdfium2 import PdfiumError, PdfPage, PdfTextPage, raw
+
+from ingestion.parsers.parsed import clean
+
+MAX_OBJECTS = 20_000  # looked at on a page; maps and drawings have more
+THIN = 2.0  # points: a drawn box this thin is a line
+LONG = 12.0
+SCANNED_SHARE = 0.3  # of the page, that pictures cover
+SCANNED_CHARACTERS = 25  # a stamp or page number on a scan
+OUTLINED_PATHS = 200  # of a page without text: its letters are drawings
+UNREADABLE = re.compile("[\ue000-\uf8ff\ufffd]")  # letters of a font that does not say what they mean
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle on a page, in points from its lower left corner."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def holds(self, other: "Box") -> bool:
+        """Whether the middle of *other* is inside."""
+        across, up = (other.left + other.right) / 2, (other.bottom + other.top) / 2
+        return self.left <= across <= self.right and self.bottom <= up <= self.top
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text; `size` is the height of its letters in half points, rounded, 0 if it is not known."""
+
+    text: str
+    size: int
+    box: Box
+
+
+@dataclass(slots=True)
+class Page:
+    """A page that was read; `is_ruled` if lines are drawn on it as around tables."""
+
+    lines: list[Line] = field(default_factory=list)
+    tables: list[tuple[Box, list[str]]] = field(default_factory=list)
+    is_picture: bool = False
+    is_ruled: bool = False
+
+
+def read_page(page: PdfPage) -> Page:
+    """The page's lines, in the order in which they were written.
+
+    Raises:
+        PdfiumError: it is damaged.
+    """
+    textpage = page.get_textpage()
+    try:
+        lines = _lines(textpage)
+    finally:
+        textpage.close()
+    letters = sum(len(line.text) for line in lines)
+    drawn = _drawings(page)
+    unreadable = sum(len(UNREADABLE.findall(line.text)) for line in lines)
+    has_text = letters - unreadable > max(SCANNED_CHARACTERS, unreadable)
+    is_picture = not has_text and (
+        drawn.pictures >= SCANNED_SHARE or unreadable > 0 or (not letters and drawn.paths >= OUTLINED_PATHS)
+    )
+    return Page(lines, is_picture=is_picture, is_ruled=drawn.across >= 3 and drawn.down >= 2)
+
+
+def _lines(textpage: PdfTextPage) -> list[Line]:
+    found, place = [], 0
+    for text in textpage.get_text_range().split("\n"):
+        shown = text.strip()
+        if shown:
+            start = place + len(text) - len(text.lstrip())
+            first = raw.FPDFText_GetCharIndexFromTextIndex(textpage, start)
+            last = raw.FPDFText_GetCharIndexFromTextIndex(textpage, start + len(shown) - 1)
+            found.append(_line(textpage, shown, first, max(first, last)))
+        place += len(text.encode("utf-16-le", "surrogatepass")) // 2 + 1
+    return found
+
+
+def _line(textpage: PdfTextPage, text: str, first: int, last: int) -> Line:
+    left, right = _box(textpage, first), _box(textpage, last)
+    if left is None or right is None:
+        return Line(text, 0, Box(0, 0, 0, 0))
+    box = Box(
+        min(left.left, right.left),
+        min(left.bottom, right.bottom),
+        max(left.right, right.right),
+        max(left.top, right.top),
+    )
+    return Line(text, round(2 * (left.top - left.bottom)), box)
+
+
+def _box(textpage: PdfTextPage, index: int) -> Box | None:
+    """Where a character stands, as high as its font: what a font calls its size may be scaled afterwards."""
+    try:
+        return Box(*textpage.get_charbox(index, loose=True)) if index >= 0 else None
+    except (PdfiumError, ValueError):
+        return None
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """Lines across and down, all drawn shapes, and the share of the page that pictures cover."""
+
+    across: int = 0
+    down: int = 0
+    paths: int = 0
+    pictures: float = 0.0
+
+
+def _drawings(page: PdfPage) -> _Drawn:
+    drawn, area = _Drawn(), max(1.0, page.get_width() * page.get_height())
+    for shape in islice(page.get_objects(filter=[raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_IMAGE]), MAX_OBJECTS):
+        try:
+            left, bottom, right, top = shape.get_bounds()
+        except PdfiumError:
+            continue
+        width, height = right - left, top - bottom
+        if shape.type == raw.FPDF_PAGEOBJ_IMAGE:
+            drawn.pictures += width * height / area
+        else:
+            segments = raw.FPDFPath_CountSegments(shape) // 4 if width > LONG and height > LONG else 1
+            drawn.paths += 1
+            drawn.across += max(1, segments) * (width > LONG)
+            drawn.down += max(1, segments) * (height > LONG)
+    return drawn
+
+
+def text_in(textpage: PdfTextPage, box: Box) -> str:
+    """The text inside *box*."""
+    return clean(textpage.get_text_bounded(box.left, box.bottom, box.right, box.top))

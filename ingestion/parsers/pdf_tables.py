@@ -1,0 +1,68 @@
+"""Tables of a PDF that are drawn with lines, by pdfplumber; what is in their cells is read by PDFium."""
+
+import io
+from collections.abc import Iterator
+from contextlib import closing, suppress
+
+import pdfplumber
+from pdfminer.psexceptions import PSException
+from pdfplumber.utils.exceptions import PdfminerException
+from pypdfium2 import PdfDocument, PdfiumError, PdfTextPage
+
+from ingestion.parsers.parsed import one_line
+from ingestion.parsers.pdf_page import Box, Page, text_in
+
+MAX_PAGES = 60  # looked at for tables: pdfplumber takes some tenths of a second for each
+MAX_LINES = 400  # of text on such a page
+MIN_FILLED = 0.3  # of a table's cells: forms and drawings have emptier ones
+EDGE = 0.5  # points
+# What pdfminer raises on damaged files; the text is read all the same. Memory that runs out is no matter of a table.
+BROKEN = (
+    *(ArithmeticError, AttributeError, AssertionError, LookupError, OSError, RuntimeError, TypeError, ValueError),
+    *(PSException, PdfminerException, PdfiumError),
+)
+
+
+def add_tables(data: bytes, document: PdfDocument, pages: list[Page]) -> None:
+    """Find the tables of the first ruled pages, and note them there."""
+    ruled = [number for number, page in enumerate(pages) if page.is_ruled and 2 < len(page.lines) <= MAX_LINES]
+    if not ruled:
+        return
+    try:
+        plumbed = pdfplumber.open(io.BytesIO(data), pages=[number + 1 for number in ruled[:MAX_PAGES]])
+    except BROKEN:
+        return
+    with closing(plumbed):
+        for number, plumber_page in zip(ruled, plumbed.pages, strict=False):
+            with suppress(*BROKEN):
+                pages[number].tables = list(_tables(plumber_page, document, number))
+            plumber_page.close()
+
+
+def _tables(plumber_page: pdfplumber.page.Page, document: PdfDocument, number: int) -> Iterator[tuple[Box, list[str]]]:
+    if plumber_page.rotation:
+        return
+    page = document[number]
+    textpage = page.get_textpage()
+    with closing(page), closing(textpage):
+        height = float(plumber_page.mediabox[3])
+        for table in plumber_page.find_tables():
+            rows = [[_cell(textpage, cell, height) for cell in row.cells] for row in table.rows]
+            filled = sum(bool(text) for row in rows for text in row)
+            if len(rows) > 1 and len(rows[0]) > 1 and filled >= MIN_FILLED * len(rows) * len(rows[0]):
+                yield _box(table.bbox, height), [_row(row) for row in rows if any(row)]
+
+
+def _row(cells: list[str | None]) -> str:
+    return " | ".join(text for text in cells if text is not None)
+
+
+def _cell(textpage: PdfTextPage, cell: tuple[float, float, float, float] | None, height: float) -> str | None:
+    """A cell's text; None where a neighbouring cell spans its place."""
+    return None if cell is None else one_line(text_in(textpage, _box(cell, height)))
+
+
+def _box(sides: tuple[float, float, float, float], height: float) -> Box:
+    """pdfplumber counts from the top, PDFium from the bottom."""
+    left, top, right, bottom = sides
+    return Box(left + EDGE, height - bottom + EDGE, right - EDGE, height - top - EDGE)

@@ -1,0 +1,123 @@
+"""Presentations: a page a slide, under its title, with tables, speaker's notes and comments."""
+
+from collections.abc import Iterator
+
+from lxml import etree
+
+from ingestion.parsers.archive import Archive
+from ingestion.parsers.ooxml import attribute, children, descendants, local, main_part, related, relations
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
+from utils.errors import UnreadableDocument
+
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+TITLES = ("title", "ctrTitle")
+# What repeats on every slide, and the picture of the slide on its page of notes.
+FURNITURE = ("sldNum", "dt", "ftr", "hdr", "sldImg")
+
+
+def parse(data: bytes, limits: Limits) -> ParsedDocument:
+    """The presentation; slides that are hidden when it is shown are read all the same."""
+    archive = Archive.of(data, limits, "PPTX")
+    part = main_part(archive)
+    slides = _slides(archive, part)
+    if len(slides) > limits.pages:
+        raise UnreadableDocument(f"It has {len(slides):,} slides, more than {limits.pages:,}: split it.")
+    builder = TextBuilder(limits)
+    for number, slide in enumerate(slides, 1):
+        builder.page(number)
+        builder.leave(1)
+        try:
+            root = archive.xml(slide)
+        except UnreadableDocument:
+            if len(slides) == 1:
+                raise
+            continue  # the other slides are read all the same
+        _slide(builder, root)
+        _beside(builder, archive, slide)
+    return builder.build(title=builder.first_heading(), media_type=MEDIA_TYPE)
+
+
+def _slides(archive: Archive, part: str) -> list[str]:
+    """The slides' parts, in the order in which they are shown."""
+    targets = {relation.relation_id: relation.target for relation in relations(archive, part)}
+    shown = (entry for listed in descendants(archive.xml(part), "sldIdLst") for entry in children(listed))
+    ids = (next((value for key, value in entry.attrib.items() if key.endswith("}id")), "") for entry in shown)
+    return [target for slide_id in ids if (target := targets.get(slide_id)) and target in archive]
+
+
+def _slide(builder: TextBuilder, root: etree._Element) -> None:
+    tree = next(descendants(root, "spTree"), None)
+    shapes = [] if tree is None else sorted(_shapes(tree), key=lambda shape: _placeholder(shape) not in TITLES)
+    for shape in shapes:
+        if _placeholder(shape) in FURNITURE:
+            continue
+        if _placeholder(shape) in TITLES:
+            builder.heading(1, " ".join(_paragraphs(shape)))
+        elif any(True for _ in descendants(shape, "tbl")):
+            for table in descendants(shape, "tbl"):
+                builder.lines(_rows(table))
+        else:
+            builder.lines(_listed(shape))
+
+
+def _shapes(tree: etree._Element) -> Iterator[etree._Element]:
+    """Shapes, tables and diagrams in reading order, which is that in which they are listed; groups are opened."""
+    for shape in children(tree):
+        if local(shape) == "grpSp":
+            yield from _shapes(shape)
+        elif local(shape) in ("sp", "graphicFrame", "cxnSp", "contentPart") or any(
+            True for _ in descendants(shape, "txBody")
+        ):
+            yield shape
+
+
+def _placeholder(shape: etree._Element) -> str | None:
+    """What a shape is for, by the slide's layout: "title", "body", …; None for one drawn freely."""
+    mark = next(descendants(shape, "ph"), None)
+    return (attribute(mark, "type") or "body") if mark is not None else None
+
+
+def _listed(shape: etree._Element) -> Iterator[str]:
+    """The shape's paragraphs, a line each; those of a body with several are the items of a list."""
+    texts = list(_paragraphs(shape))
+    is_list = _placeholder(shape) == "body" and len(texts) > 1
+    return (f"- {text}" if is_list else text for text in texts)
+
+
+def _paragraphs(element: etree._Element) -> Iterator[str]:
+    for body in descendants(element, "txBody"):
+        for paragraph in descendants(body, "p"):
+            text = one_line("".join(_pieces(paragraph)))
+            if text:
+                yield text
+
+
+def _pieces(element: etree._Element) -> Iterator[str]:
+    for child in children(element):
+        if local(child) == "t":
+            yield child.text or ""
+        elif local(child) == "br":
+            yield " "
+        else:
+            yield from _pieces(child)
+
+
+def _rows(table: etree._Element) -> Iterator[str]:
+    """A line a row. Cells that span several are said once."""
+    for row in descendants(table, "tr"):
+        cells = [cell for cell in descendants(row, "tc") if "1" not in (cell.get("hMerge"), cell.get("vMerge"))]
+        texts = [" ".join(_paragraphs(cell)) for cell in cells]
+        if any(texts):
+            yield " | ".join(texts)
+
+
+def _beside(builder: TextBuilder, archive: Archive, slide: str) -> None:
+    """What the speaker noted below the slide, and what readers remarked."""
+    for notes in related(archive, slide, "notesSlide"):
+        for tree in descendants(notes, "spTree"):
+            for shape in _shapes(tree):
+                if _placeholder(shape) not in FURNITURE:
+                    builder.lines(_paragraphs(shape))
+    for comments in related(archive, slide, "comments"):
+        for text in comments.iter("{*}text", "{*}txBody"):
+            builder.block(one_line("".join(text.itertext())))

@@ -1,0 +1,49 @@
+"""Subtitles and transcripts in WebVTT: what was said and by whom, without the times."""
+
+import html
+import re
+from collections.abc import Iterator
+
+from ingestion.parsers.encoding import decode
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
+from utils.errors import UnreadableDocument
+
+TIMES = re.compile(r"^[\d:.]{5,20}\s+-->\s+[\d:.]{5,20}")
+SPEAKER = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]{1,200})>")
+TAG = re.compile(r"</?[^>]{0,200}>")
+NOT_CUES = ("NOTE", "STYLE", "REGION", "WEBVTT")
+
+
+def parse(data: bytes, limits: Limits) -> ParsedDocument:
+    """The cues one after the other; those of one speaker in a row are a paragraph."""
+    text = decode(data)
+    if not text.startswith("WEBVTT"):
+        raise UnreadableDocument("It is not WebVTT: its first line must say so.")
+    builder = TextBuilder(limits)
+    speaker, said = "", list[str]()
+    for name, words in _cues(text):
+        if name != speaker:
+            builder.block(_paragraph(speaker, said))
+            speaker, said = name, []
+        said.append(words)
+    builder.block(_paragraph(speaker, said))
+    return builder.build(title=None, media_type="text/vtt")
+
+
+def _paragraph(speaker: str, said: list[str]) -> str:
+    words = "\n".join(said)
+    return f"{speaker}: {words}" if speaker and words else words
+
+
+def _cues(text: str) -> Iterator[tuple[str, str]]:
+    """Speaker and words of each cue; a speaker who is not named is the empty string."""
+    for block in text.split("\n\n"):
+        lines = block.strip("\n").split("\n")
+        start = next((number for number, line in enumerate(lines[:2]) if TIMES.match(line)), None)
+        if start is None or lines[0].startswith(NOT_CUES):
+            continue
+        source = " ".join(lines[start + 1 :])
+        speaker = SPEAKER.search(source)
+        words = one_line(html.unescape(TAG.sub("", source)))
+        if words:
+            yield one_line(html.unescape(speaker[1])) if speaker else "", words

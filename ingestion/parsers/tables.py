@@ -1,0 +1,67 @@
+"""Tables that are documents of their own: sheets and delimited text."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice
+
+from ingestion.parsers.parsed import Limits, TextBuilder, one_line
+
+Row = Sequence[str]
+# A longer table is cut into several passages. Its first row becomes a heading, so that each of them says the columns.
+LONG_ROWS = 12
+LONG_CHARACTERS = 800
+MAX_HEADER_CHARACTERS = 200
+COLUMNS_LEVEL = 9  # of that heading: below all others
+
+
+def add_sheet(builder: TextBuilder, name: str, rows: Iterable[Row]) -> None:
+    """A sheet below its name as a heading; empty rows and columns part its tables. An empty sheet is passed over."""
+    is_first = True
+    for has_text, group in groupby(rows, key=lambda row: any(cell.strip() for cell in row)):
+        for table in _side_by_side(_taken(group, builder.limits)) if has_text else ():
+            if is_first:
+                builder.heading(1, name)
+            add_table(builder, table)
+            is_first = False
+
+
+def add_table(builder: TextBuilder, rows: Iterable[Row]) -> None:
+    """The rows as one block, a line each; a long table below a heading that names its columns."""
+    lines = (line for row in rows if (line := _line(row)))
+    first = list(islice(lines, LONG_ROWS + 1))
+    is_long = len(first) > LONG_ROWS or sum(len(line) for line in first) > LONG_CHARACTERS
+    builder.leave(COLUMNS_LEVEL)
+    if is_long and _is_header(first[0]):
+        builder.heading(COLUMNS_LEVEL, first.pop(0))
+    builder.lines(chain(first, lines))
+
+
+def _taken(rows: Iterable[Row], limits: Limits) -> list[Row]:
+    taken, length = [], 0
+    for row in rows:
+        taken.append(row)
+        length += sum(len(cell) for cell in row)
+        limits.check_length(length)
+    return taken
+
+
+def _side_by_side(rows: list[Row]) -> Iterator[list[Row]]:
+    """Tables with an empty column between them; one without its empty columns, where a part would have but one."""
+    used = sorted({column for row in rows for column, cell in enumerate(row) if cell.strip()})
+    runs = [[column for _, column in run] for _, run in groupby(enumerate(used), key=lambda entry: entry[1] - entry[0])]
+    for columns in runs if all(len(run) > 1 for run in runs) else [used]:
+        yield [[row[column] if column < len(row) else "" for column in columns] for row in rows]
+
+
+def _line(row: Row) -> str:
+    """The row's cells; empty ones at its end are left out."""
+    return " | ".join(one_line(cell) for cell in row).rstrip(" |")
+
+
+def _is_header(line: str) -> bool:
+    """Whether a row looks like the names of columns: several short words, none of them a number."""
+    cells = [cell.strip() for cell in line.split(" | ")]
+    return (
+        len(cells) > 1
+        and len(line) <= MAX_HEADER_CHARACTERS
+        and all(any(character.isalpha() for character in cell) for cell in cells)
+    )

@@ -1,0 +1,1 @@
+"""Text recognition in pictures: `chosen.py` says which one this machine has."""
