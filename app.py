@@ -68,7 +68,10 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     )
     app.json = OrjsonProvider(app)
     app.config.update(
-        MAX_CONTENT_LENGTH=settings.max_content_length, MAX_FILE_SIZE=settings.max_file_size, SAMPLES_DIR=SAMPLES
+        MAX_CONTENT_LENGTH=settings.max_content_length,
+        MAX_FILE_SIZE=settings.max_file_size,
+        OCR_ENABLED=settings.ocr_enabled,
+        SAMPLES_DIR=SAMPLES,
     )
     app.extensions["admission"] = _admission(settings)
     app.extensions |= {"settings": settings, "open_database": lambda: _database_for_commands(settings)}

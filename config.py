@@ -204,6 +204,7 @@ class Settings(BaseSettings):
     document_versions_kept: int = Field(
         3, ge=0, le=1000, description="Replaced versions of a document kept, so that citations of them still open."
     )
+    ocr_enabled: bool = Field(True, description="Recognise the text of scanned pages and pictures (OCR).")
     database_uri: SecretStr | None = Field(
         None,
         description="SQL database. Unset: SQLite in DATA_DIR. Alias SQLALCHEMY_DATABASE_URI.",

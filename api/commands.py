@@ -2,7 +2,7 @@
 `flask state`.
 
 The app provides `extensions["settings"]`, `extensions["open_database"]`, which gives the `Database`, and in `config`
-SAMPLES_DIR and MAX_FILE_SIZE in bytes.
+SAMPLES_DIR, MAX_FILE_SIZE in bytes and OCR_ENABLED.
 """
 
 import json
@@ -60,7 +60,9 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
                 prune=prune,
                 samples_root=Path(current_app.config["SAMPLES_DIR"]),
                 progress=progress,
-                limits=Limits(size_bytes=current_app.config["MAX_FILE_SIZE"]),
+                limits=Limits(
+                    size_bytes=current_app.config["MAX_FILE_SIZE"], recognises=current_app.config["OCR_ENABLED"]
+                ),
                 originals=open_originals(current_app.extensions["settings"], database),
             )
         if wait:
@@ -165,6 +167,7 @@ def _wait_for_vectors(database: Database, ctx: TenantContext) -> None:
 
 def _told(summary: LoadSummary, waiting: int) -> str:
     lines = [f"Failed: {name}: {reason}" for name, reason in summary.failed]
+    lines += [f"Read in part: {name}: {reason}" for name, reason in summary.unread]
     if summary.skipped:
         some = ", ".join(summary.skipped[:SKIPPED_SHOWN]) + (" …" if len(summary.skipped) > SKIPPED_SHOWN else "")
         lines.append(f"Skipped, not a kind that is read: {len(summary.skipped)} ({some})")

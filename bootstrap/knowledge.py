@@ -119,5 +119,7 @@ class _Loading:
 def _tell(summary: LoadSummary) -> None:
     for name, reason in summary.failed:
         logger.warning("A document of KNOWLEDGE_DIR cannot be read", extra={"document": name, "reason": reason})
+    for name, reason in summary.unread:
+        logger.warning("A document of KNOWLEDGE_DIR is read in part", extra={"document": name, "reason": reason})
     facts = {name: getattr(summary, name) for name in ("added", "changed", "unchanged", "chunks")}
     logger.info("KNOWLEDGE_DIR is loaded", extra={**facts, "failed": len(summary.failed), "seconds": summary.seconds})

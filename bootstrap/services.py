@@ -213,7 +213,7 @@ async def _open_folder(stack: AsyncExitStack, settings: Settings, patience_s: fl
 
 
 async def _load(database: Database, settings: Settings, progress: Progress, originals: Originals) -> LoadSummary | None:
-    limits = Limits(size_bytes=settings.max_file_size)
+    limits = Limits(size_bytes=settings.max_file_size, recognises=settings.ocr_enabled)
     summary = await load_knowledge(
         database,
         OPERATOR,

@@ -65,8 +65,8 @@ def load_paths(
     Each document is a transaction of its own: what was loaded stays when a later one fails or the process is killed.
     Documents with pages that are pictures come twice: first with what is text in them, and when all others are done
     with the text that was recognised. *progress* is called before each of these steps, in the latter before each page,
-    with how many steps are done, how many there are, and the file's name. *originals* keeps
-    the files, so that citations can be opened; without it they are not kept.
+    with how many steps are done, how many there are, and the file's name. *originals* keeps the files, so that
+    citations can be opened; without it they are not kept.
 
     Raises:
         BadInput: a path is not there, or is a folder without documents; nothing was changed.

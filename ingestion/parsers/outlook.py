@@ -61,8 +61,8 @@ class _Properties:
         """A property as text; empty if there is none."""
         wide = self._stream(folder, f"__substg1.0_{tag}{UNICODE}")
         if wide:
-            return wide.decode("utf-16-le", "replace")
-        return decode(self._stream(folder, f"__substg1.0_{tag}{NARROW}"))
+            return wide.decode("utf-16-le", "replace").strip("\0 ")
+        return decode(self._stream(folder, f"__substg1.0_{tag}{NARROW}")).strip("\0 ")
 
     def binary(self, folder: str, tag: str) -> bytes:
         """A property as bytes; empty if there is none."""

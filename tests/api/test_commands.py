@@ -28,7 +28,7 @@ def uri(tmp_path: Path) -> str:
 def run(tmp_path: Path, uri: str) -> Run:
     """Runs `flask <arguments>`; the database is new and empty."""
     app = Flask("pustaka")
-    app.config.update(MAX_FILE_SIZE=1_000, SAMPLES_DIR=tmp_path / "samples")
+    app.config.update(MAX_FILE_SIZE=1_000, OCR_ENABLED=False, SAMPLES_DIR=tmp_path / "samples")
     app.extensions["open_database"] = lambda: open_database(uri)
     register_commands(app)
     return lambda *arguments: app.test_cli_runner().invoke(args=list(map(str, arguments)))
@@ -49,10 +49,10 @@ def test_load_says_what_it_did_and_what_is_still_to_come(run: Run, handbook: Pat
     assert "2 added, 0 changed, 0 unchanged, 0 removed, 0 failed; 2 chunks in" in first.output
     assert "2 passages wait for their vectors" in first.output
     (handbook / "leave.md").unlink()
-    (handbook / "image.png").write_bytes(b"x")
+    (handbook / "film.mp4").write_bytes(b"x")
     second = run("load", handbook, "--prune")
     assert "0 added, 0 changed, 1 unchanged, 1 removed, 0 failed" in second.output
-    assert "Skipped, not a kind that is read: 1 (handbook/image.png)" in second.output
+    assert "Skipped, not a kind that is read: 1 (handbook/film.mp4)" in second.output
 
 
 def test_load_names_what_failed_and_exits_with_1(run: Run, handbook: Path) -> None:
@@ -71,7 +71,7 @@ def test_load_gives_json_for_programs(run: Run, handbook: Path) -> None:
     none: list[str] = []
     assert told == {
         **{"added": 2, "changed": 0, "unchanged": 0, "removed": 0, "chunks": 2, "waiting": 2},
-        **{"failed": none, "skipped": none},
+        **{"failed": none, "skipped": none, "unread": none},
     }
 
 

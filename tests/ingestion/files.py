@@ -1,4 +1,4 @@
-"""Files for tests, made here: PDF by hand, with and without a password, and DOCX by python-docx."""
+"""Files for tests, made here: PDF by hand, with and without a password, pictures of text, and DOCX by python-docx."""
 
 import hashlib
 import io
@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Sequence
 
 import docx
+import pypdfium2
+from PIL import Image
 
 PADDING = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")
 
@@ -24,6 +26,41 @@ def locked_pdf(password: str) -> bytes:
     user = _rc4(hashlib.md5(seed).digest()[:5], PADDING)  # noqa: S324 - what the format has
     lock = f"<< /Filter /Standard /V 1 /R 2 /P {permissions} /O <{owner.hex()}> /U <{user.hex()}> >>"
     return _pdf([_page(["Secret"])], f"/Encrypt {lock} /ID [<{ident.hex()}> <{ident.hex()}>]")
+
+
+def drawn_pdf(*pages: str) -> bytes:
+    """A PDF whose pages are drawn by *pages*, each the operators of a content stream; /F1 is its font."""
+    return _pdf([page.encode("latin-1") for page in pages])
+
+
+def picture(*lines: str, kind: str = "PNG", turn: int = 0) -> bytes:
+    """A picture of printed lines, turned by *turn* degrees to the left."""
+    file = io.BytesIO()
+    _printed(lines).rotate(turn, expand=True).save(file, kind)
+    return file.getvalue()
+
+
+def pictures(*pages: Sequence[str], kind: str) -> bytes:
+    """Pages of printed lines in one TIFF or PDF."""
+    file = io.BytesIO()
+    first, *others = [_printed(lines) for lines in pages]
+    first.save(file, kind, save_all=True, append_images=others, resolution=100)
+    return file.getvalue()
+
+
+def joined(*files: bytes) -> bytes:
+    """The pages of several PDFs in one."""
+    made, file = pypdfium2.PdfDocument.new(), io.BytesIO()
+    for data in files:
+        made.import_pages(pypdfium2.PdfDocument(data))
+    made.save(file)
+    return file.getvalue()
+
+
+def _printed(lines: Sequence[str]) -> Image.Image:
+    """The lines as PDFium draws them, 32 pixels apart."""
+    page = pypdfium2.PdfDocument(pdf(lines))[0].render(scale=16 / 7).to_pil().convert("L")
+    return page.crop((0, 80, 900, 180 + 32 * len(lines)))
 
 
 def word(**properties: str) -> "docx.document.Document":
@@ -59,7 +96,7 @@ def _pdf(contents: Sequence[bytes], trailer: str = "") -> bytes:
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(contents)} >>".encode(),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
     ]
     for number, content in enumerate(contents):
         page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {5 + 2 * number} 0 R "

@@ -12,7 +12,7 @@ import pytest
 
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ROOT, ParserProcess
-from tests.ingestion.files import pdf, saved, word
+from tests.ingestion.files import joined, pdf, picture, pictures, saved, word
 from utils.errors import UnreadableDocument
 
 # Markdown whose parsing takes far longer than any of the tests' limits.
@@ -121,3 +121,58 @@ def test_a_worker_ends_with_a_loader_that_was_killed_even_in_the_middle_of_a_fil
         (worker,) = workers_of(loader.pid)
         loader.kill()
     wait_until(lambda: not is_running(worker))
+
+
+def scans(*texts: str) -> bytes:
+    """A PDF with a typed page, then a scanned one for each of *texts*."""
+    return joined(pdf(["Typed on the first page."]), *[pictures([text], kind="PDF") for text in texts])
+
+
+def test_scanned_pages_are_recognised_in_a_second_pass_and_told_one_by_one() -> None:
+    data, told = scans("Fees are due in March", "¿Mañana? La inscripción"), list[tuple[int, int]]()
+    with ParserProcess(Limits()) as parser:
+        first = parser.parse(data, "a.pdf")
+        whole = parser.recognise(data, "a.pdf", first.unread_pages, lambda *pages: told.append(pages))
+        assert (first.text, first.unread_pages) == ("Typed on the first page.", (2, 3))
+        assert whole.text == "Typed on the first page.\n\nFees are due in March\n\n¿Mañana? La inscripción"
+        assert [section.page for section in whole.sections] == [1, 2, 3]
+        assert (whole.unread_pages, told) == ((), [(0, 2), (1, 2), (2, 2)])
+        sideways = picture("Hours on a page", "that lies on its side", "are read all the same", turn=90)
+        assert parser.recognise(sideways, "a.png", [1]).text.startswith("Hours on a page")
+
+
+def test_a_page_that_takes_too_long_stays_unread_and_its_document_is_read() -> None:
+    data = scans("One", "Two")
+    with ParserProcess(Limits(page_timeout_s=0.05)) as parser:
+        whole = parser.recognise(data, "a.pdf", [2, 3])
+        assert (whole.text, whole.unread_pages) == ("Typed on the first page.", (2, 3))
+
+
+def test_pages_beyond_the_limit_stay_unread() -> None:
+    with ParserProcess(Limits(recognised_pages=1)) as parser:
+        whole = parser.recognise(scans("Fees", "Loans"), "a.pdf", [2, 3])
+        assert (whole.text, whole.unread_pages) == ("Typed on the first page.\n\nFees", (3,))
+
+
+def test_work_that_its_caller_ends_leaves_no_answers_for_the_next_document() -> None:
+    def stop(done: int, pages: int) -> None:
+        if done:
+            raise InterruptedError
+
+    with ParserProcess(Limits()) as parser:
+        with pytest.raises(InterruptedError):
+            parser.recognise(scans("One", "Two"), "a.pdf", [2, 3], stop)
+        assert parser.parse(b"the next", "a.md").text == "the next"
+
+
+def test_without_recognition_scanned_pages_stay_unread() -> None:
+    with ParserProcess(Limits(recognises=False)) as parser:
+        assert not parser.recognises
+        assert parser.recognise(scans("One"), "a.pdf", [2]).unread_pages == (2,)
+
+
+def test_the_service_itself_loads_no_parser() -> None:
+    script = "import sys, ingestion.pipeline; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = {name.partition(".")[0] for name in loaded.stdout.split()}
+    assert not modules & {"lxml", "pypdfium2", "pdfplumber", "openpyxl", "PIL", "rapidocr", "onnxruntime", "cv2"}

@@ -1,0 +1,167 @@
+"""Documents, slides, sheets and e-books: everything a reader sees, with its headings, pages and rows."""
+
+import datetime
+import io
+from collections.abc import Sequence
+
+import openpyxl
+import pytest
+
+from ingestion.chunking import chunk_document
+from ingestion.parsers.kinds import parse
+from ingestion.parsers.parsed import Limits, ParsedDocument
+from tests.ingestion.office import STRICT_WORD, book, open_document, shape, slides, word_parts, zipped
+from utils.errors import UnreadableDocument
+
+
+def read(data: bytes, name: str, limits: Limits | None = None) -> ParsedDocument:
+    return parse(data, name, limits or Limits())
+
+
+def sections(document: ParsedDocument) -> list[tuple[int | None, str, str]]:
+    return [(part.page, " › ".join(part.heading), document.text[part.body : part.end]) for part in document.sections]
+
+
+def sheet(*rows: Sequence[object], title: str = "Loans") -> bytes:
+    workbook = openpyxl.Workbook()
+    page = workbook.active
+    page.title = title
+    for row in rows:
+        page.append(row)
+    file = io.BytesIO()
+    workbook.save(file)
+    return file.getvalue()
+
+
+def test_a_word_document_is_read_with_what_was_inserted_boxed_or_noted_and_without_what_was_deleted() -> None:
+    body = """<w:p><w:r><w:t>Open </w:t></w:r><w:ins><w:r><w:t>daily</w:t></w:r></w:ins>
+<w:del><w:r><w:delText>never</w:delText></w:r></w:del></w:p>
+<w:sdt><w:sdtContent><w:p><w:r><w:t>Controlled</w:t></w:r></w:p></w:sdtContent></w:sdt>
+<w:p><w:r><w:t>Before</w:t></w:r>
+<w:r><w:txbxContent><w:p><w:r><w:t>In a box</w:t></w:r></w:p></w:txbxContent></w:r></w:p>
+<w:p><w:r><w:fldChar/><w:instrText>PAGE</w:instrText><w:t>7</w:t></w:r></w:p>"""
+    notes = """<w:footnote w:type="separator"><w:p><w:r><w:t>—</w:t></w:r></w:p></w:footnote>
+<w:footnote w:id="1"><w:p><w:r><w:t>See the map.</w:t></w:r></w:p></w:footnote>"""
+    text = read(word_parts(body, footnotes=notes), "a.docx").text
+    assert text == "Open daily\n\nControlled\n\nBefore\n\nIn a box\n\n7\n\nSee the map."
+
+
+def test_a_strict_word_document_is_read_like_any_other() -> None:
+    heading = '<w:p><w:pPr><w:pStyle w:val="x1"/></w:pPr><w:r><w:t>Hours</w:t></w:r></w:p>'
+    body = f"{heading}<w:p><w:r><w:t>Eight.</w:t></w:r></w:p>"
+    styles = '<w:style w:styleId="x1"><w:name w:val="heading 2"/></w:style>'
+    document = read(word_parts(body, namespace=STRICT_WORD, styles=styles), "a.docx")
+    assert sections(document) == [(None, "Hours", "Eight.")]
+
+
+def test_slides_are_pages_under_their_titles_with_tables_and_notes() -> None:
+    cell = "<a:tc {}><a:txBody><a:p><a:r><a:t>{}</a:t></a:r></a:p></a:txBody></a:tc>"
+    row = "<a:tr>{}{}</a:tr>"
+    table = "<p:graphicFrame><a:tbl>{}{}</a:tbl></p:graphicFrame>".format(
+        row.format(cell.format("", "Day"), cell.format("", "Open")),
+        row.format(cell.format("", "Mon"), cell.format('hMerge="1"', "hidden")),
+    )
+    first = shape("late", "item two", kind="body") + shape("7", kind="sldNum") + shape("Loans", kind="title") + table
+    document = read(slides(first, f"<p:grpSp>{shape('Grouped')}</p:grpSp>", notes=shape("Say hello.")), "a.pptx")
+    assert sections(document) == [
+        (1, "Loans", "- late\n- item two\n\nDay | Open\nMon\n\nSay hello."),
+        (2, "", "Grouped"),
+    ]
+    assert (document.title, document.pages) == ("Loans", 2)
+
+
+def test_a_sheet_is_read_as_rows_with_values_as_they_are_shown() -> None:
+    day = datetime.datetime(2026, 3, 1)
+    document = read(sheet(["Item", "Due", "Late"], ["Book", day, True], ["Map", None, 2.50]), "a.xlsx")
+    assert sections(document) == [(None, "Loans", "Item | Due | Late\nBook | 2026-03-01 | TRUE\nMap |  | 2.5")]
+
+
+def test_tables_beside_and_below_each_other_on_a_sheet_are_read_apart() -> None:
+    rows = [["a", "b", None, "x", "y"], ["1", "2", None, "3", "4"], [], [None, "lone", "pair"]]
+    document = read(sheet(*rows), "a.xlsx")
+    assert document.text == "Loans\n\na | b\n1 | 2\n\nx | y\n3 | 4\n\nlone | pair"
+
+
+def test_each_passage_of_a_long_table_says_its_columns() -> None:
+    rows = [[f"Reader {number}", f"Shelf {number}", number] for number in range(200)]
+    document = read(sheet(["Name", "Place", "Number"], *rows), "a.xlsx")
+    chunks = chunk_document(document)
+    assert len(chunks) > 3
+    assert {chunk.heading for chunk in chunks} == {"Loans › Name | Place | Number"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "content", "found"),
+    [
+        (
+            "text",
+            "a.odt",
+            '<text:h text:outline-level="2">Hours</text:h><text:p>Open<text:s text:c="2"/>at<text:tab/>eight'
+            "<text:note><text:note-body><text:p>Not on Sundays</text:p></text:note-body></text:note></text:p>"
+            "<text:list><text:list-item><text:p>one</text:p><text:list><text:list-item><text:p>inner</text:p>"
+            "</text:list-item></text:list></text:list-item></text:list>",
+            [(None, "Hours", "Open  at\teight [Not on Sundays]\n\n- one\n  - inner")],
+        ),
+        (
+            "spreadsheet",
+            "a.ods",
+            '<table:table table:name="Fees"><table:table-row><table:table-cell><text:p>Fee</text:p></table:table-cell>'
+            '<table:table-cell table:number-columns-repeated="2"><text:p>10</text:p></table:table-cell>'
+            '<table:table-cell table:number-columns-repeated="16000"/></table:table-row>'
+            '<table:table-row table:number-rows-repeated="1048000"><table:table-cell/></table:table-row></table:table>',
+            [(None, "Fees", "Fee | 10 | 10")],
+        ),
+        (
+            "presentation",
+            "a.odp",
+            '<draw:page><draw:frame presentation:class="outline"><draw:text-box><text:p>Bring a card.</text:p>'
+            '</draw:text-box></draw:frame><draw:frame presentation:class="title"><draw:text-box><text:p>Loans</text:p>'
+            "</draw:text-box></draw:frame></draw:page>",
+            [(1, "Loans", "Bring a card.")],
+        ),
+    ],
+)
+def test_open_documents_are_read_like_their_counterparts(
+    kind: str, name: str, content: str, found: list[tuple[int | None, str, str]]
+) -> None:
+    assert sections(read(open_document(kind, content), name)) == found
+
+
+def test_a_book_is_read_in_its_own_order_of_chapters() -> None:
+    document = read(book("<h1>Second</h1><p>Low water.</p>", "<h1>First</h1><p>High water.</p>"), "a.epub")
+    assert document.title == "Tides"
+    assert sections(document) == [(None, "First", "High water."), (None, "Second", "Low water.")]
+
+
+def locked_part() -> bytes:
+    """A PPTX whose parts an archiver has encrypted: the bit that says so is set in both places."""
+    data = bytearray(slides(shape("Secret")))
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        found = data.find(mark)
+        while found >= 0:
+            data[found + place] |= 1
+            found = data.find(mark, found + 1)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.pptx", locked_part(), "password"),
+        ("a.odt", open_document("text", "<text:p>Secret</text:p>", is_locked=True), "password"),
+        ("a.epub", book("<p>Secret</p>", locked=["c0.xhtml"]), "DRM"),
+        ("a.pptx", slides(shape("Half"))[:-40], "damaged"),
+        ("a.docx", slides(shape("Slide")), "not a DOCX.*presentation"),
+        ("a.docx", zipped({"word/document.xml": "<w/>"}), "damaged"),
+        ("a.docx", zipped({"word/notes.txt": "no document"}), "damaged"),
+        ("a.xlsx", zipped({"xl/workbook.xml": "<workbook/>"}), "damaged"),
+        ("a.xlsx", sheet([]), "no text"),
+        ("a.ods", open_document("spreadsheet", "<table:table>" * 3000), "damaged"),
+        ("a.pptx", slides(*[shape("x")] * 3), "3 slides"),
+        ("a.odt", open_document("text", f"<text:p>{'word ' * 300_000}</text:p>"), "Unpacked"),
+        ("a.docx", word_parts('<!DOCTYPE x [<!ENTITY e "boom">]>'), "damaged"),
+    ],
+)
+def test_office_files_that_cannot_be_read_are_refused_with_the_reason(name: str, data: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableDocument, match=f"(?i){reason}"):
+        read(data, name, Limits(pages=2, unpacked_bytes=1_000_000))
