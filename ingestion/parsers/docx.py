@@ -1,4 +1,4 @@
-"""Word documents: paragraphs, headings, lists, tables, text boxes and notes in their order."""
+"""Word documents: paragraphs, headings, lists, tables and text boxes in their order, then notes and charts."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from ingestion.parsers.archive import Archive
+from ingestion.parsers.charts import add_charts
 from ingestion.parsers.ooxml import attribute, children, descendants, local, main_part, related
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
@@ -38,6 +39,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     for kind in ("footnotes", "endnotes"):
         for notes in related(archive, part, kind):
             reader.read_notes(notes)
+    add_charts(builder, archive, part)
     title = _property(archive, "title") or reader.title or builder.first_heading()
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
@@ -142,9 +144,15 @@ class _Reader:
                 yield from self._pieces(child)
 
     def _rows(self, table: etree._Element, depth: int) -> Iterator[str]:
-        """A line a row. Cells that span several are said once."""
+        """A line a row. Cells that span several columns are said once, those that span several rows in each."""
+        above: dict[int, str] = {}
         for row in _inside(table, "tr"):
-            texts = [self._cell(cell, depth) for cell in _inside(row, "tc")]
+            texts, column = [], 0
+            for cell in _inside(row, "tc"):
+                columns, is_continued = _spans(cell)
+                above[column] = above.get(column, "") if is_continued else self._cell(cell, depth)
+                texts.append(above[column])
+                column += columns
             if any(texts):
                 yield " | ".join(texts)
 
@@ -167,6 +175,18 @@ def _inside(element: etree._Element, *names: str) -> Iterator[etree._Element]:
             yield child
         elif local(child) in ("sdt", "sdtContent", "customXml", "ins"):
             yield from _inside(child, *names)
+
+
+def _spans(cell: etree._Element) -> tuple[int, bool]:
+    """How many columns a cell spans, and whether it goes on with the one above."""
+    properties = next((child for child in children(cell) if local(child) == "tcPr"), None)
+    columns = _value(properties, "gridSpan") or "1"
+    merged = (
+        next((item for item in children(properties) if local(item) == "vMerge"), None)
+        if properties is not None
+        else None
+    )
+    return int(columns) if columns.isdigit() else 1, merged is not None and attribute(merged, "val") != "restart"
 
 
 def _level(chain: list[_Style], outline: str | None) -> int:

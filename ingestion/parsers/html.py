@@ -8,6 +8,7 @@ from lxml import html as lxml_html
 
 from ingestion.parsers.encoding import decode
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, clean, one_line
+from ingestion.parsers.tables import MAX_SPAN, Row, SpanningCells
 from utils.errors import UnreadableDocument
 
 CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:-]+)""", re.IGNORECASE)
@@ -39,6 +40,7 @@ BLOCKS = frozenset(
         *("tbody", "td", "tfoot", "th", "thead", "tr", "ul"),
     ]
 )
+ROW_GROUPS = frozenset(["thead", "tbody", "tfoot"])
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 MAIN_SHARE = 0.3
@@ -104,7 +106,10 @@ class _Reader:
     def __init__(self, builder: TextBuilder) -> None:
         self._builder = builder
         self._text: list[str] = []
-        self._cells: list[str] | None = None
+        self._cells: list[tuple[str, int, int]] | None = None
+        self._rows: list[Row] = []
+        self._spanning = SpanningCells()
+        self._nested = 0  # tables in the present cell
         self._preformatted = 0
 
     def read(self, root: etree._Element) -> None:
@@ -122,27 +127,31 @@ class _Reader:
         if name == "br":
             self._text.append("\n")
         elif name == "tr" and self._cells is None:
-            self._flush()
+            self._flush_text_between()
             self._cells = []
-        elif name in BLOCKS or name in HEADINGS:
+        elif (name in BLOCKS or name in HEADINGS) and name not in ROW_GROUPS:
             self._break()
         if name == "li" and self._cells is None:
             self._text.append("- ")
+        self._nested += name == "table" and self._cells is not None
         self._preformatted += name == "pre"
 
     def _end(self, element: etree._Element) -> None:
         name = element.tag
-        if name in ("td", "th") and self._cells is not None:
-            self._cells.append(one_line("".join(self._text)))
+        if name in ("td", "th") and self._cells is not None and not self._nested:
+            self._cells.append((one_line("".join(self._text)), _span(element, "colspan"), _span(element, "rowspan")))
             self._text = []
-        elif name == "tr" and self._cells is not None:
-            cells, self._cells, self._text = self._cells, None, []
-            self._builder.block(" | ".join(cells) if any(cells) else "")
+        elif name == "tr" and self._cells is not None and not self._nested:
+            self._rows.append(self._spanning.row(self._cells))
+            self._cells, self._text = None, []
+        elif name == "table" and self._cells is None:
+            self._flush()
         elif name in HEADINGS and self._cells is None:
             self._builder.heading(HEADINGS[name], "".join(self._text))
             self._text = []
-        elif name in BLOCKS:
+        elif name in BLOCKS and name not in ROW_GROUPS:
             self._break()
+        self._nested -= name == "table" and self._nested > 0
         self._preformatted -= name == "pre"
 
     def _break(self) -> None:
@@ -152,13 +161,27 @@ class _Reader:
         else:
             self._text.append(" ")
 
+    def _flush_text_between(self) -> None:
+        """What stands before a row but in no cell, such as a table's caption; mostly it is white space."""
+        if "".join(self._text).strip():
+            self._flush()
+        self._text = []
+
     def _flush(self) -> None:
+        """End the block: the rows that were read, or the text."""
+        rows, self._rows, self._spanning = self._rows, [], SpanningCells()
+        self._builder.lines(" | ".join(row) for row in rows if any(row))
         text = "".join(self._text)
         self._text = []
         if not self._preformatted:
             text = "\n".join(one_line(line) for line in text.split("\n"))
         if text.strip() != "-":
             self._builder.block(text)
+
+
+def _span(element: etree._Element, name: str) -> int:
+    value = element.get(name, "").strip()
+    return min(int(value), MAX_SPAN) if value.isascii() and value.isdigit() else 1
 
 
 def _visible(root: etree._Element) -> Iterator[tuple[str, etree._Element | str]]:

@@ -7,7 +7,7 @@ from lxml import etree
 from ingestion.parsers.archive import Archive
 from ingestion.parsers.ooxml import attribute, local
 from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument, TextBuilder, one_line
-from ingestion.parsers.tables import Row, add_sheet
+from ingestion.parsers.tables import Row, SpanningCells, add_sheet
 from utils.errors import UnreadableDocument
 
 MANIFEST = "META-INF/manifest.xml"
@@ -113,17 +113,21 @@ def _items(listed: etree._Element, depth: int) -> Iterator[str]:
 
 def _cells(table: etree._Element) -> Iterator[Row]:
     """The table's rows, as the texts of their cells; repeated rows and columns as often as a reader could want."""
+    spanning = SpanningCells()
     for row in table.iter("{*}table-row"):
         if _table_of(row) is not table:
             continue
-        texts: list[str] = []
-        for cell in row:
-            if local(cell) in ("table-cell", "covered-table-cell"):
-                covered = local(cell) == "covered-table-cell"
-                texts += [] if covered else [_cell(cell)] * _repeated(cell, "number-columns-repeated")
+        own = (cell for cell in row if local(cell) == "table-cell")
+        texts = list(spanning.row(spread for cell in own for spread in _spread(cell)))
         while texts and not texts[-1]:
             texts.pop()
         yield from [texts] * (_repeated(row, "number-rows-repeated") if texts else 1)
+
+
+def _spread(cell: etree._Element) -> list[tuple[str, int, int]]:
+    """A cell as often as it is repeated: its text, and how many columns and rows it spans."""
+    spans = (_cell(cell), _repeated(cell, "number-columns-spanned"), _repeated(cell, "number-rows-spanned"))
+    return [spans] * _repeated(cell, "number-columns-repeated")
 
 
 def _table_of(row: etree._Element) -> etree._Element | None:

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from lxml import etree
 
 from ingestion.parsers.archive import Archive
+from ingestion.parsers.charts import add_charts
 from ingestion.parsers.ooxml import attribute, children, descendants, local, main_part, related, relations
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 TITLES = ("title", "ctrTitle")
+TRUE = ("1", "true")
 # What repeats on every slide, and the picture of the slide on its page of notes.
 FURNITURE = ("sldNum", "dt", "ftr", "hdr", "sldImg")
 
@@ -33,6 +35,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
                 raise
             continue  # the other slides are read all the same
         _slide(builder, root)
+        add_charts(builder, archive, slide)
         _beside(builder, archive, slide)
     return builder.build(title=builder.first_heading(), media_type=MEDIA_TYPE)
 
@@ -103,10 +106,15 @@ def _pieces(element: etree._Element) -> Iterator[str]:
 
 
 def _rows(table: etree._Element) -> Iterator[str]:
-    """A line a row. Cells that span several are said once."""
+    """A line a row. Cells that span several columns are said once, those that span several rows in each."""
+    above: dict[int, str] = {}
     for row in descendants(table, "tr"):
-        cells = [cell for cell in descendants(row, "tc") if "1" not in (cell.get("hMerge"), cell.get("vMerge"))]
-        texts = [" ".join(_paragraphs(cell)) for cell in cells]
+        texts = []
+        for column, cell in enumerate(descendants(row, "tc")):
+            if cell.get("vMerge") not in TRUE:
+                above[column] = " ".join(_paragraphs(cell))
+            if cell.get("hMerge") not in TRUE:
+                texts.append(above.get(column, ""))
         if any(texts):
             yield " | ".join(texts)
 

@@ -10,6 +10,7 @@ Row = Sequence[str]
 LONG_ROWS = 12
 LONG_CHARACTERS = 800
 MAX_HEADER_CHARACTERS = 200
+MAX_SPAN = 1_000  # columns or rows, as in HTML
 COLUMNS_LEVEL = 9  # of that heading: below all others
 
 
@@ -33,6 +34,37 @@ def add_table(builder: TextBuilder, rows: Iterable[Row]) -> None:
     if is_long and _is_header(first[0]):
         builder.heading(COLUMNS_LEVEL, first.pop(0))
     builder.lines(chain(first, lines))
+
+
+class SpanningCells:
+    """Cells that span several rows, said again in each of them: a row that is found alone must make sense."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, tuple[str, int]] = {}  # by column: the text, and in how many more rows
+
+    def row(self, cells: Iterable[tuple[str, int, int]]) -> Row:
+        """The next row of cells, each with its text, how many columns it spans and how many rows."""
+        texts: list[str] = []
+        column, below = 0, dict[int, tuple[str, int]]()
+        for text, columns, rows in cells:
+            column = self._said_above(texts, column, below)
+            texts.append(text)
+            if rows > 1:
+                below[column] = (text, rows - 1)
+            column += max(1, min(columns, MAX_SPAN))
+        self._said_above(texts, column, below)
+        self._open = below
+        return texts
+
+    def _said_above(self, texts: list[str], column: int, below: dict[int, tuple[str, int]]) -> int:
+        """Say what spans from above at *column* and right behind it; the column after that."""
+        while column in self._open:
+            text, rows = self._open.pop(column)
+            texts.append(text)
+            if rows > 1:
+                below[column] = (text, rows - 1)
+            column += 1
+        return column
 
 
 def _taken(rows: Iterable[Row], limits: Limits) -> list[Row]:

@@ -9,11 +9,14 @@ from openpyxl import load_workbook
 from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 from ingestion.parsers.archive import Archive
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder
+from ingestion.parsers.charts import add_charts, drawings
+from ingestion.parsers.ooxml import attribute, children, descendants, main_part, related, relations
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from ingestion.parsers.tables import Row, add_sheet
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_EMPTY_ROWS = 10_000  # in a row: some sheets have a million with nothing but a format
+THREADED = "Comment:"  # stands before the remark, behind advice for those whose Excel is old
 MAX_COLUMNS = 1_000
 
 
@@ -29,12 +32,35 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         raise archive.damaged() from exc
     builder = TextBuilder(limits)
     with closing(workbook):
-        for sheet in workbook.worksheets:
+        for name, part in _sheets(archive):
+            sheet = workbook[name] if name in workbook.sheetnames else None
+            builder.leave(1)
             if isinstance(sheet, ReadOnlyWorksheet):
                 sheet.reset_dimensions()  # what a sheet says of its own size may be anything
-                add_sheet(builder, sheet.title, _rows(sheet))
+                add_sheet(builder, name, _rows(sheet))
+            else:
+                builder.heading(1, name)
+            _beside(builder, archive, part)
         title = workbook.properties.title
     return builder.build(title=title, media_type=MEDIA_TYPE)
+
+
+def _sheets(archive: Archive) -> list[tuple[str, str]]:
+    """The names of all sheets, those with a chart alone among them, and their parts."""
+    part = main_part(archive)
+    targets = {relation.relation_id: relation.target for relation in relations(archive, part)}
+    sheets = [sheet for listed in descendants(archive.xml(part), "sheets") for sheet in children(listed)]
+    return [(attribute(sheet, "name") or "", targets.get(attribute(sheet, "id") or "", "")) for sheet in sheets]
+
+
+def _beside(builder: TextBuilder, archive: Archive, part: str) -> None:
+    """What is drawn on a sheet, and what readers remarked on its cells."""
+    for drawing in drawings(archive, part):
+        add_charts(builder, archive, drawing)
+    for comments in related(archive, part, "comments"):
+        for comment in descendants(comments, "comment"):
+            text = "".join(piece.text or "" for piece in descendants(comment, "t"))
+            builder.block(one_line(text.rpartition(THREADED)[2]))
 
 
 def _rows(sheet: ReadOnlyWorksheet) -> Iterator[Row]:

@@ -106,8 +106,17 @@ eight <b>to</b> <i>four</i>.<br>Not on Sundays.</p><p hidden>secret</p><p style=
     assert (document.title, document.url) == ("Opening hours", "https://example.org/hours")
     assert sections(document) == [
         ("Hours", "Open from eight to four.\nNot on Sundays."),
-        ("Hours › Holidays", "- New Year\n\n- Easter\n\nDay | Open\n\nMon | 8 16\n\na\n  b\nc"),
+        ("Hours › Holidays", "- New Year\n\n- Easter\n\nDay | Open\nMon | 8 16\n\na\n  b\nc"),
     ]
+
+
+def test_a_cell_that_spans_rows_is_said_in_each_of_them_and_a_nested_table_in_its_cell() -> None:
+    source = """<table><caption>Fees</caption><thead><tr><th rowspan=2>Year</th><th colspan="2">Fee</th></tr>
+<tr><th>new</th>
+<th>old</th></tr></thead><tbody><tr><td rowspan="3">2026</td><td>1</td><td>2</td></tr>
+<tr><td>3</td><td><table><tr><td>4</td><td>5</td></tr></table></td></tr></tbody></table><p>End</p>"""
+    rows = "Year | Fee\nYear | new | old\n2026 | 1 | 2\n2026 | 3 | 4 5"
+    assert read(source.encode(), "a.html").text == f"Fees\n\n{rows}\n\nEnd"
 
 
 def test_a_page_is_read_in_the_encoding_it_declares_and_its_script_links_are_no_address() -> None:
@@ -140,9 +149,15 @@ def test_a_word_document_is_read_with_headings_lists_and_tables() -> None:
     table.cell(0, 0).merge(table.cell(0, 1)).text = "Wide"
     table.cell(0, 2).text = "Right"
     table.cell(1, 0).text = "Low"
+    tall = document.add_table(2, 2)
+    tall.cell(0, 0).merge(tall.cell(1, 0)).text = "Tall"
+    tall.cell(0, 1).text, tall.cell(1, 1).text = "up", "down"
     parsed = read(saved(document), "a.docx")
     assert parsed.title == "Travel rules"
-    assert sections(parsed) == [("", "Preamble"), ("Trips › Abroad", "- Ask first\n\nWide | Right\nLow |  |")]
+    assert sections(parsed) == [
+        ("", "Preamble"),
+        ("Trips › Abroad", "- Ask first\n\nWide | Right\nLow |  |\n\nTall | up\nTall | down"),
+    ]
 
 
 SMALL = Limits(size_bytes=100_000, characters=1_000, pages=2, unpacked_bytes=1_000_000)

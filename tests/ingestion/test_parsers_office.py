@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import openpyxl
 import pytest
+from openpyxl.comments import Comment
 
 from ingestion.chunking import chunk_document
 from ingestion.parsers.kinds import parse
@@ -28,6 +29,10 @@ def sheet(*rows: Sequence[object], title: str = "Loans") -> bytes:
     page.title = title
     for row in rows:
         page.append(row)
+    return saved(workbook)
+
+
+def saved(workbook: openpyxl.Workbook) -> bytes:
     file = io.BytesIO()
     workbook.save(file)
     return file.getvalue()
@@ -74,6 +79,18 @@ def test_a_sheet_is_read_as_rows_with_values_as_they_are_shown() -> None:
     day = datetime.datetime(2026, 3, 1)
     document = read(sheet(["Item", "Due", "Late"], ["Book", day, True], ["Map", None, 2.50]), "a.xlsx")
     assert sections(document) == [(None, "Loans", "Item | Due | Late\nBook | 2026-03-01 | TRUE\nMap |  | 2.5")]
+
+
+def test_the_figures_of_a_chart_are_read_as_rows_and_remarks_on_cells_below_their_sheet() -> None:
+    point = '<w:pt idx="{}"><w:v>{}</w:v></w:pt>'.format
+    series = f"<w:ser><w:tx>{point(0, 'Loans')}</w:tx><w:cat>{point(0, 'May')}{point(1, 'June')}</w:cat>"
+    values = f"<w:val>{point(1, '4.4000000000000004')}</w:val></w:ser>"
+    chart = f"<w:chart><w:title><w:t>A year</w:t></w:title>{series}{values}</w:chart>"
+    assert read(word_parts("", chart=chart), "a.docx").text == "A year\n\n | Loans\nJune | 4.4"
+    workbook = openpyxl.Workbook()
+    workbook.active["A1"] = 7
+    workbook.active["A1"].comment = Comment("Since May", "Ana")
+    assert read(saved(workbook), "a.xlsx").text == "Sheet\n\n7\n\nSince May"
 
 
 def test_tables_beside_and_below_each_other_on_a_sheet_are_read_apart() -> None:

@@ -1,0 +1,58 @@
+"""Charts of Office documents: the figures they show, which are kept beside the drawing (ECMA-376 part 1, 21.2)."""
+
+from collections.abc import Iterator
+
+from lxml import etree
+
+from ingestion.parsers.archive import Archive
+from ingestion.parsers.ooxml import attribute, children, descendants, local, related, relations
+from ingestion.parsers.parsed import TextBuilder
+from ingestion.parsers.tables import Row, add_table
+
+MAX_POINTS = 10_000
+
+
+def add_charts(builder: TextBuilder, archive: Archive, part: str) -> None:
+    """The charts that *part* shows, each with its title and a row a category."""
+    for chart in related(archive, part, "chart"):
+        title = next((child for found in descendants(chart, "chart") for child in children(found)), None)
+        if title is not None and local(title) == "title":
+            builder.block("".join(text.text or "" for text in descendants(title, "t")))
+        add_table(builder, _rows(chart))
+
+
+def drawings(archive: Archive, part: str) -> list[str]:
+    """The parts in which what is drawn on a sheet is named."""
+    return [relation.target for relation in relations(archive, part) if relation.kind == "drawing"]
+
+
+def _rows(chart: etree._Element) -> Iterator[Row]:
+    series = list(descendants(chart, "ser"))
+    columns = [_points(one, "val", "yVal") for one in series]
+    categories = next((points for one in series if (points := _points(one, "cat", "xVal"))), {})
+    if not any(columns):
+        return
+    yield ["", *(" ".join(_points(one, "tx").values()) for one in series)]
+    places = sorted({place for column in columns for place in column})[:MAX_POINTS]
+    yield from ([categories.get(place, ""), *(column.get(place, "") for column in columns)] for place in places)
+
+
+def _points(series: etree._Element, *names: str) -> dict[int, str]:
+    """The values kept for a part of a series, by their place."""
+    found = {}
+    for holder in children(series):
+        if local(holder) in names:
+            for point in descendants(holder, "pt"):
+                value = next(descendants(point, "v"), None)
+                place = attribute(point, "idx") or ""
+                if value is not None and place.isdigit():
+                    found[int(place)] = _shown(value.text or "")
+    return found
+
+
+def _shown(value: str) -> str:
+    """A value as it was typed: what is kept is often a fraction with its binary error."""
+    try:
+        return f"{float(value):.12g}" if "." in value else value
+    except ValueError:
+        return value
