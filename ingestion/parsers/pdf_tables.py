@@ -15,6 +15,7 @@ from ingestion.parsers.pdf_page import Box, Page, text_in
 MAX_PAGES = 60  # looked at for tables: pdfplumber takes some tenths of a second for each
 MAX_LINES = 400  # of text on such a page
 MIN_FILLED = 0.3  # of a table's cells: forms and drawings have emptier ones
+MIN_SAID = 0.95  # of the letters
 EDGE = 0.5  # points
 # What pdfminer raises on damaged files; the text is read all the same. Memory that runs out is no matter of a table.
 BROKEN = (
@@ -25,7 +26,7 @@ BROKEN = (
 
 def add_tables(data: bytes, document: PdfDocument, pages: list[Page]) -> None:
     """Find the tables of the first ruled pages, and note them there."""
-    ruled = [number for number, page in enumerate(pages) if page.is_ruled and 2 < len(page.lines) <= MAX_LINES]
+    ruled = [number for number, page in enumerate(pages) if page.is_ruled and 1 < len(page.lines) <= MAX_LINES]
     if not ruled:
         return
     try:
@@ -35,8 +36,20 @@ def add_tables(data: bytes, document: PdfDocument, pages: list[Page]) -> None:
     with closing(plumbed):
         for number, plumber_page in zip(ruled, plumbed.pages, strict=False):
             with suppress(*BROKEN):
-                pages[number].tables = list(_tables(plumber_page, document, number))
+                found = _tables(plumber_page, document, number)
+                pages[number].tables = [table for table in found if _says_all(table, pages[number])]
             plumber_page.close()
+
+
+def _says_all(table: tuple[Box, list[str]], page: Page) -> bool:
+    """Whether the cells hold all the text that stands in the table's place: lines may be missing from a drawing."""
+    box, rows = table
+    there = sum(_letters(line.text) for line in page.lines if box.holds(line.box))
+    return sum(map(_letters, rows)) >= MIN_SAID * there
+
+
+def _letters(text: str) -> int:
+    return sum(character.isalnum() for character in text)
 
 
 def _tables(plumber_page: pdfplumber.page.Page, document: PdfDocument, number: int) -> Iterator[tuple[Box, list[str]]]:

@@ -9,8 +9,11 @@ import pytest
 from domain.db import Database
 from domain.documents import get_chunks, list_documents
 from ingestion.chunking import Sizes
+from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import load_paths, remove_samples
 from tests.domain.records import ACME, GLOBEX
+from tests.ingestion.files import joined, pdf, picture, pictures
+from utils.context import TenantContext
 from utils.errors import BadInput
 
 
@@ -264,3 +267,48 @@ def test_a_path_too_long_for_an_index_is_reported_and_the_others_go_in(database:
             ["Its path is longer than 2,000 bytes: move it."],
         )
     shutil.rmtree(handbook / ("x" * 240))
+
+
+def pages_of(database: Database, ctx: TenantContext) -> list[tuple[int | None, str]]:
+    with database.reading() as session:
+        (document,) = list_documents(session, ctx)
+        return [(chunk.page, chunk.text) for chunk in get_chunks(session, ctx, document.document_id)]
+
+
+def test_scanned_pages_follow_once_all_text_is_in(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(joined(pdf(["Typed."]), pictures(["Scanned"], kind="PDF")))
+    (tmp_path / "b.txt").write_text("Open at eight.")
+    steps = list[tuple[int, int, str]]()
+
+    def note(done: int, total: int, name: str) -> None:
+        steps.append((done, total, name))
+        if done == 2:  # b.txt is in
+            with database.reading() as session:
+                assert [len(get_chunks(session, ACME, d.document_id)) for d in list_documents(session, ACME)] == [1, 1]
+
+    summary = load_paths(database, ACME, [tmp_path / "a.pdf", tmp_path / "b.txt"], progress=note)
+    assert [(done, total) for done, total, _ in steps] == [(0, 2), (1, 2), (2, 3), (2, 3)]
+    assert (summary.added, summary.changed, summary.chunks, summary.unread) == (2, 0, 3, [])
+    assert load_paths(database, ACME, [tmp_path / "a.pdf"]).unchanged == 1
+    load_paths(database, GLOBEX, [tmp_path / "a.pdf"], limits=Limits(recognises=False))
+    assert pages_of(database, GLOBEX) == [(1, "Typed.")]
+
+
+def test_pages_that_stay_unread_are_told_and_read_once_there_is_a_recognition(
+    database: Database, tmp_path: Path
+) -> None:
+    scan = tmp_path / "a.pdf"
+    scan.write_bytes(joined(pdf(["Typed."]), pictures(["Scanned"], ["Too"], kind="PDF")))
+    for _ in range(2):
+        ((name, reason),) = load_paths(database, ACME, [scan], limits=Limits(recognises=False)).unread
+        assert (name, reason.startswith("Pages 2–3 not read. They are pictures")) == ("a.pdf", True)
+    later = load_paths(database, ACME, [scan])
+    assert (later.unchanged, later.unread) == (1, [])
+    assert pages_of(database, ACME) == [(1, "Typed."), (2, "Scanned"), (3, "Too")]
+
+
+def test_a_scan_without_a_recognition_fails_with_the_reason(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture("Scanned"))
+    ((_, reason),) = load_paths(database, ACME, [tmp_path / "a.png"], limits=Limits(recognises=False)).failed
+    assert "it is a scan" in reason
+    assert "OCR_ENABLED" in reason

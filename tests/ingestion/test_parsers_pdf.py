@@ -62,6 +62,16 @@ def test_a_ruled_table_is_read_as_rows_where_it_stands() -> None:
     assert read(drawn_pdf(page)).text == "Hours:\n\nDay | Open\nMonday | 8-16\n\nClosed on Sundays."
 
 
+def test_nothing_is_lost_where_a_table_lacks_a_line() -> None:
+    rules = "".join(f"50 {y} m 350 {y} l S\n" for y in (700, 670, 640)) + "50 640 m 50 700 l S\n200 640 m 200 700 l S\n"
+    cells = (
+        text(10, 60, 680, "Day") + text(10, 210, 680, "Open") + text(10, 60, 650, "Monday") + text(10, 210, 650, "8-16")
+    )
+    frame = "350 670 m 350 700 l S\n"
+    found = read(drawn_pdf(rules + frame + cells)).text
+    assert [word for word in ("Day", "Open", "Monday", "8-16") if word not in found] == []
+
+
 def test_pages_that_are_pictures_are_unread_and_the_others_are_read() -> None:
     document = read(joined(pdf(["Typed on the first page."]), FLAT, pdf([]), pdf(["Typed on the fourth."])))
     assert document.unread_pages == (2,)
