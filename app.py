@@ -32,6 +32,7 @@ from api.middleware import register_middleware
 from api.problems import invalid, register_problems
 from api.runs import runs_blueprint
 from api.schemas import Problem
+from api.search import search_blueprint
 from api.view import view_blueprint
 from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
@@ -80,7 +81,14 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     register_middleware(app, cors_origins=settings.cors_origins)
     if settings.prometheus_enabled:
         register_metering(app)
-    for blueprint in (chat_blueprint, runs_blueprint, conversations_blueprint, view_blueprint, health_blueprint):
+    for blueprint in (
+        chat_blueprint,
+        search_blueprint,
+        runs_blueprint,
+        conversations_blueprint,
+        view_blueprint,
+        health_blueprint,
+    ):
         app.register_api(blueprint)
     register_docs(app)
     register_commands(app)

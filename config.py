@@ -256,6 +256,14 @@ class Settings(BaseSettings):
     embedding_api_key: SecretStr | None = Field(None, description="Its key.")
     embedding_model: str | None = Field(None, description="Embedding model. Unset: text-embedding-3-small there.")
     embedding_dimension: int | None = Field(None, ge=2, le=8192, description="Its dimension. Unset: measured.")
+    rerank_base_url: str | None = Field(
+        None, description="Endpoint of a reranker with Cohere's wire format, before /rerank. Unset: none is asked."
+    )
+    rerank_api_key: SecretStr | None = Field(None, description="Its key.")
+    rerank_model: str | None = Field(None, max_length=200, description="Its model, such as rerank-v3.5.")
+    rerank_timeout: float = Field(
+        3, gt=0, le=60, description="Seconds to wait for it; then passages stay in the order of the search."
+    )
 
     # --- Cache: in each process, by tenant
     cache_enabled: bool = Field(
@@ -312,6 +320,7 @@ class Settings(BaseSettings):
         "openai_base_url",
         "llm_base_url",
         "embedding_base_url",
+        "rerank_base_url",
         "qdrant_url",
         "langchain_endpoint",
         "otel_exporter_otlp_endpoint",
@@ -367,6 +376,8 @@ class Settings(BaseSettings):
     def _models_are_named(self) -> "Settings":
         if self.embedding_provider == "openai" and self.embedding_endpoint is None:
             raise ValueError("EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, OPENAI_BASE_URL or EMBEDDING_BASE_URL")
+        if self.rerank_base_url and not self.rerank_model:
+            raise ValueError("RERANK_BASE_URL needs RERANK_MODEL")
         return self
 
     @property
@@ -424,6 +435,13 @@ class Settings(BaseSettings):
             key = self.embedding_api_key or self.openai_api_key or _NO_KEY
             return Endpoint(self.openai_base_url or "https://api.openai.com/v1", key, model)
         return None
+
+    @property
+    def rerank_endpoint(self) -> Endpoint | None:
+        """Where the reranker is, None for none."""
+        if not self.rerank_base_url or not self.rerank_model:
+            return None
+        return Endpoint(self.rerank_base_url, self.rerank_api_key or _NO_KEY, self.rerank_model)
 
     @property
     def without_effect(self) -> list[str]:

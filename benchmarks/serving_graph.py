@@ -32,6 +32,7 @@ from agents.turnstile import Turnstile
 from agents.verification.verifier import Verifier
 from bootstrap.models import open_answer_model, open_embedder
 from config import Settings
+from retrieval.answerability import is_answerable
 from retrieval.index import PassageIndex
 from retrieval.search import Found, Retriever
 from utils.context import TenantContext
@@ -77,7 +78,8 @@ class NotEmbedding:
 
     async def search(self, ctx: TenantContext, question: str, *, limit: int) -> Found:
         """The hits."""
-        return Found(await self.index.search(ctx, question, None, limit=limit), None)
+        hits = await self.index.search(ctx, question, None, limit=limit)
+        return Found(hits, None, is_answerable(question, hits, model=self.embedder.model), [])
 
 
 def bare_graph(model_url: str) -> CompiledStateGraph[Any, Any, Any, Any]:

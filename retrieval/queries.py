@@ -10,9 +10,11 @@ from typing import Any
 import orjson
 from qdrant_client import models
 
+from retrieval.filters import Filters
 from retrieval.lexical import Terms
-from retrieval.ranking import LANGUAGE, MEANING, TENANT, WORDS, Candidates
+from retrieval.ranking import CANDIDATES, LANGUAGE, MEANING, TENANT, WORDS, Candidates
 from utils.context import TenantContext
+from utils.ports import FloatArray
 
 Json = dict[str, Any]
 
@@ -27,24 +29,44 @@ def owned_json(ctx: TenantContext, *also: Json) -> Json:
     return {"must": [_is(TENANT, ctx.tenant_id), *also]}
 
 
+def conditions(filters: Filters) -> list[Json]:
+    """*filters* as they are sent."""
+    return [{"key": field, "match": {"any": values}} for field, values in filters.conditions()]
+
+
 def sparse(terms: Terms) -> models.SparseVector:
     """*terms* as the client wants them."""
     return models.SparseVector(indices=terms.indices, values=terms.values)
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One search, as the port has it."""
+
+    ctx: TenantContext
+    question: str
+    vector: FloatArray | None
+    limit: int
+    filters: Filters
+
+    @property
+    def wanted(self) -> int:
+        """How many each ranking is to propose."""
+        return max(self.limit, CANDIDATES)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """A question as queries for the `wanted` best passages by words and, in each of `languages`, by meaning.
+    """A question as queries for the best passages by words and, in each of `languages`, by meaning.
 
     What one ranking proposes is scored by the other in the same request: the second half of the queries takes the first
     half's results for its candidates. `vector` is None, or `languages` empty, where words alone are to be searched.
     """
 
-    ctx: TenantContext
+    asked: Asked
     terms: Terms
     vector: orjson.Fragment | None
     languages: Sequence[str]
-    wanted: int
     idf_by_tenant: bool
 
     def requests(self) -> list[Json]:
@@ -75,28 +97,30 @@ class Plan:
         return found
 
     def _words(self, prefetch: list[Json] | None = None, limit: int | None = None) -> Json:
-        return self._by_words(limit or self.wanted) | ({"prefetch": prefetch} if prefetch else {})
+        return self._by_words(limit or self.asked.wanted) | ({"prefetch": prefetch} if prefetch else {})
 
     def _meaning_of_words(self) -> Json:
         # Without a condition on the language: the engine would hand it on to the candidates and propose others.
         # So each says which language it is in; of the others that is known.
-        return self._by_meaning() | {"prefetch": [self._by_words(self.wanted)], "with_payload": [LANGUAGE]}
+        return self._by_meaning() | {"prefetch": [self._by_words(self.asked.wanted)], "with_payload": [LANGUAGE]}
 
     def _words_of_meaning(self) -> Json:
         """No score for a passage means no common word."""
         # Each language proposes its own: a model places the passages of the question's language nearer.
         prefetches = [self._by_meaning(_is(LANGUAGE, language)) for language in self.languages]
-        return self._words(prefetches, limit=self.wanted * len(prefetches))
+        return self._words(prefetches, limit=self.asked.wanted * len(prefetches))
 
     def _by_words(self, limit: int) -> Json:
         query = {"indices": self.terms.indices, "values": self.terms.values}
-        own = owned_json(self.ctx)
         # Document frequencies of the tenant's own passages: others' texts must not move its ranking.
-        params = {"params": {"idf": {"corpus": own}}} if self.idf_by_tenant else {}
-        return {"query": query, "using": WORDS, "filter": own, "limit": limit} | params
+        params = {"params": {"idf": {"corpus": owned_json(self.asked.ctx)}}} if self.idf_by_tenant else {}
+        return {"query": query, "using": WORDS, "filter": self._let_through(), "limit": limit} | params
 
     def _by_meaning(self, *also: Json) -> Json:
-        return {"query": self.vector, "using": MEANING, "filter": owned_json(self.ctx, *also), "limit": self.wanted}
+        return {"query": self.vector, "using": MEANING, "filter": self._let_through(*also), "limit": self.asked.wanted}
+
+    def _let_through(self, *also: Json) -> Json:
+        return owned_json(self.asked.ctx, *conditions(self.asked.filters), *also)
 
 
 def _is(field: str, value: str) -> Json:

@@ -2,50 +2,109 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
+from retrieval.answerability import Verdict, judge
+from retrieval.duplicates import distinct
+from retrieval.filters import ALL, Filters
 from retrieval.index import PassageIndex
+from retrieval.lexical import embedding_text
+from retrieval.neighbours import joined
+from retrieval.question import Question
+from retrieval.sentences import by_best_sentence
 from utils.context import TenantContext
 from utils.errors import ProviderError
 from utils.passages import Hit
-from utils.ports import Embedder, FloatArray, StoreObserver, UnobservedStores
+from utils.ports import Embedder, FloatArray, Reranker, StoreObserver, UnobservedStores
 
 logger = logging.getLogger(__name__)
+
+_SPARE = 2  # times as many as wanted are looked at: some are dropped as duplicates, some become one
+_RERANKED = 30  # passages a reranker is shown
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """What a search is limited to, and what it prefers.
+
+    `priorities` by dataset id are added to the fused score, which counts in standard deviations of the candidates: with
+    0.5 a passage passes others that are half a deviation better. Negative ones hold back.
+    """
+
+    filters: Filters = ALL
+    priorities: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+PLAIN = SearchOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a stage of a search left, best first, and how long it took."""
+
+    name: str
+    duration_s: float
+    hits: Sequence[Hit]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Passages for a question, best first, maybe none.
+    """Passages for a question, best first, maybe none; the `verdict` is whether they hold an answer.
 
-    `degraded` says what was missing when the ranking is worse than it could be, None otherwise.
+    `degraded` says what was missing when the ranking is worse than it could be, None otherwise. `stages` are those the
+    search went through: `embedding`, `index`, `sentences`, where they apply `priorities` and `rerank`, and `selection`.
     """
 
     hits: Sequence[Hit]
     degraded: str | None
+    verdict: Verdict
+    stages: Sequence[Stage]
 
 
 @dataclass(frozen=True, slots=True)
 class Retriever:
-    """Hybrid search: the question's vector from *embedder*, both rankings from *index*."""
+    """Hybrid search: the question's vector from *embedder*, both rankings from *index*, put in order by *reranker*."""
 
     embedder: Embedder
     index: PassageIndex
     stores: StoreObserver = field(default_factory=UnobservedStores)
+    reranker: Reranker | None = None
 
-    async def search(self, ctx: TenantContext, question: str, *, limit: int) -> Found:
-        """The best passages of the caller's tenant, at most *limit*.
+    async def search(self, ctx: TenantContext, question: str, *, limit: int, options: SearchOptions = PLAIN) -> Found:
+        """The best passages of the caller's tenant, at most *limit*; the same text once, neighbours as one passage.
 
-        When the embedder fails they are found by their words alone, and `degraded` says so.
+        When the embedder fails they are found by their words alone, and when the reranker fails they stay in the order
+        of the fused score; `degraded` says so.
         """
-        vector, degraded = await self._vector(question)
+        course = _Course()
+        vector, without_vector = await self._vector(question)
+        course.passed("embedding", [])
+        hits = course.passed("index", await self._candidates(ctx, question, vector, limit, options.filters))
+        asked = Question(question)
+        hits = course.passed("sentences", by_best_sentence(asked, hits))
+        if options.priorities:
+            hits = course.passed("priorities", _preferred(hits, options.priorities))
+        without_reranker = None
+        if self.reranker is not None and len(hits) > 1:
+            ranked, without_reranker = await self._reranked(self.reranker, question, hits)
+            hits = course.passed("rerank", ranked)
+        shown = course.passed("selection", joined(distinct(hits), limit=limit))
+        verdict = judge(asked, hits[:limit], model=self.embedder.model)
+        return Found(shown, " ".join(filter(None, (without_vector, without_reranker))) or None, verdict, course.stages)
+
+    async def _candidates(
+        self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int, filters: Filters
+    ) -> Sequence[Hit]:
+        wanted = max(limit * _SPARE, _RERANKED if self.reranker else 0)
         began_s, succeeded = time.perf_counter(), False
         try:
-            hits = await self.index.search(ctx, question, vector, limit=limit)
+            hits = await self.index.search(ctx, question, vector, limit=wanted, filters=filters)
             succeeded = True
         finally:
             self.stores.took("index", "search", time.perf_counter() - began_s, succeeded=succeeded)
-        return Found(hits, degraded)
+        return hits
 
     async def _vector(self, question: str) -> tuple[FloatArray | None, str | None]:
         try:
@@ -53,3 +112,38 @@ class Retriever:
         except ProviderError as exc:
             logger.warning("Searching by words alone: the embedding model failed.", exc_info=exc)
             return None, "The embedding model did not answer: passages were found by their words alone."
+
+    async def _reranked(
+        self, reranker: Reranker, question: str, hits: Sequence[Hit]
+    ) -> tuple[Sequence[Hit], str | None]:
+        shown = hits[:_RERANKED]
+        try:
+            scores = await reranker.rerank(question, [embedding_text(hit.passage) for hit in shown])
+        except ProviderError as exc:
+            logger.warning("Searching without the reranker: it failed.", exc_info=exc)
+            return hits, "The reranker did not answer: passages are in the order of the search alone."
+        scored = [replace(hit, score=score) for hit, score in zip(shown, scores, strict=True)]
+        return [*_by_score(scored), *hits[_RERANKED:]], None
+
+
+class _Course:
+    """The stages of a search as they pass."""
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+        self._since_s = time.perf_counter()
+
+    def passed(self, name: str, hits: Sequence[Hit]) -> Sequence[Hit]:
+        """*hits*, which the stage *name* left just now."""
+        now_s = time.perf_counter()
+        self.stages.append(Stage(name, now_s - self._since_s, hits))
+        self._since_s = now_s
+        return hits
+
+
+def _preferred(hits: Sequence[Hit], priorities: Mapping[str, float]) -> list[Hit]:
+    return _by_score([replace(hit, score=hit.score + priorities.get(hit.passage.dataset_id, 0.0)) for hit in hits])
+
+
+def _by_score(hits: Sequence[Hit]) -> list[Hit]:
+    return sorted(hits, key=lambda hit: -hit.score)

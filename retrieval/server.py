@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
+from retrieval.filters import ALL, Filters
 from retrieval.index import IndexCounts, Stored
 from retrieval.joined import join
 from retrieval.langchain import Found
@@ -16,9 +17,8 @@ from retrieval.languages import Languages
 from retrieval.layout import Layout, prepare_layout
 from retrieval.lexical import Lexicon, RememberingLexicon
 from retrieval.qdrant import CollectionGone, PointGone, connect, our_errors, rest_address, understood
-from retrieval.queries import Plan, owned, owned_json, sparse
+from retrieval.queries import Asked, Plan, owned, owned_json, sparse
 from retrieval.ranking import (
-    CANDIDATES,
     DOCUMENT,
     LANGUAGE,
     LANGUAGES_APART,
@@ -126,10 +126,11 @@ class ServerIndex:
         self._languages.changed(ctx)
 
     async def search(
-        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int
+        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
     ) -> Sequence[Hit]:
         """The best passages by words and, with a vector, by meaning."""
-        return await self._run(lambda at: self._search(at, ctx, question, vector, limit))
+        asked = Asked(ctx, question, vector, limit, filters)
+        return await self._run(lambda at: self._search(at, asked))
 
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in our collection for this tenant."""
@@ -224,35 +225,28 @@ class ServerIndex:
             at.own, scroll_filter=owned(ctx), limit=BATCH, offset=offset, with_payload=True, with_vectors=[MEANING]
         )
 
-    async def _search(
-        self, at: Layout, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int
-    ) -> list[Hit]:
-        if at.foreign is not None and ctx.tenant_id == DEFAULT_TENANT:
-            return await self._search_both(at, ctx, question, vector, limit)
-        ranked = rank(await self._candidates(at, ctx, question, vector, limit), question, limit=limit)
+    async def _search(self, at: Layout, asked: Asked) -> list[Hit]:
+        if at.foreign is not None and asked.ctx.tenant_id == DEFAULT_TENANT:
+            return await self._search_both(at, asked)
+        ranked = rank(await self._candidates(at, asked), asked.question, limit=asked.limit)
         return hits_of(ranked, await self._passages(at, [item.point for item in ranked]))
 
-    async def _search_both(
-        self, at: Layout, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int
-    ) -> list[Hit]:
-        own = await self._candidates(at, ctx, question, vector, limit)
-        foreign = await self._foreign(at, question, vector, limit)
+    async def _search_both(self, at: Layout, asked: Asked) -> list[Hit]:
+        own = await self._candidates(at, asked)
+        foreign = await self._foreign(at, asked)
         passages = await self._passages(at, [*(own.lexical.keys() | own.dense.keys())])
         # Up to 30 ms of stemming for 300 passages it has not seen lately, which is not the event loop's to do.
-        joined = await asyncio.to_thread(join, own, passages, foreign, question, self._joining_lexicon)
+        joined = await asyncio.to_thread(join, own, passages, foreign, asked.question, self._joining_lexicon)
         passages |= {point: found.passage for point, found in foreign.items()}
-        return hits_of(rank(joined, question, limit=limit), passages)
+        return hits_of(rank(joined, asked.question, limit=asked.limit), passages)
 
-    async def _candidates(
-        self, at: Layout, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int
-    ) -> Candidates[str]:
-        languages = [] if vector is None else await self._languages.of(ctx)
+    async def _candidates(self, at: Layout, asked: Asked) -> Candidates[str]:
+        languages = [] if asked.vector is None else await self._languages.of(asked.ctx)
         plan = Plan(
-            ctx,
-            self._lexicon.of_question(question),
-            None if vector is None else written(vector),
+            asked,
+            self._lexicon.of_question(asked.question),
+            None if asked.vector is None else written(asked.vector),
             languages,
-            wanted=max(limit, CANDIDATES),
             idf_by_tenant=at.idf_by_tenant,
         )
         if not (requests := plan.requests()):
@@ -275,13 +269,16 @@ class ServerIndex:
         with understood():
             return {record["id"]: passage_of(record["payload"]) for record in records}
 
-    async def _foreign(self, at: Layout, question: str, vector: FloatArray | None, limit: int) -> dict[str, Found]:
+    async def _foreign(self, at: Layout, asked: Asked) -> dict[str, Found]:
+        """What the foreign collection proposes; it has no fields of ours to be filtered by."""
         if at.foreign is None:
             return {}
-        if vector is not None:
-            return await at.foreign.near(self._wire, vector, limit=max(limit, CANDIDATES))
-        words = [word for word in _WORD.findall(question) if self._lexicon.of_question(word).indices]
-        return await at.foreign.with_words(self._client, words)
+        if asked.vector is not None:
+            found = await at.foreign.near(self._wire, asked.vector, limit=asked.wanted)
+        else:
+            words = [word for word in _WORD.findall(asked.question) if self._lexicon.of_question(word).indices]
+            found = await at.foreign.with_words(self._client, words)
+        return {point: each for point, each in found.items() if asked.filters.allow(each.passage)}
 
 
 def _dense(record: models.Record) -> FloatArray | None:

@@ -11,7 +11,8 @@ class Passage:
     `page` counts from 1 and is None for formats without pages; `heading` is the path of headings, outermost first,
     joined with " › ", empty when there is none. `language` is an ISO 639-1 code. `source` is the path or address the
     document was loaded from, `url` an address a reader can open, if there is one. `version` is that of the document the
-    passage was cut from; None for one that is not kept here.
+    passage was cut from; None for one that is not kept here. `dataset_id` is empty for documents of no dataset.
+    `labels` are what else a search can be limited to, each as `key=value`.
     """
 
     passage_id: str  # a UUID, the same for the same text at the same place of the same document version
@@ -26,6 +27,8 @@ class Passage:
     language: str
     text: str
     version: int | None = None
+    dataset_id: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,13 @@ class Hit:
 
     `score` is the fused score that orders hits (higher is better, comparable within one search only); `dense` is the
     cosine similarity, None while the passage has no vector; `lexical` is the BM25 score, 0.0 without a common term.
+    `dense_rank` and `lexical_rank` are the places, from 1 on, that it has among the candidates by each of them alone;
+    None without one.
     """
 
     passage: Passage
     score: float
     dense: float | None
     lexical: float
+    dense_rank: int | None = None
+    lexical_rank: int | None = None

@@ -73,6 +73,17 @@ class TextRecogniser(Protocol):
         """The text in reading order: a line a line, an empty one between paragraphs; empty if there is none."""
 
 
+class Reranker(Protocol):
+    """A model that reads a question and a passage together, and says how well one answers the other."""
+
+    async def rerank(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        """How relevant each of *texts* is to *question*, in their order; higher is better, on the model's own scale.
+
+        Raises:
+            ProviderError: the model's endpoint did not answer, or not as it should.
+        """
+
+
 RunOutcome = Literal["answered", "refused", "failed", "cancelled", "busy", "handed_over"]
 """How a run left this process: `refused` by the documents, which hold no answer; `busy`: its conversation had another
 run; `handed_over`: another process goes on with it."""

@@ -6,7 +6,6 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from agents.state import AgentContext, ChatState
-from retrieval.answerability import is_answerable
 
 
 async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["answer", "refuse"]]:
@@ -22,5 +21,4 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     if found.degraded:
         run.recollection.forget()
         run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
-    verdict = is_answerable(query, found.hits, model=run.retriever.embedder.model)
-    return Command(update={"passages": found.hits}, goto="answer" if verdict.answerable else "refuse")
+    return Command(update={"passages": found.hits}, goto="answer" if found.verdict.answerable else "refuse")

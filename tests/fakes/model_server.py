@@ -1,7 +1,7 @@
 """A fake model endpoint that speaks OpenAI's wire format over real HTTP, and misbehaves when told to.
 
     POST /v1/chat/completions   streamed or whole, with usage      POST /v1/embeddings   float or base64
-    GET  /v1/models
+    POST /v1/rerank   Cohere's format          GET  /v1/models
     POST /__config              change how it behaves: the fields of `Behaviour`; "faults" are those of `Fault`
     POST /__reset               default behaviour, no faults, counters at zero
     GET  /__counters            how often it was asked for what, and "under_way": how many are being answered
@@ -99,6 +99,8 @@ class ModelProtocol(asyncio.Protocol):
                 self._chat(body)
             case "POST", "/v1/embeddings":
                 self._embeddings(body)
+            case "POST", "/v1/rerank":
+                self._rerank(body)
             case "GET", "/v1/models":
                 self._json({"object": "list", "data": [{"id": name, "object": "model"} for name in _MODELS]})
             case "GET", "/__requests":
@@ -192,6 +194,17 @@ class ModelProtocol(asyncio.Protocol):
         answer = {"object": "list", "model": body["model"], "data": data, "usage": usage}
         self._after(self.model.behaviour.embedding_ms / 1000, lambda: self._json(answer))
 
+    # --- Reranking
+    def _rerank(self, body: Json) -> None:
+        """Best first, as such endpoints answer, by the part of the question's words that a text has."""
+        if self._refused(self._note("rerank", body)):
+            return
+        asked = set(body["query"].casefold().split())
+        scores = [len(asked & set(text.casefold().split())) / len(asked) for text in body["documents"]]
+        results = [{"index": at, "relevance_score": score} for at, score in enumerate(scores)]
+        results.sort(key=lambda result: -float(result["relevance_score"]))
+        self._json({"id": "fake", "results": results[: body.get("top_n", len(results))], "meta": {}})
+
     # --- Writing
     def _after(self, delay_s: float, act: Callable[[], None]) -> None:
         if delay_s > 0:
@@ -231,7 +244,7 @@ class FakeModelServer:
         self._call("/__reset", {})
 
     def counters(self) -> dict[str, int]:
-        """How many calls of each kind (chat, stream, embeddings), faults, connections and abandoned answers."""
+        """How many calls of each kind (chat, stream, embeddings, rerank), faults, connections and abandoned answers."""
         return Counter(self._call("/__requests")["counters"])
 
     def requests(self) -> list[Json]:

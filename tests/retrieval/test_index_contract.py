@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retrieval.filters import Filters
 from retrieval.index import IndexCounts, PassageIndex
 from tests.retrieval.conftest import Open
 from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage, texts, vector
@@ -229,3 +230,60 @@ async def test_many_searches_and_writes_at_once_keep_the_tenants_apart(index: Pa
 
     await asyncio.gather(*(live(number) for number in range(12)))
     assert await index.counts(ACME) == await index.counts(GLOBEX) == IndexCounts(passages=0, pending=0)
+
+
+RULE, YEAR = "kind=rule", "year=2026"
+LAW = replace(passage("Fines of the library.", document_id="law"), dataset_id="rules", labels=(RULE, YEAR))
+OLD = replace(passage("Old fines of the library.", document_id="old"), dataset_id="rules", labels=(RULE,))
+NEWS = replace(passage("La biblioteca library news.", document_id="news", language="es"), dataset_id="news")
+
+
+@pytest.mark.parametrize(
+    ("filters", "allowed"),
+    [
+        (Filters(), {LAW, OLD, NEWS}),
+        (Filters(dataset_ids=("rules",)), {LAW, OLD}),
+        (Filters(dataset_ids=("rules", "news")), {LAW, OLD, NEWS}),
+        (Filters(document_ids=("old", "news")), {OLD, NEWS}),
+        (Filters(languages=("es",)), {NEWS}),
+        (Filters(labels=(RULE, YEAR)), {LAW}),
+        (Filters(dataset_ids=("news",), labels=(RULE,)), set()),
+    ],
+)
+async def test_a_filter_lets_through_what_has_one_of_its_values_in_each_field_and_all_labels(
+    index: PassageIndex, filters: Filters, allowed: set[object]
+) -> None:
+    theirs = [replace(each, title="Globex") for each in (LAW, OLD, NEWS)]
+    ours = [LAW, OLD, NEWS]
+    for ctx, passages in ((ACME, ours), (GLOBEX, theirs)):
+        await index.put(ctx, passages)
+        await index.put_vectors(ctx, {each.passage_id: vector(1, n) for n, each in enumerate(passages)})
+    for question in ("library", "Wo?"):  # by words and meaning, and by meaning alone
+        assert {
+            hit.passage for hit in await index.search(ACME, question, vector(1), limit=5, filters=filters)
+        } == allowed
+    hits = await index.search(ACME, "library", None, limit=5, filters=filters)
+    assert {hit.passage for hit in hits} == allowed
+    assert {each for each in ours if filters.allow(each)} == allowed
+
+
+async def test_a_filter_does_not_move_the_scores_by_words(index: PassageIndex) -> None:
+    await index.put(ACME, [LAW, OLD, NEWS])
+    await index.put(GLOBEX, [LAW])
+    everywhere = {hit.passage: hit.lexical for hit in await index.search(ACME, "old fines", None, limit=5)}
+    [hit] = await index.search(ACME, "old fines", None, limit=5, filters=Filters(document_ids=("old",)))
+    assert hit.lexical == pytest.approx(everywhere[OLD])
+
+
+async def test_a_hit_tells_its_places_by_meaning_and_by_words_alone(index: PassageIndex) -> None:
+    garden = passage("The garden is closed.")
+    await index.put(ACME, [LIBRARY, PARKING, garden])
+    await index.put(GLOBEX, [LIBRARY])
+    near = {LIBRARY.passage_id: vector(0, 1), PARKING.passage_id: vector(1, 0.5), garden.passage_id: vector(1)}
+    await index.put_vectors(ACME, near)
+    await index.put_vectors(GLOBEX, near)
+    hits = await index.search(ACME, "Do the parking permits open the gate of the library?", vector(1), limit=5)
+    places = {hit.passage: (hit.dense_rank, hit.lexical_rank) for hit in hits}
+    assert places == {garden: (1, None), PARKING: (2, 1), LIBRARY: (3, 2)}
+    [theirs] = await index.search(GLOBEX, "library", vector(1), limit=5)
+    assert (theirs.dense_rank, theirs.lexical_rank) == (1, 1)

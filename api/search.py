@@ -1,0 +1,166 @@
+"""`POST /v1/search`: the passages for a question, without an answer; on request with how they were found."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from flask import Response, current_app, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from api.access import needs_key
+from api.schemas import Problem
+from bootstrap.services import Services
+from retrieval.filters import Filters
+from retrieval.search import Found, SearchOptions, Stage
+from utils.context import TenantContext
+from utils.passages import Hit
+from utils.validation import LONGEST_MESSAGE, check_text
+
+search_blueprint = APIBlueprint("search", __name__, abp_tags=[Tag(name="Search", description="Find passages.")])
+
+MOST_HITS, MOST_VALUES = 50, 100
+Value = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_text)]
+Values = Annotated[list[Value], Field(max_length=MOST_VALUES)]
+
+
+class FiltersIn(BaseModel):
+    """Only passages that have one of the values of each field given, and every label."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    dataset_ids: Values = []
+    document_ids: Values = []
+    languages: Values = Field(default=[], description="ISO 639-1 codes.", examples=[["en"]])
+    labels: Values = Field(default=[], description="Each as key=value; a passage must have all of them.")
+
+    def as_filters(self) -> Filters:
+        """What the index is asked with."""
+        return Filters(*(tuple(v) for v in (self.dataset_ids, self.document_ids, self.languages, self.labels)))
+
+
+class SearchIn(BaseModel):
+    """What to look for."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    query: Annotated[str, AfterValidator(check_text)] = Field(
+        min_length=1, max_length=LONGEST_MESSAGE, examples=["How do I apply?"]
+    )
+    limit: int = Field(10, ge=1, le=MOST_HITS)
+    filters: FiltersIn = FiltersIn()
+    explain: bool = Field(False, description="With every stage's scores, ranks and times.")
+
+
+class PassageOut(BaseModel):
+    """A passage and its place in its document; `start` and `end` count characters of the document's text."""
+
+    rank: int
+    passage_id: str
+    document_id: str
+    title: str
+    source: str
+    url: str | None
+    page: int | None
+    heading: str | None
+    start: int
+    end: int
+    language: str
+    text: str
+    score: float = Field(description="What the passages are ordered by, comparable within one search only.")
+    similarity: float | None = Field(description="Cosine of question and passage; null while it waits for its vector.")
+    words: float = Field(description="BM25; 0 without a common word.")
+
+
+class PlaceOut(BaseModel):
+    """Where a stage put a passage, and with which score."""
+
+    passage_id: str
+    rank: int
+    score: float
+    similarity_rank: int | None = Field(description="Its place by similarity alone among all candidates.")
+    words_rank: int | None = Field(description="Its place by words alone among all candidates.")
+
+
+class StageOut(BaseModel):
+    """A stage of the search, with what it left, best first."""
+
+    stage: str
+    duration_ms: float
+    passages: list[PlaceOut]
+
+
+class SearchOut(BaseModel):
+    """Passages, best first, maybe none; `answerable` is whether they seem to hold an answer."""
+
+    passages: list[PassageOut]
+    answerable: bool
+    evidence: float = Field(description="What speaks for an answer being there; 1 is enough.")
+    degraded: str | None = Field(description="What was missing when the ranking is worse than it could be.")
+    stages: list[StageOut] | None = Field(None, description="With explain: what the search went through, in order.")
+
+
+@search_blueprint.post(
+    "/v1/search",
+    summary="Find passages",
+    security=[{"key": []}, {"bearer": []}],
+    responses={200: SearchOut, **dict.fromkeys((400, 401, 413, 429, 503), Problem)},
+)
+@needs_key
+async def search(ctx: TenantContext, body: SearchIn) -> Response:
+    """The best passages of the caller's documents. 400 names the field, 503: the index does not answer."""
+    services: Services = current_app.extensions["services"]
+    options = SearchOptions(body.filters.as_filters())
+    found = await services.retriever.search(ctx, body.query, limit=body.limit, options=options)
+    return jsonify(told(found, explain=body.explain).model_dump(exclude=None if body.explain else {"stages"}))
+
+
+def told(found: Found, *, explain: bool) -> SearchOut:
+    """*found* as the API gives it."""
+    return SearchOut(
+        passages=[_passage(rank, hit) for rank, hit in enumerate(found.hits, 1)],
+        answerable=found.verdict.answerable,
+        evidence=round(found.verdict.evidence, 4),
+        degraded=found.degraded,
+        stages=_stages(found.stages) if explain else None,
+    )
+
+
+def _passage(rank: int, hit: Hit) -> PassageOut:
+    passage = hit.passage
+    return PassageOut(
+        rank=rank,
+        passage_id=passage.passage_id,
+        document_id=passage.document_id,
+        title=passage.title,
+        source=passage.source,
+        url=passage.url,
+        page=passage.page,
+        heading=passage.heading or None,
+        start=passage.start,
+        end=passage.end,
+        language=passage.language,
+        text=passage.text,
+        score=round(hit.score, 4),
+        similarity=None if hit.dense is None else round(hit.dense, 4),
+        words=round(hit.lexical, 4),
+    )
+
+
+def _stages(stages: Sequence[Stage]) -> list[StageOut]:
+    return [
+        StageOut(
+            stage=stage.name,
+            duration_ms=round(stage.duration_s * 1000, 3),
+            passages=[
+                PlaceOut(
+                    passage_id=hit.passage.passage_id,
+                    rank=rank,
+                    score=round(hit.score, 4),
+                    similarity_rank=hit.dense_rank,
+                    words_rank=hit.lexical_rank,
+                )
+                for rank, hit in enumerate(stage.hits, 1)
+            ],
+        )
+        for stage in stages
+    ]

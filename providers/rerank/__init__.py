@@ -1,0 +1,1 @@
+"""Models that put passages in order: a file a wire format."""

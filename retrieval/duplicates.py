@@ -1,0 +1,47 @@
+"""The same text in two documents, to be shown once."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from utils.passages import Hit
+
+_SHINGLE = 4  # words
+# Of all shingles of two texts, the part they must share: one word in 40 may differ, and the words around it with it.
+_ALIKE = 0.8
+_WORD = re.compile(r"\w+")
+
+
+def distinct(hits: Sequence[Hit]) -> Iterator[Hit]:
+    """*hits* in order, without those whose text nearly is that of one before.
+
+    Texts that differ in a figure are no duplicates, however alike: a fee of last year, and the one of this year. What
+    is not taken is not compared.
+    """
+    seen: list[_Print] = []
+    for hit in hits:
+        this = _Print(hit.passage.text)
+        if not any(this.is_like(other) for other in seen):
+            seen.append(this)
+            yield hit
+
+
+class _Print:
+    """A text as it is compared: its figures in order, and runs of words where two have the same figures."""
+
+    def __init__(self, text: str) -> None:
+        self._words = _WORD.findall(text.casefold())
+        self._figures = [word for word in self._words if not word.isalpha()]
+
+    def is_like(self, other: "_Print") -> bool:
+        """Whether both nearly are one text."""
+        fewer, more = sorted((len(self._words), len(other._words)))
+        if self._figures != other._figures or fewer < _ALIKE * more:
+            return False
+        return len(self._shingles & other._shingles) >= _ALIKE * len(self._shingles | other._shingles)
+
+    @cached_property
+    def _shingles(self) -> frozenset[int]:
+        size = min(_SHINGLE, max(len(self._words), 1))
+        starts = range(len(self._words) - size + 1)
+        return frozenset(hash(tuple(self._words[at : at + size])) for at in starts)

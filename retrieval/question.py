@@ -1,0 +1,58 @@
+"""A question as passages are compared with it, word by word."""
+
+import re
+from functools import cached_property
+
+from retrieval.lexical import embedding_text
+from utils.language import detect_language
+from utils.passages import Passage
+from utils.words import content_words
+
+_NAME_WEIGHT = 3  # names and numbers say more about the subject than any other word
+_WORD = re.compile(r"[^\W_]+(?:[-'’.,][^\W_]+)*")
+# Coarse, but a search splits dozens of passages: an abbreviation in the middle of a sentence costs little here.
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\n+")
+Stems = list[tuple[frozenset[int], int]]
+
+
+class Question:
+    """The words of a question; what is found out of them serves all passages it is compared with."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._stems: dict[str, Stems] = {}
+
+    @cached_property
+    def language(self) -> str:
+        """The ISO 639-1 code of its language, empty where it is too short to tell."""
+        return detect_language(self.text, default="")
+
+    def share_in(self, passage: Passage) -> float:
+        """The part of its content words in *passage*, 0 to 1, names and numbers counting threefold."""
+        asked = self._stems_in(passage.language)
+        total = sum(weight for _, weight in asked)
+        if not total:
+            return 0.0
+        there = content_words(embedding_text(passage), passage.language)
+        return sum(weight for stems, weight in asked if stems & there) / total
+
+    def share_in_best_sentence(self, passage: Passage) -> float:
+        """The part of its content words in the sentence of *passage* that has most of them, 0 to 1."""
+        asked = self._stems_in(passage.language)
+        if not asked:
+            return 0.0
+        sentences = (content_words(each, passage.language) for each in _SENTENCE_END.split(passage.text) if each)
+        return max((sum(bool(stems & there) for stems, _ in asked) for there in sentences), default=0) / len(asked)
+
+    def _stems_in(self, language: str) -> Stems:
+        if language not in self._stems:
+            stemmed = ((content_words(word, language), weight) for word, weight in self._words)
+            self._stems[language] = [(stems, weight) for stems, weight in stemmed if stems]
+        return self._stems[language]
+
+    @cached_property
+    def _words(self) -> list[tuple[str, int]]:
+        words = _WORD.findall(self.text)
+        # The first word of a question has a capital whatever it is.
+        named = [any(map(str.isdigit, word)) or (i > 0 and word[0].isupper()) for i, word in enumerate(words)]
+        return [(word, _NAME_WEIGHT if name else 1) for word, name in zip(words, named, strict=True)]
