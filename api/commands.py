@@ -1,5 +1,5 @@
-"""The operator's commands: `flask load`, `flask documents`, `flask api-key`, `flask migrate-data`,
-`flask state`.
+"""The operator's commands: `flask load`, `flask documents`, `flask api-key`, `flask eval`,
+`flask migrate-data`, `flask state`.
 
 The app provides `extensions["settings"]`, `extensions["open_database"]`, which gives the `Database`, and in `config`
 SAMPLES_DIR, MAX_FILE_SIZE in bytes and OCR_ENABLED.
@@ -19,6 +19,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
+from api.evaluate import evaluate
 from api.migrate_data import migrate_data
 from api.state import state
 from bootstrap.stores import open_originals
@@ -37,7 +38,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    for command in (load, documents, api_key, migrate_data, state):
+    for command in (load, documents, api_key, evaluate, migrate_data, state):
         app.cli.add_command(command)
 
 

@@ -13,6 +13,9 @@ from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
 from providers.gate import Gate
 from providers.rerank.endpoint import EndpointReranker
+from retrieval.answerability import CALIBRATIONS
+from retrieval.calibration import Calibrations
+from retrieval.index import PassageIndex
 from utils.errors import ProviderError
 from utils.ports import Embedder, ModelObserver, Reranker
 from utils.processes import StartError
@@ -84,6 +87,18 @@ def open_reranker(stack: AsyncExitStack, settings: Settings) -> Reranker | None:
     )
     stack.push_async_callback(reranker.aclose)
     return reranker
+
+
+def open_calibrations(stack: AsyncExitStack, index: PassageIndex, embedder: Embedder) -> Calibrations | None:
+    """What tells that something is not in the documents, by each tenant's own; None for a model measured before.
+
+    What is being estimated is given up with *stack*.
+    """
+    if embedder.model in CALIBRATIONS:
+        return None
+    calibrations = Calibrations(index, embedder)
+    stack.push_async_callback(calibrations.aclose)
+    return calibrations
 
 
 def remembering(settings: Settings, embedder: Embedder) -> Embedder:

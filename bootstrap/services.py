@@ -21,7 +21,14 @@ from bootstrap.background import Background
 from bootstrap.data_folder import kept_secret, open_data_folder
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
-from bootstrap.models import open_answer_model, open_answers, open_embedder, open_reranker, remembering
+from bootstrap.models import (
+    open_answer_model,
+    open_answers,
+    open_calibrations,
+    open_embedder,
+    open_reranker,
+    remembering,
+)
 from bootstrap.monitor import Monitor
 from bootstrap.savers import keyring_of, open_saver
 from bootstrap.stores import open_conversations, open_index, open_originals, open_records
@@ -112,7 +119,8 @@ async def open_services(
         stack.push_async_callback(_return_last, checkpointer)
         indexer = Indexer(database, index, embedder)
         answers = open_answers(stack, settings, database)
-        retriever = Retriever(asked, index, telemetry.stores, open_reranker(stack, settings))
+        reranker = open_reranker(stack, settings)
+        retriever = Retriever(asked, index, telemetry.stores, reranker, open_calibrations(stack, index, embedder))
         runner = Runner(
             checkpointer,
             leases=leases,

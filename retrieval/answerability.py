@@ -2,7 +2,7 @@
 
 A passage speaks for an answer by
 
-    evidence = (similarity - level) / 0.04 + share
+    evidence = (similarity - level) / step + share
 
 *similarity* is the cosine of question and passage, *level* about what a question reaches with its best passage when
 the article it is about is not indexed, *share* the part of the question's words that stand in the passage. Neither does
@@ -21,7 +21,6 @@ from retrieval.question import Question
 from utils.passages import Hit
 
 _JUDGED_HITS = 3
-_STEP = 0.04
 _ENOUGH = 1.2
 _ENOUGH_FOREIGN = 0.7  # a passage in another language has hardly any of the question's words to add
 _ENOUGH_BY_WORDS = 0.5
@@ -31,14 +30,16 @@ _ENOUGH_BY_WORDS = 0.5
 class Calibration:
     """The *level* of the passages of each language (ISO 639-1) with one embedding model.
 
-    *same* for a question in the passage's language, *foreign* for one in another.
+    *same* for a question in the passage's language, *foreign* for one in another, empty where nothing is known of it;
+    *step* is what counts as much as all of the question's words.
     """
 
     same: dict[str, float]
     foreign: dict[str, float]
+    step: float = 0.04
 
 
-_CALIBRATIONS = {
+CALIBRATIONS = {
     "multilingual-e5-small-q4": Calibration(
         same={"en": 0.785, "es": 0.805, "id": 0.832}, foreign={"en": 0.757, "es": 0.758, "id": 0.77}
     ),
@@ -58,16 +59,17 @@ def is_answerable(question: str, hits: Sequence[Hit], *, model: str) -> Verdict:
     return judge(Question(question), hits, model=model)
 
 
-def judge(question: Question, hits: Sequence[Hit], *, model: str) -> Verdict:
+def judge(question: Question, hits: Sequence[Hit], *, model: str, estimated: Calibration | None = None) -> Verdict:
     """Whether one of the first *hits* (best first), or one that waits for its vector, may answer *question*.
 
     *model* names the embedding model: similarities of different models mean different things. A hit without a vector is
-    judged by its words. So is every hit of a model that was not calibrated here, except that a passage in another
-    language than the question's, whose words prove nothing, is then left to the chat model to judge.
+    judged by its words. A model that was not calibrated here goes by the calibration *estimated* from the tenant's own
+    documents. Without one every hit is judged by its words, except that a passage in another language than the
+    question's, whose words prove nothing, is then left to the chat model to judge.
     """
     # The order of hits that wait for their vectors means less: whichever of them speaks for an answer counts.
     judged = [hit for place, hit in enumerate(hits) if place < _JUDGED_HITS or hit.dense is None]
-    calibration = _CALIBRATIONS.get(model)
+    calibration = CALIBRATIONS.get(model, estimated)
     evidence = max((_evidence(question, hit, calibration) for hit in judged), default=0.0)
     return Verdict(evidence >= 1, evidence)
 
@@ -81,5 +83,7 @@ def _evidence(question: Question, hit: Hit, calibration: Calibration | None) -> 
     if calibration is None:
         return 1.0
     levels, enough = (calibration.foreign, _ENOUGH_FOREIGN) if foreign else (calibration.same, _ENOUGH)
+    if not levels:
+        return 1.0
     level = levels.get(language, max(levels.values()))
-    return ((hit.dense - level) / _STEP + share) / enough
+    return ((hit.dense - level) / calibration.step + share) / enough

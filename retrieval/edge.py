@@ -58,6 +58,8 @@ class EdgeIndex:
 
     def __init__(self, shard: engine.EdgeShard, *, dimension: int) -> None:
         self._shard, self._dimension, self._lexicon = shard, dimension, Lexicon()
+        # By tenant, until its passages change: counting 20,000 of them is a tenth of a search.
+        self._spoken: dict[str, list[str]] = {}
         self._thread = ThreadPoolExecutor(1, "passage-index")
 
     @classmethod
@@ -91,7 +93,7 @@ class EdgeIndex:
         """Remove every passage of these documents, durable on return."""
         of_documents = _owned(ctx, _any_of(DOCUMENT, document_ids))
         operation = engine.UpdateOperation.delete_points_by_filter(of_documents)
-        await self._run(lambda: self._shard.update(operation))
+        await self._run(lambda: self._change(ctx, operation))
         await self._run(self._shard.flush)
 
     async def search(
@@ -151,7 +153,11 @@ class EdgeIndex:
             )
             for passage in passages
         ]
-        self._shard.update(engine.UpdateOperation.upsert_points(points))
+        self._change(ctx, engine.UpdateOperation.upsert_points(points))
+
+    def _change(self, ctx: TenantContext, operation: engine.UpdateOperation) -> None:
+        self._spoken.pop(ctx.tenant_id, None)
+        self._shard.update(operation)
 
     def _put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
         by_point = {point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
@@ -171,7 +177,7 @@ class EdgeIndex:
         found = Candidates[int](lexical=by_words(max(limit, CANDIDATES), *let_through))
         if vector is not None:
             by_meaning = partial(self._scores, ctx, MEANING, vector.tolist())
-            for language in self._languages(_owned(ctx, *let_through)):
+            for language in self._languages(ctx):
                 # Each language proposes its own: a model places the passages of the question's language nearer.
                 spoken = engine.FieldCondition(LANGUAGE, match=engine.MatchValue(language))
                 near = by_meaning(max(limit, CANDIDATES), spoken, *let_through)
@@ -184,10 +190,12 @@ class EdgeIndex:
             found.lexical |= by_words(len(missing), _among(missing))
         return self._hits(rank(found, question, limit=limit))
 
-    def _languages(self, owned: engine.Filter) -> list[str]:
-        """The languages of these passages of a tenant, most spoken first."""
-        counted = self._shard.facet(engine.FacetRequest(LANGUAGE, limit=LANGUAGES_APART, filter=owned))
-        return [str(hit.value) for hit in counted.hits]
+    def _languages(self, ctx: TenantContext) -> list[str]:
+        """The languages of the tenant's passages, most spoken first."""
+        if ctx.tenant_id not in self._spoken:
+            counted = self._shard.facet(engine.FacetRequest(LANGUAGE, limit=LANGUAGES_APART, filter=_owned(ctx)))
+            self._spoken[ctx.tenant_id] = [str(hit.value) for hit in counted.hits]
+        return self._spoken[ctx.tenant_id]
 
     def _scores(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from retrieval.answerability import Verdict, judge
+from retrieval.calibration import Calibrations
 from retrieval.duplicates import distinct
 from retrieval.filters import ALL, Filters
 from retrieval.index import PassageIndex
@@ -71,6 +72,7 @@ class Retriever:
     index: PassageIndex
     stores: StoreObserver = field(default_factory=UnobservedStores)
     reranker: Reranker | None = None
+    calibrations: Calibrations | None = None  # for a model that none is fixed for
 
     async def search(self, ctx: TenantContext, question: str, *, limit: int, options: SearchOptions = PLAIN) -> Found:
         """The best passages of the caller's tenant, at most *limit*; the same text once, neighbours as one passage.
@@ -91,7 +93,8 @@ class Retriever:
             ranked, without_reranker = await self._reranked(self.reranker, question, hits)
             hits = course.passed("rerank", ranked)
         shown = course.passed("selection", joined(distinct(hits), limit=limit))
-        verdict = judge(asked, hits[:limit], model=self.embedder.model)
+        estimated = self.calibrations.of(ctx) if self.calibrations else None
+        verdict = judge(asked, hits[:limit], model=self.embedder.model, estimated=estimated)
         return Found(shown, " ".join(filter(None, (without_vector, without_reranker))) or None, verdict, course.stages)
 
     async def _candidates(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped] # it ships no types
+import yaml
 from gunicorn.config import Config  # type: ignore[import-untyped] # it ships no types
 
 from bootstrap.checks.finding import Finding, failure, ok, skipped

@@ -1,0 +1,93 @@
+"""Who is asked when questions are measured: a running service, or the stores and models of this installation."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from pydantic import SecretStr
+
+from agents.state import AnswerModel
+from bootstrap.models import open_answer_model, open_embedder, open_reranker
+from bootstrap.stores import open_index
+from config import Settings
+from evaluation.asking import Asker, HttpAsker, LocalAsker
+from evaluation.cases import QuestionSet
+from evaluation.corpora import indexed
+from retrieval.index import PassageIndex
+from retrieval.search import Retriever
+from utils.context import TenantContext
+from utils.errors import BadInput, StoreUnavailable
+from utils.ports import Embedder, Reranker, UnobservedModel
+from utils.processes import StartError
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service and the key it is asked with."""
+
+    url: str
+    key: SecretStr
+
+
+class Askers:
+    """Whom each set is put to. Models and the index are opened once, when they are first needed."""
+
+    def __init__(
+        self, stack: AsyncExitStack, settings: Settings, ctx: TenantContext, service: Service | None, *, answers: bool
+    ) -> None:
+        self._stack, self._settings, self._ctx, self._service, self._answers = stack, settings, ctx, service, answers
+        self._models: tuple[Embedder, Reranker | None, AnswerModel | None] | None = None
+        self._index: PassageIndex | None = None
+
+    @asynccontextmanager
+    async def for_set(self, questions: QuestionSet, progress: Progress) -> AsyncIterator[Asker]:
+        """The asker for *questions*; *progress* hears of passages of a set's own that got their vectors.
+
+        Raises:
+            BadInput: the set brings its documents, which a running service does not have.
+            StoreUnavailable: the index or the embedding model cannot be opened.
+        """
+        if self._service is not None:
+            if questions.corpus:
+                raise BadInput(f"{questions.name} brings its own documents: it is measured here, without --url.")
+            yield await self._over_http(self._service)
+            return
+        embedder, reranker, model = await self._open_models()
+        if questions.corpus:
+            async with indexed(questions, self._ctx, embedder, reranker, progress=progress) as retriever:
+                yield self._local(retriever, model)
+            return
+        if self._index is None:
+            self._index = await self._open_index(embedder)
+        yield self._local(Retriever(embedder, self._index, reranker=reranker), model)
+
+    async def _over_http(self, service: Service) -> Asker:
+        headers = {"Authorization": f"Bearer {service.key.get_secret_value()}"}
+        client = await self._stack.enter_async_context(httpx.AsyncClient(base_url=service.url, headers=headers))
+        return HttpAsker(client, self._answers)
+
+    def _local(self, retriever: Retriever, model: AnswerModel | None) -> Asker:
+        return LocalAsker(retriever, self._ctx, model, self._settings.top_k)
+
+    async def _open_models(self) -> tuple[Embedder, Reranker | None, AnswerModel | None]:
+        if self._models is None:
+            try:
+                embedder = await open_embedder(self._stack, self._settings)
+            except StartError as exc:
+                raise StoreUnavailable(str(exc)) from exc
+            model = None
+            if self._answers:
+                model = await open_answer_model(self._stack, self._settings, embedder, UnobservedModel())
+            self._models = embedder, open_reranker(self._stack, self._settings), model
+        return self._models
+
+    async def _open_index(self, embedder: Embedder) -> PassageIndex:
+        await asyncio.to_thread(self._settings.data_dir.mkdir, mode=0o700, parents=True, exist_ok=True)
+        try:
+            return await open_index(self._stack, self._settings, self._settings.data_dir, embedder)
+        except StartError as exc:
+            raise StoreUnavailable(f"{exc} While the service runs, ask it: --url and --key.") from exc

@@ -1,0 +1,125 @@
+"""Questions put to what is measured: the stores of this machine, or a running service over HTTP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+from langchain_core.messages import HumanMessage, SystemMessage
+
+from agents.citations import bind_citations, without_marks
+from agents.state import AnswerModel
+from prompts.rag import NOT_IN_DOCUMENTS_MARK, system_prompt
+from retrieval.search import Retriever
+from utils.context import TenantContext
+from utils.errors import ProviderError, StoreUnavailable
+
+SHOWN = 10  # passages that are looked at, as in recall@10
+_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A passage as it was found, or a quote as it was cited; `document` is all that its document may be called."""
+
+    document: frozenset[str]
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a question: passages, best first; `answered` is whether the documents are said to hold an answer.
+
+    `answer` is None where no answer was asked for, and without marks.
+    """
+
+    passages: Sequence[Shown]
+    answered: bool
+    answer: str | None = None
+    quotes: Sequence[Shown] = ()
+
+
+class Asker(Protocol):
+    """Whom the questions are put to."""
+
+    async def ask(self, question: str) -> Outcome:
+        """What comes of *question*.
+
+        Raises:
+            ProblemError: it could not be asked.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAsker:
+    """Asks *retriever*, and with a *model* for an answer from the first *top_k* passages."""
+
+    retriever: Retriever
+    ctx: TenantContext
+    model: AnswerModel | None = None
+    top_k: int = 6
+
+    async def ask(self, question: str) -> Outcome:
+        """What comes of *question*, as a first turn."""
+        found = await self.retriever.search(self.ctx, question, limit=SHOWN)
+        passages = [
+            _shown(hit.passage.document_id, hit.passage.title, hit.passage.source, hit.passage.text)
+            for hit in found.hits
+        ]
+        if self.model is None or not found.verdict.answerable:
+            return Outcome(passages, found.verdict.answerable, None if self.model is None else "")
+        hits = found.hits[: self.top_k]
+        system = system_prompt([hit.passage for hit in hits], institution="", language_policy=_POLICY)
+        said = (await self.model.chat.ainvoke([SystemMessage(system), HumanMessage(question)])).text
+        if said.strip().startswith(NOT_IN_DOCUMENTS_MARK):
+            return Outcome(passages, answered=False, answer="")
+        text, citations = bind_citations(said.strip(), hits)
+        quotes = [_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
+        return Outcome(passages, answered=True, answer=without_marks(text), quotes=quotes)
+
+
+_POLICY = "Answer in the language of the question."
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAsker:
+    """Asks a running service; *with_answers* for its answers too, each in a conversation of its own."""
+
+    client: httpx.AsyncClient
+    with_answers: bool = False
+
+    async def ask(self, question: str) -> Outcome:
+        """What comes of *question*."""
+        found = await self._post("/v1/search", {"query": question, "limit": SHOWN})
+        passages = [_of_json(each, each["text"]) for each in found["passages"]]
+        if not self.with_answers:
+            return Outcome(passages, found["answerable"])
+        said = await self._post("/v1/chat", {"message": question, "session_id": None})
+        quotes = [_of_json(each, each["quote"]) for each in said["citations"]]
+        return Outcome(passages, said["answered"], without_marks(said["answer"]), quotes)
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer = await self.client.post(path, json=body, timeout=_TIMEOUT_S)
+        except httpx.HTTPError as exc:
+            raise StoreUnavailable(f"The service at {self.client.base_url} does not answer.") from exc
+        if answer.status_code != 200:
+            raise ProviderError(f"The service refused {path}: {answer.status_code} {_detail(answer)}")
+        told: dict[str, Any] = answer.json()
+        return told
+
+
+def _shown(document_id: str, title: str, source: str, text: str) -> Shown:
+    return Shown(frozenset((document_id, title)), source, text)
+
+
+def _of_json(told: dict[str, Any], text: str) -> Shown:
+    return _shown(told["document_id"], told["title"], told["source"], text)
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,41 @@
+"""Runs as people read them."""
+
+from collections.abc import Iterator
+
+from evaluation.measures import Figure
+from evaluation.runs import Comparison, Run
+
+_QUESTIONS_SHOWN = 10
+
+
+def table(run: Run) -> str:
+    """A row a measure, a column a group of questions: the mean, and its range."""
+    groups = list(run.figures)
+    rows = [["", *groups]]
+    for measure in run.figures["all"]:
+        rows.append([measure, *(_cell(run.figures[group].get(measure)) for group in groups)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def difference(comparison: Comparison) -> str:
+    """What moved since the run before; `*` marks what is more than chance."""
+    return "\n".join(_lines(comparison))
+
+
+def _lines(comparison: Comparison) -> Iterator[str]:
+    moved = [change for change in comparison.changes if change.before != change.now]
+    yield f"Against the run of {comparison.before}:" + ("" if moved else " the same.")
+    for change in moved:
+        sure = " *" if change.is_sure else ""
+        yield f"  {change.measure}: {change.before:.4f} → {change.now:.4f} over {change.n} questions{sure}"
+    for word, questions in (("Not found any more", comparison.lost), ("Found now", comparison.gained)):
+        if questions:
+            yield f"  {word} ({len(questions)}):"
+            yield from (f"    {question}" for question in questions[:_QUESTIONS_SHOWN])
+
+
+def _cell(figure: Figure | None) -> str:
+    return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f}, n={figure.n})" if figure else "–"
