@@ -31,13 +31,15 @@ class Shown:
 class Outcome:
     """What came of a question: passages, best first; `answered` is whether the documents are said to hold an answer.
 
-    `answer` is None where no answer was asked for, and without marks.
+    `answer` is None where no answer was asked for, and without marks; `supported` is the share of its sentences that a
+    running service found supported by what they cite, None where it found nothing to check.
     """
 
     passages: Sequence[Shown]
     answered: bool
     answer: str | None = None
     quotes: Sequence[Shown] = ()
+    supported: float | None = None
 
 
 class Asker(Protocol):
@@ -97,7 +99,8 @@ class HttpAsker:
             return Outcome(passages, found["answerable"])
         said = await self._post("/v1/chat", {"message": question, "session_id": None})
         quotes = [_of_json(each, each["quote"]) for each in said["citations"]]
-        return Outcome(passages, said["answered"], without_marks(said["answer"]), quotes)
+        supported = (said.get("support") or {}).get("total")
+        return Outcome(passages, said["answered"], without_marks(said["answer"]), quotes, supported)
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         try:

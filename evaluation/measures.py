@@ -34,6 +34,7 @@ def measured(case: Case, outcome: Outcome) -> Measured:
     answer_contained: the answer holds one of the strings that count; a refusal does not
     citation_precision: the part of its quotes that are of a right document
     quote_holds_answer: one of its quotes holds such a string
+    sentences_supported: the part of its sentences that is supported by what they cite, as the service judged them
     """
     if case.unanswerable:
         kind = "refused_near_miss" if case.near_miss else "refused_far"
@@ -47,7 +48,7 @@ def measured(case: Case, outcome: Outcome) -> Measured:
 
 
 def _of_answer(case: Case, outcome: Outcome) -> Measured:
-    figures = {}
+    figures = {} if outcome.supported is None else {"sentences_supported": outcome.supported}
     if case.answer:
         figures["answer_contained"] = float(_holds(case, outcome.answer or ""))
     if outcome.quotes:

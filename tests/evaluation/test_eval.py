@@ -77,7 +77,7 @@ def test_answers_are_measured_with_their_quotes(service: Service, flask_eval: Ev
     done = flask_eval(cases, "--answers", "--url", service.url, "--key", service.key, "--json")
     [outcome] = json.loads(done.stdout)
     figures = {name: each["value"] for name, each in outcome["figures"]["all"].items()}
-    wanted = ("answer_contained", "citation_precision", "quote_holds_answer", "refused_far", "recall@5")
+    wanted = ("answer_contained", "citation_precision", "quote_holds_answer", "sentences_supported", "refused_far")
     assert [figures[name] for name in wanted] == [1, 1, 1, 1, 1]
 
 
