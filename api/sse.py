@@ -13,11 +13,12 @@ from utils.json_bytes import json_bytes
 
 HEARTBEAT = b": still here\n\n"
 LAST_EVENT = "Last-Event-ID"
+Shown = Callable[[Event], Awaitable[Event]]
 _CITING = frozenset({"citation", "done"})
 
 
 async def as_sse(
-    run: RunHandle, after: int, *, quiet_s: float, leaving: bool, shown: Callable[[Event], Awaitable[Event]]
+    run: RunHandle, after: int, *, quiet_s: float, leaving: bool, shown: Shown | None = None
 ) -> AsyncIterator[bytes]:
     """The events on the wire after number *after*, with ids `<run id>-<number>`; a comment when there was none for
     *quiet_s* seconds. With *leaving*, whoever stops reading wants the run no more. *shown* makes of citations, and of
@@ -37,11 +38,19 @@ async def as_sse(
                 has_ended = event["type"] in ENDS
                 if number == 1 and event["type"] == "error":
                     raise run.failure(event)
-                told = [(number, await shown(event) if event["type"] in _CITING else event) for number, event in batch]
+                told = [
+                    (number, await shown(event) if shown and event["type"] in _CITING else event)
+                    for number, event in batch
+                ]
                 yield b"".join(encode_event(f"{run.id}-{number}", event) for number, event in told)
     finally:
         if leaving and not has_ended:
             run.leave()
+
+
+async def _encoded(run_id: str, number: int, event: Event, shown: Shown | None) -> bytes:
+    told = await shown(event) if shown and event["type"] in _CITING else event
+    return encode_event(f"{run_id}-{number}", told)
 
 
 def encode_event(event_id: str, event: Event) -> bytes:

@@ -43,6 +43,16 @@ def split_sentences(text: str) -> list[Sentence]:
     return list(_sentences(blocks)) or [Sentence(_HEADING.sub("", block).strip()) for block in blocks]
 
 
+def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where the sentences of *text* begin and end, headings among them."""
+    at = 0
+    for block in _blocks(text):
+        for sentence in _split_block(block):
+            at = text.index(sentence, at)
+            yield at, at + len(sentence)
+            at += len(sentence)
+
+
 def _blocks(text: str) -> Iterator[str]:
     """Paragraphs, headings, list items and table rows; a paragraph keeps the line breaks inside it."""
     lines: list[str] = []

@@ -7,6 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.citations import bind_citations, without_marks
+from ingestion.chunking import Sizes, chunk_document
+from ingestion.parsers.markdown import parse as parse_markdown
+from ingestion.parsers.parsed import Limits
+from ingestion.reader import extracted_of
+from utils.errors import UnreadableDocument
 from utils.passages import Hit, Passage
 
 TEXTS = [
@@ -72,6 +77,94 @@ def test_every_mark_that_stays_has_one_citation_and_its_quote_is_verbatim(answer
     for citation in citations:
         passage = TEXTS[citation.number - 1]
         assert passage[citation.start - 100 : citation.end - 100] == citation.quote
+
+
+RULES = (
+    "Leave\n\nEveryone has 12 days\nof leave a year.[3] It is “paid” in full – always [4], they say.\n\n"
+    "Sick leave\n\nCall Dr. Ito before 8 a.m. on the first day. Then rest.\n\nday | pay\n1 | 100 %\n2 | 80 %"
+)
+
+
+@pytest.mark.parametrize(
+    ("claim", "quote"),
+    [
+        ("Everyone has 12 days of leave a year.", "Everyone has 12 days\nof leave a year.[3]"),
+        ('It is "paid" in full - always, they say.', "It is “paid” in full – always [4], they say."),
+        ("**Call Dr. Ito before 8 a.m. on the first day**", "Call Dr. Ito before 8 a.m. on the first day."),
+        ("call dr. ito BEFORE 8 a.m.", "Call Dr. Ito before 8 a.m."),
+        ("Then rest.", "Then rest."),
+        ("2", "2 | 80 %"),
+        ("rest", "Then rest."),
+        ("2 | 80 %", "2 | 80 %"),
+        ("You must ring Dr. Ito by eight on the first day.", "Call Dr. Ito before 8 a.m. on the first day."),
+        (
+            "Everyone has 12 days of leave a year. Call Dr. Ito before 8 a.m. on the first day.",
+            "Everyone has 12 days\nof leave a year.[3] It is “paid” in full – always [4], they say.\n\n"
+            "Sick leave\n\nCall Dr. Ito before 8 a.m. on the first day.",
+        ),
+        ("Here is what I found for you. Then rest.", "Then rest."),
+    ],
+)
+def test_a_claim_is_found_however_the_document_writes_it(claim: str, quote: str) -> None:
+    _, [citation] = bind_citations(f"{claim} [1]", [hit(1, RULES)])
+    assert citation.quote == quote
+    assert RULES[citation.start - 100 : citation.end - 100] == quote
+
+
+def test_a_quote_that_would_be_too_long_is_as_much_of_it_as_fits() -> None:
+    far = f"The first rule is silence. {'Nothing else. ' * 60}The second rule is patience. The third rule is rest."
+    claim = "The first rule is silence. The second rule is patience. The third rule is rest. [1]"
+    _, [citation] = bind_citations(claim, [hit(1, far)])
+    assert citation.quote == "The second rule is patience. The third rule is rest."
+
+
+@pytest.mark.timeout(20)
+def test_a_passage_made_of_marks_is_no_trap() -> None:
+    text = "word" + " [1]" * 2_000 + " end"
+    _, citations = bind_citations("word end. word word end [1]", [hit(1, text)] * 2)
+    assert [citation.quote for citation in citations] == [text]
+
+
+PIECES = st.sampled_from(
+    [
+        "# Leave\n\n",
+        "## Pay\n\n",
+        "Everyone has 12 days.",
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        "[3]",
+        "“Rest”, ",
+        "a | b\n",
+        "- ",
+        "é",
+    ]
+)
+DOCUMENTS = st.lists(PIECES, min_size=3, max_size=40).map("".join)
+
+
+@given(DOCUMENTS, st.data())
+def test_every_quote_is_verbatim_at_its_place_in_the_text_that_is_kept(source: str, data: st.DataObject) -> None:
+    try:
+        parsed = parse_markdown(source.encode(), Limits())
+    except UnreadableDocument:
+        return
+    text = extracted_of(parsed).text
+    chunks = chunk_document(parsed, sizes=Sizes(target=12, most=20, small=6, tiny=2))
+    hits = [Hit(as_passage(text[chunk.start : chunk.end], chunk.start, chunk.end), 1.0, None, 1.0) for chunk in chunks]
+    answer = ""
+    for _ in range(data.draw(st.integers(0, 4))):
+        start, length = data.draw(st.integers(0, len(text))), data.draw(st.integers(0, 80))
+        claim = data.draw(st.sampled_from([text[start : start + length], "Nothing of the kind.", ""]))
+        answer += f"{claim.replace(' ', '  ')} [{data.draw(st.integers(0, len(hits) + 1))}]. "
+    _, citations = bind_citations(answer, hits)
+    for citation in citations:
+        assert text[citation.start : citation.end] == citation.quote == citation.quote.strip() != ""
+
+
+def as_passage(text: str, start: int, end: int) -> Passage:
+    return Passage("p", "d", "Title", "a.md", None, None, "", start, end, "en", text, 1)
 
 
 def test_marks_can_be_taken_out() -> None:
