@@ -13,7 +13,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """What a mark `[number]` in an answer points at."""
+    """What a mark `[number]` in an answer points at.
+
+    `link` opens the document at the quote; `document_state` is "current", "replaced" or "deleted", None if unknown.
+    """
 
     number: int
     title: str
@@ -23,6 +26,8 @@ class Citation:
     heading: str | None = None
     url: str | None = None
     score: float | None = None
+    link: str | None = None
+    document_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

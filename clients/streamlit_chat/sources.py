@@ -5,7 +5,13 @@ from collections.abc import Iterable, Mapping
 import streamlit as st
 
 from clients.run_events import Citation
+from clients.streamlit_chat.links import for_browser
 from clients.streamlit_chat.markdown import Mark, plain_markdown
+
+_STATES = {
+    "replaced": ":material/history: The document has been replaced since; this is what it said.",
+    "deleted": ":material/delete: The document has been deleted since; this is what it said.",
+}
 
 
 def marks_of(citations: Iterable[Citation], place: int) -> Mapping[int, Mark]:
@@ -42,6 +48,10 @@ def _path(citation: Citation) -> str:
 
 
 def _show_origin(citation: Citation) -> None:
+    if citation.document_state in _STATES:
+        st.caption(_STATES[citation.document_state])
+    if citation.link and citation.document_state != "deleted" and (link := for_browser(citation.link, st.context.url)):
+        st.link_button("Open at the place", link, icon=":material/find_in_page:")
     # Documents bring their own addresses: only ones that open a page become a link.
     if citation.url and citation.url.startswith(("http://", "https://")):
         st.link_button("Open the document", citation.url, icon=":material/open_in_new:")

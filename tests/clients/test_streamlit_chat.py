@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Expander, LinkButton
 
+from clients.streamlit_chat.links import for_browser
 from tests.clients.api_stub import ACME_KEY, ELSEWHERE, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
 
 SCRIPT = str(Path(__file__).parents[2] / "streamlit_app.py")
@@ -118,6 +119,55 @@ def test_only_an_address_that_opens_a_page_becomes_a_link(api: ApiStub, url: str
     page = open_page()
     ask(page)
     assert [links(box) for box in page.expander] == [[]]
+
+
+VIEW = "https://api.example/v1/documents/d1/view?version=2&start=10&end=60&token=x#quote"
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "opens"),
+    [
+        ("current", None, [VIEW]),
+        ("replaced", "has been replaced", [VIEW]),
+        ("deleted", "has been deleted", []),
+        (None, None, [VIEW]),
+    ],
+)
+def test_a_source_opens_at_the_place_and_says_what_has_become_of_it(
+    api: ApiStub, state: str | None, told: str | None, opens: list[str]
+) -> None:
+    api.behaviour.citations = [ROOM | {"link": VIEW, "document_state": state}]
+    page = open_page()
+    ask(page)
+    [box] = page.expander
+    assert (links(box), box.text[0].value) == (opens, QUOTE)
+    assert [told for caption in box.caption if told and told in caption.value] == [told] * bool(told)
+
+
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "/v1/documents/d1/view", "", "data:text/html,x"])
+def test_only_a_link_that_opens_a_page_is_shown(api: ApiStub, link: str) -> None:
+    api.behaviour.citations = [ROOM | {"link": link}]
+    page = open_page()
+    ask(page)
+    assert [links(box) for box in page.expander] == [[]]
+
+
+@pytest.mark.parametrize(
+    ("link", "page_url", "opened"),
+    [
+        ("http://127.0.0.1:8000/v1/x?a#quote", "http://localhost:8501/", "http://localhost:8000/v1/x?a#quote"),
+        ("http://app:8000/v1/x", "http://192.0.2.7:8501", "http://192.0.2.7:8000/v1/x"),
+        ("http://app:8000/v1/x", "http://[2001:db8::7]:8501", "http://[2001:db8::7]:8000/v1/x"),
+        ("http://127.0.0.1:8000/v1/x", "https://chat.example/", "https://chat.example/v1/x"),
+        ("https://api.example/v1/x", "https://chat.example/", "https://api.example/v1/x"),
+        ("http://127.0.0.1:8000/v1/x", None, "http://127.0.0.1:8000/v1/x"),
+        ("ftp://127.0.0.1/x", "http://localhost:8501/", None),
+    ],
+)
+def test_a_link_leads_to_where_the_visitors_browser_finds_the_api(
+    link: str, page_url: str | None, opened: str | None
+) -> None:
+    assert for_browser(link, page_url) == opened
 
 
 def test_an_interrupted_answer_goes_on_where_it_was(api: ApiStub) -> None:
