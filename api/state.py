@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import wraps
 from heapq import nlargest
 from pathlib import Path
@@ -19,10 +19,12 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from agents.runner import thread_of
+from api.state_citations import CitedDocuments
 from api.state_encryption import complaints, reencrypt, report
 from api.state_tables import as_json, listing, outline, sizes_table
 from bootstrap.savers import decrypting, encrypting
 from bootstrap.state import open_state
+from domain.db import Database, open_database
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import exported
 from utils.checkpointer.inspection import Found, Inspector, Line, literally
@@ -114,8 +116,9 @@ async def export(
     checkpoints = inspector.checkpoints(found.thread_id, latest_only=latest)
     # Ours alone to read: it holds what was said.
     to_file = output and os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
-    with to_file or nullcontext(sys.stdout) as out:
-        unreadable = await _export(out, found, checkpoints)
+    with to_file or nullcontext(sys.stdout) as out, closing(_records()) as database:
+        cited = CitedDocuments(database, TenantContext(as_json(found)["tenant"], key_id="operator"))
+        unreadable = await _export(out, found, checkpoints, cited)
     if unreadable:
         raise click.ClickException(f"{unreadable} checkpoints cannot be read; the export says which.")
 
@@ -190,6 +193,11 @@ async def delete(inspector: Inspector, ids: Sequence[str], tenant: str | None, y
     click.echo(f"{len(found)} conversations deleted.")
 
 
+def _records() -> Database:
+    """Where the documents are; nothing is connected until one is asked for."""
+    return open_database(current_app.extensions["settings"].database_address)
+
+
 def _thread_id(conversation: str, tenant: str | None) -> str:
     """The id it is kept under; *conversation* may be that already, as `list` shows it."""
     if tenant is None or conversation.startswith(f"{tenant}."):
@@ -219,14 +227,17 @@ def _is_of(tenant: str | None, thread_id: str) -> bool:
     return tenant != DEFAULT_TENANT or "." not in thread_id
 
 
-async def _export(out: TextIO, found: Found, checkpoints: AsyncIterator[Any]) -> int:
+async def _export(out: TextIO, found: Found, checkpoints: AsyncIterator[Any], cited: CitedDocuments) -> int:
     """Write one checkpoint after the other: all together may be large. Gives how many cannot be read."""
     unreadable = 0
     out.write(json.dumps(as_json(found))[:-1] + ', "checkpoints": [')
     before = "\n"
     async for one in checkpoints:
         unreadable += isinstance(one, Line)
-        out.write(before + json.dumps(as_json(one) if isinstance(one, Line) else exported(one), ensure_ascii=False))
+        told = as_json(one) if isinstance(one, Line) else exported(one)
+        if not isinstance(one, Line):
+            cited.note(told)
+        out.write(before + json.dumps(told, ensure_ascii=False))
         before = ",\n"
     out.write("\n]}\n")
     return unreadable

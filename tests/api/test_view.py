@@ -1,5 +1,6 @@
 """Documents opened where they were cited: over HTTP, by key and by link, with two tenants, and in a browser."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -295,5 +296,9 @@ def test_a_citation_says_what_has_become_of_its_document(library: Library) -> No
     for key in (None, library.acme_key):
         with library.service.client(key) as client:
             assert client.get(f"/v1/documents/{first['document_id']}/view").status_code == 404
-    told = library.service.flask("state", "export", "tram").stdout
-    assert first["quote"] in told
+    told = library.service.flask("state", "export", "tram", "--latest")
+    [checkpoint] = json.loads(told.stdout)["checkpoints"]
+    [cited] = [
+        one for said in checkpoint["values"]["messages"] for one in said["additional_kwargs"].get("citations", ())
+    ]
+    assert (cited["quote"], cited["version"], cited["document_state"]) == (first["quote"], 1, "deleted")
