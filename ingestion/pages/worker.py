@@ -3,6 +3,7 @@
 It reads a line of JSON and the file from its standard input, and answers with a line of JSON, which a picture follows.
 """
 
+import contextlib
 import io
 import json
 import resource
@@ -20,11 +21,15 @@ _LARGEST_BYTES = 20_000_000
 _GRID = 1000  # places are in thousandths of the page
 _SHORTEST = 12  # letters and digits of a part of a quote that is looked for by itself
 
+Box = tuple[float, float, float, float]
+"""Left, bottom, right and top, in points from the page's lower left corner."""
+
 
 def main() -> None:
     """Answer the one question; what goes wrong ends the process."""
     question = json.loads(sys.stdin.buffer.readline())
-    resource.setrlimit(resource.RLIMIT_AS, (question["memory_bytes"],) * 2)
+    with contextlib.suppress(ValueError, OSError):  # macOS does not take it: there only the time is limited
+        resource.setrlimit(resource.RLIMIT_AS, (question["memory_bytes"],) * 2)
     for nothing in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(nothing, (0, 0))
     signal.setitimer(signal.ITIMER_REAL, question["timeout_s"])
@@ -65,8 +70,9 @@ def _places(page: PdfPage, quote: str, near: float) -> list[list[int]]:
     for wanted in _wanted(quote, text):
         at = min(_occurrences(text, wanted), key=lambda one: abs(one - near * len(text)))
         found |= set(indices[at : at + len(wanted)])
-    boxes = [_box(page, textpage.get_charbox(index)) for index in sorted(found)]
-    return _lines([box for box in boxes if box[2] > box[0] and box[3] > box[1]])
+    boxes = [textpage.get_charbox(index) for index in sorted(found)]
+    lines = _lines([box for box in boxes if box[2] > box[0] and box[3] > box[1]])
+    return [_as_shown(page, line) for line in lines]
 
 
 def _wanted(quote: str, text: str) -> list[str]:
@@ -90,35 +96,40 @@ def _occurrences(text: str, wanted: str) -> list[int]:
     return found
 
 
-def _box(page: PdfPage, corners: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom as the page is shown, whatever its rotation and its crop box."""
-    left, bottom, right, top = corners
-    points = [_shown(page, x, y) for x, y in ((left, bottom), (right, top))]
-    across, down = zip(*points, strict=True)
-    return min(across), min(down), max(across), max(down)
+def _lines(boxes: list[Box]) -> list[Box]:
+    """The boxes of letters, in reading order, as one for each line."""
+    if not boxes:
+        return []
+    starts = [0, *(at for at, (one, other) in enumerate(pairwise(boxes), 1) if not _on_one_line(one, other))]
+    groups = (boxes[start:end] for start, end in pairwise([*starts, len(boxes)]))
+    return [
+        (
+            min(box[0] for box in group),
+            min(box[1] for box in group),
+            max(box[2] for box in group),
+            max(box[3] for box in group),
+        )
+        for group in groups
+    ]
 
 
-def _shown(page: PdfPage, x: float, y: float) -> tuple[int, int]:
+def _on_one_line(one: Box, other: Box) -> bool:
+    height = min(one[3] - one[1], other[3] - other[1])
+    return (min(one[3], other[3]) - max(one[1], other[1])) * 3 > height and other[0] > one[0] - height
+
+
+def _as_shown(page: PdfPage, box: Box) -> list[int]:
+    """Left, top, width and height as the page is shown, whatever its rotation and its crop box."""
+    corners = [_place(page, x, y) for x, y in (box[:2], box[2:])]
+    left, top = (min(corner[side] for corner in corners) for side in (0, 1))
+    right, bottom = (max(corner[side] for corner in corners) for side in (0, 1))
+    return [left, top, right - left, bottom - top]
+
+
+def _place(page: PdfPage, x: float, y: float) -> tuple[int, int]:
     across, down = c_int(), c_int()
     raw.FPDF_PageToDevice(page, 0, 0, _GRID, _GRID, 0, x, y, byref(across), byref(down))
     return across.value, down.value
-
-
-def _lines(boxes: list[tuple[int, int, int, int]]) -> list[list[int]]:
-    """The boxes of letters, in reading order, as one box for each line."""
-    starts = [0, *(at for at, (one, other) in enumerate(pairwise(boxes), 1) if not _on_one_line(one, other))]
-    groups = [boxes[start:end] for start, end in pairwise([*starts, len(boxes)])] if boxes else []
-    shown = []
-    for group in groups:
-        left, top = (min(box[side] for box in group) for side in (0, 1))
-        right, bottom = (max(box[side] for box in group) for side in (2, 3))
-        shown.append([left, top, right - left, bottom - top])
-    return shown
-
-
-def _on_one_line(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
-    overlap = min(one[3], other[3]) - max(one[1], other[1])
-    return overlap * 3 > min(one[3] - one[1], other[3] - other[1]) and other[0] > one[0] - 5
 
 
 if __name__ == "__main__":
