@@ -34,6 +34,7 @@ from api.runs import runs_blueprint
 from api.schemas import Problem
 from api.search import search_blueprint
 from api.view import view_blueprint
+from api.web_sources import web_sources_blueprint
 from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
 from bootstrap.observability import start_observability
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         runs_blueprint,
         conversations_blueprint,
         view_blueprint,
+        web_sources_blueprint,
         health_blueprint,
     ):
         app.register_api(blueprint)

@@ -218,6 +218,27 @@ class Settings(BaseSettings):
     )
     top_k: int = Field(6, ge=1, le=20, description="Passages shown to the model for one answer.")
 
+    # --- Web sources: pages and sites that are read from the web
+    crawl_concurrency: int = Field(2, ge=0, le=16, description="Web sources read at once. 0: none are.")
+    crawl_delay: float = Field(
+        1.0, ge=0, le=60, description="Least seconds between two requests to a host; robots.txt may ask for more."
+    )
+    crawl_max_pages: int = Field(
+        2000, ge=1, le=20_000, description="Pages of a web source at most, whatever its owner asks for."
+    )
+    crawl_user_agent: str = Field(
+        "Pustaka/1.0",
+        pattern=r"^[A-Za-z_-]{1,40}(/[\x21-\x7e]{1,40})?( [\x20-\x7e]{1,200})?$",
+        description="What it calls itself: a name, for which robots.txt may have rules, a version, your address.",
+    )
+    crawl_networks: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Private addresses or networks that web sources may be on, with commas. Unset: public ones alone.",
+    )
+    crawl_ports: Annotated[list[int], NoDecode] = Field(
+        [80, 443], description="Ports that web sources may be on, with commas."
+    )
+
     # --- Models
     openai_api_key: SecretStr | None = Field(None, description="OpenAI: embeddings, and chat unless set otherwise.")
     openai_base_url: str | None = Field(None, description="Any compatible endpoint, for chat and embeddings.")
@@ -311,7 +332,7 @@ class Settings(BaseSettings):
     tts_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
     emotion_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
 
-    @field_validator("cors_origins", "forwarded_allow_ips", mode="before")
+    @field_validator("cors_origins", "forwarded_allow_ips", "crawl_networks", "crawl_ports", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -362,7 +383,14 @@ class Settings(BaseSettings):
             named_keys(value.get_secret_value())
         return value
 
-    @field_validator("forwarded_allow_ips")
+    @field_validator("crawl_ports")
+    @classmethod
+    def _are_ports(cls, value: list[int]) -> list[int]:
+        if not value or any(not 1 <= port <= 65535 for port in value):
+            raise ValueError("must be ports, 1 to 65535")
+        return value
+
+    @field_validator("forwarded_allow_ips", "crawl_networks")
     @classmethod
     def _are_networks(cls, value: list[str]) -> list[str]:
         for network in value:

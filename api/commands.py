@@ -1,4 +1,4 @@
-"""The operator's commands: `flask load`, `flask documents`, `flask api-key`, `flask eval`,
+"""The operator's commands: `flask load`, `flask documents`, `flask crawl`, `flask api-key`, `flask eval`,
 `flask migrate-data`, `flask state`.
 
 The app provides `extensions["settings"]`, `extensions["open_database"]`, which gives the `Database`, and in `config`
@@ -19,6 +19,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
+from api.crawl_command import crawl
 from api.evaluate import evaluate
 from api.migrate_data import migrate_data
 from api.state import state
@@ -38,7 +39,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    for command in (load, documents, api_key, evaluate, migrate_data, state):
+    for command in (load, documents, crawl, api_key, evaluate, migrate_data, state):
         app.cli.add_command(command)
 
 

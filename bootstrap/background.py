@@ -1,4 +1,4 @@
-"""The work that one process of an installation does for all: loading KNOWLEDGE_DIR and keeping the index in step."""
+"""The work that one process of an installation does for all: KNOWLEDGE_DIR, web sources, and the index kept in step."""
 
 import asyncio
 import logging
@@ -14,6 +14,7 @@ from utils.errors import ProblemError
 logger = logging.getLogger("bootstrap.background")
 
 Load = Callable[[], Coroutine[Any, Any, LoadSummary | None]]
+Crawl = Callable[[], Coroutine[Any, Any, None]]
 
 COMPARE_S = 60.0  # for so long nobody notices that an index lost passages while the service runs
 RETRY_S = 10.0
@@ -33,10 +34,11 @@ class Background:
         load: Load,
         *,
         leadership: Leadership | None,
+        crawl: Crawl | None = None,
         compare_s: float = COMPARE_S,
         retry_s: float = RETRY_S,
     ) -> None:
-        self._indexer, self._load, self._leadership = indexer, load, leadership
+        self._indexer, self._load, self._crawl, self._leadership = indexer, load, crawl, leadership
         self._compare_s, self._retry_s = compare_s, retry_s
         self._loaded: asyncio.Future[LoadSummary | None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
@@ -83,6 +85,8 @@ class Background:
                 all_of_it.create_task(self._indexer.run())
                 all_of_it.create_task(self._load_knowledge())
                 all_of_it.create_task(self._keep_whole())
+                if self._crawl is not None:
+                    all_of_it.create_task(self._crawl())
         finally:
             self._at_work = False
 

@@ -18,6 +18,7 @@ from agents.runs.journal import Journal
 from agents.runs.runs import RunPolicy, Runs
 from agents.state import AnswerModel
 from bootstrap.background import Background
+from bootstrap.crawling import Crawling, crawl_rules
 from bootstrap.data_folder import kept_secret, open_data_folder
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
@@ -134,7 +135,8 @@ async def open_services(
         runs = _open_runs(stack, settings, connections, runner, telemetry)
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)
         loading = partial(_load, database, settings, progress or _unseen, originals)
-        background = Background(indexer, loading, leadership=leadership)
+        crawling = Crawling(database, originals, crawl_rules(settings), at_once=settings.crawl_concurrency)
+        background = Background(indexer, loading, leadership=leadership, crawl=crawling.run)
         stack.push_async_callback(background.stop)
         await background.start()
         monitor = Monitor(

@@ -97,7 +97,7 @@ def _default(field: FieldInfo) -> str:
     if value == SAMPLES:
         return SAMPLES.name
     if isinstance(value, list):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

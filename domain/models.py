@@ -80,6 +80,16 @@ class DocumentState(StrEnum):
     REMOVED = "removed"  # gone for readers; the row goes once the index has let go of it
 
 
+class CrawlState(StrEnum):
+    """How the last crawl of a web source is, or came out."""
+
+    WAITING = "waiting"  # it is asked for, and begins soon
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"  # the site as a whole could not be read; `error` says why
+    CANCELLED = "cancelled"
+
+
 class Tenant(Base):
     """One customer; everything else belongs to exactly one."""
 
@@ -203,3 +213,56 @@ class Chunk(Base):
     text: Mapped[str] = mapped_column(PlainText)
     lexical_done: Mapped[bool] = mapped_column(default=False, server_default=false())
     vector_done: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
+class WebSource(Base):
+    """A page or a site that is read from the web, once or again and again."""
+
+    __tablename__ = "web_sources"
+    __table_args__ = (UniqueConstraint("tenant_id", "url"),)
+
+    web_source_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), index=True)
+    url: Mapped[str] = mapped_column(PlainString(2000))
+    kind: Mapped[str] = mapped_column(PlainString(8))  # page or site
+    max_depth: Mapped[int]
+    max_pages: Mapped[int]
+    every_s: Mapped[int | None]  # seconds from the end of one crawl to the next
+    next_at: Mapped[datetime | None] = mapped_column(index=True)  # None: nobody asked for another crawl
+    state: Mapped[str] = mapped_column(PlainString(16), default=CrawlState.WAITING)
+    crawl: Mapped[int] = mapped_column(default=0)  # which one: they are counted from 1
+    holder: Mapped[str | None] = mapped_column(PlainString(64))  # who crawls it …
+    held_until: Mapped[datetime | None]  # … and until when, without a further sign of life
+    cancelled: Mapped[bool] = mapped_column(default=False, server_default=false())
+    counts: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)  # pages by what became of them
+    problems: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)  # some addresses, with reasons
+    error: Mapped[str | None] = mapped_column(PlainText)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class WebPage(Base):
+    """An address of a web source: one that is still to be fetched, or what was found there when it last was."""
+
+    __tablename__ = "web_pages"
+    __table_args__ = (Index("ix_web_pages_tenant_id_url", "tenant_id", "url"),)
+
+    web_source_id: Mapped[str] = mapped_column(
+        ForeignKey("web_sources.web_source_id", ondelete="CASCADE"), primary_key=True
+    )
+    url: Mapped[str] = mapped_column(PlainString(2000), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
+    crawl: Mapped[int]  # the last one it was met in
+    position: Mapped[int]  # in the order they were met
+    depth: Mapped[int]  # links away from the first page
+    hops: Mapped[int] = mapped_column(default=0)  # redirects before it
+    tries: Mapped[int] = mapped_column(default=0)  # in this crawl
+    waiting: Mapped[bool] = mapped_column(default=True)
+    listed: Mapped[bool] = mapped_column(default=False)  # by a sitemap
+    taken: Mapped[bool] = mapped_column(default=False)  # there is a document of it
+    alias: Mapped[bool] = mapped_column(default=False)  # it named another address as its own
+    missed: Mapped[int] = mapped_column(default=0)  # crawls one after the other that did not find it
+    etag: Mapped[str | None] = mapped_column(PlainString(200))
+    last_modified: Mapped[str | None] = mapped_column(PlainString(200))
+    text_hash: Mapped[str] = mapped_column(PlainString(64), default="")

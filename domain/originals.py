@@ -71,12 +71,21 @@ class Originals:
         Raises:
             StoreUnavailable: the database or the files cannot be written; nothing has changed.
         """
-        self._keep(ctx, data, content)
+        self.keep(ctx, data, content)
         with self._database.writing() as session:
             document = replace_document(session, ctx, origin, content)
             # Again: until the row above was there, they were of no document, and may have been removed as such.
-            self._keep(ctx, data, content)
+            self.keep(ctx, data, content)
         return document
+
+    def keep(self, ctx: TenantContext, data: bytes, content: DocumentContent) -> None:
+        """Put the files of a version: before the transaction that writes its row, and again within that.
+
+        Raises:
+            StoreUnavailable: they cannot be written.
+        """
+        for file in (data, content.extracted):
+            self._files.put(ctx, file)
 
     def original(self, ctx: TenantContext, version: DocumentVersion) -> bytes:
         """The file as it came.
@@ -124,10 +133,6 @@ class Originals:
         while batch := set(islice(names, _AT_ONCE)):
             removed += self._discard(ctx, batch)
         return removed
-
-    def _keep(self, ctx: TenantContext, data: bytes, content: DocumentContent) -> None:
-        for file in (data, content.extracted):
-            self._files.put(ctx, file)
 
     def _discard(self, ctx: TenantContext, names: set[str]) -> int:
         removed = 0

@@ -52,7 +52,7 @@ class DocumentReader:
             UnreadableDocument: in plain words, with what to do about it.
         """
         parsed = self.parser.parse(data, name)
-        return self._content(parsed, data, name, source, recognised=False)
+        return self.content(parsed, data, name, source)
 
     def read_whole(
         self, data: bytes, name: str, source: str, *, progress: PageProgress | None = None
@@ -69,6 +69,14 @@ class DocumentReader:
         if parsed.unread_pages:
             parsed = self.parser.recognise(data, name, parsed.unread_pages, progress)
         return self._content(parsed, data, name, source, recognised=self.parser.recognises)
+
+    def content(self, parsed: ParsedDocument, data: bytes, name: str, source: str) -> DocumentContent:
+        """What `read` gives, for what was *parsed* from *data* already.
+
+        Raises:
+            UnreadableDocument: there is no text in it.
+        """
+        return self._content(parsed, data, name, source, recognised=False)
 
     def awaits_recognition(self, details: Mapping[str, object]) -> bool:
         """Whether `read_whole` would give more than the document with these *details* holds."""

@@ -56,23 +56,42 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 
 def read_into(builder: TextBuilder, data: bytes) -> etree._Element:
     """Add a page to what *builder* holds; its root."""
-    declared = CHARSET.search(data[:4096])
-    root = _tree(XML_DECLARATION.sub("", decode(data, declared=declared[1].decode() if declared else None)))
-    _Reader(builder).read(_main(root))
+    root = tree_of(data)
+    read_tree(builder, main_of(root))
     return root
+
+
+def read_tree(builder: TextBuilder, root: etree._Element) -> None:
+    """Add what a reader sees of *root* to what *builder* holds."""
+    _Reader(builder).read(root)
+
+
+def tree_of(data: bytes) -> etree._Element:
+    """The elements of a page in whatever encoding it is.
+
+    Raises:
+        UnreadableDocument: it is empty, or no HTML at all.
+    """
+    declared = CHARSET.search(data[:4096])
+    return tree(XML_DECLARATION.sub("", decode(data, declared=declared[1].decode() if declared else None)))
 
 
 def text_of(source: str) -> str:
     """What a reader sees of a fragment of HTML, a line a block; empty if there is nothing to see."""
     builder = TextBuilder(Limits())
     try:
-        _Reader(builder).read(_tree(source))
+        read_tree(builder, tree(source))
         return builder.build(title=None, media_type="text/html").text
     except UnreadableDocument:
         return ""
 
 
-def _tree(source: str) -> etree._Element:
+def tree(source: str) -> etree._Element:
+    """The elements of a page, or of a fragment of one.
+
+    Raises:
+        UnreadableDocument: it is empty, or no HTML at all.
+    """
     if not source.strip():
         raise UnreadableDocument("There is no text in it.")
     try:
@@ -90,7 +109,7 @@ def _canonical(root: etree._Element) -> str | None:
     return None
 
 
-def _main(root: etree._Element) -> etree._Element:
+def main_of(root: etree._Element) -> etree._Element:
     """The element with the main text, if the page marks one and a good part of its text is there."""
     whole = sum(len(text) for text in root.itertext())
     for name in ("main", "article"):
@@ -202,10 +221,13 @@ def _visible(root: etree._Element) -> Iterator[tuple[str, etree._Element | str]]
 
 
 def _is_hidden(element: etree._Element) -> bool:
+    return element.tag in DROPPED or element.get("role") == "navigation" or is_kept_from_readers(element)
+
+
+def is_kept_from_readers(element: etree._Element) -> bool:
+    """Whether a browser does not show it, or the page asks for it not to be read out."""
     return (
-        element.tag in DROPPED
-        or "hidden" in element.attrib
-        or element.get("role") == "navigation"
+        "hidden" in element.attrib
         or element.get("aria-hidden") == "true"
         or HIDDEN_STYLE.search(element.get("style", "")) is not None
     )

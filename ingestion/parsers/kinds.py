@@ -57,6 +57,9 @@ KINDS: Mapping[str, Kind] = {
     ".tiff": _PICTURE,
     ".webp": _PICTURE,
 }
+# Of no file: what a crawler calls a page, whatever its address ends with.
+PAGE_SUFFIX = ".webpage"
+FETCHED: Mapping[str, Kind] = {PAGE_SUFFIX: Kind("webpage", TEXT)}
 OFFICE: tuple[Content, ...] = ("a Word document", "a presentation", "a spreadsheet")
 
 
@@ -85,7 +88,7 @@ def pictures(data: bytes, name: str, limits: Limits, pages: Sequence[int]) -> It
         UnreadableDocument: as `parse`.
     """
     module = _module(data, name, limits)
-    if KINDS[_suffix(name)].has_pictures:
+    if _kind(_suffix(name)).has_pictures:
         yield from module.pictures(data, limits, pages)
 
 
@@ -96,10 +99,14 @@ def _module(data: bytes, name: str, limits: Limits) -> Any:
         raise UnreadableDocument("It is empty.")
     if len(data) > limits.size_bytes:
         raise UnreadableDocument(f"It is larger than {limits.size_bytes / 1e6:g} MB: split it.")
-    if suffix not in KINDS:
+    if suffix not in KINDS and suffix not in FETCHED:
         raise UnreadableDocument(f"Files of this kind are not read; those that are: {', '.join(KINDS)}.")
     _check_content(content_of(data), suffix)
-    return import_module(f"ingestion.parsers.{KINDS[suffix].module}")
+    return import_module(f"ingestion.parsers.{_kind(suffix).module}")
+
+
+def _kind(suffix: str) -> Kind:
+    return KINDS[suffix] if suffix in KINDS else FETCHED[suffix]
 
 
 def _suffix(name: str) -> str:
@@ -107,7 +114,7 @@ def _suffix(name: str) -> str:
 
 
 def _check_content(found: Content, suffix: str) -> None:
-    wanted = KINDS[suffix].contents
+    wanted = _kind(suffix).contents
     if found in wanted:
         return
     if found == "a locked Office document" and suffix in (".docx", ".pptx", ".xlsx"):

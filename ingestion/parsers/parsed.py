@@ -61,6 +61,18 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class PageFacts:
+    """What a page of the web says besides its text, as it stands there: nobody has checked any of it."""
+
+    links: tuple[str, ...] = ()
+    base: str | None = None  # what links are relative to, instead of the page's own address
+    canonical: str | None = None
+    robots: str = ""  # in lower case: "noindex, nofollow"
+    published: str | None = None  # a day: "2026-11-22"
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedDocument:
     """A document's text; `sections` are in reading order and hold all of it but headings with text below them.
 
@@ -74,6 +86,7 @@ class ParsedDocument:
     url: str | None = None
     pages: int | None = None
     unread_pages: tuple[int, ...] = ()
+    facts: PageFacts | None = None
 
 
 def clean(text: str) -> str:
@@ -153,6 +166,11 @@ class TextBuilder:
             if section.heading[same:][-1:] != (text,):  # a heading with nothing below it is its own text
                 self.block(text)
             former = section.heading
+
+    @property
+    def length(self) -> int:
+        """Characters so far."""
+        return self._length
 
     def build(self, *, title: str | None, media_type: str, url: str | None = None) -> ParsedDocument:
         """The document.

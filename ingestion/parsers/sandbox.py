@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ingestion.parsers.parsed import Limits, ParsedDocument, Section
+from ingestion.parsers.parsed import Limits, PageFacts, ParsedDocument, Section
 from providers.ocr.chosen import available
 from utils.errors import UnreadableDocument
 
@@ -173,7 +173,9 @@ def _start() -> "subprocess.Popen[bytes]":
 
 def _document(fields: dict[str, Any]) -> ParsedDocument:
     sections = tuple(Section(**{**section, "heading": tuple(section["heading"])}) for section in fields["sections"])
-    return ParsedDocument(**{**fields, "sections": sections, "unread_pages": tuple(fields["unread_pages"])})
+    facts = PageFacts(**{**fields["facts"], "links": tuple(fields["facts"]["links"])}) if fields["facts"] else None
+    unread = tuple(fields["unread_pages"])
+    return ParsedDocument(**{**fields, "sections": sections, "unread_pages": unread, "facts": facts})
 
 
 def _too_large(limits: Limits) -> str:

@@ -1,0 +1,176 @@
+"""`flask crawl`: a page or a site read here and now, and again by the service if it is to be.
+
+The app provides `extensions["settings"]` and `extensions["open_database"]`.
+"""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+from sqlalchemy.exc import SQLAlchemyError
+
+from bootstrap.crawling import crawl_rules
+from bootstrap.stores import open_originals
+from config import Settings
+from domain import web_sources
+from domain.db import Database
+from domain.keys import ensure_tenant
+from domain.models import CrawlState, WebSource
+from domain.originals import Originals
+from domain.web_sources import Plan
+from ingestion.crawl.addresses import UnusableAddress, canonical
+from ingestion.crawl.crawl import Claim
+from ingestion.crawl.crawler import Crawler
+from ingestion.crawl.politeness import Politeness
+from ingestion.parsers.sandbox import ParserProcess
+from utils.context import DEFAULT_TENANT, TenantContext
+from utils.errors import BadInput, ProblemError
+
+DEFAULT_PAGES = 200
+_FIELDS = (
+    *("web_source_id", "url", "kind", "max_depth", "max_pages", "every_s"),
+    *("state", "counts", "problems", "error"),
+)
+_COUNTED = ("added", "changed", "unchanged", "gone", "failed", "skipped", "trapped")
+
+
+@click.command("crawl")
+@click.argument("url", required=False)
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents these are.")
+@click.option("--page", is_flag=True, help="This page alone, not its site.")
+@click.option(
+    "--depth", type=click.IntRange(0, 20), default=5, show_default=True, help="Links away from the first page."
+)
+@click.option("--pages", type=click.IntRange(1, 20_000), help="Documents at most.  [default: 200]")
+@click.option("--every", type=click.FloatRange(1, 8760), help="Hours until the service reads it again.")
+@click.option("--remove", is_flag=True, help="Forget it, and its documents.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@with_appcontext
+def crawl(
+    url: str | None,
+    tenant: str,
+    page: bool,
+    depth: int,
+    pages: int | None,
+    every: float | None,
+    remove: bool,
+    as_json: bool,
+) -> None:
+    """Read the site of URL, or list what is read from the web. After Ctrl-C the service goes on with it."""
+    settings: Settings = current_app.extensions["settings"]
+    most = settings.crawl_max_pages
+    plan = Plan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), _seconds(every))
+    try:
+        open_database: Callable[[], Database] = current_app.extensions["open_database"]
+        database = open_database()
+        try:
+            database.migrate()
+            with database.writing() as session:
+                ctx = TenantContext(ensure_tenant(session, tenant).tenant_id, key_id="operator")
+            originals = open_originals(settings, database)
+            if url is None:
+                _list(database, ctx, as_json=as_json)
+            elif remove:
+                _remove(database, ctx, originals, _canonical(url))
+            else:
+                _tell(_crawl(database, ctx, originals, settings, _canonical(url), plan), as_json=as_json)
+        finally:
+            database.close()
+    except ProblemError as error:
+        raise click.ClickException(error.detail) from error
+    except (SQLAlchemyError, OSError) as error:
+        raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
+
+
+def _seconds(hours: float | None) -> int | None:
+    return None if hours is None else int(hours * 3600)
+
+
+def _canonical(url: str) -> str:
+    try:
+        return canonical(url)
+    except UnusableAddress as exc:
+        raise BadInput(f"{url}: {exc}") from exc
+
+
+def _crawl(
+    database: Database, ctx: TenantContext, originals: Originals, settings: Settings, url: str, plan: Plan
+) -> WebSource | None:
+    rules = crawl_rules(settings)
+    holder = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
+    with ParserProcess(rules.limits) as parser:
+        crawler = Crawler(database, rules, parser, holder=holder, politeness=Politeness(), originals=originals)
+        return crawler.crawl(_claim(database, ctx, crawler, url, plan))
+
+
+def _claim(database: Database, ctx: TenantContext, crawler: Crawler, url: str, plan: Plan) -> Claim:
+    """The web source, made or changed, and claimed in the same moment: a running service would begin it otherwise."""
+    with database.writing() as session:
+        known = web_sources.find_web_source(session, ctx, url)
+        if known is None:
+            source = web_sources.create_web_source(session, ctx, url, plan)
+        else:
+            source = web_sources.change_web_source(session, ctx, known.web_source_id, plan)
+        return crawler.claim_in(session, ctx, source.web_source_id)
+
+
+def _list(database: Database, ctx: TenantContext, *, as_json: bool) -> None:
+    with database.reading() as session:
+        sources = web_sources.list_web_sources(session, ctx)
+    if as_json:
+        click.echo(json.dumps([_fields(source) for source in sources]))
+        return
+    for source in sources:
+        again = f"every {source.every_s / 3600:g} h" if source.every_s else "once"
+        error = f"  {source.error}" if source.error else ""
+        click.echo(f"{source.state:<10} {again:<12} {source.url}  {_counted(source)}{error}")
+
+
+def _remove(database: Database, ctx: TenantContext, originals: Originals, url: str) -> None:
+    with database.writing() as session:
+        source = web_sources.find_web_source(session, ctx, url)
+        if source is None:
+            raise BadInput(f"There is no web source at {url}.")
+        removed = web_sources.remove_web_source(session, ctx, source.web_source_id)
+    originals.let_go(ctx)
+    click.echo(f"{removed} documents removed")
+
+
+def _tell(source: WebSource | None, *, as_json: bool) -> None:
+    if source is None:
+        raise click.ClickException("It was removed while it was read.")
+    if as_json:
+        click.echo(json.dumps(_fields(source)))
+    else:
+        for problem in source.problems:
+            click.echo(f"{problem['became'].capitalize()}: {problem['url']}: {problem['reason']}")
+        click.echo(_counted(source))
+    if source.state != CrawlState.COMPLETED:
+        click.echo(source.error or f"It is {source.state}.", err=True)
+        sys.exit(1)
+
+
+def _counted(source: WebSource) -> str:
+    return ", ".join(f"{source.counts[name]} {name}" for name in _COUNTED if source.counts.get(name))
+
+
+def _fields(source: WebSource) -> dict[str, Any]:
+    names = (
+        "web_source_id",
+        "url",
+        "kind",
+        "max_depth",
+        "max_pages",
+        "every_s",
+        "state",
+        "counts",
+        "problems",
+        "error",
+    )
+    return {name: getattr(source, name) for name in names}

@@ -1,0 +1,283 @@
+"""`/v1/tenant/web-sources`: pages and sites that are read from the web, once or on a schedule."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Response, current_app, jsonify, url_for
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from api.access import needs_key
+from api.schemas import Problem
+from bootstrap.crawling import crawl_rules
+from bootstrap.services import Services
+from domain import web_sources
+from domain.models import CrawlState, WebSource
+from domain.web_sources import Plan
+from ingestion.crawl.addresses import UnusableAddress, canonical
+from ingestion.crawl.guard import AddressRefused
+from utils.context import TenantContext
+from utils.validation import wrong_field
+
+T = TypeVar("T")
+HOUR_S, YEAR_S = 3_600, 31_536_000
+DEEPEST = 20
+DEFAULT_PAGES = 200
+
+web_sources_blueprint = APIBlueprint(
+    "web_sources",
+    __name__,
+    url_prefix="/v1/tenant/web-sources",
+    abp_tags=[Tag(name="Web sources", description="Pages and sites that are read from the web.")],
+)
+_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
+_REFUSALS: dict[Any, Any] = dict.fromkeys((400, 401, 404, 409, 429, 503), Problem)
+
+
+class WebSourceIn(BaseModel):
+    """A page or a site to be read, now and every so often."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    url: str = Field(min_length=1, max_length=2_000, examples=["https://www.example.org/handbook/"])
+    kind: Literal["page", "site"] = "site"
+    max_depth: int = Field(5, ge=0, le=DEEPEST, description="Links away from the first page.")
+    max_pages: int | None = Field(
+        None, ge=1, le=20_000, description="Documents at most. Unset: 200, or CRAWL_MAX_PAGES if that is less."
+    )
+    every_s: int | None = Field(
+        None, ge=HOUR_S, le=YEAR_S, description="Seconds until it is read again. Unset: only when asked for."
+    )
+
+
+class WebSourceChange(BaseModel):
+    """What is left out stays as it is."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    kind: Literal["page", "site"] | None = None
+    max_depth: int | None = Field(None, ge=0, le=DEEPEST)
+    max_pages: int | None = Field(None, ge=1, le=20_000)
+    every_s: int | None = Field(None, ge=HOUR_S, le=YEAR_S, description="null: only when asked for.")
+
+
+class WebSourcePath(BaseModel):
+    """Which web source."""
+
+    web_source_id: str = Field(min_length=1, max_length=36)
+
+
+class PageProblem(BaseModel):
+    """An address that is no document, and why."""
+
+    url: str
+    became: str = Field(description="failed, gone or skipped")
+    reason: str
+
+
+class WebSourceOut(BaseModel):
+    """A web source, and how its last crawl is or came out."""
+
+    web_source_id: str
+    url: str
+    kind: Literal["page", "site"]
+    max_depth: int
+    max_pages: int
+    every_s: int | None
+    next_at: str | None = Field(description="When it is read next.")
+    state: Literal["waiting", "running", "completed", "failed", "cancelled"]
+    counts: dict[str, int] = Field(
+        description="Addresses by what became of them: added, changed, unchanged, gone, failed, skipped, trapped."
+    )
+    waiting: int = Field(description="Addresses still to be fetched.")
+    problems: list[PageProblem] = Field(description="At most 50.")
+    error: str | None = Field(description="Why nothing could be read.")
+    started_at: str | None
+    finished_at: str | None
+    created_at: str
+
+
+class WebSourcesOut(BaseModel):
+    """All of a tenant."""
+
+    web_sources: list[WebSourceOut]
+
+
+@web_sources_blueprint.post(
+    "", summary="Add a web source", security=_SECURITY, responses={201: WebSourceOut, **_REFUSALS}
+)
+@needs_key
+async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
+    """Read a page or a site, beginning at once. 409 if there is one at this address."""
+    url = _checked_url(body.url)
+    plan = Plan(body.kind, body.max_depth, _bounded(body.max_pages), body.every_s)
+    shown = await _writing(ctx, lambda session: web_sources.create_web_source(session, ctx, url, plan))
+    response = jsonify(shown)
+    response.status_code = 201
+    response.headers["Location"] = url_for("web_sources.show", web_source_id=shown["web_source_id"])
+    return response
+
+
+@web_sources_blueprint.get("", summary="List web sources", security=_SECURITY, responses={200: WebSourcesOut})
+@needs_key
+async def list_all(ctx: TenantContext) -> Response:
+    """By address."""
+
+    def work(session: Session) -> list[dict[str, Any]]:
+        return [_shown(session, ctx, source) for source in web_sources.list_web_sources(session, ctx)]
+
+    return jsonify({"web_sources": await _reading(work)})
+
+
+@web_sources_blueprint.get(
+    "/<web_source_id>", summary="How a web source is", security=_SECURITY, responses={200: WebSourceOut, **_REFUSALS}
+)
+@needs_key
+async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
+    """With the progress of a crawl that runs."""
+
+    def work(session: Session) -> dict[str, Any]:
+        return _shown(session, ctx, web_sources.get_web_source(session, ctx, path.web_source_id))
+
+    return jsonify(await _reading(work))
+
+
+@web_sources_blueprint.patch(
+    "/<web_source_id>",
+    summary="Change a web source",
+    security=_SECURITY,
+    responses={200: WebSourceOut, **_REFUSALS},
+)
+@needs_key
+async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange) -> Response:
+    """Its limits count from the next crawl on."""
+
+    def work(session: Session) -> WebSource:
+        source = web_sources.get_web_source(session, ctx, path.web_source_id)
+        plan = Plan(
+            body.kind or source.kind,
+            source.max_depth if body.max_depth is None else body.max_depth,
+            source.max_pages if body.max_pages is None else _bounded(body.max_pages),
+            body.every_s if "every_s" in body.model_fields_set else source.every_s,
+        )
+        return web_sources.change_web_source(session, ctx, path.web_source_id, plan)
+
+    return jsonify(await _writing(ctx, work))
+
+
+@web_sources_blueprint.delete(
+    "/<web_source_id>", summary="Remove a web source", security=_SECURITY, responses={204: None, **_REFUSALS}
+)
+@needs_key
+async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
+    """With its documents, but those that another web source has too. A crawl that runs ends."""
+    services: Services = current_app.extensions["services"]
+
+    def work() -> None:
+        with services.database.writing() as session:
+            web_sources.remove_web_source(session, ctx, path.web_source_id)
+        services.originals.let_go(ctx)
+
+    await asyncio.to_thread(work)
+    return Response(status=204)
+
+
+@web_sources_blueprint.post(
+    "/<web_source_id>/crawl", summary="Read it again", security=_SECURITY, responses={202: WebSourceOut, **_REFUSALS}
+)
+@needs_key
+async def crawl(ctx: TenantContext, path: WebSourcePath) -> Response:
+    """As soon as there is room; one that is being read goes on."""
+    return _accepted(await _writing(ctx, lambda session: web_sources.request_crawl(session, ctx, path.web_source_id)))
+
+
+@web_sources_blueprint.post(
+    "/<web_source_id>/cancel", summary="Stop reading it", security=_SECURITY, responses={202: WebSourceOut, **_REFUSALS}
+)
+@needs_key
+async def cancel(ctx: TenantContext, path: WebSourcePath) -> Response:
+    """What was read stays; the schedule goes on."""
+    return _accepted(await _writing(ctx, lambda session: web_sources.cancel_crawl(session, ctx, path.web_source_id)))
+
+
+def _accepted(shown: dict[str, Any]) -> Response:
+    response = jsonify(shown)
+    response.status_code = 202
+    return response
+
+
+def _checked_url(address: str) -> str:
+    """The canonical address, if it may be crawled as far as can be told without asking for its name."""
+    services: Services = current_app.extensions["services"]
+    reach = crawl_rules(services.settings).reach
+    try:
+        url = canonical(address)
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        if port not in reach.ports:
+            raise AddressRefused(f"Port {port} is not one of those that are allowed.")
+        if _is_literal(parts.hostname or ""):
+            reach.check(parts.hostname or "", port)
+    except (UnusableAddress, AddressRefused) as exc:
+        raise wrong_field(str(exc), "url") from exc
+    return url
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _bounded(pages: int | None) -> int:
+    services: Services = current_app.extensions["services"]
+    most = services.settings.crawl_max_pages
+    if pages is None:
+        return min(DEFAULT_PAGES, most)
+    if pages > most:
+        raise wrong_field(f"At most {most} pages are read here.", "max_pages")
+    return pages
+
+
+async def _reading(work: Callable[[Session], T]) -> T:
+    services: Services = current_app.extensions["services"]
+
+    def in_thread() -> T:
+        with services.database.reading() as session:
+            return work(session)
+
+    return await asyncio.to_thread(in_thread)
+
+
+async def _writing(ctx: TenantContext, work: Callable[[Session], WebSource]) -> dict[str, Any]:
+    """What *work* changed, as it is shown."""
+    services: Services = current_app.extensions["services"]
+
+    def in_thread() -> dict[str, Any]:
+        with services.database.writing() as session:
+            return _shown(session, ctx, work(session))
+
+    return await asyncio.to_thread(in_thread)
+
+
+def _shown(session: Session, ctx: TenantContext, source: WebSource) -> dict[str, Any]:
+    running = source.state == CrawlState.RUNNING
+    plan = ("web_source_id", "url", "kind", "max_depth", "max_pages", "every_s")
+    result = ("state", "counts", "problems", "error")
+    moments = ("next_at", "started_at", "finished_at", "created_at")
+    return {
+        **{name: getattr(source, name) for name in plan + result},
+        **{name: _moment(getattr(source, name)) for name in moments},
+        "waiting": web_sources.count_waiting(session, ctx, source.web_source_id) if running else 0,
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None

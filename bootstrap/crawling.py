@@ -1,0 +1,143 @@
+"""Web sources: crawled when they are due, by the one process that does the work in the background."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_network
+from uuid import uuid4
+
+from config import Settings
+from domain import web_sources
+from domain.db import Database
+from domain.models import WebSource
+from domain.originals import Originals
+from ingestion.crawl.crawler import Crawler, CrawlRules
+from ingestion.crawl.guard import Reach
+from ingestion.crawl.politeness import Politeness, Stopped
+from ingestion.crawl.site import Manners
+from ingestion.parsers.parsed import Limits
+from ingestion.parsers.sandbox import ParserProcess
+from utils.context import TenantContext
+from utils.errors import Conflict, NotFound, ProblemError
+
+logger = logging.getLogger("bootstrap.crawling")
+
+HOLDER = "service:"  # of crawls by the leader: whoever becomes it takes over what the former one left
+POLL_S = 1.0
+LONGEST_PAUSE_S = 30.0
+
+
+def crawl_rules(settings: Settings) -> CrawlRules:
+    """How web sources are crawled by these settings."""
+    return CrawlRules(
+        Manners(settings.crawl_user_agent, settings.crawl_delay),
+        Reach(tuple(map(ip_network, settings.crawl_networks)), frozenset(settings.crawl_ports)),
+        Limits(size_bytes=settings.max_file_size),
+        max_pages=settings.crawl_max_pages,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    ctx: TenantContext
+    source: WebSource
+
+
+class Crawling:
+    """Crawls what is due, *at_once* web sources at a time, each in a thread with a parser process of its own."""
+
+    def __init__(
+        self, database: Database, originals: Originals, rules: CrawlRules, *, at_once: int, poll_s: float = POLL_S
+    ) -> None:
+        self._database, self._originals, self._rules = database, originals, rules
+        self._at_once, self._poll_s = at_once, poll_s
+        self._politeness = Politeness()
+
+    async def run(self) -> None:
+        """Crawl until cancelled; what is not finished then is gone on with by whoever runs next."""
+        if self._at_once == 0:
+            return
+        async with self._threads() as (threads, under_way):
+            pause_s = self._poll_s
+            while True:
+                try:
+                    await self._begin_what_is_due(threads, under_way)
+                    pause_s = self._poll_s
+                except Exception as exc:  # whatever broke, the rest of the work in the background must go on
+                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                    expected = isinstance(exc, ProblemError)
+                    logger.warning("Web sources wait: %s", exc, exc_info=None if expected else exc)
+                await asyncio.sleep(pause_s)
+
+    @asynccontextmanager
+    async def _threads(self) -> AsyncIterator[tuple[ThreadPoolExecutor, dict[str, tuple[Crawler, Future[None]]]]]:
+        under_way: dict[str, tuple[Crawler, Future[None]]] = {}
+        threads = ThreadPoolExecutor(self._at_once, thread_name_prefix="crawl")
+        try:
+            await self._take_over()
+            yield threads, under_way
+        finally:
+            for crawler, _ in under_way.values():
+                crawler.stop()
+            endings = [asyncio.wrap_future(ending) for _, ending in under_way.values()]
+            await asyncio.gather(*endings, return_exceptions=True)
+            threads.shutdown(wait=False)
+
+    async def _take_over(self) -> None:
+        """What a former leader left is ours now, without waiting for its claims to run out."""
+
+        def in_thread() -> None:
+            with self._database.writing() as session:
+                web_sources.let_go_all(session, HOLDER)
+
+        try:
+            await asyncio.to_thread(in_thread)
+        except ProblemError as exc:
+            logger.warning("Web sources left by a former process wait: %s", exc.detail)
+
+    async def _begin_what_is_due(
+        self, threads: ThreadPoolExecutor, under_way: dict[str, tuple[Crawler, Future[None]]]
+    ) -> None:
+        for web_source_id in [one for one, (_, ending) in under_way.items() if ending.done()]:
+            del under_way[web_source_id]
+        if len(under_way) >= self._at_once:
+            return
+        for due in await asyncio.to_thread(self._due):
+            web_source_id = due.source.web_source_id
+            if len(under_way) < self._at_once and web_source_id not in under_way:
+                under_way[web_source_id] = self._begin(threads, due)
+
+    def _due(self) -> list[_Due]:
+        """Those of every tenant, one of each in turn: nobody's hundred web sources keep the others waiting."""
+        with self._database.reading() as session:
+            waiting = [(ctx, web_sources.due(session, ctx)) for ctx in web_sources.tenants_with_due(session)]
+        most = max((len(sources) for _, sources in waiting), default=0)
+        return [_Due(ctx, sources[n]) for n in range(most) for ctx, sources in waiting if n < len(sources)]
+
+    def _begin(self, threads: ThreadPoolExecutor, due: _Due) -> tuple[Crawler, Future[None]]:
+        parser = ParserProcess(self._rules.limits)
+        holder = HOLDER + uuid4().hex
+        crawler = Crawler(
+            self._database,
+            self._rules,
+            parser,
+            holder=holder,
+            politeness=self._politeness,
+            originals=self._originals,
+        )
+        return crawler, threads.submit(partial(self._crawl, crawler, parser, due))
+
+    def _crawl(self, crawler: Crawler, parser: ParserProcess, due: _Due) -> None:
+        try:
+            with parser:
+                crawler.crawl(crawler.claim(due.ctx, due.source.web_source_id))
+        except (Stopped, Conflict, NotFound):
+            return  # it goes on elsewhere, or is no more
+        except ProblemError as exc:
+            logger.warning("A web source waits: %s", exc.detail)
+        except Exception:  # the others go on
+            logger.exception("A web source could not be crawled.")

@@ -1,0 +1,97 @@
+"""robots.txt as RFC 9309 has it, with the `Crawl-delay` and `Sitemap` lines that sites add."""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote_to_bytes
+
+MOST_BYTES = 512_000  # RFC 9309, 2.5: at least 500 KiB are read
+LONGEST_DELAY_S = 30.0
+MOST_RULES = 5_000
+MOST_SITEMAPS = 50
+_LINE = re.compile(r"\s*([A-Za-z-]+)\s*:\s*([^#]*)")
+
+
+@dataclass(slots=True)
+class _Group:
+    rules: list[tuple[str, bool]] = field(default_factory=list)
+    delay_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Robots:
+    """What a site allows to one crawler; `delay_s` is what it asks for between two requests, `None` for nothing."""
+
+    rules: tuple[tuple[str, bool], ...] = ()
+    delay_s: float | None = None
+    sitemaps: tuple[str, ...] = ()
+
+    def allows(self, path: str) -> bool:
+        """Whether *path*, with its query, may be fetched: the longest rule that matches decides, of two `Allow`."""
+        wanted = _normal(path)
+        best, allowed = -1, True
+        for pattern, allow in self.rules:
+            longer = len(pattern) > best or (len(pattern) == best and allow)
+            if longer and _matches(pattern, wanted):
+                best, allowed = len(pattern), allow
+        return allowed
+
+
+def read_robots(data: bytes, product: str) -> Robots:
+    """What the file says to the crawler called *product*, or to all if it does not name that one."""
+    text = data[:MOST_BYTES].decode("utf-8-sig", errors="replace")
+    groups: dict[str, _Group] = {}
+    sitemaps: list[str] = []
+    current: list[_Group] = []
+    naming = False
+    for line in re.split(r"\r\n|\r|\n", text):
+        found = _LINE.match(line)
+        if found is None:
+            continue
+        name, value = found[1].lower(), found[2].strip()
+        if name == "user-agent":
+            agent = re.match(r"[A-Za-z_-]+|\*|", value)
+            group = groups.setdefault(agent[0].lower() if agent else "", _Group())
+            current = [*current, group] if naming else [group]
+            naming = True
+            continue
+        if name == "sitemap":  # belongs to no group, and ends none
+            sitemaps.append(value)
+            continue
+        naming = False
+        for group in current:
+            _note(group, name, value)
+    ours = groups.get(product.lower()) or groups.get("*") or _Group()
+    return Robots(tuple(ours.rules[:MOST_RULES]), ours.delay_s, tuple(sitemaps[:MOST_SITEMAPS]))
+
+
+def _note(group: _Group, name: str, value: str) -> None:
+    if name in ("allow", "disallow") and value:
+        group.rules.append((_normal(value), name == "allow"))
+    elif name == "crawl-delay" and re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value):
+        group.delay_s = min(float(value), LONGEST_DELAY_S)
+
+
+def _normal(path: str) -> str:
+    """Escapes in one way, so that `/%7Ejoe` and `/~joe` are the same; `*` and `$` are left alone."""
+    return quote(unquote_to_bytes(path.replace("%2F", "%252F").replace("%2f", "%252F")), safe="/?&=*$%:@!'()+,;~")
+
+
+def _matches(pattern: str, path: str) -> bool:
+    """Whether *pattern*, with `*` for anything and a last `$` for the end, fits the beginning of *path*.
+
+    Each part is looked for once, from where the one before it ended: no pattern takes long.
+    """
+    anchored = pattern.endswith("$")
+    first, *others = pattern.removesuffix("$").split("*")
+    if not path.startswith(first):
+        return False
+    place = len(first)
+    last = others.pop() if others and anchored else None
+    for part in others:
+        found = path.find(part, place)
+        if found < 0:
+            return False
+        place = found + len(part)
+    if last is not None:
+        return path.endswith(last) and len(path) - len(last) >= place
+    return not anchored or place == len(path)

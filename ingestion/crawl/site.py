@@ -1,0 +1,125 @@
+"""A site as a crawler sees it: fetched politely, its robots.txt heeded, its sitemaps read."""
+
+import threading
+from dataclasses import dataclass, field
+
+from ingestion.crawl.addresses import link, path_and_query, root, site
+from ingestion.crawl.fetch import Fetcher, FetchFailed, MostBytes, Reply, TooLarge, unpacked
+from ingestion.crawl.frontier import Scope
+from ingestion.crawl.politeness import Politeness, Stopped
+from ingestion.crawl.robots import MOST_BYTES, Robots, read_robots
+from ingestion.crawl.sitemap import MOST_BYTES as SITEMAP_BYTES
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+BUSY = frozenset({408, 429, 500, 502, 503, 504})
+_MOST_REDIRECTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How a crawl behaves: what it calls itself, and the seconds between two of its requests to a host."""
+
+    agent: str
+    delay_s: float = 1.0
+    back_off_s: float = 10.0  # at least, from a host that says it has too much to do
+
+    @property
+    def product(self) -> str:
+        """What robots.txt calls it."""
+        return self.agent.partition("/")[0].partition(" ")[0]
+
+
+@dataclass(slots=True)
+class Site:
+    """The hosts of one web source; of files at most `file_bytes` are read."""
+
+    scope: Scope
+    fetcher: Fetcher
+    manners: Manners
+    politeness: Politeness
+    stopping: threading.Event
+    file_bytes: int
+    requests: int = 0
+    _robots: dict[str, Robots | FetchFailed] = field(default_factory=dict)
+
+    def get(
+        self, address: str, most_bytes: MostBytes, *, etag: str | None = None, last_modified: str | None = None
+    ) -> Reply:
+        """What is at *address*, when it is its turn.
+
+        Raises:
+            FetchFailed: there is no reply that can be used.
+            Stopped: the crawl is to end.
+        """
+        known = self._robots.get(root(address, "/robots.txt"))
+        asked_s = known.delay_s if isinstance(known, Robots) else None
+        pause_s = max(self.manners.delay_s, asked_s or 0.0)
+        with self.politeness.turn(site(address), pause_s, self.stopping):
+            self.requests += 1
+            try:
+                reply = self.fetcher.get(address, most_bytes, etag=etag, last_modified=last_modified)
+            except FetchFailed:
+                if self.stopping.is_set():  # it was broken off
+                    raise Stopped from None
+                raise
+        if reply.status in (429, 503):
+            self.politeness.rest(site(address), max(reply.retry_after_s or 0.0, self.manners.back_off_s, pause_s))
+        return reply
+
+    def robots(self, address: str) -> Robots:
+        """What the host of *address* allows; asked once. Of RFC 9309, 2.3.1: nothing while it cannot say.
+
+        Raises:
+            FetchFailed: it cannot say.
+        """
+        at = root(address, "/robots.txt")
+        if at not in self._robots:
+            try:
+                self._robots[at] = read_robots(self._text(at) or b"", self.manners.product)
+            except FetchFailed as exc:
+                self._robots[at] = exc
+        known = self._robots[at]
+        if isinstance(known, FetchFailed):
+            raise known
+        return known
+
+    def allows(self, address: str) -> bool:
+        """Whether robots.txt lets it be fetched.
+
+        Raises:
+            FetchFailed: the host cannot say.
+        """
+        return self.robots(address).allows(path_and_query(address))
+
+    def sitemap(self, address: str) -> bytes | None:
+        """The content of a sitemap, unpacked; None if there is none that can be read."""
+        try:
+            if not self.allows(address):
+                return None
+            reply = self.get(address, lambda _: SITEMAP_BYTES)
+            if reply.status != 200 or reply.body is None:
+                return None
+            if reply.body.startswith(b"\x1f\x8b"):
+                return b"".join(unpacked([reply.body], SITEMAP_BYTES))
+        except FetchFailed:
+            return None
+        return reply.body
+
+    def _text(self, at: str) -> bytes | None:
+        """robots.txt, wherever its redirects lead; None if there is none."""
+        address = at
+        for _ in range(_MOST_REDIRECTS + 1):
+            try:
+                reply = self.get(address, lambda _: MOST_BYTES)
+            except TooLarge as exc:
+                return exc.begun
+            if reply.status in REDIRECTS:
+                target = link(reply.location or "", address)
+                if target is None:
+                    return None
+                address = target
+                continue
+            if reply.status >= 500 or reply.status == 429:
+                raise FetchFailed(f"Its robots.txt answers {reply.status}.", temporary=True)
+            return reply.body if reply.status == 200 else None
+        return None

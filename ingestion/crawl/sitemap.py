@@ -1,0 +1,62 @@
+"""Sitemaps: the addresses a site names itself. Protocol: https://www.sitemaps.org/protocol.html"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from html import unescape
+
+from ingestion.crawl.addresses import likeness, link
+
+MOST_BYTES = 10_000_000  # unpacked; the protocol allows 50
+MOST_FILES = 50
+# No XML parser: what entities and nesting could do to one is not wanted, and what counts is between two tags.
+_LOCATION = re.compile(rb"<loc\b[^>]{0,200}>\s*(?:<!\[CDATA\[)?([^<\]]{1,4000})", re.IGNORECASE)
+_INDEX = re.compile(rb"<(?:\w{1,20}:)?sitemapindex\b", re.IGNORECASE)
+_LINES = re.compile(rb"\s*https?://", re.IGNORECASE)
+
+Fetch = Callable[[str], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sitemap:
+    """The addresses in a file as they stand there: of pages, or of more sitemaps."""
+
+    addresses: tuple[str, ...]
+    is_index: bool
+
+
+def read_sitemap(data: bytes) -> Sitemap:
+    """The addresses in *data*, which is XML or a text with a line for each; none if it is neither."""
+    if _LINES.match(data):
+        lines = data.decode("utf-8", errors="replace").split()
+        return Sitemap(tuple(line for line in lines if len(line) <= 4_000), is_index=False)
+    found = (unescape(one.decode("utf-8", errors="replace")).strip() for one in _LOCATION.findall(data))
+    return Sitemap(tuple(found), is_index=_INDEX.search(data[:4_000]) is not None)
+
+
+def addresses_of(sitemaps: Iterable[str], fetch: Fetch, *, wanted: Callable[[str], bool], limit: int) -> Iterator[str]:
+    """At most *limit* page addresses out of *sitemaps* and those they name, each once, as *wanted* admits them.
+
+    *fetch* gives the content of a sitemap, None for one that is not there. Sitemaps that name each other end at
+    `MOST_FILES`.
+    """
+    waiting = list(sitemaps)[:MOST_FILES]
+    read: set[str] = set()
+    given: set[str] = set()
+    while waiting and len(read) < MOST_FILES:
+        at = waiting.pop(0)
+        if at in read or not wanted(at):
+            continue
+        read.add(at)
+        content = fetch(at)
+        if content is None:
+            continue
+        sitemap = read_sitemap(content)
+        for address in filter(None, (link(one, at) for one in sitemap.addresses)):
+            if sitemap.is_index:
+                waiting += [address] * (len(waiting) < MOST_FILES)
+            elif likeness(address) not in given and wanted(address):
+                if len(given) >= limit:
+                    return
+                given.add(likeness(address))
+                yield address

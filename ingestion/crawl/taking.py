@@ -1,0 +1,163 @@
+"""From a reply to a document: which parser it is for, what the page says of itself, and whether that is news."""
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from domain.documents import DocumentContent
+from ingestion.crawl.addresses import link, shown, site
+from ingestion.crawl.fetch import MostBytes, Reply
+from ingestion.parsers.kinds import PAGE_SUFFIX, is_known
+from ingestion.parsers.parsed import ParsedDocument
+from ingestion.reader import DocumentReader, content_hash
+from utils.errors import UnreadableDocument
+
+PAGE_BYTES = 5_000_000
+PAGES = frozenset({"text/html", "application/xhtml+xml"})
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_OPEN = "application/vnd.oasis.opendocument."
+_SUFFIXES = {
+    "application/pdf": ".pdf",
+    f"{_OFFICE}wordprocessingml.document": ".docx",
+    f"{_OFFICE}presentationml.presentation": ".pptx",
+    f"{_OFFICE}spreadsheetml.sheet": ".xlsx",
+    f"{_OPEN}text": ".odt",
+    f"{_OPEN}presentation": ".odp",
+    f"{_OPEN}spreadsheet": ".ods",
+    "application/epub+zip": ".epub",
+    "application/rtf": ".rtf",
+    "text/markdown": ".md",
+    "text/csv": ".csv",
+    "text/plain": ".txt",
+}
+_UNTOLD = frozenset({"application/octet-stream", "binary/octet-stream", "application/force-download"})
+_AGENT = re.compile(r"\s*([a-z][a-z0-9_-]*)\s*:(.*)", re.DOTALL)
+_WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a reply holds: a document, unless `refused` says why not, and where its page leads to.
+
+    `text_hash` is of what readers see: pages that change with every request, by a token or a clock, stay the same.
+    """
+
+    text_hash: str = ""
+    content: DocumentContent | None = None
+    data: bytes = b""
+    refused: str = ""
+    is_empty: bool = False
+    canonical: str | None = None
+    links: tuple[str, ...] = ()
+
+
+def most_bytes(address: str, file_bytes: int) -> MostBytes:
+    """How much of what is at *address* is read, by its media type: nothing of what is no document."""
+
+    def limit(media_type: str) -> int:
+        if media_type in PAGES:
+            return PAGE_BYTES
+        return file_bytes if _file_name(address, media_type, None) else 0
+
+    return limit
+
+
+def take(reply: Reply, address: str, reader: DocumentReader, product: str) -> Found:
+    """The document in *reply*, which was fetched from *address* by a crawler called *product*.
+
+    Raises:
+        UnreadableDocument: it is a file that cannot be read.
+    """
+    directives = _directives(reply.robots_tags, product)
+    if reply.body is None:
+        return Found(refused=f"Its kind is not read: {reply.media_type[:80]}.")
+    if reply.media_type in PAGES:
+        return _page(reply, address, reader, directives)
+    if "noindex" in directives:
+        return _unwanted()
+    name = _file_name(address, reply.media_type, reply.file_name) or "file"
+    content = reader.read_whole(reply.body, name, shown(address))
+    return Found(content_hash(reply.body), replace(content, url=address), reply.body)
+
+
+def _page(reply: Reply, address: str, reader: DocumentReader, directives: set[str]) -> Found:
+    data = _as_utf8(reply.body or b"", reply.charset)
+    name = _page_name(address)
+    parsed = reader.parser.parse(data, name)
+    facts = parsed.facts
+    if facts is None:
+        raise AssertionError("Pages are parsed with their facts.")
+    directives |= {word.strip() for word in facts.robots.split(",")}
+    base = link(facts.base or "", address) or address
+    links = () if directives & {"nofollow", "none"} else _leading(facts.links, base)
+    if directives & {"noindex", "none"}:
+        return replace(_unwanted(), links=links)
+    canonical = link(facts.canonical, base) if facts.canonical else None
+    if canonical and site(canonical) != site(address):
+        canonical = None  # the page of somebody else, but it stands here
+    found = Found(_text_hash(parsed), data=data, canonical=canonical, links=links)
+    if not parsed.sections:
+        return replace(found, refused="There is no text in it.", is_empty=True)
+    try:
+        content = reader.content(parsed, data, name, shown(address))
+    except UnreadableDocument as exc:
+        return replace(found, refused=exc.detail, is_empty=True)
+    told = {"published": facts.published, "declared_language": facts.language}
+    details = {**content.details, **{name: value for name, value in told.items() if value}}
+    file_name = name.removesuffix(PAGE_SUFFIX) + ".html"
+    return replace(found, content=replace(content, url=address, details=details, file_name=file_name))
+
+
+def _unwanted() -> Found:
+    return Found(refused="It asks not to be indexed.")
+
+
+def _leading(links: tuple[str, ...], base: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, (link(one, base) for one in links))))
+
+
+def _text_hash(parsed: ParsedDocument) -> str:
+    said = "\n".join((parsed.title or "", (parsed.facts and parsed.facts.published) or "", parsed.text))
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _as_utf8(data: bytes, charset: str | None) -> bytes:
+    """*data* in a form that says its encoding itself, where only the reply's header did."""
+    try:
+        if charset and charset.lower().replace("-", "") != "utf8":
+            return data.decode(charset).encode("utf-8-sig")
+    except (LookupError, ValueError):
+        return data  # the header is wrong: the page itself may know better
+    return data
+
+
+def _directives(tags: tuple[str, ...], product: str) -> set[str]:
+    """What `X-Robots-Tag` says to all, and to us: https://developers.google.com/search/docs/crawling-indexing."""
+    said: set[str] = set()
+    for tag in tags:
+        named = _AGENT.match(tag)
+        if named and named[1] not in _WITH_VALUE:
+            if named[1] != product.lower():
+                continue
+            tag = named[2]
+        said |= {word.strip() for word in tag.split(",")}
+    return said | ({"noindex", "nofollow"} if "none" in said else set())
+
+
+def _page_name(address: str) -> str:
+    parts = urlsplit(address)
+    stem = PurePosixPath(unquote(parts.path)).stem
+    return (stem.replace("\0", "")[:100] or parts.netloc.partition(":")[0]) + PAGE_SUFFIX
+
+
+def _file_name(address: str, media_type: str, said: str | None) -> str | None:
+    """What a file is called, so that its parser is found; None if there is none."""
+    own = PurePosixPath(unquote(urlsplit(address).path)).name[:200]
+    suffix = _SUFFIXES.get(media_type, "")
+    for name in (said or "", own):
+        fits = PurePosixPath(name).suffix.lower() == suffix or media_type in _UNTOLD or media_type == "text/plain"
+        if is_known(name) and fits:
+            return name
+    return (PurePosixPath(own).stem or "file") + suffix if suffix and is_known("x" + suffix) else None

@@ -1,0 +1,171 @@
+"""One address fetched: what became of it, by what the server says and by what was known of it before."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from domain.documents import DocumentContent
+from domain.models import Document, WebPage
+from ingestion.crawl.addresses import likeness, link
+from ingestion.crawl.fetch import FetchFailed, Reply
+from ingestion.crawl.frontier import Frontier
+from ingestion.crawl.site import BUSY, REDIRECTS, Site
+from ingestion.crawl.taking import Found, most_bytes, take
+from ingestion.reader import DocumentReader
+from utils.errors import UnreadableDocument
+
+MISSED_BEFORE_GONE = 2
+MOST_FAILURES_IN_A_ROW = 10
+PERMANENT = frozenset({301, 308})
+GONE = 410
+
+KnownDocument = Callable[[WebPage], Document | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an address: one of the words that are counted, and what is to be written about it.
+
+    "later" is not counted: there is a try left.
+    """
+
+    became: str
+    reason: str = ""
+    content: DocumentContent | None = None
+    data: bytes = field(default=b"", repr=False)
+    unreadable: str = ""
+    remove: bool = False
+    new: Sequence[WebPage] = field(default_factory=tuple)
+
+
+class SiteAway(Exception):
+    """The site as a whole cannot be read; the text says why."""
+
+
+class Visitor:
+    """Fetches the addresses of one crawl.
+
+    *known* gives a page's document if it need not be read again when the page did not change. *texts* says which page
+    of this crawl said what: addresses by the hash of their text.
+    """
+
+    def __init__(
+        self, site: Site, frontier: Frontier, reader: DocumentReader, known: KnownDocument, texts: dict[str, str]
+    ) -> None:
+        self._site, self._frontier, self._reader, self._known, self._texts = site, frontier, reader, known, texts
+        self._in_a_row = 0
+
+    def visit(self, page: WebPage) -> Outcome:
+        """Fetch *page*, and tell what became of it; its row is brought up to date, what it leads to is in the frontier.
+
+        Raises:
+            SiteAway: it is one failure too many.
+            Stopped: the crawl is to end.
+        """
+        page.tries += 1
+        try:
+            if not self._site.allows(page.url):
+                return self._missing(page, "robots.txt does not allow it.")
+            known = self._known(page)
+            asked = {"etag": page.etag, "last_modified": page.last_modified} if known else {}
+            reply = self._site.get(page.url, most_bytes(page.url, self._site.file_bytes), **asked)
+        except FetchFailed as exc:
+            return self._failed(page, exc.reason, temporary=exc.temporary)
+        return self._answered(page, reply, known)
+
+    def _answered(self, page: WebPage, reply: Reply, known: Document | None) -> Outcome:
+        if reply.status in BUSY or reply.status >= 500:
+            return self._failed(page, f"It answers {reply.status}.", temporary=True)
+        self._in_a_row = 0
+        if reply.status == 304 and known:
+            page.missed = 0
+            self._texts[page.text_hash] = page.url
+            return Outcome("unchanged")
+        if reply.status == 200:
+            return self._taken(page, reply, known)
+        if reply.status in REDIRECTS:
+            return self._moved(page, reply)
+        if reply.status == GONE:
+            page.missed = MISSED_BEFORE_GONE
+        return self._missing(page, f"It answers {reply.status}.")
+
+    def _taken(self, page: WebPage, reply: Reply, known: Document | None) -> Outcome:
+        try:
+            found = take(reply, page.url, self._reader, self._site.manners.product)
+        except UnreadableDocument as exc:
+            page.taken, page.missed, page.text_hash = True, 0, ""
+            return Outcome("failed", exc.detail, unreadable=exc.detail)
+        links = [self._frontier.add(address, depth=page.depth + 1) for address in found.links]
+        new = [one for one in links if one is not None]
+        elsewhere = self._elsewhere(page, found)
+        if elsewhere is not None:
+            page.alias = True
+            ahead = self._frontier.follow(page, elsewhere)
+            new += [ahead] if ahead else []
+            return _dropped(page, f"It names {elsewhere} as its address.", new)
+        if found.content is None:
+            return Outcome("skipped", found.refused, new=new) if found.is_empty else _dropped(page, found.refused, new)
+        twin = self._texts.get(found.text_hash)
+        if twin not in (None, page.url):
+            return _dropped(page, f"It says the same as {twin}.")
+        self._texts[found.text_hash] = page.url
+        same = known is not None and page.text_hash == found.text_hash
+        became = "unchanged" if same else "changed" if page.taken else "added"
+        page.taken, page.missed, page.text_hash = True, 0, found.text_hash
+        page.etag, page.last_modified = reply.etag, reply.last_modified
+        if same:
+            return Outcome(became, new=new)
+        return Outcome(became, content=_at(found.content, page, found.canonical), data=found.data, new=new)
+
+    def _elsewhere(self, page: WebPage, found: Found) -> str | None:
+        """The address the page names as its own, unless that one named another, or names this one."""
+        address = found.canonical
+        if address is None or likeness(address) == likeness(page.url):
+            return None
+        there = self._frontier.find(address)
+        return None if there is not None and (there.alias or there.missed) else address
+
+    def _moved(self, page: WebPage, reply: Reply) -> Outcome:
+        address = link(reply.location or "", page.url)
+        if address is None or not self._site.scope.holds(address):
+            return self._missing(page, "It leads to another site.")
+        if address == page.url:
+            return self._missing(page, "It leads to itself.")
+        known = self._frontier.find(address)
+        ahead = self._frontier.follow(page, address)
+        if ahead is None and known is None:
+            return self._missing(page, "It leads on and on.")
+        new = [ahead] if ahead else []
+        if reply.status in PERMANENT:
+            return _dropped(page, f"It is now at {address}.", new)
+        if page.taken:
+            missing = self._missing(page, f"It leads to {address} for now.")
+            return Outcome(missing.became, missing.reason, remove=missing.remove, new=new)
+        return Outcome("skipped", f"It leads to {address}.", new=new)
+
+    def _missing(self, page: WebPage, reason: str) -> Outcome:
+        """Not there, or not for us. One that was is kept until it is missed again, in another crawl."""
+        page.missed += 1
+        if not page.taken:
+            return Outcome("skipped", reason)
+        if page.missed < MISSED_BEFORE_GONE:
+            return Outcome("failed", f"{reason} It is kept until the next crawl.")
+        return Outcome("gone", reason, remove=True)
+
+    def _failed(self, page: WebPage, reason: str, *, temporary: bool) -> Outcome:
+        self._in_a_row += temporary
+        if self._in_a_row >= MOST_FAILURES_IN_A_ROW:
+            raise SiteAway(f"{self._in_a_row} pages in a row failed. {reason}")
+        if temporary and self._frontier.again(page):
+            return Outcome("later")
+        return Outcome("failed", reason)
+
+
+def _at(content: DocumentContent, page: WebPage, named: str | None) -> DocumentContent:
+    """*content* with the address it is cited by: the one it *named*, if that is another way to write the page's."""
+    is_same = named is not None and likeness(named) == likeness(page.url)
+    return replace(content, url=named if is_same else page.url)
+
+
+def _dropped(page: WebPage, reason: str, new: Sequence[WebPage] = ()) -> Outcome:
+    """No document, and not any more if there was one."""
+    return Outcome("gone" if page.taken else "skipped", reason, remove=page.taken, new=new)
