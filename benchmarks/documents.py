@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 EXPECTED, SOURCES, MALFORMED = "office/docling-expected-md", "office/docling", "malformed"
 MAX_SECONDS, MAX_BYTES = 60.0, 2**30
 WORST = 8
-LONG_PAGES, SCANNED_DPI = 100, 150
+SCANNED_DPI = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,11 @@ def broken_claims(root: Path, reads: Sequence[Read], peak_bytes: int, crashes: i
     return broken
 
 
-def long_document(root: Path) -> bytes:
-    """A PDF of 100 pages, every other one a scan, made of pages that are there."""
+def long_document(root: Path, pages: int) -> bytes:
+    """A PDF of so many pages, every other one a scan, made of pages that are there."""
     made = pypdfium2.PdfDocument.new()
     source = pypdfium2.PdfDocument(root / SOURCES / "pdf/sources/multi_page.pdf")
-    for number in range(LONG_PAGES):
+    for number in range(pages):
         page = source[number % len(source)]
         if number % 2:
             scan = io.BytesIO()
@@ -124,14 +124,14 @@ def long_document(root: Path) -> bytes:
     return out.getvalue()
 
 
-def read_long(root: Path, parser: ParserProcess) -> dict[str, float]:
+def read_long(root: Path, parser: ParserProcess, pages: int) -> dict[str, float]:
     """Seconds until the text of the long document is there, and until its scans are."""
-    data, began, cpu = long_document(root), time.perf_counter(), _cpu()
+    data, began, cpu = long_document(root, pages), time.perf_counter(), _cpu()
     document = parser.parse(data, "long.pdf")
     searchable, text_cpu = time.perf_counter() - began, _cpu() - cpu
     whole = parser.recognise(data, "long.pdf", document.unread_pages)
     return {
-        "pages": LONG_PAGES,
+        "pages": pages,
         "scans": len(document.unread_pages),
         "left": len(whole.unread_pages),
         "searchable_s": round(searchable, 2),
@@ -186,6 +186,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("root", type=Path)
     options.add_argument("--out", type=Path, default=HERE / "results" / "documents.json")
+    options.add_argument("--long-pages", type=int, default=100, help="pages of the PDF that is made")
     chosen = options.parse_args()
     machine, reads, peak, crashes = describe_machine(), list[Read](), 0, 0
     with ParserProcess(Limits()) as parser:
@@ -197,7 +198,7 @@ def main() -> None:
             crashes += children_of(os.getpid()) != [process]
             process = (children_of(os.getpid()) or [process])[0]
             print(f"{one.seconds:6.2f} s  {one.words_f1 or 0:.3f}  {one.cells_f1 or 0:.3f}  {one.name}", flush=True)
-        long = read_long(chosen.root, parser)
+        long = read_long(chosen.root, parser, chosen.long_pages)
         peak = max(peak, _peak_bytes())
     told = {**summary(reads), "peak_mib": round(peak / 2**20), "recognition": available(), "long_pdf": long}
     print(json.dumps(told, indent=1, ensure_ascii=False))

@@ -17,6 +17,7 @@ from config import SAMPLES, Settings
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from prompts.rag import standalone_prompt, system_prompt
+from providers.ocr.chosen import available
 from utils.errors import UnreadableDocument
 from utils.language import detect_language
 from utils.passages import Passage
@@ -84,4 +85,5 @@ def _parsers(settings: Settings) -> Finding:
                 parser.parse(path.read_bytes(), path.name)
             except UnreadableDocument as exc:
                 return failure("Document parsers", f"{path.name} cannot be read: {exc.detail}", _AGAIN)
-    return ok("Document parsers", f"they read {' '.join(sorted(files))} in a process of their own")
+    scans = f"scans by {available()}" if settings.ocr_enabled and available() else "no scans"
+    return ok("Document parsers", f"they read {' '.join(sorted(files))} in a process of their own, {scans}")

@@ -13,6 +13,7 @@ from flask import Flask
 
 from api import commands
 from api.commands import register_commands
+from config import Settings
 from domain.db import Database, open_database
 from domain.keys import find_key
 
@@ -29,7 +30,10 @@ def run(tmp_path: Path, uri: str) -> Run:
     """Runs `flask <arguments>`; the database is new and empty."""
     app = Flask("pustaka")
     app.config.update(MAX_FILE_SIZE=1_000, OCR_ENABLED=False, SAMPLES_DIR=tmp_path / "samples")
-    app.extensions["open_database"] = lambda: open_database(uri)
+    app.extensions |= {
+        "settings": Settings(_env_file=None, data_dir=tmp_path / "data"),
+        "open_database": lambda: open_database(uri),
+    }
     register_commands(app)
     return lambda *arguments: app.test_cli_runner().invoke(args=list(map(str, arguments)))
 
