@@ -16,8 +16,7 @@ HEADING_STYLE = re.compile(r"heading (\d)", re.IGNORECASE)
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MAX_NESTED_TABLES = 5
 PROPERTIES = "docProps/core.xml"
-# What stands in a paragraph but is not read: what was deleted, and what a field is computed from.
-UNSEEN = frozenset(["del", "moveFrom", "instrText", "delText", "pPr", "rPr", "fldData", "commentReference"])
+UNSEEN = frozenset(["del", "moveFrom"])  # in a paragraph: what was deleted, or moved elsewhere
 BREAKS = {"br": "\n", "cr": "\n", "tab": "\t", "noBreakHyphen": "-"}
 BOX = "txbxContent"
 

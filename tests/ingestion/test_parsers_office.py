@@ -40,7 +40,8 @@ def saved(workbook: openpyxl.Workbook) -> bytes:
 
 def test_a_word_document_is_read_with_what_was_inserted_boxed_or_noted_and_without_what_was_deleted() -> None:
     body = """<w:p><w:r><w:t>Open </w:t></w:r><w:ins><w:r><w:t>daily</w:t></w:r></w:ins>
-<w:del><w:r><w:delText>never</w:delText></w:r></w:del></w:p>
+<w:del><w:r><w:delText>never</w:delText></w:r></w:del>
+<w:moveFrom><w:r><w:t>elsewhere</w:t></w:r></w:moveFrom></w:p>
 <w:sdt><w:sdtContent><w:p><w:r><w:t>Controlled</w:t></w:r></w:p></w:sdtContent></w:sdt>
 <w:p><w:r><w:t>Before</w:t></w:r>
 <w:r><w:txbxContent><w:p><w:r><w:t>In a box</w:t></w:r></w:p></w:txbxContent></w:r></w:p>
@@ -142,6 +143,13 @@ def test_open_documents_are_read_like_their_counterparts(
     kind: str, name: str, content: str, found: list[tuple[int | None, str, str]]
 ) -> None:
     assert sections(read(open_document(kind, content), name)) == found
+
+
+def test_a_row_that_says_it_is_repeated_a_million_times_is_read_a_thousand_times() -> None:
+    cell = "<table:table-cell><text:p>again</text:p></table:table-cell>"
+    row = f'<table:table-row table:number-rows-repeated="1048576">{cell}</table:table-row>'
+    document = read(open_document("spreadsheet", f"<table:table>{row}</table:table>"), "a.ods")
+    assert document.text.count("again") == 1_000
 
 
 def test_a_book_is_read_in_its_own_order_of_chapters() -> None:

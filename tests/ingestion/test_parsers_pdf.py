@@ -42,7 +42,9 @@ def test_lines_in_larger_letters_are_headings_and_one_broken_in_two_is_one() -> 
 
 
 def test_a_page_in_large_letters_has_no_headings() -> None:
-    slide = text(24, 50, 780, "Loans and returns", "for everybody") + text(12, 50, 600, "Ask at the desk.")
+    slide = text(24, 50, 780, "Loans and returns", "for everybody") + text(
+        12, 50, 600, "Ask at the desk, or ring the bell beside the door."
+    )
     assert [heading for _, heading, _ in sections(read(drawn_pdf(slide)))] == [""]
 
 
