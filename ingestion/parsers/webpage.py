@@ -50,7 +50,7 @@ def _main_text(root: etree._Element, limits: Limits) -> TextBuilder | None:
     if extracted is None or _rows(extracted) < TABLES_SHARE * _rows(main):
         return ours
     theirs = _read(extracted, limits)
-    enough = SHORT_CHARACTERS if ours is None else min(ours.length, SHORT_CHARACTERS)
+    enough = SHORT_CHARACTERS if ours is None else min(ours.length // 2, SHORT_CHARACTERS)
     return theirs if theirs is not None and theirs.length >= enough else ours
 
 
