@@ -97,7 +97,7 @@ def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
         return 0.0, 1.0
     p, spread = hits / n, z * z / n
     middle, half = p + spread / 2, z * math.sqrt(p * (1 - p) / n + spread / (4 * n))
-    return round((middle - half) / (1 + spread), 4), round((middle + half) / (1 + spread), 4)
+    return max(0.0, round((middle - half) / (1 + spread), 4)), round((middle + half) / (1 + spread), 4)
 
 
 def quotes_verbatim(cases: Sequence[Case]) -> Row:

@@ -23,6 +23,9 @@ async def verify(text: str, hits: Sequence[Hit], run: AgentContext) -> dict[str,
     return report(await run.verifier.check(found, hits, outside=run.place.outside))
 
 
+_PARAGRAPH_END = "\n\n"
+
+
 @dataclass(slots=True)
 class Sieve:
     """Lets through what may be shown of an answer as it comes, where sentences without support are not shown.
@@ -36,13 +39,14 @@ class Sieve:
     dropped: int = 0
     sentences: list[SentenceSupport] = field(default_factory=list)
     _held: str = ""
+    _before: tuple[int, ...] = ()  # the marks that a sentence without any would take from before it
 
     async def take(self, piece: str) -> str:
         """What may be shown now that *piece* has come: whole sentences, once it is known which mark is theirs."""
         self._held += piece
         if self.run.unsupported == "refuse":  # one sentence without support, and nothing is to be shown
             return ""
-        cut = _settled(self._held)
+        cut = _settled(self._held) if "]" in self._held else 0
         ready, self._held = self._held[:cut], self._held[cut:]
         return await self._passed(ready) if ready.strip() else ""
 
@@ -64,7 +68,7 @@ class Sieve:
     async def _passed(self, ready: str) -> str:
         text, _ = bind_citations(ready, self.hits)
         text = text if self.text else text.lstrip()
-        found = claims(text)
+        found = self._with_marks_before(claims(text), text)
         checked = await self.run.verifier.check(found, self.hits)
         shown, at = "", 0
         for place, (claim, support) in enumerate(zip(found, checked, strict=True)):
@@ -78,6 +82,17 @@ class Sieve:
         shown += text[at:]
         self.text += shown
         return shown
+
+    def _with_marks_before(self, found: Sequence[Claim], text: str) -> list[Claim]:
+        """*found* in *text*, those without marks with the last ones of their paragraph, which have passed already."""
+        settled, at = [], 0
+        for claim in found:
+            before = () if _PARAGRAPH_END in text[at : claim.start] else self._before
+            settled.append(claim if claim.cited else replace(claim, cited=before))
+            self._before, at = settled[-1].cited, claim.end
+        if _PARAGRAPH_END in text[at:]:
+            self._before = ()
+        return settled
 
 
 def _settled(text: str) -> int:

@@ -36,7 +36,7 @@ SIGNS = (
 )
 WEIGHTS = (2.88, 2.45, 0.69, 1.87, 0.18, 0.18, -0.61, 4.83, 0.78, 0.61, 0.51)
 INTERCEPT = -0.83
-ENOUGH = 0.6  # log odds above which an answer is refused
+ENOUGH = 0.7  # log odds above which an answer is refused
 
 _WHEN = re.compile(
     r"\b(?:when|(?:what|which) (?:year|date|time)|kapan(?:kah)?|cuándo|(?:qué|cuál) (?:año|fecha))\b", re.IGNORECASE

@@ -23,7 +23,8 @@ _LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a lis
 _ASKED_FOR_BONUS = 0.3
 _MEANING_WEIGHT = 0.4  # of a standard deviation of similarity
 # A sentence with less than this share of the best one's score is left out: it fills the answer without adding to it.
-_RELATIVE_FLOOR = 0.1
+# Beside the best one, in its passage, the bar is lower: the answer often stands near it.
+_RELATIVE_FLOOR, _FLOOR_AT_HOME = 0.3, 0.1
 
 _ASKS_FOR_NUMBER = re.compile(
     r"\bhow (?:many|much|long|old|far|often|high|large|big|tall|fast)\b|\bwhen\b"
@@ -113,7 +114,8 @@ def select_quotes(
     left = max_chars - len(str(chosen[best]))
     for i in others:
         quote = Quote(sentences[i].number, sentences[i].text)
-        if scores[i] >= _RELATIVE_FLOOR * scores[best] and len(str(quote)) < left:
+        floor = _FLOOR_AT_HOME if sentences[i].number == sentences[best].number else _RELATIVE_FLOOR
+        if scores[i] >= floor * scores[best] and len(str(quote)) < left:
             chosen[i] = quote
             left -= len(str(quote)) + 1
     _add_table_heads(chosen, sentences, left)

@@ -18,7 +18,10 @@ CONTRACT = {
     "model": str, "conversation_id": str, "session_id": str, "metrics": dict, "artifacts": dict, "persistence": str,
     "request_id": str,
 }  # fmt: skip
-CITATION = {"number", "document_id", "title", "source", "page", "heading", "start", "end", "quote", "score", "url"}
+CITATION = {
+    "number", "document_id", "title", "source", "page", "heading", "start", "end", "quote", "score", "url", "version", "link",
+    "document_state",
+}  # fmt: skip
 QUESTIONS = json.loads((ROOT / "tests/samples/questions.json").read_text())
 
 

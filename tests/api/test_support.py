@@ -122,6 +122,17 @@ def test_sentences_without_a_mark_of_their_own_are_held_back_until_theirs_is_kno
     assert seen[-1]["support"]["dropped"] == 2
 
 
+def test_a_sentence_after_the_last_mark_of_its_paragraph_rests_on_that(
+    drop: Service, answering: FakeModelServer
+) -> None:
+    kept = f"{RIGHT} Rent covers water and internet."
+    answering.configure(replies={QUESTION: f"{kept}\n\nThe hall also has a gym with a sauna and a pool."})
+    with drop.client() as client:
+        seen = stream(client, QUESTION, uuid4().hex)
+    assert seen[-1]["answer"] == streamed_text(seen).strip() == kept
+    assert [each["sources"] for each in seen[-1]["support"]["sentences"]] == [[1], [1]]
+
+
 def test_an_answer_of_which_nothing_is_left_becomes_a_refusal(drop: Service, answering: FakeModelServer) -> None:
     answering.configure(replies={QUESTION: WRONG})
     with drop.client() as client:
