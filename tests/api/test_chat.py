@@ -19,8 +19,8 @@ CONTRACT = {
     "request_id": str,
 }  # fmt: skip
 CITATION = {
-    "number", "document_id", "title", "source", "page", "heading", "start", "end", "quote", "score", "url", "version", "link",
-    "document_state",
+    "number", "document_id", "title", "source", "page", "heading", "start", "end", "quote", "score", "url", "version",
+    "link", "document_state",
 }  # fmt: skip
 QUESTIONS = json.loads((ROOT / "tests/samples/questions.json").read_text())
 
