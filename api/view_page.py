@@ -23,6 +23,7 @@ from utils.errors import ProblemError, UnreadableDocument
 
 AROUND = 20_000  # characters shown to each side of a quote
 _LONGEST_QUOTE = 20_000  # that is marked
+_LINE_OR_WORD = 1000  # characters that are looked through for where to cut
 _STYLE = (files("api") / "templates" / "view.css").read_text("utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 PAGE_POLICY = (
@@ -100,8 +101,9 @@ def problem_page(error: ProblemError, address: str | None) -> str:
 
 def _text_page(opened: Opened, extracted: Extracted, place: Place, quote: Span) -> str:
     size = len(extracted.text)
-    begin = max(0, quote.start - AROUND if place.at is None else min(place.at, size - 1))
-    window = Span(begin, min(size, begin + 2 * AROUND + quote.end - quote.start))
+    # Otherwise from where another part ends.
+    begin = _after_line(extracted.text, quote.start - AROUND) if place.at is None else min(place.at, size - 1)
+    window = Span(begin, _after_line(extracted.text, begin + 2 * AROUND + quote.end - quote.start))
     blocks = Layout(extracted, quote).blocks(window, shows_pages=True)
 
     def elsewhere(at: int) -> str:
@@ -111,7 +113,7 @@ def _text_page(opened: Opened, extracted: Extracted, place: Place, quote: Span) 
         "view.html",
         **_facts(opened, quote),
         blocks=blocks,
-        earlier=elsewhere(max(0, begin - 2 * AROUND)) if begin else None,
+        earlier=elsewhere(_after_line(extracted.text, begin - 2 * AROUND)) if begin else None,
         later=elsewhere(window.end) if window.end < size else None,
         has_mark=bool(quote.within(window)),
     )
@@ -161,6 +163,14 @@ def _facts(opened: Opened, quote: Span, number: int | None = None, picture: Page
 def _quote(place: Place, size: int) -> Span:
     start = min(place.start or 0, size)
     return Span(start, max(start, min(place.end or 0, size, start + _LONGEST_QUOTE)))
+
+
+def _after_line(text: str, at: int) -> int:
+    """Where the line that *at* is in ends, or the word where that is far."""
+    if at <= 0 or at >= len(text) or text[at - 1] == "\n":
+        return min(max(0, at), len(text))
+    ends = (text.find(mark, at, at + _LINE_OR_WORD) + 1 for mark in "\n ")
+    return next((end for end in ends if end), at)
 
 
 def _page_of(extracted: Extracted, quote: Span) -> int | None:

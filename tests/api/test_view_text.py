@@ -103,6 +103,7 @@ async def test_five_million_characters_are_shown_in_parts_around_the_quote(piece
     page = await document_page(opened(), document, Place(*quote), b"", images)
     assert re.findall(r"<mark[^>]*>([^<]*)</mark>", page) == ["The lighthouse keeper collects owls."]
     assert len(page) < 900_000
+    assert set(re.findall(r'<p class="paragraph">([^<]+)</p>', page)) <= {piece.strip()}  # whole ones
     for direction in ("prev", "next"):
         address = unescape(re.search(rf'rel="{direction}" href="([^"]+)"', page)[1])  # type: ignore[index]
         at = int(re.search(r"at=(\d+)", address)[1])  # type: ignore[index]
