@@ -91,6 +91,9 @@ class Layout:
         """The part's own heading and those above it that have no text of their own."""
         lines = list(_lines(self._text, span))
         for above, line in zip(reversed(range(len(lines))), lines, strict=True):
+            if self._kind(line) == "table":  # a long table's columns are said as its heading
+                yield Block("table", self._table([line]).rows, has_head=True)
+                continue
             yield Block("heading", [[self._pieces(line)]], level=min(max(1, part.level - above) + 1, _DEEPEST))
 
     def _bodies(self, span: Span) -> Iterator[Block]:

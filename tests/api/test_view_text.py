@@ -55,6 +55,13 @@ def test_the_rows_of_a_web_pages_table_are_one_table() -> None:
     assert [(block.kind, len(block.rows)) for block in found] == [("heading", 1), ("paragraph", 1), ("table", 2)]
 
 
+def test_a_long_tables_columns_are_its_head() -> None:
+    head, rows = "Room | Size\n\n", "".join(f"Room {number} | {number} beds\n" for number in range(40))
+    document = Extracted(head + rows, (Part(0, len(head), len(head + rows), 9, None),))
+    found = Layout(document, Span(0, 0)).blocks(Span(0, 9000), shows_pages=True)
+    assert [(block.kind, len(block.rows), block.has_head) for block in found] == [("table", 41, True)]
+
+
 @given(TEXTS, st.integers(0, 200), st.integers(0, 200))
 def test_everything_is_shown_once_and_the_quote_is_what_is_marked(text: str, start: int, end: int) -> None:
     try:
