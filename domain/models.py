@@ -73,6 +73,7 @@ class Base(DeclarativeBase):
 class DocumentState(StrEnum):
     """How far a document is on its way into the index."""
 
+    STORED = "stored"  # its file is kept and nothing was read from it yet; see `Job`
     PENDING = "pending"  # the index does not hold this version yet
     SEARCHABLE = "searchable"  # found by its words; vectors are to come
     READY = "ready"  # found by words and by meaning
@@ -88,6 +89,25 @@ class CrawlState(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"  # the site as a whole could not be read; `error` says why
     CANCELLED = "cancelled"
+
+
+class JobStatus(StrEnum):
+    """What became of a job so far."""
+
+    PENDING = "pending"  # waits for a worker
+    PROCESSING = "processing"  # a worker has it, or the index follows it
+    COMPLETED = "completed"
+    FAILED = "failed"  # `error` says why, `advice` what to do
+    CANCELLED = "cancelled"
+
+
+class JobStage(StrEnum):
+    """How far a job has come; it is resumed at its stage."""
+
+    STORED = "stored"  # the file is kept
+    READING = "reading"  # its text is taken out and cut
+    RECOGNISING = "recognising"  # pages without text are read by OCR; the others can be found already
+    INDEXING = "indexing"  # the passages are in SQL; the index follows
 
 
 class Tenant(Base):
@@ -111,6 +131,22 @@ class ApiKey(Base):
     secret_hash: Mapped[str] = mapped_column(PlainString(64))
     created_at: Mapped[datetime] = mapped_column(default=now)
     revoked_at: Mapped[datetime | None]
+
+
+class Dataset(Base):
+    """A tenant's collection of documents."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    dataset_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
+    name: Mapped[str] = mapped_column(PlainString(200))
+    description: Mapped[str] = mapped_column(PlainText, default="")
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    labels: Mapped[dict[str, object]] = mapped_column("metadata", JSON, default=dict)  # `metadata` is SQLAlchemy's
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
 class Document(Base):
@@ -147,6 +183,10 @@ class Document(Base):
     error: Mapped[str | None] = mapped_column(PlainText)  # why the last attempt to read it failed
     chunk_count: Mapped[int] = mapped_column(default=0)
     details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)  # pages, characters: for the reader's list
+    dataset_id: Mapped[str | None] = mapped_column(PlainString(36), index=True)  # see `uploads`
+    given_title: Mapped[str | None] = mapped_column(PlainString(500))  # wins over what the file calls itself
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list, server_default=text("'[]'"))
+    labels: Mapped[dict[str, object]] = mapped_column("metadata", JSON, default=dict, server_default=text("'{}'"))
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
@@ -266,3 +306,43 @@ class WebPage(Base):
     etag: Mapped[str | None] = mapped_column(PlainString(200))
     last_modified: Mapped[str | None] = mapped_column(PlainString(200))
     text_hash: Mapped[str] = mapped_column(PlainString(64), default="")
+class Job(Base):
+    """The work that a document's newest file makes: the truth about it, whoever does it.
+
+    A worker holds it by a lease; whoever finds a lease that has run out gives the job to the next one. A newer file of
+    the same document takes the place of the row, and a worker that still has the former one can write nothing any more.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("document_id"),
+        # What workers ask every second: only jobs that are not over are in it.
+        Index(
+            "ix_jobs_open",
+            "tenant_id",
+            "not_before",
+            sqlite_where=text("status IN ('pending', 'processing')"),
+            postgresql_where=text("status IN ('pending', 'processing')"),
+        ),
+        Index("ix_jobs_tenant_id_content_hash", "tenant_id", "content_hash"),
+    )
+
+    job_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(PlainString(16), default="document")
+    content_hash: Mapped[str] = mapped_column(PlainString(64))  # the file to read, in the store of files
+    file_name: Mapped[str] = mapped_column(PlainString(255))
+    size_bytes: Mapped[int]
+    status: Mapped[str] = mapped_column(PlainString(16), default=JobStatus.PENDING)
+    stage: Mapped[str] = mapped_column(PlainString(16), default=JobStage.STORED)
+    share_done: Mapped[float] = mapped_column(default=0.0)  # of its stage, 0 to 1
+    attempts: Mapped[int] = mapped_column(default=0)  # at its stage
+    not_before: Mapped[datetime] = mapped_column(default=now)
+    worker: Mapped[str | None] = mapped_column(PlainString(64))
+    lease_until: Mapped[datetime | None]  # None while nobody has to say that it lives
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    error: Mapped[str | None] = mapped_column(PlainText)
+    advice: Mapped[str | None] = mapped_column(PlainText)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)

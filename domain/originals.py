@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from domain.db import Database
 from domain.documents import DocumentContent, replace_document
-from domain.models import Document, DocumentState, DocumentVersion, Tenant, now
+from domain.models import Document, DocumentState, DocumentVersion, Job, Tenant, now
 from domain.scoping import every_tenant, scoped, scoped_delete, scoped_update
 from utils.context import TenantContext
 from utils.ports import FileStore
@@ -112,7 +112,7 @@ class Originals:
             _delete_outdated(session, ctx, self._versions_kept)
         with self._database.reading() as session:
             deleted = list(session.scalars(scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_not(None))))
-        self._discard(ctx, {name for version in deleted for name in (version.content_hash, version.text_hash)})
+        self.discard(ctx, {name for version in deleted for name in (version.content_hash, version.text_hash)})
         with self._database.writing() as session:
             for version in deleted:
                 gone = scoped_delete(ctx, DocumentVersion)
@@ -131,10 +131,23 @@ class Originals:
         """Remove files that no version names, as a load leaves them that was killed; how many."""
         names, removed = self._files.hashes(ctx), 0
         while batch := set(islice(names, _AT_ONCE)):
-            removed += self._discard(ctx, batch)
+            removed += self.discard(ctx, batch)
         return removed
 
-    def _discard(self, ctx: TenantContext, names: set[str]) -> int:
+    def keep_file(self, ctx: TenantContext, file: bytes) -> str:
+        """Put a file there, before and again within the transaction that writes what names it; its hash."""
+        return self._files.put(ctx, file)
+
+    def file(self, ctx: TenantContext, content_hash: str) -> bytes:
+        """A file by its hash.
+
+        Raises:
+            NotFound: it is not kept, or not any more.
+        """
+        return self._files.get(ctx, content_hash)
+
+    def discard(self, ctx: TenantContext, names: set[str]) -> int:
+        """Remove those of these files that nothing names any more; how many."""
         removed = 0
         for batch in _batches(names):
             with self._database.reading() as session:
@@ -193,9 +206,9 @@ def _that(change: Change, document_id: str, version: int) -> Change:
 
 
 def _unused(session: Session, ctx: TenantContext, names: set[str]) -> set[str]:
-    """Those that no version names which readers still have."""
+    """Those that no version names which readers still have, and no job."""
     present = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
-    used: set[str] = set()
+    used = set(session.scalars(scoped(ctx, Job).with_only_columns(Job.content_hash).where(Job.content_hash.in_(names))))
     for column in (DocumentVersion.content_hash, DocumentVersion.text_hash):
         used |= set(session.scalars(present.with_only_columns(column).where(column.in_(names))))
     return names - used

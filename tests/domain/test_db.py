@@ -11,9 +11,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from domain import indexing
+from domain import indexing, jobs
 from domain.db import Database
-from domain.models import Base, Chunk, Document, Tenant
+from domain.models import Base, Chunk, Document, Job, Tenant
 from utils.errors import StoreRefused
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +85,7 @@ def test_a_writer_commits_beside_a_reader_that_goes_on_seeing_what_it_saw(databa
     [
         (select(Document.tenant_id).where(indexing.without_index()), "ix_documents_unindexed"),
         (select(Chunk.tenant_id).where(indexing.without_vector()), "ix_chunks_without_vector"),
+        (select(Job.tenant_id).where(jobs.is_open()), "ix_jobs_open"),
     ],
 )
 def test_looking_for_work_reads_only_what_has_work_to_do(database: Database, query, index) -> None:  # type: ignore[no-untyped-def]

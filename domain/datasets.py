@@ -1,0 +1,134 @@
+"""A tenant's datasets: made, listed, changed, removed with all they hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from sqlalchemy import func
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from domain.job_requests import remove_with_jobs
+from domain.models import Dataset, Document, DocumentState
+from domain.scoping import scoped, scoped_count, scoped_update
+from utils.context import TenantContext
+from utils.errors import Conflict, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetChange:
+    """What a dataset shall be like; None leaves a part as it is."""
+
+    name: str | None = None
+    description: str | None = None
+    tags: list[str] | None = None
+    labels: dict[str, object] | None = None
+
+
+def create_dataset(session: Session, ctx: TenantContext, name: str, about: DatasetChange | None = None) -> Dataset:
+    """Add an empty dataset to the caller's tenant; flushed, not committed.
+
+    Raises:
+        Conflict: the tenant already has a dataset called *name*.
+    """
+    dataset = Dataset(tenant_id=ctx.tenant_id, name=name, description="", tags=[], labels={})
+    _apply(dataset, about or DatasetChange())
+    dataset.name = name
+    try:
+        # A savepoint, so that the caller's transaction survives the refusal.
+        with session.begin_nested():
+            session.add(dataset)
+    except IntegrityError as exc:
+        raise _taken(name) from exc
+    return dataset
+
+
+def get_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> Dataset:
+    """One dataset.
+
+    Raises:
+        NotFound: the tenant has no such dataset.
+    """
+    dataset = session.scalar(scoped(ctx, Dataset).where(Dataset.dataset_id == dataset_id))
+    if dataset is None:
+        raise _missing(dataset_id)
+    return dataset
+
+
+def find_dataset(session: Session, ctx: TenantContext, name: str) -> Dataset | None:
+    """The dataset called *name*, if there is one."""
+    return session.scalar(scoped(ctx, Dataset).where(Dataset.name == name))
+
+
+def list_datasets(session: Session, ctx: TenantContext, *, limit: int, offset: int) -> tuple[Sequence[Dataset], int]:
+    """A page of the tenant's datasets, oldest first, and how many there are."""
+    page = scoped(ctx, Dataset).order_by(Dataset.created_at, Dataset.dataset_id).limit(limit).offset(offset)
+    return session.scalars(page).all(), session.scalar(scoped_count(ctx, Dataset)) or 0
+
+
+def count_documents(session: Session, ctx: TenantContext, dataset_ids: Sequence[str]) -> dict[str, int]:
+    """How many documents each of these datasets holds; those without any are left out."""
+    held = scoped(ctx, Document).where(Document.dataset_id.in_(dataset_ids), Document.state != DocumentState.REMOVED)
+    counted = held.with_only_columns(Document.dataset_id, func.count()).group_by(Document.dataset_id)
+    return {dataset_id: count for dataset_id, count in session.execute(counted) if dataset_id is not None}
+
+
+def change_dataset(session: Session, ctx: TenantContext, dataset_id: str, change: DatasetChange) -> Dataset:
+    """Make the dataset as *change* says; flushed, not committed.
+
+    Raises:
+        NotFound: the tenant has no such dataset.
+        Conflict: another one has the name.
+    """
+    dataset = lock_dataset(session, ctx, dataset_id)
+    try:
+        with session.begin_nested():
+            _apply(dataset, change)
+    except IntegrityError as exc:
+        raise _taken(change.name or "") from exc
+    return dataset
+
+
+def remove_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> set[str]:
+    """Take the dataset away, with all its documents; gives the files that their jobs were to read.
+
+    Their rows go once the index has let go of them, as `domain.documents.remove_documents` says.
+
+    Raises:
+        NotFound: the tenant has no such dataset.
+    """
+    # Nobody adds a document from here on: whoever does holds a share of this lock.
+    dataset = lock_dataset(session, ctx, dataset_id)
+    held = scoped(ctx, Document).where(Document.dataset_id == dataset_id, Document.state != DocumentState.REMOVED)
+    files = remove_with_jobs(session, ctx, session.scalars(held.with_only_columns(Document.document_id)).all())
+    session.execute(scoped_update(ctx, Document).where(Document.dataset_id == dataset_id).values(dataset_id=None))
+    session.delete(dataset)
+    session.flush()
+    return files
+
+
+def lock_dataset(session: Session, ctx: TenantContext, dataset_id: str, *, shared: bool = False) -> Dataset:
+    """The dataset, kept as it is by others until the commit; *shared*: with others who do the same.
+
+    Raises:
+        NotFound: the tenant has no such dataset.
+    """
+    found = scoped(ctx, Dataset).where(Dataset.dataset_id == dataset_id).with_for_update(read=shared)
+    dataset = session.scalar(found)
+    if dataset is None:
+        raise _missing(dataset_id)
+    return dataset
+
+
+def _apply(dataset: Dataset, change: DatasetChange) -> None:
+    for part in fields(change):
+        value = getattr(change, part.name)
+        if value is not None:
+            setattr(dataset, part.name, value)
+
+
+def _missing(dataset_id: str) -> NotFound:
+    return NotFound(f"There is no dataset {dataset_id!r}.")
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"A dataset named {name!r} exists.")

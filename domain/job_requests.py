@@ -1,0 +1,100 @@
+"""What is asked for about jobs: that a document be read, once more, no further, or forgotten.
+
+Workers do the rest, see `domain/jobs.py`.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from domain.documents import MOST_AT_ONCE, remove_documents
+from domain.jobs import OPEN, end, moment
+from domain.models import Document, DocumentState, Job, JobStatus
+from domain.scoping import scoped, scoped_delete, scoped_update
+from utils.context import TenantContext
+from utils.errors import Conflict, NotFound
+
+
+def get_job(session: Session, ctx: TenantContext, document_id: str) -> Job | None:
+    """The document's newest job; None for one that came without, such as by `flask load`."""
+    return session.scalar(scoped(ctx, Job).where(Job.document_id == document_id))
+
+
+def cancel(session: Session, ctx: TenantContext, document_id: str) -> Job:
+    """End the document's job, at once where nobody works on it, else as soon as the worker notices.
+
+    What the index holds of the document stays.
+
+    Raises:
+        NotFound: there is no job of this document.
+        Conflict: it is over.
+    """
+    job = _of_document(session, ctx, document_id)
+    if job.status not in OPEN:
+        raise Conflict(f"There is nothing to cancel: it is {job.status}.")
+    if job.lease_until is None:
+        end(job, JobStatus.CANCELLED)
+    else:
+        job.cancel_requested = True
+    session.flush()
+    return job
+
+
+def begin_again(session: Session, ctx: TenantContext, document_id: str) -> Job:
+    """A new job over the same file, from the first stage on; a worker that has the former one loses it.
+
+    Raises:
+        NotFound: there is no job of this document.
+    """
+    former = _of_document(session, ctx, document_id)
+    return replace_job(
+        session, ctx, document_id, former.content_hash, file_name=former.file_name, size_bytes=former.size_bytes
+    )
+
+
+def replace_job(
+    session: Session, ctx: TenantContext, document_id: str, content_hash: str, *, file_name: str, size_bytes: int
+) -> Job:
+    """The document's one job, over this file. The former one is forgotten, and a worker that has it loses it."""
+    session.execute(scoped_delete(ctx, Job).where(Job.document_id == document_id))
+    failed = scoped_update(ctx, Document).where(Document.document_id == document_id)
+    failed = failed.where(Document.state == DocumentState.FAILED)
+    session.execute(failed.values(state=DocumentState.STORED, error=None))
+    job = Job(
+        tenant_id=ctx.tenant_id,
+        document_id=document_id,
+        content_hash=content_hash,
+        file_name=file_name,
+        size_bytes=size_bytes,
+        not_before=moment(session),
+    )
+    session.add(job)
+    session.flush()
+    return job
+
+
+def remove_with_jobs(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> set[str]:
+    """Take documents away as `remove_documents` does, with their jobs; gives the files that these were to read.
+
+    Their origins are free at once: a file of the same name is another document, also before the index has let go of
+    this one.
+    """
+    remove_documents(session, ctx, document_ids)
+    files: set[str] = set()
+    for start in range(0, len(document_ids), MOST_AT_ONCE):
+        ids = document_ids[start : start + MOST_AT_ONCE]
+        gone = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
+        session.execute(gone.values(origin="removed:" + Document.document_id))
+        files.update(
+            session.scalars(scoped(ctx, Job).where(Job.document_id.in_(ids)).with_only_columns(Job.content_hash))
+        )
+        session.execute(scoped_delete(ctx, Job).where(Job.document_id.in_(ids)))
+    return files
+
+
+def _of_document(session: Session, ctx: TenantContext, document_id: str) -> Job:
+    session.execute(scoped(ctx, Document).where(Document.document_id == document_id).with_for_update())
+    job = session.scalar(scoped(ctx, Job).where(Job.document_id == document_id).with_for_update())
+    if job is None:
+        raise NotFound(f"There is no job of a document {document_id!r}.")
+    return job

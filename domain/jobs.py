@@ -1,0 +1,248 @@
+"""Jobs: a file taken in, worked on under a lease, brought to its end. The table is the truth, whoever works.
+
+The order of locks is that of `lock_documents`: a document first, then its job.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
+from sqlalchemy.orm import Session
+
+from domain.documents import lock_documents
+from domain.models import Document, DocumentState, Job, JobStage, JobStatus, now
+from domain.scoping import scoped, scoped_update, tenants_with
+from utils.context import TenantContext
+
+LEASE_S = 15.0
+MOST_ATTEMPTS = 6  # at one stage
+LONGEST_PAUSE_S = 60.0
+OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
+_WORKER_ENDED = "Whatever worked on it ended before it was done, {} times."
+_ASK_AGAIN = "Try it once more; if it fails again, the log of the worker says why."
+
+
+class LeaseLost(Exception):
+    """The job is not this worker's any more: it was given to another one, replaced, cancelled or removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A job as its worker knows it: `worker` is the name that its lease was given to."""
+
+    job_id: str
+    document_id: str
+    worker: str
+    stage: JobStage
+    content_hash: str
+    file_name: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job came to nothing, in plain words, and what to do about it."""
+
+    reason: str
+    advice: str
+
+
+def moment(session: Session) -> datetime:
+    """The present moment as all workers count it: a server's own clock where there is one."""
+    if session.get_bind().dialect.name != "postgresql":
+        return now()
+    return session.scalars(select(func.clock_timestamp())).one()  # type: ignore[no-any-return]
+
+
+def is_open() -> ColumnElement[bool]:
+    """Jobs that are not over. Literal, as the partial index of the table is."""
+    return Job.status.in_(bindparam(None, [status.value for status in OPEN], expanding=True, literal_execute=True))
+
+
+def is_due(at: datetime) -> ColumnElement[bool]:
+    """Jobs that a worker may take."""
+    return and_(is_open(), Job.status == JobStatus.PENDING, Job.not_before <= at)
+
+
+def is_abandoned(at: datetime) -> ColumnElement[bool]:
+    """Jobs whose worker has not been heard of for too long."""
+    return and_(is_open(), Job.lease_until < at)
+
+
+def follows_index() -> ColumnElement[bool]:
+    """Jobs that are over as soon as the index holds their document."""
+    return and_(is_open(), Job.status == JobStatus.PROCESSING, Job.stage == JobStage.INDEXING)
+
+
+def tenants_with_due(session: Session) -> list[TenantContext]:
+    """The tenants with jobs that a worker may take."""
+    return tenants_with(session, Job, is_due(moment(session)))
+
+
+def tenants_to_tidy(session: Session) -> list[TenantContext]:
+    """The tenants for which `tidy` may have something to do."""
+    return tenants_with(session, Job, or_(is_abandoned(moment(session)), follows_index()))
+
+
+def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float = LEASE_S) -> Held | None:
+    """The tenant's job that has waited longest, now held by *worker*; None if none is due or others have them all."""
+    at = moment(session)
+    due = scoped(ctx, Job).where(is_due(at)).order_by(Job.not_before, Job.created_at).limit(1)
+    job = session.scalar(due.with_for_update(skip_locked=True))
+    if job is None:
+        return None
+    if job.stage == JobStage.STORED:
+        job.stage = JobStage.READING
+    job.status, job.worker, job.lease_until = JobStatus.PROCESSING, worker, at + timedelta(seconds=lease_s)
+    job.attempts += 1
+    session.flush()
+    return _held(job, worker)
+
+
+def renew(session: Session, ctx: TenantContext, held: Held, *, share_done: float, lease_s: float = LEASE_S) -> None:
+    """Hold the job for *lease_s* more, and say how much of its stage is done.
+
+    Raises:
+        LeaseLost: it is not this worker's any more, or is to be cancelled.
+    """
+    job = _ours(session, ctx, held)
+    job.lease_until = moment(session) + timedelta(seconds=lease_s)
+    job.share_done = share_done
+    session.flush()
+
+
+def lock_held(session: Session, ctx: TenantContext, held: Held) -> Document:
+    """The document of a job of ours, both kept from others until the commit: first thing before its result is written.
+
+    Raises:
+        LeaseLost: the job is not this worker's any more, or is to be cancelled.
+    """
+    found = scoped(ctx, Document).where(Document.document_id == held.document_id).with_for_update()
+    document = session.scalar(found)
+    if document is None or document.state == DocumentState.REMOVED:
+        raise LeaseLost
+    _ours(session, ctx, held)
+    return document
+
+
+def advance(session: Session, ctx: TenantContext, held: Held, stage: JobStage) -> Held:
+    """The job at its next stage. From INDEXING on nobody holds it: it is over when the index has its document.
+
+    Raises:
+        LeaseLost: the job is not this worker's any more.
+    """
+    job = _ours(session, ctx, held)
+    job.stage, job.share_done, job.attempts = stage, 0.0, 1
+    if stage == JobStage.INDEXING:
+        job.lease_until, job.worker = None, None
+    session.flush()
+    return _held(job, held.worker)
+
+
+def fail(session: Session, ctx: TenantContext, held: Held, failure: Failure) -> None:
+    """End the job without success.
+
+    Raises:
+        LeaseLost: the job is not this worker's any more.
+    """
+    _fail(session, ctx, _ours(session, ctx, held), failure)
+
+
+def put_off(session: Session, ctx: TenantContext, held: Held, failure: Failure) -> bool:
+    """Let the job be tried again, later each time; False where it was the last time, and the job has failed.
+
+    Raises:
+        LeaseLost: the job is not this worker's any more.
+    """
+    job = _ours(session, ctx, held)
+    return _again(session, ctx, job, failure)
+
+
+def hand_back(session: Session, ctx: TenantContext, held: Held) -> None:
+    """Let another worker have the job at once: this one stops.
+
+    Raises:
+        LeaseLost: the job is not this worker's any more.
+    """
+    job = _ours(session, ctx, held)
+    job.attempts -= 1
+    _release(job, moment(session))
+
+
+def end_cancelled(session: Session, ctx: TenantContext, held: Held) -> bool:
+    """End a job of ours that is to be cancelled; False if that was not asked for, or it is not ours."""
+    job = session.scalar(_by_id(ctx, held).with_for_update())
+    if job is None or not job.cancel_requested:
+        return False
+    end(job, JobStatus.CANCELLED)
+    return True
+
+
+def tidy(session: Session, ctx: TenantContext) -> int:
+    """Give jobs of workers that are gone to others, and end those whose document is in the index; how many."""
+    abandoned = scoped(ctx, Job).where(is_abandoned(moment(session)))
+    lock_documents(session, ctx, session.scalars(abandoned.with_only_columns(Job.document_id)).all())
+    jobs = session.scalars(abandoned.with_for_update(skip_locked=True)).all()
+    for job in jobs:
+        if job.cancel_requested:
+            end(job, JobStatus.CANCELLED)
+        else:
+            _again(session, ctx, job, Failure(_WORKER_ENDED.format(job.attempts), _ASK_AGAIN))
+    ready = scoped(ctx, Document).where(Document.state == DocumentState.READY)
+    indexed = follows_index(), Job.document_id.in_(ready.with_only_columns(Document.document_id))
+    done = scoped_update(ctx, Job).where(*indexed)
+    result = session.execute(done.values(status=JobStatus.COMPLETED, share_done=1.0, error=None, advice=None))
+    return len(jobs) + int(result.rowcount)  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
+
+
+def _held(job: Job, worker: str) -> Held:
+    return Held(
+        job_id=job.job_id,
+        document_id=job.document_id,
+        worker=worker,
+        stage=JobStage(job.stage),
+        content_hash=job.content_hash,
+        file_name=job.file_name,
+        attempts=job.attempts,
+    )
+
+
+def _by_id(ctx: TenantContext, held: Held) -> Select[Job]:
+    this = scoped(ctx, Job).where(Job.job_id == held.job_id, Job.worker == held.worker)
+    return this.where(Job.status == JobStatus.PROCESSING)
+
+
+def _ours(session: Session, ctx: TenantContext, held: Held) -> Job:
+    job = session.scalar(_by_id(ctx, held).with_for_update())
+    if job is None or job.cancel_requested:
+        raise LeaseLost
+    return job
+
+
+def _again(session: Session, ctx: TenantContext, job: Job, failure: Failure) -> bool:
+    if job.attempts >= MOST_ATTEMPTS:
+        _fail(session, ctx, job, failure)
+        return False
+    pause_s = min(2.0 ** (job.attempts - 1), LONGEST_PAUSE_S)
+    job.error = failure.reason
+    _release(job, moment(session) + timedelta(seconds=pause_s))
+    return True
+
+
+def _release(job: Job, not_before: datetime) -> None:
+    job.status, job.worker, job.lease_until, job.not_before = JobStatus.PENDING, None, None, not_before
+    job.share_done = 0.0
+
+
+def _fail(session: Session, ctx: TenantContext, job: Job, failure: Failure) -> None:
+    """End it, and say so at its document; what that said before stays in use."""
+    end(job, JobStatus.FAILED, failure)
+    document = scoped_update(ctx, Document).where(Document.document_id == job.document_id)
+    session.execute(document.values(error=failure.reason))
+    session.execute(document.where(Document.state == DocumentState.STORED).values(state=DocumentState.FAILED))
+
+
+def end(job: Job, status: JobStatus, failure: Failure | None = None) -> None:
+    """Let *job*, which is locked, be over as *status*."""
+    job.status, job.worker, job.lease_until, job.cancel_requested = status, None, None, False
+    job.error, job.advice = (failure.reason, failure.advice) if failure else (None, None)

@@ -1,0 +1,70 @@
+"""Uploaded documents and the hands of workers, for tests about jobs."""
+
+from datetime import timedelta
+
+from domain import jobs
+from domain.datasets import create_dataset
+from domain.db import Database
+from domain.documents import replace_document
+from domain.jobs import Held
+from domain.models import Job, JobStage, now
+from domain.scoping import scoped, scoped_update
+from domain.uploads import Accepted, Incoming, accept
+from tests.domain.records import content
+from utils.context import TenantContext
+
+HASH = "a" * 64
+
+
+def new_dataset(database: Database, ctx: TenantContext, name: str = "Handbook") -> str:
+    """The id of a dataset."""
+    with database.writing() as session:
+        return create_dataset(session, ctx, name).dataset_id
+
+
+def upload(
+    database: Database, ctx: TenantContext, dataset_id: str, name: str = "leave.md", content_hash: str = HASH
+) -> Accepted:
+    """A file taken in."""
+    with database.writing() as session:
+        return accept(session, ctx, dataset_id, Incoming(name, content_hash, 10))
+
+
+def claimed(database: Database, ctx: TenantContext, worker: str = "one") -> Held:
+    """The job that *worker* gets."""
+    with database.writing() as session:
+        held = jobs.claim(session, ctx, worker=worker)
+    assert held is not None
+    return held
+
+
+def read(database: Database, ctx: TenantContext, held: Held) -> None:
+    """What a worker writes that has read the document."""
+    with database.writing() as session:
+        document = jobs.lock_held(session, ctx, held)
+        replace_document(session, ctx, document.origin, content("said"))
+        jobs.advance(session, ctx, held, JobStage.INDEXING)
+
+
+def tidy(database: Database, ctx: TenantContext) -> int:
+    """What is tidied up."""
+    with database.writing() as session:
+        return jobs.tidy(session, ctx)
+
+
+def job_of(database: Database, ctx: TenantContext, document_id: str) -> Job:
+    """The document's job as it is now."""
+    with database.reading() as session:
+        return session.scalars(scoped(ctx, Job).where(Job.document_id == document_id)).one()
+
+
+def let_lease_run_out(database: Database, ctx: TenantContext) -> None:
+    """As if the worker had said nothing for too long."""
+    with database.writing() as session:
+        session.execute(scoped_update(ctx, Job).values(lease_until=now() - timedelta(seconds=1)))
+
+
+def let_pause_be_over(database: Database, ctx: TenantContext) -> None:
+    """As if the time before the next try had passed."""
+    with database.writing() as session:
+        session.execute(scoped_update(ctx, Job).values(not_before=now() - timedelta(seconds=1)))
