@@ -154,6 +154,9 @@ class Settings(BaseSettings):
         1000, ge=1, le=100_000, description="Turns of one key that run or wait in a process; 429 beyond."
     )
     max_file_size: int = Field(52_428_800, ge=1024, le=2_000_000_000, description="Largest document, in bytes.")
+    max_upload_size: int = Field(
+        262_144_000, ge=1024, le=4_000_000_000, description="Largest upload, all its files together, in bytes."
+    )
     cors_origins: Annotated[list[str], NoDecode] = Field(
         ["*"], description="Origins that may call from a browser, separated by commas."
     )
@@ -205,6 +208,18 @@ class Settings(BaseSettings):
         3, ge=0, le=1000, description="Replaced versions of a document kept, so that citations of them still open."
     )
     ocr_enabled: bool = Field(True, description="Recognise the text of scanned pages and pictures (OCR).")
+    ingestion_workers: int = Field(
+        1,
+        ge=0,
+        le=64,
+        description="Documents read at once, by one process of the service. 0: by `celery -A worker worker` alone.",
+    )
+    ingestion_lease: float = Field(
+        15, ge=1, le=300, description="Seconds without a sign of life after which another one goes on with a document."
+    )
+    celery_broker_url: SecretStr | None = Field(
+        None, description="Redis that wakes such workers, where it is not REDIS_URL; no cluster."
+    )
     database_uri: SecretStr | None = Field(
         None,
         description="SQL database. Unset: SQLite in DATA_DIR. Alias SQLALCHEMY_DATABASE_URI.",

@@ -1,4 +1,6 @@
-"""The work that one process of an installation does for all: KNOWLEDGE_DIR, web sources, and the index kept in step."""
+"""The work that one process of an installation does for all: loading KNOWLEDGE_DIR, reading what was uploaded and what
+the web has, and keeping the index in step.
+"""
 
 import asyncio
 import logging
@@ -9,6 +11,7 @@ from typing import Any
 from domain.leadership import Leadership
 from ingestion.indexer import Indexer
 from ingestion.pipeline import LoadSummary
+from ingestion.working import Working
 from utils.errors import ProblemError
 
 logger = logging.getLogger("bootstrap.background")
@@ -21,7 +24,7 @@ RETRY_S = 10.0
 
 
 class Background:
-    """Loads and indexes; with *leadership*, only while no other process does.
+    """Loads, reads and indexes; with *leadership*, only while no other process does.
 
     Without it this process is the only one that can, as the owner of an embedded index. Every *compare_s* seconds, or
     after *retry_s* where that was not possible, the index is compared with SQL: a server may come back without what it
@@ -33,12 +36,14 @@ class Background:
         indexer: Indexer,
         load: Load,
         *,
+        working: Working,
         leadership: Leadership | None,
         crawl: Crawl | None = None,
         compare_s: float = COMPARE_S,
         retry_s: float = RETRY_S,
     ) -> None:
-        self._indexer, self._load, self._crawl, self._leadership = indexer, load, crawl, leadership
+        self._indexer, self._load, self._working = indexer, load, working
+        self._crawl, self._leadership = crawl, leadership
         self._compare_s, self._retry_s = compare_s, retry_s
         self._loaded: asyncio.Future[LoadSummary | None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
@@ -85,6 +90,7 @@ class Background:
                 all_of_it.create_task(self._indexer.run())
                 all_of_it.create_task(self._load_knowledge())
                 all_of_it.create_task(self._keep_whole())
+                all_of_it.create_task(self._working.run())
                 if self._crawl is not None:
                     all_of_it.create_task(self._crawl())
         finally:

@@ -20,6 +20,7 @@ from agents.state import AnswerModel
 from bootstrap.background import Background
 from bootstrap.crawling import Crawling, crawl_rules
 from bootstrap.data_folder import kept_secret, open_data_folder
+from bootstrap.ingesting import ingesting
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import (
@@ -41,8 +42,10 @@ from domain.keys import create_first_key
 from domain.leadership import Leadership
 from domain.originals import Originals
 from ingestion.indexer import Indexer
+from ingestion.library import Library
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary
+from ingestion.working import Working
 from providers.chat.openai import RemoteChatModel
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
@@ -51,6 +54,7 @@ from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import ProblemError
 from utils.expiring import Expiring
+from utils.language import detect_language
 from utils.ports import Embedder
 from utils.telemetry import Telemetry
 
@@ -72,6 +76,7 @@ class Services:
     redis_url: str
     database: Database
     originals: Originals
+    library: Library
     checkpointer: FallbackCheckpointer
     runs: Runs
     retriever: Retriever
@@ -136,7 +141,10 @@ async def open_services(
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)
         loading = partial(_load, database, settings, progress or _unseen, originals)
         crawling = Crawling(database, originals, crawl_rules(settings), at_once=settings.crawl_concurrency)
-        background = Background(indexer, loading, leadership=leadership, crawl=crawling.run)
+        stores = ingesting(settings, database, originals)
+        working = Working(stores.make_worker, stores.tidy, count=settings.ingestion_workers)
+        await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
+        background = Background(indexer, loading, working=working, leadership=leadership, crawl=crawling.run)
         stack.push_async_callback(background.stop)
         await background.start()
         monitor = Monitor(
@@ -160,6 +168,7 @@ async def open_services(
             redis_url=connections.url,
             database=database,
             originals=originals,
+            library=Library(database, originals),
             checkpointer=checkpointer,
             runs=runs,
             retriever=retriever,

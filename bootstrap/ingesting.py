@@ -1,0 +1,54 @@
+"""What workers on jobs need: the records and the files. They write nothing else; the index follows by itself."""
+
+from dataclasses import dataclass
+
+from bootstrap.stores import open_originals
+from config import Settings
+from domain.db import Database, open_database
+from domain.originals import Originals
+from ingestion.jobs import JobWorker, tidy
+from ingestion.library import Library
+from ingestion.parsers.parsed import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Ingesting:
+    """The stores of one process that works on jobs."""
+
+    database: Database
+    originals: Originals
+    limits: Limits
+    lease_s: float
+
+    def make_worker(self) -> JobWorker:
+        """A worker for one thread."""
+        return JobWorker(self.database, self.originals, limits=self.limits, lease_s=self.lease_s)
+
+    def tidy(self) -> None:
+        """Give on what dead workers hold, and end the jobs whose documents are in the index."""
+        tidy(self.database)
+
+
+def open_ingesting(settings: Settings) -> Ingesting:
+    """The stores of a process of its own. Nothing is asked of them yet; the service makes the tables.
+
+    Raises:
+        StoreRefused: DATABASE_URI is no address of a database.
+    """
+    database = open_database(settings.database_address, pool_size=settings.db_pool_size)
+    return ingesting(settings, database, open_originals(settings, database))
+
+
+def ingesting(settings: Settings, database: Database, originals: Originals) -> Ingesting:
+    """The same with stores that are open."""
+    return Ingesting(
+        database,
+        originals,
+        Limits(size_bytes=settings.max_file_size, recognises=settings.ocr_enabled),
+        settings.ingestion_lease,
+    )
+
+
+def open_library(settings: Settings, database: Database) -> Library:
+    """What takes files in and lets go of them, for a command."""
+    return Library(database, open_originals(settings, database))

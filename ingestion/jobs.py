@@ -1,0 +1,233 @@
+"""A worker: takes jobs from the table, one at a time, and brings each document through its stages.
+
+Each stage ends with one transaction that writes its result and the next stage together. So a worker that is killed
+leaves either the one or the other, whoever comes next goes on at that stage, and doing a stage twice changes nothing.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from sqlalchemy.orm import Session
+
+from domain import jobs
+from domain.db import Database
+from domain.documents import DocumentContent, replace_document
+from domain.jobs import LEASE_S, Failure, Held, LeaseLost
+from domain.models import Document, JobStage
+from domain.originals import Originals
+from ingestion.parsers.parsed import Limits
+from ingestion.parsers.sandbox import PageProgress, ParserProcess
+from ingestion.reader import DocumentReader
+from utils.context import TenantContext
+from utils.errors import NotFound, StoreUnavailable, UnreadableDocument
+
+logger = logging.getLogger(__name__)
+
+_BEATS = 4  # renewals in the time that a lease lasts
+_UPLOAD_ANEW = "Correct the file and upload it again under the same name."
+_ORIGINAL_GONE = Failure("Its file is not in the store of files any more.", "Upload it again.")
+_TRY_LATER = "It is tried again by itself; should it fail for good, see that the stores can be reached and try again."
+_OUR_FAULT = Failure(
+    "Something went wrong on our side while it was read.", "Try again; if it stays so, the log of the worker says why."
+)
+
+
+class JobWorker:
+    """Works on one job at a time, in one thread, with a parser process of its own. `stop` is for other threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        originals: Originals,
+        *,
+        limits: Limits | None = None,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._database, self._originals, self._lease_s = database, originals, lease_s
+        self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid4().hex[:12]}"
+        self._parser = ParserProcess(limits or Limits())
+        self._reader = DocumentReader(self._parser)
+        self._stopping = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._parser.close()
+
+    def stop(self) -> None:
+        """Let go of the job at hand, which another worker goes on with, and take no other."""
+        self._stopping.set()
+        self._parser.interrupt()
+
+    def run_next(self) -> bool:
+        """Take the job that is due, of each tenant in turn, and work on it; False where there was none.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        with self._database.reading() as session:
+            tenants = jobs.tenants_with_due(session)
+        return any([self._run_one(ctx) for ctx in tenants if not self._stopping.is_set()])
+
+    def _run_one(self, ctx: TenantContext) -> bool:
+        with self._database.writing() as session:
+            held = jobs.claim(session, ctx, worker=self._name, lease_s=self._lease_s)
+        if held is None:
+            return False
+        with _Lease(self._database, ctx, held, self._lease_s, on_lost=self._parser.interrupt) as lease:
+            try:
+                self._bring_on(ctx, held, lease)
+            except Exception as exc:  # whatever a document does, the worker must go on with others
+                self._settle(ctx, held, lease, exc)
+        if lease.lost:  # the parser was interrupted, maybe between two files: the next one must not suffer for it
+            self._parser.close()
+        return True
+
+    def _bring_on(self, ctx: TenantContext, held: Held, lease: "_Lease") -> None:
+        """Do all stages from the one the job is at."""
+        data = self._originals.file(ctx, held.content_hash)
+        if held.stage == JobStage.READING:
+            content = self._reader.read(data, held.file_name, held.file_name)
+            awaits = self._reader.awaits_recognition(content.details)
+            following = JobStage.RECOGNISING if awaits else JobStage.INDEXING
+            # Of a scan there is nothing to be found yet.
+            held = self._write(ctx, held, content, following) if content.chunks else self._advance(ctx, held, following)
+        if held.stage == JobStage.RECOGNISING:
+            content = self._reader.read_whole(data, held.file_name, held.file_name, progress=self._watching(lease))
+            self._write(ctx, held, content, JobStage.INDEXING)
+
+    def _watching(self, lease: "_Lease") -> PageProgress:
+        """Tells how far the pages are, and ends the work on them when it is another worker's."""
+
+        def note(done: int, pages: int) -> None:
+            lease.share_done = done / max(1, pages)
+            if lease.lost or self._stopping.is_set():
+                raise LeaseLost
+
+        return note
+
+    def _advance(self, ctx: TenantContext, held: Held, stage: JobStage) -> Held:
+        with self._database.writing() as session:
+            jobs.lock_held(session, ctx, held)
+            return jobs.advance(session, ctx, held, stage)
+
+    def _write(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> Held:
+        text_hash = self._originals.keep(ctx, content.extracted)
+        try:
+            version, held = self._replace(ctx, held, content, stage)
+        except LeaseLost:
+            self._originals.discard(ctx, {text_hash})
+            raise
+        if version > 1:
+            self._originals.let_go(ctx)
+        return held
+
+    def _replace(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> tuple[int, Held]:
+        with self._database.writing() as session:
+            document = jobs.lock_held(session, ctx, held)
+            document = replace_document(session, ctx, document.origin, _as_given(document, content))
+            # Again: until its version was there it was nobody's, and may have been removed as such.
+            self._originals.keep(ctx, content.extracted)
+            return document.version, jobs.advance(session, ctx, held, stage)
+
+    def _settle(self, ctx: TenantContext, held: Held, lease: "_Lease", exc: Exception) -> None:
+        """Write down what became of a job that did not come to its end."""
+        lease.close()
+        with self._database.writing() as session:
+            try:
+                if jobs.end_cancelled(session, ctx, held):
+                    return
+                jobs.lock_held(session, ctx, held)
+                if self._stopping.is_set():
+                    jobs.hand_back(session, ctx, held)
+                else:
+                    _record(session, ctx, held, exc)
+            except LeaseLost:
+                logger.info("A job went to another worker, or was removed", extra=_facts(ctx, held))
+
+
+class _Lease:
+    """Keeps a job ours while it is worked on, from a thread of its own, and tells how far it is.
+
+    *on_lost* is called from that thread when the job is another worker's, or is to be cancelled.
+    """
+
+    def __init__(
+        self, database: Database, ctx: TenantContext, held: Held, lease_s: float, *, on_lost: Callable[[], None]
+    ) -> None:
+        self.share_done = 0.0
+        self._database, self._ctx, self._held, self._lease_s, self._on_lost = database, ctx, held, lease_s, on_lost
+        self.lost = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="job-lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Renew it no more."""
+        self._over.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._lease_s / _BEATS):
+            try:
+                with self._database.writing() as session:
+                    jobs.renew(session, self._ctx, self._held, share_done=self.share_done, lease_s=self._lease_s)
+            except LeaseLost:
+                self.lost = True
+                self._on_lost()
+                return
+            except StoreUnavailable as exc:
+                logger.warning("%s A job may go to another worker.", exc.detail, extra=_facts(self._ctx, self._held))
+
+
+def tidy(database: Database) -> None:
+    """Give on what dead workers hold, and end the jobs whose documents are in the index. Blocking.
+
+    Raises:
+        StoreUnavailable: the database is away.
+    """
+    with database.reading() as session:
+        tenants = jobs.tenants_to_tidy(session)
+    for ctx in tenants:
+        with database.writing() as session:
+            jobs.tidy(session, ctx)
+
+
+def _record(session: Session, ctx: TenantContext, held: Held, exc: Exception) -> None:
+    """What failed for good, or is worth another try."""
+    if isinstance(exc, UnreadableDocument):
+        jobs.fail(session, ctx, held, Failure(exc.detail, _UPLOAD_ANEW))
+    elif isinstance(exc, NotFound):
+        jobs.fail(session, ctx, held, _ORIGINAL_GONE)
+    elif isinstance(exc, StoreUnavailable):
+        jobs.put_off(session, ctx, held, Failure(exc.detail, _TRY_LATER))
+    else:
+        logger.error("A job failed unexpectedly.", exc_info=exc, extra=_facts(ctx, held))
+        jobs.put_off(session, ctx, held, _OUR_FAULT)
+
+
+def _as_given(document: Document, content: DocumentContent) -> DocumentContent:
+    """*content* under the name and the title that it was uploaded with."""
+    return replace(content, source=document.source, title=document.given_title or content.title)
+
+
+def _facts(ctx: TenantContext, held: Held) -> dict[str, object]:
+    return {"tenant_id": ctx.tenant_id, "job_id": held.job_id, "document_id": held.document_id, "stage": held.stage}

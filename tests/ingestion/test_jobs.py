@@ -1,0 +1,227 @@
+"""Workers: what becomes of an uploaded document, with real files, a real database and the real parser process."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from domain import jobs
+from domain.db import Database
+from domain.documents import get_chunks
+from domain.job_requests import cancel
+from domain.models import Job, JobStage, JobStatus
+from domain.originals import Originals
+from domain.progress import get_progress
+from domain.scoping import count_everywhere
+from ingestion.jobs import JobWorker
+from ingestion.library import Library
+from providers.files.folder import FolderFileStore
+from tests.domain.records import ACME, GLOBEX, two_tenants
+from tests.domain.uploaded import job_of, let_lease_run_out, let_pause_be_over, tidy
+from tests.ingestion.files import joined, pdf, picture, pictures
+from utils.context import TenantContext
+
+TEXT = b"The warden of the tower is Miller."
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = two_tenants(f"sqlite:///{tmp_path / 'records.db'}")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> FolderFileStore:
+    return FolderFileStore(tmp_path / "files")
+
+
+@pytest.fixture
+def originals(database: Database, files: FolderFileStore) -> Originals:
+    return Originals(database, files)
+
+
+@pytest.fixture
+def library(database: Database, originals: Originals) -> Library:
+    return Library(database, originals)
+
+
+@pytest.fixture
+def worker(database: Database, originals: Originals) -> Iterator[JobWorker]:
+    with JobWorker(database, originals) as worker:
+        yield worker
+
+
+def take(library: Library, ctx: TenantContext, name: str = "a.txt", data: bytes = TEXT) -> str:
+    dataset_id = library.ensure_dataset(ctx, "Handbook")
+    return library.take(ctx, dataset_id, name, data).document.document_id
+
+
+def kept(files: FolderFileStore, ctx: TenantContext) -> set[str]:
+    return set(files.hashes(ctx))
+
+
+def test_documents_of_all_tenants_are_read_into_chunks_and_wait_for_the_index(
+    database: Database, library: Library, worker: JobWorker
+) -> None:
+    ours, theirs = take(library, ACME), take(library, GLOBEX)
+    assert worker.run_next()
+    assert not worker.run_next()
+    for ctx, document_id in ((ACME, ours), (GLOBEX, theirs)):
+        with database.reading() as session:
+            assert [chunk.text for chunk in get_chunks(session, ctx, document_id)] == [TEXT.decode()]
+            assert get_progress(session, ctx, document_id).stage == JobStage.INDEXING
+
+
+def test_scanned_pages_are_recognised_after_the_text_of_the_others_can_be_found(
+    database: Database, library: Library, originals: Originals, worker: JobWorker
+) -> None:
+    data = joined(pdf(["The office opens at nine."]), pictures(["The library closes at ten"], kind="PDF"))
+    document_id = take(library, ACME, "mixed.pdf", data)
+    with JobWorker(database, originals) as first:
+        working = threading.Thread(target=first.run_next)
+        working.start()
+        wait_until(lambda: job_of(database, ACME, document_id).stage != JobStage.READING)
+        first.stop()  # in the middle of it, most likely: another worker goes on at this stage
+        working.join(60)
+    with database.reading() as session:
+        assert "nine" in get_chunks(session, ACME, document_id)[0].text
+    worker.run_next()
+    assert job_of(database, ACME, document_id).stage == JobStage.INDEXING
+    with database.reading() as session:
+        assert "library closes" in " ".join(chunk.text for chunk in get_chunks(session, ACME, document_id))
+        assert get_progress(session, ACME, document_id).document.details["unread_pages"] == []
+
+
+def test_a_scan_has_nothing_to_be_found_until_it_is_recognised(
+    database: Database, library: Library, worker: JobWorker
+) -> None:
+    document_id = take(library, ACME, "scan.png", picture("The library closes at ten"))
+    worker.run_next()
+    with database.reading() as session:
+        [chunk] = get_chunks(session, ACME, document_id)
+        assert "closes at ten" in chunk.text
+        assert get_progress(session, ACME, document_id).document.version == 1
+
+
+def test_a_file_that_cannot_be_read_fails_at_once_and_the_next_is_read(
+    database: Database, library: Library, worker: JobWorker
+) -> None:
+    broken = take(library, ACME, "broken.pdf", b"%PDF-1.7 and nothing more")
+    whole = take(library, ACME)
+    while worker.run_next():
+        pass
+    job = job_of(database, ACME, broken)
+    assert (job.status, job.attempts) == (JobStatus.FAILED, 1)
+    assert job.error
+    assert "upload" in (job.advice or "")
+    assert job_of(database, ACME, whole).stage == JobStage.INDEXING
+
+
+def test_a_file_that_is_gone_fails_with_what_to_do(
+    database: Database, library: Library, files: FolderFileStore, worker: JobWorker
+) -> None:
+    document_id = take(library, ACME)
+    for name in kept(files, ACME):
+        files.delete(ACME, name)
+    worker.run_next()
+    job = job_of(database, ACME, document_id)
+    assert (job.status, job.advice) == (JobStatus.FAILED, "Upload it again.")
+
+
+def test_a_store_that_is_away_puts_a_document_off_until_it_is_back(
+    database: Database, library: Library, worker: JobWorker, tmp_path: Path
+) -> None:
+    document_id = take(library, ACME)
+    (tmp_path / "files").rename(tmp_path / "elsewhere")
+    (tmp_path / "files").write_text("no folder")
+    worker.run_next()
+    job = job_of(database, ACME, document_id)
+    assert (job.status, job.attempts) == (JobStatus.PENDING, 1)
+    assert "DATA_DIR" in (job.error or "")
+    (tmp_path / "files").unlink()
+    (tmp_path / "elsewhere").rename(tmp_path / "files")
+    let_pause_be_over(database, ACME)
+    worker.run_next()
+    job = job_of(database, ACME, document_id)
+    assert (job.stage, job.attempts) == (JobStage.INDEXING, 1)
+
+
+def test_a_job_that_a_dead_worker_had_is_brought_on_by_another(
+    database: Database, library: Library, originals: Originals, worker: JobWorker
+) -> None:
+    document_id = take(library, ACME)
+    with database.writing() as session:
+        assert jobs.claim(session, ACME, worker="dead")
+    assert not worker.run_next()
+    let_lease_run_out(database, ACME)
+    tidy(database, ACME)
+    let_pause_be_over(database, ACME)
+    assert worker.run_next()
+    with database.reading() as session:
+        assert len(get_chunks(session, ACME, document_id)) == 1
+        assert count_everywhere(session, Job, Job.document_id == document_id) == 1
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_document_to_another_in_the_middle(
+    database: Database, library: Library, originals: Originals, worker: JobWorker
+) -> None:
+    document_id = take(library, ACME, "long.txt", b"A word and another. " * 100_000)
+    with JobWorker(database, originals) as first:
+        working = threading.Thread(target=first.run_next)
+        working.start()
+        wait_until(lambda: job_of(database, ACME, document_id).status == JobStatus.PROCESSING)
+        first.stop()
+        working.join(30)
+        assert not first.run_next()
+    job = job_of(database, ACME, document_id)
+    assert job.status == JobStatus.PENDING or job.stage == JobStage.INDEXING
+    worker.run_next()
+    assert job_of(database, ACME, document_id).stage == JobStage.INDEXING
+
+
+def test_a_document_is_cancelled_while_it_is_read_and_the_worker_reads_on_with_others(
+    database: Database, library: Library, originals: Originals
+) -> None:
+    document_id = take(library, ACME, "long.txt", b"A word and another. " * 100_000)
+    with JobWorker(database, originals, lease_s=0.2) as worker:
+        working = threading.Thread(target=worker.run_next)
+        working.start()
+        wait_until(lambda: job_of(database, ACME, document_id).status == JobStatus.PROCESSING)
+        with database.writing() as session:
+            cancel(session, ACME, document_id)
+        working.join(30)
+        assert job_of(database, ACME, document_id).status == JobStatus.CANCELLED
+        other = take(library, ACME)
+        worker.run_next()
+    assert job_of(database, ACME, other).stage == JobStage.INDEXING
+
+
+def test_files_stay_as_long_as_a_version_or_a_job_names_them(
+    database: Database, library: Library, originals: Originals, files: FolderFileStore, worker: JobWorker
+) -> None:
+    ours, _ = take(library, ACME), take(library, GLOBEX)
+    originals.tidy()
+    assert len(kept(files, ACME)) == 1  # not read yet: the job alone names it
+    worker.run_next()
+    originals.tidy()
+    assert len(kept(files, ACME)) == 2  # and what was read from it
+    twin = library.take(ACME, library.ensure_dataset(ACME, "Other"), "twin.txt", TEXT).document.document_id
+    library.remove_document(ACME, ours)
+    assert len(kept(files, ACME)) == 1
+    library.remove_document(ACME, twin)
+    assert kept(files, ACME) == set()
+    assert len(kept(files, GLOBEX)) == 2
+    library.remove_dataset(GLOBEX, library.ensure_dataset(GLOBEX, "Handbook"))
+    assert kept(files, GLOBEX) == set()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Until *condition()* holds, half a minute at most."""
+    over = threading.Event()
+    for _ in range(3000):
+        if condition():
+            return
+        over.wait(0.01)
+    raise AssertionError("it did not come to be")
