@@ -17,11 +17,12 @@ import redis
 
 from config import Settings, load_settings
 from tests.deploy import compose, image
+from tests.domain.records import two_tenants
 from tests.servers.postgres import PostgresServer
-from tests.servers.redis import installed
+from tests.servers.redis import RedisServer, installed
 from tests.service import ROOT, free_port, plain_environment
 
-OURS = ("app", "streamlit")
+OURS = ("app", "streamlit", "worker")
 # Variables that are no setting of the service: where its page finds the API, and the password of the overlay's server.
 NOT_SETTINGS = {"API_URL", "POSTGRES_PASSWORD", "GRAFANA_PASSWORD", "GRAFANA_PORT", "PROMETHEUS_PORT"}
 SECRETS = {"POSTGRES_PASSWORD": "0123456789abcdef", "QDRANT_API_KEY": "fedcba9876543210"}
@@ -43,7 +44,7 @@ def setting_names() -> set[str]:
 
 def test_the_services_of_the_guide_are_there_and_nothing_is_demanded_of_a_newcomer() -> None:
     stack = compose.load(variables={})
-    assert set(stack["services"]) == {"app", "streamlit", "redis", "qdrant"}
+    assert set(stack["services"]) == {"app", "streamlit", "worker", "redis", "qdrant"}
     assert stack["name"] == "pustaka"
 
 
@@ -52,6 +53,7 @@ def test_people_reach_the_api_and_the_page_and_nothing_else() -> None:
     assert published == {
         "app": ["0.0.0.0:8000:8000", "0.0.0.0:8543:8000"],
         "streamlit": ["0.0.0.0:8501:8501"],
+        "worker": None,
         "redis": None,
         "qdrant": None,
         "postgres": None,
@@ -69,7 +71,7 @@ def test_the_stores_are_reached_by_the_service_alone() -> None:
     stack = compose.load(compose.BASE, compose.POSTGRES, variables=SECRETS)
     assert stack["networks"]["stores"]["internal"] is True
     inside = {name for name, service in stack["services"].items() if "stores" in service["networks"]}
-    assert inside == {"app", "redis", "qdrant", "postgres"}
+    assert inside == {"app", "worker", "redis", "qdrant", "postgres"}
     for store in ("redis", "qdrant", "postgres"):
         assert stack["services"][store]["networks"] == ["stores"]
 
@@ -79,6 +81,7 @@ def test_everything_waits_until_what_it_needs_is_healthy() -> None:
     needs = {name: set(service.get("depends_on", {})) for name, service in stack.items()}
     assert needs["app"] == {"redis", "qdrant", "postgres"}
     assert needs["streamlit"] == {"app"}
+    assert needs["worker"] == {"app", "redis", "postgres"}
     for service in stack.values():
         assert {need["condition"] for need in service.get("depends_on", {}).values()} <= {"service_healthy"}
     for name, service in stack.items():
@@ -92,6 +95,7 @@ def test_what_must_outlive_a_container_lies_in_volumes() -> None:
     assert mounted["qdrant"] == {"/qdrant/storage": "qdrant-data"}
     assert mounted["postgres"] == {"/var/lib/postgresql/data": "postgres-data"}
     assert mounted["app"][image.environment()["DATA_DIR"]] == "data"
+    assert mounted["worker"] == {image.environment()["DATA_DIR"]: "data"}
     assert mounted["app"]["/app/page-key"] == mounted["streamlit"]["/app/page-key"] == "page-key"
     named = {source for mounts in mounted.values() for source in mounts.values() if not source.startswith(".")}
     assert named == set(stack["volumes"])
@@ -103,11 +107,11 @@ def split_mount(mount: str) -> tuple[str, str]:
     return target, source
 
 
-def test_the_api_and_the_page_are_one_image_with_one_environment() -> None:
+def test_the_api_the_page_and_the_workers_are_one_image_with_one_environment() -> None:
     for files in ((), (compose.POSTGRES,)):
-        app, page = (services(*files)[name] for name in OURS)
+        app, *others = (services(*files)[name] for name in OURS)
         for part in ("image", "build", "environment", "env_file"):
-            assert app[part] == page[part], part
+            assert all(app[part] == other[part] for other in others), part
     assert app["env_file"] == [{"path": ".env", "required": False}]
 
 
@@ -311,6 +315,24 @@ def test_qdrants_health_check_fails_where_nothing_listens() -> None:
 def test_the_health_check_of_the_records_overlay_works_on_a_real_server(postgres: PostgresServer) -> None:
     assert check("postgres", {"5432": str(postgres.port)}) == 0
     assert check("postgres", {"5432": str(free_port())}) != 0
+
+
+def test_the_workers_read_what_the_api_takes_in_and_say_that_they_live(tmp_path: Path) -> None:
+    assert services()["app"]["environment"]["INGESTION_WORKERS"] == "0"
+    program, *arguments = services()["worker"]["command"]
+    with RedisServer(tmp_path / "redis") as server:
+        variables = {"REDIS_URL": server.url, "DATA_DIR": str(tmp_path), "TMPDIR": str(tmp_path)}
+        two_tenants(f"sqlite:///{tmp_path / 'pustaka.db'}").close()
+        command = [str(Path(sys.executable).parent / program), *arguments]
+        app = image.copy_context(tmp_path / "app")
+        worker = subprocess.Popen(command, cwd=app, env=plain_environment(variables), stderr=subprocess.DEVNULL)
+        here = {"/tmp/": f"{tmp_path}/"}  # noqa: S108 - replaced
+        try:
+            assert check("worker", here) != 0
+            wait_until_healthy("worker", here, worker)
+        finally:
+            worker.terminate()
+            worker.wait(30)
 
 
 def test_the_page_starts_by_its_command_and_passes_its_health_check(tmp_path: Path) -> None:

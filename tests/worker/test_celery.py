@@ -1,0 +1,86 @@
+"""Workers under Celery: woken by Redis, killed with all their processes, and nothing is lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config import load_settings
+from domain.db import Database
+from domain.documents import get_chunks
+from domain.models import Job, JobStage
+from domain.originals import Originals
+from domain.scoping import scoped
+from ingestion.library import Library
+from providers.files.folder import FolderFileStore
+from tests.domain.records import ACME, GLOBEX, two_tenants
+from tests.faults.loads import CeleryWorker, wait
+from tests.servers.redis import RedisServer
+from utils.processes import StartError
+from worker.tasks import make_app
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    (tmp_path / "data").mkdir()
+    database = two_tenants(f"sqlite:///{tmp_path / 'data' / 'pustaka.db'}")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def library(database: Database, tmp_path: Path) -> Library:
+    return Library(database, Originals(database, FolderFileStore(tmp_path / "data" / "files")))
+
+
+def stages(database: Database) -> list[str]:
+    with database.reading() as session:
+        return [job.stage for ctx in (ACME, GLOBEX) for job in session.scalars(scoped(ctx, Job))]
+
+
+def test_workers_that_are_killed_are_followed_by_others_that_read_every_document_once(
+    database: Database, library: Library, tmp_path: Path
+) -> None:
+    taken = []
+    for number in range(6):
+        ctx = (ACME, GLOBEX)[number % 2]
+        dataset_id = library.ensure_dataset(ctx, "Handbook")
+        text = f"This is rule {number}. ".encode() * 3000
+        taken.append((ctx, library.take(ctx, dataset_id, f"{number}.txt", text).document.document_id))
+    with RedisServer(tmp_path / "redis") as redis:
+        variables = {"DATA_DIR": str(tmp_path / "data"), "REDIS_URL": redis.url, "INGESTION_LEASE": "2"}
+        worker = CeleryWorker(tmp_path, variables).start()
+        try:
+            assert wait(lambda: JobStage.READING in stages(database), 60), worker.logged()
+            worker.kill()
+            worker.start()
+            assert wait(lambda: set(stages(database)) == {JobStage.INDEXING}, 90), worker.logged()
+            assert worker.stop() == 0
+        finally:
+            worker.kill()
+    for ctx, document_id in taken:
+        with database.reading() as session:
+            assert get_chunks(session, ctx, document_id)
+
+
+@pytest.mark.parametrize(
+    ("variables", "broker"),
+    [
+        ({"redis_url": "redis://:secret@stores:6379/1"}, "redis://:secret@stores:6379/1"),
+        ({"redis_host": "stores", "redis_tls": True}, "rediss://stores:6379/0"),
+        ({"redis_url": "unix:///run/redis.sock"}, "redis+socket:///run/redis.sock"),
+        ({"redis_url": "redis+cluster://a:1,b:2", "celery_broker_url": "redis://queue:6379"}, "redis://queue:6379"),
+    ],
+)
+def test_workers_are_woken_by_the_redis_of_the_service_unless_they_have_their_own(
+    variables: dict[str, object], broker: str
+) -> None:
+    app = make_app(load_settings(_env_file=None, **variables))
+    assert app.conf.broker_url == broker
+    assert (app.conf.broker_use_ssl is not None) == broker.startswith("rediss")
+
+
+@pytest.mark.parametrize("variables", [{}, {"redis_url": "redis+cluster://a:1,b:2"}])
+def test_without_a_redis_that_can_wake_them_workers_do_not_start_and_say_why(variables: dict[str, object]) -> None:
+    with pytest.raises(StartError, match=r"REDIS_URL|CELERY_BROKER_URL"):
+        make_app(load_settings(_env_file=None, **variables))
