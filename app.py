@@ -19,7 +19,9 @@ from api.auth import Authenticator
 from api.chat import chat_blueprint
 from api.commands import register_commands
 from api.conversations import conversations_blueprint
+from api.datasets import datasets_blueprint
 from api.docs import register_docs
+from api.documents import documents_blueprint
 from api.graceful import GracefulServer
 from api.health import health_blueprint
 from api.http_protocol import ConnectionLimits
@@ -82,15 +84,11 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     register_middleware(app, cors_origins=settings.cors_origins)
     if settings.prometheus_enabled:
         register_metering(app)
-    for blueprint in (
-        chat_blueprint,
-        search_blueprint,
-        runs_blueprint,
-        conversations_blueprint,
-        view_blueprint,
-        web_sources_blueprint,
-        health_blueprint,
-    ):
+    blueprints = (
+        chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
+        documents_blueprint, view_blueprint, web_sources_blueprint, health_blueprint,
+    )  # fmt: skip
+    for blueprint in blueprints:
         app.register_api(blueprint)
     register_docs(app)
     register_commands(app)

@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Request, Response, current_app, request
 from flask_openapi3.request import _validate_request
 from flask_openapi3.utils import parse_parameters
 
@@ -13,16 +14,19 @@ from api.auth import Authenticator, link_bearer
 from api.intake import at_end, load_body, reads_body_itself
 from api.limits import RateLimits
 from api.links import CitationLinks
+from api.sync_pool import SyncPool
 from utils.errors import ProblemError
 
-View = Callable[..., Awaitable[Response]]
+View = Callable[..., Awaitable[Response] | Response]
+AsyncView = Callable[..., Awaitable[Response]]
 
 
-def needs_key(view: View) -> View:
+def needs_key(view: View) -> AsyncView:
     """Give the view its caller as the first argument, once the key is verified and the request counted.
 
     The arguments that flask-openapi3 reads from the request (`path`, `query`, `body`) are validated after that: whoever
-    has no key learns nothing about what would be valid.
+    has no key learns nothing about what would be valid. A view that is no coroutine function, and the validation of
+    what it is sent, run in a thread.
 
     Raises:
         Unauthorized: there is no valid key.
@@ -30,6 +34,15 @@ def needs_key(view: View) -> View:
         TooManyAtOnce: it has as many under way as it may.
         BadInput: what was sent is not valid.
     """
+    return _guarded(view, load_body)
+
+
+def needs_key_first(view: View) -> AsyncView:
+    """The same for a coroutine view that takes the body itself, piece by piece: one that may be larger than others."""
+    return _guarded(view, _leave_body)
+
+
+def _guarded(view: View, take_body: Callable[[Request], Awaitable[None]]) -> AsyncView:
     validated = _validated(view)
 
     @wraps(validated)
@@ -40,10 +53,10 @@ def needs_key(view: View) -> View:
         ctx = await authenticator.principal(request)
         at_end(request, admission.request_of(ctx).release)
         if limits is None or ctx.key_id in authenticator.unlimited:
-            await load_body(request)
+            await take_body(request)
             return await validated(ctx, **kwargs)
         allowance = await limits.spend(ctx)
-        await load_body(request)
+        await take_body(request)
         try:
             response = await validated(ctx, **kwargs)
         except ProblemError as error:
@@ -56,7 +69,7 @@ def needs_key(view: View) -> View:
     return reads_body_itself(guarded)  # a body takes memory only for those who may send it
 
 
-def needs_key_or_link(view: View) -> View:
+def needs_key_or_link(view: View) -> AsyncView:
     """The same for a view of one version of a document, which a link with `version` and `token` opens too.
 
     Requests with one are not counted as a key's: their bearers have none, and cannot wait for it.
@@ -83,7 +96,11 @@ def needs_key_or_link(view: View) -> View:
     return reads_body_itself(guarded)
 
 
-def _validated(view: View) -> View:
+async def _leave_body(request: Request) -> None:
+    """The view reads it."""
+
+
+def _validated(view: View) -> AsyncView:
     """What `flask_openapi3.validate_request` makes of it, whose models it looks up, and describes, at every request.
 
     For the body of a chat that took 0.6 ms of the 1 ms its whole edge did.
@@ -92,10 +109,23 @@ def _validated(view: View) -> View:
     models: dict[str, Any] = dict(zip(parts, parse_parameters(view, doc_ui=False), strict=True))
     view.__dict__["__delay_validate_request__"] = True  # it need not do so itself
 
-    @wraps(view)
-    async def validated(*args: Any, **kwargs: Any) -> Response:
-        read = _validate_request(**models, path_kwargs=kwargs)
-        return await view(*args, **{**read, **kwargs})
+    def read(kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {**_validate_request(**models, path_kwargs=kwargs), **kwargs}
+
+    if iscoroutinefunction(view):
+
+        @wraps(view)
+        async def validated(*args: Any, **kwargs: Any) -> Response:
+            response: Response = await view(*args, **read(kwargs))
+            return response
+
+    else:
+
+        @wraps(view)
+        async def validated(*args: Any, **kwargs: Any) -> Response:
+            pool: SyncPool = current_app.extensions["sync_pool"]
+            pool.check_room()
+            return await pool.run(lambda: view(*args, **read(kwargs)))  # type: ignore[arg-type,return-value]
 
     return validated
 

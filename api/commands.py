@@ -1,5 +1,5 @@
-"""The operator's commands: `flask load`, `flask documents`, `flask crawl`, `flask api-key`, `flask eval`,
-`flask migrate-data`, `flask state`.
+"""The operator's commands: `flask load`, `flask documents`, `flask datasets`, `flask jobs`, `flask crawl`,
+`flask api-key`, `flask eval`, `flask migrate-data`, `flask state`.
 
 The app provides `extensions["settings"]`, `extensions["open_database"]`, which gives the `Database`, and in `config`
 SAMPLES_DIR, MAX_FILE_SIZE in bytes and OCR_ENABLED.
@@ -8,7 +8,7 @@ SAMPLES_DIR, MAX_FILE_SIZE in bytes and OCR_ENABLED.
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,12 +16,13 @@ from pathlib import Path
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
-from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from api.crawl_command import crawl
 from api.evaluate import evaluate
+from api.job_commands import datasets, jobs
 from api.migrate_data import migrate_data
+from api.operator import operator, records
 from api.state import state
 from bootstrap.stores import open_originals
 from domain.db import Database
@@ -31,7 +32,6 @@ from domain.keys import create_key, ensure_tenant
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, Progress, load_paths
 from utils.context import DEFAULT_TENANT, TenantContext
-from utils.errors import ProblemError
 
 SKIPPED_SHOWN = 5
 STALLED_S = 60.0
@@ -39,7 +39,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    for command in (load, documents, crawl, api_key, evaluate, migrate_data, state):
+    for command in (load, documents, datasets, jobs, crawl, api_key, evaluate, migrate_data, state):
         app.cli.add_command(command)
 
 
@@ -52,8 +52,8 @@ def register_commands(app: Flask) -> None:
 @with_appcontext
 def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json: bool) -> None:
     """Load the documents in PATHS, files or folders; unchanged ones are passed over."""
-    with _database() as database:
-        ctx = _operator(database, tenant)
+    with records() as database:
+        ctx = operator(database, tenant)
         with _progress() as progress:
             summary = load_paths(
                 database,
@@ -81,8 +81,8 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
 @with_appcontext
 def documents(tenant: str, as_json: bool) -> None:
     """List the documents: state, chunks, language, source, and what went wrong."""
-    with _database() as database:
-        ctx = _operator(database, tenant)
+    with records() as database:
+        ctx = operator(database, tenant)
         with database.reading() as session:
             rows = [
                 {
@@ -110,33 +110,10 @@ def documents(tenant: str, as_json: bool) -> None:
 @with_appcontext
 def api_key(tenant: str, name: str) -> None:
     """Make a new API key for TENANT, and the tenant if it is new. The key is shown this once."""
-    with _database() as database, database.writing() as session:
+    with records() as database, database.writing() as session:
         ensure_tenant(session, tenant)
         _, presented = create_key(session, tenant, name)
     click.echo(f"API_KEY='{presented}'")
-
-
-@contextmanager
-def _database() -> Iterator[Database]:
-    """The database, closed at the end; refusals become one line and exit code 1."""
-    open_database: Callable[[], Database] = current_app.extensions["open_database"]
-    try:
-        database = open_database()
-        try:
-            database.migrate()
-            yield database
-        finally:
-            database.close()
-    except ProblemError as error:
-        raise click.ClickException(error.detail) from error
-    except (SQLAlchemyError, OSError) as error:
-        # Without the driver's words: they may hold the address, and with it the password.
-        raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
-
-
-def _operator(database: Database, tenant: str) -> TenantContext:
-    with database.writing() as session:
-        return TenantContext(ensure_tenant(session, tenant).tenant_id, key_id="operator")
 
 
 @contextmanager

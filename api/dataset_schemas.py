@@ -1,0 +1,205 @@
+"""What datasets and documents look like on the wire, in and out."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from utils.validation import check_text
+
+MOST_TAGS, MOST_METADATA_BYTES = 50, 16_384
+MOST_A_PAGE = 200
+
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(check_text)]
+Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(check_text)
+]
+
+
+def check_metadata(value: dict[str, Any]) -> dict[str, Any]:
+    """*value* if it can be stored.
+
+    Raises:
+        ValueError: as JSON it is too long, or holds what is no character.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        size_bytes = len(text.encode())
+    except UnicodeEncodeError:
+        raise ValueError("Holds a lone surrogate, which is not a character") from None
+    if size_bytes > MOST_METADATA_BYTES:
+        raise ValueError(f"Has more than {MOST_METADATA_BYTES:,} bytes as JSON")
+    if "\\u0000" in text:
+        raise ValueError("Holds a NUL character, which databases do not take")
+    return value
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(check_metadata)]
+
+
+class Strict(BaseModel):
+    """What callers send: nothing that is not known."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class DatasetIn(Strict):
+    """A new dataset."""
+
+    name: Name = Field(examples=["Handbook"])
+    description: str = Field("", max_length=5000)
+    tags: Tags = []
+    metadata: Metadata = Field({}, examples=[{"category": "faq", "language": "en", "domain": "students"}])
+
+
+class DatasetPatch(Strict):
+    """What to change; what is left out stays."""
+
+    name: Name | None = None
+    description: str | None = Field(None, max_length=5000)
+    tags: Tags | None = None
+    metadata: Metadata | None = None
+
+
+class DatasetPath(BaseModel):
+    """Which dataset."""
+
+    dataset_id: str
+
+
+class DocumentPath(BaseModel):
+    """Which document."""
+
+    document_id: str
+
+
+class PageQuery(BaseModel):
+    """Which part of a list."""
+
+    limit: int = Field(50, ge=1, le=MOST_A_PAGE)
+    offset: int = Field(0, ge=0, le=10_000_000)
+
+
+Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
+
+
+class DocumentsQuery(PageQuery):
+    """Which documents."""
+
+    status: Status | None = None
+
+
+class TextDocumentIn(Strict):
+    """A document that is sent as text."""
+
+    title: Name = Field(examples=["Opening hours"])
+    content: Annotated[str, AfterValidator(check_text)] = Field(min_length=1, max_length=5_000_000)
+    source_type: Literal["text"] = "text"
+    tags: Tags = []
+    metadata: Metadata = {}
+
+
+class LoadDocumentIn(BaseModel):
+    """A file in Base64; fields that are not known are passed over, as callers of this route expect."""
+
+    model_config = ConfigDict(strict=True)
+
+    company: str = Field(min_length=1, max_length=63, description="The tenant of the key; another one is not found.")
+    filename: str = Field(min_length=1, max_length=1000)
+    content: str = Field(min_length=1, description="The file, Base64.")
+    metadata: Metadata = {}
+
+
+class DatasetOut(BaseModel):
+    """A dataset."""
+
+    id: str
+    name: str
+    tenant_id: str
+    description: str
+    tags: list[str]
+    metadata: dict[str, Any]
+    documents: int = Field(description="How many it holds.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class DatasetsOut(BaseModel):
+    """A page of the datasets, oldest first."""
+
+    datasets: list[DatasetOut]
+    total: int
+    limit: int
+    offset: int
+
+
+class DocumentOut(BaseModel):
+    """A document and how far it is; `stage` and `share_done` say more while it is processing."""
+
+    id: str
+    dataset_id: str | None
+    title: str
+    source: str
+    status: Status
+    stage: Literal["stored", "reading", "recognising", "indexing"] | None
+    share_done: float = Field(description="Of its stage, 0 to 1.")
+    searchable: bool = Field(description="Whether questions can find it already, at least by its words.")
+    error: str | None = Field(description="Why it failed, or its newest version did.")
+    advice: str | None = Field(description="What to do about it.")
+    attempts: int
+    version: int
+    size_bytes: int
+    media_type: str
+    language: str
+    pages: int | None
+    unread_pages: list[int] = Field(description="Pages whose text could not be had.")
+    chunks: int
+    tags: list[str]
+    metadata: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+class DocumentsOut(BaseModel):
+    """A page of the documents, oldest first."""
+
+    documents: list[DocumentOut]
+    total: int
+    limit: int
+    offset: int
+
+
+class AcceptedOut(BaseModel):
+    """A file that was taken in; it is not lost any more."""
+
+    document_id: str
+    job_id: str
+    name: str
+    status: Status
+    unchanged: bool = Field(description="The dataset held this very file already.")
+    status_url: str
+
+
+class RefusedOut(BaseModel):
+    """A file that was not."""
+
+    name: str
+    reason: str
+
+
+class UploadOut(BaseModel):
+    """What became of each file."""
+
+    dataset_id: str
+    jobs: list[AcceptedOut]
+    refused: list[RefusedOut]
+
+
+class LoadedOut(BaseModel):
+    """The document of a file that was sent by `/api/load-document`."""
+
+    document_id: str
+    job_id: str
+    status: Status

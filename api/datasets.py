@@ -1,0 +1,102 @@
+"""`/v1/tenant/datasets/`: collections of documents."""
+
+from typing import Any
+
+from flask import Response, current_app, jsonify, url_for
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel
+
+from api.access import needs_key
+from api.dataset_schemas import DatasetIn, DatasetOut, DatasetPatch, DatasetPath, DatasetsOut, PageQuery
+from api.schemas import Problem
+from bootstrap.services import Services
+from domain import datasets
+from domain.datasets import DatasetChange
+from domain.models import Dataset
+from utils.context import TenantContext
+
+datasets_blueprint = APIBlueprint(
+    "datasets", __name__, abp_tags=[Tag(name="Datasets", description="Collections of documents.")]
+)
+SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
+_ALL, _ONE = "/v1/tenant/datasets/", "/v1/tenant/datasets/<dataset_id>"
+
+
+def answers(status: int, body: type[BaseModel] | None, *refusals: int) -> Any:
+    """What a route answers with: *body* under *status*, and problems, those of every route among them."""
+    return {status: body, **dict.fromkeys((400, 401, 429, 503, *refusals), Problem)}
+
+
+@datasets_blueprint.post(_ALL, summary="Make a dataset", security=SECURITY, responses=answers(201, DatasetOut, 409))
+@needs_key
+def create(ctx: TenantContext, body: DatasetIn) -> Response:
+    """An empty dataset. 201; 409 if the name is taken."""
+    change = DatasetChange(description=body.description, tags=body.tags, labels=body.metadata)
+    with _services().database.writing() as session:
+        made = _shown(datasets.create_dataset(session, ctx, body.name, change), 0)
+    response = jsonify(made)
+    response.status_code, response.headers["Location"] = 201, url_for("datasets.show", dataset_id=made["id"])
+    return response
+
+
+@datasets_blueprint.get(_ALL, summary="List the datasets", security=SECURITY, responses=answers(200, DatasetsOut))
+@needs_key
+def index(ctx: TenantContext, query: PageQuery) -> Response:
+    """A page of them, oldest first, with how many documents each holds."""
+    with _services().database.reading() as session:
+        page, total = datasets.list_datasets(session, ctx, limit=query.limit, offset=query.offset)
+        counts = datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in page])
+    shown = [_shown(dataset, counts.get(dataset.dataset_id, 0)) for dataset in page]
+    return jsonify({"datasets": shown, "total": total, "limit": query.limit, "offset": query.offset})
+
+
+@datasets_blueprint.get(_ONE, summary="Look at a dataset", security=SECURITY, responses=answers(200, DatasetOut, 404))
+@needs_key
+def show(ctx: TenantContext, path: DatasetPath) -> Response:
+    """The dataset. 404 if the caller has none of this id."""
+    with _services().database.reading() as session:
+        dataset = datasets.get_dataset(session, ctx, path.dataset_id)
+        counts = datasets.count_documents(session, ctx, [dataset.dataset_id])
+    return jsonify(_shown(dataset, counts.get(dataset.dataset_id, 0)))
+
+
+@datasets_blueprint.patch(
+    _ONE, summary="Change a dataset", security=SECURITY, responses=answers(200, DatasetOut, 404, 409)
+)
+@needs_key
+def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Response:
+    """The dataset as it is now. 404 if the caller has none of this id, 409 if another one has the name."""
+    wanted = DatasetChange(name=body.name, description=body.description, tags=body.tags, labels=body.metadata)
+    with _services().database.writing() as session:
+        dataset = datasets.change_dataset(session, ctx, path.dataset_id, wanted)
+        counts = datasets.count_documents(session, ctx, [dataset.dataset_id])
+    return jsonify(_shown(dataset, counts.get(dataset.dataset_id, 0)))
+
+
+@datasets_blueprint.delete(
+    _ONE, summary="Delete a dataset with its documents", security=SECURITY, responses=answers(204, None, 404)
+)
+@needs_key
+def remove(ctx: TenantContext, path: DatasetPath) -> Response:
+    """204, and nobody finds it or a document of it any more; 404 if the caller has none of this id."""
+    _services().library.remove_dataset(ctx, path.dataset_id)
+    return Response(status=204)
+
+
+def _shown(dataset: Dataset, documents: int) -> dict[str, Any]:
+    return {
+        "id": dataset.dataset_id,
+        "name": dataset.name,
+        "tenant_id": dataset.tenant_id,
+        "description": dataset.description,
+        "tags": dataset.tags,
+        "metadata": dataset.labels,
+        "documents": documents,
+        "created_at": dataset.created_at.isoformat(),
+        "updated_at": dataset.updated_at.isoformat(),
+    }
+
+
+def _services() -> Services:
+    services: Services = current_app.extensions["services"]
+    return services

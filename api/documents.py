@@ -1,0 +1,249 @@
+"""The documents of a tenant: uploaded, followed on their way into the index, read again, cancelled, deleted."""
+
+import binascii
+from base64 import b64decode
+from functools import partial
+from typing import Any
+
+from flask import Response, current_app, jsonify, request, url_for
+from flask_openapi3 import APIBlueprint, Tag
+from werkzeug.datastructures import FileStorage
+
+from api import uploads
+from api.access import needs_key, needs_key_first
+from api.dataset_schemas import (
+    DatasetPath,
+    DocumentOut,
+    DocumentPath,
+    DocumentsOut,
+    DocumentsQuery,
+    LoadDocumentIn,
+    LoadedOut,
+    TextDocumentIn,
+    UploadOut,
+)
+from api.datasets import SECURITY, answers
+from bootstrap.services import Services
+from domain import datasets, job_requests, progress
+from domain.documents import get_document
+from domain.progress import Progress
+from domain.uploads import Accepted
+from utils.context import TenantContext
+from utils.errors import Conflict, NotFound, UnreadableDocument
+from utils.validation import wrong_field
+
+documents_blueprint = APIBlueprint(
+    "documents", __name__, abp_tags=[Tag(name="Documents", description="What answers come from.")]
+)
+LOADED = "documents"  # the dataset of /api/load-document, which names none
+_IN = "/v1/tenant/datasets/<dataset_id>/documents"
+_ONE = "/v1/tenant/documents/<document_id>"
+
+
+@documents_blueprint.post(
+    f"{_IN}/upload",
+    summary="Upload files",
+    description="multipart/form-data: a part `files` for each, and `metadata`, a JSON object that holds for all. Files "
+    "that cannot be taken are named with the reason; the others go in.",
+    security=SECURITY,
+    responses=answers(202, UploadOut, 404, 413, 422),
+)
+@needs_key_first
+async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
+    """202 once the files are kept: from here on none is lost. 422 if none could be taken."""
+    services = _services()
+    work = partial(_take_all, services, ctx, path.dataset_id)
+    pool, settings = current_app.extensions["sync_pool"], services.settings
+    shown = await uploads.receive(request, pool, work, folder=services.data_folder, max_bytes=settings.max_upload_size)
+    return _accepted(shown)
+
+
+@documents_blueprint.post(
+    _IN, summary="Add a text", security=SECURITY, responses=answers(202, DocumentOut, 404, 413, 422)
+)
+@needs_key
+def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Response:
+    """A document of the text that is sent. Another one of the same title takes its place."""
+    services = _services()
+    data = uploads.check_size(body.content.encode(), services.settings.max_file_size)
+    name = uploads.file_name(f"{body.title.replace('/', ' ')}.txt")
+    taken = services.library.take(
+        ctx, path.dataset_id, name, data, title=body.title, tags=body.tags, labels=body.metadata
+    )
+    return _accepted(_shown(_progress(ctx, taken.document.document_id)))
+
+
+@documents_blueprint.get(
+    _IN, summary="List the documents of a dataset", security=SECURITY, responses=answers(200, DocumentsOut, 404)
+)
+@needs_key
+def index(ctx: TenantContext, path: DatasetPath, query: DocumentsQuery) -> Response:
+    """A page of them, oldest first, with how far each is."""
+    with _services().database.reading() as session:
+        datasets.get_dataset(session, ctx, path.dataset_id)
+        page, total = progress.list_progress(
+            session, ctx, path.dataset_id, status=query.status, limit=query.limit, offset=query.offset
+        )
+    shown = {"documents": list(map(_shown, page)), "total": total, "limit": query.limit, "offset": query.offset}
+    return jsonify(shown)
+
+
+@documents_blueprint.get(
+    _ONE, summary="Look at a document", security=SECURITY, responses=answers(200, DocumentOut, 404)
+)
+@needs_key
+def show(ctx: TenantContext, path: DocumentPath) -> Response:
+    """The document and how far it is. 404 if the caller has none of this id."""
+    return jsonify(_shown(_progress(ctx, path.document_id)))
+
+
+@documents_blueprint.delete(_ONE, summary="Delete a document", security=SECURITY, responses=answers(204, None, 404))
+@needs_key
+def remove(ctx: TenantContext, path: DocumentPath) -> Response:
+    """204, and nobody finds it any more; 404 if the caller has none of this id."""
+    _services().library.remove_document(ctx, path.document_id)
+    return Response(status=204)
+
+
+@documents_blueprint.post(
+    f"{_ONE}/reprocess",
+    summary="Read a document again",
+    security=SECURITY,
+    responses=answers(202, DocumentOut, 404, 409),
+)
+@needs_key
+def reprocess(ctx: TenantContext, path: DocumentPath) -> Response:
+    """From the file that is kept. 404 if the caller has none of this id, 409 if it was not uploaded."""
+    with _services().database.writing() as session:
+        get_document(session, ctx, path.document_id)
+        if job_requests.get_job(session, ctx, path.document_id) is None:
+            raise Conflict("It was loaded from a folder of the server: load it again there, with flask load.")
+        job_requests.begin_again(session, ctx, path.document_id)
+    return _accepted(_shown(_progress(ctx, path.document_id)))
+
+
+@documents_blueprint.post(
+    f"{_ONE}/cancel",
+    summary="Read a document no further",
+    security=SECURITY,
+    responses=answers(202, DocumentOut, 404, 409),
+)
+@needs_key
+def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
+    """What can be found of it already stays. 404 if the caller has none of this id, 409 if there is nothing to end."""
+    with _services().database.writing() as session:
+        get_document(session, ctx, path.document_id)
+        job_requests.cancel(session, ctx, path.document_id)
+    return _accepted(_shown(_progress(ctx, path.document_id)))
+
+
+@documents_blueprint.post(
+    "/api/load-document",
+    summary="Load a document",
+    description="A file in Base64, into the dataset `documents`, which is made if it is not there.",
+    security=SECURITY,
+    responses=answers(200, LoadedOut, 404, 413, 422),
+)
+@needs_key
+def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
+    """Its id, once the file is kept; it is found as soon as it is read."""
+    if body.company != ctx.tenant_id:
+        raise NotFound(f"There is no company {body.company!r}.")
+    services = _services()
+    try:
+        data = b64decode("".join(body.content.split()), validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise wrong_field("content is not Base64.", "content") from exc
+    name, data = uploads.file_name(body.filename), uploads.check_size(data, services.settings.max_file_size)
+    dataset_id = services.library.ensure_dataset(ctx, LOADED)
+    taken = services.library.take(ctx, dataset_id, name, data, labels=body.metadata)
+    job = taken.job
+    return jsonify({"document_id": taken.document.document_id, "job_id": job.job_id, "status": job.status})
+
+
+def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[str, Any]:
+    """Take each file; those that cannot be are named with the reason."""
+    if not form.files:
+        raise wrong_field("There is no file in it: send each in a part called files.", "files")
+    with services.database.reading() as session:
+        datasets.get_dataset(session, ctx, dataset_id)
+    taken: list[dict[str, Any]] = []
+    refused: list[dict[str, str]] = []
+    names: set[str] = set()
+    for file in form.files:
+        try:
+            taken.append(_take(services, ctx, dataset_id, file, form.metadata, names))
+        except UnreadableDocument as exc:
+            refused.append({"name": uploads.shown_name(file.filename or ""), "reason": exc.detail})
+    if not taken:
+        reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in refused)
+        raise UnreadableDocument(reasons, members={"refused": refused})
+    return {"dataset_id": dataset_id, "jobs": taken, "refused": refused}
+
+
+def _take(
+    services: Services, ctx: TenantContext, dataset_id: str, file: FileStorage, labels: dict[str, Any], names: set[str]
+) -> dict[str, Any]:
+    name = uploads.file_name(file.filename or "")
+    data = uploads.content(file, services.settings.max_file_size)
+    if name in names:
+        raise UnreadableDocument("Another file of this upload has the same name: rename one of them.")
+    taken = services.library.take(ctx, dataset_id, name, data, labels=labels)
+    names.add(name)
+    return _of_file(name, taken)
+
+
+def _of_file(name: str, taken: Accepted) -> dict[str, Any]:
+    document_id = taken.document.document_id
+    return {
+        "document_id": document_id,
+        "job_id": taken.job.job_id,
+        "name": name,
+        "status": taken.job.status,
+        "unchanged": taken.is_known,
+        "status_url": url_for("documents.show", document_id=document_id),
+    }
+
+
+def _accepted(shown: dict[str, Any]) -> Response:
+    response = jsonify(shown)
+    response.status_code = 202
+    return response
+
+
+def _progress(ctx: TenantContext, document_id: str) -> Progress:
+    with _services().database.reading() as session:
+        return progress.get_progress(session, ctx, document_id)
+
+
+def _shown(found: Progress) -> dict[str, Any]:
+    document, job = found.document, found.job
+    return {
+        "id": document.document_id,
+        "dataset_id": document.dataset_id,
+        "title": document.title,
+        "source": document.source,
+        "status": found.status,
+        "stage": found.stage,
+        "share_done": round(found.share_done, 3),
+        "searchable": found.is_searchable,
+        "error": job.error if job else document.error,
+        "advice": job.advice if job else None,
+        "attempts": job.attempts if job else 0,
+        "version": document.version,
+        "size_bytes": document.size_bytes,
+        "media_type": document.media_type,
+        "language": document.language,
+        "pages": document.details.get("pages"),
+        "unread_pages": document.details.get("unread_pages") or [],
+        "chunks": document.chunk_count,
+        "tags": document.tags,
+        "metadata": document.labels,
+        "created_at": document.created_at.isoformat(),
+        "updated_at": document.updated_at.isoformat(),
+    }
+
+
+def _services() -> Services:
+    services: Services = current_app.extensions["services"]
+    return services

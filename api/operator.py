@@ -1,0 +1,37 @@
+"""What the operator's commands begin with: the database, and a context of the tenant they are about."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from flask import current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from domain.db import Database
+from domain.keys import ensure_tenant
+from utils.context import TenantContext
+from utils.errors import ProblemError
+
+
+@contextmanager
+def records() -> Iterator[Database]:
+    """The database, closed at the end; refusals become one line and exit code 1."""
+    open_database: Callable[[], Database] = current_app.extensions["open_database"]
+    try:
+        database = open_database()
+        try:
+            database.migrate()
+            yield database
+        finally:
+            database.close()
+    except ProblemError as error:
+        raise click.ClickException(error.detail) from error
+    except (SQLAlchemyError, OSError) as error:
+        # Without the driver's words: they may hold the address, and with it the password.
+        raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
+
+
+def operator(database: Database, tenant: str) -> TenantContext:
+    """A context of *tenant*, which is made if it is new."""
+    with database.writing() as session:
+        return TenantContext(ensure_tenant(session, tenant).tenant_id, key_id="operator")

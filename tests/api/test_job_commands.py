@@ -1,0 +1,103 @@
+"""`flask datasets` and `flask jobs`: an operator looks, tries again, cancels and deletes, for one tenant at a time."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from app import create_app
+from config import load_settings
+from domain.db import Database
+from domain.originals import Originals
+from ingestion.jobs import JobWorker
+from ingestion.library import Library
+from providers.files.folder import FolderFileStore
+from tests.domain.records import ACME, GLOBEX, two_tenants
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """The command line of an installation in *tmp_path*."""
+    app = create_app(load_settings(_env_file=None, data_dir=tmp_path))
+    return lambda *words: app.test_cli_runner().invoke(args=list(words))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = two_tenants(f"sqlite:///{tmp_path / 'pustaka.db'}")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> FolderFileStore:
+    return FolderFileStore(tmp_path / "files")
+
+
+@pytest.fixture
+def library(database: Database, files: FolderFileStore) -> Library:
+    return Library(database, Originals(database, files))
+
+
+@pytest.fixture
+def broken(database: Database, library: Library, files: FolderFileStore) -> str:
+    """A document of acme that could not be read, beside one of globex that waits."""
+    dataset_id = library.ensure_dataset(ACME, "Handbook")
+    document_id = library.take(ACME, dataset_id, "broken.pdf", b"%PDF-1.7 and nothing more").document.document_id
+    with JobWorker(database, Originals(database, files)) as worker:
+        worker.run_next()
+    library.take(GLOBEX, library.ensure_dataset(GLOBEX, "Handbook"), "b.txt", b"text")
+    return document_id
+
+
+def listed(run: Run, tenant: str, *words: str) -> list[tuple[str, str]]:
+    done = run("jobs", "list", "--tenant", tenant, "--json", *words)
+    assert done.exit_code == 0, done.output
+    return [(row["document_id"], row["status"]) for row in json.loads(done.output)]
+
+
+def test_jobs_are_listed_with_what_went_wrong_and_what_to_do(run: Run, broken: str) -> None:
+    told = run("jobs", "list", "--tenant", "acme").output
+    assert broken in told
+    assert "failed" in told
+    assert "upload it again" in told
+    assert listed(run, "acme", "--status", "pending") == []
+    assert [status for _, status in listed(run, "globex")] == ["pending"]
+
+
+def test_what_failed_is_tried_again_for_its_tenant_alone(run: Run, broken: str) -> None:
+    assert run("jobs", "retry", "--tenant", "globex", broken).exit_code == 1
+    assert run("jobs", "retry", "--tenant", "globex", "--failed").output == "0 begin again.\n"
+    assert listed(run, "acme") == [(broken, "failed")]
+    assert run("jobs", "retry", "--tenant", "acme", "--failed").output == "1 begin again.\n"
+    assert listed(run, "acme") == [(broken, "pending")]
+    assert run("jobs", "retry", "--tenant", "acme").exit_code == 2
+
+
+def test_a_waiting_document_is_cancelled_by_its_tenant_alone(run: Run, broken: str) -> None:
+    [(waiting, _)] = listed(run, "globex")
+    assert run("jobs", "cancel", "--tenant", "acme", waiting).exit_code == 1
+    assert run("jobs", "cancel", "--tenant", "globex", waiting).exit_code == 0
+    assert listed(run, "globex") == [(waiting, "cancelled")]
+    again = run("jobs", "cancel", "--tenant", "globex", waiting)
+    assert again.exit_code == 1
+    assert "cancelled" in again.output
+
+
+def test_datasets_are_made_listed_and_deleted_with_their_documents(
+    run: Run, broken: str, files: FolderFileStore
+) -> None:
+    made = run("datasets", "create", "Rules", "--tenant", "acme").output.strip()
+    rows = json.loads(run("datasets", "list", "--tenant", "acme", "--json").output)
+    assert [(row["name"], row["documents"]) for row in rows] == [("Handbook", 1), ("Rules", 0)]
+    assert run("datasets", "delete", made, "--yes", "--tenant", "globex").exit_code == 1
+    for row in rows:
+        assert run("datasets", "delete", row["id"], "--yes", "--tenant", "acme").exit_code == 0
+    assert json.loads(run("datasets", "list", "--tenant", "acme", "--json").output) == []
+    assert listed(run, "acme") == []
+    assert set(files.hashes(ACME)) == set()
+    assert len(set(files.hashes(GLOBEX))) == 1
