@@ -1,6 +1,6 @@
 """What is read of a collection of documents: words and table cells against an expected Markdown, time and memory.
 
-    python -m benchmarks.documents ../shared/data/documents
+    python -m benchmarks.documents DOCUMENTS
 
 The folder holds `office/` with sources and, in `docling-expected-md/`, what they should say; `pdf/` with ordinary and
 damaged PDFs; `malformed/` with an `expected.json` that says what to accept and what to reject. Each file goes the way
