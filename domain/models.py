@@ -306,6 +306,8 @@ class WebPage(Base):
     etag: Mapped[str | None] = mapped_column(PlainString(200))
     last_modified: Mapped[str | None] = mapped_column(PlainString(200))
     text_hash: Mapped[str] = mapped_column(PlainString(64), default="")
+
+
 class Job(Base):
     """The work that a document's newest file makes: the truth about it, whoever does it.
 

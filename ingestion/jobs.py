@@ -122,7 +122,7 @@ class JobWorker:
             return jobs.advance(session, ctx, held, stage)
 
     def _write(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> Held:
-        text_hash = self._originals.keep(ctx, content.extracted)
+        text_hash = self._originals.keep_file(ctx, content.extracted)
         try:
             version, held = self._replace(ctx, held, content, stage)
         except LeaseLost:
@@ -137,7 +137,7 @@ class JobWorker:
             document = jobs.lock_held(session, ctx, held)
             document = replace_document(session, ctx, document.origin, _as_given(document, content))
             # Again: until its version was there it was nobody's, and may have been removed as such.
-            self._originals.keep(ctx, content.extracted)
+            self._originals.keep_file(ctx, content.extracted)
             return document.version, jobs.advance(session, ctx, held, stage)
 
     def _settle(self, ctx: TenantContext, held: Held, lease: "_Lease", exc: Exception) -> None:

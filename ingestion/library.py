@@ -33,12 +33,12 @@ class Library:
             NotFound: the tenant has no such dataset.
             StoreUnavailable: it cannot be kept; nothing has changed.
         """
-        content_hash = self._originals.keep(ctx, data)
+        content_hash = self._originals.keep_file(ctx, data)
         incoming = Incoming(name, content_hash, len(data), title, tags or [], labels or {})
         with self._database.writing() as session:
             accepted = accept(session, ctx, dataset_id, incoming)
             # Again: until the job was there it was nobody's, and may have been removed as such.
-            self._originals.keep(ctx, data)
+            self._originals.keep_file(ctx, data)
         return accepted
 
     def ensure_dataset(self, ctx: TenantContext, name: str) -> str:
