@@ -19,6 +19,7 @@ _LONGEST_QUOTE = 600  # characters
 _SHORT = 12  # characters; what is shorter is quoted with the sentence it stands in
 _SHARE = 0.5
 _WORD = re.compile(r"\w+")
+_BLANK_LINE = re.compile(r"\n\s*\n")
 _TOKEN = re.compile(r"\s+|\w+|[^\w\s]")
 _ENDS = " .!?…\"'”’»)]"
 # Models write their own quotation marks, hyphens and spaces for those of the document.
@@ -55,8 +56,8 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
 
     Passage n of the prompt is `hits[n - 1]`. What stands before a mark rests on where the passage says it word for
     word, but for white space and the passage's own marks, as a whole or by sentences; else on the passage's sentence
-    that is most like it. The quote reaches from the first such place to the last, unless that is too long, and is
-    always as it stands in the document.
+    that is most like it. The quote reaches from the first such place to the last, unless that is too long or passes a
+    blank line, and is always as it stands in the document.
     """
     text = _MARKS.sub(lambda found: _valid_marks(found[1], found[2], len(hits)), answer)
     spans: dict[int, list[Span]] = {}
@@ -111,7 +112,8 @@ def _covered(window: Span, spans: Sequence[Span]) -> int:
 
 
 def _cite(number: int, span: Span, hit: Hit) -> Citation:
-    passage, (start, end) = hit.passage, span
+    passage = hit.passage
+    start, end = _in_one_paragraph(passage.text, span)
     return Citation(
         number=number,
         document_id=passage.document_id,
@@ -126,6 +128,14 @@ def _cite(number: int, span: Span, hit: Hit) -> Citation:
         score=round(hit.score, 4),
         url=passage.url,
     )
+
+
+def _in_one_paragraph(text: str, span: Span) -> Span:
+    """The longest part of *span* without a blank line: where passages were joined, others may stand in the document."""
+    start, end = span
+    gaps = [(gap.start(), gap.end()) for gap in _BLANK_LINE.finditer(text, start, end)]
+    starts, ends = [start, *(to for _, to in gaps)], [*(at for at, _ in gaps), end]
+    return max(zip(starts, ends, strict=True), key=lambda part: part[1] - part[0])
 
 
 class _Source:

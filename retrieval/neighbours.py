@@ -48,9 +48,13 @@ def _joint(one: Passage, other: Passage) -> Passage | None:
     """Both as one passage under the id of *one*, None if they are no neighbours or too long together."""
     former, latter = (one, other) if one.start <= other.start else (other, one)
     between = _BETWEEN.get(latter.start - former.end)
-    if between is None or (one.document_id, one.page, one.heading) != (other.document_id, other.page, other.heading):
+    if between is None or _place(one) != _place(other):
         return None
     text = former.text + between + latter.text
     if len(text) > LONGEST_JOINED:
         return None
     return replace(one, start=former.start, end=latter.end, text=text)
+
+
+def _place(passage: Passage) -> tuple[object, ...]:
+    return passage.document_id, passage.version, passage.page, passage.heading

@@ -11,6 +11,7 @@ from ingestion.chunking import Sizes, chunk_document
 from ingestion.parsers.markdown import parse as parse_markdown
 from ingestion.parsers.parsed import Limits
 from ingestion.reader import extracted_of
+from retrieval.neighbours import joined
 from utils.errors import UnreadableDocument
 from utils.passages import Hit, Passage
 
@@ -99,8 +100,7 @@ RULES = (
         ("You must ring Dr. Ito by eight on the first day.", "Call Dr. Ito before 8 a.m. on the first day."),
         (
             "Everyone has 12 days of leave a year. Call Dr. Ito before 8 a.m. on the first day.",
-            "Everyone has 12 days\nof leave a year.[3] It is “paid” in full – always [4], they say.\n\n"
-            "Sick leave\n\nCall Dr. Ito before 8 a.m. on the first day.",
+            "Everyone has 12 days\nof leave a year.[3] It is “paid” in full – always [4], they say.",
         ),
         ("Here is what I found for you. Then rest.", "Then rest."),
     ],
@@ -165,6 +165,16 @@ def test_every_quote_is_verbatim_at_its_place_in_the_text_that_is_kept(source: s
 
 def as_passage(text: str, start: int, end: int) -> Passage:
     return Passage("p", "d", "Title", "a.md", None, None, "", start, end, "en", text, 1)
+
+
+def test_a_quote_stays_verbatim_where_neighbours_were_joined_over_unknown_white_space() -> None:
+    document = "A deposit of one month is due.  Rent is paid in advance."
+    parts = [Passage("p1", "d1", "Title", "a.md", None, None, "", 0, 30, "en", document[:30])]
+    parts.append(Passage("p2", "d1", "Title", "a.md", None, None, "", 32, 56, "en", document[32:]))
+    together = joined([Hit(part, 1.0, 0.9, 4.0) for part in parts], limit=5)
+    assert len(together) == 1
+    _, cited = bind_citations("A deposit of one month is due. Rent is paid in advance. [1]", together)
+    assert [document[one.start : one.end] for one in cited] == [one.quote for one in cited]
 
 
 def test_marks_can_be_taken_out() -> None:
