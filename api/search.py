@@ -31,7 +31,7 @@ class FiltersIn(BaseModel):
     dataset_ids: Values = []
     document_ids: Values = []
     languages: Values = Field(default=[], description="ISO 639-1 codes.", examples=[["en"]])
-    labels: Values = Field(default=[], description="Each as key=value; a passage must have all of them.")
+    labels: Values = Field(default=[], description="Metadata as key=value, tags as tag=value; all must hold.")
 
     def as_filters(self) -> Filters:
         """What the index is asked with."""

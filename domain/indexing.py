@@ -1,5 +1,6 @@
 """What the index still has to be told, read from and noted in SQL; `ingestion/indexer.py` does the telling."""
 
+import json
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -148,7 +149,16 @@ def as_passage(document: Document, chunk: Chunk) -> Passage:
         language=chunk.language,
         text=chunk.text,
         version=document.version,
+        dataset_id=document.dataset_id or "",
+        labels=_labels(document),
     )
+
+
+def _labels(document: Document) -> tuple[str, ...]:
+    """What a search can be limited to: its tags as `tag=…`, and what its metadata says in one word or number."""
+    tags = [f"tag={tag}" for tag in document.tags]
+    simple = [(key, value) for key, value in document.labels.items() if isinstance(value, str | int | float)]
+    return (*tags, *(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in simple))
 
 
 Change = TypeVar("Change", Update, Delete)

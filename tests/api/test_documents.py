@@ -20,8 +20,9 @@ ENDS = ("completed", "failed", "cancelled")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with one small document of the default tenant."""
     folder = tmp_path_factory.mktemp("documents")
-    (folder / "rooms.md").write_text("# Rooms\n\nA room costs 850,000 rupiah a month.\n")
-    variables = {"KNOWLEDGE_DIR": str(folder), "RATE_LIMIT_ENABLED": "false"}
+    (folder / "knowledge").mkdir()
+    (folder / "knowledge" / "rooms.md").write_text("# Rooms\n\nA room costs 850,000 rupiah a month.\n")
+    variables = {"KNOWLEDGE_DIR": str(folder / "knowledge"), "RATE_LIMIT_ENABLED": "false"}
     with Service(folder / "data", **variables).watched() as running:
         await_vectors(running)
         yield running
@@ -128,6 +129,24 @@ def test_files_are_taken_in_read_and_found_and_bad_ones_are_named(
     failed = north.get(f"{dataset}/documents", params={"status": "failed"}).json()
     assert ([document["id"] for document in failed["documents"]], failed["total"]) == ([broken["id"]], 1)
     assert north.get(dataset).json()["documents"] == 3
+
+
+def test_a_search_is_limited_to_a_dataset_and_to_what_a_document_was_given(
+    service: Service, north: httpx.Client, south: httpx.Client, dataset: str
+) -> None:
+    other = north.post("/v1/tenant/datasets/", json={"name": f"Other {uuid4().hex}"}).json()["id"]
+    here = upload(north, dataset, ("here.txt", b"The kiln is hot."), metadata='{"floor": 2, "tower": "east"}')
+    there = upload(north, f"/v1/tenant/datasets/{other}", ("there.txt", b"The kiln is cold."))
+    ids = [settled(service, north, taken.json()["jobs"][0]["document_id"])["id"] for taken in (here, there)]
+
+    def found(client: httpx.Client, **filters: list[str]) -> set[str]:
+        body = {"query": "kiln", "filters": filters}
+        return {hit["document_id"] for hit in client.post("/v1/search", json=body).json()["passages"]}
+
+    assert set(ids) <= found(north)
+    assert found(north, dataset_ids=[other]) == {ids[1]}
+    assert found(north, labels=["floor=2", "tower=east"]) == {ids[0]}
+    assert found(south, dataset_ids=[other]) == found(south, labels=["floor=2"]) == set()
 
 
 def test_no_other_tenant_reaches_a_document_by_any_route(

@@ -13,7 +13,7 @@ from domain.datasets import (
     remove_dataset,
 )
 from domain.db import Database
-from domain.job_requests import cancel
+from domain.job_requests import cancel, remove_with_jobs
 from domain.models import DocumentState, JobStatus
 from domain.progress import get_progress, list_jobs, list_progress
 from tests.domain.records import ACME, GLOBEX
@@ -118,3 +118,17 @@ def test_documents_are_listed_by_page_and_status_and_each_tenant_sees_its_own(da
         assert count_documents(session, ACME, [dataset_id]) == {dataset_id: 5}
         assert list_jobs(session, GLOBEX, statuses=[*JobStatus], limit=9) == []
         assert len(list_jobs(session, ACME, statuses=["pending"], limit=9)) == 4
+
+
+def test_a_file_of_a_deleted_document_is_a_new_one_also_before_the_index_has_let_go(database: Database) -> None:
+    dataset_id = new_dataset(database, ACME)
+    first = upload(database, ACME, dataset_id).document.document_id
+    read(database, ACME, claimed(database, ACME))
+    with database.writing() as session:
+        remove_with_jobs(session, ACME, [first])
+    second = upload(database, ACME, dataset_id)
+    assert not second.is_known
+    assert second.document.document_id != first
+    with database.reading() as session:
+        page, total = list_progress(session, ACME, dataset_id, status=None, limit=9, offset=0)
+        assert ([one.document.document_id for one in page], total) == ([second.document.document_id], 1)

@@ -207,6 +207,7 @@ def test_a_database_that_takes_no_changes_is_refused(postgres: PostgresServer, u
 def test_tables_that_are_gone_are_told_while_the_service_runs(database_uri: str) -> None:
     database = two_tenants(database_uri)
     with database.writing() as session:
+        session.execute(text("DROP TABLE jobs"))
         session.execute(text("DROP TABLE chunks"))
         session.execute(text("DROP TABLE documents"))
 
