@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from providers.chat.sentences import sentence_spans
-from utils.passages import Hit
+from utils.passages import Hit, Passage
 
 Span = tuple[int, int]
 
@@ -16,10 +16,10 @@ _MARK = r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]"
 _GAP, _TIGHT = rf"(?:\s|{_MARK})++", rf"(?:\s*+{_MARK})*+"
 _MARKS = re.compile(r"(\s*)\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 _LONGEST_QUOTE = 600  # characters
+_SEAM = 2  # characters
 _SHORT = 12  # characters; what is shorter is quoted with the sentence it stands in
 _SHARE = 0.5
 _WORD = re.compile(r"\w+")
-_BLANK_LINE = re.compile(r"\n\s*\n")
 _TOKEN = re.compile(r"\s+|\w+|[^\w\s]")
 _ENDS = " .!?…\"'”’»)]"
 # Models write their own quotation marks, hyphens and spaces for those of the document.
@@ -56,8 +56,8 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
 
     Passage n of the prompt is `hits[n - 1]`. What stands before a mark rests on where the passage says it word for
     word, but for white space and the passage's own marks, as a whole or by sentences; else on the passage's sentence
-    that is most like it. The quote reaches from the first such place to the last, unless that is too long or passes a
-    blank line, and is always as it stands in the document.
+    that is most like it. The quote reaches from the first such place to the last, unless that is too long or goes over
+    a seam, and is always as it stands in the document.
     """
     text = _MARKS.sub(lambda found: _valid_marks(found[1], found[2], len(hits)), answer)
     spans: dict[int, list[Span]] = {}
@@ -113,7 +113,7 @@ def _covered(window: Span, spans: Sequence[Span]) -> int:
 
 def _cite(number: int, span: Span, hit: Hit) -> Citation:
     passage = hit.passage
-    start, end = _in_one_paragraph(passage.text, span)
+    start, end = _unbroken(passage, span)
     return Citation(
         number=number,
         document_id=passage.document_id,
@@ -130,11 +130,11 @@ def _cite(number: int, span: Span, hit: Hit) -> Citation:
     )
 
 
-def _in_one_paragraph(text: str, span: Span) -> Span:
-    """The longest part of *span* without a blank line: where passages were joined, others may stand in the document."""
+def _unbroken(passage: Passage, span: Span) -> Span:
+    """The longest part of *span* that goes over no seam of the passage."""
     start, end = span
-    gaps = [(gap.start(), gap.end()) for gap in _BLANK_LINE.finditer(text, start, end)]
-    starts, ends = [start, *(to for _, to in gaps)], [*(at for at, _ in gaps), end]
+    seams = [seam for seam in passage.seams if start < seam < end]
+    starts, ends = [start, *(seam + _SEAM for seam in seams)], [*seams, end]
     return max(zip(starts, ends, strict=True), key=lambda part: part[1] - part[0])
 
 

@@ -1,6 +1,6 @@
 """Neighbouring passages as one: what was cut apart when the document was taken in is read together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from utils.passages import Hit, Passage
@@ -53,7 +53,16 @@ def _joint(one: Passage, other: Passage) -> Passage | None:
     text = former.text + between + latter.text
     if len(text) > LONGEST_JOINED:
         return None
-    return replace(one, start=former.start, end=latter.end, text=text)
+    seams = (
+        *former.seams,
+        *([len(former.text)] if between else []),
+        *_moved(latter.seams, len(text) - len(latter.text)),
+    )
+    return replace(one, start=former.start, end=latter.end, text=text, seams=seams)
+
+
+def _moved(seams: Iterable[int], by: int) -> Iterator[int]:
+    return (seam + by for seam in seams)
 
 
 def _place(passage: Passage) -> tuple[object, ...]:

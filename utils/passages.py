@@ -12,7 +12,8 @@ class Passage:
     joined with " › ", empty when there is none. `language` is an ISO 639-1 code. `source` is the path or address the
     document was loaded from, `url` an address a reader can open, if there is one. `version` is that of the document the
     passage was cut from; None for one that is not kept here. `dataset_id` is empty for documents of no dataset.
-    `labels` are what else a search can be limited to, each as `key=value`.
+    `labels` are what else a search can be limited to, each as `key=value`. `seams` are where neighbours were joined for
+    a reader: each is the place in `text` of a blank line for which the document may have other white space.
     """
 
     passage_id: str  # a UUID, the same for the same text at the same place of the same document version
@@ -29,6 +30,7 @@ class Passage:
     version: int | None = None
     dataset_id: str = ""
     labels: tuple[str, ...] = ()
+    seams: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

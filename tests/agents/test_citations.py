@@ -100,7 +100,8 @@ RULES = (
         ("You must ring Dr. Ito by eight on the first day.", "Call Dr. Ito before 8 a.m. on the first day."),
         (
             "Everyone has 12 days of leave a year. Call Dr. Ito before 8 a.m. on the first day.",
-            "Everyone has 12 days\nof leave a year.[3] It is “paid” in full – always [4], they say.",
+            "Everyone has 12 days\nof leave a year.[3] It is “paid” in full – always [4], they say.\n\n"
+            "Sick leave\n\nCall Dr. Ito before 8 a.m. on the first day.",
         ),
         ("Here is what I found for you. Then rest.", "Then rest."),
     ],
