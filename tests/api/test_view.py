@@ -131,7 +131,7 @@ def test_every_reading_of_an_answer_has_its_links(library: Library) -> None:
 def test_no_route_opens_what_belongs_to_another_tenant(library: Library) -> None:
     ours = library.cited("When does the night ferry to Halmstad leave?")
     theirs = library.cited("When is the vault code of the treasury changed?", library.acme_key)
-    pdf = library.cited("Siapa ombudsman mahasiswa?")
+    pdf = library.cited("Di mana kantor Ombudsman Mahasiswa?")
     with library.service.client() as client, library.service.client(library.acme_key) as other_client:
         for mine, citation, others in ((client, ours, other_client), (other_client, theirs, client)):
             for route in ("view", "original"):
@@ -145,7 +145,7 @@ def test_no_route_opens_what_belongs_to_another_tenant(library: Library) -> None
 
 @pytest.mark.parametrize("route", ["view", "original", "pages/1.png"])
 def test_a_link_opens_one_version_of_one_document_for_its_time(library: Library, route: str) -> None:
-    ours, theirs = library.cited("Siapa ombudsman mahasiswa?"), library.cited("vault code", library.acme_key)
+    ours, theirs = library.cited("Di mana kantor Ombudsman Mahasiswa?"), library.cited("vault code", library.acme_key)
     token = parse_qs(urlsplit(ours["link"]).query)["token"][0]
     late = signer(library, ttl_s=-7200).sign("default", ours["document_id"], 1)
     base, other = f"{library.service.url}/v1/documents/{ours['document_id']}/{route}", theirs["document_id"]
@@ -193,7 +193,7 @@ def test_what_cannot_be_asked_for_is_refused(library: Library) -> None:
 
 
 def test_a_page_of_a_pdf_is_shown_with_the_quote_where_it_stands(library: Library) -> None:
-    citation = library.cited("Siapa ombudsman mahasiswa?")
+    citation = library.cited("Di mana kantor Ombudsman Mahasiswa?")
     page = opened(citation["link"])
     assert page.text.count("<rect") >= 1
     assert page.text.count('id="quote"') == 1
@@ -247,7 +247,7 @@ def test_a_hostile_document_runs_nothing_in_the_page(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("question", ["When does the night ferry to Halmstad leave?", "Siapa ombudsman mahasiswa?"])
+@pytest.mark.parametrize("question", ["When does the night ferry to Halmstad leave?", "Di mana kantor Ombudsman Mahasiswa?"])
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1100, "dark")])
 def test_the_quote_is_in_sight_without_script_and_the_page_is_no_wider_than_its_window(
     library: Library, chromium: Browser, question: str, width: int, scheme: Any
