@@ -82,7 +82,7 @@ def test_scanned_pages_are_recognised_after_the_text_of_the_others_can_be_found(
     with JobWorker(database, originals) as first:
         working = threading.Thread(target=first.run_next)
         working.start()
-        wait_until(lambda: job_of(database, ACME, document_id).stage != JobStage.READING)
+        wait_until(lambda: job_of(database, ACME, document_id).stage not in (JobStage.STORED, JobStage.READING))
         first.stop()  # in the middle of it, most likely: another worker goes on at this stage
         working.join(60)
     with database.reading() as session:
