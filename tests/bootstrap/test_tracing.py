@@ -66,7 +66,7 @@ def test_a_turn_is_a_trace_of_its_stages_and_calls_without_what_was_said(
         assert attributes(turns[0])["gen_ai.operation.name"] == "invoke_agent"
         assert attributes(turns[1])["error.type"] == "provider-unavailable"
         stages = {span.name: span for span in found if span.parent_span_id == turns[0].span_id}
-        assert set(stages) == {"retrieve", "answer"}
+        assert set(stages) == {"retrieve", "answer", "verify"}
         [call] = [span for span in found if span.parent_span_id == stages["answer"].span_id]
         assert call.name == "chat fake"
         assert attributes(call)["gen_ai.usage.output_tokens"] > 0

@@ -76,6 +76,7 @@ def test_a_stop_ends_the_model_call_and_the_next_question_is_answered_at_once(
     ask(tab, SECOND)
     expect(marks(tab).first).to_be_visible()
     expect(questions(tab)).to_have_text([FIRST, SECOND])
+    expect(tab.get_by_text("Sources", exact=True)).to_be_visible()  # the last of an answer: the page stays as it is
     marks(tab).first.click()
     expect(tab.locator("details[open]")).to_contain_text("student-dormitory.md")
 

@@ -20,8 +20,7 @@ def answers(service: Service, talk: str) -> Said:
     with service.client() as client:
         for number, question in enumerate(QUESTIONS):
             answer = ask(client, question, f"{talk}-{number}").json()
-            citations = [{**citation, "score": round(citation["score"], 3)} for citation in answer["citations"]]
-            said[question] = answer["answer"], citations
+            said[question] = answer["answer"], [_place(citation) for citation in answer["citations"]]
     return said
 
 
@@ -29,7 +28,13 @@ def conversation(service: Service, key: str) -> list[dict[str, Any]]:
     """One conversation, as it is read again with a key of its tenant."""
     with service.client(key) as client:
         messages: list[dict[str, Any]] = client.get("/v1/conversations/moved").json()["messages"]
-        return messages
+        cited = ([_place(citation) for citation in message.get("citations") or []] for message in messages)
+        return [{**message, "citations": places} for message, places in zip(messages, cited, strict=True)]
+
+
+def _place(citation: dict[str, Any]) -> dict[str, Any]:
+    """A citation without its link, which names the server and an end of its validity."""
+    return {**citation, "link": bool(citation["link"]), "score": round(citation["score"], 3)}
 
 
 def test_a_moved_installation_answers_the_same_from_the_same_places(library: Library, tmp_path: Path) -> None:
