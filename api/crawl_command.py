@@ -7,20 +7,18 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
 from flask import current_app
 from flask.cli import with_appcontext
-from sqlalchemy.exc import SQLAlchemyError
 
+from api.operator import operator, records
 from bootstrap.crawling import crawl_rules
 from bootstrap.stores import open_originals
 from config import Settings
 from domain import web_sources
 from domain.db import Database
-from domain.keys import ensure_tenant
 from domain.models import CrawlState, WebSource
 from domain.originals import Originals
 from domain.web_sources import Plan
@@ -30,7 +28,7 @@ from ingestion.crawl.crawler import Crawler
 from ingestion.crawl.politeness import Politeness
 from ingestion.parsers.sandbox import ParserProcess
 from utils.context import DEFAULT_TENANT, TenantContext
-from utils.errors import BadInput, ProblemError
+from utils.errors import BadInput
 
 DEFAULT_PAGES = 200
 _FIELDS = (
@@ -66,26 +64,14 @@ def crawl(
     settings: Settings = current_app.extensions["settings"]
     most = settings.crawl_max_pages
     plan = Plan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), _seconds(every))
-    try:
-        open_database: Callable[[], Database] = current_app.extensions["open_database"]
-        database = open_database()
-        try:
-            database.migrate()
-            with database.writing() as session:
-                ctx = TenantContext(ensure_tenant(session, tenant).tenant_id, key_id="operator")
-            originals = open_originals(settings, database)
-            if url is None:
-                _list(database, ctx, as_json=as_json)
-            elif remove:
-                _remove(database, ctx, originals, _canonical(url))
-            else:
-                _tell(_crawl(database, ctx, originals, settings, _canonical(url), plan), as_json=as_json)
-        finally:
-            database.close()
-    except ProblemError as error:
-        raise click.ClickException(error.detail) from error
-    except (SQLAlchemyError, OSError) as error:
-        raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
+    with records() as database:
+        ctx, originals = operator(database, tenant), open_originals(settings, database)
+        if url is None:
+            _list(database, ctx, as_json=as_json)
+        elif remove:
+            _remove(database, ctx, originals, _canonical(url))
+        else:
+            _tell(_crawl(database, ctx, originals, settings, _canonical(url), plan), as_json=as_json)
 
 
 def _seconds(hours: float | None) -> int | None:
