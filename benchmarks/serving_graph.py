@@ -33,6 +33,7 @@ from agents.verification.verifier import Verifier
 from bootstrap.models import open_answer_model, open_embedder
 from config import Settings
 from retrieval.answerability import is_answerable
+from retrieval.filters import ALL, Filters
 from retrieval.index import PassageIndex
 from retrieval.search import Found, Retriever
 from utils.context import TenantContext
@@ -55,7 +56,13 @@ class SameHits:
         self._hits = [Hit(passage, 0.9, 0.9, 10.0) for passage in passages]
 
     async def search(
-        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int
+        self,
+        ctx: TenantContext,
+        question: str,
+        vector: FloatArray | None,
+        *,
+        limit: int,
+        filters: Filters = ALL,
     ) -> Sequence[Hit]:
         """The hits."""
         return self._hits[:limit]
