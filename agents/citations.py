@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from providers.chat.sentences import sentence_spans
@@ -17,6 +17,7 @@ _GAP, _TIGHT = rf"(?:\s|{_MARK})++", rf"(?:\s*+{_MARK})*+"
 _MARKS = re.compile(r"(\s*)\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 _LONGEST_QUOTE = 600  # characters
 _SEAM = 2  # characters
+_KEPT = 512  # passages that are kept as they are compared, some 20 kB each: the same ones are cited again and again
 _SHORT = 12  # characters; what is shorter is quoted with the sentence it stands in
 _SHARE = 0.5
 _WORD = re.compile(r"\w+")
@@ -65,7 +66,7 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
     for claim, numbers in _claims(text):
         for number in numbers:
             if number not in sources:
-                sources[number] = _Source(hits[number - 1].passage.text)
+                sources[number] = _source_of(hits[number - 1].passage.text)
             spans.setdefault(number, []).extend(sources[number].spans(claim))
     return text, [_cite(number, _joined(found), hits[number - 1]) for number, found in spans.items()]
 
@@ -139,7 +140,7 @@ def _unbroken(passage: Passage, span: Span) -> Span:
 
 
 class _Source:
-    """A passage in which the words of claims are looked for."""
+    """A passage in which the words of claims are looked for; its sentences are found when they are needed."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -194,6 +195,11 @@ class _Source:
         scores = [sum(_weight(word) / frequency[word] for word in words & wanted) for words in self._words]
         best = max(range(len(scores)), key=scores.__getitem__)
         return self._sentences[best], len(self._words[best] & wanted) / max(1, len(wanted))
+
+
+@lru_cache(_KEPT)
+def _source_of(text: str) -> _Source:
+    return _Source(text)
 
 
 def _spelling(text: str) -> str:

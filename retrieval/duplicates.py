@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from utils.passages import Hit
 
@@ -10,6 +10,7 @@ _SHINGLE = 4  # words
 # Of all shingles of two texts, the part they must share: one word in 40 may differ, and the words around it with it.
 _ALIKE = 0.8
 _WORD = re.compile(r"\w+")
+_KEPT = 1024  # texts whose words are kept, some 20 kB each: the same ones are found again and again
 
 
 def distinct(hits: Sequence[Hit]) -> Iterator[Hit]:
@@ -20,7 +21,7 @@ def distinct(hits: Sequence[Hit]) -> Iterator[Hit]:
     """
     seen: list[_Print] = []
     for hit in hits:
-        this = _Print(hit.passage.text)
+        this = _print_of(hit.passage.text)
         if not any(this.is_like(other) for other in seen):
             seen.append(this)
             yield hit
@@ -45,3 +46,8 @@ class _Print:
         size = min(_SHINGLE, max(len(self._words), 1))
         starts = range(len(self._words) - size + 1)
         return frozenset(hash(tuple(self._words[at : at + size])) for at in starts)
+
+
+@lru_cache(_KEPT)
+def _print_of(text: str) -> _Print:
+    return _Print(text)

@@ -1,7 +1,8 @@
 """A question as passages are compared with it, word by word."""
 
 import re
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
 
 from retrieval.lexical import embedding_text
 from utils.language import detect_language
@@ -12,6 +13,7 @@ _NAME_WEIGHT = 3  # names and numbers say more about the subject than any other 
 _WORD = re.compile(r"[^\W_]+(?:[-'’.,][^\W_]+)*")
 # Coarse, but a search splits dozens of passages: an abbreviation in the middle of a sentence costs little here.
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\n+")
+_KEPT = 1024  # passages whose stems are kept, some 10 kB each: the same ones are found again and again
 Stems = list[tuple[frozenset[int], int]]
 
 
@@ -33,7 +35,7 @@ class Question:
         total = sum(weight for _, weight in asked)
         if not total:
             return 0.0
-        there = content_words(embedding_text(passage), passage.language)
+        there = _stems(embedding_text(passage), passage.language)
         return sum(weight for stems, weight in asked if stems & there) / total
 
     def share_in_best_sentence(self, passage: Passage) -> float:
@@ -41,8 +43,10 @@ class Question:
         asked = self._stems_in(passage.language)
         if not asked:
             return 0.0
-        sentences = (content_words(each, passage.language) for each in _SENTENCE_END.split(passage.text) if each)
-        return max((sum(bool(stems & there) for stems, _ in asked) for there in sentences), default=0) / len(asked)
+        any_of_them = frozenset().union(*(stems for stems, _ in asked))
+        sentences = _stems_by_sentence(passage.text, passage.language)
+        met = (_met(asked, there) for there in sentences if not there.isdisjoint(any_of_them))
+        return max(met, default=0) / len(asked)
 
     def _stems_in(self, language: str) -> Stems:
         if language not in self._stems:
@@ -56,3 +60,17 @@ class Question:
         # The first word of a question has a capital whatever it is.
         named = [any(map(str.isdigit, word)) or (i > 0 and word[0].isupper()) for i, word in enumerate(words)]
         return [(word, _NAME_WEIGHT if name else 1) for word, name in zip(words, named, strict=True)]
+
+
+def _met(asked: Stems, there: frozenset[int]) -> int:
+    return sum(not stems.isdisjoint(there) for stems, _ in asked)
+
+
+@lru_cache(_KEPT)
+def _stems(text: str, language: str) -> frozenset[int]:
+    return content_words(text, language)
+
+
+@lru_cache(_KEPT)
+def _stems_by_sentence(text: str, language: str) -> Sequence[frozenset[int]]:
+    return [content_words(each, language) for each in _SENTENCE_END.split(text) if each]

@@ -1,10 +1,11 @@
 """Which language a text is in."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 LANGUAGES = ("en", "id", "es")  # those the service has texts and word lists for
+_SHORT = 300  # characters of a text, such as a question, that several ask about
 _SURE = 0.6  # below it a greeting like "Hello" is called Spanish
 
 
@@ -16,6 +17,15 @@ def detect_language(text: str, *, default: str = "en") -> str:
 
 def most_likely(text: str, among: tuple[str, ...]) -> tuple[str, float]:
     """The most likely of the ISO 639-1 codes *among*, and how likely it is, 0 to 1."""
+    return _remembered(text, among) if len(text) <= _SHORT else _classified(text, among)
+
+
+@lru_cache(2048)
+def _remembered(text: str, among: tuple[str, ...]) -> tuple[str, float]:
+    return _classified(text, among)
+
+
+def _classified(text: str, among: tuple[str, ...]) -> tuple[str, float]:
     language, probability = _identifier(among).classify(text)
     return str(language), float(probability)
 
