@@ -22,9 +22,10 @@ DAMAGED = "It is damaged, or made in a way that is not read"
 def test_malformed_documents_are_taken_or_refused_as_they_should_be(database: Database) -> None:
     folder = CORPUS / "malformed"
     expected = json.loads((folder / "expected.json").read_text())
-    load_paths(database, ACME, [folder])
+    load_paths(database, ACME, [folder / name for name in expected])
     with database.reading() as session:
         states = {Path(document.source).name: document.state for document in list_documents(session, ACME)}
+    assert states.keys() == expected.keys()
     for name, state in states.items():
         verdict = expected[name].split(":")[0].split(";")[0]
         assert (state == "failed") in {"reject": {True}, "accept": {False}}.get(verdict, {True, False}), name
