@@ -84,6 +84,18 @@ class NginxServer:
             time.sleep(0.02)  # between two tries
         return self
 
+    def logged(self) -> str:
+        """What it has written of requests."""
+        log = self.folder / "pustaka.log"
+        return log.read_text() if log.exists() else ""
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until *text* is logged: an answer comes before its line."""
+        deadline = time.monotonic() + START_LIMIT_S
+        while text not in self.logged():
+            assert time.monotonic() < deadline, f"{text} is not logged"
+            time.sleep(0.02)  # between two looks
+
     def stop(self) -> None:
         """End it, and leave nothing."""
         if self._process is not None:
@@ -114,6 +126,7 @@ class NginxServer:
         for old, new in {
             "chat.example.org": NAME,
             "/etc/letsencrypt/live": f"{self.folder}/live",
+            "/var/log/nginx": str(self.folder),
             "/var/www/acme": f"{self.folder}/acme",
             "127.0.0.1:8000": f"127.0.0.1:{self._api_port}",
             "127.0.0.1:8501": f"127.0.0.1:{self._page_port}",

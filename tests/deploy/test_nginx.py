@@ -122,6 +122,20 @@ def test_a_body_over_the_limit_is_refused(nginx: NginxServer) -> None:
         assert client.post("/v1/chat", content=b" " * (16 * 1024**2 - 1)).status_code == 400
 
 
+def test_files_larger_than_that_may_be_uploaded(nginx: NginxServer) -> None:
+    with nginx.client(**{"X-API-Key": KEY}) as client:
+        dataset = client.post("/v1/tenant/datasets/", json={"name": "Uploads"}).json()["id"]
+        files = [("files", (f"{name}.txt", b"All rooms have a desk. " * 400_000)) for name in ("one", "two")]
+        sent = client.post(f"/v1/tenant/datasets/{dataset}/documents/upload", files=files)
+        assert sent.status_code == 202, sent.text
+
+
+def test_a_document_is_loaded_the_old_way(nginx: NginxServer) -> None:
+    with nginx.client(**{"X-API-Key": KEY}) as client:
+        refused = client.post("/api/load-document", json={})
+        assert (refused.status_code, refused.headers["Content-Type"]) == (400, "application/problem+json")
+
+
 def test_the_chat_page_opens_with_careful_headers(nginx: NginxServer) -> None:
     with nginx.client() as client:
         page = client.get("/")
@@ -137,6 +151,14 @@ def test_the_apis_headers_are_there_once(nginx: NginxServer) -> None:
         answer = client.get("/v1/conversations/none")
     for name in ("Strict-Transport-Security", "X-Content-Type-Options", "X-Frame-Options", "Content-Security-Policy"):
         assert len(answer.headers.get_list(name)) == 1, name
+
+
+def test_a_link_to_a_quotation_is_not_logged_with_its_token(nginx: NginxServer) -> None:
+    path = "/v1/documents/d1/view"
+    with nginx.client() as client:
+        client.get(path, params={"token": "opens-it", "version": "1"})
+    nginx.wait_for_log(path)
+    assert "opens-it" not in nginx.logged()
 
 
 def test_health_is_for_this_machine(nginx: NginxServer) -> None:
