@@ -97,8 +97,8 @@ class Service:
         deadline = time.monotonic() + limit_s
         while not condition():
             ended = self.process.poll() is not None
-            assert not ended, f"The service ended with {self.process.returncode}:\n{self.logged()[-3000:]}"
-            assert time.monotonic() < deadline, f"Not after {limit_s} s:\n{self.printed()}\n{self.logged()[-3000:]}"
+            assert not ended, f"The service ended with {self.process.returncode}:\n{self._last_logged()}"
+            assert time.monotonic() < deadline, f"Not after {limit_s} s:\n{self.printed()}\n{self._last_logged()}"
             time.sleep(0.02)  # between two looks at the condition
 
     def printed(self) -> str:
@@ -108,6 +108,11 @@ class Service:
     def logged(self) -> str:
         """What it wrote to standard error, over all its lives."""
         return self._log.read_text() if self._log.exists() else ""
+
+    def _last_logged(self) -> str:
+        """The end of its log, without the line of each request."""
+        lines = (line for line in self.logged().splitlines() if '"Request completed"' not in line)
+        return "\n".join(lines)[-6000:]
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """End it as Ctrl-C does; its exit code."""

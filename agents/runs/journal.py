@@ -204,10 +204,11 @@ class Journal:
         None for a while after Redis was away: the workers that live have to be heard of again first.
         """
         claimed: list[Claimed] = []
-        if time.monotonic() < self._claims_from_s:
-            return claimed
         for shard in range(SHARDS):
-            for run_id in await self._call("due", (active_key_of(shard),), (_CLAIMED_AT_ONCE,)) or ():
+            due = await self._call("due", (active_key_of(shard),), (_CLAIMED_AT_ONCE,))
+            if time.monotonic() < self._claims_from_s:  # this call has found Redis back
+                break
+            for run_id in due or ():
                 one = await self._claim(run_id.decode())
                 claimed += [one] if one else []
             if len(claimed) >= _CLAIMED_AT_ONCE:

@@ -217,6 +217,23 @@ async def test_nothing_is_taken_from_workers_that_could_not_beat_while_redis_was
         assert await ours.append(run, [(1, TOKEN)]) == -1
 
 
+async def test_nothing_is_taken_by_the_call_that_finds_redis_back(
+    valkey: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = record()
+    async with journal(valkey.url, hold_s=0.5) as ours, journal(valkey.url, hold_s=0.5) as other:
+        await ours.begin(run)
+        valkey.stop()
+        assert await other.claim_abandoned() == []
+        valkey.start()
+        valkey.client.zadd(active_key(run.id), {run.id: 0})
+        async with asyncio.timeout(20):
+            while "Redis answers again" not in caplog.text:
+                assert await other.claim_abandoned() == [], "its worker has not had the time to beat"
+                await asyncio.sleep(0.05)  # between two tries
+        assert run.id in [one.record.id for one in await claimed(other)], "it had"
+
+
 async def test_a_run_that_is_stopped_before_it_begins_tells_its_end(valkey: RedisServer) -> None:
     async with journal(valkey.url) as ours:
         live = live_run(record(), ours)

@@ -1,9 +1,9 @@
 """Redis or the model goes away at each stage of a turn: the turn ends, and nothing that was said is lost."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from functools import partial
+from contextlib import ExitStack, closing, contextmanager
 
+import httpx
 import pytest
 
 from tests.faults.caller import Caller, Heard
@@ -63,15 +63,22 @@ def redis_cuts_connections(site: Site) -> None:
     site.redis_way.thaw()
 
 
-def told(site: Site, worker: int, talk: str) -> list[tuple[str, str]]:
-    """The conversation as a worker tells it."""
-    with closing(site.client_of(worker)) as client:
-        messages = client.get(f"/v1/conversations/{talk}").json().get("messages", [])
+def told(client: httpx.Client, talk: str) -> list[tuple[str, str]]:
+    """The conversation as the worker of *client* tells it."""
+    messages = client.get(f"/v1/conversations/{talk}").json().get("messages", [])
     return [(message["role"], message["content"]) for message in messages]
 
 
-def is_told_by_all(site: Site, talk: str, said: list[tuple[str, str]]) -> bool:
-    return all(told(site, worker, talk) == said for worker in site.service.workers())
+@contextmanager
+def workers(site: Site) -> Iterator[list[httpx.Client]]:
+    """A client of each worker."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(closing(site.client_of(worker))) for worker in site.service.workers()]
+
+
+def await_told_by_all(site: Site, talk: str, said: list[tuple[str, str]]) -> None:
+    with workers(site) as clients:
+        site.service.wait_for(lambda: all(told(client, talk) == said for client in clients))
 
 
 def said_in(heard: Heard, question: str = QUESTION) -> list[tuple[str, str]]:
@@ -91,7 +98,7 @@ def test_a_turn_goes_on_without_redis_and_every_worker_has_it_afterwards(
     harm(whole)
     said = said_in(caller.await_end())
     whole.reset()
-    whole.service.wait_for(partial(is_told_by_all, whole, caller.talk, said))
+    await_told_by_all(whole, caller.talk, said)
 
 
 def test_turns_over_a_slow_way_to_redis_are_all_kept(whole: Site) -> None:
@@ -104,8 +111,9 @@ def test_turns_over_a_slow_way_to_redis_are_all_kept(whole: Site) -> None:
     finally:
         whole.redis_way.delay_s = 0
     assert {one.end["persistence"] for one in heard if one.end} == {"redis"}
-    for caller, one in zip(callers, heard, strict=True):
-        assert is_told_by_all(whole, caller.talk, said_in(one))
+    with workers(whole) as clients:
+        for caller, one in zip(callers, heard, strict=True):
+            assert [told(client, caller.talk) for client in clients] == [said_in(one)] * len(clients)
 
 
 def test_an_answer_that_the_model_breaks_off_is_an_error_and_the_conversation_goes_on(whole: Site) -> None:
@@ -120,4 +128,4 @@ def test_an_answer_that_the_model_breaks_off_is_an_error_and_the_conversation_go
     following = Caller(whole, talk=caller.talk, question=SECOND)
     following.start()
     said = said_in(following.await_end(), SECOND)
-    whole.service.wait_for(partial(is_told_by_all, whole, caller.talk, [("user", QUESTION), *said]))
+    await_told_by_all(whole, caller.talk, [("user", QUESTION), *said])
