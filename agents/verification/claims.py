@@ -19,6 +19,8 @@ _WORD = re.compile(r"[^\W_]{2,}|\d")
 _SPACE = re.compile(r"\s+")
 _LONGEST = 2000  # characters of a sentence that are looked at
 _LEAST_WORDS = 5  # a sentence of fewer, without a mark, is a courtesy
+# Before the sentence that says why; any single word is one, too.
+_NODS = frozenset({"of course", "no problem", "por supuesto", "tentu saja", "tentu tidak"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,17 @@ class Claim:
         if not _WORD.search(self.text) or (self.text.endswith((":", "?")) and not self.cited):
             return False
         return bool(self.cited) or len(_WORD.findall(self.text)) >= _LEAST_WORDS or any(map(str.isdigit, self.text))
+
+    @property
+    def leads_up(self) -> bool:
+        """Whether it names no passage and only leads up to the next sentence, such as a "Yes."."""
+        if self.cited or any(map(str.isdigit, self.text)):
+            return False
+        words = _WORD.findall(self.text.casefold())
+        is_nod = len(words) <= 1 or " ".join(words) in _NODS
+        return self.text.endswith((":", "?")) or (
+            is_nod and self.text.endswith((".", "!"))
+        )  # an item of a list does not
 
 
 def claims(answer: str) -> list[Claim]:
@@ -86,15 +99,18 @@ def _claim(line: str, start: int, end: int, offset: int) -> Claim:
 
 
 def _with_marks(paragraph: Sequence[Claim]) -> list[Claim]:
-    """The claims of a paragraph, those without marks with the next ones that come, else the ones before."""
+    """The claims of a paragraph, those without marks with the next ones that come, else the ones before.
+
+    A "Yes." and what only leads up to the next have none: the next one says what can be checked.
+    """
     found: list[Claim] = []
     following: tuple[int, ...] = ()
     for claim in reversed(paragraph):
         following = claim.cited or following
-        found.append(replace(claim, cited=following))
+        found.append(claim if claim.leads_up else replace(claim, cited=following))
     before: tuple[int, ...] = ()
     settled = []
     for claim in reversed(found):
         before = claim.cited or before
-        settled.append(claim if claim.cited else replace(claim, cited=before))
+        settled.append(claim if claim.cited or claim.leads_up else replace(claim, cited=before))
     return settled

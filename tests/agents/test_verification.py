@@ -191,9 +191,20 @@ def test_sentences_are_found_with_their_marks_and_places() -> None:
     assert answer[found[2].start : found[2].end] == "And books [2][3]"
 
 
-@pytest.mark.parametrize("courtesy", ["Yes.", "Gladly!", "Do you need more?", "The fees are:", "# Fees", "---"])
+@pytest.mark.parametrize(
+    "courtesy", ["Yes.", "Gladly!", "Of course.", "Do you need more?", "The fees are:", "# Fees", "---"]
+)
 def test_a_courtesy_is_not_held_to_a_source(courtesy: str) -> None:
     assert not any(claim.says_something for claim in claims(courtesy))
+    assert [claim.text for claim in claims(f"{courtesy}\nThe library lends books [1].") if claim.says_something] == [
+        "The library lends books."
+    ]
+
+
+@pytest.mark.parametrize("short", ["It is free.", "Pets are allowed.", "Not refundable.", "24 hours.", "- Pets\n-"])
+def test_a_short_sentence_that_says_something_is_held_to_the_source_named_next(short: str) -> None:
+    found = claims(f"{short} The library lends books [1].")
+    assert (found[0].text, found[0].cited, found[0].says_something) == (short.strip("-\n "), (1,), True)
 
 
 def test_the_total_is_the_share_of_supported_sentences() -> None:
