@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_edge import Bm25, Bm25Config, DisabledStemmer
 
-from retrieval.fusion import Scores
+from retrieval.fusion import LEXICAL_WEIGHT, Scores
 from retrieval.lexical import Lexicon, Terms, embedding_text
 from utils.passages import Passage
 
@@ -22,14 +22,21 @@ def changes() -> dict[str, Change]:
     return {
         "as it serves": nullcontext,
         "without best sentence": lambda: patch("retrieval.sentences.SENTENCE_WEIGHT", 0.0),
-        "without meaning": lambda: patch("retrieval.fusion.LEXICAL_WEIGHT", 1.0),
-        "without words": lambda: patch("retrieval.fusion.LEXICAL_WEIGHT", 0.0),
-        "both weigh the same": lambda: patch("retrieval.fusion.LEXICAL_WEIGHT", 0.5),
+        "without meaning": lambda: _weighing(1.0),
+        "without words": lambda: _weighing(0.0),
+        "both weigh the same": lambda: _weighing(0.5),
         "ranks instead of scores (RRF)": lambda: patch("retrieval.ranking.fuse", _by_ranks),
         "20 candidates of each": lambda: patch("retrieval.edge.CANDIDATES", 20),
+        "words vote in full across languages": lambda: patch("retrieval.fusion.FOREIGN_LEXICAL_WEIGHT", LEXICAL_WEIGHT),
         "without stems and stop words": _whole_words,
         "without title in the words": _without_title,
     }
+
+
+@contextmanager
+def _weighing(words: float) -> Iterator[None]:
+    with patch("retrieval.fusion.LEXICAL_WEIGHT", words), patch("retrieval.fusion.FOREIGN_LEXICAL_WEIGHT", words):
+        yield
 
 
 def _by_ranks(lexical: Scores, dense: Scores, foreign: NDArray[np.bool_] | None = None) -> Scores:

@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 Scores = NDArray[np.float64]
 
 LEXICAL_WEIGHT = 0.3
+# Where all candidates are in another language than the question, which then shares names and numbers with them alone.
+# R@1, R@5 of Spanish questions over English passages of XQuAD, and the other way round:
+#   .1 .878/.983 .906/.991     .2 .883/.988 .906/.997     .3 .869/.986 .892/.993
+FOREIGN_LEXICAL_WEIGHT = 0.2
 SHRINKAGE = 2  # candidates that the mean of all counts for, beside those of a language
 
 
@@ -21,7 +25,7 @@ def fuse(lexical: Scores, dense: Scores, foreign: NDArray[np.bool_] | None = Non
     of the passages waiting, R@1 is .96/.95/.85/.82 of questions to those and .97/.98/.87/.94 to the others on xquad_en,
     xquad_es, squad_en, idk_id; uncapped .80 to the others on squad_en, with z = 0 instead .13 to the waiting ones).
     A passage marked in *foreign*, in another language than the question, cannot share its words: its dense z stands in
-    for its lexical one, at most the best lexical z there is.
+    for its lexical one, at most the best lexical z there is. Where all are, their lexical z count .2 instead.
     Scores that are all the same say nothing, their z is 0; without any dense score the ranking is the lexical one.
     """
     by_words, by_meaning = _z(lexical), _z(dense)
@@ -29,9 +33,12 @@ def fuse(lexical: Scores, dense: Scores, foreign: NDArray[np.bool_] | None = Non
     if waiting.any():
         best = np.inf if waiting.all() else np.nanmax(by_meaning)
         by_meaning = np.where(waiting, np.minimum(by_words, best), by_meaning)
-    if foreign is not None and foreign.any():
+    weight = LEXICAL_WEIGHT
+    if foreign is not None and foreign.all():
+        weight = FOREIGN_LEXICAL_WEIGHT
+    elif foreign is not None and foreign.any():
         by_words = np.where(foreign, np.maximum(by_words, np.minimum(by_meaning, by_words.max())), by_words)
-    return LEXICAL_WEIGHT * by_words + (1 - LEXICAL_WEIGHT) * by_meaning
+    return weight * by_words + (1 - weight) * by_meaning
 
 
 def level(dense: Scores, languages: Sequence[str]) -> Scores:

@@ -104,11 +104,8 @@ def rank(found: Candidates[P], question: str, *, limit: int) -> list[Ranked[P]]:
 
 def _foreign(spoken: Sequence[str], question: str) -> NDArray[np.bool_] | None:
     """Which candidates are in another language than *question*, given what is *spoken* in each; None for none."""
-    if len({language for language in spoken if language}) < 2:
-        return None
     asked_in = detect_language(question, default="")
-    # A question about documents of one language that seems to be in another was more likely misread.
-    if not asked_in or asked_in not in spoken:
+    if not asked_in or not any(spoken):
         return None
     return np.array([bool(language and language != asked_in) for language in spoken], dtype=bool)
 

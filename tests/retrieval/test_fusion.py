@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from retrieval.fusion import Scores, fuse, level
+from retrieval.ranking import Candidates, rank
 
 WAITING = np.nan
 
@@ -98,3 +99,13 @@ def test_a_passage_in_another_language_is_not_held_back_by_words_it_cannot_share
     assert np.argmax(fuse(lexical, dense, foreign)) == 2
     assert fuse(lexical, dense, foreign)[2] > fuse(lexical, dense)[2]
     assert np.allclose(fuse(lexical, dense, foreign)[:2], fuse(lexical, dense)[:2])
+
+
+def test_words_count_for_less_where_all_passages_are_in_another_language() -> None:
+    found = Candidates({1: 9.0, 2: 0.0, 3: 0.0}, {1: 0.1, 2: 0.9, 3: 0.5}, dict.fromkeys((1, 2, 3), "es"))
+    scores = [
+        {item.point: item.score for item in rank(found, question, limit=3)}
+        for question in ("¿Cuánto cuesta una habitación en la residencia?", "How much does a room in the house cost?")
+    ]
+    assert scores[1][1] < scores[0][1], "it has the words"
+    assert scores[1][2] > scores[0][2], "it has the meaning"
