@@ -180,6 +180,7 @@ def on_exit(server: Any) -> None:
 
 def _share_packages() -> None:
     for name in _PACKAGES:
-        importlib.import_module(name)
+        if name != "langchain_openai" or _settings.chat_endpoint is not None:  # of no use without one
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()  # else the collector of each worker writes into, and so copies, the pages it shares

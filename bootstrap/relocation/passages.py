@@ -13,7 +13,6 @@ from bootstrap.relocation.report import PASSAGES, Check, Look, Progress
 from bootstrap.stores import index_folder, server_index
 from config import Settings
 from domain.db import Database
-from retrieval.census import count_on_server
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored
 from utils.context import TenantContext
@@ -54,6 +53,8 @@ def embedded_passages(stack: AsyncExitStack, settings: Settings, embedder: Embed
 
 def configured_passages(stack: AsyncExitStack, settings: Settings, embedder: Embedder) -> PassagesPlace:
     """The collection on the Qdrant server."""
+    from retrieval.census import count_on_server  # here: its client takes long to import, and is of no use to others
+
     url, collection = settings.qdrant_url or "", settings.qdrant_collection_name
     key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
     count = partial(count_on_server, url, api_key=key, collection=collection)
