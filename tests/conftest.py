@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.fakes.model_server import FakeModelServer
 from tests.servers.fixtures import database_uri, postgres, redis_cluster
-from tests.service import Library, Service, assert_nothing_held_the_loop, await_vectors
+from tests.service import Library, Service, assert_nothing_held_the_loop, library_in
 
 __all__ = ["database_uri", "postgres", "redis_cluster"]  # fixtures of all tests
 
@@ -21,10 +21,8 @@ FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """The samples with their vectors, which take half a minute: computed once, copied by whoever needs them."""
-    folder = tmp_path_factory.mktemp("library") / "data"
-    with Service(folder, RATE_LIMIT_ENABLED="false") as service:
-        await_vectors(service, limit_s=300)
-        return Library(folder, service.key)
+    base = tmp_path_factory.getbasetemp()
+    return library_in(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)  # the parent is of all workers
 
 
 @pytest.fixture(scope="session")

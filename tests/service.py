@@ -1,5 +1,6 @@
 """The whole service as its users start it: a process of its own, on free ports and a data folder of its own."""
 
+import fcntl
 import itertools
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -172,6 +174,23 @@ class Library:
         made = Service(self.copy(folder), **variables)
         made.key = variables.get("API_KEY", self.key)
         return made
+
+
+def library_in(base: Path) -> Library:
+    """The samples with their vectors: computed by the first process that asks for them below *base*, used by all."""
+    folder = base / "library"
+    folder.mkdir(exist_ok=True)
+    made = folder / "made.json"
+    with (folder / "making.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            # Each try in a folder of its own: what a failed one has left is not gone on with.
+            data = Path(tempfile.mkdtemp(dir=folder)) / "data"
+            with Service(data, RATE_LIMIT_ENABLED="false") as service:
+                await_vectors(service, limit_s=300)
+            made.write_text(json.dumps([str(data), service.key]))
+    told, key = json.loads(made.read_text())
+    return Library(Path(told), key)
 
 
 def await_vectors(service: Service, limit_s: float = START_LIMIT_S) -> None:
