@@ -20,6 +20,9 @@ from typing import Any, Self
 
 import httpx
 
+from domain.db import open_database
+from domain.keys import create_key, ensure_tenant
+
 # Processes that test side by side begin at different places.
 _PORTS = itertools.cycle(random.sample(range(12_000, 32_000), 20_000))
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,10 +138,14 @@ class Service:
         )
 
     def new_key(self, tenant: str) -> str:
-        """A key of *tenant*, made by the operator's command."""
-        done = self.flask("api-key", tenant)
-        assert done.returncode == 0, done.stderr
-        return re.search(r"ak_live_\w+", done.stdout)[0]  # type: ignore[index]
+        """A key of *tenant*, as `flask api-key` makes it, whose start would take seconds."""
+        database = open_database(self.variables.get("DATABASE_URI", f"sqlite:///{self.data_dir / 'pustaka.db'}"))
+        try:
+            with database.writing() as session:
+                ensure_tenant(session, tenant)
+                return create_key(session, tenant, "made by a test")[1]
+        finally:
+            database.close()
 
     def client(self, key: str | None = None, **headers: str) -> httpx.Client:
         """An HTTP client with a key: its first one, unless another is given; "" is none."""
@@ -191,6 +198,13 @@ def library_in(base: Path) -> Library:
             made.write_text(json.dumps([str(data), service.key]))
     told, key = json.loads(made.read_text())
     return Library(Path(told), key)
+
+
+def one_document(folder: Path) -> dict[str, str]:
+    """Variables for one small document in *folder*: the vectors of the samples would keep the processors busy."""
+    (folder / "knowledge").mkdir()
+    (folder / "knowledge" / "rooms.md").write_text("# Rooms\n\nA dormitory room costs 850,000 rupiah a month.\n")
+    return {"KNOWLEDGE_DIR": str(folder / "knowledge")}
 
 
 def await_vectors(service: Service, limit_s: float = START_LIMIT_S) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import redis
 
-from tests.service import Service, ask, free_port
+from tests.service import Service, ask, free_port, one_document
 
 
 def embedded_redis(service: Service) -> redis.Redis:
@@ -63,7 +63,10 @@ def test_a_conversation_outlives_a_kill(tmp_path: Path) -> None:
 
 
 def test_every_key_in_redis_has_an_end_and_the_readable_one_holds_no_words(tmp_path: Path) -> None:
-    with Service(tmp_path / "data", CONVERSATION_TTL="500") as service, embedded_redis(service) as store:
+    with (
+        Service(tmp_path / "data", CONVERSATION_TTL="500", **one_document(tmp_path)) as service,
+        embedded_redis(service) as store,
+    ):
         with service.client() as client, service.client(service.new_key("acme")) as other:
             answer = ask(client, "How much does a dormitory room cost?", "mine").json()["answer"]
             ask(other, "How do I apply?", "mine")
@@ -78,7 +81,10 @@ def test_every_key_in_redis_has_an_end_and_the_readable_one_holds_no_words(tmp_p
 
 
 def test_reading_a_conversation_keeps_it_longer(tmp_path: Path) -> None:
-    with Service(tmp_path / "data", CONVERSATION_TTL="500") as service, embedded_redis(service) as store:
+    with (
+        Service(tmp_path / "data", CONVERSATION_TTL="500", **one_document(tmp_path)) as service,
+        embedded_redis(service) as store,
+    ):
         with service.client() as client:
             ask(client, "How do I apply?", "mine")
             for key in ("checkpoint:mine", "state:{checkpoint:mine}"):
@@ -117,7 +123,7 @@ def test_a_port_in_use_is_said_to_be(tmp_path: Path, variable: str) -> None:
 
 
 def test_a_second_instance_on_the_same_data_is_refused(tmp_path: Path) -> None:
-    with Service(tmp_path / "data") as first:
+    with Service(tmp_path / "data", **one_document(tmp_path)) as first:
         second = Service(tmp_path / "data")
         second._log = tmp_path / "second.log"
         told = failing(second)
@@ -153,7 +159,7 @@ def test_documents_loaded_while_it_runs_and_while_it_does_not_are_found(tmp_path
     folder = tmp_path / "ours"
     folder.mkdir()
     (folder / "bicycles.md").write_text("# Bicycles\n\nThe bicycle workshop opens on Tuesdays at 17:15.\n")
-    with Service(tmp_path / "data", RATE_LIMIT_ENABLED="false") as service:
+    with Service(tmp_path / "data", RATE_LIMIT_ENABLED="false", **one_document(tmp_path)) as service:
         key = service.key
         assert service.flask("load", str(folder)).returncode == 0
         with service.client() as client:
@@ -183,7 +189,7 @@ def test_another_knowledge_folder_takes_the_place_of_the_samples(tmp_path: Path)
 
 
 def test_answers_go_on_while_redis_is_away_and_it_comes_back_by_itself(tmp_path: Path) -> None:
-    with Service(tmp_path / "data") as service, service.client() as client:
+    with Service(tmp_path / "data", **one_document(tmp_path)) as service, service.client() as client:
         ask(client, "How do I apply?", "before")
         stopped = json.loads((service.data_dir / "valkey.json").read_text())["pid"]
         os.kill(stopped, signal.SIGSTOP)
@@ -226,7 +232,8 @@ def _is_ready(client: httpx.Client) -> bool:
 def test_a_valkey_that_dies_is_started_again_with_what_it_held(tmp_path: Path, depth: int) -> None:
     data_dir = tmp_path.joinpath(*["deeper-down"] * depth)
     data_dir.parent.mkdir(parents=True, exist_ok=True)
-    with Service(data_dir, RATE_LIMIT_ENABLED="false") as service, service.client() as client:
+    variables = {"RATE_LIMIT_ENABLED": "false", **one_document(tmp_path)}
+    with Service(data_dir, **variables) as service, service.client() as client:
         ask(client, "How do I apply?", "before")
         dead = json.loads((service.data_dir / "valkey.json").read_text())["pid"]
         os.kill(dead, signal.SIGKILL)

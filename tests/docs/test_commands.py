@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs.stand_in import PROGRAMS
 from tests.end_to_end.stacks import servers
-from tests.service import ROOT, Service, plain_environment
+from tests.service import ROOT, Library, Service, plain_environment
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -25,14 +25,14 @@ BLOCKS = [
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service whose data is in `data` of a folder that has all that the project has."""
     folder = tmp_path_factory.mktemp("reader")
     for entry in ROOT.iterdir():
         if entry.name not in ("data", ".env", ".git"):
             (folder / entry.name).symlink_to(entry)
     _make_stand_ins(folder / "stand-ins")
-    with Service(folder / "data", API_KEY="key-of-the-reader") as running:
+    with library.service(folder, API_KEY="key-of-the-reader") as running:
         yield running
 
 

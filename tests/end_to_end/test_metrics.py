@@ -11,7 +11,7 @@ from tests.end_to_end.stacks import WORKERS, Servers, servers
 from tests.fakes.model_server import FakeModelServer
 from tests.gunicorn_service import KEY, GunicornService
 from tests.scrapes import Scrape, scrape, scraped_when
-from tests.service import free_port
+from tests.service import free_port, one_document
 
 REQUESTS = 40
 
@@ -37,7 +37,7 @@ def service(
     folder = tmp_path_factory.mktemp("metered")
     models = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "EMBEDDING_BASE_URL": model_server.base_url}
     metrics = {"PROMETHEUS_ENABLED": "true", "METRICS_PORT": str(port), "WORKERS": str(WORKERS)}
-    with GunicornService(folder / "data", **models, **metrics, **stores.variables()) as runs:
+    with GunicornService(folder / "data", **models, **metrics, **stores.variables(), **one_document(folder)) as runs:
         scraped_when(port, lambda found: found.value("pustaka_workers") == WORKERS)
         yield runs
 

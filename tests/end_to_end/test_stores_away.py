@@ -11,7 +11,7 @@ import redis
 
 from tests.end_to_end.stacks import KEY, GunicornService, Servers, servers
 from tests.fakes.model_server import FakeModelServer
-from tests.service import Service, ask
+from tests.service import Service, ask, one_document
 
 QUESTION = "How much does a dormitory room cost?"
 
@@ -25,8 +25,13 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture
 def service(stores: Servers, tmp_path: Path) -> Iterator[Service]:
     """One process on the stores."""
-    with Service(tmp_path / "data", API_KEY=KEY, RATE_LIMIT_PER_HOUR="1000", **stores.variables()) as running:
+    with Service(tmp_path / "data", API_KEY=KEY, RATE_LIMIT_PER_HOUR="1000", **settings(stores, tmp_path)) as running:
         yield running
+
+
+def settings(stores: Servers, folder: Path) -> dict[str, str]:
+    """What points a service at the stores, with one document."""
+    return {**stores.variables(), **one_document(folder)}
 
 
 def health(client: httpx.Client) -> dict[str, object]:
@@ -75,7 +80,7 @@ def test_redis_going_in_mid_turn_costs_nobody_the_answer(
 ) -> None:
     model_server.reset()
     model_server.configure(first_token_ms=2000)
-    variables = {"LLM_BASE_URL": model_server.base_url, "LLM_MODEL": "fake", **stores.variables()}
+    variables = {"LLM_BASE_URL": model_server.base_url, "LLM_MODEL": "fake", **settings(stores, tmp_path)}
     talk = uuid4().hex
     with Service(tmp_path / "data", API_KEY=KEY, **variables) as service, service.client() as client:
         said: list[httpx.Response] = []
@@ -92,7 +97,7 @@ def test_redis_going_in_mid_turn_costs_nobody_the_answer(
 
 
 def test_it_starts_without_redis_and_takes_it_up_later(stores: Servers, tmp_path: Path) -> None:
-    variables, talk = stores.variables(), uuid4().hex
+    variables, talk = settings(stores, tmp_path), uuid4().hex
     stores.redis.stop()
     with Service(tmp_path / "data", API_KEY=KEY, **variables) as service, service.client() as client:
         assert health(client)["status"] == "degraded"
@@ -104,7 +109,7 @@ def test_it_starts_without_redis_and_takes_it_up_later(stores: Servers, tmp_path
 
 def test_a_process_that_ends_writes_what_it_held_in_memory(stores: Servers, tmp_path: Path) -> None:
     talk = uuid4().hex
-    with Service(tmp_path / "data", API_KEY=KEY, **stores.variables()) as service, service.client() as client:
+    with Service(tmp_path / "data", API_KEY=KEY, **settings(stores, tmp_path)) as service, service.client() as client:
         stores.redis.stop()
         try:
             assert ask(client, QUESTION, talk).json()["persistence"] == "memory"
@@ -116,7 +121,7 @@ def test_a_process_that_ends_writes_what_it_held_in_memory(stores: Servers, tmp_
 
 
 def test_a_process_that_ends_without_redis_says_what_is_lost(stores: Servers, tmp_path: Path) -> None:
-    with Service(tmp_path / "data", API_KEY=KEY, **stores.variables()) as service, service.client() as client:
+    with Service(tmp_path / "data", API_KEY=KEY, **settings(stores, tmp_path)) as service, service.client() as client:
         stores.redis.stop()
         try:
             ask(client, QUESTION, uuid4().hex)
@@ -127,7 +132,7 @@ def test_a_process_that_ends_without_redis_says_what_is_lost(stores: Servers, tm
 
 
 def test_parts_of_a_conversation_that_two_workers_held_are_both_kept(stores: Servers, tmp_path: Path) -> None:
-    variables = {"WORKERS": "2", "ALLOW_MEMORY_FALLBACK": "true", **stores.variables()}
+    variables = {"WORKERS": "2", "ALLOW_MEMORY_FALLBACK": "true", **settings(stores, tmp_path)}
     talk = uuid4().hex
     with GunicornService(tmp_path / "data", API_KEY=KEY, **variables) as service, service.client() as client:
         ask(client, "Question 0", talk)
@@ -146,7 +151,7 @@ def test_parts_of_a_conversation_that_two_workers_held_are_both_kept(stores: Ser
 def test_several_workers_are_not_ready_on_memory_alone_unless_that_is_accepted(
     stores: Servers, tmp_path: Path, accepted: str, status: int
 ) -> None:
-    variables = {"WORKERS": "2", "ALLOW_MEMORY_FALLBACK": accepted, **stores.variables()}
+    variables = {"WORKERS": "2", "ALLOW_MEMORY_FALLBACK": accepted, **settings(stores, tmp_path)}
     with GunicornService(tmp_path / "data", API_KEY=KEY, **variables) as service, service.client() as client:
         stores.redis.stop()
         try:
