@@ -16,7 +16,7 @@ run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
 
 test: $(TOOLS)  ## every test, with real servers
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(TOOLS)  ## style, types, which package may import which, and the container files
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.fakes.model_server import FakeModelServer
+from tests.order import longest_first
 from tests.servers.fixtures import database_uri, postgres, redis_cluster
 from tests.service import Library, Service, assert_nothing_held_the_loop, library_in
 
@@ -16,6 +17,11 @@ __all__ = ["database_uri", "postgres", "redis_cluster"]  # fixtures of all tests
 
 expect.set_options(timeout=20_000)  # a page on a machine that does other things too
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first."""
+    longest_first(items)
 
 
 @pytest.fixture(scope="session")
