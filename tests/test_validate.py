@@ -209,6 +209,27 @@ def test_an_embedding_endpoint_of_another_dimension_is_named(tmp_path: Path, mod
     assert_failing(validate(tmp_path, only="search", **variables), "Embedding model", "384", "EMBEDDING_DIMENSION")
 
 
+def test_a_reranker_that_answers_is_found_and_one_that_refuses_the_key_is_warned_of(
+    tmp_path: Path, model_server: FakeModelServer, refusing: str
+) -> None:
+    model_server.reset()
+    variables = {"RERANK_API_KEY": SECRET, "RERANK_MODEL": "orders", **fake_embedding(model_server)}
+    found = validate(tmp_path, only="search", RERANK_BASE_URL=model_server.base_url, **variables)
+    assert "orders at" in found.of("Reranker")[0]["found"]
+    refused = validate(tmp_path, only="search", RERANK_BASE_URL=f"http://{refusing}/v1", **variables)
+    assert (refused.failing, refused.warned_of) == ([], ["Reranker"]), refused.text
+    assert "RERANK_API_KEY" in refused.of("Reranker")[0]["remedy"]
+
+
+def fake_embedding(model_server: FakeModelServer) -> dict[str, str]:
+    """Quicker to look at than the model that comes with the service."""
+    return {
+        "EMBEDDING_BASE_URL": model_server.base_url,
+        "EMBEDDING_API_KEY": SECRET,
+        "EMBEDDING_MODEL": "fake-embedding",
+    }
+
+
 def test_several_workers_on_embedded_stores_are_named(tmp_path: Path) -> None:
     report = validate(tmp_path, only="configuration", WORKERS="4")
     assert_failing(report, "WORKERS", "4 processes", "REDIS_URL and QDRANT_URL")

@@ -19,9 +19,9 @@ def told(check: str, message: str, otherwise: str, level: Level = Level.FAILURE)
 
 
 @contextmanager
-def noting(findings: list[Finding], check: str, otherwise: str) -> Iterator[None]:
+def noting(findings: list[Finding], check: str, otherwise: str, level: Level = Level.FAILURE) -> Iterator[None]:
     """Add to *findings* what goes wrong in the block with something outside; it ends the block, not the check."""
     try:
         yield
     except ProblemError as exc:
-        findings.append(told(check, exc.detail, otherwise))
+        findings.append(told(check, exc.detail, otherwise, level))

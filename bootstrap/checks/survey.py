@@ -18,7 +18,7 @@ _GROUPS: Sequence[tuple[str, Sequence[str]]] = (
     ("Modules", ("modules",)),
     ("Deployment", ("files",)),
     ("Stores", ("stores",)),
-    ("Search", ("index",)),
+    ("Search", ("index", "reranker")),
     ("Answers", ("chat",)),
     ("Reporting", ("reporting",)),
     ("Servers", ("serving",)),
