@@ -48,11 +48,6 @@ async def as_sse(
             run.leave()
 
 
-async def _encoded(run_id: str, number: int, event: Event, shown: Shown | None) -> bytes:
-    told = await shown(event) if shown and event["type"] in _CITING else event
-    return encode_event(f"{run_id}-{number}", told)
-
-
 def encode_event(event_id: str, event: Event) -> bytes:
     """One event; its data is one line of JSON that repeats the type."""
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), event["type"].encode(), json_bytes(event))
