@@ -17,15 +17,11 @@ def detect_language(text: str, *, default: str = "en") -> str:
 
 def most_likely(text: str, among: tuple[str, ...]) -> tuple[str, float]:
     """The most likely of the ISO 639-1 codes *among*, and how likely it is, 0 to 1."""
-    return _remembered(text, among) if len(text) <= _SHORT else _classified(text, among)
+    return _likely(text, among) if len(text) <= _SHORT else _likely.__wrapped__(text, among)
 
 
 @lru_cache(2048)
-def _remembered(text: str, among: tuple[str, ...]) -> tuple[str, float]:
-    return _classified(text, among)
-
-
-def _classified(text: str, among: tuple[str, ...]) -> tuple[str, float]:
+def _likely(text: str, among: tuple[str, ...]) -> tuple[str, float]:
     language, probability = _identifier(among).classify(text)
     return str(language), float(probability)
 

@@ -88,7 +88,7 @@ class Sieve:
         settled, at = [], 0
         for claim in found:
             before = () if _PARAGRAPH_END in text[at : claim.start] else self._before
-            settled.append(claim if claim.cited or claim.leads_up else replace(claim, cited=before))
+            settled.append(claim.resting_on(before))
             self._before, at = settled[-1].cited or before, claim.end
         if _PARAGRAPH_END in text[at:]:
             self._before = ()

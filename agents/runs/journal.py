@@ -206,7 +206,7 @@ class Journal:
         claimed: list[Claimed] = []
         for shard in range(SHARDS):
             due = await self._call("due", (active_key_of(shard),), (_CLAIMED_AT_ONCE,))
-            if time.monotonic() < self._claims_from_s:  # this call has found Redis back
+            if time.monotonic() < self._claims_from_s:  # maybe since this very call, which found it back
                 break
             for run_id in due or ():
                 one = await self._claim(run_id.decode())

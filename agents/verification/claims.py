@@ -48,10 +48,13 @@ class Claim:
         if self.cited or any(map(str.isdigit, self.text)):
             return False
         words = _WORD.findall(self.text.casefold())
-        is_nod = len(words) <= 1 or " ".join(words) in _NODS
-        return self.text.endswith((":", "?")) or (
-            is_nod and self.text.endswith((".", "!"))
-        )  # an item of a list does not
+        # An item of a list does not end like a sentence.
+        is_nod = self.text.endswith((".", "!")) and (len(words) <= 1 or " ".join(words) in _NODS)
+        return is_nod or self.text.endswith((":", "?"))
+
+    def resting_on(self, passages: tuple[int, ...]) -> "Claim":
+        """The same with *passages* where it names none, unless it only leads up to what does."""
+        return self if self.cited or self.leads_up else replace(self, cited=passages)
 
 
 def claims(answer: str) -> list[Claim]:
@@ -107,10 +110,10 @@ def _with_marks(paragraph: Sequence[Claim]) -> list[Claim]:
     following: tuple[int, ...] = ()
     for claim in reversed(paragraph):
         following = claim.cited or following
-        found.append(claim if claim.leads_up else replace(claim, cited=following))
+        found.append(claim.resting_on(following))
     before: tuple[int, ...] = ()
     settled = []
     for claim in reversed(found):
         before = claim.cited or before
-        settled.append(claim if claim.cited or claim.leads_up else replace(claim, cited=before))
+        settled.append(claim.resting_on(before))
     return settled
