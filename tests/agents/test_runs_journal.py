@@ -200,13 +200,20 @@ async def test_a_run_that_cannot_be_read_here_is_kept_and_can_be_ended(valkey: R
         assert await heard(other, run.id, 0) == [10_000]
 
 
-async def test_nothing_is_taken_from_workers_that_could_not_beat_while_redis_was_away(valkey: RedisServer) -> None:
+@asynccontextmanager
+async def outlived(valkey: RedisServer) -> AsyncIterator[tuple[RunRecord, Journal, Journal]]:
+    """A run, the journal of its worker, and that of another who has seen Redis go, which is there again."""
     run = record()
     async with journal(valkey.url, hold_s=0.5) as ours, journal(valkey.url, hold_s=0.5) as other:
         await ours.begin(run)
         valkey.stop()
         assert await other.claim_abandoned() == []
         valkey.start()
+        yield run, ours, other
+
+
+async def test_nothing_is_taken_from_workers_that_could_not_beat_while_redis_was_away(valkey: RedisServer) -> None:
+    async with outlived(valkey) as (run, ours, other):
         async with asyncio.timeout(20):
             while await other.last_control() is None:
                 await asyncio.sleep(0.05)  # between two tries
@@ -220,12 +227,7 @@ async def test_nothing_is_taken_from_workers_that_could_not_beat_while_redis_was
 async def test_nothing_is_taken_by_the_call_that_finds_redis_back(
     valkey: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = record()
-    async with journal(valkey.url, hold_s=0.5) as ours, journal(valkey.url, hold_s=0.5) as other:
-        await ours.begin(run)
-        valkey.stop()
-        assert await other.claim_abandoned() == []
-        valkey.start()
+    async with outlived(valkey) as (run, _, other):
         valkey.client.zadd(active_key(run.id), {run.id: 0})
         async with asyncio.timeout(20):
             while "Redis answers again" not in caplog.text:

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -77,11 +78,7 @@ class NginxServer:
         """Start it and wait until it listens."""
         with (self.folder / "out.log").open("ab") as out:
             self._process = subprocess.Popen(self._command(), stdout=out, stderr=out, user=_unprivileged())
-        deadline = time.monotonic() + START_LIMIT_S
-        while not self._listens():
-            assert self._process.poll() is None, (self.folder / "out.log").read_text()
-            assert time.monotonic() < deadline, "Nginx does not listen"
-            time.sleep(0.02)  # between two tries
+        self._wait_for(self._listens, "Nginx does not listen")
         return self
 
     def logged(self) -> str:
@@ -91,10 +88,7 @@ class NginxServer:
 
     def wait_for_log(self, text: str) -> None:
         """Wait until *text* is logged: an answer comes before its line."""
-        deadline = time.monotonic() + START_LIMIT_S
-        while text not in self.logged():
-            assert time.monotonic() < deadline, f"{text} is not logged"
-            time.sleep(0.02)  # between two looks
+        self._wait_for(lambda: text in self.logged(), f"{text} is not logged")
 
     def stop(self) -> None:
         """End it, and leave nothing."""
@@ -108,6 +102,14 @@ class NginxServer:
 
     def __exit__(self, *failure: object) -> None:
         self.stop()
+
+    def _wait_for(self, condition: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + START_LIMIT_S
+        while not condition():
+            assert self._process is not None
+            assert self._process.poll() is None, (self.folder / "out.log").read_text()
+            assert time.monotonic() < deadline, otherwise
+            time.sleep(0.02)  # between two looks
 
     def _write(self, certificate: trustme.LeafCert) -> None:
         (self.folder / "acme").mkdir()
