@@ -231,6 +231,9 @@ class Settings(BaseSettings):
     qdrant_collection_name: str = Field(
         "informasi-umum-itb", pattern=r"^[A-Za-z0-9_-]{1,128}$", description="Name of the collection."
     )
+    index_keep_days: float = Field(
+        7, ge=0, le=3650, description="Days a former index is kept to go back to, after another embedding model."
+    )
     top_k: int = Field(6, ge=1, le=20, description="Passages shown to the model for one answer.")
 
     # --- Web sources: pages and sites that are read from the web
@@ -291,6 +294,9 @@ class Settings(BaseSettings):
     embedding_base_url: str | None = Field(None, description="Endpoint of the embedding model alone.")
     embedding_api_key: SecretStr | None = Field(None, description="Its key.")
     embedding_model: str | None = Field(None, description="Embedding model. Unset: text-embedding-3-small there.")
+    previous_embedding_api_key: SecretStr | None = Field(
+        None, description="Key of the embedding model used before, at another address, while its index still serves."
+    )
     embedding_dimension: int | None = Field(None, ge=2, le=8192, description="Its dimension. Unset: measured.")
     rerank_base_url: str | None = Field(
         None, description="Endpoint of a reranker with Cohere's wire format, before /rerank. Unset: none is asked."

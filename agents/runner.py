@@ -79,6 +79,7 @@ class Runner:
 
     Args:
         saver: where conversations are kept; also a `ConversationStore`.
+        retriever: gives what searches the index that serves now; a turn asks once and goes on with it.
         answers: those to first questions, None where they are not to be given again.
         judge: decides about sentences of which nothing else is certain, None where nobody is to.
     """
@@ -88,7 +89,7 @@ class Runner:
         saver: Any,
         *,
         leases: Leases,
-        retriever: Retriever,
+        retriever: Callable[[], Retriever],
         model: AnswerModel,
         voice: Voice,
         top_k: int,
@@ -98,7 +99,7 @@ class Runner:
         self._store: ConversationStore = saver
         self._graph = compile_graph(saver)
         self._answers = answers
-        self._verifier = Verifier(retriever.embedder, judge)
+        self._judge = judge
         self._turnstile = Turnstile(_TURNS_AT_WORK)
         self._leases, self._retriever, self._model, self._voice, self._top_k = leases, retriever, model, voice, top_k
 
@@ -153,11 +154,12 @@ class Runner:
         return next((message for message in said if isinstance(message, AIMessage)), None)
 
     def _context(self, ctx: TenantContext, turn: Turn, place: Place, emit: Callable[[Event], None]) -> AgentContext:
+        retriever = self._retriever()
         return AgentContext(
             run_id=turn.run_id,
             tenant=ctx,
             emit=emit,
-            retriever=self._retriever,
+            retriever=retriever,
             model=self._model,
             institution=self._voice.institution,
             language_policy=self._voice.language_policy,
@@ -165,7 +167,7 @@ class Runner:
             streams=turn.streams,
             place=place,
             recollection=self._answers.turn(ctx) if self._answers else Recollection(),
-            verifier=self._verifier,
+            verifier=Verifier(retriever.embedder, self._judge),
             unsupported=self._voice.unsupported,
         )
 

@@ -6,10 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from domain.leadership import Leadership
-from ingestion.indexer import Indexer
 from ingestion.pipeline import LoadSummary
 from ingestion.working import Working
 from utils.errors import ProblemError
@@ -23,6 +22,16 @@ COMPARE_S = 60.0  # for so long nobody notices that an index lost passages while
 RETRY_S = 10.0
 
 
+class Follows(Protocol):
+    """What keeps the index in step with SQL; see `Indexer` and `Tending`."""
+
+    async def run(self) -> None:
+        """Do so until cancelled."""
+
+    async def catch_up_words(self) -> None:
+        """Put all words into the index that SQL has, also those it lost."""
+
+
 class Background:
     """Loads, reads and indexes; with *leadership*, only while no other process does.
 
@@ -33,7 +42,7 @@ class Background:
 
     def __init__(
         self,
-        indexer: Indexer,
+        indexer: Follows,
         load: Load,
         *,
         working: Working,

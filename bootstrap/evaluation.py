@@ -9,9 +9,12 @@ import httpx
 from pydantic import SecretStr
 
 from agents.state import AnswerModel
+from bootstrap.indexes.opened import Opener
+from bootstrap.indexes.serving import read
 from bootstrap.models import open_answer_model, open_embedder, open_reranker
-from bootstrap.stores import open_index
+from bootstrap.stores import open_records
 from config import Settings
+from domain.indexes import first_row, serving_index
 from evaluation.asking import Asker, HttpAsker, LocalAsker
 from evaluation.cases import QuestionSet
 from evaluation.corpora import indexed
@@ -41,7 +44,7 @@ class Askers:
     ) -> None:
         self._stack, self._settings, self._ctx, self._service, self._answers = stack, settings, ctx, service, answers
         self._models: tuple[Embedder, Reranker | None, AnswerModel | None] | None = None
-        self._index: PassageIndex | None = None
+        self._retriever: Retriever | None = None
 
     @asynccontextmanager
     async def for_set(self, questions: QuestionSet, progress: Progress) -> AsyncIterator[Asker]:
@@ -61,9 +64,9 @@ class Askers:
             async with indexed(questions, self._ctx, embedder, reranker, progress=progress) as retriever:
                 yield self._local(retriever, model)
             return
-        if self._index is None:
-            self._index = await self._open_index(embedder)
-        yield self._local(Retriever(embedder, self._index, reranker=reranker), model)
+        if self._retriever is None:
+            self._retriever = await self._open_serving(embedder, reranker)
+        yield self._local(self._retriever, model)
 
     async def _over_http(self, service: Service) -> Asker:
         headers = {"Authorization": f"Bearer {service.key.get_secret_value()}"}
@@ -85,9 +88,20 @@ class Askers:
             self._models = embedder, open_reranker(self._stack, self._settings), model
         return self._models
 
-    async def _open_index(self, embedder: Embedder) -> PassageIndex:
-        await asyncio.to_thread(self._settings.data_dir.mkdir, mode=0o700, parents=True, exist_ok=True)
+    async def _open_serving(self, embedder: Embedder, reranker: Reranker | None) -> Retriever:
+        """What searches the index that serves, with the model its vectors are of."""
+
+        def make(stack: AsyncExitStack, *, embedder: Embedder, asked: Embedder, index: PassageIndex) -> Retriever:
+            return Retriever(asked, index, reranker=reranker)
+
+        folder = self._settings.data_dir
+        await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        opener = Opener(self._settings, folder, embedder, embedder, make)
+        self._stack.push_async_callback(opener.close_all)
         try:
-            return await open_index(self._stack, self._settings, self._settings.data_dir, embedder)
-        except StartError as exc:
-            raise StoreUnavailable(f"{exc} While the service runs, ask it: --url and --key.") from exc
+            database = await open_records(self._stack, self._settings)
+            row = await read(database, serving_index)
+            return (await opener.open(row or first_row(opener.wanted))).retriever
+        except (StartError, StoreUnavailable) as exc:
+            reason = exc.detail if isinstance(exc, StoreUnavailable) else str(exc)
+            raise StoreUnavailable(f"{reason} While the service runs, ask it: --url and --key.") from exc

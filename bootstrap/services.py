@@ -20,6 +20,10 @@ from agents.state import AnswerModel
 from bootstrap.background import Background
 from bootstrap.crawling import Crawling, crawl_rules
 from bootstrap.data_folder import kept_secret, open_data_folder
+from bootstrap.indexes.check import SelfCheck
+from bootstrap.indexes.opened import MakeRetriever, Opener
+from bootstrap.indexes.serving import Serving
+from bootstrap.indexes.tending import Tending
 from bootstrap.ingesting import ingesting
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
@@ -33,7 +37,7 @@ from bootstrap.models import (
 )
 from bootstrap.monitor import Monitor
 from bootstrap.savers import keyring_of, open_saver
-from bootstrap.stores import open_conversations, open_index, open_originals, open_records
+from bootstrap.stores import open_conversations, open_files, open_originals, open_records
 from bootstrap.telemetry import open_telemetry
 from bootstrap.tracing import trace
 from config import SAMPLES, Settings
@@ -41,13 +45,13 @@ from domain.db import Database
 from domain.keys import create_first_key
 from domain.leadership import Leadership
 from domain.originals import Originals
-from ingestion.indexer import Indexer
 from ingestion.library import Library
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary
 from ingestion.working import Working
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
+from retrieval.index import PassageIndex
 from retrieval.search import Retriever
 from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.context import DEFAULT_TENANT, TenantContext
@@ -78,13 +82,18 @@ class Services:
     library: Library
     checkpointer: FallbackCheckpointer
     runs: Runs
-    retriever: Retriever
+    serving: Serving
     model: AnswerModel
     monitor: Monitor
     background: Background
     telemetry: Telemetry
     page_key: str
     link_key: bytes = field(repr=False)
+
+    @property
+    def retriever(self) -> Retriever:
+        """What searches the index that serves now: to be asked for once for each question."""
+        return self.serving.retriever()
 
     def make_first_key(self) -> str | None:
         """An API key, if API_KEY is not set and the default tenant has none yet; to be shown once. Blocking."""
@@ -118,18 +127,25 @@ async def open_services(
         embedder = await open_embedder(stack, settings, telemetry.embedding_model)
         asked = remembering(settings, embedder)
         model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
-        index = await open_index(stack, settings, folder, embedder)
+        opener = Opener(settings, folder, embedder, asked, _retrievers(stack, settings, telemetry))
+        stack.push_async_callback(opener.close_all)
+        serving = await Serving.begin(database, opener)
+        tending = Tending(
+            database=database,
+            opener=opener,
+            serving=serving,
+            check=SelfCheck(database),
+            keep_days=settings.index_keep_days,
+            files=open_files(settings),
+        )
         leases = Leases(connections.asynchronous(), hold_s=settings.run_lease, wait_s=settings.conversation_wait)
         checkpointer = FallbackCheckpointer(open_saver(settings, connections), leases=leases)
         stack.push_async_callback(_return_last, checkpointer)
-        indexer = Indexer(database, index, embedder)
         answers = open_answers(stack, settings, database)
-        reranker = open_reranker(stack, settings)
-        retriever = Retriever(asked, index, telemetry.stores, reranker, open_calibrations(stack, index, embedder))
         runner = Runner(
             checkpointer,
             leases=leases,
-            retriever=retriever,
+            retriever=serving.retriever,
             model=model,
             voice=Voice(settings.institution, settings.language_policy, settings.unsupported_sentences),
             top_k=settings.top_k,
@@ -143,15 +159,16 @@ async def open_services(
         stores = ingesting(settings, database, originals)
         working = Working(stores.make_worker, stores.tidy, count=settings.ingestion_workers)
         await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
-        background = Background(indexer, loading, working=working, leadership=leadership, crawl=crawling.run)
+        background = Background(tending, loading, working=working, leadership=leadership, crawl=crawling.run)
         stack.push_async_callback(background.stop)
         await background.start()
+        _running(stack, serving.watch())
         monitor = Monitor(
             checkpointer=checkpointer,
             connections=connections,
             database=database,
-            index=index,
-            indexer=indexer,
+            index=serving,
+            indexer=tending,
             background=background,
             memory_suffices=settings.allow_memory_fallback or (settings.workers or 1) == 1,
             stores=telemetry.stores,
@@ -170,7 +187,7 @@ async def open_services(
             library=Library(database, originals),
             checkpointer=checkpointer,
             runs=runs,
-            retriever=retriever,
+            serving=serving,
             model=model,
             monitor=monitor,
             background=background,
@@ -183,6 +200,17 @@ async def open_services(
 def open_link_key(settings: Settings, folder: Path) -> bytes:
     """What links to documents are signed with: LINK_KEY, else a secret of the data folder."""
     return settings.link_key.get_secret_value().encode() if settings.link_key else kept_secret(folder, "link.key")
+
+
+def _retrievers(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry) -> MakeRetriever:
+    """Makes what searches an index; all of them have one reranker, closed with *stack*."""
+    reranker = open_reranker(stack, settings)
+
+    def make(stack: AsyncExitStack, *, embedder: Embedder, asked: Embedder, index: PassageIndex) -> Retriever:
+        calibrations = open_calibrations(stack, index, embedder)
+        return Retriever(asked, index, telemetry.stores, reranker, calibrations)
+
+    return make
 
 
 def _open_runs(

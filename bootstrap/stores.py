@@ -18,7 +18,7 @@ from retrieval.index import PassageIndex
 from utils.checkpointer import Connections
 from utils.context import DEFAULT_TENANT
 from utils.errors import ProblemError, StoreRefused, StoreUnavailable
-from utils.ports import Embedder
+from utils.ports import FileStore, MadeWith
 from utils.processes import StartError
 
 if TYPE_CHECKING:
@@ -66,40 +66,49 @@ async def open_records(stack: AsyncExitStack, settings: Settings) -> Database:
     return database
 
 
-async def open_index(stack: AsyncExitStack, settings: Settings, folder: Path, embedder: Embedder) -> PassageIndex:
-    """The configured Qdrant, else its engine in *folder*; closed with *stack*.
+async def open_passages(settings: Settings, folder: Path, made_with: MadeWith, number: int = 1) -> PassageIndex:
+    """Index *number* on the configured Qdrant, else in its engine in *folder*; the caller's to close.
 
     A server that does not answer is no reason not to start: the service is not ready until it does.
 
     Raises:
-        StartError: the index cannot be used, and waiting would not help.
+        StoreUnavailable: the embedded index cannot be opened.
+        StoreRefused: the index cannot be used, and waiting would not help.
     """
+    if settings.qdrant_url is None:
+        return await _open_edge(index_folder(settings, folder, made_with.model, number), made_with.dimension)
+    server = server_index(settings, made_with, number)
     try:
-        if settings.qdrant_url is None:
-            index: PassageIndex = await _open_edge(index_folder(settings, folder, embedder.model), embedder.dimension)
-            stack.push_async_callback(index.close)
-            return index
-        server = server_index(settings, embedder)
-        stack.push_async_callback(server.close)
         await _prepare_server(server)
-    except StoreUnavailable as exc:
-        raise StartError(exc.detail) from exc
+    except BaseException:
+        await server.close()
+        raise
     return server
 
 
-def open_originals(settings: Settings, database: Database) -> Originals:
+def open_files(settings: Settings) -> FileStore:
     """Where the files of documents are kept: a folder in DATA_DIR."""
-    files = FolderFileStore(settings.data_dir / "files")
-    return Originals(database, files, versions_kept=settings.document_versions_kept)
+    return FolderFileStore(settings.data_dir / "files")
 
 
-def index_folder(settings: Settings, folder: Path, model: str) -> Path:
-    """Where in the data folder the embedded index for vectors of *model* is."""
-    return folder / "index" / f"{settings.qdrant_collection_name}-{re.sub(r'[^A-Za-z0-9._-]+', '-', model).strip('.-')}"
+def open_originals(settings: Settings, database: Database) -> Originals:
+    """The files of documents, with their versions."""
+    return Originals(database, open_files(settings), versions_kept=settings.document_versions_kept)
 
 
-def server_index(settings: Settings, embedder: Embedder) -> "ServerIndex":
-    """The index on the configured Qdrant server; nothing is asked of it yet."""
+def index_folder(settings: Settings, folder: Path, model: str, number: int = 1) -> Path:
+    """Where in the data folder the embedded index *number*, for vectors of *model*, is."""
+    name = f"{settings.qdrant_collection_name}-{re.sub(r'[^A-Za-z0-9._-]+', '-', model).strip('.-')}"
+    return folder / "index" / (name if number == 1 else f"{name}-{number}")
+
+
+def collection_name(settings: Settings, number: int) -> str:
+    """The collection of index *number* on a Qdrant server."""
+    return settings.qdrant_collection_name if number == 1 else f"{settings.qdrant_collection_name}-{number}"
+
+
+def server_index(settings: Settings, made_with: MadeWith, number: int = 1) -> "ServerIndex":
+    """Index *number* on the configured Qdrant server; nothing is asked of it yet."""
     # Imported here: its client takes a second of a start, of no use to the embedded index.
     from retrieval.server import ServerIndex
 
@@ -107,9 +116,9 @@ def server_index(settings: Settings, embedder: Embedder) -> "ServerIndex":
     return ServerIndex(
         settings.qdrant_url or "",
         api_key=key.get_secret_value() if key else None,
-        collection=settings.qdrant_collection_name,
-        dimension=embedder.dimension,
-        model=embedder.model,
+        collection=collection_name(settings, number),
+        dimension=made_with.dimension,
+        model=made_with.model,
     )
 
 

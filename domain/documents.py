@@ -85,11 +85,11 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
     for name in ("source", "title", "url", "language", "media_type", "size_bytes", "content_hash", "recipe", "details"):
         setattr(document, name, getattr(content, name))
     document.version += 1
-    document.state, document.error = DocumentState.PENDING, None
+    document.state, document.error, document.words_in = DocumentState.PENDING, None, 0
     document.chunk_count = len(content.chunks)
     session.flush()
     session.execute(scoped_delete(ctx, Chunk).where(Chunk.document_id == document.document_id))
-    session.execute(insert(Chunk), _chunk_rows(ctx, document, content.chunks))
+    session.execute(insert(Chunk), _chunk_rows(ctx, document, content))
     _add_version(session, ctx, document, content)
     return document
 
@@ -123,7 +123,7 @@ def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterabl
         present = scoped_update(ctx, Document).where(
             Document.document_id == document_id, Document.state != DocumentState.REMOVED
         )
-        result = session.execute(present.values(state=DocumentState.REMOVED, chunk_count=0))
+        result = session.execute(present.values(state=DocumentState.REMOVED, chunk_count=0, words_in=0))
         removed += result.rowcount  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
     return removed
 
@@ -186,12 +186,15 @@ def _present_versions(ctx: TenantContext, document_id: str) -> Update:
     )
 
 
-def _chunk_rows(ctx: TenantContext, document: Document, chunks: Sequence[ChunkText]) -> list[dict[str, object]]:
-    namespace = uuid.UUID(document.document_id)
-    version = f"{document.content_hash}:{document.recipe}"
+def chunk_id_of(document_id: str, content: DocumentContent, position: int) -> str:
+    """The id of a chunk: the same for the same place of the same version of a document."""
+    return str(uuid.uuid5(uuid.UUID(document_id), f"{content.content_hash}:{content.recipe}:{position}"))
+
+
+def _chunk_rows(ctx: TenantContext, document: Document, content: DocumentContent) -> list[dict[str, object]]:
     return [
         {
-            "chunk_id": str(uuid.uuid5(namespace, f"{version}:{position}")),
+            "chunk_id": chunk_id_of(document.document_id, content, position),
             "tenant_id": ctx.tenant_id,
             "document_id": document.document_id,
             "position": position,
@@ -202,5 +205,5 @@ def _chunk_rows(ctx: TenantContext, document: Document, chunks: Sequence[ChunkTe
             "language": chunk.language,
             "text": chunk.text,
         }
-        for position, chunk in enumerate(chunks)
+        for position, chunk in enumerate(content.chunks)
     ]

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Delete, Update, bindparam, false, select, true
+from sqlalchemy import ColumnElement, Delete, Update, and_, literal_column, select, true
 from sqlalchemy.orm import Session, aliased
 
 from domain.documents import lock_documents
+from domain.indexes import ALL_SLOTS, FIRST_SLOT, let_go_of, serving_slot, slots_in_use
 from domain.models import Chunk, Document, DocumentState
 from domain.scoping import (
     count_everywhere,
@@ -15,6 +17,7 @@ from domain.scoping import (
     scoped_count,
     scoped_delete,
     scoped_update,
+    select_everywhere,
     tenants_with,
 )
 from utils.context import TenantContext
@@ -23,15 +26,16 @@ from utils.passages import Passage
 Waiting = tuple[Document, list[Chunk]]
 
 
-def without_index() -> ColumnElement[bool]:
-    """Documents the index does not hold yet, or not without. Literal, as the partial index of the table is."""
-    states = [DocumentState.PENDING.value, DocumentState.REMOVED.value]
-    return Document.state.in_(bindparam(None, states, expanding=True, literal_execute=True))
+def waiting_for_index(slot: int) -> ColumnElement[bool]:
+    """Documents the index of *slot* does not hold yet, or not without. The rest of it is the table's partial index."""
+    lacking = Document.words_in.bitwise_and(slot) == 0
+    read = [Document.state != literal_column(f"'{state}'") for state in (DocumentState.FAILED, DocumentState.STORED)]
+    return and_(Document.words_in != literal_column("15"), *read, lacking)
 
 
-def without_vector() -> ColumnElement[bool]:
-    """Chunks whose vector is still to come. Written as the partial index of the table is."""
-    return Chunk.vector_done == false()
+def without_vector(slot: int) -> ColumnElement[bool]:
+    """Chunks whose vector the index of *slot* is still to get. The rest of it is the table's partial index."""
+    return and_(Chunk.vectors_in != literal_column("15"), Chunk.vectors_in.bitwise_and(slot) == 0)
 
 
 def all_tenants(session: Session) -> list[TenantContext]:
@@ -39,27 +43,32 @@ def all_tenants(session: Session) -> list[TenantContext]:
     return tenants_with(session, Document, true())
 
 
-def tenants_without_words(session: Session) -> list[TenantContext]:
-    """The tenants with documents to put into the index or take out of it."""
-    return tenants_with(session, Document, without_index())
+def tenants_without_words(session: Session, slot: int = FIRST_SLOT) -> list[TenantContext]:
+    """The tenants with documents to put into the index of *slot* or take out of it."""
+    return tenants_with(session, Document, waiting_for_index(slot))
 
 
-def tenants_without_vectors(session: Session) -> list[TenantContext]:
-    """The tenants with chunks that wait for their vector."""
-    return tenants_with(session, Chunk, without_vector())
+def tenants_without_vectors(session: Session, slot: int = FIRST_SLOT) -> list[TenantContext]:
+    """The tenants with chunks whose vector the index of *slot* lacks."""
+    return tenants_with(session, Chunk, without_vector(slot))
 
 
-def count_without_vectors(session: Session) -> int:
-    """Chunks of all tenants that wait for their vector."""
-    return count_everywhere(session, Chunk, without_vector())
+def count_without_words(session: Session, slot: int) -> int:
+    """Documents of all tenants that the index of *slot* does not hold yet, or not without."""
+    return count_everywhere(session, Document, waiting_for_index(slot))
 
 
-def without_words(session: Session, ctx: TenantContext, limit: int) -> list[Waiting]:
+def count_without_vectors(session: Session, slot: int | None = None) -> int:
+    """Chunks of all tenants that wait for their vector, in the index that serves unless another is named."""
+    return count_everywhere(session, Chunk, without_vector(slot or serving_slot(session)))
+
+
+def without_words(session: Session, ctx: TenantContext, limit: int, slot: int = FIRST_SLOT) -> list[Waiting]:
     """At most *limit* documents to put into the index, with their chunks, or to take out of it; oldest first.
 
     Read in one statement, so that a document and its chunks are of one version on every database.
     """
-    waiting = scoped(ctx, Document).where(without_index()).order_by(Document.created_at).limit(limit).subquery()
+    waiting = scoped(ctx, Document).where(waiting_for_index(slot)).order_by(Document.created_at).limit(limit).subquery()
     document = aliased(Document, waiting)
     rows = session.execute(
         select(document, Chunk)
@@ -74,64 +83,110 @@ def without_words(session: Session, ctx: TenantContext, limit: int) -> list[Wait
     return list(by_id.values())
 
 
-def passages_without_vectors(session: Session, ctx: TenantContext, limit: int, offset: int) -> list[Passage]:
+def passages_without_vectors(
+    session: Session, ctx: TenantContext, limit: int, offset: int, slot: int = FIRST_SLOT
+) -> list[Passage]:
     """Passages the index has the words of but no vector."""
     waiting = scoped(ctx, Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
-    waiting = waiting.where(without_vector(), Chunk.lexical_done)
+    waiting = waiting.where(without_vector(slot), Chunk.words_in.bitwise_and(slot) != 0)
     rows = session.execute(waiting.order_by(Chunk.document_id, Chunk.position).limit(limit).offset(offset))
     return [as_passage(document, chunk) for chunk, document in rows]
 
 
-def mark_words(session: Session, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+def mark_words(session: Session, ctx: TenantContext, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
     """The index holds the words of these passages; those that were replaced meanwhile are passed over."""
+    held = _held(session, slot)
     lock_documents(session, ctx, {passage.document_id for passage in passages})
     ids = [passage.passage_id for passage in passages]
-    session.execute(scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids)).values(lexical_done=True))
+    these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids))
+    session.execute(these.values(words_in=Chunk.words_in.bitwise_or(held.bits)))
 
 
-def mark_searchable(session: Session, ctx: TenantContext, documents: Sequence[Document]) -> None:
+def mark_searchable(
+    session: Session, ctx: TenantContext, documents: Sequence[Document], slot: int = FIRST_SLOT
+) -> None:
     """The index holds all words of these versions; those changed or removed meanwhile stay to be done."""
+    held = _held(session, slot)
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
-        this = _version(scoped_update(ctx, Document), document, DocumentState.PENDING)
-        session.execute(this.values(state=DocumentState.SEARCHABLE))
-    _mark_ready(session, ctx, [document.document_id for document in documents])
+        this = _version(scoped_update(ctx, Document), document).where(Document.state != DocumentState.REMOVED)
+        # Not changed for readers: of an index beside the one that serves they know nothing.
+        session.execute(this.values(words_in=Document.words_in.bitwise_or(held.bits), updated_at=Document.updated_at))
+        if held.serves:
+            session.execute(this.where(Document.state == DocumentState.PENDING).values(state=DocumentState.SEARCHABLE))
+    if held.serves:
+        _mark_ready(session, ctx, [document.document_id for document in documents], slot)
 
 
-def mark_vectors(session: Session, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+def mark_vectors(session: Session, ctx: TenantContext, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
     """The index holds the vectors of these passages, but of those that were replaced by their like meanwhile."""
+    held = _held(session, slot)
     document_ids = sorted({passage.document_id for passage in passages})
     lock_documents(session, ctx, document_ids)
     ids = [passage.passage_id for passage in passages]
-    these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids), Chunk.lexical_done)
-    session.execute(these.values(vector_done=True))
-    _mark_ready(session, ctx, document_ids)
+    these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids), Chunk.words_in.bitwise_and(slot) != 0)
+    session.execute(these.values(vectors_in=Chunk.vectors_in.bitwise_or(held.bits)))
+    if held.serves:
+        _mark_ready(session, ctx, document_ids, slot)
 
 
-def drop_removed(session: Session, ctx: TenantContext, documents: Sequence[Document]) -> None:
-    """The index holds nothing of these removed documents any more: drop their rows, but of those that came back."""
+def drop_removed(session: Session, ctx: TenantContext, documents: Sequence[Document], slot: int = FIRST_SLOT) -> None:
+    """The index holds nothing of these removed documents any more: the last one to let go drops their rows.
+
+    Those that came back meanwhile stay.
+    """
+    held = _held(session, slot)
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
-        session.execute(_version(scoped_delete(ctx, Document), document, DocumentState.REMOVED))
+        this = _version(scoped_update(ctx, Document), document).where(Document.state == DocumentState.REMOVED)
+        session.execute(this.values(words_in=Document.words_in.bitwise_or(held.bits)))
+        session.execute(_version(scoped_delete(ctx, Document), document).where(let_go_of()))
 
 
-def count_done(session: Session, ctx: TenantContext) -> tuple[int, int]:
+def sample_passages(session: Session, limit: int) -> list[tuple[TenantContext, Passage]]:
+    """At most *limit* passages of any tenants: always the same while the documents are."""
+    # Ids are hashes, so that their order is as good as chance.
+    chunks = select_everywhere(Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
+    rows = session.execute(chunks.order_by(Chunk.chunk_id).limit(limit))
+    return [(TenantContext(chunk.tenant_id, "background"), as_passage(document, chunk)) for chunk, document in rows]
+
+
+def count_done(session: Session, ctx: TenantContext, slot: int = FIRST_SLOT) -> tuple[int, int]:
     """How many passages of the tenant the index was given the words of, and how many the vectors."""
-    words = session.scalar(scoped_count(ctx, Chunk).where(Chunk.lexical_done))
-    return words or 0, session.scalar(scoped_count(ctx, Chunk).where(Chunk.vector_done)) or 0
+    words, vectors = (
+        session.scalar(scoped_count(ctx, Chunk).where(column.bitwise_and(slot) != 0))
+        for column in (Chunk.words_in, Chunk.vectors_in)
+    )
+    return words or 0, vectors or 0
 
 
 def count_chunks_without_vectors(session: Session, ctx: TenantContext) -> int:
-    """How many passages of the tenant wait for their vector."""
-    return session.scalar(scoped_count(ctx, Chunk).where(without_vector())) or 0
+    """How many passages of the tenant wait for their vector in the index that serves."""
+    return session.scalar(scoped_count(ctx, Chunk).where(without_vector(serving_slot(session)))) or 0
 
 
-def mark_undone(session: Session, ctx: TenantContext) -> None:
-    """The index lost this tenant's passages, or is another one: everything is to be put into it again."""
-    lock_documents(session, ctx)
-    session.execute(scoped_update(ctx, Chunk).values(lexical_done=False, vector_done=False))
-    indexed = scoped_update(ctx, Document).where(Document.state.in_([DocumentState.SEARCHABLE, DocumentState.READY]))
-    session.execute(indexed.values(state=DocumentState.PENDING))
+def mark_undone(
+    session: Session, ctx: TenantContext, slot: int = FIRST_SLOT, document_ids: Sequence[str] | None = None
+) -> None:
+    """The index lost this tenant's passages, or those of some documents: they are to be put into it again.
+
+    *slot* may be a mask of several.
+    """
+    _, serving = slots_in_use(session)
+    lock_documents(session, ctx, document_ids)
+    chunks, documents = scoped_update(ctx, Chunk), scoped_update(ctx, Document)
+    if document_ids is not None:
+        chunks = chunks.where(Chunk.document_id.in_(document_ids))
+        documents = documents.where(Document.document_id.in_(document_ids))
+    left = ALL_SLOTS - slot
+    session.execute(
+        chunks.values(words_in=Chunk.words_in.bitwise_and(left), vectors_in=Chunk.vectors_in.bitwise_and(left))
+    )
+    documents = documents.where(Document.state != DocumentState.REMOVED)
+    session.execute(documents.values(words_in=Document.words_in.bitwise_and(left), updated_at=Document.updated_at))
+    if slot & serving:
+        indexed = documents.where(Document.state.in_([DocumentState.SEARCHABLE, DocumentState.READY]))
+        session.execute(indexed.values(state=DocumentState.PENDING))
 
 
 def as_passage(document: Document, chunk: Chunk) -> Passage:
@@ -164,14 +219,27 @@ def _labels(document: Document) -> tuple[str, ...]:
 Change = TypeVar("Change", Update, Delete)
 
 
-def _version(change: Change, document: Document, state: DocumentState) -> Change:
-    """*change*, to this version of the document alone and only while it is in *state*."""
-    this = change.where(Document.document_id == document.document_id, Document.version == document.version)
-    return this.where(Document.state == state)
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What to set where an index holds something: its bit, and those no index uses. *serves*: readers see it."""
+
+    bits: int
+    serves: bool
 
 
-def _mark_ready(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+def _held(session: Session, slot: int) -> _Held:
+    used, serving = slots_in_use(session)
+    # Nothing, of an index that was given up meanwhile: its bit may be another one's by now.
+    return _Held((ALL_SLOTS - used) | (slot & used), slot == serving)
+
+
+def _version(change: Change, document: Document) -> Change:
+    """*change*, to this version of the document alone."""
+    return change.where(Document.document_id == document.document_id, Document.version == document.version)
+
+
+def _mark_ready(session: Session, ctx: TenantContext, document_ids: Sequence[str], slot: int) -> None:
     for document_id in document_ids:
-        waiting = scoped(ctx, Chunk).where(Chunk.document_id == document_id, without_vector()).exists()
+        waiting = scoped(ctx, Chunk).where(Chunk.document_id == document_id, without_vector(slot)).exists()
         done = scoped_update(ctx, Document).where(Document.document_id == document_id, ~waiting)
         session.execute(done.where(Document.state == DocumentState.SEARCHABLE).values(state=DocumentState.READY))

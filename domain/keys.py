@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from domain.models import ApiKey, Tenant
 from domain.scoping import scoped_to
-from utils.errors import BadInput
+from utils.errors import BadInput, NotFound
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 FORM = re.compile(r"ak_live_([a-z0-9]{8})_[A-Za-z0-9]{43}")
@@ -40,6 +40,18 @@ def ensure_tenant(session: Session, slug: str) -> Tenant:
             session.add(tenant)
     except IntegrityError:  # PostgreSQL: another process was first
         return session.get_one(Tenant, slug)
+    return tenant
+
+
+def get_tenant(session: Session, slug: str) -> Tenant:
+    """The tenant *slug*.
+
+    Raises:
+        NotFound: there is none.
+    """
+    tenant = session.get(Tenant, slug)
+    if tenant is None:
+        raise NotFound(f"There is no tenant {slug!r}.")
     return tenant
 
 

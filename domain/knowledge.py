@@ -1,19 +1,23 @@
 """Which state of a tenant's documents an answer rests on."""
 
-from sqlalchemy import func
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from domain.models import Document
+from domain.models import Document, IndexRow, IndexState
 from domain.scoping import scoped
 from utils.context import TenantContext
 
 
 def knowledge_version(session: Session, ctx: TenantContext) -> str:
-    """A text that is another one after each change to the tenant's documents, also to what the index holds of them.
+    """A text that is another one after each change to the tenant's documents, to what the index holds of them, and when
+    another index serves.
 
-    One aggregate over the tenant's rows. The newest time alone would not do: clocks of several machines differ.
+    One statement, since every first question waits for it: an aggregate over the tenant's rows. The newest time alone
+    would not do: clocks of several machines differ.
     """
+    serving = select(IndexRow.number).where(IndexRow.state == IndexState.SERVING).scalar_subquery()
     figures = scoped(ctx, Document).with_only_columns(
+        serving,
         func.count(),
         func.max(Document.updated_at),
         func.min(Document.document_id),

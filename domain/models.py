@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     MetaData,
+    SmallInteger,
     String,
     Text,
     TypeDecorator,
@@ -70,8 +71,18 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
 
 
+class IndexState(StrEnum):
+    """What an index is for; exactly one serves."""
+
+    SERVING = "serving"  # answers questions
+    BUILDING = "building"  # is filled, to serve once it is whole and its check passes
+    REFUSED = "refused"  # whole, but its check did not pass; an operator decides
+    KEPT = "kept"  # served before; it is followed up, so that one can go back to it at once
+    DROPPING = "dropping"  # to be removed
+
+
 class DocumentState(StrEnum):
-    """How far a document is on its way into the index."""
+    """How far a document is on its way into the index that serves."""
 
     STORED = "stored"  # its file is kept and nothing was read from it yet; see `Job`
     PENDING = "pending"  # the index does not hold this version yet
@@ -160,8 +171,8 @@ class Document(Base):
             "ix_documents_unindexed",
             "tenant_id",
             "created_at",
-            sqlite_where=text("state IN ('pending', 'removed')"),
-            postgresql_where=text("state IN ('pending', 'removed')"),
+            sqlite_where=text("words_in <> 15 AND state <> 'failed' AND state <> 'stored'"),
+            postgresql_where=text("words_in <> 15 AND state <> 'failed' AND state <> 'stored'"),
         ),
     )
 
@@ -182,6 +193,8 @@ class Document(Base):
     state: Mapped[str] = mapped_column(PlainString(16), default=DocumentState.PENDING)
     error: Mapped[str | None] = mapped_column(PlainText)  # why the last attempt to read it failed
     chunk_count: Mapped[int] = mapped_column(default=0)
+    # Slots of the indexes that hold the words of this version, or have let go of a removed one; bits as in `Chunk`.
+    words_in: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)  # pages, characters: for the reader's list
     dataset_id: Mapped[str | None] = mapped_column(PlainString(36), index=True)  # see `uploads`
     given_title: Mapped[str | None] = mapped_column(PlainString(500))  # wins over what the file calls itself
@@ -226,7 +239,11 @@ class DocumentVersion(Base):
 
 
 class Chunk(Base):
-    """A piece of a document, and whether the index has its words and its vector; its id is the passage's."""
+    """A piece of a document, and which indexes have its words and its vector; its id is the passage's.
+
+    Each index has a slot, one of the four lowest bits. A bit is set when the index of that slot has it, and also, as
+    soon as any index was told of it, where no index uses the slot: so 15 means that nothing is left to do.
+    """
 
     __tablename__ = "chunks"
     __table_args__ = (
@@ -236,8 +253,8 @@ class Chunk(Base):
             "tenant_id",
             "document_id",
             "position",
-            sqlite_where=text("vector_done = 0"),
-            postgresql_where=text("NOT vector_done"),
+            sqlite_where=text("vectors_in <> 15"),
+            postgresql_where=text("vectors_in <> 15"),
         ),
     )
 
@@ -251,8 +268,8 @@ class Chunk(Base):
     end: Mapped[int]
     language: Mapped[str] = mapped_column(PlainString(8))
     text: Mapped[str] = mapped_column(PlainText)
-    lexical_done: Mapped[bool] = mapped_column(default=False, server_default=false())
-    vector_done: Mapped[bool] = mapped_column(default=False, server_default=false())
+    words_in: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")  # slots of indexes
+    vectors_in: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")  # slots of indexes
 
 
 class WebSource(Base):
@@ -348,3 +365,34 @@ class Job(Base):
     advice: Mapped[str | None] = mapped_column(PlainText)
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class IndexRow(Base):
+    """An index of all passages, made with one embedding model and one recipe for words; several stand side by side."""
+
+    __tablename__ = "indexes"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    slot: Mapped[int] = mapped_column(SmallInteger, unique=True)  # its bit in `words_in` and `vectors_in`
+    state: Mapped[str] = mapped_column(PlainString(16))
+    model: Mapped[str] = mapped_column(PlainString(200))
+    dimension: Mapped[int]
+    base_url: Mapped[str | None] = mapped_column(PlainString(2000))  # None for the model that comes with the service
+    recipe: Mapped[str] = mapped_column(PlainString(40))
+    note: Mapped[str] = mapped_column(PlainText, default="")  # what its check found
+    made_at: Mapped[datetime] = mapped_column(default=now)
+    served_at: Mapped[datetime | None]  # since when it serves, or last began to
+    left_at: Mapped[datetime | None]  # when it last ceased to
+
+
+class IndexOrder(Base):
+    """Something an operator wants of the process that has the indexes open, and what came of it."""
+
+    __tablename__ = "index_orders"
+
+    order_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
+    kind: Mapped[str] = mapped_column(PlainString(16))
+    arguments: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)
+    taken_up: Mapped[bool] = mapped_column(default=False)
+    outcome: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))  # None while it is to be done
+    made_at: Mapped[datetime] = mapped_column(default=now)

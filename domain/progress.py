@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from domain.indexes import serving_slot
 from domain.jobs import OPEN
 from domain.models import Chunk, Document, DocumentState, Job, JobStage, JobStatus
 from domain.scoping import scoped
@@ -89,7 +90,8 @@ def _follows_index(job: Job | None) -> bool:
 
 
 def _with_vectors(session: Session, ctx: TenantContext, document_ids: list[str]) -> dict[str, int]:
-    chunks = scoped(ctx, Chunk).where(Chunk.document_id.in_(document_ids), Chunk.vector_done)
+    has_vector = Chunk.vectors_in.bitwise_and(serving_slot(session)) != 0
+    chunks = scoped(ctx, Chunk).where(Chunk.document_id.in_(document_ids), has_vector)
     counted = chunks.with_only_columns(Chunk.document_id, func.count()).group_by(Chunk.document_id)
     return {document_id: count for document_id, count in session.execute(counted)}
 

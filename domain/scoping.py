@@ -51,3 +51,18 @@ def every_tenant(session: Session) -> list[TenantContext]:
 def count_everywhere(session: Session, model: type[Owned], condition: ColumnElement[bool]) -> int:
     """How many rows of *model* are under *condition*, over all tenants: a figure for operators."""
     return session.scalar(select(func.count()).select_from(model).where(condition)) or 0
+
+
+def update_everywhere(model: type[Owned]) -> Update:
+    """A change to the rows of *model* of all tenants, for what concerns an index as a whole."""
+    return update(model).execution_options(synchronize_session=False)
+
+
+def delete_everywhere(model: type[Owned]) -> Delete:
+    """The removal of rows of *model* of all tenants; narrow it with `.where`."""
+    return delete(model).execution_options(synchronize_session=False)
+
+
+def select_everywhere(model: type[Owned]) -> Select[Owned]:
+    """The rows of *model* of all tenants, for work in the background that gives each its own context."""
+    return select(model)

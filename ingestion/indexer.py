@@ -1,4 +1,4 @@
-"""Keeps the passage index in step with SQL, in the one process that owns the index.
+"""Keeps a passage index in step with SQL, in the one process that owns it; each of several indexes has its own.
 
 SQL is the truth: whatever process loads documents, this sees it by asking twice a second. What is done is marked in SQL
 only after the index has it on disk, and doing it twice changes nothing, so a process that is killed leaves nothing but
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from domain import indexing
 from domain.db import Database
+from domain.indexes import FIRST_SLOT
 from domain.models import Chunk, Document, DocumentState
 from retrieval.index import PassageIndex
 from retrieval.lexical import embedding_text
@@ -54,11 +55,21 @@ class _Pace:
 class Indexer:
     """Two loops beside each other: words at once, for all tenants; vectors in small batches, a batch a tenant in turn.
 
-    So a document is found by its words within a poll, also while the embedding model is slow or away.
+    So a document is found by its words within a poll, also while the embedding model is slow or away. What is done is
+    marked in *slot*, the index's own.
     """
 
-    def __init__(self, database: Database, index: PassageIndex, embedder: Embedder, *, poll_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        database: Database,
+        index: PassageIndex,
+        embedder: Embedder,
+        *,
+        slot: int = FIRST_SLOT,
+        poll_s: float = 0.5,
+    ) -> None:
         self._database, self._index, self._embedder, self._poll_s = database, index, embedder, poll_s
+        self._slot = slot
         self._pending = 0
         self._errors: dict[str, str] = {}
         self._pace: dict[str, _Pace] = {}
@@ -83,15 +94,15 @@ class Indexer:
     async def catch_up_words(self) -> None:
         """Put all words into the index that SQL has; at a start before the first question, and now and then.
 
-        An index that lost passages, or is another one since the embedding model changed, is filled anew.
+        An index that lost passages is filled anew.
         """
         for ctx in await self._read(indexing.all_tenants):
             # Twice: a document may be taken out between the question to SQL and the one to the index.
             if await self._has_lost_any(ctx) and await self._has_lost_any(ctx):
                 logger.warning("The index lacks passages that it had: it is filled again.", extra=_whose(ctx))
-                await self._write(partial(indexing.mark_undone, ctx=ctx))
+                await self._write(partial(indexing.mark_undone, ctx=ctx, slot=self._slot))
         await self._words()
-        self._pending = await self._read(indexing.count_without_vectors)
+        self._pending = await self._count_pending()
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[bool]]) -> None:
         pause_s = self._poll_s
@@ -112,33 +123,39 @@ class Indexer:
 
         SQL is asked first: a load that comes in between can only make it expect too little.
         """
-        words, vectors = await self._read(partial(indexing.count_done, ctx=ctx))
+        words, vectors = await self._read(partial(indexing.count_done, ctx=ctx, slot=self._slot))
         counts = await self._index.counts(ctx)
         return counts.passages < words or counts.passages - counts.pending < vectors
 
     async def _words(self) -> bool:
         """Make the index hold the words of every document; whether any was waiting."""
-        return await _for_each(await self._read(indexing.tenants_without_words), self._words_of)
+        return await _for_each(
+            await self._read(partial(indexing.tenants_without_words, slot=self._slot)), self._words_of
+        )
 
     async def _vectors(self) -> bool:
         """Embed one batch for each tenant that waits for vectors; whether any did."""
-        tenants = await self._read(indexing.tenants_without_vectors)
+        tenants = await self._read(partial(indexing.tenants_without_vectors, slot=self._slot))
         try:
             return await _for_each(tenants, self._vectors_of)
         finally:
-            self._pending = await self._read(indexing.count_without_vectors) if tenants else 0
+            self._pending = await self._count_pending() if tenants else 0
 
     async def _words_of(self, ctx: TenantContext) -> bool:
-        while waiting := await self._read(lambda session: indexing.without_words(session, ctx, DOCUMENTS_BATCH)):
+        while waiting := await self._read(
+            partial(indexing.without_words, ctx=ctx, limit=DOCUMENTS_BATCH, slot=self._slot)
+        ):
             await self._take_out(ctx, [document for document, _ in waiting if document.state == DocumentState.REMOVED])
             new: list[indexing.Waiting] = []
             for document, chunks in waiting:
-                if document.version > 1 and document.state == DocumentState.PENDING:
+                if document.state == DocumentState.REMOVED:
+                    continue
+                if document.version > 1:
                     await self._replace(ctx, document, chunks)
-                elif document.state == DocumentState.PENDING:
+                else:
                     new.append((document, chunks))
             await self._put_all(ctx, new)
-            self._pending = await self._read(indexing.count_without_vectors)
+            self._pending = await self._count_pending()
         return True
 
     async def _take_out(self, ctx: TenantContext, documents: Sequence[Document]) -> None:
@@ -146,12 +163,12 @@ class Indexer:
             return
         async with self._writing:
             await self._index.delete_documents(ctx, [document.document_id for document in documents])
-            await self._write(partial(indexing.drop_removed, ctx=ctx, documents=documents))
+            await self._write(partial(indexing.drop_removed, ctx=ctx, documents=documents, slot=self._slot))
 
     async def _replace(self, ctx: TenantContext, document: Document, chunks: list[Chunk]) -> None:
         """Put a new version in the place of the former. The document is unfindable for milliseconds in between."""
         # Once a part of this version is in, what the former left is gone.
-        if not any(chunk.lexical_done for chunk in chunks):
+        if not any(self._holds_words(chunk) for chunk in chunks):
             async with self._writing:
                 await self._index.delete_documents(ctx, [document.document_id])
         await self._put_all(ctx, [(document, chunks)])
@@ -161,15 +178,15 @@ class Indexer:
             indexing.as_passage(document, chunk)
             for document, chunks in waiting
             for chunk in chunks
-            if not chunk.lexical_done
+            if not self._holds_words(chunk)
         ]
         for start in range(0, len(passages), WORDS_BATCH):
             batch = passages[start : start + WORDS_BATCH]
             async with self._writing:
                 await self._index.put(ctx, batch)
-                await self._write(partial(indexing.mark_words, ctx=ctx, passages=batch))
+                await self._write(partial(indexing.mark_words, ctx=ctx, passages=batch, slot=self._slot))
         documents = [document for document, _ in waiting]
-        await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents))
+        await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
 
     async def _vectors_of(self, ctx: TenantContext) -> bool:
         pace = self._pace.setdefault(ctx.tenant_id, _Pace())
@@ -188,16 +205,21 @@ class Indexer:
         return True
 
     async def _next(self, ctx: TenantContext, pace: "_Pace") -> list[Passage]:
-        return await self._read(
-            lambda session: indexing.passages_without_vectors(session, ctx, limit=pace.batch, offset=pace.skip)
-        )
+        waiting = partial(indexing.passages_without_vectors, ctx=ctx, limit=pace.batch, offset=pace.skip)
+        return await self._read(partial(waiting, slot=self._slot))
 
     async def _embed(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         vectors = await self._embedder.embed_passages([embedding_text(passage) for passage in passages])
         by_id = {passage.passage_id: vector for passage, vector in zip(passages, vectors, strict=True)}
         async with self._writing:
             await self._index.put_vectors(ctx, by_id)
-            await self._write(partial(indexing.mark_vectors, ctx=ctx, passages=passages))
+            await self._write(partial(indexing.mark_vectors, ctx=ctx, passages=passages, slot=self._slot))
+
+    def _holds_words(self, chunk: Chunk) -> bool:
+        return bool(chunk.words_in & self._slot)
+
+    async def _count_pending(self) -> int:
+        return await self._read(partial(indexing.count_without_vectors, slot=self._slot))
 
     def _report(self, name: str, exc: Exception, pause_s: float) -> None:
         self._errors[name] = f"{type(exc).__name__}: {exc}"

@@ -11,16 +11,18 @@ from typing import Any, Self, TypeVar, cast
 import numpy as np
 import qdrant_edge as engine
 
+from retrieval.entries import entry_of
 from retrieval.filters import ALL, Filters
-from retrieval.index import IndexCounts, Stored
+from retrieval.index import Entry, IndexCounts, Stored
 from retrieval.lexical import Lexicon, Terms
 from retrieval.ranking import (
     CANDIDATES,
     DOCUMENT,
-    FILTERED,
     LANGUAGE,
     LANGUAGES_APART,
     MEANING,
+    MOST_TENANTS,
+    PASSAGE,
     TENANT,
     WORDS,
     Candidates,
@@ -33,8 +35,9 @@ from retrieval.ranking import (
     require_fitting,
     slices,
 )
+from retrieval.shard import open_shard
 from utils.context import TenantContext
-from utils.errors import StoreRefused, StoreUnavailable
+from utils.errors import StoreUnavailable
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 
@@ -42,9 +45,7 @@ T = TypeVar("T")
 
 # Passages written in one call of the engine: what the rest of the process waits for, about 3 ms.
 SLICE = 64
-# Below this much in one segment, in KiB, a search reads every vector, about 7 ms at the most; above it `optimize`
-# builds a graph.
-GRAPH_FROM_KIB = 100_000
+LISTED = 500  # passages of a stocktaking read in one call: as long
 
 
 class EdgeIndex:
@@ -70,7 +71,7 @@ class EdgeIndex:
             StoreUnavailable: another process has it open.
             StoreRefused: it was made for vectors of another dimension.
         """
-        return cls(_open_shard(folder, dimension), dimension=dimension)
+        return cls(open_shard(folder, dimension), dimension=dimension)
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add or replace passages, found by their words at once, durable on return."""
@@ -122,6 +123,23 @@ class EdgeIndex:
                 yield page
             if offset is None:
                 return
+
+    async def inventory(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
+        """Every passage of the tenant without its text and vector, in batches."""
+        for condition, has_vector in ((_pending(ctx), False), (_with_vector(ctx), True)):
+            offset = None
+            while True:
+                page, offset = await self._run(partial(self._list, condition, has_vector, offset))
+                if page:
+                    yield page
+                if offset is None:
+                    break
+
+    async def tenant_ids(self) -> set[str]:
+        """Whose passages are in the index."""
+        request = engine.FacetRequest(TENANT, limit=MOST_TENANTS, exact=True)
+        # Also those of whom all is deleted, with a count of none.
+        return {str(hit.value) for hit in (await self._run(lambda: self._shard.facet(request))).hits if hit.count}
 
     async def check(self) -> None:
         """Ask the engine for a sign of life.
@@ -234,6 +252,15 @@ class EdgeIndex:
         )
         return [Stored(passage_of(record.payload), _dense(record)) for record in records], cast(Any, following)
 
+    def _list(
+        self, condition: engine.Filter, has_vector: bool, offset: uuid.UUID | None
+    ) -> tuple[list[Entry], uuid.UUID | None]:
+        wanted = [PASSAGE, DOCUMENT]
+        records, following = self._shard.scroll(
+            engine.ScrollRequest(offset, limit=LISTED, filter=condition, with_payload=wanted, with_vector=False)
+        )
+        return [entry_of(record.payload, has_vector=has_vector) for record in records], cast(Any, following)
+
 
 def _owned(ctx: TenantContext, *also: Any) -> engine.Filter:
     """The tenant filter: the only place it is written."""
@@ -246,6 +273,10 @@ def _any_of(field: str, values: Sequence[str]) -> engine.FieldCondition:
 
 def _pending(ctx: TenantContext) -> engine.Filter:
     return engine.Filter(must=[_owned(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
+
+
+def _with_vector(ctx: TenantContext) -> engine.Filter:
+    return _owned(ctx, engine.HasVectorCondition(MEANING))
 
 
 def _among(points: Iterable[int]) -> engine.HasIdCondition:
@@ -264,37 +295,3 @@ def _sparse(terms: Terms) -> engine.SparseVector:
 def _dense(record: engine.Record) -> FloatArray | None:
     named = cast(Mapping[str, list[float]], record.vector or {})
     return np.array(named[MEANING], np.float32) if MEANING in named else None
-
-
-def _open_shard(folder: Path, dimension: int) -> engine.EdgeShard:
-    config = engine.EdgeConfig(
-        vectors={MEANING: engine.EdgeVectorParams(dimension, engine.Distance.Cosine)},
-        sparse_vectors={WORDS: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf)},
-        optimizers=engine.EdgeOptimizersConfig(indexing_threshold=GRAPH_FROM_KIB),
-    )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Unlike `create` it also takes a folder whose making was broken off, and one that is empty.
-        shard = engine.EdgeShard.load(str(folder), config)
-        _index_fields(shard, FILTERED)
-        shard.optimize()
-    except Exception as exc:  # the engine raises nothing narrower
-        raise _refusal(folder, str(exc)) from exc
-    return shard
-
-
-def _index_fields(shard: engine.EdgeShard, names: Iterable[str]) -> None:
-    """Index payload fields that are not yet: on every open, for a start that was broken off before it came to this."""
-    for name in names:
-        if name not in shard.info().payload_schema:
-            shard.update(engine.UpdateOperation.create_field_index(name, engine.PayloadSchemaType.Keyword))
-
-
-def _refusal(folder: Path, reason: str) -> StoreUnavailable:
-    if "WouldBlock" in reason:
-        return StoreUnavailable(f"The passage index in {folder} is open in another process.")
-    if "incompatible" in reason.lower():
-        return StoreRefused(
-            f"The passage index in {folder} was made for another embedding model: remove it and load again."
-        )
-    return StoreUnavailable(f"The passage index in {folder} cannot be opened: {reason}")

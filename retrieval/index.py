@@ -6,6 +6,7 @@ from typing import Protocol
 
 from retrieval.filters import ALL, Filters
 from utils.context import TenantContext
+from utils.errors import StoreRefused
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 
@@ -26,8 +27,25 @@ class Stored:
     vector: FloatArray | None
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A passage as a stocktaking lists it."""
+
+    passage_id: str
+    document_id: str
+    has_vector: bool
+
+
+class MadeForAnother(StoreRefused):
+    """Our collection holds vectors of another *model* than the one named, of *dimension* numbers."""
+
+    def __init__(self, detail: str, *, model: str | None, dimension: int) -> None:
+        super().__init__(detail)
+        self.model, self.dimension = model, dimension  # None on a server that keeps no such notes
+
+
 class PassageIndex(Protocol):
-    """Passages of many tenants; each call sees the caller's tenant alone."""
+    """Passages of many tenants; each call but `tenant_ids` sees the caller's tenant alone."""
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add passages, or replace those of the same id; found by their words at once, durable on return.
@@ -58,6 +76,12 @@ class PassageIndex(Protocol):
 
     def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant with its vector, in batches, in no particular order; for moving elsewhere."""
+
+    def inventory(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
+        """Every passage of the tenant without its text and vector, in batches, in no particular order."""
+
+    async def tenant_ids(self) -> set[str]:
+        """Whose passages are in the index: for a stocktaking, which also looks for those of tenants nobody knows."""
 
     async def check(self) -> None:
         """Ask the engine whether it can serve now; for health checks.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
+from retrieval.index import MadeForAnother
 from retrieval.langchain import LangchainCollection, recognise
 from retrieval.qdrant import server_version
 from retrieval.ranking import FILTERED, MEANING, TENANT, WORDS
@@ -55,6 +56,22 @@ async def prepare_layout(client: AsyncQdrantClient, *, collection: str, dimensio
     return Layout(own, foreign, idf_by_tenant=version >= _CORPUS_IDF_SINCE)
 
 
+async def point_alias(client: AsyncQdrantClient, alias: str, collection: str) -> None:
+    """Let *alias* stand for *collection*, in one step where it stood for another.
+
+    Source: https://api.qdrant.tech/api-reference/aliases/update-aliases
+    """
+    known = {each.alias_name: each.collection_name for each in (await client.get_aliases()).aliases}
+    if known.get(alias) == collection:
+        return
+    steps: list[models.AliasOperations] = []
+    if alias in known:
+        steps.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
+    made = models.CreateAlias(collection_name=collection, alias_name=alias)
+    await client.update_collection_aliases([*steps, models.CreateAliasOperation(create_alias=made)])
+    logger.info("The Qdrant alias %s stands for the collection %s now.", alias, collection)
+
+
 async def _find(client: AsyncQdrantClient, name: str) -> models.CollectionInfo | None:
     return await client.get_collection(name) if await client.collection_exists(name) else None
 
@@ -85,16 +102,21 @@ def _require_fitting(name: str, info: models.CollectionInfo, *, dimension: int, 
     if not _is_ours(info) or not isinstance(info.config.params.vectors, dict):
         raise StoreRefused(f"The Qdrant collection {name} was not made by this service: {_OTHER_NAME}.")
     dense = info.config.params.vectors[MEANING]
-    made_with = (info.config.metadata or {}).get(_MODEL, model)
+    noted: str | None = (info.config.metadata or {}).get(_MODEL)
+    made_with = noted or model
     if dense.size != dimension:
-        raise StoreRefused(
+        raise MadeForAnother(
             f"The Qdrant collection {name} holds vectors of {dense.size} numbers, those of the embedding model "
-            f"{model} have {dimension}: {_OTHER_NAME}, or EMBEDDING_MODEL to the model it was made with."
+            f"{model} have {dimension}: {_OTHER_NAME}, or EMBEDDING_MODEL to the model it was made with.",
+            model=noted,
+            dimension=dense.size,
         )
     if made_with != model:
-        raise StoreRefused(
+        raise MadeForAnother(
             f"The Qdrant collection {name} was made with the embedding model {made_with}, not with {model}: "
-            f"{_OTHER_NAME}, or EMBEDDING_MODEL to the model it was made with."
+            f"{_OTHER_NAME}, or EMBEDDING_MODEL to the model it was made with.",
+            model=noted,
+            dimension=dense.size,
         )
     words = (info.config.params.sparse_vectors or {})[WORDS]
     if dense.distance != models.Distance.COSINE or words.modifier != models.Modifier.IDF:

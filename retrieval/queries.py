@@ -34,6 +34,16 @@ def conditions(filters: Filters) -> list[Json]:
     return [{"key": field, "match": {"any": values}} for field, values in filters.conditions()]
 
 
+def pending(ctx: TenantContext) -> models.Filter:
+    """The tenant's passages that wait for their vector."""
+    return models.Filter(must=[owned(ctx)], must_not=[models.HasVectorCondition(has_vector=MEANING)])
+
+
+def embedded(ctx: TenantContext) -> models.Filter:
+    """The tenant's passages that have their vector."""
+    return owned(ctx, models.HasVectorCondition(has_vector=MEANING))
+
+
 def sparse(terms: Terms) -> models.SparseVector:
     """*terms* as the client wants them."""
     return models.SparseVector(indices=terms.indices, values=terms.values)

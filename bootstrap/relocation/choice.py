@@ -9,7 +9,7 @@ from bootstrap.models import open_embedder
 from bootstrap.relocation.conversations import ConversationsMove, configured_conversations, embedded_conversations
 from bootstrap.relocation.passages import PassagesMove, configured_passages, embedded_passages
 from bootstrap.relocation.places import Place
-from bootstrap.relocation.records import RecordsMove, configured_records, embedded_records
+from bootstrap.relocation.records import RecordsMove, configured_records, embedded_records, index_of
 from bootstrap.relocation.report import CONVERSATIONS, PASSAGES, RECORDS, Direction
 from config import Settings
 from domain.db import Database
@@ -80,12 +80,13 @@ async def open_moves(stack: AsyncExitStack, settings: Settings, direction: Direc
 
 
 async def _passages(
-    stack: AsyncExitStack, settings: Settings, direction: Direction, records: Sequence[Place[Database]]
+    stack: AsyncExitStack, settings: Settings, direction: Direction, records: tuple[Place[Database], Place[Database]]
 ) -> PassagesMove:
     """*records*: both sides of them, since they may be moved before the passages or after."""
-    embedder = await open_embedder(stack, settings)
-    embedded = embedded_passages(stack, settings, embedder)
-    return PassagesMove(*_ends(direction, embedded, configured_passages(stack, settings, embedder)), records)
+    row = await index_of(*_ends(direction, *records))
+    made_with, number = (row, row.number) if row else (await open_embedder(stack, settings), 1)
+    embedded = embedded_passages(stack, settings, made_with, number)
+    return PassagesMove(*_ends(direction, embedded, configured_passages(stack, settings, made_with, number)), records)
 
 
 def _conversations(stack: AsyncExitStack, settings: Settings, direction: Direction) -> ConversationsMove:

@@ -10,13 +10,13 @@ from bootstrap.relocation.compared import compare, total
 from bootstrap.relocation.places import Place, once, without_secrets
 from bootstrap.relocation.records import tenants_of
 from bootstrap.relocation.report import PASSAGES, Check, Look, Progress
-from bootstrap.stores import index_folder, server_index
+from bootstrap.stores import collection_name, index_folder, server_index
 from config import Settings
 from domain.db import Database
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored
 from utils.context import TenantContext
-from utils.ports import Embedder
+from utils.ports import MadeWith
 
 Known = dict[str, tuple[str, int]]
 """Passage id → its document, and a mark that differs when the passage does."""
@@ -29,13 +29,13 @@ class PassagesPlace(Place[PassageIndex]):
     held: Callable[[], Awaitable[dict[str, int]]]
 
 
-def embedded_passages(stack: AsyncExitStack, settings: Settings, embedder: Embedder) -> PassagesPlace:
-    """The folder in the data folder for the embedding model in use."""
-    folder = index_folder(settings, settings.data_dir, embedder.model)
+def embedded_passages(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassagesPlace:
+    """The folder in the data folder of index *number*."""
+    folder = index_folder(settings, settings.data_dir, made_with.model, number)
 
     async def open_folder() -> PassageIndex:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        index = await asyncio.to_thread(EdgeIndex.open, folder, dimension=embedder.dimension)
+        index = await asyncio.to_thread(EdgeIndex.open, folder, dimension=made_with.dimension)
         stack.push_async_callback(index.close)
         return index
 
@@ -51,16 +51,16 @@ def embedded_passages(stack: AsyncExitStack, settings: Settings, embedder: Embed
     return PassagesPlace(str(folder), f"move {folder} away", find, make, held)
 
 
-def configured_passages(stack: AsyncExitStack, settings: Settings, embedder: Embedder) -> PassagesPlace:
-    """The collection on the Qdrant server."""
+def configured_passages(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassagesPlace:
+    """The collection of index *number* on the Qdrant server."""
     from retrieval.census import count_on_server  # here: its client takes long to import, and is of no use to others
 
-    url, collection = settings.qdrant_url or "", settings.qdrant_collection_name
+    url, collection = settings.qdrant_url or "", collection_name(settings, number)
     key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
     count = partial(count_on_server, url, api_key=key, collection=collection)
 
     async def prepare() -> PassageIndex:
-        index = server_index(settings, embedder)
+        index = server_index(settings, made_with, number)
         stack.push_async_callback(index.close)
         await index.prepare()
         return index

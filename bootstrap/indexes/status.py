@@ -1,0 +1,82 @@
+"""What there is to say of the indexes; read from SQL and the data folder, so that no engine has to be opened."""
+
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bootstrap.stores import index_folder
+from config import Settings
+from domain.db import Database
+from domain.indexes import Progress, list_indexes, progress_of
+from domain.models import IndexRow
+
+_BYTES_A_NUMBER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """One index. `share` of its passages are done, 0 to 1.
+
+    `size_bytes` is measured on disk where the engine runs here, else worked out of its vectors alone.
+    """
+
+    number: int
+    state: str
+    model: str
+    dimension: int
+    place: str
+    recipe: str
+    passages: int
+    words: int
+    vectors: int
+    share: float
+    size_bytes: int
+    is_measured: bool
+    made_at: str
+    served_at: str | None
+    left_at: str | None
+    note: str
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        return asdict(self)
+
+
+def look_at_indexes(settings: Settings, database: Database) -> list[IndexStatus]:
+    """All of them, oldest first."""
+    with database.reading() as session:
+        return [_status(settings, row, progress_of(session, row)) for row in list_indexes(session)]
+
+
+def _status(settings: Settings, row: IndexRow, done: Progress) -> IndexStatus:
+    is_here = settings.qdrant_url is None
+    folder = index_folder(settings, settings.data_dir, row.model, row.number)
+    return IndexStatus(
+        number=row.number,
+        state=row.state,
+        model=row.model,
+        dimension=row.dimension,
+        place=row.base_url or "the service itself",
+        recipe=row.recipe,
+        passages=done.passages,
+        words=done.words,
+        vectors=done.vectors,
+        share=done.share,
+        size_bytes=_on_disk(folder) if is_here else done.vectors * row.dimension * _BYTES_A_NUMBER,
+        is_measured=is_here,
+        made_at=row.made_at.isoformat(),
+        served_at=row.served_at.isoformat() if row.served_at else None,
+        left_at=row.left_at.isoformat() if row.left_at else None,
+        note=row.note,
+    )
+
+
+def _on_disk(folder: Path) -> int:
+    """Bytes that are taken, of files that may come and go meanwhile; the engine makes them with holes."""
+    total = 0
+    for place, _, names in os.walk(folder):  # passes over folders that are gone
+        for name in names:
+            with suppress(OSError):
+                total += (Path(place) / name).lstat().st_blocks * 512
+    return total

@@ -1,0 +1,57 @@
+"""What an operator wants of the process that has the indexes open, and what came of it."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from domain.models import IndexOrder
+
+
+def place_order(session: Session, kind: str, arguments: dict[str, object]) -> str:
+    """Ask the process that has the indexes open for something; the order's id."""
+    order = IndexOrder(kind=kind, arguments=arguments)
+    session.add(order)
+    session.flush()
+    return order.order_id
+
+
+def next_order(session: Session) -> IndexOrder | None:
+    """The oldest order that is to be done, which is taken up now."""
+    waiting = select(IndexOrder).where(IndexOrder.outcome.is_(None)).order_by(IndexOrder.made_at)
+    order = session.scalars(waiting.limit(1)).first()
+    if order is not None:
+        order.taken_up = True
+    return order
+
+
+def is_any_order(session: Session) -> bool:
+    """Whether an order is to be done."""
+    return bool(session.scalar(select(IndexOrder.order_id).where(IndexOrder.outcome.is_(None)).limit(1)))
+
+
+def is_any_taken_up(session: Session) -> bool:
+    """Whether somebody carries out orders: one that waits may wait for another."""
+    return bool(session.scalar(select(IndexOrder.order_id).where(IndexOrder.taken_up).limit(1)))
+
+
+def settle_order(session: Session, order_id: str, outcome: dict[str, object]) -> None:
+    """Note what came of an order, unless it was taken back meanwhile."""
+    order = session.get(IndexOrder, order_id)
+    if order is not None:
+        order.outcome = outcome
+
+
+def take_outcome(session: Session, order_id: str) -> dict[str, object] | None:
+    """What came of an order, which is forgotten then; None while it is to be done."""
+    order = session.get(IndexOrder, order_id)
+    if order is None:
+        return {"error": "The order is gone."}
+    if order.outcome is not None:
+        session.delete(order)
+    return order.outcome
+
+
+def take_back(session: Session, order_id: str) -> None:
+    """Forget an order nobody waits for any more."""
+    order = session.get(IndexOrder, order_id)
+    if order is not None:
+        session.delete(order)

@@ -1,0 +1,255 @@
+"""The indexes there are, and which of them serves; SQL says so to every process.
+
+One that serves is another one as soon as the transaction of `switch_to` is committed. Processes look twice a second.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from domain.models import Chunk, Document, DocumentState, IndexRow, IndexState, now
+from domain.scoping import count_everywhere, delete_everywhere, update_everywhere
+from utils.errors import Conflict, NotFound
+
+FIRST_SLOT = 1
+SLOTS = (1, 2, 4, 8)
+ALL_SLOTS = sum(SLOTS)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """What an index is made with: the model of its vectors, where that is asked, and the *recipe* of its words.
+
+    *base_url* is None for the model that comes with the service.
+    """
+
+    model: str
+    dimension: int
+    base_url: str | None
+    recipe: str
+
+    def fits(self, row: IndexRow) -> bool:
+        """Whether *row* is such an index; the same model may have moved to another address."""
+        return (self.model, self.dimension, self.recipe) == (row.model, row.dimension, row.recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many passages there are, and of how many an index has the words and the vectors."""
+
+    passages: int
+    words: int
+    vectors: int
+
+    @property
+    def share(self) -> float:
+        """How much of the work is done, 0 to 1."""
+        return (self.words + self.vectors) / (2 * self.passages) if self.passages else 1.0
+
+
+def list_indexes(session: Session) -> list[IndexRow]:
+    """All of them, oldest first; none before the first start."""
+    return list(session.scalars(select(IndexRow).order_by(IndexRow.number)))
+
+
+def get_index(session: Session, number: int) -> IndexRow:
+    """One of them.
+
+    Raises:
+        NotFound: there is none of this number.
+    """
+    row = session.get(IndexRow, number)
+    if row is None:
+        raise NotFound(f"There is no index {number}: `flask index status` lists those there are.")
+    return row
+
+
+def serving_index(session: Session) -> IndexRow | None:
+    """The one that answers questions; None before the first start."""
+    return session.scalar(select(IndexRow).where(IndexRow.state == IndexState.SERVING))
+
+
+def slots_in_use(session: Session) -> tuple[int, int]:
+    """The slots of all indexes as one mask, and that of the one that serves.
+
+    Locks the rows until the commit: no index may come or go while its bit is written. Before there is any row, the
+    first slot is that of the only index.
+    """
+    rows = session.execute(select(IndexRow.slot, IndexRow.state).order_by(IndexRow.number).with_for_update()).all()
+    used = sum(slot for slot, _ in rows) or FIRST_SLOT
+    return used, next((slot for slot, state in rows if state == IndexState.SERVING), FIRST_SLOT)
+
+
+def serving_slot(session: Session) -> int:
+    """The slot of the index that serves."""
+    row = serving_index(session)
+    return row.slot if row else FIRST_SLOT
+
+
+def first_row(spec: IndexSpec) -> IndexRow:
+    """The row of the index there was before there were several; it serves."""
+    first = _row(1, FIRST_SLOT, spec, IndexState.SERVING)
+    first.served_at = now()
+    return first
+
+
+def next_number(rows: Sequence[IndexRow]) -> int:
+    """The number of the index that comes after all of *rows*."""
+    return max((row.number for row in rows), default=0) + 1
+
+
+def begin_index(session: Session, spec: IndexSpec) -> IndexRow:
+    """An index of *spec* that is to be filled, in a slot of its own.
+
+    Raises:
+        Conflict: there are four already.
+    """
+    slots_in_use(session)
+    rows = list_indexes(session)
+    free = [slot for slot in SLOTS if slot not in {row.slot for row in rows}]
+    if not free:
+        raise Conflict("There are four indexes: drop one first.")
+    row = _row(next_number(rows), free[0], spec, IndexState.BUILDING)
+    session.add(row)
+    _set_slot(session, row.slot, held=False)
+    return row
+
+
+def switch_to(session: Session, number: int, *, note: str = "") -> IndexRow:
+    """Let another index serve; the former is kept. The states of documents are those they have in the new one.
+
+    Raises:
+        NotFound: there is none of this number.
+        Conflict: it serves already, or is being dropped.
+    """
+    slots_in_use(session)
+    chosen, former = get_index(session, number), serving_index(session)
+    if chosen.state in (IndexState.SERVING, IndexState.DROPPING):
+        raise Conflict(f"Index {number} {'serves already' if chosen is former else 'is being dropped'}.")
+    if former is not None:
+        former.state, former.left_at = IndexState.KEPT, now()
+    chosen.state, chosen.served_at, chosen.note = IndexState.SERVING, now(), note or chosen.note
+    session.flush()
+    _restate(session, chosen.slot)
+    return chosen
+
+
+def former_index(session: Session) -> IndexRow:
+    """The index that served before the present one: where a rollback goes.
+
+    Raises:
+        Conflict: there is none to go back to.
+    """
+    kept = select(IndexRow).where(IndexRow.state == IndexState.KEPT).order_by(IndexRow.left_at.desc())
+    row = session.scalars(kept.limit(1)).first()
+    if row is None:
+        raise Conflict("There is no former index to go back to: none served before this one, or it was dropped.")
+    return row
+
+
+def refuse_index(session: Session, number: int, note: str) -> None:
+    """Note that the check of a whole index did not pass."""
+    row = get_index(session, number)
+    if row.state == IndexState.BUILDING:
+        row.state, row.note = IndexState.REFUSED, note
+
+
+def drop_index(session: Session, number: int) -> IndexRow:
+    """Have an index removed by the process that has it open.
+
+    Raises:
+        NotFound: there is none of this number.
+        Conflict: it serves.
+    """
+    row = get_index(session, number)
+    if row.state == IndexState.SERVING:
+        raise Conflict(f"Index {number} answers the questions: switch to another one first.")
+    row.state = IndexState.DROPPING
+    return row
+
+
+def drop_expired(session: Session, keep_days: float, wanted: IndexSpec) -> list[int]:
+    """Have those removed that ceased to serve more than *keep_days* ago; their numbers.
+
+    Not the one that is *wanted*, which was gone back from: gone, it would be built again and serve.
+    """
+    kept = [row for row in list_indexes(session) if row.state == IndexState.KEPT and not wanted.fits(row)]
+    expired = [row for row in kept if row.left_at and now() - row.left_at > timedelta(days=keep_days)]
+    for row in expired:
+        row.state = IndexState.DROPPING
+    return [row.number for row in expired]
+
+
+def forget_index(session: Session, number: int) -> None:
+    """The index is gone: so are its row and its marks."""
+    slots_in_use(session)
+    row = get_index(session, number)
+    _set_slot(session, row.slot, held=True)
+    session.delete(row)
+
+
+def progress_of(session: Session, row: IndexRow) -> Progress:
+    """How far *row* has come."""
+    return Progress(
+        session.scalar(select(func.count()).select_from(Chunk)) or 0,
+        count_everywhere(session, Chunk, Chunk.words_in.bitwise_and(row.slot) != 0),
+        count_everywhere(session, Chunk, Chunk.vectors_in.bitwise_and(row.slot) != 0),
+    )
+
+
+def moved_to(session: Session, number: int, base_url: str | None) -> None:
+    """Note where the model of an index is asked now."""
+    get_index(session, number).base_url = base_url
+
+
+def _row(number: int, slot: int, spec: IndexSpec, state: IndexState) -> IndexRow:
+    return IndexRow(
+        number=number,
+        slot=slot,
+        state=state,
+        model=spec.model,
+        dimension=spec.dimension,
+        base_url=spec.base_url,
+        recipe=spec.recipe,
+        note="",
+    )
+
+
+def _set_slot(session: Session, slot: int, *, held: bool) -> None:
+    """Mark everything as held by the index of *slot*, which is how it is while there is none, or nothing."""
+    session.flush()
+    session.execute(select(Document.document_id).order_by(Document.document_id).with_for_update()).all()
+    chunks = {column: _with(column, slot, held) for column in (Chunk.words_in, Chunk.vectors_in)}
+    session.execute(update_everywhere(Chunk).values(chunks))
+    # Not changed for readers, who would otherwise be told that it was.
+    documents = {Document.words_in: _with(Document.words_in, slot, held), Document.updated_at: Document.updated_at}
+    session.execute(update_everywhere(Document).values(documents))
+    if held:  # the last that had not let go of them
+        session.execute(delete_everywhere(Document).where(let_go_of()))
+
+
+def _with(column: InstrumentedAttribute[int], slot: int, held: bool) -> ColumnElement[int]:
+    return column.bitwise_or(slot) if held else column.bitwise_and(ALL_SLOTS - slot)
+
+
+def let_go_of() -> ColumnElement[bool]:
+    """Removed documents that no index holds any more."""
+    return and_(Document.state == DocumentState.REMOVED, Document.words_in == ALL_SLOTS)
+
+
+def _restate(session: Session, slot: int) -> None:
+    """Let every document be in the state it has in the index of *slot*, which serves from now on."""
+    waiting = select(Chunk.chunk_id).where(
+        Chunk.document_id == Document.document_id, Chunk.vectors_in.bitwise_and(slot) == 0
+    )
+    state = case(
+        (Document.words_in.bitwise_and(slot) == 0, DocumentState.PENDING.value),
+        (waiting.exists(), DocumentState.SEARCHABLE.value),
+        else_=DocumentState.READY.value,
+    )
+    found = [DocumentState.PENDING.value, DocumentState.SEARCHABLE.value, DocumentState.READY.value]
+    change = update_everywhere(Document).where(Document.state.in_(found), Document.state != state)
+    session.execute(change.values(state=state, updated_at=Document.updated_at))

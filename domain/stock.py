@@ -1,0 +1,48 @@
+"""What SQL says an index holds, to be compared with what it does."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from domain.models import Chunk, Document, DocumentState, DocumentVersion, Job
+from domain.scoping import scoped
+from utils.context import TenantContext
+
+
+@dataclass(slots=True)
+class HeldDocument:
+    """A version of a document that an index was given whole, and the passages of which it has words and vectors."""
+
+    version: int
+    words: set[str] = field(default_factory=set)
+    vectors: set[str] = field(default_factory=set)
+
+
+def held_documents(session: Session, ctx: TenantContext, slot: int) -> dict[str, HeldDocument]:
+    """The tenant's documents that the index of *slot* holds, by id; not those it is still to be given."""
+    given = scoped(ctx, Document).where(
+        Document.words_in.bitwise_and(slot) != 0,
+        Document.state.not_in([DocumentState.REMOVED.value, DocumentState.FAILED.value]),
+    )
+    versions = session.execute(given.with_only_columns(Document.document_id, Document.version))
+    found = {document_id: HeldDocument(version) for document_id, version in versions}
+    columns = Chunk.document_id, Chunk.chunk_id, Chunk.vectors_in.bitwise_and(slot)
+    for document_id, chunk_id, has_vector in session.execute(scoped(ctx, Chunk).with_only_columns(*columns)):
+        if held := found.get(document_id):
+            held.words.add(chunk_id)
+            if has_vector:
+                held.vectors.add(chunk_id)
+    return found
+
+
+def known_documents(session: Session, ctx: TenantContext) -> set[str]:
+    """The ids of all the tenant's documents, whatever their state."""
+    return set(session.scalars(scoped(ctx, Document).with_only_columns(Document.document_id)))
+
+
+def named_files(session: Session, ctx: TenantContext) -> set[str]:
+    """The hashes of all files that jobs of the tenant name, or versions of documents which readers still have."""
+    present = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
+    columns = DocumentVersion.content_hash, DocumentVersion.text_hash
+    uploaded = set(session.scalars(scoped(ctx, Job).with_only_columns(Job.content_hash)))
+    return uploaded.union(*session.execute(present.with_only_columns(*columns)))

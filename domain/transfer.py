@@ -1,0 +1,85 @@
+"""Documents as they leave one tenant and come to another, with ids of their own there."""
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from domain.documents import DocumentContent, chunk_id_of, replace_document
+from domain.indexing import as_passage, mark_searchable, mark_vectors, mark_words
+from domain.models import Chunk, Document, DocumentState, DocumentVersion
+from domain.originals import find_version
+from domain.scoping import scoped
+from utils.context import TenantContext
+from utils.passages import Passage
+
+_TO_BE_MOVED = (DocumentState.PENDING.value, DocumentState.SEARCHABLE.value, DocumentState.READY.value)
+
+
+def movable_ids(session: Session, ctx: TenantContext) -> list[str]:
+    """The ids of the tenant's documents that were read."""
+    read = scoped(ctx, Document).where(Document.state.in_(_TO_BE_MOVED))
+    return list(session.scalars(read.with_only_columns(Document.document_id).order_by(Document.document_id)))
+
+
+def find_document(
+    session: Session, ctx: TenantContext, document_id: str
+) -> tuple[Document, DocumentVersion | None, list[Chunk]] | None:
+    """A document with its version and its chunks in reading order, None if it was removed meanwhile."""
+    document = session.scalar(
+        scoped(ctx, Document).where(Document.document_id == document_id, Document.state.in_(_TO_BE_MOVED))
+    )
+    if document is None:
+        return None
+    chunks = scoped(ctx, Chunk).where(Chunk.document_id == document_id).order_by(Chunk.position)
+    return document, find_version(session, ctx, document_id), list(session.scalars(chunks))
+
+
+def document_at(session: Session, ctx: TenantContext, origin: str) -> Document | None:
+    """What the tenant has at *origin*, whatever its state."""
+    return session.scalar(scoped(ctx, Document).where(Document.origin == origin))
+
+
+def passages_to_be(document_id: str, content: DocumentContent) -> list[Passage]:
+    """The passages that *content* will have as the new document *document_id*, in no dataset, without labels."""
+    document = Document(document_id=document_id, title=content.title, source=content.source, url=content.url)
+    document.version, document.tags, document.labels = 1, [], {}  # what a flush would make of it
+    return [
+        as_passage(
+            document,
+            Chunk(
+                chunk_id=chunk_id_of(document_id, content, position),
+                page=chunk.page,
+                heading=chunk.heading,
+                start=chunk.start,
+                end=chunk.end,
+                language=chunk.language,
+                text=chunk.text,
+            ),
+        )
+        for position, chunk in enumerate(content.chunks)
+    ]
+
+
+def add_indexed(
+    session: Session,
+    ctx: TenantContext,
+    document_id: str,
+    origin: str,
+    content: DocumentContent,
+    held: Sequence[tuple[int, Sequence[Passage], Sequence[Passage]]],
+) -> None:
+    """A new document that indexes hold already: *held* are slots with the passages they have words and vectors of."""
+    new = Document(document_id=document_id, tenant_id=ctx.tenant_id, origin=origin, source=content.source, version=0)
+    session.add(new)
+    session.flush()
+    document = replace_document(session, ctx, origin, content)
+    for slot, words, vectors in held:
+        mark_words(session, ctx, words, slot)
+        mark_searchable(session, ctx, [document], slot)
+        mark_vectors(session, ctx, vectors, slot)
+
+
+def new_document_id() -> str:
+    """An id that no document has."""
+    return str(uuid.uuid4())

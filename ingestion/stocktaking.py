@@ -1,0 +1,179 @@
+"""Comparing an index with SQL passage by passage: what is left over, and what is missing.
+
+Neither should happen. It does when SQL was restored from a backup, when an index lost a part of what it held, or when
+somebody else wrote to it.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from domain.db import Database
+from domain.indexing import all_tenants, mark_undone
+from domain.originals import Originals
+from domain.scoping import every_tenant
+from domain.stock import HeldDocument, held_documents, known_documents, named_files
+from retrieval.index import Entry, PassageIndex
+from utils.context import TenantContext
+from utils.ports import FileStore
+
+T = TypeVar("T")
+
+_NOTHING = hashlib.sha256(b"").hexdigest()  # of a version whose text was not kept
+_AT_ONCE = 200  # documents in one request to the index
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """How many passages differ.
+
+    `unknown`: of documents SQL has not; `stale`: not of the version SQL has; `missing`: SQL has them, the index not;
+    `vectors`: the index lacks a vector it was given.
+    """
+
+    unknown: int = 0
+    stale: int = 0
+    missing: int = 0
+    vectors: int = 0
+
+    @property
+    def count(self) -> int:
+        """All together."""
+        return self.unknown + self.stale + self.missing + self.vectors
+
+    def __add__(self, other: "Findings") -> "Findings":
+        return Findings(*(one + another for one, another in zip(astuple(self), astuple(other), strict=True)))
+
+    def told(self) -> str:
+        """In words."""
+        return (
+            f"{self.unknown} passages of unknown documents, {self.stale} of former versions, {self.missing} missing, "
+            f"{self.vectors} without the vector they had"
+        )
+
+
+@dataclass(slots=True)
+class _Differences:
+    """Of one tenant: by document, of those SQL does not know and of those it knows otherwise."""
+
+    unknown: dict[str, int] = field(default_factory=dict)
+    uneven: dict[str, Findings] = field(default_factory=dict)
+
+    def also_in(self, other: "_Differences") -> "_Differences":
+        """Those that were seen both times: what was being written while one looked is no difference."""
+        return _Differences(
+            {key: count for key, count in self.unknown.items() if key in other.unknown},
+            {key: found for key, found in self.uneven.items() if other.uneven.get(key) == found},
+        )
+
+    def summed(self) -> Findings:
+        return sum(self.uneven.values(), Findings(unknown=sum(self.unknown.values())))
+
+
+async def take_stock(database: Database, index: PassageIndex, *, slot: int, repair: bool) -> Findings:
+    """Compare the index of *slot* with SQL, for tenants that either knows; mend what differs where *repair* says so.
+
+    What is left over is removed; documents of which something is missing are taken out, and the indexer puts them in
+    again. Memory grows with the passages of one tenant, some 300 bytes each.
+    """
+    known = {ctx.tenant_id for ctx in await _read(database, all_tenants)}
+    findings = Findings()
+    for tenant_id in sorted(known | await index.tenant_ids()):
+        ctx = TenantContext(tenant_id, "background")
+        seen = await _compare(database, index, ctx, slot)
+        if seen.unknown or seen.uneven:
+            seen = seen.also_in(await _compare(database, index, ctx, slot))
+        findings += seen.summed()
+        if repair:
+            await _mend(database, index, ctx, slot, seen)
+    return findings
+
+
+@dataclass(frozen=True, slots=True)
+class FileFindings:
+    """How many files differ: `unknown` ones that no version of a document names, `missing` ones that one does."""
+
+    unknown: int = 0
+    missing: int = 0
+
+
+def take_stock_of_files(database: Database, files: FileStore, *, repair: bool) -> FileFindings:
+    """Compare the kept files with the versions SQL has; *repair* removes those nobody names. Blocking.
+
+    What is missing cannot be mended here: its document is read again where it came from.
+    """
+    unknown = missing = 0
+    with database.reading() as session:
+        tenants = every_tenant(session)
+    for ctx in tenants:
+        kept = set(files.hashes(ctx))
+        with database.reading() as session:
+            named = named_files(session, ctx)
+        missing += len(named - kept - {_NOTHING})
+        # Counted after SQL was asked again, for what came while one looked.
+        unknown += Originals(database, files).sweep(ctx) if repair and kept - named else len(kept - named)
+    return FileFindings(unknown, missing)
+
+
+async def _compare(database: Database, index: PassageIndex, ctx: TenantContext, slot: int) -> _Differences:
+    # SQL before the index and again after it: only what did not change meanwhile can be compared.
+    before = await _read(database, partial(held_documents, ctx=ctx, slot=slot))
+    listed: dict[str, dict[str, Entry]] = {}
+    async for batch in index.inventory(ctx):
+        for entry in batch:
+            listed.setdefault(entry.document_id, {})[entry.passage_id] = entry
+    after = await _read(database, partial(held_documents, ctx=ctx, slot=slot))
+    known = await _read(database, partial(known_documents, ctx=ctx))
+    differences = _Differences({key: len(entries) for key, entries in listed.items() if key not in known})
+    for document_id, held in before.items():
+        if after.get(document_id) == held:
+            found = _differing(held, listed.get(document_id, {}))
+            if found.count:
+                differences.uneven[document_id] = found
+    return differences
+
+
+def _differing(held: HeldDocument, listed: Mapping[str, Entry]) -> Findings:
+    with_vectors = {key for key, entry in listed.items() if entry.has_vector}
+    missing = held.words - listed.keys()
+    return Findings(
+        stale=len(listed.keys() - held.words),
+        missing=len(missing),
+        vectors=len(held.vectors - with_vectors - missing),
+    )
+
+
+async def _mend(database: Database, index: PassageIndex, ctx: TenantContext, slot: int, seen: _Differences) -> None:
+    await _take_out(index, ctx, list(seen.unknown))
+    # Out first: were it the other way round, the indexer could put in what is then taken out.
+    uneven = list(seen.uneven)
+    await _take_out(index, ctx, uneven)
+    for start in range(0, len(uneven), _AT_ONCE):
+        some = uneven[start : start + _AT_ONCE]
+        await _write(database, partial(mark_undone, ctx=ctx, slot=slot, document_ids=some))
+
+
+async def _take_out(index: PassageIndex, ctx: TenantContext, document_ids: list[str]) -> None:
+    for start in range(0, len(document_ids), _AT_ONCE):
+        await index.delete_documents(ctx, document_ids[start : start + _AT_ONCE])
+
+
+async def _read(database: Database, work: Callable[[Session], T]) -> T:
+    def in_thread() -> T:
+        with database.reading() as session:
+            return work(session)
+
+    return await asyncio.to_thread(in_thread)
+
+
+async def _write(database: Database, work: Callable[[Session], None]) -> None:
+    def in_thread() -> None:
+        with database.writing() as session:
+            work(session)
+
+    await asyncio.to_thread(in_thread)

@@ -1,0 +1,217 @@
+"""Between a tenant's documents and a file."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from domain.db import Database
+from domain.documents import ChunkText, DocumentContent, replace_document
+from domain.models import Chunk, Document, DocumentState, DocumentVersion
+from domain.transfer import (
+    add_indexed,
+    document_at,
+    find_document,
+    movable_ids,
+    new_document_id,
+    passages_to_be,
+)
+from ingestion.transfer.archive import (
+    Archive,
+    ArchiveWriter,
+    ChunkLine,
+    DocumentLine,
+    Head,
+    reading_archive,
+    writing_archive,
+)
+from retrieval.index import PassageIndex
+from utils.context import TenantContext
+from utils.errors import NotFound
+from utils.passages import Passage
+from utils.ports import FileStore, FloatArray
+
+T = TypeVar("T")
+_OF_VERSION: dict[str, Any] = {"text_hash": "", "file_name": "", "pages": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An index that documents come to: its slot, and the model and dimension of its vectors."""
+
+    index: PassageIndex
+    slot: int
+    model: str
+    dimension: int
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did. Of the vectors, `reused` came from the file; `to_embed` chunks have none yet."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    reused: int = 0
+    to_embed: int = 0
+
+
+async def export_documents(
+    database: Database, files: FileStore, ctx: TenantContext, path: Path, source: Target, *, recipe: str
+) -> Head:
+    """Write the tenant's documents, their *files* and the vectors *source* has of them to *path*; what is in it.
+
+    What changes meanwhile may be in it or not. Memory is taken for one document at a time.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    wanted: set[str] = set()
+    with writing_archive(path) as archive:
+        for document_id in await _read(database, partial(movable_ids, ctx=ctx)):
+            found = await _read(database, partial(find_document, ctx=ctx, document_id=document_id))
+            if found is not None:
+                line = _line(*found)
+                wanted |= {line.content_hash, line.text_hash}
+                await asyncio.to_thread(archive.add_document, line)
+        archive.begin_vectors()
+        async for batch in source.index.export(ctx):
+            vectors = {each.passage.passage_id: each.vector for each in batch if each.vector is not None}
+            await asyncio.to_thread(_add_vectors, archive, vectors)
+        for content_hash in sorted(wanted):
+            await asyncio.to_thread(_add_file, archive, files, ctx, content_hash)
+        return archive.finish(model=source.model, dimension=source.dimension, recipe=recipe)
+
+
+async def import_documents(
+    database: Database, files: FileStore, ctx: TenantContext, path: Path, targets: Sequence[Target]
+) -> Imported:
+    """Add the documents of the file at *path* to the tenant, under new ids; those it has at the same origin change.
+
+    The whole file is looked through first. The vectors of new documents go to those *targets* whose model made them;
+    all others are computed by the indexer. What an import that was broken off has added is passed over the next time.
+
+    Raises:
+        BadInput: the file is not whole; nothing was changed.
+    """
+    async with AsyncExitStack() as stack:
+        archive = await asyncio.to_thread(stack.enter_context, reading_archive(path))
+        made_with = archive.head.model, archive.head.dimension
+        fitting = [target for target in targets if (target.model, target.dimension) == made_with]
+        importing = _Import(database, files, ctx, archive, fitting)
+        lines = archive.documents()
+        while (line := await asyncio.to_thread(next, lines, None)) is not None:
+            await importing.take(line)
+    return importing.done
+
+
+@dataclass(slots=True)
+class _Import:
+    database: Database
+    files: FileStore
+    ctx: TenantContext
+    archive: Archive
+    targets: Sequence[Target]
+    done: Imported = field(default_factory=Imported)
+
+    async def take(self, line: DocumentLine) -> None:
+        """One document."""
+        there = await _read(self.database, partial(document_at, ctx=self.ctx, origin=line.origin))
+        if there is not None and _says(there, line):
+            self.done.unchanged += 1
+            return
+        content, data = await asyncio.to_thread(self._read_files, line)
+        kept = [each for each in (data, content.extracted) if each]
+        await asyncio.to_thread(self._keep, kept)
+        if there is None:
+            self.done.added += 1
+            await self._add(line, content)
+        else:
+            self.done.changed += 1
+            self.done.to_embed += len(line.chunks)
+            await _write(self.database, partial(replace_document, ctx=self.ctx, origin=line.origin, content=content))
+        # Again: before it was in SQL they were nobody's, and may have been removed as such.
+        await asyncio.to_thread(self._keep, kept)
+
+    async def _add(self, line: DocumentLine, content: DocumentContent) -> None:
+        """A new document: into the indexes first, so that nobody embeds what is about to come."""
+        document_id = new_document_id()
+        passages = passages_to_be(document_id, content)
+        vectors = await asyncio.to_thread(self._vectors, line, passages)
+        with_vectors = [passage for passage in passages if passage.passage_id in vectors]
+        for target in self.targets:
+            await target.index.put(self.ctx, passages)
+            await target.index.put_vectors(self.ctx, vectors)
+        held = [(target.slot, passages, with_vectors) for target in self.targets]
+        new = partial(add_indexed, ctx=self.ctx, document_id=document_id, origin=line.origin)
+        await _write(self.database, partial(new, content=content, held=held))
+        reused = len(with_vectors) if self.targets else 0
+        self.done.reused += reused
+        self.done.to_embed += len(passages) - reused
+
+    def _read_files(self, line: DocumentLine) -> tuple[DocumentContent, bytes | None]:
+        extracted = self.archive.file(line.text_hash) or b""
+        return _content(line, extracted), self.archive.file(line.content_hash)
+
+    def _keep(self, files: Sequence[bytes]) -> None:
+        for data in files:
+            self.files.put(self.ctx, data)
+
+    def _vectors(self, line: DocumentLine, passages: Sequence[Passage]) -> dict[str, FloatArray]:
+        pairs = zip(passages, line.chunks, strict=True)
+        found = {passage.passage_id: self.archive.vector(chunk.chunk_id) for passage, chunk in pairs}
+        return {passage_id: vector for passage_id, vector in found.items() if vector is not None}
+
+
+def _says(document: Document, line: DocumentLine) -> bool:
+    if document.state in (DocumentState.FAILED, DocumentState.REMOVED):
+        return False
+    return (document.content_hash, document.recipe) == (line.content_hash, line.recipe)
+
+
+def _line(document: Document, version: DocumentVersion | None, chunks: Sequence[Chunk]) -> DocumentLine:
+    own = [name for name in DocumentLine.model_fields if name not in ("chunks", *_OF_VERSION)]
+    return DocumentLine(
+        **{name: getattr(document, name) for name in own},
+        **{name: getattr(version, name) if version else empty for name, empty in _OF_VERSION.items()},
+        chunks=[ChunkLine(**{name: getattr(chunk, name) for name in ChunkLine.model_fields}) for chunk in chunks],
+    )
+
+
+def _content(line: DocumentLine, extracted: bytes) -> DocumentContent:
+    fields = line.model_dump(exclude={"origin", "chunks", "text_hash"})
+    chunks = [ChunkText(**chunk.model_dump(exclude={"chunk_id"})) for chunk in line.chunks]
+    return DocumentContent(**fields, chunks=chunks, extracted=extracted)
+
+
+def _add_file(archive: ArchiveWriter, files: FileStore, ctx: TenantContext, content_hash: str) -> None:
+    with suppress(NotFound):  # of a document that was read before files were kept
+        archive.add_file(content_hash, files.get(ctx, content_hash))
+
+
+def _add_vectors(archive: ArchiveWriter, vectors: Mapping[str, FloatArray]) -> None:
+    for chunk_id, vector in vectors.items():
+        archive.add_vector(chunk_id, vector)
+
+
+async def _read(database: Database, work: Callable[[Session], T]) -> T:
+    def in_thread() -> T:
+        with database.reading() as session:
+            result = work(session)
+            session.expunge_all()
+            return result
+
+    return await asyncio.to_thread(in_thread)
+
+
+async def _write(database: Database, work: Callable[[Session], object]) -> None:
+    def in_thread() -> None:
+        with database.writing() as session:
+            work(session)
+
+    await asyncio.to_thread(in_thread)

@@ -1,0 +1,24 @@
+"""An embedding model that cannot be had any more, while an index made with it is still there."""
+
+from collections.abc import Sequence
+
+from utils.errors import ProviderUnavailable
+from utils.ports import FloatArray
+
+
+class GoneEmbedder:
+    """`Embedder` that refuses every call: passages are then found by their words."""
+
+    def __init__(self, model: str, dimension: int) -> None:
+        self.model, self.dimension = model, dimension
+
+    async def embed_query(self, text: str) -> FloatArray:
+        """Raises ProviderUnavailable."""
+        raise self._refusal()
+
+    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+        """Raises ProviderUnavailable."""
+        raise self._refusal()
+
+    def _refusal(self) -> ProviderUnavailable:
+        return ProviderUnavailable(f"The embedding model {self.model} does not come with the service any more.")
