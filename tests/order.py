@@ -14,6 +14,7 @@ LONGEST = (
     "tests/test_gunicorn.py",
     "tests/end_to_end/test_stores_away.py",
     "tests/end_to_end/test_table.py",
+    "tests/end_to_end/test_index_switch.py",
     "tests/api/test_runs.py",
     "tests/faults/test_worker_dies.py",
     "tests/faults/test_stores_die.py",

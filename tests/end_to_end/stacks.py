@@ -69,7 +69,7 @@ def production(library: Library, folder: Path) -> Iterator[Stack]:
     """Two workers on shared stores, to which an embedded installation was moved."""
     with servers(folder) as stores:
         settings = {**stores.variables(), "WORKERS": str(WORKERS), "API_KEY": KEY, "RATE_LIMIT_ENABLED": "false"}
-        service = GunicornService(library.copy(folder), **settings)
+        service = GunicornService(library.copy(folder), **settings)  # type: ignore[arg-type] # none is named like an argument
         moved = service.flask("migrate-data", "--to", "production")
         assert moved.returncode == 0, moved.stdout + moved.stderr
         with service, redis.Redis.from_url(stores.redis.url, decode_responses=True) as store:
