@@ -2,10 +2,10 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Update, insert
+from sqlalchemy import Select, Update, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -128,20 +128,31 @@ def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterabl
     return removed
 
 
-def lock_documents(session: Session, ctx: TenantContext, document_ids: Iterable[str] | None = None) -> None:
-    """Wait until nobody else changes these documents, or any of the tenant's, and keep others from it until the commit.
+def lock_documents(session: Session, ctx: TenantContext, document_ids: Iterable[str] | None = None) -> list[str]:
+    """As `lock_in_order`, of these documents or all of the tenant's."""
+    if document_ids is None:
+        return lock_in_order(session, scoped(ctx, Document))
+    locked: list[str] = []
+    for ids in in_batches(sorted(document_ids)):
+        locked += lock_in_order(session, scoped(ctx, Document).where(Document.document_id.in_(ids)))
+    return locked
+
+
+def lock_in_order(session: Session, documents: Select[Document]) -> list[str]:
+    """Wait until nobody else changes *documents*, and keep others from it until the commit; their ids, in order.
 
     First thing in every transaction that changes documents or their chunks, always in the order of ids: PostgreSQL ends
-    one of two that wait for each other.
+    one of two that wait for each other. So only those may be changed whose ids are given: what others add meanwhile
+    fits the same conditions, but is not locked.
     """
-    all_of_them = scoped(ctx, Document).with_only_columns(Document.document_id).order_by(Document.document_id)
-    if document_ids is None:
-        session.execute(all_of_them.with_for_update()).all()
-        return
-    ids = sorted(document_ids)
-    for start in range(0, len(ids), MOST_AT_ONCE):
-        these = all_of_them.where(Document.document_id.in_(ids[start : start + MOST_AT_ONCE]))
-        session.execute(these.with_for_update()).all()
+    in_order = documents.with_only_columns(Document.document_id).order_by(Document.document_id)
+    return list(session.scalars(in_order.with_for_update()))
+
+
+def in_batches(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """These ids in parts that a statement can name."""
+    for start in range(0, len(document_ids), MOST_AT_ONCE):
+        yield document_ids[start : start + MOST_AT_ONCE]
 
 
 def _claim(session: Session, ctx: TenantContext, origin: str, source: str) -> Document:

@@ -10,8 +10,9 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from domain.documents import in_batches, lock_in_order
 from domain.models import Chunk, Document, DocumentState, IndexRow, IndexState, now
-from domain.scoping import count_everywhere, delete_everywhere, update_everywhere
+from domain.scoping import count_everywhere, delete_everywhere, select_everywhere, update_everywhere
 from utils.errors import Conflict, NotFound
 
 FIRST_SLOT = 1
@@ -75,12 +76,14 @@ def serving_index(session: Session) -> IndexRow | None:
 def slots_in_use(session: Session) -> tuple[int, int]:
     """The slots of all indexes as one mask, and that of the one that serves.
 
-    Locks the rows until the commit: no index may come or go while its bit is written. Before there is any row, the
-    first slot is that of the only index.
+    Locks the rows until the commit, first thing before documents are: no index may come or go while its bit is written.
+    Before there is any row, the first slot is that of the only index.
     """
-    rows = session.execute(select(IndexRow.slot, IndexRow.state).order_by(IndexRow.number).with_for_update()).all()
-    used = sum(slot for slot, _ in rows) or FIRST_SLOT
-    return used, next((slot for slot, state in rows if state == IndexState.SERVING), FIRST_SLOT)
+    in_order = select(IndexRow).order_by(IndexRow.number).with_for_update()
+    # Rows that the session read before it had to wait may say something else by now.
+    rows = session.scalars(in_order.execution_options(populate_existing=True)).all()
+    used = sum(row.slot for row in rows) or FIRST_SLOT
+    return used, next((row.slot for row in rows if row.state == IndexState.SERVING), FIRST_SLOT)
 
 
 def serving_slot(session: Session) -> int:
@@ -152,6 +155,7 @@ def former_index(session: Session) -> IndexRow:
 
 def refuse_index(session: Session, number: int, note: str) -> None:
     """Note that the check of a whole index did not pass."""
+    slots_in_use(session)
     row = get_index(session, number)
     if row.state == IndexState.BUILDING:
         row.state, row.note = IndexState.REFUSED, note
@@ -164,6 +168,7 @@ def drop_index(session: Session, number: int) -> IndexRow:
         NotFound: there is none of this number.
         Conflict: it serves.
     """
+    slots_in_use(session)
     row = get_index(session, number)
     if row.state == IndexState.SERVING:
         raise Conflict(f"Index {number} answers the questions: switch to another one first.")
@@ -176,6 +181,7 @@ def drop_expired(session: Session, keep_days: float, wanted: IndexSpec) -> list[
 
     Not the one that is *wanted*, which was gone back from: gone, it would be built again and serve.
     """
+    slots_in_use(session)
     kept = [row for row in list_indexes(session) if row.state == IndexState.KEPT and not wanted.fits(row)]
     expired = [row for row in kept if row.left_at and now() - row.left_at > timedelta(days=keep_days)]
     for row in expired:
@@ -219,16 +225,19 @@ def _row(number: int, slot: int, spec: IndexSpec, state: IndexState) -> IndexRow
 
 
 def _set_slot(session: Session, slot: int, *, held: bool) -> None:
-    """Mark everything as held by the index of *slot*, which is how it is while there is none, or nothing."""
+    """Mark everything as held by the index of *slot*, which is how it is while there is none, or nothing.
+
+    What others add meanwhile has no marks, and gets none while the rows of indexes are locked: as if it came later.
+    """
     session.flush()
-    session.execute(select(Document.document_id).order_by(Document.document_id).with_for_update()).all()
-    chunks = {column: _with(column, slot, held) for column in (Chunk.words_in, Chunk.vectors_in)}
-    session.execute(update_everywhere(Chunk).values(chunks))
-    # Not changed for readers, who would otherwise be told that it was.
-    documents = {Document.words_in: _with(Document.words_in, slot, held), Document.updated_at: Document.updated_at}
-    session.execute(update_everywhere(Document).values(documents))
-    if held:  # the last that had not let go of them
-        session.execute(delete_everywhere(Document).where(let_go_of()))
+    for ids in in_batches(lock_in_order(session, select_everywhere(Document))):
+        chunks = {column: _with(column, slot, held) for column in (Chunk.words_in, Chunk.vectors_in)}
+        session.execute(update_everywhere(Chunk).where(Chunk.document_id.in_(ids)).values(chunks))
+        # Not changed for readers, who would otherwise be told that it was.
+        documents = {Document.words_in: _with(Document.words_in, slot, held), Document.updated_at: Document.updated_at}
+        session.execute(update_everywhere(Document).where(Document.document_id.in_(ids)).values(documents))
+        if held:  # the last that had not let go of them
+            session.execute(delete_everywhere(Document).where(Document.document_id.in_(ids), let_go_of()))
 
 
 def _with(column: InstrumentedAttribute[int], slot: int, held: bool) -> ColumnElement[int]:
@@ -251,5 +260,7 @@ def _restate(session: Session, slot: int) -> None:
         else_=DocumentState.READY.value,
     )
     found = [DocumentState.PENDING.value, DocumentState.SEARCHABLE.value, DocumentState.READY.value]
-    change = update_everywhere(Document).where(Document.state.in_(found), Document.state != state)
-    session.execute(change.values(state=state, updated_at=Document.updated_at))
+    differing = Document.state.in_(found), Document.state != state
+    for ids in in_batches(lock_in_order(session, select_everywhere(Document).where(*differing))):
+        change = update_everywhere(Document).where(Document.document_id.in_(ids), *differing)
+        session.execute(change.values(state=state, updated_at=Document.updated_at))

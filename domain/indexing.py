@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Delete, Update, and_, literal_column, select, true
 from sqlalchemy.orm import Session, aliased
 
-from domain.documents import lock_documents
+from domain.documents import in_batches, lock_documents
 from domain.indexes import ALL_SLOTS, FIRST_SLOT, let_go_of, serving_slot, slots_in_use
 from domain.models import Chunk, Document, DocumentState
 from domain.scoping import (
@@ -173,20 +173,12 @@ def mark_undone(
     *slot* may be a mask of several.
     """
     _, serving = slots_in_use(session)
-    lock_documents(session, ctx, document_ids)
-    chunks, documents = scoped_update(ctx, Chunk), scoped_update(ctx, Document)
-    if document_ids is not None:
-        chunks = chunks.where(Chunk.document_id.in_(document_ids))
-        documents = documents.where(Document.document_id.in_(document_ids))
-    left = ALL_SLOTS - slot
-    session.execute(
-        chunks.values(words_in=Chunk.words_in.bitwise_and(left), vectors_in=Chunk.vectors_in.bitwise_and(left))
-    )
-    documents = documents.where(Document.state != DocumentState.REMOVED)
-    session.execute(documents.values(words_in=Document.words_in.bitwise_and(left), updated_at=Document.updated_at))
-    if slot & serving:
-        indexed = documents.where(Document.state.in_([DocumentState.SEARCHABLE, DocumentState.READY]))
-        session.execute(indexed.values(state=DocumentState.PENDING))
+    for ids in in_batches(lock_documents(session, ctx, document_ids)):
+        _forget(session, ctx, ids, slot)
+        if slot & serving:
+            these = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
+            indexed = these.where(Document.state.in_([DocumentState.SEARCHABLE, DocumentState.READY]))
+            session.execute(indexed.values(state=DocumentState.PENDING))
 
 
 def as_passage(document: Document, chunk: Chunk) -> Passage:
@@ -214,6 +206,18 @@ def _labels(document: Document) -> tuple[str, ...]:
     tags = [f"tag={tag}" for tag in document.tags]
     simple = [(key, value) for key, value in document.labels.items() if isinstance(value, str | int | float)]
     return (*tags, *(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in simple))
+
+
+def _forget(session: Session, ctx: TenantContext, document_ids: Sequence[str], slot: int) -> None:
+    left = ALL_SLOTS - slot
+    chunks = scoped_update(ctx, Chunk).where(Chunk.document_id.in_(document_ids))
+    marks = {column: column.bitwise_and(left) for column in (Chunk.words_in, Chunk.vectors_in)}
+    session.execute(chunks.values(marks))
+    present = scoped_update(ctx, Document).where(
+        Document.document_id.in_(document_ids), Document.state != DocumentState.REMOVED
+    )
+    # Not changed for readers, as in `mark_searchable`.
+    session.execute(present.values(words_in=Document.words_in.bitwise_and(left), updated_at=Document.updated_at))
 
 
 Change = TypeVar("Change", Update, Delete)

@@ -2,23 +2,27 @@
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from domain import indexing
+from domain import indexes, indexing
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, record_failure, remove_documents, replace_document
 from domain.keys import create_first_key, ensure_tenant, find_key
-from domain.models import Tenant
+from domain.models import Chunk, DocumentState, Tenant
 from tests.domain.records import ACME, GLOBEX, content
 from utils.context import TenantContext
+from utils.errors import Conflict, NotFound
 
 AT_ONCE = 6
+SPEC = indexes.IndexSpec("a model", 8, None, "1")
 Work = Callable[[Session], object]
+Step = Callable[[Session, TenantContext, random.Random], None]
 
 
 def all_at_once(work: Callable[[int], object]) -> list[object]:
@@ -88,19 +92,62 @@ def test_a_file_loaded_by_several_at_once_is_one_document(database: Database) ->
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_loaders_and_indexer_never_stand_in_each_others_way(database: Database, seed: int) -> None:
+    live_together(database, STEPS, rounds=25, seed=seed)
+    assert_chunks_are_those_of_their_documents(database)
+
+
+def test_indexes_come_serve_and_go_while_documents_do(database: Database) -> None:
+    with database.writing() as session:
+        session.add(indexes.first_row(SPEC))
+    live_together(database, [*STEPS, *(3 * [begin_index]), *(3 * [switch]), *(3 * [give_up])], rounds=20, seed=3)
+    assert_chunks_are_those_of_their_documents(database)
+    with database.reading() as session:
+        slots = [row.slot for row in indexes.list_indexes(session)]
+    for slot in slots:
+        for ctx in (ACME, GLOBEX):
+            index_all(database, ctx, slot)
+    with database.reading() as session:
+        found = [document for ctx in (ACME, GLOBEX) for document in list_documents(session, ctx)]
+        chunks = session.scalars(select(Chunk)).all()
+    read = [document for document in found if document.state != DocumentState.FAILED]
+    assert {document.state for document in read} <= {DocumentState.READY}
+    assert {document.words_in for document in read} <= {indexes.ALL_SLOTS}
+    assert {(chunk.words_in, chunk.vectors_in) for chunk in chunks} <= {(indexes.ALL_SLOTS, indexes.ALL_SLOTS)}
+
+
+def live_together(database: Database, steps: Sequence[Step], *, rounds: int, seed: int) -> None:
+    """Let threads take *steps* at random, each in a transaction of its own."""
+
     def live(number: int) -> object:
         dice = random.Random(seed * 100 + number)
-        for _ in range(25):
+        for _ in range(rounds):
             with database.writing() as session:
-                dice.choice(STEPS)(session, dice.choice([ACME, GLOBEX]), dice)
+                dice.choice(steps)(session, dice.choice([ACME, GLOBEX]), dice)
         return None
 
     all_at_once(live)
+
+
+def assert_chunks_are_those_of_their_documents(database: Database) -> None:
     with database.reading() as session:
         for ctx in (ACME, GLOBEX):
             for document in list_documents(session, ctx):
                 chunks = get_chunks(session, ctx, document.document_id)
                 assert [chunk.position for chunk in chunks] == list(range(document.chunk_count))
+
+
+def index_all(database: Database, ctx: TenantContext, slot: int) -> None:
+    """Mark as an indexer does that fills the index of *slot* anew."""
+    with database.writing() as session:
+        indexing.mark_undone(session, ctx, slot)
+        waiting = indexing.without_words(session, ctx, 20, slot)
+        removed = [document for document, _ in waiting if document.state == DocumentState.REMOVED]
+        present = [(document, chunks) for document, chunks in waiting if document.state != DocumentState.REMOVED]
+        passages = [indexing.as_passage(document, chunk) for document, chunks in present for chunk in chunks]
+        indexing.drop_removed(session, ctx, removed, slot)
+        indexing.mark_words(session, ctx, passages, slot)
+        indexing.mark_searchable(session, ctx, [document for document, _ in present], slot)
+        indexing.mark_vectors(session, ctx, indexing.passages_without_vectors(session, ctx, 200, 0, slot), slot)
 
 
 def replace(session: Session, ctx: TenantContext, dice: random.Random) -> None:
@@ -119,32 +166,57 @@ def remove(session: Session, ctx: TenantContext, dice: random.Random) -> None:
 
 
 def mark_words(session: Session, ctx: TenantContext, dice: random.Random) -> None:
-    waiting = indexing.without_words(session, ctx, 20)
+    slot = any_slot(session, dice)
+    waiting = indexing.without_words(session, ctx, 20, slot)
     passages = [indexing.as_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
     dice.shuffle(passages)
-    indexing.mark_words(session, ctx, passages)
+    indexing.mark_words(session, ctx, passages, slot)
 
 
 def mark_searchable(session: Session, ctx: TenantContext, dice: random.Random) -> None:
-    documents = [document for document, _ in indexing.without_words(session, ctx, 20)]
+    slot = any_slot(session, dice)
+    documents = [document for document, _ in indexing.without_words(session, ctx, 20, slot)]
     dice.shuffle(documents)
-    indexing.mark_searchable(session, ctx, documents)
+    indexing.mark_searchable(session, ctx, documents, slot)
 
 
 def drop_removed(session: Session, ctx: TenantContext, dice: random.Random) -> None:
-    documents = [document for document, _ in indexing.without_words(session, ctx, 20)]
+    slot = any_slot(session, dice)
+    documents = [document for document, _ in indexing.without_words(session, ctx, 20, slot)]
     dice.shuffle(documents)
-    indexing.drop_removed(session, ctx, documents)
+    indexing.drop_removed(session, ctx, documents, slot)
 
 
 def mark_vectors(session: Session, ctx: TenantContext, dice: random.Random) -> None:
-    passages = indexing.passages_without_vectors(session, ctx, 20, offset=0)
+    slot = any_slot(session, dice)
+    passages = indexing.passages_without_vectors(session, ctx, 20, 0, slot)
     dice.shuffle(passages)
-    indexing.mark_vectors(session, ctx, passages)
+    indexing.mark_vectors(session, ctx, passages, slot)
 
 
-def lose_index(session: Session, ctx: TenantContext, _dice: random.Random) -> None:
-    indexing.mark_undone(session, ctx)
+def lose_index(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    indexing.mark_undone(session, ctx, any_slot(session, dice))
+
+
+def begin_index(session: Session, _ctx: TenantContext, _dice: random.Random) -> None:
+    with suppress(Conflict):  # there are four
+        indexes.begin_index(session, SPEC)
+
+
+def switch(session: Session, _ctx: TenantContext, dice: random.Random) -> None:
+    with suppress(Conflict, NotFound):  # it serves, or is gone
+        indexes.switch_to(session, dice.choice(indexes.list_indexes(session)).number)
+
+
+def give_up(session: Session, _ctx: TenantContext, dice: random.Random) -> None:
+    number = dice.choice(indexes.list_indexes(session)).number
+    with suppress(Conflict, NotFound):
+        indexes.drop_index(session, number)
+        indexes.forget_index(session, number)
+
+
+def any_slot(session: Session, dice: random.Random) -> int:
+    return dice.choice([row.slot for row in indexes.list_indexes(session)] or [indexes.FIRST_SLOT])
 
 
 # A transaction each, as the loader and the indexer have them.
