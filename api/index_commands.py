@@ -47,7 +47,7 @@ def status(as_json: bool) -> None:
 @_number
 @click.option("--force", is_flag=True, help="Also to one that is not whole, or whose check did not pass.")
 def switch(number: int, force: bool) -> None:
-    """Let index NUMBER answer the questions, in every process within a second."""
+    """Let index NUMBER answer the questions, in every process within seconds."""
     with _database() as database, database.writing() as session:
         row = get_index(session, number)
         if row.state in (IndexState.BUILDING, IndexState.REFUSED) and not force:
@@ -59,7 +59,7 @@ def switch(number: int, force: bool) -> None:
 
 @index.command("rollback")
 def rollback() -> None:
-    """Go back to the index that served before, in every process within a second."""
+    """Go back to the index that served before, in every process within seconds."""
     with _database() as database, database.writing() as session:
         row = switch_to(session, former_index(session).number, note="Gone back to by an operator.")
         click.echo(f"Index {row.number}, made with {row.model}, serves again, whatever EMBEDDING_… names.")

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain.models import IndexOrder
+from domain.models import IndexOrder, IndexRow
 
 
 def place_order(session: Session, kind: str, arguments: dict[str, object]) -> str:
@@ -14,6 +14,13 @@ def place_order(session: Session, kind: str, arguments: dict[str, object]) -> st
     return order.order_id
 
 
+def indexes_and_orders(session: Session) -> tuple[list[IndexRow], bool]:
+    """All indexes, oldest first, and whether an order is to be done; one statement, since it is asked for ever."""
+    waiting = select(IndexOrder.order_id).where(IndexOrder.outcome.is_(None)).exists()
+    found = session.execute(select(IndexRow, waiting).order_by(IndexRow.number)).all()
+    return [row for row, _ in found], any(is_ordered for _, is_ordered in found)
+
+
 def next_order(session: Session) -> IndexOrder | None:
     """The oldest order that is to be done, which is taken up now."""
     waiting = select(IndexOrder).where(IndexOrder.outcome.is_(None)).order_by(IndexOrder.made_at)
@@ -21,11 +28,6 @@ def next_order(session: Session) -> IndexOrder | None:
     if order is not None:
         order.taken_up = True
     return order
-
-
-def is_any_order(session: Session) -> bool:
-    """Whether an order is to be done."""
-    return bool(session.scalar(select(IndexOrder.order_id).where(IndexOrder.outcome.is_(None)).limit(1)))
 
 
 def is_any_taken_up(session: Session) -> bool:

@@ -1,6 +1,6 @@
 """The indexes there are, and which of them serves; SQL says so to every process.
 
-One that serves is another one as soon as the transaction of `switch_to` is committed. Processes look twice a second.
+One that serves is another one as soon as the transaction of `switch_to` is committed. Processes look every two seconds.
 """
 
 from collections.abc import Sequence
@@ -176,17 +176,13 @@ def drop_index(session: Session, number: int) -> IndexRow:
     return row
 
 
-def drop_expired(session: Session, keep_days: float, wanted: IndexSpec) -> list[int]:
-    """Have those removed that ceased to serve more than *keep_days* ago; their numbers.
+def expired(rows: Sequence[IndexRow], keep_days: float, wanted: IndexSpec) -> list[IndexRow]:
+    """Those that ceased to serve more than *keep_days* ago.
 
     Not the one that is *wanted*, which was gone back from: gone, it would be built again and serve.
     """
-    slots_in_use(session)
-    kept = [row for row in list_indexes(session) if row.state == IndexState.KEPT and not wanted.fits(row)]
-    expired = [row for row in kept if row.left_at and now() - row.left_at > timedelta(days=keep_days)]
-    for row in expired:
-        row.state = IndexState.DROPPING
-    return [row.number for row in expired]
+    kept = [row for row in rows if row.state == IndexState.KEPT and not wanted.fits(row)]
+    return [row for row in kept if row.left_at and now() - row.left_at > timedelta(days=keep_days)]
 
 
 def forget_index(session: Session, number: int) -> None:

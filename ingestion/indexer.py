@@ -1,8 +1,8 @@
 """Keeps a passage index in step with SQL, in the one process that owns it; each of several indexes has its own.
 
-SQL is the truth: whatever process loads documents, this sees it by asking twice a second. What is done is marked in SQL
-only after the index has it on disk, and doing it twice changes nothing, so a process that is killed leaves nothing but
-work for the next one.
+SQL is the truth: whatever process loads documents, this sees it by asking now and then. What is done is marked in SQL
+only after the index has it on disk. Doing it twice changes nothing, so a process that is killed leaves nothing but work
+for the next one.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ T = TypeVar("T")
 WORDS_BATCH = 200  # passages put into the index at once
 VECTORS_BATCH = 8  # passages embedded at once: what a question waits for at most
 DOCUMENTS_BATCH = 20  # documents held in memory at once
+POLL_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
 
@@ -56,7 +57,7 @@ class Indexer:
     """Two loops beside each other: words at once, for all tenants; vectors in small batches, a batch a tenant in turn.
 
     So a document is found by its words within a poll, also while the embedding model is slow or away. What is done is
-    marked in *slot*, the index's own.
+    marked in *slot*, the index's own. `poll_s` may be changed at any time.
     """
 
     def __init__(
@@ -66,10 +67,10 @@ class Indexer:
         embedder: Embedder,
         *,
         slot: int = FIRST_SLOT,
-        poll_s: float = 0.5,
+        poll_s: float = POLL_S,
     ) -> None:
-        self._database, self._index, self._embedder, self._poll_s = database, index, embedder, poll_s
-        self._slot = slot
+        self._database, self._index, self._embedder, self._slot = database, index, embedder, slot
+        self.poll_s = poll_s
         self._pending = 0
         self._errors: dict[str, str] = {}
         self._pace: dict[str, _Pace] = {}
@@ -105,7 +106,7 @@ class Indexer:
         self._pending = await self._count_pending()
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[bool]]) -> None:
-        pause_s = self._poll_s
+        pause_s = self.poll_s
         while True:
             try:
                 busy = await step()
@@ -115,7 +116,7 @@ class Indexer:
                 await asyncio.sleep(pause_s)
             else:
                 self._errors.pop(name, None)
-                pause_s = self._poll_s
+                pause_s = self.poll_s
                 await asyncio.sleep(0 if busy else pause_s)
 
     async def _has_lost_any(self, ctx: TenantContext) -> bool:

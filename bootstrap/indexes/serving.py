@@ -1,8 +1,8 @@
-"""Which index answers questions in this process: the one SQL names, another one within a second of a switch."""
+"""Which index answers questions in this process: the one SQL names, another one within seconds of a switch."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ from utils.processes import StartError
 logger = logging.getLogger("bootstrap.indexes")
 T = TypeVar("T")
 
-LOOK_S = 0.5
+LOOK_S = 2.0
 LINGER_S = 30.0  # a turn looks for passages within seconds of its begin
 
 
@@ -35,6 +35,7 @@ class Serving:
         self._database, self._opener, self._opened = database, opener, opened
         self._linger_s, self._look_s = linger_s, look_s
         self._left: dict[int, float] = {}
+        self._followed_at = float("-inf")
 
     @classmethod
     async def begin(
@@ -81,6 +82,8 @@ class Serving:
         told = ""
         while True:
             await asyncio.sleep(self._look_s)
+            if asyncio.get_running_loop().time() - self._followed_at < self._look_s:
+                continue  # `Tending` asks in this process
             try:
                 await self.look()
                 told = ""
@@ -91,13 +94,17 @@ class Serving:
                     told = reason
 
     async def look(self) -> None:
-        """Take the index that SQL names, and let go of those that are gone."""
-        rows = await read(self._database, list_indexes)
+        """Ask SQL which index is to serve, and take that one."""
+        await self.follow(await read(self._database, list_indexes))
+
+    async def follow(self, rows: Sequence[IndexRow]) -> None:
+        """Take the index that serves according to *rows*, which are all there are; let go of those that are gone."""
         serving = next((row for row in rows if row.state == IndexState.SERVING), None)
         if serving is not None and serving.number != self._opened.number:
             self._opened = await self._opener.open(serving)
             logger.info("Index %s, made with %s, answers from now on.", serving.number, serving.model)
         await self._opener.close_others({row.number for row in rows})
+        self._followed_at = asyncio.get_running_loop().time()
 
     def has_rested(self, number: int) -> bool:
         """Whether no turn can still need an index; for the time that takes to be counted, ask again and again."""

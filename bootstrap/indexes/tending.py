@@ -17,14 +17,14 @@ from bootstrap.indexes.serving import Serving, read, write
 from domain import index_orders, indexes, indexing
 from domain.db import Database
 from domain.models import IndexRow, IndexState
-from ingestion.indexer import Indexer
+from ingestion.indexer import POLL_S, Indexer
 from ingestion.stocktaking import take_stock, take_stock_of_files
 from utils.errors import Conflict, ProblemError
 from utils.ports import FileStore
 
 logger = logging.getLogger("bootstrap.indexes")
 
-TICK_S = 0.5
+TICK_S = 2.0  # nobody who asks or loads waits for it
 LONGEST_PAUSE_S = 30.0
 STOCKTAKING_S = 86_400.0
 
@@ -45,6 +45,8 @@ class Tending:
     Where the settings want another index than the one that serves, it is begun here, filled beside it, and serves once
     it holds all the other does and *check* passes. An index that served before never comes back by itself: of two
     processes with different settings each would undo what the other did. *keep_days* later it is removed.
+
+    Documents come to the index that serves within *poll_s*, to the others within *tick_s*.
     """
 
     database: Database
@@ -54,6 +56,7 @@ class Tending:
     keep_days: float
     files: FileStore
     tick_s: float = TICK_S
+    poll_s: float = POLL_S
     _followed: dict[int, _Followed] = field(default_factory=dict)
     _began_at: float = field(default_factory=time.time)
     _published: int = 0
@@ -98,7 +101,9 @@ class Tending:
                 await followed.indexer.catch_up_words()
 
     async def _step(self) -> None:
-        rows = await self._settled(await read(self.database, indexes.list_indexes))
+        found, is_ordered = await read(self.database, index_orders.indexes_and_orders)
+        rows = await self._settled(found)
+        await self.serving.follow(rows)
         for row in rows:
             if row.state == IndexState.DROPPING:
                 await self._remove(row)
@@ -107,9 +112,9 @@ class Tending:
         for row in rows:
             if row.state == IndexState.BUILDING:
                 await self._complete(row)
-        await self.serving.look()
         await self._publish()
-        await self._take_orders()
+        if is_ordered:
+            await self._take_order()
         await self._take_stock(rows)
 
     async def _settled(self, rows: Sequence[IndexRow]) -> Sequence[IndexRow]:
@@ -127,8 +132,9 @@ class Tending:
         for row in stale:
             logger.info("Index %s, for %s, is given up: the settings name %s.", row.number, row.model, wanted.model)
             await write(self.database, partial(indexes.drop_index, number=row.number))
-        drop_expired = partial(indexes.drop_expired, keep_days=self.keep_days, wanted=wanted)
-        expired = await write(self.database, drop_expired)
+        expired = indexes.expired(rows, self.keep_days, wanted)
+        for row in expired:
+            await write(self.database, partial(indexes.drop_index, number=row.number))
         is_former = bool(serving.served_at and serving.served_at.timestamp() > self._began_at)
         if not is_former and not any(wanted.fits(row) and row.state != IndexState.DROPPING for row in rows):
             await self._begin(rows)
@@ -175,13 +181,15 @@ class Tending:
         with suppress(Conflict):  # an operator switched to it meanwhile
             await write(self.database, partial(indexes.switch_to, number=row.number, note=verdict.note))
             logger.info("Index %s serves instead of index %s: %s", row.number, old.number, verdict.note)
+        await self.serving.look()
 
     async def _follow(self, row: IndexRow, *, start: bool) -> _Followed:
         followed = self._followed.get(row.number)
         if followed is None:
             opened = await self.opener.open(row)
-            indexer = Indexer(self.database, opened.index, opened.embedder, slot=opened.slot, poll_s=self.tick_s)
+            indexer = Indexer(self.database, opened.index, opened.embedder, slot=opened.slot)
             followed = self._followed[row.number] = _Followed(opened, indexer)
+        followed.indexer.poll_s = self.poll_s if row.state == IndexState.SERVING else self.tick_s
         if start and (followed.task is None or followed.task.done()):
             followed.task = asyncio.create_task(followed.indexer.run())
         return followed
@@ -206,13 +214,12 @@ class Tending:
             await self.opener.publish(opened)
             self._published = opened.number
 
-    async def _take_orders(self) -> None:
+    async def _take_order(self) -> None:
         if self._ordered is not None and not self._ordered.done():
             return
-        if await read(self.database, index_orders.is_any_order):
-            order = await write(self.database, _taken_up)
-            if order is not None:
-                self._ordered = asyncio.create_task(self._carry_out(*order))
+        order = await write(self.database, _taken_up)
+        if order is not None:
+            self._ordered = asyncio.create_task(self._carry_out(*order))
 
     async def _carry_out(self, order_id: str, kind: str, arguments: dict[str, object]) -> None:
         outcome: dict[str, object]

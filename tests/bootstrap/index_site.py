@@ -97,6 +97,7 @@ async def running(
             keep_days=keep_days,
             files=open_files(settings),
             tick_s=0.05,
+            poll_s=0.05,
         )
         works = [serving.watch()] + ([tending.run()] if leads else [])
         tasks = [asyncio.create_task(work) for work in works]
