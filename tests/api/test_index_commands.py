@@ -113,7 +113,6 @@ def test_documents_go_to_another_tenant_by_the_service_that_has_the_engine(servi
 
 
 def test_a_scan_finds_what_sql_forgot_and_repairs_it(service: Service) -> None:
-    assert told(service, "scan")["indexes"] == {"1": {"unknown": 0, "stale": 0, "missing": 0, "vectors": 0}}
     with sqlite3.connect(service.data_dir / "pustaka.db") as records:  # as if a backup from before it were put back
         [lost] = records.execute(
             "SELECT document_id FROM documents WHERE source LIKE '%1.md' AND tenant_id = 'default'"

@@ -14,7 +14,7 @@ def test_no_question_fails_while_another_embedding_model_takes_over_and_while_it
 ) -> None:
     with RedisServer(tmp_path) as redis, FakeQdrantServer(api_key="qdrant-key") as qdrant:
         stores = Servers(redis, postgres, qdrant)
-        with switching_site(tmp_path, stores, documents=10, clients=2, embedding_ms=50, rest_s=0.1) as site:
+        with switching_site(tmp_path, stores, documents=10, clients=2, embedding_ms=50, rest_s=0.2) as site:
             switch_and_go_back(site, questions=10)
     asked = site.crowd.asked
     assert [each for each in asked if each.failed] == []
