@@ -21,7 +21,7 @@ from utils.expiring import Expiring
 _MAC_BYTES = 24
 _LONGEST_TOKEN = 200
 _STEPS = 24  # a link stays the same for this part of its time, so that a page that is drawn again does not change
-_KNOWN_S = 2.0
+_KNOWN_S = 10.0
 _EXPIRED = "This link has expired. Open the conversation again, or ask once more: each reading makes new links."
 _CHANGED = "This link is not complete, or was changed. Copy it again from where it came from."
 

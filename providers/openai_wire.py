@@ -58,16 +58,11 @@ class OpenAIWire:
         async with self._answer("POST", path, json.dumps(body).encode()) as response:
             return _checked(orjson.loads(await read_at_most(response, _LARGEST_ANSWER)))
 
-    async def events(self, path: str, body: Json) -> AsyncGenerator[list[Json], None]:
-        """The events of a streamed answer: all that have come in since the last look at once, never none."""
+    @asynccontextmanager
+    async def events(self, path: str, body: Json) -> AsyncIterator["EventStream"]:
+        """A streamed answer, which is broken off where it is left before its end."""
         async with self._answer("POST", path, json.dumps(body).encode()) as response:
-            parser = EventParser()
-            while data := await _next_bytes(response.content):
-                for events in parser.feed(data):
-                    yield events
-                if parser.is_done:
-                    await _read_end(response)
-                    return
+            yield EventStream(response)
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
@@ -82,6 +77,34 @@ class OpenAIWire:
                 code = _code(await read_at_most(response, _LARGEST_REFUSAL))
                 raise StatusError(response.status, code, response.headers.get("Retry-After"))
             yield response
+
+
+class EventStream:
+    """The events of an answer: iterating gives all that have come in since the last look at once, never none."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response, self._parser = response, EventParser()
+
+    async def __aiter__(self) -> AsyncGenerator[list[Json], None]:
+        """What has come in, as often as there is something, to the end."""
+        while data := await _next_bytes(self._response.content):
+            for events in self._parser.feed(data):
+                yield events
+            if self._parser.is_done:
+                await _read_end(self._response)
+                return
+
+    async def look_away(self, seconds: float) -> None:
+        """Let what comes gather in the kernel: taken out piece by piece, each costs as much as all of them."""
+        connection = self._response.connection  # none once all of the answer is here
+        protocol = connection.protocol if connection else None
+        if protocol is None:
+            return
+        protocol.pause_reading()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            protocol.resume_reading()
 
 
 class EventParser:

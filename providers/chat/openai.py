@@ -114,16 +114,16 @@ class RemoteChatModel(ChatOpenAI):
                     yield chunk
 
     async def _chunks(self, model: ChatOpenAI, payload: Json) -> _Stream:
-        async with aclosing(self.wire.events(_PATH, payload)) as batches:
+        async with self.wire.events(_PATH, payload) as stream:
             has_begun = has_ended = False
-            async for events in batches:
+            async for events in stream:
                 for event in joined(events):
                     if chunk := model._convert_chunk_to_generation_chunk(event, AIMessageChunk, None):
                         self._note_usage(chunk.message)
                         has_begun, has_ended = has_begun or _says_something(chunk), has_ended or _is_last(chunk)
                         yield chunk
                 if has_begun and not has_ended:
-                    await asyncio.sleep(_READ_EVERY_S)
+                    await stream.look_away(_READ_EVERY_S)
 
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
         raise NotImplementedError("Use the asynchronous methods: the others know neither retries nor deadlines.")
