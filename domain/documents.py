@@ -81,7 +81,7 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
     It keeps its id. The index follows later and answers from the former chunks until then. The former version stays
     open to those who cited it, until `domain.originals` lets it go.
     """
-    document = _claim(session, ctx, origin, content.source)
+    document = claim_document(session, ctx, _new(ctx, origin, content.source))
     for name in ("source", "title", "url", "language", "media_type", "size_bytes", "content_hash", "recipe", "details"):
         setattr(document, name, getattr(content, name))
     document.version += 1
@@ -96,7 +96,7 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
 
 def record_failure(session: Session, ctx: TenantContext, origin: str, source: str, reason: str) -> Document:
     """Note why the document at *origin* could not be read. What it said before stays in use."""
-    document = _claim(session, ctx, origin, source)
+    document = claim_document(session, ctx, _new(ctx, origin, source))
     document.error = reason
     # A removed one stays so until the index has let go of what it said.
     if document.chunk_count == 0 and document.state != DocumentState.REMOVED:
@@ -155,19 +155,22 @@ def in_batches(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield document_ids[start : start + MOST_AT_ONCE]
 
 
-def _claim(session: Session, ctx: TenantContext, origin: str, source: str) -> Document:
-    """The row at *origin*, made if there is none; two loads of one file at once end with the same row."""
-    at_origin = scoped(ctx, Document).where(Document.origin == origin).with_for_update()
+def claim_document(session: Session, ctx: TenantContext, new: Document) -> Document:
+    """The row at the origin of *new*, which is added if there is none; two at once end with the same row."""
+    at_origin = scoped(ctx, Document).where(Document.origin == new.origin).with_for_update()
     document = session.scalar(at_origin)
     if document is not None:
         return document
-    document = Document(tenant_id=ctx.tenant_id, origin=origin, source=source, version=0, state=DocumentState.PENDING)
     try:
         with session.begin_nested():
-            session.add(document)
-    except IntegrityError:  # PostgreSQL: another loader was first
+            session.add(new)
+    except IntegrityError:  # PostgreSQL: another one was first
         return session.scalars(at_origin).one()
-    return document
+    return new
+
+
+def _new(ctx: TenantContext, origin: str, source: str) -> Document:
+    return Document(tenant_id=ctx.tenant_id, origin=origin, source=source, version=0, state=DocumentState.PENDING)
 
 
 def _add_version(session: Session, ctx: TenantContext, document: Document, content: DocumentContent) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from domain.datasets import lock_dataset
+from domain.documents import claim_document
 from domain.job_requests import begin_again, replace_job
 from domain.models import Document, DocumentState, Job, JobStatus
 from domain.scoping import scoped
@@ -48,7 +48,7 @@ def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Inco
     known = _with_content(session, ctx, dataset_id, incoming.content_hash)
     if known is not None:
         return _again_if_needed(session, ctx, *known)
-    document = _claim(session, ctx, dataset_id, incoming)
+    document = claim_document(session, ctx, _new(ctx, dataset_id, incoming))
     document.given_title, document.tags, document.labels = incoming.title, incoming.tags, incoming.labels
     hash_, size = incoming.content_hash, incoming.size_bytes
     job = replace_job(session, ctx, document.document_id, hash_, file_name=incoming.name, size_bytes=size)
@@ -81,26 +81,14 @@ def _again_if_needed(session: Session, ctx: TenantContext, document: Document, j
     return Accepted(document, job, is_known=True)
 
 
-def _claim(session: Session, ctx: TenantContext, dataset_id: str, incoming: Incoming) -> Document:
-    """The document of this name, made if there is none; two uploads at once end with the same one."""
-    origin = origin_of(dataset_id, incoming.name)
-    at_origin = scoped(ctx, Document).where(Document.origin == origin).with_for_update()
-    document = session.scalar(at_origin)
-    if document is not None:
-        return document
-    document = Document(
+def _new(ctx: TenantContext, dataset_id: str, incoming: Incoming) -> Document:
+    return Document(
         tenant_id=ctx.tenant_id,
         dataset_id=dataset_id,
-        origin=origin,
+        origin=origin_of(dataset_id, incoming.name),
         source=incoming.name,
         title=incoming.title or incoming.name,
         size_bytes=incoming.size_bytes,
         version=0,
         state=DocumentState.STORED,
     )
-    try:
-        with session.begin_nested():
-            session.add(document)
-    except IntegrityError:  # PostgreSQL: another upload was first
-        return session.scalars(at_origin).one()
-    return document
