@@ -5,47 +5,75 @@ model; let in together they hold the loop for all of them, let in a few at a tim
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+Line = deque[asyncio.Future[None]]
+
 
 class Turnstile:
-    """Lets at most *places* turns work at once; the others wait in line."""
+    """Lets at most *places* turns work at once; the others wait in line, those that were at work before in front.
+
+    A turn that has begun is over the sooner, and those behind it wait no longer for that.
+    """
 
     def __init__(self, places: int) -> None:
-        self._free = asyncio.Semaphore(places)
+        self._free = places
+        self._back, self._new = Line(), Line()
 
     @asynccontextmanager
     async def inside(self) -> AsyncIterator["Place"]:
         """Hold a place for the length of the block, but for the times its holder leaves it."""
-        place = Place(self._free)
-        await place.take()
+        place = Place(self)
+        await self.take(is_back=False)
         try:
             yield place
         finally:
-            place.give()
+            place.leave()
+
+    async def take(self, *, is_back: bool) -> None:
+        """Wait for a free place; *is_back*, in front of those who come for the first time."""
+        if self._free:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        line = self._back if is_back else self._new
+        line.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give()  # it came in the same moment
+            raise
+
+    def give(self) -> None:
+        """Hand a place on, to one who waits if there is any."""
+        for line in (self._back, self._new):
+            while line:
+                turn = line.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    return
+        self._free += 1
 
 
 class Place:
-    """One turn's place; `outside` leaves it to another while this turn only waits."""
+    """One turn's place, held at first; `outside` leaves it to another while this turn only waits."""
 
-    def __init__(self, free: asyncio.Semaphore) -> None:
-        self._free, self._held = free, False
+    def __init__(self, turnstile: Turnstile) -> None:
+        self._turnstile, self._held = turnstile, True
 
-    async def take(self) -> None:
-        """Wait for a free place."""
-        await self._free.acquire()
-        self._held = True
-
-    def give(self) -> None:
+    def leave(self) -> None:
         """Free the place, if it is held."""
         if self._held:
             self._held = False
-            self._free.release()
+            self._turnstile.give()
 
     @asynccontextmanager
     async def outside(self) -> AsyncIterator[None]:
         """Free the place for the length of the block. After an error it is not taken again: the turn is over."""
-        self.give()
+        self.leave()
         yield
-        await self.take()
+        await self._turnstile.take(is_back=True)
+        self._held = True

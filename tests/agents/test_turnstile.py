@@ -1,0 +1,90 @@
+"""Turns at work, never more than there are places, whatever they do and whoever gives up."""
+
+import asyncio
+from contextlib import suppress
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.turnstile import Turnstile
+
+# How often a turn goes out and comes back, how long it takes inside and outside, and when it is cancelled, in ticks.
+turns = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.none() | st.integers(0, 12))
+
+
+async def rest(ticks: int) -> None:
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+
+
+@given(places=st.integers(1, 3), plan=st.lists(turns, min_size=1, max_size=12))
+async def test_no_more_are_at_work_than_there_are_places_and_none_is_lost(
+    places: int, plan: list[tuple[int, int, int, int | None]]
+) -> None:
+    turnstile, at_work = Turnstile(places), 0
+
+    async def work(ticks: int) -> None:
+        nonlocal at_work
+        at_work += 1
+        try:
+            assert at_work <= places
+            await rest(ticks)
+        finally:
+            at_work -= 1
+
+    async def turn(times_out: int, inside: int, outside: int) -> None:
+        async with turnstile.inside() as place:
+            await work(inside)
+            for _ in range(times_out):
+                async with place.outside():
+                    await rest(outside)
+                await work(inside)
+
+    async def cancelled(task: asyncio.Task[None], after: int) -> None:
+        await rest(after)
+        task.cancel()
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        for times_out, inside, outside, cancelled_after in plan:
+            task = group.create_task(turn(times_out, inside, outside))
+            if cancelled_after is not None:
+                group.create_task(cancelled(task, cancelled_after))
+    async with asyncio.timeout(5):  # every place can be had again
+        for _ in range(places):
+            await turnstile.take(is_back=False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await turnstile.take(is_back=True)
+                raise AssertionError("there is a place too many")
+
+
+async def test_who_was_at_work_before_is_let_in_before_those_who_come() -> None:
+    turnstile, entered = Turnstile(1), list[str]()
+    is_out, may_come_back, may_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def begun() -> None:
+        async with turnstile.inside() as place:
+            async with place.outside():
+                is_out.set()
+                await may_come_back.wait()
+            entered.append("begun")
+
+    async def holding() -> None:
+        async with turnstile.inside():
+            await may_go.wait()
+
+    async def newcomer() -> None:
+        async with turnstile.inside():
+            entered.append("new")
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(begun())
+        await is_out.wait()
+        group.create_task(holding())
+        await rest(3)
+        group.create_task(newcomer())
+        await rest(3)
+        may_come_back.set()
+        await rest(3)
+        may_go.set()
+    assert entered == ["begun", "new"]
