@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import Any, Self, TypeVar, cast
 import numpy as np
 import qdrant_edge as engine
 
+from retrieval.edge_queries import Search, any_of, id_of, owned, sparse
 from retrieval.entries import entry_of
 from retrieval.filters import ALL, Filters
 from retrieval.index import Entry, IndexCounts, Stored
-from retrieval.lexical import Lexicon, Terms
+from retrieval.lexical import Lexicon
 from retrieval.ranking import (
     CANDIDATES,
     DOCUMENT,
@@ -25,7 +26,6 @@ from retrieval.ranking import (
     PASSAGE,
     TENANT,
     WORDS,
-    Candidates,
     Ranked,
     hits_of,
     passage_of,
@@ -92,7 +92,7 @@ class EdgeIndex:
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
         """Remove every passage of these documents, durable on return."""
-        of_documents = _owned(ctx, _any_of(DOCUMENT, document_ids))
+        of_documents = owned(ctx, any_of(DOCUMENT, document_ids))
         operation = engine.UpdateOperation.delete_points_by_filter(of_documents)
         await self._run(lambda: self._change(ctx, operation))
         await self._run(self._shard.flush)
@@ -105,7 +105,7 @@ class EdgeIndex:
 
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in the index for this tenant."""
-        return await self._run(lambda: IndexCounts(self._count(_owned(ctx)), self._count(_pending(ctx))))
+        return await self._run(lambda: IndexCounts(self._count(owned(ctx)), self._count(_pending(ctx))))
 
     async def document_ids(self, ctx: TenantContext) -> set[str]:
         """The documents the tenant has passages of."""
@@ -166,7 +166,7 @@ class EdgeIndex:
         points = [
             engine.Point(
                 point_id(ctx, passage.passage_id),
-                {WORDS: _sparse(self._lexicon.of_passage(passage))},
+                {WORDS: sparse(self._lexicon.of_passage(passage))},
                 payload_of(ctx, passage),
             )
             for passage in passages
@@ -180,9 +180,9 @@ class EdgeIndex:
     def _put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
         by_point = {point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
         # The engine refuses the whole batch for one unknown id. Nothing can vanish in between: there is one thread.
-        there = [_id(point) for point in self._shard.retrieve(list(by_point), False, False)]
+        there = [id_of(point) for point in self._shard.retrieve(list(by_point), False, False)]
         updates = [engine.PointVectors(point, {MEANING: by_point[point].tolist()}) for point in there]
-        self._shard.update(engine.UpdateOperation.update_vectors(updates, condition=_owned(ctx)))
+        self._shard.update(engine.UpdateOperation.update_vectors(updates, condition=owned(ctx)))
 
     def _count(self, condition: engine.Filter) -> int:
         return self._shard.count(engine.CountRequest(filter=condition))
@@ -190,65 +190,32 @@ class EdgeIndex:
     def _search(
         self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int, filters: Filters
     ) -> list[Hit]:
-        let_through = [_any_of(field, values) for field, values in filters.conditions()]
-        by_words = partial(self._scores, ctx, WORDS, _sparse(self._lexicon.of_question(question)))
-        found = Candidates[int](lexical=by_words(max(limit, CANDIDATES), *let_through))
-        if vector is not None:
-            by_meaning = partial(self._scores, ctx, MEANING, vector.tolist())
-            for language in self._languages(ctx):
-                # Each language proposes its own: a model places the passages of the question's language nearer.
-                spoken = engine.FieldCondition(LANGUAGE, match=engine.MatchValue(language))
-                near = by_meaning(max(limit, CANDIDATES), spoken, *let_through)
-                if others := found.lexical.keys() - near.keys():
-                    near |= by_meaning(len(others), spoken, _among(others))
-                found.dense |= near
-                found.languages |= dict.fromkeys(near, language)
-        # What meaning alone proposed; no score here means no common word.
-        if missing := found.dense.keys() - found.lexical.keys():
-            found.lexical |= by_words(len(missing), _among(missing))
-        return self._hits(rank(found, question, limit=limit))
+        search = Search(self._shard, ctx, max(limit, CANDIDATES), filters)
+        languages = [] if vector is None else self._languages(ctx)
+        found = search.candidates(self._lexicon.of_question(question), vector, languages)
+        return self._hits(rank(found, question, limit=limit), search.ids)
 
     def _languages(self, ctx: TenantContext) -> list[str]:
         """The languages of the tenant's passages, most spoken first."""
         if ctx.tenant_id not in self._spoken:
-            counted = self._shard.facet(engine.FacetRequest(LANGUAGE, limit=LANGUAGES_APART, filter=_owned(ctx)))
+            counted = self._shard.facet(engine.FacetRequest(LANGUAGE, limit=LANGUAGES_APART, filter=owned(ctx)))
             self._spoken[ctx.tenant_id] = [str(hit.value) for hit in counted.hits]
         return self._spoken[ctx.tenant_id]
 
-    def _scores(
-        self,
-        ctx: TenantContext,
-        name: str,
-        query: engine.SparseVector | list[float],
-        limit: int,
-        *only: engine.HasIdCondition | engine.FieldCondition,
-    ) -> dict[int, float]:
-        """The best points of the tenant by the vector *name*, at most *limit*, with their scores."""
-        found = self._shard.query(
-            engine.QueryRequest(
-                limit=limit,
-                query=engine.Query.Nearest(query, using=name),
-                filter=_owned(ctx, *only),
-                # Document frequencies of the tenant's own passages: others' texts must not move its ranking.
-                params=engine.SearchParams(idf=engine.IdfParams(_owned(ctx))) if name == WORDS else None,
-            )
-        )
-        return {_id(point).int: point.score for point in found}
-
-    def _hits(self, ranked: Sequence[Ranked[int]]) -> list[Hit]:
+    def _hits(self, ranked: Sequence[Ranked[int]], ids: Mapping[int, uuid.UUID]) -> list[Hit]:
         """*ranked* with their passages, in the same order."""
-        found = self._shard.retrieve([uuid.UUID(int=item.point) for item in ranked], True, False)
-        return hits_of(ranked, {_id(point).int: passage_of(point.payload) for point in found})
+        found = self._shard.retrieve([ids[item.point] for item in ranked], True, False)
+        return hits_of(ranked, {id_of(point).int: passage_of(point.payload) for point in found})
 
     def _document_ids(self, ctx: TenantContext) -> set[str]:
-        passages = self._count(_owned(ctx))
-        request = engine.FacetRequest(DOCUMENT, limit=max(passages, 1), exact=True, filter=_owned(ctx))
+        passages = self._count(owned(ctx))
+        request = engine.FacetRequest(DOCUMENT, limit=max(passages, 1), exact=True, filter=owned(ctx))
         return {str(hit.value) for hit in self._shard.facet(request).hits}
 
     def _page(self, ctx: TenantContext, offset: uuid.UUID | None) -> tuple[list[Stored], uuid.UUID | None]:
         """The next stored passages from *offset* on, and where the ones after them begin."""
         records, following = self._shard.scroll(
-            engine.ScrollRequest(offset, limit=SLICE, filter=_owned(ctx), with_payload=True, with_vector=[MEANING])
+            engine.ScrollRequest(offset, limit=SLICE, filter=owned(ctx), with_payload=True, with_vector=[MEANING])
         )
         return [Stored(passage_of(record.payload), _dense(record)) for record in records], cast(Any, following)
 
@@ -262,34 +229,12 @@ class EdgeIndex:
         return [entry_of(record.payload, has_vector=has_vector) for record in records], cast(Any, following)
 
 
-def _owned(ctx: TenantContext, *also: Any) -> engine.Filter:
-    """The tenant filter: the only place it is written."""
-    return engine.Filter(must=[engine.FieldCondition(TENANT, match=engine.MatchValue(ctx.tenant_id)), *also])
-
-
-def _any_of(field: str, values: Sequence[str]) -> engine.FieldCondition:
-    return engine.FieldCondition(field, match=engine.MatchAny(list(values)))
-
-
 def _pending(ctx: TenantContext) -> engine.Filter:
-    return engine.Filter(must=[_owned(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
+    return engine.Filter(must=[owned(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
 
 
 def _with_vector(ctx: TenantContext) -> engine.Filter:
-    return _owned(ctx, engine.HasVectorCondition(MEANING))
-
-
-def _among(points: Iterable[int]) -> engine.HasIdCondition:
-    return engine.HasIdCondition({uuid.UUID(int=point) for point in points})
-
-
-def _id(point: engine.ScoredPoint | engine.Record) -> uuid.UUID:
-    """All our points have UUIDs; the engine knows numbers too."""
-    return cast(uuid.UUID, point.id)
-
-
-def _sparse(terms: Terms) -> engine.SparseVector:
-    return engine.SparseVector(terms.indices, terms.values)
+    return owned(ctx, engine.HasVectorCondition(MEANING))
 
 
 def _dense(record: engine.Record) -> FloatArray | None:

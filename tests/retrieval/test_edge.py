@@ -7,8 +7,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from qdrant_edge import EdgeShard
 
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
@@ -74,6 +76,36 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreUnavailable, match="cannot be opened"):
         EdgeIndex.open(tmp_path / "file" / "index", dimension=DIMENSION)
+
+
+class Counted:
+    """A shard, and the names of what was asked of it."""
+
+    def __init__(self, shard: EdgeShard) -> None:
+        self._shard, self.asked = shard, list[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self._shard, name)
+
+
+async def test_a_search_in_several_languages_is_three_calls_of_the_engine_and_one_for_the_passages(
+    tmp_path: Path,
+) -> None:
+    index = EdgeIndex.open(tmp_path, dimension=DIMENSION)
+    spoken = [passage(f"Library {number}", language=("en", "es", "id")[number % 3]) for number in range(12)]
+    await index.put(ACME, spoken)
+    # Those without a vector are proposed by their words alone, and not by their meaning.
+    await index.put_vectors(ACME, {each.passage_id: vector(1) for each in spoken[:9]})
+    await index.search(ACME, "library", vector(1), limit=5)
+    counted = Counted(index._shard)
+    index._shard = cast(EdgeShard, counted)
+    assert len(await index.search(ACME, "library", vector(1), limit=5)) == 5
+    assert counted.asked == ["query_batch", "query_batch", "query_batch", "retrieve"]
+    counted.asked.clear()
+    assert len(await index.search(ACME, "library", None, limit=5)) == 5
+    assert counted.asked == ["query_batch", "retrieve"]
+    await index.close()
 
 
 async def test_an_index_whose_making_was_broken_off_is_made_anew(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""The queries of one search in Qdrant's engine, in three calls of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID
+
+import qdrant_edge as engine
+
+from retrieval.filters import Filters
+from retrieval.lexical import Terms
+from retrieval.ranking import LANGUAGE, MEANING, TENANT, WORDS, Candidates
+from utils.context import TenantContext
+from utils.ports import FloatArray
+
+Condition = engine.HasIdCondition | engine.FieldCondition
+
+
+def owned(ctx: TenantContext, *also: Any) -> engine.Filter:
+    """The tenant filter: the only place it is written."""
+    return engine.Filter(must=[engine.FieldCondition(TENANT, match=engine.MatchValue(ctx.tenant_id)), *also])
+
+
+def any_of(name: str, values: Sequence[str]) -> engine.FieldCondition:
+    """The points whose field *name* has one of *values*."""
+    return engine.FieldCondition(name, match=engine.MatchAny(list(values)))
+
+
+def sparse(terms: Terms) -> engine.SparseVector:
+    """*terms* as the engine wants them."""
+    return engine.SparseVector(terms.indices, terms.values)
+
+
+def id_of(point: engine.ScoredPoint | engine.Record) -> UUID:
+    """All our points have UUIDs; the engine knows numbers too."""
+    return cast(UUID, point.id)
+
+
+@dataclass(slots=True)
+class Search:
+    """A search of one tenant's passages, for which each ranking proposes *wanted*.
+
+    `ids` are those of the points that were found: making a UUID anew takes as long as scoring a point.
+    """
+
+    shard: engine.EdgeShard
+    ctx: TenantContext
+    wanted: int
+    filters: Filters
+    ids: dict[int, UUID] = field(default_factory=dict)
+
+    def candidates(self, terms: Terms, vector: FloatArray | None, languages: Sequence[str]) -> Candidates[int]:
+        """What the words propose and, with a *vector*, the meaning in each of *languages*, scored by both."""
+        found, query = Candidates[int](), [] if vector is None else vector.tolist()
+        spoken = list(languages) if query else []
+        # Each language proposes its own: a model places the passages of the question's language nearer.
+        self._take(found, spoken, [self._near(query, language, *self._let_through()) for language in spoken])
+        # In one call, for which the engine counts the frequencies of the words once.
+        by_words = [self._worded(terms, self.wanted, *self._let_through())]
+        if found.dense:
+            by_words.append(self._worded(terms, len(found.dense), self._among(found.dense)))
+        # Of what meaning alone proposed too; no score here means no common word.
+        for scores in reversed(self._ask(by_words)):
+            found.lexical |= scores
+        if missing := found.lexical.keys() - found.dense.keys():
+            among = self._among(missing)
+            self._take(found, spoken, [self._near(query, language, among) for language in spoken])
+        return found
+
+    def _take(self, found: Candidates[int], languages: Sequence[str], requests: list[engine.QueryRequest]) -> None:
+        for language, scores in zip(languages, self._ask(requests), strict=True):
+            found.dense |= scores
+            found.languages |= dict.fromkeys(scores, language)
+
+    def _let_through(self) -> list[engine.FieldCondition]:
+        return [any_of(name, values) for name, values in self.filters.conditions()]
+
+    def _among(self, points: Iterable[int]) -> engine.HasIdCondition:
+        return engine.HasIdCondition({self.ids[point] for point in points})
+
+    def _near(self, query: list[float], language: str, *only: Condition) -> engine.QueryRequest:
+        spoken = engine.FieldCondition(LANGUAGE, match=engine.MatchValue(language))
+        nearest = engine.Query.Nearest(query, using=MEANING)
+        return engine.QueryRequest(limit=self.wanted, query=nearest, filter=owned(self.ctx, spoken, *only))
+
+    def _worded(self, terms: Terms, limit: int, *only: Condition) -> engine.QueryRequest:
+        nearest = engine.Query.Nearest(sparse(terms), using=WORDS)
+        # Document frequencies of the tenant's own passages: others' texts must not move its ranking.
+        params = engine.SearchParams(idf=engine.IdfParams(owned(self.ctx)))
+        return engine.QueryRequest(limit=limit, query=nearest, filter=owned(self.ctx, *only), params=params)
+
+    def _ask(self, requests: list[engine.QueryRequest]) -> list[Mapping[int, float]]:
+        """The scores of the points that each of *requests* finds."""
+        if not requests:
+            return []
+        return [self._scores(points) for points in self.shard.query_batch(engine.QueryBatchRequest(requests))]
+
+    def _scores(self, points: Sequence[engine.ScoredPoint]) -> dict[int, float]:
+        ids = [id_of(point) for point in points]
+        keys = [each.int for each in ids]
+        self.ids.update(zip(keys, ids, strict=True))
+        return dict(zip(keys, [point.score for point in points], strict=True))
