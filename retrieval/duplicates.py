@@ -10,6 +10,7 @@ _SHINGLE = 4  # words
 # Of all shingles of two texts, the part they must share: one word in 40 may differ, and the words around it with it.
 _ALIKE = 0.8
 _WORD = re.compile(r"\w+")
+_DIGITS = re.compile(r"[0-9]+")
 _KEPT = 1024  # texts whose words are kept, some 20 kB each: the same ones are found again and again
 
 
@@ -31,21 +32,32 @@ class _Print:
     """A text as it is compared: its figures in order, and runs of words where two have the same figures."""
 
     def __init__(self, text: str) -> None:
-        self._words = _WORD.findall(text.casefold())
-        self._figures = [word for word in self._words if not word.isalpha()]
+        self._text = text
+        # Most texts have others, and are told apart by them before they are taken apart into words.
+        self._digits = _DIGITS.findall(text)
 
     def is_like(self, other: "_Print") -> bool:
         """Whether both nearly are one text."""
+        if self._digits != other._digits:
+            return False
         fewer, more = sorted((len(self._words), len(other._words)))
         if self._figures != other._figures or fewer < _ALIKE * more:
             return False
-        return len(self._shingles & other._shingles) >= _ALIKE * len(self._shingles | other._shingles)
+        shared = len(self._shingles & other._shingles)
+        return shared >= _ALIKE * (len(self._shingles) + len(other._shingles) - shared)
+
+    @cached_property
+    def _words(self) -> list[str]:
+        return _WORD.findall(self._text.casefold())
+
+    @cached_property
+    def _figures(self) -> list[str]:
+        return [word for word in self._words if not word.isalpha()]
 
     @cached_property
     def _shingles(self) -> frozenset[int]:
         size = min(_SHINGLE, max(len(self._words), 1))
-        starts = range(len(self._words) - size + 1)
-        return frozenset(hash(tuple(self._words[at : at + size])) for at in starts)
+        return frozenset(map(hash, zip(*(self._words[at:] for at in range(size)), strict=False)))
 
 
 @lru_cache(_KEPT)

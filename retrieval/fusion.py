@@ -48,11 +48,13 @@ def level(dense: Scores, languages: Sequence[str]) -> Scores:
     of each language is subtracted, drawn to the mean of all where a language has few candidates. With one language
     nothing changes. *languages* are those of the candidates, NaN stays.
     """
-    spoken, known = np.array(languages), ~np.isnan(dense)
+    known = ~np.isnan(dense)
     overall = float(dense[known].mean()) if known.any() else 0.0
+    numbers = {language: number for number, language in enumerate(set(languages))}
+    spoken = np.array(list(map(numbers.__getitem__, languages)), dtype=np.intp)
     result = dense.copy()
-    for language in set(languages):
-        of_it = (spoken == language) & known
+    for number in numbers.values():
+        of_it = (spoken == number) & known
         count = int(of_it.sum())
         if count:
             mean = (float(dense[of_it].sum()) + SHRINKAGE * overall) / (count + SHRINKAGE)

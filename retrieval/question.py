@@ -12,7 +12,8 @@ from utils.words import content_words
 _NAME_WEIGHT = 3  # names and numbers say more about the subject than any other word
 _WORD = re.compile(r"[^\W_]+(?:[-'’.,][^\W_]+)*")
 # Coarse, but a search splits dozens of passages: an abbreviation in the middle of a sentence costs little here.
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\n+")
+# The mark goes with the end, for it is in no stem: a pattern that begins with a space is tried at each of a passage's.
+_SENTENCE_END = re.compile(r"[.!?…\n](?:(?<=\n)|(?=\s))\s*")
 _KEPT = 1024  # passages whose stems are kept, some 10 kB each: the same ones are found again and again
 Stems = list[tuple[frozenset[int], int]]
 
@@ -23,6 +24,7 @@ class Question:
     def __init__(self, text: str) -> None:
         self.text = text
         self._stems: dict[str, Stems] = {}
+        self._any_of_them: dict[str, frozenset[int]] = {}
 
     @cached_property
     def language(self) -> str:
@@ -43,7 +45,7 @@ class Question:
         asked = self._stems_in(passage.language)
         if not asked:
             return 0.0
-        any_of_them = frozenset().union(*(stems for stems, _ in asked))
+        any_of_them = self._any_of_them[passage.language]
         sentences = _stems_by_sentence(passage.text, passage.language)
         met = (_met(asked, there) for there in sentences if not there.isdisjoint(any_of_them))
         return max(met, default=0) / len(asked)
@@ -51,7 +53,8 @@ class Question:
     def _stems_in(self, language: str) -> Stems:
         if language not in self._stems:
             stemmed = ((content_words(word, language), weight) for word, weight in self._words)
-            self._stems[language] = [(stems, weight) for stems, weight in stemmed if stems]
+            self._stems[language] = asked = [(stems, weight) for stems, weight in stemmed if stems]
+            self._any_of_them[language] = frozenset().union(*(stems for stems, _ in asked))
         return self._stems[language]
 
     @cached_property

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.fusion import fuse, level
+from retrieval.fusion import Scores, fuse, level
 from utils.context import TenantContext
 from utils.language import detect_language
 from utils.passages import Hit, Passage
@@ -91,17 +91,25 @@ def rank(found: Candidates[P], question: str, *, limit: int) -> list[Ranked[P]]:
     dense = np.array(list(map(found.dense.get, points, repeat(np.nan))))
     spoken = list(map(found.languages.get, points, repeat("")))
     fused = fuse(lexical, level(dense, spoken), _foreign(spoken, question))
+    best = np.argsort(-fused, kind="stable")[:limit]
+    places = zip(_places(dense, best), _places(lexical, best), strict=True)
     return [
         Ranked(
             points[at],
             float(fused[at]),
             found.dense.get(points[at]),
             float(lexical[at]),
-            None if np.isnan(dense[at]) else int((dense > dense[at]).sum()) + 1,
-            int((lexical > lexical[at]).sum()) + 1 if lexical[at] else None,
+            None if np.isnan(dense[at]) else dense_place,
+            lexical_place if lexical[at] else None,
         )
-        for at in np.argsort(-fused, kind="stable")[:limit].tolist()
+        for at, (dense_place, lexical_place) in zip(best.tolist(), places, strict=True)
     ]
+
+
+def _places(scores: Scores, of: NDArray[np.intp]) -> list[int]:
+    """The places, from 1 on, that those at *of* have among *scores*."""
+    places: list[int] = (1 + (scores > scores[of, None]).sum(axis=1)).tolist()
+    return places
 
 
 def _foreign(spoken: Sequence[str], question: str) -> NDArray[np.bool_] | None:
@@ -109,7 +117,8 @@ def _foreign(spoken: Sequence[str], question: str) -> NDArray[np.bool_] | None:
     asked_in = detect_language(question, default="")
     if not asked_in or not any(spoken):
         return None
-    return np.array([bool(language and language != asked_in) for language in spoken], dtype=bool)
+    foreign = {language: bool(language and language != asked_in) for language in set(spoken)}
+    return np.array(list(map(foreign.__getitem__, spoken)), dtype=bool)
 
 
 def hits_of(ranked: Sequence[Ranked[P]], passages: Mapping[P, Passage]) -> list[Hit]:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from retrieval.question import Question
 from utils.passages import Hit
 
@@ -20,13 +18,13 @@ def by_best_sentence(question: Question, hits: Sequence[Hit]) -> list[Hit]:
     """
     languages = {hit.passage.language for hit in hits}
     own = question.language if len(languages) > 1 and question.language in languages else None
-    shares = np.array(
-        [
-            question.share_in_best_sentence(hit.passage) if own in (None, hit.passage.language) else np.nan
-            for hit in hits
-        ]
-    )
-    usual = float(np.nanmean(shares)) if hits else 0.0
-    gained = SENTENCE_WEIGHT * np.nan_to_num(shares, nan=usual)
-    scored = [replace(hit, score=hit.score + float(gain)) for hit, gain in zip(hits, gained, strict=True)]
+    shares = [
+        question.share_in_best_sentence(hit.passage) if own in (None, hit.passage.language) else None for hit in hits
+    ]
+    known = [share for share in shares if share is not None]
+    usual = sum(known) / len(known) if known else 0.0
+    scored = [
+        replace(hit, score=hit.score + SENTENCE_WEIGHT * (usual if share is None else share))
+        for hit, share in zip(hits, shares, strict=True)
+    ]
     return sorted(scored, key=lambda hit: -hit.score)

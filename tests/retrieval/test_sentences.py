@@ -42,3 +42,15 @@ def test_a_question_without_words_changes_nothing(question: str) -> None:
     hits = [hit(APART, score=1.0), hit(TOGETHER, score=0.5)]
     assert by_best_sentence(Question(question), hits) == hits
     assert by_best_sentence(Question(question), []) == []
+
+
+@pytest.mark.parametrize("end", [". ", "! ", "? ", "… ", ".\n", "\n", " \n\n "])
+def test_words_on_both_sides_of_a_sentences_end_do_not_stand_together(end: str) -> None:
+    apart, question = hit(f"The ferry{end}Bicycles"), Question("ferry bicycle")
+    assert question.share_in_best_sentence(apart.passage) == 0.5
+
+
+@pytest.mark.parametrize("between", [" ", ", ", " for 3.5 dollars, ", ".x ", "; "])
+def test_words_without_a_sentences_end_between_them_stand_together(between: str) -> None:
+    question = Question("ferry bicycle")
+    assert question.share_in_best_sentence(hit(f"The ferry{between}bicycles").passage) == 1.0
