@@ -23,7 +23,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, python_loop_ms
 from benchmarks.processes import ROOT
 from benchmarks.serving_measures import Figure
 from benchmarks.serving_signals import signals
@@ -59,11 +59,14 @@ async def run(stage: ServingStage, names: Sequence[str]) -> dict[str, list[Figur
     """The figures of the cases; a case that breaks off has one figure, which fails."""
     results: dict[str, list[Figure]] = {}
     for name in names:
+        loop_ms = python_loop_ms()
         try:
             async with asyncio.timeout(_CASE_LIMIT_S):
                 results[name] = await CASES[name](stage)
         except (RuntimeError, TimeoutError, OSError) as exc:
             results[name] = [Figure(f"broke off: {type(exc).__name__}: {str(exc)[:300]}", 1, "case", 0)]
+        for when, lasted_ms in (("before", loop_ms), ("after", python_loop_ms())):
+            results[name].append(Figure(f"a loop in Python, {when} this", lasted_ms, "ms"))
         show(name, results[name])
     return results
 

@@ -8,7 +8,7 @@ import qdrant_edge as engine
 from retrieval.ranking import FILTERED, MEANING, WORDS
 from utils.errors import StoreRefused, StoreUnavailable
 
-# Below this much in one segment, in KiB, a search reads every vector, about 7 ms at the most; above it `optimize`
+# Below this much in one segment, in KiB, a search reads every vector, about 10 ms at the most; above it `optimize`
 # builds a graph.
 GRAPH_FROM_KIB = 100_000
 
