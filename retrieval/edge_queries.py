@@ -1,6 +1,7 @@
 """The queries of one search in Qdrant's engine, in three calls of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
@@ -55,17 +56,28 @@ class Search:
         spoken = list(languages) if query else []
         # Each language proposes its own: a model places the passages of the question's language nearer.
         self._take(found, spoken, [self._near(query, language, *self._let_through()) for language in spoken])
-        # In one call, for which the engine counts the frequencies of the words once.
-        by_words = [self._worded(terms, self.wanted, *self._let_through())]
-        if found.dense:
-            by_words.append(self._worded(terms, len(found.dense), self._among(found.dense)))
-        # Of what meaning alone proposed too; no score here means no common word.
-        for scores in reversed(self._ask(by_words)):
-            found.lexical |= scores
+        most = max(Counter(found.languages.values()).values(), default=0)
+        found.lexical = self._worded_scores(terms, found.dense, one_by_one=most < self.wanted)
         if missing := found.lexical.keys() - found.dense.keys():
             among = self._among(missing)
             self._take(found, spoken, [self._near(query, language, among) for language in spoken])
         return found
+
+    def _worded_scores(self, terms: Terms, dense: Collection[int], *, one_by_one: bool) -> dict[int, float]:
+        """What the words propose, and the scores of *dense* too; none means no common word.
+
+        Asked *one_by_one*, the second is left out where the words do not propose all they may: then they left out none.
+        In one call the engine counts the frequencies of the words once.
+        """
+        proposed = self._worded(terms, self.wanted, *self._let_through())
+        if one_by_one:
+            [scores] = self._ask([proposed])
+            if len(scores) < self.wanted or not dense:
+                return scores
+            [theirs] = self._ask([self._worded(terms, len(dense), self._among(dense))])
+        else:
+            scores, theirs = self._ask([proposed, self._worded(terms, len(dense), self._among(dense))])
+        return theirs | scores
 
     def _take(self, found: Candidates[int], languages: Sequence[str], requests: list[engine.QueryRequest]) -> None:
         for language, scores in zip(languages, self._ask(requests), strict=True):
@@ -89,7 +101,7 @@ class Search:
         params = engine.SearchParams(idf=engine.IdfParams(owned(self.ctx)))
         return engine.QueryRequest(limit=limit, query=nearest, filter=owned(self.ctx, *only), params=params)
 
-    def _ask(self, requests: list[engine.QueryRequest]) -> list[Mapping[int, float]]:
+    def _ask(self, requests: list[engine.QueryRequest]) -> list[dict[int, float]]:
         """The scores of the points that each of *requests* finds."""
         if not requests:
             return []

@@ -14,6 +14,7 @@ from qdrant_edge import EdgeShard
 
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
+from retrieval.ranking import CANDIDATES
 from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage, texts, vector
 from utils.errors import StoreRefused, StoreUnavailable
 
@@ -105,6 +106,22 @@ async def test_a_search_in_several_languages_is_three_calls_of_the_engine_and_on
     counted.asked.clear()
     assert len(await index.search(ACME, "library", None, limit=5)) == 5
     assert counted.asked == ["query_batch", "retrieve"]
+    await index.close()
+
+
+@pytest.mark.parametrize("embedded", [3, CANDIDATES + 3])
+async def test_what_the_meaning_alone_proposes_has_the_score_of_its_words(tmp_path: Path, embedded: int) -> None:
+    index = EdgeIndex.open(tmp_path, dimension=DIMENSION)
+    # The longer a passage, the less a word in it counts: the last ones are not among those the words propose.
+    spoken = [passage(f"library {'shelf ' * number}".strip()) for number in range(2 * CANDIDATES)]
+    await index.put(ACME, spoken)
+    await index.put(GLOBEX, spoken)
+    far, near = spoken[-embedded:-3], spoken[-3:]
+    await index.put_vectors(ACME, {each.passage_id: vector(0, 1) for each in far})
+    await index.put_vectors(ACME, {each.passage_id: vector(1) for each in near})
+    hits = await index.search(ACME, "library", vector(1), limit=CANDIDATES)
+    assert {each.passage_id for each in near} <= {hit.passage.passage_id for hit in hits}
+    assert all(hit.lexical > 0 for hit in hits)
     await index.close()
 
 
