@@ -1,11 +1,8 @@
 """The embedder over HTTP against endpoints that fail or answer in their own way."""
 
 import base64
-import json
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -14,21 +11,10 @@ from pydantic import SecretStr
 
 from providers.embeddings.openai import TEXTS_A_REQUEST, OpenAIEmbedder
 from tests.fakes.model_server import FakeModelServer
+from tests.providers.endpoint import answering
 from utils.errors import ProviderTimeout, ProviderUnavailable
 
 KEY = "sk-very-secret-0123456789"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[FakeModelServer]:
-    with FakeModelServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: FakeModelServer) -> FakeModelServer:
-    running.reset()
-    return running
 
 
 @asynccontextmanager
@@ -40,32 +26,14 @@ async def opened(base_url: str, **options: Any) -> AsyncIterator[OpenAIEmbedder]
         await embedder.aclose()
 
 
-@contextmanager
-def endpoint(vector_of: Callable[[int], object]) -> Iterator[str]:
+def endpoint(vector_of: Callable[[int], object]) -> AbstractContextManager[str]:
     """The base URL of an endpoint that gives text number n the embedding `vector_of(n)`, whatever it is asked for."""
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            data = [{"object": "embedding", "index": n, "embedding": vector_of(n)} for n in range(len(asked["input"]))]
-            body = json.dumps({"object": "list", "data": data, "model": "any", "usage": None}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(asked: dict[str, Any]) -> object:
+        data = [{"object": "embedding", "index": n, "embedding": vector_of(n)} for n in range(len(asked["input"]))]
+        return {"object": "list", "data": data, "model": "any", "usage": None}
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.server_port}/v1"
-        finally:
-            listening.shutdown()
-            thread.join()
+    return answering(answer)
 
 
 def in_base64(numbers: list[float]) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -46,18 +46,6 @@ async def collect(model: RemoteChatModel, tokens: list[str]) -> None:
 
 
 both_ways = pytest.mark.parametrize("ask", [whole, streamed])
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[FakeModelServer]:
-    with FakeModelServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: FakeModelServer) -> FakeModelServer:
-    running.reset()
-    return running
 
 
 @asynccontextmanager

@@ -1,10 +1,7 @@
 """The reranker over HTTP, against an endpoint that speaks Cohere's wire format and fails in its ways."""
 
-import json
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,22 +10,11 @@ from pydantic import SecretStr
 from providers.gate import Gate
 from providers.rerank.endpoint import EndpointReranker
 from tests.fakes.model_server import FakeModelServer
+from tests.providers.endpoint import answering
 from utils.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 
 KEY = "rr-very-secret-0123456789"
 TEXTS = ["Parking costs 40 euros.", "The library opens at nine.", "Rooms of the library."]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[FakeModelServer]:
-    with FakeModelServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: FakeModelServer) -> FakeModelServer:
-    running.reset()
-    return running
 
 
 @asynccontextmanager
@@ -39,32 +25,6 @@ async def opened(base_url: str, *, timeout_s: float = 10) -> AsyncIterator[Endpo
         yield reranker
     finally:
         await reranker.aclose()
-
-
-@contextmanager
-def endpoint(answer: Any) -> Iterator[str]:
-    """The base URL of an endpoint that answers everything with *answer*."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            body = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.server_port}/v1"
-        finally:
-            listening.shutdown()
-            thread.join()
 
 
 async def test_scores_come_back_in_the_order_of_the_texts(server: FakeModelServer) -> None:
@@ -116,7 +76,7 @@ async def test_a_failure_is_told_in_our_terms_without_the_key(
     ],
 )
 async def test_an_answer_without_a_score_for_each_text_is_a_failure(answer: object) -> None:
-    with endpoint(answer) as base_url:
+    with answering(lambda asked: answer) as base_url:
         async with opened(base_url) as reranker:
             with pytest.raises(ProviderUnavailable, match="RERANK_BASE_URL"):
                 await reranker.rerank("library", TEXTS)
