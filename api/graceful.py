@@ -63,9 +63,12 @@ class GracefulServer(uvicorn.Server):
         end_s = time.monotonic() + LAST_REQUESTS_S
         while self.server_state.connections and time.monotonic() < end_s and not self._is_hurried:
             await asyncio.sleep(_LOOK_S)
-        # One that has served its number of requests is waited for by nobody.
-        until_s = math.inf
-        while not draining.done() or (self.server_state.tasks and not self.should_exit):
+        last_begin_s, until_s = end_s + LAST_REQUESTS_S, math.inf
+        while True:
+            if draining.done():
+                if not self.server_state.tasks or not self._waits(last_begin_s):
+                    break
+                draining = asyncio.ensure_future(self._drain(math.inf))  # a run may have begun since
             if self.should_exit:
                 until_s = min(until_s, end_s + self._grace_s())
             if self._is_hurried or time.monotonic() > until_s:
@@ -78,6 +81,13 @@ class GracefulServer(uvicorn.Server):
     @property
     def _is_hurried(self) -> bool:
         return self._hurries or self.force_exit
+
+    def _waits(self, last_begin_s: float) -> bool:
+        """Whether requests without a run of ours are waited for, such as those that follow another worker's.
+
+        A worker that has served its number of requests is waited for by nobody, and so has time.
+        """
+        return not self.should_exit or time.monotonic() < last_begin_s
 
     def _grace_s(self) -> float:
         return max(1.0, (self.config.timeout_graceful_shutdown or 30) - _ENDS_S)

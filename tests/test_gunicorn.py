@@ -113,6 +113,25 @@ def test_answers_that_are_being_streamed_arrive_whole_through_a_reload_and_a_sto
         assert heard_whole(listener)
 
 
+def test_a_question_that_comes_just_before_the_end_is_answered(
+    tmp_path: Path, documents: dict[str, str], model: FakeModelServer
+) -> None:
+    with (
+        GunicornService(tmp_path / "data", **documents, **with_model(model)) as service,
+        service.client() as client,
+        service.client() as balancer,
+    ):
+        service.wait_for(lambda: service.says("KNOWLEDGE_DIR is loaded"))
+        assert client.get("/health").status_code == 200  # from here on there is a connection
+        model.configure(first_token_ms=1500)  # longer than a stopping worker waits for requests
+        assert balancer.get("/ready").status_code == 200
+        service.process.send_signal(signal.SIGTERM)
+        service.wait_for(lambda: balancer.get("/ready").status_code == 503)
+        answered = ask(client, "How much does a dormitory room cost?", uuid4().hex)
+        assert (answered.status_code, answered.json()["answered"]) == (200, True)
+        assert service.process.wait(20) == 0
+
+
 def test_a_worker_that_has_served_its_number_of_requests_finishes_its_answers(
     tmp_path: Path, documents: dict[str, str], model: FakeModelServer
 ) -> None:
