@@ -6,24 +6,21 @@ The app provides `extensions["settings"]` and `extensions["open_database"]`, whi
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
-from sqlalchemy.exc import SQLAlchemyError
 
+from api.operator import records
 from bootstrap.indexes.orders import carry_out
 from bootstrap.indexes.status import IndexStatus, look_at_indexes
-from domain.db import Database
 from domain.indexes import drop_index, former_index, get_index, switch_to
 from domain.keys import ensure_tenant, get_tenant
 from domain.models import IndexState
 from utils.context import DEFAULT_TENANT
-from utils.errors import ProblemError
 from utils.processes import StartError
 
 index = AppGroup("index", help="The indexes: status, switch, rollback, drop, scan, export, import.")
@@ -38,7 +35,7 @@ _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @_json
 def status(as_json: bool) -> None:
     """List the indexes: which serves, its model, what it holds, how far one that is being built has come."""
-    with _database() as database:
+    with records() as database:
         found = look_at_indexes(current_app.extensions["settings"], database)
     click.echo(json.dumps([each.as_json() for each in found]) if as_json else "\n".join(_told(found)))
 
@@ -48,7 +45,7 @@ def status(as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Also to one that is not whole, or whose check did not pass.")
 def switch(number: int, force: bool) -> None:
     """Let index NUMBER answer the questions, in every process within seconds."""
-    with _database() as database, database.writing() as session:
+    with records() as database, database.writing() as session:
         row = get_index(session, number)
         if row.state in (IndexState.BUILDING, IndexState.REFUSED) and not force:
             reason = row.note or "It is being built, and will be switched to by itself when it is whole."
@@ -60,7 +57,7 @@ def switch(number: int, force: bool) -> None:
 @index.command("rollback")
 def rollback() -> None:
     """Go back to the index that served before, in every process within seconds."""
-    with _database() as database, database.writing() as session:
+    with records() as database, database.writing() as session:
         row = switch_to(session, former_index(session).number, note="Gone back to by an operator.")
         click.echo(f"Index {row.number}, made with {row.model}, serves again, whatever EMBEDDING_… names.")
 
@@ -69,7 +66,7 @@ def rollback() -> None:
 @_number
 def drop(number: int) -> None:
     """Remove index NUMBER for good; the running service does it, or the next start."""
-    with _database() as database, database.writing() as session:
+    with records() as database, database.writing() as session:
         drop_index(session, number)
     click.echo(f"Index {number} is removed within a minute by the running service, or by the next start.")
 
@@ -96,7 +93,7 @@ def scan(repair: bool, as_json: bool) -> None:
 @_json
 def export(file: Path, tenant: str, as_json: bool) -> None:
     """Write a tenant's documents, with their vectors, to FILE."""
-    with _database() as database, database.reading() as session:
+    with records() as database, database.reading() as session:
         get_tenant(session, tenant)
     told = _carry_out("export", {"tenant": tenant, "path": str(file.absolute())})
     click.echo(
@@ -112,7 +109,7 @@ def export(file: Path, tenant: str, as_json: bool) -> None:
 @_json
 def import_(file: Path, tenant: str, as_json: bool) -> None:
     """Add the documents in FILE to a tenant's; vectors are used where the embedding model is the same."""
-    with _database() as database, database.writing() as session:
+    with records() as database, database.writing() as session:
         ensure_tenant(session, tenant)
     told = _carry_out("import", {"tenant": tenant, "path": str(file.absolute())})
     click.echo(
@@ -123,29 +120,12 @@ def import_(file: Path, tenant: str, as_json: bool) -> None:
     )
 
 
-@contextmanager
-def _database() -> Iterator[Database]:
-    """The database, closed at the end; refusals become one line and exit code 1."""
-    open_database: Callable[[], Database] = current_app.extensions["open_database"]
-    try:
-        database = open_database()
-        try:
-            database.migrate()
-            yield database
-        finally:
-            database.close()
-    except ProblemError as error:
-        raise click.ClickException(error.detail) from error
-    except StartError as error:
-        raise click.ClickException(str(error)) from error
-    except (SQLAlchemyError, OSError) as error:
-        # Without the driver's words: they may hold the address, and with it the password.
-        raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
-
-
 def _carry_out(kind: str, arguments: dict[str, object]) -> dict[str, Any]:
-    with _database() as database:
-        return asyncio.run(carry_out(current_app.extensions["settings"], database, kind, arguments))
+    with records() as database:
+        try:
+            return asyncio.run(carry_out(current_app.extensions["settings"], database, kind, arguments))
+        except StartError as error:
+            raise click.ClickException(str(error)) from error
 
 
 def _told(found: list[IndexStatus]) -> Iterator[str]:
