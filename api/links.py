@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from flask import current_app, request
 
 from domain.db import Database
-from domain.documents import MOST_AT_ONCE
+from domain.documents import in_batches
 from domain.originals import current_versions
 from utils.context import TenantContext
 from utils.errors import LinkRefused, StoreUnavailable
@@ -125,8 +125,8 @@ class CitationLinks:
     def _look_up(self, ctx: TenantContext, document_ids: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}
         with self._database.reading() as session:
-            for start in range(0, len(document_ids), MOST_AT_ONCE):
-                found |= current_versions(session, ctx, document_ids[start : start + MOST_AT_ONCE])
+            for ids in in_batches(document_ids):
+                found |= current_versions(session, ctx, ids)
         return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from domain.documents import MOST_AT_ONCE, remove_documents
+from domain.documents import in_batches, remove_documents
 from domain.jobs import OPEN, end, moment
 from domain.models import Document, DocumentState, Job, JobStatus
 from domain.scoping import scoped, scoped_delete, scoped_update
@@ -81,8 +81,7 @@ def remove_with_jobs(session: Session, ctx: TenantContext, document_ids: Sequenc
     """
     remove_documents(session, ctx, document_ids)
     files: set[str] = set()
-    for start in range(0, len(document_ids), MOST_AT_ONCE):
-        ids = document_ids[start : start + MOST_AT_ONCE]
+    for ids in in_batches(document_ids):
         gone = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
         session.execute(gone.values(origin="removed:" + Document.document_id))
         files.update(
