@@ -17,6 +17,7 @@ from api.schemas import Problem
 from bootstrap.crawling import crawl_rules
 from bootstrap.services import Services
 from domain import web_sources
+from domain.in_thread import read, write
 from domain.models import CrawlState, WebSource
 from domain.web_sources import Plan
 from ingestion.crawl.addresses import UnusableAddress, canonical
@@ -248,23 +249,13 @@ def _bounded(pages: int | None) -> int:
 
 async def _reading(work: Callable[[Session], T]) -> T:
     services: Services = current_app.extensions["services"]
-
-    def in_thread() -> T:
-        with services.database.reading() as session:
-            return work(session)
-
-    return await asyncio.to_thread(in_thread)
+    return await read(services.database, work)
 
 
 async def _writing(ctx: TenantContext, work: Callable[[Session], WebSource]) -> dict[str, Any]:
     """What *work* changed, as it is shown."""
     services: Services = current_app.extensions["services"]
-
-    def in_thread() -> dict[str, Any]:
-        with services.database.writing() as session:
-            return _shown(session, ctx, work(session))
-
-    return await asyncio.to_thread(in_thread)
+    return await write(services.database, lambda session: _shown(session, ctx, work(session)))
 
 
 def _shown(session: Session, ctx: TenantContext, source: WebSource) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from uuid import uuid4
 from config import Settings
 from domain import web_sources
 from domain.db import Database
+from domain.in_thread import write
 from domain.models import WebSource
 from domain.originals import Originals
 from ingestion.crawl.crawler import Crawler, CrawlRules
@@ -89,13 +90,8 @@ class Crawling:
 
     async def _take_over(self) -> None:
         """What a former leader left is ours now, without waiting for its claims to run out."""
-
-        def in_thread() -> None:
-            with self._database.writing() as session:
-                web_sources.let_go_all(session, HOLDER)
-
         try:
-            await asyncio.to_thread(in_thread)
+            await write(self._database, partial(web_sources.let_go_all, holder_prefix=HOLDER))
         except ProblemError as exc:
             logger.warning("Web sources left by a former process wait: %s", exc.detail)
 

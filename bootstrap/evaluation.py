@@ -10,10 +10,10 @@ from pydantic import SecretStr
 
 from agents.state import AnswerModel
 from bootstrap.indexes.opened import Opener
-from bootstrap.indexes.serving import read
 from bootstrap.models import open_answer_model, open_embedder, open_reranker
 from bootstrap.stores import open_records
 from config import Settings
+from domain.in_thread import read
 from domain.indexes import first_row, serving_index
 from evaluation.asking import Asker, HttpAsker, LocalAsker
 from evaluation.cases import QuestionSet

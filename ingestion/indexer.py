@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from domain import indexing
 from domain.db import Database
+from domain.in_thread import read, write
 from domain.indexes import FIRST_SLOT
 from domain.models import Chunk, Document, DocumentState
 from retrieval.index import PassageIndex
@@ -234,20 +235,10 @@ class Indexer:
         )
 
     async def _read(self, work: Callable[[Session], T]) -> T:
-        def in_thread() -> T:
-            with self._database.reading() as session:
-                result = work(session)
-                session.expunge_all()
-                return result
-
-        return await asyncio.to_thread(in_thread)
+        return await read(self._database, work)
 
     async def _write(self, work: Callable[[Session], None]) -> None:
-        def in_thread() -> None:
-            with self._database.writing() as session:
-                work(session)
-
-        await asyncio.to_thread(in_thread)
+        await write(self._database, work)
 
 
 async def _for_each(tenants: Sequence[TenantContext], work: Callable[[TenantContext], Awaitable[bool]]) -> bool:

@@ -4,25 +4,21 @@ Neither should happen. It does when SQL was restored from a backup, when an inde
 somebody else wrote to it.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from functools import partial
-from typing import TypeVar
-
-from sqlalchemy.orm import Session
 
 from domain.db import Database
+from domain.in_thread import read, write
 from domain.indexing import all_tenants, mark_undone
 from domain.originals import Originals
 from domain.scoping import every_tenant
 from domain.stock import HeldDocument, held_documents, known_documents, named_files
 from retrieval.index import Entry, PassageIndex
+from retrieval.ranking import slices
 from utils.context import TenantContext
 from utils.ports import FileStore
-
-T = TypeVar("T")
 
 _NOTHING = hashlib.sha256(b"").hexdigest()  # of a version whose text was not kept
 _AT_ONCE = 200  # documents in one request to the index
@@ -81,7 +77,7 @@ async def take_stock(database: Database, index: PassageIndex, *, slot: int, repa
     What is left over is removed; documents of which something is missing are taken out, and the indexer puts them in
     again. Memory grows with the passages of one tenant, some 300 bytes each.
     """
-    known = {ctx.tenant_id for ctx in await _read(database, all_tenants)}
+    known = {ctx.tenant_id for ctx in await read(database, all_tenants)}
     findings = Findings()
     for tenant_id in sorted(known | await index.tenant_ids()):
         ctx = TenantContext(tenant_id, "background")
@@ -122,13 +118,13 @@ def take_stock_of_files(database: Database, files: FileStore, *, repair: bool) -
 
 async def _compare(database: Database, index: PassageIndex, ctx: TenantContext, slot: int) -> _Differences:
     # SQL before the index and again after it: only what did not change meanwhile can be compared.
-    before = await _read(database, partial(held_documents, ctx=ctx, slot=slot))
+    before = await read(database, partial(held_documents, ctx=ctx, slot=slot))
     listed: dict[str, dict[str, Entry]] = {}
     async for batch in index.inventory(ctx):
         for entry in batch:
             listed.setdefault(entry.document_id, {})[entry.passage_id] = entry
-    after = await _read(database, partial(held_documents, ctx=ctx, slot=slot))
-    known = await _read(database, partial(known_documents, ctx=ctx))
+    after = await read(database, partial(held_documents, ctx=ctx, slot=slot))
+    known = await read(database, partial(known_documents, ctx=ctx))
     differences = _Differences({key: len(entries) for key, entries in listed.items() if key not in known})
     for document_id, held in before.items():
         if after.get(document_id) == held:
@@ -153,27 +149,10 @@ async def _mend(database: Database, index: PassageIndex, ctx: TenantContext, slo
     # Out first: were it the other way round, the indexer could put in what is then taken out.
     uneven = list(seen.uneven)
     await _take_out(index, ctx, uneven)
-    for start in range(0, len(uneven), _AT_ONCE):
-        some = uneven[start : start + _AT_ONCE]
-        await _write(database, partial(mark_undone, ctx=ctx, slot=slot, document_ids=some))
+    for some in slices(uneven, _AT_ONCE):
+        await write(database, partial(mark_undone, ctx=ctx, slot=slot, document_ids=some))
 
 
 async def _take_out(index: PassageIndex, ctx: TenantContext, document_ids: list[str]) -> None:
-    for start in range(0, len(document_ids), _AT_ONCE):
-        await index.delete_documents(ctx, document_ids[start : start + _AT_ONCE])
-
-
-async def _read(database: Database, work: Callable[[Session], T]) -> T:
-    def in_thread() -> T:
-        with database.reading() as session:
-            return work(session)
-
-    return await asyncio.to_thread(in_thread)
-
-
-async def _write(database: Database, work: Callable[[Session], None]) -> None:
-    def in_thread() -> None:
-        with database.writing() as session:
-            work(session)
-
-    await asyncio.to_thread(in_thread)
+    for some in slices(document_ids, _AT_ONCE):
+        await index.delete_documents(ctx, some)

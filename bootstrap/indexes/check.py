@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bootstrap.indexes.opened import Opened
-from bootstrap.indexes.serving import read
 from domain.db import Database
+from domain.in_thread import read
 from domain.indexing import sample_passages
 from utils.context import TenantContext
 from utils.errors import ProviderError

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from bootstrap.data_folder import open_data_folder
 from bootstrap.indexes.opened import Opened, Opener, plain_retriever
-from bootstrap.indexes.serving import read, write
 from bootstrap.models import open_embedder
 from bootstrap.stores import open_files
 from config import Settings
 from domain import index_orders, indexes
 from domain.db import Database
+from domain.in_thread import read, write
 from domain.models import IndexState
 from ingestion.stocktaking import take_stock, take_stock_of_files
 from ingestion.transfer.moving import Target, export_documents, import_documents

@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from bootstrap.indexes.opened import Opened, Opener
 from domain.db import Database
+from domain.in_thread import read, write
 from domain.indexes import first_row, list_indexes, moved_to, serving_index
 from domain.models import IndexRow, IndexState
 from retrieval.index import MadeForAnother
@@ -19,7 +18,6 @@ from utils.errors import ProblemError, StoreRefused, StoreUnavailable
 from utils.processes import StartError
 
 logger = logging.getLogger("bootstrap.indexes")
-T = TypeVar("T")
 
 LOOK_S = 2.0
 LINGER_S = 30.0  # a turn looks for passages within seconds of its begin
@@ -113,28 +111,6 @@ class Serving:
             return False
         left_at = self._left.setdefault(number, asyncio.get_running_loop().time())
         return asyncio.get_running_loop().time() - left_at >= self._linger_s
-
-
-async def read(database: Database, work: Callable[[Session], T]) -> T:
-    """What *work* finds, in a thread of its own."""
-
-    def in_thread() -> T:
-        with database.reading() as session:
-            result = work(session)
-            session.expunge_all()
-            return result
-
-    return await asyncio.to_thread(in_thread)
-
-
-async def write(database: Database, work: Callable[[Session], T]) -> T:
-    """What *work* gives after its changes were committed, in a thread of its own."""
-
-    def in_thread() -> T:
-        with database.writing() as session:
-            return work(session)
-
-    return await asyncio.to_thread(in_thread)
 
 
 async def _first(database: Database, opener: Opener) -> IndexRow:

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from bootstrap.indexes.check import IndexCheck
 from bootstrap.indexes.opened import Opened, Opener
 from bootstrap.indexes.orders import HANDLERS, Held
-from bootstrap.indexes.serving import Serving, read, write
+from bootstrap.indexes.serving import Serving
 from domain import index_orders, indexes, indexing
 from domain.db import Database
+from domain.in_thread import read, write
 from domain.models import IndexRow, IndexState
 from ingestion.indexer import POLL_S, Indexer
 from ingestion.stocktaking import take_stock, take_stock_of_files

@@ -1,17 +1,16 @@
 """Between a tenant's documents and a file."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-from sqlalchemy.orm import Session
+from typing import Any
 
 from domain.db import Database
 from domain.documents import ChunkText, DocumentContent, replace_document
+from domain.in_thread import read, write
 from domain.models import Chunk, Document, DocumentState, DocumentVersion
 from domain.transfer import (
     add_indexed,
@@ -36,7 +35,6 @@ from utils.errors import NotFound
 from utils.passages import Passage
 from utils.ports import FileStore, FloatArray
 
-T = TypeVar("T")
 _OF_VERSION: dict[str, Any] = {"text_hash": "", "file_name": "", "pages": None}
 
 
@@ -73,8 +71,8 @@ async def export_documents(
     """
     wanted: set[str] = set()
     with writing_archive(path) as archive:
-        for document_id in await _read(database, partial(movable_ids, ctx=ctx)):
-            found = await _read(database, partial(find_document, ctx=ctx, document_id=document_id))
+        for document_id in await read(database, partial(movable_ids, ctx=ctx)):
+            found = await read(database, partial(find_document, ctx=ctx, document_id=document_id))
             if found is not None:
                 line = _line(*found)
                 wanted |= {line.content_hash, line.text_hash}
@@ -121,7 +119,7 @@ class _Import:
 
     async def take(self, line: DocumentLine) -> None:
         """One document."""
-        there = await _read(self.database, partial(document_at, ctx=self.ctx, origin=line.origin))
+        there = await read(self.database, partial(document_at, ctx=self.ctx, origin=line.origin))
         if there is not None and _says(there, line):
             self.done.unchanged += 1
             return
@@ -134,7 +132,7 @@ class _Import:
         else:
             self.done.changed += 1
             self.done.to_embed += len(line.chunks)
-            await _write(self.database, partial(replace_document, ctx=self.ctx, origin=line.origin, content=content))
+            await write(self.database, partial(replace_document, ctx=self.ctx, origin=line.origin, content=content))
         # Again: before it was in SQL they were nobody's, and may have been removed as such.
         await asyncio.to_thread(self._keep, kept)
 
@@ -149,7 +147,7 @@ class _Import:
             await target.index.put_vectors(self.ctx, vectors)
         held = [(target.slot, passages, with_vectors) for target in self.targets]
         new = partial(add_indexed, ctx=self.ctx, document_id=document_id, origin=line.origin)
-        await _write(self.database, partial(new, content=content, held=held))
+        await write(self.database, partial(new, content=content, held=held))
         reused = len(with_vectors) if self.targets else 0
         self.done.reused += reused
         self.done.to_embed += len(passages) - reused
@@ -197,21 +195,3 @@ def _add_file(archive: ArchiveWriter, files: FileStore, ctx: TenantContext, cont
 def _add_vectors(archive: ArchiveWriter, vectors: Mapping[str, FloatArray]) -> None:
     for chunk_id, vector in vectors.items():
         archive.add_vector(chunk_id, vector)
-
-
-async def _read(database: Database, work: Callable[[Session], T]) -> T:
-    def in_thread() -> T:
-        with database.reading() as session:
-            result = work(session)
-            session.expunge_all()
-            return result
-
-    return await asyncio.to_thread(in_thread)
-
-
-async def _write(database: Database, work: Callable[[Session], object]) -> None:
-    def in_thread() -> None:
-        with database.writing() as session:
-            work(session)
-
-    await asyncio.to_thread(in_thread)
