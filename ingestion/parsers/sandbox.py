@@ -107,15 +107,20 @@ class ParserProcess:
         raise UnreadableDocument("It is damaged, or made in a way that is not read: save or export it again.")
 
     def _texts(self, data: bytes, name: str, pages: list[int]) -> Iterator[dict[str, Any]]:
-        """An answer for each page. After a page that ended the worker another one goes on with the next."""
+        """An answer for each page. One at which a worker failed is tried once more by a new one.
+
+        What a worker read before takes address space it does not get back, and ONNX Runtime fails where it wants more.
+        """
         running: subprocess.Popen[bytes] | None = None
-        for number, _ in enumerate(pages):
-            if running is None or self._process is not running:
-                request = {"name": name, "pages": pages[number:], "recogniser": available()}
+        for number, page in enumerate(pages):
+            request = {"name": name, "pages": pages[number:], "recogniser": available()}
+            is_new = self._process is None
+            answer = self._answer() if running and self._process is running else self._ask(data, request)
+            if not is_new and not _is_final(answer):
+                logger.info("Page %d of %s is tried once more: %s", page, name, answer)
+                self.close()
                 answer = self._ask(data, request)
-                running = self._process
-            else:
-                answer = self._answer()
+            running = self._process
             yield answer
 
     def interrupt(self) -> None:
@@ -163,6 +168,11 @@ class ParserProcess:
     def _forget(self) -> None:
         with contextlib.suppress(BrokenPipeError):
             self.close()
+
+
+def _is_final(answer: Mapping[str, object]) -> bool:
+    """Whether another worker would say the same."""
+    return "text" in answer or "refused" in answer
 
 
 def _start() -> "subprocess.Popen[bytes]":

@@ -148,6 +148,18 @@ def test_a_page_that_takes_too_long_stays_unread_and_its_document_is_read() -> N
         assert (whole.text, whole.unread_pages) == ("Typed on the first page.", (2, 3))
 
 
+def test_a_page_at_which_the_worker_ended_is_tried_once_more() -> None:
+    def kill(done: int, pages: int) -> None:
+        if not done:
+            [worker] = workers_of(os.getpid())
+            os.kill(worker, signal.SIGKILL)
+
+    with ParserProcess(Limits()) as parser:
+        data = scans("Fees", "Loans")
+        whole = parser.recognise(data, "a.pdf", parser.parse(data, "a.pdf").unread_pages, kill)
+        assert (whole.text, whole.unread_pages) == ("Typed on the first page.\n\nFees\n\nLoans", ())
+
+
 def test_pages_beyond_the_limit_stay_unread() -> None:
     with ParserProcess(Limits(recognised_pages=1)) as parser:
         whole = parser.recognise(scans("Fees", "Loans"), "a.pdf", [2, 3])
