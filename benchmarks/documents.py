@@ -13,6 +13,7 @@ import argparse
 import io
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -142,18 +143,21 @@ def read_long(root: Path, parser: ParserProcess, pages: int) -> dict[str, float]
 
 
 def _cpu() -> float:
-    return cpu_s(children_of(os.getpid()))
+    """Of the parser process, and of those that it took the place of."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return cpu_s(children_of(os.getpid())) + ended.ru_utime + ended.ru_stime
 
 
 def _peak_bytes() -> int:
-    """The most memory that the present parser process has held."""
+    """The most memory that a parser process has held."""
     lines = [
         line
         for pid in children_of(os.getpid())
         for line in Path(f"/proc/{pid}/status").read_text().split("\n")
         if line.startswith("VmHWM")
     ]
-    return max((int(line.split()[1]) * 1024 for line in lines), default=0)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return 1024 * max([ended, *(int(line.split()[1]) for line in lines)])
 
 
 def summary(reads: Sequence[Read]) -> dict[str, Any]:
