@@ -64,18 +64,18 @@ async def first_turns(stage: ServingStage) -> list[Figure]:
         Figure("    with its embedding call", least["ours_embedding"], "ms a turn"),
         Figure("    of our graph's with that", measured.times(single.name, "ours_embedding"), "times"),
         failed("one process", measured.turns),
-        *measured.last.health("one process"),
+        *measured.health("one process"),
     ]
 
 
 @dataclass
 class Rounds:
-    """What rounds of turns took, by whose: CPU milliseconds of a turn. `last` is the last spending of the service."""
+    """What rounds of turns took, by whose: CPU milliseconds of a turn. `spendings` are those of the service."""
 
     cpu_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     turns_a_second: list[float] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
-    last: Spending = field(init=False)
+    spendings: list[Spending] = field(default_factory=list)
 
     def times(self, one: str, other: str) -> float:
         """How often the other's CPU goes into the one's of the same round; the median."""
@@ -91,7 +91,14 @@ class Rounds:
             self.cpu_ms["store"].append(spent.store_cpu_s / count * 1000)
             self.turns_a_second.append(count / spent.seconds)
             self.turns += turns
-            self.last = spent
+            self.spendings.append(spent)
+
+    def health(self, name: str) -> list[Figure]:
+        """How /health did over all rounds: one of them has but forty samples."""
+        whole = replace(self.spendings[0])
+        whole.idle_cores = median(spent.idle_cores for spent in self.spendings)
+        whole.health_ms = [ms for spent in self.spendings for ms in spent.health_ms]
+        return whole.health(name)
 
 
 @asynccontextmanager

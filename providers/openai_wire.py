@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from providers.openai_errors import EndpointError, StatusError
 from utils.outbound import open_session, proxy_for, read_at_most
+from utils.ticks import sleep_to_a_tick
 
 Json = dict[str, Any]
 MOST_CONNECTIONS = 4096
@@ -102,7 +103,7 @@ class EventStream:
             return
         protocol.pause_reading()
         try:
-            await asyncio.sleep(seconds)
+            await sleep_to_a_tick(seconds)
         finally:
             protocol.resume_reading()
 

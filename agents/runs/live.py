@@ -9,6 +9,7 @@ from agents.runs.record import RunRecord
 from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict
 from utils.ports import RunOutcome, RunWatch
+from utils.ticks import sleep_to_a_tick
 
 _FLUSH_S = 0.2  # events gather for so long on their way to Redis: a script call for each token would cost too much
 _TAKEN_OVER = 10_000  # numbers left out when a run is taken over: more than its first worker may have told unwritten
@@ -150,7 +151,7 @@ class LiveRun:
         news.set()
 
     async def _flush_soon(self) -> None:
-        await asyncio.sleep(_FLUSH_S)
+        await sleep_to_a_tick(_FLUSH_S)
         self._flushing = None
         await self.flush()
 
