@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -49,7 +49,10 @@ class Citation:
 
     def as_dict(self) -> dict[str, Any]:
         """The citation as the API gives it."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FIELDS}
+
+
+_FIELDS = tuple(field.name for field in fields(Citation))
 
 
 def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation]]:

@@ -6,6 +6,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -67,8 +68,12 @@ class LinkSigner:
 
     def _token(self, tenant_id: str, document_id: str, version: int, expires_at: int) -> str:
         told = "\n".join(["view", tenant_id, document_id, str(version), str(expires_at)])
-        mac = hmac.digest(self.key, told.encode(), "sha256")[:_MAC_BYTES]
-        return f"{expires_at:x}.{tenant_id}.{urlsafe_b64encode(mac).decode()}"
+        return f"{expires_at:x}.{tenant_id}.{_mac(self.key, told)}"
+
+
+@lru_cache(4096)  # every answer from a document has the same token until the next step
+def _mac(key: bytes, told: str) -> str:
+    return urlsafe_b64encode(hmac.digest(key, told.encode(), "sha256")[:_MAC_BYTES]).decode()
 
 
 class CitationLinks:

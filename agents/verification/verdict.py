@@ -1,7 +1,7 @@
 """What a check comes to: for each sentence and for the whole answer, as plain values that can be stored and sent."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 Status = Literal["supported", "unsupported", "unverified"]
@@ -44,8 +44,11 @@ def report(sentences: Sequence[SentenceSupport], *, dropped: int = 0) -> dict[st
         "total": round(counts["supported"] / checked, 4) if checked else None,
         **counts,
         "dropped": dropped,
-        "sentences": [{**asdict(each), "sources": list(each.sources)} for each in sentences],
+        "sentences": [
+            {name: getattr(each, name) for name in _PLAIN} | {"sources": list(each.sources)} for each in sentences
+        ],
     }
 
 
+_PLAIN = tuple(field.name for field in fields(SentenceSupport) if field.name != "sources")
 _STATUSES: tuple[Status, ...] = ("supported", "unsupported", "unverified")
