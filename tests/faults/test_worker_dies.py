@@ -183,6 +183,7 @@ def test_a_worker_that_must_stop_leaves_what_takes_too_long_to_the_other(whole: 
     heard = caller.await_end()
     assert heard.types().count("resumed") == 1
     assert_kept_once(whole, talk, heard)
+    whole.service.wait_for(lambda: leaving not in whole.service.workers())  # it takes no connections any more
 
 
 def test_a_little_load_survives_a_kill(whole: Site) -> None:

@@ -69,14 +69,14 @@ def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel
         yield running
 
 
-async def check(url: str) -> list[str]:
-    return await Connections(url, connect_timeout_s=0.3, timeout_s=0.3).check()
+async def check(url: str, timeout_s: float = 5.0) -> list[str]:
+    return await Connections(url, connect_timeout_s=timeout_s, timeout_s=timeout_s).check()
 
 
 async def refusal(url: str, kind: type[StoreUnavailable] = StoreRefused) -> str:
     """What is said of *url*; nothing that is said or logged with it may hold a secret or a login."""
     with pytest.raises(StoreUnavailable) as caught:
-        await check(url)
+        await check(url, 0.3 if kind is StoreUnavailable else 1.0)
     assert type(caught.value) is kind, caught.value.detail
     told = "".join(traceback.format_exception(caught.value, chain=True)) + repr(caught.value)
     lines = [line for line in told.splitlines() if not line.startswith("    ")]  # lines of source are no values
