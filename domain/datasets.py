@@ -7,6 +7,7 @@ from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from domain.documents import lock_documents
 from domain.job_requests import remove_with_jobs
 from domain.models import Dataset, Document, DocumentState
 from domain.scoping import scoped, scoped_count, scoped_update
@@ -98,8 +99,11 @@ def remove_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> set
     """
     # Nobody adds a document from here on: whoever does holds a share of this lock.
     dataset = lock_dataset(session, ctx, dataset_id)
-    held = scoped(ctx, Document).where(Document.dataset_id == dataset_id, Document.state != DocumentState.REMOVED)
-    files = remove_with_jobs(session, ctx, session.scalars(held.with_only_columns(Document.document_id)).all())
+    all_of_it = scoped(ctx, Document).where(Document.dataset_id == dataset_id).with_only_columns(Document.document_id)
+    lock_documents(session, ctx, session.scalars(all_of_it).all())  # also those removed before, which forget it below
+    files = remove_with_jobs(
+        session, ctx, session.scalars(all_of_it.where(Document.state != DocumentState.REMOVED)).all()
+    )
     session.execute(scoped_update(ctx, Document).where(Document.dataset_id == dataset_id).values(dataset_id=None))
     session.delete(dataset)
     session.flush()

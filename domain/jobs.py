@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
-from domain.documents import lock_documents
+from domain.documents import in_batches, lock_documents
 from domain.models import Document, DocumentState, Job, JobStage, JobStatus, now
 from domain.scoping import scoped, scoped_update, tenants_with
 from utils.context import TenantContext
@@ -190,9 +190,12 @@ def tidy(session: Session, ctx: TenantContext) -> int:
             _again(session, ctx, job, Failure(_WORKER_ENDED.format(job.attempts), _ASK_AGAIN))
     ready = scoped(ctx, Document).where(Document.state == DocumentState.READY)
     indexed = follows_index(), Job.document_id.in_(ready.with_only_columns(Document.document_id))
-    done = scoped_update(ctx, Job).where(*indexed)
-    result = session.execute(done.values(status=JobStatus.COMPLETED, share_done=1.0, error=None, advice=None))
-    return len(jobs) + int(result.rowcount)  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
+    ended = scoped(ctx, Job).where(*indexed).order_by(Job.job_id).with_for_update(skip_locked=True)
+    done = session.scalars(ended.with_only_columns(Job.job_id)).all()
+    for ids in in_batches(done):
+        told = scoped_update(ctx, Job).where(Job.job_id.in_(ids))
+        session.execute(told.values(status=JobStatus.COMPLETED, share_done=1.0, error=None, advice=None))
+    return len(jobs) + len(done)
 
 
 def _held(job: Job, worker: str) -> Held:
