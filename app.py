@@ -32,6 +32,7 @@ from api.links import CitationLinks, LinkSigner
 from api.metering import look_at_requests, register_metering
 from api.middleware import register_middleware
 from api.problems import invalid, register_problems
+from api.ratings import ratings_blueprint
 from api.runs import runs_blueprint
 from api.schemas import Problem
 from api.search import search_blueprint
@@ -86,7 +87,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         register_metering(app)
     blueprints = (
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
-        documents_blueprint, view_blueprint, web_sources_blueprint, health_blueprint,
+        documents_blueprint, view_blueprint, web_sources_blueprint, ratings_blueprint, health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -1,5 +1,5 @@
 """The operator's commands: `flask load`, `flask documents`, `flask datasets`, `flask jobs`, `flask crawl`,
-`flask api-key`, `flask eval`, `flask migrate-data`, `flask state`, `flask index`.
+`flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`, `flask index`.
 
 The app provides `extensions["settings"]`, `extensions["open_database"]`, which gives the `Database`, and in `config`
 SAMPLES_DIR, MAX_FILE_SIZE in bytes and OCR_ENABLED.
@@ -24,6 +24,7 @@ from api.index_commands import index
 from api.job_commands import datasets, jobs
 from api.migrate_data import migrate_data
 from api.operator import operator, records
+from api.ratings_command import ratings
 from api.state import state
 from bootstrap.stores import open_originals
 from domain.db import Database
@@ -40,7 +41,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    for command in (load, documents, datasets, jobs, crawl, api_key, evaluate, migrate_data, state, index):
+    for command in (load, documents, datasets, jobs, crawl, api_key, evaluate, ratings, migrate_data, state, index):
         app.cli.add_command(command)
 
 

@@ -6,9 +6,11 @@ from pydantic import BaseModel, Field
 
 from api.access import needs_key
 from api.links import linked_conversation
+from api.ratings import forget_ratings, rated
 from api.schemas import ConversationOut, Problem
 from bootstrap.services import Services
 from utils.context import TenantContext
+from utils.errors import NotFound
 from utils.validation import check_conversation_id
 
 conversations_blueprint = APIBlueprint(
@@ -34,7 +36,8 @@ async def show(ctx: TenantContext, path: ConversationPath) -> Response:
     """The messages with their citations. 404 if there is none of this id for the caller."""
     services: Services = current_app.extensions["services"]
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    return jsonify(await linked_conversation(ctx, await services.runs.conversation(ctx, conversation_id)))
+    conversation = await rated(ctx, await services.runs.conversation(ctx, conversation_id))
+    return jsonify(await linked_conversation(ctx, conversation))
 
 
 @conversations_blueprint.delete(
@@ -45,8 +48,14 @@ async def show(ctx: TenantContext, path: ConversationPath) -> Response:
 )
 @needs_key
 async def forget(ctx: TenantContext, path: ConversationPath) -> Response:
-    """Remove it for good. 204; 404 if there is none, 409 while it is being answered."""
+    """Remove it for good, and all ratings in it. 204; 404 if there is none, 409 while it is being answered."""
     services: Services = current_app.extensions["services"]
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    await services.runs.delete(ctx, conversation_id)
+    try:
+        await services.runs.delete(ctx, conversation_id)
+    except NotFound:  # it has expired, or the database was away when it was removed
+        if not await forget_ratings(ctx, conversation_id):
+            raise
+    else:
+        await forget_ratings(ctx, conversation_id)
     return Response(status=204)

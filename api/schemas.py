@@ -72,7 +72,7 @@ class ChatOut(BaseModel):
 
 
 class MessageOut(BaseModel):
-    """One message; citations, answered and support belong to answers."""
+    """One message; all but role, content and created_at belongs to answers."""
 
     role: str
     content: str
@@ -80,6 +80,8 @@ class MessageOut(BaseModel):
     citations: list[CitationOut] | None = None
     answered: bool | None = None
     support: SupportOut | None = None
+    run_id: str | None = Field(None, description="The run that gave this answer; it is rated under this id.")
+    rating: Literal["up", "down"] | None = Field(None, description="What was said of it; null: nothing.")
 
 
 class ConversationOut(BaseModel):

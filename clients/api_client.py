@@ -1,4 +1,4 @@
-"""The API as Python calls: ask, follow an answer, end it, read a conversation again, forget it."""
+"""The API as Python calls: ask, follow an answer, end it, rate it, read a conversation again, forget it."""
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -14,13 +14,18 @@ from clients.run_events import Citation, Doubt, citations_of, doubts_of, made
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation; `role` is "user" or "assistant", `created_at` ISO 8601."""
+    """One message of a conversation; `role` is "user" or "assistant", `created_at` ISO 8601.
+
+    An answer is rated under its `run_id`; `rating` is "up", "down", or None where nothing was said of it.
+    """
 
     role: str
     content: str
     citations: tuple[Citation, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     created_at: str | None = None
+    run_id: str | None = None
+    rating: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +131,26 @@ class ApiClient:
         """Forget the conversation; refused with 404 where there is none."""
         self._call("DELETE", _conversation_path(conversation_id))
 
+    def rate(self, conversation_id: str, run_id: str, rating: str, *, comment: str = "", expected: str = "") -> None:
+        """Say that an answer was "up" or "down", and what would have been right; in place of what was said before."""
+        body = {"rating": rating, "comment": comment, "expected": expected}
+        self._call("PUT", _rating_path(conversation_id, run_id), body=body)
+
+    def take_rating_back(self, conversation_id: str, run_id: str) -> None:
+        """Let it count as not rated; refused with 404 where it was not."""
+        self._call("DELETE", _rating_path(conversation_id, run_id))
+
     def health(self) -> Health:
         """How the service is; asked of memory there, so a service that takes more than 3 s is away."""
         body = self._call("GET", "/health", timeout_s=3.0)
         with failures_told():
             return made(Health, body)
 
-    def _call(self, method: str, path: str, timeout_s: float | None = None) -> dict[str, Any]:
+    def _call(
+        self, method: str, path: str, *, body: dict[str, str] | None = None, timeout_s: float | None = None
+    ) -> dict[str, Any]:
         with failures_told():
-            response = self._http.request(method, path, timeout=timeout_s or self._timeout_s)
+            response = self._http.request(method, path, json=body, timeout=timeout_s or self._timeout_s)
             check(response)
             return {} if response.status_code == HTTPStatus.NO_CONTENT else dict(response.json())
 
@@ -152,3 +168,7 @@ def _run_path(run_id: str) -> str:
 
 def _conversation_path(conversation_id: str) -> str:
     return f"/v1/conversations/{quote(conversation_id, safe='')}"
+
+
+def _rating_path(conversation_id: str, run_id: str) -> str:
+    return f"{_conversation_path(conversation_id)}/answers/{quote(run_id, safe='')}/rating"

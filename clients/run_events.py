@@ -88,6 +88,7 @@ class Answer:
     answered: bool = True
     persistence: str = "redis"
     request_id: str | None = None
+    run_id: str | None = None
 
 
 Event = Started | Stage | Token | Citation | Resumed | Reconnecting | Cancelled | Answer

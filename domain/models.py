@@ -367,6 +367,29 @@ class Job(Base):
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
+class AnswerRating(Base):
+    """What somebody thought of an answer, with what makes a question of a set out of it: conversations expire."""
+
+    __tablename__ = "answer_ratings"
+    __table_args__ = (
+        Index("ix_answer_ratings_tenant_id_conversation_id", "tenant_id", "conversation_id"),
+        Index("ix_answer_ratings_tenant_id_rated_at", "tenant_id", "rated_at"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
+    run_id: Mapped[str] = mapped_column(PlainString(128), primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(PlainString(128))
+    rating: Mapped[str] = mapped_column(PlainString(8))  # up or down
+    comment: Mapped[str] = mapped_column(PlainText, default="")
+    expected: Mapped[str] = mapped_column(PlainText, default="")  # what would have been right
+    question: Mapped[str] = mapped_column(PlainText)
+    stands_alone: Mapped[bool]  # the question was the first of its conversation
+    answer: Mapped[str] = mapped_column(PlainText)
+    answered: Mapped[bool]  # from the documents; else it was a refusal
+    sources: Mapped[list[str]] = mapped_column(JSON, default=list)  # of the documents it cites, in order
+    rated_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class IndexRow(Base):
     """An index of all passages, made with one embedding model and one recipe for words; several stand side by side."""
 

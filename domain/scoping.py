@@ -5,10 +5,21 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Delete, Select, Update, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from domain.models import ApiKey, Chunk, Dataset, Document, DocumentVersion, Job, Tenant, WebPage, WebSource
+from domain.models import (
+    AnswerRating,
+    ApiKey,
+    Chunk,
+    Dataset,
+    Document,
+    DocumentVersion,
+    Job,
+    Tenant,
+    WebPage,
+    WebSource,
+)
 from utils.context import TenantContext
 
-Owned = TypeVar("Owned", ApiKey, Dataset, Document, DocumentVersion, Chunk, Job, WebSource, WebPage)
+Owned = TypeVar("Owned", AnswerRating, ApiKey, Dataset, Document, DocumentVersion, Chunk, Job, WebSource, WebPage)
 
 
 def scoped(ctx: TenantContext, model: type[Owned]) -> Select[Owned]:

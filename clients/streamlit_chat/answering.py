@@ -12,6 +12,7 @@ from clients.run_events import Answer, Cancelled, Event, Reconnecting, Resumed, 
 from clients.streamlit_chat.markdown import answer_markdown
 from clients.streamlit_chat.messages import bubble, show_answer
 from clients.streamlit_chat.polling import polled
+from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.shelf import show_shelf
 from clients.streamlit_chat.talk import Attempt, Talk, end_attempt, fail_attempt, put_in_address, stop_answer
 
@@ -44,11 +45,12 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         if isinstance(last, Cancelled):
             end_attempt(talk, attempt)
             st.rerun()
-        message = Message("assistant", last.answer, last.citations, last.doubts)
+        message = Message("assistant", last.answer, last.citations, last.doubts, run_id=last.run_id)
         notice.empty()
         control.empty()
         with place.container():
             show_answer(message, len(attempt.before.messages) + 1)
+            show_rating(message, talk.conversation_id, api)
     said = (*attempt.before.messages, Message("user", attempt.question), message)
     talk.conversation = replace(attempt.before, messages=said, persistence=last.persistence)
     talk.attempt = None

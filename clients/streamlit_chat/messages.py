@@ -1,6 +1,6 @@
 """The messages of a conversation, as a visitor sees them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -22,14 +22,16 @@ def bubble(role: str) -> DeltaGenerator:
     return st.chat_message(role, avatar=_AVATARS.get(role))
 
 
-def show_messages(messages: Sequence[Message], broken_off: dict[int, str]) -> None:
-    """The messages, and after a question whose answer never became whole what was seen of it."""
+def show_messages(messages: Sequence[Message], broken_off: dict[int, str], rate: Callable[[Message], None]) -> None:
+    """The messages, what *rate* has below an answer, and after a question whose answer never became whole what was
+    seen of it."""
     for place, message in _without_repeats(messages):
         with bubble(message.role):
             if message.role == "user":
                 st.text(message.content)
             else:
                 show_answer(message, place)
+                rate(message)
         answered = place + 1 < len(messages) and messages[place + 1].role != "user"
         if place in broken_off and message.role == "user" and not answered:
             show_broken_off(broken_off[place])

@@ -1,5 +1,7 @@
 """The chat page from top to bottom."""
 
+from functools import partial
+
 import streamlit as st
 
 from clients.api_client import ApiAddress, ApiClient, Conversation, Health, Message
@@ -10,6 +12,7 @@ from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head
 from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.messages import ICON, show_draft, show_messages
+from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.shelf import confirm_discarding, show_shelf, take_off_shelf
 from clients.streamlit_chat.talk import Talk, ask, begin_anew, begin_attempt, current_talk, load, stop_answer
@@ -94,14 +97,15 @@ def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds:
     """The conversation, and the answer to a question; no answer is waited for when it *holds*."""
     asked = talk.attempt.question if talk.attempt else talk.question
     waiting = () if asked is None else (Message("user", asked),)
-    show_messages((*conversation.messages, *waiting), talk.broken_off)
+    rate = partial(show_rating, conversation_id=talk.conversation_id, api=api)
+    show_messages((*conversation.messages, *waiting), talk.broken_off, rate)
     if asked is None or talk.failure or holds:
         show_shelf(talk)
         _show_rest(talk, api, conversation)
     else:
         attempt, answer = talk.attempt or begin_attempt(talk, conversation, asked), st.container()
         if talk.question is not None:  # it waits for the answer to the one before
-            show_messages((Message("user", talk.question),), {})
+            show_messages((Message("user", talk.question),), {}, rate)
         with answer:
             draw_answer(talk, api, attempt)
     if talk.conversation and talk.conversation.persistence == "memory":

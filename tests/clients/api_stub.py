@@ -46,6 +46,7 @@ class Behaviour:
     language_model: bool = False
     problem: dict[str, Any] | None = None  # in place of an answer
     deleting_problem: dict[str, Any] | None = None
+    rating_problem: dict[str, Any] | None = None
     stream_problem: dict[str, Any] | None = None  # in the midst of an answer
     following_problem: dict[str, Any] | None = None  # for who follows a run
     cuts: int = 0  # so many connections break in the midst of an answer
@@ -74,6 +75,7 @@ class ApiStub:
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     conversations: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)
     runs: dict[str, StubRun] = field(default_factory=dict)
+    rated: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)  # run and rating, None: taken back
     followed: list[int] = field(default_factory=list)  # after which number runs were followed
     left: threading.Event = field(default_factory=threading.Event)  # a reader went away in the midst of an answer
 
@@ -95,7 +97,7 @@ class ApiStub:
         self.behaviour.go_on.set()
         self.behaviour.go_on_anew.set()
         self.behaviour = Behaviour()
-        for known in (self.asked, self.conversations, self.runs, self.followed, self.left):
+        for known in (self.asked, self.conversations, self.runs, self.rated, self.followed, self.left):
             known.clear()
 
 
@@ -158,7 +160,28 @@ class _Handler(BaseHTTPRequestHandler):
         told = {"persistence": self.api.behaviour.persistence, "running": run is not None}
         self._json(200, {"messages": messages, "expires_in_s": 600, "run_id": run and run.run_id, **told})
 
+    def do_PUT(self) -> None:
+        self._rate(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def _rate(self, body: dict[str, Any] | None) -> None:
+        """Note what is said of an answer, or take it back."""
+        if self.api.behaviour.rating_problem:
+            self._problem(self.api.behaviour.rating_problem)
+            return
+        *_, conversation_id, _, run_id, _ = self.path.split("/")
+        said = self.api.conversations.get(self._place(conversation_id), [])
+        answers = [message for message in said if message.get("run_id") == run_id]
+        if not answers:
+            self._problem(problem(404, "There is no such thing", "This conversation has no answer of this run."))
+            return
+        answers[0]["rating"] = body and body["rating"]
+        self.api.rated.append((run_id, body))
+        self._json(200, body) if body else self._send(204, b"", "text/plain")
+
     def do_DELETE(self) -> None:
+        if self.path.endswith("/rating"):
+            self._rate(None)
+            return
         if self.api.behaviour.deleting_problem:
             self._problem(self.api.behaviour.deleting_problem)
             return
@@ -296,6 +319,8 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
             "citations": does.citations,
             "answered": True,
             "support": does.support,
+            "run_id": run.run_id,
+            "rating": None,
         }
     )
     for citation in does.citations:

@@ -540,3 +540,55 @@ def test_a_blank_question_is_not_asked(api: ApiStub) -> None:
     ask(page, "  \n ")
     assert not page.chat_message
     assert api.asked == []
+
+
+def rating(page: AppTest, place: int = 0) -> int | None:
+    """The thumb that is shown as pressed: 0 down, 1 up."""
+    return page.feedback[place].value
+
+
+def test_an_answer_is_rated_the_rating_stays_after_a_reload_and_is_taken_back_by_pressing_again(api: ApiStub) -> None:
+    page = open_page()
+    ask(page)
+    assert rating(page) is None
+    page.feedback[0].set_value(1).run()
+    assert api.rated == [("run-1", {"rating": "up", "comment": "", "expected": ""})]
+    again = open_page(address(page))
+    assert rating(again) == 1
+    again.feedback[0].set_value(None).run()
+    assert api.rated[1:] == [("run-1", None)]
+    assert rating(open_page(address(page))) is None
+
+
+def test_who_finds_an_answer_bad_can_say_what_would_have_been_right(api: ApiStub) -> None:
+    page = open_page()
+    ask(page)
+    assert not page.text_area
+    page.feedback[0].set_value(0).run()
+    page.text_area(key="expected-run-1").set_value("$410")
+    page.text_area(key="comment-run-1").set_value("Laundry is extra.")
+    press(page, "Send")
+    assert api.rated[-1] == ("run-1", {"rating": "down", "comment": "Laundry is extra.", "expected": "$410"})
+    assert "Thank you" in shown(page)
+    page.feedback[0].set_value(1).run()
+    assert "Thank you" not in shown(page)
+
+
+def test_a_rating_that_is_not_kept_is_told(api: ApiStub) -> None:
+    page = open_page()
+    ask(page)
+    api.behaviour.rating_problem = problem(503, "It is away", "The database does not answer.")
+    page.feedback[0].set_value(1).run()
+    assert [toast.value for toast in page.toast] == [
+        "Your rating was not kept. It is away: The database does not answer."
+    ]
+    assert api.rated == []
+    assert rating(page) is None
+
+
+def test_each_answer_has_its_own_rating(api: ApiStub) -> None:
+    page = open_page()
+    ask(page)
+    ask(page, "And the deposit?")
+    page.feedback[1].set_value(1).run()
+    assert ([rating(page, place) for place in (0, 1)], api.rated[0][0]) == ([None, 1], "run-2")

@@ -1,0 +1,180 @@
+"""`/v1/conversations/{id}/answers/{run}/rating` and `/v1/tenant/ratings`: what people think of answers."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from flask import Response, current_app, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from sqlalchemy.orm import Session
+
+from api.access import needs_key
+from api.dataset_schemas import MOST_A_PAGE, Strict
+from api.schemas import Problem
+from bootstrap.services import Services
+from domain import ratings
+from domain.in_thread import read, write
+from domain.models import AnswerRating
+from domain.ratings import Rating
+from utils.context import TenantContext
+from utils.errors import NotFound, StoreUnavailable
+from utils.validation import check_conversation_id, check_run_id, check_text
+
+_LONGEST = 2_000  # characters
+ratings_blueprint = APIBlueprint(
+    "ratings", __name__, abp_tags=[Tag(name="Ratings", description="What people think of answers.")]
+)
+_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
+_REFUSALS: dict[Any, Any] = dict.fromkeys((400, 401, 404, 409, 429, 503), Problem)
+_Remark = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=_LONGEST),
+    AfterValidator(lambda text: check_text(text) if text else text),
+]
+
+
+class AnswerPath(BaseModel):
+    """Which answer of which conversation."""
+
+    conversation_id: str = Field(description="As it was named when it began.")
+    run_id: str = Field(description="As the answer and its message say.")
+
+
+class RatingIn(Strict):
+    """A verdict; it takes the place of the one before."""
+
+    rating: Literal["up", "down"]
+    comment: _Remark = Field("", description="What is wrong with it, or right.")
+    expected: _Remark = Field(
+        "", description="What it should have said, in words that the document has too.", examples=["IDR 950,000"]
+    )
+
+
+class RatingsQuery(BaseModel):
+    """Which of them, a page at a time."""
+
+    rating: Literal["up", "down"] | None = None
+    limit: int = Field(50, ge=1, le=MOST_A_PAGE)
+    offset: int = Field(0, ge=0, le=10_000_000)
+
+
+class RatingOut(BaseModel):
+    """A verdict with the question and the answer that it is about."""
+
+    conversation_id: str
+    run_id: str
+    rating: Literal["up", "down"]
+    comment: str
+    expected: str
+    question: str
+    stands_alone: bool = Field(description="Whether the question was the first of its conversation.")
+    answer: str
+    answered: bool
+    sources: list[str]
+    rated_at: datetime
+
+
+class RatingsOut(BaseModel):
+    """A page of them, the newest first."""
+
+    ratings: list[RatingOut]
+    total: int
+    limit: int
+    offset: int
+
+
+@ratings_blueprint.put(
+    "/v1/conversations/<conversation_id>/answers/<run_id>/rating",
+    summary="Rate an answer",
+    security=_SECURITY,
+    responses={200: RatingOut, **_REFUSALS},
+)
+@needs_key
+async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response:
+    """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
+    services: Services = current_app.extensions["services"]
+    conversation_id, run_id = _checked(path)
+    rating = _about(await services.runs.conversation(ctx, conversation_id), run_id, body)
+    return jsonify(await write(services.database, lambda session: _shown(ratings.rate(session, ctx, rating))))
+
+
+@ratings_blueprint.delete(
+    "/v1/conversations/<conversation_id>/answers/<run_id>/rating",
+    summary="Take a rating back",
+    security=_SECURITY,
+    responses={204: None, **_REFUSALS},
+)
+@needs_key
+async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
+    """Also when the conversation has expired. 204; 404 if the answer is not rated."""
+    services: Services = current_app.extensions["services"]
+    where = _checked(path)
+    await write(services.database, lambda session: ratings.take_back(session, ctx, *where))
+    return Response(status=204)
+
+
+@ratings_blueprint.get(
+    "/v1/tenant/ratings", summary="List ratings", security=_SECURITY, responses={200: RatingsOut, **_REFUSALS}
+)
+@needs_key
+async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
+    """The newest first. `flask ratings` makes a question set of them."""
+    services: Services = current_app.extensions["services"]
+    wanted = query.model_dump()
+
+    def work(session: Session) -> dict[str, Any]:
+        rows, total = ratings.list_ratings(session, ctx, **wanted)
+        return {"ratings": [_shown(row) for row in rows], "total": total}
+
+    found = await read(services.database, work)
+    return jsonify({**found, "limit": query.limit, "offset": query.offset})
+
+
+async def rated(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str, Any]:
+    """A conversation with what was said of its answers, or without while the database is away."""
+    services: Services = current_app.extensions["services"]
+    conversation_id, found = conversation["conversation_id"], dict[str, str]()
+    with suppress(StoreUnavailable):
+        found = await read(services.database, lambda session: ratings.verdicts(session, ctx, conversation_id))
+    told = [
+        {**message, "rating": found.get(message["run_id"])} if "run_id" in message else message
+        for message in conversation["messages"]
+    ]
+    return {**conversation, "messages": told}
+
+
+async def forget_ratings(ctx: TenantContext, conversation_id: str) -> int:
+    """Forget what was said of a conversation's answers; of how many."""
+    services: Services = current_app.extensions["services"]
+    return await write(services.database, lambda session: ratings.forget_ratings(session, ctx, conversation_id))
+
+
+def _checked(path: AnswerPath) -> tuple[str, str]:
+    return check_conversation_id(path.conversation_id, field="conversation_id"), check_run_id(path.run_id)
+
+
+def _about(conversation: Mapping[str, Any], run_id: str, body: RatingIn) -> Rating:
+    messages = conversation["messages"]
+    place = next((place for place, message in enumerate(messages) if message.get("run_id") == run_id), 0)
+    if not place:
+        raise NotFound("This conversation has no answer of this run.")
+    answer, question = messages[place], messages[place - 1]
+    return Rating(
+        run_id=run_id,
+        conversation_id=conversation["conversation_id"],
+        rating=body.rating,
+        comment=body.comment,
+        expected=body.expected,
+        question=question["content"],
+        stands_alone=place == 1,
+        answer=answer["content"],
+        answered=answer["answered"],
+        sources=tuple(dict.fromkeys(citation["source"] for citation in answer["citations"])),
+    )
+
+
+def _shown(row: AnswerRating) -> dict[str, Any]:
+    parts = {name: getattr(row, name) for name in RatingOut.model_fields}
+    return {**parts, "rated_at": row.rated_at.isoformat()}

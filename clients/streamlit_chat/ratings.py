@@ -1,0 +1,79 @@
+"""Thumbs under an answer, and room to say what would have been right."""
+
+import streamlit as st
+
+from clients.api_client import ApiClient, Message
+from clients.api_errors import ApiError, ApiRefused
+
+_VERDICTS = ("down", "up")  # as Streamlit numbers its thumbs
+_LONGEST = 2000
+_NOT_FOUND = 404
+
+
+def show_rating(message: Message, conversation_id: str, api: ApiClient) -> None:
+    """The thumbs of an answer that can be rated; a thumb pressed again takes the rating back."""
+    if message.run_id is None:
+        return
+    key = f"rating-{message.run_id}"
+    default = _VERDICTS.index(message.rating) if message.rating in _VERDICTS else None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        asked = (api, conversation_id, message.run_id)
+        chosen = st.feedback("thumbs", key=key, default=default, on_change=_rate, args=(*asked, key, default))
+        if chosen == 0:
+            _ask_what_is_right(*asked)
+
+
+def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, first: int | None) -> None:
+    chosen, kept = st.session_state[key], f"kept-{run_id}"
+    try:
+        if chosen is None:
+            _take_back(api, conversation_id, run_id)
+        else:
+            api.rate(conversation_id, run_id, _VERDICTS[chosen])
+    except ApiError as failure:
+        st.session_state[key] = st.session_state.get(kept, first)
+        _tell_failure(failure)
+    else:
+        st.session_state[kept] = chosen
+        st.session_state.pop(_told(run_id), None)
+
+
+def _take_back(api: ApiClient, conversation_id: str, run_id: str) -> None:
+    try:
+        api.take_rating_back(conversation_id, run_id)
+    except ApiRefused as refusal:
+        if refusal.status != _NOT_FOUND:  # else another tab was quicker
+            raise
+
+
+def _ask_what_is_right(api: ApiClient, conversation_id: str, run_id: str) -> None:
+    if st.session_state.get(_told(run_id)):
+        st.caption("Thank you: it is noted.")
+        return
+    with st.popover("What is wrong?", icon=":material/edit_note:"), st.form(f"wrong-{run_id}", border=False):
+        st.text_area(
+            "What would have been right?",
+            key=f"expected-{run_id}",
+            max_chars=_LONGEST,
+            help="As the documents say it: so it can be checked whether later answers are better.",
+        )
+        st.text_area("What is wrong with the answer?", key=f"comment-{run_id}", max_chars=_LONGEST)
+        st.form_submit_button("Send", on_click=_explain, args=(api, conversation_id, run_id))
+
+
+def _explain(api: ApiClient, conversation_id: str, run_id: str) -> None:
+    expected, comment = (st.session_state.get(f"{name}-{run_id}") or "" for name in ("expected", "comment"))
+    try:
+        api.rate(conversation_id, run_id, "down", comment=comment, expected=expected)
+    except ApiError as failure:
+        _tell_failure(failure)
+    else:
+        st.session_state[_told(run_id)] = True
+
+
+def _told(run_id: str) -> str:
+    return f"told-{run_id}"
+
+
+def _tell_failure(failure: ApiError) -> None:
+    st.toast(f"Your rating was not kept. {failure.title}: {failure.detail}", icon=":material/error:")

@@ -1,0 +1,84 @@
+"""Ratings belong to one tenant, and the newest verdict about an answer counts."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from domain import ratings
+from domain.db import Database
+from domain.ratings import Rating, forget_ratings, list_ratings, rate, take_back, verdicts
+from tests.domain.records import ACME, GLOBEX
+from utils.context import TenantContext
+from utils.errors import Conflict, NotFound
+
+
+def rating(run_id: str = "r1", **parts: Any) -> Rating:
+    told: dict[str, Any] = {
+        "conversation_id": "c1",
+        "rating": "down",
+        "question": "What is a room?",
+        "answer": "A place [1].",
+        "answered": True,
+        "stands_alone": True,
+        "sources": ("rooms.md",),
+    }
+    return Rating(run_id=run_id, **{**told, **parts})
+
+
+def noted(database: Database, ctx: TenantContext, said: Rating) -> None:
+    with database.writing() as session:
+        rate(session, ctx, said)
+
+
+def seen(database: Database, ctx: TenantContext, conversation_id: str = "c1") -> dict[str, str]:
+    with database.reading() as session:
+        return verdicts(session, ctx, conversation_id)
+
+
+def test_two_tenants_rate_runs_of_the_same_id_and_see_only_their_own(database: Database) -> None:
+    noted(database, ACME, rating())
+    noted(database, GLOBEX, rating(rating="up", comment="Good."))
+    assert (seen(database, ACME), seen(database, GLOBEX)) == ({"r1": "down"}, {"r1": "up"})
+    with database.writing() as session:
+        take_back(session, GLOBEX, "c1", "r1")
+    assert (seen(database, ACME), seen(database, GLOBEX)) == ({"r1": "down"}, {})
+    with pytest.raises(NotFound), database.writing() as session:
+        take_back(session, GLOBEX, "c1", "r1")
+    with database.writing() as session:
+        assert forget_ratings(session, GLOBEX, "c1") == 0
+        assert forget_ratings(session, ACME, "c1") == 1
+    assert seen(database, ACME) == {}
+
+
+def test_the_last_verdict_about_an_answer_counts(database: Database) -> None:
+    noted(database, ACME, rating(comment="Wrong."))
+    noted(database, ACME, rating(rating="up", expected="A room"))
+    with database.reading() as session:
+        [row], total = list_ratings(session, ACME)
+        assert (row.rating, row.comment, row.expected, row.sources, total) == ("up", "", "A room", ["rooms.md"], 1)
+
+
+def test_many_verdicts_about_one_answer_at_once_are_one(database: Database) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(noted, database, ACME, rating(comment=str(number))) for number in range(16)]:
+            done.result()
+    with database.reading() as session:
+        assert list_ratings(session, ACME)[1] == 1
+
+
+def test_they_are_listed_a_page_at_a_time_the_newest_first(database: Database) -> None:
+    for number in range(5):
+        noted(database, ACME, rating(f"r{number}", rating="up" if number == 2 else "down"))
+    with database.reading() as session:
+        page, total = list_ratings(session, ACME, rating="down", limit=2, offset=1)
+        assert ([row.run_id for row in page], total) == (["r3", "r1"], 4)
+
+
+def test_a_tenant_has_no_more_than_it_may(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ratings, "MOST_RATINGS", 2)
+    for run_id in ("r1", "r2", "r2"):
+        noted(database, ACME, rating(run_id))
+    with pytest.raises(Conflict, match="take some back"):
+        noted(database, ACME, rating("r3"))
+    noted(database, GLOBEX, rating("r3"))
