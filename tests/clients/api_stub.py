@@ -77,6 +77,7 @@ class ApiStub:
     runs: dict[str, StubRun] = field(default_factory=dict)
     rated: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)  # run and rating, None: taken back
     followed: list[int] = field(default_factory=list)  # after which number runs were followed
+    taken_back: threading.Event = field(default_factory=threading.Event)  # a rating was
     left: threading.Event = field(default_factory=threading.Event)  # a reader went away in the midst of an answer
 
     def begin(self, place: Place, question: str) -> StubRun:
@@ -97,7 +98,7 @@ class ApiStub:
         self.behaviour.go_on.set()
         self.behaviour.go_on_anew.set()
         self.behaviour = Behaviour()
-        for known in (self.asked, self.conversations, self.runs, self.rated, self.followed, self.left):
+        for known in (self.asked, self.conversations, self.runs, self.rated, self.followed, self.taken_back, self.left):
             known.clear()
 
 
@@ -176,6 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         answers[0]["rating"] = body and body["rating"]
         self.api.rated.append((run_id, body))
+        if body is None:
+            self.api.taken_back.set()
         self._json(200, body) if body else self._send(204, b"", "text/plain")
 
     def do_DELETE(self) -> None:

@@ -444,3 +444,29 @@ def test_what_the_service_wrote_down_of_the_page_holds_no_key(url: str, tmp_path
     logs = list(tmp_path.parent.glob("data*/streamlit.log"))
     assert logs
     assert all(ACME_KEY not in log.read_text() for log in logs)
+
+
+def test_an_answer_is_rated_with_the_keyboard_and_what_would_be_right_is_told(
+    tab: Page, url: str, api: ApiStub
+) -> None:
+    tab.goto(url)
+    ask(tab)
+    up, down = (tab.get_by_role("radio", name=f"Thumbs {side}") for side in ("up", "down"))
+    down.focus()
+    tab.keyboard.press("Enter")
+    tab.get_by_role("button", name="What is wrong?").click()
+    tab.get_by_role("textbox", name="What would have been right?").fill("$410")
+    tab.get_by_role("button", name="Send remark").click()
+    expect(tab.get_by_text("Thank you: it is noted.")).to_be_visible()
+    assert [rating and (rating["rating"], rating["expected"]) for _, rating in api.rated] == [
+        ("down", ""),
+        ("down", "$410"),
+    ]
+    tab.reload()
+    expect(down).to_be_checked()
+    up.click()
+    expect(tab.get_by_role("button", name="What is wrong?")).to_be_hidden()
+    up.click()
+    assert api.taken_back.wait(20)
+    expect(up).not_to_be_checked()
+    assert [rating and rating["rating"] for _, rating in api.rated[2:]] == ["up", None]

@@ -567,7 +567,7 @@ def test_who_finds_an_answer_bad_can_say_what_would_have_been_right(api: ApiStub
     page.feedback[0].set_value(0).run()
     page.text_area(key="expected-run-1").set_value("$410")
     page.text_area(key="comment-run-1").set_value("Laundry is extra.")
-    press(page, "Send")
+    press(page, "Send remark")
     assert api.rated[-1] == ("run-1", {"rating": "down", "comment": "Laundry is extra.", "expected": "$410"})
     assert "Thank you" in shown(page)
     page.feedback[0].set_value(1).run()
