@@ -43,12 +43,12 @@ class AnswerPath(BaseModel):
 
 
 class RatingIn(Strict):
-    """A verdict; it takes the place of the one before."""
+    """A verdict; it takes the place of the one before. Words that are left out stay where the verdict is the same."""
 
     rating: Literal["up", "down"]
-    comment: _Remark = Field("", description="What is wrong with it, or right.")
-    expected: _Remark = Field(
-        "", description="What it should have said, in words that the document has too.", examples=["IDR 950,000"]
+    comment: _Remark | None = Field(None, description="What is wrong with it, or right.")
+    expected: _Remark | None = Field(
+        None, description="What it should have said, in words that the document has too.", examples=["IDR 950,000"]
     )
 
 
@@ -61,9 +61,11 @@ class RatingsQuery(BaseModel):
 
 
 class RatingOut(BaseModel):
-    """A verdict with the question and the answer that it is about."""
+    """A verdict with the question and the answer that it is about.
 
-    conversation_id: str
+    Not with the conversation: who knows the id of one can read all of it.
+    """
+
     run_id: str
     rating: Literal["up", "down"]
     comment: str
@@ -97,7 +99,13 @@ async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response
     services: Services = current_app.extensions["services"]
     conversation_id, run_id = _checked(path)
     rating = _about(await services.runs.conversation(ctx, conversation_id), run_id, body)
-    return jsonify(await write(services.database, lambda session: _shown(ratings.rate(session, ctx, rating))))
+    shown = await write(services.database, lambda session: _shown(ratings.rate(session, ctx, rating)))
+    try:
+        await services.runs.conversation(ctx, conversation_id)
+    except NotFound:  # deleted in between: its ratings were to go with it
+        await forget_ratings(ctx, conversation_id)
+        raise
+    return jsonify(shown)
 
 
 @ratings_blueprint.delete(
@@ -160,7 +168,8 @@ def _about(conversation: Mapping[str, Any], run_id: str, body: RatingIn) -> Rati
     place = next((place for place, message in enumerate(messages) if message.get("run_id") == run_id), 0)
     if not place:
         raise NotFound("This conversation has no answer of this run.")
-    answer, question = messages[place], messages[place - 1]
+    *before, question = messages[:place]
+    answer = messages[place]
     return Rating(
         run_id=run_id,
         conversation_id=conversation["conversation_id"],
@@ -168,7 +177,7 @@ def _about(conversation: Mapping[str, Any], run_id: str, body: RatingIn) -> Rati
         comment=body.comment,
         expected=body.expected,
         question=question["content"],
-        stands_alone=place == 1,
+        stands_alone=all(said["content"] == question["content"] for said in before),  # asked again, as it failed
         answer=answer["content"],
         answered=answer["answered"],
         sources=tuple(dict.fromkeys(citation["source"] for citation in answer["citations"])),

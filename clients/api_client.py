@@ -131,10 +131,10 @@ class ApiClient:
         """Forget the conversation; refused with 404 where there is none."""
         self._call("DELETE", _conversation_path(conversation_id))
 
-    def rate(self, conversation_id: str, run_id: str, rating: str, *, comment: str = "", expected: str = "") -> None:
-        """Say that an answer was "up" or "down", and what would have been right; in place of what was said before."""
-        body = {"rating": rating, "comment": comment, "expected": expected}
-        self._call("PUT", _rating_path(conversation_id, run_id), body=body)
+    def rate(self, conversation_id: str, run_id: str, rating: str, **words: str) -> None:
+        """Say that an answer was "up" or "down"; *words*: a `comment`, and what was `expected`, if anything is said."""
+        said = {name: text for name, text in words.items() if text.strip()}
+        self._call("PUT", _rating_path(conversation_id, run_id), body={"rating": rating, **said})
 
     def take_rating_back(self, conversation_id: str, run_id: str) -> None:
         """Let it count as not rated; refused with 404 where it was not."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from domain.documents import in_batches
 from domain.models import AnswerRating, now
 from domain.scoping import scoped, scoped_count, scoped_delete
 from utils.context import TenantContext
@@ -18,7 +19,10 @@ Verdict = Literal["up", "down"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
-    """A verdict about the answer that a run gave to a question; see `AnswerRating` for the parts."""
+    """A verdict about the answer that a run gave to a question; see `AnswerRating` for the parts.
+
+    `comment` and `expected` are None where they are to stay as they are.
+    """
 
     run_id: str
     conversation_id: str
@@ -28,8 +32,8 @@ class Rating:
     answered: bool
     stands_alone: bool
     sources: Sequence[str] = ()
-    comment: str = ""
-    expected: str = ""
+    comment: str | None = None
+    expected: str | None = None
 
 
 def rate(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating:
@@ -39,9 +43,12 @@ def rate(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating:
         Conflict: the tenant has as many as it may.
     """
     row = _locked(session, ctx, rating.run_id) or _added(session, ctx, rating)
-    for part in fields(rating):
-        setattr(row, part.name, getattr(rating, part.name))
-    row.sources, row.rated_at = list(rating.sources), now()
+    stays = row.rating == rating.rating
+    for name, value in _parts(rating).items():
+        setattr(row, name, value)
+    row.comment = (row.comment if stays else "") if rating.comment is None else rating.comment
+    row.expected = (row.expected if stays else "") if rating.expected is None else rating.expected
+    row.rated_at = now()
     session.flush()
     return row
 
@@ -63,6 +70,12 @@ def forget_ratings(session: Session, ctx: TenantContext, conversation_id: str) -
     return int(session.execute(scoped_delete(ctx, AnswerRating).where(here)).rowcount)  # type: ignore[attr-defined] # as above
 
 
+def forget_all(session: Session, ctx: TenantContext, run_ids: Sequence[str]) -> None:
+    """Forget what was said of the answers of these runs."""
+    for ids in in_batches(run_ids):
+        session.execute(scoped_delete(ctx, AnswerRating).where(AnswerRating.run_id.in_(ids)))
+
+
 def verdicts(session: Session, ctx: TenantContext, conversation_id: str) -> dict[str, str]:
     """The verdicts about a conversation's answers by run."""
     here = scoped(ctx, AnswerRating).where(AnswerRating.conversation_id == conversation_id)
@@ -80,15 +93,21 @@ def list_ratings(
     return list(session.scalars(found)), total
 
 
+def _parts(rating: Rating) -> dict[str, Any]:
+    """All but the words, which may be left out."""
+    told = {part.name: getattr(rating, part.name) for part in fields(rating)}
+    del told["comment"], told["expected"]
+    return {**told, "sources": list(rating.sources)}
+
+
 def _locked(session: Session, ctx: TenantContext, run_id: str) -> AnswerRating | None:
     return session.scalar(scoped(ctx, AnswerRating).where(AnswerRating.run_id == run_id).with_for_update())
 
 
 def _added(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating:
     if (session.scalar(scoped_count(ctx, AnswerRating)) or 0) >= MOST_RATINGS:
-        raise Conflict(f"There are {MOST_RATINGS:,} ratings already: make questions of them and take some back.")
-    parts = {part.name: getattr(rating, part.name) for part in fields(rating)}
-    row = AnswerRating(tenant_id=ctx.tenant_id, **{**parts, "sources": list(rating.sources)})
+        raise Conflict(f"There are {MOST_RATINGS:,} ratings already: `flask ratings --forget` makes room.")
+    row = AnswerRating(tenant_id=ctx.tenant_id, comment="", expected="", **_parts(rating))
     try:
         with session.begin_nested():
             session.add(row)

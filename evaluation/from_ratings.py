@@ -16,12 +16,16 @@ _OPEN = "# To be completed: give what is right as `answer` or `document`, or say
 def question_set(rows: Iterable[AnswerRating], *, with_good: bool) -> tuple[str, int, int]:
     """YAML as `evaluation.cases` reads it, how many questions are in it, and how many as comments to be completed.
 
-    *rows*: the newest first; of several about one question the newest counts. A bad answer becomes a question where
+    *rows*: the newest first; of several about one question the newest verdict counts, with the newest words about what
+    would have been right. A bad answer becomes a question where
     somebody has said what would have been right; *with_good*, a good one too, which must go on citing its documents.
     """
-    newest: dict[str, AnswerRating] = {}
+    newest: dict[tuple[bool, str], AnswerRating] = {}
     for row in rows:
-        newest.setdefault(" ".join(row.question.casefold().split()), row)
+        asked = row.stands_alone, " ".join(row.question.casefold().split())
+        known = newest.setdefault(asked, row)
+        if row.expected and not known.expected and row.rating == known.rating:
+            newest[asked] = row
     wanted = [row for row in newest.values() if row.rating == "down" or with_good]
     cases = [case for row in wanted if (case := _case(row))]
     left = [row for row in wanted if row.rating == "down" and not _case(row)]

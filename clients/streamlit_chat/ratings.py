@@ -16,6 +16,7 @@ def show_rating(message: Message, conversation_id: str, api: ApiClient) -> None:
         return
     key = f"rating-{message.run_id}"
     default = _VERDICTS.index(message.rating) if message.rating in _VERDICTS else None
+    default = st.session_state.get(f"kept-{message.run_id}", default)  # the page may not have drawn it for a while
     with st.container(horizontal=True, vertical_alignment="center"):
         asked = (api, conversation_id, message.run_id)
         chosen = st.feedback("thumbs", key=key, default=default, on_change=_rate, args=(*asked, key, default))
@@ -23,18 +24,18 @@ def show_rating(message: Message, conversation_id: str, api: ApiClient) -> None:
             _ask_what_is_right(*asked)
 
 
-def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, first: int | None) -> None:
-    chosen, kept = st.session_state[key], f"kept-{run_id}"
+def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: int | None) -> None:
+    chosen = st.session_state[key]
     try:
         if chosen is None:
             _take_back(api, conversation_id, run_id)
         else:
             api.rate(conversation_id, run_id, _VERDICTS[chosen])
     except ApiError as failure:
-        st.session_state[key] = st.session_state.get(kept, first)
+        st.session_state[key] = before
         _tell_failure(failure)
     else:
-        st.session_state[kept] = chosen
+        st.session_state[f"kept-{run_id}"] = chosen
         st.session_state.pop(_told(run_id), None)
 
 
@@ -64,6 +65,8 @@ def _ask_what_is_right(api: ApiClient, conversation_id: str, run_id: str) -> Non
 
 def _explain(api: ApiClient, conversation_id: str, run_id: str) -> None:
     expected, comment = (st.session_state.get(f"{name}-{run_id}") or "" for name in ("expected", "comment"))
+    if not (expected.strip() or comment.strip()):
+        return
     try:
         api.rate(conversation_id, run_id, "down", comment=comment, expected=expected)
     except ApiError as failure:

@@ -98,7 +98,7 @@ def _delete(api: ApiClient, discarding: Discarding) -> None:
 def _end_and_delete(api: ApiClient, conversation_id: str) -> None:
     """The service deletes no conversation that it is answering; an answer may begin while it is asked about it."""
     for tries_left in reversed(range(_TRIES)):
-        run_id = api.conversation(conversation_id).run_id
+        run_id = _run_in(api, conversation_id)
         if run_id:
             api.cancel(run_id)
         try:
@@ -108,6 +108,16 @@ def _end_and_delete(api: ApiClient, conversation_id: str) -> None:
                 raise
         else:
             return
+
+
+def _run_in(api: ApiClient, conversation_id: str) -> str | None:
+    """By which run it is being answered; of one that has expired, ratings may be there to delete."""
+    try:
+        return api.conversation(conversation_id).run_id
+    except ApiRefused as refusal:
+        if refusal.status != HTTPStatus.NOT_FOUND:
+            raise
+    return None
 
 
 def _open() -> None:

@@ -35,6 +35,7 @@ class ParserProcess:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_interrupted = False
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +71,7 @@ class ParserProcess:
         """
         looked_at = list(pages[: self._limits.recognised_pages]) if self.recognises else []
         texts: dict[int, str] = {}
+        self._is_interrupted = False
         answers = self._texts(data, name, looked_at)
         try:
             for done, page in enumerate(looked_at):
@@ -107,24 +109,27 @@ class ParserProcess:
         raise UnreadableDocument("It is damaged, or made in a way that is not read: save or export it again.")
 
     def _texts(self, data: bytes, name: str, pages: list[int]) -> Iterator[dict[str, Any]]:
-        """An answer for each page. One at which a worker failed is tried once more by a new one.
+        """An answer for each page. One at which a worker failed that had read another is tried once more by a new one.
 
         What a worker read before takes address space it does not get back, and ONNX Runtime fails where it wants more.
         """
+        has_read = self._process is not None
         running: subprocess.Popen[bytes] | None = None
         for number, page in enumerate(pages):
             request = {"name": name, "pages": pages[number:], "recogniser": available()}
-            is_new = self._process is None
+            has_read = has_read and self._process is not None
             answer = self._answer() if running and self._process is running else self._ask(data, request)
-            if not is_new and not _is_final(answer):
+            if has_read and not _is_final(answer) and not self._is_interrupted:
                 logger.info("Page %d of %s is tried once more: %s", page, name, answer)
                 self.close()
-                answer = self._ask(data, request)
+                answer, has_read = self._ask(data, request), False
+            has_read = has_read or "text" in answer
             running = self._process
             yield answer
 
     def interrupt(self) -> None:
         """End what is being read, from another thread: `parse` refuses it. Nothing happens where nothing is."""
+        self._is_interrupted = True
         process = self._process
         if process is not None:
             process.kill()

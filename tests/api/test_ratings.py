@@ -6,7 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
+from bootstrap.valkey import read_publication
 from evaluation.cases import Case, load_set
 from tests.service import Service, ask, await_knowledge, one_document
 
@@ -107,6 +109,27 @@ def test_ratings_go_with_their_conversation(client: httpx.Client) -> None:
     assert client.delete("/v1/conversations/forgotten").status_code == 404
 
 
+def test_an_operator_who_deletes_a_conversation_deletes_its_ratings(client: httpx.Client, rating: Service) -> None:
+    run_id = answered(client, "by-operator")
+    client.put(path("by-operator", run_id), json={"rating": "down"})
+    deleted = rating.flask("state", "delete", "by-operator", "--yes")
+    assert deleted.returncode == 0, deleted.stderr
+    assert client.delete(path("by-operator", run_id)).status_code == 404
+
+
+def test_ratings_of_an_expired_conversation_can_be_deleted(client: httpx.Client, rating: Service) -> None:
+    run_id = answered(client, "expired")
+    client.put(path("expired", run_id), json={"rating": "down"})
+    published = read_publication(rating.data_dir)
+    assert published is not None
+    with Redis(port=published.port) as store:
+        assert store.delete(*store.keys("*checkpoint:expired*"))
+    assert client.get("/v1/conversations/expired").status_code == 404
+    assert client.delete("/v1/conversations/expired").status_code == 204
+    assert client.delete("/v1/conversations/expired").status_code == 404
+    assert client.delete(path("expired", run_id)).status_code == 404
+
+
 def test_ratings_are_listed_a_page_at_a_time(client: httpx.Client) -> None:
     runs = [answered(client, f"listed-{number}") for number in range(3)]
     for number, run_id in enumerate(runs):
@@ -126,4 +149,6 @@ def test_bad_answers_become_questions_to_measure(client: httpx.Client, rating: S
     file = tmp_path / "bad.yaml"
     file.write_text(printed.stdout)
     assert Case(question="What does a dormitory room cost?", answer=["850,000 rupiah"]) in load_set(file).cases
+    assert rating.flask("ratings", "--forget").stdout == printed.stdout
+    assert client.get("/v1/tenant/ratings").json()["total"] == 0
     assert "0 questions" in rating.flask("ratings", "--tenant", "globex").stderr

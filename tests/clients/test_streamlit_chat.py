@@ -552,7 +552,7 @@ def test_an_answer_is_rated_the_rating_stays_after_a_reload_and_is_taken_back_by
     ask(page)
     assert rating(page) is None
     page.feedback[0].set_value(1).run()
-    assert api.rated == [("run-1", {"rating": "up", "comment": "", "expected": ""})]
+    assert api.rated == [("run-1", {"rating": "up"})]
     again = open_page(address(page))
     assert rating(again) == 1
     again.feedback[0].set_value(None).run()
@@ -565,6 +565,8 @@ def test_who_finds_an_answer_bad_can_say_what_would_have_been_right(api: ApiStub
     ask(page)
     assert not page.text_area
     page.feedback[0].set_value(0).run()
+    press(page, "Send remark")
+    assert [rating for _, rating in api.rated] == [{"rating": "down"}]  # nothing was said
     page.text_area(key="expected-run-1").set_value("$410")
     page.text_area(key="comment-run-1").set_value("Laundry is extra.")
     press(page, "Send remark")

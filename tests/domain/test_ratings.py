@@ -59,6 +59,18 @@ def test_the_last_verdict_about_an_answer_counts(database: Database) -> None:
         assert (row.rating, row.comment, row.expected, row.sources, total) == ("up", "", "A room", ["rooms.md"], 1)
 
 
+def test_words_that_are_left_out_stay_while_the_verdict_does(database: Database) -> None:
+    noted(database, ACME, rating(comment="Wrong.", expected="A room"))
+    noted(database, ACME, rating(comment="Quite wrong."))
+    with database.reading() as session:
+        [row], _ = list_ratings(session, ACME)
+        assert (row.comment, row.expected) == ("Quite wrong.", "A room")
+    noted(database, ACME, rating(rating="up"))
+    with database.reading() as session:
+        [row], _ = list_ratings(session, ACME)
+        assert (row.comment, row.expected) == ("", "")
+
+
 def test_many_verdicts_about_one_answer_at_once_are_one(database: Database) -> None:
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(noted, database, ACME, rating(comment=str(number))) for number in range(16)]:
@@ -79,6 +91,6 @@ def test_a_tenant_has_no_more_than_it_may(database: Database, monkeypatch: pytes
     monkeypatch.setattr(ratings, "MOST_RATINGS", 2)
     for run_id in ("r1", "r2", "r2"):
         noted(database, ACME, rating(run_id))
-    with pytest.raises(Conflict, match="take some back"):
+    with pytest.raises(Conflict, match="makes room"):
         noted(database, ACME, rating("r3"))
     noted(database, GLOBEX, rating("r3"))

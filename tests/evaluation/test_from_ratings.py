@@ -71,6 +71,18 @@ def test_good_answers_must_stay_as_they_are(tmp_path: Path) -> None:
     assert complete == 3
 
 
+def test_what_would_be_right_is_not_lost_to_a_newer_verdict_that_does_not_say_it(tmp_path: Path) -> None:
+    rows = [
+        row("what is the fee?", rating="up", stands_alone=False),
+        row("What is the FEE?"),
+        row("What is the fee?", expected="IDR 6"),
+        row("What is the fee?", expected="IDR 7"),
+    ]
+    text, complete, left = question_set(rows, with_good=False)
+    assert loaded(tmp_path, text) == [Case(question="What is the fee?", answer=["IDR 6"])]
+    assert (complete, left) == (1, 0)
+
+
 def test_without_a_rating_there_is_nothing_to_measure(tmp_path: Path) -> None:
     text, complete, left = question_set([], with_good=True)
     assert (complete, left) == (0, 0)

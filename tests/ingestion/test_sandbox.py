@@ -160,6 +160,17 @@ def test_a_page_at_which_the_worker_ended_is_tried_once_more() -> None:
         assert (whole.text, whole.unread_pages) == ("Typed on the first page.\n\nFees\n\nLoans", ())
 
 
+def test_a_page_that_was_interrupted_is_not_tried_again() -> None:
+    def interrupt(done: int, pages: int) -> None:
+        if not done:
+            parser.interrupt()
+
+    data = scans("Fees", "Loans")
+    with ParserProcess(Limits()) as parser:
+        pages = parser.parse(data, "a.pdf").unread_pages
+        assert parser.recognise(data, "a.pdf", pages, interrupt).unread_pages == (2,)
+
+
 def test_pages_beyond_the_limit_stay_unread() -> None:
     with ParserProcess(Limits(recognised_pages=1)) as parser:
         whole = parser.recognise(scans("Fees", "Loans"), "a.pdf", [2, 3])
