@@ -55,10 +55,9 @@ class GunicornService(Service):
     def workers(self) -> list[int]:
         """The processes of its workers, as they are now, oldest first."""
         listed = subprocess.run(
-            ["ps", "-o", "pid=,stat=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
+            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
         )
-        found = (line.split() for line in listed.stdout.splitlines())
-        return sorted(int(pid) for pid, state in found if not state.startswith("Z"))
+        return sorted(int(pid) for pid in listed.stdout.split())
 
 
 class Listener(threading.Thread):
