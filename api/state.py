@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import closing, nullcontext
 from functools import wraps
 from heapq import nlargest
@@ -19,14 +19,12 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from agents.runner import thread_of
-from api.operator import records
 from api.state_citations import CitedDocuments
 from api.state_encryption import complaints, reencrypt, report
 from api.state_tables import as_json, listing, outline, sizes_table
 from bootstrap.savers import decrypting, encrypting
 from bootstrap.state import open_state
 from domain.db import Database, open_database
-from domain.ratings import forget_ratings
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import exported
 from utils.checkpointer.inspection import Found, Inspector, Line, literally
@@ -190,7 +188,6 @@ async def delete(inspector: Inspector, ids: Sequence[str], tenant: str | None, y
     found = {one: await _found(inspector, _thread_id(one, tenant)) for one in dict.fromkeys(ids)}
     if not yes:
         click.confirm(f"Delete {len(found)} conversations for good?", abort=True, err=True)
-    _forget_ratings(one.thread_id for one in found.values())
     for one in found.values():
         await inspector.saver.adelete_thread(one.thread_id)
     click.echo(f"{len(found)} conversations deleted.")
@@ -199,14 +196,6 @@ async def delete(inspector: Inspector, ids: Sequence[str], tenant: str | None, y
 def _records() -> Database:
     """Where the documents are; nothing is connected until one is asked for."""
     return open_database(current_app.extensions["settings"].database_address)
-
-
-def _forget_ratings(thread_ids: Iterable[str]) -> None:
-    """What was said of answers goes with their conversations."""
-    with records() as database, database.writing() as session:
-        for thread_id in thread_ids:
-            tenant_id, _, conversation_id = thread_id.rpartition(".")
-            forget_ratings(session, TenantContext(tenant_id or DEFAULT_TENANT, key_id="operator"), conversation_id)
 
 
 def _thread_id(conversation: str, tenant: str | None) -> str:

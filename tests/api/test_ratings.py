@@ -109,14 +109,6 @@ def test_ratings_go_with_their_conversation(client: httpx.Client) -> None:
     assert client.delete("/v1/conversations/forgotten").status_code == 404
 
 
-def test_an_operator_who_deletes_a_conversation_deletes_its_ratings(client: httpx.Client, rating: Service) -> None:
-    run_id = answered(client, "by-operator")
-    client.put(path("by-operator", run_id), json={"rating": "down"})
-    deleted = rating.flask("state", "delete", "by-operator", "--yes")
-    assert deleted.returncode == 0, deleted.stderr
-    assert client.delete(path("by-operator", run_id)).status_code == 404
-
-
 def test_ratings_of_an_expired_conversation_can_be_deleted(client: httpx.Client, rating: Service) -> None:
     run_id = answered(client, "expired")
     client.put(path("expired", run_id), json={"rating": "down"})
