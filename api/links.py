@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -41,12 +41,12 @@ class LinkSigner:
         """A token for that version, which expires after *ttl_s* or a little more."""
         step = max(1, self.ttl_s // _STEPS)
         expires_at = (int(time.time()) + self.ttl_s) // step * step + step
-        return self._token(tenant_id, document_id, version, expires_at, _kept_mac)
+        return _kept_token(self.key, tenant_id, document_id, version, expires_at)
 
     def sign_alike(self, token: str, document_id: str, version: int) -> str:
         """A token for another version that opens as long as *token*, which was checked, and for the same tenant."""
         expires_at, tenant_id, _ = token.split(".")
-        return self._token(tenant_id, document_id, version, int(expires_at, 16), _mac)
+        return _token(self.key, tenant_id, document_id, version, int(expires_at, 16))
 
     def tenant_of(self, token: str, document_id: str, version: int) -> str:
         """Whose document the token opens.
@@ -57,7 +57,7 @@ class LinkSigner:
         expires_at, _, rest = token[:_LONGEST_TOKEN].partition(".")
         tenant_id = rest.partition(".")[0]
         try:
-            expected = self._token(tenant_id, document_id, version, int(expires_at, 16), _mac)
+            expected = _token(self.key, tenant_id, document_id, version, int(expires_at, 16))
         except ValueError:
             raise LinkRefused(_CHANGED) from None
         if not hmac.compare_digest(token.encode(), expected.encode()):
@@ -66,19 +66,15 @@ class LinkSigner:
             raise LinkRefused(_EXPIRED)
         return tenant_id
 
-    def _token(
-        self, tenant_id: str, document_id: str, version: int, expires_at: int, mac: Callable[[bytes, str], str]
-    ) -> str:
-        told = "\n".join(["view", tenant_id, document_id, str(version), str(expires_at)])
-        return f"{expires_at:x}.{tenant_id}.{mac(self.key, told)}"
 
-
-def _mac(key: bytes, told: str) -> str:
-    return urlsafe_b64encode(hmac.digest(key, told.encode(), "sha256")[:_MAC_BYTES]).decode()
+def _token(key: bytes, tenant_id: str, document_id: str, version: int, expires_at: int) -> str:
+    told = "\n".join(["view", tenant_id, document_id, str(version), str(expires_at)])
+    mac = hmac.digest(key, told.encode(), "sha256")[:_MAC_BYTES]
+    return f"{expires_at:x}.{tenant_id}.{urlsafe_b64encode(mac).decode()}"
 
 
 # Every answer from a document has the same token until the next step. Not for tokens that strangers bring.
-_kept_mac = lru_cache(4096)(_mac)
+_kept_token = lru_cache(4096)(_token)
 
 
 class CitationLinks:

@@ -95,10 +95,9 @@ class Rounds:
 
     def health(self, name: str) -> list[Figure]:
         """How /health did over all rounds: one of them has but forty samples."""
-        whole = replace(self.spendings[0])
-        whole.idle_cores = median(spent.idle_cores for spent in self.spendings)
-        whole.health_ms = [ms for spent in self.spendings for ms in spent.health_ms]
-        return whole.health(name)
+        idle_cores = median(spent.idle_cores for spent in self.spendings)
+        health_ms = [ms for spent in self.spendings for ms in spent.health_ms]
+        return replace(self.spendings[0], idle_cores=idle_cores, health_ms=health_ms).health(name)
 
 
 @asynccontextmanager

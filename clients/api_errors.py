@@ -69,6 +69,16 @@ def failures_told() -> Iterator[None]:
         raise ApiAway("The answer cannot be read", "Something other than the service answered.") from exc
 
 
+@contextmanager
+def nothing_there() -> Iterator[None]:
+    """Pass over that there is no such thing, or not any more."""
+    try:
+        yield
+    except ApiRefused as refusal:
+        if refusal.status != HTTPStatus.NOT_FOUND:
+            raise
+
+
 def check_streamed(response: httpx.Response) -> None:
     """Raise what is wrong with a reply that should be a stream of events: ours, or ValueError."""
     if response.is_success and response.headers.get("Content-Type", "").startswith("text/event-stream"):

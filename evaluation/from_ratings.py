@@ -17,8 +17,8 @@ def question_set(rows: Iterable[AnswerRating], *, with_good: bool) -> tuple[str,
     """YAML as `evaluation.cases` reads it, how many questions are in it, and how many as comments to be completed.
 
     *rows*: the newest first; of several about one question the newest verdict counts, with the newest words about what
-    would have been right. A bad answer becomes a question where
-    somebody has said what would have been right; *with_good*, a good one too, which must go on citing its documents.
+    would have been right. A bad answer becomes a question where somebody has said that; *with_good*, a good one too,
+    which must go on citing its documents.
     """
     newest: dict[tuple[bool, str], AnswerRating] = {}
     for row in rows:

@@ -3,11 +3,10 @@
 import streamlit as st
 
 from clients.api_client import ApiClient, Message
-from clients.api_errors import ApiError, ApiRefused
+from clients.api_errors import ApiError, nothing_there
 
 _VERDICTS = ("down", "up")  # as Streamlit numbers its thumbs
 _LONGEST = 2000
-_NOT_FOUND = 404
 
 
 def show_rating(message: Message, conversation_id: str, api: ApiClient) -> None:
@@ -28,7 +27,8 @@ def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: i
     chosen = st.session_state[key]
     try:
         if chosen is None:
-            _take_back(api, conversation_id, run_id)
+            with nothing_there():  # another tab was quicker
+                api.take_rating_back(conversation_id, run_id)
         else:
             api.rate(conversation_id, run_id, _VERDICTS[chosen])
     except ApiError as failure:
@@ -37,14 +37,6 @@ def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: i
     else:
         st.session_state[f"kept-{run_id}"] = chosen
         st.session_state.pop(_told(run_id), None)
-
-
-def _take_back(api: ApiClient, conversation_id: str, run_id: str) -> None:
-    try:
-        api.take_rating_back(conversation_id, run_id)
-    except ApiRefused as refusal:
-        if refusal.status != _NOT_FOUND:  # else another tab was quicker
-            raise
 
 
 def _ask_what_is_right(api: ApiClient, conversation_id: str, run_id: str) -> None:

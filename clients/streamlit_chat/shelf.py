@@ -10,7 +10,7 @@ from http import HTTPStatus
 import streamlit as st
 
 from clients.api_client import ApiClient, Message
-from clients.api_errors import ApiError, ApiRefused
+from clients.api_errors import ApiError, ApiRefused, nothing_there
 from clients.streamlit_chat.browser import chosen, mount_shelf
 from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
@@ -84,11 +84,11 @@ def _confirm(api: ApiClient, discarding: Discarding) -> None:
 
 def _delete(api: ApiClient, discarding: Discarding) -> None:
     try:
-        _end_and_delete(api, discarding.conversation_id)
+        with nothing_there():  # it has expired meanwhile
+            _end_and_delete(api, discarding.conversation_id)
     except ApiError as failure:
-        if not (isinstance(failure, ApiRefused) and failure.status == 404):  # it has expired meanwhile
-            discarding.failure = failure
-            return
+        discarding.failure = failure
+        return
     _keep()
     take_off_shelf(discarding.conversation_id)
     if current_talk().conversation_id == discarding.conversation_id:
@@ -112,11 +112,8 @@ def _end_and_delete(api: ApiClient, conversation_id: str) -> None:
 
 def _run_in(api: ApiClient, conversation_id: str) -> str | None:
     """By which run it is being answered; of one that has expired, ratings may be there to delete."""
-    try:
+    with nothing_there():
         return api.conversation(conversation_id).run_id
-    except ApiRefused as refusal:
-        if refusal.status != HTTPStatus.NOT_FOUND:
-            raise
     return None
 
 

@@ -2,14 +2,14 @@
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
 from clients.api_client import ApiClient, Conversation, Message
-from clients.api_errors import ApiAway, ApiError, ApiRefused
+from clients.api_errors import ApiAway, ApiError, ApiRefused, nothing_there
 
 _PARAMETER = "c"
 _TALK = "talk"
@@ -181,7 +181,7 @@ def _take_up(talk: Talk, conversation: Conversation) -> None:
 
 def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     state = _COMPLETED
-    with _nothing_there():
+    with nothing_there():
         state = api.cancel(attempt.run_id or "")
     if state == _COMPLETED:  # before it could be stopped
         talk.conversation, talk.attempt = _fetched(talk, api), None
@@ -190,7 +190,7 @@ def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
 
 
 def _fetched(talk: Talk, api: ApiClient) -> Conversation | None:
-    with _nothing_there():
+    with nothing_there():
         return api.conversation(talk.conversation_id)
     return None
 
@@ -202,16 +202,6 @@ def _settle(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         now = api.conversation(talk.conversation_id)
         if len(now.messages) > len(attempt.before.messages):
             talk.conversation = now
-
-
-@contextmanager
-def _nothing_there() -> Iterator[None]:
-    """Pass over that there is no such thing, or not any more."""
-    try:
-        yield
-    except ApiRefused as refusal:
-        if refusal.status != _NOT_FOUND:
-            raise
 
 
 def _opened(asked_for: str | None) -> Talk:
