@@ -207,6 +207,10 @@ class Settings(BaseSettings):
     document_versions_kept: int = Field(
         3, ge=0, le=1000, description="Replaced versions of a document kept, so that citations of them still open."
     )
+    chunk_tokens: int = Field(
+        220, ge=60, le=1000, description="Tokens that passages aim at. Another number is built beside, then served."
+    )
+    chunk_max_tokens: int = Field(400, ge=60, le=2000, description="Tokens, as estimated, that none exceeds.")
     ocr_enabled: bool = Field(True, description="Recognise the text of scanned pages and pictures (OCR).")
     ingestion_workers: int = Field(
         1,
@@ -232,7 +236,7 @@ class Settings(BaseSettings):
         "informasi-umum-itb", pattern=r"^[A-Za-z0-9_-]{1,128}$", description="Name of the collection."
     )
     index_keep_days: float = Field(
-        7, ge=0, le=3650, description="Days a former index is kept to go back to, after another embedding model."
+        7, ge=0, le=3650, description="Days a former index is kept to go back to, after another took its place."
     )
     top_k: int = Field(6, ge=1, le=20, description="Passages shown to the model for one answer.")
 
@@ -427,6 +431,12 @@ class Settings(BaseSettings):
             raise ValueError("EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, OPENAI_BASE_URL or EMBEDDING_BASE_URL")
         if self.rerank_base_url and not self.rerank_model:
             raise ValueError("RERANK_BASE_URL needs RERANK_MODEL")
+        return self
+
+    @model_validator(mode="after")
+    def _chunks_fit(self) -> "Settings":
+        if self.chunk_max_tokens < self.chunk_tokens:
+            raise ValueError(f"CHUNK_MAX_TOKENS must be at least CHUNK_TOKENS, which is {self.chunk_tokens}")
         return self
 
     @property

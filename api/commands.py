@@ -26,6 +26,7 @@ from api.migrate_data import migrate_data
 from api.operator import operator, records
 from api.ratings_command import ratings
 from api.state import state
+from bootstrap.ingesting import chunk_sizes
 from bootstrap.stores import open_originals
 from domain.db import Database
 from domain.documents import list_documents
@@ -54,6 +55,7 @@ def register_commands(app: Flask) -> None:
 @with_appcontext
 def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json: bool) -> None:
     """Load the documents in PATHS, files or folders; unchanged ones are passed over."""
+    settings = current_app.extensions["settings"]
     with records() as database:
         ctx = operator(database, tenant)
         with _progress() as progress:
@@ -67,7 +69,8 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
                 limits=Limits(
                     size_bytes=current_app.config["MAX_FILE_SIZE"], recognises=current_app.config["OCR_ENABLED"]
                 ),
-                originals=open_originals(current_app.extensions["settings"], database),
+                sizes=chunk_sizes(settings),
+                originals=open_originals(settings, database),
             )
         if wait:
             _wait_for_vectors(database, ctx)

@@ -20,6 +20,7 @@ from bootstrap.indexes.status import IndexStatus, look_at_indexes
 from domain.indexes import drop_index, former_index, get_index, switch_to
 from domain.keys import ensure_tenant, get_tenant
 from domain.models import IndexState
+from ingestion.chunking import Sizes
 from utils.context import DEFAULT_TENANT
 from utils.processes import StartError
 
@@ -59,7 +60,7 @@ def rollback() -> None:
     """Go back to the index that served before, in every process within seconds."""
     with records() as database, database.writing() as session:
         row = switch_to(session, former_index(session).number, note="Gone back to by an operator.")
-        click.echo(f"Index {row.number}, made with {row.model}, serves again, whatever EMBEDDING_… names.")
+        click.echo(f"Index {row.number}, made with {row.model}, serves again, whatever EMBEDDING_… and CHUNK_… say.")
 
 
 @index.command("drop")
@@ -133,7 +134,8 @@ def _told(found: list[IndexStatus]) -> Iterator[str]:
         yield "There is no index yet: the first start makes it."
     for each in found:
         made_with = f"{each.model} ({each.dimension} numbers) at {each.place}, {each.recipe}"
-        yield f"{each.number}  {each.state:<9} {made_with}"
+        sizes = Sizes.of(each.cut)
+        yield f"{each.number}  {each.state:<9} {made_with}, passages of {sizes.target} tokens, {sizes.most} at most"
         yield (
             f"   {each.words} of {each.passages} passages, {each.vectors} vectors ({each.share:.0%}), "
             f"{each.size_bytes / 1e6:.1f} MB{'' if each.is_measured else ' or so'}"

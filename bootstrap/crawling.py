@@ -10,6 +10,7 @@ from functools import partial
 from ipaddress import ip_network
 from uuid import uuid4
 
+from bootstrap.ingesting import chunk_sizes
 from config import Settings
 from domain import web_sources
 from domain.db import Database
@@ -39,6 +40,7 @@ def crawl_rules(settings: Settings) -> CrawlRules:
         Reach(tuple(map(ip_network, settings.crawl_networks)), frozenset(settings.crawl_ports)),
         Limits(size_bytes=settings.max_file_size),
         max_pages=settings.crawl_max_pages,
+        sizes=chunk_sizes(settings),
     )
 
 

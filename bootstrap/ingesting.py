@@ -6,6 +6,7 @@ from bootstrap.stores import open_originals
 from config import Settings
 from domain.db import Database, open_database
 from domain.originals import Originals
+from ingestion.chunking import Sizes
 from ingestion.jobs import JobWorker, tidy
 from ingestion.library import Library
 from ingestion.parsers.parsed import Limits
@@ -18,11 +19,12 @@ class Ingesting:
     database: Database
     originals: Originals
     limits: Limits
+    sizes: Sizes
     lease_s: float
 
     def make_worker(self) -> JobWorker:
         """A worker for one thread."""
-        return JobWorker(self.database, self.originals, limits=self.limits, lease_s=self.lease_s)
+        return JobWorker(self.database, self.originals, limits=self.limits, sizes=self.sizes, lease_s=self.lease_s)
 
     def tidy(self) -> None:
         """Give on what dead workers hold, and end the jobs whose documents are in the index."""
@@ -45,8 +47,14 @@ def ingesting(settings: Settings, database: Database, originals: Originals) -> I
         database,
         originals,
         Limits(size_bytes=settings.max_file_size, recognises=settings.ocr_enabled),
+        chunk_sizes(settings),
         settings.ingestion_lease,
     )
+
+
+def chunk_sizes(settings: Settings) -> Sizes:
+    """How documents are cut by these settings."""
+    return Sizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
 
 
 def open_library(settings: Settings, database: Database) -> Library:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from domain.db import Database
 from domain.originals import Originals
+from ingestion.chunking import Sizes
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, load_paths, remove_samples
 from utils.context import TenantContext
@@ -39,6 +40,7 @@ async def load_knowledge(
     *,
     samples: Path,
     limits: Limits,
+    sizes: Sizes,
     progress: Progress,
     originals: Originals,
 ) -> LoadSummary | None:
@@ -53,6 +55,7 @@ async def load_knowledge(
         folder=folder,
         samples=samples,
         limits=limits,
+        sizes=sizes,
         progress=progress,
         originals=originals,
     )
@@ -82,6 +85,7 @@ class _Loading:
     folder: Path
     samples: Path
     limits: Limits
+    sizes: Sizes
     progress: Progress
     originals: Originals
 
@@ -112,6 +116,7 @@ class _Loading:
             samples_root=self.samples,
             progress=note,
             limits=self.limits,
+            sizes=self.sizes,
             originals=self.originals,
         )
 

@@ -24,7 +24,7 @@ from bootstrap.indexes.check import SelfCheck
 from bootstrap.indexes.opened import MakeRetriever, Opener
 from bootstrap.indexes.serving import Serving
 from bootstrap.indexes.tending import Tending
-from bootstrap.ingesting import ingesting
+from bootstrap.ingesting import chunk_sizes, ingesting
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import (
@@ -272,6 +272,7 @@ async def _load(database: Database, settings: Settings, progress: Progress, orig
         settings.knowledge_dir,
         samples=SAMPLES,
         limits=limits,
+        sizes=chunk_sizes(settings),
         progress=progress,
         originals=originals,
     )

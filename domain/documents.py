@@ -33,7 +33,8 @@ class ChunkText:
 class DocumentContent:
     """What was read from a document: everything a record of it needs but its place.
 
-    `extracted` is the text with its headings and pages, as `domain.originals.Extracted` is kept.
+    *recipe* says how it was read, *cut* how it was cut into `chunks`. `extracted` is the text with its headings and
+    pages, as `domain.originals.Extracted` is kept.
     """
 
     source: str
@@ -44,6 +45,7 @@ class DocumentContent:
     size_bytes: int
     content_hash: str
     recipe: str
+    cut: str
     chunks: Sequence[ChunkText]
     details: dict[str, object] = field(default_factory=dict)
     file_name: str = ""
@@ -70,9 +72,9 @@ def get_document(session: Session, ctx: TenantContext, document_id: str) -> Docu
 
 
 def get_chunks(session: Session, ctx: TenantContext, document_id: str) -> list[Chunk]:
-    """A document's chunks in reading order; empty for a document of another tenant."""
+    """A document's chunks in reading order, of one cut after the other; empty for a document of another tenant."""
     chunks = scoped(ctx, Chunk).where(Chunk.document_id == document_id)
-    return list(session.scalars(chunks.order_by(Chunk.position)))
+    return list(session.scalars(chunks.order_by(Chunk.cut, Chunk.position)))
 
 
 def replace_document(session: Session, ctx: TenantContext, origin: str, content: DocumentContent) -> Document:
@@ -89,7 +91,7 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
     document.chunk_count = len(content.chunks)
     session.flush()
     session.execute(scoped_delete(ctx, Chunk).where(Chunk.document_id == document.document_id))
-    session.execute(insert(Chunk), _chunk_rows(ctx, document, content))
+    insert_chunks(session, document, content.cut, content.chunks)
     _add_version(session, ctx, document, content)
     return document
 
@@ -200,17 +202,20 @@ def _present_versions(ctx: TenantContext, document_id: str) -> Update:
     )
 
 
-def chunk_id_of(document_id: str, content: DocumentContent, position: int) -> str:
-    """The id of a chunk: the same for the same place of the same version of a document."""
-    return str(uuid.uuid5(uuid.UUID(document_id), f"{content.content_hash}:{content.recipe}:{position}"))
+def chunk_id_of(document_id: str, *, content_hash: str, recipe: str, cut: str, position: int) -> str:
+    """The id of a chunk: the same for the same place of the same version of a document, cut in the same way."""
+    return str(uuid.uuid5(uuid.UUID(document_id), f"{content_hash}:{recipe}/{cut}:{position}"))
 
 
-def _chunk_rows(ctx: TenantContext, document: Document, content: DocumentContent) -> list[dict[str, object]]:
-    return [
+def insert_chunks(session: Session, document: Document, cut: str, chunks: Sequence[ChunkText]) -> None:
+    """Add the chunks of one cut to a document that has none of it."""
+    made_of = {"content_hash": document.content_hash, "recipe": document.recipe, "cut": cut}
+    rows = [
         {
-            "chunk_id": chunk_id_of(document.document_id, content, position),
-            "tenant_id": ctx.tenant_id,
+            "chunk_id": chunk_id_of(document.document_id, **made_of, position=position),
+            "tenant_id": document.tenant_id,
             "document_id": document.document_id,
+            "cut": cut,
             "position": position,
             "page": chunk.page,
             "heading": chunk.heading,
@@ -219,5 +224,7 @@ def _chunk_rows(ctx: TenantContext, document: Document, content: DocumentContent
             "language": chunk.language,
             "text": chunk.text,
         }
-        for position, chunk in enumerate(content.chunks)
+        for position, chunk in enumerate(chunks)
     ]
+    if rows:
+        session.execute(insert(Chunk), rows)

@@ -10,19 +10,18 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from domain.cuts import delete_cut, has_chunks, recount
 from domain.documents import in_batches, lock_in_order
 from domain.models import Chunk, Document, DocumentState, IndexRow, IndexState, now
 from domain.scoping import count_everywhere, delete_everywhere, select_everywhere, update_everywhere
+from domain.slots import ALL_SLOTS, FIRST_SLOT, SLOTS, of_cut, slots_in_use
 from utils.errors import Conflict, NotFound
-
-FIRST_SLOT = 1
-SLOTS = (1, 2, 4, 8)
-ALL_SLOTS = sum(SLOTS)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
-    """What an index is made with: the model of its vectors, where that is asked, and the *recipe* of its words.
+    """What an index is made with: the model of its vectors, where that is asked, the *recipe* of its words, and the
+    *cut* of documents into its passages.
 
     *base_url* is None for the model that comes with the service.
     """
@@ -31,10 +30,12 @@ class IndexSpec:
     dimension: int
     base_url: str | None
     recipe: str
+    cut: str
 
     def fits(self, row: IndexRow) -> bool:
         """Whether *row* is such an index; the same model may have moved to another address."""
-        return (self.model, self.dimension, self.recipe) == (row.model, row.dimension, row.recipe)
+        made_with = row.model, row.dimension, row.recipe, row.cut
+        return (self.model, self.dimension, self.recipe, self.cut) == made_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +72,6 @@ def get_index(session: Session, number: int) -> IndexRow:
 def serving_index(session: Session) -> IndexRow | None:
     """The one that answers questions; None before the first start."""
     return session.scalar(select(IndexRow).where(IndexRow.state == IndexState.SERVING))
-
-
-def slots_in_use(session: Session) -> tuple[int, int]:
-    """The slots of all indexes as one mask, and that of the one that serves.
-
-    Locks the rows until the commit, first thing before documents are: no index may come or go while its bit is written.
-    Before there is any row, the first slot is that of the only index.
-    """
-    in_order = select(IndexRow).order_by(IndexRow.number).with_for_update()
-    # Rows that the session read before it had to wait may say something else by now.
-    rows = session.scalars(in_order.execution_options(populate_existing=True)).all()
-    used = sum(row.slot for row in rows) or FIRST_SLOT
-    return used, next((row.slot for row in rows if row.state == IndexState.SERVING), FIRST_SLOT)
-
-
-def serving_slot(session: Session) -> int:
-    """The slot of the index that serves."""
-    row = serving_index(session)
-    return row.slot if row else FIRST_SLOT
 
 
 def first_row(spec: IndexSpec) -> IndexRow:
@@ -136,7 +118,7 @@ def switch_to(session: Session, number: int, *, note: str = "") -> IndexRow:
         former.state, former.left_at = IndexState.KEPT, now()
     chosen.state, chosen.served_at, chosen.note = IndexState.SERVING, now(), note or chosen.note
     session.flush()
-    _restate(session, chosen.slot)
+    _restate(session, chosen.slot, is_cut_alike=former is None or former.cut == chosen.cut)
     return chosen
 
 
@@ -186,19 +168,22 @@ def expired(rows: Sequence[IndexRow], keep_days: float, wanted: IndexSpec) -> li
 
 
 def forget_index(session: Session, number: int) -> None:
-    """The index is gone: so are its row and its marks."""
-    slots_in_use(session)
+    """The index is gone: so are its row, its marks, and the chunks that only its passages were."""
+    slots = slots_in_use(session)
     row = get_index(session, number)
-    _set_slot(session, row.slot, held=True)
+    is_last_of_cut = slots.alike(row.slot) == row.slot
+    _set_slot(session, row.slot, held=True, unused_cut=row.cut if is_last_of_cut else None)
     session.delete(row)
 
 
 def progress_of(session: Session, row: IndexRow) -> Progress:
-    """How far *row* has come."""
+    """How far *row* has come; documents that are not cut for it yet count with the chunks they have."""
+    cut = Chunk.cut == row.cut
+    uncut = select(func.sum(Document.chunk_count)).where(Document.chunk_count > 0, ~has_chunks(row.cut))
     return Progress(
-        session.scalar(select(func.count()).select_from(Chunk)) or 0,
-        count_everywhere(session, Chunk, Chunk.words_in.bitwise_and(row.slot) != 0),
-        count_everywhere(session, Chunk, Chunk.vectors_in.bitwise_and(row.slot) != 0),
+        count_everywhere(session, Chunk, cut) + (session.scalar(uncut) or 0),
+        count_everywhere(session, Chunk, and_(cut, Chunk.words_in.bitwise_and(row.slot) != 0)),
+        count_everywhere(session, Chunk, and_(cut, Chunk.vectors_in.bitwise_and(row.slot) != 0)),
     )
 
 
@@ -216,19 +201,23 @@ def _row(number: int, slot: int, spec: IndexSpec, state: IndexState) -> IndexRow
         dimension=spec.dimension,
         base_url=spec.base_url,
         recipe=spec.recipe,
+        cut=spec.cut,
         note="",
     )
 
 
-def _set_slot(session: Session, slot: int, *, held: bool) -> None:
+def _set_slot(session: Session, slot: int, *, held: bool, unused_cut: str | None = None) -> None:
     """Mark everything as held by the index of *slot*, which is how it is while there is none, or nothing.
 
+    The chunks of *unused_cut* go, but of documents that have no others.
     What others add meanwhile has no marks, and gets none while the rows of indexes are locked: as if it came later.
     """
     session.flush()
     for ids in in_batches(lock_in_order(session, select_everywhere(Document))):
+        if unused_cut is not None:
+            delete_cut(session, unused_cut, ids)
         chunks = {column: _with(column, slot, held) for column in (Chunk.words_in, Chunk.vectors_in)}
-        session.execute(update_everywhere(Chunk).where(Chunk.document_id.in_(ids)).values(chunks))
+        session.execute(update_everywhere(Chunk).where(Chunk.document_id.in_(ids), of_cut(slot)).values(chunks))
         # Not changed for readers, who would otherwise be told that it was.
         documents = {Document.words_in: _with(Document.words_in, slot, held), Document.updated_at: Document.updated_at}
         session.execute(update_everywhere(Document).where(Document.document_id.in_(ids)).values(documents))
@@ -245,10 +234,13 @@ def let_go_of() -> ColumnElement[bool]:
     return and_(Document.state == DocumentState.REMOVED, Document.words_in == ALL_SLOTS)
 
 
-def _restate(session: Session, slot: int) -> None:
-    """Let every document be in the state it has in the index of *slot*, which serves from now on."""
+def _restate(session: Session, slot: int, *, is_cut_alike: bool) -> None:
+    """Let every document be in the state it has in the index of *slot*, which serves from now on.
+
+    Unless that *is_cut_alike* the former, the documents also have another number of chunks.
+    """
     waiting = select(Chunk.chunk_id).where(
-        Chunk.document_id == Document.document_id, Chunk.vectors_in.bitwise_and(slot) == 0
+        Chunk.document_id == Document.document_id, Chunk.vectors_in.bitwise_and(slot) == 0, of_cut(slot)
     )
     state = case(
         (Document.words_in.bitwise_and(slot) == 0, DocumentState.PENDING.value),
@@ -257,6 +249,10 @@ def _restate(session: Session, slot: int) -> None:
     )
     found = [DocumentState.PENDING.value, DocumentState.SEARCHABLE.value, DocumentState.READY.value]
     differing = Document.state.in_(found), Document.state != state
-    for ids in in_batches(lock_in_order(session, select_everywhere(Document).where(*differing))):
+    documents = select_everywhere(Document)
+    # Once, also where two things change: a second round would begin with the lowest id again.
+    for ids in in_batches(lock_in_order(session, documents.where(*differing) if is_cut_alike else documents)):
+        if not is_cut_alike:
+            recount(session, slot, ids)
         change = update_everywhere(Document).where(Document.document_id.in_(ids), *differing)
         session.execute(change.values(state=state, updated_at=Document.updated_at))

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Delete, Update, and_, literal_column, sele
 from sqlalchemy.orm import Session, aliased
 
 from domain.documents import in_batches, lock_documents
-from domain.indexes import ALL_SLOTS, FIRST_SLOT, let_go_of, serving_slot, slots_in_use
+from domain.indexes import let_go_of
 from domain.models import Chunk, Document, DocumentState
 from domain.scoping import (
     count_everywhere,
@@ -20,6 +20,7 @@ from domain.scoping import (
     select_everywhere,
     tenants_with,
 )
+from domain.slots import ALL_SLOTS, FIRST_SLOT, of_cut, serving_slot, slots_in_use
 from utils.context import TenantContext
 from utils.passages import Passage
 
@@ -35,7 +36,7 @@ def waiting_for_index(slot: int) -> ColumnElement[bool]:
 
 def without_vector(slot: int) -> ColumnElement[bool]:
     """Chunks whose vector the index of *slot* is still to get. The rest of it is the table's partial index."""
-    return and_(Chunk.vectors_in != literal_column("15"), Chunk.vectors_in.bitwise_and(slot) == 0)
+    return and_(Chunk.vectors_in != literal_column("15"), Chunk.vectors_in.bitwise_and(slot) == 0, of_cut(slot))
 
 
 def all_tenants(session: Session) -> list[TenantContext]:
@@ -66,13 +67,14 @@ def count_without_vectors(session: Session, slot: int | None = None) -> int:
 def without_words(session: Session, ctx: TenantContext, limit: int, slot: int = FIRST_SLOT) -> list[Waiting]:
     """At most *limit* documents to put into the index, with their chunks, or to take out of it; oldest first.
 
-    Read in one statement, so that a document and its chunks are of one version on every database.
+    Read in one statement, so that a document and its chunks are of one version on every database. Without chunks, but
+    with a count of them, it is still to be cut for this index: `domain.cuts`.
     """
     waiting = scoped(ctx, Document).where(waiting_for_index(slot)).order_by(Document.created_at).limit(limit).subquery()
     document = aliased(Document, waiting)
     rows = session.execute(
         select(document, Chunk)
-        .outerjoin(Chunk, Chunk.document_id == document.document_id)
+        .outerjoin(Chunk, and_(Chunk.document_id == document.document_id, of_cut(slot)))
         .order_by(document.created_at, document.document_id, Chunk.position)
     )
     by_id: dict[str, Waiting] = {}
@@ -99,7 +101,7 @@ def mark_words(session: Session, ctx: TenantContext, passages: Sequence[Passage]
     lock_documents(session, ctx, {passage.document_id for passage in passages})
     ids = [passage.passage_id for passage in passages]
     these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids))
-    session.execute(these.values(words_in=Chunk.words_in.bitwise_or(held.bits)))
+    session.execute(these.values(words_in=Chunk.words_in.bitwise_or(held.chunk_bits)))
 
 
 def mark_searchable(
@@ -125,7 +127,7 @@ def mark_vectors(session: Session, ctx: TenantContext, passages: Sequence[Passag
     lock_documents(session, ctx, document_ids)
     ids = [passage.passage_id for passage in passages]
     these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids), Chunk.words_in.bitwise_and(slot) != 0)
-    session.execute(these.values(vectors_in=Chunk.vectors_in.bitwise_or(held.bits)))
+    session.execute(these.values(vectors_in=Chunk.vectors_in.bitwise_or(held.chunk_bits)))
     if held.serves:
         _mark_ready(session, ctx, document_ids, slot)
 
@@ -144,17 +146,17 @@ def drop_removed(session: Session, ctx: TenantContext, documents: Sequence[Docum
 
 
 def sample_passages(session: Session, limit: int) -> list[tuple[TenantContext, Passage]]:
-    """At most *limit* passages of any tenants: always the same while the documents are."""
+    """At most *limit* passages of any tenants, of the index that serves: always the same while the documents are."""
     # Ids are hashes, so that their order is as good as chance.
     chunks = select_everywhere(Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
-    rows = session.execute(chunks.order_by(Chunk.chunk_id).limit(limit))
+    rows = session.execute(chunks.where(of_cut(serving_slot(session))).order_by(Chunk.chunk_id).limit(limit))
     return [(TenantContext(chunk.tenant_id, "background"), as_passage(document, chunk)) for chunk, document in rows]
 
 
 def count_done(session: Session, ctx: TenantContext, slot: int = FIRST_SLOT) -> tuple[int, int]:
     """How many passages of the tenant the index was given the words of, and how many the vectors."""
     words, vectors = (
-        session.scalar(scoped_count(ctx, Chunk).where(column.bitwise_and(slot) != 0))
+        session.scalar(scoped_count(ctx, Chunk).where(column.bitwise_and(slot) != 0, of_cut(slot)))
         for column in (Chunk.words_in, Chunk.vectors_in)
     )
     return words or 0, vectors or 0
@@ -172,10 +174,10 @@ def mark_undone(
 
     *slot* may be a mask of several.
     """
-    _, serving = slots_in_use(session)
+    slots = slots_in_use(session)
     for ids in in_batches(lock_documents(session, ctx, document_ids)):
-        _forget(session, ctx, ids, slot)
-        if slot & serving:
+        _forget(session, ctx, ids, [each for each in slots.cuts if each & slot])
+        if slot & slots.serving:
             these = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
             indexed = these.where(Document.state.in_([DocumentState.SEARCHABLE, DocumentState.READY]))
             session.execute(indexed.values(state=DocumentState.PENDING))
@@ -208,11 +210,12 @@ def _labels(document: Document) -> tuple[str, ...]:
     return (*tags, *(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in simple))
 
 
-def _forget(session: Session, ctx: TenantContext, document_ids: Sequence[str], slot: int) -> None:
-    left = ALL_SLOTS - slot
-    chunks = scoped_update(ctx, Chunk).where(Chunk.document_id.in_(document_ids))
-    marks = {column: column.bitwise_and(left) for column in (Chunk.words_in, Chunk.vectors_in)}
-    session.execute(chunks.values(marks))
+def _forget(session: Session, ctx: TenantContext, document_ids: Sequence[str], slots: Sequence[int]) -> None:
+    for slot in slots:
+        chunks = scoped_update(ctx, Chunk).where(Chunk.document_id.in_(document_ids), of_cut(slot))
+        marks = {column: column.bitwise_and(ALL_SLOTS - slot) for column in (Chunk.words_in, Chunk.vectors_in)}
+        session.execute(chunks.values(marks))
+    left = ALL_SLOTS - sum(slots)
     present = scoped_update(ctx, Document).where(
         Document.document_id.in_(document_ids), Document.state != DocumentState.REMOVED
     )
@@ -225,16 +228,21 @@ Change = TypeVar("Change", Update, Delete)
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What to set where an index holds something: its bit, and those no index uses. *serves*: readers see it."""
+    """What to set where an index holds something: its bit, and those no index uses. *serves*: readers see it.
+
+    *chunk_bits* are for chunks, which indexes of another cut have no use for.
+    """
 
     bits: int
+    chunk_bits: int
     serves: bool
 
 
 def _held(session: Session, slot: int) -> _Held:
-    used, serving = slots_in_use(session)
-    # Nothing, of an index that was given up meanwhile: its bit may be another one's by now.
-    return _Held((ALL_SLOTS - used) | (slot & used), slot == serving)
+    slots = slots_in_use(session)
+    if not slot & slots.used:  # given up meanwhile: its bit may be another one's by now
+        return _Held(ALL_SLOTS - slots.used, ALL_SLOTS - slots.used, serves=False)
+    return _Held((ALL_SLOTS - slots.used) | slot, (ALL_SLOTS - slots.alike(slot)) | slot, slot == slots.serving)
 
 
 def _version(change: Change, document: Document) -> Change:

@@ -30,6 +30,7 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+FIRST_CUT = "1/220/400/80/16"  # how all documents were cut before it was noted
 
 
 def now() -> datetime:
@@ -188,11 +189,11 @@ class Document(Base):
     media_type: Mapped[str] = mapped_column(PlainString(120), default="")
     size_bytes: Mapped[int] = mapped_column(default=0)
     content_hash: Mapped[str] = mapped_column(PlainString(64), default="")  # SHA-256 of the file
-    recipe: Mapped[str] = mapped_column(PlainString(40), default="")  # how it was cut; another one reads it again
+    recipe: Mapped[str] = mapped_column(PlainString(40), default="")  # how it was read; another one reads it again
     version: Mapped[int] = mapped_column(default=1)
     state: Mapped[str] = mapped_column(PlainString(16), default=DocumentState.PENDING)
     error: Mapped[str | None] = mapped_column(PlainText)  # why the last attempt to read it failed
-    chunk_count: Mapped[int] = mapped_column(default=0)
+    chunk_count: Mapped[int] = mapped_column(default=0)  # in the index that serves, once it is cut for that
     # Slots of the indexes that hold the words of this version, or have let go of a removed one; bits as in `Chunk`.
     words_in: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)  # pages, characters: for the reader's list
@@ -241,13 +242,15 @@ class DocumentVersion(Base):
 class Chunk(Base):
     """A piece of a document, and which indexes have its words and its vector; its id is the passage's.
 
+    A document is cut once for each way in which indexes are, and once as it was loaded for.
+
     Each index has a slot, one of the four lowest bits. A bit is set when the index of that slot has it, and also, as
     soon as any index was told of it, where no index uses the slot: so 15 means that nothing is left to do.
     """
 
     __tablename__ = "chunks"
     __table_args__ = (
-        Index("ix_chunks_document_id_position", "document_id", "position", unique=True),
+        Index("ix_chunks_document_id_cut_position", "document_id", "cut", "position", unique=True),
         Index(
             "ix_chunks_without_vector",
             "tenant_id",
@@ -261,7 +264,8 @@ class Chunk(Base):
     chunk_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     document_id: Mapped[str] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
-    position: Mapped[int]  # from 0, in reading order
+    cut: Mapped[str] = mapped_column(PlainString(40), server_default=FIRST_CUT)  # how: `ingestion.chunking.Sizes.cut`
+    position: Mapped[int]  # from 0, in reading order of its cut
     page: Mapped[int | None]
     heading: Mapped[str] = mapped_column(PlainText, default="")
     start: Mapped[int]
@@ -391,7 +395,10 @@ class AnswerRating(Base):
 
 
 class IndexRow(Base):
-    """An index of all passages, made with one embedding model and one recipe for words; several stand side by side."""
+    """An index of all documents, made with one embedding model, one recipe for words and one cut into passages.
+
+    Several stand side by side.
+    """
 
     __tablename__ = "indexes"
 
@@ -402,6 +409,7 @@ class IndexRow(Base):
     dimension: Mapped[int]
     base_url: Mapped[str | None] = mapped_column(PlainString(2000))  # None for the model that comes with the service
     recipe: Mapped[str] = mapped_column(PlainString(40))
+    cut: Mapped[str] = mapped_column(PlainString(40), server_default=FIRST_CUT)  # of its passages, as in `Chunk`
     note: Mapped[str] = mapped_column(PlainText, default="")  # what its check found
     made_at: Mapped[datetime] = mapped_column(default=now)
     served_at: Mapped[datetime | None]  # since when it serves, or last began to

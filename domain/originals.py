@@ -25,7 +25,7 @@ class Part:
     """A stretch of a document's text under one heading and on one page.
 
     The text is `text[body:end]`; between `start` and `body` stands the heading's own line. `level` is the heading's,
-    0 without one.
+    0 without one. `heading` is its path from the outermost down, None in what was kept before that was.
     """
 
     start: int
@@ -33,6 +33,7 @@ class Part:
     end: int
     level: int
     page: int | None
+    heading: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,33 @@ class Extracted:
 
     def to_bytes(self) -> bytes:
         """As it is kept: the same for the same, so that it is kept once."""
-        parts = [[part.start, part.body, part.end, part.level, part.page] for part in self.parts]
+        parts = [[part.start, part.body, part.end, part.level, part.page, part.heading] for part in self.parts]
         return orjson.dumps({"text": self.text, "parts": parts})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """The opposite of `to_bytes`."""
-        kept = orjson.loads(data)
-        return cls(kept["text"], tuple(Part(*part) for part in kept["parts"]))
+        """The opposite of `to_bytes`.
+
+        Raises:
+            ValueError: it is something else; it may have come from elsewhere, with an import.
+        """
+        try:
+            kept = orjson.loads(data)
+            extracted = cls(kept["text"], tuple(_part(*part) for part in kept["parts"]))
+            if all(0 <= part.start <= part.body <= part.end <= len(extracted.text) for part in extracted.parts):
+                return extracted
+        except (KeyError, TypeError) as exc:
+            raise ValueError("It is no text with its parts.") from exc
+        raise ValueError("Its parts are not within its text.")
+
+
+def _part(start: int, body: int, end: int, level: int, page: int | None, heading: Sequence[str] | None = None) -> Part:
+    names = None if heading is None else tuple(heading)
+    if not all(isinstance(each, int) for each in (start, body, end, level, page or 0)):
+        raise TypeError
+    if not all(isinstance(each, str) for each in names or ()):
+        raise TypeError
+    return Part(start, body, end, level, page, names)
 
 
 class Originals:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from domain.indexes import serving_slot
 from domain.jobs import OPEN
 from domain.models import Chunk, Document, DocumentState, Job, JobStage, JobStatus
 from domain.scoping import scoped
+from domain.slots import of_cut, serving_slot
 from utils.context import TenantContext
 from utils.errors import NotFound
 
@@ -90,8 +90,9 @@ def _follows_index(job: Job | None) -> bool:
 
 
 def _with_vectors(session: Session, ctx: TenantContext, document_ids: list[str]) -> dict[str, int]:
-    has_vector = Chunk.vectors_in.bitwise_and(serving_slot(session)) != 0
-    chunks = scoped(ctx, Chunk).where(Chunk.document_id.in_(document_ids), has_vector)
+    slot = serving_slot(session)
+    has_vector = Chunk.vectors_in.bitwise_and(slot) != 0
+    chunks = scoped(ctx, Chunk).where(Chunk.document_id.in_(document_ids), has_vector, of_cut(slot))
     counted = chunks.with_only_columns(Chunk.document_id, func.count()).group_by(Chunk.document_id)
     return {document_id: count for document_id, count in session.execute(counted)}
 

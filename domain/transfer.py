@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from domain.documents import DocumentContent, chunk_id_of, replace_document
+from domain.documents import DocumentContent, chunk_id_of, get_chunks, replace_document
+from domain.indexes import serving_index
 from domain.indexing import as_passage, mark_searchable, mark_vectors, mark_words
 from domain.models import Chunk, Document, DocumentState, DocumentVersion
 from domain.originals import find_version
@@ -25,14 +26,20 @@ def movable_ids(session: Session, ctx: TenantContext) -> list[str]:
 def find_document(
     session: Session, ctx: TenantContext, document_id: str
 ) -> tuple[Document, DocumentVersion | None, list[Chunk]] | None:
-    """A document with its version and its chunks in reading order, None if it was removed meanwhile."""
+    """A document with its version and the passages of the index that serves, None if it was removed meanwhile.
+
+    The passages are in reading order; where it is not cut for that index yet, they are those it was loaded with.
+    """
     document = session.scalar(
         scoped(ctx, Document).where(Document.document_id == document_id, Document.state.in_(_TO_BE_MOVED))
     )
     if document is None:
         return None
-    chunks = scoped(ctx, Chunk).where(Chunk.document_id == document_id).order_by(Chunk.position)
-    return document, find_version(session, ctx, document_id), list(session.scalars(chunks))
+    chunks = get_chunks(session, ctx, document_id)
+    row = serving_index(session)
+    cut = row.cut if row and any(chunk.cut == row.cut for chunk in chunks) else next((c.cut for c in chunks), "")
+    passages = [chunk for chunk in chunks if chunk.cut == cut]
+    return document, find_version(session, ctx, document_id), passages
 
 
 def document_at(session: Session, ctx: TenantContext, origin: str) -> Document | None:
@@ -44,11 +51,12 @@ def passages_to_be(document_id: str, content: DocumentContent) -> list[Passage]:
     """The passages that *content* will have as the new document *document_id*, in no dataset, without labels."""
     document = Document(document_id=document_id, title=content.title, source=content.source, url=content.url)
     document.version, document.tags, document.labels = 1, [], {}  # what a flush would make of it
+    made_of = {"content_hash": content.content_hash, "recipe": content.recipe, "cut": content.cut}
     return [
         as_passage(
             document,
             Chunk(
-                chunk_id=chunk_id_of(document_id, content, position),
+                chunk_id=chunk_id_of(document_id, **made_of, position=position),
                 page=chunk.page,
                 heading=chunk.heading,
                 start=chunk.start,

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
+from typing import Self
 
 from ingestion.parsers.parsed import HEADING_SEPARATOR, ParsedDocument, Section
 
@@ -19,6 +20,8 @@ CUTS = (
     re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？]++\s*+"),
     re.compile(r"\s+"),
 )
+# Raise it when chunks come out otherwise: an index of the new ones is then built beside.
+VERSION = 1
 LONGEST_TOKEN_CHARACTERS = 16
 DEEP_LEVEL = 3
 
@@ -35,6 +38,22 @@ class Sizes:
     most: int = 400
     small: int = 80
     tiny: int = 16
+
+    @classmethod
+    def around(cls, target: int, most: int) -> Self:
+        """Those that go with *target*, in the proportions of the defaults."""
+        return cls(target, most, small=target * 4 // 11, tiny=target * 4 // 55)
+
+    @classmethod
+    def of(cls, cut: str) -> Self:
+        """The sizes in a `cut`, of whatever version."""
+        _, target, most, small, tiny = map(int, cut.split("/"))
+        return cls(target, most, small, tiny)
+
+    @property
+    def cut(self) -> str:
+        """What chunks of these sizes are told from others by, where they are kept."""
+        return f"{VERSION}/{self.target}/{self.most}/{self.small}/{self.tiny}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +97,17 @@ def estimate_tokens(text: str) -> int:
 def chunk_document(
     document: ParsedDocument, *, count_tokens: CountTokens = estimate_tokens, sizes: Sizes | None = None
 ) -> list[Chunk]:
-    """The document's chunks in reading order: all of its text but white space and headings, each once.
+    """The document's chunks in reading order: all of its text but white space and headings, each once."""
+    return chunk_text(document.text, document.sections, count_tokens=count_tokens, sizes=sizes or Sizes())
+
+
+def chunk_text(text: str, sections: Sequence[Section], *, count_tokens: CountTokens, sizes: Sizes) -> list[Chunk]:
+    """The chunks of *text*, of which *sections* say where its headings and pages are.
 
     Takes time linear in the length of the text, whatever is in it.
     """
-    cutter = _Cutter(document.text, count_tokens, sizes or Sizes())
-    return [chunk for group in cutter.groups(document.sections) for chunk in cutter.chunks(group)]
+    cutter = _Cutter(text, count_tokens, sizes)
+    return [chunk for group in cutter.groups(sections) for chunk in cutter.chunks(group)]
 
 
 class _Cutter:

@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session
 from domain import indexing
 from domain.db import Database
 from domain.in_thread import read, write
-from domain.indexes import FIRST_SLOT
 from domain.models import Chunk, Document, DocumentState
+from domain.slots import FIRST_SLOT
+from ingestion.cutting import Cutter
 from retrieval.index import PassageIndex
 from retrieval.lexical import embedding_text
 from utils.context import TenantContext
@@ -58,7 +59,8 @@ class Indexer:
     """Two loops beside each other: words at once, for all tenants; vectors in small batches, a batch a tenant in turn.
 
     So a document is found by its words within a poll, also while the embedding model is slow or away. What is done is
-    marked in *slot*, the index's own. `poll_s` may be changed at any time.
+    marked in *slot*, the index's own. *cutter* cuts documents that were loaded for an index of another cut; without it
+    there must be none. `poll_s` may be changed at any time.
     """
 
     def __init__(
@@ -68,9 +70,11 @@ class Indexer:
         embedder: Embedder,
         *,
         slot: int = FIRST_SLOT,
+        cutter: Cutter | None = None,
         poll_s: float = POLL_S,
     ) -> None:
         self._database, self._index, self._embedder, self._slot = database, index, embedder, slot
+        self._cutter = cutter
         self.poll_s = poll_s
         self._pending = 0
         self._errors: dict[str, str] = {}
@@ -148,17 +152,25 @@ class Indexer:
             partial(indexing.without_words, ctx=ctx, limit=DOCUMENTS_BATCH, slot=self._slot)
         ):
             await self._take_out(ctx, [document for document, _ in waiting if document.state == DocumentState.REMOVED])
-            new: list[indexing.Waiting] = []
-            for document, chunks in waiting:
-                if document.state == DocumentState.REMOVED:
-                    continue
+            present = [each for each in waiting if each[0].state != DocumentState.REMOVED]
+            uncut = [document for document, chunks in present if document.chunk_count and not chunks]
+            cut = [each for each in present if each[0] not in uncut]
+            for document, chunks in cut:
                 if document.version > 1:
                     await self._replace(ctx, document, chunks)
-                else:
-                    new.append((document, chunks))
-            await self._put_all(ctx, new)
+            await self._put_all(ctx, [each for each in cut if each[0].version <= 1])
+            # Last: a text that cannot be had must not keep the others waiting.
+            await self._cut_all(ctx, uncut)
             self._pending = await self._count_pending()
         return True
+
+    async def _cut_all(self, ctx: TenantContext, documents: Sequence[Document]) -> None:
+        """Cut documents for this index; with their chunks they are waiting again."""
+        for document in documents:
+            if self._cutter is None:
+                raise RuntimeError("A document is cut for another index, and nobody is there to cut it for this one.")
+            if not await asyncio.to_thread(self._cutter.cut, ctx, document):
+                await self._put_all(ctx, [(document, [])])
 
     async def _take_out(self, ctx: TenantContext, documents: Sequence[Document]) -> None:
         if not documents:
@@ -176,6 +188,8 @@ class Indexer:
         await self._put_all(ctx, [(document, chunks)])
 
     async def _put_all(self, ctx: TenantContext, waiting: Sequence[indexing.Waiting]) -> None:
+        if not waiting:
+            return
         passages = [
             indexing.as_passage(document, chunk)
             for document, chunks in waiting

@@ -22,6 +22,7 @@ from domain.documents import DocumentContent, replace_document
 from domain.jobs import LEASE_S, Failure, Held, LeaseLost
 from domain.models import Document, JobStage
 from domain.originals import Originals
+from ingestion.chunking import Sizes
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from ingestion.reader import DocumentReader
@@ -48,12 +49,13 @@ class JobWorker:
         originals: Originals,
         *,
         limits: Limits | None = None,
+        sizes: Sizes | None = None,
         lease_s: float = LEASE_S,
     ) -> None:
         self._database, self._originals, self._lease_s = database, originals, lease_s
         self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid4().hex[:12]}"
         self._parser = ParserProcess(limits or Limits())
-        self._reader = DocumentReader(self._parser)
+        self._reader = DocumentReader(self._parser, sizes or Sizes())
         self._stopping = threading.Event()
 
     def __enter__(self) -> Self:

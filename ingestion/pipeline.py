@@ -20,7 +20,7 @@ from domain.originals import Originals
 from ingestion.chunking import CountTokens, Sizes, estimate_tokens
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
-from ingestion.reader import DocumentReader, content_hash
+from ingestion.reader import RECIPE, DocumentReader, content_hash
 from ingestion.walk import SAMPLES, Found, Origins, Walk, walk
 from utils.context import TenantContext
 from utils.errors import UnreadableDocument
@@ -166,7 +166,7 @@ class _Load:
         self._see_to_unread(file, origin, content.details)
 
     def _says_the_same(self, known: Document, data: bytes) -> bool:
-        if known.state == DocumentState.FAILED or known.recipe != self._reader.recipe:
+        if known.state == DocumentState.FAILED or known.recipe != RECIPE:
             return False
         return known.content_hash == content_hash(data)
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import PurePath
 
-from domain.documents import ChunkText, DocumentContent
+from domain.documents import DocumentContent
 from domain.originals import Extracted, Part
-from ingestion.chunking import CountTokens, Sizes, chunk_document, estimate_tokens
-from ingestion.language import document_language, passage_language
+from ingestion.chunking import CountTokens, Sizes, estimate_tokens
+from ingestion.cutting import cut
+from ingestion.language import document_language
 from ingestion.parsers.parsed import ParsedDocument
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from utils.errors import UnreadableDocument
 
-# Raise it when parsers or chunking change what they give: unchanged files are then read again.
-RECIPE_VERSION = 3
+# Raise it when parsers change what they give: unchanged files are then read again.
+RECIPE = "3"
 LONGEST_FILE_NAME = 255
 NOT_RECOGNISED = {
     True: "They are pictures whose text has not been recognised.",
@@ -36,11 +37,6 @@ class DocumentReader:
     parser: ParserProcess
     sizes: Sizes = field(default_factory=Sizes)
     count_tokens: CountTokens = estimate_tokens
-
-    @property
-    def recipe(self) -> str:
-        """How documents are cut: the same file read by another recipe gives other chunks."""
-        return f"{RECIPE_VERSION}/{self.sizes.target}/{self.sizes.most}/{self.sizes.small}/{self.sizes.tiny}"
 
     def read(self, data: bytes, name: str, source: str) -> DocumentContent:
         """The document in *data*; *name* is its file's, *source* what readers are shown.
@@ -100,7 +96,7 @@ class DocumentReader:
             "recognised": recognised,
         }
         language = document_language(parsed.text)
-        chunks = self._chunks(parsed, language)
+        chunks = cut(parsed.text, parsed.sections, language, sizes=self.sizes, count_tokens=self.count_tokens)
         if not chunks and not self.awaits_recognition(details):
             raise UnreadableDocument(_nothing(parsed, recognises=self.parser.recognises))
         return DocumentContent(
@@ -111,7 +107,8 @@ class DocumentReader:
             media_type=parsed.media_type,
             size_bytes=len(data),
             content_hash=content_hash(data),
-            recipe=self.recipe,
+            recipe=RECIPE,
+            cut=self.sizes.cut,
             chunks=chunks,
             details=details,
             file_name=PurePath(name).name[-LONGEST_FILE_NAME:],
@@ -119,18 +116,10 @@ class DocumentReader:
             extracted=extracted_of(parsed).to_bytes(),
         )
 
-    def _chunks(self, parsed: ParsedDocument, language: str) -> list[ChunkText]:
-        cut = chunk_document(parsed, count_tokens=self.count_tokens, sizes=self.sizes)
-        texts = ((chunk, parsed.text[chunk.start : chunk.end]) for chunk in cut)
-        return [
-            ChunkText(text, chunk.start, chunk.end, chunk.heading, chunk.page, passage_language(text, language))
-            for chunk, text in texts
-        ]
-
 
 def extracted_of(parsed: ParsedDocument) -> Extracted:
     """The text and where its headings and pages begin, as it is kept beside the original."""
-    parts = (Part(part.start, part.body, part.end, part.level, part.page) for part in parsed.sections)
+    parts = (Part(part.start, part.body, part.end, part.level, part.page, part.heading) for part in parsed.sections)
     return Extracted(parsed.text, tuple(parts))
 
 

@@ -222,3 +222,8 @@ def test_a_key_is_not_sent_to_an_endpoint_it_was_not_given_for(monkeypatch: pyte
     for endpoint in (settings.chat_endpoint, settings.embedding_endpoint):
         assert endpoint is not None
         assert endpoint.api_key.get_secret_value() != "for-openai"
+
+
+def test_passages_cannot_be_meant_to_exceed_their_limit() -> None:
+    with pytest.raises(SettingsError, match="CHUNK_MAX_TOKENS must be at least CHUNK_TOKENS, which is 300"):
+        load_settings(_env_file=None, chunk_tokens=300, chunk_max_tokens=200)

@@ -1,8 +1,9 @@
 """Whether an index may take the place of the one that serves: both are asked questions made of the passages themselves.
 
-The first sentence of a passage has to find that passage. It is asked twice: as questions are, and by meaning alone,
-since a sentence finds itself by its words whatever the vectors are worth. No model judges, and the passages are always
-the same, so that the outcome is, too. What it cannot see is whether real questions are answered better.
+The first sentence of a passage has to find that passage, or what has its place where documents are cut otherwise. It
+is asked twice: as questions are, and by meaning alone, since a sentence finds itself by its words whatever the vectors
+are worth. No model judges, and the passages are always the same, so that the outcome is, too. What it cannot see is
+whether real questions are answered better.
 """
 
 import logging
@@ -104,4 +105,10 @@ async def _finds(
     opened: Opened, ctx: TenantContext, passage: Passage, question: str, vector: FloatArray | None
 ) -> bool:
     hits = await opened.index.search(ctx, question, vector, limit=AMONG)
-    return any(hit.passage.text == passage.text for hit in hits)  # others may say the same word for word
+    return any(_says_as_much(hit.passage, passage) for hit in hits)
+
+
+def _says_as_much(found: Passage, wanted: Passage) -> bool:
+    """Whether *found* holds the beginning of *wanted*, though it may be cut otherwise, or stand elsewhere."""
+    is_there = found.document_id == wanted.document_id and found.start <= wanted.start < found.end
+    return is_there or question_of(wanted) in found.text

@@ -5,10 +5,11 @@ import logging
 import shutil
 from collections.abc import Set
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from bootstrap.ingesting import chunk_sizes
 from bootstrap.models import open_former_embedder, remembering
 from bootstrap.stores import index_folder, open_passages, server_index
 from config import Settings
@@ -74,12 +75,13 @@ class Opener:
         """What an index is made with that fits the settings."""
         endpoint = self._settings.embedding_endpoint
         base_url = endpoint.base_url if endpoint else None
-        return IndexSpec(self._embedder.model, self._embedder.dimension, base_url, RECIPE)
+        cut = chunk_sizes(self._settings).cut
+        return IndexSpec(self._embedder.model, self._embedder.dimension, base_url, RECIPE, cut)
 
     def made_before(self, model: str, dimension: int) -> IndexSpec:
         """What an index of *model* was made with before anything was noted of it: at the configured address, if any."""
         base_url = None if model == EMBEDDED_MODEL else self.wanted.base_url
-        return IndexSpec(model, dimension, base_url, RECIPE)
+        return replace(self.wanted, model=model, dimension=dimension, base_url=base_url)
 
     async def open(self, row: IndexRow) -> Opened:
         """The index of *row*, opened unless it is.
@@ -145,7 +147,7 @@ class Opener:
             embedder, asked = await self._models(stack, row)
             index = await open_passages(self._settings, self._folder, row, row.number)
             stack.push_async_callback(index.close)
-            spec = IndexSpec(row.model, row.dimension, row.base_url, row.recipe)
+            spec = IndexSpec(row.model, row.dimension, row.base_url, row.recipe, row.cut)
             retriever = self._make_retriever(stack, embedder=embedder, asked=asked, index=index)
             return Opened(row.number, row.slot, spec, index, embedder, retriever), stack.pop_all()
         raise AssertionError  # the stack swallows nothing

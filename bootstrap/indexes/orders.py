@@ -75,7 +75,7 @@ def _whose(arguments: dict[str, object]) -> tuple[TenantContext, Path]:
 
 
 def _target(opened: Opened) -> Target:
-    return Target(opened.index, opened.slot, opened.spec.model, opened.spec.dimension)
+    return Target(opened.index, opened.slot, opened.spec.model, opened.spec.dimension, opened.spec.cut)
 
 
 HANDLERS: dict[str, Handler] = {"scan": scan, "export": export, "import": import_}

@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from sqlalchemy.exc import IntegrityError
 
 from bootstrap.indexes.opened import Opened, Opener
+from domain.cuts import cut_of_any
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.indexes import first_row, list_indexes, moved_to, serving_index
@@ -56,9 +58,9 @@ class Serving:
         await _note_move(database, opener, row)
         if not opener.wanted.fits(row):
             logger.warning(
-                "Index %s was made with %s and goes on answering with it, while EMBEDDING_… names %s: "
+                "Index %s was made with %s cut %s and goes on answering, while EMBEDDING_… and CHUNK_… name %s cut %s: "
                 "`flask index status` says how far an index for that is.",
-                *(row.number, row.model, opener.wanted.model),
+                *(row.number, row.model, row.cut, opener.wanted.model, opener.wanted.cut),
             )
         return cls(database, opener, opened, linger_s=linger_s, look_s=look_s)
 
@@ -115,14 +117,15 @@ class Serving:
 
 async def _first(database: Database, opener: Opener) -> IndexRow:
     """Note the only index there is, which may be older than the table; refused before it is noted."""
-    spec = opener.wanted
+    loaded = await read(database, cut_of_any)  # by a command, under other settings
+    spec = replace(opener.wanted, cut=loaded or opener.wanted.cut)
     try:
         await opener.open(first_row(spec))
     except MadeForAnother as exc:
         if exc.model is None:
             raise
         # The settings named another model at the very start that brought the table.
-        spec = opener.made_before(exc.model, exc.dimension)
+        spec = replace(opener.made_before(exc.model, exc.dimension), cut=spec.cut)
         await opener.open(first_row(spec))
     with suppress(IntegrityError):  # another worker was quicker
         await write(database, lambda session: session.add(first_row(spec)))

@@ -27,6 +27,7 @@ class IndexStatus:
     dimension: int
     place: str
     recipe: str
+    cut: str
     passages: int
     words: int
     vectors: int
@@ -59,6 +60,7 @@ def _status(settings: Settings, row: IndexRow, done: Progress) -> IndexStatus:
         dimension=row.dimension,
         place=row.base_url or "the service itself",
         recipe=row.recipe,
+        cut=row.cut,
         passages=done.passages,
         words=done.words,
         vectors=done.vectors,

@@ -18,6 +18,9 @@ from domain import index_orders, indexes, indexing
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.models import IndexRow, IndexState
+from domain.slots import SLOTS
+from ingestion.chunking import Sizes
+from ingestion.cutting import Cutter
 from ingestion.indexer import POLL_S, Indexer
 from ingestion.stocktaking import take_stock, take_stock_of_files
 from utils.errors import Conflict, ProblemError
@@ -63,6 +66,7 @@ class Tending:
     _published: int = 0
     _stock_taken_at: float | None = None
     _problem: str | None = None
+    _told_of_along: bool = False
     _ordered: "asyncio.Task[None] | None" = None
 
     def pending(self) -> int:
@@ -131,7 +135,10 @@ class Tending:
             and row.made_at.timestamp() < self._began_at
         ]
         for row in stale:
-            logger.info("Index %s, for %s, is given up: the settings name %s.", row.number, row.model, wanted.model)
+            logger.info(
+                "Index %s, for %s cut %s, is given up: the settings name %s cut %s.",
+                *(row.number, row.model, row.cut, wanted.model, wanted.cut),
+            )
             await write(self.database, partial(indexes.drop_index, number=row.number))
         expired = indexes.expired(rows, self.keep_days, wanted)
         for row in expired:
@@ -146,13 +153,18 @@ class Tending:
     async def _begin(self, rows: Sequence[IndexRow]) -> None:
         """Begin the index that the settings want; where there is no room, the oldest former one goes first."""
         along = await self.opener.reads_along(self.serving.opened)
+        if along is not None and self._is_of_wanted_model():
+            if not self._told_of_along:
+                logger.warning("Passages stay as they are cut: the collection %s, read along, is not ours.", along)
+            self._told_of_along = True
+            return
         if along is not None:
             raise Conflict(
                 f"The Qdrant collection {along} was written with LangChain and can only be searched with the embedding "
                 "model it was made with: set EMBEDDING_MODEL to that one again, or QDRANT_COLLECTION_NAME to a new "
                 "name and load its documents here."
             )
-        if len(rows) == len(indexes.SLOTS):
+        if len(rows) == len(SLOTS):
             former = [row for row in rows if row.state == IndexState.KEPT]
             if former:
                 oldest = min(former, key=lambda row: row.left_at or row.made_at)
@@ -162,7 +174,13 @@ class Tending:
         # What is there already is nobody's: SQL was restored from a backup that is older than it.
         await self.opener.remove(indexes.next_number(rows), wanted)
         row = await write(self.database, partial(indexes.begin_index, spec=wanted))
-        logger.info("Index %s, for %s, is being built beside the one that serves.", row.number, row.model)
+        logger.info(
+            "Index %s, for %s cut %s, is being built beside the one that serves.", row.number, row.model, row.cut
+        )
+
+    def _is_of_wanted_model(self) -> bool:
+        serving, wanted = self.serving.opened.spec, self.opener.wanted
+        return (serving.model, serving.dimension) == (wanted.model, wanted.dimension)
 
     async def _complete(self, row: IndexRow) -> None:
         """Let an index serve that holds all the serving one does, if its check passes."""
@@ -188,7 +206,8 @@ class Tending:
         followed = self._followed.get(row.number)
         if followed is None:
             opened = await self.opener.open(row)
-            indexer = Indexer(self.database, opened.index, opened.embedder, slot=opened.slot)
+            cutter = Cutter(self.database, self.files, slot=opened.slot, sizes=Sizes.of(opened.spec.cut))
+            indexer = Indexer(self.database, opened.index, opened.embedder, slot=opened.slot, cutter=cutter)
             followed = self._followed[row.number] = _Followed(opened, indexer)
         followed.indexer.poll_s = self.poll_s if row.state == IndexState.SERVING else self.tick_s
         if start and (followed.task is None or followed.task.done()):

@@ -14,9 +14,10 @@ from bootstrap.relocation.places import Place
 from bootstrap.relocation.report import RECORDS, SAMPLES, Check, Look, Progress
 from config import Settings
 from domain.db import Database, open_database
-from domain.indexes import ALL_SLOTS, list_indexes
+from domain.indexes import list_indexes
 from domain.indexing import all_tenants, mark_undone
 from domain.models import Base, Document, IndexRow
+from domain.slots import ALL_SLOTS
 from utils.context import TenantContext
 from utils.errors import Conflict, StoreRefused
 

@@ -18,7 +18,7 @@ from ingestion.crawl.frontier import Frontier
 from ingestion.crawl.politeness import Stopped
 from ingestion.crawl.site import Site
 from ingestion.crawl.visit import Outcome, SiteAway, Visitor
-from ingestion.reader import DocumentReader
+from ingestion.reader import RECIPE, DocumentReader
 from utils.context import TenantContext
 from utils.errors import ProblemError
 
@@ -122,7 +122,7 @@ class _Crawl:
         with self._database.reading() as session:
             document = web_sources.document_at(session, self._ctx, page.url)
         readable = (DocumentState.PENDING, DocumentState.SEARCHABLE, DocumentState.READY)
-        fits = document is not None and document.state in readable and document.recipe == self._reader.recipe
+        fits = document is not None and document.state in readable and document.recipe == RECIPE
         return document if fits and document and document.error is None else None
 
     def _note(self, page: WebPage, outcome: Outcome) -> None:

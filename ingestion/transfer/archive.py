@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import IO, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from domain.models import FIRST_CUT
 from utils.errors import BadInput
 from utils.ports import FloatArray
 
@@ -38,7 +39,7 @@ class Head(BaseModel):
     model_config = _STRICT
 
     format: Literal["pustaka-documents"] = "pustaka-documents"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2  # in 1 a line's `recipe` said both how it was read and how it was cut
     model: str = Field(max_length=200)
     dimension: int = Field(ge=1, le=65_536)
     recipe: str = Field(max_length=40)
@@ -78,8 +79,17 @@ class DocumentLine(BaseModel):
     file_name: str = Field(max_length=255)
     pages: int | None
     recipe: str = Field(max_length=40)
+    cut: str = Field(max_length=40)
     details: dict[str, object]
     chunks: list[ChunkLine]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, line: object) -> object:
+        if isinstance(line, dict) and "cut" not in line:
+            recipe, _, _ = str(line.get("recipe")).partition("/")
+            return {**line, "recipe": recipe, "cut": FIRST_CUT}
+        return line
 
 
 class ArchiveWriter:

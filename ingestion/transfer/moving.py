@@ -40,12 +40,13 @@ _OF_VERSION: dict[str, Any] = {"text_hash": "", "file_name": "", "pages": None}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An index that documents come to: its slot, and the model and dimension of its vectors."""
+    """An index that documents come to: its slot, the model and dimension of its vectors, the cut of its passages."""
 
     index: PassageIndex
     slot: int
     model: str
     dimension: int
+    cut: str
 
 
 @dataclass(slots=True)
@@ -91,8 +92,9 @@ async def import_documents(
 ) -> Imported:
     """Add the documents of the file at *path* to the tenant, under new ids; those it has at the same origin change.
 
-    The whole file is looked through first. The vectors of new documents go to those *targets* whose model made them;
-    all others are computed by the indexer. What an import that was broken off has added is passed over the next time.
+    The whole file is looked through first. The vectors of new documents go to those *targets* whose model made them and
+    whose passages they are of; all others are computed by the indexer. What an import that was broken off has added is
+    passed over the next time.
 
     Raises:
         BadInput: the file is not whole; nothing was changed.
@@ -142,13 +144,14 @@ class _Import:
         passages = passages_to_be(document_id, content)
         vectors = await asyncio.to_thread(self._vectors, line, passages)
         with_vectors = [passage for passage in passages if passage.passage_id in vectors]
-        for target in self.targets:
+        targets = [target for target in self.targets if target.cut == content.cut]
+        for target in targets:
             await target.index.put(self.ctx, passages)
             await target.index.put_vectors(self.ctx, vectors)
-        held = [(target.slot, passages, with_vectors) for target in self.targets]
+        held = [(target.slot, passages, with_vectors) for target in targets]
         new = partial(add_indexed, ctx=self.ctx, document_id=document_id, origin=line.origin)
         await write(self.database, partial(new, content=content, held=held))
-        reused = len(with_vectors) if self.targets else 0
+        reused = len(with_vectors) if targets else 0
         self.done.reused += reused
         self.done.to_embed += len(passages) - reused
 
@@ -173,10 +176,11 @@ def _says(document: Document, line: DocumentLine) -> bool:
 
 
 def _line(document: Document, version: DocumentVersion | None, chunks: Sequence[Chunk]) -> DocumentLine:
-    own = [name for name in DocumentLine.model_fields if name not in ("chunks", *_OF_VERSION)]
+    own = [name for name in DocumentLine.model_fields if name not in ("chunks", "cut", *_OF_VERSION)]
     return DocumentLine(
         **{name: getattr(document, name) for name in own},
         **{name: getattr(version, name) if version else empty for name, empty in _OF_VERSION.items()},
+        cut=chunks[0].cut if chunks else "",
         chunks=[ChunkLine(**{name: getattr(chunk, name) for name in ChunkLine.model_fields}) for chunk in chunks],
     )
 

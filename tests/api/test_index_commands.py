@@ -88,6 +88,7 @@ def test_status_tells_model_share_and_size(service: Service) -> None:
     assert (index["passages"], index["words"], index["vectors"], index["share"]) == (3, 3, 3, 1)
     assert index["size_bytes"] > 0
     assert "1  serving   one (384 numbers)" in run(service, "status").stdout
+    assert "passages of 220 tokens, 400 at most" in run(service, "status").stdout
 
 
 def test_what_cannot_be_done_is_one_line_and_exit_code_1(service: Service, tmp_path: Path) -> None:

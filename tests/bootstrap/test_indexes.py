@@ -259,7 +259,7 @@ async def test_what_was_left_where_an_index_is_begun_is_not_in_it(
 ) -> None:
     await fill(before, database)
     new.configure(dimension=256)
-    left = IndexSpec("two", 256, new.base_url, "words-1")
+    left = IndexSpec("two", 256, new.base_url, "words-1", "1/220/400/80/16")
     for ctx in TENANTS:  # a database restored from before the switch knows nothing of it
         index = await open_passages(after, after.data_dir, left, 2)
         await index.put(ctx, [passage("Bicycles stand in the yard.", document_id="left")])

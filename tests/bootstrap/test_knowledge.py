@@ -9,6 +9,7 @@ from bootstrap import knowledge
 from domain.db import open_database
 from domain.documents import list_documents
 from domain.originals import Originals
+from ingestion.chunking import Sizes
 from ingestion.parsers.parsed import Limits
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, two_tenants
@@ -32,6 +33,7 @@ async def test_a_database_that_is_away_is_waited_for(tmp_path: Path, monkeypatch
                 folder,
                 samples=tmp_path,
                 limits=Limits(),
+                sizes=Sizes(),
                 progress=lambda *_: None,
                 originals=Originals(database, FolderFileStore(tmp_path / "files")),
             )

@@ -88,7 +88,7 @@ def test_each_step_into_the_index_makes_a_version_of_its_own(database: Database)
 
 
 def test_another_index_makes_another_version_once_it_serves(database: Database) -> None:
-    one, two = (IndexSpec(name, 8, None, "words") for name in ("one", "two"))
+    one, two = (IndexSpec(name, 8, None, "words", "1/220/400/80/16") for name in ("one", "two"))
     with database.writing() as session:
         for ctx in (ACME, GLOBEX):
             replace_document(session, ctx, "/a", content("one", source="a"))

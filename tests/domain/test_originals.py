@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -168,7 +169,18 @@ def test_no_document_loses_its_file_to_one_that_is_deleted_at_the_same_moment(
         assert list(pool.map(load_and_delete, range(3))) == [[b"same"] * 10] * 3
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])), st.lists(st.tuples(*[st.integers(0, 9)] * 4)))
-def test_what_was_read_is_found_as_it_was_kept(text: str, places: list[tuple[int, int, int, int]]) -> None:
-    extracted = Extracted(text, tuple(Part(*place, page=None) for place in places))
-    assert Extracted.from_bytes(extracted.to_bytes()) == extracted
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+PLACES = st.lists(st.tuples(*[st.integers(0, 40)] * 3, st.integers(0, 6), st.none() | st.lists(TEXTS).map(tuple)))
+
+
+@given(TEXTS, PLACES)
+def test_what_was_read_is_found_as_it_was_kept_where_its_parts_are_within_its_text(
+    text: str, places: list[Any]
+) -> None:
+    parts = [Part(*sorted(place[:3]), place[3], page=None, heading=place[4]) for place in places]
+    extracted = Extracted(text, tuple(parts))
+    if all(part.end <= len(text) for part in parts):
+        assert Extracted.from_bytes(extracted.to_bytes()) == extracted
+    else:
+        with pytest.raises(ValueError, match="not within its text"):
+            Extracted.from_bytes(extracted.to_bytes())

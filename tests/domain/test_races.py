@@ -11,16 +11,19 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from domain import indexes, indexing
+from domain.cuts import add_cut
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, record_failure, remove_documents, replace_document
 from domain.keys import create_first_key, ensure_tenant, find_key
 from domain.models import Chunk, DocumentState, Tenant
+from domain.slots import ALL_SLOTS, FIRST_SLOT
 from tests.domain.records import ACME, GLOBEX, content
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 
 AT_ONCE = 6
-SPEC = indexes.IndexSpec("a model", 8, None, "1")
+CUTS = ("1/220/400/80/16", "1/60/90/21/4")  # the first is that of `content`
+SPECS = [indexes.IndexSpec("a model", 8, None, "1", cut) for cut in CUTS]
 Work = Callable[[Session], object]
 Step = Callable[[Session, TenantContext, random.Random], None]
 
@@ -98,8 +101,10 @@ def test_loaders_and_indexer_never_stand_in_each_others_way(database: Database, 
 
 def test_indexes_come_serve_and_go_while_documents_do(database: Database) -> None:
     with database.writing() as session:
-        session.add(indexes.first_row(SPEC))
-    live_together(database, [*STEPS, *(3 * [begin_index]), *(3 * [switch]), *(3 * [give_up])], rounds=20, seed=3)
+        session.add(indexes.first_row(SPECS[0]))
+    live_together(
+        database, [*STEPS, *(3 * [begin_index, cut_again]), *(3 * [switch]), *(3 * [give_up])], rounds=20, seed=3
+    )
     assert_chunks_are_those_of_their_documents(database)
     with database.reading() as session:
         slots = [row.slot for row in indexes.list_indexes(session)]
@@ -108,11 +113,13 @@ def test_indexes_come_serve_and_go_while_documents_do(database: Database) -> Non
             index_all(database, ctx, slot)
     with database.reading() as session:
         found = [document for ctx in (ACME, GLOBEX) for document in list_documents(session, ctx)]
-        chunks = session.scalars(select(Chunk)).all()
+        used = {row.cut for row in indexes.list_indexes(session)}
+        chunks = [chunk for chunk in session.scalars(select(Chunk)) if chunk.cut in used]
+    assert_chunks_are_those_of_their_documents(database)
     read = [document for document in found if document.state != DocumentState.FAILED]
     assert {document.state for document in read} <= {DocumentState.READY}
-    assert {document.words_in for document in read} <= {indexes.ALL_SLOTS}
-    assert {(chunk.words_in, chunk.vectors_in) for chunk in chunks} <= {(indexes.ALL_SLOTS, indexes.ALL_SLOTS)}
+    assert {document.words_in for document in read} <= {ALL_SLOTS}
+    assert {(chunk.words_in, chunk.vectors_in) for chunk in chunks} <= {(ALL_SLOTS, ALL_SLOTS)}
 
 
 def live_together(database: Database, steps: Sequence[Step], *, rounds: int, seed: int) -> None:
@@ -130,16 +137,23 @@ def live_together(database: Database, steps: Sequence[Step], *, rounds: int, see
 
 def assert_chunks_are_those_of_their_documents(database: Database) -> None:
     with database.reading() as session:
+        serving = indexes.serving_index(session)
         for ctx in (ACME, GLOBEX):
             for document in list_documents(session, ctx):
                 chunks = get_chunks(session, ctx, document.document_id)
-                assert [chunk.position for chunk in chunks] == list(range(document.chunk_count))
+                served = [chunk.position for chunk in chunks if serving is None or chunk.cut == serving.cut]
+                assert served == list(range(document.chunk_count)) or not served
+                assert bool(chunks) == bool(document.chunk_count)
 
 
 def index_all(database: Database, ctx: TenantContext, slot: int) -> None:
-    """Mark as an indexer does that fills the index of *slot* anew."""
+    """Cut and mark as an indexer does that fills the index of *slot* anew."""
     with database.writing() as session:
         indexing.mark_undone(session, ctx, slot)
+        uncut = [document for document, chunks in indexing.without_words(session, ctx, 20, slot) if not chunks]
+        session.expunge_all()
+        for document in uncut:
+            add_cut(session, ctx, document, slot, content("small", "small").chunks)
         waiting = indexing.without_words(session, ctx, 20, slot)
         removed = [document for document, _ in waiting if document.state == DocumentState.REMOVED]
         present = [(document, chunks) for document, chunks in waiting if document.state != DocumentState.REMOVED]
@@ -163,6 +177,15 @@ def remove(session: Session, ctx: TenantContext, dice: random.Random) -> None:
     documents = list_documents(session, ctx)
     dice.shuffle(documents)
     remove_documents(session, ctx, [document.document_id for document in documents[:2]])
+
+
+def cut_again(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    slot = any_slot(session, dice)
+    uncut = [document for document, chunks in indexing.without_words(session, ctx, 20, slot) if not chunks]
+    session.expunge_all()
+    dice.shuffle(uncut)
+    for document in uncut[:1]:  # one a transaction, as `Cutter` does it
+        add_cut(session, ctx, document, slot, content(*["small"] * dice.randrange(1, 12)).chunks)
 
 
 def mark_words(session: Session, ctx: TenantContext, dice: random.Random) -> None:
@@ -198,9 +221,9 @@ def lose_index(session: Session, ctx: TenantContext, dice: random.Random) -> Non
     indexing.mark_undone(session, ctx, any_slot(session, dice))
 
 
-def begin_index(session: Session, _ctx: TenantContext, _dice: random.Random) -> None:
+def begin_index(session: Session, _ctx: TenantContext, dice: random.Random) -> None:
     with suppress(Conflict):  # there are four
-        indexes.begin_index(session, SPEC)
+        indexes.begin_index(session, dice.choice(SPECS))
 
 
 def switch(session: Session, _ctx: TenantContext, dice: random.Random) -> None:
@@ -216,7 +239,7 @@ def give_up(session: Session, _ctx: TenantContext, dice: random.Random) -> None:
 
 
 def any_slot(session: Session, dice: random.Random) -> int:
-    return dice.choice([row.slot for row in indexes.list_indexes(session)] or [indexes.FIRST_SLOT])
+    return dice.choice([row.slot for row in indexes.list_indexes(session)] or [FIRST_SLOT])
 
 
 # A transaction each, as the loader and the indexer have them.

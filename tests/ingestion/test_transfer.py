@@ -13,7 +13,11 @@ import pytest
 
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, record_failure, replace_document
+from domain.indexes import IndexSpec, first_row
 from domain.originals import Extracted, Originals, find_version
+from ingestion.chunking import Sizes
+from ingestion.cutting import Cutter
+from ingestion.indexer import Indexer
 from ingestion.transfer.moving import Imported, Target, export_documents, import_documents
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
@@ -47,7 +51,7 @@ def files(tmp_path: Path) -> FolderFileStore:
 
 
 def target(index: EdgeIndex, model: str = Hashing.model) -> Target:
-    return Target(index, 1, model, DIMENSION)
+    return Target(index, 1, model, DIMENSION, Sizes().cut)
 
 
 async def exported(database: Database, index: EdgeIndex, files: FolderFileStore, path: Path) -> Path:
@@ -149,6 +153,47 @@ async def test_a_second_import_changes_only_what_differs(
     assert len(await stored(index, ACME)) == 3
 
 
+async def test_documents_that_are_cut_otherwise_are_cut_anew_for_the_index_here(
+    database: Database, index: EdgeIndex, files: FolderFileStore, tmp_path: Path
+) -> None:
+    path = await exported(database, index, files, tmp_path / "acme.zip")
+    with database.writing() as session:
+        session.add(first_row(IndexSpec(Hashing.model, DIMENSION, None, "words", "1/60/90/21/4")))
+    here = replace(target(index), cut="1/60/90/21/4")
+    done = await import_documents(database, files, GLOBEX, path, [here])
+    assert done == Imported(added=2, to_embed=3)
+    assert await index.counts(GLOBEX) == IndexCounts(0, 0)
+    cutter = Cutter(database, files, slot=1, sizes=Sizes.of(here.cut))
+    await Indexer(database, index, Hashing(), cutter=cutter).catch_up_words()
+    assert set(await stored(index, GLOBEX)) == {
+        "Rooms cost 500.",
+        "Guests leave at ten.",
+        "Bicycles stand in the yard.",
+    }
+    with database.reading() as session:
+        cuts = {
+            c.cut for each in list_documents(session, GLOBEX) for c in get_chunks(session, GLOBEX, each.document_id)
+        }
+    assert cuts == {here.cut}
+
+
+async def test_a_file_of_the_first_version_is_taken_in_with_its_vectors(
+    database: Database, index: EdgeIndex, files: FolderFileStore, tmp_path: Path
+) -> None:
+    def as_it_was(data: bytes) -> bytes:
+        lines = [json.loads(line) for line in data.splitlines()]
+        for line in lines:
+            line["recipe"] += "/220/400/80/16"
+            del line["cut"]
+        return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+    path = await exported(database, index, files, tmp_path / "acme.zip")
+    rewritten(path, head=_head(version=1), documents=as_it_was)
+    done = await import_documents(database, files, GLOBEX, path, [target(index)])
+    assert done == Imported(added=2, reused=2, to_embed=1)
+    assert await import_documents(database, files, ACME, path, [target(index)]) == Imported(unchanged=2)
+
+
 def rewritten(path: Path, **entries: Callable[[bytes], bytes] | None) -> None:
     """Change entries of the archive, or leave them out."""
     with zipfile.ZipFile(path) as archive:
@@ -175,7 +220,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "has no head": lambda path: rewritten(path, head=None),
     "has no documents": lambda path: rewritten(path, documents=None),
     "has no vectors": lambda path: rewritten(path, vectors=None),
-    "is of a later version": lambda path: rewritten(path, head=_head(version=2)),
+    "is of a later version": lambda path: rewritten(path, head=_head(version=3)),
     "has fewer documents than it says": lambda path: rewritten(path, documents=lambda data: data.splitlines(True)[0]),
     "has a line that is no JSON": lambda path: rewritten(path, documents=lambda data: data + b"{\n"),
     "has a field of another kind": lambda path: rewritten(

@@ -1,0 +1,78 @@
+"""Documents cut once more, for an index whose passages are of other sizes than those they were loaded with."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session, aliased
+
+from domain.documents import ChunkText, get_chunks, insert_chunks, lock_documents
+from domain.models import Chunk, Document, DocumentState, DocumentVersion
+from domain.originals import find_version
+from domain.scoping import (
+    delete_everywhere,
+    scoped,
+    scoped_count,
+    scoped_delete,
+    select_everywhere,
+    update_everywhere,
+)
+from domain.slots import of_cut, slots_in_use
+from utils.context import TenantContext
+
+
+def what_is_known(
+    session: Session, ctx: TenantContext, document: Document
+) -> tuple[DocumentVersion | None, list[Chunk]]:
+    """The version whose kept text is to be cut, None where there is none, and the chunks of another cut."""
+    chunks = get_chunks(session, ctx, document.document_id)
+    former = [chunk for chunk in chunks if chunk.cut == chunks[0].cut]
+    return find_version(session, ctx, document.document_id, document.version), former
+
+
+def add_cut(session: Session, ctx: TenantContext, document: Document, slot: int, chunks: Sequence[ChunkText]) -> None:
+    """Note how *document* is cut for the index of *slot*; chunks that no index has a use for any more go.
+
+    Nothing happens where it is cut already, or was replaced or removed meanwhile, or where the index is gone.
+    """
+    slots = slots_in_use(session)
+    lock_documents(session, ctx, [document.document_id])
+    present = scoped(ctx, Document).where(Document.document_id == document.document_id)
+    there = session.scalar(present.execution_options(populate_existing=True))
+    if there is None or there.version != document.version or there.state == DocumentState.REMOVED:
+        return
+    of_document = Chunk.document_id == document.document_id
+    if slot not in slots.cuts or session.scalar(scoped_count(ctx, Chunk).where(of_document, of_cut(slot))):
+        return
+    insert_chunks(session, there, slots.cuts[slot], chunks)
+    session.execute(scoped_delete(ctx, Chunk).where(of_document, Chunk.cut.not_in(set(slots.cuts.values()))))
+    if slots.alike(slot) & slots.serving:
+        recount(session, slot, [document.document_id])
+
+
+def cut_of_any(session: Session) -> str | None:
+    """How documents are cut that were loaded before there was an index; None without any."""
+    return session.scalar(select_everywhere(Chunk).with_only_columns(Chunk.cut).limit(1))
+
+
+def recount(session: Session, slot: int, document_ids: Sequence[str]) -> None:
+    """Let documents have as many chunks as passages in the index of *slot*; those it has none of yet stay as they are.
+
+    The caller has locked them.
+    """
+    passages = select(func.count()).where(Chunk.document_id == Document.document_id, of_cut(slot)).scalar_subquery()
+    count = func.coalesce(func.nullif(passages, 0), Document.chunk_count)
+    these = update_everywhere(Document).where(Document.document_id.in_(document_ids), Document.chunk_count > 0)
+    session.execute(these.values(chunk_count=count, updated_at=Document.updated_at))
+
+
+def delete_cut(session: Session, cut: str, document_ids: Sequence[str]) -> None:
+    """Remove the chunks of a cut, but of documents that have no others. The caller has locked them."""
+    other = aliased(Chunk)
+    has_others = select(other.chunk_id).where(other.document_id == Chunk.document_id, other.cut != cut).exists()
+    these = delete_everywhere(Chunk).where(Chunk.document_id.in_(document_ids), Chunk.cut == cut, has_others)
+    session.execute(these)
+
+
+def has_chunks(cut: str) -> ColumnElement[bool]:
+    """Documents that are cut in this way."""
+    return select(Chunk.chunk_id).where(Chunk.document_id == Document.document_id, Chunk.cut == cut).exists()

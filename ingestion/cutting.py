@@ -1,0 +1,94 @@
+"""Texts to the chunks of a document record: cut when they are read, and again for an index with other sizes."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+
+from domain.cuts import add_cut, what_is_known
+from domain.db import Database
+from domain.documents import ChunkText
+from domain.models import Chunk, Document, DocumentVersion
+from domain.originals import Extracted
+from ingestion.chunking import CountTokens, Sizes, chunk_text, estimate_tokens
+from ingestion.language import passage_language
+from ingestion.parsers.parsed import HEADING_SEPARATOR, Section
+from utils.context import TenantContext
+from utils.errors import NotFound
+from utils.ports import FileStore
+
+
+def cut(
+    text: str, sections: Sequence[Section], language: str, *, sizes: Sizes, count_tokens: CountTokens
+) -> list[ChunkText]:
+    """The chunks of a document's text, each with the language it is in; *language* is the document's."""
+    return [
+        ChunkText(piece, chunk.start, chunk.end, chunk.heading, chunk.page, passage_language(piece, language))
+        for chunk in chunk_text(text, sections, count_tokens=count_tokens, sizes=sizes)
+        if (piece := text[chunk.start : chunk.end])
+    ]
+
+
+logger = logging.getLogger(__name__)
+
+_NOTHING = hashlib.sha256(b"").hexdigest()  # of a version whose text was not kept
+
+
+class Cutter:
+    """Cuts documents that were loaded already, for the index of *slot*, whose passages are of *sizes*. Blocking."""
+
+    def __init__(
+        self,
+        database: Database,
+        files: FileStore,
+        *,
+        slot: int,
+        sizes: Sizes,
+        count_tokens: CountTokens = estimate_tokens,
+    ) -> None:
+        self._database, self._files, self._slot = database, files, slot
+        self._sizes, self._count = sizes, count_tokens
+
+    def cut(self, ctx: TenantContext, document: Document) -> bool:
+        """Cut its kept text; what was loaded before texts were kept stays in the chunks it has. False: it has none.
+
+        Raises:
+            StoreUnavailable: the text cannot be read, or the chunks not be written.
+        """
+        with self._database.reading() as session:
+            version, former = what_is_known(session, ctx, document)
+            session.expunge_all()
+        chunks = self._anew(ctx, version, former) or [_as_it_was(chunk) for chunk in former]
+        if not chunks:
+            return False
+        with self._database.writing() as session:
+            add_cut(session, ctx, document, self._slot, chunks)
+        return True
+
+    def _anew(self, ctx: TenantContext, version: DocumentVersion | None, former: Sequence[Chunk]) -> list[ChunkText]:
+        if version is None or version.text_hash == _NOTHING:
+            return []
+        try:
+            extracted = Extracted.from_bytes(self._files.get(ctx, version.text_hash))
+        except (NotFound, ValueError) as exc:
+            facts = {"tenant_id": ctx.tenant_id, "document_id": version.document_id, "reason": str(exc)}
+            logger.warning("The kept text of a document is gone: it stays in the passages it has.", extra=facts)
+            return []
+        sections = _sections(extracted, former)
+        return cut(extracted.text, sections, version.language, sizes=self._sizes, count_tokens=self._count)
+
+
+def _sections(extracted: Extracted, former: Sequence[Chunk]) -> list[Section]:
+    """The parts of the kept text; headings that were not kept with it are those of the chunk that each begins in."""
+    sections, at = [], 0
+    for part in extracted.parts:
+        heading = part.heading
+        if heading is None:
+            while at < len(former) - 1 and former[at].end <= part.body:
+                at += 1
+            heading = tuple(former[at].heading.split(HEADING_SEPARATOR)) if former and former[at].heading else ()
+        sections.append(Section(heading, part.level, part.page, part.start, part.body, part.end))
+    return sections
+
+
+def _as_it_was(chunk: Chunk) -> ChunkText:
+    return ChunkText(chunk.text, chunk.start, chunk.end, chunk.heading, chunk.page, chunk.language)

@@ -1,0 +1,97 @@
+"""Rows that a former version left are what the present one expects of them, and can be gone back to."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import MetaData, insert, select
+
+from domain.db import Database, open_database
+from domain.models import FIRST_CUT
+
+MIGRATIONS = Path(__file__).parents[2] / "domain" / "migrations"
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.fixture
+def empty(database_uri: str) -> Iterator[Database]:
+    database = open_database(database_uri)
+    yield database
+    database.close()
+
+
+def test_documents_from_before_cuts_were_noted_are_of_the_first_one(empty: Database) -> None:
+    to(empty, "0006")
+    rows = {"acme": "3/220/400/80/16", "globex": "2/220/400/80/16"}
+    add(empty, "indexes", number=1, slot=1, state="serving", model="m", dimension=8, recipe="1", note="", made_at=NOW)
+    for tenant, recipe in rows.items():
+        add_document(empty, tenant, recipe)
+    empty.migrate()
+    assert column(empty, "chunks", "cut") == dict.fromkeys(rows, FIRST_CUT)
+    assert column(empty, "documents", "recipe") == {"acme": "3", "globex": "2"}
+    to(empty, "0006", back=True)
+    assert column(empty, "documents", "recipe") == rows
+    assert column(empty, "chunks", "text") == {"acme": "Of acme.", "globex": "Of globex."}
+
+
+def test_going_back_leaves_each_document_one_cut_and_the_index_that_serves(empty: Database) -> None:
+    to(empty, "0007")
+    made = {"model": "m", "dimension": 8, "recipe": "1", "note": "", "made_at": NOW}
+    add(empty, "indexes", number=1, slot=1, state="kept", cut=FIRST_CUT, **made)
+    add(empty, "indexes", number=2, slot=2, state="serving", cut="1/60/90/21/4", **made)
+    for tenant in ("acme", "globex"):
+        add_document(empty, tenant, "3", cut=FIRST_CUT)
+    add_chunk(empty, "acme", "smaller", cut="1/60/90/21/4", text="Small acme.")
+    to(empty, "0006", back=True)
+    # Globex's document was not cut for it yet.
+    assert column(empty, "chunks", "text") == {"acme": "Small acme.", "globex": "Of globex."}
+    assert column(empty, "documents", "recipe") == {"acme": "", "globex": "3/220/400/80/16"}
+    assert column(empty, "documents", "words_in") == {"acme": 13, "globex": 13}
+
+
+def to(database: Database, revision: str, *, back: bool = False) -> None:
+    """Bring the tables to *revision*."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        (command.downgrade if back else command.upgrade)(config, revision)
+        connection.commit()
+
+
+def add(database: Database, table: str, **values: object) -> None:
+    with database.engine.begin() as connection:
+        tables = MetaData()
+        tables.reflect(connection)
+        connection.execute(insert(tables.tables[table]).values(values))
+
+
+def add_document(database: Database, tenant: str, recipe: str, **of_chunk: object) -> None:
+    """A document of one chunk, and its tenant."""
+    texts = dict.fromkeys(("source", "title", "language", "media_type", "content_hash"), "")
+    numbers = dict.fromkeys(("size_bytes", "version", "chunk_count"), 1)
+    when = {"created_at": NOW, "updated_at": NOW}
+    add(database, "tenants", tenant_id=tenant, created_at=NOW)
+    own = {"document_id": tenant, "tenant_id": tenant, "origin": "/a", "recipe": recipe, "state": "ready"}
+    add(database, "documents", **own, **texts, **numbers, **when, details={})
+    add_chunk(database, tenant, "whole", text=f"Of {tenant}.", **of_chunk)
+
+
+def add_chunk(database: Database, tenant: str, name: str, **values: object) -> None:
+    place = {"position": 0, "start": 0, "end": 1, "heading": "", "language": "en"}
+    own = {"chunk_id": f"{tenant}-{name}", "document_id": tenant, "tenant_id": tenant}
+    add(database, "chunks", **own, **place, **values)
+
+
+def column(database: Database, table: str, name: str) -> dict[str, object]:
+    """By tenant, of a table with a row each."""
+    with database.engine.connect() as connection:
+        tables = MetaData()
+        tables.reflect(connection)
+        rows = connection.execute(select(tables.tables[table].c.tenant_id, tables.tables[table].c[name])).all()
+    found = {tenant: value for tenant, value in rows}
+    assert len(found) == len(rows)
+    return found
