@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from utils.named_keys import named_keys
 
 VERSION = "1.0.0"
+RECORDS_FILE = "pustaka.db"  # in DATA_DIR, without a DATABASE_URI
 SAMPLES = Path(__file__).resolve().parent / "samples"
 # A local endpoint often needs no key, but the client insists on one. A key goes to the endpoint it was given for only.
 _NO_KEY = SecretStr("none")
@@ -200,6 +201,10 @@ class Settings(BaseSettings):
         None,
         description="Encrypt conversations in Redis: name:key, keys from `openssl rand -base64 32`. To rotate, put the "
         "new one first: name:key,older:key. Unset: not encrypted.",
+    )
+
+    ratings_keep_days: float = Field(
+        365, gt=0, le=36_500, description="Days that ratings of answers are kept, with question and answer."
     )
 
     # --- Documents and index
@@ -466,7 +471,7 @@ class Settings(BaseSettings):
         """The URL of the SQL database."""
         if self.database_uri:
             return self.database_uri.get_secret_value()
-        return f"sqlite:///{self.data_dir / 'pustaka.db'}"
+        return f"sqlite:///{self.data_dir / RECORDS_FILE}"
 
     @property
     def chat_endpoint(self) -> Endpoint | None:

@@ -24,7 +24,9 @@ from api.state_encryption import complaints, reencrypt, report
 from api.state_tables import as_json, listing, outline, sizes_table
 from bootstrap.savers import decrypting, encrypting
 from bootstrap.state import open_state
+from config import RECORDS_FILE
 from domain.db import Database, open_database
+from domain.ratings import forget_ratings
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import exported
 from utils.checkpointer.inspection import Found, Inspector, Line, literally
@@ -188,6 +190,7 @@ async def delete(inspector: Inspector, ids: Sequence[str], tenant: str | None, y
     found = {one: await _found(inspector, _thread_id(one, tenant)) for one in dict.fromkeys(ids)}
     if not yes:
         click.confirm(f"Delete {len(found)} conversations for good?", abort=True, err=True)
+    _forget_ratings(list(found.values()))  # first: what is said of a conversation must not outlive it
     for one in found.values():
         await inspector.saver.adelete_thread(one.thread_id)
     click.echo(f"{len(found)} conversations deleted.")
@@ -196,6 +199,16 @@ async def delete(inspector: Inspector, ids: Sequence[str], tenant: str | None, y
 def _records() -> Database:
     """Where the documents are; nothing is connected until one is asked for."""
     return open_database(current_app.extensions["settings"].database_address)
+
+
+def _forget_ratings(conversations: Sequence[Found]) -> None:
+    settings = current_app.extensions["settings"]
+    if settings.database_uri is None and not (settings.data_dir / RECORDS_FILE).exists():
+        return  # connecting would make it
+    with closing(_records()) as database, database.writing() as session:
+        for told in map(as_json, conversations):
+            ctx = TenantContext(told["tenant"], key_id="operator")
+            forget_ratings(session, ctx, told["conversation_id"])
 
 
 def _thread_id(conversation: str, tenant: str | None) -> str:

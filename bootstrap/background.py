@@ -17,9 +17,11 @@ logger = logging.getLogger("bootstrap.background")
 
 Load = Callable[[], Coroutine[Any, Any, LoadSummary | None]]
 Crawl = Callable[[], Coroutine[Any, Any, None]]
+Forget = Callable[[], Coroutine[Any, Any, object]]
 
 COMPARE_S = 60.0  # for so long nobody notices that an index lost passages while the service runs
 RETRY_S = 10.0
+FORGET_S = 3600.0
 
 
 class Follows(Protocol):
@@ -37,7 +39,7 @@ class Background:
 
     Without it this process is the only one that can, as the owner of an embedded index. Every *compare_s* seconds, or
     after *retry_s* where that was not possible, the index is compared with SQL: a server may come back without what it
-    held.
+    held. *forget* removes what has been kept for long enough, again and again.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Background:
         indexer: Follows,
         load: Load,
         *,
+        forget: Forget,
         working: Working,
         leadership: Leadership | None,
         crawl: Crawl | None = None,
@@ -52,7 +55,7 @@ class Background:
         retry_s: float = RETRY_S,
     ) -> None:
         self._indexer, self._load, self._working = indexer, load, working
-        self._crawl, self._leadership = crawl, leadership
+        self._crawl, self._leadership, self._forget = crawl, leadership, forget
         self._compare_s, self._retry_s = compare_s, retry_s
         self._loaded: asyncio.Future[LoadSummary | None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
@@ -100,6 +103,7 @@ class Background:
                 all_of_it.create_task(self._load_knowledge())
                 all_of_it.create_task(self._keep_whole())
                 all_of_it.create_task(self._working.run())
+                all_of_it.create_task(self._keep_forgetting())
                 if self._crawl is not None:
                     all_of_it.create_task(self._crawl())
         finally:
@@ -114,6 +118,14 @@ class Background:
     async def _keep_whole(self) -> None:
         while True:
             await asyncio.sleep(self._compare_s if await self._caught_up() else self._retry_s)
+
+    async def _keep_forgetting(self) -> None:
+        while True:
+            try:
+                await self._forget()
+            except ProblemError as exc:
+                logger.warning("What has been kept for long enough could not be forgotten: %s", exc)
+            await asyncio.sleep(FORGET_S)
 
     async def _caught_up(self) -> bool:
         """Compare the index with SQL and fill what it lacks; whether that could be done."""

@@ -42,9 +42,11 @@ from bootstrap.telemetry import open_telemetry
 from bootstrap.tracing import trace
 from config import SAMPLES, Settings
 from domain.db import Database
+from domain.in_thread import write
 from domain.keys import create_first_key
 from domain.leadership import Leadership
 from domain.originals import Originals
+from domain.ratings import forget_older
 from ingestion.library import Library
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary
@@ -159,7 +161,10 @@ async def open_services(
         stores = ingesting(settings, database, originals)
         working = Working(stores.make_worker, stores.tidy, count=settings.ingestion_workers)
         await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
-        background = Background(tending, loading, working=working, leadership=leadership, crawl=crawling.run)
+        forget = partial(write, database, partial(forget_older, keep_days=settings.ratings_keep_days))
+        background = Background(
+            tending, loading, forget=forget, working=working, leadership=leadership, crawl=crawling.run
+        )
         stack.push_async_callback(background.stop)
         await background.start()
         _running(stack, serving.watch())

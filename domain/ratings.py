@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any, Literal
 
 from sqlalchemy.exc import IntegrityError
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from domain.documents import in_batches
 from domain.models import AnswerRating, now
-from domain.scoping import scoped, scoped_count, scoped_delete
+from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_delete
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 
@@ -74,6 +75,12 @@ def forget_all(session: Session, ctx: TenantContext, run_ids: Sequence[str]) -> 
     """Forget what was said of the answers of these runs."""
     for ids in in_batches(run_ids):
         session.execute(scoped_delete(ctx, AnswerRating).where(AnswerRating.run_id.in_(ids)))
+
+
+def forget_older(session: Session, keep_days: float) -> int:
+    """Forget what was said more than *keep_days* ago, of all tenants; how many ratings that were."""
+    old = AnswerRating.rated_at < now() - timedelta(days=keep_days)
+    return int(session.execute(delete_everywhere(AnswerRating).where(old)).rowcount)  # type: ignore[attr-defined] # as above
 
 
 def verdicts(session: Session, ctx: TenantContext, conversation_id: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from bootstrap.relocation.places import Place
 from bootstrap.relocation.report import RECORDS, SAMPLES, Check, Look, Progress
-from config import Settings
+from config import RECORDS_FILE, Settings
 from domain.db import Database, open_database
 from domain.indexes import list_indexes
 from domain.indexing import all_tenants, mark_undone
@@ -30,7 +30,7 @@ Row = RowMapping
 
 def embedded_records(stack: AsyncExitStack, settings: Settings) -> Place[Database]:
     """The SQLite file in the data folder."""
-    path = settings.data_dir / "pustaka.db"
+    path = settings.data_dir / RECORDS_FILE
     way_out = f"move {path} away, with {path.name}-wal and {path.name}-shm beside it"
     return _place(stack, f"sqlite:///{path}", way_out, path.exists)
 

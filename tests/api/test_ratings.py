@@ -1,14 +1,19 @@
 """Ratings of answers on a running service."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from redis import Redis
+from sqlalchemy import select, update
 
 from bootstrap.valkey import read_publication
+from domain.db import Database, open_database
+from domain.models import AnswerRating, now
 from evaluation.cases import Case, load_set
 from tests.service import Service, ask, await_knowledge, one_document
 
@@ -144,3 +149,35 @@ def test_bad_answers_become_questions_to_measure(client: httpx.Client, rating: S
     assert rating.flask("ratings", "--forget").stdout == printed.stdout
     assert client.get("/v1/tenant/ratings").json()["total"] == 0
     assert "0 questions" in rating.flask("ratings", "--tenant", "globex").stderr
+
+
+def test_the_operators_deletion_of_a_conversation_takes_its_ratings_along(
+    rating: Service, client: httpx.Client, globex: httpx.Client
+) -> None:
+    for tenant in (client, globex):
+        tenant.put(path("to-go", answered(tenant, "to-go")), json={"rating": "up"})
+    rating.flask("state", "delete", "to-go", "--tenant", "globex", "--yes")
+    assert globex.get("/v1/tenant/ratings").json()["ratings"] == []
+    assert verdicts(client, "to-go") == ["up"]
+
+
+def test_ratings_are_forgotten_when_their_days_are_over(tmp_path: Path) -> None:
+    with Service(tmp_path / "data", **one_document(tmp_path), RATINGS_KEEP_DAYS="2") as service:
+        await_knowledge(service, QUESTION)
+        for key in (service.key, service.new_key("globex")):
+            with service.client(key) as client:
+                for conversation in ("old", "new"):
+                    run_id = str(ask(client, QUESTION, conversation).json()["run_id"])
+                    assert client.put(path(conversation, run_id), json={"rating": "down"}).status_code == 200
+        service.stop()
+        with closing(open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")) as database:
+            with database.writing() as session:
+                old = update(AnswerRating).where(AnswerRating.conversation_id == "old")
+                session.execute(old.values(rated_at=now() - timedelta(days=3)))
+            service.launch()
+            service.wait_for(lambda: left(database) == [("default", "new"), ("globex", "new")])
+
+
+def left(database: Database) -> list[tuple[str, str]]:
+    with database.reading() as session:
+        return sorted((row.tenant_id, row.conversation_id) for row in session.scalars(select(AnswerRating)))

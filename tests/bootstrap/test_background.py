@@ -51,6 +51,7 @@ async def _at_work(database: Database, qdrant: FakeQdrantServer) -> AsyncIterato
     background = Background(
         Indexer(database, index, embedder, poll_s=0.05),
         _nothing,
+        forget=_nothing,
         working=Working(partial(JobWorker, database, originals), partial(tidy, database), count=1),
         leadership=None,
         compare_s=0.1,

@@ -1,13 +1,16 @@
 """Ratings belong to one tenant, and the newest verdict about an answer counts."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from domain import ratings
 from domain.db import Database
-from domain.ratings import Rating, forget_ratings, list_ratings, rate, take_back, verdicts
+from domain.models import AnswerRating, now
+from domain.ratings import Rating, forget_older, forget_ratings, list_ratings, rate, take_back, verdicts
 from tests.domain.records import ACME, GLOBEX
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
@@ -49,6 +52,20 @@ def test_two_tenants_rate_runs_of_the_same_id_and_see_only_their_own(database: D
         assert forget_ratings(session, GLOBEX, "c1") == 0
         assert forget_ratings(session, ACME, "c1") == 1
     assert seen(database, ACME) == {}
+
+
+def test_ratings_of_all_tenants_are_forgotten_when_their_days_are_over(database: Database) -> None:
+    for ctx in (ACME, GLOBEX):
+        for run_id in ("old", "new"):
+            noted(database, ctx, rating(run_id))
+    with database.writing() as session:
+        old = update(AnswerRating).where(AnswerRating.run_id == "old")
+        session.execute(old.values(rated_at=now() - timedelta(days=8)))
+    with database.writing() as session:
+        assert forget_older(session, 9) == 0
+    with database.writing() as session:
+        assert forget_older(session, 7) == 2
+    assert (seen(database, ACME), seen(database, GLOBEX)) == ({"new": "down"}, {"new": "down"})
 
 
 def test_the_last_verdict_about_an_answer_counts(database: Database) -> None:

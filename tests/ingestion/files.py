@@ -59,7 +59,7 @@ def joined(*files: bytes) -> bytes:
 
 def _printed(lines: Sequence[str]) -> Image.Image:
     """The lines as PDFium draws them, 32 pixels apart."""
-    page = pypdfium2.PdfDocument(pdf(lines))[0].render(scale=16 / 7).to_pil().convert("L")
+    page: Image.Image = pypdfium2.PdfDocument(pdf(lines))[0].render(scale=16 / 7).to_pil().convert("L")
     return page.crop((0, 80, 900, 180 + 32 * len(lines)))
 
 
