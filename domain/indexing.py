@@ -20,7 +20,7 @@ from domain.scoping import (
     select_everywhere,
     tenants_with,
 )
-from domain.slots import ALL_SLOTS, FIRST_SLOT, of_cut, serving_slot, slots_in_use
+from domain.slots import ALL_SLOTS, FIRST_SLOT, Slots, of_cut, serving_slot, slots_in_use
 from utils.context import TenantContext
 from utils.passages import Passage
 
@@ -176,7 +176,7 @@ def mark_undone(
     """
     slots = slots_in_use(session)
     for ids in in_batches(lock_documents(session, ctx, document_ids)):
-        _forget(session, ctx, ids, [each for each in slots.cuts if each & slot])
+        _forget(session, ctx, ids, slot, slots)
         if slot & slots.serving:
             these = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
             indexed = these.where(Document.state.in_([DocumentState.SEARCHABLE, DocumentState.READY]))
@@ -210,12 +210,14 @@ def _labels(document: Document) -> tuple[str, ...]:
     return (*tags, *(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in simple))
 
 
-def _forget(session: Session, ctx: TenantContext, document_ids: Sequence[str], slots: Sequence[int]) -> None:
-    for slot in slots:
-        chunks = scoped_update(ctx, Chunk).where(Chunk.document_id.in_(document_ids), of_cut(slot))
-        marks = {column: column.bitwise_and(ALL_SLOTS - slot) for column in (Chunk.words_in, Chunk.vectors_in)}
-        session.execute(chunks.values(marks))
-    left = ALL_SLOTS - sum(slots)
+def _forget(session: Session, ctx: TenantContext, document_ids: Sequence[str], slot: int, slots: Slots) -> None:
+    for each in slots.cuts:
+        if each & slot:
+            own = slot & (ALL_SLOTS - slots.used + slots.alike(each))  # not those of indexes of another cut
+            chunks = scoped_update(ctx, Chunk).where(Chunk.document_id.in_(document_ids), of_cut(each))
+            marks = {column: column.bitwise_and(ALL_SLOTS - own) for column in (Chunk.words_in, Chunk.vectors_in)}
+            session.execute(chunks.values(marks))
+    left = ALL_SLOTS - slot
     present = scoped_update(ctx, Document).where(
         Document.document_id.in_(document_ids), Document.state != DocumentState.REMOVED
     )
