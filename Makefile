@@ -33,6 +33,10 @@ check: $(TOOLS)  ## style, types, which package may import which, and the contai
 bench: $(TOOLS)  ## the figures of the README, against their peers; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.retrieval $(DATA)
 	$(BIN)/python -m benchmarks.answers $(DATA)
+	$(BIN)/python -m benchmarks.verification $(DATA)
+	$(BIN)/python -m benchmarks.ingestion --mode celery
+	$(BIN)/python -m benchmarks.index_switch --change model --save
+	$(BIN)/python -m benchmarks.index_switch --change passages --documents 100 --asides 5 --save
 	$(BIN)/python -m benchmarks.chat
 	$(UV) pip install -q --no-deps --require-hashes --target .venv/checkpointer_peers -r benchmarks/checkpointer_peers.txt
 	$(BIN)/python -m benchmarks.checkpointer
