@@ -1,5 +1,6 @@
 """Documents as they came and as they were read, version by version, for those who follow a citation."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +18,7 @@ from utils.context import TenantContext
 from utils.ports import FileStore
 
 VERSIONS_KEPT = 3
+NO_TEXT = hashlib.sha256(b"").hexdigest()  # the text's hash of a version whose text was not kept
 _AT_ONCE = 200  # files that are removed while nobody else of the tenant can write
 
 

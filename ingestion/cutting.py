@@ -1,6 +1,5 @@
 """Texts to the chunks of a document record: cut when they are read, and again for an index with other sizes."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 
@@ -8,13 +7,15 @@ from domain.cuts import add_cut, what_is_known
 from domain.db import Database
 from domain.documents import ChunkText
 from domain.models import Chunk, Document, DocumentVersion
-from domain.originals import Extracted
+from domain.originals import NO_TEXT, Extracted
 from ingestion.chunking import CountTokens, Sizes, chunk_text, estimate_tokens
 from ingestion.language import passage_language
 from ingestion.parsers.parsed import HEADING_SEPARATOR, Section
 from utils.context import TenantContext
 from utils.errors import NotFound
 from utils.ports import FileStore
+
+logger = logging.getLogger(__name__)
 
 
 def cut(
@@ -26,11 +27,6 @@ def cut(
         for chunk in chunk_text(text, sections, count_tokens=count_tokens, sizes=sizes)
         if (piece := text[chunk.start : chunk.end])
     ]
-
-
-logger = logging.getLogger(__name__)
-
-_NOTHING = hashlib.sha256(b"").hexdigest()  # of a version whose text was not kept
 
 
 class Cutter:
@@ -65,7 +61,7 @@ class Cutter:
         return True
 
     def _anew(self, ctx: TenantContext, version: DocumentVersion | None, former: Sequence[Chunk]) -> list[ChunkText]:
-        if version is None or version.text_hash == _NOTHING:
+        if version is None or version.text_hash == NO_TEXT:
             return []
         try:
             extracted = Extracted.from_bytes(self._files.get(ctx, version.text_hash))

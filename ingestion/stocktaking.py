@@ -4,7 +4,6 @@ Neither should happen. It does when SQL was restored from a backup, when an inde
 somebody else wrote to it.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from functools import partial
@@ -12,7 +11,7 @@ from functools import partial
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.indexing import all_tenants, mark_undone
-from domain.originals import Originals
+from domain.originals import NO_TEXT, Originals
 from domain.scoping import every_tenant
 from domain.stock import HeldDocument, held_documents, known_documents, named_files
 from retrieval.index import Entry, PassageIndex
@@ -20,7 +19,6 @@ from retrieval.ranking import slices
 from utils.context import TenantContext
 from utils.ports import FileStore
 
-_NOTHING = hashlib.sha256(b"").hexdigest()  # of a version whose text was not kept
 _AT_ONCE = 200  # documents in one request to the index
 
 
@@ -110,7 +108,7 @@ def take_stock_of_files(database: Database, files: FileStore, *, repair: bool) -
         kept = set(files.hashes(ctx))
         with database.reading() as session:
             named = named_files(session, ctx)
-        missing += len(named - kept - {_NOTHING})
+        missing += len(named - kept - {NO_TEXT})
         # Counted after SQL was asked again, for what came while one looked.
         unknown += Originals(database, files).sweep(ctx) if repair and kept - named else len(kept - named)
     return FileFindings(unknown, missing)

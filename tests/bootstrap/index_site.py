@@ -17,6 +17,8 @@ from bootstrap.stores import open_files
 from config import Settings, load_settings
 from domain.db import Database
 from domain.documents import replace_document
+from domain.indexes import list_indexes
+from domain.models import IndexRow
 from retrieval.search import Found
 from tests.domain.records import ACME, GLOBEX, content
 from tests.fakes.model_server import FakeModelServer
@@ -53,6 +55,12 @@ class Site:
             assert found.hits[0].passage.text == RULES[ctx][4]
             assert {hit.passage.text for hit in found.hits} <= {*RULES[ctx]}
         return True
+
+    def rows(self) -> list[IndexRow]:
+        with self.database.reading() as session:
+            found = list_indexes(session)
+            session.expunge_all()
+            return found
 
     def status(self) -> dict[int, IndexStatus]:
         return {each.number: each for each in look_at_indexes(self.settings, self.database)}

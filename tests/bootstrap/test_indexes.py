@@ -16,12 +16,12 @@ from bootstrap.stores import index_folder, open_passages
 from config import Settings
 from domain.db import Database
 from domain.documents import list_documents, remove_documents
-from domain.indexes import IndexSpec, drop_index, former_index, list_indexes, switch_to
+from domain.indexes import IndexSpec, drop_index, former_index, switch_to
 from domain.indexing import sample_passages
 from domain.models import Document, IndexRow
 from evaluation.asking import LocalAsker
 from evaluation.cases import QuestionSet
-from tests.bootstrap.index_site import RULES, Site, add_rules, fill, running, say, settings_for, until
+from tests.bootstrap.index_site import RULES, add_rules, fill, running, say, settings_for, until
 from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
@@ -196,7 +196,7 @@ async def test_the_check_refuses_vectors_that_mean_nothing(
     await fill(before, database)
     await fill(after, database)
     async with running(after, database, leads=False) as site:
-        old, new = [await site.opener.open(row) for row in rows(site)]
+        old, new = [await site.opener.open(row) for row in site.rows()]
         assert (await SelfCheck(database)(old, new)).passed
         with database.reading() as session:
             sample = sample_passages(session, 100)
@@ -208,13 +208,6 @@ async def test_the_check_refuses_vectors_that_mean_nothing(
         verdict = await SelfCheck(database)(old, new)
         assert not verdict.passed
         assert "by meaning alone" in verdict.note
-
-
-def rows(site: Site) -> list[IndexRow]:
-    with site.database.reading() as session:
-        found = list_indexes(session)
-        session.expunge_all()
-        return found
 
 
 async def test_a_dropped_index_is_gone_from_store_and_records(

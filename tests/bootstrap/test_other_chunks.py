@@ -10,8 +10,8 @@ from bootstrap.stores import open_files
 from config import Settings
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, replace_document
-from domain.indexes import drop_index, former_index, list_indexes, switch_to
-from domain.models import Document, IndexRow
+from domain.indexes import drop_index, former_index, switch_to
+from domain.models import Document
 from domain.originals import Extracted, Originals, find_version
 from ingestion.chunking import Sizes
 from ingestion.pipeline import load_paths
@@ -170,16 +170,9 @@ async def test_what_is_loaded_by_processes_of_either_setting_is_in_both_indexes(
                 assert counts == {name: sum(each.source == name for each in found) for name in counts}
                 assert len(set(counts.values())) == 1  # all three are cut alike
         await until(lambda: whole(site))
-        for row in rows(database):
+        for row in site.rows():
             opened = await site.opener.open(row)
             assert (await take_stock(database, opened.index, slot=opened.slot, repair=False)).count == 0
-
-
-def rows(database: Database) -> list[IndexRow]:
-    with database.reading() as session:
-        found = list_indexes(session)
-        session.expunge_all()
-        return found
 
 
 def whole(site: Site) -> bool:
