@@ -34,7 +34,7 @@ Asked = tuple[bool, dict[str, float]]  # whether its article was there, and the 
 async def measure_setting(evaluation: ModuleType, embedder: CachedEmbedder, setting: Setting) -> dict[str, Row]:
     """The AUC and the shares refused, by way."""
     asked: list[Asked] = []
-    for half in halves(setting.corpus):
+    for half in halves(setting):
         there = {item["id"] for item in half}
         async with indexed(embedder, half) as retriever:
             found = await estimate(CTX, retriever.index, embedder)

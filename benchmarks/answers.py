@@ -5,9 +5,9 @@
 Answers: all passages of a set indexed, retrieval and the chat model as they serve, at most 400 characters with the
 marks; an answer counts when one of the gold strings is in it. Refusals: half of the articles indexed, then the other
 half, so that each question is asked once with its article (it should be answered) and once without (it should be
-refused). An article is a title; the Indonesian set has none, so there it is a passage, and others of the same article
-may be left. Only questions that their passage answers are asked. Near misses: questions whose article is indexed but
-whose answer is not there, as `benchmarks/near_misses.py` asks them. Exit code 1 when a floor is missed.
+refused). An article is a title; for the Indonesian set, which has none, see `benchmarks/articles.py`. Only questions
+that their passage answers are asked. Near misses: questions whose article is indexed but whose answer is not there, as
+`benchmarks/near_misses.py` asks them. Exit code 1 when a floor is missed.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import re
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage, SystemMessage
 
+from benchmarks.articles import articles
 from benchmarks.embedding_cache import CachedEmbedder
 from benchmarks.machine import describe_machine
 from benchmarks.near_misses import ask_sets, measured, print_curves
@@ -145,7 +147,7 @@ def without_marks(text: str) -> str:
 async def measure_refusals(embedder: CachedEmbedder, setting: Setting) -> dict[str, list[bool]]:
     """Whether each question was refused: with its article in the index, `present`, and without, `absent`."""
     refused: dict[str, list[bool]] = {"present": [], "absent": []}
-    for half in halves(setting.corpus):
+    for half in halves(setting):
         there = {item["id"] for item in half}
         async with indexed(embedder, half) as retriever:
             for question in setting.questions:
@@ -154,16 +156,18 @@ async def measure_refusals(embedder: CachedEmbedder, setting: Setting) -> dict[s
     return refused
 
 
-def halves(corpus: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """*corpus* in two parts that share no article."""
-    articles = sorted({article(item) for item in corpus})
-    first = set(random.Random(7).sample(articles, len(articles) // 2))
-    return [item for item in corpus if article(item) in first], [i for i in corpus if article(i) not in first]
-
-
-def article(item: Row) -> str:
-    """What a passage belongs to."""
-    return str(item.get("title") or item["id"])
+def halves(setting: Setting) -> tuple[list[Row], list[Row]]:
+    """The passages of *setting* in two parts that share no article."""
+    golden: dict[str, list[str]] = defaultdict(list)
+    for question in setting.questions:
+        golden[question.passage_id].append(question.text)
+    article = articles(setting.corpus, golden)
+    named = sorted(set(article.values()))
+    first = set(random.Random(7).sample(named, len(named) // 2))
+    parts: tuple[list[Row], list[Row]] = ([], [])
+    for item in setting.corpus:
+        parts[article[item["id"]] not in first].append(item)
+    return parts
 
 
 def share(values: Iterable[bool]) -> float:
