@@ -2,13 +2,14 @@
 
 The first sentence of a passage has to find that passage, or what has its place where documents are cut otherwise. It
 is asked twice: as questions are, and by meaning alone, since a sentence finds itself by its words whatever the vectors
-are worth. No model judges, and the passages are always the same, so that the outcome is, too. What it cannot see is
+are worth. It may be among the first five passages, or as many smaller ones as say as much: there are more that compete.
+No model judges, and the passages are always the same, so that the outcome is, too. What it cannot see is
 whether real questions are answered better.
 """
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bootstrap.indexes.opened import Opened
@@ -24,6 +25,7 @@ logger = logging.getLogger("bootstrap.indexes")
 
 QUESTIONS = 100
 AMONG = 5
+_MOST = 10 * AMONG  # where they are shorter
 MARGIN = 0.03  # of the questions may find less than before: three of a hundred
 _LONGEST = 200
 _SENTENCE = re.compile(r".{20,}?[.!?。！？](?=\s|$)", re.DOTALL)
@@ -43,7 +45,7 @@ IndexCheck = Callable[[Opened, Opened], Awaitable[Verdict]]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Of how many questions the passage was among the first five, as questions are asked and by meaning alone."""
+    """Of how many questions the passage was among the first, as questions are asked and by meaning alone."""
 
     asked: float
     meaning: float
@@ -104,8 +106,18 @@ async def _ask_by_words(opened: Opened, sample: Sequence[tuple[TenantContext, Pa
 async def _finds(
     opened: Opened, ctx: TenantContext, passage: Passage, question: str, vector: FloatArray | None
 ) -> bool:
-    hits = await opened.index.search(ctx, question, vector, limit=AMONG)
-    return any(_says_as_much(hit.passage, passage) for hit in hits)
+    hits = await opened.index.search(ctx, question, vector, limit=_MOST)
+    return any(_says_as_much(found, passage) for found in _looked_at([hit.passage for hit in hits], len(passage.text)))
+
+
+def _looked_at(found: Sequence[Passage], length: int) -> Iterator[Passage]:
+    """The first five, and where they are shorter than *length* as many as say as much as five of it."""
+    said = 0
+    for place, passage in enumerate(found):
+        if place >= AMONG and said >= AMONG * length:
+            return
+        said += len(passage.text)
+        yield passage
 
 
 def _says_as_much(found: Passage, wanted: Passage) -> bool:

@@ -1,5 +1,6 @@
 """Passages of another size: cut from the kept texts for an index of their own, beside the one that serves."""
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -258,3 +259,24 @@ async def test_what_a_command_loaded_before_the_first_start_is_in_the_first_inde
             (Sizes().cut, "kept"),
             (SMALL_CUT, "serving"),
         ]
+
+
+def rota(costs: int) -> str:
+    """Sentences that have the same words in another order: none is nearer to a question than others."""
+    names = ["Ada", "Ben", "Cem", "Dian", "Eva", "Fay", "Gita", "Hari", "Ines", "Joko"]
+    chance = random.Random(costs)
+    orders = (", ".join(chance.sample(names, len(names))) for _ in range(24))
+    sentences = [
+        f"The kitchen of the house is cleaned week after week by {order} and their guests." for order in orders
+    ]
+    return "# Rota\n\n" + "\n\n".join(" ".join(sentences[start : start + 8]) for start in range(0, len(sentences), 8))
+
+
+async def test_smaller_passages_that_say_nearly_the_same_may_serve(
+    before: Settings, after: Settings, database: Database
+) -> None:
+    for ctx in TENANTS:
+        load(database, before, ctx, "rota.md", rota(COSTS[ctx]))
+    await fill_with_handbooks(before, database)
+    async with running(after, database) as site:
+        await until(lambda: serves(site, 2))
