@@ -15,6 +15,11 @@ from utils.logging_config import request_id
 
 logger = logging.getLogger("api.problems")
 
+# What werkzeug says of an address speaks to people at a keyboard.
+_ADDRESS = {
+    404: "There is nothing at this address: /docs lists what there is.",
+    405: "This address does not take that method: the Allow header names those it takes.",
+}
 PROBLEM = "pustaka.problem"  # where in a request's environ the slug of what it was refused for stands
 
 
@@ -85,7 +90,8 @@ def _http(error: HTTPException) -> Response:
     code = error.code or 500
     if code == 413:
         return _refused(TooLarge("The body is larger than this server takes; send less."))
-    response = _respond(_document(http_problem(code, error.description or HTTPStatus(code).phrase)), {})
+    detail = _ADDRESS.get(code) or error.description or HTTPStatus(code).phrase
+    response = _respond(_document(http_problem(code, detail)), {})
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value  # such as Allow for a 405

@@ -292,6 +292,8 @@ def test_a_wrong_method_and_a_wrong_path_are_problems_too(client: httpx.Client) 
     assert (wrong_method.status_code, wrong_path.status_code) == (405, 404)
     assert "POST" in wrong_method.headers["allow"]
     assert {wrong_method.headers["content-type"], wrong_path.headers["content-type"]} == {"application/problem+json"}
+    assert "/docs" in wrong_path.json()["detail"]
+    assert "Allow" in wrong_method.json()["detail"]
 
 
 # --- Keys
