@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from agents.turnstile import Place, Turnstile
 from agents.verification.policy import Policy
 from agents.verification.verifier import Verifier
 from retrieval.search import Retriever
+from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import FENCE
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import NotFound, StoreUnavailable
@@ -204,7 +206,8 @@ class Runner:
         """
         thread_id = thread_of(ctx, conversation_id)
         async with self._leases.hold(thread_id):
-            await self._messages(thread_id)
+            with suppress(StateUnreadable):  # it is there, and need not be read to be forgotten
+                await self._messages(thread_id)
             await self._store.adelete_thread(thread_id)
 
     async def _messages(self, thread_id: str, *, may_be_new: bool = False) -> list[AnyMessage]:

@@ -127,6 +127,24 @@ def test_ratings_of_an_expired_conversation_can_be_deleted(client: httpx.Client,
     assert client.delete(path("expired", run_id)).status_code == 404
 
 
+def test_a_conversation_that_cannot_be_read_can_be_deleted_with_its_ratings(
+    client: httpx.Client, globex: httpx.Client, rating: Service
+) -> None:
+    run_id = answered(client, "broken")
+    client.put(path("broken", run_id), json={"rating": "down"})
+    published = read_publication(rating.data_dir)
+    assert published is not None
+    with Redis(port=published.port) as store:
+        [key] = store.keys("state:{checkpoint:broken}")
+        records = [name for name in store.hkeys(key) if name.startswith(b"c")]
+        store.hset(key, mapping=dict.fromkeys(records, b"broken"))
+    assert client.get("/v1/conversations/broken").json()["type"] == "urn:pustaka:problem:state-unreadable"
+    assert globex.delete("/v1/conversations/broken").status_code == 404
+    assert client.delete("/v1/conversations/broken").status_code == 204
+    assert client.get("/v1/conversations/broken").status_code == 404
+    assert client.delete(path("broken", run_id)).status_code == 404
+
+
 def test_ratings_are_listed_a_page_at_a_time(client: httpx.Client) -> None:
     runs = [answered(client, f"listed-{number}") for number in range(3)]
     for number, run_id in enumerate(runs):
