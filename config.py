@@ -199,8 +199,8 @@ class Settings(BaseSettings):
     )
     state_encryption_keys: SecretStr | None = Field(
         None,
-        description="Encrypt conversations in Redis: name:key, keys from `openssl rand -base64 32`. To rotate, put the "
-        "new one first: name:key,older:key. Unset: not encrypted.",
+        description="Encrypt conversations in Redis and ratings in SQL: name:key, keys from `openssl rand -base64 32`. "
+        "To rotate, put the new one first: name:key,older:key. Unset: not encrypted.",
     )
     ratings_keep_days: float = Field(
         365, gt=0, le=36_500, description="Days that ratings of answers are kept, with question and answer."

@@ -17,6 +17,7 @@ from bootstrap.services import Services
 from domain import ratings
 from domain.in_thread import read, write
 from domain.models import AnswerRating
+from domain.rating_texts import readable
 from domain.ratings import Rating
 from utils.context import TenantContext
 from utils.errors import NotFound, StoreUnavailable
@@ -99,7 +100,8 @@ async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response
     services: Services = current_app.extensions["services"]
     conversation_id, run_id = _checked(path)
     rating = _about(await services.runs.conversation(ctx, conversation_id), run_id, body)
-    shown = await write(services.database, lambda session: _shown(ratings.rate(session, ctx, rating)))
+    keys = services.state_keys
+    shown = await write(services.database, lambda session: _shown(ratings.rate(session, ctx, rating, keys=keys)))
     try:
         await services.runs.conversation(ctx, conversation_id)
     except NotFound:  # deleted in between: its ratings were to go with it
@@ -134,7 +136,7 @@ async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
 
     def work(session: Session) -> dict[str, Any]:
         rows, total = ratings.list_ratings(session, ctx, **wanted)
-        return {"ratings": [_shown(row) for row in rows], "total": total}
+        return {"ratings": [_shown(readable(row, services.state_keys)) for row in rows], "total": total}
 
     found = await read(services.database, work)
     return jsonify({**found, "limit": query.limit, "offset": query.offset})

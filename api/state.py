@@ -21,12 +21,11 @@ from flask.cli import AppGroup
 from agents.runner import thread_of
 from api.state_citations import CitedDocuments
 from api.state_encryption import complaints, reencrypt, report
+from api.state_ratings import forget_with, reencrypt_ratings
 from api.state_tables import as_json, listing, outline, sizes_table
 from bootstrap.savers import decrypting, encrypting
 from bootstrap.state import open_state
-from config import RECORDS_FILE
 from domain.db import Database, open_database
-from domain.ratings import forget_ratings
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import exported
 from utils.checkpointer.inspection import Found, Inspector, Line, literally
@@ -164,7 +163,10 @@ async def prune(
 async def encrypt(
     inspector: Inspector, ids: Sequence[str], tenant: str | None, pattern: str, everything: bool, decrypt: bool
 ) -> None:
-    """Bring conversations, encrypted or not, under the first key of STATE_ENCRYPTION_KEYS; their time left stays."""
+    """Bring conversations and their ratings, encrypted or not, under the first key of STATE_ENCRYPTION_KEYS.
+
+    The time they have left stays. --all without --match also takes ratings whose conversation has ended.
+    """
     if bool(ids) == everything:
         raise click.UsageError("Name conversations, or --all.")
     keys = (decrypting if decrypt else encrypting)(current_app.extensions["settings"])
@@ -173,6 +175,8 @@ async def encrypt(
     for one in dict.fromkeys(ids):
         thread_ids.append((await _found(inspector, _thread_id(one, tenant))).thread_id)
     outcomes = await reencrypt(inspector.saver, thread_ids, keys)
+    among = None if everything and pattern == "*" else thread_ids
+    reencrypt_ratings(current_app.extensions["settings"], outcomes, keys=keys, tenant=tenant, thread_ids=among)
     click.echo(report(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
     if not outcomes.complete:
         raise click.ClickException(complaints(outcomes))
@@ -190,7 +194,8 @@ async def delete(inspector: Inspector, ids: Sequence[str], tenant: str | None, y
     found = {one: await _found(inspector, _thread_id(one, tenant)) for one in dict.fromkeys(ids)}
     if not yes:
         click.confirm(f"Delete {len(found)} conversations for good?", abort=True, err=True)
-    _forget_ratings(list(found.values()))  # first: what is said of a conversation must not outlive it
+    # First: what is said of a conversation must not outlive it.
+    forget_with(current_app.extensions["settings"], [one.thread_id for one in found.values()])
     for one in found.values():
         await inspector.saver.adelete_thread(one.thread_id)
     click.echo(f"{len(found)} conversations deleted.")
@@ -199,16 +204,6 @@ async def delete(inspector: Inspector, ids: Sequence[str], tenant: str | None, y
 def _records() -> Database:
     """Where the documents are; nothing is connected until one is asked for."""
     return open_database(current_app.extensions["settings"].database_address)
-
-
-def _forget_ratings(conversations: Sequence[Found]) -> None:
-    settings = current_app.extensions["settings"]
-    if settings.database_uri is None and not (settings.data_dir / RECORDS_FILE).exists():
-        return  # connecting would make it
-    with closing(_records()) as database, database.writing() as session:
-        for told in map(as_json, conversations):
-            ctx = TenantContext(told["tenant"], key_id="operator")
-            forget_ratings(session, ctx, told["conversation_id"])
 
 
 def _thread_id(conversation: str, tenant: str | None) -> str:

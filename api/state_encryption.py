@@ -10,17 +10,19 @@ import click
 from api.state_tables import printable
 from bootstrap.savers import Rekeying
 from utils.checkpointer import RedisCheckpointer, StateUnreadable
+from utils.checkpointer.codec import Codec
 from utils.checkpointer.reencryption import Outcome
 
-_NAMED = 5  # conversations that a message names; there may be thousands
+_NAMED = 5  # of those that a message is about; there may be thousands
 
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of conversations: how many by outcome, and which were written to all the time or, by reason, cannot
-    be read."""
+    """What became of conversations and ratings: how many by outcome, and which were written to all the time or, by
+    reason, cannot be read."""
 
     counts: Counter[Outcome] = field(default_factory=Counter)
+    ratings: Counter[Outcome] = field(default_factory=Counter)
     busy: list[str] = field(default_factory=list)
     unreadable: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -37,11 +39,12 @@ async def reencrypt(saver: RedisCheckpointer, thread_ids: Sequence[str], keys: R
         StoreUnavailable: Redis does not answer any more; what was done is done, and can be gone on with.
     """
     outcomes = Outcomes()
+    old, new = Codec(keys.old, plain_too=True), Codec(keys.new)
     label = "Encrypting" if keys.target else "Decrypting"
     with click.progressbar(thread_ids, label=label, show_pos=True, file=sys.stderr) as bar:
         for thread_id in bar:
             try:
-                outcome = await saver.areencrypt(thread_id, keys.old, keys.new)
+                outcome = await saver.areencrypt(thread_id, old, new)
             except StateUnreadable as error:
                 outcomes.unreadable[error.reason].append(thread_id)
                 continue
@@ -52,10 +55,12 @@ async def reencrypt(saver: RedisCheckpointer, thread_ids: Sequence[str], keys: R
 
 
 def report(outcomes: Outcomes, keys: Rekeying, *, whole: bool) -> str:
-    """The outcomes in words; *whole* if these were all conversations there are."""
+    """The outcomes in words; *whole* if these were all conversations and ratings there are."""
     done = f"encrypted under {keys.target!r}" if keys.target else "decrypted"
     counts = outcomes.counts
     lines = [f"{counts['done']} conversations {done}; {counts['current']} were already."]
+    if ratings := outcomes.ratings:
+        lines.append(f"{ratings['done']} ratings {done}; {ratings['current']} were already.")
     if counts["absent"]:
         lines.append(f"{counts['absent']} ended meanwhile.")
     if whole and outcomes.complete and keys.spare:
@@ -64,7 +69,7 @@ def report(outcomes: Outcomes, keys: Rekeying, *, whole: bool) -> str:
 
 
 def complaints(outcomes: Outcomes) -> str:
-    """Which conversations were left as they were, why, and what to do; empty if none was."""
+    """Which were left as they were, why, and what to do; empty if none was."""
     lines = []
     if outcomes.busy:
         lines.append(
@@ -75,7 +80,7 @@ def complaints(outcomes: Outcomes) -> str:
     if outcomes.unreadable:
         lines.append(
             "Put a key that is not configured behind the others in STATE_ENCRYPTION_KEYS, and repeat the command; "
-            "`flask state delete` removes what is broken."
+            "`flask state delete`, or DELETE over the API, removes what is broken."
         )
     return "\n".join(lines)
 
@@ -89,6 +94,6 @@ def _farewell(keys: Rekeying) -> str:
     )
 
 
-def _names(thread_ids: Sequence[str]) -> str:
-    named = ", ".join(map(printable, thread_ids[:_NAMED]))
-    return f"{named} and {len(thread_ids) - _NAMED} more" if len(thread_ids) > _NAMED else named
+def _names(names: Sequence[str]) -> str:
+    named = ", ".join(map(printable, names[:_NAMED]))
+    return f"{named} and {len(names) - _NAMED} more" if len(names) > _NAMED else named

@@ -21,16 +21,22 @@ def as_json(found: Found | Line) -> dict[str, Any]:
     """A conversation, or a checkpoint that cannot be read, as an object without content."""
     if isinstance(found, Line):
         return {"checkpoint_ns": found.namespace, "checkpoint_id": found.checkpoint_id, "problem": found.problem}
-    tenant, dot, conversation_id = found.thread_id.partition(".")
+    tenant, conversation_id = whose(found.thread_id)
     summary = found.summary.model_dump(mode="json", by_alias=True) if found.summary else {}
     return {
         **summary,
         "thread_id": found.thread_id,
-        "tenant": tenant if dot else DEFAULT_TENANT,
-        "conversation_id": conversation_id if dot else found.thread_id,
+        "tenant": tenant,
+        "conversation_id": conversation_id,
         "expires_in_s": found.left_s,
         "problem": found.problem or None,
     }
+
+
+def whose(thread_id: str) -> tuple[str, str]:
+    """The tenant of a conversation, and its id as the API has it."""
+    tenant, dot, conversation_id = thread_id.partition(".")
+    return (tenant, conversation_id) if dot else (DEFAULT_TENANT, thread_id)
 
 
 def listing(shown: Sequence[Found], *, total: int) -> str:

@@ -1,23 +1,22 @@
-"""The conversations' saver, as the settings want it."""
+"""The conversations' saver and keys, as the settings want them."""
 
 from typing import NamedTuple
 
 from config import Settings
 from utils.checkpointer import Connections, RedisCheckpointer
 from utils.checkpointer.cipher import Keyring
-from utils.checkpointer.codec import Codec
 from utils.errors import StoreRefused
 from utils.named_keys import named_keys
 
 
 class Rekeying(NamedTuple):
-    """How conversations come under one key: *old* reads them whatever they are under, *new* writes them.
+    """How conversations and ratings come under one key: *old* reads whatever they are under, *new* writes.
 
     `target` is the name of the key, empty where they are to be decrypted; `spare` are the names of the other keys.
     """
 
-    old: Codec
-    new: Codec
+    old: Keyring | None
+    new: Keyring | None
     target: str
     spare: tuple[str, ...]
 
@@ -30,7 +29,7 @@ def open_saver(settings: Settings, connections: Connections) -> RedisCheckpointe
 
 
 def keyring_of(settings: Settings) -> Keyring | None:
-    """The keys of STATE_ENCRYPTION_KEYS; None where conversations are not encrypted."""
+    """The keys of STATE_ENCRYPTION_KEYS; None where conversations and ratings are not encrypted."""
     keys = settings.state_encryption_keys
     return None if keys is None else Keyring.parse(keys.get_secret_value())
 
@@ -48,15 +47,11 @@ def encrypting(settings: Settings) -> Rekeying:
         )
     keys = named_keys(text.get_secret_value())
     target, *spare = keys
-    return Rekeying(_reading(settings), Codec(Keyring({target: keys[target]})), target, tuple(spare))
+    return Rekeying(Keyring(keys), Keyring({target: keys[target]}), target, tuple(spare))
 
 
 def decrypting(settings: Settings) -> Rekeying:
     """Nothing under a key any more, as far as STATE_ENCRYPTION_KEYS has the keys."""
     keys = settings.state_encryption_keys
     spare = () if keys is None else tuple(named_keys(keys.get_secret_value()))
-    return Rekeying(_reading(settings), Codec(), "", spare)
-
-
-def _reading(settings: Settings) -> Codec:
-    return Codec(keyring_of(settings), plain_too=True)
+    return Rekeying(keyring_of(settings), None, "", spare)

@@ -56,6 +56,7 @@ from providers.embeddings.remembered import RememberingEmbedder
 from retrieval.index import PassageIndex
 from retrieval.search import Retriever
 from utils.checkpointer import Connections, FallbackCheckpointer
+from utils.checkpointer.cipher import Keyring
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import ProblemError
 from utils.expiring import Expiring
@@ -73,7 +74,7 @@ logger = logging.getLogger("bootstrap.services")
 class Services:
     """What the edges work with.
 
-    `page_key` is the secret of the chat page, `link_key` signs links to documents.
+    `page_key` is the secret of the chat page, `link_key` signs links to documents, `state_keys` encrypt ratings.
     """
 
     settings: Settings
@@ -91,6 +92,7 @@ class Services:
     telemetry: Telemetry
     page_key: str
     link_key: bytes = field(repr=False)
+    state_keys: Keyring | None
 
     @property
     def retriever(self) -> Retriever:
@@ -198,6 +200,7 @@ async def open_services(
             background=background,
             telemetry=telemetry,
             link_key=await asyncio.to_thread(open_link_key, settings, folder),
+            state_keys=keyring_of(settings),
             page_key=settings.chat_page_key.get_secret_value() if settings.chat_page_key else secrets.token_urlsafe(32),
         )
 

@@ -372,7 +372,10 @@ class Job(Base):
 
 
 class AnswerRating(Base):
-    """What somebody thought of an answer, with what makes a question of a set out of it: conversations expire."""
+    """What somebody thought of an answer, with what makes a question of a set out of it: conversations expire.
+
+    Its words may be encrypted: rating_texts.py reads and writes them.
+    """
 
     __tablename__ = "answer_ratings"
     __table_args__ = (
@@ -390,7 +393,7 @@ class AnswerRating(Base):
     stands_alone: Mapped[bool]  # the question was the first of its conversation
     answer: Mapped[str] = mapped_column(PlainText)
     answered: Mapped[bool]  # from the documents; else it was a refusal
-    sources: Mapped[list[str]] = mapped_column(JSON, default=list)  # of the documents it cites, in order
+    sources: Mapped[list[str] | str] = mapped_column(JSON, default=list)  # that it cites, in order; or all words
     rated_at: Mapped[datetime] = mapped_column(default=now)
 
 

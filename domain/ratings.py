@@ -10,7 +10,10 @@ from sqlalchemy.orm import Session
 
 from domain.documents import in_batches
 from domain.models import AnswerRating, now
+from domain.rating_texts import NO_TEXTS, is_current, read_texts, readable, write_texts
 from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_delete
+from utils.checkpointer.cipher import Keyring
+from utils.checkpointer.reencryption import Outcome
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 
@@ -37,21 +40,38 @@ class Rating:
     expected: str | None = None
 
 
-def rate(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating:
-    """Note it, in place of what was said of that answer before; flushed, not committed.
+def rate(session: Session, ctx: TenantContext, rating: Rating, *, keys: Keyring | None) -> AnswerRating:
+    """Note it, in place of what was said of that answer before; flushed, not committed. Gives it readable.
+
+    *keys* encrypt its words, where conversations are encrypted.
 
     Raises:
         Conflict: the tenant has as many as it may.
+        RatingUnreadable: words of before are to stay, and their key is missing.
     """
     row = _locked(session, ctx, rating.run_id) or _added(session, ctx, rating)
-    stays = row.rating == rating.rating
-    for name, value in _parts(rating).items():
+    texts = _texts(rating) | _staying(row, rating, keys)
+    for name, value in _facts(rating).items():
         setattr(row, name, value)
-    row.comment = (row.comment if stays else "") if rating.comment is None else rating.comment
-    row.expected = (row.expected if stays else "") if rating.expected is None else rating.expected
+    write_texts(row, texts, keys)
     row.rated_at = now()
     session.flush()
-    return row
+    return readable(row, keys)
+
+
+def rekey(session: Session, ctx: TenantContext, run_id: str, *, old: Keyring | None, new: Keyring | None) -> Outcome:
+    """Write the words of a rating, which *old* reads, anew under *new*; without it, as they are.
+
+    Raises:
+        RatingUnreadable: its key is missing, or what is stored was changed or moved; it is as it was.
+    """
+    row = _locked(session, ctx, run_id)
+    if row is None:
+        return "absent"
+    if is_current(row, new):
+        return "current"
+    write_texts(row, read_texts(row, old), new)
+    return "done"
 
 
 def take_back(session: Session, ctx: TenantContext, conversation_id: str, run_id: str) -> None:
@@ -89,10 +109,16 @@ def verdicts(session: Session, ctx: TenantContext, conversation_id: str) -> dict
     return {row.run_id: row.rating for row in session.scalars(here)}
 
 
+def rated_runs(session: Session, ctx: TenantContext, conversation_id: str | None = None) -> list[str]:
+    """The runs whose answers are rated, of all conversations or of one."""
+    here = () if conversation_id is None else (AnswerRating.conversation_id == conversation_id,)
+    return list(session.scalars(scoped(ctx, AnswerRating).where(*here).with_only_columns(AnswerRating.run_id)))
+
+
 def list_ratings(
     session: Session, ctx: TenantContext, *, rating: Verdict | None = None, limit: int = MOST_RATINGS, offset: int = 0
 ) -> tuple[list[AnswerRating], int]:
-    """The tenant's ratings, the newest first, and how many there are."""
+    """The tenant's ratings as they are stored, the newest first, and how many there are; see `readable`."""
     wanted = () if rating is None else (AnswerRating.rating == rating,)
     newest = AnswerRating.rated_at.desc(), AnswerRating.run_id
     found = scoped(ctx, AnswerRating).where(*wanted).order_by(*newest).limit(limit).offset(offset)
@@ -100,11 +126,22 @@ def list_ratings(
     return list(session.scalars(found)), total
 
 
-def _parts(rating: Rating) -> dict[str, Any]:
-    """All but the words, which may be left out."""
-    told = {part.name: getattr(rating, part.name) for part in fields(rating)}
-    del told["comment"], told["expected"]
-    return {**told, "sources": list(rating.sources)}
+def _facts(rating: Rating) -> dict[str, Any]:
+    """All but the words."""
+    return {part.name: getattr(rating, part.name) for part in fields(rating) if part.name not in NO_TEXTS}
+
+
+def _texts(rating: Rating) -> dict[str, Any]:
+    return {name: getattr(rating, name) for name in NO_TEXTS} | {"sources": list(rating.sources)}
+
+
+def _staying(row: AnswerRating, rating: Rating, keys: Keyring | None) -> dict[str, str]:
+    """The words that were left out, as they were; empty where the verdict is another. Only to stay they are read."""
+    left_out = [name for name in ("comment", "expected") if getattr(rating, name) is None]
+    if not left_out or row.rating != rating.rating:
+        return dict.fromkeys(left_out, "")
+    texts = read_texts(row, keys)
+    return {name: texts[name] for name in left_out}
 
 
 def _locked(session: Session, ctx: TenantContext, run_id: str) -> AnswerRating | None:
@@ -114,7 +151,8 @@ def _locked(session: Session, ctx: TenantContext, run_id: str) -> AnswerRating |
 def _added(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating:
     if (session.scalar(scoped_count(ctx, AnswerRating)) or 0) >= MOST_RATINGS:
         raise Conflict(f"There are {MOST_RATINGS:,} ratings already: `flask ratings --forget` makes room.")
-    row = AnswerRating(tenant_id=ctx.tenant_id, comment="", expected="", **_parts(rating))
+    # Without its words: what a database was once given it keeps for a while, also where it is replaced at once.
+    row = AnswerRating(tenant_id=ctx.tenant_id, **_facts(rating), **NO_TEXTS)
     try:
         with session.begin_nested():
             session.add(row)

@@ -1,5 +1,6 @@
 """Stored conversations of two tenants, and the command that looks after them."""
 
+import base64
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ Run = Callable[..., Result]
 TTL_S = 3600
 SAID = "the visitor's own words, which no table shows"
 THREADS = ("x", "acme.x")  # one conversation id, two tenants
+OLD, NEW = (f"{name}:{base64.b64encode(bytes([seed] * 32)).decode()}" for name, seed in (("old", 1), ("new", 2)))
+ROTATING = f"{NEW},{OLD}"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """`flask state` where conversations are encrypted: brought under a key, to another one, and back."""
 
-import base64
 import json
 import select
 import socket
@@ -12,13 +11,23 @@ from typing import Any
 import pytest
 import redis
 
-from tests.api.stored import SAID, THREADS, TTL_S, client, command, converse, go_on, redis_server
+from tests.api.stored import (
+    NEW,
+    OLD,
+    ROTATING,
+    SAID,
+    THREADS,
+    TTL_S,
+    client,
+    command,
+    converse,
+    go_on,
+    redis_server,
+)
 from tests.servers.redis import RedisCluster, RedisServer
 
 __all__ = ["client", "redis_server"]
 
-OLD, NEW = (f"{name}:{base64.b64encode(bytes([seed] * 32)).decode()}" for name, seed in (("old", 1), ("new", 2)))
-ROTATING = f"{NEW},{OLD}"
 WORDS = [SAID.encode(), b"HumanMessage", b"channel_versions"]
 
 

@@ -5,13 +5,24 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from domain import ratings
 from domain.db import Database
 from domain.models import AnswerRating, now
-from domain.ratings import Rating, forget_older, forget_ratings, list_ratings, rate, take_back, verdicts
+from domain.rating_texts import RatingUnreadable, readable
+from domain.ratings import (
+    Rating,
+    forget_all,
+    forget_older,
+    forget_ratings,
+    list_ratings,
+    rate,
+    take_back,
+    verdicts,
+)
 from tests.domain.records import ACME, GLOBEX
+from utils.checkpointer.cipher import Keyring
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 
@@ -29,9 +40,9 @@ def rating(run_id: str = "r1", **parts: Any) -> Rating:
     return Rating(run_id=run_id, **{**told, **parts})
 
 
-def noted(database: Database, ctx: TenantContext, said: Rating) -> None:
+def noted(database: Database, ctx: TenantContext, said: Rating, keys: Keyring | None = None) -> None:
     with database.writing() as session:
-        rate(session, ctx, said)
+        rate(session, ctx, said, keys=keys)
 
 
 def seen(database: Database, ctx: TenantContext, conversation_id: str = "c1") -> dict[str, str]:
@@ -111,3 +122,58 @@ def test_a_tenant_has_no_more_than_it_may(database: Database, monkeypatch: pytes
     with pytest.raises(Conflict, match="makes room"):
         noted(database, ACME, rating("r3"))
     noted(database, GLOBEX, rating("r3"))
+
+
+KEYS = Keyring({"old": bytes(range(32))})
+
+
+def test_encrypted_words_are_of_any_length_and_kind(database: Database) -> None:
+    said = {"question": "What? " * 20_000, "answer": "Ça: 🛏 [1].\n" * 20_000, "comment": '"', "expected": "\\"}
+    for ctx in (ACME, GLOBEX):
+        noted(database, ctx, rating(**said), KEYS)
+    with database.reading() as session:
+        [row], _ = list_ratings(session, ACME)
+        read = readable(row, KEYS)
+    assert {name: getattr(read, name) for name in said} == said
+    assert read.sources == ["rooms.md"]
+    assert (row.question, row.answer, row.comment, row.expected) == ("", "", "", "")
+
+
+def test_encrypted_words_never_reach_the_database(database: Database) -> None:
+    sent: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *call: sent.append(repr(call[3])))
+    for comment in ("Ingeborg said so.", "Ingeborg did not."):
+        noted(database, ACME, rating(question="Is Ingeborg here?", answer="Ingeborg is.", comment=comment), KEYS)
+    assert [values for values in sent if "r1" in values]
+    assert [values for values in sent if "Ingeborg" in values] == []
+
+
+def test_encrypted_words_that_are_left_out_stay_while_the_verdict_does(database: Database) -> None:
+    noted(database, ACME, rating(comment="Wrong.", expected="A room"))
+    for comment, keys in (("Quite wrong.", KEYS), (None, Keyring({"new": bytes(32), "old": bytes(range(32))}))):
+        noted(database, ACME, rating(comment=comment), keys)
+        with database.reading() as session:
+            row = readable(list_ratings(session, ACME)[0][0], keys)
+        assert (row.comment, row.expected) == ("Quite wrong.", "A room")
+
+
+def test_without_the_key_an_answer_is_rated_anew_only_in_other_words(database: Database) -> None:
+    noted(database, ACME, rating(comment="Wrong.", expected="A room"), KEYS)
+    for keys in (None, Keyring({"new": bytes(32)})):
+        with pytest.raises(RatingUnreadable, match="key 'old'"):
+            noted(database, ACME, rating(comment="Quite wrong."), keys)
+    noted(database, ACME, rating(comment="Quite wrong.", expected="A flat"))
+    with database.reading() as session:
+        row = readable(list_ratings(session, ACME)[0][0], None)
+    assert (row.comment, row.expected) == ("Quite wrong.", "A flat")
+
+
+def test_without_the_key_verdicts_are_seen_and_ratings_go(database: Database) -> None:
+    for run_id in ("r1", "r2", "r3", "r4"):
+        noted(database, ACME, rating(run_id, conversation_id=f"of-{run_id}"), KEYS)
+    assert seen(database, ACME, "of-r1") == {"r1": "down"}
+    with database.writing() as session:
+        take_back(session, ACME, "of-r1", "r1")
+        assert forget_ratings(session, ACME, "of-r2") == 1
+        forget_all(session, ACME, ["r3"])
+        assert forget_older(session, 0) == 1
