@@ -47,6 +47,7 @@ _ONE = "/v1/tenant/documents/<document_id>"
     "that cannot be taken are named with the reason; the others go in.",
     security=SECURITY,
     responses=answers(202, UploadOut, 404, 413, 422),
+    openapi_extensions={"requestBody": uploads.BODY},
 )
 @needs_key_first
 async def upload(ctx: TenantContext, path: DatasetPath) -> Response:

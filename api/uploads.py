@@ -30,6 +30,35 @@ _AT_ONCE_BYTES = 1_048_576  # taken in memory before it goes to disk
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 _METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(Metadata)
 T = TypeVar("T")
+# For the description of the API alone: `receive` reads the body, and flask-openapi3 would read all of it into memory.
+BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["files"],
+                "properties": {
+                    "files": {
+                        "type": "array",
+                        "description": "The files, each in a part of its own with its name.",
+                        "minItems": 1,
+                        "maxItems": MOST_FILES,
+                        "items": {"type": "string", "format": "binary"},
+                    },
+                    "metadata": {
+                        "type": "object",
+                        "description": f"Holds for all files; at most {MOST_METADATA_BYTES:,} bytes as JSON. Searches "
+                        "can be limited by its values.",
+                        "additionalProperties": True,
+                        "default": {},
+                    },
+                },
+            },
+            "encoding": {"metadata": {"contentType": "application/json"}},
+        }
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +169,18 @@ def _parsed(body: IO[bytes], boundary: str, folder: Path) -> Iterator[Form]:
             ) from None
         except ValueError as exc:
             raise BadInput("The multipart body is damaged.") from exc
-        yield Form([file for file in files.getlist("files") if file.filename], _metadata(fields.get("metadata")))
+        sent = fields.get("metadata") or _text(files.get("metadata"))
+        yield Form([file for file in files.getlist("files") if file.filename], _metadata(sent))
     finally:
         for file in opened:
             file.close()
+
+
+def _text(file: FileStorage | None) -> str | None:
+    """What is in *file*: browsers give a name to every part that is sent with a type, as JSON is."""
+    if file is None:
+        return None
+    return file.stream.read(_FORM_BYTES + 1).decode("utf-8", "replace")
 
 
 def _metadata(sent: str | None) -> dict[str, Any]:

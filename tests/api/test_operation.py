@@ -53,6 +53,18 @@ def test_the_description_is_valid_openapi_3_1(client: httpx.Client) -> None:
     assert chat["security"] == [{"key": []}, {"bearer": []}]
 
 
+def test_every_route_that_takes_a_body_describes_it(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    routes = {(method, path) for path, item in paths.items() for method in item if method in ("post", "put", "patch")}
+    undescribed = {path for method, path in routes if "requestBody" not in paths[path][method]}
+    # These take none.
+    assert undescribed == {
+        "/v1/runs/{run_id}/cancel", "/v1/tenant/documents/{document_id}/cancel",
+        "/v1/tenant/documents/{document_id}/reprocess", "/v1/tenant/web-sources/{web_source_id}/cancel",
+        "/v1/tenant/web-sources/{web_source_id}/crawl",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 def test_the_documentation_loads_nothing_from_outside(client: httpx.Client, path: str) -> None:
     page = client.get(path)
