@@ -16,6 +16,9 @@ from utils.ports import TextRecogniser
 Name = Literal["tesseract", "rapidocr"]
 LANGUAGES = ("eng", "ind", "spa")
 TELL_S = 10.0
+# Tesseract's, wherever it is asked: the process that parses has none of the service's variables, such as
+# TESSDATA_PREFIX. More threads than one make it slower: they wait for each other.
+ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "PATH": "/usr/bin:/bin"}
 
 
 @cache
@@ -33,7 +36,7 @@ def has_tesseract() -> bool:
         return False
     try:
         told = subprocess.run(  # noqa: S603 - our own words alone
-            [program, "--list-langs"], capture_output=True, text=True, timeout=TELL_S, check=False
+            [program, "--list-langs"], capture_output=True, text=True, timeout=TELL_S, check=False, env=ENVIRONMENT
         )
     except (OSError, subprocess.SubprocessError):
         return False
