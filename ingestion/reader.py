@@ -14,6 +14,7 @@ from ingestion.cutting import cut
 from ingestion.language import document_language
 from ingestion.parsers.parsed import ParsedDocument
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
+from providers.ocr.chosen import LANGUAGES
 from utils.errors import UnreadableDocument
 
 # Raise it when parsers change what they give: unchanged files are then read again.
@@ -22,7 +23,7 @@ LONGEST_FILE_NAME = 255
 NOT_RECOGNISED = {
     True: "They are pictures whose text has not been recognised.",
     False: "They are pictures, and there is no text recognition (OCR) here: turn OCR_ENABLED on, and install what "
-    "requirements.txt lists, or Tesseract.",
+    f"requirements.txt lists, or Tesseract with its data for {', '.join(LANGUAGES)}; then start the service again.",
 }
 
 

@@ -15,6 +15,7 @@ from domain.db import open_database
 from retrieval.server import ServerIndex
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
+from tests.ocr import tesseract_installed
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.service import ROOT, Service, free_port
@@ -35,6 +36,22 @@ def test_nothing_configured_passes_and_nothing_is_made(tmp_path: Path) -> None:
     assert report.failing == report.warned_of == []
     assert list(tmp_path.iterdir()) == []
     assert {"Application", "Agent graph", "Document parsers", "Embedding model", "Dockerfile"} <= report.checked
+
+
+def test_the_text_recognition_is_named_and_one_that_is_missing_warned_of(tmp_path: Path) -> None:
+    tesseract_installed()
+    (tmp_path / "sitecustomize.py").write_text("import sys\n\nsys.modules['rapidocr'] = None  # as if not installed\n")
+
+    def said(**variables: str) -> tuple[str, str]:
+        [finding] = validate(tmp_path, only="modules", **variables).of("Text recognition")
+        return finding["level"], finding["found"] + finding["remedy"]
+
+    without = {"PYTHONPATH": str(tmp_path)}
+    assert said() == ("ok", "scanned pages are read by rapidocr")
+    assert said(**without) == ("ok", "scanned pages are read by tesseract")
+    level, missing = said(**without, PATH=str(tmp_path))
+    assert (level, "Tesseract with its data for eng, ind, spa" in missing) == ("warning", True)
+    assert said(OCR_ENABLED="false")[0] == "skipped"
 
 
 def test_production_stores_pass_and_nothing_is_made_in_them(

@@ -10,14 +10,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 import agents
 import utils
 from agents.rag import compile_graph
-from bootstrap.checks.finding import Finding, failure, ok
+from bootstrap.checks.finding import Finding, failure, ok, skipped, warning
 from bootstrap.checks.running import Check
 from bootstrap.checks.settings import Installation
 from config import SAMPLES, Settings
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from prompts.rag import standalone_prompt, system_prompt
-from providers.ocr.chosen import available
+from providers.ocr.chosen import LANGUAGES, available
 from utils.errors import UnreadableDocument
 from utils.language import detect_language
 from utils.passages import Passage
@@ -39,6 +39,7 @@ def checks(installation: Installation) -> list[Check]:
         Check("Prompts", lambda: [_prompts(settings)]),
         Check("Language detection", lambda: [_languages()]),
         Check("Document parsers", lambda: [_parsers(settings)], limit_s=30),
+        Check("Text recognition", lambda: [_recognition(settings)], limit_s=30),
     ]
 
 
@@ -85,5 +86,13 @@ def _parsers(settings: Settings) -> Finding:
                 parser.parse(path.read_bytes(), path.name)
             except UnreadableDocument as exc:
                 return failure("Document parsers", f"{path.name} cannot be read: {exc.detail}", _AGAIN)
-    scans = f"scans by {available()}" if settings.ocr_enabled and available() else "no scans"
-    return ok("Document parsers", f"they read {' '.join(sorted(files))} in a process of their own, {scans}")
+    return ok("Document parsers", f"they read {' '.join(sorted(files))} in a process of their own")
+
+
+def _recognition(settings: Settings) -> Finding:
+    if not settings.ocr_enabled:
+        return skipped("Text recognition", "OCR_ENABLED is off: scanned pages stay unread")
+    if found := available():
+        return ok("Text recognition", f"scanned pages are read by {found}")
+    remedy = f"Install the packages of requirements.txt, or Tesseract with its data for {', '.join(LANGUAGES)}."
+    return warning("Text recognition", "There is none: scanned pages and pictures stay unread.", remedy)

@@ -20,12 +20,7 @@ from utils.errors import UnreadableDocument
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 # Nothing of our configuration: its keys are none of a file's business. Each heap of a thread takes 64 MB of the limit.
-ENVIRONMENT = {
-    "PYTHONUTF8": "1",
-    "MALLOC_ARENA_MAX": "2",
-    "OPENBLAS_NUM_THREADS": "1",
-    "PATH": os.pathsep.join(os.get_exec_path()),
-}
+ENVIRONMENT = {"PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
 PageProgress = Callable[[int, int], None]
 
 
@@ -47,7 +42,10 @@ class ParserProcess:
 
     @property
     def recognises(self) -> bool:
-        """Whether pictures of text can be read: it is turned on, and this machine has what it takes."""
+        """Whether pictures of text can be read: it is turned on, and this machine has what it takes.
+
+        What it takes may go away: that is noticed when a page could not be recognised.
+        """
         return self._limits.recognises and available() is not None
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
@@ -84,6 +82,8 @@ class ParserProcess:
                     logger.warning("Page %d of %s could not be recognised: %s", page, name, answer)
             if progress:
                 progress(len(looked_at), len(looked_at))
+            if len(texts) < len(looked_at):
+                available.cache_clear()
         except BaseException:  # the answers to come must not be taken for those to the next question
             self.close()
             raise
@@ -113,10 +113,10 @@ class ParserProcess:
 
         What a worker read before takes address space it does not get back, and ONNX Runtime fails where it wants more.
         """
-        has_read = self._process is not None
+        has_read, recogniser = self._process is not None, available()
         running: subprocess.Popen[bytes] | None = None
         for number, page in enumerate(pages):
-            request = {"name": name, "pages": pages[number:], "recogniser": available()}
+            request = {"name": name, "pages": pages[number:], "recogniser": recogniser}
             has_read = has_read and self._process is not None
             answer = self._answer() if running and self._process is running else self._ask(data, request)
             if has_read and not _is_final(answer) and not self._is_interrupted:
@@ -184,7 +184,7 @@ def _start() -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "ingestion.parsers.worker"],
         cwd=ROOT,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "PATH": os.pathsep.join(os.get_exec_path())},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -128,6 +128,7 @@ def scans(*texts: str) -> bytes:
     return joined(pdf(["Typed on the first page."]), *[pictures([text], kind="PDF") for text in texts])
 
 
+@pytest.mark.usefixtures("recognition")
 def test_scanned_pages_are_recognised_in_a_second_pass_and_told_one_by_one() -> None:
     data, told = scans("Fees are due in March", "¿Mañana? La inscripción"), list[tuple[int, int]]()
     with ParserProcess(Limits()) as parser:
@@ -141,6 +142,7 @@ def test_scanned_pages_are_recognised_in_a_second_pass_and_told_one_by_one() -> 
         assert parser.recognise(sideways, "a.png", [1]).text.startswith("Hours on a page")
 
 
+@pytest.mark.usefixtures("recognition")
 def test_a_page_that_takes_too_long_stays_unread_and_its_document_is_read() -> None:
     data = scans("One", "Two")
     with ParserProcess(Limits(page_timeout_s=0.05)) as parser:
@@ -148,6 +150,7 @@ def test_a_page_that_takes_too_long_stays_unread_and_its_document_is_read() -> N
         assert (whole.text, whole.unread_pages) == ("Typed on the first page.", (2, 3))
 
 
+@pytest.mark.usefixtures("recognition")
 def test_a_page_at_which_the_worker_ended_is_tried_once_more() -> None:
     def kill(done: int, pages: int) -> None:
         if not done:
@@ -160,6 +163,7 @@ def test_a_page_at_which_the_worker_ended_is_tried_once_more() -> None:
         assert (whole.text, whole.unread_pages) == ("Typed on the first page.\n\nFees\n\nLoans", ())
 
 
+@pytest.mark.usefixtures("recognition")
 def test_a_page_that_was_interrupted_is_not_tried_again() -> None:
     def interrupt(done: int, pages: int) -> None:
         if not done:
@@ -171,12 +175,14 @@ def test_a_page_that_was_interrupted_is_not_tried_again() -> None:
         assert parser.recognise(data, "a.pdf", pages, interrupt).unread_pages == (2,)
 
 
+@pytest.mark.usefixtures("recognition")
 def test_pages_beyond_the_limit_stay_unread() -> None:
     with ParserProcess(Limits(recognised_pages=1)) as parser:
         whole = parser.recognise(scans("Fees", "Loans"), "a.pdf", [2, 3])
         assert (whole.text, whole.unread_pages) == ("Typed on the first page.\n\nFees", (3,))
 
 
+@pytest.mark.usefixtures("recognition")
 def test_work_that_its_caller_ends_leaves_no_answers_for_the_next_document() -> None:
     def stop(done: int, pages: int) -> None:
         if done:

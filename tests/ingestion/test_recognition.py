@@ -1,0 +1,147 @@
+"""Scanned pages by each text recognition, and what is told when Tesseract goes away or loses a language."""
+
+import io
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from domain.db import Database
+from ingestion.parsers.parsed import Limits
+from ingestion.parsers.sandbox import ParserProcess
+from ingestion.pipeline import load_paths
+from ingestion.reader import DocumentReader
+from providers.ocr.chosen import available
+from tests.domain.records import ACME
+from tests.ingestion.files import joined, pdf, picture, pictures
+from tests.ocr import MovableTesseract, without_rapidocr
+
+LINES = ("The library opens at nine in the morning", "Fees are due in March of every year")
+ADVICE = "Tesseract with its data for eng, ind, spa"
+
+
+@pytest.fixture
+def movable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MovableTesseract]:
+    """Tesseract as the recognition of this process, until it is taken away."""
+    without_rapidocr(monkeypatch)
+    (tmp_path / "programs").mkdir()
+    yield MovableTesseract(tmp_path / "programs", monkeypatch)
+    available.cache_clear()
+
+
+def saved(image: Image.Image, kind: str) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+def noise(height: int, width: int) -> Image.Image:
+    """Black and white points, which keep any recognition busy."""
+    return Image.fromarray(np.random.default_rng(1).integers(0, 2, (height, width), dtype=np.uint8) * 255)
+
+
+@contextmanager
+def reader(limits: Limits | None = None) -> Iterator[DocumentReader]:
+    with ParserProcess(limits or Limits()) as parser:
+        yield DocumentReader(parser)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.usefixtures("recognition")
+def test_pictures_of_every_format_are_read(kind: str) -> None:
+    with reader() as reading:
+        content = reading.read_whole(picture(*LINES, kind=kind), f"a.{kind.lower()}", "a")
+    assert content.chunks[0].text.split() == " ".join(LINES).split()
+
+
+@pytest.mark.usefixtures("recognition")
+def test_typed_scanned_turned_and_empty_pages_stand_in_their_order() -> None:
+    blank = Image.new("L", (900, 400), 255)
+    turned = Image.open(io.BytesIO(picture(*LINES, turn=180)))
+    data = joined(pdf(["Typed."]), saved(turned, "PDF"), saved(blank, "PDF"), pictures(["Scanned"], kind="PDF"))
+    with reader() as reading:
+        content = reading.read_whole(data, "a.pdf", "a")
+    said = [(chunk.page, chunk.text.split()) for chunk in content.chunks]
+    assert said == [(1, ["Typed."]), (2, " ".join(LINES).split()), (4, ["Scanned"])]
+    assert content.details["unread_pages"] == []
+
+
+@pytest.mark.usefixtures("recognition")
+def test_a_huge_picture_is_read_and_the_limits_hold() -> None:
+    small = Image.open(io.BytesIO(picture(*LINES)))
+    huge = small.resize((small.width * 9, small.height * 9)).convert("RGB")
+    with reader() as reading:
+        content = reading.read_whole(saved(huge, "PNG"), "a.png", "a")
+        assert content.chunks[0].text.split() == " ".join(LINES).split()
+        crowded = joined(saved(noise(2600, 2600), "PDF"), pictures(LINES, kind="PDF"))
+        content = reading.read_whole(crowded, "a.pdf", "a")
+        assert " ".join(content.chunks[-1].text.split()).endswith(" ".join(LINES))
+        assert content.details["unread_pages"] == []
+
+
+def processes() -> list[tuple[int, int, str]]:
+    """Session, parent and command of each that there is."""
+    told = subprocess.run(["ps", "-e", "-o", "sid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split(maxsplit=2) for line in told.splitlines())
+    return [(int(session), int(parent), command) for session, parent, command in rows]
+
+
+@pytest.mark.usefixtures("movable")
+def test_a_program_that_takes_too_long_is_ended_with_the_process_that_waits_for_it() -> None:
+    data = joined(pdf(["Typed."]), saved(noise(2600, 2600), "PDF"))
+    with ParserProcess(Limits(page_timeout_s=1.0)) as parser:
+        parser.parse(data, "a.pdf")
+        ours = os.getpid()
+        [worker] = [session for session, parent, args in processes() if parent == ours and "parsers.worker" in args]
+        whole = parser.recognise(data, "a.pdf", [2])
+        assert (whole.text, whole.unread_pages) == ("Typed.", (2,))
+        deadline = time.monotonic() + 20
+        while left := [command for session, _, command in processes() if session == worker]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.01)  # between two looks
+
+
+def test_a_program_that_vanishes_leaves_pages_that_say_what_to_do(
+    movable: MovableTesseract, database: Database, tmp_path: Path
+) -> None:
+    data = joined(pdf(["Typed."]), pictures(["Scanned"], ["Too"], kind="PDF"))
+    with reader() as reading:
+        before = reading.read_whole(data, "a.pdf", "a")
+        assert (before.details["unread_pages"], reading.unread_note(before.details)) == ([], None)
+        movable.remove()
+        after = reading.read_whole(data, "a.pdf", "a")
+        note = reading.unread_note(after.details)
+    assert [chunk.text for chunk in after.chunks] == ["Typed."]
+    # Not recognised: the page is read when the document is loaded the next time with a recognition.
+    assert (after.details["unread_pages"], after.details["recognised"]) == ([2, 3], False)
+    assert note is not None
+    assert note.startswith("Pages 2–3 not read.")
+    assert ADVICE in note
+    (tmp_path / "a.pdf").write_bytes(data)
+    assert load_paths(database, ACME, [tmp_path / "a.pdf"]).unread == [("a.pdf", note)]
+
+
+def test_pages_wait_for_a_language_that_is_missing_and_are_read_once_it_is_there(
+    movable: MovableTesseract, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(picture(*LINES))
+    (tmp_path / "b.pdf").write_bytes(joined(pdf(["Typed."]), pictures(["Scanned"], kind="PDF")))
+    files = [tmp_path / "a.png", tmp_path / "b.pdf"]
+    assert available() == "tesseract"
+    movable.forget("ind")
+    incomplete = load_paths(database, ACME, files)
+    ((failed, reason),) = incomplete.failed
+    ((unread, note),) = incomplete.unread
+    assert (failed, unread) == ("a.png", "b.pdf")
+    assert ADVICE in reason
+    assert ADVICE in note
+    movable.learn("ind")
+    available.cache_clear()  # as in the process that is started after it
+    complete = load_paths(database, ACME, files)
+    assert (complete.failed, complete.unread) == ([], [])
