@@ -91,7 +91,9 @@ class Askers:
     async def _open_serving(self, embedder: Embedder, reranker: Reranker | None) -> Retriever:
         """What searches the index that serves, with the model its vectors are of."""
 
-        def make(stack: AsyncExitStack, *, embedder: Embedder, asked: Embedder, index: PassageIndex) -> Retriever:
+        async def make(
+            stack: AsyncExitStack, *, number: int, embedder: Embedder, asked: Embedder, index: PassageIndex
+        ) -> Retriever:
             return Retriever(asked, index, reranker=reranker)
 
         folder = self._settings.data_dir

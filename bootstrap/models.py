@@ -6,7 +6,9 @@ from pydantic import SecretStr
 
 from agents.answer_cache import AnswerCache
 from agents.state import AnswerModel
+from bootstrap.calibrations import SharedEstimates
 from config import Settings
+from domain.calibrations import MeasuredBy
 from domain.db import Database
 from providers.chat.extractive import ExtractiveChatModel
 from providers.embeddings.gone import GoneEmbedder
@@ -96,15 +98,18 @@ def open_reranker(stack: AsyncExitStack, settings: Settings) -> Reranker | None:
     return reranker
 
 
-def open_calibrations(stack: AsyncExitStack, index: PassageIndex, embedder: Embedder) -> Calibrations | None:
+async def open_calibrations(
+    stack: AsyncExitStack, database: Database, *, number: int, index: PassageIndex, embedder: Embedder
+) -> Calibrations | None:
     """What tells that something is not in the documents, by each tenant's own; None for a model measured before.
 
-    What is being estimated is given up with *stack*.
+    What *database* has of index *number* is there on return. What is being estimated is given up with *stack*.
     """
     if embedder.model in CALIBRATIONS:
         return None
-    calibrations = Calibrations(index, embedder)
+    calibrations = Calibrations(index, embedder, SharedEstimates(database, MeasuredBy(number, embedder.model)))
     stack.push_async_callback(calibrations.aclose)
+    await calibrations.follow()
     return calibrations
 
 

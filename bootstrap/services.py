@@ -131,7 +131,7 @@ async def open_services(
         embedder = await open_embedder(stack, settings, telemetry.embedding_model)
         asked = remembering(settings, embedder)
         model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
-        opener = Opener(settings, folder, embedder, asked, _retrievers(stack, settings, telemetry))
+        opener = Opener(settings, folder, embedder, asked, _retrievers(stack, settings, telemetry, database))
         stack.push_async_callback(opener.close_all)
         serving = await Serving.begin(database, opener)
         tending = Tending(
@@ -210,12 +210,14 @@ def open_link_key(settings: Settings, folder: Path) -> bytes:
     return settings.link_key.get_secret_value().encode() if settings.link_key else kept_secret(folder, "link.key")
 
 
-def _retrievers(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry) -> MakeRetriever:
+def _retrievers(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry, database: Database) -> MakeRetriever:
     """Makes what searches an index; all of them have one reranker, closed with *stack*."""
     reranker = open_reranker(stack, settings)
 
-    def make(stack: AsyncExitStack, *, embedder: Embedder, asked: Embedder, index: PassageIndex) -> Retriever:
-        calibrations = open_calibrations(stack, index, embedder)
+    async def make(
+        stack: AsyncExitStack, *, number: int, embedder: Embedder, asked: Embedder, index: PassageIndex
+    ) -> Retriever:
+        calibrations = await open_calibrations(stack, database, number=number, index=index, embedder=embedder)
         return Retriever(asked, index, telemetry.stores, reranker, calibrations)
 
     return make

@@ -4,6 +4,7 @@ import re
 import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -417,6 +418,25 @@ class IndexRow(Base):
     made_at: Mapped[datetime] = mapped_column(default=now)
     served_at: Mapped[datetime | None]  # since when it serves, or last began to
     left_at: Mapped[datetime | None]  # when it last ceased to
+
+
+class CalibrationRow(Base):
+    """What tells that something is not in a tenant's documents, by one index: see `retrieval/calibration.py`.
+
+    The row is there as soon as a process is to estimate it, and goes with the index.
+    """
+
+    __tablename__ = "calibrations"
+    __table_args__ = (Index("ix_calibrations_index_number_estimated_at", "index_number", "estimated_at"),)
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
+    index_number: Mapped[int] = mapped_column(ForeignKey("indexes.number", ondelete="CASCADE"), primary_key=True)
+    # The index has but one, and its number may be given to another index while a process still estimates for this one.
+    model: Mapped[str] = mapped_column(PlainString(200), primary_key=True)
+    calibration: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # None: too few documents
+    passages: Mapped[int] = mapped_column(default=0)  # that had vectors then
+    estimated_at: Mapped[datetime | None]  # None before the first time
+    lease_until: Mapped[datetime | None]  # until then the process that took it is the one to estimate
 
 
 class IndexOrder(Base):

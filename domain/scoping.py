@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from domain.models import (
     AnswerRating,
     ApiKey,
+    CalibrationRow,
     Chunk,
     Dataset,
     Document,
@@ -19,7 +20,9 @@ from domain.models import (
 )
 from utils.context import TenantContext
 
-Owned = TypeVar("Owned", AnswerRating, ApiKey, Dataset, Document, DocumentVersion, Chunk, Job, WebSource, WebPage)
+Owned = TypeVar(
+    "Owned", AnswerRating, ApiKey, CalibrationRow, Chunk, Dataset, Document, DocumentVersion, Job, WebSource, WebPage
+)
 
 
 def scoped(ctx: TenantContext, model: type[Owned]) -> Select[Owned]:

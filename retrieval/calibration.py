@@ -13,8 +13,10 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 
@@ -35,66 +37,137 @@ _LEVEL = 0.1  # of the sentences are farther from every other document
 _STEPS = 2.5  # from the level to a sentence's own passage
 _CHANGED = 0.25  # of the passages, after which it is estimated anew
 _LOOK_EVERY_S = 600.0
-_MOST_TENANTS = 10_000
+_HOLD_S = 120.0  # for so long others leave an estimate to the process that makes it: then it may have ended
+FOLLOW_S = 5.0  # for so long processes may differ in what they go by
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")
 _SHORTEST, _LONGEST = 30, 400  # characters
 
 
-@dataclass(slots=True)
-class _Kept:
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a tenant's documents gave while so many *passages* had vectors; None where the documents were too few."""
+
     calibration: Calibration | None
     passages: int
-    looked_at_s: float
+    made_at: datetime
+
+
+class Estimates(Protocol):
+    """The newest estimate of each tenant for one index and its model: the one that all processes go by.
+
+    Every method raises `StoreUnavailable` where they are away.
+    """
+
+    async def made_since(self, moment: datetime | None) -> Mapping[str, Estimate]:
+        """Those that were kept after *moment*, by tenant id, maybe with older ones among them; all of them for None."""
+
+    async def claim(self, ctx: TenantContext, known: Estimate | None, *, hold_s: float) -> bool:
+        """Whether this process is to make the one that comes after *known*, as no other is then for *hold_s* seconds.
+
+        Not where another process is to, nor where there is a newer one than *known*.
+        """
+
+    async def keep(self, ctx: TenantContext, calibration: Calibration | None, passages: int) -> Estimate:
+        """Let all processes go by this one."""
 
 
 class Calibrations:
-    """The calibration of each tenant for one embedding model, estimated in the background; kept in this process."""
+    """The calibration of each tenant for one index and its embedding model, estimated in the background.
 
-    def __init__(self, index: PassageIndex, embedder: Embedder, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._index, self._embedder, self._clock = index, embedder, clock
-        self._kept: dict[str, _Kept] = {}
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+    One process estimates and the others take over what *estimates* keeps. Here, too, there is one of every tenant, some
+    1 kB: where SQL is away, a question goes by the last that was seen.
+    """
+
+    def __init__(
+        self,
+        index: PassageIndex,
+        embedder: Embedder,
+        estimates: Estimates,
+        *,
+        follow_s: float = FOLLOW_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._index, self._embedder, self._estimates = index, embedder, estimates
+        self._follow_s, self._clock = follow_s, clock
+        self._known: dict[str, Estimate] = {}
+        self._look_at_s: dict[str, float] = {}  # by tenant, when to see whether an estimate is due
+        self._renewing: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._told = ""
 
     def of(self, ctx: TenantContext) -> Calibration | None:
         """What is known by now, None before the first estimate and for too few documents; sees to it that it is new.
 
         Returns at once; an estimate that is due runs in the background.
         """
-        kept = self._kept.get(ctx.tenant_id)
-        due = kept is None or self._clock() - kept.looked_at_s >= _LOOK_EVERY_S
-        if due and ctx.tenant_id not in self._under_way and not self._under_way:
+        is_due = self._clock() >= self._look_at_s.get(ctx.tenant_id, float("-inf"))
+        if is_due and (self._renewing is None or self._renewing.done()):
             # One at a time: it shares the embedding model with people who ask.
-            task = self._under_way[ctx.tenant_id] = asyncio.create_task(self._renew(ctx))
-            task.add_done_callback(lambda _: self._under_way.pop(ctx.tenant_id, None))
-        return kept.calibration if kept else None
+            self._renewing = asyncio.create_task(self._renew(ctx))
+        known = self._known.get(ctx.tenant_id)
+        return known.calibration if known else None
+
+    async def follow(self) -> None:
+        """Take over all there are, and until `aclose`, every *follow_s* seconds, those that others made since."""
+        await self.look()
+        self._following = asyncio.create_task(self._keep_looking())
+
+    async def look(self) -> None:
+        """Take over what other processes have made since; where that cannot be seen, what is known stays."""
+        newest = max((each.made_at for each in self._known.values()), default=None)
+        try:
+            found = await self._estimates.made_since(newest)
+        except Exception as exc:  # whatever broke, newer ones must go on being seen
+            reason = exc.detail if isinstance(exc, ProblemError) else f"{type(exc).__name__}: {exc}"
+            if reason != self._told:
+                logger.warning("How other processes calibrated what is not in the documents is not seen: %s", reason)
+            self._told = reason
+            return
+        self._told = ""
+        for tenant_id, each in found.items():
+            known = self._known.get(tenant_id)
+            if known is None or each.made_at > known.made_at:
+                self._known[tenant_id] = each
 
     async def settle(self) -> None:
-        """Wait for the estimates under way."""
-        await asyncio.gather(*self._under_way.values())
+        """Wait for the estimate under way."""
+        if self._renewing is not None:
+            await self._renewing
 
     async def aclose(self) -> None:
         """Give up what is under way."""
-        for task in [*self._under_way.values()]:
+        tasks = [task for task in (self._renewing, self._following) if task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(self._follow_s)
+            await self.look()
 
     async def _renew(self, ctx: TenantContext) -> None:
-        kept = self._kept.get(ctx.tenant_id)
+        pause_s = _HOLD_S
         try:
-            counts = await self._index.counts(ctx)
-            ready = counts.passages - counts.pending
-            if kept is not None and abs(ready - kept.passages) <= _CHANGED * kept.passages:
-                kept.looked_at_s = self._clock()
-                return
-            found = await estimate(ctx, self._index, self._embedder)
-            self._kept[ctx.tenant_id] = _Kept(found, ready, self._clock())
+            if await self._is_new(ctx):
+                pause_s = _LOOK_EVERY_S
         except ProblemError as exc:
             logger.warning("What is not in the documents could not be calibrated.", exc_info=exc)
-            self._kept[ctx.tenant_id] = _Kept(
-                kept.calibration if kept else None, kept.passages if kept else 0, self._clock()
-            )
-        while len(self._kept) > _MOST_TENANTS:
-            self._kept.pop(next(iter(self._kept)))
+        finally:
+            self._look_at_s[ctx.tenant_id] = self._clock() + pause_s
+
+    async def _is_new(self, ctx: TenantContext) -> bool:
+        """Whether what is known is new enough, which it is after an estimate; not while that is another process's."""
+        known = self._known.get(ctx.tenant_id)
+        counts = await self._index.counts(ctx)
+        ready = counts.passages - counts.pending
+        if known is not None and abs(ready - known.passages) <= _CHANGED * known.passages:
+            return True
+        if not await self._estimates.claim(ctx, known, hold_s=_HOLD_S):
+            return False
+        found = await estimate(ctx, self._index, self._embedder)
+        self._known[ctx.tenant_id] = await self._estimates.keep(ctx, found, ready)
+        return True
 
 
 async def estimate(ctx: TenantContext, index: PassageIndex, embedder: Embedder) -> Calibration | None:

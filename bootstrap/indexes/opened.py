@@ -27,18 +27,20 @@ logger = logging.getLogger("bootstrap.indexes")
 
 
 class MakeRetriever(Protocol):
-    """Makes what searches *index*, whose vectors are *embedder*'s; *asked* is the same model, for questions.
+    """Makes what searches *index*, of this *number*, with vectors of *embedder*; *asked* is that model for questions.
 
     What it needs beside them is closed with *stack*, before the index.
     """
 
-    def __call__(
-        self, stack: AsyncExitStack, *, embedder: Embedder, asked: Embedder, index: PassageIndex
+    async def __call__(
+        self, stack: AsyncExitStack, *, number: int, embedder: Embedder, asked: Embedder, index: PassageIndex
     ) -> Retriever: ...
 
 
-def plain_retriever(stack: AsyncExitStack, *, embedder: Embedder, asked: Embedder, index: PassageIndex) -> Retriever:
-    """Search by words and meaning alone; *stack* and *embedder* are not used."""
+async def plain_retriever(
+    stack: AsyncExitStack, *, number: int, embedder: Embedder, asked: Embedder, index: PassageIndex
+) -> Retriever:
+    """Search by words and meaning alone; *stack*, *number* and *embedder* are not used."""
     return Retriever(asked, index)
 
 
@@ -142,7 +144,9 @@ class Opener:
             index = await open_passages(self._settings, self._folder, row, row.number)
             stack.push_async_callback(index.close)
             spec = IndexSpec(row.model, row.dimension, row.base_url, row.recipe, row.cut)
-            retriever = self._make_retriever(stack, embedder=embedder, asked=asked, index=index)
+            retriever = await self._make_retriever(
+                stack, number=row.number, embedder=embedder, asked=asked, index=index
+            )
             return Opened(row.number, row.slot, spec, index, embedder, retriever), stack.pop_all()
         raise AssertionError  # the stack swallows nothing
 

@@ -52,6 +52,20 @@ def test_going_back_leaves_each_document_one_cut_and_the_index_that_serves(empty
     assert column(empty, "documents", "words_in") == {"acme": 13, "globex": 13}
 
 
+def test_going_back_forgets_calibrations_and_nothing_else(empty: Database) -> None:
+    empty.migrate()
+    made = {"model": "m", "dimension": 8, "recipe": "1", "note": "", "made_at": NOW}
+    add(empty, "indexes", number=1, slot=1, state="serving", **made)
+    for tenant in ("acme", "globex"):
+        add_document(empty, tenant, "3")
+        add(empty, "calibrations", tenant_id=tenant, index_number=1, model="m", passages=24, estimated_at=NOW)
+    to(empty, "0007", back=True)
+    assert column(empty, "chunks", "text") == {"acme": "Of acme.", "globex": "Of globex."}
+    empty.migrate()
+    assert column(empty, "calibrations", "passages") == {}
+    assert column(empty, "chunks", "text") == {"acme": "Of acme.", "globex": "Of globex."}
+
+
 def to(database: Database, revision: str, *, back: bool = False) -> None:
     """Bring the tables to *revision*."""
     config = Config()

@@ -8,30 +8,15 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bootstrap.calibrations import SharedEstimates
+from domain.calibrations import MeasuredBy
 from providers.embeddings.openai import OpenAIEmbedder
-from retrieval.answerability import Calibration
 from retrieval.calibration import FEWEST_DOCUMENTS, Calibrations
 from retrieval.edge import EdgeIndex
-from retrieval.lexical import embedding_text
 from retrieval.search import Retriever
+from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.fakes.model_server import FakeModelServer
-from tests.retrieval.corpus import ACME, GLOBEX, passage
-from utils.context import TenantContext
-from utils.passages import Passage
-
-TOPICS = (
-    "library", "laundry", "parking", "canteen", "ferry", "dormitory", "tuition", "examination", "scholarship", "garden",
-    "laboratory", "swimming", "printing", "orchestra", "kindergarten", "bicycle", "insurance", "graduation", "boat",
-    "observatory", "workshop", "chapel", "archive", "gymnasium",
-)  # fmt: skip
-
-
-def about(topic: str) -> Passage:
-    text = f"Whoever wants to use the {topic} registers at the {topic} counter. The {topic} opens on weekdays."
-    return passage(text, document_id=topic, title=topic.title())
-
-
-HANDBOOK = [about(topic) for topic in TOPICS]
+from tests.retrieval.handbook import HANDBOOK, TOPICS, Clock, about, note_index, put, settled
 
 
 @pytest.fixture(scope="module")
@@ -51,39 +36,25 @@ async def embedder(server: FakeModelServer) -> AsyncIterator[OpenAIEmbedder]:
 
 
 @pytest.fixture
+def estimates(tmp_path: Path) -> Iterator[SharedEstimates]:
+    database = two_tenants(f"sqlite:///{tmp_path / 'records.db'}")
+    yield SharedEstimates(database, MeasuredBy(note_index(database, "never measured"), "never measured"))
+    database.close()
+
+
+@pytest.fixture
 async def index(tmp_path: Path, embedder: OpenAIEmbedder) -> AsyncIterator[EdgeIndex]:
     opened = EdgeIndex.open(tmp_path, dimension=embedder.dimension)
     yield opened
     await opened.close()
 
 
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-async def put(index: EdgeIndex, embedder: OpenAIEmbedder, ctx: TenantContext, passages: list[Passage]) -> None:
-    await index.put(ctx, passages)
-    vectors = await embedder.embed_passages([embedding_text(each) for each in passages])
-    await index.put_vectors(ctx, {each.passage_id: vectors[at] for at, each in enumerate(passages)})
-
-
-async def settled(calibrations: Calibrations, ctx: TenantContext) -> Calibration | None:
-    """What is known of a tenant once all that is due has been done."""
-    calibrations.of(ctx)
-    await calibrations.settle()
-    return calibrations.of(ctx)
-
-
-async def test_levels_come_from_the_tenants_own_documents(index: EdgeIndex, embedder: OpenAIEmbedder) -> None:
+async def test_levels_come_from_the_tenants_own_documents(
+    index: EdgeIndex, embedder: OpenAIEmbedder, estimates: SharedEstimates
+) -> None:
     await put(index, embedder, ACME, HANDBOOK)
     await put(index, embedder, GLOBEX, HANDBOOK[: FEWEST_DOCUMENTS - 1])
-    calibrations = Calibrations(index, embedder)
+    calibrations = Calibrations(index, embedder, estimates)
     assert calibrations.of(ACME) is None  # the first question does not wait for it
     found = await settled(calibrations, ACME)
     assert found is not None
@@ -93,9 +64,11 @@ async def test_levels_come_from_the_tenants_own_documents(index: EdgeIndex, embe
     assert await settled(calibrations, GLOBEX) is None
 
 
-async def test_they_tell_what_is_there_from_what_is_not(index: EdgeIndex, embedder: OpenAIEmbedder) -> None:
+async def test_they_tell_what_is_there_from_what_is_not(
+    index: EdgeIndex, embedder: OpenAIEmbedder, estimates: SharedEstimates
+) -> None:
     await put(index, embedder, ACME, HANDBOOK)
-    calibrations = Calibrations(index, embedder)
+    calibrations = Calibrations(index, embedder, estimates)
     await settled(calibrations, ACME)
     retriever = Retriever(embedder, index, calibrations=calibrations)
     for topic in ("ferry", "observatory"):
@@ -106,10 +79,10 @@ async def test_they_tell_what_is_there_from_what_is_not(index: EdgeIndex, embedd
 
 
 async def test_they_are_estimated_anew_when_the_documents_have_changed_much(
-    index: EdgeIndex, embedder: OpenAIEmbedder, server: FakeModelServer
+    index: EdgeIndex, embedder: OpenAIEmbedder, estimates: SharedEstimates, server: FakeModelServer
 ) -> None:
     clock = Clock()
-    calibrations = Calibrations(index, embedder, clock=clock)
+    calibrations = Calibrations(index, embedder, estimates, clock=clock)
     await put(index, embedder, GLOBEX, HANDBOOK)
     assert await settled(calibrations, ACME) is None
     await put(index, embedder, ACME, HANDBOOK)
@@ -124,10 +97,14 @@ async def test_they_are_estimated_anew_when_the_documents_have_changed_much(
 
 
 async def test_while_the_embedding_model_fails_what_was_known_stays(
-    index: EdgeIndex, embedder: OpenAIEmbedder, server: FakeModelServer, caplog: pytest.LogCaptureFixture
+    index: EdgeIndex,
+    embedder: OpenAIEmbedder,
+    estimates: SharedEstimates,
+    server: FakeModelServer,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock = Clock()
-    calibrations = Calibrations(index, embedder, clock=clock)
+    calibrations = Calibrations(index, embedder, estimates, clock=clock)
     await put(index, embedder, ACME, HANDBOOK)
     await put(index, embedder, GLOBEX, HANDBOOK)
     before = await settled(calibrations, ACME)

@@ -1,0 +1,46 @@
+"""What is not in the documents: estimated once for an installation, kept in SQL for all of its processes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+
+from domain import calibrations
+from domain.calibrations import MeasuredBy
+from domain.db import Database
+from domain.in_thread import read, write
+from domain.models import CalibrationRow
+from retrieval.answerability import Calibration
+from retrieval.calibration import Estimate
+from utils.context import TenantContext
+
+
+@dataclass(frozen=True, slots=True)
+class SharedEstimates:
+    """`retrieval.calibration.Estimates` in *database*."""
+
+    database: Database
+    by: MeasuredBy
+
+    async def made_since(self, moment: datetime | None) -> Mapping[str, Estimate]:
+        """See `Estimates`."""
+        rows = await read(self.database, partial(calibrations.made_since, by=self.by, since=moment))
+        return {row.tenant_id: _estimate(row) for row in rows}
+
+    async def claim(self, ctx: TenantContext, known: Estimate | None, *, hold_s: float) -> bool:
+        """See `Estimates`."""
+        made_at = known.made_at if known else None
+        taking = partial(calibrations.claim, ctx=ctx, by=self.by, known=made_at, hold_s=hold_s)
+        return await write(self.database, taking)
+
+    async def keep(self, ctx: TenantContext, calibration: Calibration | None, passages: int) -> Estimate:
+        """See `Estimates`."""
+        found = asdict(calibration) if calibration else None
+        keeping = partial(calibrations.keep, ctx=ctx, by=self.by, calibration=found, passages=passages)
+        return Estimate(calibration, passages, await write(self.database, keeping))
+
+
+def _estimate(row: CalibrationRow) -> Estimate:
+    assert row.estimated_at is not None  # noqa: S101 - only those are asked for
+    found = Calibration(**row.calibration) if row.calibration else None
+    return Estimate(found, row.passages, row.estimated_at)
