@@ -87,7 +87,7 @@ def test_a_huge_picture_is_read_and_the_limits_hold() -> None:
 
 def processes() -> list[tuple[int, int, str]]:
     """Session, parent and command of each that there is."""
-    told = subprocess.run(["ps", "-e", "-o", "sid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(["ps", "-eww", "-o", "sid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = (line.split(maxsplit=2) for line in told.splitlines())
     return [(int(session), int(parent), command) for session, parent, command in rows]
 

@@ -35,7 +35,9 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
 
 def workers_of(pid: int) -> list[int]:
     """The children of process *pid*."""
-    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
     return [int(line.split()[0]) for line in found.stdout.splitlines() if "ingestion.parsers.worker" in line]
 
 
