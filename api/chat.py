@@ -12,7 +12,7 @@ from agents.runner import Turn
 from agents.runs.handle import RunHandle
 from api.access import needs_key
 from api.admission import Admission
-from api.idempotency import IDEMPOTENCY_HEADER, identify
+from api.idempotency import IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, identify
 from api.links import linked
 from api.schemas import ChatOut, Problem
 from api.sse import as_sse
@@ -21,10 +21,26 @@ from bootstrap.services import Services
 from utils.context import TenantContext
 from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id
-from utils.validation import LONGEST_MESSAGE, check_conversation_id, check_text, wrong_field
+from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, wrong_field
 
 CONVERSATION_HEADER, RUN_HEADER = "X-Conversation-Id", "X-Run-Id"
 _QUIET_S = 15.0  # proxies close a connection that says nothing for longer, often after 60 s
+
+# For the description of the API alone: flask-openapi3 would make the JSON schema of a model of them at every request.
+_HEADERS = [
+    {
+        "name": CONVERSATION_HEADER,
+        "in": "header",
+        "description": "The conversation that the question belongs to; session_id in the body does as well.",
+        "schema": {"type": "string", "pattern": f"^{CONVERSATION_ID.pattern}$"},
+    },
+    {
+        "name": IDEMPOTENCY_HEADER,
+        "in": "header",
+        "description": "The same for a request that is sent again: it gets what the first one came to, for a day.",
+        "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
+    },
+]
 
 chat_blueprint = APIBlueprint("chat", __name__, abp_tags=[Tag(name="Chat", description="Ask the documents.")])
 
@@ -52,6 +68,7 @@ class ChatIn(BaseModel):
     "error. `Idempotency-Key`: a repeated request gets what the first one came to.",
     security=[{"key": []}, {"bearer": []}],
     responses={200: ChatOut, **dict.fromkeys((400, 401, 409, 413, 422, 429, 502, 503, 504), Problem)},
+    openapi_extensions={"parameters": _HEADERS},
 )
 @needs_key
 async def chat(ctx: TenantContext, body: ChatIn) -> Response:

@@ -14,7 +14,7 @@ from utils.context import TenantContext
 from utils.validation import wrong_field
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_S = 86_400  # callers try again for hours, not for days
 
 
@@ -39,7 +39,7 @@ def identify(ctx: TenantContext, key: str | None, request: tuple[str | None, ...
     """
     if key is None:
         return Identity(uuid4().hex)
-    if not _KEY.fullmatch(key):
+    if not IDEMPOTENCY_KEY.fullmatch(key):
         raise wrong_field(f"{IDEMPOTENCY_HEADER} has 1 to 255 visible ASCII characters.", IDEMPOTENCY_HEADER)
     named = "\0".join((ctx.tenant_id, ctx.key_id, key))
     return Identity(_digest(named), _digest(json.dumps(request)), _KEPT_S, "continue")

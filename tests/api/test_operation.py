@@ -53,6 +53,17 @@ def test_the_description_is_valid_openapi_3_1(client: httpx.Client) -> None:
     assert chat["security"] == [{"key": []}, {"bearer": []}]
 
 
+def test_the_headers_of_a_question_are_described_as_they_are_taken(client: httpx.Client) -> None:
+    described = client.get("/openapi.json").json()["paths"]["/v1/chat"]["post"]["parameters"]
+    patterns = {each["name"]: each["schema"]["pattern"] for each in described if each["in"] == "header"}
+    assert set(patterns) == {"X-Conversation-Id", "Idempotency-Key"}
+    for name, pattern in patterns.items():
+        for value in (uuid4().hex, "a b", "a" * 256):
+            headers = {"X-Conversation-Id": uuid4().hex, name: value}
+            answered = client.post("/v1/chat", json={"message": "Who are you?"}, headers=headers)
+            assert answered.status_code == (200 if re.search(pattern, value) else 400), name
+
+
 def test_every_route_that_takes_a_body_describes_it(client: httpx.Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     routes = {(method, path) for path, item in paths.items() for method in item if method in ("post", "put", "patch")}
