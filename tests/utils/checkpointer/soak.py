@@ -43,16 +43,19 @@ class Told:
 def kill_workers(
     server: RedisServer, folder: Path, *, conversations: int, workers: int, turns_each: int, kills: int, seed: int = 0
 ) -> Told:
-    """Let *workers* processes share the conversations, and kill one of them every now and then: another takes over."""
+    """Let *workers* processes share the conversations, and kill one of them every now and then: another takes over.
+
+    They go on beyond *turns_each* until there were so many *kills*.
+    """
     draw, began, left = random.Random(seed), time.monotonic(), kills
     processes = multiprocessing.get_context("forkserver")  # what it has imported need not be imported by each worker
     processes.set_forkserver_preload([_work.__module__])
-    journals = [folder / f"{number}.journal" for number in range(workers)]
+    journals, enough = [folder / f"{number}.journal" for number in range(workers)], folder / "enough"
     with ExitStack() as stack:
 
         def start(number: int) -> ForkServerProcess:
             mine = range(number, conversations, workers)
-            process = processes.Process(target=_worker, args=(server.url, journals[number], mine, turns_each))
+            process = processes.Process(target=_worker, args=(server.url, journals[number], mine, turns_each, enough))
             process.start()
             stack.callback(process.kill)
             return process
@@ -68,32 +71,38 @@ def kill_workers(
                 running[number].join()
                 begun[number], left = _acknowledged(journals[number]), left - 1
                 running[number] = start(number)
+            if not left:
+                enough.touch()
             time.sleep(0.02)  # between two looks
         assert all(process.exitcode == 0 for process in running), "a worker failed"
     acknowledged = asyncio.run(_check(server, journals, conversations))
     return Told(conversations, acknowledged, kills - left, time.monotonic() - began)
 
 
-def _worker(url: str, journal: Path, mine: range, turns_each: int) -> None:
-    asyncio.run(_work(url, journal, mine, turns_each))
+def _worker(url: str, journal: Path, mine: range, turns_each: int, enough: Path) -> None:
+    asyncio.run(_work(url, journal, mine, turns_each, enough))
 
 
-async def _work(url: str, journal: Path, mine: range, turns_each: int) -> None:
+async def _work(url: str, journal: Path, mine: range, turns_each: int, enough: Path) -> None:
     """Say what has not been tried yet in each conversation, writing down before and after each turn that it is so."""
     saver = RedisCheckpointer.from_url(url, ttl_s=3600)
     chat, places = Chat(saver), asyncio.Semaphore(_AT_ONCE)
     tried = {(thread_id, said) for _, thread_id, said in _lines(journal)}
     with journal.open("a", buffering=1) as lines:
 
-        async def talk(thread_id: str) -> None:
+        async def talk(thread_id: str, up_to: int) -> None:
             async with places:
-                for said in map(str, range(turns_each)):
+                for said in map(str, range(up_to)):
                     if (thread_id, said) not in tried:
+                        tried.add((thread_id, said))
                         lines.write(f"try {thread_id} {said}\n")
                         await chat.say(said, thread_id)
                         lines.write(f"ack {thread_id} {said}\n")
 
-        await asyncio.gather(*(talk(_thread(number)) for number in mine))
+        await asyncio.gather(*(talk(_thread(number), turns_each) for number in mine))
+        while not enough.exists():
+            turns_each += 1
+            await asyncio.gather(*(talk(_thread(number), turns_each) for number in mine))
     await saver.aclose()
 
 
