@@ -1,7 +1,6 @@
 """Fixtures for everything: running services, each a process of its own."""
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import httpx
@@ -10,6 +9,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.fakes.model_server import FakeModelServer
 from tests.order import longest_first
+from tests.programs import installed
 from tests.servers.fixtures import database_uri, postgres, redis_cluster
 from tests.service import Library, Service, assert_nothing_held_the_loop, library_in
 
@@ -81,11 +81,7 @@ def service_with_model(
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, without a window. By module: while it is open, no test can be a coroutine."""
-    path = shutil.which("chromium")
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("chromium is not installed")
-        pytest.skip("chromium is not installed")
+    path = installed("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser

@@ -9,17 +9,14 @@ from pathlib import Path
 import pytest
 
 from providers.ocr.chosen import LANGUAGES, available, has_tesseract
-from tests.servers.redis import installed
+from tests.programs import installed, not_installed
 
 
 def tesseract_installed() -> Path:
     """The program with the data of all our languages; the test is skipped without, but fails under CI."""
     program = Path(installed("tesseract"))
     if not has_tesseract():
-        missing = f"Tesseract's data of one of {', '.join(LANGUAGES)} is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        not_installed(f"Tesseract's data of one of {', '.join(LANGUAGES)}")
     return program
 
 

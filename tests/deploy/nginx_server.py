@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Self
 
 import httpx
-import pytest
 import trustme
 
+from tests.programs import installed
 from tests.service import ROOT, free_port
 
 NAME = "chat.test"  # not localhost, which Streamlit trusts anyway
@@ -48,7 +48,7 @@ class NginxServer:
     def __init__(self, *, api_port: int, page_port: int) -> None:
         self.port, self.plain_port = free_port(), free_port()
         self._api_port, self._page_port = api_port, page_port
-        self._program = installed("nginx")
+        self._program = installed("nginx", also_in="/usr/sbin")
         # Not in pytest's folder: root's tests run it as another user, who cannot look into theirs.
         self.folder = Path(tempfile.mkdtemp(prefix="pustaka-nginx-"))
         authority = trustme.CA()
@@ -164,16 +164,6 @@ class _Transport(httpx.HTTPTransport):
         """Send one request."""
         request.extensions = {**request.extensions, "sni_hostname": NAME}
         return super().handle_request(request)
-
-
-def installed(program: str) -> str:
-    """The path of *program*; the test is skipped by its name where there is none, and fails in CI."""
-    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
-    return path
 
 
 def _unprivileged() -> str | None:

@@ -18,8 +18,9 @@ import redis
 from config import Settings, load_settings
 from tests.deploy import compose, image
 from tests.domain.records import two_tenants
+from tests.programs import installed
 from tests.servers.postgres import PostgresServer
-from tests.servers.redis import RedisServer, installed
+from tests.servers.redis import RedisServer
 from tests.service import ROOT, free_port, plain_environment
 
 OURS = ("app", "streamlit", "worker")

@@ -15,7 +15,7 @@ import pytest
 from bootstrap.observability import SENTRY_PACKAGE
 from config import VERSION, Settings
 from tests.deploy import image
-from tests.servers.redis import installed
+from tests.programs import installed
 from tests.service import ROOT, free_port, plain_environment
 
 BIN = Path(sys.executable).parent

@@ -2,8 +2,6 @@
 
 import io
 import os
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from ingestion.reader import DocumentReader
 from providers.ocr.chosen import available
 from tests.domain.records import ACME
 from tests.ingestion.files import joined, pdf, picture, pictures
+from tests.ingestion.workers import session_of, wait_until, workers_of
 from tests.ocr import MovableTesseract, without_rapidocr
 
 LINES = ("The library opens at nine in the morning", "Fees are due in March of every year")
@@ -85,26 +84,15 @@ def test_a_huge_picture_is_read_and_the_limits_hold() -> None:
         assert content.details["unread_pages"] == []
 
 
-def processes() -> list[tuple[int, int, str]]:
-    """Session, parent and command of each that there is."""
-    told = subprocess.run(["ps", "-eww", "-o", "sid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    rows = (line.split(maxsplit=2) for line in told.splitlines())
-    return [(int(session), int(parent), command) for session, parent, command in rows]
-
-
 @pytest.mark.usefixtures("movable")
 def test_a_program_that_takes_too_long_is_ended_with_the_process_that_waits_for_it() -> None:
     data = joined(pdf(["Typed."]), saved(noise(2600, 2600), "PDF"))
     with ParserProcess(Limits(page_timeout_s=1.0)) as parser:
         parser.parse(data, "a.pdf")
-        ours = os.getpid()
-        [worker] = [session for session, parent, args in processes() if parent == ours and "parsers.worker" in args]
+        [worker] = workers_of(os.getpid())
         whole = parser.recognise(data, "a.pdf", [2])
         assert (whole.text, whole.unread_pages) == ("Typed.", (2,))
-        deadline = time.monotonic() + 20
-        while left := [command for session, _, command in processes() if session == worker]:
-            assert time.monotonic() < deadline, left
-            time.sleep(0.01)  # between two looks
+        wait_until(lambda: session_of(worker) == [])
 
 
 def test_a_program_that_vanishes_leaves_pages_that_say_what_to_do(

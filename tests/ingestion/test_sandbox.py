@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ROOT, ParserProcess
 from tests.ingestion.files import joined, pdf, picture, pictures, saved, word
+from tests.ingestion.workers import wait_until, workers_of
 from utils.errors import UnreadableDocument
 
 # Markdown whose parsing takes far longer than any of the tests' limits.
@@ -24,21 +24,6 @@ linux_only = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 def parser() -> Iterator[ParserProcess]:
     with ParserProcess(Limits(timeout_s=1.0)) as parser:
         yield parser
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
-
-
-def workers_of(pid: int) -> list[int]:
-    """The children of process *pid*."""
-    found = subprocess.run(
-        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    return [int(line.split()[0]) for line in found.stdout.splitlines() if "ingestion.parsers.worker" in line]
 
 
 def is_running(pid: int) -> bool:

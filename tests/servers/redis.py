@@ -1,6 +1,5 @@
 """Redis servers of our own: the real program on free ports, single, with TLS, as a cluster, under a Sentinel."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-import pytest
 import redis
 import trustme
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.retry import Retry
 
+from tests.programs import installed
 from tests.service import free_port
 
 PASSWORD = "p@ss/w%rd:of?redis+1"  # everything in it has to be written differently in a URL
@@ -321,16 +320,6 @@ class RedisSentinel:
         # Only a replica that the Sentinel has itself seen in good order may become the master.
         seen = self.sentinel.client.sentinel_slaves(SERVICE)
         return [(replica["flags"], replica["master-link-status"]) for replica in seen] == [("slave", "ok")]
-
-
-def installed(program: str) -> str:
-    """The path of *program*; the test is skipped where it is missing, but fails under CI."""
-    path = shutil.which(program)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
-    return path
 
 
 def _defaults(password: str, options: Mapping[str, str]) -> dict[str, str]:
