@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Response, current_app, jsonify, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
-from werkzeug.datastructures import FileStorage
 
 from api import uploads
 from api.access import needs_key, needs_key_first
@@ -23,6 +22,7 @@ from api.dataset_schemas import (
     UploadOut,
 )
 from api.datasets import SECURITY, answers
+from api.multipart import UploadedFile
 from bootstrap.services import Services
 from domain import datasets, job_requests, progress
 from domain.documents import get_document
@@ -55,7 +55,14 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
     services = _services()
     work = partial(_take_all, services, ctx, path.dataset_id)
     pool, settings = current_app.extensions["sync_pool"], services.settings
-    shown = await uploads.receive(request, pool, work, folder=services.data_folder, max_bytes=settings.max_upload_size)
+    shown = await uploads.receive(
+        request,
+        pool,
+        work,
+        folder=services.data_folder,
+        max_bytes=settings.max_upload_size,
+        max_file_bytes=settings.max_file_size,
+    )
     return _accepted(shown)
 
 
@@ -175,7 +182,7 @@ def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: upl
         try:
             taken.append(_take(services, ctx, dataset_id, file, form.metadata, names))
         except UnreadableDocument as exc:
-            refused.append({"name": uploads.shown_name(file.filename or ""), "reason": exc.detail})
+            refused.append({"name": uploads.shown_name(file.name), "reason": exc.detail})
     if not taken:
         reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in refused)
         raise UnreadableDocument(reasons, members={"refused": refused})
@@ -183,10 +190,10 @@ def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: upl
 
 
 def _take(
-    services: Services, ctx: TenantContext, dataset_id: str, file: FileStorage, labels: dict[str, Any], names: set[str]
+    services: Services, ctx: TenantContext, dataset_id: str, file: UploadedFile, labels: dict[str, Any], names: set[str]
 ) -> dict[str, Any]:
-    name = uploads.file_name(file.filename or "")
-    data = uploads.content(file, services.settings.max_file_size)
+    name = uploads.file_name(file.name)
+    data = uploads.check_size(file.read(), services.settings.max_file_size)
     if name in names:
         raise UnreadableDocument("Another file of this upload has the same name: rename one of them.")
     taken = services.library.take(ctx, dataset_id, name, data, labels=labels)

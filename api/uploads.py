@@ -1,32 +1,28 @@
-"""Files on their way in: a multipart body, taken to disk as it comes, and its parts one after the other."""
+"""Files on their way in: what an upload consists of, and what they may be called."""
 
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from flask import Request
 from pydantic import TypeAdapter, ValidationError
-from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
 from api.dataset_schemas import MOST_METADATA_BYTES, Metadata
 from api.intake import body_pieces
+from api.multipart import MOST_FILES, UploadedFile, UploadParser
 from api.sync_pool import SyncPool
 from ingestion.parsers.kinds import is_known
-from utils.errors import BadInput, TooLarge, UnreadableDocument
+from utils.errors import BadInput, UnreadableDocument
 from utils.validation import wrong_field
 
-MOST_FILES = 200  # in one request
 LONGEST_NAME = 200
-_FORM_BYTES = 4 * MOST_METADATA_BYTES  # what is no file
-_AT_ONCE_BYTES = 1_048_576  # taken in memory before it goes to disk
+_AT_ONCE_BYTES = 262_144  # taken in memory before they are parsed, in a thread
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 _METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(Metadata)
 T = TypeVar("T")
@@ -65,31 +61,37 @@ BODY: dict[str, Any] = {
 class Form:
     """What an upload consists of."""
 
-    files: list[FileStorage]
+    files: list[UploadedFile]
     metadata: dict[str, Any]
 
 
-async def receive(request: Request, pool: SyncPool, work: Callable[[Form], T], *, folder: Path, max_bytes: int) -> T:
-    """What *work* makes of the files of a multipart body, both in a thread; the body waits on disk in *folder*.
+async def receive(
+    request: Request, pool: SyncPool, work: Callable[[Form], T], *, folder: Path, max_bytes: int, max_file_bytes: int
+) -> T:
+    """What *work* makes of the files of a multipart body, in a thread; they wait in one file on disk in *folder*.
 
     Raises:
         BadInput: it is not multipart, or its metadata is no JSON object.
+        TooLarge: it has too many parts.
         HTTPException: it is larger than *max_bytes* (413), comes too slowly (408), or all threads are busy (503).
     """
     boundary = _boundary(request)
     pool.check_room()
-    with await pool.run(lambda: tempfile.TemporaryFile(dir=folder, prefix=".upload-")) as body:
-        waiting: list[bytes] = []
-        size_bytes = 0
+    # One file for all: an upload of many small ones that comes slowly must not hold a descriptor for each.
+    with await pool.run(lambda: tempfile.TemporaryFile(dir=folder, prefix=".upload-")) as disk:
+        parser = UploadParser(boundary, disk, max_file_bytes=max_file_bytes)
+        waiting = bytearray()
         async for piece in body_pieces(request, max_bytes=max_bytes):
-            waiting.append(piece)
-            size_bytes += len(piece)
-            if size_bytes >= _AT_ONCE_BYTES:
-                await pool.run(lambda: body.write(b"".join(waiting)))
+            waiting += piece
+            if len(waiting) >= _AT_ONCE_BYTES:
+                await pool.run(partial(parser.write, bytes(waiting)))
                 waiting.clear()
-                size_bytes = 0
-        body.write(b"".join(waiting))
-        return await pool.run(lambda: _worked(body, boundary, folder, work))
+
+        def finish() -> T:
+            parser.write(bytes(waiting))
+            return work(_form(parser))
+
+        return await pool.run(finish)
 
 
 def file_name(sent: str) -> str:
@@ -114,16 +116,6 @@ def shown_name(sent: str) -> str:
     return _UNWANTED.sub("", sent)[:LONGEST_NAME]
 
 
-def content(file: FileStorage, max_bytes: int) -> bytes:
-    """What is in it.
-
-    Raises:
-        UnreadableDocument: nothing, or too much.
-    """
-    data = file.stream.read(max_bytes + 1)
-    return check_size(data, max_bytes)
-
-
 def check_size(data: bytes, max_bytes: int) -> bytes:
     """*data* if there is some, and not too much.
 
@@ -144,46 +136,12 @@ def _boundary(request: Request) -> str:
     return options["boundary"]
 
 
-def _worked(body: IO[bytes], boundary: str, folder: Path, work: Callable[[Form], T]) -> T:
-    with _parsed(body, boundary, folder) as form:
-        return work(form)
+def _form(parser: UploadParser) -> Form:
+    parser.finish()
+    return Form(parser.files, _metadata(bytes(parser.metadata)))
 
 
-@contextmanager
-def _parsed(body: IO[bytes], boundary: str, folder: Path) -> Iterator[Form]:
-    opened: list[IO[bytes]] = []
-
-    def part(*_: object, **__: object) -> IO[bytes]:
-        opened.append(tempfile.TemporaryFile(dir=folder, prefix=".upload-"))  # noqa: SIM115 - closed below
-        return opened[-1]
-
-    size_bytes = body.tell()
-    body.seek(0)
-    parser = FormDataParser(part, max_form_memory_size=_FORM_BYTES, max_form_parts=MOST_FILES + 1, silent=False)
-    try:
-        try:
-            _, fields, files = parser.parse(body, "multipart/form-data", size_bytes, {"boundary": boundary})
-        except RequestEntityTooLarge:
-            raise TooLarge(
-                f"An upload has at most {MOST_FILES} files, and {_FORM_BYTES:,} bytes beside them."
-            ) from None
-        except ValueError as exc:
-            raise BadInput("The multipart body is damaged.") from exc
-        sent = fields.get("metadata") or _text(files.get("metadata"))
-        yield Form([file for file in files.getlist("files") if file.filename], _metadata(sent))
-    finally:
-        for file in opened:
-            file.close()
-
-
-def _text(file: FileStorage | None) -> str | None:
-    """What is in *file*: browsers give a name to every part that is sent with a type, as JSON is."""
-    if file is None:
-        return None
-    return file.stream.read(_FORM_BYTES + 1).decode("utf-8", "replace")
-
-
-def _metadata(sent: str | None) -> dict[str, Any]:
+def _metadata(sent: bytes) -> dict[str, Any]:
     if not sent:
         return {}
     try:
