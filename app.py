@@ -20,6 +20,7 @@ from api.chat import chat_blueprint
 from api.commands import register_commands
 from api.conversations import conversations_blueprint
 from api.datasets import datasets_blueprint
+from api.description import DescribedApi
 from api.docs import register_docs
 from api.documents import documents_blueprint
 from api.graceful import GracefulServer
@@ -45,23 +46,24 @@ from bootstrap.services import Services, open_services
 from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
 from ingestion.pages.images import PageImages
-from utils.context import DEFAULT_TENANT, TenantContext
+from utils.context import ALL_SCOPES, CHAT_PAGE_SCOPES, DEFAULT_TENANT, TenantContext
 from utils.logging_config import configure_logging
 from utils.processes import StartError, allow_open_files, reserve_port, spare_collector
 
 _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
+    "link": {"type": "apiKey", "in": "query", "name": "token"},
 }
 _TAKE_OVER_S = 45.0
-_PAGE = TenantContext(DEFAULT_TENANT, "chat-page")
-_CONFIGURED = TenantContext(DEFAULT_TENANT, "configured")
+_PAGE = TenantContext(DEFAULT_TENANT, "chat-page", scopes=CHAT_PAGE_SCOPES)
+_CONFIGURED = TenantContext(DEFAULT_TENANT, "configured", scopes=ALL_SCOPES)
 
 
 def create_app(settings: Settings | None = None) -> OpenAPI:
     """The app with its routes and commands; it serves nothing until `attached` gives it its services."""
     settings = settings or load_settings()
-    app = OpenAPI(
+    app = DescribedApi(
         "pustaka",
         info=Info(title="Pustaka", version=VERSION, description="Answers from your documents, with their sources."),
         security_schemes=_SECURITY_SCHEMES,
@@ -104,7 +106,7 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     if settings.api_key:
         fixed[settings.api_key.get_secret_value()] = _CONFIGURED
     # The chat page has one key for all its visitors: counting it would shut them all out together.
-    authenticator = Authenticator(fixed, services.database, unlimited=frozenset({_PAGE.key_id}))
+    authenticator = Authenticator(fixed, services.database, unlimited=frozenset({_PAGE.subject_id}))
     limits = None
     if settings.rate_limit_enabled:
         limits = RateLimits(services.redis_url, per_hour=settings.rate_limit_per_hour, stores=services.telemetry.stores)
@@ -169,7 +171,7 @@ def _admission(settings: Settings) -> Admission:
         turns_per_key=settings.max_turns_per_key,
         requests_per_key=settings.max_requests_per_key,
     )
-    return Admission(limits, shared_keys=frozenset({_PAGE.key_id}))
+    return Admission(limits, shared_keys=frozenset({_PAGE.subject_id}))
 
 
 def _bridge(app: OpenAPI, lifespan: Lifespan | None = None) -> FlaskAsgi:

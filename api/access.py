@@ -1,28 +1,39 @@
-"""Which routes need a key. Every view of ours is marked one way or the other; a test refuses one that is not."""
+"""Who may use which route. Every view of ours says so in its `policy`; a test refuses one that does not."""
 
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from dataclasses import dataclass
+from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, Literal
 
-from flask import Request, Response, current_app, request
+from flask import Request, Response, current_app, g, request
 from flask_openapi3.request import _validate_request
 from flask_openapi3.utils import parse_parameters
 
 from api.admission import Admission
-from api.auth import Authenticator, link_bearer
+from api.auth import Authenticator, has_key, link_bearer
 from api.intake import at_end, load_body, reads_body_itself
 from api.limits import RateLimits
 from api.links import CitationLinks
 from api.sync_pool import SyncPool
-from utils.errors import ProblemError
+from utils.context import Scope, TenantContext
+from utils.errors import Forbidden, LinkRefused, ProblemError
 
 View = Callable[..., Awaitable[Response] | Response]
 AsyncView = Callable[..., Awaitable[Response]]
+Decorator = Callable[[View], AsyncView]
 
 
-def needs_key(view: View) -> AsyncView:
-    """Give the view its caller as the first argument, once the key is verified and the request counted.
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may use a route: everybody (`open`), keys that have *scope* (`key`), or those and links (`link`)."""
+
+    kind: Literal["open", "key", "link"]
+    scope: Scope | None = None
+
+
+def requires(scope: Scope) -> Decorator:
+    """Give the view its principal as the first argument, once the key is verified, counted, and found to have *scope*.
 
     The arguments that flask-openapi3 reads from the request (`path`, `query`, `body`) are validated after that: whoever
     has no key learns nothing about what would be valid. A view that is no coroutine function, and the validation of
@@ -30,19 +41,20 @@ def needs_key(view: View) -> AsyncView:
 
     Raises:
         Unauthorized: there is no valid key.
+        Forbidden: the key does not have the scope.
         RateLimited: the key has made all its requests.
         TooManyAtOnce: it has as many under way as it may.
         BadInput: what was sent is not valid.
     """
-    return _guarded(view, load_body)
+    return partial(_guarded, scope=scope, take_body=load_body)
 
 
-def needs_key_first(view: View) -> AsyncView:
-    """The same for a coroutine view that takes the body itself, piece by piece: one that may be larger than others."""
-    return _guarded(view, _leave_body)
+def requires_before_body(scope: Scope) -> Decorator:
+    """`requires` for a coroutine view that reads the body itself, piece by piece, as it may be larger than others."""
+    return partial(_guarded, scope=scope, take_body=_leave_body)
 
 
-def _guarded(view: View, take_body: Callable[[Request], Awaitable[None]]) -> AsyncView:
+def _guarded(view: View, scope: Scope, take_body: Callable[[Request], Awaitable[None]]) -> AsyncView:
     validated = _validated(view)
 
     @wraps(validated)
@@ -52,12 +64,14 @@ def _guarded(view: View, take_body: Callable[[Request], Awaitable[None]]) -> Asy
         limits: RateLimits | None = current_app.extensions["rate_limits"]
         ctx = await authenticator.principal(request)
         at_end(request, admission.request_of(ctx).release)
-        if limits is None or ctx.key_id in authenticator.unlimited:
+        if limits is None or ctx.subject_id in authenticator.unlimited:
+            _check_scope(ctx, scope)
             await take_body(request)
             return await validated(ctx, **kwargs)
         allowance = await limits.spend(ctx)
-        await take_body(request)
         try:
+            _check_scope(ctx, scope)
+            await take_body(request)
             response = await validated(ctx, **kwargs)
         except ProblemError as error:
             error.headers = {**allowance.headers, **error.headers}
@@ -65,19 +79,31 @@ def _guarded(view: View, take_body: Callable[[Request], Awaitable[None]]) -> Asy
         response.headers.update(allowance.headers)
         return response
 
-    guarded.__dict__["policy"] = "key"
+    guarded.__dict__["policy"] = Policy("key", scope)
     return reads_body_itself(guarded)  # a body takes memory only for those who may send it
 
 
-def needs_key_or_link(view: View) -> AsyncView:
-    """The same for a view of one version of a document, which a link with `version` and `token` opens too.
+def _check_scope(ctx: TenantContext, scope: Scope) -> None:
+    if scope not in ctx.scopes:
+        raise Forbidden(
+            f"This needs the scope {scope}, which this key does not have. Use a key that has it.",
+            members={"required_scope": str(scope)},
+        )
 
-    Requests with one are not counted as a key's: their bearers have none, and cannot wait for it.
+
+def requires_or_link(scope: Scope) -> Decorator:
+    """`requires` for a view of one version of a document, which a link with `version` and `token` opens too.
+
+    Requests with a link are not counted as a key's: their bearers have none, and cannot wait for it.
 
     Raises:
-        LinkRefused: the token is too old, or not for this document.
+        LinkRefused: the token is too old, or not for this document, and there is no key that opens it either.
     """
-    validated, by_key = _validated(view), needs_key(view)
+    return partial(_guarded_or_linked, scope=scope)
+
+
+def _guarded_or_linked(view: View, scope: Scope) -> AsyncView:
+    validated, by_key = _validated(view), requires(scope)(view)
 
     @wraps(validated)
     async def guarded(**kwargs: Any) -> Response:
@@ -87,13 +113,25 @@ def needs_key_or_link(view: View) -> AsyncView:
         links: CitationLinks = current_app.extensions["links"]
         admission: Admission = current_app.extensions["admission"]
         version = request.args.get("version", default=0, type=int)
-        ctx = link_bearer(links.signer, token, str(kwargs["document_id"]), version)
+        try:
+            ctx = link_bearer(links.signer, token, str(kwargs["document_id"]), version)
+        except LinkRefused:
+            if not has_key(request):
+                raise
+            return await by_key(**kwargs)
+        g.valid_link_token = token
         at_end(request, admission.request_of(ctx).release)
         await load_body(request)
         return await validated(ctx, **kwargs)
 
-    guarded.__dict__["policy"] = "link"
+    guarded.__dict__["policy"] = Policy("link", scope)
     return reads_body_itself(guarded)
+
+
+def valid_link_token() -> str | None:
+    """The token of the link by which the present request was let in, None where a key did."""
+    token: str | None = g.get("valid_link_token")
+    return token
 
 
 async def _leave_body(request: Request) -> None:
@@ -132,5 +170,5 @@ def _validated(view: View) -> AsyncView:
 
 def open_to_all(view: Any) -> Any:
     """Mark a view that needs no key: health, readiness, documentation."""
-    view.policy = "open"
+    view.policy = Policy("open")
     return view

@@ -182,7 +182,7 @@ class _PerKey:
         self._counts: Counter[TenantContext] = Counter()
 
     def enter(self, ctx: TenantContext) -> None:
-        if self._counts[ctx] >= self._limit and ctx.key_id not in self._shared_keys:
+        if self._counts[ctx] >= self._limit and ctx.subject_id not in self._shared_keys:
             raise TooManyAtOnce(
                 f"This key has {self._limit} {self._what} under way, which is all it may. Wait for one to end.",
                 headers={"Retry-After": "1"},

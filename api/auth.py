@@ -14,14 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.links import LinkSigner
 from domain.db import Database
 from domain.keys import find_key
-from utils.context import TenantContext
+from utils.context import ALL_SCOPES, Kind, TenantContext
 from utils.errors import StoreUnavailable, Unauthorized
 
 _REMEMBERED_S = 10.0  # a revoked key is refused this much later at the latest
 _REMEMBERED_KEYS = 10_000
 _LONGEST_KEY = 512
 _LOOK_UPS = 4  # at once
-LINK_BEARER = "link"  # stands where a key's id does
 
 
 @dataclass(slots=True)
@@ -46,18 +45,19 @@ class Authenticator:
         self._threads.shutdown(wait=False)
 
     async def principal(self, request: Request) -> TenantContext:
-        """Who sends this request, by `X-API-Key` or `Authorization: Bearer`.
+        """Who sends this request, by `X-API-Key` or `Authorization: Bearer`; the first of them that is valid counts.
 
         Raises:
             Unauthorized: there is no key, or it is not valid.
         """
         presented = _presented(request)
-        if presented is None:
+        if not presented:
             raise _refusal("Send your API key in the X-API-Key header, or as Authorization: Bearer <key>.")
-        found = self._fixed(presented) or await self._stored(presented)
-        if found is None:
-            raise _refusal("This API key is not valid. Check that it is complete and has not been revoked.")
-        return found
+        for key in presented:
+            found = self._fixed(key) or await self._stored(key)
+            if found is not None:
+                return found
+        raise _refusal("This API key is not valid. Check that it is complete and has not been revoked.")
 
     def _fixed(self, presented: str) -> TenantContext | None:
         found = None
@@ -83,7 +83,7 @@ class Authenticator:
     def _look_up(self, presented: str) -> TenantContext | None:
         with self.database.reading() as session:
             key = find_key(session, presented)
-            return TenantContext(key.tenant_id, key.key_id) if key else None
+            return TenantContext(key.tenant_id, key.key_id, scopes=ALL_SCOPES) if key else None
 
 
 def link_bearer(links: LinkSigner, token: str, document_id: str, version: int) -> TenantContext:
@@ -92,16 +92,18 @@ def link_bearer(links: LinkSigner, token: str, document_id: str, version: int) -
     Raises:
         LinkRefused: the token opens nothing, or something else.
     """
-    return TenantContext(links.tenant_of(token, document_id, version), LINK_BEARER)
+    return TenantContext(links.tenant_of(token, document_id, version), "link", Kind.LINK)
 
 
-def _presented(request: Request) -> str | None:
-    key = request.headers.get("X-API-Key")
-    if key is None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        key = token if scheme.lower() == "bearer" else None
-    key = (key or "").strip()
-    return key if 0 < len(key) <= _LONGEST_KEY else None
+def has_key(request: Request) -> bool:
+    """Whether the request presents a key, valid or not."""
+    return bool(_presented(request))
+
+
+def _presented(request: Request) -> list[str]:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    keys = (request.headers.get("X-API-Key", ""), token if scheme.lower() == "bearer" else "")
+    return [key for key in dict.fromkeys(map(str.strip, keys)) if 0 < len(key) <= _LONGEST_KEY]
 
 
 def _refusal(detail: str) -> Unauthorized:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.runner import Turn
 from agents.runs.handle import RunHandle
-from api.access import needs_key
+from api.access import requires
 from api.admission import Admission
 from api.idempotency import IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, identify
 from api.links import linked
@@ -18,7 +18,7 @@ from api.schemas import ChatOut, Problem
 from api.sse import as_sse
 from api.streaming import AsyncStream
 from bootstrap.services import Services
-from utils.context import TenantContext
+from utils.context import Scope, TenantContext
 from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id
 from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, wrong_field
@@ -66,11 +66,10 @@ class ChatIn(BaseModel):
     summary="Ask a question",
     description="`Accept: text/event-stream` gives it as events: start, status, token, support, citation, done, "
     "error. `Idempotency-Key`: a repeated request gets what the first one came to.",
-    security=[{"key": []}, {"bearer": []}],
     responses={200: ChatOut, **dict.fromkeys((400, 401, 409, 413, 422, 429, 502, 503, 504), Problem)},
     openapi_extensions={"parameters": _HEADERS},
 )
-@needs_key
+@requires(Scope.CHAT_WRITE)
 async def chat(ctx: TenantContext, body: ChatIn) -> Response:
     """Answer one question. 400 names the field, 409: the conversation is busy, 502 and 504: the model failed."""
     services: Services = current_app.extensions["services"]

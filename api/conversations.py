@@ -4,19 +4,18 @@ from flask import Response, current_app, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from api.access import needs_key
+from api.access import requires
 from api.links import linked_conversation
 from api.ratings import forget_ratings, rated
 from api.schemas import ConversationOut, Problem
 from bootstrap.services import Services
-from utils.context import TenantContext
+from utils.context import Scope, TenantContext
 from utils.errors import NotFound
 from utils.validation import check_conversation_id
 
 conversations_blueprint = APIBlueprint(
     "conversations", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
 )
-_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
 
 
 class ConversationPath(BaseModel):
@@ -28,10 +27,9 @@ class ConversationPath(BaseModel):
 @conversations_blueprint.get(
     "/v1/conversations/<conversation_id>",
     summary="Read a conversation",
-    security=_SECURITY,
     responses={200: ConversationOut, 401: Problem, 404: Problem, 429: Problem},
 )
-@needs_key
+@requires(Scope.CONVERSATIONS_READ)
 async def show(ctx: TenantContext, path: ConversationPath) -> Response:
     """The messages with their citations. 404 if there is none of this id for the caller."""
     services: Services = current_app.extensions["services"]
@@ -43,10 +41,9 @@ async def show(ctx: TenantContext, path: ConversationPath) -> Response:
 @conversations_blueprint.delete(
     "/v1/conversations/<conversation_id>",
     summary="Forget a conversation",
-    security=_SECURITY,
     responses={204: None, 401: Problem, 404: Problem, 409: Problem, 429: Problem},
 )
-@needs_key
+@requires(Scope.CONVERSATIONS_WRITE)
 async def forget(ctx: TenantContext, path: ConversationPath) -> Response:
     """Remove it for good, and all ratings in it. 204; 404 if there is none, 409 while it is being answered."""
     services: Services = current_app.extensions["services"]

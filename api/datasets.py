@@ -6,19 +6,18 @@ from flask import Response, current_app, jsonify, url_for
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 
-from api.access import needs_key
+from api.access import requires
 from api.dataset_schemas import DatasetIn, DatasetOut, DatasetPatch, DatasetPath, DatasetsOut, PageQuery
 from api.schemas import Problem
 from bootstrap.services import Services
 from domain import datasets
 from domain.datasets import DatasetChange
 from domain.models import Dataset
-from utils.context import TenantContext
+from utils.context import Scope, TenantContext
 
 datasets_blueprint = APIBlueprint(
     "datasets", __name__, abp_tags=[Tag(name="Datasets", description="Collections of documents.")]
 )
-SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
 _ALL, _ONE = "/v1/tenant/datasets/", "/v1/tenant/datasets/<dataset_id>"
 
 
@@ -27,8 +26,8 @@ def answers(status: int, body: type[BaseModel] | None, *refusals: int) -> Any:
     return {status: body, **dict.fromkeys((400, 401, 429, 503, *refusals), Problem)}
 
 
-@datasets_blueprint.post(_ALL, summary="Make a dataset", security=SECURITY, responses=answers(201, DatasetOut, 409))
-@needs_key
+@datasets_blueprint.post(_ALL, summary="Make a dataset", responses=answers(201, DatasetOut, 409))
+@requires(Scope.DATASETS_WRITE)
 def create(ctx: TenantContext, body: DatasetIn) -> Response:
     """An empty dataset. 201; 409 if the name is taken."""
     change = DatasetChange(description=body.description, tags=body.tags, labels=body.metadata)
@@ -39,8 +38,8 @@ def create(ctx: TenantContext, body: DatasetIn) -> Response:
     return response
 
 
-@datasets_blueprint.get(_ALL, summary="List the datasets", security=SECURITY, responses=answers(200, DatasetsOut))
-@needs_key
+@datasets_blueprint.get(_ALL, summary="List the datasets", responses=answers(200, DatasetsOut))
+@requires(Scope.DATASETS_READ)
 def index(ctx: TenantContext, query: PageQuery) -> Response:
     """A page of them, oldest first, with how many documents each holds."""
     with _services().database.reading() as session:
@@ -50,8 +49,8 @@ def index(ctx: TenantContext, query: PageQuery) -> Response:
     return jsonify({"datasets": shown, "total": total, "limit": query.limit, "offset": query.offset})
 
 
-@datasets_blueprint.get(_ONE, summary="Look at a dataset", security=SECURITY, responses=answers(200, DatasetOut, 404))
-@needs_key
+@datasets_blueprint.get(_ONE, summary="Look at a dataset", responses=answers(200, DatasetOut, 404))
+@requires(Scope.DATASETS_READ)
 def show(ctx: TenantContext, path: DatasetPath) -> Response:
     """The dataset. 404 if the caller has none of this id."""
     with _services().database.reading() as session:
@@ -60,10 +59,8 @@ def show(ctx: TenantContext, path: DatasetPath) -> Response:
     return jsonify(_shown(dataset, counts.get(dataset.dataset_id, 0)))
 
 
-@datasets_blueprint.patch(
-    _ONE, summary="Change a dataset", security=SECURITY, responses=answers(200, DatasetOut, 404, 409)
-)
-@needs_key
+@datasets_blueprint.patch(_ONE, summary="Change a dataset", responses=answers(200, DatasetOut, 404, 409))
+@requires(Scope.DATASETS_WRITE)
 def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Response:
     """The dataset as it is now. 404 if the caller has none of this id, 409 if another one has the name."""
     wanted = DatasetChange(name=body.name, description=body.description, tags=body.tags, labels=body.metadata)
@@ -73,10 +70,8 @@ def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Respons
     return jsonify(_shown(dataset, counts.get(dataset.dataset_id, 0)))
 
 
-@datasets_blueprint.delete(
-    _ONE, summary="Delete a dataset with its documents", security=SECURITY, responses=answers(204, None, 404)
-)
-@needs_key
+@datasets_blueprint.delete(_ONE, summary="Delete a dataset with its documents", responses=answers(204, None, 404))
+@requires(Scope.DATASETS_WRITE)
 def remove(ctx: TenantContext, path: DatasetPath) -> Response:
     """204, and nobody finds it or a document of it any more; 404 if the caller has none of this id."""
     _services().library.remove_dataset(ctx, path.dataset_id)

@@ -9,7 +9,7 @@ from flask import Response, current_app, jsonify, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
 
 from api import uploads
-from api.access import needs_key, needs_key_first
+from api.access import requires, requires_before_body
 from api.dataset_schemas import (
     DatasetPath,
     DocumentOut,
@@ -21,14 +21,14 @@ from api.dataset_schemas import (
     TextDocumentIn,
     UploadOut,
 )
-from api.datasets import SECURITY, answers
+from api.datasets import answers
 from api.multipart import UploadedFile
 from bootstrap.services import Services
 from domain import datasets, job_requests, progress
 from domain.documents import get_document
 from domain.progress import Progress
 from domain.uploads import Accepted
-from utils.context import TenantContext
+from utils.context import Scope, TenantContext
 from utils.errors import Conflict, NotFound, UnreadableDocument
 from utils.validation import wrong_field
 
@@ -45,11 +45,10 @@ _ONE = "/v1/tenant/documents/<document_id>"
     summary="Upload files",
     description="multipart/form-data: a part `files` for each, and `metadata`, a JSON object that holds for all. Files "
     "that cannot be taken are named with the reason; the others go in.",
-    security=SECURITY,
     responses=answers(202, UploadOut, 404, 413, 422),
     openapi_extensions={"requestBody": uploads.BODY},
 )
-@needs_key_first
+@requires_before_body(Scope.DOCUMENTS_WRITE)
 async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
     """202 once the files are kept: from here on none is lost. 422 if none could be taken."""
     services = _services()
@@ -66,10 +65,8 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
     return _accepted(shown)
 
 
-@documents_blueprint.post(
-    _IN, summary="Add a text", security=SECURITY, responses=answers(202, DocumentOut, 404, 413, 422)
-)
-@needs_key
+@documents_blueprint.post(_IN, summary="Add a text", responses=answers(202, DocumentOut, 404, 413, 422))
+@requires(Scope.DOCUMENTS_WRITE)
 def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Response:
     """A document of the text that is sent. Another one of the same title takes its place."""
     services = _services()
@@ -81,10 +78,8 @@ def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Res
     return _accepted(_shown(_progress(ctx, taken.document.document_id)))
 
 
-@documents_blueprint.get(
-    _IN, summary="List the documents of a dataset", security=SECURITY, responses=answers(200, DocumentsOut, 404)
-)
-@needs_key
+@documents_blueprint.get(_IN, summary="List the documents of a dataset", responses=answers(200, DocumentsOut, 404))
+@requires(Scope.DOCUMENTS_READ)
 def index(ctx: TenantContext, path: DatasetPath, query: DocumentsQuery) -> Response:
     """A page of them, oldest first, with how far each is."""
     with _services().database.reading() as session:
@@ -96,17 +91,15 @@ def index(ctx: TenantContext, path: DatasetPath, query: DocumentsQuery) -> Respo
     return jsonify(shown)
 
 
-@documents_blueprint.get(
-    _ONE, summary="Look at a document", security=SECURITY, responses=answers(200, DocumentOut, 404)
-)
-@needs_key
+@documents_blueprint.get(_ONE, summary="Look at a document", responses=answers(200, DocumentOut, 404))
+@requires(Scope.DOCUMENTS_READ)
 def show(ctx: TenantContext, path: DocumentPath) -> Response:
     """The document and how far it is. 404 if the caller has none of this id."""
     return jsonify(_shown(_progress(ctx, path.document_id)))
 
 
-@documents_blueprint.delete(_ONE, summary="Delete a document", security=SECURITY, responses=answers(204, None, 404))
-@needs_key
+@documents_blueprint.delete(_ONE, summary="Delete a document", responses=answers(204, None, 404))
+@requires(Scope.DOCUMENTS_WRITE)
 def remove(ctx: TenantContext, path: DocumentPath) -> Response:
     """204, and nobody finds it any more; 404 if the caller has none of this id."""
     _services().library.remove_document(ctx, path.document_id)
@@ -116,10 +109,9 @@ def remove(ctx: TenantContext, path: DocumentPath) -> Response:
 @documents_blueprint.post(
     f"{_ONE}/reprocess",
     summary="Read a document again",
-    security=SECURITY,
     responses=answers(202, DocumentOut, 404, 409),
 )
-@needs_key
+@requires(Scope.DOCUMENTS_WRITE)
 def reprocess(ctx: TenantContext, path: DocumentPath) -> Response:
     """From the file that is kept. 404 if the caller has none of this id, 409 if it was not uploaded."""
     with _services().database.writing() as session:
@@ -133,10 +125,9 @@ def reprocess(ctx: TenantContext, path: DocumentPath) -> Response:
 @documents_blueprint.post(
     f"{_ONE}/cancel",
     summary="Read a document no further",
-    security=SECURITY,
     responses=answers(202, DocumentOut, 404, 409),
 )
-@needs_key
+@requires(Scope.DOCUMENTS_WRITE)
 def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
     """What can be found of it already stays. 404 if the caller has none of this id, 409 if there is nothing to end."""
     with _services().database.writing() as session:
@@ -149,10 +140,9 @@ def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
     "/api/load-document",
     summary="Load a document",
     description="A file in Base64, into the dataset `documents`, which is made if it is not there.",
-    security=SECURITY,
     responses=answers(200, LoadedOut, 404, 413, 422),
 )
-@needs_key
+@requires(Scope.DOCUMENTS_WRITE)
 def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
     """Its id, once the file is kept; it is found as soon as it is read."""
     if body.company != ctx.tenant_id:

@@ -63,7 +63,7 @@ def evaluate(
     service = Service(url.rstrip("/"), SecretStr(key or "")) if url else None
     try:
         loaded = [load_set(path) for path in sets]
-        ctx = TenantContext(tenant, "operator")
+        ctx = TenantContext.for_operator(tenant)
         outcomes = asyncio.run(_measure(settings, loaded, ctx, service, answers=answers, against=against))
     except ProblemError as error:
         raise click.ClickException(error.detail) from error

@@ -41,7 +41,7 @@ def identify(ctx: TenantContext, key: str | None, request: tuple[str | None, ...
         return Identity(uuid4().hex)
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise wrong_field(f"{IDEMPOTENCY_HEADER} has 1 to 255 visible ASCII characters.", IDEMPOTENCY_HEADER)
-    named = "\0".join((ctx.tenant_id, ctx.key_id, key))
+    named = "\0".join((ctx.tenant_id, ctx.subject_id, key))
     return Identity(_digest(named), _digest(json.dumps(request)), _KEPT_S, "continue")
 
 

@@ -109,14 +109,14 @@ class RateLimits:
         return self._count_alone(ctx)
 
     async def _count_together(self, ctx: TenantContext) -> tuple[bool, Allowance]:
-        client, key = self._connections.asynchronous(), f"limit:{ctx.tenant_id}/{ctx.key_id}"
+        client, key = self._connections.asynchronous(), f"limit:{ctx.tenant_id}/{ctx.subject_id}"
         limit = self._item.amount
         # The whole script each time: it is short, and no server has to know it.
         allowed, used, free_in_us = await client.eval(_COUNT, 1, key, limit, _WINDOW_S * 1_000_000)
         return bool(allowed), Allowance(limit, max(0, limit - used), math.ceil(free_in_us / 1_000_000))
 
     def _count_alone(self, ctx: TenantContext) -> tuple[bool, Allowance]:
-        names = ("key", ctx.tenant_id, ctx.key_id)
+        names = ("key", ctx.tenant_id, ctx.subject_id)
         allowed = self._own.hit(self._item, *names)
         stats = self._own.get_window_stats(self._item, *names)
         reset_s = max(0, math.ceil(stats.reset_time - time.time()))

@@ -34,4 +34,4 @@ def records() -> Iterator[Database]:
 def operator(database: Database, tenant: str) -> TenantContext:
     """A context of *tenant*, which is made if it is new."""
     with database.writing() as session:
-        return TenantContext(ensure_tenant(session, tenant).tenant_id, key_id="operator")
+        return TenantContext.for_operator(ensure_tenant(session, tenant).tenant_id)

@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from sqlalchemy.orm import Session
 
-from api.access import needs_key
+from api.access import requires
 from api.dataset_schemas import MOST_A_PAGE, Strict
 from api.schemas import Problem
 from bootstrap.services import Services
@@ -19,7 +19,7 @@ from domain.in_thread import read, write
 from domain.models import AnswerRating
 from domain.rating_texts import readable
 from domain.ratings import Rating
-from utils.context import TenantContext
+from utils.context import Scope, TenantContext
 from utils.errors import NotFound, StoreUnavailable
 from utils.validation import check_conversation_id, check_run_id, check_text
 
@@ -27,7 +27,6 @@ _LONGEST = 2_000  # characters
 ratings_blueprint = APIBlueprint(
     "ratings", __name__, abp_tags=[Tag(name="Ratings", description="What people think of answers.")]
 )
-_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
 _REFUSALS: dict[Any, Any] = dict.fromkeys((400, 401, 404, 409, 429, 503), Problem)
 _Remark = Annotated[
     str,
@@ -91,10 +90,9 @@ class RatingsOut(BaseModel):
 @ratings_blueprint.put(
     "/v1/conversations/<conversation_id>/answers/<run_id>/rating",
     summary="Rate an answer",
-    security=_SECURITY,
     responses={200: RatingOut, **_REFUSALS},
 )
-@needs_key
+@requires(Scope.RATINGS_WRITE)
 async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response:
     """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
     services: Services = current_app.extensions["services"]
@@ -113,10 +111,9 @@ async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response
 @ratings_blueprint.delete(
     "/v1/conversations/<conversation_id>/answers/<run_id>/rating",
     summary="Take a rating back",
-    security=_SECURITY,
     responses={204: None, **_REFUSALS},
 )
-@needs_key
+@requires(Scope.RATINGS_WRITE)
 async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
     """Also when the conversation has expired. 204; 404 if the answer is not rated."""
     services: Services = current_app.extensions["services"]
@@ -125,10 +122,8 @@ async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
     return Response(status=204)
 
 
-@ratings_blueprint.get(
-    "/v1/tenant/ratings", summary="List ratings", security=_SECURITY, responses={200: RatingsOut, **_REFUSALS}
-)
-@needs_key
+@ratings_blueprint.get("/v1/tenant/ratings", summary="List ratings", responses={200: RatingsOut, **_REFUSALS})
+@requires(Scope.RATINGS_READ)
 async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
     """The newest first. `flask ratings` makes a question set of them."""
     services: Services = current_app.extensions["services"]

@@ -9,17 +9,16 @@ from pydantic import BaseModel, Field
 from agents.runs.events import Event, result_in
 from agents.runs.handle import RunHandle
 from agents.runs.record import RunRecord
-from api.access import needs_key
+from api.access import requires
 from api.chat import CONVERSATION_HEADER, RUN_HEADER, streamed
 from api.links import linked
 from api.schemas import Problem, RunOut
 from api.sse import LAST_EVENT, number_after
 from bootstrap.services import Services
-from utils.context import TenantContext
+from utils.context import Scope, TenantContext
 from utils.validation import check_run_id
 
 runs_blueprint = APIBlueprint("runs", __name__, abp_tags=[Tag(name="Runs", description="Answers under way.")])
-_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
 _REFUSALS: dict[Any, Any] = {400: Problem, 401: Problem, 404: Problem, 429: Problem, 503: Problem}
 
 
@@ -29,10 +28,8 @@ class RunPath(BaseModel):
     run_id: str = Field(description="As X-Run-Id and every event say.")
 
 
-@runs_blueprint.get(
-    "/v1/runs/<run_id>", summary="How a run is", security=_SECURITY, responses={200: RunOut, **_REFUSALS}
-)
-@needs_key
+@runs_blueprint.get("/v1/runs/<run_id>", summary="How a run is", responses={200: RunOut, **_REFUSALS})
+@requires(Scope.CHAT_WRITE)
 async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     """Its state, and what it came to. Runs are kept for a while after their end."""
     record, run = await _found(ctx, path)
@@ -44,10 +41,9 @@ async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     summary="Follow a run",
     description="Server-Sent Events as of `POST /v1/chat`: all of them, or those after `Last-Event-ID`. `resumed` says "
     "that another worker begins the answer anew: the text so far is void.",
-    security=_SECURITY,
     responses=_REFUSALS,
 )
-@needs_key
+@requires(Scope.CHAT_WRITE)
 async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
     """Its events to the end, on whichever worker it is. Leaving does not cancel it."""
     record, run = await _found(ctx, path)
@@ -59,10 +55,9 @@ async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
 @runs_blueprint.post(
     "/v1/runs/<run_id>/cancel",
     summary="End a run before its time",
-    security=_SECURITY,
     responses={202: RunOut, **_REFUSALS},
 )
-@needs_key
+@requires(Scope.CHAT_WRITE)
 async def cancel_run(ctx: TenantContext, path: RunPath) -> Response:
     """Stop the model, on whichever worker it is. What was asked stays in the conversation; an end stays an end."""
     services: Services = current_app.extensions["services"]

@@ -7,12 +7,12 @@ from flask import Response, current_app, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.access import needs_key
+from api.access import requires
 from api.schemas import Problem
 from bootstrap.services import Services
 from retrieval.filters import Filters
 from retrieval.search import Found, SearchOptions, Stage
-from utils.context import TenantContext
+from utils.context import Scope, TenantContext
 from utils.passages import Hit
 from utils.validation import LONGEST_MESSAGE, check_text
 
@@ -102,10 +102,9 @@ class SearchOut(BaseModel):
 @search_blueprint.post(
     "/v1/search",
     summary="Find passages",
-    security=[{"key": []}, {"bearer": []}],
     responses={200: SearchOut, **dict.fromkeys((400, 401, 413, 429, 503), Problem)},
 )
-@needs_key
+@requires(Scope.SEARCH)
 async def search(ctx: TenantContext, body: SearchIn) -> Response:
     """The best passages of the caller's documents. 400 names the field, 503: the index does not answer."""
     services: Services = current_app.extensions["services"]

@@ -118,7 +118,7 @@ async def export(
     # Ours alone to read: it holds what was said.
     to_file = output and os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
     with to_file or nullcontext(sys.stdout) as out, closing(_records()) as database:
-        cited = CitedDocuments(database, TenantContext(as_json(found)["tenant"], key_id="operator"))
+        cited = CitedDocuments(database, TenantContext.for_operator(as_json(found)["tenant"]))
         unreadable = await _export(out, found, checkpoints, cited)
     if unreadable:
         raise click.ClickException(f"{unreadable} checkpoints cannot be read; the export says which.")
@@ -210,7 +210,7 @@ def _thread_id(conversation: str, tenant: str | None) -> str:
     """The id it is kept under; *conversation* may be that already, as `list` shows it."""
     if tenant is None or conversation.startswith(f"{tenant}."):
         return conversation
-    return thread_of(TenantContext(tenant, key_id="operator"), conversation)
+    return thread_of(TenantContext.for_operator(tenant), conversation)
 
 
 async def _found(inspector: Inspector, thread_id: str) -> Found:
@@ -227,7 +227,7 @@ async def _matching(inspector: Inspector, tenant: str | None, pattern: str) -> A
 
 
 def _glob(tenant: str | None, pattern: str) -> str:
-    return pattern if tenant is None else thread_of(TenantContext(literally(tenant), key_id="operator"), pattern)
+    return pattern if tenant is None else thread_of(TenantContext.for_operator(literally(tenant)), pattern)
 
 
 def _is_of(tenant: str | None, thread_id: str) -> bool:

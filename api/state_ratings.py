@@ -69,4 +69,4 @@ def _is_there(settings: Settings) -> bool:
 
 def _whose(thread_id: str) -> tuple[TenantContext, str]:
     tenant, conversation_id = whose(thread_id)
-    return TenantContext(tenant, key_id="operator"), conversation_id
+    return TenantContext.for_operator(tenant), conversation_id

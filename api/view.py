@@ -9,8 +9,7 @@ from flask import Response, current_app, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from api.access import needs_key_or_link
-from api.auth import LINK_BEARER
+from api.access import requires_or_link, valid_link_token
 from api.links import CitationLinks
 from api.problems import note_failure
 from api.schemas import Problem
@@ -19,14 +18,13 @@ from bootstrap.services import Services
 from domain.models import DocumentVersion
 from domain.originals import current_versions, find_version
 from ingestion.pages.images import PageImages
-from utils.context import TenantContext
+from utils.context import Kind, Scope, TenantContext
 from utils.errors import Gone, NotFound, ProblemError
 
 T = TypeVar("T")
 View = Callable[..., Awaitable[Response]]
 _LARGEST = 2**31 - 1  # what every database takes as a number
 _PICTURE_KEPT_S = 3600
-_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
 _REFUSALS: dict[Any, Any] = dict.fromkeys((400, 401, 403, 404, 410, 429, 503), Problem)
 
 view_blueprint = APIBlueprint(
@@ -82,11 +80,10 @@ def for_browsers(view: View) -> View:
     "/v1/documents/<document_id>/view",
     summary="Read a document at a place",
     description="A page for people; a citation's `link` leads to it. The quote from `start` to `end` is marked in it.",
-    security=_SECURITY,
     responses={200: None, **_REFUSALS},
 )
 @for_browsers
-@needs_key_or_link
+@requires_or_link(Scope.DOCUMENTS_READ)
 async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery) -> Response:
     """The page. 410 for what was deleted, or is too old to be kept."""
     opened = await _open(ctx, path.document_id, query)
@@ -100,10 +97,9 @@ async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery
 @view_blueprint.get(
     "/v1/documents/<document_id>/pages/<int:page>.png",
     summary="A page of a PDF as a picture",
-    security=_SECURITY,
     responses={200: None, **_REFUSALS, 422: Problem},
 )
-@needs_key_or_link
+@requires_or_link(Scope.DOCUMENTS_READ)
 async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> Response:
     """PNG. 404 for what is no PDF, or has no such page."""
     opened = await _open(ctx, path.document_id, query)
@@ -119,11 +115,10 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
 @view_blueprint.get(
     "/v1/documents/<document_id>/original",
     summary="Download a document",
-    security=_SECURITY,
     responses={200: None, **_REFUSALS},
 )
 @for_browsers
-@needs_key_or_link
+@requires_or_link(Scope.DOCUMENTS_READ)
 async def download_original(ctx: TenantContext, path: DocumentPath, query: VersionQuery) -> Response:
     """The file as it came, to be kept and not to be shown: it may be anything."""
     opened = await _open(ctx, path.document_id, query)
@@ -151,12 +146,12 @@ async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Op
 
     current, version = await asyncio.to_thread(look_up)
     if current is None:
-        if ctx.key_id == LINK_BEARER:
+        if ctx.kind is Kind.LINK:
             raise Gone("This document has been deleted, with all its versions. What was quoted stays in the answers.")
         raise NotFound("There is no such document; it may have been deleted.")
     if version is None:
         raise _unkept(query.version, current)
-    return Opened(version, current, links.signer, ctx.tenant_id, query.token)
+    return Opened(version, current, links.signer, ctx.tenant_id, valid_link_token())
 
 
 def _unkept(version: int | None, current: int) -> ProblemError:
@@ -178,7 +173,7 @@ async def _read(read: Callable[[TenantContext, DocumentVersion], T], ctx: Tenant
 def _address_of(error: ProblemError) -> str | None:
     """Where to read the present version instead, for whoever had a link to one that is not kept."""
     links: CitationLinks = current_app.extensions["links"]
-    token, version = request.args.get("token"), error.members.get("current_version")
+    token, version = valid_link_token(), error.members.get("current_version")
     if token is None or not isinstance(version, int):
         return None
     document_id = str((request.view_args or {})["document_id"])

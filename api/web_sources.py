@@ -12,7 +12,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api.access import needs_key
+from api.access import requires
 from api.schemas import Problem
 from bootstrap.crawling import crawl_rules
 from bootstrap.services import Services
@@ -22,7 +22,7 @@ from domain.models import CrawlState, WebSource
 from domain.web_sources import Plan
 from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.guard import AddressRefused
-from utils.context import TenantContext
+from utils.context import Scope, TenantContext
 from utils.validation import wrong_field
 
 T = TypeVar("T")
@@ -36,7 +36,6 @@ web_sources_blueprint = APIBlueprint(
     url_prefix="/v1/tenant/web-sources",
     abp_tags=[Tag(name="Web sources", description="Pages and sites that are read from the web.")],
 )
-_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
 _REFUSALS: dict[Any, Any] = dict.fromkeys((400, 401, 404, 409, 429, 503), Problem)
 
 
@@ -109,10 +108,8 @@ class WebSourcesOut(BaseModel):
     web_sources: list[WebSourceOut]
 
 
-@web_sources_blueprint.post(
-    "", summary="Add a web source", security=_SECURITY, responses={201: WebSourceOut, **_REFUSALS}
-)
-@needs_key
+@web_sources_blueprint.post("", summary="Add a web source", responses={201: WebSourceOut, **_REFUSALS})
+@requires(Scope.WEB_SOURCES_WRITE)
 async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
     """Read a page or a site, beginning at once. 409 if there is one at this address."""
     url = _checked_url(body.url)
@@ -124,8 +121,8 @@ async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
     return response
 
 
-@web_sources_blueprint.get("", summary="List web sources", security=_SECURITY, responses={200: WebSourcesOut})
-@needs_key
+@web_sources_blueprint.get("", summary="List web sources", responses={200: WebSourcesOut})
+@requires(Scope.WEB_SOURCES_READ)
 async def list_all(ctx: TenantContext) -> Response:
     """By address."""
 
@@ -136,9 +133,9 @@ async def list_all(ctx: TenantContext) -> Response:
 
 
 @web_sources_blueprint.get(
-    "/<web_source_id>", summary="How a web source is", security=_SECURITY, responses={200: WebSourceOut, **_REFUSALS}
+    "/<web_source_id>", summary="How a web source is", responses={200: WebSourceOut, **_REFUSALS}
 )
-@needs_key
+@requires(Scope.WEB_SOURCES_READ)
 async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
     """With the progress of a crawl that runs."""
 
@@ -151,10 +148,9 @@ async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
 @web_sources_blueprint.patch(
     "/<web_source_id>",
     summary="Change a web source",
-    security=_SECURITY,
     responses={200: WebSourceOut, **_REFUSALS},
 )
-@needs_key
+@requires(Scope.WEB_SOURCES_WRITE)
 async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange) -> Response:
     """Its limits count from the next crawl on."""
 
@@ -171,10 +167,8 @@ async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange)
     return jsonify(await _writing(ctx, work))
 
 
-@web_sources_blueprint.delete(
-    "/<web_source_id>", summary="Remove a web source", security=_SECURITY, responses={204: None, **_REFUSALS}
-)
-@needs_key
+@web_sources_blueprint.delete("/<web_source_id>", summary="Remove a web source", responses={204: None, **_REFUSALS})
+@requires(Scope.WEB_SOURCES_WRITE)
 async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
     """With its documents, but those that another web source has too. A crawl that runs ends."""
     services: Services = current_app.extensions["services"]
@@ -189,18 +183,18 @@ async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
 
 
 @web_sources_blueprint.post(
-    "/<web_source_id>/crawl", summary="Read it again", security=_SECURITY, responses={202: WebSourceOut, **_REFUSALS}
+    "/<web_source_id>/crawl", summary="Read it again", responses={202: WebSourceOut, **_REFUSALS}
 )
-@needs_key
+@requires(Scope.WEB_SOURCES_WRITE)
 async def crawl(ctx: TenantContext, path: WebSourcePath) -> Response:
     """As soon as there is room; one that is being read goes on."""
     return _accepted(await _writing(ctx, lambda session: web_sources.request_crawl(session, ctx, path.web_source_id)))
 
 
 @web_sources_blueprint.post(
-    "/<web_source_id>/cancel", summary="Stop reading it", security=_SECURITY, responses={202: WebSourceOut, **_REFUSALS}
+    "/<web_source_id>/cancel", summary="Stop reading it", responses={202: WebSourceOut, **_REFUSALS}
 )
-@needs_key
+@requires(Scope.WEB_SOURCES_WRITE)
 async def cancel(ctx: TenantContext, path: WebSourcePath) -> Response:
     """What was read stays; the schedule goes on."""
     return _accepted(await _writing(ctx, lambda session: web_sources.cancel_crawl(session, ctx, path.web_source_id)))

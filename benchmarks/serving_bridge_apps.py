@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
-from api.access import needs_key
+from api.access import requires
 from api.admission import Admission, AdmissionLimits
 from api.asgi import FlaskAsgi, uvicorn_options
 from api.auth import Authenticator
@@ -27,7 +27,7 @@ from api.middleware import register_middleware
 from api.problems import register_problems
 from api.streaming import AsyncStream
 from domain.db import open_database
-from utils.context import TenantContext
+from utils.context import ALL_SCOPES, Scope, TenantContext
 from utils.logging_config import configure_logging
 from utils.processes import spare_collector
 
@@ -143,11 +143,13 @@ def add_edge(app: Flask, redis_url: str | None) -> None:
     register_problems(app)
     register_middleware(app, cors_origins=["*"])
     app.extensions |= {
-        "authenticator": Authenticator({API_KEY: TenantContext("default", "bench")}, open_database("sqlite://")),
+        "authenticator": Authenticator(
+            {API_KEY: TenantContext("default", "bench", scopes=ALL_SCOPES)}, open_database("sqlite://")
+        ),
         "rate_limits": RateLimits(redis_url, per_hour=1_000_000) if redis_url else None,
     }
 
-    @needs_key
+    @requires(Scope.CHAT_WRITE)
     async def guarded(ctx: TenantContext) -> Response:
         return jsonify(ANSWER)
 

@@ -64,7 +64,7 @@ from utils.language import detect_language
 from utils.ports import Embedder
 from utils.telemetry import Telemetry
 
-OPERATOR = TenantContext(DEFAULT_TENANT, "operator")
+OPERATOR = TenantContext.for_operator(DEFAULT_TENANT)
 _LAST_RETURN_S = 7.0  # a Redis that failed is asked again after 5 s
 
 logger = logging.getLogger("bootstrap.services")

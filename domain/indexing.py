@@ -150,7 +150,7 @@ def sample_passages(session: Session, limit: int) -> list[tuple[TenantContext, P
     # Ids are hashes, so that their order is as good as chance.
     chunks = select_everywhere(Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
     rows = session.execute(chunks.where(of_cut(serving_slot(session))).order_by(Chunk.chunk_id).limit(limit))
-    return [(TenantContext(chunk.tenant_id, "background"), as_passage(document, chunk)) for chunk, document in rows]
+    return [(TenantContext.for_background(chunk.tenant_id), as_passage(document, chunk)) for chunk, document in rows]
 
 
 def count_done(session: Session, ctx: TenantContext, slot: int = FIRST_SLOT) -> tuple[int, int]:

@@ -53,13 +53,13 @@ def scoped_delete(ctx: TenantContext, model: type[Owned]) -> Delete:
 def tenants_with(session: Session, model: type[Owned], condition: ColumnElement[bool]) -> list[TenantContext]:
     """A context for each tenant that has a row of *model* under *condition*, for background work on its behalf."""
     tenant_ids = session.scalars(select(model.tenant_id).where(condition).distinct().order_by(model.tenant_id))
-    return [TenantContext(tenant_id, key_id="background") for tenant_id in tenant_ids]
+    return [TenantContext.for_background(tenant_id) for tenant_id in tenant_ids]
 
 
 def every_tenant(session: Session) -> list[TenantContext]:
     """A context for each tenant, for background work on its behalf."""
     tenant_ids = session.scalars(select(Tenant.tenant_id).order_by(Tenant.tenant_id))
-    return [TenantContext(tenant_id, key_id="background") for tenant_id in tenant_ids]
+    return [TenantContext.for_background(tenant_id) for tenant_id in tenant_ids]
 
 
 def count_everywhere(session: Session, model: type[Owned], condition: ColumnElement[bool]) -> int:

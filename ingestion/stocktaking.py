@@ -78,7 +78,7 @@ async def take_stock(database: Database, index: PassageIndex, *, slot: int, repa
     known = {ctx.tenant_id for ctx in await read(database, all_tenants)}
     findings = Findings()
     for tenant_id in sorted(known | await index.tenant_ids()):
-        ctx = TenantContext(tenant_id, "background")
+        ctx = TenantContext.for_background(tenant_id)
         seen = await _compare(database, index, ctx, slot)
         if seen.unknown or seen.uneven:
             seen = seen.also_in(await _compare(database, index, ctx, slot))

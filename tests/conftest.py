@@ -16,6 +16,7 @@ from tests.service import Library, Service, assert_nothing_held_the_loop, librar
 __all__ = ["database_uri", "postgres", "redis_cluster"]  # fixtures of all tests
 
 expect.set_options(timeout=20_000)  # a page on a machine that does other things too
+PAGE_KEY = "the-key-of-the-chat-page"
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
 
 
@@ -34,7 +35,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.fixture(scope="session")
 def service(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service as it is with nothing configured, with its vectors computed; requests are not limited."""
-    with library.service(tmp_path_factory.mktemp("service"), RATE_LIMIT_ENABLED="false").watched() as running:
+    variables = {"RATE_LIMIT_ENABLED": "false", "CHAT_PAGE_KEY": PAGE_KEY}
+    with library.service(tmp_path_factory.mktemp("service"), **variables).watched() as running:
         yield running
         assert_nothing_held_the_loop(running)
 
@@ -56,6 +58,13 @@ def client(service: Service) -> Iterator[httpx.Client]:
 def other_client(service: Service, other_key: str) -> Iterator[httpx.Client]:
     """A client of `service` with the other tenant's key."""
     with service.client(other_key) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page_client(service: Service) -> Iterator[httpx.Client]:
+    """A client of `service` with the chat page's key."""
+    with service.client(PAGE_KEY) as opened:
         yield opened
 
 

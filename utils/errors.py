@@ -3,6 +3,7 @@
 ProblemError
 ├── BadInput 400                ├── RateLimited 429
 ├── Unauthorized 401            ├── NotReady 503
+├── Forbidden 403               │
 ├── LinkRefused 403             ├── StoreUnavailable 503
 ├── NotFound 404                │   └── StoreRefused 503
 ├── Conflict 409                ├── Overloaded 503
@@ -46,6 +47,12 @@ class BadInput(ProblemError):
 
 class Unauthorized(ProblemError):
     slug, title, status = "unauthorized", "A valid API key is needed", 401
+
+
+class Forbidden(ProblemError):
+    """The key is valid, but not for this; `members["required_scope"]` is what it lacks."""
+
+    slug, title, status = "forbidden", "The key may not do this", 403
 
 
 class LinkRefused(ProblemError):

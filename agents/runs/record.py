@@ -31,7 +31,7 @@ class RunRecord:
         """All but the message, as texts."""
         return {
             "tenant": self.ctx.tenant_id,
-            "key": self.ctx.key_id,
+            "key": self.ctx.subject_id,
             "conversation": self.conversation_id,
             "request": self.request_id,
             "streams": "1" if self.streams else "",

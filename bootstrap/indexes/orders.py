@@ -71,7 +71,7 @@ async def import_(held: Held, arguments: dict[str, object]) -> Outcome:
 
 
 def _whose(arguments: dict[str, object]) -> tuple[TenantContext, Path]:
-    return TenantContext(str(arguments["tenant"]), "operator"), Path(str(arguments["path"]))
+    return TenantContext.for_operator(str(arguments["tenant"])), Path(str(arguments["path"]))
 
 
 def _target(opened: Opened) -> Target:

@@ -179,7 +179,7 @@ async def test_a_waiter_that_is_cancelled_in_the_moment_of_its_turn_passes_it_on
 
 
 async def test_a_key_has_its_share_of_turns_and_shared_keys_have_no_limit() -> None:
-    admission = Admission(AdmissionLimits(turns=10, turns_per_key=2), shared_keys=frozenset({PAGE.key_id}))
+    admission = Admission(AdmissionLimits(turns=10, turns_per_key=2), shared_keys=frozenset({PAGE.subject_id}))
     held = [await admission.turn(ACME) for _ in range(2)]
     with pytest.raises(TooManyAtOnce):
         await admission.turn(ACME)

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 from app import create_app
 from config import load_settings
 from tests.service import Service, ask
+from utils.context import Scope
 
 
 def test_health_is_the_union_of_what_the_guides_promise(client: httpx.Client) -> None:
@@ -28,20 +29,41 @@ def test_ready_says_so(client: httpx.Client) -> None:
     assert client.get("/ready").json() == {"status": "ready"}
 
 
-def test_every_route_says_whether_it_needs_a_key() -> None:
+def test_every_route_says_who_may_use_it() -> None:
     app = create_app(load_settings())
     policies = {
         rule.endpoint: getattr(app.view_functions[rule.endpoint], "policy", None) for rule in app.url_map.iter_rules()
     }
-    assets = {"swagger_assets.static"}
-    assert {endpoint for endpoint, policy in policies.items() if policy is None} == assets
-    linked = {endpoint for endpoint, policy in policies.items() if policy == "link"}
+    assert {endpoint for endpoint, policy in policies.items() if policy is None} == {"swagger_assets.static"}
+    kinds = {endpoint: policy.kind for endpoint, policy in policies.items() if policy}
+    linked = {endpoint for endpoint, kind in kinds.items() if kind == "link"}
     assert linked == {"view.view_document", "view.view_page", "view.download_original"}
-    opened = {endpoint for endpoint, policy in policies.items() if policy == "open"}
+    opened = {endpoint for endpoint, kind in kinds.items() if kind == "open"}
     assert opened == {
         "health.health", "health.ready", "openapi_document", "docs", "redoc", "docs_start", "redoc_start",
         "redoc_script",
     }  # fmt: skip
+    scopes = {endpoint: policy.scope for endpoint, policy in policies.items() if policy}
+    assert {endpoint for endpoint, scope in scopes.items() if scope is None} == opened
+
+
+def test_the_description_names_the_scope_of_every_operation_that_needs_one(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    operations = {
+        (method, path): item[method]
+        for path, item in paths.items()
+        for method in item
+        if path not in ("/health", "/ready")
+    }
+    assert len(operations) > 30
+    for operation in operations.values():
+        scopes = {scope for way in operation["security"] for name in ("key", "bearer") for scope in way.get(name, [])}
+        assert len(scopes) == 1
+        assert scopes < set(Scope)
+        assert {"401", "403"} <= set(operation["responses"])
+    assert operations["post", "/v1/search"]["security"] == [{"key": ["search"]}, {"bearer": ["search"]}]
+    assert {"link": []} in operations["get", "/v1/documents/{document_id}/view"]["security"]
+    assert "security" not in paths["/health"]["get"]
 
 
 def test_the_description_is_valid_openapi_3_1(client: httpx.Client) -> None:
@@ -50,7 +72,7 @@ def test_the_description_is_valid_openapi_3_1(client: httpx.Client) -> None:
     validate(document)
     chat = document["paths"]["/v1/chat"]["post"]
     assert {"200", "400", "401", "429", "502", "504"} <= set(chat["responses"])
-    assert chat["security"] == [{"key": []}, {"bearer": []}]
+    assert chat["security"] == [{"key": ["chat:write"]}, {"bearer": ["chat:write"]}]
 
 
 def test_the_headers_of_a_question_are_described_as_they_are_taken(client: httpx.Client) -> None:
