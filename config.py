@@ -15,7 +15,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from utils.named_keys import named_keys
+from utils.checkpointer.named_keys import named_keys
 
 VERSION = "1.0.0"
 RECORDS_FILE = "pustaka.db"  # in DATA_DIR, without a DATABASE_URI

@@ -5,8 +5,8 @@ from typing import NamedTuple
 from config import Settings
 from utils.checkpointer import Connections, RedisCheckpointer
 from utils.checkpointer.cipher import Keyring
+from utils.checkpointer.named_keys import named_keys
 from utils.errors import StoreRefused
-from utils.named_keys import named_keys
 
 
 class Rekeying(NamedTuple):

@@ -17,26 +17,10 @@ ProblemError
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import ClassVar
 
+from utils.checkpointer.errors import Conflict, ProblemError, StoreRefused, StoreUnavailable
 
-class ProblemError(Exception):
-    """An expected refusal. `detail` is for the caller and says what to do; it holds no secrets and no internals.
-
-    `members` are further fields of the problem document, `headers` of the response.
-    """
-
-    slug: ClassVar[str] = "problem"
-    title: ClassVar[str] = "The request could not be served"
-    status: ClassVar[int] = 500
-
-    def __init__(
-        self, detail: str, *, headers: dict[str, str] | None = None, members: dict[str, object] | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.headers = headers or {}
-        self.members = members or {}
+__all__ = ["Conflict", "ProblemError", "StoreRefused", "StoreUnavailable"]  # the checkpointer raises them, too
 
 
 class BadInput(ProblemError):
@@ -65,10 +49,6 @@ class NotFound(ProblemError):
     """Also for what belongs to another tenant: its existence is not admitted."""
 
     slug, title, status = "not-found", "There is no such thing", 404
-
-
-class Conflict(ProblemError):
-    slug, title, status = "conflict", "Something else is in the way", 409
 
 
 class Gone(ProblemError):
@@ -111,19 +91,6 @@ class Overloaded(ProblemError):
 
 class NotReady(ProblemError):
     slug, title, status = "not-ready", "The service is not ready", 503
-
-
-class StoreUnavailable(ProblemError):
-    slug, title, status = "store-unavailable", "A store did not answer", 503
-
-
-class StoreRefused(StoreUnavailable):
-    """A store that answers, but not as needed: a wrong password, another dimension, another program altogether.
-
-    Waiting does not help. `detail` names the variable to look at, and never holds a secret.
-    """
-
-    slug, title = "store-refused", "A store refuses the service"
 
 
 class ProviderError(ProblemError):

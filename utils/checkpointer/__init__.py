@@ -9,10 +9,39 @@ address, clients, connections              which Redis, and how to reach it
 diagnosis, verdicts                        what is wrong with one
 """
 
-from utils.checkpointer.connections import Connections
-from utils.checkpointer.errors import StateUnreadable
-from utils.checkpointer.fallback import FallbackCheckpointer
-from utils.checkpointer.memory import Memory
-from utils.checkpointer.saver import RedisCheckpointer
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["Connections", "FallbackCheckpointer", "Memory", "RedisCheckpointer", "StateUnreadable"]
+if TYPE_CHECKING:
+    from .cipher import Keyring
+    from .connections import Connections
+    from .errors import CheckpointConflict, StateUnreadable, StoreUnavailable, TypeNotAllowed
+    from .fallback import FallbackCheckpointer
+    from .memory import Memory
+    from .saver import RedisCheckpointer
+
+__all__ = [
+    "CheckpointConflict",
+    "Connections",
+    "FallbackCheckpointer",
+    "Keyring",
+    "Memory",
+    "RedisCheckpointer",
+    "StateUnreadable",
+    "StoreUnavailable",
+    "TypeNotAllowed",
+]
+_MODULES = {
+    "Connections": "connections",
+    "FallbackCheckpointer": "fallback",
+    "Keyring": "cipher",
+    "Memory": "memory",
+    "RedisCheckpointer": "saver",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when they are used: whoever needs the errors alone does not wait for LangGraph and redis-py.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES.get(name, 'errors')}", __name__), name)

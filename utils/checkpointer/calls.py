@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from utils.checkpointer.keys import lease_key, state_key, summary_key
-from utils.checkpointer.scripts import Argument, Call
+from .keys import lease_key, state_key, summary_key
+from .scripts import Argument, Call
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from utils.checkpointer.errors import UnreadableValue
-from utils.named_keys import named_keys
+from .errors import UnreadableValue
+from .named_keys import named_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

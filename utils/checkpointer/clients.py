@@ -19,9 +19,9 @@ from redis.exceptions import ConnectionError, RedisClusterException, SlotNotCove
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from utils.checkpointer.address import Address
-from utils.checkpointer.pipelining import Pipeline
-from utils.checkpointer.places import Places
+from .address import Address
+from .pipelining import Pipeline
+from .places import Places
 
 AsyncClient: TypeAlias = "_Server | _Cluster"
 BlockingClient = redis.Redis | RedisCluster

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from utils.checkpointer.cipher import ENCRYPTED, key_name, missing_key
-from utils.checkpointer.compression import ENCODINGS, Compression
-from utils.checkpointer.errors import UnreadableValue
+from .cipher import ENCRYPTED, key_name, missing_key
+from .compression import ENCODINGS, Compression
+from .errors import UnreadableValue
 
 if TYPE_CHECKING:
-    from utils.checkpointer.cipher import Keyring
+    from .cipher import Keyring
 
 BLOB, PAGE = b"b", b"p"
 DIGEST_BYTES = 16

@@ -4,7 +4,7 @@ import threading
 import zlib
 from importlib.resources import files
 
-from utils.checkpointer.errors import UnreadableValue
+from .errors import UnreadableValue
 
 try:
     import zstandard
@@ -86,7 +86,7 @@ class Compression:
 def _dictionary(encoding: bytes) -> "zstandard.ZstdCompressionDict":
     if encoding == ZSTD_1:
         return zstandard.ZstdCompressionDict(_WORDS_1, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-    trained = (files("utils.checkpointer") / DICTIONARY_2).read_bytes()
+    trained = (files(str(__package__)) / DICTIONARY_2).read_bytes()
     return zstandard.ZstdCompressionDict(trained, dict_type=zstandard.DICT_TYPE_FULLDICT)
 
 

@@ -5,9 +5,9 @@ import asyncio
 import threading
 import weakref
 
-from utils.checkpointer.address import Address
-from utils.checkpointer.clients import AsyncClient, BlockingClient, Patience, async_client, blocking_client
-from utils.checkpointer.diagnosis import examine
+from .address import Address
+from .clients import AsyncClient, BlockingClient, Patience, async_client, blocking_client
+from .diagnosis import examine
 
 
 class Connections:

@@ -10,9 +10,9 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 
-from utils.checkpointer.errors import StateUnreadable
-from utils.checkpointer.keys import Place, state_key
-from utils.checkpointer.scripts import Plan
+from .errors import StateUnreadable
+from .keys import Place, state_key
+from .scripts import Plan
 
 Get = Callable[[RunnableConfig], Plan[CheckpointTuple | None]]
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 import redis.asyncio
 from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
-from utils.checkpointer.address import Address
-from utils.checkpointer.clients import AsyncClient, Patience, async_client
-from utils.checkpointer.keys import state_key, summary_key
-from utils.checkpointer.verdicts import Witness, is_refusal
-from utils.errors import StoreRefused, StoreUnavailable
+from .address import Address
+from .clients import AsyncClient, Patience, async_client
+from .errors import StoreRefused, StoreUnavailable
+from .keys import state_key, summary_key
+from .verdicts import Witness, is_refusal
 
 Facts = Mapping[str, Any]
 
@@ -145,7 +145,7 @@ async def _try_rights(client: AsyncClient, address: Address) -> None:
         StoreRefused: our user may not.
     """
     probe = f"check-{uuid.uuid4().hex}"
-    source = (files("utils.checkpointer") / "lua" / "check.lua").read_text()
+    source = (files(str(__package__)) / "lua" / "check.lua").read_text()
     for pattern, key, commands in (
         ("checkpoint:*", summary_key(probe), _OF_STRINGS),
         ("state:*", state_key(probe), _OF_HASHES),

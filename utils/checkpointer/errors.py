@@ -1,6 +1,55 @@
-"""What can be wrong with stored state, apart from the store being away."""
+"""Everything the checkpointer raises on purpose.
 
-from utils.errors import Conflict, ProblemError
+Each error carries what an HTTP service needs to answer with an RFC 9457 problem document: `slug`, `title`, `status`,
+`detail`, and where there are some `headers` and further `members`.
+
+ProblemError
+├── Conflict 409
+│   ├── CheckpointConflict
+│   └── RunSuperseded
+├── StoreUnavailable 503
+│   └── StoreRefused
+├── StateUnreadable 500
+└── TypeNotAllowed 500
+"""
+
+from typing import ClassVar
+
+
+class ProblemError(Exception):
+    """An expected refusal. `detail` is for the caller and says what to do; it holds no secrets and no internals.
+
+    `members` are further fields of the problem document, `headers` of the response.
+    """
+
+    slug: ClassVar[str] = "problem"
+    title: ClassVar[str] = "The request could not be served"
+    status: ClassVar[int] = 500
+
+    def __init__(
+        self, detail: str, *, headers: dict[str, str] | None = None, members: dict[str, object] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+        self.members = members or {}
+
+
+class Conflict(ProblemError):
+    slug, title, status = "conflict", "Something else is in the way", 409
+
+
+class StoreUnavailable(ProblemError):
+    slug, title, status = "store-unavailable", "A store did not answer", 503
+
+
+class StoreRefused(StoreUnavailable):
+    """A store that answers, but not as needed: a wrong password, another dimension, another program altogether.
+
+    Waiting does not help. `detail` names the variable to look at, and never holds a secret.
+    """
+
+    slug, title = "store-refused", "A store refuses the service"
 
 
 class StateUnreadable(ProblemError):
@@ -40,6 +89,22 @@ class RunSuperseded(Conflict):
 
     def __init__(self) -> None:
         super().__init__("This run was taken over by another worker, which goes on with it.")
+
+
+class TypeNotAllowed(ProblemError, TypeError):
+    """The state holds an object that could not be read again, so that it is not written either.
+
+    The message names the class for the developer; `detail`, which a caller may see, does not.
+    """
+
+    slug, title, status = "type-not-allowed", "The conversation cannot be saved", 500
+
+    def __init__(self, names: str, reason: str) -> None:
+        super().__init__("This answer holds something that cannot be kept in a conversation. Tell the operator.")
+        self.names, self.reason = names, reason
+
+    def __str__(self) -> str:
+        return f"{self.names} cannot be stored: {self.reason}"
 
 
 class UnreadableValue(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -17,13 +17,13 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
-from utils.checkpointer.circuit import Circuit, Persistence
-from utils.checkpointer.keys import Place
-from utils.checkpointer.memory import Memory
-from utils.checkpointer.returning import Leases, Returns
-from utils.checkpointer.saver import RedisCheckpointer
-from utils.checkpointer.serializer import TypeName
-from utils.errors import StoreUnavailable
+from .circuit import Circuit, Persistence
+from .errors import StoreUnavailable
+from .keys import Place
+from .memory import Memory
+from .returning import Leases, Returns
+from .saver import RedisCheckpointer
+from .serializer import TypeName
 
 T = TypeVar("T")
 _REMEMBERED = 500  # conversations that could not be read
@@ -32,7 +32,7 @@ _BACK = "Redis answers again: conversations in memory go back to it"
 
 
 class FallbackCheckpointer(BaseCheckpointSaver[int]):
-    """A `RedisCheckpointer` whose turns succeed without Redis. It has the asyncio interface only.
+    """A `RedisCheckpointer` whose turns succeed without Redis. It has the asyncio interface only: `ainvoke`, `astream`.
 
     When Redis does not answer, an operation is served from memory, and the conversation stays there until Redis is
     back: then all that is held of it is written there by `return_held`, or else by the read of its newest checkpoint
@@ -219,12 +219,20 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
             return
         await self._surely(self._primary.aprune(thread_ids, strategy=strategy))
 
-    def with_allowlist(self, extra_allowlist: Collection[TypeName]) -> FallbackCheckpointer:
+    def with_allowlist(self, extra_allowlist: Collection[TypeName | type]) -> FallbackCheckpointer:
         """The same, reading further types; memory and connections stay shared."""
         clone = copy.copy(self)
         clone._primary = self._primary.with_allowlist(extra_allowlist)
         clone.serde = clone._primary.serde
         return clone
+
+    # ---- what LangGraph calls for `invoke` and `stream`
+
+    def put(self, *_: object, **__: object) -> NoReturn:
+        """Say what to call instead."""
+        raise NotImplementedError("FallbackCheckpointer is for asyncio: call ainvoke, astream, aget_state, …")
+
+    put_writes = get_tuple = list = put
 
     # ----
 

@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from utils.checkpointer.keys import Place
-from utils.checkpointer.values import Kept, Names, Packed, size_of
+from .keys import Place
+from .values import Kept, Names, Packed, size_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,11 @@ from langgraph.checkpoint.base import CheckpointTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.exceptions import ResponseError
 
-from utils.checkpointer.errors import StateUnreadable
-from utils.checkpointer.keys import Place, state_key, summary_key, thread_of
-from utils.checkpointer.saver import RedisCheckpointer
-from utils.checkpointer.scripts import translated
-from utils.checkpointer.sizes import Sizes, sizes_of
-from utils.errors import StoreRefused
+from .errors import StateUnreadable, StoreRefused
+from .keys import Place, state_key, summary_key, thread_of
+from .saver import RedisCheckpointer
+from .scripts import translated
+from .sizes import Sizes, sizes_of
 
 _PAGE = 500  # keys or fields of one call: what Redis is held for is one page
 _GLOB = re.compile(r"([\\*?\[\]])")

@@ -8,11 +8,11 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 
-from utils.checkpointer.errors import StateUnreadable
-from utils.checkpointer.keys import Place
-from utils.checkpointer.plans import Plans
-from utils.checkpointer.reading import Batch, Query
-from utils.checkpointer.scripts import Plan
+from .errors import StateUnreadable
+from .keys import Place
+from .plans import Plans
+from .reading import Batch, Query
+from .scripts import Plan
 
 BATCH = 10  # checkpoints read by one call: bounds how long its script holds the server
 

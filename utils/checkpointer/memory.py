@@ -20,10 +20,10 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from utils.checkpointer.codec import Codec
-from utils.checkpointer.keys import Place
-from utils.checkpointer.meter import Meter
-from utils.checkpointer.writes import numbered, resolved
+from .codec import Codec
+from .keys import Place
+from .meter import Meter
+from .writes import numbered, resolved
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 
-from utils.checkpointer.errors import StateUnreadable
-from utils.errors import StoreRefused, StoreUnavailable
+from .errors import StateUnreadable, StoreRefused, StoreUnavailable
 
 # What a failed call is counted as, the first that it is an instance of; anything else is "error".
 _KINDS = (

@@ -24,7 +24,7 @@ from langchain_core.messages import (
 )
 from pydantic import BaseModel
 
-from utils.checkpointer.errors import UnreadableValue
+from .errors import UnreadableValue
 
 # What a value is and holds: its type, the text of a model if it has one, and the rest. Equal keys are serialized alike.
 Key = tuple[type, str | None, bytes]

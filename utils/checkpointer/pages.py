@@ -7,9 +7,9 @@ that of its last page.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from utils.checkpointer.codec import PAGE, REF_BYTES
-from utils.checkpointer.errors import UnreadableValue
-from utils.checkpointer.records import split_refs
+from .codec import PAGE, REF_BYTES
+from .errors import UnreadableValue
+from .records import split_refs
 
 PAGE_ITEMS = 16
 Name = Callable[[bytes], bytes]  # the reference of a page with these bytes

@@ -15,7 +15,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.exceptions import ConnectionError, InvalidResponse, ReadOnlyError, TimeoutError
 
-from utils.checkpointer.countdown import Countdown
+from .countdown import Countdown
 
 # Those under way wait for each other's replies: together they are not to be more than the server does at once.
 _COMMANDS = 64

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from redis.exceptions import ConnectionError, TimeoutError
 
-from utils.checkpointer.countdown import Countdown
+from .countdown import Countdown
 
 T = TypeVar("T")
 

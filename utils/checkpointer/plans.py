@@ -15,20 +15,19 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
-from utils.checkpointer.calls import ScriptCalls
-from utils.checkpointer.codec import Codec
-from utils.checkpointer.deltas import delta_history
-from utils.checkpointer.errors import StateUnreadable, UnreadableValue
-from utils.checkpointer.hints import Hints
-from utils.checkpointer.keys import Place, probe_key, state_key, summary_key
-from utils.checkpointer.reading import Batch, Query, Reader
-from utils.checkpointer.reencryption import Outcome, reencrypted
-from utils.checkpointer.retention import due, keep_last, latest, runs
-from utils.checkpointer.scripts import Call, Plan, pairs
-from utils.checkpointer.serializer import StrictSerializer
-from utils.checkpointer.transfer import moved
-from utils.checkpointer.writing import Writer
-from utils.errors import StoreUnavailable
+from .calls import ScriptCalls
+from .codec import Codec
+from .deltas import delta_history
+from .errors import StateUnreadable, StoreUnavailable, UnreadableValue
+from .hints import Hints
+from .keys import Place, probe_key, state_key, summary_key
+from .reading import Batch, Query, Reader
+from .reencryption import Outcome, reencrypted
+from .retention import due, keep_last, latest, runs
+from .scripts import Call, Plan, pairs
+from .serializer import StrictSerializer
+from .transfer import moved
+from .writing import Writer
 
 logger = logging.getLogger(__name__)
 

@@ -8,16 +8,16 @@ from typing import Any, cast
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 
-from utils.checkpointer.calls import ScriptCalls
-from utils.checkpointer.codec import Codec
-from utils.checkpointer.errors import StateUnreadable, UnreadableValue
-from utils.checkpointer.hints import NO_HINT, Held, Hint, Hints
-from utils.checkpointer.keys import Place, state_key
-from utils.checkpointer.records import LOG, RECORD, CheckpointRecord, split_refs, unpack_writes
-from utils.checkpointer.scripts import Plan, pairs
-from utils.checkpointer.serializer import StrictSerializer
-from utils.checkpointer.values import Kept, Unpacker
-from utils.checkpointer.writes import Write, resolved
+from .calls import ScriptCalls
+from .codec import Codec
+from .errors import StateUnreadable, UnreadableValue
+from .hints import NO_HINT, Held, Hint, Hints
+from .keys import Place, state_key
+from .records import LOG, RECORD, CheckpointRecord, split_refs, unpack_writes
+from .scripts import Plan, pairs
+from .serializer import StrictSerializer
+from .values import Kept, Unpacker
+from .writes import Write, resolved
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from utils.checkpointer.codec import REF_BYTES
-from utils.checkpointer.errors import UnreadableValue
+from .codec import REF_BYTES
+from .errors import UnreadableValue
 
 RECORD, LOG = b"c", b"w"  # what the names of their fields begin with
 

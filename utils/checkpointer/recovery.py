@@ -8,10 +8,10 @@ from typing import Any, cast
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 from langgraph.checkpoint.base.id import uuid6
 
-from utils.checkpointer.keys import Place
-from utils.checkpointer.memory import Memory
-from utils.checkpointer.merging import joined, without_removed
-from utils.checkpointer.saver import RedisCheckpointer
+from .keys import Place
+from .memory import Memory
+from .merging import joined, without_removed
+from .saver import RedisCheckpointer
 
 _RANDOM_BITS = 32  # below the clock in a checkpoint id
 

@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
-from utils.checkpointer.calls import ScriptCalls
-from utils.checkpointer.codec import BLOB, PAGE, Codec
-from utils.checkpointer.errors import StateUnreadable, UnreadableValue
-from utils.checkpointer.keys import state_key
-from utils.checkpointer.scripts import Call, Plan, pairs
-from utils.checkpointer.transfer import is_current, rekeyed
+from .calls import ScriptCalls
+from .codec import BLOB, PAGE, Codec
+from .errors import StateUnreadable, UnreadableValue
+from .keys import state_key
+from .scripts import Call, Plan, pairs
+from .transfer import is_current, rekeyed
 
 TRIES = 5
 

@@ -6,8 +6,8 @@ sweep that was broken off, the conversation can be read and written like any oth
 
 from collections.abc import Sequence
 
-from utils.checkpointer.calls import ScriptCalls
-from utils.checkpointer.scripts import Argument, Plan
+from .calls import ScriptCalls
+from .scripts import Argument, Plan
 
 STEP_FIELDS = 200
 _LEAST_SLACK = 10  # checkpoints: however few are kept, a sweep must have something to do

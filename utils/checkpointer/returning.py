@@ -11,14 +11,13 @@ from typing import Protocol
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 
-from utils.checkpointer.circuit import Circuit
-from utils.checkpointer.errors import StateUnreadable
-from utils.checkpointer.keys import Place
-from utils.checkpointer.memory import Memory
-from utils.checkpointer.merging import joined
-from utils.checkpointer.recovery import unknown_history, write_back
-from utils.checkpointer.saver import RedisCheckpointer
-from utils.errors import Conflict, StoreUnavailable
+from .circuit import Circuit
+from .errors import Conflict, StateUnreadable, StoreUnavailable
+from .keys import Place
+from .memory import Memory
+from .merging import joined
+from .recovery import unknown_history, write_back
+from .saver import RedisCheckpointer
 
 logger = logging.getLogger(__name__)
 _REMEMBERED = 500  # conversations whose state in Redis a turn under way may still have to be joined to

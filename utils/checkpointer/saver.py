@@ -17,17 +17,17 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
-from utils.checkpointer.cipher import Keyring
-from utils.checkpointer.codec import Codec
-from utils.checkpointer.connections import Connections
-from utils.checkpointer.hints import Hints
-from utils.checkpointer.keys import STATE_PATTERN, state_key, thread_of
-from utils.checkpointer.listing import Listing, skipping_unreadable
-from utils.checkpointer.meter import Meter
-from utils.checkpointer.plans import Plans, Policy
-from utils.checkpointer.reencryption import Outcome
-from utils.checkpointer.scripts import Plan, Scripts, T, translated
-from utils.checkpointer.serializer import StrictSerializer, TypeName, known_types
+from .cipher import Keyring
+from .codec import Codec
+from .connections import Connections
+from .hints import Hints
+from .keys import STATE_PATTERN, state_key, thread_of
+from .listing import Listing, skipping_unreadable
+from .meter import Meter
+from .plans import Plans, Policy
+from .reencryption import Outcome
+from .scripts import Plan, Scripts, T, translated
+from .serializer import StrictSerializer, TypeName, known_types
 
 _SCANNED = 1000  # keys looked at by one call
 
@@ -43,8 +43,9 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
     what is done.
 
     All operations raise `StoreUnavailable` when the server does not answer in time, and `StateUnreadable`, naming the
-    key, when the stored bytes are broken, foreign, or hold a type that is not allowed: LangChain's messages,
-    LangGraph's own types, plain values, and *allowed_types* ((module, name) each).
+    key, when the stored bytes are broken, foreign, or hold a type that is not allowed. Allowed are LangChain's
+    messages, LangGraph's own types, plain values, and *allowed_types*: classes, or (module, name). Writing another one
+    raises `TypeNotAllowed`. A saver is its own context manager: `with` closes it, and so does `async with`.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         refuse_conflicts: bool = True,
         refresh_on_read: bool = True,
         keys: Keyring | None = None,
-        allowed_types: Collection[TypeName] = (),
+        allowed_types: Collection[TypeName | type] = (),
         warm_conversations: int = 256,
         warm_bytes: int = 64 * 1024 * 1024,
         meter: Meter | None = None,
@@ -65,7 +66,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
             raise ValueError("ttl_s must be at least 1: nothing is kept without an end")
         if keep is not None and keep < 1:
             raise ValueError("keep must be at least 1, or None to keep all checkpoints")
-        self._strict = StrictSerializer(known_types() | set(allowed_types))
+        self._strict = StrictSerializer([*known_types(), *allowed_types])
         super().__init__(serde=self._strict)
         self.meter = Meter() if meter is None else meter
         self._connections, self._scripts = connections, Scripts(self.meter)
@@ -83,7 +84,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         refuse_conflicts: bool = True,
         refresh_on_read: bool = True,
         keys: Keyring | None = None,
-        allowed_types: Collection[TypeName] = (),
+        allowed_types: Collection[TypeName | type] = (),
         connect_timeout_s: float = 1.0,
         timeout_s: float = 2.0,
         max_connections: int = 32,
@@ -101,6 +102,23 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
             keys=keys,
             allowed_types=allowed_types,
         )
+
+    @classmethod
+    def from_conn_string(cls, conn_string: str, *, ttl_s: int = 86_400) -> RedisCheckpointer:
+        """`from_url` under the name that LangGraph's own savers have, for `with` and `async with`."""
+        return cls.from_url(conn_string, ttl_s=ttl_s)
+
+    def __enter__(self) -> RedisCheckpointer:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> RedisCheckpointer:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.aclose()
 
     @property
     def lifetime_s(self) -> int:
@@ -281,8 +299,8 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         for plan in self._prunings(thread_ids, strategy):
             self._run(plan)
 
-    def with_allowlist(self, extra_allowlist: Collection[TypeName]) -> RedisCheckpointer:
-        """The same, reading further types; connections stay shared."""
+    def with_allowlist(self, extra_allowlist: Collection[TypeName | type]) -> RedisCheckpointer:
+        """A saver that takes further types; LangGraph calls it where LANGGRAPH_STRICT_MSGPACK is set."""
         return self._with(self._strict.with_msgpack_allowlist(extra_allowlist), self._policy)
 
     def looking(self) -> RedisCheckpointer:

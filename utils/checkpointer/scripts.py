@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from utils.checkpointer.clients import AsyncClient, BlockingClient
-from utils.checkpointer.errors import StateUnreadable
-from utils.checkpointer.meter import CallTiming, Meter, size_bytes
-from utils.checkpointer.verdicts import AWAY, is_away, is_refusal
-from utils.errors import StoreRefused, StoreUnavailable
+from .clients import AsyncClient, BlockingClient
+from .errors import StateUnreadable, StoreRefused, StoreUnavailable
+from .meter import CallTiming, Meter, size_bytes
+from .verdicts import AWAY, is_away, is_refusal
 
 NAMES = ("get", "list", "put", "replace", "restore", "sweep", "writes")
 _MAY_MISS = ("put", "writes")
@@ -55,7 +54,7 @@ class Scripts:
 
     def __init__(self, meter: Meter | None = None) -> None:
         self._meter = Meter() if meter is None else meter
-        folder = files("utils.checkpointer") / "lua"
+        folder = files(str(__package__)) / "lua"
         common = (folder / "common.lua").read_text()
         self._scripts = {name: _script(common + (folder / f"{name}.lua").read_text()) for name in NAMES}
 

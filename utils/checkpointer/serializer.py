@@ -1,5 +1,7 @@
 """LangGraph's msgpack serializer, closed: a type that is not listed is refused, neither imported nor passed on raw.
 
+It is refused when it is written already: what the next turn could not read must not look as if it had been kept.
+
 LangGraph's own default imports and calls whatever class a checkpoint names (CVE-2026-28277), and its JSON form builds
 objects from constructor calls in the data (CVE-2025-64439).
 """
@@ -12,8 +14,8 @@ from typing import Any
 import ormsgpack
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from utils.checkpointer.errors import UnreadableValue
-from utils.checkpointer.models import MODEL, is_model, packed, unpacked
+from .errors import TypeNotAllowed, UnreadableValue
+from .models import MODEL, is_model, packed, unpacked
 
 TypeName = tuple[str, ...]
 
@@ -32,7 +34,9 @@ _PLAIN = {
     "collections": ("deque",),
     "datetime": ("datetime", "date", "time", "timedelta", "timezone"),
     "decimal": ("Decimal",),
+    "ipaddress": ("IPv4Address", "IPv4Interface", "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network"),
     "langchain_core.documents.base": ("Document",),
+    "pathlib": ("Path", "PosixPath", "PurePosixPath", "PureWindowsPath"),
     "langgraph.types": ("Command", "Interrupt", "Overwrite", "Send", "TimeoutPolicy"),
     "uuid": ("UUID",),
     "zoneinfo": ("ZoneInfo",),
@@ -40,6 +44,7 @@ _PLAIN = {
 _READABLE = ("null", "bytes", "bytearray", "msgpack")
 # Extension codes of langgraph.checkpoint.serde.jsonplus: 0-5 name a type first, 6 is a numpy array, 7 wraps a value.
 _NAMED, _MODEL, _ARRAY, _SNAPSHOT = range(6), 5, 6, 7
+_SCALARS = frozenset((bool, int, float, str))  # they name no type
 _OPTIONS = ormsgpack.OPT_NON_STR_KEYS
 
 
@@ -50,28 +55,38 @@ def known_types() -> frozenset[TypeName]:
 
 
 class StrictSerializer(JsonPlusSerializer):
-    """Writes what JsonPlusSerializer writes, reads only *allowed* types (default: `known_types()`)."""
+    """Writes what JsonPlusSerializer writes, of *allowed* types only (default: `known_types()`); reads no others."""
 
-    def __init__(self, allowed: Collection[TypeName] | None = None) -> None:
-        self._allowed = frozenset(allowed or known_types())
+    def __init__(self, allowed: Collection[TypeName | type] | None = None) -> None:
+        self._allowed = frozenset(map(_type_name, allowed or known_types()))
         self._classes: dict[TypeName, Any] = {}
         super().__init__(allowed_msgpack_modules=sorted(self._allowed))
 
     def with_msgpack_allowlist(self, extra_allowlist: Iterable[TypeName | type]) -> "StrictSerializer":
-        """The same with further types."""
-        extra = {(t.__module__, t.__name__) if isinstance(t, type) else tuple(t) for t in extra_allowlist}
+        """A serializer that also takes these types."""
+        extra = set(map(_type_name, extra_allowlist))
         return self if extra <= self._allowed else StrictSerializer(self._allowed | extra)
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """The kind and the bytes of *obj*: "model" for a message that can be put together again, see models.py."""
-        dumped: tuple[str, bytes] = super().dumps_typed(obj)
-        if not is_model(obj):
-            return dumped
+        """The kind and the bytes of *obj*: "model" for a message that can be put together again, see models.py.
+
+        Raises:
+            TypeNotAllowed: it holds an object that could not be read again.
+        """
         try:
-            model = packed(obj, self._decoded(dumped[1]))
-        except UnreadableValue:  # not allowed here: whoever reads it will be told
-            return dumped
-        return dumped if model is None else (MODEL, model)
+            kind, payload = super().dumps_typed(obj)
+        except ormsgpack.MsgpackEncodeError as exc:
+            raise TypeNotAllowed(f"a {type(obj).__name__}", str(exc)) from exc
+        if not is_model(obj):
+            if kind == "msgpack" and type(obj) not in _SCALARS:
+                self._check_readable(payload)
+            return kind, payload
+        try:
+            model = packed(obj, self._decoded(payload))
+        except UnreadableValue:
+            self._check_readable(payload)
+            raise
+        return (kind, payload) if model is None else (MODEL, model)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value.
@@ -95,6 +110,15 @@ class StrictSerializer(JsonPlusSerializer):
         if all(kind == MODEL for kind, _ in values):
             return unpacked([payload for _, payload in values])
         return [self.loads_typed(value) for value in values]
+
+    def _check_readable(self, payload: bytes) -> None:
+        for name in _types_in(payload):
+            if name not in self._allowed:
+                raise TypeNotAllowed(".".join(name), f"add it to allowed_types of the saver: allowed_types=[{name!r}]")
+            try:
+                self._class(*name)
+            except (ImportError, AttributeError) as exc:
+                raise TypeNotAllowed(".".join(name), "no module has it under this name: define it at the top") from exc
 
     def _decoded(self, payload: bytes) -> Any:
         refused: set[str] = set()
@@ -131,3 +155,29 @@ class StrictSerializer(JsonPlusSerializer):
         if found is None:
             found = self._classes[module, name] = getattr(import_module(module), name)
         return found
+
+
+def _type_name(given: TypeName | type) -> TypeName:
+    return (given.__module__, given.__name__) if isinstance(given, type) else tuple(given)
+
+
+def _types_in(payload: bytes) -> set[tuple[str, str]]:
+    """The types that *payload* names, as (module, name); nothing is imported.
+
+    Raises:
+        TypeNotAllowed: it could not be read, such as a dictionary whose keys cannot be keys any more.
+    """
+    found: set[tuple[str, str]] = set()
+
+    def look(code: int, data: bytes) -> None:
+        if code == _ARRAY:
+            return
+        content = ormsgpack.unpackb(data, ext_hook=look, option=_OPTIONS)
+        if code in _NAMED:
+            found.add((content[0], content[1]))
+
+    try:
+        ormsgpack.unpackb(payload, ext_hook=look, option=_OPTIONS)
+    except Exception as exc:  # whatever msgpack makes of it
+        raise TypeNotAllowed("a value", f"it could not be read again ({exc})") from exc
+    return found

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from utils.checkpointer.codec import PAGE, REF_BYTES, Codec
-from utils.checkpointer.errors import UnreadableValue
-from utils.checkpointer.keys import about_blob
-from utils.checkpointer.records import CheckpointRecord, split_refs, unpack_writes
+from .codec import PAGE, REF_BYTES, Codec
+from .errors import UnreadableValue
+from .keys import about_blob
+from .records import CheckpointRecord, split_refs, unpack_writes
 
 KINDS = {b"c": "records", b"w": "writes", b"b": "values", b"p": "pages", b"h": "bookkeeping", b"@": "bookkeeping"}
 

@@ -7,10 +7,10 @@ gets another name, and so does whatever refers to it: pages, records, logs of wr
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from utils.checkpointer.codec import BLOB, PAGE, Codec
-from utils.checkpointer.errors import UnreadableValue
-from utils.checkpointer.keys import Place, about_blob
-from utils.checkpointer.records import LOG, RECORD, CheckpointRecord, pack_writes, split_refs, unpack_writes
+from .codec import BLOB, PAGE, Codec
+from .errors import UnreadableValue
+from .keys import Place, about_blob
+from .records import LOG, RECORD, CheckpointRecord, pack_writes, split_refs, unpack_writes
 
 _SIZE = b"@bytes"
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from utils.checkpointer.codec import PAGE, Codec, Value
-from utils.checkpointer.errors import UnreadableValue
-from utils.checkpointer.keys import about_blob
-from utils.checkpointer.models import MODEL, Key, form_of, is_model, is_plain, key_of, revived
-from utils.checkpointer.pages import Page, Pages, fold, is_paged
-from utils.checkpointer.serializer import StrictSerializer
+from .codec import PAGE, Codec, Value
+from .errors import UnreadableValue
+from .keys import about_blob
+from .models import MODEL, Key, form_of, is_model, is_plain, key_of, revived
+from .pages import Page, Pages, fold, is_paged
+from .serializer import StrictSerializer
 
 INLINE_BYTES = 64
 

@@ -24,8 +24,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from utils.checkpointer.address import Host
-from utils.errors import StoreRefused, StoreUnavailable
+from .address import Host
+from .errors import StoreRefused, StoreUnavailable
 
 LOGIN = "REDIS_URL (or REDIS_USERNAME and REDIS_PASSWORD)"
 

@@ -13,16 +13,16 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 
-from utils.checkpointer.calls import ScriptCalls
-from utils.checkpointer.codec import Codec
-from utils.checkpointer.errors import CheckpointConflict, RunSuperseded
-from utils.checkpointer.hints import NO_HINT, Held, Hint, Hints
-from utils.checkpointer.keys import Place, fence_of
-from utils.checkpointer.records import LOG, RECORD, CheckpointRecord, pack_writes
-from utils.checkpointer.scripts import LACKING, Plan
-from utils.checkpointer.serializer import StrictSerializer
-from utils.checkpointer.values import Packed, Parcel
-from utils.checkpointer.writes import Write, numbered
+from .calls import ScriptCalls
+from .codec import Codec
+from .errors import CheckpointConflict, RunSuperseded
+from .hints import NO_HINT, Held, Hint, Hints
+from .keys import Place, fence_of
+from .records import LOG, RECORD, CheckpointRecord, pack_writes
+from .scripts import LACKING, Plan
+from .serializer import StrictSerializer
+from .values import Packed, Parcel
+from .writes import Write, numbered
 
 _COUNTED = 16  # list channels whose length the summary shows
 # What goes on from the newest unless it was told another by its id. The other sources ("fork") may always go back.

@@ -19,7 +19,7 @@ from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.codec import Codec, Value
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.keys import about_blob
-from utils.named_keys import named_keys
+from utils.checkpointer.named_keys import named_keys
 
 ROOT = Path(__file__).resolve().parents[3]
 NEW, OLD = secrets.token_bytes(32), secrets.token_bytes(32)

@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from tests.utils.checkpointer.chats import forget
-from utils.checkpointer import RedisCheckpointer, StateUnreadable
+from utils.checkpointer import FallbackCheckpointer, RedisCheckpointer, StateUnreadable, TypeNotAllowed
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.serializer import StrictSerializer
 
@@ -46,6 +46,8 @@ class Passage:
 
 
 async def put(saver: RedisCheckpointer, **values: Any) -> Any:
+    """Store the values as a program would to which all of these classes are allowed."""
+    saver = saver.with_allowlist([Bystander, Colour, Passage])
     checkpoint = empty_checkpoint()
     checkpoint["channel_values"], checkpoint["channel_versions"] = values, dict.fromkeys(values, 1)
     return await saver.aput(CONFIG, checkpoint, METADATA, checkpoint["channel_versions"])
@@ -204,3 +206,48 @@ def test_damaged_bytes_give_the_state_or_a_named_error(valkey: Any, data: st.Dat
     assert read in (KEY, values) or name[:1] not in (b"b", b"p") or damaged == whole
     assert len(list(saver.list(None))) <= 1
     saver.close()
+
+
+@pytest.mark.parametrize(
+    ("hidden", "name"),
+    [
+        (Bystander("alone"), "Bystander"),
+        ([HumanMessage("x"), Bystander("in a list")], "Bystander"),
+        ({"deep": [{"deeper": Bystander("in a dictionary")}]}, "Bystander"),
+        ({"a set": {Colour.RED}}, "Colour"),
+        (object(), "object"),
+    ],
+)
+async def test_what_could_not_be_read_again_is_not_written(
+    saver: RedisCheckpointer, server: Any, hidden: Any, name: str
+) -> None:
+    checkpoint = empty_checkpoint()
+    checkpoint["channel_values"], checkpoint["channel_versions"] = {"hidden": hidden}, {"hidden": 1}
+    with pytest.raises(TypeNotAllowed, match=name) as caught:
+        await saver.aput(CONFIG, checkpoint, METADATA, {"hidden": 1})
+    with pytest.raises(TypeNotAllowed, match=name):
+        await saver.aput_writes(
+            {"configurable": {**CONFIG["configurable"], "checkpoint_id": "1"}}, [("x", hidden)], "t"
+        )
+    assert name not in caught.value.detail  # what a caller sees names nothing
+    assert server.client.dbsize() == 0
+
+
+async def test_a_class_that_no_module_has_is_not_written_though_it_is_allowed(saver: RedisCheckpointer) -> None:
+    @dataclasses.dataclass
+    class Local:
+        text: str
+
+    checkpoint = empty_checkpoint()
+    checkpoint["channel_values"], checkpoint["channel_versions"] = {"local": Local("x")}, {"local": 1}
+    with pytest.raises(TypeNotAllowed, match="define it at the top"):
+        await saver.with_allowlist([Local]).aput(CONFIG, checkpoint, METADATA, {"local": 1})
+
+
+async def test_memory_refuses_what_redis_would(valkey: Any) -> None:
+    saver = FallbackCheckpointer(RedisCheckpointer.from_url(valkey.url, ttl_s=600))
+    with pytest.raises(TypeNotAllowed, match="Bystander"):
+        await saver.aput(CONFIG, {**empty_checkpoint(), "channel_values": {"x": Bystander("Eve")}}, METADATA, {"x": 1})
+    with pytest.raises(NotImplementedError, match="ainvoke"):
+        saver.get_tuple(CONFIG)
+    await saver.aclose()
