@@ -46,7 +46,7 @@ from bootstrap.services import Services, open_services
 from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
 from ingestion.pages.images import PageImages
-from utils.context import ALL_SCOPES, CHAT_PAGE_SCOPES, DEFAULT_TENANT, TenantContext
+from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, Kind, TenantContext
 from utils.logging_config import configure_logging
 from utils.processes import StartError, allow_open_files, reserve_port, spare_collector
 
@@ -56,7 +56,7 @@ _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "link": {"type": "apiKey", "in": "query", "name": "token"},
 }
 _TAKE_OVER_S = 45.0
-_PAGE = TenantContext(DEFAULT_TENANT, "chat-page", scopes=CHAT_PAGE_SCOPES)
+_PAGE = TenantContext(DEFAULT_TENANT, "chat-page", Kind.VISITOR, VISITOR_SCOPES)
 _CONFIGURED = TenantContext(DEFAULT_TENANT, "configured", scopes=ALL_SCOPES)
 
 

@@ -6,12 +6,13 @@ import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.links import LinkSigner
+from api.visitors import VISITOR_HEADER, verify_visitor
 from domain.db import Database
 from domain.keys import find_key
 from utils.context import ALL_SCOPES, Kind, TenantContext
@@ -21,6 +22,7 @@ _REMEMBERED_S = 10.0  # a revoked key is refused this much later at the latest
 _REMEMBERED_KEYS = 10_000
 _LONGEST_KEY = 512
 _LOOK_UPS = 4  # at once
+_VISITOR = "v-"  # begins the subject of a visitor; a dash stands in no key's id
 
 
 @dataclass(slots=True)
@@ -47,8 +49,11 @@ class Authenticator:
     async def principal(self, request: Request) -> TenantContext:
         """Who sends this request, by `X-API-Key` or `Authorization: Bearer`; the first of them that is valid counts.
 
+        With the chat page's key it is the visitor that the page names, if it names one.
+
         Raises:
             Unauthorized: there is no key, or it is not valid.
+            VisitorRefused: the visitor's token is not valid.
         """
         presented = _presented(request)
         if not presented:
@@ -56,7 +61,7 @@ class Authenticator:
         for key in presented:
             found = self._fixed(key) or await self._stored(key)
             if found is not None:
-                return found
+                return _for_visitor(found, key, request)
         raise _refusal("This API key is not valid. Check that it is complete and has not been revoked.")
 
     def _fixed(self, presented: str) -> TenantContext | None:
@@ -93,6 +98,13 @@ def link_bearer(links: LinkSigner, token: str, document_id: str, version: int) -
         LinkRefused: the token opens nothing, or something else.
     """
     return TenantContext(links.tenant_of(token, document_id, version), "link", Kind.LINK)
+
+
+def _for_visitor(ctx: TenantContext, key: str, request: Request) -> TenantContext:
+    token = request.headers.get(VISITOR_HEADER)
+    if ctx.kind is not Kind.VISITOR or token is None:
+        return ctx
+    return replace(ctx, subject_id=f"{_VISITOR}{verify_visitor(key, token)}")
 
 
 def has_key(request: Request) -> bool:

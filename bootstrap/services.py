@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -201,8 +200,14 @@ async def open_services(
             telemetry=telemetry,
             link_key=await asyncio.to_thread(open_link_key, settings, folder),
             state_keys=keyring_of(settings),
-            page_key=settings.chat_page_key.get_secret_value() if settings.chat_page_key else secrets.token_urlsafe(32),
+            page_key=await asyncio.to_thread(open_page_key, settings, folder),
         )
+
+
+def open_page_key(settings: Settings, folder: Path) -> str:
+    """The chat page's key: CHAT_PAGE_KEY, else a secret of the data folder, so that visitors stay who they are."""
+    configured = settings.chat_page_key
+    return configured.get_secret_value() if configured else kept_secret(folder, "page.key").hex()
 
 
 def open_link_key(settings: Settings, folder: Path) -> bytes:

@@ -26,15 +26,14 @@ class Scope(StrEnum):
 
 
 ALL_SCOPES = frozenset(Scope)
-CHAT_PAGE_SCOPES = frozenset(
-    {Scope.CHAT_WRITE, Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE, Scope.RATINGS_WRITE}
-)
+VISITOR_SCOPES = frozenset({Scope.CHAT_WRITE, Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE, Scope.RATINGS_WRITE})
 
 
 class Kind(StrEnum):
     """What a principal is."""
 
     KEY = "key"
+    VISITOR = "visitor"  # of the chat page, which vouches for it
     LINK = "link"  # whoever has a link to a document
     OPERATOR = "operator"  # a command on the server
     BACKGROUND = "background"  # work of the service itself

@@ -3,6 +3,7 @@
 ProblemError
 ├── BadInput 400                ├── RateLimited 429
 ├── Unauthorized 401            ├── NotReady 503
+├── VisitorRefused 401          │
 ├── Forbidden 403               │
 ├── LinkRefused 403             ├── StoreUnavailable 503
 ├── NotFound 404                │   └── StoreRefused 503
@@ -31,6 +32,12 @@ class BadInput(ProblemError):
 
 class Unauthorized(ProblemError):
     slug, title, status = "unauthorized", "A valid API key is needed", 401
+
+
+class VisitorRefused(ProblemError):
+    """The chat page's key is valid, but the visitor that it speaks for is not."""
+
+    slug, title, status = "visitor-refused", "The visitor is not known", 401
 
 
 class Forbidden(ProblemError):

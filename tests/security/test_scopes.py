@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.service import ask
-from utils.context import CHAT_PAGE_SCOPES, Scope
+from utils.context import VISITOR_SCOPES, Scope
 
 INVALID = "ak_live_aaaaaaaa_" + "b" * 43
 
@@ -27,7 +27,7 @@ def test_the_key_of_the_chat_page_can_do_nothing_but_chat_read_conversations_and
     client: httpx.Client, page_client: httpx.Client
 ) -> None:
     tried = operations(client)
-    allowed = {scope for _, _, scope in tried if scope in CHAT_PAGE_SCOPES}
+    allowed = {scope for _, _, scope in tried if scope in VISITOR_SCOPES}
     assert allowed == {"chat:write", "conversations:read", "conversations:write", "ratings:write"}
     for method, path, scope in tried:
         answered = page_client.request(method, path)
