@@ -48,6 +48,7 @@ from domain.db import Database, open_database
 from ingestion.pages.images import PageImages
 from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, Kind, TenantContext
 from utils.logging_config import configure_logging
+from utils.private_files import keep_files_private, private_folder
 from utils.processes import StartError, allow_open_files, reserve_port, spare_collector
 
 _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
@@ -62,6 +63,7 @@ _CONFIGURED = TenantContext(DEFAULT_TENANT, "configured", scopes=ALL_SCOPES)
 
 def create_app(settings: Settings | None = None) -> OpenAPI:
     """The app with its routes and commands; it serves nothing until `attached` gives it its services."""
+    keep_files_private()  # here, because `flask` commands begin with it as well
     settings = settings or load_settings()
     app = DescribedApi(
         "pustaka",
@@ -218,7 +220,7 @@ def _stopping_on_signals(server: uvicorn.Server) -> Iterator[None]:
 
 def _database_for_commands(settings: Settings) -> Database:
     if settings.database_uri is None:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(settings.data_dir, variable="DATA_DIR")
     return open_database(settings.database_address)
 
 

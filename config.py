@@ -91,6 +91,9 @@ class Settings(BaseSettings):
 
     # --- Metrics
     prometheus_enabled: bool = Field(False, description="Serve metrics for Prometheus on METRICS_PORT.")
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that the metrics are served on, to whoever reaches it: there is no key."
+    )
     metrics_port: int = Field(
         9090, ge=1, le=65535, description="Port of the metrics, for all processes together, without a key."
     )

@@ -20,6 +20,7 @@ from api.asgi import KEEP_ALIVE_S
 from config import Settings, SettingsError, load_settings
 from utils.capacity import Machine, affordable_workers
 from utils.logging_config import configure_logging, log_prints
+from utils.private_files import keep_files_private
 from utils.processes import StartError
 
 _log = logging.getLogger("gunicorn.error")
@@ -88,6 +89,7 @@ def _refuse_several(settings: Settings, count: int) -> None:
         )
 
 
+keep_files_private()
 configure_logging("INFO")
 try:
     _settings, workers = _plan()

@@ -23,6 +23,7 @@ WIDTH = 100
 def main() -> int:
     """Look, print what was found, and give the exit code."""
     arguments = _arguments()
+    os.umask(0o077)
     if _should_change_interpreter():
         os.execv(VENV_PYTHON, [str(VENV_PYTHON), *sys.argv])  # noqa: S606 - our own interpreter
     if sys.version_info < OLDEST:

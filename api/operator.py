@@ -11,6 +11,7 @@ from domain.db import Database
 from domain.keys import ensure_tenant
 from utils.context import TenantContext
 from utils.errors import ProblemError
+from utils.processes import StartError
 
 
 @contextmanager
@@ -26,6 +27,8 @@ def records() -> Iterator[Database]:
             database.close()
     except ProblemError as error:
         raise click.ClickException(error.detail) from error
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
     except (SQLAlchemyError, OSError) as error:
         # Without the driver's words: they may hold the address, and with it the password.
         raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error

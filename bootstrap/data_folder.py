@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from utils.private_files import private_folder
 from utils.processes import StartError
 
 _LOCK = "pustaka.lock"
@@ -33,9 +34,10 @@ def open_data_folder(path: Path, *, shared: bool = False, patience_s: float = 0.
     kernel's: one that a killed process leaves behind holds nobody up.
 
     Raises:
-        StartError: it is not a folder, cannot be written, or another instance holds it.
+        StartError: it is not a folder of this user's own, cannot be written, or another instance holds it.
     """
-    folder = _make(path)
+    folder = private_folder(path, variable="DATA_DIR")
+    _try_to_write(folder)
     with _open_lock(folder) as lock:
         _take(lock, folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + patience_s)
         try:
@@ -80,23 +82,14 @@ def _make_secret(path: Path) -> None:
         own.unlink()
 
 
-def _make(path: Path) -> Path:
-    try:
-        folder = Path(os.path.abspath(path.expanduser()))
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _try_to_write(folder)
-    except (FileExistsError, NotADirectoryError) as exc:
-        raise StartError(f"{path} is a file, not a folder; set DATA_DIR to another folder.") from exc
-    except OSError as exc:
-        raise StartError(f"{path} cannot be written ({exc.strerror}); set DATA_DIR to another folder.") from exc
-    return folder
-
-
 def _try_to_write(folder: Path) -> None:
     # Permission bits do not tell: a read-only file system shows only on writing.
     probe = folder / f".probe-{secrets.token_hex(8)}"
-    probe.touch(exist_ok=False)
-    probe.unlink()
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as exc:
+        raise StartError(f"{folder} cannot be written ({exc.strerror}); set DATA_DIR to another folder.") from exc
 
 
 def _open_lock(folder: Path) -> BinaryIO:

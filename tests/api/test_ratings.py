@@ -119,7 +119,7 @@ def test_ratings_of_an_expired_conversation_can_be_deleted(client: httpx.Client,
     client.put(path("expired", run_id), json={"rating": "down"})
     published = read_publication(rating.data_dir)
     assert published is not None
-    with Redis(port=published.port) as store:
+    with Redis(unix_socket_path=published.socket) as store:
         assert store.delete(*store.keys("*checkpoint:expired*"))
     assert client.get("/v1/conversations/expired").status_code == 404
     assert client.delete("/v1/conversations/expired").status_code == 204
@@ -134,7 +134,7 @@ def test_a_conversation_that_cannot_be_read_can_be_deleted_with_its_ratings(
     client.put(path("broken", run_id), json={"rating": "down"})
     published = read_publication(rating.data_dir)
     assert published is not None
-    with Redis(port=published.port) as store:
+    with Redis(unix_socket_path=published.socket) as store:
         [key] = store.keys("state:{checkpoint:broken}")
         records = [name for name in store.hkeys(key) if name.startswith(b"c")]
         store.hset(key, mapping=dict.fromkeys(records, b"broken"))

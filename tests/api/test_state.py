@@ -272,7 +272,7 @@ def test_the_embedded_store_is_found_whether_the_service_runs_or_not(tmp_path: P
     assert "2 conversations" in run("list").stdout
     valkey.stop()
     assert "1 conversations deleted" in run("delete", "x", "--yes").stdout
-    (data / "valkey.json").write_text(json.dumps({"socket": str(data / "valkey.sock"), "port": 1, "pid": 1}))
+    (data / "valkey.json").write_text(json.dumps({"socket": str(data / "valkey.sock"), "pid": 1}))
     with open_data_folder(data):
         in_use = run("list")
         assert (in_use.exit_code, len(in_use.output.splitlines())) == (1, 1)

@@ -104,11 +104,44 @@ def plain_user() -> Iterator[None]:
 def test_a_folder_that_cannot_be_written_is_refused_by_name(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     folder = tmp_path / "read-only"
     folder.mkdir(mode=0o500)
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, -1)
     for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         above.chmod(0o755)
     request.getfixturevalue("plain_user")
     with pytest.raises(StartError, match=rf"{folder} cannot be written .*DATA_DIR"), open_data_folder(folder):
         pass
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701, 0o777])
+def test_a_folder_that_others_may_enter_is_closed_and_it_is_said(
+    tmp_path: Path, mode: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(mode)
+    with open_data_folder(folder):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert f"mode {mode:04o}" in caplog.text
+
+
+def test_a_link_in_the_place_of_the_folder_is_refused_with_the_folder_itself(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(StartError, match=rf"symbolic link; set DATA_DIR .*{tmp_path / 'real'}"):
+        open_data_folder(tmp_path / "link").__enter__()
+    assert list((tmp_path / "real").iterdir()) == []
+
+
+def test_a_folder_of_another_user_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give folders away")
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+    with pytest.raises(StartError, match=r"belongs to user 65534.*DATA_DIR.*/pustaka"), open_data_folder(folder):
+        pass
+    assert list(folder.iterdir()) == []
 
 
 def test_a_reserved_port_takes_connections_and_nobody_else_gets_it() -> None:

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from bootstrap.valkey import PUBLICATION, ValkeyChild, read_publication
+from tests.listeners import tcp_listeners
 from utils.processes import StartError
 
 ROOT = Path(__file__).parents[2]
@@ -97,24 +98,26 @@ def test_two_conversations_written_before_a_clean_stop_are_found_by_the_next_sta
     valkey.stop()
 
 
-def test_redis_cli_finds_it_through_the_published_file_by_socket_and_by_port(
-    valkey: ValkeyChild, tmp_path: Path
-) -> None:
+def test_redis_cli_finds_it_through_the_published_file(valkey: ValkeyChild, tmp_path: Path) -> None:
     published = json.loads((tmp_path / PUBLICATION).read_text())
-    assert set(published) == {"socket", "port", "pid"}
+    assert set(published) == {"socket", "pid"}
     assert runs(published["pid"])
-    with connect(valkey) as client, redis.Redis(port=published["port"], decode_responses=True) as by_port:
+    with (
+        connect(valkey) as client,
+        redis.Redis(unix_socket_path=published["socket"], decode_responses=True) as by_file,
+    ):
         client.set("checkpoint:acme:1", "{}")
-        assert by_port.keys("checkpoint:*") == ["checkpoint:acme:1"]
+        assert by_file.keys("checkpoint:*") == ["checkpoint:acme:1"]
 
 
-def test_nothing_of_it_can_be_read_by_other_users_or_reached_from_other_machines(
+def test_nothing_of_it_can_be_read_by_other_users_or_reached_over_the_network(
     valkey: ValkeyChild, tmp_path: Path
 ) -> None:
     for path in tmp_path.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    assert tcp_listeners(valkey.publication.pid) == set()
     with connect(valkey) as client:
-        assert client.config_get("bind") == {"bind": "127.0.0.1"}
+        assert client.config_get("port") == {"port": "0"}
         with pytest.raises(redis.ResponseError):
             client.config_set("dir", "/tmp")  # noqa: S108 - refused
         with pytest.raises(redis.ResponseError):
@@ -228,7 +231,7 @@ def test_a_stale_publication_harms_nobody(tmp_path: Path) -> None:
     stranger = ValkeyChild(other)
     stranger.start()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
-        stale = {"socket": str(folder / "valkey.sock"), "port": stranger.publication.port, "pid": bystander.pid}
+        stale = {"socket": str(folder / "valkey.sock"), "pid": bystander.pid}
         (folder / PUBLICATION).write_text(json.dumps(stale))
         valkey = ValkeyChild(folder)
         valkey.start()
@@ -239,12 +242,21 @@ def test_a_stale_publication_harms_nobody(tmp_path: Path) -> None:
     stranger.stop()
 
 
+def test_a_server_that_an_older_version_published_with_a_port_is_shut_down(valkey: ValkeyChild, tmp_path: Path) -> None:
+    left = valkey.publication
+    (tmp_path / PUBLICATION).write_text(json.dumps({"socket": left.socket, "port": 6379, "pid": left.pid}))
+    following = ValkeyChild(tmp_path)
+    following.start()
+    assert not runs(left.pid)
+    following.stop()
+
+
 def test_another_server_at_the_published_socket_is_left_alone(valkey: ValkeyChild, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     stranger = ValkeyChild(other)
     stranger.start()
-    wrong = {"socket": stranger.publication.socket, "port": 1, "pid": valkey.publication.pid}
+    wrong = {"socket": stranger.publication.socket, "pid": valkey.publication.pid}
     (tmp_path / PUBLICATION).write_text(json.dumps(wrong))
     with pytest.raises(StartError, match="does not end"):
         ValkeyChild(tmp_path, earlier_timeout_s=0.2).start()

