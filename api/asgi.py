@@ -48,6 +48,7 @@ def uvicorn_options(
     """
     return {
         "http": partial(BoundedHttp, limits=limits),
+        "ws": "none",  # there are none here: whoever asks for one is answered by HTTP, as to anything else
         "lifespan": "on",
         # Without it the task of a pipelined request inherits the context of the one before. The bridge then gives each
         # request a context of its own, which costs a task more.

@@ -5,22 +5,27 @@ A proxy in front has such limits as well, but a service must not depend on one. 
 
 import asyncio
 import json
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import quote
+from uuid import uuid4
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from utils.errors import http_problem
+from utils.errors import problem_document, refusal_of_status
 
+logger = logging.getLogger("app")
 _LINGER_S = 1.0  # a refused client is let finish its sentence: closing at once would reset the answer away
 _LEAST_PROGRESS_BYTES = 32_768
 _KEEP_ALIVE_PROBES = 3
 _OWN_FILES = 1000
+_LONGEST_INSTANCE = 200
 SURPLUS, DEPARTURE = "pustaka.surplus", "pustaka.departure"  # in the scope of a request
 
 
@@ -205,6 +210,9 @@ class BoundedHttp(HttpToolsProtocol):
         """Refuse what is not HTTP."""
         self._refuse(400, "This is not a valid HTTP/1.1 request.")
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Clients offer upgrades by the way, such as `h2c`: the offer is passed over, which is no news."""
+
     def _head_is_late(self) -> None:
         self._head_timer = None
         if self.flow.read_paused:  # it waits for us, not we for it
@@ -227,7 +235,7 @@ class BoundedHttp(HttpToolsProtocol):
             current.disconnected = True
             current.message_event.set()
             self._departure.come()
-        self.transport.write(_problem(status, detail))
+        self.transport.write(_problem(status, detail, instance=_path_in(getattr(self, "url", b""))))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(_LINGER_S, self.transport.abort)
@@ -262,11 +270,20 @@ def _notice_when_gone(transport: asyncio.Transport, limit_s: float) -> None:
         connection.setsockopt(tcp, socket.TCP_USER_TIMEOUT, int(limit_s * 1000))
 
 
-def _problem(status: int, detail: str) -> bytes:
+def _path_in(url: bytes) -> str:
+    """The path of a request as far as it was read, "" where that is no path; without the query, which may be secret."""
+    path = url.partition(b"?")[0][:_LONGEST_INSTANCE].decode("latin-1")
+    return quote(path, safe="/%") if path.startswith("/") else ""
+
+
+def _problem(status: int, detail: str, *, instance: str) -> bytes:
     """A whole response with a problem document (RFC 9457): there is no request yet that the app could answer."""
-    body = json.dumps(http_problem(status, detail) | {"message": detail}).encode()
+    this_id = str(uuid4())
+    body = json.dumps(problem_document(refusal_of_status(status, detail), instance=instance, request_id=this_id))
+    logger.info("Request refused", extra={"status": status, "request_id": this_id})
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/problem+json\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        f"content-length: {len(body)}\r\nx-request-id: {this_id}\r\ncache-control: no-store\r\n"
+        "x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
     )
-    return head.encode() + body
+    return (head + body).encode()

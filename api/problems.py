@@ -1,16 +1,16 @@
 """Errors out: every refusal and every failure becomes an RFC 9457 problem document."""
 
 import logging
-import time
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, Response, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import WebsocketMismatch
 
-from utils.errors import BadInput, Overloaded, ProblemError, TooLarge, http_problem, problem_of
+from utils.errors import BadInput, Overloaded, ProblemError, TooLarge, problem_document, refusal_of_status
 from utils.logging_config import request_id
 
 logger = logging.getLogger("api.problems")
@@ -29,11 +29,6 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(RecursionError, _too_deep)
     app.register_error_handler(Exception, _unexpected)
-
-
-def problem_document(error: BaseException) -> dict[str, Any]:
-    """The document for *error*, also for use inside a stream; what is not ours to tell becomes a plain 500."""
-    return _document(problem_of(error))
 
 
 def invalid(error: ValidationError) -> None:
@@ -78,7 +73,7 @@ def note_failure(error: BaseException) -> None:
 
 def _refused(error: ProblemError) -> Response:
     note_failure(error)
-    return _respond(problem_document(error), error.headers)
+    return _respond(error, error.headers)
 
 
 def _too_deep(error: RecursionError) -> Response:
@@ -90,8 +85,10 @@ def _http(error: HTTPException) -> Response:
     code = error.code or 500
     if code == 413:
         return _refused(TooLarge("The body is larger than this server takes; send less."))
+    if isinstance(error, WebsocketMismatch):
+        return _refused(BadInput("There are no websockets here: send a plain request, without the Upgrade header."))
     detail = _ADDRESS.get(code) or error.description or HTTPStatus(code).phrase
-    response = _respond(_document(http_problem(code, detail)), {})
+    response = _respond(refusal_of_status(code, detail), {})
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value  # such as Allow for a 405
@@ -100,20 +97,10 @@ def _http(error: HTTPException) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     note_failure(error)
-    return _respond(problem_document(error), {})
+    return _respond(error, {})
 
 
-def _respond(document: dict[str, Any], headers: dict[str, str]) -> Response:
-    body = json.dumps(document)
-    request.environ[PROBLEM] = document["type"].rpartition(":")[2]
-    return Response(body, document["status"], headers, mimetype="application/problem+json")
-
-
-def _document(problem: Mapping[str, object]) -> dict[str, Any]:
-    return {
-        **problem,
-        "instance": request.path,
-        "request_id": request_id.get(),
-        "message": problem["detail"],
-        "timestamp": int(time.time()),
-    }
+def _respond(error: BaseException, headers: dict[str, str]) -> Response:
+    document = problem_document(error, instance=quote(request.path), request_id=request_id.get())
+    request.environ[PROBLEM] = str(document["type"]).rpartition(":")[2]
+    return Response(json.dumps(document), int(str(document["status"])), headers, mimetype="application/problem+json")

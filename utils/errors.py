@@ -1,23 +1,26 @@
-"""Every refusal the service can give, as one tree; `api/problems.py` renders it as RFC 9457 problem details.
+"""Every refusal the service can give: the one table of problem types, rendered as RFC 9457 problem details.
 
 ProblemError
-├── BadInput 400                ├── RateLimited 429
-├── Unauthorized 401            ├── NotReady 503
-├── VisitorRefused 401          │
-├── Forbidden 403               │
-├── LinkRefused 403             ├── StoreUnavailable 503
-├── NotFound 404                │   └── StoreRefused 503
-├── Conflict 409                ├── Overloaded 503
+├── BadInput 400                ├── ReusedKey 422
+├── Unauthorized 401            ├── RateLimited 429
+├── VisitorRefused 401          ├── TooManyAtOnce 429
+├── Forbidden 403               ├── HeadTooLarge 431
+├── LinkRefused 403             ├── InternalError 500
+├── NotFound 404                ├── Overloaded 503
+├── MethodNotAllowed 405        ├── NotReady 503
+├── RequestTimeout 408          ├── StoreUnavailable 503
+├── Conflict 409                │   └── StoreRefused 503
 ├── Gone 410                    └── ProviderError 502
 ├── TooLarge 413                    ├── ProviderUnavailable 502
-├── UnreadableDocument 422          ├── ProviderBusy 503
-├── ReusedKey 422                   └── ProviderTimeout 504
-├── TooManyAtOnce 429
+├── UnsupportedMediaType 415        ├── ProviderBusy 503
+├── RangeNotSatisfiable 416         └── ProviderTimeout 504
+├── UnreadableDocument 422
 └── RunFailed, as it was
+A type has one title and one status, `docs/api-conventions.md` lists them all, and no other type is ever sent.
 """
 
+import time
 from collections.abc import Mapping
-from http import HTTPStatus
 
 from utils.checkpointer.errors import Conflict, ProblemError, StoreRefused, StoreUnavailable
 
@@ -55,17 +58,37 @@ class LinkRefused(ProblemError):
 class NotFound(ProblemError):
     """Also for what belongs to another tenant: its existence is not admitted."""
 
-    slug, title, status = "not-found", "There is no such thing", 404
+    slug, title, status = "not-found", "Not found", 404
+
+
+class MethodNotAllowed(ProblemError):
+    """The `Allow` header names the methods of the path."""
+
+    slug, title, status = "method-not-allowed", "The method is not allowed", 405
+
+
+class RequestTimeout(ProblemError):
+    slug, title, status = "request-timeout", "The request came too slowly", 408
 
 
 class Gone(ProblemError):
     """What was there once, for those who can know that it was."""
 
-    slug, title, status = "gone", "It is not there any more", 410
+    slug, title, status = "gone", "Gone", 410
 
 
 class TooLarge(ProblemError):
     slug, title, status = "too-large", "The request is too large", 413
+
+
+class UnsupportedMediaType(ProblemError):
+    """The `Accept` header of the answer names what the route takes (RFC 9110, 12.5.1)."""
+
+    slug, title, status = "unsupported-media-type", "The media type is not supported", 415
+
+
+class RangeNotSatisfiable(ProblemError):
+    slug, title, status = "range-not-satisfiable", "The range is not in the file", 416
 
 
 class UnreadableDocument(ProblemError):
@@ -77,7 +100,7 @@ class UnreadableDocument(ProblemError):
 class ReusedKey(ProblemError):
     """The status is that of draft-ietf-httpapi-idempotency-key-header-07, 2.7."""
 
-    slug, title, status = "reused-key", "An Idempotency-Key was used twice", 422
+    slug, title, status = "reused-key", "The Idempotency-Key belongs to another request", 422
 
 
 class RateLimited(ProblemError):
@@ -88,6 +111,16 @@ class TooManyAtOnce(ProblemError):
     """The key has as much under way as it may; `RateLimited` is about how often it asks."""
 
     slug, title, status = "too-many-at-once", "Too many requests at once", 429
+
+
+class HeadTooLarge(ProblemError):
+    slug, title, status = "head-too-large", "The head of the request is too large", 431
+
+
+class InternalError(ProblemError):
+    """What is not ours to tell: the log has it, found by the request id."""
+
+    slug, title, status = "internal", "Internal error", 500
 
 
 class Overloaded(ProblemError):
@@ -131,21 +164,36 @@ class RunFailed(ProblemError):
         self.status = int(str(problem["status"]))  # type: ignore[misc]  # of this one, not of all
 
 
-def problem(slug: str, title: str, status: int, detail: str) -> dict[str, object]:
-    """The members of a problem document that every one has."""
-    return {"type": f"urn:pustaka:problem:{slug}", "title": title, "status": status, "detail": detail}
-
-
-def http_problem(status: int, detail: str) -> dict[str, object]:
-    """The same for what HTTP alone has a name for."""
-    phrase = HTTPStatus(status).phrase
-    return problem(phrase.lower().replace(" ", "-"), phrase, status, detail)
-
-
 def problem_of(error: BaseException) -> dict[str, object]:
     """What may be told of *error*, as members of a problem document; what is not ours to tell becomes a plain 500."""
     if isinstance(error, RunFailed):
         return error.members
-    if isinstance(error, ProblemError):
-        return {**problem(error.slug, error.title, error.status, error.detail), **error.members}
-    return problem("internal", "Internal error", 500, _UNEXPECTED)
+    if not isinstance(error, ProblemError):
+        error = InternalError(_UNEXPECTED)
+    told = {"type": f"urn:pustaka:problem:{error.slug}", "title": error.title, "status": error.status}
+    return {**told, "detail": error.detail, **error.members}
+
+
+def problem_document(error: BaseException, *, instance: str, request_id: str | None) -> dict[str, object]:
+    """The whole document for *error*, as every client gets it, wherever the request failed.
+
+    *instance* is the path of the request, percent-encoded; `message` repeats `detail` for clients that look there.
+    """
+    problem = problem_of(error)
+    where = {"instance": instance, "request_id": request_id, "timestamp": int(time.time())}
+    return {**problem, "message": problem["detail"], **where}
+
+
+def refusal_of_status(status: int, detail: str) -> ProblemError:
+    """Our refusal for what an HTTP library refuses with *status*."""
+    kind = _OF_STATUS.get(status, BadInput if 400 <= status < 500 else InternalError)
+    return kind(_UNEXPECTED if kind is InternalError else detail)
+
+
+_OF_STATUS: Mapping[int, type[ProblemError]] = {
+    kind.status: kind
+    for kind in (
+        BadInput, Unauthorized, NotFound, MethodNotAllowed, RequestTimeout, Conflict, TooLarge, UnsupportedMediaType,
+        RangeNotSatisfiable, UnreadableDocument, RateLimited, HeadTooLarge, InternalError, Overloaded,
+    )
+}  # fmt: skip

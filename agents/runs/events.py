@@ -1,10 +1,9 @@
 """What a run tells: plain objects with a `type`, the last of which says how it ended."""
 
-import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from utils.errors import problem_of
+from utils.errors import problem_document
 
 Event = dict[str, Any]
 Status = Literal["running", "completed", "failed", "cancelled"]
@@ -24,9 +23,8 @@ def cancelled(run_id: str) -> Event:
 
 def failure(run_id: str, error: BaseException, *, request_id: str) -> Event:
     """It failed; with a whole problem document, for whoever reads it later."""
-    problem = problem_of(error)
-    told = {"instance": f"/v1/runs/{run_id}", "request_id": request_id, "timestamp": int(time.time())}
-    return {"type": "error", "run_id": run_id, "problem": {**problem, "message": problem["detail"], **told}}
+    problem = problem_document(error, instance=f"/v1/runs/{run_id}", request_id=request_id)
+    return {"type": "error", "run_id": run_id, "problem": problem}
 
 
 def result_in(done: Event) -> dict[str, Any]:

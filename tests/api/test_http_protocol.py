@@ -17,6 +17,7 @@ from api.asgi import FlaskAsgi, uvicorn_options
 from api.http_protocol import ConnectionLimits
 from api.streaming import AsyncStream
 from tests.api.live_server import Address, Connection, Journal, get, serving
+from tests.api.problem import assert_problem
 
 MEGABYTE = b"x" * (1 << 20)
 SOON_S = 0.3
@@ -75,7 +76,9 @@ def assert_refused(connection: Connection, status: int) -> None:
     """The next answer is a problem document with this status, and the last."""
     answer = connection.answer()
     assert (answer.status, answer.header("content-type")) == (status, "application/problem+json")
-    assert httpx.Response(status, content=answer.body).json()["status"] == status
+    document = httpx.Response(status, content=answer.body).json()
+    assert_problem(document, status)
+    assert document["request_id"] == answer.header("x-request-id")
     assert connection.at_end()
 
 

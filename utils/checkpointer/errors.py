@@ -36,7 +36,7 @@ class ProblemError(Exception):
 
 
 class Conflict(ProblemError):
-    slug, title, status = "conflict", "Something else is in the way", 409
+    slug, title, status = "conflict", "The current state does not allow this", 409
 
 
 class StoreUnavailable(ProblemError):
