@@ -19,7 +19,7 @@ WRONG = [
     ("GET", "/v1/conversations/a%20b", {}, 400),
     ("GET", "/v1/conversations/nobody", {}, 404),
     ("GET", "/v1/runs/nothing", {}, 404),
-    ("GET", "/v1/documents/nothing/view?token=a.b.c&version=1", {}, 403),
+    ("GET", "/v1/documents/nothing/view", {}, 404),
     ("POST", "/v1/search", {"content": b"x" * 20_000_000}, 413),
 ]
 
@@ -48,6 +48,11 @@ def test_so_has_the_refusal_of_strangers(service: Service, headers: dict[str, st
         refused = stranger.get("/v1/tenant/datasets/", headers=headers)
     assert_refused(refused, 401)
     assert "Bearer" in refused.headers["www-authenticate"]
+
+
+def test_so_has_the_refusal_of_a_link(service: Service) -> None:
+    with service.client("") as stranger:
+        assert_refused(stranger.get("/v1/documents/nothing/view?token=a.b.c&version=1"), 403)
 
 
 def test_a_method_that_is_not_allowed_names_those_that_are(client: httpx.Client) -> None:
