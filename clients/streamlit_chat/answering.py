@@ -96,7 +96,7 @@ def _take(attempt: Attempt, event: Event) -> None:
 
 def _draw(attempt: Attempt, place: DeltaGenerator) -> None:
     if attempt.text:
-        place.markdown(answer_markdown(attempt.text) + " ▌")
+        place.markdown(answer_markdown(f"{attempt.text} ▌"))
     elif attempt.stage:
         place.caption(_STAGES.get(attempt.stage, "Working…"))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from clients.run_events import Doubt
-from clients.streamlit_chat.markdown import plain_markdown
+from clients.streamlit_chat.markdown import bullet_list
 
 SIGN = "⚠"
 _UNSAID = re.compile(r"\s*\[\d{1,3}\]|\*\*|__|`")  # marks and Markdown
@@ -24,11 +24,11 @@ def with_doubts(text: str, doubts: Sequence[Doubt]) -> str:
 def show_doubts(text: str, doubts: Sequence[Doubt]) -> None:
     """A note that says which sentences their sources do not support, and why; nothing where there is none."""
     if doubts:
-        lines = "\n".join(f"- {_line(text, doubt)}" for doubt in doubts)
+        lines = bullet_list(_line(text, doubt) for doubt in doubts)
         st.warning(f"{SIGN} The sources do not support this:\n\n{lines}")
 
 
 def _line(text: str, doubt: Doubt) -> str:
     said = " ".join(_UNSAID.sub("", text[doubt.start : doubt.end]).split())
     short = said if len(said) <= _SHOWN else f"{said[:_SHOWN].rstrip()}…"
-    return f"“{plain_markdown(short)}” – {plain_markdown(doubt.reason)}"
+    return f"“{short}” – {doubt.reason}"

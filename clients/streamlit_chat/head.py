@@ -19,7 +19,7 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"})
 
 def show_head(settings: PageSettings, talk: Talk, health: Health | None) -> None:
     """Logo, title, New chat and Delete, and how answers are made."""
-    logo = _usable(settings.logo)
+    logo = usable_logo(settings.logo)
     if logo:
         st.logo(logo, size="large")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -42,7 +42,8 @@ def _new_chat() -> None:
 
 
 @cache  # looked at, and complained of, once
-def _usable(logo: str | None) -> str | None:
+def usable_logo(logo: str | None) -> str | None:
+    """The operator's logo where it is an https address or a picture that can be read, else None."""
     if logo is None or logo.startswith("https://"):
         return logo
     path = Path(logo)

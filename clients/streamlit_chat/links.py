@@ -4,7 +4,12 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 
-def for_browser(link: str, page_url: str | None) -> str | None:
+def page_link(address: str | None) -> str | None:
+    """*address* where it opens a page; None for anything else, which documents may bring along."""
+    return address if address and address.startswith(("http://", "https://")) else None
+
+
+def link_for_browser(link: str, page_url: str | None) -> str | None:
     """*link* with an address that a browser reaches which shows the page at *page_url*; None for what opens no page.
 
     The API knows only how this page calls it, which may be a name that nobody else knows, such as `app` in a network of

@@ -1,16 +1,43 @@
-"""Texts of documents and models made safe and faithful for Streamlit's Markdown."""
+"""Texts of documents, models and visitors made safe for Streamlit's Markdown.
+
+Streamlit draws much more than Markdown: diagrams (which load images from anywhere), formulas, icons, emoji, coloured
+text, footnotes. So nothing of a text is handed on as it is. `answer_markdown` reads an answer as plain CommonMark and
+writes it anew out of the few constructs below, with every character of its words escaped; what is not among them shows
+as the text it is. Whatever a later Streamlit may add, an answer cannot say it.
+"""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NewType
+from urllib.parse import quote, urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
+from markdown_it.tree import SyntaxTreeNode
 
-_SPAN = re.compile(r"(?<![`\\])(`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)\1(?!`)", re.DOTALL)
-_DOLLAR = re.compile(r"\\?\$")
-_DIRECTIVE = re.compile(r":(?=[A-Za-z][\w-]*\[)")
-_MARK = re.compile(r"(?<!\\)\[(\d{1,3})\](?P<link>\()?")
+Markdown = NewType("Markdown", str)
+"""A text that may be handed to Streamlit as Markdown; made in this module alone."""
+
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:=^&])")
+_BLANKS = re.compile(r"[ \t\n\r\f\v]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+# `:smile:`, `:material/home:`, `:streamlit:` are found in the text after escapes have been read, so a character that
+# does not show keeps them apart. A time such as 10:30:45 is none; two numbers are emoji.
+_SHORTCODE = re.compile(r":(?=(material/\w++|[\w+-]++):)")
+_NUMBERS_DRAWN = ("100", "1234")
+_NO_BREAK = "\u2060"
+_MARK = re.compile(r"\[(\d{1,3})\]")
+_LINKS = ("http", "https", "mailto", "tel")
+_SAFE_IN_LINKS = "~!*',;/?:@&=+#%"
+# What the words after a fence may be. Streamlit draws a diagram for one word, and may for others some day.
+_LANGUAGES = """
+bash c cpp csharp css csv diff go html ini java javascript json kotlin latex markdown php python r ruby rust sh shell
+sql swift text toml typescript xml yaml
+"""
+LANGUAGES = frozenset(_LANGUAGES.split())
+_LONGEST_FORMATTED = 12_000  # characters; what is longer takes the page too long to read, and shows as plain text
+_MOST_COLUMNS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,61 +48,213 @@ class Mark:
     title: str
 
 
-def answer_markdown(text: str, marks: Mapping[int, Mark] | None = None) -> str:
-    """An answer with its Markdown, but without images, formulas and Streamlit's own directives.
+def answer_markdown(text: str, marks: Mapping[int, Mark] | None = None) -> Markdown:
+    """An answer with its headings, lists, tables, emphasis, code and links, and nothing else of Streamlit's Markdown.
 
-    Marks `[number]` of *marks* become links within the page, others stay as they are, and so does code.
-    An image would be fetched by the reader's browser as soon as it is drawn, from an address that a document may have
-    put in the model's mouth. Between two prices, `$` would begin a formula; `:red[1]` would swallow a citation's mark.
+    Marks `[number]` of *marks* become links within the page, others stay as they are, and so does code. Links lead to
+    pages, addresses of e-mail and telephone numbers; an image becomes a link to it.
     """
-    # Also within code, where it shows as well: what is code here need not be code to the browser's parser.
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("![", "!\u200b[")
-    known = marks or {}
-    return "".join(piece if is_code else _prose(piece, known) for is_code, piece in _pieces(text))
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    if len(lines) > _LONGEST_FORMATTED:
+        return Markdown("\\\n".join(_escape(line.strip()) for line in lines.split("\n")))
+    parser = _PARSER if all(line.count("|") <= _MOST_COLUMNS for line in lines.split("\n")) else _WITHOUT_TABLES
+    tokens = parser.parse(lines, {"marks": marks or {}})
+    return Markdown("\n".join(_blocks(SyntaxTreeNode(tokens).children)))
 
 
-def plain_markdown(text: str) -> str:
+def plain_markdown(text: str) -> Markdown:
     """Markdown that shows *text* as it is, on one line."""
-    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+    return Markdown(_escape(text.strip()))
 
 
-def _prose(text: str, marks: Mapping[int, Mark]) -> str:
-    text = _DOLLAR.sub(lambda _: r"\$", text)
-    text = _DIRECTIVE.sub(r"\\:", text)
-    return _MARK.sub(lambda found: _linked(found, marks), text)
+def bullet_list(texts: Iterable[str]) -> Markdown:
+    """A list that shows each of *texts* as it is."""
+    return Markdown("\n".join(f"- {plain_markdown(text)}" for text in texts))
 
 
-def _linked(found: re.Match[str], marks: Mapping[int, Mark]) -> str:
-    """The mark as a link; one without a citation as text, which no definition in the answer makes a link."""
-    mark = marks.get(int(found[1]))
-    if mark is None:
-        return found[0] if found["link"] else rf"\[{found[1]}\]"
-    title = plain_markdown(mark.title).replace('"', "'")
-    # A link that the answer has made of the mark itself loses to ours: its address shows as text.
-    return rf'[\[{found[1]}\]](#{mark.anchor} "{title}"){found["link"] or ""}'
+def _escape(text: str) -> str:
+    """The words of *text*, on one line, with nothing in them that is read as more than words."""
+    words = _BLANKS.sub(" ", _CONTROL.sub("", text))
+    return _PUNCTUATION.sub(r"\\\1", _SHORTCODE.sub(_keep_apart, words))
 
 
-def _pieces(text: str) -> Iterator[tuple[bool, str]]:
-    """*text* in pieces, each with whether it is code."""
-    lines, done = text.split("\n"), 0
-    for first, end in [*_code_blocks(text), (len(lines), len(lines))]:
-        yield from _spans("".join(f"{line}\n" for line in lines[done:first])[: None if first < len(lines) else -1])
-        if first < end:
-            yield True, "\n".join(lines[first:end]) + ("\n" if end < len(lines) else "")
-        done = end
+def _keep_apart(colon: re.Match[str]) -> str:
+    is_time = colon[1].isdecimal() and colon[1] not in _NUMBERS_DRAWN
+    return ":" if is_time else f":{_NO_BREAK}"
 
 
-def _code_blocks(text: str) -> Iterator[tuple[int, int]]:
-    """The lines of fenced and indented code, from the first to after the last."""
-    for token in MarkdownIt("commonmark").disable("inline").parse(text):
-        if token.type in ("fence", "code_block") and token.map:
-            yield token.map[0], token.map[1]
+def _read_mark(state: StateInline, silent: bool) -> bool:
+    """A rule of the parser: a mark of which there is a source, whatever the answer makes a link of."""
+    found = _MARK.match(state.src, state.pos)
+    mark = state.env["marks"].get(int(found[1])) if found else None
+    if found is None or mark is None:
+        return False
+    if not silent:
+        token = state.push("mark", "", 0)
+        token.content, token.meta = found[1], {"mark": mark}
+    state.pos = found.end()
+    return True
 
 
-def _spans(text: str) -> Iterator[tuple[bool, str]]:
-    done = 0
-    for span in _SPAN.finditer(text):
-        yield False, text[done : span.start()]
-        yield True, span[0]
-        done = span.end()
-    yield False, text[done:]
+def _parser(*more: str) -> MarkdownIt:
+    # Without definitions of references, the text of a mark cannot be made a link from elsewhere in the answer.
+    parser = MarkdownIt("commonmark").disable(["reference", "html_block", "html_inline"]).enable(more)
+    parser.inline.ruler.before("link", "mark", _read_mark)
+    return parser
+
+
+_PARSER, _WITHOUT_TABLES = _parser("strikethrough", "table"), _parser("strikethrough")
+
+
+def _blocks(nodes: Iterable[SyntaxTreeNode]) -> list[str]:
+    """The lines of *nodes*, with an empty one between two of them where they would not be told apart otherwise."""
+    lines: list[str] = []
+    before: SyntaxTreeNode | None = None
+    for node in nodes:
+        if before is not None and not _may_touch(before, node):
+            lines.append("")
+        lines += _block(node)
+        before = node
+    return lines
+
+
+def _may_touch(before: SyntaxTreeNode, node: SyntaxTreeNode) -> bool:
+    """Whether a list stays a tight one: only its items' first paragraphs and the lists in them are drawn close."""
+    is_list = node.type == "bullet_list" or (node.type == "ordered_list" and _number(node, 0) == 1)
+    return before.type == "paragraph" and before.hidden and is_list
+
+
+def _block(node: SyntaxTreeNode) -> list[str]:
+    match node.type:
+        case "heading":
+            return [f"{node.markup if node.markup.startswith('#') else '#' * int(node.tag[1:])} {_line(node)}"]
+        case "blockquote":
+            return [f"> {line}" if line else ">" for line in _blocks(node.children)]
+        case "bullet_list" | "ordered_list":
+            return list(_items(node))
+        case "fence" | "code_block":
+            return _fenced(node.content, node.info)
+        case "hr":
+            return ["***"]
+        case "table":
+            return list(_rows(node))
+        case _:
+            return _inline(node.children).split("\n")
+
+
+def _items(listed: SyntaxTreeNode) -> Iterator[str]:
+    is_tight = all(block.hidden for item in listed.children for block in item.children if block.type == "paragraph")
+    for place, item in enumerate(listed.children):
+        if place and not is_tight:
+            yield ""
+        mark = item.markup if listed.type == "bullet_list" else f"{_number(listed, place)}{item.markup}"
+        first, *rest = _blocks(item.children) or [""]
+        yield f"{mark} {first}"
+        yield from (f"{' ' * (len(mark) + 1)}{line}" if line else "" for line in rest)
+
+
+def _number(listed: SyntaxTreeNode, place: int) -> int:
+    return min(int(listed.attrs.get("start", 1)) + place, 999_999_999)
+
+
+def _fenced(code: str, info: str) -> list[str]:
+    """A block of code that nothing in the code ends."""
+    language = info.strip().lower()
+    fence = "`" * max(3, _longest_run(code) + 1)
+    return [f"{fence}{language if language in LANGUAGES else ''}", *code.removesuffix("\n").split("\n"), fence]
+
+
+def _rows(table: SyntaxTreeNode) -> Iterator[str]:
+    for part in table.children:
+        for row in part.children:
+            yield f"| {' | '.join(_line(cell, in_table=True) for cell in row.children)} |"
+            if part.type == "thead":
+                yield f"|{'|'.join(_alignment(cell) for cell in row.children)}|"
+
+
+def _alignment(cell: SyntaxTreeNode) -> str:
+    side = str(cell.attrs.get("style", "")).removeprefix("text-align:")
+    return {"left": ":---", "center": ":---:", "right": "---:"}.get(side, "---")
+
+
+def _line(node: SyntaxTreeNode, *, in_table: bool = False) -> str:
+    """What stands in a heading or a cell, which have one line."""
+    return _inline(node.children, in_table=in_table).replace("\\\n", " ").replace("\n", " ").strip(" ")
+
+
+def _inline(nodes: Sequence[SyntaxTreeNode], *, in_table: bool = False, within: frozenset[str] = frozenset()) -> str:
+    """The words of *nodes*; *within* are the kinds of nodes around them."""
+    written = ""
+    for node in nodes:
+        piece = _piece(node, in_table, within)
+        # Two runs of backticks that touch would be one, of another length, and end nowhere or too early.
+        written += f"{_NO_BREAK}{piece}" if written.endswith("`") and piece.startswith("`") else piece
+    return written
+
+
+def _piece(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
+    match node.type:
+        case "inline":
+            return _inline(node.children, in_table=in_table, within=within).strip(" ")
+        case "softbreak":
+            return "\n"
+        case "hardbreak":
+            return "\\\n"
+        case "code_inline":
+            return _code(node.content, in_table)
+        case "mark":
+            return _marked(node, within)
+        case "link" | "image":
+            return _link(node, in_table, within)
+        case "em" | "strong" | "s":
+            return _emphasised(node, in_table, within)
+        case _:
+            return _escape(node.content)
+
+
+def _code(code: str, in_table: bool) -> str:
+    """Code in a line. In a table a `|` would cut it in two, and what follows would be code no more."""
+    code = _BLANKS.sub(" ", code)
+    if in_table and ("|" in code or "\\" in code):
+        return _escape(code)
+    ticks, padding = "`" * (_longest_run(code) + 1), " " if code.strip("` ") != code else ""
+    return f"{ticks}{padding}{code}{padding}{ticks}"
+
+
+def _longest_run(code: str) -> int:
+    return max((len(run) for run in re.findall("`+", code)), default=0)
+
+
+def _marked(node: SyntaxTreeNode, within: frozenset[str]) -> str:
+    shown = rf"\[{node.content}\]"
+    mark: Mark = node.meta["mark"]
+    if "link" in within:
+        return shown
+    title = _escape(mark.title.strip()).replace('"', "'")
+    return f'[{shown}](#{mark.anchor} "{title}")'
+
+
+def _link(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
+    address = str(node.attrs.get("src" if node.type == "image" else "href", ""))
+    inside = _inline(node.children, in_table=in_table, within=within | {"link"})
+    shown = inside if inside.strip() else _escape(address)
+    if "link" in within or not _opens_something(address):
+        return shown
+    return f"[{shown}](<{quote(address, safe=_SAFE_IN_LINKS)}>)"
+
+
+def _opens_something(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme in _LINKS and (bool(parts.netloc) or parts.scheme in ("mailto", "tel"))
+
+
+def _emphasised(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
+    inside = _inline(node.children, in_table=in_table, within=within | {node.type})
+    # Signs around nothing, or twice around the same, could make a fence or a line across.
+    if node.type in within or not inside.strip(f" \n{_NO_BREAK}"):
+        return inside
+    signs = {"em": "*", "strong": "**", "s": "~~"}[node.type]
+    return f"{signs}{inside}{signs}"

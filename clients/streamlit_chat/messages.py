@@ -48,7 +48,7 @@ def show_answer(message: Message, place: int) -> None:
 def show_draft(text: str) -> None:
     """What has come of an answer that is not followed at the moment."""
     with bubble("assistant"):
-        st.markdown(answer_markdown(text) + " …")
+        st.markdown(answer_markdown(f"{text} …"))
 
 
 def show_broken_off(text: str) -> None:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from clients.api_client import ApiClient, Message
 from clients.api_errors import ApiError, nothing_there
+from clients.streamlit_chat.markdown import plain_markdown
 
 _VERDICTS = ("down", "up")  # as Streamlit numbers its thumbs
 _LONGEST = 2000
@@ -72,4 +73,5 @@ def _told(run_id: str) -> str:
 
 
 def _tell_failure(failure: ApiError) -> None:
-    st.toast(f"Your rating was not kept. {failure.title}: {failure.detail}", icon=":material/error:")
+    told = plain_markdown(f"{failure.title}: {failure.detail}")
+    st.toast(f"Your rating was not kept. {told}", icon=":material/error:")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import streamlit as st
 
 from clients.run_events import Citation
-from clients.streamlit_chat.links import for_browser
+from clients.streamlit_chat.links import link_for_browser, page_link
 from clients.streamlit_chat.markdown import Mark, plain_markdown
 
 _STATES = {
@@ -37,7 +37,7 @@ def _anchor(place: int, citation: Citation) -> str:
 
 
 def _label(citation: Citation) -> str:
-    return f"**\\[{citation.number}\\]** {plain_markdown(_path(citation))}"
+    return f"**{plain_markdown(f'[{citation.number}]')}** {plain_markdown(_path(citation))}"
 
 
 def _path(citation: Citation) -> str:
@@ -50,9 +50,9 @@ def _path(citation: Citation) -> str:
 def _show_origin(citation: Citation) -> None:
     if citation.document_state in _STATES:
         st.caption(_STATES[citation.document_state])
-    if citation.link and citation.document_state != "deleted" and (link := for_browser(citation.link, st.context.url)):
+    is_there = citation.link and citation.document_state != "deleted"
+    if is_there and (link := link_for_browser(citation.link or "", st.context.url)):
         st.link_button("Open at the place", link, icon=":material/find_in_page:")
-    # Documents bring their own addresses: only ones that open a page become a link.
-    if citation.url and citation.url.startswith(("http://", "https://")):
-        st.link_button("Open the document", citation.url, icon=":material/open_in_new:")
+    if address := page_link(citation.url):
+        st.link_button("Open the document", address, icon=":material/open_in_new:")
     st.caption(plain_markdown(citation.source))

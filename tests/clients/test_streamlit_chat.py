@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Expander, LinkButton
 
-from clients.streamlit_chat.links import for_browser
+from clients.streamlit_chat.links import link_for_browser
 from tests.clients.api_stub import ACME_KEY, ELSEWHERE, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
 
 SCRIPT = str(Path(__file__).parents[2] / "streamlit_app.py")
@@ -79,7 +79,8 @@ def answer_at(place: int) -> str:
     """The stub's answer as the page draws it when it is the message at *place*."""
     first = rf'[\[1\]](#source-{place}-1 "Student dormitory › Rooms and rent")'
     second = rf'[\[2\]](#source-{place}-2 "Tuition, fees \& payment › Deadlines, page 3")'
-    return QUOTE.replace("$", r"\$") + f" {first} Rent is due on the fifth working day of each month. {second}"
+    quote = QUOTE.replace("$", r"\$").replace(".", r"\.")
+    return rf"{quote} {first} Rent is due on the fifth working day of each month\. {second}"
 
 
 ANSWER = answer_at(1)
@@ -167,7 +168,7 @@ def test_only_a_link_that_opens_a_page_is_shown(api: ApiStub, link: str) -> None
 def test_a_link_leads_to_where_the_visitors_browser_finds_the_api(
     link: str, page_url: str | None, opened: str | None
 ) -> None:
-    assert for_browser(link, page_url) == opened
+    assert link_for_browser(link, page_url) == opened
 
 
 def test_an_interrupted_answer_goes_on_where_it_was(api: ApiStub) -> None:
@@ -582,7 +583,7 @@ def test_a_rating_that_is_not_kept_is_told(api: ApiStub) -> None:
     api.behaviour.rating_problem = problem(503, "It is away", "The database does not answer.")
     page.feedback[0].set_value(1).run()
     assert [toast.value for toast in page.toast] == [
-        "Your rating was not kept. It is away: The database does not answer."
+        r"Your rating was not kept. It is away\: The database does not answer\."
     ]
     assert api.rated == []
     assert rating(page) is None
