@@ -86,7 +86,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.extensions |= {"settings": settings, "open_database": lambda: _database_for_commands(settings)}
     app.extensions["page_images"] = PageImages()
     register_problems(app)
-    register_middleware(app, cors_origins=settings.cors_origins)
+    register_middleware(app, cors_origins=settings.cors_origins, trusted_hosts=settings.trusted_hosts)
     if settings.prometheus_enabled:
         register_metering(app)
     blueprints = (

@@ -5,6 +5,7 @@ else reads the environment. Names are those of the systems this service replaces
 """
 
 import logging
+import re
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -23,6 +24,8 @@ SAMPLES = Path(__file__).resolve().parent / "samples"
 # A local endpoint often needs no key, but the client insists on one. A key goes to the endpoint it was given for only.
 _NO_KEY = SecretStr("none")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+cluster://", "redis+sentinel://")
+_HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST.pattern})(:[0-9]+)?")
 _NO_EFFECT: JsonDict = {"no_effect": True}
 
 
@@ -162,7 +165,14 @@ class Settings(BaseSettings):
         262_144_000, ge=1024, le=4_000_000_000, description="Largest upload, all its files together, in bytes."
     )
     cors_origins: Annotated[list[str], NoDecode] = Field(
-        ["*"], description="Origins that may call from a browser, separated by commas."
+        ["*"],
+        description="Websites whose pages may call from a browser, with commas: https://example.org, or "
+        "https://*.example.org for all below it.",
+    )
+    trusted_hosts: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Names the service goes by, with commas: example.org, *.example.org, an address. Requests for "
+        "others get 400, but for /health and /ready. Unset: any.",
     )
 
     # --- Conversations
@@ -364,7 +374,9 @@ class Settings(BaseSettings):
     tts_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
     emotion_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
 
-    @field_validator("cors_origins", "forwarded_allow_ips", "crawl_networks", "crawl_ports", mode="before")
+    @field_validator(
+        "cors_origins", "trusted_hosts", "forwarded_allow_ips", "crawl_networks", "crawl_ports", mode="before"
+    )
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -421,6 +433,24 @@ class Settings(BaseSettings):
         if not value or any(not 1 <= port <= 65535 for port in value):
             raise ValueError("must be ports, 1 to 65535")
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: list[str]) -> list[str]:
+        origins = [origin.lower().removesuffix("/") for origin in value]
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not like https://example.org or https://*.example.org")
+        return origins
+
+    @field_validator("trusted_hosts")
+    @classmethod
+    def _are_hosts(cls, value: list[str]) -> list[str]:
+        hosts = [host.lower().rstrip(".") for host in value]
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is not like example.org, *.example.org or [::1], without a port")
+        return hosts
 
     @field_validator("forwarded_allow_ips", "crawl_networks")
     @classmethod

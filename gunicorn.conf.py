@@ -41,7 +41,6 @@ _WORKER_BYTES = 340 * 1024 * 1024
 # SIGHUP brings new code. With preload_app it would not: gunicorn keeps the application it has loaded.
 _PACKAGES = (
     "alembic",
-    "flask_cors",
     "flask_openapi3",
     "langchain_core.messages",
     "langchain_openai",

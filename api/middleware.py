@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Sequence
 from uuid import uuid4
 
 from flask import Flask, Response, request
 from flask.globals import request_ctx
-from flask_cors import CORS
 
+from api.cors import register_cors
+from api.hosts import register_hosts
 from utils.logging_config import request_id
 from utils.validation import REQUEST_ID
 
@@ -23,54 +23,16 @@ _CAREFUL = {
     "Cache-Control": "no-store",
 }
 _HEADERS = {name: (name.lower(), value) for name, value in _CAREFUL.items()}
-_RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
-_REQUEST_HEADERS = ["Authorization", "Content-Type", "X-API-Key", "X-Conversation-Id", "X-Request-Id"]
-_REQUEST_HEADERS += ["Idempotency-Key", "Last-Event-ID"]
-_RESPONSE_HEADERS = ["X-Request-Id", "X-Conversation-Id", "X-Run-Id", "Idempotency-Replayed", "Retry-After"]
-_RESPONSE_HEADERS += _RATE_HEADERS
 _QUIET = frozenset({"/health", "/ready"})  # probes every few seconds would bury everything else
 _BEGAN = "pustaka.began"
-_ORIGINS, _LONGEST_ORIGIN = 256, 255  # that are remembered: clients may make up any
 
 
-def register_middleware(app: Flask, *, cors_origins: list[str]) -> None:
-    """Set up ids, logs, headers and CORS."""
+def register_middleware(app: Flask, *, cors_origins: Sequence[str], trusted_hosts: Sequence[str] = ()) -> None:
+    """Set up ids, logs, headers, CORS, and which Host headers are believed."""
     app.before_request(_begin)
+    register_hosts(app, trusted_hosts)
     app.after_request(_finish)
-    CORS(
-        app,
-        origins=cors_origins,
-        allow_headers=_REQUEST_HEADERS,
-        expose_headers=_RESPONSE_HEADERS,
-        max_age=600,
-    )
-    hooks = app.after_request_funcs[None]
-    hooks[-1] = _remembering(cast(Callable[[Response], Response], hooks[-1]))
-
-
-def _remembering(add_cors: Callable[[Response], Response]) -> Callable[[Response], Response]:
-    """*add_cors* with a memory: but for preflights, the headers it adds hang on the Origin alone."""
-    known: dict[str, list[tuple[str, str]]] = {}
-
-    def add(response: Response) -> Response:
-        asked, origin = request.headers, request.headers.get("Origin", "")
-        if (
-            request.method == "OPTIONS"
-            or len(origin) > _LONGEST_ORIGIN
-            or "Access-Control-Request-Private-Network" in asked
-            or "Access-Control-Allow-Origin" in response.headers
-        ):
-            return add_cors(response)
-        if origin not in known:
-            if len(known) >= _ORIGINS:
-                known.clear()
-            added = add_cors(Response(content_type="")).headers
-            known[origin] = [(name, value) for name, value in added if name != "Content-Type"]
-        for name, value in known[origin]:
-            response.headers.add(name, value)
-        return response
-
-    return add
+    register_cors(app, cors_origins)
 
 
 def _begin() -> None:

@@ -52,7 +52,6 @@ _OWNERS = (
     ("api/", "bridge"),
     ("flask/", "bridge"),
     ("flask_openapi3/", "bridge"),
-    ("flask_cors/", "bridge"),
     ("werkzeug/", "bridge"),
     ("uvicorn/", "bridge"),
 )

@@ -252,7 +252,7 @@ def test_a_metrics_port_that_another_program_holds_is_named(tmp_path: Path, refu
 def test_an_api_key_out_of_an_example_is_named(tmp_path: Path) -> None:
     report = validate(tmp_path, only="configuration", API_KEY="your-api-key", HOST="0.0.0.0", FLASK_DEBUG="1")  # noqa: S104 - nothing listens
     assert report.failing == ["FLASK_DEBUG", "API_KEY"]
-    assert report.warned_of == ["CORS_ORIGINS"]
+    assert report.warned_of == ["CORS_ORIGINS", "TRUSTED_HOSTS"]
 
 
 def test_a_logo_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -2,14 +2,15 @@
 
 ProblemError
 ├── BadInput 400                ├── ReusedKey 422
-├── Unauthorized 401            ├── RateLimited 429
-├── VisitorRefused 401          ├── TooManyAtOnce 429
-├── Forbidden 403               ├── HeadTooLarge 431
-├── LinkRefused 403             ├── InternalError 500
-├── NotFound 404                ├── Overloaded 503
-├── MethodNotAllowed 405        ├── NotReady 503
-├── RequestTimeout 408          ├── StoreUnavailable 503
-├── Conflict 409                │   └── StoreRefused 503
+├── UntrustedHost 400           ├── RateLimited 429
+├── Unauthorized 401            ├── TooManyAtOnce 429
+├── VisitorRefused 401          ├── HeadTooLarge 431
+├── Forbidden 403               ├── InternalError 500
+├── LinkRefused 403             ├── Overloaded 503
+├── NotFound 404                ├── NotReady 503
+├── MethodNotAllowed 405        ├── StoreUnavailable 503
+├── RequestTimeout 408          │   └── StoreRefused 503
+├── Conflict 409                │
 ├── Gone 410                    └── ProviderError 502
 ├── TooLarge 413                    ├── ProviderUnavailable 502
 ├── UnsupportedMediaType 415        ├── ProviderBusy 503
@@ -31,6 +32,12 @@ class BadInput(ProblemError):
     """The request is malformed; `members["errors"]` names each field and what it accepts."""
 
     slug, title, status = "bad-input", "The request is not valid", 400
+
+
+class UntrustedHost(ProblemError):
+    """The request is for another name than those of TRUSTED_HOSTS."""
+
+    slug, title, status = "untrusted-host", "The service does not go by this name", 400
 
 
 class Unauthorized(ProblemError):

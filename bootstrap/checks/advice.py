@@ -25,7 +25,8 @@ def checks(installation: Installation) -> list[Check]:
 
 
 def _look(settings: Settings) -> list[Finding]:
-    rules = (_workers, _debug, _api_key, _page_key, _origins, _limits, _proxies, _redis, _in_the_clear, _no_effect)
+    access = (_api_key, _page_key, _origins, _hosts, _limits, _proxies)
+    rules = (_workers, _debug, *access, _redis, _in_the_clear, _no_effect)
     found = [finding for rule in rules for finding in rule(settings)]
     return found or [ok("Settings together", "nothing contradicts, nothing is open that need not be")]
 
@@ -69,6 +70,12 @@ def _origins(settings: Settings) -> Iterator[Finding]:
     if "*" in settings.cors_origins and _is_reachable(settings):
         found = "Pages of any website may call the API from a browser (they still need a key)."
         yield warning("CORS_ORIGINS", found, "Name the websites: CORS_ORIGINS=https://www.example.org")
+
+
+def _hosts(settings: Settings) -> Iterator[Finding]:
+    if not settings.trusted_hosts and not settings.public_url and _is_reachable(settings):
+        found = "Links in answers take whatever name a request is for, which its sender may make up."
+        yield warning("TRUSTED_HOSTS", found, "Name the service: TRUSTED_HOSTS=chat.example.org, or set PUBLIC_URL.")
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:

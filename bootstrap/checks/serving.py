@@ -82,18 +82,20 @@ def _metrics(http: httpx.Client, settings: Settings, *, beside_ours: bool) -> Fi
     if settings.metrics_port in (settings.port, settings.streamlit_port if settings.streamlit_enabled else 0):
         return failure("METRICS_PORT", "It is the port of another server of this service.", "Set it to another port.")
     try:
-        reserve_port(settings.host, settings.metrics_port, variable="METRICS_PORT").close()
+        reserve_port(settings.metrics_host, settings.metrics_port, variable="METRICS_PORT").close()
     except StartError as exc:
-        address = _address(settings.host, settings.metrics_port)
+        address = _address(settings.metrics_host, settings.metrics_port)
         if beside_ours and _serves_metrics(http, address):
             return ok("METRICS_PORT", f"metrics are served at {address}/metrics")
         return told("METRICS_PORT", str(exc), "Set METRICS_PORT to another.")
     if beside_ours:
         found = "The service runs, but serves no metrics here."
         return warning("METRICS_PORT", found, "Restart it: it was started with other settings.")
-    if is_here(settings.host):
-        return ok("METRICS_PORT", f"{settings.host} port {settings.metrics_port} is free")
-    found = f"{settings.host} port {settings.metrics_port} is free; there, anybody who reaches it can read metrics"
+    if is_here(settings.metrics_host):
+        return ok("METRICS_PORT", f"{settings.metrics_host} port {settings.metrics_port} is free")
+    found = (
+        f"{settings.metrics_host} port {settings.metrics_port} is free; there, anybody who reaches it can read metrics"
+    )
     return ok("METRICS_PORT", found)
 
 

@@ -53,6 +53,9 @@ def test_a_check_that_hangs_or_breaks_does_not_keep_the_others() -> None:
     assert KEY not in broken.found
 
 
+_NAMED = {"cors_origins": "", "trusted_hosts": "itb.ac.id"}
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -64,12 +67,14 @@ def test_a_check_that_hangs_or_breaks_does_not_keep_the_others() -> None:
         ({"api_key": "fifteen-letters"}, {"API_KEY": Level.WARNING}),
         ({"api_key": KEY}, {"Settings together": Level.OK}),
         ({"api_key": KEY, "chat_page_key": KEY}, {"CHAT_PAGE_KEY": Level.WARNING}),
-        ({"host": "0.0.0.0"}, {"CORS_ORIGINS": Level.WARNING}),  # noqa: S104 - nothing listens
-        ({"host": "10.0.0.5", "cors_origins": "https://itb.ac.id"}, {"Settings together": Level.OK}),
-        ({"forwarded_allow_ips": "10.0.0.1"}, {"CORS_ORIGINS": Level.WARNING}),
-        ({"forwarded_allow_ips": "0.0.0.0/0", "cors_origins": ""}, {"FORWARDED_ALLOW_IPS": Level.WARNING}),
+        ({"host": "0.0.0.0"}, {"CORS_ORIGINS": Level.WARNING, "TRUSTED_HOSTS": Level.WARNING}),  # noqa: S104 - nothing listens
+        ({"host": "10.0.0.5", "cors_origins": "https://itb.ac.id"}, {"TRUSTED_HOSTS": Level.WARNING}),
+        ({"host": "10.0.0.5", "cors_origins": "", "trusted_hosts": "itb.ac.id"}, {"Settings together": Level.OK}),
+        ({"host": "10.0.0.5", "cors_origins": "", "public_url": "https://itb.ac.id"}, {"Settings together": Level.OK}),
+        ({"forwarded_allow_ips": "10.0.0.1", "trusted_hosts": "itb.ac.id"}, {"CORS_ORIGINS": Level.WARNING}),
+        ({"forwarded_allow_ips": "0.0.0.0/0", **_NAMED}, {"FORWARDED_ALLOW_IPS": Level.WARNING}),
         ({"flask_debug": True}, {"Settings together": Level.OK}),
-        ({"flask_debug": True, "host": "::", "cors_origins": ""}, {"FLASK_DEBUG": Level.FAILURE}),
+        ({"flask_debug": True, "host": "::", **_NAMED}, {"FLASK_DEBUG": Level.FAILURE}),
         ({"rate_limit_enabled": False}, {"RATE_LIMIT_ENABLED": Level.WARNING}),
         ({"redis_url": "redis://:pw@cache.example.org"}, {"REDIS_URL": Level.WARNING}),
         ({"redis_url": "rediss://:pw@cache.example.org"}, {"Settings together": Level.OK}),

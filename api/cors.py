@@ -1,0 +1,65 @@
+"""Which websites' pages may call the API from a browser: CORS, https://fetch.spec.whatwg.org/#http-cors-protocol.
+
+Credentials that browsers attach by themselves are never allowed, so a page can only use keys that it was given. With
+`*` no origin is repeated either: an answer is the same for all, so no cache can give one site what another was told.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+from flask import Flask, Response
+from flask.globals import request_ctx
+
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_REQUEST_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, X-Conversation-Id, X-Request-Id"
+)
+_RESPONSE_HEADERS = (
+    "X-Request-Id, X-Conversation-Id, X-Run-Id, Idempotency-Replayed, Location, Retry-After, "
+    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+)
+_MAX_AGE_S = "600"
+
+
+class Origins:
+    """The origins that are allowed: `*`, or `https://example.org`, or all subdomains as `https://*.example.org`."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self.are_all = "*" in allowed
+        self._exact = frozenset(origin for origin in allowed if "*" not in origin)
+        self._subdomains = [
+            re.compile(rf"{re.escape(scheme)}[a-z0-9.-]+{re.escape(end)}")
+            for scheme, star, end in (origin.partition("*") for origin in allowed)
+            if star and end
+        ]
+
+    def allow(self, origin: str) -> bool:
+        """Whether pages of *origin*, as a browser writes it, may call."""
+        origin = origin.lower()  # schemes and hosts are case-insensitive (RFC 3986, 6.2.2.1)
+        return self.are_all or origin in self._exact or any(pattern.fullmatch(origin) for pattern in self._subdomains)
+
+
+def register_cors(app: Flask, allowed: Sequence[str]) -> None:
+    """Answer browsers that ask for pages of *allowed* origins."""
+    app.after_request(_adding(Origins(allowed)))
+
+
+def _adding(origins: Origins) -> Callable[[Response], Response]:
+    def add(response: Response) -> Response:
+        asked = request_ctx.request
+        origin = asked.headers.get("Origin", "")
+        if not origins.are_all:
+            response.vary.add("Origin")
+            if not origins.allow(origin):
+                return response
+        headers = response.headers
+        headers["Access-Control-Allow-Origin"] = "*" if origins.are_all else origin
+        if asked.method == "OPTIONS" and "Access-Control-Request-Method" in asked.headers:
+            headers["Access-Control-Allow-Methods"] = _METHODS
+            headers["Access-Control-Allow-Headers"] = _REQUEST_HEADERS
+            headers["Access-Control-Max-Age"] = _MAX_AGE_S
+        else:
+            headers["Access-Control-Expose-Headers"] = _RESPONSE_HEADERS
+        return response
+
+    return add

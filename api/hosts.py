@@ -1,0 +1,46 @@
+"""Which names of the service are believed: the Host header is the caller's to write, and links are made from it."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from flask import Flask
+from flask.globals import request_ctx
+
+from utils.errors import BadInput, UntrustedHost
+
+# RFC 9112, 3.2, as far as names of hosts go that somebody has.
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?", re.ASCII)
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]"})  # they lead nobody anywhere but to themselves
+_REMEMBERED = 256  # clients may send any
+_PROBED = frozenset({"/health", "/ready"})  # by an address instead of a name; their answers hold no link
+
+
+def register_hosts(app: Flask, trusted: Sequence[str]) -> None:
+    """Refuse requests whose Host is malformed, or is none of *trusted*, where there are any.
+
+    An entry is a name, an address, or `*.example.org` for all names below it. X-Forwarded-Host is never read.
+    """
+    app.before_request(_checking(trusted))
+
+
+def _checking(trusted: Sequence[str]) -> Callable[[], None]:
+    exact = _THIS_MACHINE | {name for name in trusted if not name.startswith("*.")}
+    endings = tuple(name[1:] for name in trusted if name.startswith("*."))
+    seen: set[str] = set()  # Host headers that were let through
+
+    def check() -> None:
+        request = request_ctx.request
+        given = request.environ.get("HTTP_HOST")
+        if given is None or given in seen:  # HTTP/1.0 has none: what is used is the name that the server listens on
+            return
+        found = _HOST.fullmatch(given)
+        if found is None:
+            raise BadInput("The Host header is not a host name with a port.")
+        name = found[1].lower().rstrip(".")
+        if not trusted or name in exact or name.endswith(endings or ("\n",)):
+            if len(seen) < _REMEMBERED:
+                seen.add(given)
+        elif request.path not in _PROBED:
+            raise UntrustedHost("This service is not known by the name in the Host header.")
+
+    return check
