@@ -75,6 +75,8 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         doc_ui=False,
         static_folder=None,
     )
+    # Each address answers with a slash at its end and without: preflights cannot follow a redirect.
+    app.url_map.strict_slashes = app.url_map.merge_slashes = app.url_map.redirect_defaults = False
     app.json = OrjsonProvider(app)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length,

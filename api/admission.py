@@ -72,7 +72,7 @@ class Admission:
 
         *is_surplus*: it came by a connection for which there is no room.
         """
-        if path not in PROBES and (is_surplus or self.requests >= self.limits.requests):
+        if path.rstrip("/") not in PROBES and (is_surplus or self.requests >= self.limits.requests):
             self._note_refusal("requests")
             return ServiceUnavailable(_BUSY, retry_after=1)
         self.requests += 1

@@ -1,4 +1,4 @@
-"""`/v1/tenant/datasets/`: collections of documents."""
+"""`/v1/tenant/datasets`: collections of documents."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from utils.context import Scope, TenantContext
 datasets_blueprint = APIBlueprint(
     "datasets", __name__, abp_tags=[Tag(name="Datasets", description="Collections of documents.")]
 )
-_ALL, _ONE = "/v1/tenant/datasets/", "/v1/tenant/datasets/<dataset_id>"
+_ALL, _ONE = "/v1/tenant/datasets", "/v1/tenant/datasets/<dataset_id>"
 
 
 def answers(status: int, body: type[BaseModel] | None, *refusals: int) -> Any:

@@ -2,17 +2,19 @@
 
 from importlib.resources import files
 
-from flask import Blueprint, Response, jsonify
+from flask import Response, jsonify, send_from_directory
 from flask_openapi3 import OpenAPI
 
 from api.access import open_to_all
+from api.links import sibling_prefix
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Pustaka API</title><link rel="icon" href="data:,">{style}</head>
 <body style="margin:0"><div id="page"></div>{scripts}</body></html>"""
-_SWAGGER_START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null});'
-_REDOC_START = 'Redoc.init("openapi.json", {hideDownloadButton: false}, document.getElementById("page"));'
+_DOCUMENT = 'const url = new URL("../openapi.json", document.currentScript.src).href; '
+_SWAGGER_START = _DOCUMENT + 'SwaggerUIBundle({url, dom_id: "#page", deepLinking: true, validatorUrl: null});'
+_REDOC_START = _DOCUMENT + 'Redoc.init(url, {hideDownloadButton: false}, document.getElementById("page"));'
 _REDOC_LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"  # the one thing it would fetch from elsewhere
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -23,17 +25,12 @@ _PAGE_POLICY = (
 def register_docs(app: OpenAPI) -> None:
     """Add `/openapi.json`, `/docs` (Swagger UI) and `/redoc`."""
     folder = str(files("flask_openapi3_swagger") / "templates" / "swagger")
-    app.register_blueprint(Blueprint("swagger_assets", __name__, static_folder=folder, static_url_path="/docs/assets"))
-    swagger = _page(
-        ["docs/assets/js/swagger-ui-bundle.js", "docs/start.js"],
-        style='<link rel="stylesheet" href="docs/assets/css/swagger-ui.css">',
-    )
-    redoc = _page(["redoc/redoc.js", "redoc/start.js"])
     script = (files("flask_openapi3_redoc") / "templates/redoc/js/redoc.standalone.js").read_text("utf-8")
     script = script.replace(_REDOC_LOGO, "data:,")
     _add(app, "/openapi.json", "openapi_document", lambda: jsonify(app.api_doc))
-    _add(app, "/docs", "docs", lambda: _html(swagger))
-    _add(app, "/redoc", "redoc", lambda: _html(redoc))
+    _add(app, "/docs", "docs", _show_swagger)
+    _add(app, "/redoc", "redoc", _show_redoc)
+    _add(app, "/docs/assets/<path:name>", "docs_asset", lambda name: send_from_directory(folder, name))
     _add(app, "/docs/start.js", "docs_start", lambda: Response(_SWAGGER_START, mimetype="text/javascript"))
     _add(app, "/redoc/redoc.js", "redoc_script", lambda: Response(script, mimetype="text/javascript"))
     _add(app, "/redoc/start.js", "redoc_start", lambda: Response(_REDOC_START, mimetype="text/javascript"))
@@ -43,9 +40,16 @@ def _add(app: OpenAPI, rule: str, endpoint: str, view: object) -> None:
     app.add_url_rule(rule, endpoint, open_to_all(view))
 
 
-def _page(scripts: list[str], *, style: str = "") -> str:
-    return _PAGE.format(style=style, scripts="".join(f'<script src="{path}"></script>' for path in scripts))
+def _show_swagger() -> Response:
+    style = f'<link rel="stylesheet" href="{sibling_prefix()}docs/assets/css/swagger-ui.css">'
+    return _page("docs/assets/js/swagger-ui-bundle.js", "docs/start.js", style=style)
 
 
-def _html(page: str) -> Response:
+def _show_redoc() -> Response:
+    return _page("redoc/redoc.js", "redoc/start.js")
+
+
+def _page(*scripts: str, style: str = "") -> Response:
+    loaded = "".join(f'<script src="{sibling_prefix()}{path}"></script>' for path in scripts)
+    page = _PAGE.format(style=style, scripts=loaded)
     return Response(page, mimetype="text/html", headers={"Content-Security-Policy": _PAGE_POLICY})

@@ -136,6 +136,15 @@ class CitationLinks:
         return found
 
 
+def sibling_prefix() -> str:
+    """What the address of another page begins with, seen from the one that is asked for.
+
+    Relative, because a proxy may serve the API below a path that is not known here; and pages answer with a slash at
+    their end, too.
+    """
+    return "../" if request.path.endswith("/") else ""
+
+
 def state_of(version: int, current: int | None) -> str:
     """What has become of *version* of a document that is at *current* now, None where it is deleted."""
     if current is None:

@@ -57,7 +57,7 @@ def _finish(response: Response) -> Response:
     def log() -> None:
         # At the close, so that a stream's line says how long it ran.
         duration_ms = round((time.perf_counter() - began_s) * 1000, 2)
-        level = logging.DEBUG if facts["path"] in _QUIET else logging.INFO
+        level = logging.DEBUG if str(facts["path"]).rstrip("/") in _QUIET else logging.INFO
         logger.log(level, "Request completed", extra={**facts, "duration_ms": duration_ms})
 
     return response

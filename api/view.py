@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires_or_link, valid_link_token
-from api.links import CitationLinks
+from api.links import CitationLinks, sibling_prefix
 from api.problems import note_failure
 from api.schemas import Problem
 from api.view_page import PAGE_POLICY, Opened, document_page, problem_page
@@ -151,7 +151,7 @@ async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Op
         raise NotFound("There is no such document; it may have been deleted.")
     if version is None:
         raise _unkept(query.version, current)
-    return Opened(version, current, links.signer, ctx.tenant_id, valid_link_token())
+    return Opened(version, current, links.signer, ctx.tenant_id, valid_link_token(), sibling_prefix())
 
 
 def _unkept(version: int | None, current: int) -> ProblemError:
@@ -177,7 +177,7 @@ def _address_of(error: ProblemError) -> str | None:
     if token is None or not isinstance(version, int):
         return None
     document_id = str((request.view_args or {})["document_id"])
-    return f"view?version={version}&token={links.signer.sign_alike(token, document_id, version)}"
+    return f"{sibling_prefix()}view?version={version}&token={links.signer.sign_alike(token, document_id, version)}"
 
 
 def _page(html: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -46,13 +46,17 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A version of a document that somebody may read, `current` being the newest, and the token they came with."""
+    """A version of a document that somebody may read, `current` being the newest, and the token they came with.
+
+    Addresses of its other pages begin with `prefix`.
+    """
 
     version: DocumentVersion
     current: int
     signer: LinkSigner
     tenant_id: str
     token: str | None
+    prefix: str = ""
 
     @property
     def is_pdf(self) -> bool:
@@ -63,7 +67,7 @@ class Opened:
         """A page of this version, by a path relative to it."""
         token = self.token or self.signer.sign(self.tenant_id, self.version.document_id, self.version.version)
         given = {name: value for name, value in query.items() if value is not None}
-        return f"{name}?{urlencode({'version': self.version.version, **given, 'token': token})}"
+        return f"{self.prefix}{name}?{urlencode({'version': self.version.version, **given, 'token': token})}"
 
     def newest_address(self) -> str | None:
         """The newest version, for as long as this one; None where it is this."""
@@ -74,7 +78,7 @@ class Opened:
             token = self.signer.sign_alike(self.token, document_id, self.current)
         else:
             token = self.signer.sign(self.tenant_id, document_id, self.current)
-        return f"view?{urlencode({'version': self.current, 'token': token})}"
+        return f"{self.prefix}view?{urlencode({'version': self.current, 'token': token})}"
 
 
 async def document_page(opened: Opened, extracted: Extracted, place: Place, data: bytes, images: PageImages) -> str:

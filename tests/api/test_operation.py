@@ -34,14 +34,14 @@ def test_every_route_says_who_may_use_it() -> None:
     policies = {
         rule.endpoint: getattr(app.view_functions[rule.endpoint], "policy", None) for rule in app.url_map.iter_rules()
     }
-    assert {endpoint for endpoint, policy in policies.items() if policy is None} == {"swagger_assets.static"}
+    assert {endpoint for endpoint, policy in policies.items() if policy is None} == set()
     kinds = {endpoint: policy.kind for endpoint, policy in policies.items() if policy}
     linked = {endpoint for endpoint, kind in kinds.items() if kind == "link"}
     assert linked == {"view.view_document", "view.view_page", "view.download_original"}
     opened = {endpoint for endpoint, kind in kinds.items() if kind == "open"}
     assert opened == {
         "health.health", "health.ready", "openapi_document", "docs", "redoc", "docs_start", "redoc_start",
-        "redoc_script",
+        "redoc_script", "docs_asset",
     }  # fmt: skip
     scopes = {endpoint: policy.scope for endpoint, policy in policies.items() if policy}
     assert {endpoint for endpoint, scope in scopes.items() if scope is None} == opened
