@@ -26,6 +26,8 @@ _NO_KEY = SecretStr("none")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+cluster://", "redis+sentinel://")
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST.pattern})(:[0-9]+)?")
+SHORTEST_KEY = 16
+MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 _NO_EFFECT: JsonDict = {"no_effect": True}
 
 
@@ -50,7 +52,9 @@ class Settings(BaseSettings):
     )
 
     # --- Who may ask
-    api_key: SecretStr | None = Field(None, description="The key of the API. Unset: one is made at the first start.")
+    api_key: SecretStr | None = Field(
+        None, description="The key of the API, 16 characters or more. Unset: one is made at the first start."
+    )
     institution: str = Field("", max_length=200, description="The institution's name, as prompts and pages call it.")
     language_policy: str = Field(
         "Answer in the language of the question.", max_length=1000, description="One sentence for the model."
@@ -420,6 +424,13 @@ class Settings(BaseSettings):
                 raise ValueError("is not an address; percent-encode the password's / : @ and #") from None
         return value
 
+    @field_validator("api_key")
+    @classmethod
+    def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_KEY:
+            raise ValueError(f"must have {SHORTEST_KEY} characters or more. Make a good one: {MAKE_KEY}")
+        return value
+
     @field_validator("state_encryption_keys")
     @classmethod
     def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
@@ -468,6 +479,12 @@ class Settings(BaseSettings):
             raise ValueError("EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, OPENAI_BASE_URL or EMBEDDING_BASE_URL")
         if self.rerank_base_url and not self.rerank_model:
             raise ValueError("RERANK_BASE_URL needs RERANK_MODEL")
+        return self
+
+    @model_validator(mode="after")
+    def _page_has_its_own_key(self) -> "Settings":
+        if self.api_key and self.chat_page_key == self.api_key:
+            raise ValueError(f"CHAT_PAGE_KEY must not be API_KEY, which may do everything. Make another: {MAKE_KEY}")
         return self
 
     @model_validator(mode="after")

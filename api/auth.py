@@ -2,10 +2,12 @@
 
 import asyncio
 import hashlib
+import logging
 import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from flask import Request
@@ -14,11 +16,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.links import LinkSigner
 from api.visitors import VISITOR_HEADER, verify_visitor
 from domain.db import Database
-from domain.keys import find_key
-from utils.context import ALL_SCOPES, Kind, TenantContext
+from domain.keys import USE_NOTED_EVERY, find_key, note_use, scopes_of
+from domain.models import now
+from utils.context import Kind, TenantContext
 from utils.errors import StoreUnavailable, Unauthorized
 
-_REMEMBERED_S = 10.0  # a revoked key is refused this much later at the latest
+logger = logging.getLogger(__name__)
+
+_REMEMBERED_S = 9.0  # a revoked key is refused within 10 s, with some time to answer
 _REMEMBERED_KEYS = 10_000
 _LONGEST_KEY = 512
 _LOOK_UPS = 4  # at once
@@ -31,20 +36,25 @@ class Authenticator:
 
     Args:
         fixed: secret → who it stands for.
-        database: where other keys are; asked in a thread, its answers remembered for 10 s.
+        database: where other keys are; asked in a thread, its answers remembered for some seconds.
         unlimited: ids of keys whose requests are not counted.
     """
 
     fixed: Mapping[str, TenantContext]
     database: Database
     unlimited: frozenset[str] = frozenset()
-    _seen: dict[str, tuple[float, TenantContext | None]] = field(default_factory=dict)
+    _seen: "dict[str, _Known]" = field(default_factory=dict)
     # Of its own: made-up keys must not keep the threads busy that everything else uses, when the database is slow.
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_LOOK_UPS, "keys"))
+    _uses: "_Uses" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._uses = _Uses(self.database)
 
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=False)
+        self._uses.close()
 
     async def principal(self, request: Request) -> TenantContext:
         """Who sends this request, by `X-API-Key` or `Authorization: Bearer`; the first of them that is valid counts.
@@ -74,21 +84,65 @@ class Authenticator:
     async def _stored(self, presented: str) -> TenantContext | None:
         digest = hashlib.sha256(presented.encode()).hexdigest()
         known = self._seen.get(digest)
-        if known and time.monotonic() - known[0] < _REMEMBERED_S:
-            return known[1]
-        try:
-            ctx = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, presented)
-        except (SQLAlchemyError, StoreUnavailable) as exc:
-            raise StoreUnavailable("API keys cannot be checked at present. Try again soon.") from exc
-        if len(self._seen) >= _REMEMBERED_KEYS:
-            self._seen.clear()  # a flood of made-up keys must not grow this without bound
-        self._seen[digest] = (time.monotonic(), ctx)
-        return ctx
+        if known is None or time.monotonic() >= known.until:
+            try:
+                known = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, presented)
+            except (SQLAlchemyError, StoreUnavailable) as exc:
+                raise StoreUnavailable("API keys cannot be checked at present. Try again soon.") from exc
+            if len(self._seen) >= _REMEMBERED_KEYS:
+                self._seen.clear()  # a flood of made-up keys must not grow this without bound
+            self._seen[digest] = known
+        return known.ctx
 
-    def _look_up(self, presented: str) -> TenantContext | None:
+    def _look_up(self, presented: str) -> "_Known":
+        # Counted from before the database is asked: what it answers may have been revoked by the time it comes.
+        asked_at, moment = time.monotonic(), now()
         with self.database.reading() as session:
-            key = find_key(session, presented)
-            return TenantContext(key.tenant_id, key.key_id, scopes=ALL_SCOPES) if key else None
+            found = find_key(session, presented)
+        if found is None:
+            return _Known(None, asked_at + _REMEMBERED_S)
+        key = found.key
+        ctx = TenantContext(key.tenant_id, key.key_id, Kind.KEY, scopes_of(key))
+        if key.last_used_at is None or moment - key.last_used_at > USE_NOTED_EVERY:
+            self._uses.note(ctx)
+        left_s = (found.valid_until - moment).total_seconds() if found.valid_until else _REMEMBERED_S
+        return _Known(ctx, asked_at + min(left_s, _REMEMBERED_S))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Whose a key is, None for one that is not valid; asked for again from *until* on, by the monotonic clock."""
+
+    ctx: TenantContext | None
+    until: float
+
+
+class _Uses:
+    """Writes when keys were used, in a thread of its own: no request waits for it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._thread = ThreadPoolExecutor(1, "key-use")
+        self._waiting: set[TenantContext] = set()
+
+    def note(self, ctx: TenantContext) -> None:
+        """Have it written that the key was used now, unless that waits to be written already."""
+        if ctx not in self._waiting:
+            self._waiting.add(ctx)
+            with suppress(RuntimeError):  # it has been closed
+                self._thread.submit(self._write, ctx)
+
+    def close(self) -> None:
+        """Let the thread end; what waits is not written."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _write(self, ctx: TenantContext) -> None:
+        self._waiting.discard(ctx)
+        try:
+            with self._database.writing() as session:
+                note_use(session, ctx, ctx.subject_id, now())
+        except (SQLAlchemyError, StoreUnavailable) as exc:
+            logger.warning("The last use of the key %s could not be written: %s", ctx.subject_id, type(exc).__name__)
 
 
 def link_bearer(links: LinkSigner, token: str, document_id: str, version: int) -> TenantContext:

@@ -22,6 +22,7 @@ from api.crawl_command import crawl
 from api.evaluate import evaluate
 from api.index_commands import index
 from api.job_commands import datasets, jobs
+from api.key_commands import api_key
 from api.migrate_data import migrate_data
 from api.operator import operator, records
 from api.ratings_command import ratings
@@ -31,7 +32,6 @@ from bootstrap.stores import open_originals
 from domain.db import Database
 from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
-from domain.keys import create_key, ensure_tenant
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, Progress, load_paths
 from utils.context import DEFAULT_TENANT, TenantContext
@@ -107,18 +107,6 @@ def documents(tenant: str, as_json: bool) -> None:
     for row in rows:
         error = f"  {row['error']}" if row["error"] else ""
         click.echo(f"{row['state']:<10}  {row['chunks']:>5}  {row['language']:<2}  {row['source']}{error}")
-
-
-@click.command("api-key")
-@click.argument("tenant", default=DEFAULT_TENANT)
-@click.option("--name", default="made by flask api-key", help="What the key is for.")
-@with_appcontext
-def api_key(tenant: str, name: str) -> None:
-    """Make a new API key for TENANT, and the tenant if it is new. The key is shown this once."""
-    with records() as database, database.writing() as session:
-        ensure_tenant(session, tenant)
-        _, presented = create_key(session, tenant, name)
-    click.echo(f"API_KEY='{presented}'")
 
 
 @contextmanager

@@ -9,18 +9,27 @@ import hmac
 import re
 import secrets
 import string
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from sqlalchemy import or_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from domain.models import ApiKey, Tenant
-from domain.scoping import scoped_to
-from utils.errors import BadInput, NotFound
+from domain.models import ApiKey, Tenant, now
+from domain.scoping import scoped, scoped_to, scoped_update
+from utils.context import ALL_SCOPES, Scope, TenantContext
+from utils.errors import BadInput, Conflict, NotFound
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 FORM = re.compile(r"ak_live_([a-z0-9]{8})_[A-Za-z0-9]{43}")
 LETTERS = string.ascii_letters + string.digits
 LONGEST_NAME = 80
+ALL = "all"
+# Conversations of one's own: who is to share those of other keys says so.
+NEW_KEY_SCOPES = ALL_SCOPES - {Scope.CONVERSATIONS_ALL}
+USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 def ensure_tenant(session: Session, slug: str) -> Tenant:
@@ -55,18 +64,33 @@ def get_tenant(session: Session, slug: str) -> Tenant:
     return tenant
 
 
-def create_key(session: Session, tenant_id: str, name: str) -> tuple[ApiKey, str]:
+def create_key(
+    session: Session,
+    tenant_id: str,
+    name: str,
+    *,
+    scopes: Collection[str] = NEW_KEY_SCOPES,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
     """A new key of the tenant, and the key itself, `ak_live_<id>_<secret>`, which cannot be had again.
 
+    *scopes* may hold `all` instead of names: then the key has those of later versions of the service too.
+
     Raises:
-        BadInput: *name*, which says what it is for, is too long.
+        BadInput: *name*, which says what it is for, is too long, or there is no such scope.
     """
     if len(name) > LONGEST_NAME:
         raise BadInput(f"A key's name has {LONGEST_NAME} characters at most.")
     key_id = _random(8, string.ascii_lowercase + string.digits)
-    presented = f"ak_live_{key_id}_{_random(43, LETTERS)}"
+    presented = _new_secret(key_id)
     key = ApiKey(
-        key_id=key_id, tenant_id=tenant_id, name=name, prefix=f"ak_live_{key_id}", secret_hash=_digest(presented)
+        key_id=key_id,
+        tenant_id=tenant_id,
+        name=name,
+        prefix=f"ak_live_{key_id}",
+        secret_hash=_digest(presented),
+        scopes=_check_scopes(scopes),
+        expires_at=expires_at,
     )
     session.add(key)
     session.flush()
@@ -74,23 +98,110 @@ def create_key(session: Session, tenant_id: str, name: str) -> tuple[ApiKey, str
 
 
 def create_first_key(session: Session, tenant_id: str, name: str) -> str | None:
-    """A key for a tenant that has none, None if it has; of several processes that ask at once, one gets it."""
+    """A key for a tenant that has none, None if it has; of several processes that ask at once, one gets it.
+
+    It may do everything: it is the operator's.
+    """
     session.get(Tenant, tenant_id, with_for_update={"key_share": True})
-    return None if has_keys(session, tenant_id) else create_key(session, tenant_id, name)[1]
+    return None if has_keys(session, tenant_id) else create_key(session, tenant_id, name, scopes=[ALL])[1]
+
+
+def list_keys(session: Session, ctx: TenantContext) -> Sequence[ApiKey]:
+    """The tenant's keys, revoked ones too, the newest first."""
+    return session.scalars(scoped(ctx, ApiKey).order_by(ApiKey.created_at.desc(), ApiKey.key_id)).all()
+
+
+def revoke_key(session: Session, ctx: TenantContext, key_id: str) -> ApiKey:
+    """Let the key open nothing any more. One that was revoked before stays as it is.
+
+    Raises:
+        NotFound: the tenant has no such key.
+    """
+    key = _get_key(session, ctx, key_id)
+    key.revoked_at = key.revoked_at or now()
+    return key
+
+
+def rotate_key(session: Session, ctx: TenantContext, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
+    """A new secret for the key, which keeps its id, scopes and conversations; the present one is valid for *overlap*
+    more, the one before it not at all.
+
+    Raises:
+        NotFound: the tenant has no such key.
+        Conflict: it was revoked, or has expired.
+    """
+    key = _get_key(session, ctx, key_id)
+    if not is_usable(key):
+        raise Conflict(f"The key {key.prefix} was revoked or has expired. Make a new one: flask api-key create.")
+    presented = _new_secret(key.key_id)
+    key.former_hash, key.former_until = key.secret_hash, now() + overlap
+    key.secret_hash = _digest(presented)
+    return key, presented
+
+
+def note_use(session: Session, ctx: TenantContext, key_id: str, used_at: datetime) -> None:
+    """Write when the key was used last, unless less than a minute has passed since what is written."""
+    is_old = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < used_at - USE_NOTED_EVERY)
+    session.execute(scoped_update(ctx, ApiKey).where(ApiKey.key_id == key_id, is_old).values(last_used_at=used_at))
 
 
 def has_keys(session: Session, tenant_id: str) -> bool:
     """Whether the tenant has a key that still opens anything."""
-    usable = scoped_to(tenant_id, ApiKey).where(ApiKey.revoked_at.is_(None))
+    is_current = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now())
+    usable = scoped_to(tenant_id, ApiKey).where(ApiKey.revoked_at.is_(None), is_current)
     return session.scalars(usable.limit(1)).first() is not None
 
 
-def find_key(session: Session, presented: str) -> ApiKey | None:
-    """The key that was presented, or None if there is no such key or it was revoked. Compared in constant time."""
+def is_usable(key: ApiKey) -> bool:
+    """Whether it was not revoked and has not expired."""
+    return key.revoked_at is None and (key.expires_at is None or now() < key.expires_at)
+
+
+def scopes_of(key: ApiKey) -> frozenset[Scope]:
+    """What the key may do; a scope that this version does not know is none."""
+    return ALL_SCOPES if ALL in key.scopes else frozenset(scope for scope in Scope if scope in key.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A key that is valid, and until when it is in any case unless it is revoked; None: without end."""
+
+    key: ApiKey
+    valid_until: datetime | None
+
+
+def find_key(session: Session, presented: str) -> FoundKey | None:
+    """The key that was presented, or None if there is none, or it is not valid any more. Compared in constant time."""
     form = FORM.fullmatch(presented)
     key = session.get(ApiKey, form[1]) if form else None
-    same = hmac.compare_digest(key.secret_hash if key else _digest(""), _digest(presented))
-    return key if key and same and key.revoked_at is None else None
+    digest = _digest(presented)
+    is_present = hmac.compare_digest(key.secret_hash if key else _digest(""), digest)
+    is_former = hmac.compare_digest((key.former_hash if key else None) or _digest(""), digest)
+    if key is None or not is_usable(key):
+        return None
+    if is_present:
+        return FoundKey(key, key.expires_at)
+    if is_former and key.former_until and now() < key.former_until:
+        return FoundKey(key, min(key.former_until, key.expires_at or key.former_until))
+    return None
+
+
+def _get_key(session: Session, ctx: TenantContext, key_id: str) -> ApiKey:
+    key = session.scalars(scoped(ctx, ApiKey).where(ApiKey.key_id == key_id).with_for_update()).one_or_none()
+    if key is None:
+        raise NotFound(f"The tenant {ctx.tenant_id} has no key {key_id!r}. flask api-key list shows those it has.")
+    return key
+
+
+def _check_scopes(scopes: Collection[str]) -> list[str]:
+    known = {ALL, *Scope}
+    if not scopes or not known.issuperset(scopes):
+        raise BadInput(f"Scopes are {', '.join(sorted(Scope))}, or {ALL}.")
+    return [ALL] if ALL in scopes else sorted(set(map(str, scopes)))
+
+
+def _new_secret(key_id: str) -> str:
+    return f"ak_live_{key_id}_{_random(43, LETTERS)}"
 
 
 def _digest(presented: str) -> str:

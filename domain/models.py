@@ -133,7 +133,10 @@ class Tenant(Base):
 
 
 class ApiKey(Base):
-    """A key of a tenant. The key itself is not kept, only its SHA-256."""
+    """A key of a tenant. The key itself is not kept, only its SHA-256.
+
+    A rotated key has a former secret too, which is valid until `former_until`.
+    """
 
     __tablename__ = "api_keys"
 
@@ -142,7 +145,12 @@ class ApiKey(Base):
     name: Mapped[str] = mapped_column(PlainString(80))
     prefix: Mapped[str] = mapped_column(PlainString(24))  # what a list may show of it
     secret_hash: Mapped[str] = mapped_column(PlainString(64))
+    former_hash: Mapped[str | None] = mapped_column(PlainString(64))
+    former_until: Mapped[datetime | None]
+    scopes: Mapped[list[str]] = mapped_column(JSON, default=list)  # or ["all"]: also those of versions to come
     created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]  # to about a minute
     revoked_at: Mapped[datetime | None]
 
 

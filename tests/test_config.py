@@ -167,13 +167,35 @@ def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("API_KEY", "OPENAI_API_KEY", "LLM_API_KEY", "REDIS_PASSWORD"):
-        monkeypatch.setenv(name, "hush-hush")
-    monkeypatch.setenv("DATABASE_URI", "postgresql://user:hush-hush@host/db")
-    assert "hush-hush" not in f"{load_settings()!r} {load_settings()}"
-    monkeypatch.setenv("REDIS_URL", "http://:hush-hush@host")
+        monkeypatch.setenv(name, "hush-hush-hush-hush")
+    monkeypatch.setenv("DATABASE_URI", "postgresql://user:hush-hush-hush-hush@host/db")
+    assert "hush-hush-hush-hush" not in f"{load_settings()!r} {load_settings()}"
+    monkeypatch.setenv("REDIS_URL", "http://:hush-hush-hush-hush@host")
     with pytest.raises(SettingsError) as refusal:
         load_settings()
-    assert "hush-hush" not in str(refusal.value)
+    assert "hush-hush-hush-hush" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("key", ["%", "fifteen-letters", "ä" * 15])
+def test_an_api_key_that_is_too_short_refuses_the_start_and_says_how_to_make_a_good_one(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("API_KEY", key)
+    with pytest.raises(
+        SettingsError, match=r"^API_KEY: must have 16 characters or more.*secrets\.token_urlsafe"
+    ) as told:
+        load_settings()
+    assert key not in str(told.value)
+    monkeypatch.setenv("API_KEY", "sixteen-letters!")
+    assert load_settings().api_key is not None
+
+
+def test_the_key_of_the_chat_page_must_not_be_the_one_that_may_do_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "one-key-for-everything")
+    monkeypatch.setenv("CHAT_PAGE_KEY", "one-key-for-everything")
+    with pytest.raises(SettingsError, match="CHAT_PAGE_KEY must not be API_KEY") as told:
+        load_settings()
+    assert "one-key" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -250,9 +250,14 @@ def test_a_metrics_port_that_another_program_holds_is_named(tmp_path: Path, refu
 
 
 def test_an_api_key_out_of_an_example_is_named(tmp_path: Path) -> None:
-    report = validate(tmp_path, only="configuration", API_KEY="your-api-key", HOST="0.0.0.0", FLASK_DEBUG="1")  # noqa: S104 - nothing listens
+    report = validate(tmp_path, only="configuration", API_KEY="your-secret-api-key", HOST="0.0.0.0", FLASK_DEBUG="1")  # noqa: S104 - nothing listens
     assert report.failing == ["FLASK_DEBUG", "API_KEY"]
     assert report.warned_of == ["CORS_ORIGINS", "TRUSTED_HOSTS"]
+
+
+def test_an_api_key_that_is_too_short_is_named_with_the_way_to_a_good_one(tmp_path: Path) -> None:
+    report = validate(tmp_path, only="configuration", API_KEY="fifteen-letters")
+    assert_failing(report, "API_KEY", "16 characters", "secrets.token_urlsafe")
 
 
 def test_a_logo_that_is_not_there_is_named(tmp_path: Path) -> None:

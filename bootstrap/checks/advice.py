@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 from bootstrap.checks.finding import Finding, failure, ok, warning
 from bootstrap.checks.running import Check
 from bootstrap.checks.settings import Installation
-from config import Settings
+from config import MAKE_KEY, Settings
 
-_SHORTEST_KEY = 16
 _EXAMPLES = """
 your-api-key your_api_key yourapikey your-api-key-here your_api_key_here your-secret-api-key your-secret-key
 your-secure-api-key your_secret_key changeme change-me change_me change-me-in-production please-change-me replace-me
@@ -25,7 +24,7 @@ def checks(installation: Installation) -> list[Check]:
 
 
 def _look(settings: Settings) -> list[Finding]:
-    access = (_api_key, _page_key, _origins, _hosts, _limits, _proxies)
+    access = (_api_key, _origins, _hosts, _limits, _proxies)
     rules = (_workers, _debug, *access, _redis, _in_the_clear, _no_effect)
     found = [finding for rule in rules for finding in rule(settings)]
     return found or [ok("Settings together", "nothing contradicts, nothing is open that need not be")]
@@ -50,20 +49,10 @@ def _debug(settings: Settings) -> Iterator[Finding]:
 
 
 def _api_key(settings: Settings) -> Iterator[Finding]:
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    if key is None:
-        return
-    make = "Set a long random one: `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`."
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
     if key.strip("<>\"' ").lower() in _EXAMPLES.split():
-        yield failure("API_KEY", "It is a placeholder from an example, which everybody can guess.", make)
-    elif len(key) < _SHORTEST_KEY:
-        yield warning("API_KEY", f"It has {len(key)} characters: short enough to be tried out.", make)
-
-
-def _page_key(settings: Settings) -> Iterator[Finding]:
-    if settings.chat_page_key and settings.chat_page_key == settings.api_key:
-        found = "It is the same as API_KEY: all visitors of the chat page share that key's limit."
-        yield warning("CHAT_PAGE_KEY", found, "Give the chat page a key of its own.")
+        found = "It is a placeholder from an example, which everybody can guess."
+        yield failure("API_KEY", found, f"Set a long random one: `{MAKE_KEY}`.")
 
 
 def _origins(settings: Settings) -> Iterator[Finding]:

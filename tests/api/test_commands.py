@@ -1,7 +1,6 @@
 """The operator's commands through Flask's own command line."""
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +13,7 @@ from flask import Flask
 from api import commands
 from api.commands import register_commands
 from config import Settings
-from domain.db import Database, open_database
-from domain.keys import find_key
+from domain.db import open_database
 
 Run = Callable[..., Result]
 
@@ -94,22 +92,6 @@ def test_documents_lists_those_of_one_tenant(run: Run, handbook: Path) -> None:
     assert "handbook/broken.pdf  It is not a PDF" in lines[0]
     theirs = json.loads(run("documents", "--tenant", "globex", "--json").stdout)
     assert [(row["source"], row["chunks"], row["error"]) for row in theirs] == [("library.txt", 1, None)]
-
-
-def test_api_key_prints_a_key_that_opens_the_tenant(run: Run, uri: str) -> None:
-    lines = [run("api-key"), run("api-key", "globex")]
-    keys = [re.fullmatch(r"API_KEY='(ak_live_\w+)'\n", line.stdout) for line in lines]
-    database: Database = open_database(uri)
-    with database.reading() as session:
-        found = [find_key(session, key[1]) for key in keys if key]
-        assert [key.tenant_id if key else None for key in found] == ["default", "globex"]
-    database.close()
-
-
-def test_a_tenant_with_an_impossible_name_is_refused(run: Run) -> None:
-    result = run("api-key", "No Such")
-    assert result.exit_code == 1
-    assert result.output.startswith("Error: A tenant's name is")
 
 
 def test_a_bar_is_shown_on_a_terminal_only(run: Run, handbook: Path) -> None:

@@ -62,11 +62,9 @@ _NAMED = {"cors_origins": "", "trusted_hosts": "itb.ac.id"}
         ({}, {"Settings together": Level.OK}),
         ({"workers": 4}, {"WORKERS": Level.FAILURE}),
         ({"workers": 4, "redis_url": "redis://redis", "qdrant_url": "http://qdrant"}, {"Settings together": Level.OK}),
-        ({"api_key": "Your-API-Key"}, {"API_KEY": Level.FAILURE}),
-        ({"api_key": "<your-api-key>"}, {"API_KEY": Level.FAILURE}),
-        ({"api_key": "fifteen-letters"}, {"API_KEY": Level.WARNING}),
+        ({"api_key": "Your-Secret-API-Key"}, {"API_KEY": Level.FAILURE}),
+        ({"api_key": "<your-secret-key>"}, {"API_KEY": Level.FAILURE}),
         ({"api_key": KEY}, {"Settings together": Level.OK}),
-        ({"api_key": KEY, "chat_page_key": KEY}, {"CHAT_PAGE_KEY": Level.WARNING}),
         ({"host": "0.0.0.0"}, {"CORS_ORIGINS": Level.WARNING, "TRUSTED_HOSTS": Level.WARNING}),  # noqa: S104 - nothing listens
         ({"host": "10.0.0.5", "cors_origins": "https://itb.ac.id"}, {"TRUSTED_HOSTS": Level.WARNING}),
         ({"host": "10.0.0.5", "cors_origins": "", "trusted_hosts": "itb.ac.id"}, {"Settings together": Level.OK}),

@@ -66,6 +66,26 @@ def test_going_back_forgets_calibrations_and_nothing_else(empty: Database) -> No
     assert column(empty, "chunks", "text") == {"acme": "Of acme.", "globex": "Of globex."}
 
 
+def test_keys_from_before_scopes_may_do_everything_and_limited_ones_nothing_after_going_back(empty: Database) -> None:
+    to(empty, "0008")
+    former = {"acme": "aaaaaaaa", "globex": "gggggggg"}
+    for tenant, key_id in former.items():
+        add(empty, "tenants", tenant_id=tenant, created_at=NOW)
+        add_key(empty, tenant, key_id)
+    empty.migrate()
+    assert column(empty, "api_keys", "scopes", key="key_id") == {key_id: ["all"] for key_id in former.values()}
+    add_key(empty, "acme", "limited1", scopes=["search"])
+    add_key(empty, "acme", "expires1", scopes=["all"], expires_at=NOW)
+    to(empty, "0008", back=True)
+    revoked = column(empty, "api_keys", "revoked_at", key="key_id")
+    assert {key_id for key_id, moment in revoked.items() if moment} == {"limited1", "expires1"}
+
+
+def add_key(database: Database, tenant: str, key_id: str, **values: object) -> None:
+    given = {"name": "n", "prefix": f"ak_live_{key_id}", "secret_hash": "h", "created_at": NOW, **values}
+    add(database, "api_keys", key_id=key_id, tenant_id=tenant, **given)
+
+
 def to(database: Database, revision: str, *, back: bool = False) -> None:
     """Bring the tables to *revision*."""
     config = Config()
@@ -100,12 +120,12 @@ def add_chunk(database: Database, tenant: str, name: str, **values: object) -> N
     add(database, "chunks", **own, **place, **values)
 
 
-def column(database: Database, table: str, name: str) -> dict[str, object]:
-    """By tenant, of a table with a row each."""
+def column(database: Database, table: str, name: str, *, key: str = "tenant_id") -> dict[str, object]:
+    """By *key*, of which a table has a row each."""
     with database.engine.connect() as connection:
         tables = MetaData()
         tables.reflect(connection)
-        rows = connection.execute(select(tables.tables[table].c.tenant_id, tables.tables[table].c[name])).all()
-    found = {tenant: value for tenant, value in rows}
+        rows = connection.execute(select(tables.tables[table].c[key], tables.tables[table].c[name])).all()
+    found = {of: value for of, value in rows}
     assert len(found) == len(rows)
     return found
