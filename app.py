@@ -46,6 +46,7 @@ from bootstrap.services import Services, open_services
 from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
 from ingestion.pages.images import PageImages
+from utils.concurrency import ConcurrencyLimit
 from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, Kind, TenantContext
 from utils.logging_config import configure_logging
 from utils.private_files import keep_files_private, private_folder
@@ -57,6 +58,7 @@ _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "link": {"type": "apiKey", "in": "query", "name": "token"},
 }
 _TAKE_OVER_S = 45.0
+_TEXTS_AT_ONCE, _TEXTS_WAITING = 2, 200  # whole texts of documents in memory, each of a few MB, for their readers
 _PAGE = TenantContext(DEFAULT_TENANT, "chat-page", Kind.VISITOR, VISITOR_SCOPES)
 _CONFIGURED = TenantContext(DEFAULT_TENANT, "configured", scopes=ALL_SCOPES)
 
@@ -87,6 +89,9 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.extensions["admission"] = _admission(settings)
     app.extensions |= {"settings": settings, "open_database": lambda: _database_for_commands(settings)}
     app.extensions["page_images"] = PageImages()
+    app.extensions["view_texts"] = ConcurrencyLimit(
+        _TEXTS_AT_ONCE, may_wait=_TEXTS_WAITING, refusal="Too many documents are being opened. Try again soon."
+    )
     register_problems(app)
     register_middleware(app, cors_origins=settings.cors_origins, trusted_hosts=settings.trusted_hosts)
     if settings.prometheus_enabled:
@@ -183,7 +188,14 @@ def _bridge(app: OpenAPI, lifespan: Lifespan | None = None) -> FlaskAsgi:
     bodies = BodyLimits(settings.max_content_length, total_bytes=settings.max_body_memory)
     admission: Admission = app.extensions["admission"]
     drain = partial(_drain, app)
-    return FlaskAsgi(app, lifespan=lifespan, drain=drain, body_limits=bodies, admission=admission)
+    return FlaskAsgi(
+        app,
+        lifespan=lifespan,
+        drain=drain,
+        body_limits=bodies,
+        admission=admission,
+        spool_folder=settings.data_dir,
+    )
 
 
 async def _drain(app: OpenAPI, within_s: float) -> None:

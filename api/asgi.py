@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from functools import partial
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, cast
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
@@ -79,7 +80,7 @@ class FlaskAsgi(WsgiToAsgi):
     before the first hook runs, within `body_limits` (default: the app's MAX_CONTENT_LENGTH for each; if that is None,
     without a limit), unless the view does so itself (`api/intake.py`). `admission` says which requests there is room
     for (default: all). `lifespan()` is entered before the first request and left after the last; `drain` is for
-    `GracefulServer`.
+    `GracefulServer`. Large answers wait in `spool_folder` (default: the system's) for slow readers.
 
     Raises:
         TypeError: `app.wsgi_app` is wrapped in WSGI middleware, which would never run; use ASGI middleware around this.
@@ -96,6 +97,7 @@ class FlaskAsgi(WsgiToAsgi):
         pool_threads: int = 32,
         pool_queue: int = 1000,
         cancel_on_disconnect: bool = True,
+        spool_folder: Path | None = None,
     ) -> None:
         if "wsgi_app" in vars(app):
             raise TypeError("WSGI middleware on app.wsgi_app is not run here; use ASGI middleware around FlaskAsgi.")
@@ -105,7 +107,7 @@ class FlaskAsgi(WsgiToAsgi):
         self._body_limits = body_limits or BodyLimits(app.config.get("MAX_CONTENT_LENGTH"))
         self._admission = admission
         self._pool = app.extensions["sync_pool"] = SyncPool(threads=pool_threads, queue_limit=pool_queue)
-        self._cancel_on_disconnect = cancel_on_disconnect
+        self._cancel_on_disconnect, self._spool_folder = cancel_on_disconnect, spool_folder
         await_coroutines(app)
         remember_hosts(app)
 
@@ -144,7 +146,7 @@ class FlaskAsgi(WsgiToAsgi):
 
     async def _exchange(self, intake: Intake, watch: ClientWatch, send: ASGISendCallable) -> None:
         view_watch = watch if self._cancel_on_disconnect else nullcontext()
-        async with Outlet(intake, watch, send, self._pool) as outlet:
+        async with Outlet(intake, watch, send, self._pool, self._spool_folder) as outlet:
             async with Dispatch(self._app, intake, view_watch, self._pool) as dispatch:
                 outlet.response = await dispatch.response()
                 if isinstance(outlet.response, AsyncStream):

@@ -3,10 +3,12 @@
 import asyncio
 import contextvars
 import logging
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache, partial
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 from wsgiref.types import WSGIEnvironment
 
 from asgiref.typing import ASGISendCallable, HTTPResponseBodyEvent
@@ -17,6 +19,8 @@ from api.intake import Intake
 from api.sync_pool import SyncPool
 
 log = logging.getLogger(__name__)
+_LARGE_BYTES = 131_072
+_PIECE_BYTES = 16_384
 
 T = TypeVar("T")
 
@@ -117,12 +121,17 @@ class Outlet:
     An async stream is sent while the request's context is entered, all else after it has been left, as under WSGI. An
     exception from a body that has begun is logged, and the response left without an end: the server then drops the
     connection, which tells the client. Leaving the outlet closes the response.
+
+    A body of more than 128 KB waits for its reader in a file in *folder* (None: the system's), not in memory: readers
+    may be many, and slow.
     """
 
     response: Response | None = None
 
-    def __init__(self, intake: Intake, watch: ClientWatch, send: ASGISendCallable, pool: SyncPool) -> None:
-        self._intake, self._watch, self._send, self._pool = intake, watch, send, pool
+    def __init__(
+        self, intake: Intake, watch: ClientWatch, send: ASGISendCallable, pool: SyncPool, folder: Path | None = None
+    ) -> None:
+        self._intake, self._watch, self._send, self._pool, self._folder = intake, watch, send, pool, folder
         self._started = self._closes = False
         self._context: contextvars.Context | None = None
 
@@ -143,6 +152,10 @@ class Outlet:
         elif response.is_sequence:
             await self._start(response)
             last = _whole_body(response, self._intake.environ)
+            if len(last) > _LARGE_BYTES:
+                file = await self._in_pool(partial(_on_disk, last, self._folder))
+                last, response.response = b"", ()  # the file has it now
+                await self._send_file(file)
         else:
             await self._send_iterated(response)
         if self._closes:
@@ -178,6 +191,14 @@ class Outlet:
                 await self._send(_piece(chunk, more=True))
         await self._start(response)
 
+    async def _send_file(self, file: IO[bytes]) -> None:
+        try:
+            with self._watch:
+                while piece := await self._in_pool(partial(file.read, _PIECE_BYTES)):
+                    await self._send(_piece(piece, more=True))
+        finally:
+            file.close()
+
     async def _in_pool(self, call: Callable[[], T]) -> T:
         # One context for all calls: a generator may hold something open in it from chunk to chunk.
         self._context = self._context or contextvars.copy_context()
@@ -204,6 +225,13 @@ def _whole_body(response: Response, environ: WSGIEnvironment) -> bytes:
         has_none = environ["REQUEST_METHOD"] == "HEAD" or status < 200 or status in (204, 304)
         return b"" if has_none else parts[0]
     return b"".join(response.get_app_iter(environ))
+
+
+def _on_disk(body: bytes, folder: Path | None) -> IO[bytes]:
+    file = tempfile.TemporaryFile(dir=folder, prefix=".answer-")  # noqa: SIM115 - the caller closes it
+    file.write(body)
+    file.seek(0)
+    return file
 
 
 @lru_cache(256)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 from flask import Response, current_app, request
@@ -10,14 +10,16 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires_or_link, valid_link_token
+from api.file_response import stream_file
 from api.links import CitationLinks, sibling_prefix
 from api.problems import note_failure
 from api.schemas import Problem
-from api.view_page import PAGE_POLICY, Opened, document_page, problem_page
+from api.view_page import PAGE_POLICY, Opened, lay_out, pdf_page, problem_page, text_page
 from bootstrap.services import Services
 from domain.models import DocumentVersion
 from domain.originals import current_versions, find_version
-from ingestion.pages.images import PageImages
+from ingestion.pages.images import OpenFile, PageImages
+from utils.concurrency import ConcurrencyLimit
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import Gone, NotFound, ProblemError
 
@@ -88,10 +90,13 @@ async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery
     """The page. 410 for what was deleted, or is too old to be kept."""
     opened = await _open(ctx, path.document_id, query)
     services: Services = current_app.extensions["services"]
-    extracted = await _read(services.originals.extracted, ctx, opened.version)
+    texts: ConcurrencyLimit = current_app.extensions["view_texts"]
+    async with texts:  # of each document that is looked at, all of its text is in memory
+        layout = lay_out(opened, await _read(services.originals.extracted, ctx, opened.version), query)
+    if layout.page is None:
+        return _page(text_page(layout))
     images: PageImages = current_app.extensions["page_images"]
-    data = await _read(services.originals.original, ctx, opened.version) if opened.is_pdf else b""
-    return _page(await document_page(opened, extracted, query, data, images))
+    return _page(await pdf_page(layout, layout.page, _opener(ctx, opened.version), images))
 
 
 @view_blueprint.get(
@@ -105,9 +110,8 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
     opened = await _open(ctx, path.document_id, query)
     if not opened.is_pdf or path.page > (opened.version.pages or 0):
         raise NotFound("There is no such page.")
-    services: Services = current_app.extensions["services"]
     images: PageImages = current_app.extensions["page_images"]
-    picture = await images.png(await _read(services.originals.original, ctx, opened.version), path.page)
+    picture = await images.png(_opener(ctx, opened.version), path.page)
     kept = {"Cache-Control": f"private, max-age={_PICTURE_KEPT_S}"}
     return Response(picture, mimetype="image/png", headers=kept)
 
@@ -115,16 +119,16 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
 @view_blueprint.get(
     "/v1/documents/<document_id>/original",
     summary="Download a document",
-    responses={200: None, **_REFUSALS},
+    responses={200: None, 206: None, 304: None, **_REFUSALS, 416: Problem},
 )
 @for_browsers
 @requires_or_link(Scope.DOCUMENTS_READ)
 async def download_original(ctx: TenantContext, path: DocumentPath, query: VersionQuery) -> Response:
-    """The file as it came, to be kept and not to be shown: it may be anything."""
+    """The file as it came, or a range of it, to be kept and not to be shown: it may be anything."""
     opened = await _open(ctx, path.document_id, query)
     services: Services = current_app.extensions["services"]
-    data = await _read(services.originals.original, ctx, opened.version)
-    response = Response(data, mimetype="application/octet-stream")
+    file = await _read(services.originals.open_original, ctx, opened.version)
+    response = stream_file(request, file, etag=opened.version.content_hash)
     response.headers.set("Content-Disposition", "attachment", filename=_file_name(opened.version))
     return response
 
@@ -164,8 +168,17 @@ def _unkept(version: int | None, current: int) -> ProblemError:
 
 
 async def _read(read: Callable[[TenantContext, DocumentVersion], T], ctx: TenantContext, version: DocumentVersion) -> T:
+    return await asyncio.to_thread(partial(_from_store, read, ctx, version))
+
+
+def _opener(ctx: TenantContext, version: DocumentVersion) -> OpenFile:
+    services: Services = current_app.extensions["services"]
+    return partial(_from_store, services.originals.open_original, ctx, version)
+
+
+def _from_store(read: Callable[[TenantContext, DocumentVersion], T], ctx: TenantContext, version: DocumentVersion) -> T:
     try:
-        return await asyncio.to_thread(read, ctx, version)
+        return read(ctx, version)
     except NotFound as exc:
         raise NotFound("The file of this document is not kept on this machine.") from exc
 

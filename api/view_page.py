@@ -15,10 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from api.links import LinkSigner
-from api.view_text import Layout, Span
+from api.view_text import Block, Layout, Span
 from domain.models import DocumentVersion
 from domain.originals import Extracted
-from ingestion.pages.images import PageImages, PagePlaces
+from ingestion.pages.images import OpenFile, PageImages, PagePlaces
 from utils.errors import ProblemError, UnreadableDocument
 
 AROUND = 20_000  # characters shown to each side of a quote
@@ -81,20 +81,47 @@ class Opened:
         return f"{self.prefix}view?{urlencode({'version': self.current, 'token': token})}"
 
 
-async def document_page(opened: Opened, extracted: Extracted, place: Place, data: bytes, images: PageImages) -> str:
-    """The page for *place*; *data* is the original of a PDF, of which one page is shown, empty for anything else."""
+@dataclass(frozen=True, slots=True)
+class PdfPage:
+    """A page of a PDF, counted from 1; what of the quote is on it, and how far down, from 0 to 1."""
+
+    number: int
+    quote: str
+    near: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageLayout:
+    """What is shown of a document: a stretch of its text, or a page of a PDF. `earlier` and `later` lead on."""
+
+    opened: Opened
+    quote: Span
+    blocks: list[Block]
+    has_mark: bool
+    earlier: str | None
+    later: str | None
+    page: PdfPage | None = None
+
+
+def lay_out(opened: Opened, extracted: Extracted, place: Place) -> PageLayout:
+    """What is shown of the document at *place*; it keeps nothing of *extracted* beyond that."""
     quote = _quote(place, len(extracted.text))
-    if not opened.is_pdf:
-        return _text_page(opened, extracted, place, quote)
-    number = min(place.page or _page_of(extracted, quote) or 1, opened.version.pages or 1)
-    window = _page_window(extracted, number)
-    there = quote.within(window)
-    near = (there.start - window.start) / max(1, window.end - window.start)
+    return (_lay_out_page if opened.is_pdf else _lay_out_text)(opened, extracted, place, quote)
+
+
+def text_page(layout: PageLayout) -> str:
+    """The page for a stretch of text."""
+    return _rendered("view.html", **_facts(layout, None), **_shown(layout))
+
+
+async def pdf_page(layout: PageLayout, page: PdfPage, open_file: OpenFile, images: PageImages) -> str:
+    """The page for one page of the PDF that *open_file* opens: its picture, where it can be drawn, and its text."""
     try:
-        picture = await images.places(data, number, extracted.text[there.start : there.end], near)
+        picture = await images.places(open_file, page.number, page.quote, page.near)
     except UnreadableDocument:
         picture = None
-    return _pdf_page(opened, extracted, place, (quote, window), number, picture)
+    address = layout.opened.address(f"pages/{page.number}.png") if picture else None
+    return _rendered("view.html", **_facts(layout, picture), **_shown(layout), picture_address=address)
 
 
 def problem_page(error: ProblemError, address: str | None) -> str:
@@ -103,52 +130,57 @@ def problem_page(error: ProblemError, address: str | None) -> str:
     return _rendered("problem.html", title=error.title, error=error, phrase=phrase, address=address, language="en")
 
 
-def _text_page(opened: Opened, extracted: Extracted, place: Place, quote: Span) -> str:
+def _lay_out_text(opened: Opened, extracted: Extracted, place: Place, quote: Span) -> PageLayout:
     size = len(extracted.text)
     # Otherwise from where another part ends.
     begin = _after_line(extracted.text, quote.start - AROUND) if place.at is None else min(place.at, size - 1)
     window = Span(begin, _after_line(extracted.text, begin + 2 * AROUND + quote.end - quote.start))
-    blocks = Layout(extracted, quote).blocks(window, shows_pages=True)
 
     def elsewhere(at: int) -> str:
         return opened.address("view", start=place.start, end=place.end, at=at)
 
-    return _rendered(
-        "view.html",
-        **_facts(opened, quote),
-        blocks=blocks,
+    return PageLayout(
+        opened=opened,
+        quote=quote,
+        blocks=Layout(extracted, quote).blocks(window, shows_pages=True),
+        has_mark=bool(quote.within(window)),
         earlier=elsewhere(_after_line(extracted.text, begin - 2 * AROUND)) if begin else None,
         later=elsewhere(window.end) if window.end < size else None,
-        has_mark=bool(quote.within(window)),
     )
 
 
-def _pdf_page(
-    opened: Opened,
-    extracted: Extracted,
-    place: Place,
-    spans: tuple[Span, Span],
-    number: int,
-    picture: PagePlaces | None,
-) -> str:
-    quote, window = spans
+def _lay_out_page(opened: Opened, extracted: Extracted, place: Place, quote: Span) -> PageLayout:
     pages = opened.version.pages or 1
+    number = min(place.page or _page_of(extracted, quote) or 1, pages)
+    window = _page_window(extracted, number)
+    there = quote.within(window)
+    near = (there.start - window.start) / max(1, window.end - window.start)
 
     def elsewhere(page: int) -> str:
         return opened.address("view", start=place.start, end=place.end, page=page)
 
-    return _rendered(
-        "view.html",
-        **_facts(opened, quote, number, picture),
+    return PageLayout(
+        opened=opened,
+        quote=quote,
         blocks=Layout(extracted, quote).blocks(window, shows_pages=False),
+        has_mark=bool(there),
         earlier=elsewhere(number - 1) if number > 1 else None,
         later=elsewhere(number + 1) if number < pages else None,
-        has_mark=bool(quote.within(window)),
-        picture_address=opened.address(f"pages/{number}.png") if picture else None,
+        page=PdfPage(number, extracted.text[there.start : there.end], near),
     )
 
 
-def _facts(opened: Opened, quote: Span, number: int | None = None, picture: PagePlaces | None = None) -> dict[str, Any]:
+def _shown(layout: PageLayout) -> dict[str, Any]:
+    return {
+        "blocks": layout.blocks,
+        "earlier": layout.earlier,
+        "later": layout.later,
+        "has_mark": layout.has_mark,
+    }
+
+
+def _facts(layout: PageLayout, picture: PagePlaces | None) -> dict[str, Any]:
+    opened, quote = layout.opened, layout.quote
     version = opened.version
     return {
         "title": version.title or version.file_name,
@@ -159,7 +191,7 @@ def _facts(opened: Opened, quote: Span, number: int | None = None, picture: Page
         "download": opened.address("original"),
         "newest": opened.newest_address(),
         "current": opened.current,
-        "page": number,
+        "page": layout.page.number if layout.page else None,
         "picture": picture,
     }
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
 import orjson
 from sqlalchemy import Delete, Update, func, select
@@ -109,13 +109,13 @@ class Originals:
         for file in (data, content.extracted):
             self._files.put(ctx, file)
 
-    def original(self, ctx: TenantContext, version: DocumentVersion) -> bytes:
-        """The file as it came.
+    def open_original(self, ctx: TenantContext, version: DocumentVersion) -> BinaryIO:
+        """The file as it came, open for reading; see `FileStore.open`.
 
         Raises:
             NotFound: it is not kept, or not any more.
         """
-        return self._files.get(ctx, version.content_hash)
+        return self._files.open(ctx, version.content_hash)
 
     def extracted(self, ctx: TenantContext, version: DocumentVersion) -> Extracted:
         """What was read from it.

@@ -4,7 +4,7 @@ Adapters of models are in `providers/`, those that count and time in `utils/tele
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,16 @@ class FileStore(Protocol):
         """Keep *data*, whole and on disk or not at all; its hash. What is there already is left as it is."""
 
     def get(self, ctx: TenantContext, content_hash: str) -> bytes:
-        """The file.
+        """The whole file in memory, for work that needs it there. What is given out is opened instead.
+
+        Raises:
+            NotFound: the tenant keeps none of this hash.
+        """
+
+    def open(self, ctx: TenantContext, content_hash: str) -> BinaryIO:
+        """The file, to be read piece by piece and closed by the caller; it stays readable when it is deleted.
+
+        It has a descriptor, which may be handed to another process.
 
         Raises:
             NotFound: the tenant keeps none of this hash.

@@ -1,6 +1,7 @@
 """The process in which a page is drawn: `python -m ingestion.pages.worker`, started by `images.py` for one question.
 
-It reads a line of JSON and the file from its standard input, and answers with a line of JSON, which a picture follows.
+It reads JSON from its standard input and the PDF from the descriptor that is its argument, and answers with a line of
+JSON, which a picture follows.
 """
 
 import contextlib
@@ -27,13 +28,14 @@ Box = tuple[float, float, float, float]
 
 def main() -> None:
     """Answer the one question; what goes wrong ends the process."""
-    question = json.loads(sys.stdin.buffer.readline())
+    question = json.loads(sys.stdin.buffer.read())
     with contextlib.suppress(ValueError, OSError):  # macOS does not take it: there only the time is limited
         resource.setrlimit(resource.RLIMIT_AS, (question["memory_bytes"],) * 2)
     for nothing in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(nothing, (0, 0))
     signal.setitimer(signal.ITIMER_REAL, question["timeout_s"])
-    document = PdfDocument(sys.stdin.buffer.read())
+    with open(int(sys.argv[1]), "rb") as file:
+        document = PdfDocument(file.read())
     page = document[question["page"] - 1]
     if question["quote"] is None:
         answer, picture = {}, _drawn(page)

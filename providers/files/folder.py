@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from utils.context import TenantContext
 from utils.errors import NotFound, StoreUnavailable
@@ -36,11 +37,16 @@ class FolderFileStore:
 
     def get(self, ctx: TenantContext, content_hash: str) -> bytes:
         """As in `FileStore`."""
+        with self.open(ctx, content_hash) as file, _told():
+            return file.read()
+
+    def open(self, ctx: TenantContext, content_hash: str) -> BinaryIO:
+        """As in `FileStore`."""
         if not _HASH.fullmatch(content_hash):
             raise NotFound("There is no such file.")
         with _told():
             try:
-                return self._path(ctx, content_hash).read_bytes()
+                return self._path(ctx, content_hash).open("rb")
             except FileNotFoundError as exc:
                 raise NotFound("There is no such file.") from exc
 

@@ -77,6 +77,10 @@ class Connection(contextlib.ExitStack):
             return replace(answer, body=b"".join(iter(self.chunk, b"")))
         return replace(answer, body=self._exactly(int(answer.header("content-length") or 0)))
 
+    def body(self, size_bytes: int) -> bytes:
+        """So much of the body whose head was read. `EOFError` if it breaks off."""
+        return self._exactly(size_bytes)
+
     def at_end(self) -> bool:
         """Whether the server has closed the connection; waits for it or for more bytes."""
         return self._file.read(1) == b""

@@ -37,6 +37,10 @@ def make_app(journal: Journal, gate: Gate) -> Flask:
     async def health() -> str:
         return "ok"
 
+    @app.get("/large")
+    def large() -> bytes:
+        return MEGABYTE * 20
+
     @app.get("/go")
     async def release() -> str:
         gate.open()

@@ -1,8 +1,10 @@
 """Streams on a live server, and clients that leave while something is being made for them."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from api.asgi import FlaskAsgi
 from tests.api.live_server import Address, Connection, Journal, get, serving
 from tests.api.streams_app import MEGABYTE, Gate, make_app
+from tests.processes import resident_bytes
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,21 @@ def test_a_stream_that_fails_before_its_first_byte_is_answered_by_the_apps_handl
 def test_a_stream_that_is_not_sent_is_closed(streams: Streams) -> None:
     assert streams.live.get("/ticks", "X-Replace: yes").body == b"another"
     assert streams.journal.entries == ["closed", "teardown NoneType"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is looked up in /proc")
+def test_large_answers_wait_for_slow_readers_on_disk(streams: Streams) -> None:
+    assert streams.live.get("/large").body == MEGABYTE * 20
+    before = most = resident_bytes(os.getpid())
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(Connection(streams.live)) for _ in range(15)]
+        for reader in readers:
+            reader.send(get("/large"))
+            assert reader.head().header("content-length") == str(20 << 20)
+            most = max(most, resident_bytes(os.getpid()))
+        assert streams.live.get("/health").status == 200
+        assert readers[0].body(20 << 20) == MEGABYTE * 20
+    assert most - before < 100_000_000, f"{(most - before) / 1e6:.0f} MB for {len(readers)} readers"
 
 
 def test_nothing_is_made_for_a_head_request(streams: Streams) -> None:

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.links import LinkSigner
-from api.view_page import Opened, document_page
+from api.view_page import Opened, lay_out, text_page
 from api.view_text import Block, Layout, Span
 from domain.models import DocumentVersion, now
 from domain.originals import Extracted, Part
-from ingestion.pages.images import PageImages
 from ingestion.parsers.html import parse as parse_html
 from ingestion.parsers.markdown import parse as parse_markdown
 from ingestion.parsers.parsed import Limits
@@ -102,19 +101,19 @@ def opened() -> Opened:
 
 
 @pytest.mark.parametrize("piece", ["Nothing in particular.\n\n", "a | b\n"])
-async def test_five_million_characters_are_shown_in_parts_around_the_quote(piece: str) -> None:
+def test_five_million_characters_are_shown_in_parts_around_the_quote(piece: str) -> None:
     half = piece * (2_400_000 // len(piece))
     text = f"{half}\n\nThe lighthouse keeper collects owls.\n\n{half}"
     quote = (len(half) + 2, len(half) + 38)
-    document, images = Extracted(text, (Part(0, 0, len(text), 0, None),)), PageImages()
-    page = await document_page(opened(), document, Place(*quote), b"", images)
+    document = Extracted(text, (Part(0, 0, len(text), 0, None),))
+    page = text_page(lay_out(opened(), document, Place(*quote)))
     assert re.findall(r"<mark[^>]*>([^<]*)</mark>", page) == ["The lighthouse keeper collects owls."]
     assert len(page) < 900_000
     assert set(re.findall(r'<p class="paragraph">([^<]+)</p>', page)) <= {piece.strip()}  # whole ones
     for direction in ("prev", "next"):
         address = unescape(re.search(rf'rel="{direction}" href="([^"]+)"', page)[1])  # type: ignore[index]
         at = int(re.search(r"at=(\d+)", address)[1])  # type: ignore[index]
-        other = await document_page(opened(), document, Place(*quote, at=at), b"", images)
+        other = text_page(lay_out(opened(), document, Place(*quote, at=at)))
         assert "<mark" not in other
         assert "view?version=1&amp;start=" in other
         assert len(other) < 900_000

@@ -64,6 +64,11 @@ def remove(database: Database, originals: Originals, ctx: TenantContext, documen
     originals.let_go(ctx)
 
 
+def read_original(originals: Originals, ctx: TenantContext, kept: DocumentVersion) -> bytes:
+    with originals.open_original(ctx, kept) as file:
+        return file.read()
+
+
 def test_a_version_keeps_the_file_and_what_was_read_from_it_for_its_tenant(
     database: Database, originals: Originals
 ) -> None:
@@ -72,11 +77,11 @@ def test_a_version_keeps_the_file_and_what_was_read_from_it_for_its_tenant(
     kept = version(database, ACME, document.document_id)
     assert kept is not None
     assert (kept.version, kept.file_name, kept.replaced_at) == (1, "leave.md", None)
-    assert originals.original(ACME, kept) == b"Twelve days."
+    assert read_original(originals, ACME, kept) == b"Twelve days."
     assert originals.extracted(ACME, kept) == Extracted("Twelve days.", (Part(0, 0, 12, 0, None),))
     assert version(database, GLOBEX, document.document_id) is None
     with pytest.raises(NotFound):
-        originals.original(GLOBEX, kept)
+        originals.open_original(GLOBEX, kept)
     with database.reading() as session:
         assert current_versions(session, ACME, [document.document_id]) == {document.document_id: 1}
         assert current_versions(session, GLOBEX, [document.document_id]) == {}
@@ -161,7 +166,7 @@ def test_no_document_loses_its_file_to_one_that_is_deleted_at_the_same_moment(
             originals.sweep(ACME)
             kept = version(database, ACME, document.document_id)
             assert kept is not None
-            found.append(originals.original(ACME, kept))
+            found.append(read_original(originals, ACME, kept))
             remove(database, originals, ACME, [document.document_id])
         return found
 

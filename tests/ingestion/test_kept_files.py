@@ -46,7 +46,8 @@ def test_a_document_is_kept_as_it_came_and_its_chunks_stand_where_they_say(
     load_paths(database, ACME, [folder], originals=originals)
     [version] = versions(database, ACME)
     assert (version.file_name, version.title, version.media_type) == ("leave.md", "Leave", "text/markdown")
-    assert originals.original(ACME, version) == LEAVE.encode()
+    with originals.open_original(ACME, version) as file:
+        assert file.read() == LEAVE.encode()
     extracted = originals.extracted(ACME, version)
     with database.reading() as session:
         chunks = get_chunks(session, ACME, version.document_id)

@@ -3,19 +3,33 @@
 import asyncio
 import io
 import struct
+import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from PIL import Image
 from pypdfium2 import PdfDocument
 
-from ingestion.pages.images import PageImages
+from ingestion.pages.images import OpenFile, PageImages
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.pdf import parse
 from utils.errors import Overloaded, UnreadableDocument
 
 PDF = (Path(__file__).parents[2] / "samples" / "pengaduan-dan-banding.pdf").read_bytes()
 QUOTE = "Ombudsman Mahasiswa memberi nasihat secara rahasia dan tidak memihak."
+
+
+def opener(data: bytes) -> OpenFile:
+    """Opens a file of *data*."""
+
+    def open_file() -> BinaryIO:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever calls it closes it
+        file.write(data)
+        file.seek(0)
+        return file
+
+    return open_file
 
 
 def turned(data: bytes, degrees: int, crop: tuple[float, float, float, float] | None = None) -> bytes:
@@ -44,8 +58,8 @@ async def test_the_places_of_a_quote_are_where_its_letters_are_drawn(
     degrees: int, crop: tuple[float, float, float, float] | None
 ) -> None:
     data, images = turned(PDF, degrees, crop), PageImages()
-    found = await images.places(data, 1, QUOTE, 0.3)
-    picture = await images.png(data, 1)
+    found = await images.places(opener(data), 1, QUOTE, 0.3)
+    picture = await images.png(opener(data), 1)
     assert (found.pages, found.width > found.height) == (2, degrees == 90)
     assert 1 <= len(found.places) <= 3
     for box in found.places:
@@ -56,10 +70,10 @@ async def test_a_quote_is_found_although_the_text_that_was_read_joins_its_lines(
     parsed, images = parse(PDF, Limits()), PageImages()
     first = parsed.sections[0]
     whole = parsed.text[first.start : first.start + 500]
-    assert len((await images.places(PDF, 1, whole, 0.0)).places) >= 5
-    assert (await images.places(PDF, 1, "This stands nowhere in it.", 0.0)).places == []
-    assert (await images.places(PDF, 1, "", 0.0)).places == []
-    partly = await images.places(PDF, 1, f"{QUOTE}\nThis stands nowhere in it.", 0.0)
+    assert len((await images.places(opener(PDF), 1, whole, 0.0)).places) >= 5
+    assert (await images.places(opener(PDF), 1, "This stands nowhere in it.", 0.0)).places == []
+    assert (await images.places(opener(PDF), 1, "", 0.0)).places == []
+    partly = await images.places(opener(PDF), 1, f"{QUOTE}\nThis stands nowhere in it.", 0.0)
     assert len(partly.places) >= 1
 
 
@@ -69,28 +83,28 @@ async def test_a_quote_is_found_although_the_text_that_was_read_joins_its_lines(
 )
 async def test_a_page_that_cannot_be_drawn_is_refused(data: bytes, page: int) -> None:
     with pytest.raises(UnreadableDocument):
-        await PageImages().png(data, page)
+        await PageImages().png(opener(data), page)
 
 
 async def test_a_page_that_takes_too_long_or_too_much_memory_is_refused_and_the_next_is_drawn() -> None:
     with pytest.raises(UnreadableDocument):
-        await PageImages(timeout_s=0.001).png(PDF, 1)
+        await PageImages(timeout_s=0.001).png(opener(PDF), 1)
     with pytest.raises(UnreadableDocument):
-        await PageImages(memory_bytes=1_000_000).png(PDF, 1)
-    assert (await PageImages().png(PDF, 2)).startswith(b"\x89PNG")
+        await PageImages(memory_bytes=1_000_000).png(opener(PDF), 1)
+    assert (await PageImages().png(opener(PDF), 2)).startswith(b"\x89PNG")
 
 
 async def test_a_page_as_large_as_a_field_becomes_no_larger_picture() -> None:
     document, out = PdfDocument.new(), io.BytesIO()
     document.new_page(14_400, 144_000)
     document.save(out)
-    picture = await PageImages().png(out.getvalue(), 1)
+    picture = await PageImages().png(opener(out.getvalue()), 1)
     width, height = struct.unpack(">II", picture[16:24])
     assert (width <= 1240, height <= 4000) == (True, True)
 
 
 async def test_who_comes_when_too_many_wait_is_told_so() -> None:
     images = PageImages(timeout_s=5)
-    outcomes = await asyncio.gather(*(images.png(b"no PDF", 1) for _ in range(23)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(images.png(opener(b"no PDF"), 1) for _ in range(23)), return_exceptions=True)
     kinds = [type(outcome) for outcome in outcomes]
     assert (kinds.count(Overloaded), kinds.count(UnreadableDocument)) == (3, 20)

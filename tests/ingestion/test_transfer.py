@@ -116,7 +116,8 @@ async def test_documents_come_to_another_tenant_with_their_vectors_and_ids_of_it
     with database.reading() as session:
         version = find_version(session, GLOBEX, next(each[0] for each in now["globex"] if each[1] == "/a.md"))
     assert version is not None
-    assert Originals(database, files).original(GLOBEX, version) == ORIGINAL
+    with Originals(database, files).open_original(GLOBEX, version) as file:
+        assert file.read() == ORIGINAL
     assert Originals(database, files).extracted(GLOBEX, version).text.startswith("Rooms cost")
     await follow(database, index)
     assert await index.counts(GLOBEX) == IndexCounts(3, 0)

@@ -37,6 +37,17 @@ def test_a_file_is_found_again_by_its_hash_and_by_its_tenant_alone(files: FileSt
         files.get(GLOBEX, name)
 
 
+def test_an_open_file_is_read_piece_by_piece_and_outlives_its_name(files: FileStore) -> None:
+    name = files.put(ACME, b"some text")
+    with files.open(ACME, name) as file:
+        files.delete(ACME, name)
+        assert (file.read(4), file.seek(-4, 2), file.read()) == (b"some", 5, b"text")
+        assert os.pread(file.fileno(), 4, 0) == b"some"
+    for ctx in (ACME, GLOBEX):
+        with pytest.raises(NotFound):
+            files.open(ctx, name)
+
+
 def test_the_same_file_put_twice_is_kept_once(files: FileStore) -> None:
     assert files.put(ACME, b"text") == files.put(ACME, b"text")
     assert len(list(files.hashes(ACME))) == 1

@@ -1,0 +1,36 @@
+"""Files as responses: read from disk as their reader takes them, whole or a range of them (RFC 9110, 14)."""
+
+from typing import BinaryIO
+
+from flask import Request, Response
+from werkzeug.wsgi import FileWrapper
+
+_PIECE_BYTES = 16_384  # what each of many slow readers holds a few times over; at 64 KB, they take twice as much memory
+
+
+def stream_file(request: Request, file: BinaryIO, *, etag: str) -> Response:
+    """*file* as a download, which closes it; *etag* says that bytes are the same, such as their hash.
+
+    One range is served, as whoever resumes a download asks for it. Any other `Range` is ignored, as it may be.
+
+    Raises:
+        RequestedRangeNotSatisfiable: the range begins behind the end (416).
+    """
+    size_bytes = file.seek(0, 2)
+    file.seek(0)
+    response = Response(FileWrapper(file, _PIECE_BYTES), mimetype="application/octet-stream", direct_passthrough=True)
+    response.content_length = size_bytes
+    response.set_etag(etag)
+    try:
+        return _conditional(response, request, size_bytes)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _conditional(response: Response, request: Request, size_bytes: int) -> Response:
+    wanted = request.range
+    is_one_range = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1
+    response.make_conditional(request, accept_ranges=is_one_range, complete_length=size_bytes)
+    response.accept_ranges = "bytes"
+    return response
