@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.validation import check_text
 
 MOST_TAGS, MOST_METADATA_BYTES = 50, 16_384
@@ -16,6 +17,30 @@ Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(check_text)
 ]
+
+Title = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(check_text)
+]
+
+
+def check_external_id(value: str) -> str:
+    """*value* if it can be told apart from every other one once it is stored.
+
+    Raises:
+        ValueError: it is blank, or holds what databases would not keep as it is.
+    """
+    if "\0" in value:
+        raise ValueError("Holds a NUL character, which databases do not take")
+    return check_text(value)
+
+
+ExternalId = Annotated[
+    str, StringConstraints(min_length=1, max_length=LONGEST_EXTERNAL_ID), AfterValidator(check_external_id)
+]
+_EXTERNAL_ID = Field(
+    description="What you call the document, compared exactly: what comes with it again takes the document's place.",
+    examples=["faq/opening-hours"],
+)
 
 
 def check_metadata(value: dict[str, Any]) -> dict[str, Any]:
@@ -94,9 +119,10 @@ class DocumentsQuery(PageQuery):
 class TextDocumentIn(Strict):
     """A document that is sent as text."""
 
-    title: Name = Field(examples=["Opening hours"])
+    title: Title = Field(examples=["Opening hours"])
     content: Annotated[str, AfterValidator(check_text)] = Field(min_length=1, max_length=5_000_000)
     source_type: Literal["text"] = "text"
+    external_id: Annotated[ExternalId | None, _EXTERNAL_ID] = None
     tags: Tags = []
     metadata: Metadata = {}
 
@@ -109,6 +135,7 @@ class LoadDocumentIn(BaseModel):
     company: str = Field(min_length=1, max_length=63, description="The tenant of the key; another one is not found.")
     filename: str = Field(min_length=1, max_length=1000)
     content: str = Field(min_length=1, description="The file, Base64.")
+    external_id: Annotated[ExternalId | None, _EXTERNAL_ID] = None
     metadata: Metadata = {}
 
 
@@ -140,6 +167,7 @@ class DocumentOut(BaseModel):
 
     id: str
     dataset_id: str | None
+    external_id: str | None = Field(description="What its owner calls it.")
     title: str
     source: str
     status: Status
@@ -162,6 +190,14 @@ class DocumentOut(BaseModel):
     updated_at: datetime
 
 
+class AddedOut(DocumentOut):
+    """A document that was taken in; it is not lost any more."""
+
+    unchanged: bool = Field(description="The dataset had it already: this is that document, and nothing was added.")
+    replaced: bool = Field(description="The document of this external id said something else before.")
+    status_url: str
+
+
 class DocumentsOut(BaseModel):
     """A page of the documents, oldest first."""
 
@@ -175,10 +211,12 @@ class AcceptedOut(BaseModel):
     """A file that was taken in; it is not lost any more."""
 
     document_id: str
-    job_id: str
+    job_id: str | None = Field(description="null for a document that is unchanged, and came from a folder or a site.")
+    external_id: str | None
     name: str
     status: Status
-    unchanged: bool = Field(description="The dataset held this very file already.")
+    unchanged: bool = Field(description="The dataset held this very file already, as this document.")
+    replaced: bool = Field(description="The document of this external id said something else before.")
     status_url: str
 
 
@@ -201,5 +239,7 @@ class LoadedOut(BaseModel):
     """The document of a file that was sent by `/api/load-document`."""
 
     document_id: str
-    job_id: str
+    job_id: str | None = Field(description="null for a document that is unchanged, and came from a folder or a site.")
     status: Status
+    unchanged: bool
+    replaced: bool

@@ -11,6 +11,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from api import uploads
 from api.access import requires, requires_before_body
 from api.dataset_schemas import (
+    AddedOut,
     DatasetPath,
     DocumentOut,
     DocumentPath,
@@ -27,7 +28,7 @@ from bootstrap.services import Services
 from domain import datasets, job_requests, progress
 from domain.documents import get_document
 from domain.progress import Progress
-from domain.uploads import Accepted
+from domain.uploads import Accepted, Description
 from utils.context import Scope, TenantContext
 from utils.errors import Conflict, NotFound, UnreadableDocument
 from utils.validation import wrong_field
@@ -35,7 +36,7 @@ from utils.validation import wrong_field
 documents_blueprint = APIBlueprint(
     "documents", __name__, abp_tags=[Tag(name="Documents", description="What answers come from.")]
 )
-LOADED = "documents"  # the dataset of /api/load-document, which names none
+_ALL = "/v1/tenant/documents"
 _IN = "/v1/tenant/datasets/<dataset_id>/documents"
 _ONE = "/v1/tenant/documents/<document_id>"
 
@@ -44,7 +45,8 @@ _ONE = "/v1/tenant/documents/<document_id>"
     f"{_IN}/upload",
     summary="Upload files",
     description="multipart/form-data: a part `files` for each, and `metadata`, a JSON object that holds for all. Files "
-    "that cannot be taken are named with the reason; the others go in.",
+    "that cannot be taken are named with the reason; the others go in. Each is a new document, also under a name that "
+    "there is already, unless `external_ids` name the documents to be replaced, or the dataset has this very content.",
     responses=answers(202, UploadOut, 404, 413, 422),
     openapi_extensions={"requestBody": uploads.BODY},
 )
@@ -65,30 +67,32 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
     return _accepted(shown)
 
 
-@documents_blueprint.post(_IN, summary="Add a text", responses=answers(202, DocumentOut, 404, 413, 422))
+@documents_blueprint.post(_IN, summary="Add a text", responses=answers(202, AddedOut, 404, 413, 422))
 @requires(Scope.DOCUMENTS_WRITE)
 def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Response:
-    """A document of the text that is sent. Another one of the same title takes its place."""
+    """A document of the text that is sent. Others may have its title; `external_id` says which one it replaces."""
     services = _services()
     data = uploads.check_size(body.content.encode(), services.settings.max_file_size)
-    name = uploads.file_name(f"{body.title.replace('/', ' ')}.txt")
-    taken = services.library.take(
-        ctx, path.dataset_id, name, data, title=body.title, tags=body.tags, labels=body.metadata
-    )
-    return _accepted(_shown(_progress(ctx, taken.document.document_id)))
+    about = Description(body.title, body.tags, body.metadata, body.external_id, source=uploads.shown_name(body.title))
+    taken = services.library.take(ctx, path.dataset_id, uploads.text_file_name(body.title), data, about)
+    shown = _shown(_progress(ctx, taken.document.document_id)) | _outcome(taken)
+    response = _accepted(shown)
+    response.headers["Location"] = shown["status_url"]
+    return response
 
 
 @documents_blueprint.get(_IN, summary="List the documents of a dataset", responses=answers(200, DocumentsOut, 404))
 @requires(Scope.DOCUMENTS_READ)
 def index(ctx: TenantContext, path: DatasetPath, query: DocumentsQuery) -> Response:
     """A page of them, oldest first, with how far each is."""
-    with _services().database.reading() as session:
-        datasets.get_dataset(session, ctx, path.dataset_id)
-        page, total = progress.list_progress(
-            session, ctx, path.dataset_id, status=query.status, limit=query.limit, offset=query.offset
-        )
-    shown = {"documents": list(map(_shown, page)), "total": total, "limit": query.limit, "offset": query.offset}
-    return jsonify(shown)
+    return _page(ctx, path.dataset_id, query)
+
+
+@documents_blueprint.get(_ALL, summary="List all documents", responses=answers(200, DocumentsOut))
+@requires(Scope.DOCUMENTS_READ)
+def index_all(ctx: TenantContext, query: DocumentsQuery) -> Response:
+    """A page of the documents of all datasets, oldest first, with how far each is."""
+    return _page(ctx, None, query)
 
 
 @documents_blueprint.get(_ONE, summary="Look at a document", responses=answers(200, DocumentOut, 404))
@@ -153,10 +157,22 @@ def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
     except (binascii.Error, ValueError) as exc:
         raise wrong_field("content is not Base64.", "content") from exc
     name, data = uploads.file_name(body.filename), uploads.check_size(data, services.settings.max_file_size)
-    dataset_id = services.library.ensure_dataset(ctx, LOADED)
-    taken = services.library.take(ctx, dataset_id, name, data, labels=body.metadata)
-    job = taken.job
-    return jsonify({"document_id": taken.document.document_id, "job_id": job.job_id, "status": job.status})
+    dataset_id = services.library.loaded_dataset(ctx)
+    about = Description(labels=body.metadata, external_id=body.external_id)
+    taken = services.library.take(ctx, dataset_id, name, data, about)
+    outcome = _outcome(taken)
+    return jsonify({"document_id": taken.document.document_id, **outcome})
+
+
+def _page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery) -> Response:
+    with _services().database.reading() as session:
+        if dataset_id is not None:
+            datasets.get_dataset(session, ctx, dataset_id)
+        page, total = progress.list_progress(
+            session, ctx, dataset_id, status=query.status, limit=query.limit, offset=query.offset
+        )
+    shown = {"documents": list(map(_shown, page)), "total": total, "limit": query.limit, "offset": query.offset}
+    return jsonify(shown)
 
 
 def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[str, Any]:
@@ -167,12 +183,17 @@ def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: upl
         datasets.get_dataset(session, ctx, dataset_id)
     taken: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
-    names: set[str] = set()
-    for file in form.files:
+    external_ids: set[str] = set()
+    for file, external_id in zip(form.files, form.external_ids, strict=True):
+        about = Description(labels=form.metadata, external_id=external_id)
         try:
-            taken.append(_take(services, ctx, dataset_id, file, form.metadata, names))
+            if external_id in external_ids:
+                raise UnreadableDocument("Another file of this upload has the same external id.")
+            taken.append(_take(services, ctx, dataset_id, file, about))
         except UnreadableDocument as exc:
             refused.append({"name": uploads.shown_name(file.name), "reason": exc.detail})
+        else:
+            external_ids |= {external_id} if external_id else set()
     if not taken:
         reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in refused)
         raise UnreadableDocument(reasons, members={"refused": refused})
@@ -180,26 +201,23 @@ def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: upl
 
 
 def _take(
-    services: Services, ctx: TenantContext, dataset_id: str, file: UploadedFile, labels: dict[str, Any], names: set[str]
+    services: Services, ctx: TenantContext, dataset_id: str, file: UploadedFile, about: Description
 ) -> dict[str, Any]:
     name = uploads.file_name(file.name)
     data = uploads.check_size(file.read(), services.settings.max_file_size)
-    if name in names:
-        raise UnreadableDocument("Another file of this upload has the same name: rename one of them.")
-    taken = services.library.take(ctx, dataset_id, name, data, labels=labels)
-    names.add(name)
-    return _of_file(name, taken)
+    taken = services.library.take(ctx, dataset_id, name, data, about)
+    document = taken.document
+    own = {"document_id": document.document_id, "external_id": document.external_id, "name": name}
+    return own | _outcome(taken)
 
 
-def _of_file(name: str, taken: Accepted) -> dict[str, Any]:
-    document_id = taken.document.document_id
+def _outcome(taken: Accepted) -> dict[str, Any]:
     return {
-        "document_id": document_id,
-        "job_id": taken.job.job_id,
-        "name": name,
-        "status": taken.job.status,
-        "unchanged": taken.is_known,
-        "status_url": url_for("documents.show", document_id=document_id),
+        "job_id": taken.job.job_id if taken.job else None,
+        "status": progress.status_of(taken.document, taken.job),
+        "unchanged": taken.unchanged,
+        "replaced": taken.replaced,
+        "status_url": url_for("documents.show", document_id=taken.document.document_id),
     }
 
 
@@ -219,6 +237,7 @@ def _shown(found: Progress) -> dict[str, Any]:
     return {
         "id": document.document_id,
         "dataset_id": document.dataset_id,
+        "external_id": document.external_id,
         "title": document.title,
         "source": document.source,
         "status": found.status,

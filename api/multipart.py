@@ -12,12 +12,14 @@ from python_multipart.exceptions import FormParserError
 from werkzeug.http import parse_options_header
 
 from api.dataset_schemas import MOST_METADATA_BYTES
+from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.errors import BadInput, TooLarge
 from utils.validation import wrong_field
 
 MOST_FILES = 200  # in one request
 _MOST_OTHERS = 20  # parts that are no files of ours
 _METADATA_BYTES = 4 * MOST_METADATA_BYTES  # before it is parsed: white space and escapes may take more room
+_EXTERNAL_ID_BYTES = 4 * LONGEST_EXTERNAL_ID
 _DAMAGED = "The multipart body is damaged."
 
 
@@ -40,13 +42,14 @@ class UploadParser:
     """Reads a body piece by piece. Of each file one byte more than *max_file_bytes* is kept, to show that it is larger.
 
     Every method blocks while it writes to *disk*, and raises:
-        BadInput: the body is damaged, or its metadata too long.
+        BadInput: the body is damaged, or its metadata or an external id too long.
         TooLarge: it has too many parts.
     """
 
     def __init__(self, boundary: str, disk: IO[bytes], *, max_file_bytes: int) -> None:
         self.files: list[UploadedFile] = []
         self.metadata = bytearray()
+        self.external_ids: list[bytearray] = []
         self._disk, self._most_bytes = disk, max_file_bytes + 1
         self._others, self._is_whole = 0, False
         self._field, self._value = bytearray(), bytearray()
@@ -106,9 +109,11 @@ class UploadParser:
             raise BadInput("Each part of the body needs a header Content-Disposition: form-data.")
         self._part_name, self._file_name = options.get("name", ""), options.get("filename", "")
         self._start, self._size_bytes = self._disk.tell(), 0
-        if not self._is_file:
+        if self._part_name == "external_ids":
+            self.external_ids.append(bytearray())
+        elif not self._is_file:
             self._others += 1
-        elif len(self.files) >= MOST_FILES:
+        if len(self.files) + self._is_file > MOST_FILES or len(self.external_ids) > MOST_FILES:
             raise TooLarge(f"An upload has at most {MOST_FILES} files.")
         if self._others > _MOST_OTHERS:
             raise TooLarge(f"An upload has at most {_MOST_OTHERS} parts beside its files.")
@@ -121,6 +126,10 @@ class UploadParser:
             self.metadata += data[start:end]
             if len(self.metadata) > _METADATA_BYTES:
                 raise wrong_field(f"metadata has at most {MOST_METADATA_BYTES:,} bytes as JSON.", "metadata")
+        elif self._part_name == "external_ids":
+            self.external_ids[-1] += data[start:end]
+            if len(self.external_ids[-1]) > _EXTERNAL_ID_BYTES:
+                raise wrong_field(f"An external id has at most {LONGEST_EXTERNAL_ID} characters.", "external_ids")
 
     def _end_part(self) -> None:
         if self._is_file:

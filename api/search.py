@@ -1,6 +1,8 @@
 """`POST /v1/search`: the passages for a question, without an answer; on request with how they were found."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from flask import Response, current_app, jsonify
@@ -10,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from api.access import requires
 from api.schemas import Problem
 from bootstrap.services import Services
+from domain.dataset_roles import indexed_ids
+from domain.in_thread import read
 from retrieval.filters import Filters
 from retrieval.search import Found, SearchOptions, Stage
 from utils.context import Scope, TenantContext
@@ -108,7 +112,11 @@ class SearchOut(BaseModel):
 async def search(ctx: TenantContext, body: SearchIn) -> Response:
     """The best passages of the caller's documents. 400 names the field, 503: the index does not answer."""
     services: Services = current_app.extensions["services"]
-    options = SearchOptions(body.filters.as_filters())
+    filters = body.filters.as_filters()
+    if filters.dataset_ids:
+        named = partial(indexed_ids, ctx=ctx, dataset_ids=filters.dataset_ids)
+        filters = replace(filters, dataset_ids=await read(services.database, named))
+    options = SearchOptions(filters)
     found = await services.retriever.search(ctx, body.query, limit=body.limit, options=options)
     return jsonify(told(found, explain=body.explain).model_dump(exclude=None if body.explain else {"stages"}))
 

@@ -13,10 +13,11 @@ from flask import Request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.http import parse_options_header
 
-from api.dataset_schemas import MOST_METADATA_BYTES, Metadata
+from api.dataset_schemas import MOST_METADATA_BYTES, ExternalId, Metadata
 from api.intake import body_pieces
 from api.multipart import MOST_FILES, UploadedFile, UploadParser
 from api.sync_pool import SyncPool
+from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
 from utils.errors import BadInput, UnreadableDocument
 from utils.validation import wrong_field
@@ -25,6 +26,7 @@ LONGEST_NAME = 200
 _AT_ONCE_BYTES = 262_144  # taken in memory before they are parsed, in a thread
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 _METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(Metadata)
+_EXTERNAL_ID: TypeAdapter[str] = TypeAdapter(ExternalId)
 T = TypeVar("T")
 # For the description of the API alone: `receive` reads the body, and flask-openapi3 would read all of it into memory.
 BODY: dict[str, Any] = {
@@ -49,6 +51,13 @@ BODY: dict[str, Any] = {
                         "additionalProperties": True,
                         "default": {},
                     },
+                    "external_ids": {
+                        "type": "array",
+                        "description": "What you call each of the documents, in the order of the files: one for each, "
+                        "or none at all. Empty: this file has none.",
+                        "maxItems": MOST_FILES,
+                        "items": {"type": "string", "maxLength": LONGEST_EXTERNAL_ID},
+                    },
                 },
             },
             "encoding": {"metadata": {"contentType": "application/json"}},
@@ -59,10 +68,11 @@ BODY: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What an upload consists of."""
+    """What an upload consists of; `external_ids` are those of the files, in their order."""
 
     files: list[UploadedFile]
     metadata: dict[str, Any]
+    external_ids: list[str | None]
 
 
 async def receive(
@@ -71,7 +81,7 @@ async def receive(
     """What *work* makes of the files of a multipart body, in a thread; they wait in one file on disk in *folder*.
 
     Raises:
-        BadInput: it is not multipart, or its metadata is no JSON object.
+        BadInput: it is not multipart, its metadata is no JSON object, or its external ids do not fit its files.
         TooLarge: it has too many parts.
         HTTPException: it is larger than *max_bytes* (413), comes too slowly (408), or all threads are busy (503).
     """
@@ -111,6 +121,14 @@ def file_name(sent: str) -> str:
     return name
 
 
+def text_file_name(title: str) -> str:
+    """What a text is called as a file: as much of its title as a name can have."""
+    try:
+        return file_name(re.sub(r"[/\\]", " ", title) + ".txt")
+    except UnreadableDocument:
+        return "text.txt"
+
+
 def shown_name(sent: str) -> str:
     """*sent* as it may be told to its sender: cleaned and short."""
     return _UNWANTED.sub("", sent)[:LONGEST_NAME]
@@ -138,7 +156,7 @@ def _boundary(request: Request) -> str:
 
 def _form(parser: UploadParser) -> Form:
     parser.finish()
-    return Form(parser.files, _metadata(bytes(parser.metadata)))
+    return Form(parser.files, _metadata(bytes(parser.metadata)), _external_ids(parser))
 
 
 def _metadata(sent: bytes) -> dict[str, Any]:
@@ -149,3 +167,21 @@ def _metadata(sent: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as exc:
         said = exc.errors()[0]["msg"].removeprefix("Value error, ") if isinstance(exc, ValidationError) else str(exc)
         raise wrong_field(f"metadata is not a JSON object as it should be: {said}.", "metadata") from exc
+
+
+def _external_ids(parser: UploadParser) -> list[str | None]:
+    sent = parser.external_ids
+    if not sent:
+        return [None] * len(parser.files)
+    if len(sent) != len(parser.files):
+        said = f"There are {len(parser.files)} files, and {len(sent)} external ids: send as many, in the same order."
+        raise wrong_field(said, "external_ids")
+    return [_external_id(bytes(one)) if one else None for one in sent]
+
+
+def _external_id(sent: bytes) -> str:
+    try:
+        return _EXTERNAL_ID.validate_python(sent.decode())
+    except ValueError as exc:
+        said = exc.errors()[0]["msg"] if isinstance(exc, ValidationError) else "It is not UTF-8"
+        raise wrong_field(f"An external id is not as it should be: {said}.", "external_ids") from exc

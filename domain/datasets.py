@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from domain.documents import lock_documents
 from domain.job_requests import remove_with_jobs
-from domain.models import Dataset, Document, DocumentState
+from domain.models import Dataset, DatasetRole, Document, DocumentState
 from domain.scoping import scoped, scoped_count, scoped_update
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
@@ -55,11 +55,6 @@ def get_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> Datase
     return dataset
 
 
-def find_dataset(session: Session, ctx: TenantContext, name: str) -> Dataset | None:
-    """The dataset called *name*, if there is one."""
-    return session.scalar(scoped(ctx, Dataset).where(Dataset.name == name))
-
-
 def list_datasets(session: Session, ctx: TenantContext, *, limit: int, offset: int) -> tuple[Sequence[Dataset], int]:
     """A page of the tenant's datasets, oldest first, and how many there are."""
     page = scoped(ctx, Dataset).order_by(Dataset.created_at, Dataset.dataset_id).limit(limit).offset(offset)
@@ -96,9 +91,12 @@ def remove_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> set
 
     Raises:
         NotFound: the tenant has no such dataset.
+        Conflict: it is the one that folders and web sources fill.
     """
     # Nobody adds a document from here on: whoever does holds a share of this lock.
     dataset = lock_dataset(session, ctx, dataset_id)
+    if dataset.role == DatasetRole.DEFAULT:
+        raise Conflict("Folders and web sources bring documents into this dataset: delete those instead.")
     all_of_it = scoped(ctx, Document).where(Document.dataset_id == dataset_id).with_only_columns(Document.document_id)
     lock_documents(session, ctx, session.scalars(all_of_it).all())  # also those removed before, which forget it below
     files = remove_with_jobs(

@@ -9,7 +9,8 @@ from sqlalchemy import Select, Update, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from domain.models import Chunk, Document, DocumentState, DocumentVersion, now
+from domain.dataset_roles import ensure_dataset_of
+from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion, now
 from domain.scoping import scoped, scoped_delete, scoped_update
 from utils.context import TenantContext
 from utils.errors import NotFound
@@ -83,7 +84,7 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
     It keeps its id. The index follows later and answers from the former chunks until then. The former version stays
     open to those who cited it, until `domain.originals` lets it go.
     """
-    document = claim_document(session, ctx, _new(ctx, origin, content.source))
+    document = _claim(session, ctx, origin, content.source)
     for name in ("source", "title", "url", "language", "media_type", "size_bytes", "content_hash", "recipe", "details"):
         setattr(document, name, getattr(content, name))
     document.version += 1
@@ -98,7 +99,7 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
 
 def record_failure(session: Session, ctx: TenantContext, origin: str, source: str, reason: str) -> Document:
     """Note why the document at *origin* could not be read. What it said before stays in use."""
-    document = claim_document(session, ctx, _new(ctx, origin, source))
+    document = _claim(session, ctx, origin, source)
     document.error = reason
     # A removed one stays so until the index has let go of what it said.
     if document.chunk_count == 0 and document.state != DocumentState.REMOVED:
@@ -157,22 +158,20 @@ def in_batches(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield document_ids[start : start + MOST_AT_ONCE]
 
 
-def claim_document(session: Session, ctx: TenantContext, new: Document) -> Document:
-    """The row at the origin of *new*, which is added if there is none; two at once end with the same row."""
-    at_origin = scoped(ctx, Document).where(Document.origin == new.origin).with_for_update()
+def _claim(session: Session, ctx: TenantContext, origin: str, source: str) -> Document:
+    """The row at *origin*, a new one in the default dataset if there is none; two at once end with the same row."""
+    at_origin = scoped(ctx, Document).where(Document.origin == origin).with_for_update()
     document = session.scalar(at_origin)
     if document is not None:
         return document
+    dataset_id = ensure_dataset_of(session, ctx, DatasetRole.DEFAULT).dataset_id
+    new = Document(tenant_id=ctx.tenant_id, dataset_id=dataset_id, origin=origin, source=source, version=0)
     try:
         with session.begin_nested():
             session.add(new)
     except IntegrityError:  # PostgreSQL: another one was first
         return session.scalars(at_origin).one()
     return new
-
-
-def _new(ctx: TenantContext, origin: str, source: str) -> Document:
-    return Document(tenant_id=ctx.tenant_id, origin=origin, source=source, version=0, state=DocumentState.PENDING)
 
 
 def _add_version(session: Session, ctx: TenantContext, document: Document, content: DocumentContent) -> None:

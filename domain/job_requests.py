@@ -76,14 +76,14 @@ def replace_job(
 def remove_with_jobs(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> set[str]:
     """Take documents away as `remove_documents` does, with their jobs; gives the files that these were to read.
 
-    Their origins are free at once: a file of the same name is another document, also before the index has let go of
-    this one.
+    Their origins and external ids are free at once: a file with one of them is another document, also before the index
+    has let go of this one.
     """
     remove_documents(session, ctx, document_ids)
     files: set[str] = set()
     for ids in in_batches(document_ids):
         gone = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
-        session.execute(gone.values(origin="removed:" + Document.document_id))
+        session.execute(gone.values(origin="removed:" + Document.document_id, external_id=None))
         files.update(
             session.scalars(scoped(ctx, Job).where(Job.document_id.in_(ids)).with_only_columns(Job.content_hash))
         )

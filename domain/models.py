@@ -94,6 +94,13 @@ class DocumentState(StrEnum):
     REMOVED = "removed"  # gone for readers; the row goes once the index has let go of it
 
 
+class DatasetRole(StrEnum):
+    """What the service itself uses a dataset for; a tenant has at most one of each."""
+
+    DEFAULT = "default"  # documents of folders, web sources and imports
+    LOADED = "loaded"  # documents of /api/load-document, which names no dataset
+
+
 class CrawlState(StrEnum):
     """How the last crawl of a web source is, or came out."""
 
@@ -158,11 +165,15 @@ class Dataset(Base):
     """A tenant's collection of documents."""
 
     __tablename__ = "datasets"
-    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "name"),
+        Index("ix_datasets_tenant_id_role", "tenant_id", "role", unique=True),
+    )
 
     dataset_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     name: Mapped[str] = mapped_column(PlainString(200))
+    role: Mapped[str | None] = mapped_column(PlainString(20))  # a `DatasetRole`; None for those that people make
     description: Mapped[str] = mapped_column(PlainText, default="")
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
     labels: Mapped[dict[str, object]] = mapped_column("metadata", JSON, default=dict)  # `metadata` is SQLAlchemy's
@@ -176,6 +187,7 @@ class Document(Base):
     __tablename__ = "documents"
     __table_args__ = (
         UniqueConstraint("tenant_id", "origin"),
+        Index("ix_documents_dataset_id_external_id", "dataset_id", "external_id", unique=True),
         # What the indexer asks twice a second: only the few rows with work to do are in it.
         Index(
             "ix_documents_unindexed",
@@ -188,9 +200,12 @@ class Document(Base):
 
     document_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), index=True)
-    origin: Mapped[str] = mapped_column(
-        PlainString(4096)
-    )  # what it is recognised by: a path on the server, never shown
+    # What it is recognised by, never shown and never made of what a person typed: a path on the server, the address of
+    # a web page, or its own id where it was uploaded.
+    origin: Mapped[str] = mapped_column(PlainString(4096))
+    external_id: Mapped[str | None] = mapped_column(
+        PlainString(200)
+    )  # its owner's name for it, by which it is replaced
     source: Mapped[str] = mapped_column(PlainString(4096))  # what a reader sees instead
     title: Mapped[str] = mapped_column(PlainString(500), default="")
     url: Mapped[str | None] = mapped_column(PlainString(2000))
@@ -206,7 +221,7 @@ class Document(Base):
     # Slots of the indexes that hold the words of this version, or have let go of a removed one; bits as in `Chunk`.
     words_in: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)  # pages, characters: for the reader's list
-    dataset_id: Mapped[str | None] = mapped_column(PlainString(36), index=True)  # see `uploads`
+    dataset_id: Mapped[str | None] = mapped_column(PlainString(36))  # None once it is removed with its dataset
     given_title: Mapped[str | None] = mapped_column(PlainString(500))  # wins over what the file calls itself
     tags: Mapped[list[str]] = mapped_column(JSON, default=list, server_default=text("'[]'"))
     labels: Mapped[dict[str, object]] = mapped_column("metadata", JSON, default=dict, server_default=text("'{}'"))

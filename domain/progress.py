@@ -52,10 +52,11 @@ def get_progress(session: Session, ctx: TenantContext, document_id: str) -> Prog
 
 
 def list_progress(
-    session: Session, ctx: TenantContext, dataset_id: str, *, status: str | None, limit: int, offset: int
+    session: Session, ctx: TenantContext, dataset_id: str | None, *, status: str | None, limit: int, offset: int
 ) -> tuple[list[Progress], int]:
-    """A page of the documents of a dataset, oldest first, and how many there are; with *status*, of those alone."""
-    wanted = _present(ctx).where(Document.dataset_id == dataset_id)
+    """A page of the documents of a dataset, or of all, oldest first, and how many there are; with *status*, of those
+    alone."""
+    wanted = _present(ctx) if dataset_id is None else _present(ctx).where(Document.dataset_id == dataset_id)
     if status is not None:
         of_status = scoped(ctx, Job).where(Job.status == status).with_only_columns(Job.document_id)
         wanted = wanted.where(Document.document_id.in_(of_status))
@@ -70,6 +71,11 @@ def list_jobs(session: Session, ctx: TenantContext, *, statuses: Sequence[str], 
     order = {job.document_id: place for place, job in enumerate(session.scalars(wanted))}
     found = _read(session, ctx, _present(ctx).where(Document.document_id.in_(order)))
     return sorted(found, key=lambda progress: order[progress.document.document_id])
+
+
+def status_of(document: Document, job: Job | None) -> JobStatus:
+    """What readers are told of a document: how its job is, or for one without a job how it is in the index."""
+    return JobStatus(job.status) if job else _STATUS_OF_STATE[DocumentState(document.state)]
 
 
 def _present(ctx: TenantContext) -> Select[Document]:
@@ -99,10 +105,9 @@ def _with_vectors(session: Session, ctx: TenantContext, document_ids: list[str])
 
 def _progress(document: Document, job: Job | None, with_vectors: dict[str, int]) -> Progress:
     indexed = with_vectors.get(document.document_id, 0) / max(1, document.chunk_count)
+    status = status_of(document, job)
     if job is None:
-        status = _STATUS_OF_STATE[DocumentState(document.state)]
         return Progress(document, None, status, JobStage.INDEXING if status in OPEN else None, indexed)
-    status = JobStatus(job.status)
     if status not in OPEN:
         return Progress(document, job, status, None, 1.0 if status == JobStatus.COMPLETED else 0.0)
     return Progress(document, job, status, JobStage(job.stage), indexed if _follows_index(job) else job.share_done)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from domain.dataset_roles import ensure_dataset_of
 from domain.documents import DocumentContent, chunk_id_of, get_chunks, replace_document
 from domain.indexes import serving_index
 from domain.indexing import as_passage, mark_searchable, mark_vectors, mark_words
-from domain.models import Chunk, Document, DocumentState, DocumentVersion
+from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion
 from domain.originals import find_version
 from domain.scoping import scoped
 from utils.context import TenantContext
@@ -47,9 +48,10 @@ def document_at(session: Session, ctx: TenantContext, origin: str) -> Document |
     return session.scalar(scoped(ctx, Document).where(Document.origin == origin))
 
 
-def passages_to_be(document_id: str, content: DocumentContent) -> list[Passage]:
-    """The passages that *content* will have as the new document *document_id*, in no dataset, without labels."""
-    document = Document(document_id=document_id, title=content.title, source=content.source, url=content.url)
+def passages_to_be(document_id: str, dataset_id: str, content: DocumentContent) -> list[Passage]:
+    """The passages that *content* will have as the new document *document_id* of that dataset, without labels."""
+    document = Document(document_id=document_id, dataset_id=dataset_id, title=content.title)
+    document.source, document.url = content.source, content.url
     document.version, document.tags, document.labels = 1, [], {}  # what a flush would make of it
     made_of = {"content_hash": content.content_hash, "recipe": content.recipe, "cut": content.cut}
     return [
@@ -78,7 +80,9 @@ def add_indexed(
     held: Sequence[tuple[int, Sequence[Passage], Sequence[Passage]]],
 ) -> None:
     """A new document that indexes hold already: *held* are slots with the passages they have words and vectors of."""
-    new = Document(document_id=document_id, tenant_id=ctx.tenant_id, origin=origin, source=content.source, version=0)
+    dataset_id = imported_dataset(session, ctx)
+    new = Document(document_id=document_id, tenant_id=ctx.tenant_id, dataset_id=dataset_id, origin=origin, version=0)
+    new.source = content.source
     session.add(new)
     session.flush()
     document = replace_document(session, ctx, origin, content)
@@ -86,6 +90,11 @@ def add_indexed(
         mark_words(session, ctx, words, slot)
         mark_searchable(session, ctx, [document], slot)
         mark_vectors(session, ctx, vectors, slot)
+
+
+def imported_dataset(session: Session, ctx: TenantContext) -> str:
+    """The id of the dataset that documents come to."""
+    return ensure_dataset_of(session, ctx, DatasetRole.DEFAULT).dataset_id
 
 
 def new_document_id() -> str:

@@ -1,94 +1,150 @@
 """Files that are taken into a dataset: recognised where they are there already, else a document with a job."""
 
+import uuid
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import Select, select, union_all
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from domain.datasets import lock_dataset
-from domain.documents import claim_document
-from domain.job_requests import begin_again, replace_job
-from domain.models import Document, DocumentState, Job, JobStatus
+from domain.job_requests import begin_again, get_job, replace_job
+from domain.models import Document, DocumentState, DocumentVersion, Job, JobStatus
 from domain.scoping import scoped
 from utils.context import TenantContext
+
+LONGEST_EXTERNAL_ID = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What whoever sends a file says of it. `external_id` is what they call the document; readers are shown `source`,
+    the name of the file where it is empty."""
+
+    title: str | None = None
+    tags: list[str] = field(default_factory=list)
+    labels: dict[str, object] = field(default_factory=dict)
+    external_id: str | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A file that is in the store of files already, as `content_hash`; `name` is without a path."""
+    """A file that is in the store of files already, as `content_hash`.
+
+    `name` is without a path, and its ending says how to read it.
+    """
 
     name: str
     content_hash: str
     size_bytes: int
-    title: str | None = None
-    tags: list[str] = field(default_factory=list)
-    labels: dict[str, object] = field(default_factory=dict)
+    about: Description = Description()
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a file: its document and the job that reads it; `is_known`: the dataset had this very file."""
+    """What became of a file: its document and the job that reads it, None for one that a folder has brought.
+
+    `unchanged`: the dataset had it already. `replaced`: the document of its external id said something else before.
+    """
 
     document: Document
-    job: Job
-    is_known: bool
+    job: Job | None
+    unchanged: bool = False
+    replaced: bool = False
 
 
 def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Incoming) -> Accepted:
     """Take a file into a dataset; flushed, not committed.
 
-    A file that the dataset holds under any name is recognised, and read once more only if that had failed or was
-    cancelled. Another one of the same name is the document's next version, and the former is answered from until it is
-    read.
+    With an external id it is the document of that id and no other: a new one, or the next version, and the former is
+    answered from until that is read. Without, it is a new document, unless the dataset holds this very content.
 
     Raises:
         NotFound: the tenant has no such dataset.
     """
     lock_dataset(session, ctx, dataset_id, shared=True)
-    known = _with_content(session, ctx, dataset_id, incoming.content_hash)
-    if known is not None:
-        return _again_if_needed(session, ctx, *known)
-    document = claim_document(session, ctx, _new(ctx, dataset_id, incoming))
-    document.given_title, document.tags, document.labels = incoming.title, incoming.tags, incoming.labels
-    hash_, size = incoming.content_hash, incoming.size_bytes
-    job = replace_job(session, ctx, document.document_id, hash_, file_name=incoming.name, size_bytes=size)
-    return Accepted(document, job, is_known=False)
-
-
-def origin_of(dataset_id: str, name: str) -> str:
-    """What an uploaded document is recognised by."""
-    return f"dataset:{dataset_id}/{name}"
-
-
-def _with_content(
-    session: Session, ctx: TenantContext, dataset_id: str, content_hash: str
-) -> tuple[Document, Job] | None:
-    jobs = scoped(ctx, Job).where(Job.content_hash == content_hash).subquery()
-    present = Document.dataset_id == dataset_id, Document.state != DocumentState.REMOVED
-    ids = select(Document.document_id).join(jobs, jobs.c.document_id == Document.document_id).where(*present)
-    document = session.scalar(
-        scoped(ctx, Document).where(Document.document_id.in_(ids)).order_by(Document.created_at).limit(1)
-    )
+    if incoming.about.external_id is None:
+        document = _find_content(session, ctx, dataset_id, incoming.content_hash)
+        if document is not None:
+            return _leave(session, ctx, document)
+    else:
+        document = session.scalar(_called(ctx, dataset_id, incoming.about.external_id))
     if document is None:
-        return None
-    job = session.scalars(scoped(ctx, Job).where(Job.document_id == document.document_id)).one()
-    return document, job
+        document, is_new = _add(session, ctx, dataset_id, incoming)
+        if is_new:
+            return Accepted(document, _new_job(session, ctx, document, incoming))
+    if _says_the_same(session, ctx, document, incoming):
+        return _leave(session, ctx, document)
+    _describe(document, incoming)
+    return Accepted(document, _new_job(session, ctx, document, incoming), replaced=True)
 
 
-def _again_if_needed(session: Session, ctx: TenantContext, document: Document, job: Job) -> Accepted:
-    if job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
+def _called(ctx: TenantContext, dataset_id: str, external_id: str) -> Select[Document]:
+    its = Document.dataset_id == dataset_id, Document.external_id == external_id
+    return scoped(ctx, Document).where(*its).with_for_update()
+
+
+def _find_content(session: Session, ctx: TenantContext, dataset_id: str, content_hash: str) -> Document | None:
+    """The document with this content; rather one without an external id, as nothing takes its place."""
+    by_job = scoped(ctx, Job).where(Job.content_hash == content_hash).with_only_columns(Job.document_id)
+    has_job = scoped(ctx, Job).where(Job.document_id == DocumentVersion.document_id).exists()
+    present = DocumentVersion.replaced_at.is_(None), DocumentVersion.deleted_at.is_(None)
+    loaded = scoped(ctx, DocumentVersion).where(DocumentVersion.content_hash == content_hash, *present, ~has_job)
+    ids = union_all(by_job, loaded.with_only_columns(DocumentVersion.document_id)).subquery()
+    there = Document.dataset_id == dataset_id, Document.state != DocumentState.REMOVED
+    in_order = Document.external_id.is_not(None), Document.created_at, Document.document_id
+    found = scoped(ctx, Document).where(*there, Document.document_id.in_(select(ids)))
+    return session.scalar(found.order_by(*in_order).limit(1))
+
+
+def _leave(session: Session, ctx: TenantContext, document: Document) -> Accepted:
+    """Read it once more only if that had failed or was cancelled."""
+    job = get_job(session, ctx, document.document_id)
+    if job and job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
         job = begin_again(session, ctx, document.document_id)
-    return Accepted(document, job, is_known=True)
+    return Accepted(document, job, unchanged=True)
 
 
-def _new(ctx: TenantContext, dataset_id: str, incoming: Incoming) -> Document:
-    return Document(
+def _add(session: Session, ctx: TenantContext, dataset_id: str, incoming: Incoming) -> tuple[Document, bool]:
+    """A new document, or the one that another transaction has just given the same external id; whether it is new."""
+    document_id = str(uuid.uuid4())
+    document = Document(
+        document_id=document_id,
         tenant_id=ctx.tenant_id,
         dataset_id=dataset_id,
-        origin=origin_of(dataset_id, incoming.name),
-        source=incoming.name,
-        title=incoming.title or incoming.name,
+        origin=f"upload:{document_id}",
+        external_id=incoming.about.external_id,
         size_bytes=incoming.size_bytes,
         version=0,
         state=DocumentState.STORED,
     )
+    _describe(document, incoming)
+    try:
+        with session.begin_nested():
+            session.add(document)
+    except IntegrityError:  # PostgreSQL: another one was first
+        return session.scalars(_called(ctx, dataset_id, incoming.about.external_id or "")).one(), False
+    return document, True
+
+
+def _describe(document: Document, incoming: Incoming) -> None:
+    about = incoming.about
+    document.source, document.given_title = about.source or incoming.name, about.title
+    document.tags, document.labels = about.tags, about.labels
+    if about.title or not document.version:  # else what is read gives it its title
+        document.title = about.title or incoming.name
+
+
+def _says_the_same(session: Session, ctx: TenantContext, document: Document, incoming: Incoming) -> bool:
+    job = get_job(session, ctx, document.document_id)
+    if job is None or job.content_hash != incoming.content_hash:
+        return False
+    about = incoming.about
+    said = document.source, document.given_title, document.tags, document.labels
+    return said == (about.source or incoming.name, about.title, about.tags, about.labels)
+
+
+def _new_job(session: Session, ctx: TenantContext, document: Document, incoming: Incoming) -> Job:
+    hash_, size = incoming.content_hash, incoming.size_bytes
+    return replace_job(session, ctx, document.document_id, hash_, file_name=incoming.name, size_bytes=size)

@@ -32,7 +32,7 @@ from utils.errors import NotFound, StoreUnavailable, UnreadableDocument
 logger = logging.getLogger(__name__)
 
 _BEATS = 4  # renewals in the time that a lease lasts
-_UPLOAD_ANEW = "Correct the file and upload it again under the same name."
+_UPLOAD_ANEW = "Correct the file and upload it again, with the same external id if it has one."
 _ORIGINAL_GONE = Failure("Its file is not in the store of files any more.", "Upload it again.")
 _TRY_LATER = "It is tried again by itself; should it fail for good, see that the stores can be reached and try again."
 _OUR_FAULT = Failure(

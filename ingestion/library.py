@@ -1,13 +1,14 @@
 """What goes into datasets and out of them: rows and files together."""
 
-from domain.datasets import create_dataset, find_dataset, remove_dataset
+from domain.dataset_roles import ensure_dataset_of
+from domain.datasets import remove_dataset
 from domain.db import Database
 from domain.documents import get_document
 from domain.job_requests import remove_with_jobs
+from domain.models import DatasetRole
 from domain.originals import Originals
-from domain.uploads import Accepted, Incoming, accept
+from domain.uploads import Accepted, Description, Incoming, accept
 from utils.context import TenantContext
-from utils.errors import Conflict
 
 
 class Library:
@@ -17,42 +18,26 @@ class Library:
         self._database, self._originals = database, originals
 
     def take(
-        self,
-        ctx: TenantContext,
-        dataset_id: str,
-        name: str,
-        data: bytes,
-        *,
-        title: str | None = None,
-        tags: list[str] | None = None,
-        labels: dict[str, object] | None = None,
+        self, ctx: TenantContext, dataset_id: str, name: str, data: bytes, about: Description | None = None
     ) -> Accepted:
-        """Take a file into a dataset. On return it is not lost any more: kept on disk, and its job committed.
+        """Take a file into a dataset, see `accept`. On return it is not lost any more: kept, and its job committed.
 
         Raises:
             NotFound: the tenant has no such dataset.
             StoreUnavailable: it cannot be kept; nothing has changed.
         """
         content_hash = self._originals.keep_file(ctx, data)
-        incoming = Incoming(name, content_hash, len(data), title, tags or [], labels or {})
+        incoming = Incoming(name, content_hash, len(data), about or Description())
         with self._database.writing() as session:
             accepted = accept(session, ctx, dataset_id, incoming)
             # Again: until the job was there it was nobody's, and may have been removed as such.
             self._originals.keep_file(ctx, data)
         return accepted
 
-    def ensure_dataset(self, ctx: TenantContext, name: str) -> str:
-        """The id of the dataset called *name*, made if there is none."""
+    def loaded_dataset(self, ctx: TenantContext) -> str:
+        """The id of the dataset of documents that come without the name of one."""
         with self._database.writing() as session:
-            found = find_dataset(session, ctx, name)
-            if found is None:
-                try:
-                    found = create_dataset(session, ctx, name)
-                except Conflict:  # PostgreSQL: another one was first
-                    found = find_dataset(session, ctx, name)
-            if found is None:
-                raise Conflict(f"The dataset {name!r} was removed meanwhile: try again.")
-            return found.dataset_id
+            return ensure_dataset_of(session, ctx, DatasetRole.LOADED).dataset_id
 
     def remove_document(self, ctx: TenantContext, document_id: str) -> None:
         """Take a document away, and its files.

@@ -16,6 +16,7 @@ from domain.transfer import (
     add_indexed,
     document_at,
     find_document,
+    imported_dataset,
     movable_ids,
     new_document_id,
     passages_to_be,
@@ -141,7 +142,8 @@ class _Import:
     async def _add(self, line: DocumentLine, content: DocumentContent) -> None:
         """A new document: into the indexes first, so that nobody embeds what is about to come."""
         document_id = new_document_id()
-        passages = passages_to_be(document_id, content)
+        dataset_id = await write(self.database, partial(imported_dataset, ctx=self.ctx))
+        passages = passages_to_be(document_id, dataset_id, content)
         vectors = await asyncio.to_thread(self._vectors, line, passages)
         with_vectors = [passage for passage in passages if passage.passage_id in vectors]
         targets = [target for target in self.targets if target.cut == content.cut]

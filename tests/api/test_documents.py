@@ -108,13 +108,12 @@ def test_files_are_taken_in_read_and_found_and_bad_ones_are_named(
         ("broken.pdf", b"%PDF-1.7 and nothing more"),
         ("program.exe", b"MZ"),
         ("empty.txt", b""),
-        ("warden.md", b"The same name once more."),
         metadata=json.dumps({"category": "towers"}),
     )
     assert taken.status_code == 202, taken.text
     jobs = {job["name"]: job for job in taken.json()["jobs"]}
     assert set(jobs) == {"warden.md", "letter.txt", "broken.pdf"}
-    assert [refused["name"] for refused in taken.json()["refused"]] == ["program.exe", "empty.txt", "warden.md"]
+    assert [refused["name"] for refused in taken.json()["refused"]] == ["program.exe", "empty.txt"]
     assert all(refused["reason"] for refused in taken.json()["refused"])
     warden = settled(service, north, jobs["warden.md"]["document_id"])
     assert (warden["status"], warden["searchable"], warden["metadata"]) == ("completed", True, {"category": "towers"})
@@ -172,17 +171,17 @@ def test_no_other_tenant_reaches_a_document_by_any_route(
     assert one(north, job["document_id"])["version"] == 1
 
 
-def test_a_file_sent_again_is_recognised_and_a_changed_one_takes_its_place(
+def test_a_file_sent_again_is_recognised_and_one_of_its_external_id_takes_its_place(
     service: Service, north: httpx.Client, dataset: str
 ) -> None:
     word = uuid4().hex
     first, second = (f"The fee for {word} is {amount} crowns.".encode() for amount in (20, 35))
-    [job] = upload(north, dataset, ("fees.txt", first)).json()["jobs"]
+    [job] = upload(north, dataset, ("fees.txt", first), external_ids="fees").json()["jobs"]
     assert settled(service, north, job["document_id"])["version"] == 1
-    [again] = upload(north, dataset, ("fees.txt", first)).json()["jobs"]
+    [again] = upload(north, dataset, ("copy of fees.txt", first)).json()["jobs"]
     assert (again["unchanged"], again["status"], again["job_id"]) == (True, "completed", job["job_id"])
-    [changed] = upload(north, dataset, ("fees.txt", second)).json()["jobs"]
-    assert (changed["unchanged"], changed["document_id"]) == (False, job["document_id"])
+    [changed] = upload(north, dataset, ("fees.txt", second), external_ids="fees").json()["jobs"]
+    assert (changed["replaced"], changed["document_id"]) == (True, job["document_id"])
     assert settled(service, north, job["document_id"])["version"] == 2
     assert "35" in ask(north, f"What is the fee for {word}?", uuid4().hex).json()["answer"]
 
@@ -223,7 +222,8 @@ def test_a_document_from_a_folder_is_not_read_again_from_here(service: Service) 
     [loaded] = json.loads(service.flask("documents", "--json").stdout)
     with service.client() as client:
         shown = one(client, loaded["document_id"])
-        assert (shown["status"], shown["dataset_id"]) == ("completed", None)
+        [default] = client.get("/v1/tenant/datasets/").json()["datasets"]
+        assert (shown["status"], shown["dataset_id"], default["name"]) == ("completed", default["id"], "default")
         assert client.post(f"/v1/tenant/documents/{loaded['document_id']}/reprocess").status_code == 409
 
 

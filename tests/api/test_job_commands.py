@@ -15,6 +15,7 @@ from ingestion.jobs import JobWorker
 from ingestion.library import Library
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, two_tenants
+from tests.domain.uploaded import new_dataset
 
 Run = Callable[..., Result]
 
@@ -46,12 +47,11 @@ def library(database: Database, files: FolderFileStore) -> Library:
 @pytest.fixture
 def broken(database: Database, library: Library, files: FolderFileStore) -> str:
     """A document of acme that could not be read, beside one of globex that waits."""
-    dataset_id = library.ensure_dataset(ACME, "Handbook")
-    document_id = library.take(ACME, dataset_id, "broken.pdf", b"%PDF-1.7 and nothing more").document.document_id
+    taken = library.take(ACME, new_dataset(database, ACME), "broken.pdf", b"%PDF-1.7 and nothing more")
     with JobWorker(database, Originals(database, files)) as worker:
         worker.run_next()
-    library.take(GLOBEX, library.ensure_dataset(GLOBEX, "Handbook"), "b.txt", b"text")
-    return document_id
+    library.take(GLOBEX, new_dataset(database, GLOBEX), "b.txt", b"text")
+    return taken.document.document_id
 
 
 def listed(run: Run, tenant: str, *words: str) -> list[tuple[str, str]]:

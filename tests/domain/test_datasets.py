@@ -53,25 +53,14 @@ def test_what_is_not_changed_of_a_dataset_stays(database: Database) -> None:
         change_dataset(session, ACME, dataset_id, DatasetChange(name="Taken"))
 
 
-def test_the_same_file_is_recognised_under_any_name_but_in_its_dataset_alone(database: Database) -> None:
-    dataset_id = new_dataset(database, ACME)
-    first = upload(database, ACME, dataset_id, "leave.md")
-    again = upload(database, ACME, dataset_id, "copy of leave.md")
-    assert (first.is_known, again.is_known) == (False, True)
-    assert (again.document.document_id, again.job.job_id) == (first.document.document_id, first.job.job_id)
-    elsewhere = upload(database, ACME, new_dataset(database, ACME, "Other"), "leave.md")
-    theirs = upload(database, GLOBEX, new_dataset(database, GLOBEX), "leave.md")
-    assert not elsewhere.is_known
-    assert not theirs.is_known
-    assert len({one.document.document_id for one in (first, elsewhere, theirs)}) == 3
-
-
-def test_another_file_of_the_same_name_is_the_next_version_of_the_document(database: Database) -> None:
+def test_another_file_of_the_same_external_id_is_the_next_version_of_the_document(database: Database) -> None:
     dataset_id = new_dataset(database, ACME)
     first = upload(database, ACME, dataset_id)
     read(database, ACME, claimed(database, ACME))
     second = upload(database, ACME, dataset_id, content_hash=OTHER)
     assert second.document.document_id == first.document.document_id
+    assert first.job is not None
+    assert second.job is not None
     assert second.job.job_id != first.job.job_id
     assert claimed(database, ACME).content_hash == OTHER
 
@@ -82,7 +71,7 @@ def test_a_file_whose_reading_was_cancelled_is_read_when_it_comes_again(database
     with database.writing() as session:
         cancel(session, ACME, first.document.document_id)
     again = upload(database, ACME, dataset_id)
-    assert again.is_known
+    assert again.unchanged
     assert job_of(database, ACME, first.document.document_id).status == JobStatus.PENDING
 
 
@@ -127,7 +116,7 @@ def test_a_file_of_a_deleted_document_is_a_new_one_also_before_the_index_has_let
     with database.writing() as session:
         remove_with_jobs(session, ACME, [first])
     second = upload(database, ACME, dataset_id)
-    assert not second.is_known
+    assert not second.unchanged
     assert second.document.document_id != first
     with database.reading() as session:
         page, total = list_progress(session, ACME, dataset_id, status=None, limit=9, offset=0)

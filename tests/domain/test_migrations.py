@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import MetaData, insert, select
+from sqlalchemy import MetaData, insert, select, text
 
 from domain.db import Database, open_database
 from domain.models import FIRST_CUT
@@ -129,3 +129,80 @@ def column(database: Database, table: str, name: str, *, key: str = "tenant_id")
     found = {of: value for of, value in rows}
     assert len(found) == len(rows)
     return found
+
+
+def test_uploaded_documents_get_their_file_names_as_external_ids_and_loaded_ones_a_dataset(empty: Database) -> None:
+    to(empty, "0009")
+    for tenant in ("acme", "globex"):
+        add_document(empty, tenant, "3")
+        add_dataset(empty, tenant, f"{tenant}-own", "default" if tenant == "acme" else "documents")
+        upload_of_before(empty, tenant, "fees.md")
+        upload_of_before(empty, tenant, "rooms.md")
+    empty.migrate()
+    default = {tenant: dataset_id for dataset_id, tenant, role in rows(empty, "datasets", ROLES) if role == "default"}
+    names = {(tenant, name, role) for tenant, name, role in rows(empty, "datasets", ["tenant_id", "name", "role"])}
+    assert names == {
+        ("acme", "default", None),
+        ("acme", "default 2", "default"),
+        ("globex", "default", "default"),
+        ("globex", "documents", "loaded"),
+    }
+    found = rows(empty, "documents", ["document_id", "origin", "external_id", "dataset_id"])
+    uploads = [f"{tenant}-{name}" for tenant in ("acme", "globex") for name in ("fees.md", "rooms.md")]
+    assert sorted(found) == sorted(
+        [(tenant, "/a", None, default[tenant]) for tenant in ("acme", "globex")]
+        + [(one, f"upload:{one}", one.split("-")[1], f"{one.split('-')[0]}-own") for one in uploads]
+    )
+    with empty.engine.begin() as connection:  # of this version: another one that is called alike
+        connection.execute(text("UPDATE documents SET source = 'fees.md' WHERE document_id = 'acme-rooms.md'"))
+    to(empty, "0009", back=True)
+    origins = dict(rows(empty, "documents", ["document_id", "origin"]))
+    assert origins == {
+        "acme": "/a",
+        "globex": "/a",
+        "acme-fees.md": "dataset:acme-own/fees.md",
+        "acme-rooms.md": "upload:acme-rooms.md",
+        "globex-fees.md": "dataset:globex-own/fees.md",
+        "globex-rooms.md": "dataset:globex-own/rooms.md",
+    }
+    assert len(rows(empty, "datasets", ["name"])) == 2
+    empty.migrate()
+    assert column(empty, "chunks", "text") == {"acme": "Of acme.", "globex": "Of globex."}
+
+
+ROLES = ["dataset_id", "tenant_id", "role"]
+
+
+def add_dataset(database: Database, tenant: str, dataset_id: str, name: str) -> None:
+    when = {"created_at": NOW, "updated_at": NOW}
+    add(
+        database,
+        "datasets",
+        dataset_id=dataset_id,
+        tenant_id=tenant,
+        name=name,
+        description="",
+        tags=[],
+        metadata={},
+        **when,
+    )
+
+
+def upload_of_before(database: Database, tenant: str, name: str) -> None:
+    """A document as it was when its file's name was what it was recognised by, with its job."""
+    document_id, moments = f"{tenant}-{name}", {"created_at": NOW, "updated_at": NOW}
+    texts = dict.fromkeys(("title", "language", "media_type", "content_hash"), "")
+    numbers = dict.fromkeys(("size_bytes", "version", "chunk_count"), 1)
+    own = {"document_id": document_id, "tenant_id": tenant, "dataset_id": f"{tenant}-own"}
+    own |= {"origin": f"dataset:{tenant}-own/{name}", "source": name, "recipe": "3", "state": "ready"}
+    add(database, "documents", **own, **texts, **numbers, **moments, details={})
+    job = {"job_id": document_id, "document_id": document_id, "tenant_id": tenant, "kind": "document"}
+    job |= {"content_hash": "a", "file_name": name, "size_bytes": 1, "status": "completed", "stage": "indexing"}
+    add(database, "jobs", **job, **moments, share_done=1.0, attempts=1, not_before=NOW, cancel_requested=False)
+
+
+def rows(database: Database, table: str, names: list[str]) -> list[tuple[object, ...]]:
+    with database.engine.connect() as connection:
+        tables = MetaData()
+        tables.reflect(connection)
+        return [tuple(row) for row in connection.execute(select(*(tables.tables[table].c[name] for name in names)))]

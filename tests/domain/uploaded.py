@@ -9,7 +9,7 @@ from domain.documents import replace_document
 from domain.jobs import Held
 from domain.models import Job, JobStage, now
 from domain.scoping import scoped, scoped_update
-from domain.uploads import Accepted, Incoming, accept
+from domain.uploads import Accepted, Description, Incoming, accept
 from tests.domain.records import content
 from utils.context import TenantContext
 
@@ -25,9 +25,9 @@ def new_dataset(database: Database, ctx: TenantContext, name: str = "Handbook") 
 def upload(
     database: Database, ctx: TenantContext, dataset_id: str, name: str = "leave.md", content_hash: str = HASH
 ) -> Accepted:
-    """A file taken in."""
+    """A file taken in; its owner calls the document what the file is called."""
     with database.writing() as session:
-        return accept(session, ctx, dataset_id, Incoming(name, content_hash, 10))
+        return accept(session, ctx, dataset_id, Incoming(name, content_hash, 10, Description(external_id=name)))
 
 
 def claimed(database: Database, ctx: TenantContext, worker: str = "one") -> Held:

@@ -14,11 +14,12 @@ from domain.models import Job, JobStage, JobStatus
 from domain.originals import Originals
 from domain.progress import get_progress
 from domain.scoping import count_everywhere
+from domain.uploads import Description
 from ingestion.jobs import JobWorker
 from ingestion.library import Library
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, two_tenants
-from tests.domain.uploaded import job_of, let_lease_run_out, let_pause_be_over, tidy
+from tests.domain.uploaded import job_of, let_lease_run_out, let_pause_be_over, new_dataset, tidy
 from tests.ingestion.files import joined, pdf, picture, pictures
 from utils.context import TenantContext
 
@@ -54,8 +55,8 @@ def worker(database: Database, originals: Originals) -> Iterator[JobWorker]:
 
 
 def take(library: Library, ctx: TenantContext, name: str = "a.txt", data: bytes = TEXT) -> str:
-    dataset_id = library.ensure_dataset(ctx, "Handbook")
-    return library.take(ctx, dataset_id, name, data).document.document_id
+    about = Description(external_id=name)
+    return library.take(ctx, library.loaded_dataset(ctx), name, data, about).document.document_id
 
 
 def kept(files: FolderFileStore, ctx: TenantContext) -> set[str]:
@@ -207,13 +208,13 @@ def test_files_stay_as_long_as_a_version_or_a_job_names_them(
     worker.run_next()
     originals.tidy()
     assert len(kept(files, ACME)) == 2  # and what was read from it
-    twin = library.take(ACME, library.ensure_dataset(ACME, "Other"), "twin.txt", TEXT).document.document_id
+    twin = library.take(ACME, new_dataset(database, ACME), "twin.txt", TEXT).document.document_id
     library.remove_document(ACME, ours)
     assert len(kept(files, ACME)) == 1
     library.remove_document(ACME, twin)
     assert kept(files, ACME) == set()
     assert len(kept(files, GLOBEX)) == 2
-    library.remove_dataset(GLOBEX, library.ensure_dataset(GLOBEX, "Handbook"))
+    library.remove_dataset(GLOBEX, library.loaded_dataset(GLOBEX))
     assert kept(files, GLOBEX) == set()
 
 

@@ -14,6 +14,7 @@ from domain.scoping import scoped
 from ingestion.library import Library
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, two_tenants
+from tests.domain.uploaded import new_dataset
 from tests.faults.loads import CeleryWorker, wait
 from tests.servers.redis import RedisServer
 from utils.processes import StartError
@@ -44,7 +45,7 @@ def test_workers_that_are_killed_are_followed_by_others_that_read_every_document
     taken = []
     for number in range(6):
         ctx = (ACME, GLOBEX)[number % 2]
-        dataset_id = library.ensure_dataset(ctx, "Handbook")
+        dataset_id = new_dataset(database, ctx)
         text = f"This is rule {number}. ".encode() * 3000
         taken.append((ctx, library.take(ctx, dataset_id, f"{number}.txt", text).document.document_id))
     with RedisServer(tmp_path / "redis") as redis:
