@@ -32,7 +32,7 @@ from api.limits import RateLimits
 from api.links import CitationLinks, LinkSigner
 from api.metering import look_at_requests, register_metering
 from api.middleware import register_middleware
-from api.problems import invalid, register_problems
+from api.problems import register_problems
 from api.ratings import ratings_blueprint
 from api.runs import runs_blueprint
 from api.schemas import Problem
@@ -73,7 +73,6 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         security_schemes=_SECURITY_SCHEMES,
         validation_error_status=400,
         validation_error_model=Problem,
-        validation_error_callback=invalid,
         doc_ui=False,
         static_folder=None,
     )

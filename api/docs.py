@@ -5,7 +5,7 @@ from importlib.resources import files
 from flask import Response, jsonify, send_from_directory
 from flask_openapi3 import OpenAPI
 
-from api.access import open_to_all
+from api.access import View, open_to_all
 from api.links import sibling_prefix
 
 _PAGE = """<!doctype html>
@@ -36,7 +36,7 @@ def register_docs(app: OpenAPI) -> None:
     _add(app, "/redoc/start.js", "redoc_start", lambda: Response(_REDOC_START, mimetype="text/javascript"))
 
 
-def _add(app: OpenAPI, rule: str, endpoint: str, view: object) -> None:
+def _add(app: OpenAPI, rule: str, endpoint: str, view: View) -> None:
     app.add_url_rule(rule, endpoint, open_to_all(view))
 
 

@@ -2,11 +2,9 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, Response, json, request
-from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import WebsocketMismatch
 
@@ -29,38 +27,6 @@ def register_problems(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(RecursionError, _too_deep)
     app.register_error_handler(Exception, _unexpected)
-
-
-def invalid(error: ValidationError) -> None:
-    """Turn pydantic's findings into a `BadInput` that names every wrong field.
-
-    Raises:
-        BadInput: always.
-    """
-    if request.is_json and request.get_json(silent=True) is None and request.get_data():
-        raise BadInput(_why_not_json())
-    errors = [
-        {"field": ".".join(map(str, found["loc"])) or "body", "message": _plain(found)}
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    named = "; ".join(f"{found['field']}: {found['message']}" for found in errors)
-    raise BadInput(named, members={"errors": errors})
-
-
-def _why_not_json() -> str:
-    try:
-        json.loads(request.get_data())
-    except (ValueError, RecursionError) as exc:
-        return f"The body is not valid JSON: {exc}."
-    return "The body is JSON null; send an object."
-
-
-def _plain(found: Any) -> str:
-    if found["type"] == "extra_forbidden":
-        return "There is no such field"
-    if found["type"] == "model_type":
-        return "Send a JSON object with Content-Type: application/json"
-    return str(found["msg"]).removeprefix("Value error, ")
 
 
 def note_failure(error: BaseException) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app import create_app
-from config import load_settings
+from tests.api.addresses import addresses
 from tests.service import Service
 
 PREFLIGHT = {
@@ -16,14 +15,6 @@ PREFLIGHT = {
     "Access-Control-Request-Method": "POST",
     "Access-Control-Request-Headers": "x-api-key,content-type",
 }
-
-
-def addresses() -> list[tuple[str, str]]:
-    """A method and a path of every route, with values that nothing has."""
-    rules = create_app(load_settings(_env_file=None)).url_map.iter_rules()
-    paths = [(rule, re.sub(r"<int:[^>]+>", "1", rule.rule)) for rule in rules]
-    filled = [(rule, re.sub(r"<[^>]+>", "nothing", path)) for rule, path in paths]
-    return sorted((method, path) for rule, path in filled for method in rule.methods or ())
 
 
 def compared(answer: httpx.Response) -> tuple[Any, ...]:

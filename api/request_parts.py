@@ -1,0 +1,179 @@
+"""What a view is sent, read by the models that its signature names: `path`, `query` and `body`.
+
+One reader for every route, so that a rule about input holds for all: query parameters that a route does not know are
+refused, a body has the media type that is described, and neither has characters that cannot be stored.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_origin, get_type_hints
+
+from flask import request
+from pydantic import BaseModel, ValidationError
+
+from utils.errors import BadInput, UnsupportedMediaType
+
+JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
+_MOST_ERRORS = 20
+_SUSPECT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestParts:
+    """The models of a view's arguments; None where it takes no such argument."""
+
+    path: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    query_names: frozenset[str] = frozenset()
+    lists: frozenset[str] = field(default=frozenset())
+
+    def read(self, path_values: Mapping[str, Any]) -> dict[str, Any]:
+        """The view's arguments out of the present request, whose path holds *path_values*.
+
+        Raises:
+            BadInput: something is not valid; it names each parameter and field.
+            UnsupportedMediaType: the body is not what the route takes.
+        """
+        for name, value in path_values.items():
+            if "\0" in str(value):
+                raise _refusal([_error(name, "No id holds a NUL character")])
+        query = self._read_query()
+        arguments: dict[str, Any] = {} if self.path else dict(path_values)
+        if self.path:
+            arguments["path"] = _validated(self.path, path_values)
+        if self.query:
+            arguments["query"] = _validated(self.query, query)
+        if self.body:
+            arguments["body"] = _validated(self.body, _read_json())
+        return arguments
+
+    def _read_query(self) -> dict[str, Any]:
+        if not request.query_string:
+            return {}
+        given: dict[str, Any] = {}
+        errors = []
+        for name, values in request.args.lists():
+            if name not in self.query_names:
+                errors.append(_error(name, f"There is no such parameter. {self._known()}"))
+            elif name not in self.lists and len(values) > 1:
+                errors.append(_error(name, "It is given more than once"))
+            elif any("\0" in value for value in values):
+                errors.append(_error(name, "It holds a NUL character"))
+            else:
+                given[name] = values if name in self.lists else values[0]
+        if errors:
+            raise _refusal(errors)
+        return given
+
+    def _known(self) -> str:
+        known = ", ".join(sorted(self.query_names))
+        return f"Known are {known}" if known else "This address takes none"
+
+
+def parts_of(view: Callable[..., Any]) -> RequestParts:
+    """What the signature of *view* names.
+
+    Raises:
+        TypeError: it names what is not read here.
+    """
+    named = {name: hint for name, hint in get_type_hints(view).items() if name not in ("ctx", "return")}
+    models = {name: hint for name, hint in named.items() if isinstance(hint, type) and issubclass(hint, BaseModel)}
+    if unread := models.keys() - {"path", "query", "body"}:
+        raise TypeError(f"{view!r}: {', '.join(sorted(unread))} would not be read from the request.")
+    fields = models["query"].model_fields if "query" in models else {}
+    names = {name: found.alias or name for name, found in fields.items()}
+    lists = frozenset(names[name] for name, found in fields.items() if get_origin(found.annotation) is list)
+    return RequestParts(**models, query_names=frozenset(names.values()), lists=lists)
+
+
+def refuse_invalid(error: ValidationError) -> BadInput:
+    """The refusal for what pydantic found, with every wrong field, up to 20 of them."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return _refusal([_error(".".join(map(str, one["loc"])) or "body", _plain(one)) for one in found[:_MOST_ERRORS]])
+
+
+def _validated(model: type[BaseModel], value: object) -> BaseModel:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise refuse_invalid(error) from None
+
+
+def _read_json() -> Any:
+    """The body, which has to be JSON."""
+    data = request.get_data()
+    if not data:
+        raise _refusal([_error("body", "Send a JSON object with Content-Type: application/json")])
+    _check_media_type()
+    try:
+        text = data.decode("utf-8-sig")
+        # Numbers that JSON has not would be stored, and then make every answer that shows them unreadable.
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+    except UnicodeDecodeError:
+        raise BadInput("The body is not valid JSON: it is not UTF-8.") from None
+    except ValueError as exc:
+        raise BadInput(f"The body is not valid JSON: {exc}.") from None
+    if _SUSPECT.search(text):
+        _check_characters(value)
+    return value
+
+
+def _check_media_type() -> None:
+    taken = (JSON, MERGE_PATCH) if request.method == "PATCH" else (JSON,)
+    if request.mimetype not in taken:
+        raise UnsupportedMediaType(
+            f"Send the body as {' or '.join(taken)}, and name that in the Content-Type header.",
+            headers={"Accept": ", ".join(taken)},
+        )
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("Send the body without Content-Encoding.", headers={"Accept-Encoding": "identity"})
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it has the name {twice[:100]!r} twice in one object")
+    return found
+
+
+def _check_characters(value: object) -> None:
+    """Refuse what JSON can spell but neither UTF-8 nor every database can hold."""
+    fields = value.items() if isinstance(value, dict) else [("body", value)]
+    for name, content in fields:
+        text = json.dumps([name, content], ensure_ascii=False)
+        if "\\u0000" in text.replace("\\\\", ""):
+            raise _refusal([_error(_printable(name), "Holds a NUL character, which databases do not take")])
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise _refusal([_error(_printable(name), "Holds a lone surrogate, which is not a character")]) from None
+
+
+def _printable(name: str) -> str:
+    return name.encode(errors="replace").decode()[:100]
+
+
+def _plain(found: Any) -> str:
+    if found["type"] == "extra_forbidden":
+        return "There is no such field"
+    if found["type"] == "model_type":
+        return "Send a JSON object"
+    return str(found["msg"]).removeprefix("Value error, ")
+
+
+def _error(name: str, message: str) -> dict[str, str]:
+    return {"field": name, "message": message}
+
+
+def _refusal(errors: list[dict[str, str]]) -> BadInput:
+    named = "; ".join(f"{error['field']}: {error['message']}" for error in errors[:_MOST_ERRORS])
+    return BadInput(f"{named}.", members={"errors": errors[:_MOST_ERRORS]})

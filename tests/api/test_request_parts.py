@@ -1,0 +1,130 @@
+"""What every route refuses of a request's query and body, whatever it does with them."""
+
+import json
+from urllib.parse import quote
+
+import httpx
+import pytest
+from flask import Response
+from pydantic import BaseModel
+
+from api.access import requires
+from tests.api.addresses import addresses
+from tests.api.problem import assert_refused
+from tests.service import Service
+from utils.context import Scope, TenantContext
+
+JSON = {"Content-Type": "application/json"}
+SENT = [
+    ("POST", "/v1/chat"),
+    ("POST", "/v1/search"),
+    ("POST", "/v1/tenant/datasets"),
+    ("PUT", "/v1/conversations/a/answers/b/rating"),
+]
+SENT += [
+    ("PATCH", "/v1/tenant/datasets/nothing"),
+    ("PATCH", "/v1/tenant/web-sources/nothing"),
+    ("POST", "/v1/tenant/web-sources"),
+]
+SENT += [("POST", "/v1/tenant/datasets/nothing/documents"), ("POST", "/api/load-document")]
+
+
+class Header(BaseModel):
+    """What flask-openapi3 would read from the headers."""
+
+
+def test_no_route_passes_over_a_parameter_that_it_does_not_know(client: httpx.Client) -> None:
+    for method, path in addresses():
+        if method in ("HEAD", "OPTIONS"):
+            continue
+        refused = client.request(method, path, params={"colour": "red"})
+        assert_refused(refused, 400)
+        assert [error["field"] for error in refused.json()["errors"]] == ["colour"], (method, path)
+
+
+def test_the_refusal_names_the_parameters_that_there_are(client: httpx.Client) -> None:
+    message = client.get("/v1/tenant/datasets", params={"page": 2}).json()["errors"][0]["message"]
+    assert "limit" in message
+    assert "offset" in message
+    assert "none" in client.get("/v1/runs/nothing", params={"page": 2}).json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=1&limit=2", "limit=", "limit=%00", "limit=%ff", "limit=1%00", "=1", "limit=1&&%00=1", "x" * 20_000]
+)
+def test_a_parameter_is_given_once_and_whole(client: httpx.Client, query: str) -> None:
+    assert_refused(client.get(f"/v1/tenant/datasets?{query}"), 400)
+
+
+def test_strangers_do_not_learn_which_parameters_there_are(service: Service) -> None:
+    with service.client("") as stranger:
+        assert_refused(stranger.get("/v1/tenant/datasets", params={"colour": "red"}), 401)
+
+
+def test_no_id_holds_a_nul_character(client: httpx.Client) -> None:
+    for method, path in addresses():
+        if "/nothing" in path and method not in ("HEAD", "OPTIONS"):
+            assert_refused(client.request(method, path.replace("nothing", "no%00thing")), 400)
+
+
+@pytest.mark.parametrize(("method", "path"), SENT)
+def test_a_body_of_another_media_type_is_refused_with_those_that_are_taken(
+    client: httpx.Client, method: str, path: str
+) -> None:
+    for headers in ({"Content-Type": "text/plain"}, {"Content-Type": ""}, {"Content-Type": "application/jsonp"}):
+        refused = client.request(method, path, content=b"{}", headers=headers)
+        assert_refused(refused, 415)
+        assert "application/json" in refused.headers["accept"]
+    packed = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    assert_refused(client.request(method, path, content=b"{}", headers=packed), 415)
+
+
+@pytest.mark.parametrize(("method", "path"), SENT)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"{}"',
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
+        b'{"a": 1, "a": 2}',
+        b'{"a": {"b": 1, "b": 2}}',
+        b'{"name": "\xff"}',
+        '{"name": "Ü"}'.encode("utf-16"),
+        b'{"a": "\\u0000"}',
+        b'{"a": "\\\\\\u0000"}',
+        b'{"a": ["\\ud800"]}',
+        b'{"\\udfff": 1}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"1" * 100_000,
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused(client: httpx.Client, method: str, path: str, content: bytes) -> None:
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    assert_refused(client.request(method, path, content=content, headers=headers), 400)
+
+
+def test_text_that_looks_like_an_escape_is_text(client: httpx.Client) -> None:
+    for text in ("\\u0000", "C:\\ud800", "\U0001f9ff", "\u2028\x85"):
+        made = client.post("/v1/tenant/datasets", json={"name": f"Named {quote(text)}", "description": text})
+        assert made.status_code == 201, made.text
+        assert made.json()["description"] == text
+        client.delete(made.headers["location"])
+
+
+def test_an_object_has_at_most_twenty_errors(client: httpx.Client) -> None:
+    refused = client.post("/v1/search", content=json.dumps({f"field{n}": 1 for n in range(5000)}), headers=JSON)
+    assert_refused(refused, 400)
+    assert len(refused.json()["errors"]) == 20
+
+
+def test_a_view_cannot_ask_for_what_would_not_be_read() -> None:
+    def view(ctx: TenantContext, header: Header) -> Response:
+        return Response()
+
+    with pytest.raises(TypeError, match="header"):
+        requires(Scope.SEARCH)(view)
