@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Folder that holds everything the service keeps.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     flask_env: Literal["production", "prod", "development", "testing"] = Field(
-        "production", description="Deployment environment, as shown in /health."
+        "production", description="Deployment environment, as shown in /health?verbose."
     )
     sentry_dsn: SecretStr | None = Field(
         None, description="Sentry: where errors are reported. Needs the package sentry-sdk. Unset: nowhere."

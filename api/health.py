@@ -1,64 +1,99 @@
-"""`/health` for people and monitors, `/ready` for load balancers. Neither asks anything: a monitor has asked before."""
+"""`/health` for people and monitors, `/ready` for load balancers. Neither asks anything: a monitor has asked before.
+
+Strangers learn whether the service works, and nothing about how it is built, set up or used.
+"""
 
 import time
+from typing import Any
 
-from flask import Response, current_app, jsonify
+from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field, field_validator
 
 from api.access import open_to_all
 from api.admission import Admission
+from api.auth import Authenticator
 from bootstrap.monitor import Status
 from bootstrap.services import Services
 from config import VERSION
+from utils.context import Scope
 from utils.errors import NotReady
 
 health_blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operation")])
 
 
+class HealthQuery(BaseModel):
+    """How much is to be told."""
+
+    verbose: bool = Field(False, description="Tell more than strangers may know; needs a key. Also without a value.")
+
+    @field_validator("verbose", mode="before")
+    @classmethod
+    def _is_set_by_its_name(cls, value: Any) -> Any:
+        return True if value == "" else value
+
+
 @health_blueprint.get("/health", summary="How the service is")
 @open_to_all
-async def health() -> Response:
-    """200 as long as the process lives; `status` is degraded when something it needs is away."""
+async def health(query: HealthQuery) -> Response:
+    """200 as long as the process lives; `status` is degraded when something it needs is away.
+
+    With `verbose` and a key: how answers are made. With a key that has the scope `health:read`: also what is away and
+    why, what is under way, and whether turns can be served (`ready`), all of which the metrics tell as well.
+    """
     services: Services = current_app.extensions["services"]
     status = services.monitor.status
-    return jsonify(
-        status="degraded" if status.problems else "healthy",
-        version=VERSION,
-        redis=status.redis,
-        timestamp=int(time.time()),
-        service="pustaka",
-        environment=services.settings.flask_env,
-        persistence=services.checkpointer.persistence,
-        dependencies=_dependencies(status),
-        admission=_admission(current_app.extensions["admission"]),
-        indexing={"pending": services.monitor.pending()},
-        language_model=services.model.is_language_model,
-        problems=status.problems,
-    )
+    told = {
+        "status": "degraded" if status.problems else "healthy",
+        "version": VERSION,
+        "redis": status.redis,
+        "timestamp": int(time.time()),
+    }
+    if query.verbose:
+        authenticator: Authenticator = current_app.extensions["authenticator"]
+        ctx = await authenticator.principal(request)  # not counted as a request of the key: monitors ask often
+        told |= {
+            "service": "pustaka",
+            "language_model": services.model.is_language_model,
+            "persistence": services.checkpointer.persistence,
+        }
+        if Scope.HEALTH_READ in ctx.scopes:
+            told |= _details(services, status)
+    return jsonify(told)
 
 
 @health_blueprint.get("/ready", summary="Whether to send requests here")
 @open_to_all
 async def ready() -> Response:
-    """200 when a turn can be served; 503 with the reasons when it cannot."""
+    """200 when a turn can be served, 503 when it cannot; `/health?verbose` names the reasons to those with a key."""
     services: Services = current_app.extensions["services"]
-    reasons = services.monitor.status.blocking
-    if services.runs.is_draining:
-        reasons = [*reasons, "This worker is about to stop."]
-    if reasons:
-        raise NotReady(" ".join(reasons), headers={"Retry-After": "5"}, members={"reasons": reasons})
+    if reason := _why_not_ready(services):
+        raise NotReady(reason, headers={"Retry-After": "5"})
     return jsonify(status="ready")
 
 
-def _admission(admission: Admission) -> dict[str, int]:
-    """What this worker has under way, and has refused for want of room since its start."""
+def _why_not_ready(services: Services) -> str:
+    status = services.monitor.status
+    if services.runs.is_draining:
+        return "This process is about to stop."
+    if status.has_looked and status.blocking:
+        return "A store that the service needs is away."
+    return "The service is starting." if status.blocking else ""
+
+
+def _details(services: Services, status: Status) -> dict[str, Any]:
+    admission: Admission = current_app.extensions["admission"]
     return {
-        "requests": admission.requests,
-        "turns": admission.turns,
-        "waiting_turns": admission.waiting_turns,
-        "refused": admission.refused,
+        "environment": services.settings.flask_env,
+        "ready": not _why_not_ready(services),
+        "dependencies": {"redis": status.redis, "database": status.database, "index": status.index},
+        "problems": status.problems,
+        "indexing": {"pending": services.monitor.pending()},
+        # What this worker has under way, and has refused for want of room since its start.
+        "admission": {
+            "requests": admission.requests,
+            "turns": admission.turns,
+            "waiting_turns": admission.waiting_turns,
+            "refused": admission.refused,
+        },
     }
-
-
-def _dependencies(status: Status) -> dict[str, str]:
-    return {"redis": status.redis, "database": status.database, "index": status.index}

@@ -46,9 +46,10 @@ def answers(url: str) -> bool:
     return True
 
 
-def fetch(url: str, data: bytes | None = None) -> Any:
-    """The JSON at *url*, by POST where there is *data*."""
-    with urllib.request.urlopen(url, data=data, timeout=5) as reply:  # noqa: S310 - the loopback
+def fetch(url: str, data: bytes | None = None, *, key: str = "") -> Any:
+    """The JSON at *url*, by POST where there is *data*, with an API key where one is given."""
+    request = urllib.request.Request(url, data, {"X-API-Key": key} if key else {})  # noqa: S310 - the loopback
+    with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310 - as above
         return json.load(reply)
 
 

@@ -168,7 +168,9 @@ def _has_vectors(url: str) -> bool:
     body = json.dumps({"message": "How much does a dormitory room cost?", "session_id": None}).encode()
     asking = urllib.request.Request(f"{url}/v1/chat", body, headers)  # noqa: S310 - the loopback
     with urllib.request.urlopen(asking, timeout=10) as reply:  # noqa: S310
-        return "echo" in json.load(reply)["answer"] and not fetch(f"{url}/health")["indexing"]["pending"]
+        if "echo" not in json.load(reply)["answer"]:
+            return False
+    return not fetch(f"{url}/health?verbose", key=API_KEY)["indexing"]["pending"]
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def _start_service(children: list[Child], folder: Path, port: int, model_url: st
     start(children, folder, "service", [str(ROOT / "app.py")], variables)
     url = f"http://127.0.0.1:{port}"
     wait_until_ready(children[-1], f"{url}/ready", 60)
-    _wait_for_vectors(children[-1], f"{url}/health")
+    _wait_for_vectors(children[-1], f"{url}/health?verbose")
     publication = read_publication(folder / "data")
     return Target("service", url, children[-1].pid, publication.pid if publication else 0)
 
@@ -100,7 +100,7 @@ def _wait_for_vectors(child: Child, health_url: str) -> None:
 
     def pending() -> bool:
         time.sleep(0.5)
-        return bool(fetch(health_url)["indexing"]["pending"])
+        return bool(fetch(health_url, key=API_KEY)["indexing"]["pending"])
 
     # The folder is new, so there is work, but /health learns of it only after a while.
     if not (child.wait_until(pending, 120) and child.wait_until(lambda: not pending(), 900)):

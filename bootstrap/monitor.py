@@ -56,6 +56,11 @@ class Status:
     problems: list[str] = field(default_factory=list)
     blocking: list[str] = field(default_factory=lambda: ["The service is starting."])
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether anything was seen yet."""
+        return self.redis != "unknown"
+
 
 @dataclass(slots=True, kw_only=True)
 class Monitor:

@@ -142,7 +142,7 @@ class ApiClient:
 
     def health(self) -> Health:
         """How the service is; asked of memory there, so a service that takes more than 3 s is away."""
-        body = self._call("GET", "/health", timeout_s=3.0)
+        body = self._call("GET", "/health?verbose", timeout_s=3.0)
         with failures_told():
             return made(Health, body)
 

@@ -210,10 +210,12 @@ def one_document(folder: Path) -> dict[str, str]:
 def await_vectors(service: Service, limit_s: float = START_LIMIT_S) -> None:
     """Wait until every vector is computed and the service can be asked."""
     with service.client() as client:
-        service.wait_for(
-            lambda: client.get("/ready").is_success and client.get("/health").json()["indexing"]["pending"] == 0,
-            limit_s,
-        )
+
+        def is_done() -> bool:
+            ready = client.get("/ready").is_success
+            return ready and client.get("/health?verbose").json()["indexing"]["pending"] == 0
+
+        service.wait_for(is_done, limit_s)
 
 
 def await_knowledge(service: Service, question: str) -> None:

@@ -278,7 +278,7 @@ def test_a_reload_with_a_wrong_setting_changes_nothing_and_one_with_a_right_sett
     running.process.send_signal(signal.SIGHUP)
     running.wait_for(lambda: not set(workers) & set(running.workers()) and running.is_ready())
     with running.client() as client:
-        assert client.get("/health").json()["environment"] == "testing"
+        assert client.get("/health?verbose").json()["environment"] == "testing"
 
 
 def test_a_worker_that_cannot_start_again_is_tried_until_it_can(

@@ -23,6 +23,7 @@ class Scope(StrEnum):
     DATASETS_WRITE = "datasets:write"
     WEB_SOURCES_READ = "web-sources:read"
     WEB_SOURCES_WRITE = "web-sources:write"
+    HEALTH_READ = "health:read"  # how the service is, in full
 
 
 ALL_SCOPES = frozenset(Scope)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -11,18 +12,51 @@ from playwright.sync_api import Browser
 
 from app import create_app
 from config import load_settings
-from tests.service import Service, ask
+from tests.service import Service, ask, one_document
 from utils.context import Scope
 
+BRIEF = {"status", "version", "redis", "timestamp"}
+FOR_KEYS = BRIEF | {"service", "language_model", "persistence"}
+FOR_MONITORS = FOR_KEYS | {"environment", "ready", "dependencies", "problems", "indexing", "admission"}
 
-def test_health_is_the_union_of_what_the_guides_promise(client: httpx.Client) -> None:
-    health = client.get("/health").json()
-    assert health["status"] == "healthy"
-    assert health["version"] == "1.0.0"
-    assert health["redis"] == "ok"
-    assert isinstance(health["timestamp"], int)
-    assert health["indexing"] == {"pending": 0}
-    assert set(health["dependencies"].values()) == {"ok"}
+
+@pytest.mark.parametrize("query", ["", "?verbose=false", "?verbose=0"])
+def test_health_tells_everybody_four_things(client: httpx.Client, service: Service, query: str) -> None:
+    with service.client("") as stranger, service.client("made up") as guessing:
+        for each in (stranger, guessing, client):
+            health = each.get(f"/health{query}").json()
+            assert set(health) == BRIEF
+            assert (health["status"], health["version"], health["redis"]) == ("healthy", "1.0.0", "ok")
+            assert isinstance(health["timestamp"], int)
+
+
+def test_health_tells_those_with_a_key_what_it_is_for(
+    client: httpx.Client, other_client: httpx.Client, page_client: httpx.Client
+) -> None:
+    for query in ("?verbose", "?verbose=true", "?verbose=1"):
+        for each in (client, other_client):
+            health = each.get(f"/health{query}").json()
+            assert set(health) == FOR_MONITORS
+            assert health["indexing"] == {"pending": 0}
+            assert set(health["dependencies"].values()) == {"ok"}
+            assert (health["ready"], health["problems"]) == (True, [])
+        assert set(page_client.get(f"/health{query}").json()) == FOR_KEYS
+
+
+@pytest.mark.parametrize("key", ["", "made up", "ak_live_aaaaaaaa_" + "b" * 43])
+def test_health_tells_no_more_without_a_valid_key(service: Service, key: str) -> None:
+    with service.client(key) as stranger:
+        for query in ("?verbose", "?verbose=true"):
+            assert stranger.get(f"/health{query}").status_code == 401
+        for query in ("?verbose=perhaps", "?verbose=false&verbose=true", "?Verbose"):
+            assert stranger.get(f"/health{query}").status_code == 400
+
+
+def test_health_in_full_is_not_counted_as_a_request_of_the_key(tmp_path: Path) -> None:
+    variables = {"RATE_LIMIT_PER_HOUR": "2", **one_document(tmp_path)}
+    with Service(tmp_path / "data", **variables) as limited, limited.client() as client:
+        assert {client.get("/health?verbose").status_code for _ in range(5)} == {200}
+        assert client.get("/v1/conversations/none").headers["RateLimit-Remaining"] == "1"
 
 
 def test_ready_says_so(client: httpx.Client) -> None:

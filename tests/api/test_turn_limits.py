@@ -60,7 +60,8 @@ def ask(client: httpx.Client) -> httpx.Response:
 
 
 def under_way(service: Service) -> dict[str, int]:
-    counted: dict[str, int] = httpx.get(service.url + "/health").json()["admission"]
+    with service.client() as client:
+        counted: dict[str, int] = client.get("/health?verbose").json()["admission"]
     return {name: counted[name] for name in ("turns", "waiting_turns")}
 
 

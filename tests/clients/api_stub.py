@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.api.behaviour.page:
             self._send(self.api.behaviour.page_status, self.api.behaviour.page.encode(), "text/html")
             return
-        if self.path == "/health":
+        if self.path == "/health?verbose":
             self._json(200, {"status": "healthy", "language_model": self.api.behaviour.language_model, "version": "1"})
             return
         if self.path.endswith("/events"):
