@@ -24,7 +24,7 @@ from utils.logging_config import request_id
 from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, wrong_field
 
 CONVERSATION_HEADER, RUN_HEADER = "X-Conversation-Id", "X-Run-Id"
-_QUIET_S = 15.0  # proxies close a connection that says nothing for longer, often after 60 s
+_QUIET_S = 12.0  # promised is a sign of life every 15 s; proxies often close what is quiet for 60 s
 
 # For the description of the API alone: flask-openapi3 would make the JSON schema of a model of them at every request.
 _HEADERS = [

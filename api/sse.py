@@ -3,17 +3,19 @@
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
 from agents.runs.events import ENDS, Event
 from agents.runs.handle import RunHandle
 from utils.errors import BadInput
-from utils.json_bytes import json_bytes
 
 HEARTBEAT = b": still here\n\n"
 LAST_EVENT = "Last-Event-ID"
 Shown = Callable[[Event], Awaitable[Event]]
+# Escaped, because many readers end a line at U+2028 or U+0085 as well, which the format does not.
+_in_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _CITING = frozenset({"citation", "done"})
 
 
@@ -49,8 +51,8 @@ async def as_sse(
 
 
 def encode_event(event_id: str, event: Event) -> bytes:
-    """One event; its data is one line of JSON that repeats the type."""
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), event["type"].encode(), json_bytes(event))
+    """One event; its data is one line of JSON in ASCII, which repeats the type."""
+    return f"id: {event_id}\nevent: {event['type']}\ndata: {_in_ascii(event)}\n\n".encode("ascii")
 
 
 def number_after(last_event_id: str | None, run_id: str) -> int:

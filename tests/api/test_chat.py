@@ -49,7 +49,7 @@ def stream(client: httpx.Client, message: str, conversation_id: str) -> list[dic
     headers = {"X-Conversation-Id": conversation_id, "Accept": "text/event-stream"}
     response = client.post("/v1/chat", json={"message": message}, headers=headers)
     assert response.status_code == 200, response.text
-    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
     return events(response)
 
 

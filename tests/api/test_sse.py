@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from agents.runs.following import Following
 from agents.runs.handle import RunHandle
 from agents.runs.journal import Journal
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
-from api.sse import HEARTBEAT, as_sse, number_after
+from api.sse import HEARTBEAT, as_sse, encode_event, number_after
 from bootstrap.valkey import find_valkey
 from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
@@ -139,6 +141,20 @@ async def test_a_reader_that_leaves_ends_the_run_if_nobody_else_wants_it(live: L
             await reader.aclose()  # type: ignore[attr-defined]  # it is a generator
     assert live.is_cancelled is leaving
     live.task.cancel()
+
+
+@given(st.dictionaries(st.text(), st.text()))
+@example({"content": "One\u2028two\x85three\r\nfour\x0bfive\x1csix"})
+@example({"content": "\ud800"})
+def test_an_event_is_three_lines_to_every_reader(members: dict[str, str]) -> None:
+    event = {**members, "type": "token"}
+    sent = encode_event("r-1", event)
+    for lines in (sent.splitlines(), sent.decode("utf-8").splitlines()):
+        assert len(lines) == 4
+    told = sent.decode("ascii").splitlines()
+    assert told[:2] == ["id: r-1", "event: token"]
+    assert (told[2].startswith("data: "), told[3]) == (True, "")
+    assert json.loads(told[2].removeprefix("data: ")) == event
 
 
 @pytest.mark.parametrize("given", ["x-1", "r", "r-", "r-x", "r-1-2", "r-²", "r-9999999999999999"])
