@@ -149,7 +149,9 @@ class Settings(BaseSettings):
     rate_limit_per_hour: int = Field(100, ge=1, le=10_000_000, description="Requests a key may make in an hour.")
     max_content_length: int = Field(16_777_216, ge=1024, description="Largest request body, in bytes.")
     max_body_memory: int = Field(
-        268_435_456, ge=1_048_576, description="Bytes of request bodies a process holds at once; 503 beyond."
+        268_435_456,
+        ge=1_048_576,
+        description="Bytes of request bodies a process holds at once, half of them of one tenant; 503 beyond.",
     )
     max_concurrent_requests: int = Field(
         5000, ge=1, le=100_000, description="Requests a process serves at once, open streams included; 503 beyond."

@@ -10,7 +10,7 @@ from flask import Request, Response, current_app, g, request
 
 from api.admission import Admission
 from api.auth import Authenticator, has_key, link_bearer
-from api.intake import SMALL_BYTES, at_end, load_body, reads_body_itself
+from api.intake import SMALL_BYTES, at_end, load_body, reads_body_itself, takes_no_body
 from api.limits import RateLimits
 from api.links import CitationLinks
 from api.request_parts import parts_of
@@ -52,7 +52,7 @@ def requires_before_body(scope: Scope) -> Decorator:
     return partial(_guarded, scope=scope, take_body=_leave_body)
 
 
-def _guarded(view: View, scope: Scope, take_body: Callable[[Request], Awaitable[None]]) -> AsyncView:
+def _guarded(view: View, scope: Scope, take_body: Callable[[Request, str], Awaitable[None]]) -> AsyncView:
     validated = _validated(view)
 
     @wraps(validated)
@@ -64,12 +64,12 @@ def _guarded(view: View, scope: Scope, take_body: Callable[[Request], Awaitable[
         at_end(request, admission.request_of(ctx).release)
         if limits is None or ctx.subject_id in authenticator.unlimited:
             _check_scope(ctx, scope)
-            await take_body(request)
+            await take_body(request, ctx.tenant_id)
             return await validated(ctx, **kwargs)
         allowance = await limits.spend(ctx)
         try:
             _check_scope(ctx, scope)
-            await take_body(request)
+            await take_body(request, ctx.tenant_id)
             response = await validated(ctx, **kwargs)
         except ProblemError as error:
             error.headers = {**allowance.headers, **error.headers}
@@ -119,8 +119,7 @@ def _guarded_or_linked(view: View, scope: Scope) -> AsyncView:
             return await by_key(**kwargs)
         g.valid_link_token = token
         at_end(request, admission.request_of(ctx).release)
-        await load_body(request)
-        return await validated(ctx, **kwargs)
+        return await validated(ctx, **kwargs)  # a body is left where it is: no such view takes one
 
     guarded.__dict__["policy"] = Policy("link", scope)
     return reads_body_itself(guarded)
@@ -132,15 +131,18 @@ def valid_link_token() -> str | None:
     return token
 
 
-async def _leave_body(request: Request) -> None:
+async def _leave_body(request: Request, owner: str) -> None:
     """The view reads it."""
 
 
 def open_to_all(view: View) -> AsyncView:
-    """Mark a view that needs no key: health, readiness, documentation. Its arguments are read as those of others."""
+    """Mark a view that needs no key, and takes no body: health, readiness, documentation.
+
+    Its arguments are read as those of others.
+    """
     validated = _validated(view)
     validated.__dict__["policy"] = Policy("open")
-    return validated
+    return takes_no_body(validated)
 
 
 def _validated(view: View) -> AsyncView:

@@ -3,9 +3,10 @@
 import asyncio
 import io
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 from wsgiref.types import WSGIEnvironment
@@ -20,7 +21,7 @@ LINGER_S = 1.0
 SMALL_BYTES = 65_536  # what uvicorn may have taken off the wire before anybody asked for it
 _MOST_OF_ONE_NAME = 100
 _INTAKE = "pustaka.intake"
-_READS_BODY_ITSELF = "reads_body_itself"
+_READS_BODY_ITSELF, _TAKES_NO_BODY = "reads_body_itself", "takes_no_body"
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -37,7 +38,8 @@ class BodyLimits:
         body_bytes: of one; 413 beyond. None: without a limit.
         patience_s: for a body of no size; 408 beyond, where a body takes longer than this and …
         bytes_per_s: … a second for each so many bytes that have come.
-        total_bytes: of all bodies that are held at once, leaving out those up to 64 KB; 503 beyond.
+        total_bytes: of all bodies that are held at once, leaving out those up to 64 KB; 503 beyond. Those of one owner
+            may have half of it, or one body of any size that is taken.
     """
 
     body_bytes: int | None = None
@@ -45,6 +47,33 @@ class BodyLimits:
     bytes_per_s: int = 8192
     total_bytes: int = 268_435_456
     held_bytes: int = 0
+    held_by: Counter[str] = field(default_factory=Counter)
+
+    def hold(self, owner: str, size_bytes: int) -> None:
+        """Take room for so many bytes more; the opposite of `release`.
+
+        Raises:
+            ServiceUnavailable: there is none.
+        """
+        share_bytes = max(self.total_bytes // 2, self.body_bytes or 0) if owner else self.total_bytes
+        for held_bytes, most_bytes in ((self.held_bytes, self.total_bytes), (self.held_by[owner], share_bytes)):
+            if held_bytes + size_bytes > most_bytes:
+                raise ServiceUnavailable("Too many large requests are under way. Try again in a moment.", retry_after=2)
+        self.held_bytes += size_bytes
+        self.held_by[owner] += size_bytes
+
+    def release(self, owner: str, size_bytes: int) -> None:
+        """Give up room that was taken."""
+        self.held_bytes -= size_bytes
+        self.held_by[owner] -= size_bytes
+        if not self.held_by[owner]:
+            del self.held_by[owner]  # owners come and go
+
+
+def takes_no_body(view: View) -> View:
+    """Mark a view that needs none: a large one that is sent to it is not read, and takes no room."""
+    view.__dict__[_TAKES_NO_BODY] = True
+    return view
 
 
 def reads_body_itself(view: View) -> View:
@@ -56,15 +85,17 @@ def reads_body_itself(view: View) -> View:
     return view
 
 
-async def load_body(request: Request) -> None:
+async def load_body(request: Request, owner: str = "") -> None:
     """Read the body, unless it is read, so that `request.get_data()` and all that builds on it find it.
+
+    *owner*: who takes the room for it, such as a tenant.
 
     Raises:
         HTTPException: it is larger than allowed (413), comes too slowly (408), or there is no room for it (503).
     """
     intake: Intake | None = request.environ.get(_INTAKE)
     if intake is not None:  # under WSGI, as in the test client, there is none
-        await intake.read()
+        await intake.read(owner)
 
 
 def at_end(request: Request, call: Callable[[], None]) -> None:
@@ -101,7 +132,8 @@ class Intake:
         self.refusal: HTTPException | None = None
         self.declared_bytes = _declared_bytes(environ)
         self._has_body = self.declared_bytes > 0 or "HTTP_TRANSFER_ENCODING" in environ
-        self._limits, self._held_bytes, self._is_read = limits, 0, tells_bodies and not self._has_body
+        self._limits, self._is_read = limits, tells_bodies and not self._has_body
+        self._held_bytes, self._owner = 0, ""
         self._whole: asyncio.Event | None = None
         self.endings: list[Callable[[], None]] = []
         environ[_INTAKE] = self
@@ -137,6 +169,8 @@ class Intake:
     async def prepare(self, view: object) -> None:
         """Read the body for *view*, unless it does so itself; what is wrong with it becomes the refusal.
 
+        Where there is no view, or it takes none, only a small one is read, so that the connection may go on.
+
         Raises:
             ClientLeft: the client did.
         """
@@ -145,11 +179,14 @@ class Intake:
         if self._has_body and getattr(view, _READS_BODY_ITSELF, False):
             self.environ["wsgi.input"] = _unread(RuntimeError("The view of this request has not read its body yet."))
             return
+        if (view is None or getattr(view, _TAKES_NO_BODY, False)) and not self.is_small:
+            self.environ["wsgi.input"] = _unread(RequestEntityTooLarge())
+            return
         with suppress(HTTPException):
             await self.read()
 
-    async def read(self) -> None:
-        """Read the whole body into `wsgi.input`.
+    async def read(self, owner: str = "") -> None:
+        """Read the whole body into `wsgi.input`; *owner* takes the room.
 
         Raises:
             HTTPException: it is refused; so is every later read.
@@ -159,7 +196,7 @@ class Intake:
             raise self.refusal
         if self._is_read:
             return
-        parts, size_bytes = [], 0
+        parts, size_bytes, self._owner = [], 0, owner
         async for piece in self.pieces(self._limits.body_bytes, holds_all=True):
             parts.append(piece)
             size_bytes += len(piece)
@@ -198,7 +235,8 @@ class Intake:
 
     def end(self) -> None:
         """The request is over: others have room for their bodies."""
-        self._limits.held_bytes -= self._held_bytes
+        if self._held_bytes:
+            self._limits.release(self._owner, self._held_bytes)
         for call in self.endings:
             call()
 
@@ -216,11 +254,11 @@ class Intake:
         more_bytes = size_bytes - self._held_bytes
         if size_bytes <= SMALL_BYTES or more_bytes <= 0:
             return
-        if self._limits.held_bytes + more_bytes > self._limits.total_bytes:
-            refusal = ServiceUnavailable("Too many large requests are under way. Try again in a moment.", retry_after=2)
+        try:
+            self._limits.hold(self._owner, more_bytes)
+        except ServiceUnavailable as refusal:
             self.refuse(refusal)
-            raise refusal
-        self._limits.held_bytes += more_bytes
+            raise
         self._held_bytes = size_bytes
 
     async def _next(self, deadline_s: float) -> bytes:
