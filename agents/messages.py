@@ -1,17 +1,17 @@
 """The messages of a conversation, with what rides on them: when they were said, and what an answer rests on."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.citations import Citation
+from utils.moments import format_now, reformat_moment
 
 
 def question_message(text: str, run_id: str, said_at: str | None = None) -> HumanMessage:
     """A person's question, said now unless *said_at* tells another time (ISO 8601)."""
-    return HumanMessage(text, id=f"{run_id}-q", additional_kwargs={"created_at": said_at or now_text()})
+    return HumanMessage(text, id=f"{run_id}-q", additional_kwargs={"created_at": said_at or format_now()})
 
 
 def answer_id(run_id: str) -> str:
@@ -36,7 +36,7 @@ def answer_message(
         text,
         id=answer_id(run_id),
         additional_kwargs={
-            "created_at": now_text(),
+            "created_at": format_now(),
             "citations": [citation.as_dict() for citation in citations],
             "answered": bool(citations),
             "model": model,
@@ -48,7 +48,7 @@ def answer_message(
 
 def said_again(answer: AIMessage, run_id: str) -> AIMessage:
     """An answer of another conversation as a message of this one, given now; `cached` rides on it."""
-    extra = {**answer.additional_kwargs, "created_at": now_text(), "cached": True}
+    extra = {**answer.additional_kwargs, "created_at": format_now(), "cached": True}
     return AIMessage(answer.text, id=answer_id(run_id), additional_kwargs=extra)
 
 
@@ -69,7 +69,8 @@ def shown(message: AnyMessage) -> dict[str, Any]:
     """A message as the API shows it."""
     extra = message.additional_kwargs
     role = "user" if isinstance(message, HumanMessage) else "assistant"
-    view = {"role": role, "content": message.text, "created_at": extra.get("created_at")}
+    created_at = extra.get("created_at")
+    view = {"role": role, "content": message.text, "created_at": created_at and reformat_moment(created_at)}
     if role == "assistant":
         view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
         view |= {"support": extra.get("support"), "run_id": _run_of(message.id)}
@@ -80,8 +81,3 @@ def _run_of(message_id: str | None) -> str | None:
     """The run whose answer it is, if one of ours gave it; see `answer_id`."""
     run_id = (message_id or "").removesuffix("-a")
     return run_id if message_id and answer_id(run_id) == message_id else None
-
-
-def now_text() -> str:
-    """This moment, as messages and runs have it: ISO 8601, UTC, in milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -87,8 +87,8 @@ def _shown(dataset: Dataset, documents: int) -> dict[str, Any]:
         "tags": dataset.tags,
         "metadata": dataset.labels,
         "documents": documents,
-        "created_at": dataset.created_at.isoformat(),
-        "updated_at": dataset.updated_at.isoformat(),
+        "created_at": dataset.created_at,
+        "updated_at": dataset.updated_at,
     }
 
 

@@ -256,8 +256,8 @@ def _shown(found: Progress) -> dict[str, Any]:
         "chunks": document.chunk_count,
         "tags": document.tags,
         "metadata": document.labels,
-        "created_at": document.created_at.isoformat(),
-        "updated_at": document.updated_at.isoformat(),
+        "created_at": document.created_at,
+        "updated_at": document.updated_at,
     }
 
 

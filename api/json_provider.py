@@ -1,10 +1,13 @@
 """JSON out, written by orjson: a fifth of the time, and text in any language as it is instead of escaped."""
 
+from datetime import datetime
 from typing import Any, cast
 
 import orjson
 from flask import Response
 from flask.json.provider import DefaultJSONProvider
+
+from utils.moments import format_moment
 
 _OPTIONS = (
     orjson.OPT_SORT_KEYS
@@ -14,8 +17,14 @@ _OPTIONS = (
 )
 
 
+def _default(value: Any) -> Any:
+    return format_moment(value) if isinstance(value, datetime) else DefaultJSONProvider.default(value)
+
+
 class OrjsonProvider(DefaultJSONProvider):
-    """Flask's own, but for the answers of views outside of debug mode."""
+    """Flask's own, but for the answers of views outside of debug mode; and moments are RFC 3339 everywhere."""
+
+    default = staticmethod(_default)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """The arguments as a JSON response."""

@@ -182,5 +182,4 @@ def _about(conversation: Mapping[str, Any], run_id: str, body: RatingIn) -> Rati
 
 
 def _shown(row: AnswerRating) -> dict[str, Any]:
-    parts = {name: getattr(row, name) for name in RatingOut.model_fields}
-    return {**parts, "rated_at": row.rated_at.isoformat()}
+    return {name: getattr(row, name) for name in RatingOut.model_fields}

@@ -16,6 +16,7 @@ from api.schemas import Problem, RunOut
 from api.sse import LAST_EVENT, number_after
 from bootstrap.services import Services
 from utils.context import Scope, TenantContext
+from utils.moments import reformat_moment
 from utils.validation import check_run_id
 
 runs_blueprint = APIBlueprint("runs", __name__, abp_tags=[Tag(name="Runs", description="Answers under way.")])
@@ -79,7 +80,7 @@ async def _shown(ctx: TenantContext, record: RunRecord, last: Event | None) -> d
         "run_id": record.id,
         "conversation_id": record.conversation_id,
         "status": status,
-        "created_at": record.created_at,
+        "created_at": reformat_moment(record.created_at),
         "attempts": record.attempts,
         "result": None,
         "problem": None,

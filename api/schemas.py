@@ -1,5 +1,6 @@
 """What the API sends, as the documentation describes it."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -76,7 +77,7 @@ class MessageOut(BaseModel):
 
     role: str
     content: str
-    created_at: str | None
+    created_at: datetime | None
     citations: list[CitationOut] | None = None
     answered: bool | None = None
     support: SupportOut | None = None
@@ -122,7 +123,7 @@ class RunOut(BaseModel):
     run_id: str
     conversation_id: str
     status: Literal["running", "completed", "failed", "cancelled"]
-    created_at: str
+    created_at: datetime
     attempts: int = Field(description="How many workers have worked on it.")
     result: ChatOut | None
     problem: Problem | None

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.messages import now_text, question_message
+from agents.messages import question_message
 from agents.runner import Runner, Turn
 from agents.runs.events import Event, cancelled, failure, resumed
 from agents.runs.following import Following
@@ -22,6 +22,7 @@ from utils.checkpointer.errors import RunSuperseded
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, StoreUnavailable
 from utils.logging_config import request_id
+from utils.moments import format_now
 from utils.ports import RunObserver, UnwatchedRun
 
 logger = logging.getLogger("agents.runs")
@@ -87,7 +88,7 @@ class Runs:
             request_id=turn.request_id,
             streams=turn.streams,
             fingerprint=fingerprint or turn.run_id,
-            created_at=now_text(),
+            created_at=format_now(),
             # Kept for less, it would be gone before it counts as abandoned.
             keep_s=max(keep_s or self._policy.keep_s, math.ceil(2 * self._policy.hold_s)),
         )

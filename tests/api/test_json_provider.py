@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -30,7 +30,6 @@ VALUES: list[Any] = [
     (1, "two"),
     Point(),
     Colour.RED,
-    datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
     date(2020, 1, 2),
     UUID(int=7),
     Decimal("1.50"),
@@ -73,3 +72,15 @@ def test_debug_mode_is_written_for_people() -> None:
     app = make_app()
     app.debug = True
     assert written(app, {"a": 1}).data == b'{\n  "a": 1\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (datetime(2020, 1, 2, 3, 4, 5, 6789, tzinfo=UTC), "2020-01-02T03:04:05.006Z"),
+        (datetime(2020, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=7))), "2020-01-01T20:04:05.000Z"),
+    ],
+)
+def test_a_moment_is_rfc_3339_in_utc_with_milliseconds(moment: datetime, text: str) -> None:
+    for value in ({"at": moment}, {"at": moment, "beyond orjson": 2**70}):
+        assert json.loads(written(make_app(), value).data)["at"] == text

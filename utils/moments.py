@@ -1,0 +1,18 @@
+"""Moments as text: RFC 3339 in UTC with milliseconds and `Z`, the one form of the API."""
+
+from datetime import UTC, datetime
+
+
+def format_moment(moment: datetime) -> str:
+    """*moment*, which knows its time zone, such as 2026-11-23T01:21:19.042Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def format_now() -> str:
+    """This moment."""
+    return format_moment(datetime.now(UTC))
+
+
+def reformat_moment(text: str) -> str:
+    """A moment in any form of ISO 8601, as older versions wrote it, in the one form."""
+    return format_moment(datetime.fromisoformat(text))
