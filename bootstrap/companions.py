@@ -42,6 +42,7 @@ def _chat_page(services: Services) -> StreamlitChild:
         api_key=services.page_key,
         title=settings.page_title,
         logo=settings.chat_logo,
+        proxies=settings.forwarded_allow_ips,
     )
     return StreamlitChild(here, services.data_folder)
 

@@ -1,6 +1,7 @@
 """The chat page: Streamlit as a child of the service."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ _LOG = "streamlit.log"
 class ChatPage:
     """What the page is started with: where it listens, the API it speaks to, how it is called, and its logo.
 
-    `logo` is a file's path or an https address.
+    `logo` is a file's path or an https address. `proxies` are believed about where visitors come from.
     """
 
     host: str
@@ -25,6 +26,7 @@ class ChatPage:
     api_key: str = field(repr=False)
     title: str = "Pustaka"
     logo: str | None = None
+    proxies: Sequence[str] = ()
 
 
 class StreamlitChild:
@@ -105,7 +107,12 @@ def _command(page: ChatPage, folder: Path) -> Command:
 
 
 def _variables(page: ChatPage) -> dict[str, str]:
-    given = {"API_URL": page.api_url, "CHAT_PAGE_KEY": page.api_key, "CHAT_TITLE": page.title}
+    given = {
+        "API_URL": page.api_url,
+        "CHAT_PAGE_KEY": page.api_key,
+        "CHAT_TITLE": page.title,
+        "FORWARDED_ALLOW_IPS": ",".join(page.proxies),  # without it, uvicorn believes everybody on this machine
+    }
     if page.logo is None:
         return given
     # The page runs in another folder.

@@ -1,5 +1,6 @@
 """The API as Python calls: ask, follow an answer, end it, rate it, read a conversation again, forget it."""
 
+from copy import copy
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
@@ -10,6 +11,7 @@ import httpx
 from clients.answer_stream import AnswerStream
 from clients.api_errors import check, failures_told
 from clients.run_events import Citation, Doubt, citations_of, doubts_of, made
+from clients.visitors import Visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class ApiClient:
         self._timeout_s = timeout_s
         self._stream_timeout = httpx.Timeout(timeout_s, read=stream_timeout_s)
         self._patience_s = patience_s
+        self._visitor: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +93,12 @@ class ApiClient:
         """Let the connections go."""
         self._http.close()
 
+    def for_visitor(self, visitor: Visitor) -> "ApiClient":
+        """The same connections, asking in the name of *visitor*; closing it closes them for all."""
+        named = copy(self)
+        named._visitor = visitor.headers
+        return named
+
     def ask_stream(self, conversation_id: str, message: str) -> AnswerStream:
         """Ask, and get the answer as it comes; the last event is the whole `Answer`, or `Cancelled`.
 
@@ -99,7 +108,7 @@ class ApiClient:
             "POST",
             "/v1/chat",
             json={"message": message, "on_disconnect": "continue"},
-            headers={"X-Conversation-Id": conversation_id, "Accept": "text/event-stream"},
+            headers={"X-Conversation-Id": conversation_id, "Accept": "text/event-stream", **self._visitor},
             timeout=self._stream_timeout,
         )
         return AnswerStream(self._http, request, self._following, patience_s=self._patience_s)
@@ -150,13 +159,15 @@ class ApiClient:
         self, method: str, path: str, *, body: dict[str, str] | None = None, timeout_s: float | None = None
     ) -> dict[str, Any]:
         with failures_told():
-            response = self._http.request(method, path, json=body, timeout=timeout_s or self._timeout_s)
+            response = self._http.request(
+                method, path, json=body, headers=self._visitor, timeout=timeout_s or self._timeout_s
+            )
             check(response)
             return {} if response.status_code == HTTPStatus.NO_CONTENT else dict(response.json())
 
     def _following(self, run_id: str, after: int) -> httpx.Request:
         last = {"Last-Event-ID": f"{run_id}-{after}"} if after else {}
-        headers = {"Accept": "text/event-stream", **last}
+        headers = {"Accept": "text/event-stream", **last, **self._visitor}
         return self._http.build_request(
             "GET", f"{_run_path(run_id)}/events", headers=headers, timeout=self._stream_timeout
         )

@@ -16,6 +16,7 @@ from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.shelf import confirm_discarding, show_shelf, take_off_shelf
 from clients.streamlit_chat.talk import Talk, ask, begin_anew, begin_attempt, current_talk, load, stop_answer
+from clients.streamlit_chat.visitor_cookie import current_visitor
 
 _LONGEST_MESSAGE = 5000
 _PATIENCE_S = 10.0  # then the page says that the service is away, and still goes on by itself when it is back
@@ -35,7 +36,8 @@ def show_page() -> None:
         st.error(plain_markdown(str(exc)))
         return
     st.set_page_config(page_title=settings.title, page_icon=ICON)
-    talk, api = current_talk(), _api(settings.api)
+    talk = current_talk()
+    api = _api(settings.api).for_visitor(current_visitor(settings.api.key))
     question = st.chat_input("Ask a question", max_chars=_LONGEST_MESSAGE, submit_mode="stop")
     if question and question.strip():
         ask(talk, question.strip())

@@ -16,17 +16,17 @@ class PageSettings:
 
 
 def read_settings() -> PageSettings:
-    """The settings from API_URL, CHAT_PAGE_KEY or API_KEY, CHAT_TITLE or INSTITUTION, and CHAT_LOGO.
+    """The settings from API_URL, CHAT_PAGE_KEY, CHAT_TITLE or INSTITUTION, and CHAT_LOGO.
 
     Raises:
         ValueError: API_URL or the key is missing or wrong, by its name.
     """
     url = os.environ.get("API_URL", "http://127.0.0.1:8000")
-    # The page's own key first: it is not counted, and all visitors together use it.
-    key = os.environ.get("CHAT_PAGE_KEY") or os.environ.get("API_KEY", "")
+    # The API's own key is none for a page that strangers use: it may do everything.
+    key = os.environ.get("CHAT_PAGE_KEY", "")
     if not url.startswith(("http://", "https://")):
         raise ValueError("API_URL must begin with http:// or https://.")
     if not key:
-        raise ValueError("Neither CHAT_PAGE_KEY nor API_KEY is set: the page needs a key of the API.")
+        raise ValueError("CHAT_PAGE_KEY is not set. Set the same one for the API and for the chat page.")
     title = os.environ.get("CHAT_TITLE") or os.environ.get("INSTITUTION") or "Pustaka"
     return PageSettings(ApiAddress(url=url, key=key), title, os.environ.get("CHAT_LOGO") or None)

@@ -76,6 +76,7 @@ class ApiStub:
     conversations: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)
     runs: dict[str, StubRun] = field(default_factory=dict)
     rated: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)  # run and rating, None: taken back
+    visitors: list[tuple[str | None, str | None]] = field(default_factory=list)  # of each call: token and address
     followed: list[int] = field(default_factory=list)  # after which number runs were followed
     taken_back: threading.Event = field(default_factory=threading.Event)  # a rating was
     left: threading.Event = field(default_factory=threading.Event)  # a reader went away in the midst of an answer
@@ -98,7 +99,8 @@ class ApiStub:
         self.behaviour.go_on.set()
         self.behaviour.go_on_anew.set()
         self.behaviour = Behaviour()
-        for known in (self.asked, self.conversations, self.runs, self.rated, self.followed, self.taken_back, self.left):
+        lists = (self.asked, self.conversations, self.runs, self.rated, self.followed, self.visitors)
+        for known in (*lists, self.taken_back, self.left):
             known.clear()
 
 
@@ -141,6 +143,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
+
+    def parse_request(self) -> bool:
+        is_one = super().parse_request()
+        if is_one and not self.path.startswith("/health"):
+            self.api.visitors.append((self.headers.get("X-Visitor-Id"), self.headers.get("X-Visitor-Address")))
+        return is_one
 
     def do_GET(self) -> None:
         if self.api.behaviour.page:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -15,10 +16,10 @@ QUESTION = "What does a room cost?"
 
 @contextmanager
 def running_page(
-    folder: Path, api_url: str, *, api_key: str = ACME_KEY, title: str = "Arsip", logo: str | None = None
+    folder: Path, api_url: str, *, api_key: str = ACME_KEY, title: str = "Arsip", **more: Any
 ) -> Iterator[str]:
-    """The address of a page that speaks to *api_url*."""
-    page = ChatPage(host="127.0.0.1", port=free_port(), api_url=api_url, api_key=api_key, title=title, logo=logo)
+    """The address of a page that speaks to *api_url*; *more* is as `ChatPage` has it."""
+    page = ChatPage(host="127.0.0.1", port=free_port(), api_url=api_url, api_key=api_key, title=title, **more)
     child = StreamlitChild(page, folder)
     child.start()
     child.wait_ready()

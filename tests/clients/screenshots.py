@@ -14,6 +14,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.clients.browser_page import ask, marks, running_page
+from tests.conftest import PAGE_KEY
 from tests.fakes.model_server import FakeModelServer
 from tests.service import ROOT, Service
 
@@ -46,8 +47,8 @@ def main() -> None:
         model.configure(replies=REPLIES)
         variables = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake", "LLM_BASE_URL": model.base_url}
         with (
-            Service(Path(folder) / "data", RATE_LIMIT_ENABLED="false", **variables) as service,
-            running_page(Path(folder), service.url, api_key=service.key, title="UTLS Student Desk") as url,
+            Service(Path(folder) / "data", RATE_LIMIT_ENABLED="false", CHAT_PAGE_KEY=PAGE_KEY, **variables) as service,
+            running_page(Path(folder), service.url, api_key=PAGE_KEY, title="UTLS Student Desk") as url,
         ):
             _with_a_browser(url, model, service)
 

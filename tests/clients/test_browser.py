@@ -52,6 +52,7 @@ def visitor(chromium: Browser) -> Iterator[BrowserContext]:
     wrong: list[str] = []
     context.on("request", lambda request: asked.append(request.url))
     context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
     yield context
     context.close()
     elsewhere = [address for address in asked if urlsplit(address).hostname not in ("localhost", "127.0.0.1", None)]

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from bootstrap.valkey import find_valkey
 from config import SAMPLES
 from tests.clients.browser_page import ask, marks, questions, running_page
-from tests.conftest import FAKE_MODEL
+from tests.conftest import FAKE_MODEL, PAGE_KEY
 from tests.fakes.model_server import FakeModelServer
 from tests.servers.redis import RedisServer
 from tests.service import Service
@@ -32,6 +32,7 @@ def service(model_server: FakeModelServer, tmp_path_factory: pytest.TempPathFact
         "RUN_LEASE": "1",
         "RATE_LIMIT_ENABLED": "false",
         "API_KEY": "a-key-of-the-default-tenant",
+        "CHAT_PAGE_KEY": PAGE_KEY,
     }
     with (
         RedisServer(folder / "redis", binary=find_valkey()) as redis,  # which outlives the service
@@ -43,7 +44,7 @@ def service(model_server: FakeModelServer, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def url(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a page that speaks to the service."""
-    with running_page(tmp_path_factory.mktemp("page"), service.url, api_key=service.key) as address:
+    with running_page(tmp_path_factory.mktemp("page"), service.url, api_key=PAGE_KEY) as address:
         yield address
 
 

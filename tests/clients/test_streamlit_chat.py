@@ -8,9 +8,10 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Expander, LinkButton
 
 from clients.streamlit_chat.links import link_for_browser
+from clients.streamlit_chat.settings import read_settings
 from tests.clients.api_stub import ACME_KEY, ELSEWHERE, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
 
-SCRIPT = str(Path(__file__).parents[2] / "streamlit_app.py")
+SCRIPT = str(Path(__file__).parents[2] / "clients" / "streamlit_chat" / "script.py")
 QUESTION = "What does a room cost?"
 
 
@@ -18,7 +19,7 @@ QUESTION = "What does a room cost?"
 def page_environment(api: ApiStub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page is told of the stub; nothing is left in Streamlit's caches of another test."""
     monkeypatch.setenv("API_URL", api.url)
-    monkeypatch.setenv("API_KEY", ACME_KEY)
+    monkeypatch.setenv("CHAT_PAGE_KEY", ACME_KEY)
     st.cache_data.clear()
     st.cache_resource.clear()
 
@@ -211,7 +212,7 @@ def test_another_tenants_run_is_not_followed(api: ApiStub, monkeypatch: pytest.M
     place = ACME_KEY, "web-" + "q" * 22
     api.behaviour.held = True
     run = api.begin(place, QUESTION)
-    monkeypatch.setenv("API_KEY", GLOBEX_KEY)
+    monkeypatch.setenv("CHAT_PAGE_KEY", GLOBEX_KEY)
     page = open_page(place[1])
     assert "expired or does not exist" in shown(page)
     assert (api.followed, run.status) == ([], "running")
@@ -273,7 +274,7 @@ def test_a_busy_conversation_shows_the_answer_in_the_way_and_asks_then(api: ApiS
 def test_another_tenants_page_does_not_open_the_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
     acme = open_page()
     ask(acme)
-    monkeypatch.setenv("API_KEY", GLOBEX_KEY)
+    monkeypatch.setenv("CHAT_PAGE_KEY", GLOBEX_KEY)
     globex = open_page(address(acme))
     assert not globex.chat_message
     assert "expired or does not exist" in shown(globex)
@@ -465,7 +466,7 @@ def test_deleting_another_tenants_conversation_leaves_it(api: ApiStub, monkeypat
     page = open_page()
     ask(page)
     place = ACME_KEY, address(page)
-    monkeypatch.setenv("API_KEY", GLOBEX_KEY)
+    monkeypatch.setenv("CHAT_PAGE_KEY", GLOBEX_KEY)
     press(page, "Delete")
     press(page, "Delete for good")
     assert place in api.conversations
@@ -512,10 +513,11 @@ def test_the_title_is_configured_and_the_key_is_nowhere(monkeypatch: pytest.Monk
     assert ACME_KEY not in str(page)
 
 
-def test_the_pages_own_key_goes_before_the_apis(api: ApiStub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHAT_PAGE_KEY", GLOBEX_KEY)
-    ask(open_page())
-    assert [key for key, _, _ in api.asked] == [GLOBEX_KEY]
+def test_the_apis_own_key_is_none_of_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHAT_PAGE_KEY")
+    monkeypatch.setenv("API_KEY", ACME_KEY)
+    with pytest.raises(ValueError, match="CHAT_PAGE_KEY is not set"):
+        read_settings()
 
 
 @pytest.mark.parametrize("logo", ["/nowhere/logo.png", __file__, "ftp://x/logo.png"])
@@ -528,7 +530,7 @@ def test_a_wrong_logo_is_complained_of_once_and_left_out(
     assert len([line for line in caplog.messages if "CHAT_LOGO" in line]) == 1
 
 
-@pytest.mark.parametrize(("name", "value"), [("API_KEY", ""), ("API_URL", "ftp://x")])
+@pytest.mark.parametrize(("name", "value"), [("CHAT_PAGE_KEY", ""), ("API_URL", "ftp://x")])
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     page = open_page()

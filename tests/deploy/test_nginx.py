@@ -142,8 +142,27 @@ def test_the_chat_page_opens_with_careful_headers(nginx: NginxServer) -> None:
         assert "<title>" in page.text
         assert client.get("/_stcore/agent/openapi.json").status_code == 404
         assert client.get("/docs").status_code == 200
-    for name in ("Strict-Transport-Security", "X-Content-Type-Options", "X-Frame-Options", "Content-Security-Policy"):
+    for name in ("Strict-Transport-Security", "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy"):
         assert len(page.headers.get_list(name)) == 1, name
+    policies = page.headers.get_list("Content-Security-Policy")
+    assert len(policies) == 2  # Nginx's and the page's own, which is stricter; browsers obey both
+    for policy in policies:
+        assert "img-src 'self' data:;" in policy
+        assert "connect-src 'self';" in policy
+
+
+def test_nothing_can_be_uploaded_to_the_chat_page(nginx: NginxServer) -> None:
+    with nginx.client() as client:
+        for path in ("/_stcore/upload_file/a/b", "//_stcore/upload_file/a/b", "/_stcore/%75pload_file/a/b"):
+            assert client.put(path, content=b"x" * 100_000).status_code in (404, 413), path
+            assert client.put(path, content=b"x").status_code == 404, path
+
+
+def test_a_visitor_is_known_by_the_address_that_nginx_sees_and_by_a_cookie_for_tls_alone(nginx: NginxServer) -> None:
+    with nginx.client(**{"X-Forwarded-Proto": "http"}) as client:
+        cookie = client.get("/").headers["set-cookie"]
+    assert cookie.startswith("__Host-pustaka_visitor=v1.")
+    assert "; Secure" in cookie
 
 
 def test_the_apis_headers_are_there_once(nginx: NginxServer) -> None:

@@ -1,0 +1,115 @@
+"""What stands before Streamlit's server: which paths are open, and what browsers are told not to do."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import streamlit
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# Streamlit has more: uploads, its metrics, ways in for programs. The page uses none of them.
+_OPEN = re.compile(r"/|/_stcore/(?:health|host-config)|/(?:static|media)/.+|/favicon\.png")
+_SIGNING_IN = re.compile(r"/auth/(?:login|logout)|/oauth2callback")
+_SOCKET = "/_stcore/stream"
+_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+class OpenPaths:
+    """Lets nothing through but what the page is made of; the rest is refused before its body is read.
+
+    Args:
+        signing_in: whether the paths of signing in are open.
+        posts: the paths that take a POST.
+    """
+
+    def __init__(self, app: ASGIApp, *, signing_in: bool = False, posts: frozenset[str] = frozenset()) -> None:
+        self._app, self._signing_in, self._posts = app, signing_in, posts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is open."""
+        if scope["type"] == "lifespan" or self._is_open(scope):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            refusal = PlainTextResponse("Not found.", status_code=404, headers={"Connection": "close"})
+            await refusal(scope, receive, send)
+
+    def _is_open(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if scope["type"] == "websocket":
+            return bool(path == _SOCKET)
+        if scope["method"] == "POST":
+            return path in self._posts
+        is_known = _OPEN.fullmatch(path) or (self._signing_in and _SIGNING_IN.fullmatch(path))
+        return scope["method"] in ("GET", "HEAD") and bool(is_known)
+
+
+class SecurityHeaders:
+    """Tells browsers to load nothing from elsewhere, whatever the page may come to hold.
+
+    Args:
+        logo: the operator's logo; an https address is the one thing that may be loaded from elsewhere.
+    """
+
+    def __init__(self, app: ASGIApp, *, logo: str | None = None) -> None:
+        self._app = app
+        self._headers = {
+            "Content-Security-Policy": content_security_policy(logo),
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "X-DNS-Prefetch-Control": "off",  # else the names in links are looked up before anybody chooses them
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the headers to every response."""
+        is_safe = scope.get("scheme") in ("https", "wss")
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(self._headers)
+                if is_safe:
+                    _secure_cookies(headers)
+            await send(message)
+
+        await self._app(scope, receive, send_guarded if scope["type"] == "http" else send)
+
+
+def content_security_policy(logo: str | None) -> str:
+    """The page's own files, pictures within it, and its own server; the styles that Streamlit writes into the page."""
+    host = f" https://{urlsplit(logo).netloc}" if logo and logo.startswith("https://") else ""
+    rules = {
+        "default-src": "'none'",
+        "script-src": " ".join(["'self'", "blob:", *_inline_scripts()]),  # blob: our own, as Streamlit puts them in
+        "style-src": "'self' 'unsafe-inline'",
+        "img-src": f"'self' data:{host}",
+        "font-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'self'",
+        "form-action": "'self'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def _inline_scripts() -> list[str]:
+    """The digests of the scripts in Streamlit's page, by which they are allowed and no others are."""
+    page = Path(streamlit.__file__).parent / "static" / "index.html"
+    scripts = _INLINE_SCRIPT.findall(page.read_text("utf-8"))
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+
+
+def _secure_cookies(headers: MutableHeaders) -> None:
+    """Let no cookie of a page that is reached over TLS be sent without it."""
+    cookies = Headers(raw=headers.raw).getlist("set-cookie")
+    if cookies:
+        del headers["set-cookie"]
+        for cookie in cookies:
+            headers.append("set-cookie", cookie if "; secure" in cookie.lower() else f"{cookie}; Secure")

@@ -1,0 +1,38 @@
+"""The server of the chat page: Streamlit's, with what stands before it."""
+
+import logging
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+from clients.streamlit_chat.middleware import OpenPaths, SecurityHeaders
+from clients.streamlit_chat.settings import read_settings
+from clients.streamlit_chat.visitor_cookie import VisitorCookie
+
+SCRIPT = Path(__file__).with_name("script.py")
+logger = logging.getLogger(__name__)
+
+
+def middleware() -> list[Middleware]:
+    """What every request passes before Streamlit's server gets it, the outermost first.
+
+    Raises:
+        SystemExit: a setting is missing or wrong; it is named.
+    """
+    try:
+        settings = read_settings()
+    except ValueError as exc:
+        raise SystemExit(str(exc)) from exc
+    return [
+        Middleware(SecurityHeaders, logo=settings.logo),
+        Middleware(OpenPaths),
+        Middleware(VisitorCookie, page_key=settings.api.key),
+    ]
+
+
+def report_script_error(error: Exception) -> bool:
+    """Write down what went wrong in the page's own code, and tell the visitor no more than that something did."""
+    logger.error("The chat page failed.", exc_info=error)
+    st.error("Something went wrong on our side. Reload the page to go on.", icon=":material/error:")
+    return True

@@ -1,0 +1,153 @@
+"""The chat page's server answers to what the page is made of, and takes nothing else."""
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, expect
+
+from clients.streamlit_chat.messages import ICON
+from tests.clients.api_stub import ApiStub, serve_stub
+from tests.clients.browser_page import ask, expect_answers, marks, running_page
+from tests.security.canary import listening_canary
+
+ID = "0f0e0d0c-0b0a-0908-0706-050403020100"
+CLOSED = [
+    f"/_stcore/upload_file/{ID}/{ID}",
+    "/_stcore/upload_file/",
+    f"//_stcore/upload_file/{ID}/{ID}",
+    f"/x/../_stcore/upload_file/{ID}/{ID}",
+    f"/_stcore/%75pload_file/{ID}/{ID}",
+    "/_stcore/metrics",
+    "/_stcore/script-health-check",
+    "/_stcore/agent/interact",
+    "/_stcore/agent/mcp",
+    "/_stcore/agent/openapi.json",
+    "/_stcore/stream",
+    "/_stcore/bidi-components/x/y.js",
+    "/component/x/index.html",
+    "/app/static/x",
+    "/auth/login",
+    "/auth/logout",
+    "/oauth2callback",
+    "/any/other",
+]
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[ApiStub]:
+    with serve_stub() as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def url(api: ApiStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_page(tmp_path_factory.mktemp("page"), api.url, logo=str(ICON)) as address:
+        yield address
+
+
+def answered(url: str, request: bytes) -> bytes:
+    """All that is answered to *request* until the connection is closed."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20) as connection:
+        connection.sendall(request)
+        received = b""
+        while chunk := connection.recv(65_536):
+            received += chunk
+        return received
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_what_the_page_does_not_use_is_not_there(url: str, path: str) -> None:
+    host = urlsplit(url).netloc
+    for method in METHODS:
+        head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"
+        assert answered(url, head.encode()).startswith(b"HTTP/1.1 404 "), method
+
+
+@pytest.mark.parametrize("path", ["/", "/_stcore/health", "/_stcore/host-config", "/static/x.js", "/media/x.png"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_nothing_is_written_to_what_is_there(url: str, method: str, path: str) -> None:
+    assert httpx.request(method, f"{url}{path}", content=b"x").status_code == 404
+
+
+@pytest.mark.parametrize("path", [CLOSED[0], "/", "/_stcore/stream"])
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_an_upload_is_refused_before_its_first_byte(url: str, method: str, path: str) -> None:
+    """Its length is announced, and none of it is waited for: the connection is closed."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
+    assert answered(url, head.encode()).startswith(b"HTTP/1.1 404 ")
+
+
+def test_the_page_says_that_nothing_may_be_loaded_from_elsewhere(url: str) -> None:
+    for path in ("/", "/_stcore/health", "/any/other"):
+        headers = httpx.get(f"{url}{path}").headers
+        rules = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))
+        assert rules["default-src"] == "'none'"
+        assert rules["img-src"] == "'self' data:"
+        assert rules["connect-src"] == "'self'"
+        assert "'unsafe-inline'" not in rules["script-src"]
+        assert headers["x-dns-prefetch-control"] == "off"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_operators_logo_alone_may_be_elsewhere(api: ApiStub, tmp_path: Path) -> None:
+    logo = "https://static.example.org:8443/a/logo.svg;x"
+    with running_page(tmp_path, api.url, logo=logo) as url:
+        policy = httpx.get(url).headers["content-security-policy"]
+    assert "img-src 'self' data: https://static.example.org:8443;" in policy
+
+
+@pytest.mark.browser
+def test_the_browser_loads_nothing_from_elsewhere_and_all_of_the_page(chromium: Browser, url: str) -> None:
+    refused: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            refused.append(message.text)
+
+    with listening_canary() as canary, chromium.new_context() as context:
+        tab = context.new_page()
+        tab.on("console", note)
+        tab.goto(url)
+        expect(tab.get_by_test_id("stSidebarLogo")).to_be_visible()
+        ask(tab)
+        expect_answers(tab)
+        marks(tab).first.click()
+        tab.wait_for_load_state("networkidle")
+        assert refused == []
+        tab.evaluate(_TRYING, canary.url)
+        assert canary.heard == []
+    assert len([each for each in refused if canary.url.removeprefix("http://") in each]) >= _WAYS
+    assert not any(re.search(r"(?<!\.)localhost", each) for each in refused)
+
+
+_WAYS = 7
+# Whatever may slip into the page some day: each of these is tried from within it.
+_TRYING = """async url => {
+  const wait = (made, ...events) =>
+    new Promise(done => { for (const event of events) made[event] = done; setTimeout(done, 3000) });
+  const put = (kind, values) => {
+    const made = document.createElement(kind);
+    for (const [name, value] of Object.entries(values)) made.setAttribute(name, value);
+    const loaded = wait(made, "onload", "onerror");
+    document.body.append(made);
+    return loaded;
+  };
+  await Promise.allSettled([
+    put("img", {src: url + "/img"}),
+    put("script", {src: url + "/script"}),
+    put("link", {rel: "stylesheet", href: url + "/style"}),
+    put("iframe", {src: url + "/frame"}),
+    put("video", {src: url + "/video"}),
+    put("object", {data: url + "/object"}),
+    fetch(url + "/fetch", {mode: "no-cors"}),
+    new Promise(done => { navigator.sendBeacon(url + "/beacon"); done() }),
+    (async () => wait(new WebSocket(url.replace("http", "ws")), "onerror", "onopen"))(),
+  ]);
+}"""
