@@ -63,6 +63,7 @@ class ChatIn(BaseModel):
 
 @chat_blueprint.post(
     "/v1/chat",
+    operation_id="askQuestion",
     summary="Ask a question",
     description="`Accept: text/event-stream` gives it as events: start, status, token, support, citation, done, "
     "error. `Idempotency-Key`: a repeated request gets what the first one came to.",

@@ -26,6 +26,7 @@ class ConversationPath(BaseModel):
 
 @conversations_blueprint.get(
     "/v1/conversations/<conversation_id>",
+    operation_id="getConversation",
     summary="Read a conversation",
     responses={200: ConversationOut, 401: Problem, 404: Problem, 429: Problem},
 )
@@ -40,6 +41,7 @@ async def show(ctx: TenantContext, path: ConversationPath) -> Response:
 
 @conversations_blueprint.delete(
     "/v1/conversations/<conversation_id>",
+    operation_id="deleteConversation",
     summary="Forget a conversation",
     responses={204: None, 401: Problem, 404: Problem, 409: Problem, 429: Problem},
 )

@@ -26,7 +26,9 @@ def answers(status: int, body: type[BaseModel] | None, *refusals: int) -> Any:
     return {status: body, **dict.fromkeys((400, 401, 429, 503, *refusals), Problem)}
 
 
-@datasets_blueprint.post(_ALL, summary="Make a dataset", responses=answers(201, DatasetOut, 409))
+@datasets_blueprint.post(
+    _ALL, operation_id="createDataset", summary="Make a dataset", responses=answers(201, DatasetOut, 409)
+)
 @requires(Scope.DATASETS_WRITE)
 def create(ctx: TenantContext, body: DatasetIn) -> Response:
     """An empty dataset. 201; 409 if the name is taken."""
@@ -38,7 +40,9 @@ def create(ctx: TenantContext, body: DatasetIn) -> Response:
     return response
 
 
-@datasets_blueprint.get(_ALL, summary="List the datasets", responses=answers(200, DatasetsOut))
+@datasets_blueprint.get(
+    _ALL, operation_id="listDatasets", summary="List the datasets", responses=answers(200, DatasetsOut)
+)
 @requires(Scope.DATASETS_READ)
 def index(ctx: TenantContext, query: PageQuery) -> Response:
     """A page of them, oldest first, with how many documents each holds."""
@@ -49,7 +53,9 @@ def index(ctx: TenantContext, query: PageQuery) -> Response:
     return jsonify({"datasets": shown, "total": total, "limit": query.limit, "offset": query.offset})
 
 
-@datasets_blueprint.get(_ONE, summary="Look at a dataset", responses=answers(200, DatasetOut, 404))
+@datasets_blueprint.get(
+    _ONE, operation_id="getDataset", summary="Look at a dataset", responses=answers(200, DatasetOut, 404)
+)
 @requires(Scope.DATASETS_READ)
 def show(ctx: TenantContext, path: DatasetPath) -> Response:
     """The dataset. 404 if the caller has none of this id."""
@@ -59,7 +65,9 @@ def show(ctx: TenantContext, path: DatasetPath) -> Response:
     return jsonify(_shown(dataset, counts.get(dataset.dataset_id, 0)))
 
 
-@datasets_blueprint.patch(_ONE, summary="Change a dataset", responses=answers(200, DatasetOut, 404, 409))
+@datasets_blueprint.patch(
+    _ONE, operation_id="updateDataset", summary="Change a dataset", responses=answers(200, DatasetOut, 404, 409)
+)
 @requires(Scope.DATASETS_WRITE)
 def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Response:
     """The dataset as it is now. 404 if the caller has none of this id, 409 if another one has the name."""
@@ -70,7 +78,9 @@ def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Respons
     return jsonify(_shown(dataset, counts.get(dataset.dataset_id, 0)))
 
 
-@datasets_blueprint.delete(_ONE, summary="Delete a dataset with its documents", responses=answers(204, None, 404))
+@datasets_blueprint.delete(
+    _ONE, operation_id="deleteDataset", summary="Delete a dataset with its documents", responses=answers(204, None, 404)
+)
 @requires(Scope.DATASETS_WRITE)
 def remove(ctx: TenantContext, path: DatasetPath) -> Response:
     """204, and nobody finds it or a document of it any more; 404 if the caller has none of this id."""

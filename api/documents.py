@@ -43,6 +43,7 @@ _ONE = "/v1/tenant/documents/<document_id>"
 
 @documents_blueprint.post(
     f"{_IN}/upload",
+    operation_id="uploadDocuments",
     summary="Upload files",
     description="multipart/form-data: a part `files` for each, and `metadata`, a JSON object that holds for all. Files "
     "that cannot be taken are named with the reason; the others go in. Each is a new document, also under a name that "
@@ -67,7 +68,9 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
     return _accepted(shown)
 
 
-@documents_blueprint.post(_IN, summary="Add a text", responses=answers(202, AddedOut, 404, 413, 422))
+@documents_blueprint.post(
+    _IN, operation_id="createTextDocument", summary="Add a text", responses=answers(202, AddedOut, 404, 413, 422)
+)
 @requires(Scope.DOCUMENTS_WRITE)
 def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Response:
     """A document of the text that is sent. Others may have its title; `external_id` says which one it replaces."""
@@ -81,28 +84,39 @@ def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Res
     return response
 
 
-@documents_blueprint.get(_IN, summary="List the documents of a dataset", responses=answers(200, DocumentsOut, 404))
+@documents_blueprint.get(
+    _IN,
+    operation_id="listDatasetDocuments",
+    summary="List the documents of a dataset",
+    responses=answers(200, DocumentsOut, 404),
+)
 @requires(Scope.DOCUMENTS_READ)
 def index(ctx: TenantContext, path: DatasetPath, query: DocumentsQuery) -> Response:
     """A page of them, oldest first, with how far each is."""
     return _page(ctx, path.dataset_id, query)
 
 
-@documents_blueprint.get(_ALL, summary="List all documents", responses=answers(200, DocumentsOut))
+@documents_blueprint.get(
+    _ALL, operation_id="listDocuments", summary="List all documents", responses=answers(200, DocumentsOut)
+)
 @requires(Scope.DOCUMENTS_READ)
 def index_all(ctx: TenantContext, query: DocumentsQuery) -> Response:
     """A page of the documents of all datasets, oldest first, with how far each is."""
     return _page(ctx, None, query)
 
 
-@documents_blueprint.get(_ONE, summary="Look at a document", responses=answers(200, DocumentOut, 404))
+@documents_blueprint.get(
+    _ONE, operation_id="getDocument", summary="Look at a document", responses=answers(200, DocumentOut, 404)
+)
 @requires(Scope.DOCUMENTS_READ)
 def show(ctx: TenantContext, path: DocumentPath) -> Response:
     """The document and how far it is. 404 if the caller has none of this id."""
     return jsonify(_shown(_progress(ctx, path.document_id)))
 
 
-@documents_blueprint.delete(_ONE, summary="Delete a document", responses=answers(204, None, 404))
+@documents_blueprint.delete(
+    _ONE, operation_id="deleteDocument", summary="Delete a document", responses=answers(204, None, 404)
+)
 @requires(Scope.DOCUMENTS_WRITE)
 def remove(ctx: TenantContext, path: DocumentPath) -> Response:
     """204, and nobody finds it any more; 404 if the caller has none of this id."""
@@ -112,6 +126,7 @@ def remove(ctx: TenantContext, path: DocumentPath) -> Response:
 
 @documents_blueprint.post(
     f"{_ONE}/reprocess",
+    operation_id="reprocessDocument",
     summary="Read a document again",
     responses=answers(202, DocumentOut, 404, 409),
 )
@@ -128,6 +143,7 @@ def reprocess(ctx: TenantContext, path: DocumentPath) -> Response:
 
 @documents_blueprint.post(
     f"{_ONE}/cancel",
+    operation_id="cancelDocument",
     summary="Read a document no further",
     responses=answers(202, DocumentOut, 404, 409),
 )
@@ -142,6 +158,7 @@ def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
 
 @documents_blueprint.post(
     "/api/load-document",
+    operation_id="loadDocument",
     summary="Load a document",
     description="A file in Base64, into the dataset `documents`, which is made if it is not there.",
     responses=answers(200, LoadedOut, 404, 413, 422),

@@ -33,7 +33,7 @@ class HealthQuery(BaseModel):
         return True if value == "" else value
 
 
-@health_blueprint.get("/health", summary="How the service is")
+@health_blueprint.get("/health", operation_id="getHealth", summary="How the service is")
 @open_to_all
 async def health(query: HealthQuery) -> Response:
     """200 as long as the process lives; `status` is degraded when something it needs is away.
@@ -62,7 +62,7 @@ async def health(query: HealthQuery) -> Response:
     return jsonify(told)
 
 
-@health_blueprint.get("/ready", summary="Whether to send requests here")
+@health_blueprint.get("/ready", operation_id="getReadiness", summary="Whether to send requests here")
 @open_to_all
 async def ready() -> Response:
     """200 when a turn can be served, 503 when it cannot; `/health?verbose` names the reasons to those with a key."""

@@ -89,6 +89,7 @@ class RatingsOut(BaseModel):
 
 @ratings_blueprint.put(
     "/v1/conversations/<conversation_id>/answers/<run_id>/rating",
+    operation_id="rateAnswer",
     summary="Rate an answer",
     responses={200: RatingOut, **_REFUSALS},
 )
@@ -110,6 +111,7 @@ async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response
 
 @ratings_blueprint.delete(
     "/v1/conversations/<conversation_id>/answers/<run_id>/rating",
+    operation_id="deleteRating",
     summary="Take a rating back",
     responses={204: None, **_REFUSALS},
 )
@@ -122,7 +124,9 @@ async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
     return Response(status=204)
 
 
-@ratings_blueprint.get("/v1/tenant/ratings", summary="List ratings", responses={200: RatingsOut, **_REFUSALS})
+@ratings_blueprint.get(
+    "/v1/tenant/ratings", operation_id="listRatings", summary="List ratings", responses={200: RatingsOut, **_REFUSALS}
+)
 @requires(Scope.RATINGS_READ)
 async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
     """The newest first. `flask ratings` makes a question set of them."""

@@ -29,7 +29,9 @@ class RunPath(BaseModel):
     run_id: str = Field(description="As X-Run-Id and every event say.")
 
 
-@runs_blueprint.get("/v1/runs/<run_id>", summary="How a run is", responses={200: RunOut, **_REFUSALS})
+@runs_blueprint.get(
+    "/v1/runs/<run_id>", operation_id="getRun", summary="How a run is", responses={200: RunOut, **_REFUSALS}
+)
 @requires(Scope.CHAT_WRITE)
 async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     """Its state, and what it came to. Runs are kept for a while after their end."""
@@ -39,6 +41,7 @@ async def show_run(ctx: TenantContext, path: RunPath) -> Response:
 
 @runs_blueprint.get(
     "/v1/runs/<run_id>/events",
+    operation_id="followRun",
     summary="Follow a run",
     description="Server-Sent Events as of `POST /v1/chat`: all of them, or those after `Last-Event-ID`. `resumed` says "
     "that another worker begins the answer anew: the text so far is void.",
@@ -55,6 +58,7 @@ async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
 
 @runs_blueprint.post(
     "/v1/runs/<run_id>/cancel",
+    operation_id="cancelRun",
     summary="End a run before its time",
     responses={202: RunOut, **_REFUSALS},
 )

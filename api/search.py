@@ -105,6 +105,7 @@ class SearchOut(BaseModel):
 
 @search_blueprint.post(
     "/v1/search",
+    operation_id="searchPassages",
     summary="Find passages",
     responses={200: SearchOut, **dict.fromkeys((400, 401, 413, 429, 503), Problem)},
 )

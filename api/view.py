@@ -80,6 +80,7 @@ def for_browsers(view: View) -> View:
 
 @view_blueprint.get(
     "/v1/documents/<document_id>/view",
+    operation_id="viewDocument",
     summary="Read a document at a place",
     description="A page for people; a citation's `link` leads to it. The quote from `start` to `end` is marked in it.",
     responses={200: None, **_REFUSALS},
@@ -101,6 +102,7 @@ async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery
 
 @view_blueprint.get(
     "/v1/documents/<document_id>/pages/<int:page>.png",
+    operation_id="getPageImage",
     summary="A page of a PDF as a picture",
     responses={200: None, **_REFUSALS, 422: Problem},
 )
@@ -118,6 +120,7 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
 
 @view_blueprint.get(
     "/v1/documents/<document_id>/original",
+    operation_id="downloadOriginal",
     summary="Download a document",
     responses={200: None, 206: None, 304: None, **_REFUSALS, 416: Problem},
 )

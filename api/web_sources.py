@@ -108,7 +108,9 @@ class WebSourcesOut(BaseModel):
     web_sources: list[WebSourceOut]
 
 
-@web_sources_blueprint.post("", summary="Add a web source", responses={201: WebSourceOut, **_REFUSALS})
+@web_sources_blueprint.post(
+    "", operation_id="createWebSource", summary="Add a web source", responses={201: WebSourceOut, **_REFUSALS}
+)
 @requires(Scope.WEB_SOURCES_WRITE)
 async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
     """Read a page or a site, beginning at once. 409 if there is one at this address."""
@@ -121,7 +123,9 @@ async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
     return response
 
 
-@web_sources_blueprint.get("", summary="List web sources", responses={200: WebSourcesOut})
+@web_sources_blueprint.get(
+    "", operation_id="listWebSources", summary="List web sources", responses={200: WebSourcesOut}
+)
 @requires(Scope.WEB_SOURCES_READ)
 async def list_all(ctx: TenantContext) -> Response:
     """By address."""
@@ -133,7 +137,10 @@ async def list_all(ctx: TenantContext) -> Response:
 
 
 @web_sources_blueprint.get(
-    "/<web_source_id>", summary="How a web source is", responses={200: WebSourceOut, **_REFUSALS}
+    "/<web_source_id>",
+    operation_id="getWebSource",
+    summary="How a web source is",
+    responses={200: WebSourceOut, **_REFUSALS},
 )
 @requires(Scope.WEB_SOURCES_READ)
 async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
@@ -147,6 +154,7 @@ async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
 
 @web_sources_blueprint.patch(
     "/<web_source_id>",
+    operation_id="updateWebSource",
     summary="Change a web source",
     responses={200: WebSourceOut, **_REFUSALS},
 )
@@ -167,7 +175,12 @@ async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange)
     return jsonify(await _writing(ctx, work))
 
 
-@web_sources_blueprint.delete("/<web_source_id>", summary="Remove a web source", responses={204: None, **_REFUSALS})
+@web_sources_blueprint.delete(
+    "/<web_source_id>",
+    operation_id="deleteWebSource",
+    summary="Remove a web source",
+    responses={204: None, **_REFUSALS},
+)
 @requires(Scope.WEB_SOURCES_WRITE)
 async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
     """With its documents, but those that another web source has too. A crawl that runs ends."""
@@ -183,7 +196,10 @@ async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
 
 
 @web_sources_blueprint.post(
-    "/<web_source_id>/crawl", summary="Read it again", responses={202: WebSourceOut, **_REFUSALS}
+    "/<web_source_id>/crawl",
+    operation_id="crawlWebSource",
+    summary="Read it again",
+    responses={202: WebSourceOut, **_REFUSALS},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
 async def crawl(ctx: TenantContext, path: WebSourcePath) -> Response:
@@ -192,7 +208,10 @@ async def crawl(ctx: TenantContext, path: WebSourcePath) -> Response:
 
 
 @web_sources_blueprint.post(
-    "/<web_source_id>/cancel", summary="Stop reading it", responses={202: WebSourceOut, **_REFUSALS}
+    "/<web_source_id>/cancel",
+    operation_id="cancelCrawl",
+    summary="Stop reading it",
+    responses={202: WebSourceOut, **_REFUSALS},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
 async def cancel(ctx: TenantContext, path: WebSourcePath) -> Response:
