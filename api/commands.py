@@ -1,5 +1,5 @@
 """The operator's commands: `flask load`, `flask documents`, `flask datasets`, `flask jobs`, `flask crawl`,
-`flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`, `flask index`.
+`flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`, `flask index`, `flask log-id`.
 
 The app provides `extensions["settings"]`, `extensions["open_database"]`, which gives the `Database`, and in `config`
 SAMPLES_DIR, MAX_FILE_SIZE in bytes and OCR_ENABLED.
@@ -28,6 +28,7 @@ from api.operator import operator, records
 from api.ratings_command import ratings
 from api.state import state
 from bootstrap.ingesting import chunk_sizes
+from bootstrap.services import use_installations_log_key
 from bootstrap.stores import open_originals
 from domain.db import Database
 from domain.documents import list_documents
@@ -35,6 +36,7 @@ from domain.indexing import count_chunks_without_vectors
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, Progress, load_paths
 from utils.context import DEFAULT_TENANT, TenantContext
+from utils.log_ids import hashed_id
 
 SKIPPED_SHOWN = 5
 STALLED_S = 60.0
@@ -42,8 +44,19 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    for command in (load, documents, datasets, jobs, crawl, api_key, evaluate, ratings, migrate_data, state, index):
+    documents_and_jobs = (load, documents, datasets, jobs, crawl)
+    for command in (*documents_and_jobs, api_key, evaluate, ratings, migrate_data, state, index, log_id):
         app.cli.add_command(command)
+
+
+@click.command("log-id")
+@click.argument("ids", nargs=-1, required=True)
+@with_appcontext
+def log_id(ids: tuple[str, ...]) -> None:
+    """Print what stands for each of IDS in logs and traces: of conversations, runs, visitors, documents."""
+    use_installations_log_key(current_app.extensions["settings"])
+    for each in ids:
+        click.echo(hashed_id(each))
 
 
 @click.command("load")

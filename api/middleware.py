@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 from flask import Flask, Response, request
@@ -10,6 +10,7 @@ from flask.globals import request_ctx
 
 from api.cors import register_cors
 from api.hosts import register_hosts
+from api.logged_paths import path_hasher
 from utils.logging_config import request_id
 from utils.validation import REQUEST_ID
 
@@ -31,7 +32,7 @@ def register_middleware(app: Flask, *, cors_origins: Sequence[str], trusted_host
     """Set up ids, logs, headers, CORS, and which Host headers are believed."""
     app.before_request(_begin)
     register_hosts(app, trusted_hosts)
-    app.after_request(_finish)
+    app.after_request(_finishing(path_hasher(app)))
     register_cors(app, cors_origins)
 
 
@@ -41,23 +42,27 @@ def _begin() -> None:
     request.environ[_BEGAN] = time.perf_counter()
 
 
-def _finish(response: Response) -> Response:
-    this_id = request_id.get() or ""
-    response.headers["X-Request-Id"] = this_id
-    present = {name.lower() for name, _ in response.headers}
-    for name, (lower, value) in _HEADERS.items():
-        if lower not in present:
-            response.headers.add(name, value)
-    asked = request_ctx.request  # each look through the proxy costs as much as what is looked at
-    began_s = asked.environ.get(_BEGAN, time.perf_counter())
-    facts = {"method": asked.method, "path": asked.path, "status": response.status_code, "request_id": this_id}
-    facts["client"] = asked.remote_addr or ""
+def _finishing(hash_path: Callable[[str], str]) -> Callable[[Response], Response]:
+    def finish(response: Response) -> Response:
+        this_id = request_id.get() or ""
+        response.headers["X-Request-Id"] = this_id
+        present = {name.lower() for name, _ in response.headers}
+        for name, (lower, value) in _HEADERS.items():
+            if lower not in present:
+                response.headers.add(name, value)
+        asked = request_ctx.request  # each look through the proxy costs as much as what is looked at
+        began_s = asked.environ.get(_BEGAN, time.perf_counter())
+        path = hash_path(asked.path)
+        facts = {"method": asked.method, "path": path, "status": response.status_code, "request_id": this_id}
+        facts["client"] = asked.remote_addr or ""
 
-    @response.call_on_close
-    def log() -> None:
-        # At the close, so that a stream's line says how long it ran.
-        duration_ms = round((time.perf_counter() - began_s) * 1000, 2)
-        level = logging.DEBUG if str(facts["path"]).rstrip("/") in _QUIET else logging.INFO
-        logger.log(level, "Request completed", extra={**facts, "duration_ms": duration_ms})
+        @response.call_on_close
+        def log() -> None:
+            # At the close, so that a stream's line says how long it ran.
+            duration_ms = round((time.perf_counter() - began_s) * 1000, 2)
+            level = logging.DEBUG if path.rstrip("/") in _QUIET else logging.INFO
+            logger.log(level, "Request completed", extra={**facts, "duration_ms": duration_ms})
 
-    return response
+        return response
+
+    return finish

@@ -174,7 +174,7 @@ class Outlet:
         finally:
             broke_off = self._started and isinstance(exc, Exception)
             if broke_off:
-                log.error("A response broke off: %s", self._intake.environ["PATH_INFO"], exc_info=exc)
+                log.error("A response broke off.", exc_info=exc)
         return broke_off
 
     async def _close(self, response: Response) -> None:

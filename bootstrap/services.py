@@ -60,7 +60,9 @@ from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import ProblemError
 from utils.expiring import Expiring
 from utils.language import detect_language
+from utils.log_ids import use_log_key
 from utils.ports import Embedder
+from utils.private_files import private_folder
 from utils.telemetry import Telemetry
 
 OPERATOR = TenantContext.for_operator(DEFAULT_TENANT)
@@ -121,6 +123,8 @@ async def open_services(
     check_knowledge(settings.knowledge_dir)
     async with AsyncExitStack() as stack:
         folder = await _open_folder(stack, settings, patience_s)
+        link_key = await asyncio.to_thread(open_link_key, settings, folder)
+        use_log_key(link_key)
         telemetry = await trace(stack, settings, await open_telemetry(stack, settings, folder))
         connections = await open_conversations(stack, settings, folder)
         database = await open_records(stack, settings)
@@ -198,7 +202,7 @@ async def open_services(
             monitor=monitor,
             background=background,
             telemetry=telemetry,
-            link_key=await asyncio.to_thread(open_link_key, settings, folder),
+            link_key=link_key,
             state_keys=keyring_of(settings),
             page_key=await asyncio.to_thread(open_page_key, settings, folder),
         )
@@ -208,6 +212,15 @@ def open_page_key(settings: Settings, folder: Path) -> str:
     """The chat page's key: CHAT_PAGE_KEY, else a secret of the data folder, so that visitors stay who they are."""
     configured = settings.chat_page_key
     return configured.get_secret_value() if configured else kept_secret(folder, "page.key").hex()
+
+
+def use_installations_log_key(settings: Settings) -> None:
+    """Hash ids as the logs of the installation with these settings do.
+
+    Raises:
+        StartError: the data folder cannot be used.
+    """
+    use_log_key(open_link_key(settings, private_folder(settings.data_dir, variable="DATA_DIR")))
 
 
 def open_link_key(settings: Settings, folder: Path) -> bytes:

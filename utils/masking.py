@@ -1,4 +1,4 @@
-"""What may stand in a log line: values as plain JSON, with secrets taken out wherever they appear."""
+"""What may stand in a log line: values as plain JSON, with secrets taken out and ids hashed wherever they appear."""
 
 import math
 import re
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Any
+
+from utils.log_ids import hashed_id
 
 HIDDEN = "***"
 TEXT_LIMIT = 16_000
@@ -35,13 +37,23 @@ _PATTERNS = tuple(
     )
 )
 
+# Ids of conversations, runs and visitors: by the names of values, and in the names of keys in Redis.
+_ID_NAME = re.compile(r"(?:^|_)(?:thread|conversation|session|run|visitor|subject)_id$", re.I)
+_ID_PATTERNS = (
+    re.compile(r"""(\bcheckpoint:)([^\s"'{}\\,;:)\]]+)"""),
+    re.compile(r"""(\brun:\{[^{}\s]{0,64}\}:)([\w-]+)"""),
+    re.compile(r"""(\blimit:[^\s/]{1,64}/)([^\s"'\\,;)\]]+)"""),
+)
 
 # Where none of these stands in the case-folded text, no pattern matches. Without an i, which has more cases than two.
-_SIGNS = ("ak_l", "sk-", "author", "-key", "bearer", "://", "key=", "token=", "password=", "passwd=", "secret=")
+_SIGNS = (
+    *("ak_l", "sk-", "author", "-key", "bearer", "://", "key=", "token=", "password=", "passwd=", "secret="),
+    *("checkpoint:", "run:{", "limit:"),  # ids follow
+)
 
 
 def masked(text: str) -> str:
-    """*text* with API keys, credentials in headers and passwords in addresses replaced by `***`."""
+    """*text* with API keys, credentials in headers and passwords in addresses replaced by `***`, and ids hashed."""
     if len(text) < _SHORTEST_SECRET:
         return text
     folded = text.casefold()
@@ -54,11 +66,13 @@ def masked(text: str) -> str:
 def _masked(text: str) -> str:
     for pattern in _PATTERNS:
         text = pattern.sub(rf"\1{HIDDEN}", text)
+    for pattern in _ID_PATTERNS:
+        text = pattern.sub(lambda found: found[1] + hashed_id(found[2]), text)
     return text
 
 
 def loggable(value: object, name: str = "") -> Any:
-    """*value* as JSON can hold it, without secrets; what bears the *name* of a secret is hidden as a whole.
+    """*value* as JSON can hold it, without secrets and ids; what bears the *name* of a secret is hidden as a whole.
 
     Long texts lose their middle, large collections their end; a collection inside itself becomes "…".
     """
@@ -75,7 +89,7 @@ def _loggable(value: object, name: str, around: tuple[int, ...]) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(value)  # JSON has no NaN
     if isinstance(value, str):
-        return _text(str(value))
+        return hashed_id(value) if name and value and _is_id(name) else _text(str(value))
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         return "…" if id(value) in around else _collection(value, name, (*around, id(value)))
     return _text(_text_of(value))
@@ -96,11 +110,20 @@ def _known_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
+@lru_cache(1024)
+def _is_known_id(name: str) -> bool:
+    return _ID_NAME.search(name) is not None
+
+
 _known_masked = lru_cache(1024)(masked)
 
 
 def _is_secret(name: str) -> bool:
     return _known_secret(name) if len(name) <= _LONGEST_KNOWN else _SECRET_NAME.search(name) is not None
+
+
+def _is_id(name: str) -> bool:
+    return len(name) <= _LONGEST_KNOWN and _is_known_id(name)
 
 
 def _masked_name(name: str) -> str:

@@ -277,7 +277,8 @@ class Runs:
     async def _go_on(self, claimed: Claimed) -> None:
         record = claimed.record
         live = self._live_run(record, claimed.last)
-        logger.warning("Run %s was abandoned by its worker; attempt %s begins.", record.id, record.attempts)
+        facts = {"run_id": record.id, "attempt": record.attempts}
+        logger.warning("A run was abandoned by its worker; another attempt begins.", extra=facts)
         if claimed.cancelled:
             await live.end(cancelled(record.id))
             live.close()

@@ -61,8 +61,9 @@ def test_a_turn_is_a_trace_of_its_stages_and_calls_without_what_was_said(
             assert client.post("/v1/chat", json={"session_id": "talk", "message": QUESTION}).status_code == 502
         model_server.reset()
         found = spans(collector)
+        told = service.flask("log-id", "talk").stdout.strip()
         roots = sorted((span for span in found if not span.parent_span_id), key=lambda span: span.start_time_unix_nano)
-        turns = [root for root in roots if attributes(root)["gen_ai.conversation.id"] == "talk"]
+        turns = [root for root in roots if attributes(root)["gen_ai.conversation.id"] == told]
         assert [attributes(turn)["pustaka.outcome"] for turn in turns] == ["answered", "failed"]
         assert attributes(turns[0])["gen_ai.operation.name"] == "invoke_agent"
         assert attributes(turns[1])["error.type"] == "provider-unavailable"

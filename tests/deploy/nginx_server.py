@@ -86,6 +86,10 @@ class NginxServer:
         log = self.folder / "pustaka.log"
         return log.read_text() if log.exists() else ""
 
+    def errors(self) -> str:
+        """What it has written of errors."""
+        return "".join(log.read_text() for log in self.folder.glob("*error.log"))
+
     def wait_for_log(self, text: str) -> None:
         """Wait until *text* is logged: an answer comes before its line."""
         self._wait_for(lambda: text in self.logged(), f"{text} is not logged")

@@ -172,12 +172,44 @@ def test_the_apis_headers_are_there_once(nginx: NginxServer) -> None:
         assert len(answer.headers.get_list(name)) == 1, name
 
 
-def test_a_link_to_a_quotation_is_not_logged_with_its_token(nginx: NginxServer) -> None:
-    path = "/v1/documents/d1/view"
+def test_no_id_and_no_token_is_logged_and_the_apis_own_log_is_found_by_the_requests_id(nginx: NginxServer) -> None:
+    canary, this_id = f"canary-{uuid4().hex}", uuid4().hex
+    paths = [
+        "/v1/conversations/{}",
+        "/v1/documents/{}/view",
+        "/v1/runs/{}/events",
+        "/v1/{}",
+        "/{}",
+        "/media/{}",
+        "/{}/x",
+    ]
+    with nginx.client(**{"X-Request-Id": this_id, "X-API-Key": canary}) as client:
+        for path in paths:
+            client.get(path.format(canary), params={"token": canary})
+        client.post(f"/v1/conversations/{canary}", content=b" " * (16 * 1024**2 + 1))  # which Nginx itself refuses
+        client.get(f"/v1/conversations/{canary}", headers={"X-Long": canary * 1000})
+    nginx.wait_for_log('"GET /v1/runs HTTP/1.1" 401 ')
+    nginx.wait_for_log(this_id)
+    assert canary not in nginx.logged()
+    assert canary not in nginx.errors()
+
+
+def test_an_api_that_is_away_is_logged_without_ids(nginx: NginxServer) -> None:
+    canary = f"canary-{uuid4().hex}"
+    with NginxServer(api_port=free_port(), page_port=free_port()) as alone, alone.client() as client:
+        assert client.get(f"/v1/conversations/{canary}", params={"token": canary}).status_code == 502
+        alone.wait_for_log('"GET /v1/conversations HTTP/1.1" 502 ')
+        assert canary not in alone.logged() + alone.errors()
+
+
+def test_the_log_tells_the_beginning_of_every_route_of_the_api(nginx: NginxServer) -> None:
     with nginx.client() as client:
-        client.get(path, params={"token": "opens-it", "version": "1"})
-    nginx.wait_for_log(path)
-    assert "opens-it" not in nginx.logged()
+        paths = client.get("/openapi.json").json()["paths"]
+        beginnings = {"/".join(path.split("/")[:3]) for path in paths}
+        for path in sorted(beginnings):
+            client.get(path)
+    for path in beginnings:
+        nginx.wait_for_log(f'"GET {path} HTTP/1.1"')
 
 
 def test_health_is_for_this_machine(nginx: NginxServer) -> None:

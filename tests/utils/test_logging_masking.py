@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utils.log_ids import hashed_id
 from utils.masking import TEXT_LIMIT, loggable, masked
 
 SECRET = "Zq8vT3kLmN7pR2sX"
@@ -55,6 +56,32 @@ def test_a_secret_is_taken_out_of_a_text(text: str) -> None:
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert masked(text) == text
+
+
+ID = "visitor-42_jakarta"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"state:{{checkpoint:{ID}}}: WRONGTYPE Operation against a key holding the wrong kind of value",
+        f"Error at checkpoint:{ID}",
+        f"['lease:{{checkpoint:{ID}}}', 'checkpoint:{ID}']",
+        f"MOVED 3999 run:{{17}}:{ID}",
+        f"limit:acme/{ID} is full",
+    ],
+)
+def test_an_id_in_the_name_of_a_key_is_hashed_alike_each_time(text: str) -> None:
+    found = masked(text)
+    assert ID not in found
+    assert found.count(hashed_id(ID)) == text.count(ID)
+    assert found == masked(text)
+
+
+@pytest.mark.parametrize("name", ["thread_id", "conversation_id", "session_id", "run_id", "visitor_id", "subject_id"])
+def test_a_value_that_is_named_as_an_id_is_hashed(name: str) -> None:
+    told = loggable({name: ID, f"former_{name}": ID, "document_id": ID, "missing": {name: None}})
+    assert told == {name: hashed_id(ID), f"former_{name}": hashed_id(ID), "document_id": ID, "missing": {name: None}}
 
 
 def test_what_is_around_a_secret_stays() -> None:

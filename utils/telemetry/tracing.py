@@ -1,7 +1,7 @@
 """Turns as OpenTelemetry traces: a span for the turn, one for each stage, one for each call to a model within it.
 
 Attributes are those of https://opentelemetry.io/docs/specs/semconv/gen-ai/ as far as these name them. Questions,
-answers and passages are in none of them.
+answers and passages are in none of them, ids as logs have them.
 """
 
 import contextvars
@@ -11,6 +11,7 @@ from typing import Any
 
 from opentelemetry.trace import Span, StatusCode, Tracer, set_span_in_context
 
+from utils.log_ids import hashed_id
 from utils.ports import CallOutcome, RunOutcome, RunWatch
 
 _FAILED = ("failed", "busy")
@@ -28,7 +29,7 @@ class TracedRuns:
         """A span for the new run."""
         kept = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "pustaka"}
         span = self._tracer.start_span(
-            "invoke_agent pustaka", attributes={**kept, "pustaka.run_id": run_id, "pustaka.streams": streams}
+            "invoke_agent pustaka", attributes={**kept, "pustaka.run_id": hashed_id(run_id), "pustaka.streams": streams}
         )
         return _TracedRun(self._tracer, span, self.stage)
 
@@ -53,7 +54,7 @@ class _TracedRun:
             self._stage = self._tracer.start_span(self._name, context=set_span_in_context(self._span))
             self._current.set(self._stage)
         elif kind == "start":
-            self._span.set_attribute("gen_ai.conversation.id", str(event["conversation_id"]))
+            self._span.set_attribute("gen_ai.conversation.id", hashed_id(str(event["conversation_id"])))
         elif kind == "done":
             self._span.set_attribute("gen_ai.response.model", str(event["model"]))
         elif kind == "resumed":
