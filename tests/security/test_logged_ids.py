@@ -22,6 +22,7 @@ import redis
 
 from api.visitors import VISITOR_HEADER, sign_visitor
 from bootstrap.valkey import read_publication
+from tests.bootstrap.test_observability import broken_row
 from tests.fakes.listener import Listener
 from tests.scrapes import scrape
 from tests.service import Service, ask, await_knowledge, free_port, one_document
@@ -187,7 +188,7 @@ def send_malformed_heads(walk: Walk) -> None:
 
 
 def fail_stores(walk: Walk, client: httpx.Client) -> None:
-    """State that cannot be read, of another kind, and a Redis that does not answer."""
+    """State that cannot be read, of another kind, a record that nobody expected, and a Redis that does not answer."""
     published = read_publication(walk.service.data_dir)
     assert published is not None
     with redis.Redis(unix_socket_path=published.socket) as store:
@@ -199,6 +200,9 @@ def fail_stores(walk: Walk, client: httpx.Client) -> None:
             client.get(f"/v1/conversations/{word}")
             ask(client, QUESTION, word)
             client.delete(f"/v1/conversations/{word}")
+    with broken_row(walk.service, canary("row")) as stranger:
+        walk.secrets.add(stranger.headers["X-API-Key"])
+        assert stranger.get(f"/v1/conversations/{walk.conversation}").status_code == 500
     os.kill(published.pid, signal.SIGSTOP)
     try:
         word = canary("away")
@@ -260,4 +264,4 @@ def test_what_is_logged_of_an_id_is_of_no_use_elsewhere(walk: Walk, tmp_path: Pa
 def test_paths_are_still_told_apart(walk: Walk) -> None:
     paths = {str(line["path"]) for line in walk.lines() if line.get("message") == "Request completed"}
     assert {"/v1/chat", "/health", "/openapi.json", "/v1/tenant/datasets"} <= paths
-    assert any(re.fullmatch(r"/v1/conversation/~[0-9a-f]{16}", path) for path in paths)
+    assert any(re.fullmatch(r"/v1/~[0-9a-f]{16}/~[0-9a-f]{16}", path) for path in paths)
