@@ -7,16 +7,17 @@ from clients.api_errors import ApiAway, ApiError, ApiRefused
 from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.talk import Talk, current_talk
 from clients.streamlit_chat.waiting import await_return
+from clients.streamlit_chat.wording import visitor_text
 
-_CONFLICT, _TOO_MANY = 409, 429
+_CONFLICT = 409
 
 
 def show_failure(failure: ApiError, talk: Talk, api: ApiClient) -> None:
     """Why there is no answer, or no conversation; a service that is away is waited for."""
-    title, detail = _told(failure)
+    title, detail = visitor_text(failure)
     st.error(f"**{plain_markdown(title)}**\n\n{plain_markdown(detail)}", icon=":material/error:")
     if failure.request_id:
-        st.caption(f"Request id for the operator: {plain_markdown(failure.request_id)}")
+        st.caption(f"Request number: {plain_markdown(failure.request_id)}")
     if isinstance(failure, ApiRefused) and failure.status == _CONFLICT and failure.run_id:
         # The conversation is read again before the question is asked, and what is being answered in it is followed.
         st.button("Show the earlier answer, then ask again", icon=":material/visibility:", on_click=_try_again)
@@ -24,17 +25,6 @@ def show_failure(failure: ApiError, talk: Talk, api: ApiClient) -> None:
         st.button("Try again", icon=":material/refresh:", on_click=_try_again)
     if isinstance(failure, ApiAway):
         await_return(talk, api)
-
-
-def _told(failure: ApiError) -> tuple[str, str]:
-    if isinstance(failure, ApiRefused) and failure.status == _TOO_MANY and failure.retry_after_s is not None:
-        return "Too many questions at the moment", f"Try again in {_span(failure.retry_after_s)}."
-    return failure.title, failure.detail
-
-
-def _span(wait_s: int) -> str:
-    number, unit = (wait_s, "second") if wait_s < 100 else (-(-wait_s // 60), "minute")
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
 def _try_again() -> None:

@@ -2,19 +2,20 @@
 
 import base64
 import hashlib
+import json
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import streamlit
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Streamlit has more: uploads, its metrics, ways in for programs. The page uses none of them.
 _OPEN = re.compile(r"/|/_stcore/(?:health|host-config)|/(?:static|media)/.+|/favicon\.png")
 _SIGNING_IN = re.compile(r"/auth/(?:login|logout)|/oauth2callback")
-_SOCKET = "/_stcore/stream"
+_SOCKET, _HOST_CONFIG = "/_stcore/stream", "/_stcore/host-config"
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -80,6 +81,38 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_guarded if scope["type"] == "http" else send)
+
+
+class QuietDialogs:
+    """Keeps Streamlit's own messages about lost connections from visitors: they are for whoever runs the page.
+
+    The page says in its own words that the connection is lost (`page.js`).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as Streamlit does, with one more wish for its page."""
+        if scope["type"] != "http" or scope["path"] != _HOST_CONFIG or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+            return
+        start: Message = {}
+        body = b""
+
+        async def collect(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start":
+                start = message
+            elif message["type"] == "http.response.body":
+                body += message.get("body", b"")
+
+        # Uncompressed, so that it can be read.
+        headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        await self._app({**scope, "headers": headers}, receive, collect)
+        wishes = {**json.loads(body), "blockErrorDialogs": True}
+        kept = {name: value for name, value in Headers(raw=start["headers"]).items() if name != "content-length"}
+        await JSONResponse(wishes, status_code=start["status"], headers=kept)(scope, receive, send)
 
 
 def content_security_policy(logo: str | None) -> str:

@@ -1,5 +1,6 @@
 """The chat page from top to bottom."""
 
+import logging
 from functools import partial
 
 import streamlit as st
@@ -10,14 +11,15 @@ from clients.streamlit_chat.answering import draw_answer
 from clients.streamlit_chat.browser import mount_page_script
 from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head
-from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.messages import ICON, show_draft, show_messages
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.shelf import confirm_discarding, show_shelf, take_off_shelf
 from clients.streamlit_chat.talk import Talk, ask, begin_anew, begin_attempt, current_talk, load, stop_answer
 from clients.streamlit_chat.visitor_cookie import current_visitor
+from clients.streamlit_chat.wording import log_failure
 
+logger = logging.getLogger(__name__)
 _LONGEST_MESSAGE = 5000
 _PATIENCE_S = 10.0  # then the page says that the service is away, and still goes on by itself when it is back
 _WELCOME = """
@@ -32,8 +34,9 @@ def show_page() -> None:
     """Draw the page; called on every run of the script."""
     try:
         settings = read_settings()
-    except ValueError as exc:
-        st.error(plain_markdown(str(exc)))
+    except ValueError:
+        logger.exception("The chat page is not set up.")
+        st.error("The chat does not work at the moment. Please tell the people who run this page.")
         return
     st.set_page_config(page_title=settings.title, page_icon=ICON)
     talk = current_talk()
@@ -48,6 +51,7 @@ def show_page() -> None:
     try:
         conversation = load(talk, api)
     except ApiError as failure:
+        log_failure(failure)
         show_shelf(talk)
         show_failure(failure, talk, api)
         return

@@ -5,6 +5,7 @@ import streamlit as st
 from clients.api_client import ApiClient, Message
 from clients.api_errors import ApiError, nothing_there
 from clients.streamlit_chat.markdown import plain_markdown
+from clients.streamlit_chat.wording import log_failure, visitor_text
 
 _VERDICTS = ("down", "up")  # as Streamlit numbers its thumbs
 _LONGEST = 2000
@@ -73,5 +74,6 @@ def _told(run_id: str) -> str:
 
 
 def _tell_failure(failure: ApiError) -> None:
-    told = plain_markdown(f"{failure.title}: {failure.detail}")
-    st.toast(f"Your rating was not kept. {told}", icon=":material/error:")
+    log_failure(failure)
+    _, advice = visitor_text(failure)
+    st.toast(f"Your rating was not kept. {plain_markdown(advice)}", icon=":material/error:")

@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
-from clients.streamlit_chat.middleware import OpenPaths, SecurityHeaders
+from clients.streamlit_chat.middleware import OpenPaths, QuietDialogs, SecurityHeaders
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.visitor_cookie import VisitorCookie
 
@@ -27,6 +27,7 @@ def middleware() -> list[Middleware]:
     return [
         Middleware(SecurityHeaders, logo=settings.logo),
         Middleware(OpenPaths),
+        Middleware(QuietDialogs),
         Middleware(VisitorCookie, page_key=settings.api.key),
     ]
 

@@ -14,6 +14,7 @@ from clients.api_errors import ApiError, ApiRefused, nothing_there
 from clients.streamlit_chat.browser import chosen, mount_shelf
 from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
+from clients.streamlit_chat.wording import log_failure, visitor_text
 
 _TRIES = 3
 _LONGEST_TITLE = 80
@@ -75,7 +76,7 @@ def _confirm(api: ApiClient, discarding: Discarding) -> None:
     named = f"**{plain_markdown(discarding.title)}**" if discarding.title else "The conversation"
     st.markdown(f"{named} is deleted with all its answers, also for everyone who has its address.")
     if discarding.failure:
-        title, detail = discarding.failure.title, discarding.failure.detail
+        title, detail = visitor_text(discarding.failure)
         st.error(f"**{plain_markdown(title)}**\n\n{plain_markdown(detail)}", icon=":material/error:")
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.button("Keep it", on_click=_keep)
@@ -87,6 +88,7 @@ def _delete(api: ApiClient, discarding: Discarding) -> None:
         with nothing_there():  # it has expired meanwhile
             _end_and_delete(api, discarding.conversation_id)
     except ApiError as failure:
+        log_failure(failure)
         discarding.failure = failure
         return
     _keep()

@@ -10,6 +10,7 @@ import streamlit as st
 
 from clients.api_client import ApiClient, Conversation, Message
 from clients.api_errors import ApiAway, ApiError, ApiRefused, nothing_there
+from clients.streamlit_chat.wording import log_failure
 
 _PARAMETER = "c"
 _TALK = "talk"
@@ -120,6 +121,7 @@ def fail_attempt(talk: Talk, attempt: Attempt, failure: ApiError) -> None:
     if isinstance(failure, ApiRefused) and failure.status == _NOT_FOUND and attempt.run_id:
         end_attempt(talk, attempt)  # a service that keeps runs in memory alone was restarted
         return
+    log_failure(failure)
     talk.failure = failure
     if isinstance(failure, ApiAway) and failure.reached:
         return

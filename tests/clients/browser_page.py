@@ -19,7 +19,8 @@ def running_page(
     folder: Path, api_url: str, *, api_key: str = ACME_KEY, title: str = "Arsip", **more: Any
 ) -> Iterator[str]:
     """The address of a page that speaks to *api_url*; *more* is as `ChatPage` has it."""
-    page = ChatPage(host="127.0.0.1", port=free_port(), api_url=api_url, api_key=api_key, title=title, **more)
+    here = {"host": "127.0.0.1", "port": free_port(), "api_url": api_url, "api_key": api_key, "title": title}
+    page = ChatPage(**(here | more))
     child = StreamlitChild(page, folder)
     child.start()
     child.wait_ready()

@@ -325,7 +325,7 @@ def test_a_conversation_is_deleted_after_asking(visitor: BrowserContext, tab: Pa
     delete.click()
     api.behaviour.deleting_problem = problem(409, "Something else is in the way", "It is being answered.")
     dialog.get_by_role("button", name="Delete for good").click()
-    expect(dialog).to_contain_text("It is being answered.")
+    expect(dialog).to_contain_text("An earlier question is still being answered.")
     api.behaviour.deleting_problem = None
     dialog.get_by_role("button", name="Delete for good").click()
     expect(tab.get_by_text("None yet.")).to_be_visible()
@@ -468,3 +468,25 @@ def test_an_answer_is_rated_with_the_keyboard_and_what_would_be_right_is_told(
     assert api.taken_back.wait(20)
     expect(up).not_to_be_checked()
     assert [rating and rating["rating"] for _, rating in api.rated[2:]] == ["up", None]
+
+
+def test_a_lost_server_of_the_page_is_told_in_plain_words_until_it_is_back(
+    chromium: Browser, api: ApiStub, tmp_path: Path
+) -> None:
+    port = free_port()
+    lost = "The connection is lost. The page goes on by itself when it is back."
+    with chromium.new_context() as context:
+        tab = context.new_page()
+        with running_page(tmp_path, api.url, port=port) as url:
+            tab.goto(url)
+            ask(tab)
+            expect_answers(tab)
+            expect(tab.get_by_text(lost)).to_have_count(0)
+        expect(tab.get_by_role("status").get_by_text(lost)).to_be_visible()
+        tab.emulate_media(color_scheme="dark")  # Streamlit draws everything anew
+        expect(tab.get_by_text(lost)).to_be_visible()
+        expect(tab.get_by_role("dialog")).to_have_count(0)  # Streamlit's names a command
+        with running_page(tmp_path, api.url, port=port):
+            expect(tab.get_by_text(lost)).to_have_count(0, timeout=60_000)
+            ask(tab, "And when is it due?")
+            expect_answers(tab, 2)
