@@ -18,6 +18,7 @@ from uuid import uuid4
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from api.careful_headers import CAREFUL
 from utils.errors import problem_document, refusal_of_status
 
 logger = logging.getLogger("app")
@@ -281,9 +282,6 @@ def _problem(status: int, detail: str, *, instance: str) -> bytes:
     this_id = str(uuid4())
     body = json.dumps(problem_document(refusal_of_status(status, detail), instance=instance, request_id=this_id))
     logger.info("Request refused", extra={"status": status, "request_id": this_id})
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/problem+json\r\n"
-        f"content-length: {len(body)}\r\nx-request-id: {this_id}\r\ncache-control: no-store\r\n"
-        "x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
-    )
-    return (head + body).encode()
+    headers = {"content-type": "application/problem+json", "content-length": str(len(body)), "x-request-id": this_id}
+    lines = [f"{name}: {value}" for name, value in {**headers, **CAREFUL, "connection": "close"}.items()]
+    return "\r\n".join([f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *lines, "", body]).encode()

@@ -8,6 +8,7 @@ from uuid import uuid4
 from flask import Flask, Response, request
 from flask.globals import request_ctx
 
+from api.careful_headers import CAREFUL
 from api.cors import register_cors
 from api.hosts import register_hosts
 from api.logged_paths import path_hasher
@@ -16,14 +17,7 @@ from utils.validation import REQUEST_ID
 
 logger = logging.getLogger("app")
 
-_CAREFUL = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
-_HEADERS = {name: (name.lower(), value) for name, value in _CAREFUL.items()}
+_HEADERS = {name: (name.lower(), value) for name, value in CAREFUL.items()}
 _QUIET = frozenset({"/health", "/ready"})  # probes every few seconds would bury everything else
 _BEGAN = "pustaka.began"
 
