@@ -123,6 +123,11 @@ class Settings(BaseSettings):
     chat_logo: str | None = Field(
         None, max_length=2000, description="Logo of the chat page: a file or an https address."
     )
+    local_history: Literal["on", "session", "off"] = Field(
+        "on",
+        description="Whether a visitor's browser lists past conversations: on, until the tab is closed (session), or "
+        "not at all (off), for computers that several people use.",
+    )
     chat_page_key: SecretStr | None = Field(
         None,
         min_length=16,

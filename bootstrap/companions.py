@@ -43,6 +43,7 @@ def _chat_page(services: Services) -> StreamlitChild:
         title=settings.page_title,
         logo=settings.chat_logo,
         proxies=settings.forwarded_allow_ips,
+        local_history=settings.local_history,
     )
     return StreamlitChild(here, services.data_folder)
 

@@ -18,6 +18,7 @@ class ChatPage:
     """What the page is started with: where it listens, the API it speaks to, how it is called, and its logo.
 
     `logo` is a file's path or an https address. `proxies` are believed about where visitors come from.
+    `local_history`: "on", "session" or "off".
     """
 
     host: str
@@ -27,6 +28,7 @@ class ChatPage:
     title: str = "Pustaka"
     logo: str | None = None
     proxies: Sequence[str] = ()
+    local_history: str = "on"
 
 
 class StreamlitChild:
@@ -111,6 +113,7 @@ def _variables(page: ChatPage) -> dict[str, str]:
         "API_URL": page.api_url,
         "CHAT_PAGE_KEY": page.api_key,
         "CHAT_TITLE": page.title,
+        "LOCAL_HISTORY": page.local_history,
         "FORWARDED_ALLOW_IPS": ",".join(page.proxies),  # without it, uvicorn believes everybody on this machine
     }
     if page.logo is None:

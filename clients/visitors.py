@@ -23,6 +23,11 @@ class Visitor:
     address: str | None = None
 
     @property
+    def visitor_id(self) -> str:
+        """Which visitor it is; tokens of the same visitor differ in when they end."""
+        return self.token.split(".")[1]
+
+    @property
     def headers(self) -> dict[str, str]:
         """What names the visitor in a request."""
         address = {"X-Visitor-Address": self.address} if self.address else {}

@@ -9,15 +9,19 @@ from clients.streamlit_chat.talk import Talk, current_talk
 from clients.streamlit_chat.waiting import await_return
 from clients.streamlit_chat.wording import visitor_text
 
-_CONFLICT = 409
+_CONFLICT, _TOO_MANY = 409, 429
 
 
 def show_failure(failure: ApiError, talk: Talk, api: ApiClient) -> None:
     """Why there is no answer, or no conversation; a service that is away is waited for."""
     title, detail = visitor_text(failure)
-    st.error(f"**{plain_markdown(title)}**\n\n{plain_markdown(detail)}", icon=":material/error:")
-    if failure.request_id:
-        st.caption(f"Request number: {plain_markdown(failure.request_id)}")
+    told = f"**{plain_markdown(title)}**\n\n{plain_markdown(detail)}"
+    if isinstance(failure, ApiRefused) and failure.status == _TOO_MANY:
+        st.info(told, icon=":material/schedule:")
+    else:
+        st.error(told, icon=":material/error:")
+        if failure.request_id:
+            st.caption(f"Request number: {plain_markdown(failure.request_id)}")
     if isinstance(failure, ApiRefused) and failure.status == _CONFLICT and failure.run_id:
         # The conversation is read again before the question is asked, and what is being answered in it is followed.
         st.button("Show the earlier answer, then ask again", icon=":material/visibility:", on_click=_try_again)

@@ -15,7 +15,16 @@ from clients.streamlit_chat.messages import ICON, show_draft, show_messages
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.shelf import confirm_discarding, show_shelf, take_off_shelf
-from clients.streamlit_chat.talk import Talk, ask, begin_anew, begin_attempt, current_talk, load, stop_answer
+from clients.streamlit_chat.talk import (
+    Talk,
+    ask,
+    begin_anew,
+    begin_attempt,
+    current_talk,
+    leave_other_visitor,
+    load,
+    stop_answer,
+)
 from clients.streamlit_chat.visitor_cookie import current_visitor
 from clients.streamlit_chat.wording import log_failure
 
@@ -25,9 +34,12 @@ _PATIENCE_S = 10.0  # then the page says that the service is away, and still goe
 _WELCOME = """
 **Ask what you would like to know.** The answer is drawn from the documents, and every statement bears a number such as
 \\[1\\]: choose it to read the passage it rests on.
-
-Your conversations are listed at the side, in this browser alone.
 """
+_HISTORY = {
+    "on": "Your conversations are listed at the side, in this browser alone.",
+    "session": "Your conversations are listed at the side until you close this tab.",
+    "off": "This browser keeps nothing of your conversations: a reload begins a new one.",
+}
 
 
 def show_page() -> None:
@@ -39,8 +51,9 @@ def show_page() -> None:
         st.error("The chat does not work at the moment. Please tell the people who run this page.")
         return
     st.set_page_config(page_title=settings.title, page_icon=ICON)
-    talk = current_talk()
-    api = _api(settings.api).for_visitor(current_visitor(settings.api.key))
+    visitor = current_visitor(settings.api.key)
+    leave_other_visitor(visitor.visitor_id)
+    talk, api = current_talk(), _api(settings.api).for_visitor(visitor)
     question = st.chat_input("Ask a question", max_chars=_LONGEST_MESSAGE, submit_mode="stop")
     if question and question.strip():
         ask(talk, question.strip())
@@ -96,7 +109,7 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> No
     if isinstance(health, ApiAway):
         show_failure(health, talk, api)
     elif not talk.gone:
-        st.markdown(_WELCOME)
+        st.markdown(f"{_WELCOME}\n\n{_HISTORY[read_settings().local_history]}")
 
 
 def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds: bool) -> None:

@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 
 from clients.streamlit_chat.middleware import OpenPaths, QuietDialogs, SecurityHeaders
 from clients.streamlit_chat.settings import read_settings
-from clients.streamlit_chat.visitor_cookie import VisitorCookie
+from clients.streamlit_chat.visitor_cookie import NEW_VISITOR, VisitorCookie
 
 SCRIPT = Path(__file__).with_name("script.py")
 logger = logging.getLogger(__name__)
@@ -26,9 +26,9 @@ def middleware() -> list[Middleware]:
         raise SystemExit(str(exc)) from exc
     return [
         Middleware(SecurityHeaders, logo=settings.logo),
-        Middleware(OpenPaths),
+        Middleware(OpenPaths, posts=frozenset({NEW_VISITOR})),
         Middleware(QuietDialogs),
-        Middleware(VisitorCookie, page_key=settings.api.key),
+        Middleware(VisitorCookie, page_key=settings.api.key, is_kept=settings.local_history == "on"),
     ]
 
 

@@ -1,5 +1,6 @@
-// The visitor's conversations, kept in this browser's storage and nowhere else. Streamlit calls this again whenever its
-// data change; what came from storage or from the visitor is only ever put in as text.
+// The visitor's conversations, kept in this browser's storage and nowhere else: until the tab is closed, or not at all,
+// where the page is set up so. Streamlit calls this again whenever its data change; what came from storage or from the
+// visitor is only ever put in as text.
 const KEY = `pustaka.conversations${location.pathname}`;
 const OURS = /^web-[A-Za-z0-9_-]{22}$/;
 const MOST = 50;
@@ -8,11 +9,24 @@ const listening = new WeakMap();
 const removedBefore = new Set();
 const turnsSeen = new Map();
 
+// Where the list is kept; looking at it may throw.
+let place = () => localStorage;
+
 export default function ({ data, parentElement, setTriggerValue }) {
   listening.get(parentElement)?.abort();
   const controller = new AbortController();
   listening.set(parentElement, controller);
-  const draw = () => show(parentElement, read(), data.current?.id, setTriggerValue);
+  const leaving = new BroadcastChannel(KEY);
+  leaving.onmessage = leave;
+  controller.signal.addEventListener("abort", () => leaving.close());
+  place = () => (data.history === "on" ? localStorage : sessionStorage);
+  if (data.history !== "on") forget(() => localStorage);
+  if (data.history === "off") {
+    forget(() => sessionStorage);
+    showNothing(parentElement, leaving);
+    return () => controller.abort();
+  }
+  const draw = () => show(parentElement, read(), data, setTriggerValue, leaving);
   update(data);
   draw();
   const onStorage = (event) => (event.key === KEY || event.key === null) && draw();
@@ -20,11 +34,19 @@ export default function ({ data, parentElement, setTriggerValue }) {
   return () => controller.abort();
 }
 
+function forget(from) {
+  try {
+    from().removeItem(KEY);
+  } catch {
+    // Then nothing was kept.
+  }
+}
+
 // The entries {id, title, used}, newest first; null where the browser keeps nothing.
 function read() {
   let kept;
   try {
-    kept = localStorage.getItem(KEY);
+    kept = place().getItem(KEY);
   } catch {
     return null;
   }
@@ -54,13 +76,14 @@ function update({ current, removed }) {
   entries = entries.slice(0, MOST);
   if (JSON.stringify(entries) === before) return;
   try {
-    localStorage.setItem(KEY, JSON.stringify(entries));
+    place().setItem(KEY, JSON.stringify(entries));
   } catch {
     // Full, or closed meanwhile: the list stays as it was.
   }
 }
 
-function show(parent, entries, currentId, send) {
+function show(parent, entries, { current, history }, send, leaving) {
+  const currentId = current?.id;
   let list = parent.querySelector("nav");
   const wanted = JSON.stringify([entries, currentId]);
   if (list?.dataset.shown === wanted) {
@@ -75,13 +98,44 @@ function show(parent, entries, currentId, send) {
   list.send = send;
   list.dataset.shown = wanted;
   const title = make("h2", { textContent: "Past conversations" });
-  list.replaceChildren(title, entries?.length ? rows(list, entries, currentId) : note(entries));
+  list.replaceChildren(title, entries?.length ? rows(list, entries, currentId) : note(entries, history));
+  if (history === "session") list.append(...ending(leaving));
   if (focused) list.querySelector(`[data-name="${focused}"]`)?.focus();
 }
 
-function note(entries) {
+function showNothing(parent, leaving) {
+  parent.querySelector("section")?.remove();
+  const all = make("section", {});
+  all.append(make("p", { textContent: "This browser keeps nothing of your conversations." }), ...ending(leaving));
+  parent.append(all);
+}
+
+// For computers that several people use.
+function ending(leaving) {
+  const button = make("button", { type: "button", className: "ending", textContent: "End this visit" });
+  button.addEventListener("click", () => endVisit(leaving));
+  return [button, make("p", { textContent: "Clears all, before somebody else uses this computer." })];
+}
+
+async function endVisit(leaving) {
+  try {
+    await fetch("visitor/new", { method: "POST", headers: { "X-Requested-With": "pustaka" } });
+  } finally {
+    leaving.postMessage("ended"); // the other tabs leave too
+    leave();
+  }
+}
+
+function leave() {
+  forget(() => sessionStorage);
+  forget(() => localStorage);
+  location.replace(location.pathname);
+}
+
+function note(entries, history) {
   const blocked = "This browser keeps no list: it does not let the page store anything. Bookmark a conversation instead.";
-  return make("p", { textContent: entries ? "None yet. They are kept in this browser alone." : blocked });
+  const where = history === "session" ? "until you close this tab" : "in this browser alone";
+  return make("p", { textContent: entries ? `None yet. They are kept ${where}.` : blocked });
 }
 
 function rows(list, entries, currentId) {

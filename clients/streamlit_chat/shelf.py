@@ -13,6 +13,7 @@ from clients.api_client import ApiClient, Message
 from clients.api_errors import ApiError, ApiRefused, nothing_there
 from clients.streamlit_chat.browser import chosen, mount_shelf
 from clients.streamlit_chat.markdown import plain_markdown
+from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
 from clients.streamlit_chat.wording import log_failure, visitor_text
 
@@ -38,6 +39,7 @@ def show_shelf(talk: Talk) -> None:
         current = {"id": talk.conversation_id, "title": _title(asked[0]) if asked else "", "turns": len(asked)}
     with st.sidebar:
         mount_shelf(
+            history=read_settings().local_history,
             current=current,
             removed=st.session_state.get(_REMOVED, []),
             on_opened=_open,

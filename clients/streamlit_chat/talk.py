@@ -10,10 +10,11 @@ import streamlit as st
 
 from clients.api_client import ApiClient, Conversation, Message
 from clients.api_errors import ApiAway, ApiError, ApiRefused, nothing_there
+from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.wording import log_failure
 
 _PARAMETER = "c"
-_TALK = "talk"
+_TALK, _VISITOR = "talk", "visitor"
 _NOT_FOUND, _COMPLETED = 404, "completed"
 # Conversations of other users of the key may have ids that can be guessed; the page opens only such as it makes.
 _OURS = re.compile(r"web-[A-Za-z0-9_-]{22}")
@@ -41,9 +42,10 @@ class Talk:
     """One conversation.
 
     `conversation` is what is shown, None when the API knows better. `question` waits to be asked, or was refused with
-    `failure`. `in_address`: it has begun, so a reload finds it. `attempt` is the answer under way, `stopped` whether
-    the visitor wants it ended. `broken_off` has what was seen of answers that never became whole, by the place of their
-    question. `gone`: the one asked for was not found. `outdated`: another tab may have said more since.
+    `failure`. `in_address`: it has begun, so a reload finds it, where browsers may keep its address. `attempt` is the
+    answer under way, `stopped` whether the visitor wants it ended. `broken_off` has what was seen of answers that never
+    became whole, by the place of their question. `gone`: the one asked for was not found. `outdated`: another tab may
+    have said more since.
     """
 
     conversation_id: str = field(default_factory=lambda: f"web-{secrets.token_urlsafe(16)}")
@@ -62,7 +64,7 @@ def current_talk() -> Talk:
     """The conversation in the page's address, else the tab's own new one."""
     talk: Talk | None = st.session_state.get(_TALK)
     asked_for = st.query_params.get(_PARAMETER)
-    if talk is None or asked_for != (talk.conversation_id if talk.in_address else None):
+    if talk is None or asked_for != (talk.conversation_id if talk.in_address and _may_stay_in_browser() else None):
         talk = _opened(asked_for)
         st.session_state[_TALK] = talk
     return talk
@@ -70,8 +72,17 @@ def current_talk() -> Talk:
 
 def put_in_address(talk: Talk) -> None:
     """Let a reload, and whoever is given the address, find the conversation."""
-    st.query_params[_PARAMETER] = talk.conversation_id
+    if _may_stay_in_browser():
+        st.query_params[_PARAMETER] = talk.conversation_id
     talk.in_address = True
+
+
+def leave_other_visitor(visitor_id: str) -> None:
+    """Show nothing of the visitor before, where this browser tab has become another one's."""
+    before = st.session_state.get(_VISITOR)
+    st.session_state[_VISITOR] = visitor_id
+    if before not in (None, visitor_id):
+        begin_anew()
 
 
 def begin_anew(*, gone: bool = False) -> Talk:
@@ -206,8 +217,13 @@ def _settle(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
             talk.conversation = now
 
 
+def _may_stay_in_browser() -> bool:
+    """Browsers keep the addresses that they have opened."""
+    return read_settings().local_history != "off"
+
+
 def _opened(asked_for: str | None) -> Talk:
-    if asked_for is not None and is_ours(asked_for):
+    if asked_for is not None and is_ours(asked_for) and _may_stay_in_browser():
         return Talk(asked_for, in_address=True)
     st.query_params.pop(_PARAMETER, None)
     return Talk(conversation=Conversation(()))

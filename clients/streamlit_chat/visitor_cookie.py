@@ -3,18 +3,20 @@
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clients.visitors import LIFETIME_S, Visitor, new_token, valid_token
 
-COOKIE = "pustaka_visitor"
+COOKIE, NEW_VISITOR = "pustaka_visitor", "/visitor/new"
 _TOKEN = "visitor-token"  # noqa: S105 - where it is kept in a session
 
 
 class VisitorCookie:
     """Gives every browser a visitor's token, in a cookie that no script can read.
 
-    A missing, forged or expired one is replaced; the page's code sees valid ones only.
+    A missing, forged or expired one is replaced; the page's code sees valid ones only. A POST to `NEW_VISITOR` makes
+    the browser a new visitor.
 
     Args:
         page_key: what tokens are signed with.
@@ -29,23 +31,43 @@ class VisitorCookie:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        name = _name(scope)
-        sent = HTTPConnection(scope).cookies.get(name, "")
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == NEW_VISITOR:
+            await self._begin_anew(scope)(scope, receive, send)
+            return
+        cookies = HTTPConnection(scope).cookies
+        sent = cookies.get(self._name(scope), "")
         token = valid_token(self._page_key, sent) or new_token(self._page_key)
+        changes = [] if token == sent else [self._cookie(scope, token)]
+        changes += [f"{name}=; Path=/; Max-Age=0{_secure(scope)}" for name in self._outdated(scope) if name in cookies]
 
         async def send_with_cookie(message: Message) -> None:
-            if token != sent and _begins_page(message):
+            if _begins_page(message):
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
-                headers.append("set-cookie", self._cookie(name, token))
                 headers["cache-control"] = "no-store"  # it is one visitor's
+                for change in changes:
+                    headers.append("set-cookie", change)
             await send(message)
 
         await self._app(_with_cookie(scope, token), receive, send_with_cookie)
 
-    def _cookie(self, name: str, token: str) -> str:
+    def _begin_anew(self, scope: Scope) -> Response:
+        # A page of another site cannot send this header without asking first, and is not answered.
+        if "x-requested-with" not in Headers(scope=scope):
+            return PlainTextResponse("Not found.", status_code=404)
+        return Response(status_code=204, headers={"Set-Cookie": self._cookie(scope, new_token(self._page_key))})
+
+    def _cookie(self, scope: Scope, token: str) -> str:
         kept = f"; Max-Age={LIFETIME_S}" if self._is_kept else ""
-        secure = "; Secure" if name != COOKIE else ""
-        return f"{name}={token}; Path=/; HttpOnly; SameSite=Lax{kept}{secure}"
+        return f"{self._name(scope)}={token}; Path=/; HttpOnly; SameSite=Lax{kept}{_secure(scope)}"
+
+    def _name(self, scope: Scope) -> str:
+        """What the browser calls it. Over TLS no other host of the same domain can set a cookie of such a name."""
+        name = COOKIE if self._is_kept else f"{COOKIE}_session"
+        return f"__Host-{name}" if _secure(scope) else name
+
+    def _outdated(self, scope: Scope) -> list[str]:
+        """What the browser keeps of a time when it might."""
+        return [] if self._is_kept else [f"__Host-{COOKIE}" if _secure(scope) else COOKIE]
 
 
 def current_visitor(page_key: str) -> Visitor:
@@ -56,9 +78,8 @@ def current_visitor(page_key: str) -> Visitor:
     return Visitor(token, address if isinstance(address, str) else None)
 
 
-def _name(scope: Scope) -> str:
-    """What the browser calls it. Over TLS no other host of the same domain can set a cookie of such a name."""
-    return f"__Host-{COOKIE}" if scope.get("scheme") in ("https", "wss") else COOKIE
+def _secure(scope: Scope) -> str:
+    return "; Secure" if scope.get("scheme") in ("https", "wss") else ""
 
 
 def _begins_page(message: Message) -> bool:
@@ -73,7 +94,7 @@ def _with_cookie(scope: Scope, token: str) -> Scope:
         part.strip()
         for line in Headers(scope=scope).getlist("cookie")
         for part in line.split(";")
-        if part.partition("=")[0].strip() not in ("", COOKIE, f"__Host-{COOKIE}")
+        if part.strip() and COOKIE not in part.partition("=")[0]
     ]
     headers = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
     cookie = "; ".join([*others, f"{COOKIE}={token}"]).encode("latin-1")
