@@ -8,6 +8,7 @@ TOOLS := .venv/.tools-installed
 JOBS ?= 2
 COMPOSE := docker-compose.yml deploy/compose/postgres.yml deploy/compose/qdrant-key.yml deploy/compose/monitoring.yml
 MONITORING := deploy/monitoring/prometheus.yml deploy/monitoring/alerts.yml deploy/monitoring/grafana/datasource.yml deploy/monitoring/grafana/dashboards.yml
+REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0
 DATA ?= ../shared/data/retrieval
 
 .PHONY: run test check bench setup lock generated screenshots format clean
@@ -18,7 +19,7 @@ run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 test: $(TOOLS)  ## every test, with real servers
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-check: $(TOOLS)  ## style, types, which package may import which, and the container files
+check: $(TOOLS)  ## style, types, which package may import which, the container files and the API's description
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -29,6 +30,10 @@ check: $(TOOLS)  ## style, types, which package may import which, and the contai
 	@if command -v npx >/dev/null; then npx --yes dclint@3.1.0 --max-warnings 0 -c deploy/compose/dclint.yaml $(COMPOSE); \
 	elif [ "$$CI" = true ]; then echo "dclint: npx is not installed"; exit 1; \
 	else echo "dclint skipped: npx is not installed"; fi
+	$(BIN)/flask --app app:create_app openapi --output .venv/openapi.json
+	@if command -v npx >/dev/null; then $(REDOCLY) lint --extends recommended-strict .venv/openapi.json; \
+	elif [ "$$CI" = true ]; then echo "redocly: npx is not installed"; exit 1; \
+	else echo "redocly skipped: npx is not installed"; fi
 
 bench: $(TOOLS)  ## the figures of the README, against their peers; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.retrieval $(DATA)

@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 from flask_openapi3 import Info, OpenAPI
-from flask_openapi3.models import SecurityScheme
+from flask_openapi3.models import License, SecurityScheme, Server
 
 from api.admission import Admission, AdmissionLimits
 from api.asgi import FlaskAsgi, Lifespan, uvicorn_options
@@ -57,6 +57,13 @@ _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "link": {"type": "apiKey", "in": "query", "name": "token"},
 }
+_INFO = Info(
+    title="Pustaka",
+    version=VERSION,
+    summary="Answers from your documents, with their sources.",
+    description="What holds for every route is in `docs/api-conventions.md`: errors, lists, events, repeated requests.",
+    license=License(name="Apache-2.0", identifier="Apache-2.0"),
+)
 _TAKE_OVER_S = 45.0
 _TEXTS_AT_ONCE, _TEXTS_WAITING = 2, 200  # whole texts of documents in memory, each of a few MB, for their readers
 _PAGE = TenantContext(DEFAULT_TENANT, "chat-page", Kind.VISITOR, VISITOR_SCOPES)
@@ -69,7 +76,8 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     settings = settings or load_settings()
     app = DescribedApi(
         "pustaka",
-        info=Info(title="Pustaka", version=VERSION, description="Answers from your documents, with their sources."),
+        info=_INFO,
+        servers=[Server(url=settings.public_url or "/")],
         security_schemes=_SECURITY_SCHEMES,
         validation_error_status=400,
         validation_error_model=Problem,

@@ -12,6 +12,7 @@ from agents.runner import Turn
 from agents.runs.handle import RunHandle
 from api.access import requires
 from api.admission import Admission
+from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.idempotency import IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, identify
 from api.links import linked
 from api.schemas import ChatOut, Problem
@@ -28,18 +29,16 @@ _QUIET_S = 12.0  # promised is a sign of life every 15 s; proxies often close wh
 
 # For the description of the API alone: flask-openapi3 would make the JSON schema of a model of them at every request.
 _HEADERS = [
-    {
-        "name": CONVERSATION_HEADER,
-        "in": "header",
-        "description": "The conversation that the question belongs to; session_id in the body does as well.",
-        "schema": {"type": "string", "pattern": f"^{CONVERSATION_ID.pattern}$"},
-    },
-    {
-        "name": IDEMPOTENCY_HEADER,
-        "in": "header",
-        "description": "The same for a request that is sent again: it gets what the first one came to, for a day.",
-        "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
-    },
+    request_header(
+        CONVERSATION_HEADER,
+        "The conversation that the question belongs to; session_id in the body does as well.",
+        pattern=CONVERSATION_ID.pattern,
+    ),
+    request_header(
+        IDEMPOTENCY_HEADER,
+        "The same for a request that is sent again: it gets what the first one came to, for a day.",
+        pattern=IDEMPOTENCY_KEY.pattern,
+    ),
 ]
 
 chat_blueprint = APIBlueprint("chat", __name__, abp_tags=[Tag(name="Chat", description="Ask the documents.")])
@@ -68,7 +67,11 @@ class ChatIn(BaseModel):
     description="`Accept: text/event-stream` gives it as events: start, status, token, support, citation, done, "
     "error. `Idempotency-Key`: a repeated request gets what the first one came to.",
     responses={200: ChatOut, **dict.fromkeys((400, 401, 409, 413, 422, 429, 502, 503, 504), Problem)},
-    openapi_extensions={"parameters": _HEADERS},
+    openapi_extensions={
+        REQUEST_HEADERS: _HEADERS,
+        RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER, "Idempotency-Replayed"],
+        STREAMS: True,
+    },
 )
 @requires(Scope.CHAT_WRITE)
 async def chat(ctx: TenantContext, body: ChatIn) -> Response:

@@ -1,35 +1,124 @@
-"""The OpenAPI document, with who may use each route as its view says it."""
+"""The OpenAPI document: what flask-openapi3 makes of the routes, completed by what holds for all of them.
 
+Who may use a route, its refusals, headers and examples are added here for every operation, so that none can lack them.
+"""
+
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from flask_openapi3 import OpenAPI
+from flask_openapi3.models import OPENAPI3_REF_TEMPLATE
 
 from api.access import Policy
+from api.description_parts import (
+    EVENTS,
+    JSON,
+    REQUEST_HEADERS,
+    RESPONSE_HEADERS,
+    STREAMS,
+    described_headers,
+    described_problems,
+    event_stream,
+    headers,
+    problem_reference,
+)
+from api.event_schemas import RunEvent
+from api.examples import example_of
+from api.request_parts import MERGE_PATCH
 
-_PROBLEM = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-_REFUSALS = {"401": {"description": "Unauthorized", **_PROBLEM}, "403": {"description": "Forbidden", **_PROBLEM}}
+Json = dict[str, Any]
+_OF_STATUS = {"201": ["Location"], "206": ["Content-Range"]}
+_EVERY, _GUARDED, _WITH_BODY = (400, 431, 500, 503), (401, 403, 429), (408, 413)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the document, and who may use it."""
+
+    method: str
+    described: Json
+    policy: Policy
 
 
 class DescribedApi(OpenAPI):
-    """An app whose document tells the credentials and the scope that each operation needs."""
+    """An app with a complete document."""
 
     def generate_spec_json(self) -> None:
         """Make the document."""
         super().generate_spec_json()  # type: ignore[no-untyped-call]  # flask-openapi3 has no type for it
-        for operation, policy in self._guarded_operations():
-            operation["security"] = _security(policy)
-            operation["responses"] = _REFUSALS | operation["responses"]
+        components = self.spec_json["components"]
+        components["headers"], components["responses"] = described_headers(), described_problems()
+        _add_events(components["schemas"])
+        for operation in self._operations():
+            _complete(operation, components)
+        _remove_unused(self.spec_json, "headers", "responses")
 
-    def _guarded_operations(self) -> Iterator[tuple[dict[str, Any], Policy]]:
+    def _operations(self) -> Iterator[Operation]:
         for rule in self.url_map.iter_rules():
             policy: Policy | None = getattr(self.view_functions[rule.endpoint], "policy", None)
             path = re.sub(r"<(?:[^<:]+:)?([^>]+)>", r"{\1}", rule.rule)
             described = self.spec_json["paths"].get(path, {})
-            for method in rule.methods or ():
-                if policy and policy.scope and method.lower() in described:
-                    yield described[method.lower()], policy
+            for method in map(str.lower, rule.methods or ()):
+                if policy and method in described:
+                    yield Operation(method, described[method], policy)
+
+
+def _complete(operation: Operation, components: Json) -> None:
+    described, policy = operation.described, operation.policy
+    described["security"] = _security(policy) if policy.scope else described.get("security", [])
+    described["description"] = described.get("description", "").replace("<br/>", "\n")
+    given, streams = described.pop(RESPONSE_HEADERS, []), described.pop(STREAMS, False)
+    if taken := described.pop(REQUEST_HEADERS, []):
+        described["parameters"] = [*described.get("parameters", []), *taken]
+    if policy.scope:
+        given = ["RateLimit", "RateLimit-Policy", *given]
+    for status, response in described["responses"].items():
+        if int(status) < 400:
+            _complete_response(response, [*given, *_OF_STATUS.get(status, ())], components)
+    if streams:
+        described["responses"]["200"].setdefault("content", {})[EVENTS] = event_stream()
+    if "requestBody" in described:
+        _complete_body(operation, components)
+    refusals = {*_EVERY, *(_GUARDED if policy.scope else ()), *(_WITH_BODY if "requestBody" in described else ())}
+    if JSON in described.get("requestBody", {}).get("content", {}):
+        refusals.add(415)
+    refusals |= {int(status) for status in described["responses"] if int(status) >= 400}
+    answers = {status: response for status, response in described["responses"].items() if int(status) < 400}
+    described["responses"] = answers | {str(status): problem_reference(status) for status in sorted(refusals)}
+
+
+def _complete_response(response: Json, given: list[str], components: Json) -> None:
+    response["headers"] = response.get("headers", {}) | headers("X-Request-Id", *given)
+    for media_type, content in response.get("content", {}).items():
+        if media_type == JSON:
+            content.setdefault("example", example_of(content["schema"], components["schemas"]))
+            name = content["schema"].get("$ref", "").rpartition("/")[2]
+            response["description"] = components["schemas"].get(name, {}).get("description", response["description"])
+
+
+def _complete_body(operation: Operation, components: Json) -> None:
+    content = operation.described["requestBody"]["content"]
+    if JSON in content:
+        content[JSON].setdefault("example", example_of(content[JSON]["schema"], components["schemas"]))
+    if operation.method == "patch":
+        content[MERGE_PATCH] = content[JSON]
+
+
+def _add_events(schemas: Json) -> None:
+    schema = RunEvent.model_json_schema(ref_template=OPENAPI3_REF_TEMPLATE, mode="serialization")
+    for name, definition in schema.pop("$defs").items():
+        schemas.setdefault(name, definition)
+    schemas["RunEvent"] = schema
+
+
+def _remove_unused(document: Json, *kinds: str) -> None:
+    used = set(re.findall(r'"#/components/([^"]+)"', json.dumps(document)))
+    for kind in kinds:
+        described = document["components"][kind]
+        document["components"][kind] = {name: one for name, one in described.items() if f"{kind}/{name}" in used}
 
 
 def _security(policy: Policy) -> list[dict[str, list[str]]]:

@@ -1,8 +1,10 @@
 """The API's description and two pages that show it; everything they load comes from this server."""
 
+import json
+from functools import lru_cache
 from importlib.resources import files
 
-from flask import Response, jsonify, send_from_directory
+from flask import Response, send_from_directory
 from flask_openapi3 import OpenAPI
 
 from api.access import View, open_to_all
@@ -28,7 +30,8 @@ def register_docs(app: OpenAPI) -> None:
     folder = str(files("flask_openapi3_swagger") / "templates" / "swagger")
     script = (files("flask_openapi3_redoc") / "templates/redoc/js/redoc.standalone.js").read_text("utf-8")
     script = script.replace(_REDOC_LOGO, "data:,")
-    _add(app, "/openapi.json", "openapi_document", lambda: jsonify(app.api_doc))
+    document = lru_cache(1)(lambda: json.dumps(app.api_doc, ensure_ascii=False))  # in the order that it was written in
+    _add(app, "/openapi.json", "openapi_document", lambda: Response(document(), mimetype="application/json"))
     _add(app, "/docs", "docs", _show_swagger)
     _add(app, "/redoc", "redoc", _show_redoc)
     _add(app, "/docs/assets/<path:name>", "docs_asset", lambda name: _asset(folder, name))

@@ -4,7 +4,7 @@ Strangers learn whether the service works, and nothing about how it is built, se
 """
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
@@ -13,13 +13,14 @@ from pydantic import BaseModel, Field, field_validator
 from api.access import open_to_all
 from api.admission import Admission
 from api.auth import Authenticator
+from api.schemas import Problem
 from bootstrap.monitor import Status
 from bootstrap.services import Services
 from config import VERSION
 from utils.context import Scope
 from utils.errors import NotReady
 
-health_blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operation")])
+health_blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operation", description="How the service is.")])
 
 
 class HealthQuery(BaseModel):
@@ -33,7 +34,60 @@ class HealthQuery(BaseModel):
         return True if value == "" else value
 
 
-@health_blueprint.get("/health", operation_id="getHealth", summary="How the service is")
+class DependenciesOut(BaseModel):
+    """Whether the stores answer: `ok`, or what is wrong."""
+
+    redis: str
+    database: str
+    index: str
+
+
+class IndexingOut(BaseModel):
+    """How far the index is behind the documents."""
+
+    pending: int = Field(description="Passages that wait for their vectors.")
+
+
+class AdmissionOut(BaseModel):
+    """What this worker has under way, and has refused for want of room since its start."""
+
+    requests: int
+    turns: int
+    waiting_turns: int
+    refused: int
+
+
+class HealthOut(BaseModel):
+    """How the service is; from `service` on only with `verbose`, from `environment` on with `health:read`."""
+
+    status: Literal["healthy", "degraded"]
+    version: str
+    redis: str = Field(description="`ok`, or what is wrong.")
+    timestamp: int = Field(description="Seconds since 1970.")
+    service: str | None = None
+    language_model: bool | None = Field(None, description="Whether a language model writes the answers.")
+    persistence: str | None = Field(None, description="Where conversations are kept now: redis, or memory.")
+    environment: str | None = None
+    ready: bool | None = Field(None, description="As `/ready` says.")
+    dependencies: DependenciesOut | None = None
+    problems: list[str] | None = Field(None, description="What is away, and why.")
+    indexing: IndexingOut | None = None
+    admission: AdmissionOut | None = None
+
+
+class ReadyOut(BaseModel):
+    """The service can serve a turn."""
+
+    status: Literal["ready"]
+
+
+@health_blueprint.get(
+    "/health",
+    operation_id="getHealth",
+    summary="How the service is",
+    responses={200: HealthOut, 401: Problem},
+    security=[{}, {"key": []}, {"bearer": []}],
+)
 @open_to_all
 async def health(query: HealthQuery) -> Response:
     """200 as long as the process lives; `status` is degraded when something it needs is away.
@@ -62,7 +116,12 @@ async def health(query: HealthQuery) -> Response:
     return jsonify(told)
 
 
-@health_blueprint.get("/ready", operation_id="getReadiness", summary="Whether to send requests here")
+@health_blueprint.get(
+    "/ready",
+    operation_id="getReadiness",
+    summary="Whether to send requests here",
+    responses={200: ReadyOut, 503: Problem},
+)
 @open_to_all
 async def ready() -> Response:
     """200 when a turn can be served, 503 when it cannot; `/health?verbose` names the reasons to those with a key."""
@@ -89,7 +148,6 @@ def _details(services: Services, status: Status) -> dict[str, Any]:
         "dependencies": {"redis": status.redis, "database": status.database, "index": status.index},
         "problems": status.problems,
         "indexing": {"pending": services.monitor.pending()},
-        # What this worker has under way, and has refused for want of room since its start.
         "admission": {
             "requests": admission.requests,
             "turns": admission.turns,

@@ -11,6 +11,7 @@ from agents.runs.handle import RunHandle
 from agents.runs.record import RunRecord
 from api.access import requires
 from api.chat import CONVERSATION_HEADER, RUN_HEADER, streamed
+from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.links import linked
 from api.schemas import Problem, RunOut
 from api.sse import LAST_EVENT, number_after
@@ -45,7 +46,12 @@ async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     summary="Follow a run",
     description="Server-Sent Events as of `POST /v1/chat`: all of them, or those after `Last-Event-ID`. `resumed` says "
     "that another worker begins the answer anew: the text so far is void.",
-    responses=_REFUSALS,
+    responses={200: {"description": "The events, to the end of the run."}, **_REFUSALS},
+    openapi_extensions={
+        REQUEST_HEADERS: [request_header(LAST_EVENT, "The id of the last event that was read.")],
+        RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER],
+        STREAMS: True,
+    },
 )
 @requires(Scope.CHAT_WRITE)
 async def follow_run(ctx: TenantContext, path: RunPath) -> Response:

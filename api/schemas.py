@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class CitationOut(BaseModel):
@@ -36,7 +36,8 @@ class SentenceSupportOut(BaseModel):
     score: float = Field(description="How well, 0 to 1.")
     reason: str = Field(examples=["the number 40 is not in source [2]"])
     method: Literal["words", "meaning", "judge", "none"] = Field(description="By what that was found out.")
-    sources: list[int] = Field(description="The marks it was held to: its own, or those of its neighbours.")
+    citation_numbers: list[int] = Field([], description="The marks it was held to: its own, or its neighbours'.")
+    sources: list[int] = Field([], description="The same under its old name.", deprecated=True)
 
 
 class SupportOut(BaseModel):
@@ -104,17 +105,19 @@ class FieldError(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem details; `message` repeats `detail`."""
+    """RFC 9457 problem details. Some types have more members; `message` repeats `detail`."""
 
-    type: str
-    title: str
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="Decide by this one.", examples=["urn:pustaka:problem:not-found"])
+    title: str = Field(description="What the type means.", examples=["Not found"])
     status: int
-    detail: str
-    instance: str
+    detail: str = Field(description="What is wrong with this request, and what to do about it.")
+    instance: str = Field(description="The path of the request.")
     request_id: str | None
     message: str
-    timestamp: int
-    errors: list[FieldError] | None = None
+    timestamp: int = Field(description="Seconds since 1970.")
+    errors: list[FieldError] = Field([], description="Each wrong field.")
 
 
 class RunOut(BaseModel):

@@ -10,6 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires_or_link, valid_link_token
+from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, file_response, request_header
 from api.file_response import stream_file
 from api.links import CitationLinks, sibling_prefix
 from api.problems import note_failure
@@ -83,7 +84,7 @@ def for_browsers(view: View) -> View:
     operation_id="viewDocument",
     summary="Read a document at a place",
     description="A page for people; a citation's `link` leads to it. The quote from `start` to `end` is marked in it.",
-    responses={200: None, **_REFUSALS},
+    responses={200: file_response("text/html", "The page."), **_REFUSALS},
 )
 @for_browsers
 @requires_or_link(Scope.DOCUMENTS_READ)
@@ -104,7 +105,7 @@ async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery
     "/v1/documents/<document_id>/pages/<int:page>.png",
     operation_id="getPageImage",
     summary="A page of a PDF as a picture",
-    responses={200: None, **_REFUSALS, 422: Problem},
+    responses={200: file_response("image/png", "The picture."), **_REFUSALS, 422: Problem},
 )
 @requires_or_link(Scope.DOCUMENTS_READ)
 async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> Response:
@@ -122,7 +123,20 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
     "/v1/documents/<document_id>/original",
     operation_id="downloadOriginal",
     summary="Download a document",
-    responses={200: None, 206: None, 304: None, **_REFUSALS, 416: Problem},
+    responses={
+        200: file_response("application/octet-stream", "The file."),
+        206: file_response("application/octet-stream", "The range of it that was asked for."),
+        304: {"description": "The caller has it already."},
+        **_REFUSALS,
+        416: Problem,
+    },
+    openapi_extensions={
+        REQUEST_HEADERS: [
+            request_header("Range", "The part that is wanted, such as bytes=0-1023."),
+            request_header("If-None-Match", "The ETag of what the caller has already."),
+        ],
+        RESPONSE_HEADERS: ["ETag", "Content-Disposition"],
+    },
 )
 @for_browsers
 @requires_or_link(Scope.DOCUMENTS_READ)

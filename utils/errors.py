@@ -191,6 +191,12 @@ def problem_document(error: BaseException, *, instance: str, request_id: str | N
     return {**problem, "message": problem["detail"], **where}
 
 
+def problem_types(of: type[ProblemError] = ProblemError) -> list[type[ProblemError]]:
+    """Every type of problem: the classes of refusals that have a name of their own."""
+    below = [kind for child in of.__subclasses__() for kind in problem_types(child)]
+    return [*([of] if "slug" in vars(of) and of is not ProblemError else []), *below]
+
+
 def refusal_of_status(status: int, detail: str) -> ProblemError:
     """Our refusal for what an HTTP library refuses with *status*."""
     kind = _OF_STATUS.get(status, BadInput if 400 <= status < 500 else InternalError)

@@ -45,10 +45,12 @@ def report(sentences: Sequence[SentenceSupport], *, dropped: int = 0) -> dict[st
         **counts,
         "dropped": dropped,
         "sentences": [
-            {name: getattr(each, name) for name in _PLAIN} | {"sources": list(each.sources)} for each in sentences
+            {name: getattr(each, name) for name in _PLAIN} | {key: list(each.sources) for key in _NUMBERS}
+            for each in sentences
         ],
     }
 
 
 _PLAIN = tuple(field.name for field in fields(SentenceSupport) if field.name != "sources")
+_NUMBERS = ("citation_numbers", "sources")  # the second is its old name
 _STATUSES: tuple[Status, ...] = ("supported", "unsupported", "unverified")

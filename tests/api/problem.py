@@ -6,22 +6,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-# Their import defines problem types.
-from utils.checkpointer import errors as _of_conversations  # noqa: F401
-from utils.errors import ProblemError
+from utils.errors import problem_types
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "request_id", "message", "timestamp"}
 
 
-def kinds(of: type[ProblemError] = ProblemError) -> list[type[ProblemError]]:
-    """Every class of refusal that says which type it is."""
-    below = [kind for child in of.__subclasses__() for kind in kinds(child)]
-    return [*([of] if "slug" in vars(of) and of is not ProblemError else []), *below]
-
-
 def assert_problem(document: dict[str, Any], status: int) -> None:
     """It has every member, and the title and the status of its type."""
-    table = {f"urn:pustaka:problem:{kind.slug}": (kind.title, kind.status) for kind in kinds()}
+    table = {f"urn:pustaka:problem:{kind.slug}": (kind.title, kind.status) for kind in problem_types()}
     assert set(document) >= MEMBERS, document
     assert table[document["type"]] == (document["title"], document["status"])
     assert document["status"] == status

@@ -97,7 +97,8 @@ def test_the_description_names_the_scope_of_every_operation_that_needs_one(clien
         assert {"401", "403"} <= set(operation["responses"])
     assert operations["post", "/v1/search"]["security"] == [{"key": ["search"]}, {"bearer": ["search"]}]
     assert {"link": []} in operations["get", "/v1/documents/{document_id}/view"]["security"]
-    assert "security" not in paths["/health"]["get"]
+    assert paths["/health"]["get"]["security"] == [{}, {"key": []}, {"bearer": []}]
+    assert paths["/ready"]["get"]["security"] == []
 
 
 def test_the_description_is_valid_openapi_3_1(client: httpx.Client) -> None:

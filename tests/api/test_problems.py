@@ -6,15 +6,17 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.api.problem import assert_refused, kinds
+from tests.api.problem import assert_refused
 from tests.service import ROOT, Service
+from utils.errors import problem_types
 
 WRONG = [
     ("GET", "/no/such/path", {}, 404),
     ("GET", "/no such/päth", {}, 404),
     ("PATCH", "/v1/chat", {}, 405),
     ("DELETE", "/health", {}, 405),
-    ("POST", "/v1/chat", {"content": b"{"}, 400),
+    ("POST", "/v1/chat", {"content": b"{"}, 415),
+    ("POST", "/v1/chat", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 400),
     ("POST", "/v1/chat", {"json": {"message": ""}}, 400),
     ("GET", "/v1/conversations/a%20b", {}, 400),
     ("GET", "/v1/conversations/nobody", {}, 404),
@@ -25,14 +27,14 @@ WRONG = [
 
 
 def test_a_type_has_one_title_and_one_status() -> None:
-    assert {slug: count for slug, count in Counter(kind.slug for kind in kinds()).items() if count > 1} == {}
-    assert {title: count for title, count in Counter(kind.title for kind in kinds()).items() if count > 1} == {}
+    assert {slug: count for slug, count in Counter(kind.slug for kind in problem_types()).items() if count > 1} == {}
+    assert {title: count for title, count in Counter(kind.title for kind in problem_types()).items() if count > 1} == {}
 
 
 def test_the_documentation_lists_every_type() -> None:
     page = (ROOT / "docs" / "api-conventions.md").read_text("utf-8")
     listed = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
-    assert sorted(listed) == sorted((kind.slug, str(kind.status), kind.title) for kind in kinds())
+    assert sorted(listed) == sorted((kind.slug, str(kind.status), kind.title) for kind in problem_types())
 
 
 @pytest.mark.parametrize(("method", "path", "sent", "status"), WRONG)

@@ -19,7 +19,7 @@ def operations(client: httpx.Client) -> list[tuple[str, str, str]]:
         (method, re.sub(r"{[^}]+}", "1", path), operation["security"][0]["key"][0])
         for path, item in paths.items()
         for method, operation in item.items()
-        if "security" in operation
+        if operation["security"] and {} not in operation["security"]
     ]
 
 

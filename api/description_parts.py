@@ -1,0 +1,91 @@
+"""What many operations of the OpenAPI document have in common: headers, problems, streams of events."""
+
+from http import HTTPStatus
+from typing import Any
+
+from utils.errors import problem_types
+
+Json = dict[str, Any]
+
+# What a route may say of itself in `openapi_extensions`, beside what OpenAPI has; none of it stands in the document.
+REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS = "x-request-headers", "x-response-headers", "x-streams-events"
+PROBLEM, EVENTS, JSON = "application/problem+json", "text/event-stream", "application/json"
+_PROBLEM_HEADERS = {
+    401: ("WWW-Authenticate",),
+    409: ("Retry-After",),
+    415: ("Accept",),
+    429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
+    503: ("Retry-After",),
+}
+_HEADERS: dict[str, tuple[str, Json]] = {
+    "Accept": ("The media types that are taken.", {"type": "string"}),
+    "Content-Disposition": ("The name to keep the file under.", {"type": "string"}),
+    "Content-Range": ("Which part of the file this is.", {"type": "string"}),
+    "ETag": ("Which state this is; to be sent back in If-Match or If-None-Match.", {"type": "string"}),
+    "Idempotency-Replayed": ("`true` for the result of an earlier request.", {"type": "string", "enum": ["true"]}),
+    "Location": ("The path of what was made.", {"type": "string", "format": "uri-reference"}),
+    "RateLimit": ("What is left: `r` requests, and after `t` seconds one more.", {"type": "string"}),
+    "RateLimit-Policy": ("`q` requests within `w` seconds.", {"type": "string"}),
+    "Retry-After": ("Seconds to wait.", {"type": "integer", "minimum": 0}),
+    "WWW-Authenticate": ("How to present a key.", {"type": "string"}),
+    "X-Conversation-Id": ("The conversation, to go on with.", {"type": "string"}),
+    "X-Request-Id": ("What the operator finds the request in the log by.", {"type": "string"}),
+    "X-Run-Id": ("The run that gives the answer.", {"type": "string"}),
+}
+
+
+def headers(*names: str) -> Json:
+    """References to the described response headers *names*."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted(names)}
+
+
+def request_header(name: str, description: str, *, pattern: str | None = None) -> Json:
+    """A header that a route reads; *pattern* is what all of it has to match."""
+    schema = {"type": "string", **({"pattern": f"^{pattern}$"} if pattern else {})}
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+def file_response(media_type: str, description: str) -> Json:
+    """The success of a route that gives a file or a page."""
+    binary = {} if media_type.startswith("text/") else {"format": "binary"}
+    return {"description": description, "content": {media_type: {"schema": {"type": "string", **binary}}}}
+
+
+def described_headers() -> Json:
+    """`components.headers`."""
+    return {name: {"description": text, "schema": schema} for name, (text, schema) in _HEADERS.items()}
+
+
+def problem_reference(status: int) -> Json:
+    """The response of a problem with *status*."""
+    return {"$ref": f"#/components/responses/Problem{status}"}
+
+
+def described_problems() -> Json:
+    """`components.responses`: a problem for every status that one may have, with the types that have it."""
+    kinds: dict[int, list[str]] = {}
+    for kind in problem_types():
+        kinds.setdefault(kind.status, []).append(kind.slug)
+    return {f"Problem{status}": _problem(status, slugs) for status, slugs in sorted(kinds.items())}
+
+
+def _problem(status: int, slugs: list[str]) -> Json:
+    types = ", ".join(f"`{slug}`" for slug in sorted(slugs))
+    return {
+        "description": f"{HTTPStatus(status).phrase}. Problem types: {types}.",
+        "headers": headers("X-Request-Id", *_PROBLEM_HEADERS.get(status, ())),
+        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+def event_stream() -> Json:
+    """The media type of a stream of events."""
+    return {
+        "schema": {
+            "type": "string",
+            "description": "Server-Sent Events. The `data` of each is a RunEvent, as JSON in one line of ASCII.",
+            "contentMediaType": EVENTS,
+            "contentSchema": {"$ref": "#/components/schemas/RunEvent"},
+        },
+        "example": 'id: 7f9c-1\nevent: token\ndata: {"type":"token","content":"A room"}\n\n',
+    }

@@ -1,0 +1,90 @@
+"""The events of a run as the documentation describes them: the `data` of each, told apart by `type`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, RootModel
+
+from api.schemas import ChatOut, CitationOut, Problem, SupportOut
+
+
+class StartEvent(BaseModel):
+    """The question was taken."""
+
+    type: Literal["start"]
+    conversation_id: str
+    request_id: str
+    run_id: str
+
+
+class StatusEvent(BaseModel):
+    """What is being done now."""
+
+    type: Literal["status"]
+    stage: str = Field(examples=["retrieve"])
+    degraded: str | None = Field(None, description="What is missing, where the answer is worse than it could be.")
+
+
+class TokenEvent(BaseModel):
+    """The next piece of the answer."""
+
+    type: Literal["token"]
+    content: str
+
+
+class SupportEvent(SupportOut):
+    """How far the sentences of the answer are supported."""
+
+    type: Literal["support"]
+
+
+class CitationEvent(CitationOut):
+    """What a mark in the answer points at."""
+
+    type: Literal["citation"]
+
+
+class ResumedEvent(BaseModel):
+    """Another worker begins the answer anew: the text so far is void."""
+
+    type: Literal["resumed"]
+    run_id: str
+
+
+class DoneEvent(ChatOut):
+    """The whole answer; the last event."""
+
+    type: Literal["done"]
+
+
+class ErrorEvent(BaseModel):
+    """The run failed; the last event."""
+
+    type: Literal["error"]
+    run_id: str
+    problem: Problem
+
+
+class CancelledEvent(BaseModel):
+    """The run was ended before its time; the last event."""
+
+    type: Literal["cancelled"]
+    run_id: str
+
+
+class RunEvent(
+    RootModel[
+        Annotated[
+            StartEvent
+            | StatusEvent
+            | TokenEvent
+            | SupportEvent
+            | CitationEvent
+            | ResumedEvent
+            | DoneEvent
+            | ErrorEvent
+            | CancelledEvent,
+            Field(discriminator="type"),
+        ]
+    ]
+):
+    """An event of a run."""

@@ -1,0 +1,74 @@
+"""Examples for the OpenAPI document, made from its schemas: a field's own example, else one by its name or its type."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+_MOMENT = "2026-11-23T01:21:19.042Z"
+_ID = "0b9f1c52-6d1e-4f0a-9a57-2d1f4d1f7a10"
+# One name means one thing everywhere, so one example does for each.
+_BY_NAME: Json = {
+    "answer": "A room costs IDR 850,000 a month [1].",
+    "content": "How much does a dormitory room cost?",
+    "conversation_id": "visitor-42",
+    "description": "What students ask most.",
+    "detail": "There is no such document.",
+    "document_id": _ID,
+    "id": _ID,
+    "instance": "/v1/tenant/documents/nothing",
+    "language": "en",
+    "media_type": "application/pdf",
+    "message": "How much does a dormitory room cost?",
+    "model": "extractive",
+    "name": "Handbook",
+    "persistence": "redis",
+    "query": "dormitory rent",
+    "quote": "A dormitory room costs IDR 850,000 a month.",
+    "redis": "ok",
+    "response": "A room costs IDR 850,000 a month [1].",
+    "role": "user",
+    "source": "dormitories.pdf",
+    "sources": "dormitories.pdf",
+    "text": "A dormitory room costs IDR 850,000 a month.",
+    "title": "Dormitories",
+    "type": "urn:pustaka:problem:not-found",
+    "url": "https://www.example.org/handbook/",
+    "version": 1,
+}
+
+
+def example_of(schema: Json, schemas: Json, name: str = "") -> Any:
+    """A value that *schema* allows, a field's called *name*; *schemas* are the named ones that it may refer to."""
+    if "$ref" in schema:
+        return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
+    for given in ("examples", "enum"):
+        if schema.get(given):
+            return schema[given][0]
+    if "const" in schema:
+        return schema["const"]
+    if "anyOf" in schema:
+        return example_of(next(one for one in schema["anyOf"] if one.get("type") != "null"), schemas, name)
+    return _of_type(schema, schemas, name)
+
+
+def _of_type(schema: Json, schemas: Json, name: str) -> Any:
+    match schema.get("type"):
+        case "object":
+            fields = schema.get("properties", {}).items()
+            return {field: example_of(of, schemas, field) for field, of in fields if not of.get("deprecated")}
+        case "array":
+            return [example_of(schema["items"], schemas, name)]
+        case "boolean":
+            return bool(schema.get("default"))
+        case "integer" | "number":
+            return _BY_NAME.get(name) or schema.get("default") or schema.get("minimum", 1)
+        case _:
+            return _text(schema, name)
+
+
+def _text(schema: Json, name: str) -> Any:
+    if schema.get("format") == "date-time":
+        return _MOMENT
+    if name in _BY_NAME:
+        return str(_BY_NAME[name])
+    return _ID if name.endswith("_id") else schema.get("default") or name
