@@ -1,27 +1,30 @@
 """Marks in an answer bound to the passages they point at, each with the quote it rests on."""
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Any
 
+from agents.verbatim import SPACED_MARK, FoldedText, Span
 from providers.chat.sentences import sentence_spans
 from utils.passages import Hit, Passage
 
-Span = tuple[int, int]
-
-_MARK = r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]"
-_GAP, _TIGHT = rf"(?:\s|{_MARK})++", rf"(?:\s*+{_MARK})*+"
-_MARKS = re.compile(r"(\s*)\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+_MARKS = re.compile(SPACED_MARK)
+_NUMBER = re.compile(r"\d+")
+_MOST_NESTED = 4
 _LONGEST_QUOTE = 600  # characters
 _SEAM = 2  # characters
+# Of an answer, whatever it holds: what is looked for in its passages, and what of a passage is compared with it.
+_MOST_LOOKS, _MOST_SENTENCES, _MOST_PLACES = 500, 500, 200
+_LONGEST_CLOSING = 200  # characters of marks and quotes behind a sentence
 _KEPT = 512  # passages that are kept as they are compared, some 20 kB each: the same ones are cited again and again
 _SHORT = 12  # characters; what is shorter is quoted with the sentence it stands in
 _SHARE = 0.5
 _WORD = re.compile(r"\w+")
-_TOKEN = re.compile(r"\s+|\w+|[^\w\s]")
 _ENDS = " .!?…\"'”’»)]"
 # Models write their own quotation marks, hyphens and spaces for those of the document.
 _OTHERS, _ALIKE = "“”„«»‘’‚‐‑‒–—\u00a0\u202f", '"""""\'\'\'-----  '
@@ -63,14 +66,16 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
     that is most like it. The quote reaches from the first such place to the last, unless that is too long or goes over
     a seam, and is always as it stands in the document.
     """
-    text = _MARKS.sub(lambda found: _valid_marks(found[1], found[2], len(hits)), answer)
+    text = _with_valid_marks(answer, len(hits))
     spans: dict[int, list[Span]] = {}
-    sources: dict[int, _Source] = {}
-    for claim, numbers in _claims(text):
+    left = _MOST_LOOKS
+    for words, numbers in _claims(text, len(hits)):
+        if left <= 0 and spans.keys() >= set(numbers):
+            continue
+        claim = _Claim(words, most=max(1, left))
         for number in numbers:
-            if number not in sources:
-                sources[number] = _source_of(hits[number - 1].passage.text)
-            spans.setdefault(number, []).extend(sources[number].spans(claim))
+            spans.setdefault(number, []).extend(_source_of(hits[number - 1].passage.text).spans(claim))
+            left -= claim.looks
     return text, [_cite(number, _joined(found), hits[number - 1]) for number, found in spans.items()]
 
 
@@ -79,22 +84,35 @@ def without_marks(text: str) -> str:
     return _MARKS.sub("", text)
 
 
-def _valid_marks(space: str, numbers: str, count: int) -> str:
-    valid = [f"[{number}]" for number in map(int, numbers.split(",")) if 1 <= number <= count]
-    return " " * bool(space and valid) + "".join(valid)
+def _with_valid_marks(answer: str, count: int) -> str:
+    """*answer* without marks of more passages than *count*, also without those that come about thereby: `[[9]8]`."""
+    for _ in range(_MOST_NESTED):
+        text = _MARKS.sub(lambda found: _valid_marks(found[0], count), answer)
+        if text == answer:
+            break
+        answer = text
+    return answer
 
 
-def _claims(text: str) -> Iterator[tuple[str, list[int]]]:
-    """Pieces of the text with the marks that follow them: one piece may have several marks, `[1][2]`."""
+def _valid_marks(marks: str, count: int) -> str:
+    valid = [f"[{number}]" for number in map(int, _NUMBER.findall(marks)) if 1 <= number <= count]
+    return " " * bool(not marks.startswith("[") and valid) + "".join(valid)
+
+
+def _claims(text: str, count: int) -> Iterator[tuple[str, Iterable[int]]]:
+    """Pieces of the text with the marks that follow them: one piece may have several marks, `[1][2]`, each once."""
     claim, at = "", 0
-    numbers: list[int] = []
+    numbers: dict[int, None] = {}
     for found in _MARKS.finditer(text):
+        number = int(found[0].strip().strip("[]").partition(",")[0])
+        if not 1 <= number <= count:
+            continue
         between = text[at : found.start()]
         if between.strip(" .,;:\n"):
             if numbers:
                 yield claim, numbers
-            claim, numbers = between, []
-        numbers = [*numbers, int(found[2])]
+            claim, numbers = between, {}
+        numbers[number] = None
         at = found.end()
     if numbers:
         # Marks that the whole text begins with are of what follows them.
@@ -103,7 +121,7 @@ def _claims(text: str) -> Iterator[tuple[str, list[int]]]:
 
 def _joined(spans: Sequence[Span]) -> Span:
     """From the first to the last of them, or of as many as do not make it too long."""
-    known = sorted(set(spans))
+    known = sorted(set(spans))[:_MOST_PLACES]
     windows = []
     for start, end in known:
         together = [to for at, to in known if at >= start and to - start <= _LONGEST_QUOTE]
@@ -142,62 +160,92 @@ def _unbroken(passage: Passage, span: Span) -> Span:
     return max(zip(starts, ends, strict=True), key=lambda part: part[1] - part[0])
 
 
+class _Claim:
+    """What stands before a mark, and its sentences, *most* of them, as they are looked for in passages."""
+
+    def __init__(self, words: str, *, most: int) -> None:
+        self.words = _spelling(words).replace("**", "").replace("`", "").lstrip(" \n\t.,;:")
+        self._most = most
+        self.forms = _forms(self.words)
+
+    @cached_property
+    def sentences(self) -> list[tuple[str, list[FoldedText]]]:
+        """Its sentences, each with the forms in which it may stand in a passage."""
+        spans = islice(sentence_spans(self.words), self._most)
+        return [(words, _forms(words)) for words in (self.words[start:end] for start, end in spans)]
+
+    @property
+    def looks(self) -> int:
+        """How much of it was looked for, and counts against the most of an answer."""
+        return 1 + len(self.__dict__.get("sentences", ()))
+
+
+def _forms(words: str) -> list[FoldedText]:
+    """With and without what it ends with: marks take the place of full stops."""
+    return [FoldedText(form) for form in dict.fromkeys((words.rstrip(), words.rstrip(" \n\t.,;:…")))]
+
+
 class _Source:
     """A passage in which the words of claims are looked for; its sentences are found when they are needed."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._plain = _spelling(text)
-        self._folded = _folded(self._plain)
+        self._folded = FoldedText(self._plain)
 
     @cached_property
     def _sentences(self) -> list[Span]:
-        return list(sentence_spans(self._text)) or [(0, len(self._text))]
+        return list(islice(sentence_spans(self._text), _MOST_SENTENCES)) or [(0, len(self._text))]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [end for _, end in self._sentences]
 
     @cached_property
     def _words(self) -> list[set[str]]:
         return [_words(self._plain[start:end]) for start, end in self._sentences]
 
-    def spans(self, claim: str) -> list[Span]:
+    def spans(self, claim: _Claim) -> list[Span]:
         """What the claim rests on; never empty. What is only like a sentence of it has half of the sentence's words."""
-        claim = _spelling(claim).replace("**", "").replace("`", "").lstrip(" \n\t.,;:")
-        if whole := self._verbatim(claim):
+        if whole := self._verbatim(claim.forms):
             return [whole]
         found = []
-        for start, end in sentence_spans(claim):
-            span, share = self._verbatim(claim[start:end]), 1.0
+        for words, forms in claim.sentences:
+            span, share = self._verbatim(forms), 1.0
             if span is None:
-                span, share = self._most_alike(claim[start:end])
+                span, share = self._most_alike(words)
             if share >= _SHARE:
                 found.append(span)
-        return found or [self._most_alike(claim)[0]]
+        return found or [self._most_alike(claim.words)[0]]
 
-    def _verbatim(self, claim: str) -> Span | None:
-        """Where the claim stands, with or without what it ends with: marks take the place of full stops."""
-        for words in (claim.rstrip(), claim.rstrip(" \n\t.,;:…")):
-            folded = _folded(words)
-            if folded and folded in self._folded and (found := _spelt(words).search(self._plain)):
-                return self._whole(found.span(), is_short=len(folded) < _SHORT)
+    def _verbatim(self, forms: Iterable[FoldedText]) -> Span | None:
+        """Where the claim stands, in one of its *forms*."""
+        for form in forms:
+            if (span := self._folded.find(form)) is not None:
+                return self._whole(span, is_short=len(form.folded.strip().casefold()) < _SHORT)
         return None
 
     def _whole(self, span: Span, *, is_short: bool) -> Span:
         """The span with what closes its last sentence; a short one with all of the sentences it is in."""
         start, end = span
-        touched = [(at, to) for at, to in self._sentences if at < end and to > start]
+        first = bisect_right(self._ends, start)
+        touched = [each for each in self._sentences[first : bisect_left(self._ends, end) + 1] if each[0] < end]
         if not touched:
             return span
         last = touched[-1][1]
         if is_short:
             return touched[0][0], last
-        return (start, max(end, last)) if not _MARKS.sub("", self._text[end:last]).strip(_ENDS) else span
+        closes = last - end <= _LONGEST_CLOSING and not _MARKS.sub("", self._text[end:last]).strip(_ENDS)
+        return (start, max(end, last)) if closes else span
 
     def _most_alike(self, claim: str) -> tuple[Span, float]:
         """The sentence with most of the claim's words, rare ones before common ones, and its share of them."""
         wanted = _words(claim)
-        frequency = Counter(word for words in self._words for word in words & wanted)
-        scores = [sum(_weight(word) / frequency[word] for word in words & wanted) for words in self._words]
+        shared = [words & wanted for words in self._words]
+        frequency = Counter(word for words in shared for word in words)
+        scores = [sum(_weight(word) / frequency[word] for word in words) for words in shared]
         best = max(range(len(scores)), key=scores.__getitem__)
-        return self._sentences[best], len(self._words[best] & wanted) / max(1, len(wanted))
+        return self._sentences[best], len(shared[best]) / max(1, len(wanted))
 
 
 @lru_cache(_KEPT)
@@ -208,25 +256,6 @@ def _source_of(text: str) -> _Source:
 def _spelling(text: str) -> str:
     """The text with plain quotation marks, hyphens and spaces, as long as it was, so that places are the same."""
     return text if text.isascii() else text.translate(_SPELLING)
-
-
-def _folded(text: str) -> str:
-    return " ".join(_MARKS.sub("", text).split()).casefold()
-
-
-def _spelt(claim: str) -> re.Pattern[str]:
-    """The claim as the passage may have it: with other white space, and marks of its own between the words.
-
-    Nothing in it is tried twice: a passage may consist of marks.
-    """
-    spelt, is_word = [], False
-    for piece in _TOKEN.findall(_MARKS.sub("", claim)):
-        if piece.isspace():
-            spelt.append(_GAP)
-        else:
-            spelt += [_TIGHT] * is_word + [re.escape(piece)]
-        is_word = not piece.isspace()
-    return re.compile(rf"(?<!\w){''.join(spelt)}(?!\w)", re.IGNORECASE)
 
 
 def _weight(word: str) -> int:

@@ -9,9 +9,8 @@ from domain.originals import Extracted, Part
 
 _BETWEEN = re.compile(r"\n[^\S\n]*\n\s*")
 _LINE = re.compile(r"[^\n]+")
-_ITEM = re.compile(r"\s*(?:[-*•]|\d{1,3}[.)])\s")
-_RULE = re.compile(r"[\s|:=-]*-[\s|:=-]*")  # the line below a table's head, as Markdown has it
-_CELL_END = re.compile(r"\s*\|\s*")
+_ITEM = re.compile(r"(?<!\s)\s*+(?:[-*•]|\d{1,3}[.)])\s")
+_RULE = re.compile(r"[\s|:=-]+")  # with a "-" in it: the line below a table's head, as Markdown has it
 _DEEPEST = 6
 
 
@@ -119,7 +118,7 @@ class Layout:
         return "list" if _ITEM.match(text) else "paragraph"
 
     def _table(self, lines: list[Span]) -> Block:
-        rules = [bool(_RULE.fullmatch(self._text, line.start, line.end)) for line in lines]
+        rules = [self._is_rule(line) for line in lines]
         rows = [
             [self._pieces(cell) for cell in self._cells(line)]
             for line, is_rule in zip(lines, rules, strict=True)
@@ -127,14 +126,22 @@ class Layout:
         ]
         return Block("table", rows, has_head=len(rules) > 1 and rules[1])
 
+    def _is_rule(self, line: Span) -> bool:
+        is_of_marks = _RULE.fullmatch(self._text, line.start, line.end) is not None
+        return is_of_marks and self._text.find("-", line.start, line.end) >= 0
+
     def _cells(self, line: Span) -> Iterator[Span]:
+        """What stands between the bars, without the white space around these."""
         start, end = line.start, line.end
         if self._text.startswith("|", start, end) and self._text.endswith("|", start, end):
             start, end = start + 1, end - 1
-        for bar in _CELL_END.finditer(self._text, start, end):
-            yield Span(start, bar.start())
-            start = bar.end()
-        yield Span(start, end)
+        cells = self._text[start:end].split("|")
+        for place, cell in enumerate(cells):
+            tight = cell.lstrip() if place else cell
+            shown = tight.rstrip() if place < len(cells) - 1 else tight
+            at = start + len(cell) - len(tight)
+            yield Span(at, at + len(shown))
+            start += len(cell) + 1
 
     def _pieces(self, span: Span) -> Pieces:
         marked = span.within(self._quote)

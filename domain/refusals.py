@@ -14,10 +14,11 @@ from utils.errors import StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
-Known = tuple[str, type[StoreUnavailable], str]  # a pattern, what it is, and the detail
+Known = tuple[re.Pattern[str], type[StoreUnavailable], str]  # what is said, what it is, and the detail
+_Written = list[tuple[str, type[StoreUnavailable], str]]
 
 # A connection that fails has no SQLSTATE in libpq, only words; first match wins.
-_CONNECTING: list[Known] = [
+_WHEN_CONNECTING: _Written = [
     (
         "starting up|shutting down|recovery mode|not yet accepting connections",
         StoreUnavailable,
@@ -35,13 +36,14 @@ _CONNECTING: list[Known] = [
         "what answers there is not a PostgreSQL server. Check host and port.",
     ),
     (
-        "authentication failed|no password supplied|no pg_hba.conf|not permitted to log in|role .* does not exist",
+        "authentication failed|no password supplied|no pg_hba.conf|not permitted to log in|"
+        "role .{0,200} does not exist",
         StoreRefused,
         "the database server refuses this user or password. Check both, and write characters such as @ : / # % in them "
         "percent-encoded, @ as %40.",
     ),
     (
-        "database .* (does not exist|is not currently accepting)",
+        "database .{0,200} (does not exist|is not currently accepting)",
         StoreRefused,
         "the server has no such database. Check its name, or create it: CREATE DATABASE <name> ENCODING 'UTF8'.",
     ),
@@ -71,14 +73,14 @@ _CONNECTING: list[Known] = [
         "the encrypted connection cannot be made. Check sslmode and the certificates on both sides.",
     ),
     (
-        "invalid (port|connection option|.* value|integer)|unsupported startup parameter",
+        "invalid (port|connection option|.{0,200} value|integer)|unsupported startup parameter",
         StoreRefused,
         "a part of the address, or an option after its ?, is not valid.",
     ),
     ("timeout expired|timed out", StoreUnavailable, "the database server does not answer in time."),
 ]
 # SQLSTATE, by its first characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_ANSWERED: list[Known] = [
+_WHEN_ANSWERED: _Written = [
     (
         "^42501",
         StoreRefused,
@@ -94,7 +96,7 @@ _ANSWERED: list[Known] = [
 ]
 _AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system
 # https://www.sqlite.org/rescode.html
-_SQLITE: list[Known] = [
+_BY_SQLITE: _Written = [
     (
         "^SQLITE_CANTOPEN",
         StoreRefused,
@@ -111,6 +113,10 @@ _SQLITE: list[Known] = [
     ("^SQLITE_FULL", StoreUnavailable, "the disk is full."),
     ("^SQLITE_IOERR", StoreUnavailable, "the disk does not take or give data."),
 ]
+_CONNECTING, _ANSWERED, _SQLITE = (
+    [(re.compile(pattern, re.IGNORECASE), kind, detail) for pattern, kind, detail in written]
+    for written in (_WHEN_CONNECTING, _WHEN_ANSWERED, _BY_SQLITE)
+)
 
 
 @contextmanager
@@ -157,6 +163,6 @@ def _of_server(error: exc.DBAPIError) -> StoreUnavailable | None:
 
 def _first(known: list[Known], words: str, variable: str = "DATABASE_URI") -> StoreUnavailable | None:
     for pattern, kind, detail in known:
-        if re.search(pattern, words, re.IGNORECASE):
+        if pattern.search(words):
             return kind(f"{variable}: {detail}")
     return None

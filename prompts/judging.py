@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from prompts.rag import render_passages
 from utils.passages import Passage
 
-_LINE = re.compile(r"^\W*(?P<number>\d{1,2})\W+(?P<verdict>YES|NO)\b", re.MULTILINE | re.IGNORECASE)
+_LINE = re.compile(r"^[^\w\n]*+(?P<number>\d{1,2}+)\W++(?P<verdict>YES|NO)\b", re.MULTILINE | re.IGNORECASE)
 _LONGEST = 600  # characters of a sentence that is judged
 
 

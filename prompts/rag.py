@@ -1,7 +1,7 @@
 """Prompts of the answering agent: numbered passages in, an answer with `[n]` marks out."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape, unescape
 from typing import NamedTuple
 
@@ -16,16 +16,13 @@ _NOT_IN_DOCUMENTS = {
     "es": "Eso no está en los documentos que tengo. Pruebe con otras palabras o pregunte por otro tema que traten.",
 }
 
-_PASSAGE = re.compile(
-    r'<passage number="(?P<number>\d+)" title="(?P<title>[^"]*)" heading="(?P<heading>[^"]*)">\n'
-    r"(?P<text>.*?)\n</passage>",
-    re.DOTALL,
-)
+_BEGIN = re.compile(r'<passage number="(?P<number>\d++)" title="(?P<title>[^"]*+)" heading="(?P<heading>[^"]*+)">\n')
+_END = "\n</passage>"
 # A document may contain our own delimiter; these two make it harmless and bring it back unchanged.
 # Also where it is spelled loosely, and the markers by which chat models tell who speaks: <|im_start|>.
-_DELIMITING = r"(?:\s*/?\s*passage|\|)"
-_DELIMITER = re.compile(rf"<(?={_DELIMITING})|&(?=(?:amp;)*lt;{_DELIMITING})", re.IGNORECASE)
-_ESCAPED_DELIMITER = re.compile(rf"&(?P<amp>amp;)?(?P<rest>(?:amp;)*)lt;(?={_DELIMITING})", re.IGNORECASE)
+_DELIMITING = r"(?:\s*+/?+\s*+passage|\|)"
+_DELIMITER = re.compile(rf"<(?={_DELIMITING})|&(?=(?:amp;)*+lt;{_DELIMITING})", re.IGNORECASE)
+_ESCAPED_DELIMITER = re.compile(rf"&(?P<amp>amp;)?+(?P<rest>(?:amp;)*+)lt;(?={_DELIMITING})", re.IGNORECASE)
 
 
 class NumberedPassage(NamedTuple):
@@ -83,15 +80,15 @@ def render_passages(passages: Sequence[Passage]) -> str:
 
 def parse_passages(prompt: str) -> list[NumberedPassage]:
     """The passages that `render_passages` put into *prompt*, with their texts exactly as they were."""
-    return [
-        NumberedPassage(
-            int(found["number"]),
-            unescape(found["title"]),
-            unescape(found["heading"]),
-            _ESCAPED_DELIMITER.sub(_unescape, found["text"]),
-        )
-        for found in _PASSAGE.finditer(prompt)
-    ]
+    return list(_passages(prompt))
+
+
+def _passages(prompt: str) -> Iterator[NumberedPassage]:
+    at = 0
+    while (begin := _BEGIN.search(prompt, at)) and (end := prompt.find(_END, begin.end())) >= 0:
+        text = _ESCAPED_DELIMITER.sub(_unescape, prompt[begin.end() : end])
+        yield NumberedPassage(int(begin["number"]), unescape(begin["title"]), unescape(begin["heading"]), text)
+        at = end + len(_END)
 
 
 def _attribute(text: str) -> str:

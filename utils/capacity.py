@@ -69,8 +69,9 @@ def _free(folder: Path, *, limit: str, used: str, cache: str) -> Iterator[int]:
     """Nothing where there is no limit. Files in the cache count as used, but go when memory is wanted."""
     allowed, taken = _read(folder / limit).strip(), _read(folder / used).strip()
     if allowed.isdecimal() and taken.isdecimal() and int(allowed) < _NO_LIMIT:
-        found = re.search(rf"^{cache} (\d+)$", _read(folder / "memory.stat"), re.M)
-        yield max(0, int(allowed) - int(taken) + (int(found[1]) if found else 0))
+        told = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines() if " " in line)
+        cached = told.get(cache, "")
+        yield max(0, int(allowed) - int(taken) + (int(cached) if cached.isdecimal() else 0))
 
 
 def _read(path: Path) -> str:

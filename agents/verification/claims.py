@@ -6,14 +6,17 @@ from dataclasses import dataclass, replace
 
 from providers.chat.sentences import is_abbreviated
 
-_MARK = r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]"
-_CLOSERS = "[\"'”’»)*_]*"
-_END = re.compile(rf"(?:[.!?…]+{_CLOSERS}(?:[ \t]*{_MARK})*|(?:[ \t]*{_MARK})+(?:[.!?…]+{_CLOSERS})?)(?=\s|$)")
-_MARKS = re.compile(rf"[ \t]*{_MARK}")
-_NEXT = re.compile(r"[\"'“‘«(\[¿¡*_-]*[^\W_a-zß-öø-ÿ]|…")
+# Strangers write what models repeat. So nothing here is tried at each of many blanks or dots in a row: a repeat is
+# possessive, begins where none of its own stands before it, or has a limit.
+_MARK = r"\[\d{1,3}+(?:\s*+,\s*+\d{1,3}+)*+\]"
+_SPACED = rf"(?<![ \t])[ \t]*+{_MARK}"
+_STOP = "(?<![.!?…])[.!?…]++[\"'”’»)*_]*+"
+_END = re.compile(rf"(?:{_STOP}(?:{_SPACED}){{0,20}}|(?:{_SPACED}){{1,20}}(?:{_STOP})?)(?=\s|$)")
+_MARKS = re.compile(_SPACED)
+_NEXT = re.compile(r"[\"'“‘«(\[¿¡*_-]{0,10}+[^\W_a-zß-öø-ÿ]|…")
 _BULLET = re.compile(r"\s*(?:[-*•‣–+>]\s+|\d{1,3}[.)]\s+|\|\s*)*")
 _RULE = re.compile(r"[\s|:=_*+-]*")
-_HEADING = re.compile(r"\s*#{1,6}\s")
+_HEADING = re.compile(r"#{1,6}\s")
 _DECORATION = re.compile(r"\*\*|__|`|^\*|\*$|(?<=\s)\*(?=\S)|(?<=\S)\*(?=\s)")
 _WORD = re.compile(r"[^\W_]{2,}|\d")
 _SPACE = re.compile(r"\s+")
@@ -66,7 +69,7 @@ def claims(answer: str) -> list[Claim]:
         if not line.strip():
             found += _with_marks(paragraph)
             paragraph = []
-        elif not _HEADING.match(line) and not _RULE.fullmatch(line):
+        elif not _HEADING.match(line.lstrip()) and not _RULE.fullmatch(line):
             paragraph += _sentences(line, at)
         at += len(line) + 1
     return [*found, *_with_marks(paragraph)]

@@ -28,7 +28,8 @@ AMONG = 5
 _MOST = 10 * AMONG  # where they are shorter
 MARGIN = 0.03  # of the questions may find less than before: three of a hundred
 _LONGEST = 200
-_SENTENCE = re.compile(r".{20,}?[.!?。！？](?=\s|$)", re.DOTALL)
+_SHORTEST = 20
+_SENTENCE_END = re.compile(r"[.!?。！？](?=\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ class SelfCheck:
 def question_of(passage: Passage) -> str:
     """The first sentence of *passage*, or its beginning where none ends in time."""
     beginning = passage.text[:_LONGEST]
-    sentence = _SENTENCE.match(beginning)
-    return sentence[0] if sentence else beginning
+    end = _SENTENCE_END.search(beginning, _SHORTEST)
+    return beginning[: end.end()] if end else beginning
 
 
 async def _ask(opened: Opened, sample: Sequence[tuple[TenantContext, Passage]]) -> _Found:

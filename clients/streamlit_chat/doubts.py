@@ -9,7 +9,7 @@ from clients.run_events import Doubt
 from clients.streamlit_chat.markdown import bullet_list
 
 SIGN = "⚠"
-_UNSAID = re.compile(r"\s*\[\d{1,3}\]|\*\*|__|`")  # marks and Markdown
+_UNSAID = re.compile(r"(?<!\s)\s*+\[\d{1,3}\]|\*\*|__|`")  # marks and Markdown
 _SHOWN = 160  # characters of a sentence
 
 

@@ -8,7 +8,7 @@ MOST_BYTES = 512_000  # RFC 9309, 2.5: at least 500 KiB are read
 LONGEST_DELAY_S = 30.0
 MOST_RULES = 5_000
 MOST_SITEMAPS = 50
-_LINE = re.compile(r"\s*([A-Za-z-]+)\s*:\s*([^#]*)")
+_NAME = re.compile(r"[a-z-]+")
 
 
 @dataclass(slots=True)
@@ -44,10 +44,10 @@ def read_robots(data: bytes, product: str) -> Robots:
     current: list[_Group] = []
     naming = False
     for line in re.split(r"\r\n|\r|\n", text):
-        found = _LINE.match(line)
-        if found is None:
+        said, colon, rest = line.partition(":")
+        name, value = said.strip().lower(), rest.partition("#")[0].strip()
+        if not colon or not _NAME.fullmatch(name):
             continue
-        name, value = found[1].lower(), found[2].strip()
         if name == "user-agent":
             agent = re.match(r"[A-Za-z_-]+|\*|", value)
             group = groups.setdefault(agent[0].lower() if agent else "", _Group())

@@ -12,7 +12,6 @@ MOST_FILES = 50
 # No XML parser: what entities and nesting could do to one is not wanted, and what counts is between two tags.
 _LOCATION = re.compile(rb"<loc\b[^>]{0,200}>\s*(?:<!\[CDATA\[)?([^<\]]{1,4000})", re.IGNORECASE)
 _INDEX = re.compile(rb"<(?:\w{1,20}:)?sitemapindex\b", re.IGNORECASE)
-_LINES = re.compile(rb"\s*https?://", re.IGNORECASE)
 
 Fetch = Callable[[str], bytes | None]
 
@@ -27,7 +26,7 @@ class Sitemap:
 
 def read_sitemap(data: bytes) -> Sitemap:
     """The addresses in *data*, which is XML or a text with a line for each; none if it is neither."""
-    if _LINES.match(data):
+    if data.lstrip()[:8].lower().startswith((b"http://", b"https://")):
         lines = data.decode("utf-8", errors="replace").split()
         return Sitemap(tuple(line for line in lines if len(line) <= 4_000), is_index=False)
     found = (unescape(one.decode("utf-8", errors="replace")).strip() for one in _LOCATION.findall(data))

@@ -33,7 +33,7 @@ _SUFFIXES = {
     "text/plain": ".txt",
 }
 _UNTOLD = frozenset({"application/octet-stream", "binary/octet-stream", "application/force-download"})
-_AGENT = re.compile(r"\s*([a-z][a-z0-9_-]*)\s*:(.*)", re.DOTALL)
+_AGENT = re.compile(r"[a-z][a-z0-9_-]*")
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
@@ -137,11 +137,11 @@ def _directives(tags: tuple[str, ...], product: str) -> set[str]:
     """What `X-Robots-Tag` says to all, and to us: https://developers.google.com/search/docs/crawling-indexing."""
     said: set[str] = set()
     for tag in tags:
-        named = _AGENT.match(tag)
-        if named and named[1] not in _WITH_VALUE:
-            if named[1] != product.lower():
+        name, colon, rest = tag.partition(":")
+        if colon and _AGENT.fullmatch(name.strip()) and name.strip() not in _WITH_VALUE:
+            if name.strip() != product.lower():
                 continue
-            tag = named[2]
+            tag = rest
         said |= {word.strip() for word in tag.split(",")}
     return said | ({"noindex", "nofollow"} if "none" in said else set())
 

@@ -13,7 +13,7 @@ from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_li
 
 FRONT_MATTER = re.compile(r"\A---[^\S\n]*\n(.*?\n)(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 FRONT_TITLE = re.compile(r"^title:[^\S\n]*(?P<quote>['\"]?)(?P<title>.+?)(?P=quote)[^\S\n]*$", re.MULTILINE)
-ATTRIBUTES = re.compile(r"\s*\{[:\s]*[#.][^{}]*\}\s*$")  # of a heading, as several dialects write them
+ATTRIBUTES = re.compile(r"(?<!\s)\s*+\{[:\s]*+[#.][^{}]*+\}\s*+$")  # of a heading, as several dialects write them
 LIST_MARKS = {"bullet_list_open": "-", "ordered_list_open": "1."}
 
 

@@ -9,7 +9,7 @@ from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_li
 from utils.errors import UnreadableDocument
 
 TIMES = re.compile(r"^[\d:.]{5,20}\s+-->\s+[\d:.]{5,20}")
-SPEAKER = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]{1,200})>")
+SPEAKER = re.compile(r"<v(?:\.[^\s>]{0,100}+)?\s++([^>]{1,200}+)>")
 TAG = re.compile(r"</?[^>]{0,200}>")
 NOT_CUES = ("NOTE", "STYLE", "REGION", "WEBVTT")
 

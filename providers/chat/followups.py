@@ -30,7 +30,7 @@ _GENERIC = {
     "querer quién quiénes quiero requisito saber significar solicitar solicito tardar tarda teléfono tener tiempo usar",
 }
 _STARTS_OPEN = re.compile(
-    r"[¿¡\s]*(?:and|or|but|also|then|so|what about|how about|dan|atau|tapi|tetapi|lalu|terus|kalau"
+    r"(?<![¿¡\s])[¿¡\s]*+(?:and|or|but|also|then|so|what about|how about|dan|atau|tapi|tetapi|lalu|terus|kalau"
     r"|bagaimana (?:dengan|kalau)|y|e|o|pero|entonces|también|qué tal)\b",
     re.IGNORECASE,
 )

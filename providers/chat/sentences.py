@@ -11,9 +11,10 @@ _ABBREVIATION = re.compile(
     r"|núm|pág|págs|pp|prof|sdr|sra?|srta|sta?|sto|tel|telp|tgl|tlp|uds?|vols?|vs|(?:[^\W\d]\.)+[^\W\d])",
     re.IGNORECASE,
 )
-# Terminal punctuation, closing quotes, and the document's own reference marks ("… in 1920.[3]").
-_END = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*(?:\[[^\]\n]{1,12}\])*(?=\s|$))|[。！？؟।]+")
-_NEXT_SENTENCE = re.compile(r"[\"'“‘«(\[¿¡*_]*[^\W_a-zß-öø-ÿ]")
+# Terminal punctuation, closing quotes, and the document's own reference marks ("… in 1920.[3]"). A row of dots is
+# tried once, from its first one.
+_END = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?:\[[^\]\n]{1,12}+\])*+(?=\s|$))|[。！？؟।]++")
+_NEXT_SENTENCE = re.compile(r"[\"'“‘«(\[¿¡*_]{0,10}+[^\W_a-zß-öø-ÿ]")
 _HEADING = re.compile(r"\A#{1,6}[ \t]+")
 _ITEM = re.compile(r"(?:[-*•‣–+>][ \t]+|\d{1,3}[.)][ \t]+)+")
 _RULE = re.compile(r"[\s|:=_*-]*")

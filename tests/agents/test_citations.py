@@ -45,6 +45,7 @@ HITS = [hit(number, text) for number, text in enumerate(TEXTS, 1)]
         ("Nothing [0] but [2, 9] this.", "Nothing but [2] this.", {2: "Rent is IDR 650,000 a month."}),
         ("No marks at all.", "No marks at all.", {}),
         ("[1] first", "[1] first", {1: "The office opens at 8:00."}),
+        ("Marks in marks [[9]8][[7]2].", "Marks in marks[2].", {2: "Rent is IDR 650,000 a month."}),
         ("", "", {}),
         (
             "Open at 8:00 [1]. On Fridays closed at noon [1].",

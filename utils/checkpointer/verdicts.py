@@ -48,7 +48,7 @@ AWAY = (
 _AWAY_CODES = {"OOM", "READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "UNKILLABLE"}
 _REFUSED_CODES = {"NOPERM", "NOAUTH", "WRONGPASS", "DENIED"}
 # What Redis < 7 makes of an error within a script, and how 7 says that the user may not run a command there.
-_WITHIN_SCRIPT = re.compile(r"Error running script .*?: -?([A-Z]+) ", re.DOTALL)
+_WITHIN_SCRIPT = re.compile(r"Error running script .{0,200}?: -?([A-Z]+) ", re.DOTALL)
 _NO_RIGHT_WITHIN_SCRIPT = re.compile(r"user executing the script can't|ACL failure in script")
 
 

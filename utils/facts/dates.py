@@ -17,7 +17,7 @@ _NUMERIC = re.compile(
     r"(?<![\d/.-])(?:(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})|(\d{1,2})([-/.])(\d{1,2})\5(\d{4}))(?![\d/])"
 )
 _WEEKDAY = re.compile(r"\b(" + "|".join(sorted(WEEKDAYS, key=len, reverse=True)) + r")\b")
-_RANGE = re.compile(r"\s*(?:-|to|until|through|a|al|hasta|hingga|sampai|s\.?d\.?)\s*(?:el )?")
+_RANGE = re.compile(r"(?:-|to|until|through|al?|hasta|hingga|sampai|s\.?d\.?)(?:\s*+el)?")
 _MAY_FOLLOW = re.compile(r"\d|" + _MONTH)
 
 
@@ -94,7 +94,7 @@ def _weekdays(low: str, text: str) -> Iterator[Date]:
     for at, day in enumerate(found):
         days = {WEEKDAYS[day[1]]}
         following = found[at + 1] if at + 1 < len(found) else None
-        if following and _RANGE.fullmatch(low, day.end(), following.start()):
+        if following and _RANGE.fullmatch(low[day.end() : following.start()].strip()):
             first, last = WEEKDAYS[day[1]], WEEKDAYS[following[1]]
             days = {(first + step) % 7 for step in range((last - first) % 7 + 1)}
         yield Date((), day.start(), day.end(), text[day.start() : day.end()], frozenset(days))

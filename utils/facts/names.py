@@ -10,9 +10,9 @@ from utils.facts.words import MONTHS, UNITS, WEEKDAYS
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’‘][^\W_]+)*")
 _POSSESSIVE = re.compile(r"'s$|'$")
-_CODE = re.compile(r"(?=.*\d)(?=.*[^\W\d_]).+")
-_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|s|er|[ºª]|[^\W\d_]{1,3}[²³]?)", re.IGNORECASE)
-_STARTS = re.compile(r"(?:^|[.!?:;…\n•|]|[-*]\s)[\s\"'“‘«(\[*_¿¡-]*$")
+_ORDINAL = re.compile(r"(?<!\d)\d++(?:st|nd|rd|th|s|er|[ºª]|[^\W\d_]{1,3}[²³]?)", re.IGNORECASE)
+_LOOKED_BACK = 12  # characters before a word
+_STARTS = re.compile(rf"(?:^|[.!?:;…\n•|]|[-*]\s)[\s\"'“‘«(\[*_¿¡-]{{0,{_LOOKED_BACK}}}$")
 # Often with a capital although they name nothing, or different in each language.
 _COMMONLY = (
     "the a an in on at of and or for to by with from this that these those it its he she they i you we there here when "
@@ -86,7 +86,7 @@ def _names(text: str) -> Iterator[Name]:
     for match in _TOKEN.finditer(text):
         word = match[0]
         is_name = _looks_like_name(word)
-        opens = is_name and _STARTS.search(text, max(0, match.start() - 12), match.start()) is not None
+        opens = is_name and _STARTS.search(text, max(0, match.start() - _LOOKED_BACK), match.start()) is not None
         follows = last_is_name and text[last_end : match.start()] in (" ", "-", "'", "’", ". ")
         if is_name:
             yield Name(name_key(word), word, match.start(), match.end(), follows, opens)
@@ -95,9 +95,14 @@ def _names(text: str) -> Iterator[Name]:
 
 def _looks_like_name(word: str) -> bool:
     if word[0].isdigit() or not word[0].isupper():
-        return bool(_CODE.fullmatch(word)) and not _ORDINAL.fullmatch(word)
+        return _is_mixed(word) and not _ORDINAL.fullmatch(word)
     key = name_key(word)
     return key not in _COMMON and key not in MONTHS and key not in WEEKDAYS and key not in UNITS and not _is_roman(word)
+
+
+def _is_mixed(word: str) -> bool:
+    """Whether there are figures and letters in it."""
+    return any(map(str.isdecimal, word)) and any(each.isalnum() and not each.isdecimal() for each in word)
 
 
 def _is_roman(word: str) -> bool:

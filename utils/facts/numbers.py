@@ -18,9 +18,9 @@ _NUMBER = re.compile(
     r"(?P<digits>\d+(?:[.,:\u00a0\u202f]\d+)*)(?P<ordinal>st|nd|rd|th|[ºª])?(?P<tail>s\b|-(?=[^\W\d]))?(?!\d)",
     re.IGNORECASE,
 )
-_AFTER = re.compile(r"\s*-?\s*(%|°\s?[cf]\b|km²|m²|[€£$¥]|[^\W\d_]+\.?(?:[^\W\d_]\.?)?)", re.IGNORECASE)
+_AFTER = re.compile(r"(?<!\s)\s*+-?+\s*+(%|°\s?[cf]\b|km²|m²|[€£$¥]|[^\W\d_]+\.?(?:[^\W\d_]\.?)?)", re.IGNORECASE)
 _CLOCK = re.compile(r"([01]?\d|2[0-4])[:.]([0-5]\d)")
-_HALF_DAY = re.compile(r"\s*([ap])\.?\s?m\b\.?", re.IGNORECASE)
+_HALF_DAY = re.compile(r"(?<!\s)\s*+([ap])\.?\s?m\b\.?", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _ROMAN = re.compile(r"\b(?=[XVI]{2,})X{0,3}(?:IX|IV|V?I{0,3})\b")
 _ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10}

@@ -1,0 +1,43 @@
+"""What a call costs in CPU time, and how that grows with what it is given; other processes do not count."""
+
+import time
+from collections.abc import Callable
+
+LIMIT_S = 0.05  # for 64 KB: what may hold an event loop
+LARGEST = 65_536
+_GROWTH = 8.0  # from one size to four times as much: linear is 4, quadratic 16
+_FLOOR_S = 0.002  # below it nothing is told from chance
+_TRIES = 5
+_SIZES = (256, 1024, 4096)
+
+
+def cpu_s(call: Callable[[], object], tries: int = 1) -> float:
+    """Seconds of this thread's CPU time, the least of some tries."""
+    took = []
+    for _ in range(tries):
+        began_s = time.thread_time()
+        call()
+        took.append(time.thread_time() - began_s)
+    return min(took)
+
+
+def slowness(work: Callable[[int], Callable[[], object]]) -> str:
+    """Whether `work(size)` grows faster than *size*, or takes too long for 64 KB; in words, "" if it does neither.
+
+    `work` prepares a call, which alone is timed. Small sizes come first: the square of a large one takes minutes.
+    """
+    for size in _SIZES:
+        if _grows(work, size, 2) and _grows(work, size, _TRIES):
+            took = cpu_s(work(4 * size))
+            return f"more than linear: {1e3 * took:.1f} ms for {4 * size:,} characters"
+    largest = _SIZES[-1] * 4
+    if cpu_s(work(largest), 2) * LARGEST / largest > LIMIT_S / 3:
+        whole = work(LARGEST)
+        if cpu_s(whole) > LIMIT_S and (took := cpu_s(whole, _TRIES)) > LIMIT_S:
+            return f"{1e3 * took:.0f} ms for {LARGEST:,} characters"
+    return ""
+
+
+def _grows(work: Callable[[int], Callable[[], object]], size: int, tries: int) -> bool:
+    large = cpu_s(work(4 * size), tries)
+    return large > _FLOOR_S and large > _GROWTH * cpu_s(work(size), tries)
