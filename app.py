@@ -37,6 +37,7 @@ from api.ratings import ratings_blueprint
 from api.runs import runs_blueprint
 from api.schemas import Problem
 from api.search import search_blueprint
+from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.web_sources import web_sources_blueprint
 from bootstrap.banner import loading_bar
@@ -105,7 +106,8 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         register_metering(app)
     blueprints = (
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
-        documents_blueprint, view_blueprint, web_sources_blueprint, ratings_blueprint, health_blueprint,
+        documents_blueprint, usage_blueprint, view_blueprint, web_sources_blueprint, ratings_blueprint,
+        health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -230,6 +230,18 @@ class Settings(BaseSettings):
         365, gt=0, le=36_500, description="Days that ratings of answers are kept, with question and answer."
     )
 
+    # --- What each tenant may have
+    tenant_max_documents: int = Field(20_000, ge=1, description="Documents a tenant may keep; yours are counted too.")
+    tenant_max_bytes: int = Field(
+        20_000_000_000, ge=1024, description="Bytes of files a tenant may keep, former versions of documents included."
+    )
+    tenant_max_pages_per_day: int = Field(
+        50_000, ge=1, description="Pages a tenant may have read a day (UTC); 3,000 characters where there are no pages."
+    )
+    tenant_max_queued_jobs: int = Field(
+        10_000, ge=1, description="Documents of a tenant that may wait to be read at a time."
+    )
+
     # --- Documents and index
     knowledge_dir: Path = Field(SAMPLES, description="Folder loaded at every start. Unset: the samples.")
     document_versions_kept: int = Field(

@@ -30,7 +30,7 @@ from domain.documents import get_document
 from domain.progress import Progress
 from domain.uploads import Accepted, Description
 from utils.context import Scope, TenantContext
-from utils.errors import Conflict, NotFound, UnreadableDocument
+from utils.errors import NotFound, QuotaExceeded, UnreadableDocument
 from utils.validation import wrong_field
 
 documents_blueprint = APIBlueprint(
@@ -133,11 +133,7 @@ def remove(ctx: TenantContext, path: DocumentPath) -> Response:
 @requires(Scope.DOCUMENTS_WRITE)
 def reprocess(ctx: TenantContext, path: DocumentPath) -> Response:
     """From the file that is kept. 404 if the caller has none of this id, 409 if it was not uploaded."""
-    with _services().database.writing() as session:
-        get_document(session, ctx, path.document_id)
-        if job_requests.get_job(session, ctx, path.document_id) is None:
-            raise Conflict("It was loaded from a folder of the server: load it again there, with flask load.")
-        job_requests.begin_again(session, ctx, path.document_id)
+    _services().library.read_again(ctx, path.document_id)
     return _accepted(_shown(_progress(ctx, path.document_id)))
 
 
@@ -201,16 +197,20 @@ def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: upl
     taken: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
     external_ids: set[str] = set()
+    quota: QuotaExceeded | None = None
     for file, external_id in zip(form.files, form.external_ids, strict=True):
         about = Description(labels=form.metadata, external_id=external_id)
         try:
             if external_id in external_ids:
                 raise UnreadableDocument("Another file of this upload has the same external id.")
             taken.append(_take(services, ctx, dataset_id, file, about))
-        except UnreadableDocument as exc:
+        except (UnreadableDocument, QuotaExceeded) as exc:
             refused.append({"name": uploads.shown_name(file.name), "reason": exc.detail})
+            quota = exc if isinstance(exc, QuotaExceeded) else quota
         else:
             external_ids |= {external_id} if external_id else set()
+    if not taken and quota is not None:
+        raise QuotaExceeded(quota.detail, headers=quota.headers, members={**quota.members, "refused": refused})
     if not taken:
         reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in refused)
         raise UnreadableDocument(reasons, members={"refused": refused})

@@ -13,6 +13,7 @@ from domain import datasets as all_datasets
 from domain import job_requests
 from domain.models import JobStatus
 from domain.progress import Progress, list_jobs
+from domain.quotas import UNLIMITED
 from utils.context import DEFAULT_TENANT
 
 _tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose.")
@@ -106,7 +107,7 @@ def retry(document_ids: tuple[str, ...], failed: bool, tenant: str) -> None:
             found = list_jobs(session, ctx, statuses=[JobStatus.FAILED], limit=_MOST) if failed else []
             chosen = sorted(document_ids or [progress.document.document_id for progress in found])
             for document_id in chosen:
-                job_requests.begin_again(session, ctx, document_id)
+                job_requests.begin_again(session, ctx, document_id, UNLIMITED)
     click.echo(f"{len(chosen)} begin again.")
 
 

@@ -6,6 +6,7 @@ from bootstrap.stores import open_originals
 from config import Settings
 from domain.db import Database, open_database
 from domain.originals import Originals
+from domain.quotas import UNLIMITED, Quotas
 from ingestion.chunking import Sizes
 from ingestion.jobs import JobWorker, tidy
 from ingestion.library import Library
@@ -20,11 +21,19 @@ class Ingesting:
     originals: Originals
     limits: Limits
     sizes: Sizes
+    quotas: Quotas
     lease_s: float
 
     def make_worker(self) -> JobWorker:
         """A worker for one thread."""
-        return JobWorker(self.database, self.originals, limits=self.limits, sizes=self.sizes, lease_s=self.lease_s)
+        return JobWorker(
+            self.database,
+            self.originals,
+            limits=self.limits,
+            sizes=self.sizes,
+            quotas=self.quotas,
+            lease_s=self.lease_s,
+        )
 
     def tidy(self) -> None:
         """Give on what dead workers hold, and end the jobs whose documents are in the index."""
@@ -48,6 +57,7 @@ def ingesting(settings: Settings, database: Database, originals: Originals) -> I
         originals,
         Limits(size_bytes=settings.max_file_size, recognises=settings.ocr_enabled),
         chunk_sizes(settings),
+        quotas_of(settings),
         settings.ingestion_lease,
     )
 
@@ -57,6 +67,16 @@ def chunk_sizes(settings: Settings) -> Sizes:
     return Sizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
 
 
+def quotas_of(settings: Settings) -> Quotas:
+    """What each tenant may have by these settings."""
+    return Quotas(
+        documents=settings.tenant_max_documents,
+        size_bytes=settings.tenant_max_bytes,
+        pages_per_day=settings.tenant_max_pages_per_day,
+        queued_jobs=settings.tenant_max_queued_jobs,
+    )
+
+
 def open_library(settings: Settings, database: Database) -> Library:
-    """What takes files in and lets go of them, for a command."""
-    return Library(database, open_originals(settings, database))
+    """What takes files in and lets go of them, for a command: the operator's, which has no quotas."""
+    return Library(database, open_originals(settings, database), UNLIMITED)

@@ -23,7 +23,7 @@ from bootstrap.indexes.check import SelfCheck
 from bootstrap.indexes.opened import MakeRetriever, Opener
 from bootstrap.indexes.serving import Serving
 from bootstrap.indexes.tending import Tending
-from bootstrap.ingesting import chunk_sizes, ingesting
+from bootstrap.ingesting import chunk_sizes, ingesting, quotas_of
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import (
@@ -194,7 +194,7 @@ async def open_services(
             redis_url=connections.url,
             database=database,
             originals=originals,
-            library=Library(database, originals),
+            library=Library(database, originals, quotas_of(settings)),
             checkpointer=checkpointer,
             runs=runs,
             serving=serving,

@@ -4,15 +4,26 @@ Workers do the rest, see `domain/jobs.py`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from domain.documents import in_batches, remove_documents
 from domain.jobs import OPEN, end, moment
 from domain.models import Document, DocumentState, Job, JobStatus
+from domain.quotas import Quotas, lock_usage, require_room_in_queue
 from domain.scoping import scoped, scoped_delete, scoped_update
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a job is to read: a file of the store of files."""
+
+    content_hash: str
+    file_name: str
+    size_bytes: int
 
 
 def get_job(session: Session, ctx: TenantContext, document_id: str) -> Job | None:
@@ -40,32 +51,36 @@ def cancel(session: Session, ctx: TenantContext, document_id: str) -> Job:
     return job
 
 
-def begin_again(session: Session, ctx: TenantContext, document_id: str) -> Job:
+def begin_again(session: Session, ctx: TenantContext, document_id: str, quotas: Quotas) -> Job:
     """A new job over the same file, from the first stage on; a worker that has the former one loses it.
 
     Raises:
         NotFound: there is no job of this document.
+        QuotaExceeded: the tenant may have no further job.
     """
+    lock_usage(session, ctx)
     former = _of_document(session, ctx, document_id)
-    return replace_job(
-        session, ctx, document_id, former.content_hash, file_name=former.file_name, size_bytes=former.size_bytes
-    )
+    work = Work(former.content_hash, former.file_name, former.size_bytes)
+    return replace_job(session, ctx, document_id, work, quotas)
 
 
-def replace_job(
-    session: Session, ctx: TenantContext, document_id: str, content_hash: str, *, file_name: str, size_bytes: int
-) -> Job:
-    """The document's one job, over this file. The former one is forgotten, and a worker that has it loses it."""
+def replace_job(session: Session, ctx: TenantContext, document_id: str, work: Work, quotas: Quotas) -> Job:
+    """The document's one job. The former one is forgotten, and a worker that has it loses it. After `lock_usage`.
+
+    Raises:
+        QuotaExceeded: the tenant may have no further job.
+    """
     session.execute(scoped_delete(ctx, Job).where(Job.document_id == document_id))
+    require_room_in_queue(session, ctx, quotas)
     failed = scoped_update(ctx, Document).where(Document.document_id == document_id)
     failed = failed.where(Document.state == DocumentState.FAILED)
     session.execute(failed.values(state=DocumentState.STORED, error=None))
     job = Job(
         tenant_id=ctx.tenant_id,
         document_id=document_id,
-        content_hash=content_hash,
-        file_name=file_name,
-        size_bytes=size_bytes,
+        content_hash=work.content_hash,
+        file_name=work.file_name,
+        size_bytes=work.size_bytes,
         not_before=moment(session),
     )
     session.add(job)

@@ -17,6 +17,7 @@ from utils.context import TenantContext
 LEASE_S = 15.0
 MOST_ATTEMPTS = 6  # at one stage
 LONGEST_PAUSE_S = 60.0
+_LOOK_AGAIN_S = 600.0
 OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 _WORKER_ENDED = "Whatever worked on it ended before it was done, {} times."
 _ASK_AGAIN = "Try it once more; if it fails again, the log of the worker says why."
@@ -95,8 +96,17 @@ def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float =
         job.stage = JobStage.READING
     job.status, job.worker, job.lease_until = JobStatus.PROCESSING, worker, at + timedelta(seconds=lease_s)
     job.attempts += 1
+    job.error, job.advice = None, None  # why it waited
     session.flush()
     return _held(job, worker)
+
+
+def postpone_reading(session: Session, ctx: TenantContext, failure: Failure, *, until: datetime) -> None:
+    """Let the tenant's jobs that are due to be read wait, and say why; looked at again in between, as quotas change."""
+    at = moment(session)
+    due = scoped_update(ctx, Job).where(is_due(at), Job.stage.in_([JobStage.STORED, JobStage.READING]))
+    again_at = min(until, at + timedelta(seconds=_LOOK_AGAIN_S))
+    session.execute(due.values(not_before=again_at, error=failure.reason, advice=failure.advice))
 
 
 def renew(session: Session, ctx: TenantContext, held: Held, *, share_done: float, lease_s: float = LEASE_S) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -188,6 +188,13 @@ class Document(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "origin"),
         Index("ix_documents_dataset_id_external_id", "dataset_id", "external_id", unique=True),
+        # What is counted for every file that is taken in.
+        Index(
+            "ix_documents_kept",
+            "tenant_id",
+            sqlite_where=text("state <> 'removed'"),
+            postgresql_where=text("state <> 'removed'"),
+        ),
         # What the indexer asks twice a second: only the few rows with work to do are in it.
         Index(
             "ix_documents_unindexed",
@@ -239,6 +246,13 @@ class DocumentVersion(Base):
     __table_args__ = (
         Index("ix_document_versions_tenant_id_content_hash", "tenant_id", "content_hash"),
         Index("ix_document_versions_tenant_id_text_hash", "tenant_id", "text_hash"),
+        Index(
+            "ix_document_versions_kept",
+            "tenant_id",
+            "size_bytes",
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
         Index(
             "ix_document_versions_deleted",
             "tenant_id",
@@ -393,6 +407,16 @@ class Job(Base):
     advice: Mapped[str | None] = mapped_column(PlainText)
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class PagesRead(Base):
+    """How many pages of a tenant's documents were read on a day, in UTC: for its quota."""
+
+    __tablename__ = "pages_read"
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    pages: Mapped[int]
 
 
 class AnswerRating(Base):

@@ -14,6 +14,7 @@ from domain.models import (
     Document,
     DocumentVersion,
     Job,
+    PagesRead,
     Tenant,
     WebPage,
     WebSource,
@@ -21,7 +22,18 @@ from domain.models import (
 from utils.context import TenantContext
 
 Owned = TypeVar(
-    "Owned", AnswerRating, ApiKey, CalibrationRow, Chunk, Dataset, Document, DocumentVersion, Job, WebSource, WebPage
+    "Owned",
+    AnswerRating,
+    ApiKey,
+    CalibrationRow,
+    Chunk,
+    Dataset,
+    Document,
+    DocumentVersion,
+    Job,
+    PagesRead,
+    WebSource,
+    WebPage,
 )
 
 

@@ -8,8 +8,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from domain.datasets import lock_dataset
-from domain.job_requests import begin_again, get_job, replace_job
+from domain.job_requests import Work, begin_again, get_job, replace_job
 from domain.models import Document, DocumentState, DocumentVersion, Job, JobStatus
+from domain.quotas import Quotas, lock_usage, require_room
 from domain.scoping import scoped
 from utils.context import TenantContext
 
@@ -54,7 +55,7 @@ class Accepted:
     replaced: bool = False
 
 
-def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Incoming) -> Accepted:
+def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Incoming, quotas: Quotas) -> Accepted:
     """Take a file into a dataset; flushed, not committed.
 
     With an external id it is the document of that id and no other: a new one, or the next version, and the former is
@@ -62,22 +63,25 @@ def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Inco
 
     Raises:
         NotFound: the tenant has no such dataset.
+        QuotaExceeded: the tenant may not keep it, or have no further job.
     """
+    lock_usage(session, ctx)
     lock_dataset(session, ctx, dataset_id, shared=True)
     if incoming.about.external_id is None:
         document = _find_content(session, ctx, dataset_id, incoming.content_hash)
         if document is not None:
-            return _leave(session, ctx, document)
+            return _leave(session, ctx, document, quotas)
     else:
         document = session.scalar(_called(ctx, dataset_id, incoming.about.external_id))
     if document is None:
-        document, is_new = _add(session, ctx, dataset_id, incoming)
+        document, is_new = _add(session, ctx, dataset_id, incoming, quotas)
         if is_new:
-            return Accepted(document, _new_job(session, ctx, document, incoming))
+            return Accepted(document, _new_job(session, ctx, document, incoming, quotas))
     if _says_the_same(session, ctx, document, incoming):
-        return _leave(session, ctx, document)
+        return _leave(session, ctx, document, quotas)
+    require_room(session, ctx, quotas, documents=0, size_bytes=incoming.size_bytes)
     _describe(document, incoming)
-    return Accepted(document, _new_job(session, ctx, document, incoming), replaced=True)
+    return Accepted(document, _new_job(session, ctx, document, incoming, quotas), replaced=True)
 
 
 def _called(ctx: TenantContext, dataset_id: str, external_id: str) -> Select[Document]:
@@ -98,16 +102,19 @@ def _find_content(session: Session, ctx: TenantContext, dataset_id: str, content
     return session.scalar(found.order_by(*in_order).limit(1))
 
 
-def _leave(session: Session, ctx: TenantContext, document: Document) -> Accepted:
+def _leave(session: Session, ctx: TenantContext, document: Document, quotas: Quotas) -> Accepted:
     """Read it once more only if that had failed or was cancelled."""
     job = get_job(session, ctx, document.document_id)
     if job and job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
-        job = begin_again(session, ctx, document.document_id)
+        job = begin_again(session, ctx, document.document_id, quotas)
     return Accepted(document, job, unchanged=True)
 
 
-def _add(session: Session, ctx: TenantContext, dataset_id: str, incoming: Incoming) -> tuple[Document, bool]:
+def _add(
+    session: Session, ctx: TenantContext, dataset_id: str, incoming: Incoming, quotas: Quotas
+) -> tuple[Document, bool]:
     """A new document, or the one that another transaction has just given the same external id; whether it is new."""
+    require_room(session, ctx, quotas, documents=1, size_bytes=incoming.size_bytes)
     document_id = str(uuid.uuid4())
     document = Document(
         document_id=document_id,
@@ -145,6 +152,6 @@ def _says_the_same(session: Session, ctx: TenantContext, document: Document, inc
     return said == (about.source or incoming.name, about.title, about.tags, about.labels)
 
 
-def _new_job(session: Session, ctx: TenantContext, document: Document, incoming: Incoming) -> Job:
-    hash_, size = incoming.content_hash, incoming.size_bytes
-    return replace_job(session, ctx, document.document_id, hash_, file_name=incoming.name, size_bytes=size)
+def _new_job(session: Session, ctx: TenantContext, document: Document, incoming: Incoming, quotas: Quotas) -> Job:
+    work = Work(incoming.content_hash, incoming.name, incoming.size_bytes)
+    return replace_job(session, ctx, document.document_id, work, quotas)

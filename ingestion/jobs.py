@@ -22,12 +22,13 @@ from domain.documents import DocumentContent, replace_document
 from domain.jobs import LEASE_S, Failure, Held, LeaseLost
 from domain.models import Document, JobStage
 from domain.originals import Originals
+from domain.quotas import UNLIMITED, Quotas, add_pages, count_pages, next_day, require_pages
 from ingestion.chunking import Sizes
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from ingestion.reader import DocumentReader
 from utils.context import TenantContext
-from utils.errors import NotFound, StoreUnavailable, UnreadableDocument
+from utils.errors import NotFound, QuotaExceeded, StoreUnavailable, UnreadableDocument
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +51,11 @@ class JobWorker:
         *,
         limits: Limits | None = None,
         sizes: Sizes | None = None,
+        quotas: Quotas = UNLIMITED,
         lease_s: float = LEASE_S,
     ) -> None:
         self._database, self._originals, self._lease_s = database, originals, lease_s
+        self._quotas = quotas
         self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid4().hex[:12]}"
         self._parser = ParserProcess(limits or Limits())
         self._reader = DocumentReader(self._parser, sizes or Sizes())
@@ -83,6 +86,7 @@ class JobWorker:
 
     def _run_one(self, ctx: TenantContext) -> bool:
         with self._database.writing() as session:
+            self._postpone_beyond_quota(session, ctx)
             held = jobs.claim(session, ctx, worker=self._name, lease_s=self._lease_s)
         if held is None:
             return False
@@ -95,6 +99,12 @@ class JobWorker:
             self._parser.close()
         return True
 
+    def _postpone_beyond_quota(self, session: Session, ctx: TenantContext) -> None:
+        try:
+            require_pages(session, ctx, self._quotas)
+        except QuotaExceeded as exc:
+            jobs.postpone_reading(session, ctx, Failure(exc.detail, "It is read then by itself."), until=next_day())
+
     def _bring_on(self, ctx: TenantContext, held: Held, lease: "_Lease") -> None:
         """Do all stages from the one the job is at."""
         data = self._originals.file(ctx, held.content_hash)
@@ -103,7 +113,8 @@ class JobWorker:
             awaits = self._reader.awaits_recognition(content.details)
             following = JobStage.RECOGNISING if awaits else JobStage.INDEXING
             # Of a scan there is nothing to be found yet.
-            held = self._write(ctx, held, content, following) if content.chunks else self._advance(ctx, held, following)
+            write = self._write if content.chunks else self._advance
+            held = write(ctx, held, content, following)
         if held.stage == JobStage.RECOGNISING:
             content = self._reader.read_whole(data, held.file_name, held.file_name, progress=self._watching(lease))
             self._write(ctx, held, content, JobStage.INDEXING)
@@ -118,9 +129,10 @@ class JobWorker:
 
         return note
 
-    def _advance(self, ctx: TenantContext, held: Held, stage: JobStage) -> Held:
+    def _advance(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> Held:
         with self._database.writing() as session:
             jobs.lock_held(session, ctx, held)
+            count_pages(session, ctx, content)
             return jobs.advance(session, ctx, held, stage)
 
     def _write(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> Held:
@@ -138,6 +150,8 @@ class JobWorker:
         with self._database.writing() as session:
             document = jobs.lock_held(session, ctx, held)
             document = replace_document(session, ctx, document.origin, _as_given(document, content))
+            if held.stage == JobStage.READING:
+                count_pages(session, ctx, content)
             # Again: until its version was there it was nobody's, and may have been removed as such.
             self._originals.keep_file(ctx, content.extracted)
             return document.version, jobs.advance(session, ctx, held, stage)
@@ -216,6 +230,7 @@ def tidy(database: Database) -> None:
 def _record(session: Session, ctx: TenantContext, held: Held, exc: Exception) -> None:
     """What failed for good, or is worth another try."""
     if isinstance(exc, UnreadableDocument):
+        add_pages(session, ctx, 1)  # it took as much work as one that could be read
         jobs.fail(session, ctx, held, Failure(exc.detail, _UPLOAD_ANEW))
     elif isinstance(exc, NotFound):
         jobs.fail(session, ctx, held, _ORIGINAL_GONE)

@@ -4,18 +4,20 @@ from domain.dataset_roles import ensure_dataset_of
 from domain.datasets import remove_dataset
 from domain.db import Database
 from domain.documents import get_document
-from domain.job_requests import remove_with_jobs
+from domain.job_requests import begin_again, get_job, remove_with_jobs
 from domain.models import DatasetRole
 from domain.originals import Originals
+from domain.quotas import Quotas
 from domain.uploads import Accepted, Description, Incoming, accept
 from utils.context import TenantContext
+from utils.errors import Conflict, NotFound, QuotaExceeded
 
 
 class Library:
     """Takes files in and lets go of them. Blocking, for threads."""
 
-    def __init__(self, database: Database, originals: Originals) -> None:
-        self._database, self._originals = database, originals
+    def __init__(self, database: Database, originals: Originals, quotas: Quotas) -> None:
+        self._database, self._originals, self._quotas = database, originals, quotas
 
     def take(
         self, ctx: TenantContext, dataset_id: str, name: str, data: bytes, about: Description | None = None
@@ -24,15 +26,34 @@ class Library:
 
         Raises:
             NotFound: the tenant has no such dataset.
+            QuotaExceeded: the tenant may not keep it, or have no further job.
             StoreUnavailable: it cannot be kept; nothing has changed.
         """
         content_hash = self._originals.keep_file(ctx, data)
         incoming = Incoming(name, content_hash, len(data), about or Description())
-        with self._database.writing() as session:
-            accepted = accept(session, ctx, dataset_id, incoming)
-            # Again: until the job was there it was nobody's, and may have been removed as such.
-            self._originals.keep_file(ctx, data)
+        try:
+            with self._database.writing() as session:
+                accepted = accept(session, ctx, dataset_id, incoming, self._quotas)
+                # Again: until the job was there it was nobody's, and may have been removed as such.
+                self._originals.keep_file(ctx, data)
+        except (NotFound, QuotaExceeded):
+            self._originals.discard(ctx, {content_hash})
+            raise
         return accepted
+
+    def read_again(self, ctx: TenantContext, document_id: str) -> None:
+        """Read a document once more, from the file that is kept.
+
+        Raises:
+            NotFound: the tenant has no such document.
+            Conflict: it has no job, as a folder has brought it.
+            QuotaExceeded: the tenant may have no further job.
+        """
+        with self._database.writing() as session:
+            get_document(session, ctx, document_id)
+            if get_job(session, ctx, document_id) is None:
+                raise Conflict("It was loaded from a folder of the server: load it again there, with flask load.")
+            begin_again(session, ctx, document_id, self._quotas)
 
     def loaded_dataset(self, ctx: TenantContext) -> str:
         """The id of the dataset of documents that come without the name of one."""

@@ -16,6 +16,7 @@ ProblemError
 ├── UnsupportedMediaType 415        ├── ProviderBusy 503
 ├── RangeNotSatisfiable 416         └── ProviderTimeout 504
 ├── UnreadableDocument 422
+├── QuotaExceeded 429
 └── RunFailed, as it was
 A type has one title and one status, `docs/api-conventions.md` lists them all, and no other type is ever sent.
 """
@@ -108,6 +109,12 @@ class ReusedKey(ProblemError):
     """The status is that of draft-ietf-httpapi-idempotency-key-header-07, 2.7."""
 
     slug, title, status = "reused-key", "The Idempotency-Key belongs to another request", 422
+
+
+class QuotaExceeded(ProblemError):
+    """The tenant has all it may have of something; `members["quota"]` names it, its limit and the use."""
+
+    slug, title, status = "quota-exceeded", "A quota of the tenant is used up", 429
 
 
 class RateLimited(ProblemError):

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from domain import web_sources
 from domain.db import Database
-from domain.documents import record_failure, replace_document
+from domain.documents import DocumentContent, record_failure, replace_document
 from domain.models import Document, DocumentState, WebPage, WebSource
 from domain.originals import Originals
+from domain.quotas import UNLIMITED, Quotas, count_pages, lock_usage, require_pages, require_room
 from ingestion.crawl import sitemap
 from ingestion.crawl.addresses import link, root, shown
 from ingestion.crawl.fetch import FetchFailed
@@ -20,7 +21,7 @@ from ingestion.crawl.site import Site
 from ingestion.crawl.visit import Outcome, SiteAway, Visitor
 from ingestion.reader import RECIPE, DocumentReader
 from utils.context import TenantContext
-from utils.errors import ProblemError
+from utils.errors import ProblemError, QuotaExceeded
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Place:
 
     database: Database
     originals: Originals | None
+    quotas: Quotas = UNLIMITED
 
 
 class NotOurs(Exception):
@@ -62,7 +64,7 @@ def crawl(place: Place, claim: Claim, site: Site, reader: DocumentReader) -> Non
 
 class _Crawl:
     def __init__(self, place: Place, claim: Claim, site: Site, reader: DocumentReader) -> None:
-        self._database, self._originals = place.database, place.originals
+        self._database, self._originals, self._quotas = place.database, place.originals, place.quotas
         self._ctx, self._source, self._claim = claim.ctx, claim.source, claim
         self._site, self._reader = site, reader
         with self._database.reading() as session:
@@ -83,6 +85,8 @@ class _Crawl:
                 self._note(page, self._visitor.visit(page))
         except SiteAway as exc:
             self._finish(str(exc))
+        except QuotaExceeded as exc:
+            self._finish(exc.detail)
         except NotOurs:
             return
         except (Stopped, ProblemError):
@@ -153,6 +157,7 @@ class _Crawl:
     def _write_document(self, session: Session, page: WebPage, outcome: Outcome) -> None:
         origin = web_sources.ORIGIN + page.url
         if outcome.content is not None:
+            self._require_room(session, outcome.content, is_new=outcome.became == "added")
             replace_document(session, self._ctx, origin, outcome.content)
             self._keep(outcome)
         elif outcome.unreadable:
@@ -160,6 +165,12 @@ class _Crawl:
         elif outcome.remove:
             web_sources.remove_pages(session, self._ctx, self._source.web_source_id, [page.url])
             page.taken, page.etag, page.last_modified, page.text_hash = False, None, None, ""
+
+    def _require_room(self, session: Session, content: DocumentContent, *, is_new: bool) -> None:
+        lock_usage(session, self._ctx)
+        require_pages(session, self._ctx, self._quotas)
+        require_room(session, self._ctx, self._quotas, documents=int(is_new), size_bytes=content.size_bytes)
+        count_pages(session, self._ctx, content)
 
     def _keep(self, outcome: Outcome) -> None:
         if self._originals and outcome.content is not None:

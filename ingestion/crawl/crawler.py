@@ -9,6 +9,7 @@ from domain import web_sources
 from domain.db import Database
 from domain.models import WebSource
 from domain.originals import Originals
+from domain.quotas import UNLIMITED, Quotas
 from ingestion.chunking import CountTokens, Sizes, estimate_tokens
 from ingestion.crawl.crawl import HOLD_S, Claim, Place, crawl
 from ingestion.crawl.fetch import Fetcher
@@ -33,6 +34,7 @@ class CrawlRules:
     sizes: Sizes = field(default_factory=Sizes)
     count_tokens: CountTokens = estimate_tokens
     resolver: Resolve = resolve
+    quotas: Quotas = UNLIMITED  # of the tenant whose web source it is
 
 
 class Crawler:
@@ -52,7 +54,7 @@ class Crawler:
         originals: Originals | None = None,
     ) -> None:
         self._database, self._rules, self._holder, self._politeness = database, rules, holder, politeness
-        self._place = Place(database, originals)
+        self._place = Place(database, originals, rules.quotas)
         self._reader = DocumentReader(parser, rules.sizes, rules.count_tokens)
         self._stopping = threading.Event()
         self._fetcher: Fetcher | None = None

@@ -11,6 +11,7 @@ from app import create_app
 from config import load_settings
 from domain.db import Database
 from domain.originals import Originals
+from domain.quotas import UNLIMITED
 from ingestion.jobs import JobWorker
 from ingestion.library import Library
 from providers.files.folder import FolderFileStore
@@ -41,7 +42,7 @@ def files(tmp_path: Path) -> FolderFileStore:
 
 @pytest.fixture
 def library(database: Database, files: FolderFileStore) -> Library:
-    return Library(database, Originals(database, files))
+    return Library(database, Originals(database, files), UNLIMITED)
 
 
 @pytest.fixture

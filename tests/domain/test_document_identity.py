@@ -15,6 +15,7 @@ from domain.db import Database
 from domain.documents import list_documents, record_failure, remove_documents, replace_document
 from domain.job_requests import remove_with_jobs
 from domain.models import Dataset, DatasetRole, Document, Job
+from domain.quotas import UNLIMITED
 from domain.scoping import scoped
 from domain.uploads import Accepted, Description, Incoming, accept
 from tests.domain.lookalikes import ALIKE
@@ -48,7 +49,7 @@ def take(
     """A file that is sent, under a name and title."""
     with database.writing() as session:
         said = Description(title=name, external_id=external_id, **about)  # type: ignore[arg-type] # of texts alone
-        return accept(session, ctx, dataset_id, Incoming(name, content_hash, 10, said))
+        return accept(session, ctx, dataset_id, Incoming(name, content_hash, 10, said), UNLIMITED)
 
 
 def held(database: Database, ctx: TenantContext, dataset_id: str) -> dict[str, tuple[str | None, str]]:

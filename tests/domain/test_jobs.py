@@ -11,6 +11,7 @@ from domain.indexing import count_without_words, tenants_without_words
 from domain.job_requests import begin_again, cancel, remove_with_jobs
 from domain.jobs import MOST_ATTEMPTS, Failure, LeaseLost
 from domain.models import Document, DocumentState, Job, JobStage, JobStatus
+from domain.quotas import UNLIMITED
 from domain.scoping import count_everywhere, scoped_update
 from tests.domain.records import ACME, GLOBEX
 from tests.domain.uploaded import (
@@ -187,9 +188,9 @@ def test_a_document_that_is_read_again_takes_the_job_from_whoever_has_it(databas
     document_id = upload(database, ACME, new_dataset(database, ACME)).document.document_id
     held = claimed(database, ACME)
     with pytest.raises(NotFound), database.writing() as session:
-        begin_again(session, GLOBEX, document_id)
+        begin_again(session, GLOBEX, document_id, UNLIMITED)
     with database.writing() as session:
-        begin_again(session, ACME, document_id)
+        begin_again(session, ACME, document_id, UNLIMITED)
     with pytest.raises(LeaseLost):
         read(database, ACME, held)
     again = claimed(database, ACME)

@@ -8,6 +8,7 @@ from domain.db import Database
 from domain.documents import replace_document
 from domain.jobs import Held
 from domain.models import Job, JobStage, now
+from domain.quotas import UNLIMITED, Quotas
 from domain.scoping import scoped, scoped_update
 from domain.uploads import Accepted, Description, Incoming, accept
 from tests.domain.records import content
@@ -23,11 +24,17 @@ def new_dataset(database: Database, ctx: TenantContext, name: str = "Handbook") 
 
 
 def upload(
-    database: Database, ctx: TenantContext, dataset_id: str, name: str = "leave.md", content_hash: str = HASH
+    database: Database,
+    ctx: TenantContext,
+    dataset_id: str,
+    name: str = "leave.md",
+    content_hash: str = HASH,
+    quotas: Quotas = UNLIMITED,
 ) -> Accepted:
     """A file taken in; its owner calls the document what the file is called."""
     with database.writing() as session:
-        return accept(session, ctx, dataset_id, Incoming(name, content_hash, 10, Description(external_id=name)))
+        incoming = Incoming(name, content_hash, 10, Description(external_id=name))
+        return accept(session, ctx, dataset_id, incoming, quotas)
 
 
 def claimed(database: Database, ctx: TenantContext, worker: str = "one") -> Held:

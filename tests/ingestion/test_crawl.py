@@ -13,6 +13,7 @@ from pypdfium2 import PdfDocument
 from domain.db import Database
 from domain.documents import get_chunks, list_documents
 from domain.models import CrawlState, Document, WebSource
+from domain.quotas import UNLIMITED
 from domain.web_sources import (
     Plan,
     cancel_crawl,
@@ -119,6 +120,27 @@ def test_a_site_becomes_documents_with_their_addresses_titles_and_main_text(web:
     assert library.language == "en"
     assert web.text("/library") == LIBRARY
     assert web.documents(GLOBEX) == {}
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("limits", "documents", "reason"),
+    [
+        ({"documents": 2}, 2, "may keep 2 documents, and keeps 2."),
+        ({"pages_per_day": 1}, 1, "may have 1 pages read a day, and has had 1 today."),
+    ],
+)
+def test_a_crawl_ends_where_a_quota_of_the_tenant_does_and_says_so(
+    web: Web, limits: dict[str, int], documents: int, reason: str
+) -> None:
+    web.rules = replace(web.rules, quotas=replace(UNLIMITED, **limits))
+    source_id = web.add()
+    source = web.crawl(source_id)
+    assert (source.state, len(web.documents())) == (CrawlState.FAILED, documents)
+    assert reason in (source.error or "")
+    web.rules = replace(web.rules, quotas=UNLIMITED)
+    web.crawl(source_id)
+    assert len(web.documents()) == 3
 
 
 @ON_SQLITE

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from domain.job_requests import cancel
 from domain.models import Job, JobStage, JobStatus
 from domain.originals import Originals
 from domain.progress import get_progress
+from domain.quotas import UNLIMITED, get_usage, next_day
 from domain.scoping import count_everywhere
 from domain.uploads import Description
 from ingestion.jobs import JobWorker
@@ -22,6 +24,7 @@ from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.domain.uploaded import job_of, let_lease_run_out, let_pause_be_over, new_dataset, tidy
 from tests.ingestion.files import joined, pdf, picture, pictures
 from utils.context import TenantContext
+from utils.errors import QuotaExceeded
 
 TEXT = b"The warden of the tower is Miller."
 
@@ -45,7 +48,7 @@ def originals(database: Database, files: FolderFileStore) -> Originals:
 
 @pytest.fixture
 def library(database: Database, originals: Originals) -> Library:
-    return Library(database, originals)
+    return Library(database, originals, UNLIMITED)
 
 
 @pytest.fixture
@@ -104,6 +107,53 @@ def test_a_scan_has_nothing_to_be_found_until_it_is_recognised(
         [chunk] = get_chunks(session, ACME, document_id)
         assert "closes at ten" in chunk.text
         assert get_progress(session, ACME, document_id).document.version == 1
+
+
+def test_documents_beyond_the_pages_of_a_day_wait_and_say_why_while_other_tenants_go_on(
+    database: Database, library: Library, originals: Originals
+) -> None:
+    first, second = (take(library, ACME, name, b"%d." % place + TEXT) for place, name in enumerate(("a.txt", "b.txt")))
+    with JobWorker(database, originals, quotas=replace(UNLIMITED, pages_per_day=1)) as worker:
+        while worker.run_next():
+            pass
+        theirs = take(library, GLOBEX)
+        assert worker.run_next()
+    assert [job_of(database, ACME, one).stage for one in (first, second)] == [JobStage.INDEXING, JobStage.STORED]
+    waiting = job_of(database, ACME, second)
+    assert (waiting.status, waiting.error) == (
+        JobStatus.PENDING,
+        f"This tenant may have 1 pages read a day, and has had 1 today. {from_next_day()}",
+    )
+    assert job_of(database, GLOBEX, theirs).stage == JobStage.INDEXING
+    let_pause_be_over(database, ACME)
+    with JobWorker(database, originals, quotas=replace(UNLIMITED, pages_per_day=2)) as worker:
+        assert worker.run_next()
+    job = job_of(database, ACME, second)
+    assert (job.stage, job.error, job.advice) == (JobStage.INDEXING, None, None)
+
+
+def from_next_day() -> str:
+    return f"More are read from {next_day():%Y-%m-%d %H:%M} UTC on."
+
+
+def test_files_that_cannot_be_read_use_up_pages_too(database: Database, library: Library, originals: Originals) -> None:
+    take(library, ACME, "broken.pdf", b"%PDF-1.7 and nothing more")
+    with JobWorker(database, originals) as worker:
+        assert worker.run_next()
+    with database.reading() as session:
+        assert get_usage(session, ACME).pages_today == 1
+
+
+def test_a_file_that_is_refused_by_a_quota_is_not_kept(
+    database: Database, originals: Originals, files: FolderFileStore
+) -> None:
+    library = Library(database, originals, replace(UNLIMITED, size_bytes=len(TEXT)))
+    document_id = take(library, ACME)
+    with pytest.raises(QuotaExceeded):
+        take(library, ACME, "other.txt", b"something else")
+    take(library, GLOBEX)
+    assert len(kept(files, ACME)) == len(kept(files, GLOBEX)) == 1
+    assert job_of(database, ACME, document_id).status == JobStatus.PENDING
 
 
 def test_a_file_that_cannot_be_read_fails_at_once_and_the_next_is_read(

@@ -14,6 +14,7 @@ from domain.documents import remove_documents, replace_document
 from domain.indexing import all_tenants
 from domain.models import Document
 from domain.originals import Originals
+from domain.quotas import UNLIMITED
 from domain.stock import known_documents
 from ingestion.indexer import Indexer
 from ingestion.library import Library
@@ -185,7 +186,7 @@ def test_a_file_that_waits_to_be_read_is_neither_unknown_nor_removed(database: D
     uploaded = {}
     for ctx in TENANTS:
         data = f"of {ctx.tenant_id}".encode()
-        Library(database, Originals(database, files)).take(ctx, new_dataset(database, ctx), "a.md", data)
+        Library(database, Originals(database, files), UNLIMITED).take(ctx, new_dataset(database, ctx), "a.md", data)
         uploaded[ctx] = hashlib.sha256(data).hexdigest()
     assert take_stock_of_files(database, files, repair=False) == FileFindings()
     take_stock_of_files(database, files, repair=True)

@@ -10,6 +10,7 @@ from domain.db import Database
 from domain.documents import get_chunks
 from domain.models import Job, JobStage
 from domain.originals import Originals
+from domain.quotas import UNLIMITED
 from domain.scoping import scoped
 from ingestion.library import Library
 from providers.files.folder import FolderFileStore
@@ -31,7 +32,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def library(database: Database, tmp_path: Path) -> Library:
-    return Library(database, Originals(database, FolderFileStore(tmp_path / "data" / "files")))
+    return Library(database, Originals(database, FolderFileStore(tmp_path / "data" / "files")), UNLIMITED)
 
 
 def stages(database: Database) -> list[str]:

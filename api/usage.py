@@ -1,0 +1,57 @@
+"""`/v1/tenant/usage`: what a tenant may have, and what it has."""
+
+from datetime import datetime
+
+from flask import Response, current_app, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from api.access import requires
+from api.datasets import answers
+from bootstrap.ingesting import quotas_of
+from bootstrap.services import Services
+from domain.quotas import get_usage, next_day
+from utils.context import Scope, TenantContext
+
+usage_blueprint = APIBlueprint("usage", __name__, abp_tags=[Tag(name="Usage", description="Quotas of the tenant.")])
+
+
+class QuotaOut(BaseModel):
+    """A quota and the use of it."""
+
+    limit: int
+    used: int
+
+
+class DailyQuotaOut(QuotaOut):
+    """A quota that is new every day, in UTC."""
+
+    resets_at: datetime
+
+
+class UsageOut(BaseModel):
+    """What the tenant may have, and what it has."""
+
+    documents: QuotaOut = Field(description="Those that are kept, whoever brought them.")
+    bytes: QuotaOut = Field(description="Of their files, former versions that are kept included.")
+    pages_per_day: DailyQuotaOut = Field(description="Read today; of documents without pages, 3,000 characters each.")
+    queued_jobs: QuotaOut = Field(description="Documents that wait to be read, or are being read.")
+
+
+@usage_blueprint.get("/v1/tenant/usage", summary="Look at the quotas", responses=answers(200, UsageOut))
+@requires(Scope.DOCUMENTS_READ)
+def show(ctx: TenantContext) -> Response:
+    """The quotas of the key's tenant, and what it uses of them now."""
+    services: Services = current_app.extensions["services"]
+    with services.database.reading() as session:
+        used = get_usage(session, ctx)
+    may = quotas_of(services.settings)
+    resets_at = next_day()
+    return jsonify(
+        {
+            "documents": {"limit": may.documents, "used": used.documents},
+            "bytes": {"limit": may.size_bytes, "used": used.size_bytes},
+            "pages_per_day": {"limit": may.pages_per_day, "used": used.pages_today, "resets_at": resets_at},
+            "queued_jobs": {"limit": may.queued_jobs, "used": used.queued_jobs},
+        }
+    )
