@@ -22,6 +22,7 @@ from api.conversations import conversations_blueprint
 from api.datasets import datasets_blueprint
 from api.description import DescribedApi
 from api.docs import register_docs
+from api.document_links import document_links_blueprint
 from api.documents import documents_blueprint
 from api.graceful import GracefulServer
 from api.health import health_blueprint
@@ -46,6 +47,7 @@ from bootstrap.observability import start_observability
 from bootstrap.services import Services, open_services
 from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
+from domain.document_links import LinkMode
 from ingestion.pages.images import PageImages
 from utils.concurrency import ConcurrencyLimit
 from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, Kind, TenantContext
@@ -106,8 +108,8 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         register_metering(app)
     blueprints = (
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
-        documents_blueprint, usage_blueprint, view_blueprint, web_sources_blueprint, ratings_blueprint,
-        health_blueprint,
+        documents_blueprint, document_links_blueprint, usage_blueprint, view_blueprint, web_sources_blueprint,
+        ratings_blueprint, health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)
@@ -129,7 +131,9 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     if settings.rate_limit_enabled:
         limits = RateLimits(services.redis_url, per_hour=settings.rate_limit_per_hour, stores=services.telemetry.stores)
     signer = LinkSigner(services.link_key, settings.link_ttl)
-    links = CitationLinks(services.database, signer, public_url=settings.public_url)
+    links = CitationLinks(
+        services.database, signer, public_url=settings.public_url, mode=LinkMode(settings.document_links)
+    )
     app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits, "links": links}
     if services.telemetry.sampler:
         services.telemetry.sampler.looks.append(look_at_requests(app))

@@ -143,6 +143,11 @@ class Settings(BaseSettings):
     link_ttl: int = Field(
         86_400, ge=1, le=31_536_000, description="Seconds a link to a document opens it without a key."
     )
+    document_links: Literal["off", "quote", "full"] = Field(
+        "full",
+        description="What such a link opens: the document and its file, the quote with some context, or nothing (off). "
+        "A dataset may say otherwise.",
+    )
     link_key: SecretStr | None = Field(
         None,
         min_length=16,

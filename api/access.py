@@ -12,9 +12,10 @@ from api.admission import Admission
 from api.auth import Authenticator, has_key, link_bearer
 from api.intake import SMALL_BYTES, at_end, load_body, reads_body_itself, takes_no_body
 from api.limits import RateLimits
-from api.links import CitationLinks
+from api.links import CitationLinks, Link
 from api.request_parts import parts_of
 from api.sync_pool import SyncPool
+from domain.document_links import LinkMode
 from utils.context import Scope, TenantContext
 from utils.errors import Forbidden, LinkRefused, ProblemError
 
@@ -89,18 +90,19 @@ def _check_scope(ctx: TenantContext, scope: Scope) -> None:
         )
 
 
-def requires_or_link(scope: Scope) -> Decorator:
+def requires_or_link(scope: Scope, *, mode: LinkMode = LinkMode.FULL) -> Decorator:
     """`requires` for a view of one version of a document, which a link with `version` and `token` opens too.
 
-    Requests with a link are not counted as a key's: their bearers have none, and cannot wait for it.
+    *mode* is what such a link must open at least. Requests with a link are not counted as a key's: their bearers have
+    none, and cannot wait for it.
 
     Raises:
-        LinkRefused: the token is too old, or not for this document, and there is no key that opens it either.
+        LinkRefused: the token is too old, revoked, or not for this, and there is no key that opens it either.
     """
-    return partial(_guarded_or_linked, scope=scope)
+    return partial(_guarded_or_linked, scope=scope, mode=mode)
 
 
-def _guarded_or_linked(view: View, scope: Scope) -> AsyncView:
+def _guarded_or_linked(view: View, scope: Scope, mode: LinkMode) -> AsyncView:
     validated, by_key = _validated(view), requires(scope)(view)
 
     @wraps(validated)
@@ -112,12 +114,12 @@ def _guarded_or_linked(view: View, scope: Scope) -> AsyncView:
         admission: Admission = current_app.extensions["admission"]
         version = request.args.get("version", default=0, type=int)
         try:
-            ctx = link_bearer(links.signer, token, str(kwargs["document_id"]), version)
+            link = await links.check(token, str(kwargs["document_id"]), version, needed=mode)
         except LinkRefused:
             if not has_key(request):
                 raise
             return await by_key(**kwargs)
-        g.valid_link_token = token
+        g.valid_link, ctx = link, link_bearer(link)
         at_end(request, admission.request_of(ctx).release)
         return await validated(ctx, **kwargs)  # a body is left where it is: no such view takes one
 
@@ -125,10 +127,10 @@ def _guarded_or_linked(view: View, scope: Scope) -> AsyncView:
     return reads_body_itself(guarded)
 
 
-def valid_link_token() -> str | None:
-    """The token of the link by which the present request was let in, None where a key did."""
-    token: str | None = g.get("valid_link_token")
-    return token
+def valid_link() -> Link | None:
+    """The link by which the present request was let in, None where a key did."""
+    link: Link | None = g.get("valid_link")
+    return link
 
 
 async def _leave_body(request: Request, owner: str) -> None:

@@ -1,5 +1,6 @@
-"""The operator's commands: `flask load`, `flask documents`, `flask datasets`, `flask jobs`, `flask crawl`,
-`flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`, `flask index`, `flask log-id`.
+"""The operator's commands: `flask load`, `flask documents`, `flask datasets`, `flask links`, `flask jobs`,
+`flask crawl`, `flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`, `flask index`,
+`flask log-id`.
 
 The app provides `extensions["settings"]`, `extensions["open_database"]`, which gives the `Database`, and in `config`
 SAMPLES_DIR, MAX_FILE_SIZE in bytes and OCR_ENABLED.
@@ -23,6 +24,7 @@ from api.evaluate import evaluate
 from api.index_commands import index
 from api.job_commands import datasets, jobs
 from api.key_commands import api_key
+from api.link_commands import links
 from api.migrate_data import migrate_data
 from api.operator import operator, records
 from api.ratings_command import ratings
@@ -44,7 +46,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    documents_and_jobs = (load, documents, datasets, jobs, crawl)
+    documents_and_jobs = (load, documents, datasets, links, jobs, crawl)
     for command in (*documents_and_jobs, api_key, evaluate, ratings, migrate_data, state, index, log_id):
         app.cli.add_command(command)
 

@@ -2,10 +2,11 @@
 
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from domain.datasets import DatasetChange
 from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.validation import check_text
 
@@ -70,6 +71,15 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
+DocumentLinks = Annotated[
+    Literal["off", "quote", "full"],
+    Field(
+        description="What links to its documents open without a key: the document and its file, the cited passage with "
+        "some context, or nothing."
+    ),
+]
+
+
 class DatasetIn(Strict):
     """A new dataset."""
 
@@ -77,15 +87,26 @@ class DatasetIn(Strict):
     description: str = Field("", max_length=5000)
     tags: Tags = []
     metadata: Metadata = Field({}, examples=[{"category": "faq", "language": "en", "domain": "students"}])
+    document_links: DocumentLinks | None = Field(None, description="null: as DOCUMENT_LINKS says.")
 
 
 class DatasetPatch(Strict):
-    """What to change; what is left out stays."""
+    """What to change; what is left out stays, and null clears."""
 
-    name: Name | None = None
+    name: Name = Field(default_factory=str)  # null is none
     description: str | None = Field(None, max_length=5000)
     tags: Tags | None = None
     metadata: Metadata | None = None
+    document_links: DocumentLinks | None = Field(None, description="null: as DOCUMENT_LINKS says.")
+
+    def change(self) -> DatasetChange:
+        """What of it was sent."""
+        empty = {"description": "", "tags": [], "metadata": {}}
+        sent = {name: getattr(self, name) for name in self.model_fields_set}
+        sent = {name: empty.get(name) if value is None else value for name, value in sent.items()}
+        if "metadata" in sent:
+            sent["labels"] = sent.pop("metadata")
+        return cast(DatasetChange, sent)
 
 
 class DatasetPath(BaseModel):
@@ -148,6 +169,7 @@ class DatasetOut(BaseModel):
     description: str
     tags: list[str]
     metadata: dict[str, Any]
+    document_links: DocumentLinks | None = Field(description="null: as DOCUMENT_LINKS says.")
     documents: int = Field(description="How many it holds.")
     created_at: datetime
     updated_at: datetime

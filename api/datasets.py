@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from api.access import requires
 from api.dataset_schemas import DatasetIn, DatasetOut, DatasetPatch, DatasetPath, DatasetsOut, PageQuery
+from api.links import CitationLinks
 from api.schemas import Problem
 from bootstrap.services import Services
 from domain import datasets
@@ -32,7 +33,9 @@ def answers(status: int, body: type[BaseModel] | None, *refusals: int) -> Any:
 @requires(Scope.DATASETS_WRITE)
 def create(ctx: TenantContext, body: DatasetIn) -> Response:
     """An empty dataset. 201; 409 if the name is taken."""
-    change = DatasetChange(description=body.description, tags=body.tags, labels=body.metadata)
+    change = DatasetChange(
+        description=body.description, tags=body.tags, labels=body.metadata, document_links=body.document_links
+    )
     with _services().database.writing() as session:
         made = _shown(datasets.create_dataset(session, ctx, body.name, change), 0)
     response = jsonify(made)
@@ -71,10 +74,11 @@ def show(ctx: TenantContext, path: DatasetPath) -> Response:
 @requires(Scope.DATASETS_WRITE)
 def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Response:
     """The dataset as it is now. 404 if the caller has none of this id, 409 if another one has the name."""
-    wanted = DatasetChange(name=body.name, description=body.description, tags=body.tags, labels=body.metadata)
     with _services().database.writing() as session:
-        dataset = datasets.change_dataset(session, ctx, path.dataset_id, wanted)
+        dataset = datasets.change_dataset(session, ctx, path.dataset_id, body.change())
         counts = datasets.count_documents(session, ctx, [dataset.dataset_id])
+    links: CitationLinks = current_app.extensions["links"]
+    links.forget()
     return jsonify(_shown(dataset, counts.get(dataset.dataset_id, 0)))
 
 
@@ -96,6 +100,7 @@ def _shown(dataset: Dataset, documents: int) -> dict[str, Any]:
         "description": dataset.description,
         "tags": dataset.tags,
         "metadata": dataset.labels,
+        "document_links": dataset.document_links,
         "documents": documents,
         "created_at": dataset.created_at,
         "updated_at": dataset.updated_at,

@@ -2,20 +2,21 @@
 
 import asyncio
 import hmac
+import re
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from flask import current_app, request
 
 from domain.db import Database
+from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.documents import in_batches
-from domain.originals import current_versions
-from utils.context import TenantContext
+from utils.context import Kind, TenantContext
 from utils.errors import LinkRefused, StoreUnavailable
 from utils.expiring import Expiring
 
@@ -23,13 +24,57 @@ _MAC_BYTES = 24
 _LONGEST_TOKEN = 200
 _STEPS = 24  # a link stays the same for this part of its time, so that a page that is drawn again does not change
 _KNOWN_S = 10.0
+_GRANT = re.compile(r"([qf])([0-9a-f]{1,8})-([0-9a-f]{1,8})-([0-9a-f]{1,8})")
+_MODES = {"q": LinkMode.QUOTE, "f": LinkMode.FULL}
 _EXPIRED = "This link has expired. Open the conversation again, or ask once more: each reading makes new links."
 _CHANGED = "This link is not complete, or was changed. Copy it again from where it came from."
+_REVOKED = "This link was revoked. Open the conversation again: each reading makes new links."
+_OFF = "The documents of this dataset are not opened by links. Ask whoever looks after them."
+_QUOTE_ALONE = "Links to this document open the quoted passage alone, neither the whole document nor its file."
+_GONE = LinkRules(0)  # stands for a document that is deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a link may open at most: of the version that it is for all, or what stands from `start` to `end` in it.
+
+    `generation`: see `domain/document_links.py`.
+    """
+
+    mode: LinkMode = LinkMode.FULL
+    generation: int = 0
+    start: int = 0
+    end: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.mode[0]}{self.generation:x}-{self.start:x}-{self.end:x}"
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """What `str` has made a text of.
+
+        Raises:
+            ValueError: this is none.
+        """
+        found = _GRANT.fullmatch(text)
+        if found is None:
+            raise ValueError("This is no grant.")
+        generation, start, end = (int(part, 16) for part in found.groups()[1:])
+        return cls(_MODES[found[1]], generation, start, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link that is valid: its token, whose document it opens, and what of it."""
+
+    token: str
+    tenant_id: str
+    grant: Grant
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSigner:
-    """Makes and checks tokens `<expiry>.<tenant>.<mac>`, each for one version of one document.
+    """Makes and checks tokens `<expiry>.<tenant>.<grant>.<mac>`, each for one version of one document.
 
     The MAC is HMAC-SHA256 with *key* over everything that the token opens, of which 192 bits are kept.
     """
@@ -37,40 +82,35 @@ class LinkSigner:
     key: bytes = field(repr=False)
     ttl_s: int
 
-    def sign(self, tenant_id: str, document_id: str, version: int) -> str:
+    def sign(self, tenant_id: str, document_id: str, version: int, grant: Grant | None = None) -> str:
         """A token for that version, which expires after *ttl_s* or a little more."""
         step = max(1, self.ttl_s // _STEPS)
         expires_at = (int(time.time()) + self.ttl_s) // step * step + step
-        return _kept_token(self.key, tenant_id, document_id, version, expires_at)
+        return _kept_token(self.key, tenant_id, document_id, version, grant or Grant(), expires_at)
 
-    def sign_alike(self, token: str, document_id: str, version: int) -> str:
-        """A token for another version that opens as long as *token*, which was checked, and for the same tenant."""
-        expires_at, tenant_id, _ = token.split(".")
-        return _token(self.key, tenant_id, document_id, version, int(expires_at, 16))
-
-    def tenant_of(self, token: str, document_id: str, version: int) -> str:
-        """Whose document the token opens.
+    def open(self, token: str, document_id: str, version: int) -> Link:
+        """What the token was made for; whether it was revoked since, its documents know.
 
         Raises:
             LinkRefused: it is too old, or was made for something else, or not by us.
         """
-        expires_at, _, rest = token[:_LONGEST_TOKEN].partition(".")
-        tenant_id = rest.partition(".")[0]
+        expires_at, tenant_id, told, _ = [*token[:_LONGEST_TOKEN].split("."), "", "", ""][:4]
         try:
-            expected = _token(self.key, tenant_id, document_id, version, int(expires_at, 16))
+            grant = Grant.of(told)
+            expected = _token(self.key, tenant_id, document_id, version, grant, int(expires_at, 16))
         except ValueError:
             raise LinkRefused(_CHANGED) from None
         if not hmac.compare_digest(token.encode(), expected.encode()):
             raise LinkRefused(_CHANGED)
         if time.time() > int(expires_at, 16):
             raise LinkRefused(_EXPIRED)
-        return tenant_id
+        return Link(token, tenant_id, grant)
 
 
-def _token(key: bytes, tenant_id: str, document_id: str, version: int, expires_at: int) -> str:
-    told = "\n".join(["view", tenant_id, document_id, str(version), str(expires_at)])
+def _token(key: bytes, tenant_id: str, document_id: str, version: int, grant: Grant, expires_at: int) -> str:
+    told = "\n".join(["view", tenant_id, document_id, str(version), str(grant), str(expires_at)])
     mac = hmac.digest(key, told.encode(), "sha256")[:_MAC_BYTES]
-    return f"{expires_at:x}.{tenant_id}.{urlsafe_b64encode(mac).decode()}"
+    return f"{expires_at:x}.{tenant_id}.{grant}.{urlsafe_b64encode(mac).decode()}"
 
 
 # Every answer from a document has the same token until the next step. Not for tokens that strangers bring.
@@ -80,59 +120,107 @@ _kept_token = lru_cache(4096)(_token)
 class CitationLinks:
     """Adds `link` and `document_state` to citations as they are read; neither is stored with them.
 
-    *public_url*: where browsers find the API; without it links lead to where the request went.
+    *public_url*: where browsers find the API; without it links lead to where the request went. *mode*: what they open
+    where a dataset does not say it.
     """
 
-    def __init__(self, database: Database, signer: LinkSigner, *, public_url: str | None) -> None:
+    def __init__(
+        self, database: Database, signer: LinkSigner, *, public_url: str | None, mode: LinkMode = LinkMode.FULL
+    ) -> None:
         self.signer = signer
-        self._database, self._public_url = database, public_url
-        self._versions: Expiring[tuple[str, str], int] = Expiring(10_000, _KNOWN_S)
+        self._database, self._public_url, self._mode = database, public_url, mode
+        self.forget()
+
+    def forget(self) -> None:
+        """Ask anew what links may open: it has been changed here. Other processes find out within 10 s.
+
+        Until then they give out links that open nothing, or not as much as they could.
+        """
+        self._rules: Expiring[tuple[str, str], LinkRules] = Expiring(10_000, _KNOWN_S)
 
     def base(self) -> str:
         """What links begin with, asked within a request."""
         return self._public_url or request.host_url.rstrip("/")
+
+    def mode_of(self, rules: LinkRules) -> LinkMode:
+        """What links to a document of these rules open."""
+        return rules.mode or self._mode
+
+    async def check(self, token: str, document_id: str, version: int, *, needed: LinkMode) -> Link:
+        """The link that a request came with, with what it opens now: at most what it did when it was made.
+
+        A document that is deleted is not looked into: its link may know that it was there.
+
+        Raises:
+            LinkRefused: it opens nothing any more, or not as much as is *needed*.
+            StoreUnavailable: that cannot be known now.
+        """
+        link = self.signer.open(token, document_id, version)
+        whose = TenantContext(link.tenant_id, "link", Kind.LINK)
+        rules = (await asyncio.to_thread(self._look_up, whose, [document_id])).get(document_id)
+        if rules is None:
+            return link
+        if link.grant.generation != rules.generation:
+            raise LinkRefused(_REVOKED)
+        mode = min(link.grant.mode, self.mode_of(rules), key=lambda one: one.rank)
+        if mode is LinkMode.OFF:
+            raise LinkRefused(_OFF)
+        if mode.rank < needed.rank or (mode is LinkMode.QUOTE and link.grant.start == link.grant.end):
+            raise LinkRefused(_QUOTE_ALONE)
+        return replace(link, grant=replace(link.grant, mode=mode))
 
     async def shown(
         self, ctx: TenantContext, citations: Sequence[Mapping[str, Any]], base: str
     ) -> list[dict[str, Any]]:
         """The citations as they are given out; *base* as `base` has told it."""
         asked = {one["document_id"] for one in citations if one.get("version")}
-        versions = await self._current(ctx, asked)
-        return [self._linked(ctx, citation, versions, base) for citation in citations]
+        rules = await self._present(ctx, asked)
+        return [self._linked(ctx, citation, rules, base) for citation in citations]
 
     def _linked(
-        self, ctx: TenantContext, citation: Mapping[str, Any], versions: Mapping[str, int] | None, base: str
+        self, ctx: TenantContext, citation: Mapping[str, Any], rules: Mapping[str, LinkRules] | None, base: str
     ) -> dict[str, Any]:
         document_id, version = citation["document_id"], citation.get("version")
         if not version:
             return {**citation, "version": None, "link": None, "document_state": None}
-        query = {"version": version, "start": citation["start"], "end": citation["end"]}
-        query |= {"token": self.signer.sign(ctx.tenant_id, document_id, version)}
+        if rules is None:  # nor could the link be opened now
+            return {**citation, "link": None, "document_state": None}
+        known = rules.get(document_id)
         return {
             **citation,
-            "link": f"{base}/v1/documents/{quote(document_id, safe='')}/view?{urlencode(query)}#quote",
-            "document_state": None if versions is None else state_of(version, versions.get(document_id)),
+            "link": self._address(ctx, citation, known or _GONE, base),
+            "document_state": state_of(version, known.version if known else None),
         }
 
-    async def _current(self, ctx: TenantContext, document_ids: Iterable[str]) -> dict[str, int] | None:
-        """The present version of each document, without those that are deleted; None while it cannot be known."""
-        known = {one: self._versions.get((ctx.tenant_id, one)) for one in document_ids}
-        unknown = [one for one, version in known.items() if version is None]
+    def _address(self, ctx: TenantContext, citation: Mapping[str, Any], rules: LinkRules, base: str) -> str | None:
+        mode = self.mode_of(rules)
+        if mode is LinkMode.OFF:
+            return None
+        document_id, version = citation["document_id"], citation["version"]
+        grant = Grant(mode, rules.generation, citation["start"], citation["end"])
+        query = {"version": version, "start": grant.start, "end": grant.end}
+        query |= {"token": self.signer.sign(ctx.tenant_id, document_id, version, grant)}
+        return f"{base}/v1/documents/{quote(document_id, safe='')}/view?{urlencode(query)}#quote"
+
+    async def _present(self, ctx: TenantContext, document_ids: Iterable[str]) -> dict[str, LinkRules] | None:
+        """What holds for each document, without those that are deleted; None while it cannot be known."""
+        known = {one: self._rules.get((ctx.tenant_id, one)) for one in document_ids}
+        unknown = [one for one, rules in known.items() if rules is None]
         if unknown:
             try:
                 found = await asyncio.to_thread(self._look_up, ctx, unknown)
             except StoreUnavailable:
                 return None
             for one in unknown:
-                known[one] = found.get(one, 0)
-                self._versions.put((ctx.tenant_id, one), found.get(one, 0))
-        return {one: version for one, version in known.items() if version}
+                known[one] = found.get(one, _GONE)
+                self._rules.put((ctx.tenant_id, one), found.get(one, _GONE))
+        return {one: rules for one, rules in known.items() if rules is not None and rules is not _GONE}
 
-    def _look_up(self, ctx: TenantContext, document_ids: Sequence[str]) -> dict[str, int]:
-        found: dict[str, int] = {}
+    def _look_up(self, ctx: TenantContext, document_ids: Sequence[str]) -> dict[str, LinkRules]:
+        found: dict[str, LinkRules] = {}
         with self._database.reading() as session:
             for ids in in_batches(document_ids):
-                found |= current_versions(session, ctx, ids)
+                found |= link_rules(session, ctx, ids)
         return found
 
 

@@ -9,16 +9,17 @@ from flask import Response, current_app, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from api.access import requires_or_link, valid_link_token
+from api.access import requires_or_link, valid_link
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, file_response, request_header
 from api.file_response import stream_file
-from api.links import CitationLinks, sibling_prefix
+from api.links import CitationLinks, Grant, sibling_prefix
 from api.problems import note_failure
 from api.schemas import Problem
 from api.view_page import PAGE_POLICY, Opened, lay_out, pdf_page, problem_page, text_page
 from bootstrap.services import Services
+from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.models import DocumentVersion
-from domain.originals import current_versions, find_version
+from domain.originals import find_version
 from ingestion.pages.images import OpenFile, PageImages
 from utils.concurrency import ConcurrencyLimit
 from utils.context import Kind, Scope, TenantContext
@@ -74,7 +75,7 @@ def for_browsers(view: View) -> View:
             if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
                 raise
             note_failure(error)
-            return _page(problem_page(error, _address_of(error)), error.status, error.headers)
+            return _page(problem_page(error), error.status, error.headers)
 
     return shown
 
@@ -83,11 +84,12 @@ def for_browsers(view: View) -> View:
     "/v1/documents/<document_id>/view",
     operation_id="viewDocument",
     summary="Read a document at a place",
-    description="A page for people; a citation's `link` leads to it. The quote from `start` to `end` is marked in it.",
+    description="A page for people; a citation's `link` leads to it. The quote from `start` to `end` is marked in it. "
+    "Where links open the quote alone, that and some of its context is all there is.",
     responses={200: file_response("text/html", "The page."), **_REFUSALS},
 )
 @for_browsers
-@requires_or_link(Scope.DOCUMENTS_READ)
+@requires_or_link(Scope.DOCUMENTS_READ, mode=LinkMode.QUOTE)
 async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery) -> Response:
     """The page. 410 for what was deleted, or is too old to be kept."""
     opened = await _open(ctx, path.document_id, query)
@@ -160,19 +162,22 @@ async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Op
     services: Services = current_app.extensions["services"]
     links: CitationLinks = current_app.extensions["links"]
 
-    def look_up() -> tuple[int | None, DocumentVersion | None]:
+    def look_up() -> tuple[LinkRules | None, DocumentVersion | None]:
         with services.database.reading() as session:
-            current = current_versions(session, ctx, [document_id]).get(document_id)
-            return current, find_version(session, ctx, document_id, query.version)
+            rules = link_rules(session, ctx, [document_id]).get(document_id)
+            return rules, find_version(session, ctx, document_id, query.version)
 
-    current, version = await asyncio.to_thread(look_up)
-    if current is None:
+    rules, version = await asyncio.to_thread(look_up)
+    if rules is None:
         if ctx.kind is Kind.LINK:
             raise Gone("This document has been deleted, with all its versions. What was quoted stays in the answers.")
         raise NotFound("There is no such document; it may have been deleted.")
     if version is None:
-        raise _unkept(query.version, current)
-    return Opened(version, current, links.signer, ctx.tenant_id, valid_link_token(), sibling_prefix())
+        raise _unkept(query.version, rules.version)
+    signed = partial(links.signer.sign, ctx.tenant_id, document_id)
+    # Whoever has the key may go on without it, but not where links open less than all.
+    whole = Grant(LinkMode.FULL, rules.generation) if links.mode_of(rules) is LinkMode.FULL else None
+    return Opened(version, rules.version, signed, link=valid_link(), grant=whole, prefix=sibling_prefix())
 
 
 def _unkept(version: int | None, current: int) -> ProblemError:
@@ -198,16 +203,6 @@ def _from_store(read: Callable[[TenantContext, DocumentVersion], T], ctx: Tenant
         return read(ctx, version)
     except NotFound as exc:
         raise NotFound("The file of this document is not kept on this machine.") from exc
-
-
-def _address_of(error: ProblemError) -> str | None:
-    """Where to read the present version instead, for whoever had a link to one that is not kept."""
-    links: CitationLinks = current_app.extensions["links"]
-    token, version = valid_link_token(), error.members.get("current_version")
-    if token is None or not isinstance(version, int):
-        return None
-    document_id = str((request.view_args or {})["document_id"])
-    return f"{sibling_prefix()}view?version={version}&token={links.signer.sign_alike(token, document_id, version)}"
 
 
 def _page(html: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

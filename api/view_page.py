@@ -14,14 +14,17 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from api.links import LinkSigner
+from api.links import Grant, Link
 from api.view_text import Block, Layout, Span
+from domain.document_links import LinkMode
 from domain.models import DocumentVersion
 from domain.originals import Extracted
 from ingestion.pages.images import OpenFile, PageImages, PagePlaces
 from utils.errors import ProblemError, UnreadableDocument
 
 AROUND = 20_000  # characters shown to each side of a quote
+CONTEXT = 300  # the same where the quote alone may be read
+_LONGEST_WORD = 40
 _LONGEST_QUOTE = 20_000  # that is marked
 _LINE_OR_WORD = 1000  # characters that are looked through for where to cut
 _STYLE = (files("api") / "templates" / "view.css").read_text("utf-8")
@@ -44,18 +47,26 @@ class Place(Protocol):
     page: int | None
 
 
+class Sign(Protocol):
+    """Makes a token for a version of a document."""
+
+    def __call__(self, version: int, grant: Grant, /) -> str:
+        """See `LinkSigner.sign`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A version of a document that somebody may read, `current` being the newest, and the token they came with.
+    """A version of a document that somebody may read, `current` being the newest, and the `link` they came with.
 
+    Whoever came with a key is given addresses with what *sign* makes of *grant*; without one they need the key again.
     Addresses of its other pages begin with `prefix`.
     """
 
     version: DocumentVersion
     current: int
-    signer: LinkSigner
-    tenant_id: str
-    token: str | None
+    sign: Sign
+    link: Link | None = None
+    grant: Grant | None = None
     prefix: str = ""
 
     @property
@@ -63,22 +74,31 @@ class Opened:
         """Whether its pages can be drawn."""
         return self.version.media_type == "application/pdf" and bool(self.version.pages)
 
+    @property
+    def passage(self) -> Span | None:
+        """What alone may be read of it, with some context; None: all of it."""
+        if self.link is None or self.link.grant.mode is LinkMode.FULL:
+            return None
+        return Span(self.link.grant.start, self.link.grant.end)
+
     def address(self, name: str, **query: int | None) -> str:
         """A page of this version, by a path relative to it."""
-        token = self.token or self.signer.sign(self.tenant_id, self.version.document_id, self.version.version)
-        given = {name: value for name, value in query.items() if value is not None}
-        return f"{self.prefix}{name}?{urlencode({'version': self.version.version, **given, 'token': token})}"
+        return self._address(name, self.version.version, **query)
 
     def newest_address(self) -> str | None:
-        """The newest version, for as long as this one; None where it is this."""
-        if self.version.version >= self.current:
+        """The newest version; None where it is this, and for who came by a link: that was made for this one."""
+        if self.link or self.version.version >= self.current:
             return None
-        document_id = self.version.document_id
-        if self.token:
-            token = self.signer.sign_alike(self.token, document_id, self.current)
-        else:
-            token = self.signer.sign(self.tenant_id, document_id, self.current)
-        return f"{self.prefix}view?{urlencode({'version': self.current, 'token': token})}"
+        return self._address("view", self.current)
+
+    def _address(self, name: str, version: int, **query: int | None) -> str:
+        given: dict[str, int | str] = {"version": version}
+        given |= {name: value for name, value in query.items() if value is not None}
+        if self.link:
+            given["token"] = self.link.token
+        elif self.grant:
+            given["token"] = self.sign(version, self.grant)
+        return f"{self.prefix}{name}?{urlencode(given)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +125,9 @@ class PageLayout:
 
 def lay_out(opened: Opened, extracted: Extracted, place: Place) -> PageLayout:
     """What is shown of the document at *place*; it keeps nothing of *extracted* beyond that."""
-    quote = _quote(place, len(extracted.text))
+    if opened.passage is not None:
+        return _lay_out_passage(opened, extracted, opened.passage)
+    quote = _quote(place.start, place.end, len(extracted.text))
     return (_lay_out_page if opened.is_pdf else _lay_out_text)(opened, extracted, place, quote)
 
 
@@ -124,10 +146,10 @@ async def pdf_page(layout: PageLayout, page: PdfPage, open_file: OpenFile, image
     return _rendered("view.html", **_facts(layout, picture), **_shown(layout), picture_address=address)
 
 
-def problem_page(error: ProblemError, address: str | None) -> str:
-    """What is refused, and why; *address* leads to what may be read instead."""
+def problem_page(error: ProblemError) -> str:
+    """What is refused, and why."""
     phrase = HTTPStatus(error.status).phrase
-    return _rendered("problem.html", title=error.title, error=error, phrase=phrase, address=address, language="en")
+    return _rendered("problem.html", title=error.title, error=error, phrase=phrase, language="en")
 
 
 def _lay_out_text(opened: Opened, extracted: Extracted, place: Place, quote: Span) -> PageLayout:
@@ -147,6 +169,13 @@ def _lay_out_text(opened: Opened, extracted: Extracted, place: Place, quote: Spa
         earlier=elsewhere(_after_line(extracted.text, begin - 2 * AROUND)) if begin else None,
         later=elsewhere(window.end) if window.end < size else None,
     )
+
+
+def _lay_out_passage(opened: Opened, extracted: Extracted, passage: Span) -> PageLayout:
+    quote = _quote(passage.start, passage.end, len(extracted.text))
+    begin, end = _after_word(extracted.text, quote.start - CONTEXT), _after_word(extracted.text, quote.end + CONTEXT)
+    blocks = Layout(extracted, quote).blocks(Span(min(begin, quote.start), end), shows_pages=True)
+    return PageLayout(opened=opened, quote=quote, blocks=blocks, has_mark=bool(quote), earlier=None, later=None)
 
 
 def _lay_out_page(opened: Opened, extracted: Extracted, place: Place, quote: Span) -> PageLayout:
@@ -188,7 +217,8 @@ def _facts(layout: PageLayout, picture: PagePlaces | None) -> dict[str, Any]:
         "language": version.language or "en",
         "has_quote": bool(quote),
         "to_quote": opened.address("view", start=quote.start, end=quote.end) + "#quote",
-        "download": opened.address("original"),
+        "download": opened.address("original") if opened.passage is None else None,
+        "is_excerpt": opened.passage is not None,
         "newest": opened.newest_address(),
         "current": opened.current,
         "page": layout.page.number if layout.page else None,
@@ -196,9 +226,15 @@ def _facts(layout: PageLayout, picture: PagePlaces | None) -> dict[str, Any]:
     }
 
 
-def _quote(place: Place, size: int) -> Span:
-    start = min(place.start or 0, size)
-    return Span(start, max(start, min(place.end or 0, size, start + _LONGEST_QUOTE)))
+def _quote(start: int | None, end: int | None, size: int) -> Span:
+    start = min(start or 0, size)
+    return Span(start, max(start, min(end or 0, size, start + _LONGEST_QUOTE)))
+
+
+def _after_word(text: str, at: int) -> int:
+    """Where the word that *at* is in ends, if that is near."""
+    at = min(max(0, at), len(text))
+    return next((end for end in range(at, min(at + _LONGEST_WORD, len(text))) if text[end].isspace()), at)
 
 
 def _after_line(text: str, at: int) -> int:

@@ -1,7 +1,7 @@
 """A tenant's datasets: made, listed, changed, removed with all they hold."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from typing import TypedDict
 
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
@@ -15,14 +15,14 @@ from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetChange:
-    """What a dataset shall be like; None leaves a part as it is."""
+class DatasetChange(TypedDict, total=False):
+    """What a dataset shall be like; what is not in it stays as it is."""
 
-    name: str | None = None
-    description: str | None = None
-    tags: list[str] | None = None
-    labels: dict[str, object] | None = None
+    name: str
+    description: str
+    tags: list[str]
+    labels: dict[str, object]
+    document_links: str | None
 
 
 def create_dataset(session: Session, ctx: TenantContext, name: str, about: DatasetChange | None = None) -> Dataset:
@@ -31,9 +31,8 @@ def create_dataset(session: Session, ctx: TenantContext, name: str, about: Datas
     Raises:
         Conflict: the tenant already has a dataset called *name*.
     """
-    dataset = Dataset(tenant_id=ctx.tenant_id, name=name, description="", tags=[], labels={})
-    _apply(dataset, about or DatasetChange())
-    dataset.name = name
+    dataset = Dataset(tenant_id=ctx.tenant_id, description="", tags=[], labels={})
+    _apply(dataset, {**(about or {}), "name": name})
     try:
         # A savepoint, so that the caller's transaction survives the refusal.
         with session.begin_nested():
@@ -80,7 +79,7 @@ def change_dataset(session: Session, ctx: TenantContext, dataset_id: str, change
         with session.begin_nested():
             _apply(dataset, change)
     except IntegrityError as exc:
-        raise _taken(change.name or "") from exc
+        raise _taken(change.get("name", "")) from exc
     return dataset
 
 
@@ -122,10 +121,8 @@ def lock_dataset(session: Session, ctx: TenantContext, dataset_id: str, *, share
 
 
 def _apply(dataset: Dataset, change: DatasetChange) -> None:
-    for part in fields(change):
-        value = getattr(change, part.name)
-        if value is not None:
-            setattr(dataset, part.name, value)
+    for name, value in change.items():
+        setattr(dataset, name, value)
 
 
 def _missing(dataset_id: str) -> NotFound:

@@ -136,6 +136,7 @@ class Tenant(Base):
     __tablename__ = "tenants"
 
     tenant_id: Mapped[str] = mapped_column(PlainString(63), primary_key=True)
+    links_generation: Mapped[int] = mapped_column(default=0, server_default="0")  # see `document_links`
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -174,6 +175,8 @@ class Dataset(Base):
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     name: Mapped[str] = mapped_column(PlainString(200))
     role: Mapped[str | None] = mapped_column(PlainString(20))  # a `DatasetRole`; None for those that people make
+    document_links: Mapped[str | None] = mapped_column(PlainString(8))  # a `LinkMode`; None: as the setting says
+    links_generation: Mapped[int] = mapped_column(default=0, server_default="0")
     description: Mapped[str] = mapped_column(PlainText, default="")
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
     labels: Mapped[dict[str, object]] = mapped_column("metadata", JSON, default=dict)  # `metadata` is SQLAlchemy's
@@ -230,6 +233,7 @@ class Document(Base):
     details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)  # pages, characters: for the reader's list
     dataset_id: Mapped[str | None] = mapped_column(PlainString(36))  # None once it is removed with its dataset
     given_title: Mapped[str | None] = mapped_column(PlainString(500))  # wins over what the file calls itself
+    links_generation: Mapped[int] = mapped_column(default=0, server_default="0")
     tags: Mapped[list[str]] = mapped_column(JSON, default=list, server_default=text("'[]'"))
     labels: Mapped[dict[str, object]] = mapped_column("metadata", JSON, default=dict, server_default=text("'{}'"))
     created_at: Mapped[datetime] = mapped_column(default=now)

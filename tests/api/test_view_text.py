@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from html import unescape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.links import LinkSigner
+from api.links import Grant, LinkSigner
 from api.view_page import Opened, lay_out, text_page
 from api.view_text import Block, Layout, Span
 from domain.models import DocumentVersion, now
@@ -97,7 +98,7 @@ def opened() -> Opened:
         document_id="d", version=1, title="Long", file_name="long.txt", language="en", media_type="text/plain",
         created_at=now(), pages=None,
     )  # fmt: skip
-    return Opened(version, 1, LinkSigner(b"key", 60), "acme", None)
+    return Opened(version, 1, partial(LinkSigner(b"key", 60).sign, "acme", "d"), grant=Grant())
 
 
 @pytest.mark.parametrize("piece", ["Nothing in particular.\n\n", "a | b\n"])
