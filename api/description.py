@@ -59,7 +59,7 @@ class DescribedApi(OpenAPI):
     def _operations(self) -> Iterator[Operation]:
         for rule in self.url_map.iter_rules():
             policy: Policy | None = getattr(self.view_functions[rule.endpoint], "policy", None)
-            path = re.sub(r"<(?:[^<:]+:)?([^>]+)>", r"{\1}", rule.rule)
+            path = re.sub(r"<(?:[^<>:]++:)?+([^<>]++)>", r"{\1}", rule.rule)
             described = self.spec_json["paths"].get(path, {})
             for method in map(str.lower, rule.methods or ()):
                 if policy and method in described:

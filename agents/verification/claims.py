@@ -11,7 +11,7 @@ from providers.chat.sentences import is_abbreviated
 _MARK = r"\[\d{1,3}+(?:\s*+,\s*+\d{1,3}+)*+\]"
 _SPACED = rf"(?<![ \t])[ \t]*+{_MARK}"
 _STOP = "(?<![.!?…])[.!?…]++[\"'”’»)*_]*+"
-_END = re.compile(rf"(?:{_STOP}(?:{_SPACED}){{0,20}}|(?:{_SPACED}){{1,20}}(?:{_STOP})?)(?=\s|$)")
+_END = re.compile(rf"(?:{_STOP}(?:{_SPACED}){{0,12}}|(?:{_SPACED}){{1,12}}(?:{_STOP})?)(?=\s|$)")
 _MARKS = re.compile(_SPACED)
 _NEXT = re.compile(r"[\"'“‘«(\[¿¡*_-]{0,10}+[^\W_a-zß-öø-ÿ]|…")
 _BULLET = re.compile(r"\s*(?:[-*•‣–+>]\s+|\d{1,3}[.)]\s+|\|\s*)*")

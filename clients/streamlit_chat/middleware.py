@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _OPEN = re.compile(r"/|/_stcore/(?:health|host-config)|/(?:static|media)/.+|/favicon\.png")
 _SIGNING_IN = re.compile(r"/auth/(?:login|logout)|/oauth2callback")
 _SOCKET, _HOST_CONFIG = "/_stcore/stream", "/_stcore/host-config"
-_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_INLINE_SCRIPT = re.compile(r"<script>((?:(?!</?script>).)*+)</script>", re.DOTALL)
 
 
 class OpenPaths:
