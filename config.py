@@ -128,6 +128,23 @@ class Settings(BaseSettings):
         description="Whether a visitor's browser lists past conversations: on, until the tab is closed (session), or "
         "not at all (off), for computers that several people use.",
     )
+    chat_login: Literal["off", "optional", "required"] = Field(
+        "off", description="Sign-in to the chat page by OpenID Connect: none, for who wants to, or for everybody."
+    )
+    chat_url: str | None = Field(
+        None,
+        max_length=2000,
+        pattern=r"^https?://[^/?#]+/?$",
+        description="Address of the chat page as browsers reach it; the provider must know it with /oauth2callback.",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        max_length=2000,
+        pattern=r"^https?://",
+        description="Provider that visitors sign in with: its address, without /.well-known/openid-configuration.",
+    )
+    oidc_client_id: str | None = Field(None, max_length=500, description="What the provider calls the chat page …")
+    oidc_client_secret: SecretStr | None = Field(None, description="… and its secret there.")
     chat_page_key: SecretStr | None = Field(
         None,
         min_length=16,
@@ -509,6 +526,14 @@ class Settings(BaseSettings):
     def _page_has_its_own_key(self) -> "Settings":
         if self.api_key and self.chat_page_key == self.api_key:
             raise ValueError(f"CHAT_PAGE_KEY must not be API_KEY, which may do everything. Make another: {MAKE_KEY}")
+        return self
+
+    @model_validator(mode="after")
+    def _visitors_can_sign_in(self) -> "Settings":
+        needed = ("chat_url", "oidc_issuer", "oidc_client_id", "oidc_client_secret")
+        missing = [name.upper() for name in needed if getattr(self, name) is None]
+        if self.chat_login != "off" and missing:
+            raise ValueError(f"CHAT_LOGIN={self.chat_login} needs {', '.join(missing)}")
         return self
 
     @model_validator(mode="after")

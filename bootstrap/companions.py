@@ -43,9 +43,23 @@ def _chat_page(services: Services) -> StreamlitChild:
         title=settings.page_title,
         logo=settings.chat_logo,
         proxies=settings.forwarded_allow_ips,
-        local_history=settings.local_history,
+        options=_page_options(settings),
     )
     return StreamlitChild(here, services.data_folder)
+
+
+def _page_options(settings: Settings) -> dict[str, str]:
+    """What else the page is told, by variable; nothing of it where it is not set."""
+    secret = settings.oidc_client_secret
+    options = {
+        "LOCAL_HISTORY": settings.local_history,
+        "CHAT_LOGIN": settings.chat_login,
+        "CHAT_URL": settings.chat_url,
+        "OIDC_ISSUER": settings.oidc_issuer,
+        "OIDC_CLIENT_ID": settings.oidc_client_id,
+        "OIDC_CLIENT_SECRET": secret and secret.get_secret_value(),
+    }
+    return {name: value for name, value in options.items() if value}
 
 
 def _greet(services: Services, page_url: str | None, first_key: str | None) -> None:

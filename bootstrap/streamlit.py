@@ -1,7 +1,7 @@
 """The chat page: Streamlit as a child of the service."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ class ChatPage:
     """What the page is started with: where it listens, the API it speaks to, how it is called, and its logo.
 
     `logo` is a file's path or an https address. `proxies` are believed about where visitors come from.
-    `local_history`: "on", "session" or "off".
+    `options` are more of its variables, such as LOCAL_HISTORY, some of them secret.
     """
 
     host: str
@@ -28,7 +28,7 @@ class ChatPage:
     title: str = "Pustaka"
     logo: str | None = None
     proxies: Sequence[str] = ()
-    local_history: str = "on"
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class StreamlitChild:
@@ -113,7 +113,7 @@ def _variables(page: ChatPage) -> dict[str, str]:
         "API_URL": page.api_url,
         "CHAT_PAGE_KEY": page.api_key,
         "CHAT_TITLE": page.title,
-        "LOCAL_HISTORY": page.local_history,
+        **page.options,
         "FORWARDED_ALLOW_IPS": ",".join(page.proxies),  # without it, uvicorn believes everybody on this machine
     }
     if page.logo is None:

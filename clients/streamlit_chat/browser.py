@@ -18,6 +18,7 @@ def mount_page_script(*, on_stopped: Callable[[], None]) -> None:
 def mount_shelf(
     *,
     history: str,
+    owner: str,
     current: Mapping[str, Any] | None,
     removed: Sequence[str],
     on_opened: Callable[[], None],
@@ -27,12 +28,13 @@ def mount_shelf(
 
     Args:
         history: where it is kept: "on", "session" (until the tab is closed) or "off".
+        owner: whose list it is, of all who use this browser; empty for who has not signed in.
         current: `{"id", "title", "turns"}` of the conversation that is shown, put on the list when it has turns.
         removed: ids to be taken off it.
         on_opened: called when one is chosen: `chosen("opened")` is its id.
         on_discarded: called when one is to be deleted: `chosen("discarded")` is its `{"id", "title"}`.
     """
-    data = {"history": history, "current": current, "removed": list(removed)}
+    data = {"history": history, "owner": owner, "current": current, "removed": list(removed)}
     _component("shelf", isolated=True)(
         key="shelf", data=data, on_opened_change=on_opened, on_discarded_change=on_discarded
     )

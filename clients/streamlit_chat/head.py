@@ -11,6 +11,7 @@ from clients.api_client import Health
 from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.settings import PageSettings
 from clients.streamlit_chat.shelf import discard_current
+from clients.streamlit_chat.signing_in import show_account
 from clients.streamlit_chat.talk import Talk, begin_anew
 
 logger = logging.getLogger(__name__)
@@ -19,16 +20,23 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"})
 
 def show_head(settings: PageSettings, talk: Talk, health: Health | None) -> None:
     """Logo, title, New chat and Delete, and how answers are made."""
-    logo = usable_logo(settings.logo)
-    if logo:
-        st.logo(logo, size="large")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.title(plain_markdown(settings.title), anchor=False, width="content")
+        show_title(settings)
         with st.container(horizontal=True, horizontal_alignment="right", width="content"):
+            if settings.sign_in:
+                show_account(settings.sign_in)
             if talk.in_address or talk.question is not None:
                 st.button("Delete", icon=":material/delete:", type="tertiary", on_click=discard_current)
             st.button("New chat", icon=":material/edit_square:", on_click=_new_chat)
     st.caption(_how_it_answers(health))
+
+
+def show_title(settings: PageSettings) -> None:
+    """Logo and title."""
+    logo = usable_logo(settings.logo)
+    if logo:
+        st.logo(logo, size="large")
+    st.title(plain_markdown(settings.title), anchor=False, width="content")
 
 
 def _how_it_answers(health: Health | None) -> str:

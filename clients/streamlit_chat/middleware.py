@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _OPEN = re.compile(r"/|/_stcore/(?:health|host-config)|/(?:static|media)/.+|/favicon\.png")
 _SIGNING_IN = re.compile(r"/auth/(?:login|logout)|/oauth2callback")
 _SOCKET, _HOST_CONFIG = "/_stcore/stream", "/_stcore/host-config"
+_KEPT = re.compile(r"; ?(?:max-age|expires)=[^;]*+", re.I)
+_TAKEN_AWAY = re.compile(r"; ?max-age=0(?:;|$)", re.I)
 _INLINE_SCRIPT = re.compile(r"<script>((?:(?!</?script>).)*+)</script>", re.DOTALL)
 
 
@@ -55,10 +59,11 @@ class SecurityHeaders:
 
     Args:
         logo: the operator's logo; an https address is the one thing that may be loaded from elsewhere.
+        keeps_cookies: whether browsers may keep cookies when they are closed.
     """
 
-    def __init__(self, app: ASGIApp, *, logo: str | None = None) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, logo: str | None = None, keeps_cookies: bool = True) -> None:
+        self._app, self._keeps_cookies = app, keeps_cookies
         self._headers = {
             "Content-Security-Policy": content_security_policy(logo),
             "Cross-Origin-Opener-Policy": "same-origin",
@@ -76,11 +81,16 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self._headers)
-                if is_safe:
-                    _secure_cookies(headers)
+                _change_cookies(headers, partial(self._cookie, is_safe=is_safe))
             await send(message)
 
         await self._app(scope, receive, send_guarded if scope["type"] == "http" else send)
+
+    def _cookie(self, cookie: str, *, is_safe: bool) -> str:
+        """A cookie of Streamlit's or ours: over TLS it is sent over TLS alone."""
+        if not self._keeps_cookies and not _TAKEN_AWAY.search(cookie):
+            cookie = _KEPT.sub("", cookie)
+        return f"{cookie}; Secure" if is_safe and "; secure" not in cookie.lower() else cookie
 
 
 class QuietDialogs:
@@ -139,10 +149,9 @@ def _inline_scripts() -> list[str]:
     return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
 
 
-def _secure_cookies(headers: MutableHeaders) -> None:
-    """Let no cookie of a page that is reached over TLS be sent without it."""
+def _change_cookies(headers: MutableHeaders, change: Callable[[str], str]) -> None:
     cookies = Headers(raw=headers.raw).getlist("set-cookie")
     if cookies:
         del headers["set-cookie"]
-        for cookie in cookies:
-            headers.append("set-cookie", cookie if "; secure" in cookie.lower() else f"{cookie}; Secure")
+    for cookie in cookies:
+        headers.append("set-cookie", change(cookie))

@@ -10,11 +10,12 @@ from clients.api_errors import ApiAway, ApiError
 from clients.streamlit_chat.answering import draw_answer
 from clients.streamlit_chat.browser import mount_page_script
 from clients.streamlit_chat.failures import show_failure
-from clients.streamlit_chat.head import show_head
+from clients.streamlit_chat.head import show_head, show_title
 from clients.streamlit_chat.messages import ICON, show_draft, show_messages
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.shelf import confirm_discarding, show_shelf, take_off_shelf
+from clients.streamlit_chat.signing_in import show_sign_in, signed_in_token
 from clients.streamlit_chat.talk import (
     Talk,
     ask,
@@ -51,13 +52,18 @@ def show_page() -> None:
         st.error("The chat does not work at the moment. Please tell the people who run this page.")
         return
     st.set_page_config(page_title=settings.title, page_icon=ICON)
-    visitor = current_visitor(settings.api.key)
+    mount_page_script(on_stopped=stop_answer)
+    signed_in = signed_in_token(settings)
+    if settings.sign_in and settings.sign_in.is_required and signed_in is None:
+        show_title(settings)
+        show_sign_in()
+        return
+    visitor = current_visitor(settings.api.key, signed_in)
     leave_other_visitor(visitor.visitor_id)
     talk, api = current_talk(), _api(settings.api).for_visitor(visitor)
     question = st.chat_input("Ask a question", max_chars=_LONGEST_MESSAGE, submit_mode="stop")
     if question and question.strip():
         ask(talk, question.strip())
-    mount_page_script(on_stopped=stop_answer)
     health = _health(settings.api)
     show_head(settings, talk, health if isinstance(health, Health) else None)
     is_asking = confirm_discarding(api)

@@ -7,26 +7,30 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from clients.streamlit_chat.middleware import OpenPaths, QuietDialogs, SecurityHeaders
-from clients.streamlit_chat.settings import read_settings
+from clients.streamlit_chat.settings import PageSettings, read_settings
 from clients.streamlit_chat.visitor_cookie import NEW_VISITOR, VisitorCookie
 
 SCRIPT = Path(__file__).with_name("script.py")
 logger = logging.getLogger(__name__)
 
 
-def middleware() -> list[Middleware]:
-    """What every request passes before Streamlit's server gets it, the outermost first.
+def settings_or_exit() -> PageSettings:
+    """The page's settings.
 
     Raises:
-        SystemExit: a setting is missing or wrong; it is named.
+        SystemExit: one is missing or wrong; it is named.
     """
     try:
-        settings = read_settings()
+        return read_settings()
     except ValueError as exc:
         raise SystemExit(str(exc)) from exc
+
+
+def middleware(settings: PageSettings) -> list[Middleware]:
+    """What every request passes before Streamlit's server gets it, the outermost first."""
     return [
-        Middleware(SecurityHeaders, logo=settings.logo),
-        Middleware(OpenPaths, posts=frozenset({NEW_VISITOR})),
+        Middleware(SecurityHeaders, logo=settings.logo, keeps_cookies=settings.local_history == "on"),
+        Middleware(OpenPaths, signing_in=settings.sign_in is not None, posts=frozenset({NEW_VISITOR})),
         Middleware(QuietDialogs),
         Middleware(VisitorCookie, page_key=settings.api.key, is_kept=settings.local_history == "on"),
     ]

@@ -1,7 +1,7 @@
 // The visitor's conversations, kept in this browser's storage and nowhere else: until the tab is closed, or not at all,
 // where the page is set up so. Streamlit calls this again whenever its data change; what came from storage or from the
 // visitor is only ever put in as text.
-const KEY = `pustaka.conversations${location.pathname}`;
+const COMMON = `pustaka.conversations${location.pathname}`;
 const OURS = /^web-[A-Za-z0-9_-]{22}$/;
 const MOST = 50;
 const listening = new WeakMap();
@@ -9,34 +9,37 @@ const listening = new WeakMap();
 const removedBefore = new Set();
 const turnsSeen = new Map();
 
-// Where the list is kept; looking at it may throw.
+// Where the list is kept, and under what name: each who signs in has one. Looking at the place may throw.
 let place = () => localStorage;
+let key = COMMON;
 
 export default function ({ data, parentElement, setTriggerValue }) {
   listening.get(parentElement)?.abort();
   const controller = new AbortController();
   listening.set(parentElement, controller);
-  const leaving = new BroadcastChannel(KEY);
-  leaving.onmessage = leave;
+  const leaving = new BroadcastChannel(COMMON);
+  leaving.onmessage = () => leave(location.pathname);
   controller.signal.addEventListener("abort", () => leaving.close());
+  key = data.owner ? `${COMMON}#${data.owner}` : COMMON;
   place = () => (data.history === "on" ? localStorage : sessionStorage);
   if (data.history !== "on") forget(() => localStorage);
   if (data.history === "off") {
     forget(() => sessionStorage);
-    showNothing(parentElement, leaving);
+    showNothing(parentElement, () => endVisit(leaving, data.owner));
     return () => controller.abort();
   }
-  const draw = () => show(parentElement, read(), data, setTriggerValue, leaving);
+  const draw = () => show(parentElement, read(), data, setTriggerValue, () => endVisit(leaving, data.owner));
   update(data);
   draw();
-  const onStorage = (event) => (event.key === KEY || event.key === null) && draw();
+  const onStorage = (event) => (event.key === key || event.key === null) && draw();
   addEventListener("storage", onStorage, { signal: controller.signal });
   return () => controller.abort();
 }
 
 function forget(from) {
   try {
-    from().removeItem(KEY);
+    const kept = from();
+    for (const name of Object.keys(kept)) if (name.startsWith(COMMON)) kept.removeItem(name);
   } catch {
     // Then nothing was kept.
   }
@@ -46,7 +49,7 @@ function forget(from) {
 function read() {
   let kept;
   try {
-    kept = place().getItem(KEY);
+    kept = place().getItem(key);
   } catch {
     return null;
   }
@@ -76,13 +79,13 @@ function update({ current, removed }) {
   entries = entries.slice(0, MOST);
   if (JSON.stringify(entries) === before) return;
   try {
-    place().setItem(KEY, JSON.stringify(entries));
+    place().setItem(key, JSON.stringify(entries));
   } catch {
     // Full, or closed meanwhile: the list stays as it was.
   }
 }
 
-function show(parent, entries, { current, history }, send, leaving) {
+function show(parent, entries, { current, history }, send, end) {
   const currentId = current?.id;
   let list = parent.querySelector("nav");
   const wanted = JSON.stringify([entries, currentId]);
@@ -99,37 +102,37 @@ function show(parent, entries, { current, history }, send, leaving) {
   list.dataset.shown = wanted;
   const title = make("h2", { textContent: "Past conversations" });
   list.replaceChildren(title, entries?.length ? rows(list, entries, currentId) : note(entries, history));
-  if (history === "session") list.append(...ending(leaving));
+  if (history === "session") list.append(...ending(end));
   if (focused) list.querySelector(`[data-name="${focused}"]`)?.focus();
 }
 
-function showNothing(parent, leaving) {
+function showNothing(parent, end) {
   parent.querySelector("section")?.remove();
   const all = make("section", {});
-  all.append(make("p", { textContent: "This browser keeps nothing of your conversations." }), ...ending(leaving));
+  all.append(make("p", { textContent: "This browser keeps nothing of your conversations." }), ...ending(end));
   parent.append(all);
 }
 
 // For computers that several people use.
-function ending(leaving) {
+function ending(end) {
   const button = make("button", { type: "button", className: "ending", textContent: "End this visit" });
-  button.addEventListener("click", () => endVisit(leaving));
+  button.addEventListener("click", end);
   return [button, make("p", { textContent: "Clears all, before somebody else uses this computer." })];
 }
 
-async function endVisit(leaving) {
+async function endVisit(leaving, owner) {
   try {
     await fetch("visitor/new", { method: "POST", headers: { "X-Requested-With": "pustaka" } });
   } finally {
     leaving.postMessage("ended"); // the other tabs leave too
-    leave();
+    leave(owner ? "auth/logout" : location.pathname);
   }
 }
 
-function leave() {
+function leave(to) {
   forget(() => sessionStorage);
   forget(() => localStorage);
-  location.replace(location.pathname);
+  location.replace(to);
 }
 
 function note(entries, history) {

@@ -14,11 +14,12 @@ from clients.api_errors import ApiError, ApiRefused, nothing_there
 from clients.streamlit_chat.browser import chosen, mount_shelf
 from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.settings import read_settings
+from clients.streamlit_chat.signing_in import signed_in_token
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
 from clients.streamlit_chat.wording import log_failure, visitor_text
 
 _TRIES = 3
-_LONGEST_TITLE = 80
+_LONGEST_TITLE, _OWNER = 80, 12
 _REMOVED, _DISCARDING = "removed", "discarding"
 
 
@@ -37,9 +38,12 @@ def show_shelf(talk: Talk) -> None:
     if talk.in_address:
         asked = _questions(talk)
         current = {"id": talk.conversation_id, "title": _title(asked[0]) if asked else "", "turns": len(asked)}
+    settings = read_settings()
+    signed_in = signed_in_token(settings)
     with st.sidebar:
         mount_shelf(
-            history=read_settings().local_history,
+            history=settings.local_history,
+            owner=signed_in.split(".")[1][:_OWNER] if signed_in else "",
             current=current,
             removed=st.session_state.get(_REMOVED, []),
             on_opened=_open,

@@ -70,9 +70,9 @@ class VisitorCookie:
         return [] if self._is_kept else [f"__Host-{COOKIE}" if _secure(scope) else COOKIE]
 
 
-def current_visitor(page_key: str) -> Visitor:
-    """The visitor of this session of the page."""
-    token, address = st.context.cookies.get(COOKIE), st.context.ip_address
+def current_visitor(page_key: str, signed_in: str | None = None) -> Visitor:
+    """The visitor of this session of the page; *signed_in* is the token of one who has signed in."""
+    token, address = signed_in or st.context.cookies.get(COOKIE), st.context.ip_address
     if not isinstance(token, str):  # the script is run without our server
         token = st.session_state.setdefault(_TOKEN, new_token(page_key))
     return Visitor(token, address if isinstance(address, str) else None)

@@ -30,13 +30,15 @@ def api(shared_api: ApiStub) -> Iterator[ApiStub]:
 
 @pytest.fixture(scope="module")
 def session_url(shared_api: ApiStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_page(tmp_path_factory.mktemp("session"), shared_api.url, local_history="session") as address:
+    with running_page(
+        tmp_path_factory.mktemp("session"), shared_api.url, options={"LOCAL_HISTORY": "session"}
+    ) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def off_url(shared_api: ApiStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_page(tmp_path_factory.mktemp("off"), shared_api.url, local_history="off") as address:
+    with running_page(tmp_path_factory.mktemp("off"), shared_api.url, options={"LOCAL_HISTORY": "off"}) as address:
         yield address
 
 
