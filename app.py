@@ -35,6 +35,7 @@ from api.metering import look_at_requests, register_metering
 from api.middleware import register_middleware
 from api.problems import register_problems
 from api.ratings import ratings_blueprint
+from api.repeats import Repeats
 from api.runs import runs_blueprint
 from api.schemas import Problem
 from api.search import search_blueprint
@@ -130,11 +131,13 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     limits = None
     if settings.rate_limit_enabled:
         limits = RateLimits(services.redis_url, per_hour=settings.rate_limit_per_hour, stores=services.telemetry.stores)
+    repeats = Repeats(services.redis_url, services.state_keys)
     signer = LinkSigner(services.link_key, settings.link_ttl)
     links = CitationLinks(
         services.database, signer, public_url=settings.public_url, mode=LinkMode(settings.document_links)
     )
     app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits, "links": links}
+    app.extensions["repeats"] = repeats
     if services.telemetry.sampler:
         services.telemetry.sampler.looks.append(look_at_requests(app))
     spare_collector()
@@ -143,6 +146,7 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
         yield
     finally:
         authenticator.close()
+        await repeats.aclose()
         if limits:
             await limits.aclose()
 

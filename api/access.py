@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from flask import Request, Response, current_app, g, request
 
@@ -13,6 +13,7 @@ from api.auth import Authenticator, has_key, link_bearer
 from api.intake import SMALL_BYTES, at_end, load_body, reads_body_itself, takes_no_body
 from api.limits import RateLimits
 from api.links import CitationLinks, Link
+from api.repeats import answers_repeats
 from api.request_parts import parts_of
 from api.sync_pool import SyncPool
 from domain.document_links import LinkMode
@@ -21,15 +22,23 @@ from utils.errors import Forbidden, LinkRefused, ProblemError
 
 View = Callable[..., Awaitable[Response] | Response]
 AsyncView = Callable[..., Awaitable[Response]]
+DecoratedView = TypeVar("DecoratedView", bound=Callable[..., Any])
 Decorator = Callable[[View], AsyncView]
+
+Repeating = Literal["kept", "own", "none"]
+_REPEATS = "repeats"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may use a route: everybody (`open`), keys that have *scope* (`key`), or those and links (`link`)."""
+    """Who may use a route: everybody (`open`), keys that have *scope* (`key`), or those and links (`link`).
+
+    `repeats`: what becomes of a POST with an `Idempotency-Key`; its result is `kept`, unless the view sees to it.
+    """
 
     kind: Literal["open", "key", "link"]
     scope: Scope | None = None
+    repeats: Repeating = "none"
 
 
 def requires(scope: Scope) -> Decorator:
@@ -48,13 +57,28 @@ def requires(scope: Scope) -> Decorator:
     return partial(_guarded, scope=scope, take_body=load_body)
 
 
+def handles_repeats(view: DecoratedView) -> DecoratedView:
+    """Mark a POST view that sees to its `Idempotency-Key` itself; put below `requires`."""
+    view.__dict__[_REPEATS] = "own"
+    return view
+
+
+def changes_nothing(view: DecoratedView) -> DecoratedView:
+    """Mark a POST view that needs no `Idempotency-Key`; put below `requires`."""
+    view.__dict__[_REPEATS] = "none"
+    return view
+
+
 def requires_before_body(scope: Scope) -> Decorator:
     """`requires` for a coroutine view that reads the body itself, piece by piece, as it may be larger than others."""
     return partial(_guarded, scope=scope, take_body=_leave_body)
 
 
 def _guarded(view: View, scope: Scope, take_body: Callable[[Request, str], Awaitable[None]]) -> AsyncView:
-    validated = _validated(view)
+    answered = validated = _validated(view)
+    repeats: Repeating = getattr(view, _REPEATS, "kept")
+    if repeats == "kept":
+        answered = answers_repeats(validated)
 
     @wraps(validated)
     async def guarded(**kwargs: Any) -> Response:
@@ -66,19 +90,19 @@ def _guarded(view: View, scope: Scope, take_body: Callable[[Request, str], Await
         if limits is None or ctx.subject_id in authenticator.unlimited:
             _check_scope(ctx, scope)
             await take_body(request, ctx.tenant_id)
-            return await validated(ctx, **kwargs)
+            return await answered(ctx, **kwargs)
         allowance = await limits.spend(ctx)
         try:
             _check_scope(ctx, scope)
             await take_body(request, ctx.tenant_id)
-            response = await validated(ctx, **kwargs)
+            response = await answered(ctx, **kwargs)
         except ProblemError as error:
             error.headers = {**allowance.headers, **error.headers}
             raise
         response.headers.update(allowance.headers)
         return response
 
-    guarded.__dict__["policy"] = Policy("key", scope)
+    guarded.__dict__["policy"] = Policy("key", scope, repeats)
     return reads_body_itself(guarded)  # a body takes memory only for those who may send it
 
 

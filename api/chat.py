@@ -10,10 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.runner import Turn
 from agents.runs.handle import RunHandle
-from api.access import requires
+from api.access import handles_repeats, requires
 from api.admission import Admission
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
-from api.idempotency import IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, identify
+from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.links import linked
 from api.schemas import ChatOut, Problem
 from api.sse import as_sse
@@ -33,11 +33,6 @@ _HEADERS = [
         CONVERSATION_HEADER,
         "The conversation that the question belongs to; session_id in the body does as well.",
         pattern=CONVERSATION_ID.pattern,
-    ),
-    request_header(
-        IDEMPOTENCY_HEADER,
-        "The same for a request that is sent again: it gets what the first one came to, for a day.",
-        pattern=IDEMPOTENCY_KEY.pattern,
     ),
 ]
 
@@ -69,11 +64,12 @@ class ChatIn(BaseModel):
     responses={200: ChatOut, **dict.fromkeys((400, 401, 409, 413, 422, 429, 502, 503, 504), Problem)},
     openapi_extensions={
         REQUEST_HEADERS: _HEADERS,
-        RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER, "Idempotency-Replayed"],
+        RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER],
         STREAMS: True,
     },
 )
 @requires(Scope.CHAT_WRITE)
+@handles_repeats
 async def chat(ctx: TenantContext, body: ChatIn) -> Response:
     """Answer one question. 400 names the field, 409: the conversation is busy, 502 and 504: the model failed."""
     services: Services = current_app.extensions["services"]

@@ -24,14 +24,22 @@ from api.description_parts import (
     event_stream,
     headers,
     problem_reference,
+    request_header,
 )
 from api.event_schemas import RunEvent
 from api.examples import example_of
+from api.idempotency import IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY
+from api.repeats import REPLAYED_HEADER
 from api.request_parts import MERGE_PATCH
 
 Json = dict[str, Any]
 _OF_STATUS = {"201": ["Location"], "206": ["Content-Range"]}
-_EVERY, _GUARDED, _WITH_BODY = (400, 431, 500, 503), (401, 403, 429), (408, 413)
+_EVERY, _GUARDED, _WITH_BODY, _OF_REPEATS = (400, 431, 500, 503), (401, 403, 429), (408, 413, 415), (409, 422)
+_REPEATED = request_header(
+    IDEMPOTENCY_HEADER,
+    "The same for a request that is sent again: it gets what the first one came to, for a day.",
+    pattern=IDEMPOTENCY_KEY.pattern,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,16 @@ class Operation:
     method: str
     described: Json
     policy: Policy
+
+    @property
+    def has_body(self) -> bool:
+        """Whether it takes a body."""
+        return "requestBody" in self.described
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it takes an `Idempotency-Key`."""
+        return self.method == "post" and self.policy.repeats != "none"
 
 
 class DescribedApi(OpenAPI):
@@ -71,23 +89,29 @@ def _complete(operation: Operation, components: Json) -> None:
     described["security"] = _security(policy) if policy.scope else described.get("security", [])
     described["description"] = described.get("description", "").replace("<br/>", "\n")
     given, streams = described.pop(RESPONSE_HEADERS, []), described.pop(STREAMS, False)
-    if taken := described.pop(REQUEST_HEADERS, []):
+    taken = [*described.pop(REQUEST_HEADERS, []), *([_REPEATED] if operation.is_repeatable else [])]
+    if taken:
         described["parameters"] = [*described.get("parameters", []), *taken]
-    if policy.scope:
-        given = ["RateLimit", "RateLimit-Policy", *given]
+    given += ["RateLimit", "RateLimit-Policy"] if policy.scope else []
+    given += [REPLAYED_HEADER] if operation.is_repeatable else []
     for status, response in described["responses"].items():
         if int(status) < 400:
             _complete_response(response, [*given, *_OF_STATUS.get(status, ())], components)
     if streams:
         described["responses"]["200"].setdefault("content", {})[EVENTS] = event_stream()
-    if "requestBody" in described:
+    if operation.has_body:
         _complete_body(operation, components)
-    refusals = {*_EVERY, *(_GUARDED if policy.scope else ()), *(_WITH_BODY if "requestBody" in described else ())}
-    if JSON in described.get("requestBody", {}).get("content", {}):
-        refusals.add(415)
-    refusals |= {int(status) for status in described["responses"] if int(status) >= 400}
-    answers = {status: response for status, response in described["responses"].items() if int(status) < 400}
-    described["responses"] = answers | {str(status): problem_reference(status) for status in sorted(refusals)}
+    _add_problems(operation)
+
+
+def _add_problems(operation: Operation) -> None:
+    responses = operation.described["responses"]
+    statuses = {int(status) for status in responses if int(status) >= 400} | set(_EVERY)
+    statuses |= set(_GUARDED) if operation.policy.scope else set()
+    statuses |= set(_OF_REPEATS) if operation.is_repeatable else set()
+    statuses |= set(_WITH_BODY) if operation.has_body else set()
+    answers = {status: response for status, response in responses.items() if int(status) < 400}
+    operation.described["responses"] = answers | {str(status): problem_reference(status) for status in sorted(statuses)}
 
 
 def _complete_response(response: Json, given: list[str], components: Json) -> None:

@@ -9,7 +9,7 @@ from flask import Response, current_app, jsonify, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
 
 from api import uploads
-from api.access import requires, requires_before_body
+from api.access import handles_repeats, requires, requires_before_body
 from api.dataset_schemas import (
     AddedOut,
     DatasetPath,
@@ -24,6 +24,7 @@ from api.dataset_schemas import (
 )
 from api.datasets import answers
 from api.multipart import UploadedFile
+from api.repeats import answer_once
 from bootstrap.services import Services
 from domain import datasets, job_requests, progress
 from domain.documents import get_document
@@ -52,20 +53,26 @@ _ONE = "/v1/tenant/documents/<document_id>"
     openapi_extensions={"requestBody": uploads.BODY},
 )
 @requires_before_body(Scope.DOCUMENTS_WRITE)
+@handles_repeats
 async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
     """202 once the files are kept: from here on none is lost. 422 if none could be taken."""
     services = _services()
-    work = partial(_take_all, services, ctx, path.dataset_id)
     pool, settings = current_app.extensions["sync_pool"], services.settings
-    shown = await uploads.receive(
+
+    async def take(form: uploads.Form) -> Response:
+        return _accepted(await pool.run(lambda: _take_all(services, ctx, path.dataset_id, form)))
+
+    async def take_once(form: uploads.Form) -> Response:
+        return await answer_once(ctx, partial(take, form), partial(uploads.fingerprint, form))
+
+    return await uploads.receive(
         request,
         pool,
-        work,
+        take_once,
         folder=services.data_folder,
         max_bytes=settings.max_upload_size,
         max_file_bytes=settings.max_file_size,
     )
-    return _accepted(shown)
 
 
 @documents_blueprint.post(

@@ -15,7 +15,7 @@ from utils.validation import wrong_field
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_KEPT_S = 86_400  # callers try again for hours, not for days
+KEPT_S = 86_400  # callers try again for hours, not for days
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,19 @@ def identify(ctx: TenantContext, key: str | None, request: tuple[str | None, ...
     """
     if key is None:
         return Identity(uuid4().hex)
-    if not IDEMPOTENCY_KEY.fullmatch(key):
-        raise wrong_field(f"{IDEMPOTENCY_HEADER} has 1 to 255 visible ASCII characters.", IDEMPOTENCY_HEADER)
-    named = "\0".join((ctx.tenant_id, ctx.subject_id, key))
-    return Identity(_digest(named), _digest(json.dumps(request)), _KEPT_S, "continue")
+    named = "\0".join((ctx.tenant_id, ctx.subject_id, check_key(key)))
+    return Identity(_digest(named), _digest(json.dumps(request)), KEPT_S, "continue")
+
+
+def check_key(key: str) -> str:
+    """*key* if it is one.
+
+    Raises:
+        BadInput: it is not.
+    """
+    if IDEMPOTENCY_KEY.fullmatch(key):
+        return key
+    raise wrong_field(f"{IDEMPOTENCY_HEADER} has 1 to 255 visible ASCII characters.", IDEMPOTENCY_HEADER)
 
 
 def _digest(text: str) -> str:

@@ -3,9 +3,10 @@
 import json
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +20,11 @@ from api.multipart import MOST_FILES, UploadedFile, UploadParser
 from api.sync_pool import SyncPool
 from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
-from utils.errors import BadInput, UnreadableDocument
+from utils.errors import BadInput, UnreadableDocument, UnsupportedMediaType
 from utils.validation import wrong_field
 
 LONGEST_NAME = 200
+MULTIPART = "multipart/form-data"
 _AT_ONCE_BYTES = 262_144  # taken in memory before they are parsed, in a thread
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 _METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(Metadata)
@@ -76,12 +78,19 @@ class Form:
 
 
 async def receive(
-    request: Request, pool: SyncPool, work: Callable[[Form], T], *, folder: Path, max_bytes: int, max_file_bytes: int
+    request: Request,
+    pool: SyncPool,
+    work: Callable[[Form], Awaitable[T]],
+    *,
+    folder: Path,
+    max_bytes: int,
+    max_file_bytes: int,
 ) -> T:
-    """What *work* makes of the files of a multipart body, in a thread; they wait in one file on disk in *folder*.
+    """What *work* makes of the files of a multipart body, which wait in one file on disk in *folder*.
 
     Raises:
-        BadInput: it is not multipart, its metadata is no JSON object, or its external ids do not fit its files.
+        UnsupportedMediaType: it is not multipart.
+        BadInput: it is damaged, its metadata is no JSON object, or its external ids do not fit its files.
         TooLarge: it has too many parts.
         HTTPException: it is larger than *max_bytes* (413), comes too slowly (408), or all threads are busy (503).
     """
@@ -97,11 +106,21 @@ async def receive(
                 await pool.run(partial(parser.write, bytes(waiting)))
                 waiting.clear()
 
-        def finish() -> T:
+        def finish() -> Form:
             parser.write(bytes(waiting))
-            return work(_form(parser))
+            return _form(parser)
 
-        return await pool.run(finish)
+        return await work(await pool.run(finish))
+
+
+def fingerprint(form: Form) -> bytes:
+    """What is the same of two uploads that consist of the same; blocking."""
+    digest = blake2b()
+    about = [form.metadata, form.external_ids, [(file.name, file.size_bytes) for file in form.files]]
+    digest.update(json.dumps(about, sort_keys=True).encode())
+    for file in form.files:
+        digest.update(file.read())
+    return digest.digest()
 
 
 def file_name(sent: str) -> str:
@@ -149,8 +168,11 @@ def check_size(data: bytes, max_bytes: int) -> bytes:
 
 def _boundary(request: Request) -> str:
     kind, options = parse_options_header(request.headers.get("Content-Type"))
-    if kind.lower() != "multipart/form-data" or not options.get("boundary"):
-        raise BadInput("Send the files as multipart/form-data, each in a part called files.")
+    if kind.lower() != MULTIPART:
+        detail = f"Send the files as {MULTIPART}, each in a part called files."
+        raise UnsupportedMediaType(detail, headers={"Accept": MULTIPART})
+    if not options.get("boundary"):
+        raise BadInput("The Content-Type names no boundary between the parts.")
     return options["boundary"]
 
 

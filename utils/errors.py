@@ -11,6 +11,7 @@ ProblemError
 ├── MethodNotAllowed 405        ├── StoreUnavailable 503
 ├── RequestTimeout 408          │   └── StoreRefused 503
 ├── Conflict 409                │
+│   └── RequestUnderWay         │
 ├── Gone 410                    └── ProviderError 502
 ├── TooLarge 413                    ├── ProviderUnavailable 502
 ├── UnsupportedMediaType 415        ├── ProviderBusy 503
@@ -115,6 +116,12 @@ class QuotaExceeded(ProblemError):
     """The tenant has all it may have of something; `members["quota"]` names it, its limit and the use."""
 
     slug, title, status = "quota-exceeded", "A quota of the tenant is used up", 429
+
+
+class RequestUnderWay(Conflict):
+    """One with the same Idempotency-Key is."""
+
+    slug, title = "request-under-way", "The same request is being worked on"
 
 
 class RateLimited(ProblemError):

@@ -241,7 +241,7 @@ def test_a_deleted_document_is_found_by_nobody(service: Service, north: httpx.Cl
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
     [
-        ({"Content-Type": "application/json"}, b"{}", 400),
+        ({"Content-Type": "application/json"}, b"{}", 415),
         ({"Content-Type": "multipart/form-data"}, b"", 400),
         ({"Content-Type": "multipart/form-data; boundary=x"}, b"nonsense", 400),
         ({"Content-Type": "multipart/form-data; boundary=x"}, b"--x--\r\n", 400),
