@@ -38,7 +38,9 @@ class UsageOut(BaseModel):
     queued_jobs: QuotaOut = Field(description="Documents that wait to be read, or are being read.")
 
 
-@usage_blueprint.get("/v1/tenant/usage", summary="Look at the quotas", responses=answers(200, UsageOut))
+@usage_blueprint.get(
+    "/v1/tenant/usage", operation_id="getUsage", summary="Look at the quotas", responses=answers(200, UsageOut)
+)
 @requires(Scope.DOCUMENTS_READ)
 def show(ctx: TenantContext) -> Response:
     """The quotas of the key's tenant, and what it uses of them now."""
