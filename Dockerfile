@@ -6,7 +6,10 @@
 # The root file system may be read-only (--read-only --tmpfs /tmp): only DATA_DIR, /tmp and /dev/shm are written.
 # Python and Debian are those that the tests run on.
 
-FROM python:3.11-slim-bookworm AS builder
+# `make image-digests` adds the digest of the day.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS builder
 ENV UV_LINK_MODE=copy
 WORKDIR /build
 RUN pip install --no-cache-dir uv==0.13.8
@@ -17,7 +20,7 @@ RUN python -m venv --without-pip /opt/venv \
         -r requirements.txt -r requirements-sentry.txt -r requirements-otel.txt
 
 
-FROM python:3.11-slim-bookworm AS runtime
+FROM ${PYTHON_IMAGE} AS runtime
 LABEL org.opencontainers.image.title="Pustaka" \
       org.opencontainers.image.description="Answers from an institution's own documents, every sentence tied to its source" \
       org.opencontainers.image.version="1.0.0" \
@@ -27,7 +30,7 @@ LABEL org.opencontainers.image.title="Pustaka" \
 # Debian keeps only the newest of each version, so a pinned one soon breaks the build.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends curl ffmpeg \
+    && apt-get install -y --no-install-recommends curl \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 1000 appuser \
     && useradd --uid 1000 --gid appuser --create-home appuser \

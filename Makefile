@@ -6,12 +6,12 @@ UV := $(BIN)/uv
 SERVER := .venv/.server-installed
 TOOLS := .venv/.tools-installed
 JOBS ?= 2
-COMPOSE := docker-compose.yml deploy/compose/postgres.yml deploy/compose/qdrant-key.yml deploy/compose/monitoring.yml
+COMPOSE := docker-compose.yml deploy/compose/postgres.yml deploy/compose/qdrant-key.yml deploy/compose/monitoring.yml deploy/compose/tls.yml
 MONITORING := deploy/monitoring/prometheus.yml deploy/monitoring/alerts.yml deploy/monitoring/grafana/datasource.yml deploy/monitoring/grafana/dashboards.yml
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0
 DATA ?= ../shared/data/retrieval
 
-.PHONY: run test check bench setup lock generated screenshots format clean
+.PHONY: run test check bench setup lock image-digests generated screenshots format clean
 
 run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
@@ -58,6 +58,9 @@ lock: $(UV)  ## compile requirements*.txt anew from requirements*.in
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-sentry.in -o requirements-sentry.txt
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-otel.in -o requirements-otel.txt
+
+image-digests:  ## name the images of the compose files and the Dockerfile by their digests of today; needs Docker
+	$(PYTHON) deploy/image_digests.py
 
 generated: $(SERVER)  ## write anew what is made from config.py: .env.example, the tables of settings
 	$(BIN)/python -m bootstrap.settings_text

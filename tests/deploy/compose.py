@@ -11,7 +11,9 @@ from tests.service import ROOT
 BASE = "docker-compose.yml"
 POSTGRES = "deploy/compose/postgres.yml"
 QDRANT_KEY = "deploy/compose/qdrant-key.yml"
+TLS = "deploy/compose/tls.yml"
 MONITORING = "deploy/compose/monitoring.yml"
+_APPENDED = ("ports", "tmpfs", "volumes")  # others are replaced
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?:(:[-?])([^}]*))?\})")
 
 
@@ -37,9 +39,11 @@ def variables_in(file: str) -> set[str]:
     return {match[2] for match in _VARIABLE.finditer(text) if match[2]}
 
 
-def _merged(below: Any, above: Any) -> Any:
+def _merged(below: Any, above: Any, name: str = "") -> Any:
     if isinstance(below, dict) and isinstance(above, dict):
-        return below | {name: _merged(below.get(name), value) for name, value in above.items()}
+        return below | {name: _merged(below.get(name), value, name) for name, value in above.items()}
+    if name in _APPENDED and isinstance(below, list):
+        return [*below, *above]
     return below if above is None else above
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,8 +26,13 @@ from tests.service import ROOT, free_port, plain_environment
 
 OURS = ("app", "streamlit", "worker")
 # Variables that are no setting of the service: where its page finds the API, and the password of the overlay's server.
-NOT_SETTINGS = {"API_URL", "POSTGRES_PASSWORD", "GRAFANA_PASSWORD", "GRAFANA_PORT", "PROMETHEUS_PORT"}
+NOT_SETTINGS = {
+    "API_URL", "CERTIFICATES", "GRAFANA_PASSWORD", "GRAFANA_PORT", "POSTGRES_PASSWORD", "PROMETHEUS_PORT",
+    "SERVER_NAME",
+}  # fmt: skip
 SECRETS = {"POSTGRES_PASSWORD": "0123456789abcdef", "QDRANT_API_KEY": "fedcba9876543210"}
+OVERLAYS = (compose.POSTGRES, compose.QDRANT_KEY, compose.MONITORING, compose.TLS)
+WHOLE = {**SECRETS, "GRAFANA_PASSWORD": "aaaaaaaaaaaaaaaa", "SERVER_NAME": "chat.example.org"}
 
 
 def services(*files: str) -> dict[str, dict[str, Any]]:
@@ -45,27 +51,44 @@ def setting_names() -> set[str]:
 
 def test_the_services_of_the_guide_are_there_and_nothing_is_demanded_of_a_newcomer() -> None:
     stack = compose.load(variables={})
-    assert set(stack["services"]) == {"app", "streamlit", "worker", "redis", "qdrant"}
+    assert set(stack["services"]) == {"proxy", "app", "streamlit", "worker", "redis", "qdrant"}
     assert stack["name"] == "pustaka"
 
 
-def test_people_reach_the_api_and_the_page_and_nothing_else() -> None:
-    published = {name: service.get("ports") for name, service in services(compose.POSTGRES).items()}
-    assert published == {
-        "app": ["0.0.0.0:8000:8000", "0.0.0.0:8543:8000"],
-        "streamlit": ["0.0.0.0:8501:8501"],
-        "worker": None,
-        "redis": None,
-        "qdrant": None,
-        "postgres": None,
-    }
+def test_nothing_but_the_proxy_is_published_and_it_to_this_machine_alone() -> None:
+    published = {name: ports for name, service in services(compose.POSTGRES).items() if (ports := service.get("ports"))}
+    assert published == {"proxy": ["127.0.0.1:8000:8080", "127.0.0.1:8501:8080", "127.0.0.1:8543:8080"]}
+
+
+def test_others_reach_the_proxy_alone_and_only_with_tls() -> None:
+    stack = compose.load(compose.BASE, *OVERLAYS, variables=WHOLE)["services"]
+    ports = [(name, port) for name, service in stack.items() for port in service.get("ports", ())]
+    open_to_others = {(name, port) for name, port in ports if not port.startswith("127.0.0.1:")}
+    assert open_to_others == {("proxy", "0.0.0.0:80:8080"), ("proxy", "0.0.0.0:443:8443")}
+    for service in stack.values():
+        assert "network_mode" not in service
+        assert not service.get("privileged")
+        assert "docker.sock" not in str(service.get("volumes"))
 
 
 def test_another_port_can_be_chosen_outside_without_moving_the_one_inside() -> None:
     stack = compose.load(variables={"PORT": "9000", "STREAMLIT_PORT": "9001"})["services"]
-    assert stack["app"]["ports"][0] == "0.0.0.0:9000:8000"
-    assert stack["streamlit"]["ports"] == ["0.0.0.0:9001:8501"]
+    assert stack["proxy"]["ports"][:2] == ["127.0.0.1:9000:8080", "127.0.0.1:9001:8080"]
     assert stack["app"]["environment"]["PORT"] == "8000"
+
+
+def test_the_api_believes_the_proxy_about_its_clients() -> None:
+    trusted = services()["app"]["environment"]["FORWARDED_ALLOW_IPS"].split(",")
+    networks = [ip_network(network) for network in trusted]
+    assert all(network.is_private for network in networks)
+    docker = ip_network("172.17.0.0/16"), ip_network("192.168.0.0/16")  # where Docker makes its networks
+    assert all(any(each.subnet_of(network) for network in networks) for each in docker)  # type: ignore[arg-type]
+
+
+def test_with_tls_the_service_goes_by_its_name_and_the_pages_name_for_it() -> None:
+    environment = compose.load(compose.BASE, compose.TLS, variables=WHOLE)["services"]["app"]["environment"]
+    assert environment["PUBLIC_URL"] == "https://chat.example.org"
+    assert environment["TRUSTED_HOSTS"].split(",") == ["chat.example.org", urlsplit(environment["API_URL"]).hostname]
 
 
 def test_the_stores_are_reached_by_the_service_alone() -> None:
@@ -80,6 +103,7 @@ def test_the_stores_are_reached_by_the_service_alone() -> None:
 def test_everything_waits_until_what_it_needs_is_healthy() -> None:
     stack = services(compose.POSTGRES)
     needs = {name: set(service.get("depends_on", {})) for name, service in stack.items()}
+    assert needs["proxy"] == {"app", "streamlit"}
     assert needs["app"] == {"redis", "qdrant", "postgres"}
     assert needs["streamlit"] == {"app"}
     assert needs["worker"] == {"app", "redis", "postgres"}
@@ -92,6 +116,7 @@ def test_everything_waits_until_what_it_needs_is_healthy() -> None:
 def test_what_must_outlive_a_container_lies_in_volumes() -> None:
     stack = compose.load(compose.BASE, compose.POSTGRES, variables=SECRETS)
     mounted = {name: dict(map(split_mount, service["volumes"])) for name, service in stack["services"].items()}
+    del mounted["proxy"]  # which keeps nothing
     assert mounted["redis"] == {"/data": "redis-data"}
     assert mounted["qdrant"] == {"/qdrant/storage": "qdrant-data"}
     assert mounted["postgres"] == {"/var/lib/postgresql/data": "postgres-data"}
@@ -118,7 +143,7 @@ def test_the_api_the_page_and_the_workers_are_one_image_with_one_environment() -
 
 def test_every_variable_is_one_that_the_service_knows() -> None:
     known = setting_names() | NOT_SETTINGS
-    for file in (compose.BASE, compose.POSTGRES, compose.QDRANT_KEY, compose.MONITORING):
+    for file in (compose.BASE, *OVERLAYS):
         assert compose.variables_in(file) <= known, file
     for name in OURS:
         assert set(services(compose.POSTGRES)[name]["environment"]) <= known
@@ -154,6 +179,7 @@ def test_the_records_overlay_creates_the_database_that_the_service_opens() -> No
         (compose.POSTGRES, "POSTGRES_PASSWORD"),
         (compose.QDRANT_KEY, "QDRANT_API_KEY"),
         (compose.MONITORING, "GRAFANA_PASSWORD"),
+        (compose.TLS, "SERVER_NAME"),
     ],
 )
 def test_an_overlay_demands_its_secret_by_name_and_has_no_default(overlay: str, variable: str) -> None:
@@ -162,7 +188,7 @@ def test_an_overlay_demands_its_secret_by_name_and_has_no_default(overlay: str, 
 
 
 def test_no_secret_stands_in_a_compose_file() -> None:
-    for file in (compose.BASE, compose.POSTGRES, compose.QDRANT_KEY, compose.MONITORING):
+    for file in (compose.BASE, *OVERLAYS):
         for line in (ROOT / file).read_text().splitlines():
             written = re.match(r"\s*\w*(?:KEY|PASSWORD|SECRET|TOKEN)\w*: *(.+)", line)
             assert not written or written[1].startswith("${"), line
@@ -179,13 +205,16 @@ def seconds(duration: str) -> int:
     return int(duration.removesuffix("s"))
 
 
-def test_our_containers_cannot_change_themselves() -> None:
-    for name in OURS:
-        service = services()[name]
-        assert service["read_only"] is True
-        assert service["tmpfs"] == ["/tmp"]  # noqa: S108 - in the container
-        assert service["cap_drop"] == ["ALL"]
-        assert service["security_opt"] == ["no-new-privileges:true"]
+def test_no_container_can_change_itself_or_has_any_right() -> None:
+    for name, service in compose.load(compose.BASE, *OVERLAYS, variables=WHOLE)["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert 0 < service["pids_limit"] <= 4096, name
+        assert service["mem_limit"], name
+        if name != "grafana":
+            assert service["read_only"] is True, name
+            assert "/tmp" in service["tmpfs"], name  # noqa: S108 - in the container
 
 
 def test_every_service_comes_back_and_its_logs_and_memory_are_limited() -> None:

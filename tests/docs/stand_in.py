@@ -59,11 +59,11 @@ def journalctl(arguments: list[str]) -> int:
 
 
 def cp(arguments: list[str]) -> int:
-    """Into the system's folders nothing is copied, but what would be must be in the project."""
-    *sources, target = [word for word in arguments if not word.startswith("-")]
-    for source in sources:
-        _must(Path(source).exists(), f"file {source}")
-    if target.startswith("/"):
+    """Into and out of the system's folders nothing is copied, but what is the project's must be there."""
+    paths = [word for word in arguments if not word.startswith("-")]
+    for source in paths[:-1]:
+        _must(source.startswith("/") or Path(source).exists(), f"file {source}")
+    if any(path.startswith("/") for path in paths):
         return 0
     return subprocess.run(["/bin/cp", *arguments], check=False).returncode
 
@@ -99,7 +99,7 @@ PROGRAMS = {
     "make": make,
     "sudo": sudo,
     "tar": tar,
-    **dict.fromkeys(("docker", "useradd", "git", "chmod", "nginx"), nothing),
+    **dict.fromkeys(("docker", "useradd", "git", "chmod", "chown", "nginx"), nothing),
 }
 
 
