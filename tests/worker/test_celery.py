@@ -46,7 +46,7 @@ def test_workers_that_are_killed_are_followed_by_others_that_read_every_document
     taken = []
     for number in range(6):
         ctx = (ACME, GLOBEX)[number % 2]
-        dataset_id = new_dataset(database, ctx)
+        dataset_id = new_dataset(database, ctx, f"Handbook {number}")
         text = f"This is rule {number}. ".encode() * 3000
         taken.append((ctx, library.take(ctx, dataset_id, f"{number}.txt", text).document.document_id))
     with RedisServer(tmp_path / "redis") as redis:
