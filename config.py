@@ -280,6 +280,14 @@ class Settings(BaseSettings):
         le=64,
         description="Documents read at once, by one process of the service. 0: by `celery -A worker worker` alone.",
     )
+    clamd_address: str | None = Field(
+        None,
+        description="ClamAV's clamd, which looks at every file before it is read: unix:///run/clamav/clamd.ctl or "
+        "tcp://host:3310. Unset: files are not looked at.",
+    )
+    scanner_required: bool = Field(
+        True, description="Read no file while clamd does not answer. False: read it, and note that nobody looked at it."
+    )
     ingestion_lease: float = Field(
         15, ge=1, le=300, description="Seconds without a sign of life after which another one goes on with a document."
     )
@@ -477,6 +485,21 @@ class Settings(BaseSettings):
     def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             named_keys(value.get_secret_value())
+        return value
+
+    @field_validator("clamd_address")
+    @classmethod
+    def _is_clamd(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        parts = urlsplit(value)
+        is_socket = parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc
+        try:
+            is_port = parts.scheme == "tcp" and bool(parts.hostname) and parts.port is not None
+        except ValueError:
+            is_port = False
+        if not (is_socket or is_port):
+            raise ValueError("must be unix:///path/of/a/socket or tcp://host:port")
         return value
 
     @field_validator("crawl_ports")

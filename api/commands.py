@@ -29,7 +29,7 @@ from api.migrate_data import migrate_data
 from api.operator import operator, records
 from api.ratings_command import ratings
 from api.state import state
-from bootstrap.ingesting import chunk_sizes
+from bootstrap.ingesting import chunk_sizes, malware_check
 from bootstrap.services import use_installations_log_key
 from bootstrap.stores import open_originals
 from domain.db import Database
@@ -86,6 +86,7 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
                 ),
                 sizes=chunk_sizes(settings),
                 originals=open_originals(settings, database),
+                malware=malware_check(settings),
             )
         if wait:
             _wait_for_vectors(database, ctx)

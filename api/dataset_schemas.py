@@ -204,6 +204,7 @@ class DocumentOut(BaseModel):
     media_type: str
     language: str
     pages: int | None
+    scanned: bool | None = Field(description="Whether malware was looked for; null where there is no scanner.")
     unread_pages: list[int] = Field(description="Pages whose text could not be had.")
     chunks: int
     tags: list[str]

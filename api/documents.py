@@ -276,6 +276,7 @@ def _shown(found: Progress) -> dict[str, Any]:
         "media_type": document.media_type,
         "language": document.language,
         "pages": document.details.get("pages"),
+        "scanned": document.details.get("scanned"),
         "unread_pages": document.details.get("unread_pages") or [],
         "chunks": document.chunk_count,
         "tags": document.tags,

@@ -10,7 +10,7 @@ from functools import partial
 from ipaddress import ip_network
 from uuid import uuid4
 
-from bootstrap.ingesting import chunk_sizes, quotas_of
+from bootstrap.ingesting import chunk_sizes, malware_check, quotas_of
 from config import Settings
 from domain import web_sources
 from domain.db import Database
@@ -42,6 +42,7 @@ def crawl_rules(settings: Settings) -> CrawlRules:
         max_pages=settings.crawl_max_pages,
         sizes=chunk_sizes(settings),
         quotas=quotas_of(settings),
+        malware=malware_check(settings),
     )
 
 

@@ -10,7 +10,9 @@ from domain.quotas import UNLIMITED, Quotas
 from ingestion.chunking import Sizes
 from ingestion.jobs import JobWorker, tidy
 from ingestion.library import Library
+from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits
+from providers.scanner.clamd import Clamd
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Ingesting:
     limits: Limits
     sizes: Sizes
     quotas: Quotas
+    malware: MalwareCheck
     lease_s: float
 
     def make_worker(self) -> JobWorker:
@@ -32,6 +35,7 @@ class Ingesting:
             limits=self.limits,
             sizes=self.sizes,
             quotas=self.quotas,
+            malware=self.malware,
             lease_s=self.lease_s,
         )
 
@@ -58,6 +62,7 @@ def ingesting(settings: Settings, database: Database, originals: Originals) -> I
         Limits(size_bytes=settings.max_file_size, recognises=settings.ocr_enabled),
         chunk_sizes(settings),
         quotas_of(settings),
+        malware_check(settings),
         settings.ingestion_lease,
     )
 
@@ -75,6 +80,12 @@ def quotas_of(settings: Settings) -> Quotas:
         pages_per_day=settings.tenant_max_pages_per_day,
         queued_jobs=settings.tenant_max_queued_jobs,
     )
+
+
+def malware_check(settings: Settings) -> MalwareCheck:
+    """How files are looked at before they are read; nothing is connected yet."""
+    scanner = Clamd(settings.clamd_address) if settings.clamd_address else None
+    return MalwareCheck(scanner, is_required=settings.scanner_required)
 
 
 def open_library(settings: Settings, database: Database) -> Library:

@@ -11,6 +11,7 @@ from pathlib import Path
 from domain.db import Database
 from domain.originals import Originals
 from ingestion.chunking import Sizes
+from ingestion.malware import NO_CHECK, MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, load_paths, remove_samples
 from utils.context import TenantContext
@@ -43,6 +44,7 @@ async def load_knowledge(
     sizes: Sizes,
     progress: Progress,
     originals: Originals,
+    malware: MalwareCheck = NO_CHECK,
 ) -> LoadSummary | None:
     """Load what is new or changed in *folder*; the built-in samples go when it is another folder.
 
@@ -58,6 +60,7 @@ async def load_knowledge(
         sizes=sizes,
         progress=progress,
         originals=originals,
+        malware=malware,
     )
     while True:
         try:
@@ -88,6 +91,7 @@ class _Loading:
     sizes: Sizes
     progress: Progress
     originals: Originals
+    malware: MalwareCheck
 
     async def once(self) -> LoadSummary:
         """Load in a thread; cancelled, it ends after the document it is at."""
@@ -118,6 +122,7 @@ class _Loading:
             limits=self.limits,
             sizes=self.sizes,
             originals=self.originals,
+            malware=self.malware,
         )
 
 

@@ -23,7 +23,7 @@ from bootstrap.indexes.check import SelfCheck
 from bootstrap.indexes.opened import MakeRetriever, Opener
 from bootstrap.indexes.serving import Serving
 from bootstrap.indexes.tending import Tending
-from bootstrap.ingesting import chunk_sizes, ingesting, quotas_of
+from bootstrap.ingesting import chunk_sizes, ingesting, malware_check, quotas_of
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import (
@@ -303,6 +303,7 @@ async def _load(database: Database, settings: Settings, progress: Progress, orig
         sizes=chunk_sizes(settings),
         progress=progress,
         originals=originals,
+        malware=malware_check(settings),
     )
     await _tidy(originals)
     return summary

@@ -168,6 +168,18 @@ def put_off(session: Session, ctx: TenantContext, held: Held, failure: Failure) 
     return _again(session, ctx, job, failure)
 
 
+def wait(session: Session, ctx: TenantContext, held: Held, failure: Failure, *, pause_s: float) -> None:
+    """Let the job be tried again after a pause, as often as it takes: what it needs is away.
+
+    Raises:
+        LeaseLost: the job is not this worker's any more.
+    """
+    job = _ours(session, ctx, held)
+    job.attempts -= 1
+    job.error, job.advice = failure.reason, failure.advice
+    _release(job, moment(session) + timedelta(seconds=pause_s))
+
+
 def hand_back(session: Session, ctx: TenantContext, held: Held) -> None:
     """Let another worker have the job at once: this one stops.
 

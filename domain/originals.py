@@ -168,6 +168,10 @@ class Originals:
         """
         return self._files.get(ctx, content_hash)
 
+    def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
+        """Put a file where nobody can download it, whatever names it; see `FileStore.quarantine`."""
+        self._files.quarantine(ctx, content_hash)
+
     def discard(self, ctx: TenantContext, names: set[str]) -> int:
         """Remove those of these files that nothing names any more; how many."""
         removed = 0

@@ -24,16 +24,27 @@ from domain.models import Document, JobStage
 from domain.originals import Originals
 from domain.quotas import UNLIMITED, Quotas, add_pages, count_pages, next_day, require_pages
 from ingestion.chunking import Sizes
+from ingestion.malware import NO_CHECK, MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from ingestion.reader import DocumentReader
 from utils.context import TenantContext
-from utils.errors import NotFound, QuotaExceeded, StoreUnavailable, UnreadableDocument
+from utils.errors import (
+    InfectedFile,
+    NotFound,
+    QuotaExceeded,
+    ScannerUnavailable,
+    StoreUnavailable,
+    UnreadableDocument,
+)
 
 logger = logging.getLogger(__name__)
 
 _BEATS = 4  # renewals in the time that a lease lasts
 _UPLOAD_ANEW = "Correct the file and upload it again, with the same external id if it has one."
+_CLEAN_ANEW = "Look for malware on the computer that it came from, and upload a clean file."
+_SCANNER_AWAY = "It is read as soon as the malware scanner answers."
+_SCANNER_PAUSE_S = 15.0
 _ORIGINAL_GONE = Failure("Its file is not in the store of files any more.", "Upload it again.")
 _TRY_LATER = "It is tried again by itself; should it fail for good, see that the stores can be reached and try again."
 _OUR_FAULT = Failure(
@@ -52,13 +63,14 @@ class JobWorker:
         limits: Limits | None = None,
         sizes: Sizes | None = None,
         quotas: Quotas = UNLIMITED,
+        malware: MalwareCheck = NO_CHECK,
         lease_s: float = LEASE_S,
     ) -> None:
         self._database, self._originals, self._lease_s = database, originals, lease_s
         self._quotas = quotas
         self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid4().hex[:12]}"
         self._parser = ParserProcess(limits or Limits())
-        self._reader = DocumentReader(self._parser, sizes or Sizes())
+        self._reader = DocumentReader(self._parser, malware, sizes or Sizes())
         self._stopping = threading.Event()
 
     def __enter__(self) -> Self:
@@ -159,6 +171,9 @@ class JobWorker:
     def _settle(self, ctx: TenantContext, held: Held, lease: "_Lease", exc: Exception) -> None:
         """Write down what became of a job that did not come to its end."""
         lease.close()
+        if isinstance(exc, InfectedFile):
+            logger.warning("An uploaded file contains malware.", extra=_facts(ctx, held) | {"malware": exc.signature})
+            self._originals.quarantine(ctx, held.content_hash)
         with self._database.writing() as session:
             try:
                 if jobs.end_cancelled(session, ctx, held):
@@ -229,7 +244,11 @@ def tidy(database: Database) -> None:
 
 def _record(session: Session, ctx: TenantContext, held: Held, exc: Exception) -> None:
     """What failed for good, or is worth another try."""
-    if isinstance(exc, UnreadableDocument):
+    if isinstance(exc, ScannerUnavailable):
+        jobs.wait(session, ctx, held, Failure(exc.detail, _SCANNER_AWAY), pause_s=_SCANNER_PAUSE_S)
+    elif isinstance(exc, InfectedFile):
+        jobs.fail(session, ctx, held, Failure(f"{exc.detail} The file is in quarantine.", _CLEAN_ANEW))
+    elif isinstance(exc, UnreadableDocument):
         add_pages(session, ctx, 1)  # it took as much work as one that could be read
         jobs.fail(session, ctx, held, Failure(exc.detail, _UPLOAD_ANEW))
     elif isinstance(exc, NotFound):

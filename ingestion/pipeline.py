@@ -18,6 +18,7 @@ from domain.documents import (
 from domain.models import Document, DocumentState
 from domain.originals import Originals
 from ingestion.chunking import CountTokens, Sizes, estimate_tokens
+from ingestion.malware import NO_CHECK, MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from ingestion.reader import RECIPE, DocumentReader, content_hash
@@ -59,6 +60,7 @@ def load_paths(
     sizes: Sizes | None = None,
     count_tokens: CountTokens = estimate_tokens,
     originals: Originals | None = None,
+    malware: MalwareCheck = NO_CHECK,
 ) -> LoadSummary:
     """Load every document below *paths* into the caller's tenant; with *prune*, forget those whose file is gone.
 
@@ -74,7 +76,7 @@ def load_paths(
     began, limits = time.monotonic(), limits or Limits()
     found, origins = walk(paths), Origins(samples_root.resolve() if samples_root else None)
     with ParserProcess(limits) as parser:
-        reader = DocumentReader(parser, sizes or Sizes(), count_tokens)
+        reader = DocumentReader(parser, malware, sizes or Sizes(), count_tokens)
         load = _Load(database, ctx, origins, limits, reader, originals)
         load.take_all(found, progress)
     # A folder that cannot be read looks as if its files were gone.

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import PurePath
 
@@ -12,6 +12,7 @@ from domain.originals import Extracted, Part
 from ingestion.chunking import CountTokens, Sizes, estimate_tokens
 from ingestion.cutting import cut
 from ingestion.language import document_language
+from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import ParsedDocument
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from providers.ocr.chosen import LANGUAGES
@@ -28,14 +29,25 @@ NOT_RECOGNISED = {
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What was parsed from a file, and what the malware check said of that; see `MalwareCheck.check`."""
+
+    document: ParsedDocument
+    is_clean: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentReader:
     """Reads files with one parser process, into chunks of *sizes* as *count_tokens* counts them.
+
+    None is parsed that has not passed the *malware* check: what reads files does it by this class.
 
     `read` is quick: it takes the text that is there. `read_whole` also recognises that of pages which are pictures,
     where `awaits_recognition` says of the former's content that this gives more.
     """
 
     parser: ParserProcess
+    malware: MalwareCheck
     sizes: Sizes = field(default_factory=Sizes)
     count_tokens: CountTokens = estimate_tokens
 
@@ -48,8 +60,7 @@ class DocumentReader:
         Raises:
             UnreadableDocument: in plain words, with what to do about it.
         """
-        parsed = self.parser.parse(data, name)
-        return self.content(parsed, data, name, source)
+        return self.content(self.parse(data, name), data, name, source)
 
     def read_whole(
         self, data: bytes, name: str, source: str, *, progress: PageProgress | None = None
@@ -62,18 +73,28 @@ class DocumentReader:
         Raises:
             UnreadableDocument: in plain words, with what to do about it.
         """
-        parsed = self.parser.parse(data, name)
-        if parsed.unread_pages:
-            parsed = self.parser.recognise(data, name, parsed.unread_pages, progress)
-        return self._content(parsed, data, name, source, recognised=self.parser.recognises)
+        checked = self.parse(data, name)
+        if checked.document.unread_pages:
+            whole = self.parser.recognise(data, name, checked.document.unread_pages, progress)
+            checked = replace(checked, document=whole)
+        return self._content(checked, data, name, source, recognised=self.parser.recognises)
 
-    def content(self, parsed: ParsedDocument, data: bytes, name: str, source: str) -> DocumentContent:
-        """What `read` gives, for what was *parsed* from *data* already.
+    def parse(self, data: bytes, name: str) -> Checked:
+        """What is in *data*, once it was looked at.
+
+        Raises:
+            UnreadableDocument: in plain words, with what to do about it; `InfectedFile` where there is malware in it.
+        """
+        is_clean = self.malware.check(data)
+        return Checked(self.parser.parse(data, name), is_clean)
+
+    def content(self, checked: Checked, data: bytes, name: str, source: str) -> DocumentContent:
+        """What `read` gives, for what was parsed from *data* already.
 
         Raises:
             UnreadableDocument: there is no text in it.
         """
-        return self._content(parsed, data, name, source, recognised=False)
+        return self._content(checked, data, name, source, recognised=False)
 
     def awaits_recognition(self, details: Mapping[str, object]) -> bool:
         """Whether `read_whole` would give more than the document with these *details* holds."""
@@ -87,15 +108,16 @@ class DocumentReader:
         name = "Page" if len(pages) == 1 else "Pages"
         return f"{name} {_ranges(pages)} not read. {NOT_RECOGNISED[self.parser.recognises]}"
 
-    def _content(
-        self, parsed: ParsedDocument, data: bytes, name: str, source: str, *, recognised: bool
-    ) -> DocumentContent:
+    def _content(self, checked: Checked, data: bytes, name: str, source: str, *, recognised: bool) -> DocumentContent:
+        parsed = checked.document
         details: dict[str, object] = {
             "characters": len(parsed.text),
             "pages": parsed.pages,
             "unread_pages": list(parsed.unread_pages),
             "recognised": recognised,
         }
+        if checked.is_clean is not None:
+            details["scanned"] = checked.is_clean
         language = document_language(parsed.text)
         chunks = cut(parsed.text, parsed.sections, language, sizes=self.sizes, count_tokens=self.count_tokens)
         if not chunks and not self.awaits_recognition(details):

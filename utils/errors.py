@@ -17,6 +17,8 @@ ProblemError
 ├── UnsupportedMediaType 415        ├── ProviderBusy 503
 ├── RangeNotSatisfiable 416         └── ProviderTimeout 504
 ├── UnreadableDocument 422
+│   ├── InfectedFile 422
+│   └── ScannerUnavailable 503
 ├── QuotaExceeded 429
 └── RunFailed, as it was
 A type has one title and one status, `docs/api-conventions.md` lists them all, and no other type is ever sent.
@@ -104,6 +106,22 @@ class UnreadableDocument(ProblemError):
     """A document that cannot be taken in; the others of its batch go on."""
 
     slug, title, status = "unreadable-document", "The document cannot be read", 422
+
+
+class InfectedFile(UnreadableDocument):
+    """A file in which the malware scanner found *signature*."""
+
+    slug, title, status = "infected-file", "The file contains malware", 422
+
+    def __init__(self, signature: str) -> None:
+        super().__init__(f"It contains malware ({signature}), and was not read.")
+        self.signature = signature
+
+
+class ScannerUnavailable(UnreadableDocument):
+    """No file is read before it was looked at, and the scanner does not answer."""
+
+    slug, title, status = "scanner-unavailable", "The malware scanner did not answer", 503
 
 
 class ReusedKey(ProblemError):

@@ -75,8 +75,30 @@ class FileStore(Protocol):
     def delete(self, ctx: TenantContext, content_hash: str) -> None:
         """Forget the file; nothing happens where there is none."""
 
+    def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
+        """Put the file where nothing reads it any more, for the operator to look at; the newest few are kept."""
+
     def hashes(self, ctx: TenantContext) -> Iterator[str]:
         """Every file of the tenant, in any order. One that is put or deleted meanwhile may be among them or not."""
+
+
+class MalwareScanner(Protocol):
+    """Looks for malware in files. Blocking: for threads."""
+
+    def scan(self, data: bytes) -> str | None:
+        """The name of the malware in *data*; None if it is clean.
+
+        Raises:
+            ScannerUnavailable: the scanner did not answer.
+            UnreadableDocument: it does not take files of this size.
+        """
+
+    def ping(self) -> None:
+        """Return if it answers.
+
+        Raises:
+            ScannerUnavailable: it does not.
+        """
 
 
 class TextRecogniser(Protocol):

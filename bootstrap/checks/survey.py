@@ -19,6 +19,7 @@ _GROUPS: Sequence[tuple[str, Sequence[str]]] = (
     ("Deployment", ("files",)),
     ("Stores", ("stores",)),
     ("Search", ("index", "reranker")),
+    ("Malware", ("scanner",)),
     ("Answers", ("chat",)),
     ("Reporting", ("reporting",)),
     ("Servers", ("serving",)),

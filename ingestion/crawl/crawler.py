@@ -17,6 +17,7 @@ from ingestion.crawl.frontier import Scope
 from ingestion.crawl.guard import Reach, Resolve, resolve
 from ingestion.crawl.politeness import Politeness, Stopped
 from ingestion.crawl.site import Manners, Site
+from ingestion.malware import NO_CHECK, MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.reader import DocumentReader
@@ -34,6 +35,7 @@ class CrawlRules:
     sizes: Sizes = field(default_factory=Sizes)
     count_tokens: CountTokens = estimate_tokens
     resolver: Resolve = resolve
+    malware: MalwareCheck = NO_CHECK
     quotas: Quotas = UNLIMITED  # of the tenant whose web source it is
 
 
@@ -55,7 +57,7 @@ class Crawler:
     ) -> None:
         self._database, self._rules, self._holder, self._politeness = database, rules, holder, politeness
         self._place = Place(database, originals, rules.quotas)
-        self._reader = DocumentReader(parser, rules.sizes, rules.count_tokens)
+        self._reader = DocumentReader(parser, rules.malware, rules.sizes, rules.count_tokens)
         self._stopping = threading.Event()
         self._fetcher: Fetcher | None = None
 

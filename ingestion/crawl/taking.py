@@ -85,7 +85,8 @@ def take(reply: Reply, address: str, reader: DocumentReader, product: str) -> Fo
 def _page(reply: Reply, address: str, reader: DocumentReader, directives: set[str]) -> Found:
     data = _as_utf8(reply.body or b"", reply.charset)
     name = _page_name(address)
-    parsed = reader.parser.parse(data, name)
+    checked = reader.parse(data, name)
+    parsed = checked.document
     facts = parsed.facts
     if facts is None:
         raise AssertionError("Pages are parsed with their facts.")
@@ -101,7 +102,7 @@ def _page(reply: Reply, address: str, reader: DocumentReader, directives: set[st
     if not parsed.sections:
         return replace(found, refused="There is no text in it.", is_empty=True)
     try:
-        content = reader.content(parsed, data, name, shown(address))
+        content = reader.content(checked, data, name, shown(address))
     except UnreadableDocument as exc:
         return replace(found, refused=exc.detail, is_empty=True)
     told = {"published": facts.published, "declared_language": facts.language}

@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ from utils.errors import NotFound, StoreUnavailable
 _HASH = re.compile(r"[0-9a-f]{64}")
 _UNSAFE = re.compile(rb"[^a-z0-9_-]")  # no capitals: some file systems do not tell them from small letters
 _UNFINISHED = ".new-"
+_QUARANTINE, _MOST_IN_QUARANTINE = "quarantine", 20
 _LONGEST_WRITE_S = 3600.0
 
 
@@ -55,6 +56,19 @@ class FolderFileStore:
         if _HASH.fullmatch(content_hash):
             with _told():
                 self._path(ctx, content_hash).unlink(missing_ok=True)
+
+    def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
+        """As in `FileStore`: it goes to `<root>/<tenant>/quarantine`."""
+        if not _HASH.fullmatch(content_hash):
+            return
+        folder = self._folder(ctx) / _QUARANTINE
+        with _told(), suppress(FileNotFoundError):
+            _make_folder(folder)
+            self._path(ctx, content_hash).replace(folder / content_hash)
+            os.utime(folder / content_hash)
+            by_age = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+            for path in by_age[_MOST_IN_QUARANTINE:]:
+                path.unlink(missing_ok=True)
 
     def hashes(self, ctx: TenantContext) -> Iterator[str]:
         """As in `FileStore`. What a process left that was killed while it wrote is removed on the way."""

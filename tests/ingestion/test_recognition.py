@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from domain.db import Database
+from ingestion.malware import NO_CHECK
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.pipeline import load_paths
@@ -48,7 +49,7 @@ def noise(height: int, width: int) -> Image.Image:
 @contextmanager
 def reader(limits: Limits | None = None) -> Iterator[DocumentReader]:
     with ParserProcess(limits or Limits()) as parser:
-        yield DocumentReader(parser)
+        yield DocumentReader(parser, NO_CHECK)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])

@@ -1,0 +1,1 @@
+"""Who looks for malware in files: `MalwareScanner` over ClamAV."""
