@@ -11,7 +11,7 @@ MONITORING := deploy/monitoring/prometheus.yml deploy/monitoring/alerts.yml depl
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0
 DATA ?= ../shared/data/retrieval
 
-.PHONY: run test check bench setup lock image-digests generated screenshots format clean
+.PHONY: run test check bench setup lock audit sbom image-digests generated screenshots format clean
 
 run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
@@ -58,6 +58,12 @@ lock: $(UV)  ## compile requirements*.txt anew from requirements*.in
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-sentry.in -o requirements-sentry.txt
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-otel.in -o requirements-otel.txt
+
+audit: $(TOOLS)  ## known vulnerabilities of what is pinned; says so where they cannot be looked up
+	$(BIN)/python deploy/audit.py requirements.txt requirements-sentry.txt requirements-otel.txt
+
+sbom: $(TOOLS)  ## what a server consists of, as sbom.json (CycloneDX 1.6)
+	$(BIN)/cyclonedx-py requirements --of JSON --sv 1.6 --output-reproducible -o sbom.json requirements.txt
 
 image-digests:  ## name the images of the compose files and the Dockerfile by their digests of today; needs Docker
 	$(PYTHON) deploy/image_digests.py

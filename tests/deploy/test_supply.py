@@ -1,0 +1,53 @@
+"""`make sbom` and `make audit`: what is in the service, and what is known against it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from tests.service import ROOT
+
+
+def test_the_sbom_is_valid_and_names_every_pinned_package(tmp_path: Path) -> None:
+    made = tmp_path / "sbom.json"
+    program = [str(Path(sys.executable).parent / "cyclonedx-py"), "requirements", "requirements-sentry.txt"]
+    options = ["--of", "JSON", "--sv", "1.6", "--output-reproducible", "-o", str(made)]
+    subprocess.run([*program, *options], cwd=ROOT, check=True, capture_output=True, timeout=120)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(made.read_text()) is None
+    named = {(one["name"], one["version"]) for one in json.loads(made.read_text())["components"]}
+    lines = (ROOT / "requirements-sentry.txt").read_text().splitlines()
+    pins = [line.split()[0].split("==") for line in lines if line[:1].isalpha()]
+    assert named == {(name, version) for name, version in pins}
+
+
+def test_an_audit_that_cannot_be_made_is_said_to_be_none_and_fails_nothing(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("this is no requirement ==\n")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "deploy" / "audit.py"), str(tmp_path / "requirements.txt")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "NOT AUDITED" in done.stdout
+
+
+def test_a_known_vulnerability_fails_the_audit_by_its_name(tmp_path: Path) -> None:
+    """With a stand-in for pip-audit, whose database says something else every day."""
+    known = {"id": "PYSEC-2026-1", "fix_versions": ["2.0"], "aliases": [], "description": ""}
+    told = {"dependencies": [{"name": "left", "version": "1.0", "vulns": [known]}], "fixes": []}
+    (tmp_path / "pip_audit.py").write_text(f"print({json.dumps(json.dumps(told))})")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "deploy" / "audit.py"), "requirements.txt"],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "left 1.0: PYSEC-2026-1, fixed in 2.0" in done.stdout
