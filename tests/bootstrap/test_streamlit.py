@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from bootstrap.streamlit import ChatPage, StreamlitChild
+from tests.page_variables import PAGE_VARIABLES
 from tests.service import free_port
 from utils.processes import StartError, reserve_port
 
@@ -83,7 +84,18 @@ def test_the_page_gets_its_own_key_and_none_of_the_services(tmp_path: Path, monk
     given = (process / "environ").read_text().split("\0")
     child.stop()
     assert {"CHAT_PAGE_KEY=ak_secret", "CHAT_TITLE=Arsip", f"CHAT_LOGO={tmp_path / 'logo.png'}"} <= set(given)
-    assert not [variable for variable in given if variable.startswith(("OPENAI_API_KEY=", "PORT="))]
+    names = {variable.partition("=")[0] for variable in given if variable}
+    assert names <= PAGE_VARIABLES | {
+        "PATH",
+        "HOME",
+        "USER",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "TZ",
+        "TMPDIR",
+        "PYTHONPATH",
+    }
 
 
 def test_stopping_frees_the_port_within_seconds(chat_page: StreamlitChild) -> None:

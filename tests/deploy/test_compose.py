@@ -19,6 +19,7 @@ import redis
 from config import Settings, load_settings
 from tests.deploy import compose, image
 from tests.domain.records import two_tenants
+from tests.page_variables import PAGE_VARIABLES
 from tests.programs import installed
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
@@ -133,12 +134,27 @@ def split_mount(mount: str) -> tuple[str, str]:
     return target, source
 
 
-def test_the_api_the_page_and_the_workers_are_one_image_with_one_environment() -> None:
+def test_the_api_the_page_and_the_workers_are_one_image_and_two_have_one_environment() -> None:
     for files in ((), (compose.POSTGRES,)):
-        app, *others = (services(*files)[name] for name in OURS)
-        for part in ("image", "build", "environment", "env_file"):
-            assert all(app[part] == other[part] for other in others), part
+        app, page, worker = (services(*files)[name] for name in OURS)
+        for part in ("image", "build"):
+            assert app[part] == page[part] == worker[part], part
+        for part in ("environment", "env_file"):
+            assert app[part] == worker[part], part
     assert app["env_file"] == [{"path": ".env", "required": False}]
+
+
+def test_the_page_gets_its_own_settings_alone() -> None:
+    page = compose.load(compose.BASE, *OVERLAYS, variables=WHOLE)["services"]["streamlit"]
+    assert page["env_file"] == []
+    assert set(page["environment"]) == PAGE_VARIABLES
+    assert not {value for value in page["environment"].values() if value in SECRETS.values()}
+    everything = {name: f"value-of-{name}" for name in setting_names()}
+    stack = compose.load(variables=everything)["services"]
+    proxies = {part: stack[part]["environment"]["FORWARDED_ALLOW_IPS"] for part in ("app", "streamlit")}
+    assert proxies["app"] == proxies["streamlit"]
+    for name in PAGE_VARIABLES - {"API_URL", "FORWARDED_ALLOW_IPS"}:
+        assert stack["streamlit"]["environment"][name] == everything[name]
 
 
 def test_every_variable_is_one_that_the_service_knows() -> None:

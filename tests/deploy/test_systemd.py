@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from config import Settings
-from tests.deploy.units import EXAMPLE, FOLDER, Unit, await_true, notifications, reload, started
+from tests.deploy.units import CHAT_EXAMPLE, EXAMPLE, FOLDER, Unit, await_true, notifications, reload, started
+from tests.page_variables import PAGE_VARIABLES
 from tests.service import free_port
 
 UNITS = sorted(path.name for path in FOLDER.glob("*.service"))
@@ -56,8 +57,9 @@ def test_systemd_finds_little_that_they_could_do_beyond_their_work(unit: Unit) -
     assert float(level[1]) <= 2.0, "of 10"
 
 
-def test_the_example_of_variables_sets_what_there_is_and_leaves_secrets_to_the_operator() -> None:
-    lines = re.findall(r"^(#?)([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.M)
+@pytest.mark.parametrize("example", [EXAMPLE, CHAT_EXAMPLE], ids=lambda path: path.name)
+def test_the_examples_of_variables_set_what_there_is_and_leave_secrets_to_the_operator(example: Path) -> None:
+    lines = re.findall(r"^(#?)([A-Z_]+)=(.*)$", example.read_text(), re.M)
     aliases = {
         str(choice)
         for field in Settings.model_fields.values()
@@ -70,16 +72,11 @@ def test_the_example_of_variables_sets_what_there_is_and_leaves_secrets_to_the_o
 
 
 def test_the_chat_page_gets_none_of_the_apis_secrets(chat: Unit) -> None:
-    secret = {
-        name
-        for field_name, field in Settings.model_fields.items()
-        if "SecretStr" in str(field.annotation) and field_name != "chat_page_key"
-        for name in (getattr(field.validation_alias, "choices", None) or [field_name.upper()])
-    }
-    file = "\n".join(f"{name}=x" for name in secret) + f"\nCHAT_PAGE_KEY={PAGE_KEY}"
-    given = chat.environment(file)
-    assert secret & set(given) == set()
-    assert given["CHAT_PAGE_KEY"] == PAGE_KEY
+    assert chat.all("EnvironmentFile") == ["/etc/pustaka-chat.env"]
+    assert Unit("pustaka-api.service").all("EnvironmentFile") == ["/etc/pustaka.env"]
+    named = set(re.findall(r"^#?([A-Z_]+)=", CHAT_EXAMPLE.read_text(), re.M))
+    assert named <= PAGE_VARIABLES
+    assert {"CHAT_PAGE_KEY", "CHAT_LOGIN", "LOCAL_HISTORY", "FORWARDED_ALLOW_IPS"} <= named
 
 
 def test_the_api_says_when_it_listens_reloads_and_stops_in_time(api: Unit, tmp_path: Path) -> None:
@@ -116,7 +113,7 @@ def test_the_api_is_granted_the_time_that_gunicorn_takes(api: Unit) -> None:
 def test_the_chat_page_starts_with_what_the_unit_gives_it(chat: Unit, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
     command = [word.replace("8501", str(port)) for word in chat.command()]
-    environment = chat.environment(f"{EXAMPLE.read_text()}\nCHAT_PAGE_KEY={PAGE_KEY}", HOME=str(tmp_path))
+    environment = chat.environment(f"{CHAT_EXAMPLE.read_text()}\nCHAT_PAGE_KEY={PAGE_KEY}", HOME=str(tmp_path))
 
     def is_healthy() -> bool:
         try:

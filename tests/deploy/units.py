@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.service import ROOT, plain_environment
 
 FOLDER = ROOT / "deploy" / "systemd"
-EXAMPLE = FOLDER / "pustaka.env.example"
+EXAMPLE, CHAT_EXAMPLE = FOLDER / "pustaka.env.example", FOLDER / "pustaka-chat.env.example"
 _HOME = "/opt/pustaka"
 
 
