@@ -12,11 +12,13 @@ from flask.globals import request_ctx
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, X-Conversation-Id, X-Request-Id"
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Range, X-API-Key, "
+    "X-Conversation-Id, X-Request-Id"
 )
 _RESPONSE_HEADERS = (
-    "X-Request-Id, X-Conversation-Id, X-Run-Id, Idempotency-Replayed, Location, Retry-After, "
-    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+    "Accept, Allow, Content-Disposition, Content-Range, Deprecation, ETag, Idempotency-Replayed, Link, Location, "
+    "RateLimit, RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, Sunset, "
+    "WWW-Authenticate, X-Conversation-Id, X-Request-Id, X-Run-Id"
 )
 _MAX_AGE_S = "600"
 _SUBDOMAIN = re.compile(r"[a-z0-9.-]+")

@@ -45,11 +45,13 @@ class Allowance:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The `RateLimit-*` headers.
+        """What is left, and the rule; then the same in the three headers of an earlier draft, for one version more.
 
-        Source: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-06
+        Source: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10
         """
         return {
+            "RateLimit": f'"hour";r={self.remaining};t={self.reset_s}',
+            "RateLimit-Policy": f'"hour";q={self.limit};w={_WINDOW_S}',
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
             "RateLimit-Reset": str(self.reset_s),

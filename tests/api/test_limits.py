@@ -1,6 +1,7 @@
 """How many requests a key may make."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,15 @@ def test_an_answer_tells_what_is_left(limited: Service) -> None:
     with limited.client(limited.new_key("acme")) as client:
         left = [int(ask(client, "How do I apply?").headers["ratelimit-remaining"]) for _ in range(3)]
     assert left == [LIMIT - 1, LIMIT - 2, LIMIT - 3]
+
+
+def test_what_is_left_is_told_in_one_header_and_the_rule_in_another(limited: Service) -> None:
+    with limited.client(limited.new_key("acme")) as client:
+        told = client.get("/v1/conversations/none").headers
+    left = re.fullmatch(rf'"hour";r={LIMIT - 1};t=(\d+)', told["ratelimit"])
+    assert left
+    assert 3590 <= int(left[1]) <= 3600
+    assert told["ratelimit-policy"] == f'"hour";q={LIMIT};w=3600'
 
 
 def test_a_made_up_key_uses_up_nobodys_requests(limited: Service) -> None:

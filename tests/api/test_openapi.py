@@ -75,6 +75,18 @@ def test_every_refusal_is_a_problem_with_the_types_that_it_may_have(document: Js
         assert "Problem types: `" in answer["description"]
 
 
+def test_pages_of_other_origins_may_send_and_read_every_header(service: Any, document: Json) -> None:
+    preflight = {"Origin": "https://portal.example", "Access-Control-Request-Method": "POST"}
+    allowed = httpx.options(f"{service.url}/v1/chat", headers=preflight, trust_env=False).headers
+    answered = httpx.get(f"{service.url}/health", headers=preflight, trust_env=False).headers
+    every = [parameter for _, _, one in operations(document) for parameter in one.get("parameters", [])]
+    sent = {parameter["name"] for parameter in every if parameter["in"] == "header"}
+    assert sent
+    assert {name.lower() for name in sent} <= set(allowed["access-control-allow-headers"].lower().split(", "))
+    given = set(document["components"]["headers"])
+    assert {name.lower() for name in given} <= set(answered["access-control-expose-headers"].lower().split(", "))
+
+
 def test_examples_are_what_the_schemas_allow(document: Json) -> None:
     checked = 0
     for _, _, operation in operations(document):
