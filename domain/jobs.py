@@ -6,7 +6,7 @@ The order of locks is that of `lock_documents`: a document first, then its job.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from domain.documents import in_batches, lock_documents
@@ -18,6 +18,8 @@ LEASE_S = 15.0
 MOST_ATTEMPTS = 6  # at one stage
 LONGEST_PAUSE_S = 60.0
 _LOOK_AGAIN_S = 600.0
+_LARGE_BYTES = 2_000_000
+_PATIENCE_S = 600.0  # after which a large file is taken before smaller ones that came later
 OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 _WORKER_ENDED = "Whatever worked on it ended before it was done, {} times."
 _ASK_AGAIN = "Try it once more; if it fails again, the log of the worker says why."
@@ -86,9 +88,14 @@ def tenants_to_tidy(session: Session) -> list[TenantContext]:
 
 
 def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float = LEASE_S) -> Held | None:
-    """The tenant's job that has waited longest, now held by *worker*; None if none is due or others have them all."""
+    """A job of the tenant, now held by *worker*; None if none is due or others have them all.
+
+    Small files come before large ones, and all before pages that are pictures, which take seconds each; what has waited
+    for `_PATIENCE_S` comes before all others. Among equals, the one that has waited longest.
+    """
     at = moment(session)
-    due = scoped(ctx, Job).where(is_due(at)).order_by(Job.not_before, Job.created_at).limit(1)
+    order = _weight(at), Job.not_before, Job.created_at
+    due = scoped(ctx, Job).where(is_due(at)).order_by(*order).limit(1)
     job = session.scalar(due.with_for_update(skip_locked=True))
     if job is None:
         return None
@@ -99,6 +106,15 @@ def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float =
     job.error, job.advice = None, None  # why it waited
     session.flush()
     return _held(job, worker)
+
+
+def _weight(at: datetime) -> ColumnElement[int]:
+    return case(
+        (Job.created_at < at - timedelta(seconds=_PATIENCE_S), 0),
+        (Job.stage == JobStage.RECOGNISING, 3),
+        (Job.size_bytes > _LARGE_BYTES, 2),
+        else_=1,
+    )
 
 
 def postpone_reading(session: Session, ctx: TenantContext, failure: Failure, *, until: datetime) -> None:
@@ -136,7 +152,10 @@ def lock_held(session: Session, ctx: TenantContext, held: Held) -> Document:
 
 
 def advance(session: Session, ctx: TenantContext, held: Held, stage: JobStage) -> Held:
-    """The job at its next stage. From INDEXING on nobody holds it: it is over when the index has its document.
+    """The job at its next stage.
+
+    From INDEXING on nobody holds it: it is over when the index has its document. For RECOGNISING it waits for its turn
+    again, as that may take minutes.
 
     Raises:
         LeaseLost: the job is not this worker's any more.
@@ -145,6 +164,9 @@ def advance(session: Session, ctx: TenantContext, held: Held, stage: JobStage) -
     job.stage, job.share_done, job.attempts = stage, 0.0, 1
     if stage == JobStage.INDEXING:
         job.lease_until, job.worker = None, None
+    if stage == JobStage.RECOGNISING:
+        _release(job, moment(session))
+        job.attempts = 0
     session.flush()
     return _held(job, held.worker)
 

@@ -118,7 +118,7 @@ class JobWorker:
             jobs.postpone_reading(session, ctx, Failure(exc.detail, "It is read then by itself."), until=next_day())
 
     def _bring_on(self, ctx: TenantContext, held: Held, lease: "_Lease") -> None:
-        """Do all stages from the one the job is at."""
+        """Do the stage that the job is at."""
         data = self._originals.file(ctx, held.content_hash)
         if held.stage == JobStage.READING:
             content = self._reader.read(data, held.file_name, held.file_name)
@@ -126,8 +126,8 @@ class JobWorker:
             following = JobStage.RECOGNISING if awaits else JobStage.INDEXING
             # Of a scan there is nothing to be found yet.
             write = self._write if content.chunks else self._advance
-            held = write(ctx, held, content, following)
-        if held.stage == JobStage.RECOGNISING:
+            write(ctx, held, content, following)
+        elif held.stage == JobStage.RECOGNISING:
             content = self._reader.read_whole(data, held.file_name, held.file_name, progress=self._watching(lease))
             self._write(ctx, held, content, JobStage.INDEXING)
 

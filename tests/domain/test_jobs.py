@@ -1,6 +1,7 @@
 """A job belongs to one worker at a time, is never lost, and ends once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from domain.documents import get_document
 from domain.indexing import count_without_words, tenants_without_words
 from domain.job_requests import begin_again, cancel, remove_with_jobs
 from domain.jobs import MOST_ATTEMPTS, Failure, LeaseLost
-from domain.models import Document, DocumentState, Job, JobStage, JobStatus
+from domain.models import Document, DocumentState, Job, JobStage, JobStatus, now
 from domain.quotas import UNLIMITED
 from domain.scoping import count_everywhere, scoped_update
 from tests.domain.records import ACME, GLOBEX
@@ -220,3 +221,31 @@ def test_no_index_waits_for_a_document_that_was_not_read_yet(database: Database)
     read(database, ACME, claimed(database, ACME))
     with database.reading() as session:
         assert [ctx.tenant_id for ctx in tenants_without_words(session)] == ["acme"]
+
+
+def test_small_files_are_read_before_large_ones_until_those_have_waited_long(database: Database) -> None:
+    dataset = new_dataset(database, ACME)
+    names = {}
+    for place, size in enumerate((45_000_000, 10, 3_000_000, 20)):
+        name = f"{size}.md"
+        names[upload(database, ACME, dataset, name, f"{place:064x}", size_bytes=size).document.document_id] = name
+    order = [names[claimed(database, ACME).document_id] for _ in range(2)]
+    assert order == ["10.md", "20.md"]
+    late = upload(database, ACME, dataset, "late.md", "f" * 64).document.document_id
+    with database.writing() as session:
+        others = scoped_update(ACME, Job).where(Job.document_id != late)
+        session.execute(others.values(created_at=now() - timedelta(minutes=11)))
+    assert [names.get(claimed(database, ACME).document_id, "late.md") for _ in range(3)] == [
+        "45000000.md", "3000000.md", "late.md"
+    ]  # fmt: skip
+
+
+def test_pages_to_be_recognised_wait_until_other_files_are_read(database: Database) -> None:
+    dataset = new_dataset(database, ACME)
+    scan = upload(database, ACME, dataset, "scan.pdf", "a" * 64).document.document_id
+    held = claimed(database, ACME)
+    other = upload(database, ACME, dataset, "other.md", "b" * 64).document.document_id
+    with database.writing() as session:
+        jobs.advance(session, ACME, held, JobStage.RECOGNISING)
+    assert [claimed(database, ACME).document_id for _ in range(2)] == [other, scan]
+    assert job_of(database, ACME, scan).attempts == 1

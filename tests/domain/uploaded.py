@@ -30,10 +30,11 @@ def upload(
     name: str = "leave.md",
     content_hash: str = HASH,
     quotas: Quotas = UNLIMITED,
+    size_bytes: int = 10,
 ) -> Accepted:
     """A file taken in; its owner calls the document what the file is called."""
     with database.writing() as session:
-        incoming = Incoming(name, content_hash, 10, Description(external_id=name))
+        incoming = Incoming(name, content_hash, size_bytes, Description(external_id=name))
         return accept(session, ctx, dataset_id, incoming, quotas)
 
 

@@ -78,6 +78,21 @@ def test_documents_of_all_tenants_are_read_into_chunks_and_wait_for_the_index(
             assert get_progress(session, ctx, document_id).stage == JobStage.INDEXING
 
 
+def test_tenants_take_turns_and_a_scan_lets_the_files_of_others_go_first(
+    database: Database, library: Library, worker: JobWorker
+) -> None:
+    scan = take(library, ACME, "scan.png", picture("The library closes at ten"))
+    ours = [take(library, ACME, f"{number}.txt", b"%d. " % number + TEXT) for number in range(3)]
+    theirs = take(library, GLOBEX)
+    assert worker.run_next()
+    assert job_of(database, GLOBEX, theirs).stage == JobStage.INDEXING
+    while job_of(database, ACME, scan).stage != JobStage.INDEXING:
+        assert worker.run_next()
+        stages = {job_of(database, ACME, one).stage for one in ours}
+        assert stages == {JobStage.INDEXING} or job_of(database, ACME, scan).stage != JobStage.INDEXING
+    assert {job_of(database, ACME, one).stage for one in ours} == {JobStage.INDEXING}
+
+
 def test_scanned_pages_are_recognised_after_the_text_of_the_others_can_be_found(
     database: Database, library: Library, originals: Originals, worker: JobWorker
 ) -> None:
@@ -102,6 +117,8 @@ def test_a_scan_has_nothing_to_be_found_until_it_is_recognised(
     database: Database, library: Library, worker: JobWorker
 ) -> None:
     document_id = take(library, ACME, "scan.png", picture("The library closes at ten"))
+    worker.run_next()
+    assert job_of(database, ACME, document_id).stage == JobStage.RECOGNISING
     worker.run_next()
     with database.reading() as session:
         [chunk] = get_chunks(session, ACME, document_id)
