@@ -84,6 +84,24 @@ def test_an_upload_is_refused_before_its_first_byte(url: str, method: str, path:
     assert answered(url, head.encode()).startswith(b"HTTP/1.1 404 ")
 
 
+def test_a_message_that_no_page_sends_is_not_waited_for(url: str) -> None:
+    """Its length is announced: Streamlit would hold 200 MB of it in memory, for everybody who asks."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20) as connection:
+        key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        head = f"GET /_stcore/stream HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\n"
+        connection.sendall(f"{head}Connection: Upgrade\r\n{key}\r\n\r\n".encode())
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(65_536)
+        assert received.startswith(b"HTTP/1.1 101 ")
+        # The head of a binary frame of 9 MB, masked, and none of it.
+        connection.sendall(b"\x82\xff" + (9_000_000).to_bytes(8, "big") + b"\0\0\0\0")
+        while chunk := connection.recv(65_536):
+            received += chunk
+    assert (1009).to_bytes(2, "big") in received  # too big
+
+
 def test_the_page_says_that_nothing_may_be_loaded_from_elsewhere(url: str) -> None:
     for path in ("/", "/_stcore/health", "/any/other"):
         headers = httpx.get(f"{url}{path}").headers
