@@ -30,6 +30,7 @@ from api.http_protocol import ConnectionLimits
 from api.intake import BodyLimits
 from api.json_provider import OrjsonProvider
 from api.limits import RateLimits
+from api.link_limits import LinkLimits
 from api.links import CitationLinks, LinkSigner
 from api.metering import look_at_requests, register_metering
 from api.middleware import register_middleware
@@ -131,13 +132,21 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     limits = None
     if settings.rate_limit_enabled:
         limits = RateLimits(services.redis_url, per_hour=settings.rate_limit_per_hour, stores=services.telemetry.stores)
+    link_limits = None
+    if settings.rate_limit_enabled:
+        link_limits = LinkLimits(
+            services.redis_url,
+            per_address=settings.link_requests_per_hour,
+            per_tenant=settings.tenant_link_requests_per_hour,
+            stores=services.telemetry.stores,
+        )
     repeats = Repeats(services.redis_url, services.state_keys)
     signer = LinkSigner(services.link_key, settings.link_ttl)
     links = CitationLinks(
         services.database, signer, public_url=settings.public_url, mode=LinkMode(settings.document_links)
     )
     app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits, "links": links}
-    app.extensions["repeats"] = repeats
+    app.extensions |= {"repeats": repeats, "link_limits": link_limits}
     if services.telemetry.sampler:
         services.telemetry.sampler.looks.append(look_at_requests(app))
     spare_collector()
@@ -147,8 +156,9 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     finally:
         authenticator.close()
         await repeats.aclose()
-        if limits:
-            await limits.aclose()
+        for opened in (limits, link_limits):
+            if opened:
+                await opened.aclose()
 
 
 def asgi_application(settings: Settings) -> FlaskAsgi:

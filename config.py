@@ -174,6 +174,12 @@ class Settings(BaseSettings):
     # --- Limits
     rate_limit_enabled: bool = Field(True, description="Limit requests per key.")
     rate_limit_per_hour: int = Field(100, ge=1, le=10_000_000, description="Requests a key may make in an hour.")
+    link_requests_per_hour: int = Field(
+        2000, ge=1, description="Documents and pages that one address may open by links in an hour."
+    )
+    tenant_link_requests_per_hour: int = Field(
+        20_000, ge=1, description="Documents and pages of one tenant that may be opened by links in an hour."
+    )
     max_content_length: int = Field(16_777_216, ge=1024, description="Largest request body, in bytes.")
     max_body_memory: int = Field(
         268_435_456,

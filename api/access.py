@@ -12,10 +12,12 @@ from api.admission import Admission
 from api.auth import Authenticator, has_key, link_bearer
 from api.intake import SMALL_BYTES, at_end, load_body, reads_body_itself, takes_no_body
 from api.limits import RateLimits
+from api.link_limits import LinkLimits
 from api.links import CitationLinks, Link
 from api.repeats import answers_repeats
 from api.request_parts import parts_of
 from api.sync_pool import SyncPool
+from api.visitors import client_network
 from domain.document_links import LinkMode
 from utils.context import Scope, TenantContext
 from utils.errors import Forbidden, LinkRefused, ProblemError
@@ -117,11 +119,13 @@ def _check_scope(ctx: TenantContext, scope: Scope) -> None:
 def requires_or_link(scope: Scope, *, mode: LinkMode = LinkMode.FULL) -> Decorator:
     """`requires` for a view of one version of a document, which a link with `version` and `token` opens too.
 
-    *mode* is what such a link must open at least. Requests with a link are not counted as a key's: their bearers have
-    none, and cannot wait for it.
+    *mode* is what such a link must open at least. Requests with a link are not counted as a key's, but by the network
+    they come from, and for the tenant.
 
     Raises:
         LinkRefused: the token is too old, revoked, or not for this, and there is no key that opens it either.
+        RateLimited: the network, or the tenant, has had all of this hour.
+        TooManyAtOnce: the network has as many under way as it may.
     """
     return partial(_guarded_or_linked, scope=scope, mode=mode)
 
@@ -144,6 +148,11 @@ def _guarded_or_linked(view: View, scope: Scope, mode: LinkMode) -> AsyncView:
                 raise
             return await by_key(**kwargs)
         g.valid_link, ctx = link, link_bearer(link)
+        limits: LinkLimits | None = current_app.extensions["link_limits"]
+        if limits is not None:
+            network = client_network(request)
+            at_end(request, limits.enter(network))
+            await limits.spend(ctx, network)
         at_end(request, admission.request_of(ctx).release)
         return await validated(ctx, **kwargs)  # a body is left where it is: no such view takes one
 

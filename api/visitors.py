@@ -50,6 +50,11 @@ def visitor_address(request: Request) -> str:
     return _network(request.headers.get(ADDRESS_HEADER, "")) or _network(request.remote_addr or "") or "unknown"
 
 
+def client_network(request: Request) -> str:
+    """The network that a request comes from, as the connection says, or a proxy of FORWARDED_ALLOW_IPS."""
+    return _network(request.remote_addr or "") or "unknown"
+
+
 def _network(text: str) -> str | None:
     try:
         address = ipaddress.ip_address(text.strip())
