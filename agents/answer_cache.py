@@ -6,7 +6,6 @@ and a Redis that is away changes nothing; the price is that each process works a
 """
 
 import asyncio
-import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import deepcopy
@@ -19,6 +18,7 @@ from domain.knowledge import knowledge_version
 from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 from utils.expiring import Expiring
+from utils.normal_forms import normalize
 
 _VERSION_KEPT_S = 1.0
 _READING_LIMIT_S = 0.5  # of a turn's time; without the version there is no cache
@@ -105,4 +105,4 @@ class Recollection:
 
 def normalised(question: str) -> str:
     """*question* without what does not change its meaning: case, white space, marks at its ends."""
-    return " ".join(unicodedata.normalize("NFKC", question).casefold().split()).strip(_AROUND)
+    return " ".join(normalize("NFKC", question).casefold().split()).strip(_AROUND)

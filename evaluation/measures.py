@@ -2,7 +2,6 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from evaluation.asking import Outcome, Shown
 from evaluation.cases import Case
+from utils.normal_forms import normalize
 
 RESAMPLES = 2000
 Measured = dict[str, float]
@@ -120,4 +120,4 @@ def _holds(case: Case, text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    return re.sub(r"\s+", " ", normalize("NFKC", text).casefold()).strip()

@@ -4,6 +4,8 @@ from functools import cache, lru_cache
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from utils.normal_forms import without_floods
+
 LANGUAGES = ("en", "id", "es")  # those the service has texts and word lists for
 _SHORT = 300  # characters of a text, such as a question, that several ask about
 _SURE = 0.6  # below it a greeting like "Hello" is called Spanish
@@ -17,6 +19,7 @@ def detect_language(text: str, *, default: str = "en") -> str:
 
 def most_likely(text: str, among: tuple[str, ...]) -> tuple[str, float]:
     """The most likely of the ISO 639-1 codes *among*, and how likely it is, 0 to 1."""
+    text = without_floods(text)
     return _likely(text, among) if len(text) <= _SHORT else _likely.__wrapped__(text, among)
 
 

@@ -81,19 +81,25 @@ def _sentences(line: str, offset: int) -> Iterator[Claim]:
     for end in _END.finditer(line):
         if end.end() > start and _ends_sentence(line, end):
             yield _claim(line, start, end.end(), offset)
-            start = end.end() + len(line[end.end() :]) - len(line[end.end() :].lstrip())
+            start = _after_space(line, end.end())
     if line[start:].strip():
         yield _claim(line, start, len(line.rstrip()), offset)
 
 
 def _ends_sentence(line: str, end: re.Match[str]) -> bool:
-    after = line[end.end() :].lstrip()
-    if not after:
+    after = _after_space(line, end.end())
+    if after == len(line):
         return True
-    if not _NEXT.match(after):
+    if not _NEXT.match(line, after):
         return False
     has_marks, stop = "[" in end[0], end[0].lstrip()[:1]
     return has_marks or stop != "." or not is_abbreviated(line[max(0, end.start() - 40) : end.start()])
+
+
+def _after_space(line: str, at: int) -> int:
+    """Where the white space ends that begins at a place, maybe there."""
+    space = _SPACE.match(line, at)
+    return space.end() if space else at
 
 
 def _claim(line: str, start: int, end: int, offset: int) -> Claim:

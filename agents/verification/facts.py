@@ -1,5 +1,6 @@
 """The numbers, dates and names of a sentence, and whether its source has them."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -13,7 +14,8 @@ from utils.language import detect_language
 
 _ALIGNED = 0.6  # of the words of two sentences in the same order: then one was made of the other
 _LONGEST_REPLACED = 6  # words
-_MOST_COMPARED = 40_000  # pairs of words: some milliseconds
+_MOST_COMPARED = 40_000  # pairs of words
+_MOST_ALIKE = 2_000  # of them that are the same word twice: comparing looks at each again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,17 @@ class Facts:
 def facts_of(text: str) -> Facts:
     """The facts of *text*; digits of dates are no numbers beside."""
     found = dates(text)
-    free = [
-        number
-        for number in numbers(text)
-        if not any(date.start <= number.start < date.end and not date.weekdays for date in found)
-    ]
+    of_dates = _covered(text, ((date.start, date.end) for date in found if not date.weekdays))
+    free = [number for number in numbers(text) if not of_dates[number.start]]
     return Facts(free, found, names(text))
+
+
+def _covered(text: str, spans: Iterable[tuple[int, int]]) -> bytearray:
+    """For each character of *text* whether it is in one of *spans*."""
+    covered = bytearray(len(text) + 1)
+    for start, end in spans:
+        covered[start:end] = b"\1" * (end - start)
+    return covered
 
 
 def missing_fact(facts: Facts, text: str, sources: Sequence[Source]) -> str:
@@ -42,7 +49,7 @@ def missing_fact(facts: Facts, text: str, sources: Sequence[Source]) -> str:
     Names are looked for where the sentence is in the language of a source: translated ones are spelled otherwise.
     """
     for number in facts.numbers:
-        if not number.is_weak and not any(number.agrees(each) for source in sources for each in source.numbers):
+        if not number.is_weak and not any(source.numbers.agree(number) for source in sources):
             return f"the number {number.text}"
     for date in facts.dates:
         if not _has_date(date, sources):
@@ -81,21 +88,22 @@ def _replacements(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int,
 
 def shares_order(ours: Sequence[str], theirs: Sequence[str], *, least: float = _ALIGNED) -> bool:
     """Whether *least* of the words of one also stand in the other, in the same order."""
-    if len(ours) * len(theirs) > _MOST_COMPARED:
+    counted = Counter(theirs)
+    if len(ours) * len(theirs) > _MOST_COMPARED or sum(counted[word] for word in ours) > _MOST_ALIKE:
         return False
     matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
     return matcher.quick_ratio() >= least and matcher.ratio() >= least
 
 
 def _has_date(date: Date, sources: Sequence[Source]) -> bool:
-    if any(each.says(date) for source in sources for each in source.dates):
+    if any(source.dates.say(date) for source in sources):
         return True
     # "12 March" in one place and its year in another.
     return any(
         year is not None
         and month is not None
-        and any(each.says(Date(((None, month, day),), 0, 0, "")) for source in sources for each in source.dates)
-        and any(("n", float(year)) in each.keys for source in sources for each in source.numbers)
+        and any(source.dates.say(Date(((None, month, day),), 0, 0, "")) for source in sources)
+        and any(source.numbers.agree(Number(frozenset({("n", float(year))}), "", 0, 0, "")) for source in sources)
         for year, month, day in date.readings
     )
 
@@ -111,15 +119,16 @@ def _is_code(text: str) -> bool:
 
 
 def _fact_words(facts: Facts, text: str) -> set[str]:
-    spans = [(each.start, each.end) for group in (facts.numbers, facts.dates, facts.names) for each in group]
-    return {word for word, start in tokens(text) if any(begin <= start < end for begin, end in spans)}
+    groups = (facts.numbers, facts.dates, facts.names)
+    covered = _covered(text, ((each.start, each.end) for group in groups for each in group))
+    return {word for word, start in tokens(text) if covered[start]}
 
 
 def _disagree(facts: Facts, sentence: SourceSentence) -> bool:
     """Whether a fact is not in *sentence* by value either."""
     for number in facts.numbers:
-        if not number.is_weak and not any(number.agrees(each) for each in sentence.numbers):
+        if not number.is_weak and not sentence.numbers.agree(number):
             return True
-    if any(not any(each.says(date) for each in sentence.dates) for date in facts.dates):
+    if any(not sentence.dates.say(date) for date in facts.dates):
         return True
     return any(not is_known(name.key, sentence.vocabulary) for name in facts.names)

@@ -12,6 +12,7 @@ _STEM = 5  # letters that two forms of a word share
 _SHORT = 3  # words of fewer letters carry no meaning that could be denied
 _WINDOW = 4  # words before a clip that may deny it
 _CONNECTING = "and but or nor so because although y pero sino ni porque aunque dan tetapi atau karena"
+_MOST = 20  # denials of a sentence that are compared with those of another
 _REPLACED = 2  # words by which two sentences differ whose one has the opposite of the other
 
 
@@ -19,7 +20,7 @@ def contradiction_between(claim: str, sentence: SourceSentence, language: str) -
     """How *claim* and *sentence*, which speak of the same, deny each other, in words, "" where they do not."""
     ours, theirs = tokens(claim), sentence.tokens
     our_words, their_words = {word for word, _ in ours}, {word for word, _ in theirs}
-    ours_denied, theirs_denied = negations(ours, language), negations(theirs, language)
+    ours_denied, theirs_denied = negations(ours, language)[:_MOST], negations(theirs, language)[:_MOST]
     opposite = opposed(our_words, their_words)
     if opposite is None and (word := _put_in_or_taken_out(ours, theirs, language)):
         return f'"{word}" stands in one of the two only: here or'

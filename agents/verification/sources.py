@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from providers.chat.sentences import split_sentences
-from utils.facts.dates import Date, dates
+from utils.facts.dates import KnownDates, dates
 from utils.facts.folding import folded
 from utils.facts.names import initials, names, vocabulary
-from utils.facts.numbers import Number, numbers
+from utils.facts.numbers import KnownNumbers, numbers
 from utils.facts.polarity import tokens
 from utils.passages import Passage
 from utils.words import content_words
@@ -48,14 +48,14 @@ class SourceSentence:
         return tokens(self.text)
 
     @cached_property
-    def numbers(self) -> list[Number]:
+    def numbers(self) -> KnownNumbers:
         """Its numbers, those of its lead too."""
-        return numbers(f"{self.text}\n{self.lead}")
+        return KnownNumbers(numbers(f"{self.text}\n{self.lead}"))
 
     @cached_property
-    def dates(self) -> list[Date]:
+    def dates(self) -> KnownDates:
         """Its dates, those of its lead too."""
-        return dates(f"{self.text}\n{self.lead}")
+        return KnownDates(dates(f"{self.text}\n{self.lead}"))
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
@@ -95,14 +95,14 @@ class Source:
         return content_words(self.title, self.language)
 
     @cached_property
-    def numbers(self) -> list[Number]:
+    def numbers(self) -> KnownNumbers:
         """All numbers."""
-        return numbers(f"{self.text}\n{self.title}")
+        return KnownNumbers(numbers(f"{self.text}\n{self.title}"))
 
     @cached_property
-    def dates(self) -> list[Date]:
+    def dates(self) -> KnownDates:
         """All dates."""
-        return dates(f"{self.text}\n{self.title}")
+        return KnownDates(dates(f"{self.text}\n{self.title}"))
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:

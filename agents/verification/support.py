@@ -135,16 +135,16 @@ def _best_place(text: str, facts: Facts, number: int, source: Source) -> Place:
 
 def _without(text: str, facts: Facts) -> str:
     """*text* with blanks for its numbers and dates, which are compared by value."""
+    characters = list(text)
     spans = [(each.start, each.end) for each in facts.numbers] + [(each.start, each.end) for each in facts.dates]
     for start, end in spans:
-        text = text[:start] + " " * (end - start) + text[end:]
-    return text
+        characters[start:end] = " " * (end - start)
+    return "".join(characters)
 
 
 def _agreeing(facts: Facts, sentence: SourceSentence) -> int:
     """How many numbers and dates of a claim *sentence* has."""
-    shared = sum(any(number.agrees(each) for each in sentence.numbers) for number in facts.numbers)
-    return shared + sum(any(each.says(date) for each in sentence.dates) for date in facts.dates)
+    return sum(map(sentence.numbers.agree, facts.numbers)) + sum(map(sentence.dates.say, facts.dates))
 
 
 def _near(source: Source, at: int) -> frozenset[int]:

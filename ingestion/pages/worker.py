@@ -10,11 +10,12 @@ import json
 import resource
 import signal
 import sys
-import unicodedata
 from ctypes import byref, c_int
 from itertools import pairwise
 
 from pypdfium2 import PdfDocument, PdfPage, raw
+
+from utils.normal_forms import normalize
 
 _WIDTH, _TALLEST = 1240, 4000  # pixels
 _LARGEST_SCALE = 4.0
@@ -87,7 +88,7 @@ def _wanted(quote: str, text: str) -> list[str]:
 
 
 def _letters(text: str) -> list[str]:
-    return [one for one in unicodedata.normalize("NFKD", text).casefold() if one.isalnum()]
+    return [one for one in normalize("NFKD", text).casefold() if one.isalnum()]
 
 
 def _occurrences(text: str, wanted: str) -> list[int]:

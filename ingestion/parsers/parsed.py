@@ -1,12 +1,12 @@
 """What every parser gives: the text of a document, and where its headings and pages begin."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import takewhile
 
 from utils.errors import UnreadableDocument
+from utils.normal_forms import normalize
 
 LOCKED = "It is protected with a password: save a copy without one."
 HEADING_SEPARATOR = " › "
@@ -91,7 +91,7 @@ class ParsedDocument:
 
 def clean(text: str) -> str:
     """*text* in composed Unicode, with `\\n` line ends, without characters that do not belong into text."""
-    return UNWANTED.sub("", unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return UNWANTED.sub("", normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def one_line(text: str) -> str:

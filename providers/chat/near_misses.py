@@ -11,13 +11,14 @@ wrote to have no answer in a passage). The threshold was set on the same half, a
 
 import math
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 from providers.chat.selection import Candidate, Quote
 from utils.facts.names import is_known, names, vocabulary
-from utils.facts.numbers import Number, numbers
+from utils.facts.numbers import KnownNumbers, Number, numbers
 from utils.facts.polarity import denying, opposed, tokens
 from utils.words import content_words
 
@@ -52,6 +53,7 @@ _WHERE = re.compile(
     re.IGNORECASE,
 )
 _YEAR = re.compile(r"\b(?:1\d{3}|20\d\d)\b")
+_MOST_PAIRS = 100  # of neighbours in a question
 _NEIGHBOURS = 4  # words between which two are neighbours
 _STEM = 5  # letters that forms of a word share
 _COUNTED = 2  # missing names or numbers, at most
@@ -129,8 +131,8 @@ def _missing_names(question: str, text: str) -> float:
 
 def _missing_numbers(question: str, text: str) -> float:
     asked = _plain_numbers(question)
-    known = numbers(text) if asked else []
-    return float(min(_COUNTED, sum(not any(number.agrees(each) for each in known) for number in asked)))
+    known = KnownNumbers(numbers(text) if asked else [])
+    return float(min(_COUNTED, sum(not known.agree(number) for number in asked)))
 
 
 def _plain_numbers(text: str) -> list[Number]:
@@ -140,7 +142,7 @@ def _plain_numbers(text: str) -> list[Number]:
 def _neighbours(asked: Sequence[str], passage: Sequence[Candidate], language: str) -> float:
     """How many of the neighbouring content words of a question are neighbours in one sentence too, at best."""
     content = [word[:_STEM] for word in asked if content_words(word, language)]
-    pairs = list(pairwise(content))
+    pairs = list(pairwise(content))[:_MOST_PAIRS]
     if not pairs:
         return 1.0
     return max(_adjacent(pairs, [word[:_STEM] for word, _ in tokens(each.text)]) for each in passage) / len(pairs)
@@ -150,10 +152,17 @@ def _adjacent(pairs: Sequence[tuple[str, str]], words: Sequence[str]) -> int:
     places: dict[str, list[int]] = {}
     for at, word in enumerate(words):
         places.setdefault(word, []).append(at)
-    return sum(
-        any(abs(i - j) <= _NEIGHBOURS for i in places.get(one, ()) for j in places.get(other, ()))
-        for one, other in pairs
-    )
+    return sum(_are_near(places.get(one, ()), places.get(other, ())) for one, other in pairs)
+
+
+def _are_near(some: Sequence[int], others: Sequence[int]) -> bool:
+    """Whether two of the places, each in order, are those of neighbours."""
+    fewer, more = sorted((some, others), key=len)
+    for place in fewer:
+        at = bisect_left(more, place - _NEIGHBOURS)
+        if at < len(more) and more[at] <= place + _NEIGHBOURS:
+            return True
+    return False
 
 
 def _has_new_name(text: str, asked: Collection[str]) -> bool:
@@ -161,5 +170,5 @@ def _has_new_name(text: str, asked: Collection[str]) -> bool:
 
 
 def _has_new_number(text: str, question: str) -> bool:
-    known = _plain_numbers(question)
-    return any(not any(number.agrees(each) for each in known) for number in numbers(text))
+    known = KnownNumbers(_plain_numbers(question))
+    return any(not known.agree(number) for number in numbers(text))

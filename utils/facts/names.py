@@ -1,6 +1,7 @@
 """Names in a text: words with a capital that the start of a sentence does not explain, and codes such as "B2"."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ _COMMONLY = (
 )
 _COMMON = frozenset(_COMMONLY.split())
 _LEAST_SHARED = 4
+_MOST_INITIALS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +54,28 @@ def vocabulary(text: str) -> frozenset[str]:
     return frozenset(name_key(token) for token in _TOKEN.findall(text))
 
 
-def is_known(key: str, words: Set[str]) -> bool:
-    """Whether a name, or a word made of it as "Indonesian" of "Indonesia", is among *words* (`vocabulary`)."""
+def is_known(key: str, words: frozenset[str]) -> bool:
+    """Whether a name, or a word made of it as "Indonesian" of "Indonesia", is among *words* (`vocabulary`).
+
+    Two words are kin where the shorter one, but for its last letter, begins the other, by four letters at least.
+    """
     if key in words:
         return True
     if len(key) <= _LEAST_SHARED:
         return False
-    return any(_is_kin(key, word) for word in words)
+    known, stems = _sorted(words)
+    beginning = key[:-1]
+    at = bisect_left(known, beginning)
+    if at < len(known) and known[at].startswith(beginning):
+        return True
+    return any((size, key[: max(_LEAST_SHARED, size - 1)]) in stems for size in range(_LEAST_SHARED, len(key)))
 
 
-def _is_kin(one: str, other: str) -> bool:
-    shorter = min(len(one), len(other))
-    return (
-        shorter > _LEAST_SHARED - 1
-        and one[: max(_LEAST_SHARED, shorter - 1)] == other[: max(_LEAST_SHARED, shorter - 1)]
-    )
+@lru_cache(512)
+def _sorted(words: frozenset[str]) -> tuple[list[str], Set[tuple[int, str]]]:
+    """*words* in order, and how long each is with what longer ones have to begin with."""
+    known = sorted(word for word in words if len(word) >= _LEAST_SHARED)
+    return known, {(len(word), word[: max(_LEAST_SHARED, len(word) - 1)]) for word in known}
 
 
 def initials(text: str) -> frozenset[str]:
@@ -74,7 +83,7 @@ def initials(text: str) -> frozenset[str]:
     found, run = set(), ""
     for token in _TOKEN.findall(text):
         if token[0].isupper():
-            run += token[0].casefold()
+            run = (run + token[0].casefold())[-_MOST_INITIALS:]
             found |= {run[at:] for at in range(len(run) - 1)}
         elif token.casefold() not in _COMMON:
             run = ""

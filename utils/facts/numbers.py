@@ -5,7 +5,7 @@ values, and two numbers agree when they have one in common.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from utils.facts.folding import folded
@@ -45,6 +45,21 @@ class Number:
     def agrees(self, other: "Number") -> bool:
         """Whether both may mean the same; units count where both have one."""
         return bool(self.keys & other.keys) and (not self.unit or not other.unit or self.unit == other.unit)
+
+
+class KnownNumbers:
+    """The numbers of a text, for many others to be looked for among them."""
+
+    def __init__(self, known: Iterable[Number]) -> None:
+        self._units: dict[Key, set[str]] = {}
+        for number in known:
+            for key in number.keys:
+                self._units.setdefault(key, set()).add(number.unit)
+
+    def agree(self, number: Number) -> bool:
+        """Whether one of them may mean the same as *number*."""
+        found = (self._units[key] for key in number.keys if key in self._units)
+        return any(not number.unit or "" in units or number.unit in units for units in found)
 
 
 def numbers(text: str) -> list[Number]:

@@ -1,0 +1,84 @@
+"""What the event loop calls with texts of strangers: each as a call of one text."""
+
+from collections.abc import Callable, Mapping
+
+from agents.answer_cache import normalised
+from agents.citations import bind_citations, without_marks
+from agents.verification.claims import claims
+from agents.verification.facts import facts_of
+from agents.verification.sources import Source
+from agents.verification.support import look
+from api.view_text import Layout, Span
+from domain.originals import Extracted, Part
+from prompts.judging import read_judgement
+from prompts.rag import parse_passages, render_passages
+from providers.chat.selection import candidates
+from providers.chat.sentences import sentence_spans, split_sentences
+from retrieval.duplicates import distinct
+from retrieval.lexical import Lexicon
+from retrieval.question import Question
+from retrieval.sentences import by_best_sentence
+from utils.facts.dates import dates
+from utils.facts.folding import folded
+from utils.facts.names import initials, names, vocabulary
+from utils.facts.numbers import numbers
+from utils.facts.polarity import tokens
+from utils.language import detect_language
+from utils.masking import masked
+from utils.passages import Hit, Passage
+from utils.words import content_words
+
+Call = Callable[[str], object]
+_LONGEST_QUESTION = 5000
+
+
+def hit(text: str, number: int = 1, language: str = "en") -> Hit:
+    """*text* as a passage that was found."""
+    passage = Passage(
+        f"p{number}", f"d{number}", text[:200], "a.md", None, None, text[:200], 0, len(text), language, text
+    )
+    return Hit(passage, 1.0, 0.9, 1.0)
+
+
+def _support(text: str) -> object:
+    source = Source(text, text[:200], "en")
+    return [look(claim, {1: source}) for claim in claims(text)[:8]]
+
+
+def _view(text: str) -> object:
+    layout = Layout(Extracted(text, (Part(0, 0, len(text), 0, 1),)), Span(len(text) // 3, len(text) // 2))
+    return layout.blocks(Span(0, len(text)), shows_pages=True)
+
+
+CALLS: Mapping[str, Call] = {
+    "normalised": normalised,
+    "without_marks": without_marks,
+    "claims": claims,
+    "citations of an answer": lambda text: bind_citations(text, [hit("The office opens at 8:00.")] * 3),
+    "citations from a passage": lambda text: bind_citations("It opens at 8. It closes [1].", [hit(text)]),
+    "citations of itself": lambda text: bind_citations(f"{text} [1]", [hit(text)]),
+    "facts": facts_of,
+    "support": _support,
+    "view": _view,
+    "judgement": lambda text: read_judgement(text, 12),
+    "prompt": lambda text: render_passages([hit(text).passage]),
+    "prompt read again": lambda text: parse_passages(render_passages([hit(text).passage])),
+    "prompt of another": parse_passages,
+    "candidates": lambda text: candidates(parse_passages(render_passages([hit(text).passage]))),
+    "split sentences": split_sentences,
+    "sentence spans": lambda text: list(sentence_spans(text)),
+    "distinct": lambda text: list(distinct([hit(text), hit(text + "!", 2)])),
+    "terms of a passage": lambda text: Lexicon().of_passage(hit(text).passage),
+    "best sentence": lambda text: by_best_sentence(Question("When does it open?"), [hit(text)]),
+    "share": lambda text: Question("When does it open?").share_in(hit(text).passage),
+    "dates": dates,
+    "folded": folded,
+    "initials": initials,
+    "names": names,
+    "vocabulary": vocabulary,
+    "numbers": numbers,
+    "tokens": tokens,
+    "language": detect_language,
+    "masked": masked,
+    "content words": lambda text: content_words(text, "en"),
+}

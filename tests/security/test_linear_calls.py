@@ -1,0 +1,107 @@
+"""What the event loop calls with texts of strangers takes time linear in their length, whatever they are made of."""
+
+import gc
+import itertools
+import unicodedata
+from collections.abc import Callable, Iterator
+from heapq import nlargest
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from agents.verification.facts import shares_order
+from prompts.rag import parse_passages, render_passages
+from providers.chat.near_misses import signs
+from providers.chat.selection import candidates
+from tests.security.calls import CALLS, hit
+from tests.security.cost import cpu_s, slowness
+from tests.security.hostile import Shape
+from utils.language import detect_language
+from utils.normal_forms import MOST_MARKS, normalize
+from utils.processes import spare_collector
+
+_PUMPS = (
+    *("a", " ", "\n", ".", "a. ", "A. ", "A. B", "A ", "J.", "a b ", "word ", "1 ", "1, ", "1.", "5 km ", "two "),
+    *("1 May 2020 ", "may ", "[1]", "a[1] ", "A b. [1] ", "It opens at 8. [1] ", "\n\n", "a\n", "- a\n"),
+    *("| a | b |\n", "|", "a | ", "#", " # a\n", "# A\n", "<", "< ", "<passage ", "&amp;", "e\u0315\u0300"),
+    *("\u0301", "\u0f73", "é", "ß", "İ", "\ufdfa", "中", "中。", "\U0001f600", "not a ", "open closed ", "monday to "),
+    *("XIV ", "“", "o'", "-", "*", "**", "`", "_", "$", "a.b", "(", "?", "! ", "\u00a0", "\u2028"),
+    *("Yes. No. [1]\n", "a:\n", "A:\n\n", "x [1]\n\n", "[[1]"),
+)
+_PIECES = st.lists(st.sampled_from([*_PUMPS, "a", "0", "A", " ", "\n", "\u0300", "\u0315"]), min_size=1, max_size=3)
+_SMALL, _LARGE, _LOOKED_AT = 500, 2000, 3
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _collector_of_the_service() -> Iterator[None]:
+    """Garbage of tests is looked through as seldom as that of the service."""
+    thresholds = gc.get_threshold()
+    spare_collector()
+    detect_language("Its model is loaded when it is first asked for.")
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_takes_linear_time(name: str) -> None:
+    call = CALLS[name]
+    call("Once, for what is loaded at the first call.")
+    shapes = [Shape(pump, begin, end) for pump in _pumps() for begin, end in (("", ""), ("A: ", " [1] end."))]
+    costs = [(_growth(call, shape), number, shape) for number, shape in enumerate(shapes)]
+    found = ((shape, slowness(_applied(call, shape), limit_s=None)) for _, _, shape in nlargest(_LOOKED_AT, costs))
+    slow = [f"{shape.text(20)!r}: {why}" for shape, why in found if why]
+    assert not slow, "\n".join(slow)
+
+
+def test_accents_beyond_what_any_writing_has_are_left_out_and_all_others_stay() -> None:
+    written = "ệ e\u0323\u0302 " + "a" + "\u0301" * MOST_MARKS + " שָׁלוֹם"
+    assert normalize("NFC", written) == unicodedata.normalize("NFC", written)
+    assert normalize("NFC", "a" + "\u0315\u0300" * 1000 + "b") == unicodedata.normalize(
+        "NFC", "a" + "\u0315\u0300" * (MOST_MARKS // 2) + "b"
+    )
+
+
+def test_sentences_of_many_equal_words_are_not_compared_word_by_word() -> None:
+    words = ["a", "b"] * 90
+    assert cpu_s(lambda: shares_order(words, words[::-1])) < 0.05
+    assert shares_order(["the", "office", "opens", "at", "eight"], ["the", "office", "opens", "at", "nine"])
+
+
+def test_words_that_are_never_neighbours_are_not_tried_two_by_two() -> None:
+    passage = "open " * 600 + "x " * 10 + "closed " * 600
+    sentences = candidates(parse_passages(render_passages([hit(passage).passage])))
+    question = "open closed " * 400
+    assert cpu_s(lambda: signs(question, sentences, 0, [], {})) < 0.3
+
+
+def _pumps() -> list[str]:
+    """Those above, and some put together of them; always the same."""
+    found: list[str] = []
+
+    @settings(
+        max_examples=25,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(_PIECES.map("".join))
+    def collect(pump: str) -> None:
+        found.append(pump)
+
+    collect()
+    return list(dict.fromkeys((*_PUMPS, *found)))
+
+
+def _growth(call: Callable[[str], object], shape: Shape) -> float:
+    small, large = (cpu_s(_applied(call, shape)(size)) for size in (_SMALL, _LARGE))
+    return large * large / max(small, 1e-5)  # what is slow and grows fast
+
+
+def _applied(call: Callable[[str], object], shape: Shape) -> Callable[[int], Callable[[], object]]:
+    """Calls with texts that no call was made with before: what is remembered costs nothing."""
+    numbers = itertools.count()
+    return lambda size: lambda: call(f"{shape.text(size)}{next(numbers)}")
