@@ -17,13 +17,14 @@ from agents.messages import answer_id, question_message, shown, spoken
 from agents.rag import compile_graph
 from agents.runs.events import Event
 from agents.state import AgentContext, AnswerModel
+from agents.threads import thread_of
 from agents.turnstile import Place, Turnstile
 from agents.verification.policy import Policy
 from agents.verification.verifier import Verifier
 from retrieval.search import Retriever
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import FENCE
-from utils.context import DEFAULT_TENANT, TenantContext
+from utils.context import TenantContext
 from utils.errors import NotFound, StoreUnavailable
 
 # Turns that wait neither for a model nor for a search have the event loop so many at a time. With all of 1,000 begun at
@@ -272,11 +273,6 @@ class StageClock:
         if self._stage:
             self._spent_s[self._stage] = self._spent_s.get(self._stage, 0.0) + now_s - self._stage_began_s
         self._stage_began_s = now_s
-
-
-def thread_of(ctx: TenantContext, conversation_id: str) -> str:
-    """The id a conversation is kept under; a dot cannot stand in a conversation id, so no id reaches another tenant."""
-    return conversation_id if ctx.tenant_id == DEFAULT_TENANT else f"{ctx.tenant_id}.{conversation_id}"
 
 
 def _config(thread_id: str, fence: int = 0) -> RunnableConfig:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from functools import wraps
 from heapq import nlargest
 from pathlib import Path
@@ -18,7 +19,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from agents.runner import thread_of
+from agents.threads import parse_thread, thread_of
 from api.state_citations import CitedDocuments
 from api.state_encryption import complaints, reencrypt, report
 from api.state_ratings import forget_with, reencrypt_ratings
@@ -29,7 +30,7 @@ from domain.db import Database, open_database
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import exported
 from utils.checkpointer.inspection import Found, Inspector, Line, literally
-from utils.context import DEFAULT_TENANT, TenantContext
+from utils.context import TenantContext
 from utils.errors import NotFound, ProblemError
 from utils.processes import StartError
 
@@ -37,7 +38,9 @@ state = AppGroup("state", help="Stored conversations: list, show, size, export, 
 
 _ids = click.argument("ids", metavar="ID...", nargs=-1)
 _id = click.argument("conversation", metavar="ID")
-_tenant = click.option("--tenant", help="Whose; then ID is as the API has it. Without, ID is TENANT.ID, or ID alone.")
+_tenant = click.option(
+    "--tenant", help="Whose; then ID is as the API has it, or SUBJECT.ID. Without: as list shows it."
+)
 _match = click.option("--match", "pattern", default="*", show_default=True, help="Ids of this form, * for anything.")
 _json = click.option("--json", "as_json_", is_flag=True, help="Machine-readable output.")
 
@@ -170,8 +173,9 @@ async def encrypt(
     if bool(ids) == everything:
         raise click.UsageError("Name conversations, or --all.")
     keys = (decrypting if decrypt else encrypting)(current_app.extensions["settings"])
-    scanned = inspector.saver.athread_ids(_glob(tenant, pattern))
-    thread_ids = [one async for one in scanned if _is_of(tenant, one)] if everything else []
+    thread_ids = []
+    for search in _searches(tenant, pattern) if everything else ():
+        thread_ids += [one async for one in inspector.saver.athread_ids(search.glob) if search.finds(one)]
     for one in dict.fromkeys(ids):
         thread_ids.append((await _found(inspector, _thread_id(one, tenant))).thread_id)
     outcomes = await reencrypt(inspector.saver, thread_ids, keys)
@@ -207,9 +211,11 @@ def _records() -> Database:
 
 
 def _thread_id(conversation: str, tenant: str | None) -> str:
-    """The id it is kept under; *conversation* may be that already, as `list` shows it."""
+    """The id it is kept under; *conversation* may be that already, as `list` shows it, or that without the tenant."""
     if tenant is None or conversation.startswith(f"{tenant}."):
         return conversation
+    if "." in conversation:
+        return f"{tenant}.{conversation}"
     return thread_of(TenantContext.for_operator(tenant), conversation)
 
 
@@ -221,18 +227,32 @@ async def _found(inspector: Inspector, thread_id: str) -> Found:
 
 
 async def _matching(inspector: Inspector, tenant: str | None, pattern: str) -> AsyncIterator[Found]:
-    async for one in inspector.conversations(_glob(tenant, pattern)):
-        if _is_of(tenant, one.thread_id):
-            yield one
+    for search in _searches(tenant, pattern):
+        async for one in inspector.conversations(search.glob):
+            if search.finds(one.thread_id):
+                yield one
 
 
-def _glob(tenant: str | None, pattern: str) -> str:
-    return pattern if tenant is None else thread_of(TenantContext.for_operator(literally(tenant)), pattern)
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A glob over thread ids, and which of those that match are meant: of one tenant, shared or of one subject."""
+
+    glob: str
+    tenant: str | None = None
+    is_shared: bool = True
+
+    def finds(self, thread_id: str) -> bool:
+        """Whether that one is meant; it matches."""
+        thread = parse_thread(thread_id)
+        return self.tenant is None or (thread.tenant_id, not thread.owner_id) == (self.tenant, self.is_shared)
 
 
-def _is_of(tenant: str | None, thread_id: str) -> bool:
-    # The default tenant's ids, whose glob is the pattern alone, are those without a tenant before them.
-    return tenant != DEFAULT_TENANT or "." not in thread_id
+def _searches(tenant: str | None, pattern: str) -> list[_Search]:
+    """Those that find the conversations of *tenant* whose id in the API is of the form *pattern*, each once."""
+    if tenant is None:
+        return [_Search(pattern)]
+    shared = thread_of(TenantContext.for_operator(literally(tenant)), pattern)
+    return [_Search(shared, tenant), _Search(f"{literally(tenant)}.*.{pattern}", tenant, is_shared=False)]
 
 
 async def _export(out: TextIO, found: Found, checkpoints: AsyncIterator[Any], cited: CitedDocuments) -> int:

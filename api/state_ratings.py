@@ -7,8 +7,8 @@ from contextlib import closing
 import click
 from sqlalchemy.orm import Session
 
+from agents.threads import parse_thread
 from api.state_encryption import Outcomes
-from api.state_tables import whose
 from bootstrap.savers import Rekeying
 from config import RECORDS_FILE, Settings
 from domain.db import open_database
@@ -68,5 +68,5 @@ def _is_there(settings: Settings) -> bool:
 
 
 def _whose(thread_id: str) -> tuple[TenantContext, str]:
-    tenant, conversation_id = whose(thread_id)
-    return TenantContext.for_operator(tenant), conversation_id
+    thread = parse_thread(thread_id)
+    return thread.as_operator(), thread.conversation_id

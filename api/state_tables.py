@@ -8,10 +8,10 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from agents.threads import parse_thread
 from utils.checkpointer.export import plain
 from utils.checkpointer.inspection import Found, Line, Overview
 from utils.checkpointer.sizes import Sizes
-from utils.context import DEFAULT_TENANT
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _HEAD = ("CONVERSATION", "STEP", "CHECKPOINTS", "BYTES", "AGE", "UNUSED", "LEFT")
@@ -21,22 +21,17 @@ def as_json(found: Found | Line) -> dict[str, Any]:
     """A conversation, or a checkpoint that cannot be read, as an object without content."""
     if isinstance(found, Line):
         return {"checkpoint_ns": found.namespace, "checkpoint_id": found.checkpoint_id, "problem": found.problem}
-    tenant, conversation_id = whose(found.thread_id)
+    thread = parse_thread(found.thread_id)
     summary = found.summary.model_dump(mode="json", by_alias=True) if found.summary else {}
     return {
         **summary,
         "thread_id": found.thread_id,
-        "tenant": tenant,
-        "conversation_id": conversation_id,
+        "tenant": thread.tenant_id,
+        "subject": thread.owner_id or None,
+        "conversation_id": thread.conversation_id,
         "expires_in_s": found.left_s,
         "problem": found.problem or None,
     }
-
-
-def whose(thread_id: str) -> tuple[str, str]:
-    """The tenant of a conversation, and its id as the API has it."""
-    tenant, dot, conversation_id = thread_id.partition(".")
-    return (tenant, conversation_id) if dot else (DEFAULT_TENANT, thread_id)
 
 
 def listing(shown: Sequence[Found], *, total: int) -> str:

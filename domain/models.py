@@ -437,6 +437,7 @@ class AnswerRating(Base):
 
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
     run_id: Mapped[str] = mapped_column(PlainString(128), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(PlainString(80), default="")  # of the conversation; empty: it is shared
     conversation_id: Mapped[str] = mapped_column(PlainString(128))
     rating: Mapped[str] = mapped_column(PlainString(8))  # up or down
     comment: Mapped[str] = mapped_column(PlainText, default="")

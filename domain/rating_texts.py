@@ -88,4 +88,5 @@ def _sealed(row: AnswerRating) -> bytes:
 
 def _name(row: AnswerRating) -> str:
     """Which rating it is, also as what its words are about: nothing in it can hold a space, nor the last part a dot."""
-    return f"rating {row.run_id} of {row.tenant_id}.{row.conversation_id}"
+    owner = f"{row.owner_id}." if row.owner_id else ""
+    return f"rating {row.run_id} of {row.tenant_id}.{owner}{row.conversation_id}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Literal
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -80,15 +81,15 @@ def take_back(session: Session, ctx: TenantContext, conversation_id: str, run_id
     Raises:
         NotFound: nothing was.
     """
-    here = AnswerRating.run_id == run_id, AnswerRating.conversation_id == conversation_id
+    here = AnswerRating.run_id == run_id, *_in(ctx, conversation_id)
     if not session.execute(scoped_delete(ctx, AnswerRating).where(*here)).rowcount:  # type: ignore[attr-defined] # a DELETE gives a CursorResult
         raise NotFound("This answer is not rated.")
 
 
 def forget_ratings(session: Session, ctx: TenantContext, conversation_id: str) -> int:
     """Forget what was said of all answers of a conversation; of how many."""
-    here = AnswerRating.conversation_id == conversation_id
-    return int(session.execute(scoped_delete(ctx, AnswerRating).where(here)).rowcount)  # type: ignore[attr-defined] # as above
+    here = _in(ctx, conversation_id)
+    return int(session.execute(scoped_delete(ctx, AnswerRating).where(*here)).rowcount)  # type: ignore[attr-defined] # as above
 
 
 def forget_all(session: Session, ctx: TenantContext, run_ids: Sequence[str]) -> None:
@@ -105,25 +106,34 @@ def forget_older(session: Session, keep_days: float) -> int:
 
 def verdicts(session: Session, ctx: TenantContext, conversation_id: str) -> dict[str, str]:
     """The verdicts about a conversation's answers by run."""
-    here = scoped(ctx, AnswerRating).where(AnswerRating.conversation_id == conversation_id)
+    here = scoped(ctx, AnswerRating).where(*_in(ctx, conversation_id))
     return {row.run_id: row.rating for row in session.scalars(here)}
 
 
 def rated_runs(session: Session, ctx: TenantContext, conversation_id: str | None = None) -> list[str]:
     """The runs whose answers are rated, of all conversations or of one."""
-    here = () if conversation_id is None else (AnswerRating.conversation_id == conversation_id,)
+    here = () if conversation_id is None else _in(ctx, conversation_id)
     return list(session.scalars(scoped(ctx, AnswerRating).where(*here).with_only_columns(AnswerRating.run_id)))
 
 
 def list_ratings(
     session: Session, ctx: TenantContext, *, rating: Verdict | None = None, limit: int = MOST_RATINGS, offset: int = 0
 ) -> tuple[list[AnswerRating], int]:
-    """The tenant's ratings as they are stored, the newest first, and how many there are; see `readable`."""
-    wanted = () if rating is None else (AnswerRating.rating == rating,)
+    """Ratings as they are stored, the newest first, and how many there are; see `readable`.
+
+    All of the tenant for who shares its conversations, else those in the caller's own.
+    """
+    wanted = [] if rating is None else [AnswerRating.rating == rating]
+    if ctx.owner_id:
+        wanted.append(AnswerRating.owner_id == ctx.owner_id)
     newest = AnswerRating.rated_at.desc(), AnswerRating.run_id
     found = scoped(ctx, AnswerRating).where(*wanted).order_by(*newest).limit(limit).offset(offset)
     total = session.scalar(scoped_count(ctx, AnswerRating).where(*wanted)) or 0
     return list(session.scalars(found)), total
+
+
+def _in(ctx: TenantContext, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return AnswerRating.owner_id == ctx.owner_id, AnswerRating.conversation_id == conversation_id
 
 
 def _facts(rating: Rating) -> dict[str, Any]:
@@ -152,7 +162,7 @@ def _added(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating
     if (session.scalar(scoped_count(ctx, AnswerRating)) or 0) >= MOST_RATINGS:
         raise Conflict(f"There are {MOST_RATINGS:,} ratings already: `flask ratings --forget` makes room.")
     # Without its words: what a database was once given it keeps for a while, also where it is replaced at once.
-    row = AnswerRating(tenant_id=ctx.tenant_id, **_facts(rating), **NO_TEXTS)
+    row = AnswerRating(tenant_id=ctx.tenant_id, owner_id=ctx.owner_id, **_facts(rating), **NO_TEXTS)
     try:
         with session.begin_nested():
             session.add(row)

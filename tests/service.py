@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any, Self
 import httpx
 
 from domain.db import open_database
-from domain.keys import create_key, ensure_tenant
+from domain.keys import NEW_KEY_SCOPES, create_key, ensure_tenant
 
 # Processes that test side by side begin at different places.
 _PORTS = itertools.cycle(random.sample(range(12_000, 32_000), 20_000))
@@ -137,13 +138,13 @@ class Service:
             check=False,
         )
 
-    def new_key(self, tenant: str) -> str:
+    def new_key(self, tenant: str, scopes: Collection[str] = NEW_KEY_SCOPES) -> str:
         """A key of *tenant*, as `flask api-key` makes it, whose start would take seconds."""
         database = open_database(self.variables.get("DATABASE_URI", f"sqlite:///{self.data_dir / 'pustaka.db'}"))
         try:
             with database.writing() as session:
                 ensure_tenant(session, tenant)
-                return create_key(session, tenant, "made by a test")[1]
+                return create_key(session, tenant, "made by a test", scopes=scopes)[1]
         finally:
             database.close()
 

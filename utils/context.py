@@ -53,6 +53,12 @@ class TenantContext:
     kind: Kind = Kind.KEY
     scopes: frozenset[Scope] = frozenset()
 
+    @property
+    def owner_id(self) -> str:
+        """Whose conversations the principal has: its own, by `subject_id`; or "", those that keys with the scope
+        conversations:all share."""
+        return "" if Scope.CONVERSATIONS_ALL in self.scopes else self.subject_id
+
     @classmethod
     def for_operator(cls, tenant_id: str) -> Self:
         """The operator of the server, acting for *tenant_id*."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from agents.runs.events import ENDS, Event, Status
-from utils.context import TenantContext
+from utils.context import Kind, Scope, TenantContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class RunRecord:
         return {
             "tenant": self.ctx.tenant_id,
             "key": self.ctx.subject_id,
+            "kind": self.ctx.kind,
+            "shares": "" if self.ctx.owner_id else "1",
             "conversation": self.conversation_id,
             "request": self.request_id,
             "streams": "1" if self.streams else "",
@@ -47,7 +49,7 @@ class RunRecord:
         """The record that `fields` was of."""
         return cls(
             id=run_id,
-            ctx=TenantContext(fields["tenant"], fields["key"]),
+            ctx=_context(fields),
             conversation_id=fields["conversation"],
             message=message,
             request_id=fields["request"],
@@ -59,6 +61,16 @@ class RunRecord:
             attempts=int(fields["attempts"]),
         )
 
+    def is_of(self, ctx: TenantContext) -> bool:
+        """Whether *ctx* may know of it: who has its conversation has it."""
+        return (self.ctx.tenant_id, self.ctx.owner_id) == (ctx.tenant_id, ctx.owner_id)
+
     def ended(self, last: Event) -> "RunRecord":
         """The same after its *last* event."""
         return replace(self, status=ENDS[last["type"]])
+
+
+def _context(fields: Mapping[str, str]) -> TenantContext:
+    # All conversations were shared before they had owners.
+    scopes = frozenset({Scope.CONVERSATIONS_ALL}) if fields.get("shares", "1") else frozenset[Scope]()
+    return TenantContext(fields["tenant"], fields["key"], Kind(fields.get("kind", Kind.KEY)), scopes)

@@ -120,7 +120,7 @@ class Runs:
         """
         live = self._here(run_id)
         record = live.record if live else await self._journal.record(run_id)
-        if record is None or record.ctx.tenant_id != ctx.tenant_id:
+        if record is None or not record.is_of(ctx):
             raise NotFound("There is no run of this id. Runs are kept only for a while after their end.")
         return record, RunHandle(run_id, live, self._following)
 

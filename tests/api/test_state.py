@@ -71,6 +71,36 @@ def test_list_can_be_narrowed(
     assert {row["thread_id"] for row in json.loads(run("list", "--json", *options).stdout)} == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--tenant", "acme"], {"acme.x", "acme.k1.x", "acme.k2.y"}),
+        (["--tenant", "default"], {"x", "default.k1.x"}),
+        (["--tenant", "acme", "--match", "x"], {"acme.x", "acme.k1.x"}),
+        (["--tenant", "acme", "--match", "k*"], set()),
+        (["--tenant", "default", "--match", "y*"], set()),
+        (["--match", "*.k1.*"], {"acme.k1.x", "default.k1.x"}),
+    ],
+)
+def test_list_tells_whose_a_conversation_is(
+    run: Run, client: redis.Redis, redis_server: RedisServer, options: list[str], expected: set[str]
+) -> None:
+    converse(redis_server.url, "x", "acme.x", "acme.k1.x", "acme.k2.y", "default.k1.x", turns=1)
+    found = {row["thread_id"]: row for row in json.loads(run("list", "--json", *options).stdout)}
+    assert found.keys() == expected
+    for thread_id, row in found.items():
+        subject = thread_id.split(".")[1] if thread_id.count(".") == 2 else None
+        assert (row["subject"], row["conversation_id"]) == (subject, thread_id[-1])
+
+
+def test_a_conversation_of_a_subject_is_named_with_it(run: Run, client: redis.Redis, redis_server: RedisServer) -> None:
+    converse(redis_server.url, "x", "default.k1.x", turns=1)
+    for arguments in (["default.k1.x"], ["k1.x", "--tenant", "default"], ["default.k1.x", "--tenant", "default"]):
+        shown = json.loads(run("show", *arguments, "--json").stdout)
+        assert (shown["tenant"], shown["subject"], shown["conversation_id"]) == ("default", "k1", "x")
+    assert json.loads(run("show", "x", "--tenant", "default", "--json").stdout)["subject"] is None
+
+
 def test_broken_and_foreign_keys_are_shown_as_such(run: Run, client: redis.Redis, redis_server: RedisServer) -> None:
     converse(redis_server.url, *THREADS)
     spoil(client)

@@ -15,14 +15,15 @@ from domain.models import AnswerRating
 from domain.rating_texts import RatingUnreadable, readable
 from domain.ratings import Rating, list_ratings, rate
 from tests.api.stored import NEW, OLD, ROTATING, Run, client, command, converse, redis_server
-from tests.domain.records import ACME, two_tenants
+from tests.domain.records import two_tenants
 from tests.servers.redis import RedisServer
 from utils.checkpointer.cipher import Keyring
 from utils.context import DEFAULT_TENANT, TenantContext
 
 __all__ = ["client", "redis_server"]
 
-DEFAULT = TenantContext(DEFAULT_TENANT, "test")
+DEFAULT, ACME = (TenantContext.for_operator(tenant) for tenant in (DEFAULT_TENANT, "acme"))
+OF_A_KEY = TenantContext("acme", "k3y1d000")  # without conversations:all
 TENANTS = (DEFAULT, ACME)
 WORDS = {
     "question": "Does Ingeborg get her deposit back?",
@@ -204,12 +205,23 @@ def test_no_words_pass_for_encrypted_ones(
     assert words(database, ACME, NEW) == [alike]
 
 
+def test_deleting_a_conversation_forgets_the_ratings_of_its_owner_alone(
+    tmp_path: Path, client: redis.Redis, redis_server: RedisServer, database: Database
+) -> None:
+    converse(redis_server.url, "acme.x", "acme.k3y1d000.x", turns=1)
+    for ctx in (ACME, OF_A_KEY):
+        noted(database, ctx, run_id=f"r-{ctx.subject_id}")
+    assert command_on(tmp_path, redis_server, "")("delete", "k3y1d000.x", "--tenant", "acme", "--yes").exit_code == 0
+    assert [run_id for _, _, run_id in stored(database)] == ["r-operator"]
+
+
 @pytest.mark.parametrize(
     ("to", "name"),
     [
         ((DEFAULT, "x", "r1"), "rating r1 of default.x"),
         ((ACME, "y", "r1"), "rating r1 of acme.y"),
         ((ACME, "x", "r2"), "rating r2 of acme.x"),
+        ((OF_A_KEY, "x", "r1"), "rating r1 of acme.k3y1d000.x"),
     ],
 )
 def test_words_that_were_moved_to_another_rating_are_refused(
@@ -222,7 +234,11 @@ def test_words_that_were_moved_to_another_rating_are_refused(
 ) -> None:
     noted(database, ACME, keys=OLD)
     ctx, *place = to
-    names = {"tenant_id": ctx.tenant_id, **dict(zip(("conversation_id", "run_id"), place, strict=True))}
+    names = {
+        "tenant_id": ctx.tenant_id,
+        "owner_id": ctx.owner_id,
+        **dict(zip(("conversation_id", "run_id"), place, strict=True)),
+    }
     with database.writing() as session:
         session.execute(update(AnswerRating).values(names))
     with pytest.raises(RatingUnreadable, match=rf"{name}: changed, moved"):

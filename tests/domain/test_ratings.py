@@ -23,7 +23,7 @@ from domain.ratings import (
 )
 from tests.domain.records import ACME, GLOBEX
 from utils.checkpointer.cipher import Keyring
-from utils.context import TenantContext
+from utils.context import ALL_SCOPES, TenantContext
 from utils.errors import Conflict, NotFound
 
 
@@ -122,6 +122,29 @@ def test_a_tenant_has_no_more_than_it_may(database: Database, monkeypatch: pytes
     with pytest.raises(Conflict, match="makes room"):
         noted(database, ACME, rating("r3"))
     noted(database, GLOBEX, rating("r3"))
+
+
+def test_subjects_of_one_tenant_keep_their_ratings_apart(database: Database) -> None:
+    first, second = TenantContext("acme", "first"), TenantContext("acme", "second")
+    everybody = TenantContext("acme", "third", scopes=ALL_SCOPES)
+    for ctx, run_id in ((first, "r1"), (second, "r2"), (everybody, "r3")):
+        noted(database, ctx, rating(run_id))
+    noted(database, GLOBEX, rating("r4"))
+
+    def listed(ctx: TenantContext) -> set[str]:
+        with database.reading() as session:
+            rows, total = list_ratings(session, ctx)
+        assert total == len(rows)
+        return {row.run_id for row in rows}
+
+    assert [listed(ctx) for ctx in (first, second, everybody)] == [{"r1"}, {"r2"}, {"r1", "r2", "r3"}]
+    with database.writing() as session:
+        assert verdicts(session, second, "c1").keys() == {"r2"}
+        with pytest.raises(NotFound):
+            take_back(session, second, "c1", "r1")
+        assert forget_ratings(session, second, "c1") == 1
+        assert forget_ratings(session, everybody, "c1") == 1
+    assert listed(everybody) == {"r1"}
 
 
 KEYS = Keyring({"old": bytes(range(32))})
