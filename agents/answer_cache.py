@@ -6,6 +6,7 @@ and a Redis that is away changes nothing; the price is that each process works a
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import deepcopy
@@ -35,22 +36,48 @@ class Key:
     question: str
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer, and the conversation that it was first given in: when that is deleted, it is not given again."""
+
+    answer: AIMessage
+    thread_id: str
+
+
+async def _never(thread_id: str) -> bool:
+    return False
+
+
 class AnswerCache:
     """At most *size* answers, each for *ttl_s* seconds and while the tenant's documents are what they were.
 
     A change to them is noticed within a second. Settings and models are those of the process: they need no key.
+
+    Args:
+        is_deleted: whether a conversation was deleted, on whichever worker.
     """
 
-    def __init__(self, database: Database, *, size: int, ttl_s: float) -> None:
-        self._database, self._reading = database, asyncio.Lock()
-        self.answers: Expiring[Key, AIMessage] = Expiring(size, ttl_s)
+    def __init__(
+        self,
+        database: Database,
+        *,
+        size: int,
+        ttl_s: float,
+        is_deleted: Callable[[str], Awaitable[bool]] = _never,
+    ) -> None:
+        self._database, self._reading, self.is_deleted = database, asyncio.Lock(), is_deleted
+        self.answers: Expiring[Key, Kept] = Expiring(size, ttl_s)
         self._versions: Expiring[str, str] = Expiring(_MOST_TENANTS, _VERSION_KEPT_S)
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "knowledge-version")
 
-    def turn(self, ctx: TenantContext) -> "Recollection":
-        """What one turn of *ctx* uses."""
-        return Recollection(self, ctx)
+    def turn(self, ctx: TenantContext, thread_id: str) -> "Recollection":
+        """What one turn of *ctx* in a conversation uses."""
+        return Recollection(self, ctx, thread_id)
+
+    def forget(self, thread_id: str) -> None:
+        """Give no answer again that was first given in this conversation."""
+        self.answers.discard(lambda kept: kept.thread_id == thread_id)
 
     async def key(self, ctx: TenantContext, question: str) -> Key | None:
         """What *question* is kept under now; None while the database does not say which documents there are."""
@@ -83,6 +110,7 @@ class Recollection:
 
     cache: AnswerCache | None = None
     ctx: TenantContext | None = None
+    thread_id: str = ""
     _key: Key | None = field(default=None, init=False)
 
     async def find(self, question: str) -> AIMessage | None:
@@ -91,7 +119,13 @@ class Recollection:
             return None
         # Before anything is searched: an answer must not be kept under documents that came after it.
         self._key = await self.cache.key(self.ctx, question)
-        return deepcopy(self.cache.answers.get(self._key)) if self._key else None
+        kept = self.cache.answers.get(self._key) if self._key else None
+        if kept is None:
+            return None
+        if await self.cache.is_deleted(kept.thread_id):
+            self.cache.forget(kept.thread_id)
+            return None
+        return deepcopy(kept.answer)
 
     def forget(self) -> None:
         """Keep nothing of this turn: it was answered worse than it could have been."""
@@ -100,7 +134,7 @@ class Recollection:
     def keep(self, answer: AIMessage) -> None:
         """Give *answer* to the next who asks what `find` was asked for; without that nothing is kept."""
         if self.cache is not None and self._key is not None:
-            self.cache.answers.put(self._key, deepcopy(answer))
+            self.cache.answers.put(self._key, Kept(deepcopy(answer), self.thread_id))
 
 
 def normalised(question: str) -> str:

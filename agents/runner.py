@@ -1,7 +1,7 @@
 """Takes a conversation through a turn: the lease, the graph, its events; and reads or forgets conversations."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -51,6 +51,9 @@ class ConversationStore(Protocol):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget the conversation."""
+
+    def forget_held(self, thread_id: str) -> None:
+        """Drop what is held of it in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +172,13 @@ class Runner:
             top_k=self._top_k,
             streams=turn.streams,
             place=place,
-            recollection=self._answers.turn(ctx) if self._answers else Recollection(),
+            recollection=self._recollection(ctx, turn),
             verifier=Verifier(retriever.embedder, self._judge),
             unsupported=self._voice.unsupported,
         )
+
+    def _recollection(self, ctx: TenantContext, turn: Turn) -> Recollection:
+        return self._answers.turn(ctx, thread_of(ctx, turn.conversation_id)) if self._answers else Recollection()
 
     async def run_in(self, ctx: TenantContext, conversation_id: str) -> str | None:
         """The id of the run that is going on in the conversation now, None if there is none."""
@@ -198,18 +204,32 @@ class Runner:
             "persistence": self._store.persistence_of(thread_id),
         }
 
-    async def delete(self, ctx: TenantContext, conversation_id: str) -> None:
-        """Forget the conversation.
+    async def delete(
+        self, ctx: TenantContext, conversation_id: str, *, delete_runs: Callable[[str], Awaitable[int]]
+    ) -> None:
+        """Forget the conversation, and before it its runs: *delete_runs* says how many there were.
 
         Raises:
-            NotFound: there is none of this id for the caller.
+            NotFound: there is none of this id for the caller, nor a run of one.
             Conflict: it is being answered.
         """
         thread_id = thread_of(ctx, conversation_id)
         async with self._leases.hold(thread_id):
-            with suppress(StateUnreadable):  # it is there, and need not be read to be forgotten
-                await self._messages(thread_id)
+            try:
+                with suppress(StateUnreadable):  # it is there, and need not be read to be forgotten
+                    await self._messages(thread_id)
+            except NotFound:  # it has expired, which its runs may not have
+                if not await delete_runs(thread_id):
+                    raise
+                return
+            await delete_runs(thread_id)
             await self._store.adelete_thread(thread_id)
+
+    def forget(self, thread_id: str) -> None:
+        """Drop what this process holds of a conversation that was deleted."""
+        self._store.forget_held(thread_id)
+        if self._answers is not None:
+            self._answers.forget(thread_id)
 
     async def _messages(self, thread_id: str, *, may_be_new: bool = False) -> list[AnyMessage]:
         found = await self._store.look(thread_id)

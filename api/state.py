@@ -25,7 +25,7 @@ from api.state_encryption import complaints, reencrypt, report
 from api.state_ratings import forget_with, reencrypt_ratings
 from api.state_tables import as_json, listing, outline, sizes_table
 from bootstrap.savers import decrypting, encrypting
-from bootstrap.state import open_state
+from bootstrap.state import OpenState, open_state
 from domain.db import Database, open_database
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import exported
@@ -45,17 +45,28 @@ _match = click.option("--match", "pattern", default="*", show_default=True, help
 _json = click.option("--json", "as_json_", is_flag=True, help="Machine-readable output.")
 
 
-def _with_state(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+Command = Callable[..., Coroutine[Any, Any, None]]
+
+
+def _with_state(command: Command) -> Callable[..., None]:
     """Run *command* with an `Inspector` before its arguments; refusals become a line and exit code 1."""
 
     @wraps(command)
+    async def with_inspector(opened: OpenState, **arguments: Any) -> None:
+        await command(opened.inspector, **arguments)
+
+    return _with_open_state(with_inspector)
+
+
+def _with_open_state(command: Command) -> Callable[..., None]:
+    @wraps(command)
     def run(**arguments: Any) -> None:
-        async def opened() -> None:
-            async with open_state(current_app.extensions["settings"]) as inspector:
-                await command(inspector, **arguments)
+        async def work() -> None:
+            async with open_state(current_app.extensions["settings"]) as opened:
+                await command(opened, **arguments)
 
         try:
-            asyncio.run(opened())
+            asyncio.run(work())
         except StateUnreadable as error:
             raise click.ClickException(f"{error.key} cannot be read: {error.reason}") from error
         except ProblemError as error:
@@ -190,18 +201,19 @@ async def encrypt(
 @_ids
 @_tenant
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_with_state
-async def delete(inspector: Inspector, ids: Sequence[str], tenant: str | None, yes: bool) -> None:
-    """Delete conversations. A turn that is under way may write its own again."""
+@_with_open_state
+async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes: bool) -> None:
+    """Delete conversations with their runs and ratings. A turn that is under way may write its own again."""
     if not ids:
         raise click.UsageError("Name conversations.")
-    found = {one: await _found(inspector, _thread_id(one, tenant)) for one in dict.fromkeys(ids)}
+    found = {one: await _found(opened.inspector, _thread_id(one, tenant)) for one in dict.fromkeys(ids)}
     if not yes:
         click.confirm(f"Delete {len(found)} conversations for good?", abort=True, err=True)
     # First: what is said of a conversation must not outlive it.
     forget_with(current_app.extensions["settings"], [one.thread_id for one in found.values()])
     for one in found.values():
-        await inspector.saver.adelete_thread(one.thread_id)
+        await opened.deletions.delete_runs(one.thread_id)
+        await opened.inspector.saver.adelete_thread(one.thread_id)
     click.echo(f"{len(found)} conversations deleted.")
 
 

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from pydantic import SecretStr
 
 from agents.answer_cache import AnswerCache
+from agents.runs.deletions import Deletions
 from agents.state import AnswerModel
 from bootstrap.calibrations import SharedEstimates
 from config import Settings
@@ -147,11 +148,13 @@ def remembering(settings: Settings, embedder: Embedder) -> Embedder:
     return RememberingEmbedder(embedder, size=settings.cache_size, ttl_s=settings.cache_ttl)
 
 
-def open_answers(stack: AsyncExitStack, settings: Settings, database: Database) -> AnswerCache | None:
+def open_answers(
+    stack: AsyncExitStack, settings: Settings, database: Database, deletions: Deletions
+) -> AnswerCache | None:
     """Answers to first questions, where CACHE_ENABLED says so."""
     if not settings.cache_enabled:
         return None
-    answers = AnswerCache(database, size=settings.cache_size, ttl_s=settings.cache_ttl)
+    answers = AnswerCache(database, size=settings.cache_size, ttl_s=settings.cache_ttl, is_deleted=deletions.is_deleted)
     stack.callback(answers.close)
     return answers
 

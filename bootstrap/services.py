@@ -13,6 +13,7 @@ from uuid import uuid4
 from agents.answer_cache import AnswerCache
 from agents.leases import Leases
 from agents.runner import Runner, Voice
+from agents.runs.deletions import Deletions
 from agents.runs.journal import Journal
 from agents.runs.runs import RunPolicy, Runs
 from agents.state import AnswerModel
@@ -36,7 +37,7 @@ from bootstrap.models import (
 )
 from bootstrap.monitor import Monitor
 from bootstrap.savers import keyring_of, open_saver
-from bootstrap.stores import open_conversations, open_files, open_originals, open_records
+from bootstrap.stores import open_conversations, open_deletions, open_files, open_originals, open_records
 from bootstrap.telemetry import open_telemetry
 from bootstrap.tracing import trace
 from config import SAMPLES, Settings
@@ -148,7 +149,8 @@ async def open_services(
         leases = Leases(connections.asynchronous(), hold_s=settings.run_lease, wait_s=settings.conversation_wait)
         checkpointer = FallbackCheckpointer(open_saver(settings, connections), leases=leases)
         stack.push_async_callback(_return_last, checkpointer)
-        answers = open_answers(stack, settings, database)
+        deletions = open_deletions(settings, connections)
+        answers = open_answers(stack, settings, database, deletions)
         runner = Runner(
             checkpointer,
             leases=leases,
@@ -159,7 +161,7 @@ async def open_services(
             answers=answers,
             judge=model.chat if settings.verify_judge and model.is_language_model else None,
         )
-        runs = _open_runs(stack, settings, connections, runner, telemetry)
+        runs = _open_runs(stack, settings, connections, runner, deletions, telemetry)
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)
         loading = partial(_load, database, settings, progress or _unseen, originals)
         crawling = Crawling(database, originals, crawl_rules(settings), at_once=settings.crawl_concurrency)
@@ -242,7 +244,12 @@ def _retrievers(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry,
 
 
 def _open_runs(
-    stack: AsyncExitStack, settings: Settings, connections: Connections, runner: Runner, telemetry: Telemetry
+    stack: AsyncExitStack,
+    settings: Settings,
+    connections: Connections,
+    runner: Runner,
+    deletions: Deletions,
+    telemetry: Telemetry,
 ) -> Runs:
     """The runs of this worker; what it does not end with *stack* another one goes on with."""
     journal = Journal(
@@ -253,7 +260,7 @@ def _open_runs(
         stores=telemetry.stores,
     )
     policy = RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease)
-    runs = Runs(runner, journal, policy, telemetry.runs)
+    runs = Runs(runner, journal, policy, deletions=deletions, observer=telemetry.runs)
     _running(stack, runs.keep())
     stack.push_async_callback(runs.drain, 0)
     return runs

@@ -3,21 +3,33 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from urllib.parse import quote
 
+from agents.runs.deletions import Deletions
 from bootstrap.data_folder import open_data_folder
 from bootstrap.savers import open_saver
+from bootstrap.stores import open_deletions
 from bootstrap.valkey import ValkeyChild, read_publication
 from config import Settings
 from utils.checkpointer import Connections
 from utils.checkpointer.inspection import Inspector
 from utils.errors import NotFound, StoreRefused, StoreUnavailable
 
+
+@dataclass(frozen=True, slots=True)
+class OpenState:
+    """A look at the conversations, and what deletes their runs."""
+
+    inspector: Inspector
+    deletions: Deletions
+
+
 _TIMEOUT_S = 30.0  # an operator rather waits than is told to try again
 
 
 @asynccontextmanager
-async def open_state(settings: Settings) -> AsyncIterator[Inspector]:
+async def open_state(settings: Settings) -> AsyncIterator[OpenState]:
     """The configured Redis, or the embedded Valkey: that of the running service, else one of our own until the end.
 
     Raises:
@@ -27,7 +39,7 @@ async def open_state(settings: Settings) -> AsyncIterator[Inspector]:
     """
     async with AsyncExitStack() as stack:
         connections = await _connections(stack, settings)
-        yield Inspector(open_saver(settings, connections))
+        yield OpenState(Inspector(open_saver(settings, connections)), open_deletions(settings, connections))
 
 
 async def _connections(stack: AsyncExitStack, settings: Settings) -> Connections:

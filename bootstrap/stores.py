@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agents.runs.deletions import Deletions
 from bootstrap.valkey import ValkeyChild
 from config import Settings
 from domain.db import Database, open_database, wait_for_database
@@ -169,3 +170,8 @@ async def _prepare_server(server: "ServerIndex") -> None:
         raise
     except StoreUnavailable as exc:
         logger.error("%s The service is not ready until it does.", exc.detail)
+
+
+def open_deletions(settings: Settings, connections: Connections) -> Deletions:
+    """What deletes the runs of conversations, and remembers it as long as an answer is kept or a run held."""
+    return Deletions(connections.asynchronous(), keep_s=max(settings.cache_ttl, settings.run_ttl))

@@ -34,6 +34,11 @@ class Expiring(Generic[K, V]):
         self.hits += 1
         return value
 
+    def discard(self, is_unwanted: Callable[[V], bool]) -> None:
+        """Keep none of the values of which *is_unwanted* is true."""
+        for key in [key for key, (_, value) in self._kept.items() if is_unwanted(value)]:
+            del self._kept[key]
+
     def put(self, key: K, value: V) -> None:
         """Keep *value* under *key* from now on."""
         self._kept[key] = (self._clock() + self._ttl_s, value)

@@ -12,7 +12,17 @@ from uuid import uuid4
 from redis.exceptions import RedisError
 
 from agents.runs.events import ENDS, Event
-from agents.runs.keys import CONTROL, SHARDS, active_key, active_key_of, events_key, run_key, shard_of
+from agents.runs.keys import (
+    CONTROL,
+    CONTROL_LENGTH,
+    SHARDS,
+    active_key,
+    active_key_of,
+    events_key,
+    run_key,
+    runs_of_key,
+    shard_of,
+)
 from agents.runs.record import RunRecord
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.circuit import Circuit
@@ -25,13 +35,21 @@ from utils.ports import StoreObserver, UnobservedStores
 logger = logging.getLogger("agents.runs")
 
 _NAMES = ("begin", "append", "beat", "due", "claim", "leave", "forget", "cancel", "news")
-_CONTROL_LENGTH = 10_000
 _CLAIMED_AT_ONCE = 8
 _RETRY_S = 2.0
 # What `append` gives where a run is wanted no more, is another's, or Redis has lost it, or the last events of it.
 UNWANTED, TAKEN, LOST, HOLED = 0, -1, -2, -3
 
 Batch = list[tuple[int, Event]]  # events with their numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What all workers are told: to `cancel` a run, or that a conversation was `deleted`; and where in the stream."""
+
+    place: str
+    name: str
+    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +105,7 @@ class Journal:
         message = self._sealed(record.message.encode(), record.id)
         reply = await self._call(
             "begin",
-            (run_key(record.id), active_key(record.id)),
+            (run_key(record.id), active_key(record.id), runs_of_key(shard_of(record.id), record.thread_id)),
             (record.keep_s * 1000, self._hold_ms, record.id, uuid4().hex, *flat, "message", message),
         )
         return None if reply is None else ("" if reply[0] else reply[1].decode())
@@ -135,7 +153,7 @@ class Journal:
             StoreUnavailable: it cannot be known now.
         """
         fields = await self._surely("HGETALL", run_key(run_id))
-        return self._record(run_id, fields) if fields else None
+        return self._record(run_id, fields) if fields and b"deleted" not in fields else None
 
     async def events_after(self, run_id: str, number: int) -> Batch:
         """The events of a run from the one after *number* on, as many as there are now.
@@ -178,10 +196,10 @@ class Journal:
             StoreUnavailable: nobody can be told now.
         """
         if await self._surely("EVAL", self._scripts["cancel"], 1, run_key(run_id)) == b"running":
-            await self._surely("XADD", CONTROL, "MAXLEN", "~", _CONTROL_LENGTH, "*", "cancel", run_id)
+            await self._surely("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "cancel", run_id)
 
-    async def cancellations(self, after: str, *, wait_ms: int) -> list[tuple[str, str]] | None:
-        """Ids of runs that are to be cancelled, each with its place in the control stream; waits for the first one."""
+    async def orders(self, after: str, *, wait_ms: int) -> list[Order] | None:
+        """What all workers are told; waits for the first one."""
         if not self._circuit.may_try():
             return None
         try:
@@ -191,7 +209,12 @@ class Journal:
             return None
         self._circuit.worked()
         streams = reply.items() if isinstance(reply, Mapping) else reply or ()
-        return [(at.decode(), _only_value(fields).decode()) for _, entries in streams for at, fields in entries]
+        return [
+            Order(at.decode(), name.decode(), value.decode())
+            for _, entries in streams
+            for at, fields in entries
+            for name, value in fields.items()
+        ]
 
     async def last_control(self) -> str | None:
         """Where the control stream is now."""

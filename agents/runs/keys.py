@@ -3,7 +3,9 @@
     run:{<shard>}:<id>          a hash: the record, its owner, whether it is wanted no more
     run:{<shard>}:<id>:events   a stream: batches of events, each under the number of its last one
     runs:{<shard>}:active       a sorted set: runs under way, by when they count as abandoned
-    runs:control                a stream: ids of runs to cancel, for all workers
+    runs:{<shard>}:of:<thread>  a set: the runs of a conversation that are in this shard
+    runs:deleted:<thread>       there for a while when the conversation was deleted
+    runs:control                a stream for all workers: runs to cancel, conversations that were deleted
 
 A shard is in one slot of a cluster, so that each step is one script call; together they spread over its nodes.
 """
@@ -12,6 +14,7 @@ import zlib
 
 SHARDS = 8
 CONTROL = "runs:control"
+CONTROL_LENGTH = 10_000
 
 
 def shard_of(run_id: str) -> int:
@@ -37,3 +40,13 @@ def active_key(run_id: str) -> str:
 def active_key_of(shard: int) -> str:
     """The runs under way of a shard."""
     return f"runs:{{{shard}}}:active"
+
+
+def runs_of_key(shard: int, thread_id: str) -> str:
+    """The runs of a conversation that are in a shard."""
+    return f"runs:{{{shard}}}:of:{thread_id}"
+
+
+def deleted_key(thread_id: str) -> str:
+    """Says that the conversation was deleted."""
+    return f"runs:deleted:{thread_id}"

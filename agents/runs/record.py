@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from agents.runs.events import ENDS, Event, Status
+from agents.threads import thread_of
 from utils.context import Kind, Scope, TenantContext
 
 
@@ -60,6 +61,11 @@ class RunRecord:
             status=fields["status"],  # type: ignore[arg-type]  # only `fields` and the scripts write it
             attempts=int(fields["attempts"]),
         )
+
+    @property
+    def thread_id(self) -> str:
+        """The id under which its conversation is kept."""
+        return thread_of(self.ctx, self.conversation_id)
 
     def is_of(self, ctx: TenantContext) -> bool:
         """Whether *ctx* may know of it: who has its conversation has it."""

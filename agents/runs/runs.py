@@ -12,6 +12,7 @@ from typing import Any
 
 from agents.messages import question_message
 from agents.runner import Runner, Turn
+from agents.runs.deletions import Deletions
 from agents.runs.events import Event, cancelled, failure, resumed
 from agents.runs.following import Following
 from agents.runs.handle import RunHandle
@@ -47,13 +48,20 @@ class Runs:
 
     Args:
         journal: where runs are known to every worker.
+        deletions: lets every worker know of conversations that are deleted.
         observer: hears of every run of this process.
     """
 
     def __init__(
-        self, runner: Runner, journal: Journal, policy: RunPolicy, observer: RunObserver | None = None
+        self,
+        runner: Runner,
+        journal: Journal,
+        policy: RunPolicy,
+        *,
+        deletions: Deletions,
+        observer: RunObserver | None = None,
     ) -> None:
-        self._runner, self._journal, self._policy = runner, journal, policy
+        self._runner, self._journal, self._policy, self._deletions = runner, journal, policy, deletions
         self._observer = observer or UnwatchedRun()
         self._following = Following(journal)
         self._live: dict[str, LiveRun] = {}
@@ -139,8 +147,8 @@ class Runs:
         return {**view, "running": run_id is not None, "run_id": run_id or None}
 
     async def delete(self, ctx: TenantContext, conversation_id: str) -> None:
-        """See `Runner.delete`."""
-        await self._runner.delete(ctx, conversation_id)
+        """See `Runner.delete`; its runs, and answers that were kept of it, go with it, also those of other workers."""
+        await self._runner.delete(ctx, conversation_id, delete_runs=self._delete_runs)
 
     async def cancel(self, run_id: str) -> None:
         """End a run wherever it is; one that has ended stays as it is.
@@ -294,12 +302,27 @@ class Runs:
         place = None
         while True:
             place = place or await self._journal.last_control()
-            heard = None if place is None else await self._journal.cancellations(place, wait_ms=1000)
+            heard = None if place is None else await self._journal.orders(place, wait_ms=1000)
             if heard is None:
                 # From the end again: a Redis that has lost its data begins anew. Beats tell of what was missed.
                 place = None
                 await asyncio.sleep(1)
                 continue
-            for place, run_id in heard:  # noqa: B007 - the last place is where to go on
-                if run_id in self._live:
-                    self._live[run_id].cancel()
+            for order in heard:
+                place = order.place
+                if order.name == "deleted":
+                    self._forget(order.about)
+                elif order.about in self._live:
+                    self._live[order.about].cancel()
+
+    async def _delete_runs(self, thread_id: str) -> int:
+        count = await self._deletions.delete_runs(thread_id)
+        self._forget(thread_id)
+        return count
+
+    def _forget(self, thread_id: str) -> None:
+        """Drop what this process holds of a conversation that was deleted."""
+        for run_id, live in list(self._unwritten.items()):
+            if live.record.thread_id == thread_id:
+                del self._unwritten[run_id]
+        self._runner.forget(thread_id)

@@ -33,27 +33,27 @@ async def cache(database: Database) -> AsyncIterator[AnswerCache]:
 
 async def answered(cache: AnswerCache, ctx: TenantContext, question: str, text: str = "At eight [1].") -> None:
     """A turn that found nothing kept, and keeps its answer."""
-    turn = cache.turn(ctx)
+    turn = cache.turn(ctx, "a")
     assert await turn.find(question) is None
     turn.keep(AIMessage(text, id="first", additional_kwargs={"answered": True, "citations": [{"number": 1}]}))
 
 
 async def test_the_same_first_question_gets_the_same_answer_as_a_message_of_its_own(cache: AnswerCache) -> None:
     await answered(cache, ACME, QUESTION)
-    found = await cache.turn(ACME).find("  when does the OFFICE open ")
+    found = await cache.turn(ACME, "a").find("  when does the OFFICE open ")
     assert found is not None
     message = said_again(found, "run2")
     assert (message.text, message.id) == ("At eight [1].", answer_id("run2"))
     assert message.additional_kwargs["citations"] == [{"number": 1}]
     assert message.additional_kwargs["cached"] is True
     message.additional_kwargs["citations"].clear()
-    again = await cache.turn(ACME).find(QUESTION)
+    again = await cache.turn(ACME, "a").find(QUESTION)
     assert again is not None
     assert again.additional_kwargs["citations"] == [{"number": 1}]
 
 
 async def test_a_turn_that_was_worse_than_it_could_be_is_not_kept(cache: AnswerCache) -> None:
-    turn = cache.turn(ACME)
+    turn = cache.turn(ACME, "a")
     await turn.find(QUESTION)
     turn.forget()
     turn.keep(AIMessage("At eight [1]."))
@@ -62,9 +62,9 @@ async def test_a_turn_that_was_worse_than_it_could_be_is_not_kept(cache: AnswerC
 
 async def test_another_tenant_never_gets_it(cache: AnswerCache) -> None:
     await answered(cache, ACME, QUESTION)
-    assert await cache.turn(GLOBEX).find(QUESTION) is None
+    assert await cache.turn(GLOBEX, "a").find(QUESTION) is None
     await answered(cache, GLOBEX, QUESTION, "At nine [1].")
-    found = await cache.turn(ACME).find(QUESTION)
+    found = await cache.turn(ACME, "a").find(QUESTION)
     assert found is not None
     assert found.text == "At eight [1]."
 
@@ -75,15 +75,15 @@ async def test_a_changed_document_ends_it_for_its_tenant_alone(cache: AnswerCach
     with database.writing() as session:
         replace_document(session, ACME, "/a", content("The office opens at nine."))
     async with asyncio.timeout(5):
-        while await cache.turn(ACME).find(QUESTION):
+        while await cache.turn(ACME, "a").find(QUESTION):
             await asyncio.sleep(0.05)
-    assert await cache.turn(GLOBEX).find(QUESTION) is not None
+    assert await cache.turn(GLOBEX, "a").find(QUESTION) is not None
 
 
 async def test_an_answer_is_kept_under_the_documents_from_before_it_was_searched_for(
     cache: AnswerCache, database: Database
 ) -> None:
-    turn = cache.turn(ACME)
+    turn = cache.turn(ACME, "a")
     before = await cache.key(ACME, QUESTION)
     await turn.find(QUESTION)
     with database.writing() as session:
@@ -92,7 +92,7 @@ async def test_an_answer_is_kept_under_the_documents_from_before_it_was_searched
         while await cache.key(ACME, QUESTION) == before:
             await asyncio.sleep(0.05)
     turn.keep(AIMessage("At eight [1]."))
-    assert await cache.turn(ACME).find(QUESTION) is None
+    assert await cache.turn(ACME, "a").find(QUESTION) is None
 
 
 async def test_a_crowd_asks_the_database_once(cache: AnswerCache, database: Database) -> None:
@@ -105,7 +105,7 @@ async def test_a_crowd_asks_the_database_once(cache: AnswerCache, database: Data
         return read(ctx)
 
     cache._read = counted  # type: ignore[method-assign] # to count, not to replace
-    await asyncio.gather(*(cache.turn(ACME).find(f"question {n}") for n in range(50)))
+    await asyncio.gather(*(cache.turn(ACME, "a").find(f"question {n}") for n in range(50)))
     assert reads == 1
 
 
@@ -115,14 +115,14 @@ async def test_while_the_database_is_away_nothing_is_found_and_nothing_fails(
     database.close()
     for file in tmp_path.iterdir():
         file.unlink()
-    turn = cache.turn(ACME)
+    turn = cache.turn(ACME, "a")
     assert await turn.find(QUESTION) is None
     turn.keep(AIMessage("At eight [1]."))
     assert len(cache.answers) == 0
 
 
 async def test_a_turn_that_did_not_ask_or_has_no_cache_keeps_nothing(cache: AnswerCache) -> None:
-    cache.turn(ACME).keep(AIMessage("x"))
+    cache.turn(ACME, "a").keep(AIMessage("x"))
     assert len(cache.answers) == 0
     assert await Recollection().find(QUESTION) is None
     Recollection().keep(AIMessage("x"))
@@ -141,3 +141,27 @@ async def test_a_turn_that_did_not_ask_or_has_no_cache_keeps_nothing(cache: Answ
 )
 def test_questions_are_equal_when_they_mean_the_same(one: str, other: str, equal: bool) -> None:
     assert (normalised(one) == normalised(other)) is equal
+
+
+async def test_an_answer_ends_with_the_conversation_it_was_first_given_in(database: Database) -> None:
+    deleted: set[str] = set()
+
+    async def is_deleted(thread_id: str) -> bool:
+        return thread_id in deleted
+
+    cache = AnswerCache(database, size=10, ttl_s=3600, is_deleted=is_deleted)
+    try:
+        for ctx, thread_id in ((ACME, "acme.one.a"), (GLOBEX, "globex.one.a")):
+            turn = cache.turn(ctx, thread_id)
+            assert await turn.find(QUESTION) is None
+            turn.keep(AIMessage("At eight [1]."))
+        deleted.add("acme.another.a")
+        assert await cache.turn(ACME, "acme.one.b").find(QUESTION) is not None
+        deleted.add("acme.one.a")
+        assert await cache.turn(ACME, "acme.one.b").find(QUESTION) is None
+        assert len(cache.answers) == 1
+        assert await cache.turn(GLOBEX, "globex.one.b").find(QUESTION) is not None
+        cache.forget("globex.one.a")
+        assert await cache.turn(GLOBEX, "globex.one.b").find(QUESTION) is None
+    finally:
+        cache.close()

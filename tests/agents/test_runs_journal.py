@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 
 from agents.leases import Leases
+from agents.runs.deletions import Deletions
 from agents.runs.following import Following
-from agents.runs.journal import Batch, Claimed, Journal
+from agents.runs.journal import UNWANTED, Batch, Claimed, Journal
 from agents.runs.keys import active_key, events_key, run_key
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
@@ -22,7 +23,7 @@ from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import RunSuperseded
 from utils.context import TenantContext
-from utils.errors import Conflict
+from utils.errors import Conflict, StoreUnavailable
 from utils.ports import UnwatchedRun
 
 TOKEN = {"type": "token", "content": "word"}
@@ -69,8 +70,8 @@ async def journal(url: str, *, hold_s: float = 60, keys: Keyring | None = None) 
 def record(**changes: object) -> RunRecord:
     """That of a run like any other."""
     fields = {"request_id": "r", "streams": True, "fingerprint": "same", "created_at": "2026-01-01", "keep_s": 60}
-    ctx = TenantContext("acme", "key")
-    return RunRecord(id=uuid4().hex, ctx=ctx, conversation_id="talk", message="Why?", **fields | changes)  # type: ignore[arg-type]
+    fields |= {"ctx": TenantContext("acme", "key"), "conversation_id": "talk", "message": "Why?"}
+    return RunRecord(id=uuid4().hex, **fields | changes)  # type: ignore[arg-type]
 
 
 def live_run(of: RunRecord, journal: Journal, tokens: int = 0) -> LiveRun:
@@ -282,3 +283,48 @@ async def test_a_run_that_is_taken_over_does_not_wait_for_its_own_lease(valkey: 
 
         with pytest.raises(RunSuperseded):
             await both()
+
+
+async def test_runs_of_a_deleted_conversation_are_gone_and_their_workers_cannot_bring_them_back(
+    valkey: RedisServer,
+) -> None:
+    valkey.client.flushall()
+    deleted, kept = record(message="deleted words"), record(conversation_id="another", message="kept words")
+    elsewhere = record(ctx=TenantContext("acme", "another"), message="kept words")
+    async with journal(valkey.url, hold_s=0.05) as ours, journal(valkey.url, hold_s=60) as other:
+        for run in (deleted, kept, elsewhere):
+            assert await ours.begin(run) == ""
+            assert await ours.append(run, [(1, {**TOKEN, "content": run.message})]) == 1
+        async with worker(valkey.url) as redis:
+            deletions = Deletions(redis, keep_s=60)
+            assert not await deletions.is_deleted(deleted.thread_id)
+            assert await deletions.delete_runs(deleted.thread_id) == 1
+            assert await deletions.is_deleted(deleted.thread_id)
+            assert not await deletions.is_deleted(kept.thread_id)
+            assert await deletions.delete_runs(deleted.thread_id) == 0
+        # A worker that has not heard of it goes on telling.
+        assert await ours.append(deleted, [(2, DONE)], after=1) == UNWANTED
+        assert (await ours.beat([deleted]))[deleted.id] == UNWANTED
+        assert await ours.record(deleted.id) is None
+        assert await ours.events_after(deleted.id, 0) == []
+        taken = await claimed(other)
+        assert {one.record.id for one in taken} == {kept.id, elsewhere.id}
+        held = b"".join(repr(valkey.client.hgetall(key)).encode() for key in valkey.client.scan_iter(f"*{deleted.id}*"))
+        assert b"deleted words" not in held
+        # The same Idempotency-Key begins anew.
+        assert await ours.begin(deleted) == ""
+        assert await ours.append(deleted, [(1, TOKEN)]) == 1
+
+
+async def test_a_deletion_that_redis_does_not_hear_of_is_none_and_nothing_is_trusted_meanwhile(
+    valkey: RedisServer,
+) -> None:
+    valkey.kill()
+    try:
+        async with worker(valkey.url) as redis:
+            deletions = Deletions(redis, keep_s=60)
+            with pytest.raises(StoreUnavailable):
+                await deletions.delete_runs("acme.key.talk")
+            assert await deletions.is_deleted("acme.key.talk")
+    finally:
+        valkey.start()

@@ -1,5 +1,6 @@
 """`flask state` over real servers: what it shows of two tenants' conversations, and what it leaves as it is."""
 
+import asyncio
 import json
 import stat
 import subprocess
@@ -10,11 +11,15 @@ from typing import Any
 import pytest
 import redis
 
+from agents.runs.journal import Journal
+from agents.runs.record import RunRecord
 from bootstrap.data_folder import open_data_folder
 from bootstrap.valkey import ValkeyChild
 from tests.api.stored import SAID, THREADS, TTL_S, Run, client, command, converse, redis_server
 from tests.servers.redis import RedisCluster, RedisServer
 from tests.service import ROOT, plain_environment
+from utils.checkpointer import Connections
+from utils.context import TenantContext
 
 __all__ = ["client", "redis_server"]
 
@@ -249,9 +254,9 @@ def test_delete_asks_first(run: Run, client: redis.Redis, redis_server: RedisSer
     assert refused.exit_code == 1
     assert client.dbsize() == 4
     assert "1 conversations deleted" in run("delete", "x", input="y\n").stdout
-    assert sorted(client.scan_iter()) == [b"checkpoint:acme.x", b"state:{checkpoint:acme.x}"]
+    assert sorted(client.scan_iter("*checkpoint:*")) == [b"checkpoint:acme.x", b"state:{checkpoint:acme.x}"]
     assert run("delete", "x", "--tenant", "acme", "--yes").exit_code == 0
-    assert client.dbsize() == 0
+    assert list(client.scan_iter("*checkpoint:*")) == []
 
 
 def test_delete_of_one_that_is_not_there_deletes_none(run: Run, client: redis.Redis, redis_server: RedisServer) -> None:
@@ -316,3 +321,27 @@ def test_the_embedded_store_is_found_whether_the_service_runs_or_not(tmp_path: P
         check=True,
     )
     assert [row["thread_id"] for row in json.loads(done.stdout)] == ["acme.x"]
+
+
+def test_deleting_takes_the_runs_of_the_conversation_along_and_no_others(
+    run: Run, client: redis.Redis, redis_server: RedisServer
+) -> None:
+    converse(redis_server.url, "acme.k1.x", "acme.k2.x", turns=1)
+
+    async def begin_runs() -> None:
+        connections = Connections(redis_server.url)
+        journal = Journal(connections.asynchronous(), worker="w", hold_s=60)
+        for subject in ("k1", "k2"):
+            ctx = TenantContext("acme", subject)
+            asked = f"the words of {subject}"
+            await journal.begin(RunRecord(subject, ctx, "x", asked, "r", False, "f", "2026-11-21T00:00:00Z", 60))
+        await connections.aclose()
+
+    asyncio.run(begin_runs())
+
+    def asked() -> set[bytes]:
+        return {client.hget(key, "message") for key in client.scan_iter("run:*")} - {None}
+
+    assert asked() == {b"the words of k1", b"the words of k2"}
+    assert run("delete", "k1.x", "--tenant", "acme", "--yes").exit_code == 0
+    assert asked() == {b"the words of k2"}

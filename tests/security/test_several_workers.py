@@ -1,9 +1,10 @@
-"""What has to hold on every worker at once: keys that are revoked."""
+"""What has to hold on every worker at once: keys that are revoked, conversations that are deleted."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from domain.db import Database, open_database
 from domain.keys import list_keys, revoke_key, rotate_key
 from domain.models import ApiKey, now
 from tests.conftest import PAGE_KEY
-from tests.faults.site import Site, site
+from tests.faults.site import QUESTION, Site, site
 from utils.context import TenantContext
 
 ACME = TenantContext("acme", "test")
@@ -23,6 +24,7 @@ NOWHERE = "/v1/conversations/none"  # 404 for a key that is valid
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The service with two workers that share their stores."""
     variables = {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_PER_HOUR": "1000000", "CHAT_PAGE_KEY": PAGE_KEY}
+    variables |= {"CACHE_ENABLED": "true"}
     with site(tmp_path_factory.mktemp("two-workers"), **variables) as made:
         yield made
 
@@ -96,3 +98,106 @@ def test_the_last_use_of_a_key_is_written_beside_the_requests(
     last_use = written[used[8:16]]
     assert last_use is not None
     assert began <= last_use <= now()
+
+
+# ---- conversations that are deleted
+
+
+def stored(two_workers: Site) -> bytes:
+    """All that Redis holds: every key with its value, whatever its type."""
+    store, found = two_workers.redis.client, list[bytes]()
+    read: dict[bytes, Callable[[bytes], object]] = {
+        b"string": store.get,
+        b"hash": store.hgetall,
+        b"set": store.smembers,
+        b"zset": lambda key: store.zrange(key, 0, -1),
+        b"stream": store.xrange,
+        b"list": lambda key: store.lrange(key, 0, -1),
+    }
+    for key in store.scan_iter():
+        found += [key, repr(read[store.type(key)](key)).encode()]
+    return b"\n".join(found)
+
+
+def mark() -> str:
+    """A word that the fake model repeats in its answer."""
+    return f"mk{uuid4().hex[:8]}"
+
+
+def talk_of(each: list[httpx.Client], key: str, words: str, conversation_id: str) -> list[str]:
+    """A conversation that both workers have taken part in; the ids of its runs."""
+    first, second = each
+    headers = {"X-API-Key": key, "X-Conversation-Id": conversation_id, "Idempotency-Key": f"for-{words}"}
+    asked = first.post("/v1/chat", json={"message": f"{QUESTION} {words}"}, headers=headers)
+    assert asked.status_code == 200
+    del headers["Idempotency-Key"]
+    streamed = second.post(
+        "/v1/chat", json={"message": f"{QUESTION} {words}?"}, headers={**headers, "Accept": "text/event-stream"}
+    )
+    assert streamed.status_code == 200
+    return [asked.json()["run_id"], streamed.headers["X-Run-Id"]]
+
+
+def test_after_a_conversation_is_deleted_nothing_of_it_is_left_nor_told_by_any_worker(
+    two_workers: Site, each: list[httpx.Client]
+) -> None:
+    keys = {name: two_workers.service.new_key(name) for name in ("default", "acme")}
+    keys["another"] = two_workers.service.new_key("default")
+    words = {name: mark() for name in keys}
+    talk = uuid4().hex
+    runs = {name: talk_of(each, key, words[name], talk) for name, key in keys.items()}
+    before = stored(two_workers)
+    assert all(word.encode() in before for word in words.values())
+    deleting = {"X-API-Key": keys["default"]}
+    assert each[1].delete(f"/v1/conversations/{talk}", headers=deleting).status_code == 204
+    after = stored(two_workers)
+    assert [name for name, word in words.items() if word.encode() in after] == ["acme", "another"]
+    store = two_workers.redis.client
+    left = {run: [store.hgetall(key) for key in store.scan_iter(f"run:*{run}*")] for run in runs["default"]}
+    assert left == {run: [{b"deleted": b"1"}] for run in runs["default"]}
+    for client in each:
+        for name, key in keys.items():
+            headers = {"X-API-Key": key}
+            is_there = name != "default"
+            for path in (f"/v1/conversations/{talk}", *(f"/v1/runs/{run}" for run in runs[name])):
+                shown = client.get(path, headers=headers)
+                assert shown.status_code == (200 if is_there else 404)
+                assert is_there or words[name] not in shown.text
+            assert is_there == (words[name] in client.get(f"/v1/conversations/{talk}", headers=headers).text)
+        assert client.get(f"/v1/runs/{runs['default'][0]}/events", headers=deleting).status_code == 404
+        assert client.delete(f"/v1/conversations/{talk}", headers=deleting).status_code == 404
+    again = {**deleting, "X-Conversation-Id": talk, "Idempotency-Key": f"for-{words['default']}"}
+    repeated = each[0].post("/v1/chat", json={"message": "How much is a room?"}, headers=again)
+    assert repeated.status_code == 200, "what the key was used for is forgotten too"
+    assert "Idempotency-Replayed" not in repeated.headers
+
+
+def test_a_cached_answer_is_not_given_again_once_its_conversation_is_deleted(
+    two_workers: Site, each: list[httpx.Client]
+) -> None:
+    key, other_key = (two_workers.service.new_key("default") for _ in range(2))
+    question, talks = "How much does a dormitory room cost a month?", [uuid4().hex for _ in range(4)]
+
+    def ask_in(client: httpx.Client, talk: str, key: str = key) -> bool:
+        headers = {"X-API-Key": key, "X-Conversation-Id": talk}
+        return bool(client.post("/v1/chat", json={"message": question}, headers=headers).json()["cached"])
+
+    assert [ask_in(each[0], talk) for talk in talks[:2]] == [False, True]
+    assert ask_in(each[0], talks[0], other_key), "another subject's conversation of that id"
+    assert each[1].delete(f"/v1/conversations/{talks[0]}", headers={"X-API-Key": other_key}).status_code == 204
+    assert ask_in(each[0], talks[2])
+    assert each[1].delete(f"/v1/conversations/{talks[0]}", headers={"X-API-Key": key}).status_code == 204
+    assert not ask_in(each[0], talks[3])
+
+
+def test_runs_whose_conversation_has_expired_are_deleted_too(two_workers: Site, each: list[httpx.Client]) -> None:
+    key, words, talk = two_workers.service.new_key("acme"), mark(), uuid4().hex
+    runs = talk_of(each, key, words, talk)
+    store = two_workers.redis.client
+    assert store.delete(*store.scan_iter(f"*checkpoint:*{talk}*")) >= 2
+    headers = {"X-API-Key": key}
+    assert each[0].get(f"/v1/conversations/{talk}", headers=headers).status_code == 404
+    assert each[0].delete(f"/v1/conversations/{talk}", headers=headers).status_code == 204
+    assert words.encode() not in stored(two_workers)
+    assert {client.get(f"/v1/runs/{run}", headers=headers).status_code for client in each for run in runs} == {404}
+    assert each[0].delete(f"/v1/conversations/{talk}", headers=headers).status_code == 404

@@ -198,6 +198,10 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
             await self._surely(self._primary.adelete_thread(thread_id))
             self._forget(thread_id)
 
+    def forget_held(self, thread_id: str) -> None:
+        """Drop what memory holds of a conversation that another process has deleted."""
+        self._forget(thread_id)
+
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """See `RedisCheckpointer.adelete_for_runs`; what is held in memory is not searched."""
         await self._surely(self._primary.adelete_for_runs(run_ids))

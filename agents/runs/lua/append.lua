@@ -3,7 +3,8 @@
 -- this worker has added before, or 0.
 -- Returns 1; 0 if it is wanted no more; -1 if another worker has it; -2 if there is no such run, -3 if events that were added
 -- before are not there any more: a Redis that starts again may have lost its last second.
-local owner, last = unpack(redis.call('HMGET', KEYS[1], 'owner', 'last'))
+local owner, last, deleted = unpack(redis.call('HMGET', KEYS[1], 'owner', 'last', 'deleted'))
+if deleted then return 0 end
 if not owner then return -2 end
 if owner ~= ARGV[3] then return -1 end
 if ARGV[5] ~= '' then

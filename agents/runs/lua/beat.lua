@@ -6,8 +6,10 @@ local abandoned_at = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
 local states = {}
 for i = 4, #ARGV do
   local run, events = KEYS[2 * (i - 3)], KEYS[2 * (i - 3) + 1]
-  local owner, status = unpack(redis.call('HMGET', run, 'owner', 'status'))
-  if owner == ARGV[3] then
+  local owner, status, deleted = unpack(redis.call('HMGET', run, 'owner', 'status', 'deleted'))
+  if deleted then
+    states[#states + 1] = 0
+  elseif owner == ARGV[3] then
     -- Its end may have overtaken this call: put back among those under way, another worker would go on with it.
     if status == 'running' then redis.call('ZADD', KEYS[1], abandoned_at, ARGV[i]) end
     redis.call('PEXPIRE', run, ARGV[1])

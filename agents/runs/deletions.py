@@ -1,0 +1,67 @@
+"""Conversations that are deleted: what is kept of their runs goes with them, and every worker knows it."""
+
+import asyncio
+from importlib.resources import files
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from agents.runs.keys import (
+    CONTROL,
+    CONTROL_LENGTH,
+    SHARDS,
+    active_key_of,
+    deleted_key,
+    events_key,
+    run_key,
+    runs_of_key,
+)
+from utils.checkpointer.clients import AsyncClient
+from utils.errors import StoreUnavailable
+
+_AT_ONCE = 500  # runs of one call
+
+
+class Deletions:
+    """Deletes the runs of conversations, and remembers which conversations were deleted for *keep_s* seconds: as long
+    as anything that a process holds of one may be used."""
+
+    def __init__(self, redis: AsyncClient, *, keep_s: int) -> None:
+        self._redis, self._keep_s = redis, keep_s
+        self._script = (files("agents.runs") / "lua" / "delete.lua").read_text()
+
+    async def delete_runs(self, thread_id: str) -> int:
+        """Remove what is kept of the runs of a conversation, and let every worker forget what it holds of it. Nobody
+        may work on one meanwhile. How many there were.
+
+        Raises:
+            StoreUnavailable: Redis did not answer; some may be gone.
+        """
+        # Before anything is gone: what a worker holds must not be used from here on.
+        await self._ask("SET", deleted_key(thread_id), 1, "EX", self._keep_s)
+        counts = await asyncio.gather(*(self._delete_in(shard, thread_id) for shard in range(SHARDS)))
+        await self._ask("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "deleted", thread_id)
+        return sum(counts)
+
+    async def is_deleted(self, thread_id: str) -> bool:
+        """Whether the conversation was deleted lately; also where that cannot be known."""
+        try:
+            return bool(await self._redis.execute_command("EXISTS", deleted_key(thread_id)))
+        except RedisError:
+            return True
+
+    async def _delete_in(self, shard: int, thread_id: str) -> int:
+        index = runs_of_key(shard, thread_id)
+        ids = [found.decode() for found in await self._ask("SMEMBERS", index)]
+        for begin in range(0, len(ids), _AT_ONCE):
+            batch = ids[begin : begin + _AT_ONCE]
+            of_runs = [key for run_id in batch for key in (run_key(run_id), events_key(run_id))]
+            keys = [index, active_key_of(shard), *of_runs]
+            await self._ask("EVAL", self._script, len(keys), *keys, self._keep_s * 1000, *batch)
+        return len(ids)
+
+    async def _ask(self, *command: object) -> Any:
+        try:
+            return await self._redis.execute_command(*command)
+        except RedisError as exc:
+            raise StoreUnavailable("Redis is away, and nothing can be deleted. Try again later.") from exc
