@@ -67,9 +67,11 @@ def test_every_key_in_redis_has_an_end_and_the_readable_one_holds_no_words(tmp_p
         Service(tmp_path / "data", CONVERSATION_TTL="500", **one_document(tmp_path)) as service,
         embedded_redis(service) as store,
     ):
-        with service.client() as client, service.client(service.new_key("acme")) as other:
+        with service.client() as client, service.client(service.new_key("acme", ["all"])) as other:
             answer = ask(client, "How much does a dormitory room cost?", "mine").json()["answer"]
             ask(other, "How do I apply?", "mine")
+            ask(client, "How do I apply?", "theirs")
+            assert client.delete("/v1/conversations/theirs").status_code == 204
         assert sorted(store.keys("checkpoint:*")) == ["checkpoint:acme.mine", "checkpoint:mine"]
         assert 490 <= store.ttl("checkpoint:mine") <= 500
         assert 490 <= store.ttl("state:{checkpoint:mine}") <= 500

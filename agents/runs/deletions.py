@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from agents.runs.keys import (
     CONTROL,
+    CONTROL_KEPT_S,
     CONTROL_LENGTH,
     SHARDS,
     active_key_of,
@@ -41,6 +42,7 @@ class Deletions:
         await self._ask("SET", deleted_key(thread_id), 1, "EX", self._keep_s)
         counts = await asyncio.gather(*(self._delete_in(shard, thread_id) for shard in range(SHARDS)))
         await self._ask("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "deleted", thread_id)
+        await self._ask("EXPIRE", CONTROL, CONTROL_KEPT_S)
         return sum(counts)
 
     async def is_deleted(self, thread_id: str) -> bool:

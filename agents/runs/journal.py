@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from agents.runs.events import ENDS, Event
 from agents.runs.keys import (
     CONTROL,
+    CONTROL_KEPT_S,
     CONTROL_LENGTH,
     SHARDS,
     active_key,
@@ -197,6 +198,7 @@ class Journal:
         """
         if await self._surely("EVAL", self._scripts["cancel"], 1, run_key(run_id)) == b"running":
             await self._surely("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "cancel", run_id)
+            await self._surely("EXPIRE", CONTROL, CONTROL_KEPT_S)
 
     async def orders(self, after: str, *, wait_ms: int) -> list[Order] | None:
         """What all workers are told; waits for the first one."""

@@ -14,7 +14,7 @@ import zlib
 
 SHARDS = 8
 CONTROL = "runs:control"
-CONTROL_LENGTH = 10_000
+CONTROL_LENGTH, CONTROL_KEPT_S = 10_000, 86_400
 
 
 def shard_of(run_id: str) -> int:

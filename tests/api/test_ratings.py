@@ -36,7 +36,7 @@ def client(rating: Service) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def globex_key(rating: Service) -> str:
-    return rating.new_key("globex")
+    return rating.new_key("globex", scopes=["all"])
 
 
 @pytest.fixture
