@@ -21,7 +21,7 @@ def begun(folder: Path, keys: str) -> Iterator[tuple[Service, list[httpx.Client]
     with ExitStack() as stack:
         service = stack.enter_context(Service(folder / "data", **one_document(folder), **variables))
         await_knowledge(service, "How much does a room cost?")
-        tenants = [service.client(), service.client(service.new_key("globex"))]
+        tenants = [service.client(), service.client(service.new_key("globex", scopes=["all"]))]
         yield service, [stack.enter_context(client) for client in tenants]
 
 
