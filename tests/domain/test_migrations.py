@@ -82,17 +82,17 @@ def test_keys_from_before_scopes_may_do_everything_and_limited_ones_nothing_afte
 
 
 def test_ratings_from_before_owners_are_of_shared_conversations(empty: Database) -> None:
-    to(empty, "0010")
+    to(empty, "0012")
     rating = {"conversation_id": "c", "stands_alone": True, "answered": True, "rated_at": NOW, "rating": "up"}
     rating |= dict.fromkeys(("comment", "expected", "question", "answer"), "Said.")
     for tenant in ("acme", "globex"):
         add(empty, "tenants", tenant_id=tenant, created_at=NOW)
         add(empty, "answer_ratings", tenant_id=tenant, run_id=f"of-{tenant}", sources=["a.md"], **rating)
-    to(empty, "0011")
+    to(empty, "0013")
     assert column(empty, "answer_ratings", "owner_id") == {"acme": "", "globex": ""}
     for run_id, sources in (("plain", ["a.md"]), ("encrypted", "c2VjcmV0")):
         add(empty, "answer_ratings", tenant_id="acme", run_id=run_id, owner_id="k1", sources=sources, **rating)
-    to(empty, "0010", back=True)
+    to(empty, "0012", back=True)
     assert column(empty, "answer_ratings", "comment", key="run_id").keys() == {"of-acme", "of-globex", "plain"}
 
 
