@@ -3,6 +3,7 @@
 Parsers are imported with the first file of their kind, so that the service itself never loads one.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,6 +25,9 @@ class Kind:
     has_pictures: bool = False  # of pages, whose text can be recognised
 
 
+_BLANK_BYTES = 64
+# From where a run begins, so that each byte is looked at once; NUL bytes, as UTF-16 has them in between.
+_LONG_BLANK = re.compile(rb"(?<![\x00\t-\r ])[\x00\t-\r ]{1024,}+")
 TEXT: tuple[Content, ...] = ("text", "a web page")
 _PICTURE = Kind("image", ("a picture",), has_pictures=True)
 _OPEN_DOCUMENT = Kind("odf", ("an OpenDocument file",))
@@ -75,10 +79,21 @@ def parse(data: bytes, name: str, limits: Limits, recognised: Mapping[int, str] 
         UnreadableDocument: in plain words, with what to do about it.
     """
     module = _module(data, name, limits)
+    if _kind(_suffix(name)).contents == TEXT:
+        data = without_long_blanks(data)
     parsed = module.parse(data, limits, recognised) if recognised else module.parse(data, limits)
     if not isinstance(parsed, ParsedDocument):
         raise TypeError(f"{module.__name__} gave no document.")
     return parsed
+
+
+def without_long_blanks(data: bytes) -> bytes:
+    """*data* with each very long run of white space cut short, by a multiple of four bytes, so that UTF-16 and UTF-32
+    stay what they are.
+
+    Nobody means 45 MB of empty lines, and parsers take a minute for them.
+    """
+    return _LONG_BLANK.sub(lambda run: run[0][: _BLANK_BYTES + len(run[0]) % 4], data)
 
 
 def pictures(data: bytes, name: str, limits: Limits, pages: Sequence[int]) -> Iterator[Picture]:
