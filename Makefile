@@ -11,7 +11,7 @@ MONITORING := deploy/monitoring/prometheus.yml deploy/monitoring/alerts.yml depl
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0
 DATA ?= ../shared/data/retrieval
 
-.PHONY: run test check bench setup lock audit sbom image-digests generated screenshots format clean
+.PHONY: run test check fuzz bench setup lock audit sbom image-digests generated screenshots format clean
 
 run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
@@ -34,6 +34,9 @@ check: $(TOOLS)  ## style, types, which package may import which, the container 
 	@if command -v npx >/dev/null; then $(REDOCLY) lint --extends recommended-strict .venv/openapi.json; \
 	elif [ "$$CI" = true ]; then echo "redocly: npx is not installed"; exit 1; \
 	else echo "redocly skipped: npx is not installed"; fi
+
+fuzz: $(TOOLS)  ## send a running service 10,000 requests and more, made from its OpenAPI document
+	$(BIN)/python -m tests.contract.fuzz --cases 10000
 
 bench: $(TOOLS)  ## the figures of the README, against their peers; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.retrieval $(DATA)

@@ -15,7 +15,7 @@ from api.admission import Admission
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.links import linked
-from api.schemas import ChatOut, Problem
+from api.schemas import NON_BLANK, ChatOut, ConversationId, Problem
 from api.sse import as_sse
 from api.streaming import AsyncStream
 from bootstrap.services import Services
@@ -44,10 +44,10 @@ class ChatIn(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    message: Annotated[str, AfterValidator(check_text)] = Field(
+    message: Annotated[str, AfterValidator(check_text), NON_BLANK] = Field(
         min_length=1, max_length=LONGEST_MESSAGE, examples=["How do I apply?"]
     )
-    session_id: str | None = Field(None, examples=["visitor-42"])
+    session_id: ConversationId | None = Field(None, examples=["visitor-42"])
     on_disconnect: Literal["cancel", "continue"] | None = Field(
         None,
         description="What becomes of the run when the caller leaves before its end. Default: cancel; continue for a "

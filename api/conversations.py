@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from api.access import requires
 from api.links import linked_conversation
 from api.ratings import forget_ratings, rated
-from api.schemas import ConversationOut, Problem
+from api.schemas import ConversationId, ConversationOut, Problem
 from bootstrap.services import Services
 from utils.context import Scope, TenantContext
 from utils.errors import NotFound
@@ -21,7 +21,7 @@ conversations_blueprint = APIBlueprint(
 class ConversationPath(BaseModel):
     """Which conversation."""
 
-    conversation_id: str = Field(description="As it was named when it began.")
+    conversation_id: ConversationId = Field(description="As it was named when it began.")
 
 
 @conversations_blueprint.get(

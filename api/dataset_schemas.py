@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from api.schemas import NON_BLANK
 from domain.datasets import DatasetChange
 from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.validation import check_text
@@ -13,14 +14,20 @@ from utils.validation import check_text
 MOST_TAGS, MOST_METADATA_BYTES = 50, 16_384
 MOST_A_PAGE = 200
 
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(check_text)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(check_text), NON_BLANK]
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(check_text)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(check_text),
+    NON_BLANK,
 ]
 
 Title = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(check_text)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+    AfterValidator(check_text),
+    NON_BLANK,
 ]
 
 
@@ -36,7 +43,10 @@ def check_external_id(value: str) -> str:
 
 
 ExternalId = Annotated[
-    str, StringConstraints(min_length=1, max_length=LONGEST_EXTERNAL_ID), AfterValidator(check_external_id)
+    str,
+    StringConstraints(min_length=1, max_length=LONGEST_EXTERNAL_ID),
+    AfterValidator(check_external_id),
+    NON_BLANK,
 ]
 _EXTERNAL_ID = Field(
     description="What you call the document, compared exactly: what comes with it again takes the document's place.",
@@ -141,7 +151,7 @@ class TextDocumentIn(Strict):
     """A document that is sent as text."""
 
     title: Title = Field(examples=["Opening hours"])
-    content: Annotated[str, AfterValidator(check_text)] = Field(min_length=1, max_length=5_000_000)
+    content: Annotated[str, AfterValidator(check_text), NON_BLANK] = Field(min_length=1, max_length=5_000_000)
     source_type: Literal["text"] = "text"
     external_id: Annotated[ExternalId | None, _EXTERNAL_ID] = None
     tags: Tags = []

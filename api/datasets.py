@@ -83,7 +83,10 @@ def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Respons
 
 
 @datasets_blueprint.delete(
-    _ONE, operation_id="deleteDataset", summary="Delete a dataset with its documents", responses=answers(204, None, 404)
+    _ONE,
+    operation_id="deleteDataset",
+    summary="Delete a dataset with its documents",
+    responses=answers(204, None, 404, 409),
 )
 @requires(Scope.DATASETS_WRITE)
 def remove(ctx: TenantContext, path: DatasetPath) -> Response:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.access import requires
 from api.dataset_schemas import MOST_A_PAGE, Strict
-from api.schemas import Problem
+from api.schemas import ConversationId, Problem, RunId
 from bootstrap.services import Services
 from domain import ratings
 from domain.in_thread import read, write
@@ -38,8 +38,8 @@ _Remark = Annotated[
 class AnswerPath(BaseModel):
     """Which answer of which conversation."""
 
-    conversation_id: str = Field(description="As it was named when it began.")
-    run_id: str = Field(description="As the answer and its message say.")
+    conversation_id: ConversationId = Field(description="As it was named when it began.")
+    run_id: RunId = Field(description="As the answer and its message say.")
 
 
 class RatingIn(Strict):

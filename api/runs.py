@@ -13,12 +13,12 @@ from api.access import requires
 from api.chat import CONVERSATION_HEADER, RUN_HEADER, streamed
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.links import linked
-from api.schemas import Problem, RunOut
+from api.schemas import Problem, RunId, RunOut
 from api.sse import LAST_EVENT, number_after
 from bootstrap.services import Services
 from utils.context import Scope, TenantContext
 from utils.moments import reformat_moment
-from utils.validation import check_run_id
+from utils.validation import REQUEST_ID, check_run_id
 
 runs_blueprint = APIBlueprint("runs", __name__, abp_tags=[Tag(name="Runs", description="Answers under way.")])
 _REFUSALS: dict[Any, Any] = {400: Problem, 401: Problem, 404: Problem, 429: Problem, 503: Problem}
@@ -27,7 +27,7 @@ _REFUSALS: dict[Any, Any] = {400: Problem, 401: Problem, 404: Problem, 429: Prob
 class RunPath(BaseModel):
     """Which run."""
 
-    run_id: str = Field(description="As X-Run-Id and every event say.")
+    run_id: RunId = Field(description="As X-Run-Id and every event say.")
 
 
 @runs_blueprint.get(
@@ -48,7 +48,11 @@ async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     "that another worker begins the answer anew: the text so far is void.",
     responses={200: {"description": "The events, to the end of the run."}, **_REFUSALS},
     openapi_extensions={
-        REQUEST_HEADERS: [request_header(LAST_EVENT, "The id of the last event that was read.")],
+        REQUEST_HEADERS: [
+            request_header(
+                LAST_EVENT, "The id of the last event that was read.", pattern=f"{REQUEST_ID.pattern}-[0-9]{{1,15}}"
+            )
+        ],
         RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER],
         STREAMS: True,
     },

@@ -1,9 +1,25 @@
 """What the API sends, as the documentation describes it."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from utils.validation import CONVERSATION_ID, NON_BLANK_PATTERN, REQUEST_ID
+
+# As `utils/validation.py` checks them, for the description of the API.
+ConversationId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CONVERSATION_ID.pattern}$"})]
+RunId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"})]
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Of a number in a body, which may be written as 5.0, too: JSON does not tell the two apart (RFC 8259, 6)."""
+NON_BLANK = Field(json_schema_extra={"pattern": NON_BLANK_PATTERN})
+"""Of a text that `check_text` looks at, for the description of the API."""
 
 
 class CitationOut(BaseModel):

@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.access import changes_nothing, requires
-from api.schemas import Problem
+from api.schemas import NON_BLANK, WHOLE, Problem
 from bootstrap.services import Services
 from domain.dataset_roles import indexed_ids
 from domain.in_thread import read
@@ -23,7 +23,7 @@ from utils.validation import LONGEST_MESSAGE, check_text
 search_blueprint = APIBlueprint("search", __name__, abp_tags=[Tag(name="Search", description="Find passages.")])
 
 MOST_HITS, MOST_VALUES = 50, 100
-Value = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_text)]
+Value = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_text), NON_BLANK]
 Values = Annotated[list[Value], Field(max_length=MOST_VALUES)]
 
 
@@ -47,10 +47,10 @@ class SearchIn(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    query: Annotated[str, AfterValidator(check_text)] = Field(
+    query: Annotated[str, AfterValidator(check_text), NON_BLANK] = Field(
         min_length=1, max_length=LONGEST_MESSAGE, examples=["How do I apply?"]
     )
-    limit: int = Field(10, ge=1, le=MOST_HITS)
+    limit: Annotated[int, Field(ge=1, le=MOST_HITS), WHOLE] = 10
     filters: FiltersIn = FiltersIn()
     explain: bool = Field(False, description="With every stage's scores, ranks and times.")
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Response, current_app, jsonify, url_for
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.access import requires
-from api.schemas import Problem
+from api.schemas import WHOLE, Problem
 from bootstrap.crawling import crawl_rules
 from bootstrap.services import Services
 from domain import web_sources
@@ -29,6 +29,9 @@ T = TypeVar("T")
 HOUR_S, YEAR_S = 3_600, 31_536_000
 DEEPEST = 20
 DEFAULT_PAGES = 200
+_Depth = Annotated[int, Field(ge=0, le=DEEPEST), WHOLE]
+_Pages = Annotated[int, Field(ge=1, le=20_000), WHOLE]
+_Every = Annotated[int, Field(ge=HOUR_S, le=YEAR_S), WHOLE]
 
 web_sources_blueprint = APIBlueprint(
     "web_sources",
@@ -46,13 +49,11 @@ class WebSourceIn(BaseModel):
 
     url: str = Field(min_length=1, max_length=2_000, examples=["https://www.example.org/handbook/"])
     kind: Literal["page", "site"] = "site"
-    max_depth: int = Field(5, ge=0, le=DEEPEST, description="Links away from the first page.")
-    max_pages: int | None = Field(
-        None, ge=1, le=20_000, description="Documents at most. Unset: 200, or CRAWL_MAX_PAGES if that is less."
+    max_depth: _Depth = Field(5, description="Links away from the first page.")
+    max_pages: _Pages | None = Field(
+        None, description="Documents at most. Unset: 200, or CRAWL_MAX_PAGES if that is less."
     )
-    every_s: int | None = Field(
-        None, ge=HOUR_S, le=YEAR_S, description="Seconds until it is read again. Unset: only when asked for."
-    )
+    every_s: _Every | None = Field(None, description="Seconds until it is read again. Unset: only when asked for.")
 
 
 class WebSourceChange(BaseModel):
@@ -61,9 +62,9 @@ class WebSourceChange(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     kind: Literal["page", "site"] | None = None
-    max_depth: int | None = Field(None, ge=0, le=DEEPEST)
-    max_pages: int | None = Field(None, ge=1, le=20_000)
-    every_s: int | None = Field(None, ge=HOUR_S, le=YEAR_S, description="null: only when asked for.")
+    max_depth: _Depth | None = None
+    max_pages: _Pages | None = None
+    every_s: _Every | None = Field(None, description="null: only when asked for.")
 
 
 class WebSourcePath(BaseModel):

@@ -219,6 +219,8 @@ def problem_document(error: BaseException, *, instance: str, request_id: str | N
     *instance* is the path of the request, percent-encoded; `message` repeats `detail` for clients that look there.
     """
     problem = problem_of(error)
+    if instance.startswith("//"):  # which would name another host (RFC 3986, 4.2)
+        instance = "/" + instance.lstrip("/")
     where = {"instance": instance, "request_id": request_id, "timestamp": int(time.time())}
     return {**problem, "message": problem["detail"], **where}
 

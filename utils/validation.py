@@ -7,6 +7,8 @@ from utils.errors import BadInput
 CONVERSATION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 LONGEST_MESSAGE = 5000  # characters
+# What `check_text` takes, as a pattern of JSON Schema: its \s leaves out some that Python takes for white space.
+NON_BLANK_PATTERN = r"[^\s\x1c-\x1f\x85]"
 
 
 def check_conversation_id(value: str, *, field: str) -> str:

@@ -1,0 +1,44 @@
+"""What a schema cannot say of requests, for Schemathesis: which of their parts belong together."""
+
+from itertools import count
+from typing import Any
+
+import schemathesis
+
+_numbers = count(1)
+
+
+@schemathesis.hook
+def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
+    """Before OpenAPI 3.2 Schemathesis takes the schema of a stream for that of each event."""
+    event = {
+        "type": "object",
+        "required": ["id", "event", "data"],
+        "properties": {"id": {"type": "string", "pattern": "-[0-9]+$"}, "data": {"type": "string", "minLength": 2}},
+    }
+    for item in raw_schema["paths"].values():
+        for operation in item.values():
+            for response in operation["responses"].values():
+                if stream := response.get("content", {}).get("text/event-stream"):
+                    stream["schema"] = event
+
+
+@schemathesis.hook
+def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> schemathesis.Case:
+    """Make valid requests consistent; what is meant to be wrong stays so."""
+    if case.meta is not None and case.meta.generation.mode.is_negative:
+        return case
+    headers = case.headers or {}
+    if "Idempotency-Key" in headers:
+        case.headers["Idempotency-Key"] = f"fuzz-{next(_numbers)}"  # else most keys would be those of other requests
+    if "Last-Event-ID" in headers:
+        case.headers["Last-Event-ID"] = f"{case.path_parameters['run_id']}-0"
+    body = case.body
+    if isinstance(body, dict):
+        if body.get("session_id") is not None:
+            headers.pop("X-Conversation-Id", None)
+        if "files" in body:
+            body.pop("external_ids", None)  # as many as files
+        if case.operation.label == "POST /v1/tenant/web-sources":
+            body["url"] = f"https://{next(_numbers)}.invalid/"
+    return case
