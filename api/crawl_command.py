@@ -108,7 +108,7 @@ def _claim(database: Database, ctx: TenantContext, crawler: Crawler, url: str, p
 
 def _list(database: Database, ctx: TenantContext, *, as_json: bool) -> None:
     with database.reading() as session:
-        sources = web_sources.list_web_sources(session, ctx)
+        sources = web_sources.list_web_sources(session, ctx).rows
     if as_json:
         click.echo(json.dumps([_fields(source) for source in sources]))
         return

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from api.paging import PageOut, PageQuery
 from api.schemas import NON_BLANK
 from domain.datasets import DatasetChange
 from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.validation import check_text
 
 MOST_TAGS, MOST_METADATA_BYTES = 50, 16_384
-MOST_A_PAGE = 200
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(check_text), NON_BLANK]
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
@@ -131,13 +131,6 @@ class DocumentPath(BaseModel):
     document_id: str
 
 
-class PageQuery(BaseModel):
-    """Which part of a list."""
-
-    limit: int = Field(50, ge=1, le=MOST_A_PAGE)
-    offset: int = Field(0, ge=0, le=10_000_000)
-
-
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 
 
@@ -180,18 +173,16 @@ class DatasetOut(BaseModel):
     tags: list[str]
     metadata: dict[str, Any]
     document_links: DocumentLinks | None = Field(description="null: as DOCUMENT_LINKS says.")
-    documents: int = Field(description="How many it holds.")
+    document_count: int = Field(description="How many it holds.")
+    documents: int = Field(default=0, description="document_count, as it was called before.", deprecated=True)
     created_at: datetime
     updated_at: datetime
 
 
-class DatasetsOut(BaseModel):
-    """A page of the datasets, oldest first."""
+class DatasetsOut(PageOut):
+    """A part of the datasets, oldest first."""
 
     datasets: list[DatasetOut]
-    total: int
-    limit: int
-    offset: int
 
 
 class DocumentOut(BaseModel):
@@ -213,10 +204,12 @@ class DocumentOut(BaseModel):
     size_bytes: int
     media_type: str
     language: str
-    pages: int | None
+    page_count: int | None
+    pages: int | None = Field(default=None, description="page_count, as it was called before.", deprecated=True)
     scanned: bool | None = Field(description="Whether malware was looked for; null where there is no scanner.")
     unread_pages: list[int] = Field(description="Pages whose text could not be had.")
-    chunks: int
+    chunk_count: int
+    chunks: int = Field(default=0, description="chunk_count, as it was called before.", deprecated=True)
     tags: list[str]
     metadata: dict[str, Any]
     created_at: datetime
@@ -231,13 +224,10 @@ class AddedOut(DocumentOut):
     status_url: str
 
 
-class DocumentsOut(BaseModel):
-    """A page of the documents, oldest first."""
+class DocumentsOut(PageOut):
+    """A part of the documents, oldest first."""
 
     documents: list[DocumentOut]
-    total: int
-    limit: int
-    offset: int
 
 
 class AcceptedOut(BaseModel):

@@ -1,5 +1,6 @@
 """`/v1/tenant/datasets`: collections of documents."""
 
+from datetime import datetime
 from typing import Any
 
 from flask import Response, current_app, jsonify, url_for
@@ -7,8 +8,9 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 
 from api.access import requires
-from api.dataset_schemas import DatasetIn, DatasetOut, DatasetPatch, DatasetPath, DatasetsOut, PageQuery
+from api.dataset_schemas import DatasetIn, DatasetOut, DatasetPatch, DatasetPath, DatasetsOut
 from api.links import CitationLinks
+from api.paging import PageQuery, part_of, shown_part
 from api.schemas import Problem
 from bootstrap.services import Services
 from domain import datasets
@@ -48,12 +50,13 @@ def create(ctx: TenantContext, body: DatasetIn) -> Response:
 )
 @requires(Scope.DATASETS_READ)
 def index(ctx: TenantContext, query: PageQuery) -> Response:
-    """A page of them, oldest first, with how many documents each holds."""
+    """A part of them, oldest first, with how many documents each holds."""
+    part = part_of(query, datetime, str)
     with _services().database.reading() as session:
-        page, total = datasets.list_datasets(session, ctx, limit=query.limit, offset=query.offset)
-        counts = datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in page])
-    shown = [_shown(dataset, counts.get(dataset.dataset_id, 0)) for dataset in page]
-    return jsonify({"datasets": shown, "total": total, "limit": query.limit, "offset": query.offset})
+        found = datasets.list_datasets(session, ctx, part)
+        counts = datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in found.rows])
+    shown = shown_part("datasets", found, part, lambda one: _shown(one, counts.get(one.dataset_id, 0)))
+    return jsonify(shown)
 
 
 @datasets_blueprint.get(
@@ -104,6 +107,7 @@ def _shown(dataset: Dataset, documents: int) -> dict[str, Any]:
         "tags": dataset.tags,
         "metadata": dataset.labels,
         "document_links": dataset.document_links,
+        "document_count": documents,
         "documents": documents,
         "created_at": dataset.created_at,
         "updated_at": dataset.updated_at,

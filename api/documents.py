@@ -2,6 +2,7 @@
 
 import binascii
 from base64 import b64decode
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from api.dataset_schemas import (
 )
 from api.datasets import answers
 from api.multipart import UploadedFile
+from api.paging import part_of, shown_part
 from api.repeats import answer_once
 from bootstrap.services import Services
 from domain import datasets, job_requests, progress
@@ -185,14 +187,12 @@ def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
 
 
 def _page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery) -> Response:
+    part = part_of(query, datetime, str)
     with _services().database.reading() as session:
         if dataset_id is not None:
             datasets.get_dataset(session, ctx, dataset_id)
-        page, total = progress.list_progress(
-            session, ctx, dataset_id, status=query.status, limit=query.limit, offset=query.offset
-        )
-    shown = {"documents": list(map(_shown, page)), "total": total, "limit": query.limit, "offset": query.offset}
-    return jsonify(shown)
+        found = progress.list_progress(session, ctx, dataset_id, part, status=query.status)
+    return jsonify(shown_part("documents", found, part, _shown))
 
 
 def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[str, Any]:
@@ -275,9 +275,11 @@ def _shown(found: Progress) -> dict[str, Any]:
         "size_bytes": document.size_bytes,
         "media_type": document.media_type,
         "language": document.language,
+        "page_count": document.details.get("pages"),
         "pages": document.details.get("pages"),
         "scanned": document.details.get("scanned"),
         "unread_pages": document.details.get("unread_pages") or [],
+        "chunk_count": document.chunk_count,
         "chunks": document.chunk_count,
         "tags": document.tags,
         "metadata": document.labels,

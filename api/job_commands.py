@@ -12,6 +12,7 @@ from bootstrap.ingesting import open_library
 from domain import datasets as all_datasets
 from domain import job_requests
 from domain.models import JobStatus
+from domain.paging import Part
 from domain.progress import Progress, list_jobs
 from domain.quotas import UNLIMITED
 from utils.context import DEFAULT_TENANT
@@ -36,7 +37,7 @@ def list_datasets(tenant: str, as_json: bool) -> None:
     with records() as database:
         ctx = operator(database, tenant)
         with database.reading() as session:
-            found, _ = all_datasets.list_datasets(session, ctx, limit=_MOST, offset=0)
+            found = all_datasets.list_datasets(session, ctx, Part(_MOST)).rows
             counts = all_datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in found])
     rows = [{"id": one.dataset_id, "name": one.name, "documents": counts.get(one.dataset_id, 0)} for one in found]
     _tell(rows, as_json, lambda row: f"{row['id']}  {row['documents']:>6}  {row['name']}")

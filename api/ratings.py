@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from flask import Response, current_app, jsonify
@@ -11,12 +12,14 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from api.access import requires
-from api.dataset_schemas import MOST_A_PAGE, Strict
+from api.dataset_schemas import Strict
+from api.paging import PageOut, PageQuery, part_of, shown_part
 from api.schemas import ConversationId, Problem, RunId
 from bootstrap.services import Services
 from domain import ratings
 from domain.in_thread import read, write
 from domain.models import AnswerRating
+from domain.paging import Rows
 from domain.rating_texts import readable
 from domain.ratings import Rating
 from utils.context import Scope, TenantContext
@@ -52,12 +55,10 @@ class RatingIn(Strict):
     )
 
 
-class RatingsQuery(BaseModel):
-    """Which of them, a page at a time."""
+class RatingsQuery(PageQuery):
+    """Which of them, a part at a time."""
 
     rating: Literal["up", "down"] | None = None
-    limit: int = Field(50, ge=1, le=MOST_A_PAGE)
-    offset: int = Field(0, ge=0, le=10_000_000)
 
 
 class RatingOut(BaseModel):
@@ -78,13 +79,10 @@ class RatingOut(BaseModel):
     rated_at: datetime
 
 
-class RatingsOut(BaseModel):
-    """A page of them, the newest first."""
+class RatingsOut(PageOut):
+    """A part of them, the newest first."""
 
     ratings: list[RatingOut]
-    total: int
-    limit: int
-    offset: int
 
 
 @ratings_blueprint.put(
@@ -131,14 +129,14 @@ async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
 async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
     """The newest first. `flask ratings` makes a question set of them."""
     services: Services = current_app.extensions["services"]
-    wanted = query.model_dump()
+    part = part_of(query, datetime, str)
 
-    def work(session: Session) -> dict[str, Any]:
-        rows, total = ratings.list_ratings(session, ctx, **wanted)
-        return {"ratings": [_shown(readable(row, services.state_keys)) for row in rows], "total": total}
+    def work(session: Session) -> Rows[dict[str, Any]]:
+        found = ratings.list_ratings(session, ctx, part, rating=query.rating)
+        rows = [_shown(readable(row, services.state_keys)) for row in found.rows]
+        return Rows(rows, found.total, found.next_after)
 
-    found = await read(services.database, work)
-    return jsonify({**found, "limit": query.limit, "offset": query.offset})
+    return jsonify(shown_part("ratings", await read(services.database, work), part, dict))
 
 
 async def rated(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +144,9 @@ async def rated(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str
     services: Services = current_app.extensions["services"]
     conversation_id, found = conversation["conversation_id"], dict[str, str]()
     with suppress(StoreUnavailable):
-        found = await read(services.database, lambda session: ratings.verdicts(session, ctx, conversation_id))
+        run_ids = [message["run_id"] for message in conversation["messages"] if message.get("run_id")]
+        known = partial(ratings.verdicts, ctx=ctx, conversation_id=conversation_id, run_ids=run_ids)
+        found = await read(services.database, known)
     told = [
         {**message, "rating": found.get(message["run_id"])} if "run_id" in message else message
         for message in conversation["messages"]

@@ -33,7 +33,7 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
     with records() as database:
         ctx = operator(database, tenant)
         with database.reading() as session:
-            found, unread = _read(list_ratings(session, ctx)[0])
+            found, unread = _read(list_ratings(session, ctx).rows)
         text, complete, left = question_set(found, with_good=good)
         click.echo(text, nl=False)
         sys.stdout.flush()  # not to forget what could not be written

@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.access import requires
+from api.paging import PageOut, PageQuery, part_of, shown_part
 from api.schemas import WHOLE, Problem
 from bootstrap.crawling import crawl_rules
 from bootstrap.services import Services
 from domain import web_sources
 from domain.in_thread import read, write
 from domain.models import CrawlState, WebSource
+from domain.paging import Rows
 from domain.web_sources import Plan
 from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.guard import AddressRefused
@@ -84,27 +86,32 @@ class PageProblem(BaseModel):
 class WebSourceOut(BaseModel):
     """A web source, and how its last crawl is or came out."""
 
-    web_source_id: str
+    id: str
+    web_source_id: str = Field(default="", description="id, as it was called before.", deprecated=True)
     url: str
     kind: Literal["page", "site"]
     max_depth: int
     max_pages: int
     every_s: int | None
-    next_at: str | None = Field(description="When it is read next.")
-    state: Literal["waiting", "running", "completed", "failed", "cancelled"]
+    next_at: datetime | None = Field(description="When it is read next.")
+    status: Literal["waiting", "running", "completed", "failed", "cancelled"]
+    state: Literal["waiting", "running", "completed", "failed", "cancelled"] = Field(
+        default="waiting", description="status, as it was called before.", deprecated=True
+    )
     counts: dict[str, int] = Field(
         description="Addresses by what became of them: added, changed, unchanged, gone, failed, skipped, trapped."
     )
-    waiting: int = Field(description="Addresses still to be fetched.")
+    waiting_count: int = Field(description="Addresses still to be fetched.")
+    waiting: int = Field(default=0, description="waiting_count, as it was called before.", deprecated=True)
     problems: list[PageProblem] = Field(description="At most 50.")
     error: str | None = Field(description="Why nothing could be read.")
-    started_at: str | None
-    finished_at: str | None
-    created_at: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    created_at: datetime
 
 
-class WebSourcesOut(BaseModel):
-    """All of a tenant."""
+class WebSourcesOut(PageOut):
+    """A part of them, by address."""
 
     web_sources: list[WebSourceOut]
 
@@ -128,13 +135,16 @@ async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
     "", operation_id="listWebSources", summary="List web sources", responses={200: WebSourcesOut}
 )
 @requires(Scope.WEB_SOURCES_READ)
-async def list_all(ctx: TenantContext) -> Response:
-    """By address."""
+async def list_all(ctx: TenantContext, query: PageQuery) -> Response:
+    """A part of them, by address."""
+    part = part_of(query, str)
 
-    def work(session: Session) -> list[dict[str, Any]]:
-        return [_shown(session, ctx, source) for source in web_sources.list_web_sources(session, ctx)]
+    def work(session: Session) -> Rows[dict[str, Any]]:
+        found = web_sources.list_web_sources(session, ctx, part)
+        rows = [_shown(session, ctx, source) for source in found.rows]
+        return Rows(rows, found.total, found.next_after)
 
-    return jsonify({"web_sources": await _reading(work)})
+    return jsonify(shown_part("web_sources", await _reading(work), part, dict))
 
 
 @web_sources_blueprint.get(
@@ -273,16 +283,14 @@ async def _writing(ctx: TenantContext, work: Callable[[Session], WebSource]) -> 
 
 
 def _shown(session: Session, ctx: TenantContext, source: WebSource) -> dict[str, Any]:
-    running = source.state == CrawlState.RUNNING
     plan = ("web_source_id", "url", "kind", "max_depth", "max_pages", "every_s")
-    result = ("state", "counts", "problems", "error")
-    moments = ("next_at", "started_at", "finished_at", "created_at")
+    result = ("state", "counts", "problems", "error", "next_at", "started_at", "finished_at", "created_at")
+    running = source.state == CrawlState.RUNNING
+    waiting = web_sources.count_waiting(session, ctx, source.web_source_id) if running else 0
     return {
+        "id": source.web_source_id,
         **{name: getattr(source, name) for name in plan + result},
-        **{name: _moment(getattr(source, name)) for name in moments},
-        "waiting": web_sources.count_waiting(session, ctx, source.web_source_id) if running else 0,
+        "status": source.state,
+        "waiting_count": waiting,
+        "waiting": waiting,
     }
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="seconds") if moment else None

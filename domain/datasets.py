@@ -7,9 +7,10 @@ from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from domain.documents import lock_documents
+from domain.documents import is_present, lock_documents
 from domain.job_requests import remove_with_jobs
 from domain.models import Dataset, DatasetRole, Document, DocumentState
+from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_count, scoped_update
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
@@ -54,15 +55,15 @@ def get_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> Datase
     return dataset
 
 
-def list_datasets(session: Session, ctx: TenantContext, *, limit: int, offset: int) -> tuple[Sequence[Dataset], int]:
-    """A page of the tenant's datasets, oldest first, and how many there are."""
-    page = scoped(ctx, Dataset).order_by(Dataset.created_at, Dataset.dataset_id).limit(limit).offset(offset)
-    return session.scalars(page).all(), session.scalar(scoped_count(ctx, Dataset)) or 0
+def list_datasets(session: Session, ctx: TenantContext, part: Part) -> Rows[Dataset]:
+    """A part of the tenant's datasets, oldest first."""
+    total = session.scalar(scoped_count(ctx, Dataset)) or 0
+    return read_part(session, scoped(ctx, Dataset), (Dataset.created_at, Dataset.dataset_id), part, total=total)
 
 
 def count_documents(session: Session, ctx: TenantContext, dataset_ids: Sequence[str]) -> dict[str, int]:
     """How many documents each of these datasets holds; those without any are left out."""
-    held = scoped(ctx, Document).where(Document.dataset_id.in_(dataset_ids), Document.state != DocumentState.REMOVED)
+    held = scoped(ctx, Document).where(Document.dataset_id.in_(dataset_ids), is_present())
     counted = held.with_only_columns(Document.dataset_id, func.count()).group_by(Document.dataset_id)
     return {dataset_id: count for dataset_id, count in session.execute(counted) if dataset_id is not None}
 

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Select, Update, insert
+from sqlalchemy import ColumnElement, Select, Update, insert, literal_column
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -58,6 +58,11 @@ def list_documents(session: Session, ctx: TenantContext) -> list[Document]:
     """The tenant's documents by source, also those that could not be read."""
     present = scoped(ctx, Document).where(Document.state != DocumentState.REMOVED)
     return list(session.scalars(present.order_by(Document.source, Document.origin)))
+
+
+def is_present() -> ColumnElement[bool]:
+    """Documents that readers have. Literal, as the partial indexes of the table are."""
+    return Document.state != literal_column(f"'{DocumentState.REMOVED}'")
 
 
 def get_document(session: Session, ctx: TenantContext, document_id: str) -> Document:

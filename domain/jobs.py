@@ -95,8 +95,10 @@ def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float =
     """
     at = moment(session)
     order = _weight(at), Job.not_before, Job.created_at
-    due = scoped(ctx, Job).where(is_due(at)).order_by(*order).limit(1)
-    job = session.scalar(due.with_for_update(skip_locked=True))
+    due = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id).where(is_due(at))
+    first = due.order_by(*order).limit(1)
+    # With its document, which notes the status: it is not waited for, as the one who has it may wait for the job.
+    job = session.scalar(first.with_for_update(of=[Job, Document], skip_locked=True))
     if job is None:
         return None
     if job.stage == JobStage.STORED:
@@ -215,6 +217,7 @@ def hand_back(session: Session, ctx: TenantContext, held: Held) -> None:
 
 def end_cancelled(session: Session, ctx: TenantContext, held: Held) -> bool:
     """End a job of ours that is to be cancelled; False if that was not asked for, or it is not ours."""
+    lock_documents(session, ctx, [held.document_id])
     job = session.scalar(_by_id(ctx, held).with_for_update())
     if job is None or not job.cancel_requested:
         return False
@@ -225,17 +228,23 @@ def end_cancelled(session: Session, ctx: TenantContext, held: Held) -> bool:
 def tidy(session: Session, ctx: TenantContext) -> int:
     """Give jobs of workers that are gone to others, and end those whose document is in the index; how many."""
     abandoned = scoped(ctx, Job).where(is_abandoned(moment(session)))
-    lock_documents(session, ctx, session.scalars(abandoned.with_only_columns(Job.document_id)).all())
-    jobs = session.scalars(abandoned.with_for_update(skip_locked=True)).all()
+    ready = scoped(ctx, Document).where(Document.state == DocumentState.READY)
+    indexed = follows_index(), Job.document_id.in_(ready.with_only_columns(Document.document_id))
+    of_indexed = scoped(ctx, Job).where(*indexed)
+    # All at once: in two steps two that tidy could wait for each other.
+    both = [jobs.with_only_columns(Job.document_id) for jobs in (abandoned, of_indexed)]
+    locked = set(lock_documents(session, ctx, {document_id for ids in both for document_id in session.scalars(ids)}))
+    # What fits since then is left for the next time.
+    held = session.scalars(abandoned.with_for_update(skip_locked=True))
+    jobs = [job for job in held if job.document_id in locked]
     for job in jobs:
         if job.cancel_requested:
             end(job, JobStatus.CANCELLED)
         else:
             _again(session, ctx, job, Failure(_WORKER_ENDED.format(job.attempts), _ASK_AGAIN))
-    ready = scoped(ctx, Document).where(Document.state == DocumentState.READY)
-    indexed = follows_index(), Job.document_id.in_(ready.with_only_columns(Document.document_id))
-    ended = scoped(ctx, Job).where(*indexed).order_by(Job.job_id).with_for_update(skip_locked=True)
-    done = session.scalars(ended.with_only_columns(Job.job_id)).all()
+    ended = of_indexed.order_by(Job.job_id).with_for_update(skip_locked=True)
+    found = session.execute(ended.with_only_columns(Job.job_id, Job.document_id))
+    done = [job_id for job_id, document_id in found if document_id in locked]
     for ids in in_batches(done):
         told = scoped_update(ctx, Job).where(Job.job_id.in_(ids))
         session.execute(told.values(status=JobStatus.COMPLETED, share_done=1.0, error=None, advice=None))

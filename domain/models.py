@@ -31,6 +31,7 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+PRESENT = "state <> 'removed'"
 FIRST_CUT = "1/220/400/80/16"  # how all documents were cut before it was noted
 
 
@@ -169,6 +170,7 @@ class Dataset(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "name"),
         Index("ix_datasets_tenant_id_role", "tenant_id", "role", unique=True),
+        Index("ix_datasets_listed", "tenant_id", "created_at", "dataset_id"),
     )
 
     dataset_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
@@ -191,13 +193,19 @@ class Document(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "origin"),
         Index("ix_documents_dataset_id_external_id", "dataset_id", "external_id", unique=True),
-        # What is counted for every file that is taken in.
-        Index(
-            "ix_documents_kept",
-            "tenant_id",
-            sqlite_where=text("state <> 'removed'"),
-            postgresql_where=text("state <> 'removed'"),
+        # Lists, in their order, and what is counted for every file that is taken in; with the state, which SQLite looks
+        # at once more: else it would read each row to count them.
+        *(
+            Index(name, *columns, sqlite_where=text(PRESENT), postgresql_where=text(PRESENT))
+            for name, columns in {
+                "ix_documents_listed": ("tenant_id", "created_at", "document_id", "state"),
+                "ix_documents_listed_in_dataset": ("tenant_id", "dataset_id", "created_at", "document_id", "state"),
+            }.items()
         ),
+        # SQLite, which knows nothing of how many rows there are, would look for several ids among all of the tenant's.
+        Index("ix_documents_tenant_id_document_id", "tenant_id", "document_id"),
+        Index("ix_documents_by_status", "tenant_id", "status", "created_at", "document_id"),
+        Index("ix_documents_by_status_in_dataset", "tenant_id", "dataset_id", "status", "created_at", "document_id"),
         # What the indexer asks twice a second: only the few rows with work to do are in it.
         Index(
             "ix_documents_unindexed",
@@ -209,7 +217,7 @@ class Document(Base):
     )
 
     document_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), index=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     # What it is recognised by, never shown and never made of what a person typed: a path on the server, the address of
     # a web page, or its own id where it was uploaded.
     origin: Mapped[str] = mapped_column(PlainString(4096))
@@ -226,6 +234,9 @@ class Document(Base):
     recipe: Mapped[str] = mapped_column(PlainString(40), default="")  # how it was read; another one reads it again
     version: Mapped[int] = mapped_column(default=1)
     state: Mapped[str] = mapped_column(PlainString(16), default=DocumentState.PENDING)
+    # Both are written by triggers alone, see migration 0014: of its job, if it has one, and what readers are told.
+    job_status: Mapped[str | None] = mapped_column(PlainString(16), deferred=True)
+    status: Mapped[str | None] = mapped_column(PlainString(16), deferred=True)
     error: Mapped[str | None] = mapped_column(PlainText)  # why the last attempt to read it failed
     chunk_count: Mapped[int] = mapped_column(default=0)  # in the index that serves, once it is cut for that
     # Slots of the indexes that hold the words of this version, or have let go of a removed one; bits as in `Chunk`.
@@ -349,7 +360,17 @@ class WebPage(Base):
     """An address of a web source: one that is still to be fetched, or what was found there when it last was."""
 
     __tablename__ = "web_pages"
-    __table_args__ = (Index("ix_web_pages_tenant_id_url", "tenant_id", "url"),)
+    __table_args__ = (
+        Index("ix_web_pages_tenant_id_url", "tenant_id", "url"),
+        Index(
+            "ix_web_pages_waiting",
+            "tenant_id",
+            "web_source_id",
+            "waiting",
+            sqlite_where=text("waiting = 1"),
+            postgresql_where=text("waiting"),
+        ),
+    )
 
     web_source_id: Mapped[str] = mapped_column(
         ForeignKey("web_sources.web_source_id", ondelete="CASCADE"), primary_key=True
@@ -390,6 +411,7 @@ class Job(Base):
             postgresql_where=text("status IN ('pending', 'processing')"),
         ),
         Index("ix_jobs_tenant_id_content_hash", "tenant_id", "content_hash"),
+        Index("ix_jobs_tenant_id_document_id", "tenant_id", "document_id"),  # as of documents
     )
 
     job_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
@@ -432,7 +454,10 @@ class AnswerRating(Base):
     __tablename__ = "answer_ratings"
     __table_args__ = (
         Index("ix_answer_ratings_tenant_id_conversation_id", "tenant_id", "conversation_id"),
-        Index("ix_answer_ratings_tenant_id_rated_at", "tenant_id", "rated_at"),
+        Index("ix_answer_ratings_listed", "tenant_id", "rated_at", "run_id"),
+        Index("ix_answer_ratings_by_rating", "tenant_id", "rating", "rated_at", "run_id"),
+        Index("ix_answer_ratings_of_owner", "tenant_id", "owner_id", "rated_at", "run_id"),
+        Index("ix_answer_ratings_of_owner_by_rating", "tenant_id", "owner_id", "rating", "rated_at", "run_id"),
     )
 
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func
 from sqlalchemy.orm import Session
 
+from domain.documents import is_present
 from domain.jobs import OPEN
 from domain.models import Chunk, Document, DocumentState, Job, JobStage, JobStatus
+from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped
 from domain.slots import of_cut, serving_slot
 from utils.context import TenantContext
@@ -52,17 +54,16 @@ def get_progress(session: Session, ctx: TenantContext, document_id: str) -> Prog
 
 
 def list_progress(
-    session: Session, ctx: TenantContext, dataset_id: str | None, *, status: str | None, limit: int, offset: int
-) -> tuple[list[Progress], int]:
-    """A page of the documents of a dataset, or of all, oldest first, and how many there are; with *status*, of those
-    alone."""
-    wanted = _present(ctx) if dataset_id is None else _present(ctx).where(Document.dataset_id == dataset_id)
-    if status is not None:
-        of_status = scoped(ctx, Job).where(Job.status == status).with_only_columns(Job.document_id)
-        wanted = wanted.where(Document.document_id.in_(of_status))
-    total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
-    page = wanted.order_by(Document.created_at, Document.document_id).limit(limit).offset(offset)
-    return _read(session, ctx, page), total
+    session: Session, ctx: TenantContext, dataset_id: str | None, part: Part, *, status: str | None = None
+) -> Rows[Progress]:
+    """A part of the documents of a dataset, or of all, oldest first; with *status*, of those alone."""
+    wanted = _present(ctx) if status is None else scoped(ctx, Document).where(Document.status == status)
+    if dataset_id is not None:
+        wanted = wanted.where(Document.dataset_id == dataset_id)
+    total = session.scalar(wanted.with_only_columns(func.count())) or 0
+    keys = Document.created_at, Document.document_id
+    found = read_part(session, wanted, keys, part, total=total)
+    return Rows(_with_progress(session, ctx, found.rows), total, found.next_after)
 
 
 def list_jobs(session: Session, ctx: TenantContext, *, statuses: Sequence[str], limit: int) -> list[Progress]:
@@ -79,23 +80,33 @@ def status_of(document: Document, job: Job | None) -> JobStatus:
 
 
 def _present(ctx: TenantContext) -> Select[Document]:
-    return scoped(ctx, Document).where(Document.state != DocumentState.REMOVED)
+    return scoped(ctx, Document).where(is_present())
 
 
 def _read(session: Session, ctx: TenantContext, documents: Select[Document]) -> list[Progress]:
-    found = session.scalars(documents).all()
+    return _with_progress(session, ctx, session.scalars(documents).all())
+
+
+def _with_progress(session: Session, ctx: TenantContext, found: Sequence[Document]) -> list[Progress]:
+    if not found:  # without ids SQLite would look through all jobs
+        return []
     ids = [document.document_id for document in found]
     jobs = {job.document_id: job for job in session.scalars(scoped(ctx, Job).where(Job.document_id.in_(ids)))}
-    following = [key for key in ids if _follows_index(jobs.get(key))]
+    following = [one.document_id for one in found if _follows_index(one, jobs.get(one.document_id))]
     done = _with_vectors(session, ctx, following)
     return [_progress(document, jobs.get(document.document_id), done) for document in found]
 
 
-def _follows_index(job: Job | None) -> bool:
-    return job is None or (job.status == JobStatus.PROCESSING and job.stage == JobStage.INDEXING)
+def _follows_index(document: Document, job: Job | None) -> bool:
+    """Whether its passages are to be counted: what is done, or failed, need not be."""
+    if job is None:
+        return status_of(document, None) in OPEN
+    return job.status == JobStatus.PROCESSING and job.stage == JobStage.INDEXING
 
 
 def _with_vectors(session: Session, ctx: TenantContext, document_ids: list[str]) -> dict[str, int]:
+    if not document_ids:
+        return {}
     slot = serving_slot(session)
     has_vector = Chunk.vectors_in.bitwise_and(slot) != 0
     chunks = scoped(ctx, Chunk).where(Chunk.document_id.in_(document_ids), has_vector, of_cut(slot))
@@ -104,10 +115,11 @@ def _with_vectors(session: Session, ctx: TenantContext, document_ids: list[str])
 
 
 def _progress(document: Document, job: Job | None, with_vectors: dict[str, int]) -> Progress:
-    indexed = with_vectors.get(document.document_id, 0) / max(1, document.chunk_count)
     status = status_of(document, job)
-    if job is None:
-        return Progress(document, None, status, JobStage.INDEXING if status in OPEN else None, indexed)
     if status not in OPEN:
         return Progress(document, job, status, None, 1.0 if status == JobStatus.COMPLETED else 0.0)
-    return Progress(document, job, status, JobStage(job.stage), indexed if _follows_index(job) else job.share_done)
+    stage = JobStage(job.stage) if job else JobStage.INDEXING
+    if job and not _follows_index(document, job):
+        return Progress(document, job, status, stage, job.share_done)
+    indexed = with_vectors.get(document.document_id, 0) / max(1, document.chunk_count)
+    return Progress(document, job, status, stage, indexed)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from domain.documents import in_batches
 from domain.models import AnswerRating, now
+from domain.paging import Part, Rows, read_part
 from domain.rating_texts import NO_TEXTS, is_current, read_texts, readable, write_texts
 from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_delete
 from utils.checkpointer.cipher import Keyring
@@ -104,10 +105,14 @@ def forget_older(session: Session, keep_days: float) -> int:
     return int(session.execute(delete_everywhere(AnswerRating).where(old)).rowcount)  # type: ignore[attr-defined] # as above
 
 
-def verdicts(session: Session, ctx: TenantContext, conversation_id: str) -> dict[str, str]:
-    """The verdicts about a conversation's answers by run."""
+def verdicts(session: Session, ctx: TenantContext, conversation_id: str, run_ids: Sequence[str]) -> dict[str, str]:
+    """The verdicts about the answers that these runs gave in a conversation, by run."""
     here = scoped(ctx, AnswerRating).where(*_in(ctx, conversation_id))
-    return {row.run_id: row.rating for row in session.scalars(here)}
+    columns = here.with_only_columns(AnswerRating.run_id, AnswerRating.rating)
+    found: dict[str, str] = {}
+    for ids in in_batches(run_ids):
+        found |= {run_id: rating for run_id, rating in session.execute(columns.where(AnswerRating.run_id.in_(ids)))}
+    return found
 
 
 def rated_runs(session: Session, ctx: TenantContext, conversation_id: str | None = None) -> list[str]:
@@ -117,19 +122,18 @@ def rated_runs(session: Session, ctx: TenantContext, conversation_id: str | None
 
 
 def list_ratings(
-    session: Session, ctx: TenantContext, *, rating: Verdict | None = None, limit: int = MOST_RATINGS, offset: int = 0
-) -> tuple[list[AnswerRating], int]:
-    """Ratings as they are stored, the newest first, and how many there are; see `readable`.
+    session: Session, ctx: TenantContext, part: Part | None = None, *, rating: Verdict | None = None
+) -> Rows[AnswerRating]:
+    """A part of the ratings as they are stored, or all, the newest first; see `readable`.
 
     All of the tenant for who shares its conversations, else those in the caller's own.
     """
     wanted = [] if rating is None else [AnswerRating.rating == rating]
     if ctx.owner_id:
         wanted.append(AnswerRating.owner_id == ctx.owner_id)
-    newest = AnswerRating.rated_at.desc(), AnswerRating.run_id
-    found = scoped(ctx, AnswerRating).where(*wanted).order_by(*newest).limit(limit).offset(offset)
     total = session.scalar(scoped_count(ctx, AnswerRating).where(*wanted)) or 0
-    return list(session.scalars(found)), total
+    found, keys = scoped(ctx, AnswerRating).where(*wanted), (AnswerRating.rated_at, AnswerRating.run_id)
+    return read_part(session, found, keys, part or Part(MOST_RATINGS), total=total, descending=True)
 
 
 def _in(ctx: TenantContext, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

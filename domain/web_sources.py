@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from domain.documents import remove_documents
 from domain.models import CrawlState, Document, WebPage, WebSource, now
+from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_count, scoped_delete, scoped_update, tenants_with
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
@@ -56,9 +57,10 @@ def create_web_source(session: Session, ctx: TenantContext, url: str, plan: Plan
     return source
 
 
-def list_web_sources(session: Session, ctx: TenantContext) -> list[WebSource]:
-    """The tenant's web sources by address."""
-    return list(session.scalars(scoped(ctx, WebSource).order_by(WebSource.url)))
+def list_web_sources(session: Session, ctx: TenantContext, part: Part | None = None) -> Rows[WebSource]:
+    """A part of the tenant's web sources, or all, by address."""
+    total = session.scalar(scoped_count(ctx, WebSource)) or 0
+    return read_part(session, scoped(ctx, WebSource), (WebSource.url,), part or Part(MOST_SOURCES), total=total)
 
 
 def get_web_source(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:

@@ -60,7 +60,7 @@ def noted(
 def words(database: Database, ctx: TenantContext, keys: str = "") -> list[dict[str, Any]]:
     """What the tenant's ratings say to who has *keys*."""
     with database.reading() as session:
-        rows = [readable(row, Keyring.parse(keys) if keys else None) for row in list_ratings(session, ctx)[0]]
+        rows = [readable(row, Keyring.parse(keys) if keys else None) for row in list_ratings(session, ctx).rows]
     return [{name: getattr(row, name) for name in WORDS} for row in rows]
 
 
@@ -104,10 +104,10 @@ def test_encrypting_a_rating_does_not_make_it_younger(
 ) -> None:
     noted(database, ACME)
     with database.reading() as session:
-        [before], _ = list_ratings(session, ACME)
+        [before] = list_ratings(session, ACME).rows
     command_on(tmp_path, redis_server, NEW)("encrypt", "--all")
     with database.reading() as session:
-        [after], _ = list_ratings(session, ACME)
+        [after] = list_ratings(session, ACME).rows
     assert (after.rated_at, after.rating) == (before.rated_at, before.rating)
 
 

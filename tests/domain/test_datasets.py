@@ -15,6 +15,7 @@ from domain.datasets import (
 from domain.db import Database
 from domain.job_requests import cancel, remove_with_jobs
 from domain.models import DocumentState, JobStatus
+from domain.paging import Part, Rows
 from domain.progress import get_progress, list_jobs, list_progress
 from tests.domain.records import ACME, GLOBEX
 from tests.domain.uploaded import HASH, claimed, job_of, new_dataset, read, upload
@@ -28,8 +29,8 @@ def test_two_tenants_may_name_a_dataset_alike_and_reach_only_their_own(database:
     with pytest.raises(Conflict, match="Handbook"):
         new_dataset(database, ACME)
     with database.reading() as session:
-        page, total = list_datasets(session, ACME, limit=10, offset=0)
-        assert ([dataset.dataset_id for dataset in page], total) == ([ours], 1)
+        found = list_datasets(session, ACME, Part(10))
+        assert ([dataset.dataset_id for dataset in found.rows], found.total) == ([ours], 1)
         with pytest.raises(NotFound):
             get_dataset(session, ACME, theirs)
     with pytest.raises(NotFound), database.writing() as session:
@@ -98,11 +99,11 @@ def test_documents_are_listed_by_page_and_status_and_each_tenant_sees_its_own(da
     ids = [upload(database, ACME, dataset_id, f"{n}.md", f"{n:064x}").document.document_id for n in range(5)]
     claimed(database, ACME)
     with database.reading() as session:
-        page, total = list_progress(session, ACME, dataset_id, status=None, limit=2, offset=2)
-        assert ([one.document.document_id for one in page], total) == (ids[2:4], 5)
-        page, total = list_progress(session, ACME, dataset_id, status="processing", limit=9, offset=0)
-        assert ([one.document.document_id for one in page], total) == (ids[:1], 1)
-        assert list_progress(session, GLOBEX, dataset_id, status=None, limit=9, offset=0) == ([], 0)
+        found = list_progress(session, ACME, dataset_id, Part(2, offset=2))
+        assert ([one.document.document_id for one in found.rows], found.total) == (ids[2:4], 5)
+        found = list_progress(session, ACME, dataset_id, Part(9), status="processing")
+        assert ([one.document.document_id for one in found.rows], found.total) == (ids[:1], 1)
+        assert list_progress(session, GLOBEX, dataset_id, Part(9)) == Rows([], 0, None)
         assert count_documents(session, GLOBEX, [dataset_id]) == {}
         assert count_documents(session, ACME, [dataset_id]) == {dataset_id: 5}
         assert list_jobs(session, GLOBEX, statuses=[*JobStatus], limit=9) == []
@@ -119,5 +120,5 @@ def test_a_file_of_a_deleted_document_is_a_new_one_also_before_the_index_has_let
     assert not second.unchanged
     assert second.document.document_id != first
     with database.reading() as session:
-        page, total = list_progress(session, ACME, dataset_id, status=None, limit=9, offset=0)
-        assert ([one.document.document_id for one in page], total) == ([second.document.document_id], 1)
+        found = list_progress(session, ACME, dataset_id, Part(9))
+        assert ([one.document.document_id for one in found.rows], found.total) == ([second.document.document_id], 1)

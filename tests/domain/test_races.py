@@ -10,14 +10,20 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from domain import indexes, indexing
+from domain import indexes, indexing, jobs
 from domain.cuts import add_cut
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, record_failure, remove_documents, replace_document
+from domain.job_requests import begin_again, cancel, remove_with_jobs
 from domain.keys import create_first_key, ensure_tenant, find_key
-from domain.models import Chunk, DocumentState, Tenant
+from domain.models import Chunk, Dataset, Document, DocumentState, Job, JobStage, Tenant
+from domain.progress import status_of
+from domain.quotas import UNLIMITED
+from domain.scoping import scoped
 from domain.slots import ALL_SLOTS, FIRST_SLOT
+from domain.uploads import Description, Incoming, accept
 from tests.domain.records import ACME, GLOBEX, content
+from tests.domain.uploaded import new_dataset
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 
@@ -74,7 +80,7 @@ def test_one_of_two_that_ask_at_once_gets_the_first_key(database: Database) -> N
     with database.writing() as session:
         found = find_key(session, str(given))
         assert found is not None
-        assert found.tenant_id == "acme"
+        assert found.key.tenant_id == "acme"
         assert create_first_key(session, "globex", "first key") is not None
 
 
@@ -270,3 +276,77 @@ def test_a_document_is_ready_though_its_words_and_its_vectors_are_noted_at_the_s
     )
     with database.reading() as session:
         assert [found.state for found in list_documents(session, ACME)] == ["ready"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_uploads_workers_and_those_who_tidy_never_stand_in_each_others_way(database: Database, seed: int) -> None:
+    for ctx in (ACME, GLOBEX):
+        new_dataset(database, ctx, "Shared")
+    live_together(database, [*JOB_STEPS, *STEPS], rounds=25, seed=seed)
+    with database.reading() as session:
+        rows = session.execute(select(Document, Document.status, Job).outerjoin(Job)).all()
+        for document, status, job in rows:
+            expected = "removed" if document.state == DocumentState.REMOVED else status_of(document, job)
+            assert status == expected
+
+
+def send(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    dataset_id = session.scalars(scoped(ctx, Dataset).where(Dataset.name == "Shared")).one().dataset_id
+    about = Description(external_id=dice.choice([None, "a", "b", "c"]))
+    accept(session, ctx, dataset_id, Incoming("a.md", f"{dice.randrange(9):064x}", 10, about), UNLIMITED)
+
+
+def work(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    jobs.claim(session, ctx, worker=f"{dice.randrange(3)}", lease_s=dice.choice([-1, 60]))
+
+
+def finish(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    """What a worker does at the end of a stage, if the job is still its own."""
+    held = one_held(session, ctx, dice)
+    if held is None:
+        return
+    with suppress(jobs.LeaseLost):
+        if jobs.end_cancelled(session, ctx, held):
+            return
+        document = jobs.lock_held(session, ctx, held)
+        if dice.random() < 0.3:
+            jobs.put_off(session, ctx, held, jobs.Failure("It is away.", "Wait."))
+            return
+        replace_document(session, ctx, document.origin, content("read"))
+        jobs.advance(session, ctx, held, JobStage.INDEXING)
+
+
+def one_held(session: Session, ctx: TenantContext, dice: random.Random) -> jobs.Held | None:
+    taken = session.scalars(scoped(ctx, Job).where(Job.worker.is_not(None))).all()
+    if not taken:
+        return None
+    job = dice.choice(taken)
+    found = jobs.Held(job.job_id, job.document_id, str(job.worker), JobStage(job.stage), job.content_hash, "a.md", 1)
+    session.expunge_all()
+    return found
+
+
+def tidy(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    jobs.tidy(session, ctx)
+
+
+def stop(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    with suppress(Conflict, NotFound):
+        cancel(session, ctx, any_uploaded(session, ctx, dice))
+
+
+def begin_anew(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    with suppress(NotFound):
+        begin_again(session, ctx, any_uploaded(session, ctx, dice), UNLIMITED)
+
+
+def delete(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+    remove_with_jobs(session, ctx, [any_uploaded(session, ctx, dice)])
+
+
+def any_uploaded(session: Session, ctx: TenantContext, dice: random.Random) -> str:
+    ids = session.scalars(scoped(ctx, Job).with_only_columns(Job.document_id)).all()
+    return dice.choice(ids or ["none"])
+
+
+JOB_STEPS = [send, send, send, work, work, finish, finish, tidy, stop, begin_anew, delete]

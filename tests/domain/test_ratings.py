@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 
 from domain import ratings
 from domain.db import Database
 from domain.models import AnswerRating, now
+from domain.paging import Part
 from domain.rating_texts import RatingUnreadable, readable
 from domain.ratings import (
     Rating,
@@ -47,7 +48,7 @@ def noted(database: Database, ctx: TenantContext, said: Rating, keys: Keyring | 
 
 def seen(database: Database, ctx: TenantContext, conversation_id: str = "c1") -> dict[str, str]:
     with database.reading() as session:
-        return verdicts(session, ctx, conversation_id)
+        return verdicts(session, ctx, conversation_id, session.scalars(select(AnswerRating.run_id)).all())
 
 
 def test_two_tenants_rate_runs_of_the_same_id_and_see_only_their_own(database: Database) -> None:
@@ -83,7 +84,8 @@ def test_the_last_verdict_about_an_answer_counts(database: Database) -> None:
     noted(database, ACME, rating(comment="Wrong."))
     noted(database, ACME, rating(rating="up", expected="A room"))
     with database.reading() as session:
-        [row], total = list_ratings(session, ACME)
+        found = list_ratings(session, ACME)
+        [row], total = found.rows, found.total
         assert (row.rating, row.comment, row.expected, row.sources, total) == ("up", "", "A room", ["rooms.md"], 1)
 
 
@@ -91,11 +93,11 @@ def test_words_that_are_left_out_stay_while_the_verdict_does(database: Database)
     noted(database, ACME, rating(comment="Wrong.", expected="A room"))
     noted(database, ACME, rating(comment="Quite wrong."))
     with database.reading() as session:
-        [row], _ = list_ratings(session, ACME)
+        [row] = list_ratings(session, ACME).rows
         assert (row.comment, row.expected) == ("Quite wrong.", "A room")
     noted(database, ACME, rating(rating="up"))
     with database.reading() as session:
-        [row], _ = list_ratings(session, ACME)
+        [row] = list_ratings(session, ACME).rows
         assert (row.comment, row.expected) == ("", "")
 
 
@@ -104,14 +106,15 @@ def test_many_verdicts_about_one_answer_at_once_are_one(database: Database) -> N
         for done in [pool.submit(noted, database, ACME, rating(comment=str(number))) for number in range(16)]:
             done.result()
     with database.reading() as session:
-        assert list_ratings(session, ACME)[1] == 1
+        assert list_ratings(session, ACME).total == 1
 
 
 def test_they_are_listed_a_page_at_a_time_the_newest_first(database: Database) -> None:
     for number in range(5):
         noted(database, ACME, rating(f"r{number}", rating="up" if number == 2 else "down"))
     with database.reading() as session:
-        page, total = list_ratings(session, ACME, rating="down", limit=2, offset=1)
+        found = list_ratings(session, ACME, Part(2, offset=1), rating="down")
+        page, total = found.rows, found.total
         assert ([row.run_id for row in page], total) == (["r3", "r1"], 4)
 
 
@@ -133,13 +136,13 @@ def test_subjects_of_one_tenant_keep_their_ratings_apart(database: Database) -> 
 
     def listed(ctx: TenantContext) -> set[str]:
         with database.reading() as session:
-            rows, total = list_ratings(session, ctx)
-        assert total == len(rows)
-        return {row.run_id for row in rows}
+            found = list_ratings(session, ctx)
+        assert found.total == len(found.rows)
+        return {row.run_id for row in found.rows}
 
     assert [listed(ctx) for ctx in (first, second, everybody)] == [{"r1"}, {"r2"}, {"r1", "r2", "r3"}]
     with database.writing() as session:
-        assert verdicts(session, second, "c1").keys() == {"r2"}
+        assert verdicts(session, second, "c1", ["r1", "r2", "r3", "r4"]).keys() == {"r2"}
         with pytest.raises(NotFound):
             take_back(session, second, "c1", "r1")
         assert forget_ratings(session, second, "c1") == 1
@@ -155,7 +158,7 @@ def test_encrypted_words_are_of_any_length_and_kind(database: Database) -> None:
     for ctx in (ACME, GLOBEX):
         noted(database, ctx, rating(**said), KEYS)
     with database.reading() as session:
-        [row], _ = list_ratings(session, ACME)
+        [row] = list_ratings(session, ACME).rows
         read = readable(row, KEYS)
     assert {name: getattr(read, name) for name in said} == said
     assert read.sources == ["rooms.md"]
@@ -176,7 +179,7 @@ def test_encrypted_words_that_are_left_out_stay_while_the_verdict_does(database:
     for comment, keys in (("Quite wrong.", KEYS), (None, Keyring({"new": bytes(32), "old": bytes(range(32))}))):
         noted(database, ACME, rating(comment=comment), keys)
         with database.reading() as session:
-            row = readable(list_ratings(session, ACME)[0][0], keys)
+            row = readable(list_ratings(session, ACME).rows[0], keys)
         assert (row.comment, row.expected) == ("Quite wrong.", "A room")
 
 
@@ -187,7 +190,7 @@ def test_without_the_key_an_answer_is_rated_anew_only_in_other_words(database: D
             noted(database, ACME, rating(comment="Quite wrong."), keys)
     noted(database, ACME, rating(comment="Quite wrong.", expected="A flat"))
     with database.reading() as session:
-        row = readable(list_ratings(session, ACME)[0][0], None)
+        row = readable(list_ratings(session, ACME).rows[0], None)
     assert (row.comment, row.expected) == ("Quite wrong.", "A flat")
 
 

@@ -376,7 +376,8 @@ def test_a_crawl_ends_when_it_is_cancelled_or_its_source_removed(web: Web, site:
     crawling.join()
     assert len(site.asked()) < 31
     with web.database.reading() as session:
-        assert [one.state for one in list_web_sources(session, ACME)] == ([] if removed else [CrawlState.CANCELLED])
+        left = [one.state for one in list_web_sources(session, ACME).rows]
+        assert left == ([] if removed else [CrawlState.CANCELLED])
     assert bool(web.documents()) is not removed
 
 

@@ -1,0 +1,84 @@
+"""Lists a part at a time: which part is asked for, and the address of the next one."""
+
+import binascii
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from flask import request
+from pydantic import BaseModel, Field
+
+from domain.paging import Part, Rows
+from utils.validation import wrong_field
+
+T = TypeVar("T")
+MOST_A_PAGE = 200
+DEEPEST_OFFSET = 10_000  # rows before it are stepped over one by one
+_LONGEST_CURSOR = 4_096
+
+
+class PageQuery(BaseModel):
+    """Which part of a list."""
+
+    limit: int = Field(50, ge=1, le=MOST_A_PAGE)
+    offset: int = Field(
+        0, ge=0, le=DEEPEST_OFFSET, description="How many to pass over. Deeper parts are found by following `next`."
+    )
+    after: str | None = Field(
+        None, max_length=_LONGEST_CURSOR, description="Where a part goes on; stands in `next`, instead of `offset`."
+    )
+
+
+class PageOut(BaseModel):
+    """What every part of a list has."""
+
+    total: int = Field(description="How many there are in all parts.")
+    limit: int
+    offset: int
+    next: str | None = Field(description="The address of the next part; null where there is none.")
+
+
+def part_of(query: PageQuery, *kinds: type) -> Part:
+    """The part that is asked for of a list whose keys are of *kinds*, text or datetime.
+
+    Raises:
+        BadInput: `after` is of no such list.
+    """
+    if query.after is None:
+        return Part(query.limit, query.offset)
+    try:
+        offset, *keys = json.loads(urlsafe_b64decode(query.after.encode("ascii")))
+        values = tuple(_read_key(kind, key) for kind, key in zip(kinds, keys, strict=True))
+        return Part(query.limit, min(DEEPEST_OFFSET * 10_000, max(0, int(offset))), values)
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
+        raise wrong_field("This is not where this list goes on: follow its `next`.", "after") from None
+
+
+def shown_part(name: str, found: Rows[T], part: Part, show: Callable[[T], Any]) -> dict[str, Any]:
+    """A part of a list as it is given out, its rows under *name*."""
+    offset = part.offset + len(found.rows)
+    next_ = None if found.next_after is None else _address(part, offset, found.next_after)
+    shown = [show(row) for row in found.rows]
+    return {name: shown, "total": found.total, "limit": part.limit, "offset": part.offset, "next": next_}
+
+
+def _address(part: Part, offset: int, keys: tuple[Any, ...]) -> str:
+    written = [key.isoformat() if isinstance(key, datetime) else key for key in keys]
+    cursor = urlsafe_b64encode(json.dumps([offset, *written], separators=(",", ":")).encode()).decode()
+    asked = {name: value for name, value in request.args.items() if name not in ("offset", "after", "limit")}
+    return f"{request.path}?{urlencode({**asked, 'limit': part.limit, 'after': cursor})}"
+
+
+def _read_key(kind: type, key: object) -> Any:
+    if not isinstance(key, str):
+        raise ValueError("Keys are texts.")
+    if kind is not datetime:
+        key.encode()  # half a surrogate pair is a ValueError here, and not in the database
+        return key
+    moment = datetime.fromisoformat(key)
+    if moment.tzinfo is None:
+        raise ValueError("A moment needs its zone.")
+    return moment

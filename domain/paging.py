@@ -1,0 +1,45 @@
+"""Parts of long lists, found by key: the next one begins after the last row of the one before, however deep it lies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Select, bindparam, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+T = TypeVar("T")
+Keys = Sequence[InstrumentedAttribute[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a list: at most *limit* rows, after the row with the keys *after*, or else from *offset* on."""
+
+    limit: int
+    offset: int = 0
+    after: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Generic[T]):
+    """A part of a list of *total* rows, and the keys after which the next part begins, None where there is no more."""
+
+    rows: list[T]
+    total: int
+    next_after: tuple[Any, ...] | None
+
+
+def read_part(
+    session: Session, wanted: Select[T], keys: Keys, part: Part, *, total: int, descending: bool = False
+) -> Rows[T]:
+    """The rows of *wanted* in the order of *keys*, which an index has, and which no two rows share."""
+    if part.after is not None:
+        values = tuple_(*(bindparam(None, value, type_=key.type) for key, value in zip(keys, part.after, strict=True)))
+        wanted = wanted.where(tuple_(*keys) < values if descending else tuple_(*keys) > values)
+    elif part.offset:
+        wanted = wanted.offset(part.offset)
+    ordered = wanted.order_by(*(key.desc() if descending else key for key in keys))
+    found = list(session.scalars(ordered.limit(part.limit + 1)))
+    rows = found[: part.limit]
+    last = tuple(getattr(rows[-1], key.key) for key in keys) if len(found) > part.limit else None
+    return Rows(rows, total, last)
