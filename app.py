@@ -42,6 +42,7 @@ from api.schemas import Problem
 from api.search import search_blueprint
 from api.usage import usage_blueprint
 from api.view import view_blueprint
+from api.visitor_limits import QuestionLimits, VisitorLimits
 from api.web_sources import web_sources_blueprint
 from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
@@ -127,13 +128,11 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     fixed = {services.page_key: _PAGE}
     if settings.api_key:
         fixed[settings.api_key.get_secret_value()] = _CONFIGURED
-    # The chat page has one key for all its visitors: counting it would shut them all out together.
-    authenticator = Authenticator(fixed, services.database, unlimited=frozenset({_PAGE.subject_id}))
-    limits = None
+    authenticator = Authenticator(fixed, services.database)
+    limits, visitor_limits, link_limits = None, None, None
     if settings.rate_limit_enabled:
-        limits = RateLimits(services.redis_url, per_hour=settings.rate_limit_per_hour, stores=services.telemetry.stores)
-    link_limits = None
-    if settings.rate_limit_enabled:
+        limits = RateLimits(services.redis_url, limit=settings.rate_limit_per_hour, stores=services.telemetry.stores)
+        visitor_limits = _visitor_limits(settings, services)
         link_limits = LinkLimits(
             services.redis_url,
             per_address=settings.link_requests_per_hour,
@@ -146,7 +145,7 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
         services.database, signer, public_url=settings.public_url, mode=LinkMode(settings.document_links)
     )
     app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits, "links": links}
-    app.extensions |= {"repeats": repeats, "link_limits": link_limits}
+    app.extensions |= {"repeats": repeats, "link_limits": link_limits, "visitor_limits": visitor_limits}
     if services.telemetry.sampler:
         services.telemetry.sampler.looks.append(look_at_requests(app))
     spare_collector()
@@ -156,7 +155,7 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     finally:
         authenticator.close()
         await repeats.aclose()
-        for opened in (limits, link_limits):
+        for opened in (limits, visitor_limits, link_limits):
             if opened:
                 await opened.aclose()
 
@@ -207,7 +206,26 @@ def _admission(settings: Settings) -> Admission:
         turns_per_key=settings.max_turns_per_key,
         requests_per_key=settings.max_requests_per_key,
     )
-    return Admission(limits, shared_keys=frozenset({_PAGE.subject_id}))
+    return Admission(limits)
+
+
+def _visitor_limits(settings: Settings, services: Services) -> VisitorLimits:
+    return VisitorLimits(
+        services.redis_url,
+        secret=services.page_key,
+        visitor=QuestionLimits(
+            settings.visitor_questions_per_minute,
+            settings.visitor_questions_per_day,
+            settings.visitor_tokens_per_day,
+        ),
+        address=QuestionLimits(
+            settings.address_questions_per_minute,
+            settings.address_questions_per_day,
+            settings.address_tokens_per_day,
+        ),
+        requests_per_minute=settings.address_requests_per_minute,
+        stores=services.telemetry.stores,
+    )
 
 
 def _bridge(app: OpenAPI, lifespan: Lifespan | None = None) -> FlaskAsgi:

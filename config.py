@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     chat_page_key: SecretStr | None = Field(
         None,
         min_length=16,
-        description="A key for a chat page that is started by itself. Not rate limited: all visitors share it.",
+        description="A key for a chat page that is started by itself. Its visitors are limited one by one.",
     )
 
     # --- Links to documents
@@ -174,6 +174,21 @@ class Settings(BaseSettings):
     # --- Limits
     rate_limit_enabled: bool = Field(True, description="Limit requests per key.")
     rate_limit_per_hour: int = Field(100, ge=1, le=10_000_000, description="Requests a key may make in an hour.")
+    visitor_questions_per_minute: int = Field(
+        10, ge=1, description="Questions a visitor of the chat page may ask in a minute …"
+    )
+    visitor_questions_per_day: int = Field(200, ge=1, description="… and in a day …")
+    visitor_tokens_per_day: int = Field(
+        300_000, ge=1, description="… and tokens that their answers may cost; the last one is finished."
+    )
+    address_questions_per_minute: int = Field(
+        60, ge=1, description="Questions that all visitors from one address may ask in a minute …"
+    )
+    address_questions_per_day: int = Field(2000, ge=1, description="… and in a day …")
+    address_tokens_per_day: int = Field(3_000_000, ge=1, description="… and tokens that their answers may cost.")
+    address_requests_per_minute: int = Field(
+        1200, ge=1, description="Requests of any kind for visitors from one address in a minute."
+    )
     link_requests_per_hour: int = Field(
         2000, ge=1, description="Documents and pages that one address may open by links in an hour."
     )

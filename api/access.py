@@ -17,9 +17,10 @@ from api.links import CitationLinks, Link
 from api.repeats import answers_repeats
 from api.request_parts import parts_of
 from api.sync_pool import SyncPool
+from api.visitor_limits import VisitorLimits
 from api.visitors import client_network
 from domain.document_links import LinkMode
-from utils.context import Scope, TenantContext
+from utils.context import Kind, Scope, TenantContext
 from utils.errors import Forbidden, LinkRefused, ProblemError
 
 View = Callable[..., Awaitable[Response] | Response]
@@ -86,26 +87,31 @@ def _guarded(view: View, scope: Scope, take_body: Callable[[Request, str], Await
     async def guarded(**kwargs: Any) -> Response:
         authenticator: Authenticator = current_app.extensions["authenticator"]
         admission: Admission = current_app.extensions["admission"]
-        limits: RateLimits | None = current_app.extensions["rate_limits"]
         ctx = await authenticator.principal(request)
         at_end(request, admission.request_of(ctx).release)
-        if limits is None or ctx.subject_id in authenticator.unlimited:
-            _check_scope(ctx, scope)
-            await take_body(request, ctx.tenant_id)
-            return await answered(ctx, **kwargs)
-        allowance = await limits.spend(ctx)
+        headers = await _count(ctx)
         try:
             _check_scope(ctx, scope)
             await take_body(request, ctx.tenant_id)
             response = await answered(ctx, **kwargs)
         except ProblemError as error:
-            error.headers = {**allowance.headers, **error.headers}
+            error.headers = {**headers, **error.headers}
             raise
-        response.headers.update(allowance.headers)
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)  # a view may know more of it
         return response
 
     guarded.__dict__["policy"] = Policy("key", scope, repeats)
     return reads_body_itself(guarded)  # a body takes memory only for those who may send it
+
+
+async def _count(ctx: TenantContext) -> dict[str, str]:
+    """Count the request; what is to be said of it in headers."""
+    if ctx.kind is Kind.VISITOR:
+        visitors: VisitorLimits | None = current_app.extensions["visitor_limits"]
+        return (await visitors.spend_request(visitors.visit_of(ctx, request))).headers if visitors else {}
+    limits: RateLimits | None = current_app.extensions["rate_limits"]
+    return (await limits.spend(ctx)).headers if limits else {}
 
 
 def _check_scope(ctx: TenantContext, scope: Scope) -> None:

@@ -44,16 +44,13 @@ class AdmissionLimits:
 
 
 class Admission:
-    """Counts what is under way in this process. For use on one event loop.
+    """Counts what is under way in this process. For use on one event loop."""
 
-    Limits of a key do not hold for those in *shared_keys*, by id: they stand for many people.
-    """
-
-    def __init__(self, limits: AdmissionLimits, *, shared_keys: frozenset[str] = frozenset()) -> None:
+    def __init__(self, limits: AdmissionLimits) -> None:
         self.limits = limits
         self.requests = self.turns = self.refused = 0
-        self._turns_of = _PerKey("turns", limits.turns_per_key, shared_keys)
-        self._requests_of = _PerKey("requests", limits.requests_per_key, shared_keys)
+        self._turns_of = _PerKey("turns", limits.turns_per_key)
+        self._requests_of = _PerKey("requests", limits.requests_per_key)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._told_at = float("-inf")
 
@@ -177,12 +174,12 @@ class Place:
 class _PerKey:
     """How many of something each key has under way."""
 
-    def __init__(self, what: str, limit: int, shared_keys: frozenset[str]) -> None:
-        self._what, self._limit, self._shared_keys = what, limit, shared_keys
+    def __init__(self, what: str, limit: int) -> None:
+        self._what, self._limit = what, limit
         self._counts: Counter[TenantContext] = Counter()
 
     def enter(self, ctx: TenantContext) -> None:
-        if self._counts[ctx] >= self._limit and ctx.subject_id not in self._shared_keys:
+        if self._counts[ctx] >= self._limit:
             raise TooManyAtOnce(
                 f"This key has {self._limit} {self._what} under way, which is all it may. Wait for one to end.",
                 headers={"Retry-After": "1"},

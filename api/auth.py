@@ -37,12 +37,10 @@ class Authenticator:
     Args:
         fixed: secret → who it stands for.
         database: where other keys are; asked in a thread, its answers remembered for some seconds.
-        unlimited: ids of keys whose requests are not counted.
     """
 
     fixed: Mapping[str, TenantContext]
     database: Database
-    unlimited: frozenset[str] = frozenset()
     _seen: "dict[str, _Known]" = field(default_factory=dict)
     # Of its own: made-up keys must not keep the threads busy that everything else uses, when the database is slow.
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_LOOK_UPS, "keys"))

@@ -1,6 +1,7 @@
 """`POST /v1/chat`: one question, one answer, as JSON or as a stream of events."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -18,8 +19,9 @@ from api.links import linked
 from api.schemas import NON_BLANK, ChatOut, ConversationId, Problem
 from api.sse import as_sse
 from api.streaming import AsyncStream
+from api.visitor_limits import VisitorLimits, headers_of
 from bootstrap.services import Services
-from utils.context import Scope, TenantContext
+from utils.context import Kind, Scope, TenantContext
 from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id
 from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, wrong_field
@@ -83,20 +85,33 @@ async def chat(ctx: TenantContext, body: ChatIn) -> Response:
         streams=streams,
     )
     admission: Admission = current_app.extensions["admission"]
+    charge, headers = await _count_question(ctx)
     place = await admission.turn(ctx)
-    run = await services.runs.start(
-        ctx, turn, fingerprint=identity.fingerprint, keep_s=identity.keep_s, on_end=place.release
-    )
+
+    def end(tokens: int) -> None:
+        place.release()
+        charge(tokens)
+
+    run = await services.runs.start(ctx, turn, fingerprint=identity.fingerprint, keep_s=identity.keep_s, on_end=end)
     leaving = run.is_new and (body.on_disconnect or identity.on_disconnect) == "cancel"
     if streams:
         response = streamed(ctx, run, leaving=leaving)
     else:
         result = await _result(run, leaving=leaving)
         response = jsonify(await linked(ctx, result, current_app.extensions["links"].base()))
-    response.headers.update({CONVERSATION_HEADER: turn.conversation_id, RUN_HEADER: run.id})
+    response.headers.update({CONVERSATION_HEADER: turn.conversation_id, RUN_HEADER: run.id, **headers})
     if not run.is_new:
         response.headers["Idempotency-Replayed"] = "true"
     return response
+
+
+async def _count_question(ctx: TenantContext) -> tuple[Callable[[int], None], dict[str, str]]:
+    """Count a visitor's question: what takes the tokens of its turn, and what is to be said in headers."""
+    limits: VisitorLimits | None = current_app.extensions["visitor_limits"]
+    if ctx.kind is not Kind.VISITOR or limits is None:
+        return lambda tokens: None, {}
+    visit = limits.visit_of(ctx, request)
+    return partial(limits.charge, visit), headers_of(await limits.spend_question(visit))
 
 
 def streamed(ctx: TenantContext, run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:

@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 
-from limits import RateLimitItemPerHour
+from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
@@ -15,7 +15,7 @@ from utils.context import TenantContext
 from utils.errors import RateLimited
 from utils.ports import StoreObserver, UnobservedStores
 
-_WINDOW_S = 3600
+HOUR_S = 3600
 _PATIENCE_S = 0.25  # it takes 0.2 ms; a slow one must not slow every request down
 _RETRY_S = 5.0  # between two questions to a Redis that failed: one request waits for the answer, the others do not
 # A sorted set of the requests within the window, by the server's clock in µs, which all workers share.
@@ -37,11 +37,13 @@ return { allowed, used, tonumber(oldest[2]) + window - now }
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a key has left: requests, of how many, and seconds until the window is free again."""
+    """What is left: requests, of how many, and seconds until the window is free again; and which rule says so."""
 
     limit: int
     remaining: int
     reset_s: int
+    name: str = "hour"
+    window_s: int = HOUR_S
 
     @property
     def headers(self) -> dict[str, str]:
@@ -50,8 +52,8 @@ class Allowance:
         Source: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10
         """
         return {
-            "RateLimit": f'"hour";r={self.remaining};t={self.reset_s}',
-            "RateLimit-Policy": f'"hour";q={self.limit};w={_WINDOW_S}',
+            "RateLimit": f'"{self.name}";r={self.remaining};t={self.reset_s}',
+            "RateLimit-Policy": f'"{self.name}";q={self.limit};w={self.window_s}',
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
             "RateLimit-Reset": str(self.reset_s),
@@ -66,10 +68,19 @@ class RateLimits:
     master's password; and it goes by the workers' clocks.
     """
 
-    def __init__(self, redis_url: str, *, per_hour: int, stores: StoreObserver | None = None) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        limit: int,
+        window_s: int = HOUR_S,
+        name: str = "hour",
+        stores: StoreObserver | None = None,
+    ) -> None:
         self._connections = Connections(redis_url, connect_timeout_s=_PATIENCE_S, timeout_s=_PATIENCE_S)
         self._stores: StoreObserver = stores or UnobservedStores()
-        self._item = RateLimitItemPerHour(per_hour)
+        self.name, self.window_s = name, window_s
+        self._item = RateLimitItemPerSecond(limit, window_s)
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._circuit = Circuit(
             retry_s=_RETRY_S,
@@ -114,12 +125,15 @@ class RateLimits:
         client, key = self._connections.asynchronous(), f"limit:{ctx.tenant_id}/{ctx.subject_id}"
         limit = self._item.amount
         # The whole script each time: it is short, and no server has to know it.
-        allowed, used, free_in_us = await client.eval(_COUNT, 1, key, limit, _WINDOW_S * 1_000_000)
-        return bool(allowed), Allowance(limit, max(0, limit - used), math.ceil(free_in_us / 1_000_000))
+        allowed, used, free_in_us = await client.eval(_COUNT, 1, key, limit, self.window_s * 1_000_000)
+        return bool(allowed), self._allowance(max(0, limit - used), math.ceil(free_in_us / 1_000_000))
 
     def _count_alone(self, ctx: TenantContext) -> tuple[bool, Allowance]:
         names = ("key", ctx.tenant_id, ctx.subject_id)
         allowed = self._own.hit(self._item, *names)
         stats = self._own.get_window_stats(self._item, *names)
         reset_s = max(0, math.ceil(stats.reset_time - time.time()))
-        return allowed, Allowance(self._item.amount, stats.remaining, reset_s)
+        return allowed, self._allowance(stats.remaining, reset_s)
+
+    def _allowance(self, remaining: int, reset_s: int) -> Allowance:
+        return Allowance(self._item.amount, remaining, reset_s, self.name, self.window_s)

@@ -22,8 +22,8 @@ class LinkLimits:
     def __init__(
         self, redis_url: str, *, per_address: int, per_tenant: int, stores: StoreObserver | None = None
     ) -> None:
-        self._by_address = RateLimits(redis_url, per_hour=per_address, stores=stores)
-        self._by_tenant = RateLimits(redis_url, per_hour=per_tenant, stores=stores)
+        self._by_address = RateLimits(redis_url, limit=per_address, stores=stores)
+        self._by_tenant = RateLimits(redis_url, limit=per_tenant, stores=stores)
         self._open: Counter[str] = Counter()
 
     async def spend(self, ctx: TenantContext, network: str) -> None:

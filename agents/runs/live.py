@@ -10,6 +10,7 @@ from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict
 from utils.ports import RunOutcome, RunWatch
 from utils.ticks import sleep_to_a_tick
+from utils.token_usage import TokenUsage
 
 _FLUSH_S = 0.2  # events gather for so long on their way to Redis: a script call for each token would cost too much
 _TAKEN_OVER = 10_000  # numbers left out when a run is taken over: more than its first worker may have told unwritten
@@ -30,6 +31,7 @@ class LiveRun:
         self.failure: Exception | None = None
         self.is_ours, self.is_cancelled, self.is_ending = True, False, False
         self.followers = 0
+        self.usage = TokenUsage()
         self.task: asyncio.Task[None] | None = None
         self._journal, self._watch = journal, watch
         self._first = 1 if taken_over_after is None else taken_over_after + _TAKEN_OVER

@@ -25,6 +25,7 @@ from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, 
 from utils.logging_config import request_id
 from utils.moments import format_now
 from utils.ports import RunObserver, UnwatchedRun
+from utils.token_usage import measure_tokens
 
 logger = logging.getLogger("agents.runs")
 
@@ -79,11 +80,12 @@ class Runs:
         *,
         fingerprint: str = "",
         keep_s: int | None = None,
-        on_end: Callable[[], None] = lambda: None,
+        on_end: Callable[[int], None] = lambda tokens: None,
     ) -> RunHandle:
         """Begin the run, unless there is one of its id, from the same request.
 
-        *on_end* is called when this worker has come to the end of it; at once, where it does not begin one.
+        *on_end* is called with the tokens it has cost when this worker has come to the end of it; at once, where it
+        does not begin one.
 
         Raises:
             ReusedKey: the run of that id came from another request.
@@ -103,20 +105,20 @@ class Runs:
         try:
             return await self._begin(record, on_end)
         except BaseException:
-            on_end()
+            on_end(0)
             raise
 
-    async def _begin(self, record: RunRecord, on_end: Callable[[], None]) -> RunHandle:
+    async def _begin(self, record: RunRecord, on_end: Callable[[int], None]) -> RunHandle:
         # Asked first, since Redis may have lost it.
         live = self._here(record.id)
         known = live.record.fingerprint if live else await self._journal.begin(record)
         if not known:
             live = self._live_run(record)
-            self._work_on(live).add_done_callback(lambda task: on_end())
+            self._work_on(live).add_done_callback(lambda task: on_end(live.usage.tokens))
             return RunHandle(record.id, live, self._following, is_new=True)
         if known != record.fingerprint:
             raise ReusedKey("This Idempotency-Key came with another request before. Use a new one for a new request.")
-        on_end()
+        on_end(0)
         return RunHandle(record.id, live, self._following)
 
     async def find(self, ctx: TenantContext, run_id: str) -> tuple[RunRecord, RunHandle]:
@@ -209,6 +211,7 @@ class Runs:
     async def _work(self, live: LiveRun, is_resumed: bool) -> None:
         record = live.record
         request_id.set(record.request_id)
+        live.usage = measure_tokens()
         turn = Turn(record.conversation_id, record.message, record.request_id, record.id, record.streams, is_resumed)
         try:
             live.begin_work()

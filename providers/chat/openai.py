@@ -22,6 +22,7 @@ from providers.openai_errors import CALL_ERRORS, AnswerCut, Side, failure_of
 from providers.openai_wire import MOST_CONNECTIONS, Json, OpenAIWire
 from providers.retries import CallFailed, Patience, tried
 from utils.errors import ProviderError
+from utils.token_usage import add_tokens, estimate_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,8 @@ class RemoteChatModel(ChatOpenAI):
             result, model = await self._ask_in_turn(ask)
             for generation in result.generations:
                 generation.message.response_metadata |= self._signature(model)
-                self._note_usage(generation.message)
+                if not self._note_usage(generation.message):
+                    _add_estimate(messages, len(generation.message.text))
         return result
 
     async def _astream(
@@ -107,11 +109,18 @@ class RemoteChatModel(ChatOpenAI):
 
         async with self.gate.inside():
             (first, rest), model = await self._ask_in_turn(ask)
-            async with aclosing(rest):
-                first.message.response_metadata |= self._signature(model)
-                yield first
-                async for chunk in self._continue(first, rest, model):
-                    yield chunk
+            said, is_told = len(first.text), bool(cast(AIMessage, first.message).usage_metadata)
+            try:
+                async with aclosing(rest):
+                    first.message.response_metadata |= self._signature(model)
+                    yield first
+                    async for chunk in self._continue(first, rest, model):
+                        said += len(chunk.text)
+                        is_told = is_told or bool(cast(AIMessage, chunk.message).usage_metadata)
+                        yield chunk
+            finally:
+                if not is_told:  # what was begun has been paid for, though its reader has left
+                    _add_estimate(messages, said)
 
     async def _chunks(self, model: ChatOpenAI, payload: Json) -> _Stream:
         async with self.wire.events(_PATH, payload) as stream:
@@ -175,9 +184,14 @@ class RemoteChatModel(ChatOpenAI):
         self.gate.observer.try_failed(failure.reason)
         return failure.problem
 
-    def _note_usage(self, message: BaseMessage) -> None:
-        if usage := cast(AIMessage, message).usage_metadata:
-            self.gate.observer.used(input_tokens=usage["input_tokens"], output_tokens=usage["output_tokens"])
+    def _note_usage(self, message: BaseMessage) -> bool:
+        """Count what *message* says it has cost, if it says so."""
+        usage = cast(AIMessage, message).usage_metadata
+        if not usage:
+            return False
+        self.gate.observer.used(input_tokens=usage["input_tokens"], output_tokens=usage["output_tokens"])
+        add_tokens(usage["input_tokens"] + usage["output_tokens"])
+        return True
 
     def _signature(self, model: ChatOpenAI) -> dict[str, object]:
         return {"answered_by": model.model_name, "is_fallback": model is not self}
@@ -244,3 +258,7 @@ def _side(model: ChatOpenAI) -> Side:
 
 def _both_failed(main: ProviderError, fallback: ProviderError) -> ProviderError:
     return type(main)(f"{main.detail} The fallback model failed too: {fallback.detail}", headers=fallback.headers)
+
+
+def _add_estimate(messages: list[BaseMessage], said: int) -> None:
+    add_tokens(estimate_tokens(sum(len(message.text) for message in messages) + said))

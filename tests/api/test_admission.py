@@ -178,13 +178,15 @@ async def test_a_waiter_that_is_cancelled_in_the_moment_of_its_turn_passes_it_on
     assert (admission.turns, admission.waiting_turns) == (0, 0)
 
 
-async def test_a_key_has_its_share_of_turns_and_shared_keys_have_no_limit() -> None:
-    admission = Admission(AdmissionLimits(turns=10, turns_per_key=2), shared_keys=frozenset({PAGE.subject_id}))
+async def test_each_subject_has_its_share_of_turns() -> None:
+    admission = Admission(AdmissionLimits(turns=10, turns_per_key=2))
     held = [await admission.turn(ACME) for _ in range(2)]
     with pytest.raises(TooManyAtOnce):
         await admission.turn(ACME)
     held += [await admission.turn(GLOBEX) for _ in range(2)]
-    held += [await admission.turn(PAGE) for _ in range(5)]
+    held += [await admission.turn(PAGE) for _ in range(2)]
+    with pytest.raises(TooManyAtOnce):
+        await admission.turn(PAGE)
     for place in held:
         place.release()
     assert admission.turns == 0

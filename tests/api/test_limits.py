@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from api.limits import RateLimits
+from api.visitor_limits import QuestionLimits, Visit, VisitorLimits
 from bootstrap.valkey import find_valkey
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
@@ -114,7 +116,7 @@ def url(request: pytest.FixtureRequest) -> str:
 @asynccontextmanager
 async def counting(url: str, *, per_hour: int, workers: int = 2) -> AsyncIterator[list[RateLimits]]:
     """What so many workers have."""
-    made = [RateLimits(url, per_hour=per_hour) for _ in range(workers)]
+    made = [RateLimits(url, limit=per_hour) for _ in range(workers)]
     try:
         yield made
     finally:
@@ -174,3 +176,59 @@ async def test_a_redis_that_is_nowhere_stops_nothing(scheme: str) -> None:
     async with counting(f"{scheme}://127.0.0.1:{free_port()}{rest}", per_hour=3, workers=1) as (limits,):
         assert await allowed(limits, ACME, 5) == 3
         assert await allowed(limits, GLOBEX, 5) == 3
+
+
+# ---- visitors
+
+
+def visitor_limits(url: str, **of_visitor: int) -> VisitorLimits:
+    """Of one worker."""
+    visitor = QuestionLimits(**{"per_minute": 100, "per_day": 100, "tokens_per_day": 1000, **of_visitor})
+    address = QuestionLimits(1000, 1000, 5000)
+    return VisitorLimits(url, secret="a key", visitor=visitor, address=address, requests_per_minute=1000)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_a_visitor_who_has_used_up_the_tokens_of_a_day_is_refused_and_others_of_the_address_are_not(
+    redis: RedisServer, is_away: bool
+) -> None:
+    one, other = Visit("default", "visitor-1", "net"), Visit("default", "visitor-2", "net")
+    limits = visitor_limits(redis.url)
+    if is_away:
+        redis.kill()
+    try:
+        await limits.spend_question(one)
+        limits.charge(one, 999)
+        await asyncio.gather(*limits._charging)
+        await limits.spend_question(one)
+        limits.charge(one, 1)
+        await asyncio.gather(*limits._charging)
+        with pytest.raises(RateLimited, match=r"as much as is allowed in a day\. Please try again in 24 h") as told:
+            await limits.spend_question(one)
+        assert told.value.headers["RateLimit-Policy"] == '"visitor-tokens";q=1000;w=86400'
+        await limits.spend_question(other)
+        limits.charge(other, 4000)
+        await asyncio.gather(*limits._charging)
+        with pytest.raises(RateLimited, match="From your address came"):
+            await limits.spend_question(Visit("default", "visitor-3", "net"))
+        await limits.spend_question(Visit("default", "visitor-3", "elsewhere"))
+    finally:
+        await limits.aclose()
+
+
+async def test_visitors_are_counted_exactly_over_workers(url: str) -> None:
+    workers = [visitor_limits(url, per_minute=10) for _ in range(2)]
+    visit = Visit("default", uuid4().hex, uuid4().hex)
+
+    async def ask_one(number: int) -> bool:
+        try:
+            await workers[number % 2].spend_question(visit)
+        except RateLimited:
+            return False
+        return True
+
+    try:
+        assert sum(await asyncio.gather(*map(ask_one, range(60)))) == 10
+    finally:
+        for limits in workers:
+            await limits.aclose()

@@ -1,7 +1,9 @@
-"""What has to hold on every worker at once: keys that are revoked, conversations that are deleted."""
+"""What has to hold on every worker at once: revoked keys, deleted conversations, limits of visitors."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -9,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from api.visitors import ADDRESS_HEADER, VISITOR_HEADER, sign_visitor
 from domain.db import Database, open_database
 from domain.keys import list_keys, revoke_key, rotate_key
 from domain.models import ApiKey, now
@@ -24,7 +27,7 @@ NOWHERE = "/v1/conversations/none"  # 404 for a key that is valid
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The service with two workers that share their stores."""
     variables = {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_PER_HOUR": "1000000", "CHAT_PAGE_KEY": PAGE_KEY}
-    variables |= {"CACHE_ENABLED": "true"}
+    variables |= {"CACHE_ENABLED": "true", "VISITOR_QUESTIONS_PER_MINUTE": "5", "ADDRESS_QUESTIONS_PER_DAY": "20"}
     with site(tmp_path_factory.mktemp("two-workers"), **variables) as made:
         yield made
 
@@ -201,3 +204,71 @@ def test_runs_whose_conversation_has_expired_are_deleted_too(two_workers: Site, 
     assert words.encode() not in stored(two_workers)
     assert {client.get(f"/v1/runs/{run}", headers=headers).status_code for client in each for run in runs} == {404}
     assert each[0].delete(f"/v1/conversations/{talk}", headers=headers).status_code == 404
+
+
+# ---- limits of visitors
+
+
+def ask_as(
+    client: httpx.Client, address: str, visitor: str | None = None, *, key: str = PAGE_KEY, question: str = QUESTION
+) -> httpx.Response:
+    """A question that the chat page passes on for somebody at *address*."""
+    headers = {"X-API-Key": key, "X-Conversation-Id": uuid4().hex, ADDRESS_HEADER: address}
+    if visitor:
+        headers[VISITOR_HEADER] = sign_visitor(PAGE_KEY, visitor, int(time.time()) + 3600)
+    return client.post("/v1/chat", json={"message": question}, headers=headers)
+
+
+def test_a_thousand_anonymous_questions_from_one_address_are_limited_as_set_and_others_are_served(
+    two_workers: Site, each: list[httpx.Client]
+) -> None:
+    def ask_once(number: int) -> int:
+        return ask_as(each[number % 2], "203.0.113.9", f"visitor-of-the-crowd-{number}").status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        crowd = pool.map(ask_once, range(1000))
+        others = [
+            ask_as(client, f"198.51.100.{number}", f"somebody-else-{number}-x") for number, client in enumerate(each)
+        ]
+        key = two_workers.service.new_key("default")
+        others.append(ask_as(each[0], "203.0.113.9", key=key))
+        counted = Counter(crowd)
+    assert counted == {200: 20, 429: 980}
+    assert [other.status_code for other in others] == [200, 200, 200]
+
+
+def test_a_visitor_is_limited_on_whichever_worker_and_from_wherever_and_told_politely(
+    each: list[httpx.Client],
+) -> None:
+    visitor, other = f"visitor-{uuid4().hex}", f"visitor-{uuid4().hex}"
+    answers = [ask_as(each[number % 2], f"192.0.2.{number}", visitor) for number in range(8)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 3
+    assert '"visitor-minute";r=4;t=' in answers[0].headers["RateLimit"]
+    refused = answers[-1]
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert refused.headers["RateLimit"].startswith('"visitor-minute";r=0;t=')
+    assert refused.headers["RateLimit-Policy"] == '"visitor-minute";q=5;w=60'
+    detail = refused.json()["detail"]
+    assert detail.startswith("You have asked as many questions as are allowed in a minute. Please try again in ")
+    assert "_" not in detail
+    assert ask_as(each[0], "192.0.2.1", other).status_code == 200
+
+
+def test_visitors_whom_the_page_does_not_name_count_as_one_by_address(each: list[httpx.Client]) -> None:
+    assert [ask_as(each[number % 2], "192.0.2.200").status_code for number in range(6)] == [200] * 5 + [429]
+    addresses = [f"2001:db8:1:1::{number}" for number in range(6)]
+    assert [ask_as(each[0], address).status_code for address in addresses] == [200] * 5 + [429]
+    assert ask_as(each[0], "192.0.2.201").status_code == 200
+
+
+def test_tokens_of_a_visitors_turn_are_counted_and_no_address_is_kept(
+    two_workers: Site, each: list[httpx.Client]
+) -> None:
+    store = two_workers.redis.client
+    before = set(store.scan_iter("limit:tokens/*"))
+    question = "How much does a dormitory room cost, a month?"  # not one that is answered from the cache
+    assert ask_as(each[0], "192.0.2.77", f"visitor-{uuid4().hex}", question=question).json()["cached"] is False
+    two_workers.service.wait_for(lambda: len(set(store.scan_iter("limit:tokens/*")) - before) == 2, limit_s=5)
+    spent = [int(store.get(key)) for key in set(store.scan_iter("limit:tokens/*")) - before]
+    assert min(spent) > 100, "the passages are part of it"
+    assert b"192.0.2.77" not in stored(two_workers)
