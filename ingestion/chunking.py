@@ -22,7 +22,7 @@ CUTS = (
 )
 # Raise it when chunks come out otherwise: an index of the new ones is then built beside.
 VERSION = 1
-LONGEST_TOKEN_CHARACTERS = 16
+LONGEST_TOKEN_CHARACTERS = 16  # on average, white space included: what is longer is no text, and is cut all the same
 DEEP_LEVEL = 3
 
 
@@ -30,8 +30,8 @@ DEEP_LEVEL = 3
 class Sizes:
     """How large chunks are, in tokens.
 
-    Chunks aim at `target` and never exceed `most`. Sections shorter than `small` are joined with the next one below
-    the same heading of level 1 or 2; those shorter than `tiny` across such headings too.
+    Chunks aim at `target` and never exceed `most`, nor `longest` characters. Sections shorter than `small` are joined
+    with the next one below the same heading of level 1 or 2; those shorter than `tiny` across such headings too.
     """
 
     target: int = 220
@@ -49,6 +49,11 @@ class Sizes:
         """The sizes in a `cut`, of whatever version."""
         _, target, most, small, tiny = map(int, cut.split("/"))
         return cls(target, most, small, tiny)
+
+    @property
+    def longest(self) -> int:
+        """Characters that no chunk exceeds."""
+        return self.most * LONGEST_TOKEN_CHARACTERS
 
     @property
     def cut(self) -> str:
@@ -149,6 +154,8 @@ class _Cutter:
     def _belong_together(self, former: _Group, latter: _Group, level: int) -> bool:
         if former.page != latter.page or former.tokens + latter.tokens > self._sizes.target:
             return False
+        if latter.end - former.start > self._sizes.longest:
+            return False
         if former.heading and not _common(former.heading, latter.heading):
             return False
         if min(former.tokens, latter.tokens) < self._sizes.tiny:
@@ -160,7 +167,8 @@ class _Cutter:
         runs: list[list[_Piece]] = []
         filled = 0
         for piece in self._pieces(group.body, group.end, 0):
-            if runs and filled + piece.tokens <= self._sizes.target:
+            fits = runs and piece.end - runs[-1][0].start <= self._sizes.longest
+            if fits and filled + piece.tokens <= self._sizes.target:
                 runs[-1].append(piece)
                 filled += piece.tokens
             else:
@@ -200,13 +208,16 @@ class _Cutter:
         """The stretch, halved while it is too large: the tokens of a whole can be more than those of its pieces."""
         if start == end:
             return
-        if end - start == 1 or self._count(self._text[start:end]) <= self._sizes.most:
+        if end - start == 1 or self._fits(start, end):
             yield start, end
             return
         space = self._text.find(" ", (start + end) // 2, end - 1)
         middle = space if space > start else (start + end) // 2
         yield from self._fitting(*self._tight(start, middle))
         yield from self._fitting(*self._tight(middle, end))
+
+    def _fits(self, start: int, end: int) -> bool:
+        return end - start <= self._sizes.longest and self._count(self._text[start:end]) <= self._sizes.most
 
     def _tight(self, start: int, end: int) -> tuple[int, int]:
         """The stretch without white space at its ends."""

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from qdrant_client import AsyncQdrantClient, models
 
 from retrieval.qdrant import understood
+from retrieval.ranking import LONGEST_PASSAGE
 from retrieval.wire import Wire, written
 from utils.errors import StoreRefused
 from utils.language import detect_language
@@ -122,7 +123,7 @@ async def recognise(
 
 def passage_from(payload: Metadata, *, collection: str, point: models.ExtendedPointId) -> Passage:
     """The passage in a payload that LangChain wrote; its ids are made from the collection's name and the point's id."""
-    text, found = str(payload[CONTENT]), payload.get(METADATA)
+    text, found = str(payload[CONTENT])[:LONGEST_PASSAGE], payload.get(METADATA)
     metadata = found if isinstance(found, dict) else {}
     source = _text(metadata, "source", "file_path", "url", "link", "file_name", "filename") or collection
     url = _text(metadata, "url", "link") or source

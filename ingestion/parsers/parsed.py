@@ -11,6 +11,8 @@ from utils.normal_forms import normalize
 LOCKED = "It is protected with a password: save a copy without one."
 HEADING_SEPARATOR = " › "
 MAX_HEADING_CHARACTERS = 200
+MOST_BLANKS = 200  # in a row, with the ends of lines: more than any table or indentation has
+_GAP = re.compile(rf"(?<!\s)\s{{{MOST_BLANKS + 1},}}+")
 # Control characters, lone surrogates, marks that reorder what is shown, and the invisible "tags" in which instructions
 # to a model can be hidden. Soft hyphens and zero-width spaces would break words for search.
 UNWANTED = re.compile(
@@ -90,8 +92,17 @@ class ParsedDocument:
 
 
 def clean(text: str) -> str:
-    """*text* in composed Unicode, with `\\n` line ends, without characters that do not belong into text."""
-    return UNWANTED.sub("", normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
+    """*text* in composed Unicode, with `\\n` line ends, without characters that do not belong into text.
+
+    Of more than `MOST_BLANKS` characters of white space in a row an empty line and an indentation are left.
+    """
+    plain = UNWANTED.sub("", normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return _GAP.sub(_shorter, plain)
+
+
+def _shorter(gap: re.Match[str]) -> str:
+    lines = gap[0].split("\n")
+    return "\n" * min(2, len(lines) - 1) + lines[-1][:MOST_BLANKS] if len(lines) > 1 else " "
 
 
 def one_line(text: str) -> str:

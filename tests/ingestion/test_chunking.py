@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingestion.chunking import Sizes, chunk_document, estimate_tokens
 from ingestion.parsers.markdown import parse
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder
+from ingestion.parsers.parsed import Limits, ParsedDocument, Section, TextBuilder, clean
 from utils.errors import UnreadableDocument
 
 SMALL = Sizes(target=12, most=20, small=6, tiny=2)
@@ -139,3 +139,27 @@ def test_a_single_very_long_line_is_cut_in_linear_time(unit: str) -> None:
     # Quadratic time would be 64 times as long; linear is 8, the rest is for a busy machine. One of the tries is not in
     # the way of other work, nor of a collection of all that the tests before have left.
     assert any(seconds(400_000) < 32 * max(seconds(50_000), 0.01) for _ in range(5))
+
+
+@pytest.mark.parametrize(
+    "pump", [" ", "\n", "\u2003", " \n", "a" + " " * 300, "## A\n" + " " * 300, "。 ", "\t.\n", "é"]
+)
+def test_no_chunk_is_longer_than_text_of_its_size_can_be(pump: str) -> None:
+    parsed = document("Leave\n\n" + pump * 10_000 + "\n\nthe end.")
+    raw = ParsedDocument(
+        text := "x" + pump * 10_000 + "y", (Section((), 0, None, 0, 0, len(text)),), None, "text/plain"
+    )
+    for each in (parsed, raw):  # the second was read before white space was shortened
+        chunks = chunk_document(each)
+        assert max(chunk.end - chunk.start for chunk in chunks) <= Sizes().longest
+        said = "".join("".join(each.text[chunk.start : chunk.end].split()) for chunk in chunks)
+        assert said == "".join(each.text.split()) or "#" in pump  # but headings
+
+
+def test_white_space_without_an_end_is_shortened_and_the_lines_of_ordinary_text_are_not() -> None:
+    ordinary = "def f():\n    return 1\n\n\nname            price\nroom              850"
+    assert clean(ordinary) == ordinary
+    assert clean("a" + " " * 200 + "b") == "a" + " " * 200 + "b"
+    assert clean("a" + " " * 201 + "b") == "a b"
+    assert clean("a" + " \n" * 50_000 + "    b") == "a\n\n    b"
+    assert clean("a\n" + " " * 400 + "b") == "a\n" + " " * 200 + "b"

@@ -9,6 +9,7 @@ import pytest
 
 from retrieval.filters import Filters
 from retrieval.index import IndexCounts, PassageIndex
+from retrieval.ranking import LONGEST_PASSAGE
 from tests.retrieval.conftest import Open
 from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage, texts, vector
 
@@ -83,6 +84,14 @@ async def test_every_field_of_a_passage_comes_back(index: PassageIndex) -> None:
     [hit] = await index.search(ACME, "library", vector(1), limit=5)
     assert hit.passage == whole
     assert hit.lexical > 0
+
+
+async def test_a_passage_of_before_chunks_had_a_limit_comes_back_as_long_as_they_may_be(index: PassageIndex) -> None:
+    text = "Library" + " " * LONGEST_PASSAGE
+    await index.put(ACME, [replace(LIBRARY, text=text, start=5, end=5 + len(text))])
+    [hit] = await index.search(ACME, "library", None, limit=5)
+    assert hit.passage.text == text[:LONGEST_PASSAGE]
+    assert hit.passage.end == 5 + LONGEST_PASSAGE
 
 
 async def test_title_and_heading_are_searched_too(index: PassageIndex) -> None:
