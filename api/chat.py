@@ -38,6 +38,8 @@ _HEADERS = [
     ),
 ]
 
+_REFUSALS: dict[Any, Any] = dict.fromkeys((404, 409, 502, 504), Problem)
+
 chat_blueprint = APIBlueprint("chat", __name__, abp_tags=[Tag(name="Chat", description="Ask the documents.")])
 
 
@@ -61,9 +63,25 @@ class ChatIn(BaseModel):
     "/v1/chat",
     operation_id="askQuestion",
     summary="Ask a question",
-    description="`Accept: text/event-stream` gives it as events: start, status, token, support, citation, done, "
-    "error. `Idempotency-Key`: a repeated request gets what the first one came to.",
-    responses={200: ChatOut, **dict.fromkeys((400, 401, 409, 413, 422, 429, 502, 503, 504), Problem)},
+    description="409: the conversation is busy; 502 and 504: the model failed. With `Accept: text/event-stream` it "
+    "does what `POST /v1/chat/stream` does.",
+    responses={200: ChatOut, **_REFUSALS},
+    openapi_extensions={REQUEST_HEADERS: _HEADERS, RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER]},
+)
+@requires(Scope.CHAT_WRITE)
+@handles_repeats
+async def chat(ctx: TenantContext, body: ChatIn) -> Response:
+    """Answer one question, as JSON, or as events for whoever prefers them."""
+    return await _answer(ctx, body, streams=_wants_events())
+
+
+@chat_blueprint.post(
+    "/v1/chat/stream",
+    operation_id="streamAnswer",
+    summary="Ask a question, and watch the answer come",
+    description="The events start, status, token, support, citation, and at the end done or error. One that breaks off "
+    "goes on at `GET /v1/runs/{run_id}/events`.",
+    responses={200: {"description": "The events, to the end of the run."}, **_REFUSALS},
     openapi_extensions={
         REQUEST_HEADERS: _HEADERS,
         RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER],
@@ -72,10 +90,14 @@ class ChatIn(BaseModel):
 )
 @requires(Scope.CHAT_WRITE)
 @handles_repeats
-async def chat(ctx: TenantContext, body: ChatIn) -> Response:
-    """Answer one question. 400 names the field, 409: the conversation is busy, 502 and 504: the model failed."""
+async def stream_chat(ctx: TenantContext, body: ChatIn) -> Response:
+    """Answer one question as events, at an address of its own: clients that are made of a description choose by it."""
+    return await _answer(ctx, body, streams=True)
+
+
+async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Response:
     services: Services = current_app.extensions["services"]
-    conversation_id, streams = _conversation_id(body), _wants_events()
+    conversation_id = _conversation_id(body)
     identity = identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), (conversation_id, body.message))
     turn = Turn(
         conversation_id=conversation_id or identity.run_id,

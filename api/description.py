@@ -70,6 +70,7 @@ class DescribedApi(OpenAPI):
         components = self.spec_json["components"]
         components["headers"], components["responses"] = described_headers(), described_problems()
         _add_events(components["schemas"])
+        _tell_defaults(self.spec_json)
         for operation in self._operations():
             _complete(operation, components)
         _remove_unused(self.spec_json, "headers", "responses")
@@ -128,7 +129,28 @@ def _complete_body(operation: Operation, components: Json) -> None:
     if JSON in content:
         content[JSON].setdefault("example", example_of(content[JSON]["schema"], components["schemas"]))
     if operation.method == "patch":
-        content[MERGE_PATCH] = content[JSON]
+        # In words: a second media type makes generated clients ask which of two bodies that are the same is meant.
+        operation.described["description"] += (
+            f"\n\nThe body is a JSON merge patch (RFC 7396), as {JSON} or {MERGE_PATCH}."
+        )
+
+
+def _tell_defaults(schema: Any) -> None:
+    """Say defaults in words: many generators take a field with a `default` for one that is always there."""
+    if isinstance(schema, list):
+        for one in schema:
+            _tell_defaults(one)
+    elif isinstance(schema, dict):
+        for name, field in schema.get("properties", {}).items():
+            if isinstance(field, dict) and "default" in field and name not in schema.get("required", []):
+                default = field.pop("default")
+                told = field.get("description", "").removesuffix(".")
+                if default not in (None, "", [], {}):
+                    told = f"{told}. Default: {json.dumps(default)}" if told else f"Default: {json.dumps(default)}"
+                if told:
+                    field["description"] = f"{told}."
+        for one in schema.values():
+            _tell_defaults(one)
 
 
 def _add_events(schemas: Json) -> None:

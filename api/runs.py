@@ -44,8 +44,8 @@ async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     "/v1/runs/<run_id>/events",
     operation_id="followRun",
     summary="Follow a run",
-    description="Server-Sent Events as of `POST /v1/chat`: all of them, or those after `Last-Event-ID`. `resumed` says "
-    "that another worker begins the answer anew: the text so far is void.",
+    description="Server-Sent Events as of `POST /v1/chat/stream`: all of them, or those after `Last-Event-ID`. "
+    "`resumed` says that another worker begins the answer anew: the text so far is void.",
     responses={200: {"description": "The events, to the end of the run."}, **_REFUSALS},
     openapi_extensions={
         REQUEST_HEADERS: [
