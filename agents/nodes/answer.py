@@ -111,11 +111,11 @@ async def _held_back(chunks: AsyncIterator[BaseMessage]) -> AsyncIterator[tuple[
         if passed:
             yield chunk.text, chunk
             continue
-        held += chunk.text
-        start = held.lstrip()
-        passed = not NOT_IN_DOCUMENTS_MARK.startswith(start[: len(NOT_IN_DOCUMENTS_MARK)])
-        yield start if passed else "", chunk
-    if not passed and not held.strip().startswith(NOT_IN_DOCUMENTS_MARK):
+        held = (held + chunk.text).lstrip()
+        passed = not NOT_IN_DOCUMENTS_MARK.startswith(held[: len(NOT_IN_DOCUMENTS_MARK)])
+        yield held if passed else "", chunk
+        held = held[: len(NOT_IN_DOCUMENTS_MARK)]  # what follows it changes nothing
+    if not passed and not held.startswith(NOT_IN_DOCUMENTS_MARK):
         yield held.strip(), None
 
 

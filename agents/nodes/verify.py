@@ -24,6 +24,7 @@ async def verify(text: str, hits: Sequence[Hit], run: AgentContext) -> dict[str,
 
 
 _PARAGRAPH_END = "\n\n"
+_LONG = 4000  # characters of a sentence, with its marks
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class Sieve:
     dropped: int = 0
     sentences: list[SentenceSupport] = field(default_factory=list)
     _held: str = ""
+    _looked_at_from: int = 0  # so long it must be
     _before: tuple[int, ...] = ()  # the marks that a sentence without any would take from before it
 
     async def take(self, piece: str) -> str:
@@ -46,8 +48,12 @@ class Sieve:
         self._held += piece
         if self.run.unsupported == "refuse":  # one sentence without support, and nothing is to be shown
             return ""
-        cut = _settled(self._held) if "]" in self._held else 0
+        if len(self._held) < self._looked_at_from or "]" not in self._held:
+            return ""
+        cut = _settled(self._held)
         ready, self._held = self._held[:cut], self._held[cut:]
+        # What grows without an end in sight is not looked through with each piece of it.
+        self._looked_at_from = len(self._held) * 9 // 8 if len(self._held) > _LONG else 0
         return await self._passed(ready) if ready.strip() else ""
 
     async def rest(self) -> str:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from prompts.rag import NumberedPassage
 from providers.chat.sentences import split_sentences
@@ -21,6 +22,7 @@ _LATER_PASSAGE = (0.0, 0.3, 0.5, 0.6, 0.7)
 ON_TOPIC = 0.3
 _LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a list, not in the sentence
 _ASKED_FOR_BONUS = 0.3
+_MOST_CLAUSES = 100  # of a sentence that is too long, from which its run may begin
 _MEANING_WEIGHT = 0.4  # of a standard deviation of similarity
 # A sentence with less than this share of the best one's score is left out: it fills the answer without adding to it.
 # Beside the best one, in its passage, the bar is lower: the answer often stands near it.
@@ -138,12 +140,12 @@ def sentence_scores(
 
     *likeness* is each sentence's similarity of meaning in standard deviations from their mean, where it is known.
     """
-    shares = word_scores(question, sentences)
+    shares, asked = word_scores(question, sentences), _AskedFor(question)
     on_topic = {s.rank for s, share in zip(sentences, shares, strict=True) if share >= ON_TOPIC or likeness}
     scores = [
         share
         + _MEANING_WEIGHT * like
-        + _ASKED_FOR_BONUS * (_gives_what_is_asked(question, s.text) if share or s.rank in on_topic else 0)
+        + _ASKED_FOR_BONUS * (asked.given_in(s.text) if share or s.rank in on_topic else 0)
         - _later(s.rank)
         for share, like, s in zip(shares, likeness or [0.0] * len(sentences), sentences, strict=True)
     ]
@@ -156,12 +158,19 @@ def _later(rank: int) -> float:
     return _LATER_PASSAGE[min(rank, len(_LATER_PASSAGE) - 1)]
 
 
-def _gives_what_is_asked(question: str, sentence: str) -> int:
-    """How many of the things asked for, a number and a name, *sentence* has and *question* has not."""
-    number = _ASKS_FOR_NUMBER.search(question) and any(char.isdigit() for char in sentence)
-    known = question.casefold()
-    name = _ASKS_FOR_NAME.search(question) and any(w.casefold() not in known for w in _CAPITALISED.findall(sentence))
-    return bool(number) + bool(name)
+class _AskedFor:
+    """What kind of thing a question asks for: looked for in it once, and then in many sentences."""
+
+    def __init__(self, question: str) -> None:
+        self._number = _ASKS_FOR_NUMBER.search(question) is not None
+        self._name = _ASKS_FOR_NAME.search(question) is not None
+        self._known = question.casefold()
+
+    def given_in(self, sentence: str) -> int:
+        """How many of the things asked for, a number and a name, *sentence* has and the question has not."""
+        number = self._number and any(map(str.isdigit, sentence))
+        name = self._name and any(word.casefold() not in self._known for word in _CAPITALISED.findall(sentence))
+        return number + name
 
 
 def _shortened(question: str, sentence: Candidate, max_chars: int) -> Quote:
@@ -170,7 +179,7 @@ def _shortened(question: str, sentence: Candidate, max_chars: int) -> Quote:
     room = max_chars - len(str(whole)) + len(whole.text)
     if len(whole.text) <= room:
         return whole
-    starts = [0, *(end.end() for end in _CLAUSE_END.finditer(whole.text))]
+    starts = [0, *(end.end() for end in islice(_CLAUSE_END.finditer(whole.text), _MOST_CLAUSES))]
     asked = content_words(question, sentence.language)
     runs = [_run(whole.text, start, room) for start in starts]
     return Quote(sentence.number, max(runs, key=lambda run: len(asked & content_words(run, sentence.language))))

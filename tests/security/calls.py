@@ -12,7 +12,7 @@ from api.view_text import Layout, Span
 from domain.originals import Extracted, Part
 from prompts.judging import read_judgement
 from prompts.rag import parse_passages, render_passages
-from providers.chat.selection import candidates
+from providers.chat.selection import candidates, select_quotes, sentence_scores
 from providers.chat.sentences import sentence_spans, split_sentences
 from retrieval.duplicates import distinct
 from retrieval.lexical import Lexicon
@@ -45,6 +45,13 @@ def _support(text: str) -> object:
     return [look(claim, {1: source}) for claim in claims(text)[:8]]
 
 
+def _extract(text: str) -> object:
+    """What the answerer without a language model does, for a question made of the same."""
+    question = f"How many, and who? {text}"[:_LONGEST_QUESTION]
+    sentences = candidates(parse_passages(render_passages([hit(text).passage])))
+    return sentences and select_quotes(question, sentences, sentence_scores(question, sentences), max_chars=400)
+
+
 def _view(text: str) -> object:
     layout = Layout(Extracted(text, (Part(0, 0, len(text), 0, 1),)), Span(len(text) // 3, len(text) // 2))
     return layout.blocks(Span(0, len(text)), shows_pages=True)
@@ -67,6 +74,7 @@ CALLS: Mapping[str, Call] = {
     "candidates": lambda text: candidates(parse_passages(render_passages([hit(text).passage]))),
     "split sentences": split_sentences,
     "sentence spans": lambda text: list(sentence_spans(text)),
+    "extract": _extract,
     "distinct": lambda text: list(distinct([hit(text), hit(text + "!", 2)])),
     "terms of a passage": lambda text: Lexicon().of_passage(hit(text).passage),
     "best sentence": lambda text: by_best_sentence(Question("When does it open?"), [hit(text)]),
