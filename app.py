@@ -56,7 +56,7 @@ from utils.concurrency import ConcurrencyLimit
 from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, Kind, TenantContext
 from utils.logging_config import configure_logging
 from utils.private_files import keep_files_private, private_folder
-from utils.processes import StartError, allow_open_files, reserve_port, spare_collector
+from utils.processes import StartError, allow_open_files, hide_from_others, reserve_port, spare_collector
 
 _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -101,7 +101,6 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     )
     app.extensions["admission"] = _admission(settings)
     app.extensions |= {"settings": settings, "open_database": lambda: _database_for_commands(settings)}
-    app.extensions["page_images"] = PageImages()
     app.extensions["view_texts"] = ConcurrencyLimit(
         _TEXTS_AT_ONCE, may_wait=_TEXTS_WAITING, refusal="Too many documents are being opened. Try again soon."
     )
@@ -144,6 +143,7 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     links = CitationLinks(
         services.database, signer, public_url=settings.public_url, mode=LinkMode(settings.document_links)
     )
+    app.extensions["page_images"] = PageImages(services.sandbox)
     app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits, "links": links}
     app.extensions |= {"repeats": repeats, "link_limits": link_limits, "visitor_limits": visitor_limits}
     if services.telemetry.sampler:
@@ -285,6 +285,7 @@ def _database_for_commands(settings: Settings) -> Database:
 
 def main() -> int:
     """Start everything; 0 after a stop that was asked for, 1 with a line about what is in the way."""
+    hide_from_others()
     try:
         settings = load_settings()
         configure_logging(settings.log_level)

@@ -295,6 +295,9 @@ class Settings(BaseSettings):
     )
     chunk_max_tokens: int = Field(400, ge=60, le=2000, description="Tokens, as estimated, that none exceeds.")
     ocr_enabled: bool = Field(True, description="Recognise the text of scanned pages and pictures (OCR).")
+    sandbox_required: bool = Field(
+        False, description="Refuse to start where a wall of the sandbox that reads files is missing."
+    )
     ingestion_workers: int = Field(
         1,
         ge=0,

@@ -21,7 +21,7 @@ from config import Settings, SettingsError, load_settings
 from utils.capacity import Machine, affordable_workers
 from utils.logging_config import configure_logging, log_prints
 from utils.private_files import keep_files_private
-from utils.processes import StartError
+from utils.processes import StartError, hide_from_others
 
 _log = logging.getLogger("gunicorn.error")
 
@@ -89,6 +89,7 @@ def _refuse_several(settings: Settings, count: int) -> None:
 
 
 keep_files_private()
+hide_from_others()
 configure_logging("INFO")
 try:
     _settings, workers = _plan()

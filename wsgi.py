@@ -5,9 +5,11 @@ import logging
 from app import asgi_application
 from config import Settings, SettingsError, load_settings
 from utils.logging_config import configure_logging, log_prints
+from utils.processes import hide_from_others
 
 
 def _read_settings() -> Settings:
+    hide_from_others()
     configure_logging("INFO")  # for what the settings themselves are told about
     log_prints()
     try:

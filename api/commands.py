@@ -39,6 +39,7 @@ from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, Progress, load_paths
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.log_ids import hashed_id
+from utils.sandbox.sandbox import Sandbox
 
 SKIPPED_SHOWN = 5
 STALLED_S = 60.0
@@ -73,7 +74,7 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
     settings = current_app.extensions["settings"]
     with records() as database:
         ctx = operator(database, tenant)
-        with _progress() as progress:
+        with _progress() as progress, Sandbox(required=settings.sandbox_required) as sandbox:
             summary = load_paths(
                 database,
                 ctx,
@@ -87,6 +88,7 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
                 sizes=chunk_sizes(settings),
                 originals=open_originals(settings, database),
                 malware=malware_check(settings),
+                sandbox=sandbox,
             )
         if wait:
             _wait_for_vectors(database, ctx)

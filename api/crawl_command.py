@@ -29,6 +29,7 @@ from ingestion.crawl.politeness import Politeness
 from ingestion.parsers.sandbox import ParserProcess
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import BadInput
+from utils.sandbox.sandbox import Sandbox
 
 DEFAULT_PAGES = 200
 _FIELDS = (
@@ -90,7 +91,7 @@ def _crawl(
 ) -> WebSource | None:
     rules = crawl_rules(settings)
     holder = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
-    with ParserProcess(rules.limits) as parser:
+    with Sandbox(required=settings.sandbox_required) as sandbox, ParserProcess(rules.limits, sandbox) as parser:
         crawler = Crawler(database, rules, parser, holder=holder, politeness=Politeness(), originals=originals)
         return crawler.crawl(_claim(database, ctx, crawler, url, plan))
 

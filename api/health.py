@@ -48,6 +48,13 @@ class IndexingOut(BaseModel):
     pending: int = Field(description="Passages that wait for their vectors.")
 
 
+class SandboxOut(BaseModel):
+    """The walls around the processes that read files."""
+
+    walls: dict[str, str] = Field(description="Those that stand, and by which means.")
+    missing: dict[str, str] = Field(description="Those that this system lacks, and why.")
+
+
 class AdmissionOut(BaseModel):
     """What this worker has under way, and has refused for want of room since its start."""
 
@@ -73,6 +80,7 @@ class HealthOut(BaseModel):
     problems: list[str] | None = Field(None, description="What is away, and why.")
     indexing: IndexingOut | None = None
     admission: AdmissionOut | None = None
+    sandbox: SandboxOut | None = None
 
 
 class ReadyOut(BaseModel):
@@ -147,6 +155,7 @@ def _details(services: Services, status: Status) -> dict[str, Any]:
         "ready": not _why_not_ready(services),
         "dependencies": {"redis": status.redis, "database": status.database, "index": status.index},
         "problems": status.problems,
+        "sandbox": {"walls": services.walls.standing, "missing": services.walls.missing},
         "indexing": {"pending": services.monitor.pending()},
         "admission": {
             "requests": admission.requests,

@@ -25,6 +25,7 @@ from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, ProblemError
+from utils.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger("bootstrap.crawling")
 
@@ -53,12 +54,19 @@ class _Due:
 
 
 class Crawling:
-    """Crawls what is due, *at_once* web sources at a time, each in a thread with a parser process of its own."""
+    """Crawls what is due, *at_once* web sources at a time, in a thread each, and reads pages in *sandbox*."""
 
     def __init__(
-        self, database: Database, originals: Originals, rules: CrawlRules, *, at_once: int, poll_s: float = POLL_S
+        self,
+        database: Database,
+        originals: Originals,
+        rules: CrawlRules,
+        sandbox: Sandbox,
+        *,
+        at_once: int,
+        poll_s: float = POLL_S,
     ) -> None:
-        self._database, self._originals, self._rules = database, originals, rules
+        self._database, self._originals, self._rules, self._sandbox = database, originals, rules, sandbox
         self._at_once, self._poll_s = at_once, poll_s
         self._politeness = Politeness()
 
@@ -119,7 +127,7 @@ class Crawling:
         return [_Due(ctx, sources[n]) for n in range(most) for ctx, sources in waiting if n < len(sources)]
 
     def _begin(self, threads: ThreadPoolExecutor, due: _Due) -> tuple[Crawler, Future[None]]:
-        parser = ParserProcess(self._rules.limits)
+        parser = ParserProcess(self._rules.limits, self._sandbox)
         holder = HOLDER + uuid4().hex
         crawler = Crawler(
             self._database,

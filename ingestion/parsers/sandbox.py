@@ -1,35 +1,44 @@
-"""Parsing in a process of its own, with limits on time and memory, so that no file can take the service down."""
+"""Parsing in processes of their own, one for each file, so that no file can harm the service or see another one."""
 
-import contextlib
 import json
 import logging
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+from weakref import WeakSet
 
-from ingestion.parsers.parsed import Limits, PageFacts, ParsedDocument, Section
+from ingestion.parsers.answers import Answer, read_answer
+from ingestion.parsers.kinds import modules_for
+from ingestion.parsers.parsed import Limits, ParsedDocument
+from ingestion.parsers.recognition import PAGE_ERRORS, PageReader
 from providers.ocr.chosen import available
 from utils.errors import UnreadableDocument
+from utils.sandbox.jobs import Job
+from utils.sandbox.sandbox import ProcessEnded, Sandbox, SandboxedProcess
 
 logger = logging.getLogger(__name__)
-ROOT = Path(__file__).parents[2]
-# Nothing of our configuration: its keys are none of a file's business. Each heap of a thread takes 64 MB of the limit.
-ENVIRONMENT = {"PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
+
 PageProgress = Callable[[int, int], None]
+_DAMAGED = "Damaged or unsupported file: save or export it again."
+_ANSWER_BYTES = 200_000_000
+_CPU_SPARE_S = 10
+_PARSE = "ingestion.parsers.worker:parse"
 
 
 class ParserProcess:
-    """One worker, started with the first file and again after a file that ended it. Not for several threads at once."""
+    """Parses files, each in a process of its own. Not for several threads at once; `interrupt` is for others.
 
-    def __init__(self, limits: Limits) -> None:
+    *sandbox* starts the processes; without one it has one of its own.
+    """
+
+    def __init__(self, limits: Limits, sandbox: Sandbox | None = None) -> None:
         self._limits = limits
-        self._process: subprocess.Popen[bytes] | None = None
+        self._sandbox, self._owned = sandbox or Sandbox(), sandbox is None
+        self._lock = threading.Lock()
+        self._running: WeakSet[SandboxedProcess] = WeakSet()
         self._is_interrupted = False
 
     def __enter__(self) -> Self:
@@ -53,6 +62,7 @@ class ParserProcess:
 
         Raises:
             UnreadableDocument: in plain words, with what to do about it.
+            NotReady: no process can be started for it.
         """
         return self._parsed(data, name, {})
 
@@ -65,138 +75,96 @@ class ParserProcess:
         each page and at the end with how many are done and how many there are; what it raises ends the work.
 
         Raises:
-            UnreadableDocument: as `parse`.
+            UnreadableDocument, NotReady: as `parse`.
         """
         looked_at = list(pages[: self._limits.recognised_pages]) if self.recognises else []
         texts: dict[int, str] = {}
-        self._is_interrupted = False
-        answers = self._texts(data, name, looked_at)
-        try:
+        with PageReader(self._start, self._limits, data, name, looked_at) as reader:
             for done, page in enumerate(looked_at):
                 if progress:
                     progress(done, len(looked_at))
-                answer = next(answers)
-                if "text" in answer:
-                    texts[page] = str(answer["text"])
-                else:
-                    logger.warning("Page %d of %s could not be recognised: %s", page, name, answer)
+                try:
+                    texts[page] = reader.read(page)
+                except PAGE_ERRORS as exc:
+                    logger.warning("Page %d of %s could not be recognised: %s", page, name, exc)
             if progress:
                 progress(len(looked_at), len(looked_at))
-            if len(texts) < len(looked_at):
-                available.cache_clear()
-        except BaseException:  # the answers to come must not be taken for those to the next question
-            self.close()
-            raise
+        if len(texts) < len(looked_at):
+            available.cache_clear()
         return self._parsed(data, name, texts)
 
+    def interrupt(self) -> None:
+        """End what is being read, or what is begun next, from another thread: `parse` refuses it."""
+        with self._lock:
+            self._is_interrupted = True
+            for process in self._running:
+                process.kill()
+
     def close(self) -> None:
-        """End the worker, and what it may have started."""
-        process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        """End the sandbox, if it is our own, and forget an interruption."""
+        with self._lock:
+            self._is_interrupted = False
+        if self._owned:
+            self._sandbox.close()
+
+    def _start(self, job: Job) -> SandboxedProcess:
+        """A process that can be interrupted."""
+        process = self._sandbox.start(job)
+        with self._lock:
+            self._running.add(process)
+            if self._is_interrupted:
+                process.kill()
+            self._is_interrupted = False
+        return process
 
     def _parsed(self, data: bytes, name: str, recognised: Mapping[int, str]) -> ParsedDocument:
-        answer = self._ask(data, {"name": name, "pages": [], "recognised": recognised})
-        if "document" in answer:
-            return _document(answer["document"])
-        if "refused" in answer:
-            raise UnreadableDocument(str(answer["refused"]))
-        if "too_large" in answer:
+        try:
+            answer = self._ask(data, name, recognised)
+        except ProcessEnded as exc:
+            raise self._refusal(exc, name) from exc
+        except ValueError as exc:
+            logger.warning("The parser of %s was taken over, or failed: its answer is none. %s", name, exc)
+            raise UnreadableDocument(_DAMAGED) from exc
+        if answer.document is not None:
+            return answer.document
+        if answer.refused:
+            raise UnreadableDocument(answer.refused)
+        if answer.too_large:
             raise UnreadableDocument(_too_large(self._limits))
-        logger.warning("A parser failed on %s: %s", name, answer.get("broken"))
-        raise UnreadableDocument("It is damaged, or made in a way that is not read: save or export it again.")
+        logger.warning("A parser failed on %s: %s", name, answer.broken)
+        raise UnreadableDocument(_DAMAGED)
 
-    def _texts(self, data: bytes, name: str, pages: list[int]) -> Iterator[dict[str, Any]]:
-        """An answer for each page. One at which a worker failed that had read another is tried once more by a new one.
+    def _ask(self, data: bytes, name: str, recognised: Mapping[int, str]) -> Answer:
+        first, *others = modules_for(name) or ("",)
+        job = Job(
+            serve=_PARSE,
+            preload=tuple(filter(None, (_PARSE.partition(":")[0], first))),
+            later=tuple(others),
+            memory_bytes=self._limits.memory_bytes,
+            cpu_s=int(self._limits.timeout_s) + _CPU_SPARE_S,
+        )
+        header = {"name": name, "recognised": recognised, "size_bytes": len(data), "limits": asdict(self._limits)}
+        with self._start(job) as process:
+            deadline = time.monotonic() + self._limits.timeout_s
+            process.write(json.dumps(header).encode() + b"\n" + data, deadline)
+            return read_answer(process.read_line(_ANSWER_BYTES, deadline), self._limits)
 
-        What a worker read before takes address space it does not get back, and ONNX Runtime fails where it wants more.
-        """
-        has_read, recogniser = self._process is not None, available()
-        running: subprocess.Popen[bytes] | None = None
-        for number, page in enumerate(pages):
-            request = {"name": name, "pages": pages[number:], "recogniser": recogniser}
-            has_read = has_read and self._process is not None
-            answer = self._answer() if running and self._process is running else self._ask(data, request)
-            if has_read and not _is_final(answer) and not self._is_interrupted:
-                logger.info("Page %d of %s is tried once more: %s", page, name, answer)
-                self.close()
-                answer, has_read = self._ask(data, request), False
-            has_read = has_read or "text" in answer
-            running = self._process
-            yield answer
-
-    def interrupt(self) -> None:
-        """End what is being read, from another thread: `parse` refuses it. Nothing happens where nothing is."""
-        self._is_interrupted = True
-        process = self._process
-        if process is not None:
-            process.kill()
-
-    def _ask(self, data: bytes, request: Mapping[str, object]) -> dict[str, Any]:
-        process = self._process = self._process or _start()
-        header = {**request, "size_bytes": len(data), "limits": asdict(self._limits)}
-        try:
-            if process.stdin is None:
-                raise AssertionError("The worker was started with pipes.")
-            process.stdin.write(json.dumps(header).encode() + b"\n" + data)
-            process.stdin.flush()
-        except BrokenPipeError:
-            return self._ended()
-        except BaseException:  # the user's Ctrl-C: a request that was sent by half must not be gone on with
-            self.close()
-            raise
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        process = self._process
-        if process is None or process.stdout is None:
-            raise AssertionError("Nothing was asked.")
-        try:
-            answer = process.stdout.readline()
-        except BaseException:  # Ctrl-C: the answer to come must not be taken for that to the next question
-            self.close()
-            raise
-        return json.loads(answer) if answer.endswith(b"\n") else self._ended()
-
-    def _ended(self) -> dict[str, Any]:
-        process = self._process
-        code = process.wait() if process is not None else 0
-        self._forget()
-        if code == -signal.SIGALRM:
-            return {"refused": f"Reading it took longer than {self._limits.timeout_s:g} s: split or simplify it."}
-        if code in (-signal.SIGKILL, -signal.SIGABRT):  # out of memory in C code
-            return {"too_large": True}
-        return {"broken": f"the worker ended with {code}"}
-
-    def _forget(self) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            self.close()
-
-
-def _is_final(answer: Mapping[str, object]) -> bool:
-    """Whether another worker would say the same."""
-    return "text" in answer or "refused" in answer
-
-
-def _start() -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "ingestion.parsers.worker"],
-        cwd=ROOT,
-        env={**ENVIRONMENT, "PATH": os.pathsep.join(os.get_exec_path())},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the loader, which ends this itself
-    )
-
-
-def _document(fields: dict[str, Any]) -> ParsedDocument:
-    sections = tuple(Section(**{**section, "heading": tuple(section["heading"])}) for section in fields["sections"])
-    facts = PageFacts(**{**fields["facts"], "links": tuple(fields["facts"]["links"])}) if fields["facts"] else None
-    unread = tuple(fields["unread_pages"])
-    return ParsedDocument(**{**fields, "sections": sections, "unread_pages": unread, "facts": facts})
+    def _refusal(self, ended: ProcessEnded, name: str) -> UnreadableDocument:
+        if ended.reason == "time":
+            return UnreadableDocument(
+                f"Reading it took longer than {self._limits.timeout_s:g} s: split or simplify it."
+            )
+        if ended.reason in ("memory", "size"):
+            return UnreadableDocument(_too_large(self._limits))
+        if ended.reason == "wall":
+            logger.error(
+                "The sandbox ended the parser of %s, which made a forbidden system call: the file may be an attack. "
+                "The kernel's log names the call, in a line with type=1326.",
+                name,
+            )
+        else:
+            logger.warning("The parser of %s ended: %s", name, ended)
+        return UnreadableDocument(_DAMAGED)
 
 
 def _too_large(limits: Limits) -> str:

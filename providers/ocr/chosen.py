@@ -6,19 +6,16 @@ says the same wherever it is read.
 """
 
 import shutil
-import subprocess
 from functools import cache
 from importlib.util import find_spec
 from typing import Literal
 
-from utils.ports import TextRecogniser
+from providers.ocr.rapid_process import RapidOcrProcess
+from providers.ocr.recogniser import Allowance, Recogniser, Start
+from providers.ocr.tesseract import Tesseract, list_languages
 
 Name = Literal["tesseract", "rapidocr"]
 LANGUAGES = ("eng", "ind", "spa")
-TELL_S = 10.0
-# Tesseract's, wherever it is asked: the process that parses has none of the service's variables, such as
-# TESSDATA_PREFIX. More threads than one make it slower: they wait for each other.
-ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "PATH": "/usr/bin:/bin"}
 
 
 @cache
@@ -32,23 +29,11 @@ def available() -> Name | None:
 def has_tesseract() -> bool:
     """Whether Tesseract is installed, with the data of every one of `LANGUAGES`."""
     program = shutil.which("tesseract")
-    if program is None:
-        return False
-    try:
-        told = subprocess.run(  # noqa: S603 - our own words alone
-            [program, "--list-langs"], capture_output=True, text=True, timeout=TELL_S, check=False, env=ENVIRONMENT
-        )
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return set(LANGUAGES) <= set(told.stdout.split())
+    return program is not None and set(LANGUAGES) <= list_languages(program)[1]
 
 
-def recogniser(name: Name) -> TextRecogniser:
-    """The recognition called *name*; its models are loaded here, which takes about a second."""
+def open_recogniser(name: Name, start: Start, allowance: Allowance | None = None) -> Recogniser:
+    """The recognition called *name*, for the pages of one document; it reads them in processes that *start* starts."""
     if name == "tesseract":
-        from providers.ocr.tesseract import Tesseract
-
-        return Tesseract(LANGUAGES)
-    from providers.ocr.rapid import RapidOcr
-
-    return RapidOcr()
+        return Tesseract(LANGUAGES, start, allowance or Allowance())
+    return RapidOcrProcess(start, allowance or Allowance())

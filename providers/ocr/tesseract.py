@@ -1,4 +1,4 @@
-"""Tesseract, a program of the operating system: a process a page, pictures in and text out through pipes."""
+"""Tesseract, a program of the operating system: a process of the sandbox for each page, pictures in and text out."""
 
 import re
 import shutil
@@ -6,20 +6,48 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 
 import numpy as np
 
-from providers.ocr.chosen import ENVIRONMENT
+from providers.ocr.recogniser import Allowance, Start
 from utils.errors import ProviderUnavailable
 from utils.ports import Picture
+from utils.sandbox.jobs import Job
+from utils.sandbox.sandbox import NO_SUCH_PROGRAM, ProcessEnded
 
 AUTOMATIC = "1"  # tesseract --help-psm; looks for the side that is up, for which it wants some lines of text
 WORDS = "tessedit_create_tsv=1"
 WORD = "5"  # the level of a row that is one
 PAGE_S = 40.0
 SURE = 80.0  # mean confidence, 0 to 100; plain pages have 90, those on their head 28 to 73
+# Wherever it is asked: a process of the sandbox has none of the service's variables, such as TESSDATA_PREFIX. More
+# threads than one make it slower: they wait for each other.
+ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "PATH": "/usr/bin:/bin"}
+_LONGEST_BYTES = 10_000_000  # of what it writes about a page
+_GONE = "Tesseract is not there any more: install it again."
+TELL_S = 10.0
+FOLDER = re.compile(r'List of available languages in "([^"]+)"')
 MISSING = re.compile(r"Failed loading language '(\w+)'")
+
+
+def list_languages(program: str) -> tuple[str, set[str]]:
+    """Where *program* has its data, as far as it says so, and the languages there; none where it does not run."""
+    try:
+        told = subprocess.run(  # noqa: S603 - our own words alone
+            [program, "--list-langs"], capture_output=True, text=True, timeout=TELL_S, check=False, env=ENVIRONMENT
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "", set()
+    folder = FOLDER.search(told.stdout + told.stderr)
+    return folder[1] if folder else "", set(told.stdout.split())
+
+
+@cache
+def _data_folders(program: str) -> tuple[str, ...]:
+    folder, _ = list_languages(program)
+    return (folder,) if folder else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +59,11 @@ class _Word:
 
 
 class Tesseract:
-    """A `TextRecogniser` of the given languages, by Tesseract's three-letter names."""
+    """A `Recogniser` of the given languages, by Tesseract's three-letter names."""
 
-    def __init__(self, languages: Sequence[str]) -> None:
+    def __init__(self, languages: Sequence[str], start: Start, allowance: Allowance | None = None) -> None:
         self._program = shutil.which("tesseract") or "tesseract"
-        self._languages = tuple(languages)
+        self._languages, self._start, self._allowance = tuple(languages), start, allowance or Allowance()
 
     def recognise(self, picture: Picture) -> str:
         """See `TextRecogniser`. A page that lies on its side or its head is turned.
@@ -43,31 +71,55 @@ class Tesseract:
         Raises:
             ProviderUnavailable: Tesseract failed, is not there or lacks a language, or took longer than 40 s.
         """
-        began = time.monotonic()
-        words = self._words(picture, PAGE_S)
-        left_s = PAGE_S - (time.monotonic() - began)
+        began, limit_s = time.monotonic(), min(PAGE_S, self._allowance.page_s)
+        words = self._words(picture, limit_s)
+        left_s = limit_s - (time.monotonic() - began)
         # It turns pages of few letters to the right or not at all, never to the left.
-        if words and _confidence(words) < SURE and left_s > PAGE_S / 2:
+        if words and _confidence(words) < SURE and left_s > limit_s / 2:
             words = max((words, self._words(np.rot90(picture, 2), left_s)), key=_worth)
         return _text(words)
+
+    def close(self) -> None:
+        """Nothing is left to be ended: each page has a process."""
 
     def _words(self, picture: Picture, limit_s: float) -> list[_Word]:
         height, width, _ = picture.shape
         bitmap = b"P6 %d %d 255\n" % (width, height) + picture.tobytes()  # PPM (netpbm.sourceforge.net/doc/ppm.html)
-        languages = "+".join(self._languages)
-        command = [self._program, "stdin", "stdout", "-l", languages, "--psm", AUTOMATIC, "--dpi", "200", "-c", WORDS]
         try:
-            done = subprocess.run(  # noqa: S603 - our own words alone
-                command, input=bitmap, capture_output=True, timeout=limit_s, check=False, env=ENVIRONMENT
-            )
-        except subprocess.TimeoutExpired as exc:
-            raise ProviderUnavailable(f"Tesseract took longer than {PAGE_S:g} s.") from exc
-        except OSError as exc:
-            raise ProviderUnavailable("Tesseract is not there any more: install it again.") from exc
-        self._check_languages(done.stderr.decode("utf-8", "replace"))
-        if done.returncode:
+            table, complaints, exit_code = self._run(bitmap, time.monotonic() + limit_s)
+        except ProcessEnded as exc:
+            if exc.reason == "time":
+                raise ProviderUnavailable(f"Tesseract took longer than {limit_s:g} s.") from exc
+            raise
+        if exit_code == NO_SUCH_PROGRAM:
+            raise ProviderUnavailable(_GONE)
+        self._check_languages(complaints.decode("utf-8", "replace"))
+        if exit_code:
             raise ProviderUnavailable("Tesseract could not read the picture.")
-        return _found(done.stdout.decode("utf-8", "replace"))
+        return _found(table.decode("utf-8", "replace"))
+
+    def _run(self, bitmap: bytes, deadline: float) -> tuple[bytes, bytes, int]:
+        """What it writes about *bitmap*, what it complains about, and its exit code."""
+        with self._start(self._job()) as process:
+            try:
+                process.write(bitmap, deadline)
+            except ProcessEnded as exc:  # else it gave up before it had seen all of it, and says why
+                if exc.reason == "time":
+                    raise
+            process.finish_writing()
+            table = process.read_to_end(_LONGEST_BYTES, deadline)
+            return table, process.read_errors(_LONGEST_BYTES, deadline), process.exit_code()
+
+    def _job(self) -> Job:
+        languages = "+".join(self._languages)
+        arguments = ("stdin", "stdout", "-l", languages, "--psm", AUTOMATIC, "--dpi", "200", "-c", WORDS)
+        return Job(
+            program=(self._program, *arguments),
+            variables=tuple(ENVIRONMENT.items()),
+            reads=_data_folders(self._program),
+            memory_bytes=self._allowance.memory_bytes,
+            cpu_s=int(PAGE_S) + 1,
+        )
 
     def _check_languages(self, complaints: str) -> None:
         """Refuse a reading without one of the languages: Tesseract goes on with the others, and spells in those."""

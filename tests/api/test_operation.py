@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from unittest.mock import ANY
 from uuid import uuid4
 
 import httpx
@@ -14,10 +15,11 @@ from app import create_app
 from config import load_settings
 from tests.service import Service, ask, one_document
 from utils.context import Scope
+from utils.sandbox.walls import Wall
 
 BRIEF = {"status", "version", "redis", "timestamp"}
 FOR_KEYS = BRIEF | {"service", "language_model", "persistence"}
-FOR_MONITORS = FOR_KEYS | {"environment", "ready", "dependencies", "problems", "indexing", "admission"}
+FOR_MONITORS = FOR_KEYS | {"environment", "ready", "dependencies", "problems", "indexing", "admission", "sandbox"}
 
 
 @pytest.mark.parametrize("query", ["", "?verbose=false", "?verbose=0"])
@@ -40,6 +42,7 @@ def test_health_tells_those_with_a_key_what_it_is_for(
             assert health["indexing"] == {"pending": 0}
             assert set(health["dependencies"].values()) == {"ok"}
             assert (health["ready"], health["problems"]) == (True, [])
+            assert health["sandbox"]["walls"] | health["sandbox"]["missing"] == dict.fromkeys(Wall, ANY)
         assert set(page_client.get(f"/health{query}").json()) == FOR_KEYS
 
 

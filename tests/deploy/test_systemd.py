@@ -1,8 +1,10 @@
 """The units for systemd: it takes them, and what they start does what they say."""
 
+import platform
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -11,7 +13,8 @@ import pytest
 from config import Settings
 from tests.deploy.units import CHAT_EXAMPLE, EXAMPLE, FOLDER, Unit, await_true, notifications, reload, started
 from tests.page_variables import PAGE_VARIABLES
-from tests.service import free_port
+from tests.programs import not_installed
+from tests.service import ROOT, free_port
 
 UNITS = sorted(path.name for path in FOLDER.glob("*.service"))
 PAGE_KEY = "a-key-for-the-chat-page"
@@ -55,6 +58,32 @@ def test_systemd_finds_little_that_they_could_do_beyond_their_work(unit: Unit) -
     level = re.search(r"Overall exposure level .*: ([\d.]+)", done.stdout)
     assert level, done.stderr
     assert float(level[1]) <= 2.0, "of 10"
+
+
+@pytest.mark.parametrize("name", ["pustaka-api.service", "pustaka-worker.service"])
+def test_all_walls_around_strangers_files_stand_under_what_the_units_allow(name: str) -> None:
+    program, headers = analyzer(), Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+    if platform.machine() != "x86_64":
+        pytest.skip("The numbers of system calls are read from Linux's headers for x86-64.")
+    if not headers.is_file():
+        not_installed("linux-libc-dev")
+    numbers = dict(re.findall(r"^#define __NR_(\w+) (\d+)", headers.read_text(), re.MULTILINE))
+    words = [word for line in Unit(name).all("SystemCallFilter") for word in line.split()]
+    allowed = {call for word in words for call in calls(program, word)}
+    only = "only:" + ",".join(numbers[call] for call in allowed if call in numbers)
+    look = "from utils.sandbox.sandbox import Sandbox\nwith Sandbox() as one: print(dict(one.look().missing))"
+    command = [sys.executable, "-m", "tests.security.sandbox.lesser_kernel", only, sys.executable, "-c", look]
+    looked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert looked.stdout == "{}\n", looked.stderr
+
+
+def calls(program: str, name: str) -> set[str]:
+    """The system calls of a group of systemd's (@system-service), or the one that is named."""
+    if not name.startswith("@"):
+        return {name}
+    told = subprocess.run([program, "syscall-filter", name], capture_output=True, text=True, check=True).stdout
+    words = (line.strip() for line in told.splitlines()[1:])
+    return {call for word in words if word and not word.startswith("#") for call in calls(program, word)}
 
 
 @pytest.mark.parametrize("example", [EXAMPLE, CHAT_EXAMPLE], ids=lambda path: path.name)

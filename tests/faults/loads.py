@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,7 +93,8 @@ class CeleryWorker:
     def kill(self) -> None:
         """See `Victim`."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it was stopped before
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
     def stop(self) -> int:
@@ -101,6 +102,12 @@ class CeleryWorker:
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(60)
+
+    def processes(self) -> list[int]:
+        """Its main process and those that it works with."""
+        assert self._process is not None
+        main = self._process.pid
+        return [main, *(int(pid) for pid in Path(f"/proc/{main}/task/{main}/children").read_text().split())]
 
     def logged(self) -> str:
         """What it wrote."""

@@ -6,6 +6,7 @@ from domain.db import Database
 from providers.ocr.chosen import available
 from tests.domain.records import two_tenants
 from tests.ocr import tesseract_installed, without_rapidocr
+from utils.sandbox.sandbox import Sandbox
 
 
 @pytest.fixture
@@ -14,6 +15,13 @@ def database(database_uri: str) -> Iterator[Database]:
     database = two_tenants(database_uri)
     yield database
     database.close()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Where processes that read files come from."""
+    with Sandbox() as opened:
+        yield opened
 
 
 @pytest.fixture(params=["rapidocr", "tesseract"])

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder of documents: set DOCUMENTS_CORPUS"),
     pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True),  # parsers do not know where it goes
 ]
-DAMAGED = "It is damaged, or made in a way that is not read"
+DAMAGED = "Damaged or unsupported file"
 
 
 def test_malformed_documents_are_taken_or_refused_as_they_should_be(database: Database) -> None:

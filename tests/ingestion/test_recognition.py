@@ -19,7 +19,7 @@ from ingestion.reader import DocumentReader
 from providers.ocr.chosen import available
 from tests.domain.records import ACME
 from tests.ingestion.files import joined, pdf, picture, pictures
-from tests.ingestion.workers import session_of, wait_until, workers_of
+from tests.ingestion.workers import workers_of
 from tests.ocr import MovableTesseract, without_rapidocr
 
 LINES = ("The library opens at nine in the morning", "Fees are due in March of every year")
@@ -89,11 +89,9 @@ def test_a_huge_picture_is_read_and_the_limits_hold() -> None:
 def test_a_program_that_takes_too_long_is_ended_with_the_process_that_waits_for_it() -> None:
     data = joined(pdf(["Typed."]), saved(noise(2600, 2600), "PDF"))
     with ParserProcess(Limits(page_timeout_s=1.0)) as parser:
-        parser.parse(data, "a.pdf")
-        [worker] = workers_of(os.getpid())
         whole = parser.recognise(data, "a.pdf", [2])
         assert (whole.text, whole.unread_pages) == ("Typed.", (2,))
-        wait_until(lambda: session_of(worker) == [])
+        assert workers_of(os.getpid()) == []
 
 
 def test_a_program_that_vanishes_leaves_pages_that_say_what_to_do(

@@ -4,15 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ingestion.parsers.parsed import Limits
-from ingestion.parsers.sandbox import ROOT, ParserProcess
+from ingestion.parsers.sandbox import ParserProcess
 from tests.ingestion.files import joined, pdf, picture, pictures, saved, word
-from tests.ingestion.workers import wait_until, workers_of
+from tests.ingestion.workers import fork_servers_of, wait_until, workers_of
+from tests.service import ROOT
 from utils.errors import UnreadableDocument
 
 # Markdown whose parsing takes far longer than any of the tests' limits.
@@ -68,28 +70,42 @@ def test_a_file_that_takes_too_much_memory_is_given_up_and_the_next_one_is_read(
         assert parser.parse(b"the next", "a.md").text == "the next"
 
 
-def test_a_worker_that_was_killed_is_replaced(parser: ParserProcess) -> None:
+def test_a_process_that_is_killed_in_the_middle_of_a_file_refuses_that_one_alone() -> None:
+    def kill() -> None:
+        wait_until(lambda: len(workers_of(os.getpid())) == 1)
+        [worker] = workers_of(os.getpid())
+        os.kill(worker, signal.SIGKILL)
+
+    killing = threading.Thread(target=kill)
+    with ParserProcess(Limits()) as parser:
+        killing.start()
+        with pytest.raises(UnreadableDocument, match="memory"):
+            parser.parse(ENDLESS, "a.md")
+        killing.join()
+        assert parser.parse(b"the next", "a.md").text == "the next"
+
+
+def test_a_fork_server_that_was_killed_is_replaced(parser: ParserProcess) -> None:
     parser.parse(b"one", "a.txt")
-    (worker,) = workers_of(os.getpid())
-    os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: not is_running(worker))
-    with pytest.raises(UnreadableDocument):
-        parser.parse(b"two", "a.txt")
-    assert parser.parse(b"three", "a.txt").text == "three"
+    [server] = fork_servers_of(os.getpid())
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: not is_running(server))
+    assert parser.parse(b"two", "a.txt").text == "two"
 
 
 @linux_only
-def test_the_worker_does_not_get_our_secrets(parser: ParserProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_processes_do_not_get_our_secrets(parser: ParserProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-parsers")
     parser.parse(b"one", "a.txt")
-    (worker,) = workers_of(os.getpid())
-    assert b"sk-not-for-parsers" not in Path(f"/proc/{worker}/environ").read_bytes()
+    [server] = fork_servers_of(os.getpid())
+    assert b"sk-not-for-parsers" not in Path(f"/proc/{server}/environ").read_bytes()
 
 
 def test_closing_leaves_no_worker_behind(parser: ParserProcess) -> None:
     parser.parse(b"one", "a.txt")
-    parser.close()
     assert workers_of(os.getpid()) == []
+    parser.close()
+    assert fork_servers_of(os.getpid()) == []
     parser.close()
 
 
@@ -97,7 +113,7 @@ def test_closing_leaves_no_worker_behind(parser: ParserProcess) -> None:
 def test_a_worker_ends_with_a_loader_that_was_killed_even_in_the_middle_of_a_file() -> None:
     script = (
         "from ingestion.parsers.sandbox import *\n"
-        "parser = ParserProcess(Limits(timeout_s=1.5))\n"
+        "parser = ParserProcess(Limits(timeout_s=100))\n"
         "parser.parse(b'one', 'a.txt')\n"
         "print('ready', flush=True)\n"
         f"parser.parse(b'[' * {len(ENDLESS)}, 'a.md')\n"
@@ -105,9 +121,10 @@ def test_a_worker_ends_with_a_loader_that_was_killed_even_in_the_middle_of_a_fil
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE) as loader:
         assert loader.stdout is not None
         loader.stdout.readline()
-        (worker,) = workers_of(loader.pid)
+        wait_until(lambda: len(workers_of(loader.pid)) == 1)
+        processes = fork_servers_of(loader.pid) + workers_of(loader.pid)
         loader.kill()
-    wait_until(lambda: not is_running(worker))
+    wait_until(lambda: not any(map(is_running, processes)))
 
 
 def scans(*texts: str) -> bytes:
@@ -140,9 +157,9 @@ def test_a_page_that_takes_too_long_stays_unread_and_its_document_is_read() -> N
 @pytest.mark.usefixtures("recognition")
 def test_a_page_at_which_the_worker_ended_is_tried_once_more() -> None:
     def kill(done: int, pages: int) -> None:
-        if not done:
-            [worker] = workers_of(os.getpid())
-            os.kill(worker, signal.SIGKILL)
+        if done == 1:
+            for worker in workers_of(os.getpid()):
+                os.kill(worker, signal.SIGKILL)
 
     with ParserProcess(Limits()) as parser:
         data = scans("Fees", "Loans")

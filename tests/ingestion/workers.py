@@ -12,18 +12,18 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
         time.sleep(0.01)
 
 
+def fork_servers_of(pid: int) -> list[int]:
+    """The processes by which process *pid* starts others for strangers' files."""
+    return [number for number, command in _children(pid) if "utils.sandbox.fork_server" in command]
+
+
 def workers_of(pid: int) -> list[int]:
-    """The children of process *pid*."""
-    return [number for number, command in _listed("--ppid", pid) if "ingestion.parsers.worker" in command]
+    """The processes that read files for process *pid*, each of them one."""
+    return [number for server in fork_servers_of(pid) for number, _ in _children(server)]
 
 
-def session_of(worker: int) -> list[int]:
-    """*worker* and what it started, as far as they run."""
-    return [number for number, _ in _listed("--sid", worker)]
-
-
-def _listed(by: str, pid: int) -> list[tuple[int, str]]:
+def _children(pid: int) -> list[tuple[int, str]]:
     # As wide as it is: commands are cut off at a terminal's width otherwise.
-    command = ["ps", "-ww", "-o", "pid=,args=", by, str(pid)]
+    command = ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(pid)]
     found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     return [(int(number), command) for number, command in (line.split(maxsplit=1) for line in found.splitlines())]

@@ -17,6 +17,7 @@ from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.domain.uploaded import new_dataset
 from tests.faults.loads import CeleryWorker, wait
+from tests.security.inspection import can_be_inspected
 from tests.servers.redis import RedisServer
 from utils.processes import StartError
 from worker.tasks import make_app
@@ -57,6 +58,7 @@ def test_workers_that_are_killed_are_followed_by_others_that_read_every_document
             worker.kill()
             worker.start()
             assert wait(lambda: set(stages(database)) == {JobStage.INDEXING}, 90), worker.logged()
+            assert not any(can_be_inspected(pid) for pid in worker.processes())
             assert worker.stop() == 0
         finally:
             worker.kill()

@@ -1,0 +1,38 @@
+"""The sandbox in which strangers' files are read: which of its walls stand, told to the operator."""
+
+import logging
+
+from utils.errors import NotReady
+from utils.processes import StartError
+from utils.sandbox.sandbox import Sandbox
+from utils.sandbox.walls import MEANING, REMEDY, Wall, WallReport
+
+logger = logging.getLogger("bootstrap.sandbox")
+
+
+def check_walls(sandbox: Sandbox, *, required: bool) -> WallReport:
+    """Which walls stand on this system, told in the log. Blocking.
+
+    Raises:
+        StartError: one is missing, and all are *required*.
+    """
+    report = look(sandbox)
+    if required and report.missing:
+        raise StartError(f"SANDBOX_REQUIRED: {told_missing(report)} Mend that, or unset SANDBOX_REQUIRED.")
+    logger.info("Files are read in a sandbox.", extra={"walls": report.standing})
+    for wall, why in report.missing.items():
+        logger.warning("The sandbox lacks a wall: %s. %s %s", wall, MEANING[wall], REMEDY[wall], extra={"reason": why})
+    return report
+
+
+def look(sandbox: Sandbox) -> WallReport:
+    """The same without a word; all walls are missing where no process can be started."""
+    try:
+        return sandbox.look()
+    except NotReady as exc:
+        return WallReport({}, dict.fromkeys(Wall, exc.detail))
+
+
+def told_missing(report: WallReport) -> str:
+    """The missing walls and why, as sentences."""
+    return " ".join(f"The sandbox lacks {wall} ({why})." for wall, why in report.missing.items())

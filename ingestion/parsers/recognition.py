@@ -1,0 +1,138 @@
+"""The text of pages that are pictures: one process draws them, another one, which sees pixels alone, reads them."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from ingestion.parsers.answers import read_answer
+from ingestion.parsers.kinds import modules_for
+from ingestion.parsers.parsed import Limits
+from providers.ocr.chosen import available, open_recogniser
+from providers.ocr.recogniser import Allowance, Recogniser, Start
+from utils.errors import ProviderError, ProviderUnavailable, UnreadableDocument
+from utils.ports import Picture
+from utils.sandbox.jobs import Job
+from utils.sandbox.sandbox import ProcessEnded, SandboxedProcess
+
+logger = logging.getLogger(__name__)
+
+PAGE_ERRORS = (ProcessEnded, ProviderError, UnreadableDocument, ValueError)  # a ValueError is an answer that is none
+_ANSWER_BYTES = 10_000
+_LONGEST_SIDE = 4_000  # pixels: more than any of our parsers draws
+_DRAW = "ingestion.parsers.worker:draw"
+
+
+class PageReader:
+    """Reads pages of one document, in their order. *start* starts processes."""
+
+    def __init__(self, start: Start, limits: Limits, data: bytes, name: str, pages: Sequence[int]) -> None:
+        self._start, self._limits, self._data, self._name, self._pages = start, limits, data, name, list(pages)
+        self._drawing: SandboxedProcess | None = None
+        self._recogniser: Recogniser | None = None
+        self._has_read = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self, page: int) -> str:
+        """The text of *page*. One at which processes failed that had read another is tried once more by new ones.
+
+        What they read before takes address space they do not get back, and ONNX Runtime fails where it wants more.
+
+        Raises:
+            PAGE_ERRORS: it cannot be read; the others can be tried.
+        """
+        try:
+            return self._read(page)
+        except PAGE_ERRORS as exc:
+            had_read = self._has_read
+            self.close()
+            if not had_read or _is_final(exc):
+                raise
+            logger.info("Page %d of %s is tried once more: %s", page, self._name, exc)
+        try:
+            return self._read(page)
+        except PAGE_ERRORS:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the processes."""
+        drawing, recogniser = self._drawing, self._recogniser
+        self._drawing = self._recogniser = None
+        self._has_read = False
+        if drawing is not None:
+            drawing.close()
+        if recogniser is not None:
+            recogniser.close()
+
+    def _read(self, page: int) -> str:
+        picture = self._picture(page)
+        if self._recogniser is None:
+            self._recogniser = _open(self._start, self._limits, len(self._pages))
+        text = self._recogniser.recognise(picture)
+        self._has_read = True
+        return text
+
+    def _picture(self, page: int) -> Picture:
+        deadline = time.monotonic() + self._limits.page_timeout_s
+        if self._drawing is None:
+            self._drawing = self._begin_drawing(self._pages[self._pages.index(page) :], deadline)
+        answer = read_answer(self._drawing.read_line(_ANSWER_BYTES, deadline), self._limits)
+        if answer.refused:
+            raise UnreadableDocument(answer.refused)
+        if answer.too_large:
+            raise ProcessEnded("memory", "drawing the page takes more than there is")
+        if not (answer.height and answer.width):
+            raise ProcessEnded("crash", answer.broken or "no picture")
+        if not (0 < answer.height <= _LONGEST_SIDE and 0 < answer.width <= _LONGEST_SIDE):
+            raise ValueError(f"A picture of {answer.height} × {answer.width} pixels was not asked for.")
+        pixels = self._drawing.read(answer.height * answer.width * 3, deadline)
+        return np.frombuffer(pixels, np.uint8).reshape(answer.height, answer.width, 3)
+
+    def _begin_drawing(self, pages: list[int], deadline: float) -> SandboxedProcess:
+        job = Job(
+            serve=_DRAW,
+            preload=(_DRAW.partition(":")[0], *modules_for(self._name)[:1]),
+            memory_bytes=self._limits.memory_bytes,
+            cpu_s=_cpu_s(self._limits, len(pages)),
+        )
+        header = {"name": self._name, "pages": pages, "size_bytes": len(self._data), "limits": asdict(self._limits)}
+        process = self._start(job)
+        try:
+            process.write(json.dumps(header).encode() + b"\n" + self._data, deadline)
+        except ProcessEnded:
+            process.close()
+            raise
+        return process
+
+
+def _open(start: Start, limits: Limits, pages: int) -> Recogniser:
+    name = available()
+    if name is None:
+        raise ProviderUnavailable("There is no text recognition any more.")
+    allowance = Allowance(page_s=limits.page_timeout_s, memory_bytes=limits.memory_bytes, cpu_s=_cpu_s(limits, pages))
+    return open_recogniser(name, start, allowance)
+
+
+def _cpu_s(limits: Limits, pages: int) -> int:
+    """More than *pages* may take by the clock, which is looked at anyway."""
+    return int(limits.page_timeout_s * pages) + 60
+
+
+def _is_final(exc: Exception) -> bool:
+    """Whether other processes would come to the same."""
+    if isinstance(exc, ProcessEnded):
+        return exc.reason == "interrupted"
+    return isinstance(exc, ProviderError | UnreadableDocument)
