@@ -73,11 +73,11 @@ def shown(message: AnyMessage) -> dict[str, Any]:
     view = {"role": role, "content": message.text, "created_at": created_at and reformat_moment(created_at)}
     if role == "assistant":
         view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
-        view |= {"support": extra.get("support"), "run_id": _run_of(message.id)}
+        view |= {"support": extra.get("support"), "run_id": run_of(message.id)}
     return view
 
 
-def _run_of(message_id: str | None) -> str | None:
+def run_of(message_id: str | None) -> str | None:
     """The run whose answer it is, if one of ours gave it; see `answer_id`."""
     run_id = (message_id or "").removesuffix("-a")
     return run_id if message_id and answer_id(run_id) == message_id else None

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 
 from agents.answer_cache import AnswerCache, Recollection
+from agents.answer_places import AnswerPlaces
 from agents.leases import Leases
-from agents.messages import answer_id, question_message, shown, spoken
+from agents.messages import answer_id, question_message
 from agents.rag import compile_graph
+from agents.reading import Answered, ConversationReader
 from agents.runs.events import Event
 from agents.state import AgentContext, AnswerModel
 from agents.threads import thread_of
@@ -25,7 +27,7 @@ from retrieval.search import Retriever
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import FENCE
 from utils.context import TenantContext
-from utils.errors import NotFound, StoreUnavailable
+from utils.errors import NotFound
 
 # Turns that wait neither for a model nor for a search have the event loop so many at a time. With all of 1,000 begun at
 # once /health would wait for the others; with one, the loop has nothing to do while that one waits for Redis: 99 turns
@@ -36,15 +38,8 @@ _TURNS_AT_WORK = 3
 class ConversationStore(Protocol):
     """What the runner asks of the saver beyond LangGraph's interface."""
 
-    @property
-    def persistence(self) -> str:
-        """Where conversations are kept now: "redis", or "memory" while it is away."""
-
     def persistence_of(self, thread_id: str) -> str:
         """Where this one is; in memory also after Redis is back, until its next turn."""
-
-    async def ttl_s(self, thread_id: str) -> int | None:
-        """Seconds the conversation has left, None where there is none."""
 
     async def look(self, thread_id: str) -> CheckpointTuple | None:
         """The newest checkpoint, for one who goes on from nothing."""
@@ -86,6 +81,7 @@ class Runner:
     Args:
         saver: where conversations are kept; also a `ConversationStore`.
         retriever: gives what searches the index that serves now; a turn asks once and goes on with it.
+        places: of the answers in long conversations.
         answers: those to first questions, None where they are not to be given again.
         judge: decides about sentences of which nothing else is certain, None where nobody is to.
     """
@@ -99,10 +95,12 @@ class Runner:
         model: AnswerModel,
         voice: Voice,
         top_k: int,
+        places: AnswerPlaces,
         answers: AnswerCache | None = None,
         judge: BaseChatModel | None = None,
     ) -> None:
         self._store: ConversationStore = saver
+        self._places, self._reader = places, ConversationReader(saver, places)
         self._graph = compile_graph(saver)
         self._answers = answers
         self._judge = judge
@@ -148,6 +146,7 @@ class Runner:
                 context=self._context(ctx, turn, place, emit),
                 durability="exit",
             )
+        await self._places.note(thread_of(ctx, turn.conversation_id), state["messages"])
         answer = state["messages"][-1]
         if not isinstance(answer, AIMessage):
             raise TypeError("The graph ended without an answer.")
@@ -155,7 +154,8 @@ class Runner:
 
     async def _said(self, ctx: TenantContext, turn: Turn) -> AIMessage | None:
         """The answer, if the worker before came so far."""
-        messages = await self._messages(thread_of(ctx, turn.conversation_id), may_be_new=True)
+        found = await self._store.look(thread_of(ctx, turn.conversation_id))
+        messages = found.checkpoint["channel_values"].get("messages", []) if found else []
         said = (message for message in reversed(messages) if message.id == answer_id(turn.run_id))
         return next((message for message in said if isinstance(message, AIMessage)), None)
 
@@ -185,24 +185,26 @@ class Runner:
         return await self._leases.holder(thread_of(ctx, conversation_id))
 
     async def conversation(
-        self, ctx: TenantContext, conversation_id: str, asked: HumanMessage | None = None
+        self,
+        ctx: TenantContext,
+        conversation_id: str,
+        asked: HumanMessage | None = None,
+        *,
+        limit: int,
+        before: int | None = None,
     ) -> dict[str, Any]:
-        """The conversation as the API shows it. *asked* is being answered now, and kept only when it is.
-
-        Raises:
-            NotFound: there is none of this id for the caller.
-            StoreUnavailable: it cannot be known while Redis is away.
-        """
+        """A part of the conversation as the API shows it, see `ConversationReader.page`."""
         thread_id = thread_of(ctx, conversation_id)
-        messages = await self._messages(thread_id, may_be_new=asked is not None)
-        if asked is not None and all(message.id != asked.id for message in messages):
-            messages = [*messages, asked]
-        return {
-            "conversation_id": conversation_id,
-            "messages": [shown(message) for message in spoken(messages)],
-            "expires_in_s": await self._store.ttl_s(thread_id),
-            "persistence": self._store.persistence_of(thread_id),
-        }
+        page = await self._reader.page(thread_id, limit=limit, before=before, asked=asked)
+        return {"conversation_id": conversation_id, **page}
+
+    async def answer(self, ctx: TenantContext, conversation_id: str, run_id: str) -> Answered:
+        """See `ConversationReader.answer`."""
+        return await self._reader.answer(thread_of(ctx, conversation_id), run_id)
+
+    async def require(self, ctx: TenantContext, conversation_id: str) -> None:
+        """See `ConversationReader.require`."""
+        await self._reader.require(thread_of(ctx, conversation_id))
 
     async def delete(
         self, ctx: TenantContext, conversation_id: str, *, delete_runs: Callable[[str], Awaitable[int]]
@@ -217,28 +219,20 @@ class Runner:
         async with self._leases.hold(thread_id):
             try:
                 with suppress(StateUnreadable):  # it is there, and need not be read to be forgotten
-                    await self._messages(thread_id)
+                    await self._reader.require(thread_id)
             except NotFound:  # it has expired, which its runs may not have
                 if not await delete_runs(thread_id):
                     raise
                 return
             await delete_runs(thread_id)
             await self._store.adelete_thread(thread_id)
+            await self._places.forget(thread_id)
 
     def forget(self, thread_id: str) -> None:
         """Drop what this process holds of a conversation that was deleted."""
         self._store.forget_held(thread_id)
         if self._answers is not None:
             self._answers.forget(thread_id)
-
-    async def _messages(self, thread_id: str, *, may_be_new: bool = False) -> list[AnyMessage]:
-        found = await self._store.look(thread_id)
-        if found is not None or may_be_new:
-            messages: list[AnyMessage] = found.checkpoint["channel_values"].get("messages", []) if found else []
-            return messages
-        if self._store.persistence == "memory":
-            raise StoreUnavailable("Redis is away, and conversations from before cannot be read. Try again later.")
-        raise NotFound("There is no conversation of this id. It may have expired.")
 
     def _result(self, said: AIMessage, turn: Turn, thread_id: str, clock: "StageClock") -> dict[str, Any]:
         extra = said.additional_kwargs

@@ -1,11 +1,14 @@
 """`/v1/conversations/{id}`: read a conversation again, or forget it."""
 
-from flask import Response, current_app, jsonify
+from urllib.parse import urlencode
+
+from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires
 from api.links import linked_conversation
+from api.paging import MOST_A_PAGE
 from api.ratings import forget_ratings, rated
 from api.schemas import ConversationId, ConversationOut, Problem
 from bootstrap.services import Services
@@ -24,6 +27,15 @@ class ConversationPath(BaseModel):
     conversation_id: ConversationId = Field(description="As it was named when it began.")
 
 
+class ConversationQuery(BaseModel):
+    """Which of its messages."""
+
+    limit: int = Field(50, ge=1, le=MOST_A_PAGE)
+    before: int | None = Field(
+        None, ge=1, le=10_000_000, description="Those before the message at this place, as `next` has it."
+    )
+
+
 @conversations_blueprint.get(
     "/v1/conversations/<conversation_id>",
     operation_id="getConversation",
@@ -31,12 +43,17 @@ class ConversationPath(BaseModel):
     responses={200: ConversationOut, 401: Problem, 404: Problem, 429: Problem},
 )
 @requires(Scope.CONVERSATIONS_READ)
-async def show(ctx: TenantContext, path: ConversationPath) -> Response:
-    """The messages with their citations. 404 if there is none of this id for the caller."""
+async def show(ctx: TenantContext, path: ConversationPath, query: ConversationQuery) -> Response:
+    """Its last messages with their citations, the newest last; `next` leads to those before them.
+
+    404 if there is none of this id for the caller.
+    """
     services: Services = current_app.extensions["services"]
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    conversation = await rated(ctx, await services.runs.conversation(ctx, conversation_id))
-    return jsonify(await linked_conversation(ctx, conversation))
+    part = await services.runs.conversation(ctx, conversation_id, limit=query.limit, before=query.before)
+    shown = await linked_conversation(ctx, await rated(ctx, part))
+    earlier = f"{request.path}?{urlencode({'limit': query.limit, 'before': part['offset']})}"
+    return jsonify({**shown, "next": earlier if part["offset"] else None})
 
 
 @conversations_blueprint.delete(

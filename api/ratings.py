@@ -11,6 +11,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from sqlalchemy.orm import Session
 
+from agents.reading import Answered
 from api.access import requires
 from api.dataset_schemas import Strict
 from api.paging import PageOut, PageQuery, part_of, shown_part
@@ -96,11 +97,12 @@ async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response
     """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
     services: Services = current_app.extensions["services"]
     conversation_id, run_id = _checked(path)
-    rating = _about(await services.runs.conversation(ctx, conversation_id), run_id, body)
+    found = await services.runs.answer(ctx, conversation_id, run_id)
+    rating = _about(conversation_id, run_id, found, body)
     keys = services.state_keys
     shown = await write(services.database, lambda session: _shown(ratings.rate(session, ctx, rating, keys=keys)))
     try:
-        await services.runs.conversation(ctx, conversation_id)
+        await services.runs.require_conversation(ctx, conversation_id)
     except NotFound:  # deleted in between: its ratings were to go with it
         await forget_ratings(ctx, conversation_id)
         raise
@@ -164,24 +166,18 @@ def _checked(path: AnswerPath) -> tuple[str, str]:
     return check_conversation_id(path.conversation_id, field="conversation_id"), check_run_id(path.run_id)
 
 
-def _about(conversation: Mapping[str, Any], run_id: str, body: RatingIn) -> Rating:
-    messages = conversation["messages"]
-    place = next((place for place, message in enumerate(messages) if message.get("run_id") == run_id), 0)
-    if not place:
-        raise NotFound("This conversation has no answer of this run.")
-    *before, question = messages[:place]
-    answer = messages[place]
+def _about(conversation_id: str, run_id: str, found: Answered, body: RatingIn) -> Rating:
     return Rating(
         run_id=run_id,
-        conversation_id=conversation["conversation_id"],
+        conversation_id=conversation_id,
         rating=body.rating,
         comment=body.comment,
         expected=body.expected,
-        question=question["content"],
-        stands_alone=all(said["content"] == question["content"] for said in before),  # asked again, as it failed
-        answer=answer["content"],
-        answered=answer["answered"],
-        sources=tuple(dict.fromkeys(citation["source"] for citation in answer["citations"])),
+        question=found.question["content"],
+        stands_alone=found.stands_alone,
+        answer=found.answer["content"],
+        answered=found.answer["answered"],
+        sources=tuple(dict.fromkeys(citation["source"] for citation in found.answer["citations"])),
     )
 
 

@@ -103,10 +103,14 @@ class MessageOut(BaseModel):
 
 
 class ConversationOut(BaseModel):
-    """A conversation from its beginning."""
+    """A part of a conversation, the newest unless another is asked for."""
 
     conversation_id: str
-    messages: list[MessageOut]
+    messages: list[MessageOut] = Field(description="The newest last.")
+    total: int = Field(description="How many messages are kept of it.")
+    limit: int
+    offset: int = Field(description="How many stand before these.")
+    next: str | None = Field(description="The address of the messages before these; null at the beginning.")
     expires_in_s: int | None
     persistence: str
     running: bool = Field(description="Whether a message of it is being answered now.")

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from agents.answer_cache import AnswerCache
+from agents.answer_places import AnswerPlaces
 from agents.leases import Leases
 from agents.runner import Runner, Voice
 from agents.runs.deletions import Deletions
@@ -163,6 +164,7 @@ async def open_services(
             model=model,
             voice=Voice(settings.institution, settings.language_policy, settings.unsupported_sentences),
             top_k=settings.top_k,
+            places=AnswerPlaces(connections.asynchronous(), ttl_s=settings.conversation_ttl),
             answers=answers,
             judge=model.chat if settings.verify_judge and model.is_language_model else None,
         )

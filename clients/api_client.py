@@ -13,6 +13,8 @@ from clients.api_errors import check, failures_told
 from clients.run_events import Citation, Doubt, citations_of, doubts_of, made
 from clients.visitors import Visitor
 
+MESSAGES_AT_ONCE = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -32,17 +34,23 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation from its beginning.
+    """The last messages of a conversation; `offset` more stand before them.
 
     `persistence` is "redis", or "memory" while it would not survive a restart. `running`: it is being answered now,
     by the run `run_id`.
     """
 
     messages: tuple[Message, ...]
+    offset: int = 0
     expires_in_s: int | None = None
     persistence: str = "redis"
     running: bool = False
     run_id: str | None = None
+
+    @property
+    def length(self) -> int:
+        """How many messages it has, with those that were not read."""
+        return self.offset + len(self.messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +134,13 @@ class ApiClient:
         with failures_told():
             return str(body["status"])
 
-    def conversation(self, conversation_id: str) -> Conversation:
-        """The conversation from its beginning; refused with 404 where there is none, or none any more."""
-        body = self._call("GET", _conversation_path(conversation_id))
+    def conversation(self, conversation_id: str, *, before: int | None = None) -> Conversation:
+        """The last messages of the conversation, or those before the one at *before*.
+
+        Refused with 404 where there is none, or none any more.
+        """
+        earlier = f"&before={before}" if before else ""
+        body = self._call("GET", f"{_conversation_path(conversation_id)}?limit={MESSAGES_AT_ONCE}{earlier}")
         with failures_told():
             messages = tuple(
                 made(Message, {**item, "citations": citations_of(item), "doubts": doubts_of(item)})

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.messages import question_message
+from agents.reading import Answered
 from agents.runner import Runner, Turn
 from agents.runs.deletions import Deletions
 from agents.runs.events import Event, cancelled, failure, resumed
@@ -134,7 +135,17 @@ class Runs:
             raise NotFound("There is no run of this id. Runs are kept only for a while after their end.")
         return record, RunHandle(run_id, live, self._following)
 
-    async def conversation(self, ctx: TenantContext, conversation_id: str) -> dict[str, Any]:
+    async def answer(self, ctx: TenantContext, conversation_id: str, run_id: str) -> Answered:
+        """See `ConversationReader.answer`."""
+        return await self._runner.answer(ctx, conversation_id, run_id)
+
+    async def require_conversation(self, ctx: TenantContext, conversation_id: str) -> None:
+        """See `ConversationReader.require`."""
+        await self._runner.require(ctx, conversation_id)
+
+    async def conversation(
+        self, ctx: TenantContext, conversation_id: str, *, limit: int, before: int | None = None
+    ) -> dict[str, Any]:
         """See `Runner.conversation`; with the question that is being answered now."""
         run_id = await self._runner.run_in(ctx, conversation_id)
         asked = None
@@ -145,7 +156,7 @@ class Runs:
                     asked = question_message(record.message, run_id, said_at=record.created_at)
                 else:  # it was given up, and nobody else has asked since
                     run_id = None
-        view = await self._runner.conversation(ctx, conversation_id, asked)
+        view = await self._runner.conversation(ctx, conversation_id, asked, limit=limit, before=before)
         return {**view, "running": run_id is not None, "run_id": run_id or None}
 
     async def delete(self, ctx: TenantContext, conversation_id: str) -> None:

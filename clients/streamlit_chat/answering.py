@@ -49,7 +49,7 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         notice.empty()
         control.empty()
         with place.container():
-            show_answer(message, len(attempt.before.messages) + 1)
+            show_answer(message, attempt.before.length + 1)
             show_rating(message, talk.conversation_id, api)
     said = (*attempt.before.messages, Message("user", attempt.question), message)
     talk.conversation = replace(attempt.before, messages=said, persistence=last.persistence)

@@ -22,17 +22,20 @@ def bubble(role: str) -> DeltaGenerator:
     return st.chat_message(role, avatar=_AVATARS.get(role))
 
 
-def show_messages(messages: Sequence[Message], broken_off: dict[int, str], rate: Callable[[Message], None]) -> None:
+def show_messages(
+    messages: Sequence[Message], broken_off: dict[int, str], rate: Callable[[Message], None], *, offset: int = 0
+) -> None:
     """The messages, what *rate* has below an answer, and after a question whose answer never became whole what was
-    seen of it."""
-    for place, message in _without_repeats(messages):
+    seen of it; *offset* more stand before them."""
+    for index, message in _without_repeats(messages):
+        place = offset + index
         with bubble(message.role):
             if message.role == "user":
                 st.text(message.content)
             else:
                 show_answer(message, place)
                 rate(message)
-        answered = place + 1 < len(messages) and messages[place + 1].role != "user"
+        answered = index + 1 < len(messages) and messages[index + 1].role != "user"
         if place in broken_off and message.role == "user" and not answered:
             show_broken_off(broken_off[place])
 
@@ -59,7 +62,7 @@ def show_broken_off(text: str) -> None:
 
 
 def _without_repeats(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:
-    """The messages with their places, without questions that were asked again because the first time failed."""
+    """The messages with their indexes, without questions that were asked again because the first time failed."""
     for place, (message, following) in enumerate(zip_longest(messages, messages[1:])):
         if following is None or (message.role, message.content) != (following.role, following.content):
             yield place, message

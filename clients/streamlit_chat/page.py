@@ -24,6 +24,7 @@ from clients.streamlit_chat.talk import (
     current_talk,
     leave_other_visitor,
     load,
+    load_earlier,
     stop_answer,
 )
 from clients.streamlit_chat.visitor_cookie import current_visitor
@@ -123,7 +124,9 @@ def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds:
     asked = talk.attempt.question if talk.attempt else talk.question
     waiting = () if asked is None else (Message("user", asked),)
     rate = partial(show_rating, conversation_id=talk.conversation_id, api=api)
-    show_messages((*conversation.messages, *waiting), talk.broken_off, rate)
+    if conversation.offset:
+        st.button("Show earlier messages", icon=":material/history:", on_click=_load_earlier, args=(talk, api))
+    show_messages((*conversation.messages, *waiting), talk.broken_off, rate, offset=conversation.offset)
     if asked is None or talk.failure or holds:
         show_shelf(talk)
         _show_rest(talk, api, conversation)
@@ -137,6 +140,14 @@ def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds:
         st.warning(
             "This conversation is kept in memory alone: a restart of the service loses it.", icon=":material/warning:"
         )
+
+
+def _load_earlier(talk: Talk, api: ApiClient) -> None:
+    try:
+        load_earlier(talk, api)
+    except ApiError as failure:
+        log_failure(failure)
+        talk.failure = failure
 
 
 def _show_rest(talk: Talk, api: ApiClient, conversation: Conversation) -> None:

@@ -69,10 +69,12 @@ function update({ current, removed }) {
   gone.forEach((id) => removedBefore.add(id));
   entries = entries.filter((entry) => !gone.includes(entry.id));
   if (current && current.turns > (turnsSeen.get(current.id) ?? 0)) {
-    const { id, title, turns } = current;
+    const { id, turns } = current;
     turnsSeen.set(id, turns);
     const known = entries.find((entry) => entry.id === id);
     const used = known && known.turns >= turns ? known.used : Date.now();
+    // The first question, which names it, may not be among the messages that are shown.
+    const title = current.fromStart || !known ? current.title : known.title;
     entries = [...entries.filter((entry) => entry !== known), { id, title, turns, used }];
   }
   entries.sort((one, other) => other.used - one.used);

@@ -36,8 +36,9 @@ def show_shelf(talk: Talk) -> None:
     """The list in the sidebar, with the conversation that is shown on it once it has begun; once in a run."""
     current = None
     if talk.in_address:
-        asked = _questions(talk)
-        current = {"id": talk.conversation_id, "title": _title(asked[0]) if asked else "", "turns": len(asked)}
+        asked, offset = _questions(talk), _offset(talk)
+        title, turns = _title(asked[0]) if asked else "", len(asked) + offset // 2
+        current = {"id": talk.conversation_id, "title": title, "turns": turns, "fromStart": not offset}
     settings = read_settings()
     signed_in = signed_in_token(settings)
     with st.sidebar:
@@ -142,6 +143,12 @@ def _questions(talk: Talk) -> list[str]:
     messages: tuple[Message, ...] = conversation.messages if conversation else ()
     asked = [message.content for message in messages if message.role == "user"]
     return [*asked, talk.attempt.question] if talk.attempt else asked
+
+
+def _offset(talk: Talk) -> int:
+    """How many messages stand before those that are known here."""
+    conversation = talk.attempt.before if talk.attempt else talk.conversation
+    return conversation.offset if conversation else 0
 
 
 def _title(question: str) -> str:

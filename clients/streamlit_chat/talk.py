@@ -2,7 +2,6 @@
 
 import re
 import secrets
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -114,7 +113,7 @@ def begin_attempt(talk: Talk, before: Conversation, question: str) -> Attempt:
     """The answer to *question*, to be asked now."""
     talk.attempt = Attempt(question, before)
     talk.question = None
-    talk.broken_off.pop(len(before.messages), None)
+    talk.broken_off.pop(before.length, None)
     return talk.attempt
 
 
@@ -122,7 +121,7 @@ def end_attempt(talk: Talk, attempt: Attempt) -> None:
     """There will be no more of this answer: leave what was seen of it."""
     before = attempt.before
     if attempt.text:
-        talk.broken_off[len(before.messages)] = attempt.text
+        talk.broken_off[before.length] = attempt.text
     talk.conversation = replace(before, messages=(*before.messages, Message("user", attempt.question)))
     talk.attempt = None
 
@@ -168,20 +167,31 @@ def _bring_up_to_date(talk: Talk, api: ApiClient) -> None:
     elif talk.conversation is None:
         talk.conversation = _fetched(talk, api)
     elif talk.outdated:
-        known = talk.conversation.messages
+        known = talk.conversation
         with suppress(ApiError):  # then the question meets it too, and tells
-            talk.conversation = _fetched(talk, api)
-        if talk.question and talk.conversation and _is_answered(talk.question, known, talk.conversation.messages):
+            now = _fetched(talk, api)
+            talk.conversation = now and _joined(known, now)
+        if talk.question and talk.conversation and _is_answered(talk.question, known, talk.conversation):
             talk.question = None
     talk.outdated = False
     if talk.conversation and talk.conversation.running:
         _take_up(talk, talk.conversation)
 
 
-def _is_answered(question: str, known: Sequence[Message], now: Sequence[Message]) -> bool:
+def _joined(known: Conversation, now: Conversation) -> Conversation:
+    """The conversation as it is now, with the earlier messages that are known, where none between is missing."""
+    if not known.offset < now.offset <= known.length:
+        return now
+    earlier = known.messages[: now.offset - known.offset]
+    return replace(now, messages=(*earlier, *now.messages), offset=known.offset)
+
+
+def _is_answered(question: str, known: Conversation, now: Conversation) -> bool:
     """Whether a question that was last without an answer has got it after all, so that it need not be asked again."""
-    waited = bool(known) and (known[-1].role, known[-1].content) == ("user", question)
-    return waited and len(now) > len(known) and now[len(known)].role == "assistant"
+    last = known.messages[-1:]
+    waited = [(message.role, message.content) for message in last] == [("user", question)]
+    following = now.messages[max(0, known.length - now.offset) :]
+    return waited and bool(following) and following[0].role == "assistant"
 
 
 def _take_up(talk: Talk, conversation: Conversation) -> None:
@@ -202,6 +212,23 @@ def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         end_attempt(talk, attempt)
 
 
+def load_earlier(talk: Talk, api: ApiClient) -> None:
+    """Show the messages before those that are shown, too.
+
+    Raises:
+        ApiError: the API is away or refuses.
+    """
+    shown = talk.attempt.before if talk.attempt else talk.conversation
+    if shown is None or not shown.offset:
+        return
+    earlier = api.conversation(talk.conversation_id, before=shown.offset)
+    whole = replace(shown, messages=(*earlier.messages, *shown.messages), offset=earlier.offset)
+    if talk.attempt:
+        talk.attempt.before = whole
+    else:
+        talk.conversation = whole
+
+
 def _fetched(talk: Talk, api: ApiClient) -> Conversation | None:
     with nothing_there():
         return api.conversation(talk.conversation_id)
@@ -213,7 +240,7 @@ def _settle(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     end_attempt(talk, attempt)
     with suppress(ApiError):
         now = api.conversation(talk.conversation_id)
-        if len(now.messages) > len(attempt.before.messages):
+        if now.length > attempt.before.length:
             talk.conversation = now
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 from tests.clients.stub_runs import Place, StubRun
 
@@ -160,14 +161,19 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/events"):
             self._follow(self._run())
             return
-        place = self._place(self.path.rpartition("/")[2])
+        path, _, query = self.path.partition("?")
+        place = self._place(path.rpartition("/")[2])
         run = self.api.running(place)  # before the messages: when it is over, the answer is among them
         messages = self.api.conversations.get(place)
         if messages is None:
             self._problem(problem(404, "There is no such thing", "There is no conversation of this id."))
             return
-        told = {"persistence": self.api.behaviour.persistence, "running": run is not None}
-        self._json(200, {"messages": messages, "expires_in_s": 600, "run_id": run and run.run_id, **told})
+        told: dict[str, Any] = {"persistence": self.api.behaviour.persistence, "running": run is not None}
+        asked = dict(parse_qsl(query))
+        stop = int(asked.get("before", len(messages)))
+        start = max(0, stop - int(asked.get("limit", 50)))
+        told |= {"messages": messages[start:stop], "offset": start, "total": len(messages)}
+        self._json(200, {"expires_in_s": 600, "run_id": run and run.run_id, **told})
 
     def do_PUT(self) -> None:
         self._rate(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))

@@ -605,3 +605,27 @@ def test_each_answer_has_its_own_rating(api: ApiStub) -> None:
     ask(page, "And the deposit?")
     page.feedback[1].set_value(1).run()
     assert ([rating(page, place) for place in (0, 1)], api.rated[0][0]) == ([None, 1], "run-2")
+
+
+def test_a_long_conversation_opens_with_its_last_messages_and_shows_earlier_ones_when_asked(api: ApiStub) -> None:
+    page = open_page()
+    ask(page)
+    [place] = api.conversations
+    first, answer = api.conversations[place]
+    rest = [
+        one
+        for n in range(130)
+        for one in ({**first, "content": f"Question {n}?"}, {**answer, "content": f"Answer {n}.", "run_id": f"old-{n}"})
+    ]
+    api.conversations[place] = [first, answer, *rest]
+    reopened = open_page(address(page))
+    assert len(reopened.chat_message) == 100
+    assert said(reopened)[-1][1].startswith("Answer 129")
+    press(reopened, "Show earlier messages")
+    assert len(reopened.chat_message) == 200
+    ask(reopened, "And one more?")
+    assert said(reopened)[-2] == ("user", "And one more?")
+    assert len(reopened.chat_message) == 202
+    press(reopened, "Show earlier messages")
+    assert said(reopened)[0] == ("user", QUESTION)
+    assert "Show earlier messages" not in buttons(reopened)

@@ -21,6 +21,7 @@ from .circuit import Circuit, Persistence
 from .errors import StoreUnavailable
 from .keys import Place
 from .memory import Memory
+from .parts import ListPart, Window
 from .returning import Leases, Returns
 from .saver import RedisCheckpointer
 from .serializer import TypeName
@@ -145,6 +146,18 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         await self._returns.one(thread_id)
         held = self._memory.get(self.serde, place)
         return held or await self._or(lambda: self._primary.aget_tuple(place.config()), lambda: None)
+
+    async def aget_part(
+        self, thread_id: str, channel: str, *, limit: int, before: int | None = None
+    ) -> ListPart | None:
+        """See `RedisCheckpointer.aget_part`; also None if it cannot be read now."""
+        await self._returns.one(thread_id)
+        held = self._memory.get(self.serde, Place(thread_id, "", ""))
+        if held is not None:
+            return Window(limit, before).cut(held.checkpoint["channel_values"].get(channel, []))
+        return await self._or(
+            lambda: self._primary.aget_part(thread_id, channel, limit=limit, before=before), lambda: None
+        )
 
     async def alist(
         self,

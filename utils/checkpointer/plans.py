@@ -21,6 +21,7 @@ from .deltas import delta_history
 from .errors import StateUnreadable, StoreUnavailable, UnreadableValue
 from .hints import Hints
 from .keys import Place, probe_key, state_key, summary_key
+from .parts import ListPart, PartReader, Window
 from .reading import Batch, Query, Reader
 from .reencryption import Outcome, reencrypted
 from .retention import due, keep_last, latest, runs
@@ -50,7 +51,8 @@ class Plans:
         self._hints, self._policy, self._codec = hints, policy, codec
         self._script = ScriptCalls(policy.ttl_ms)
         self._writer = Writer(serde, codec, hints, self._script)
-        self._reader = Reader(serde, codec, hints, ScriptCalls(policy.ttl_ms if policy.refresh_on_read else 0))
+        reading = ScriptCalls(policy.ttl_ms if policy.refresh_on_read else 0)
+        self._reader, self._parts = Reader(serde, codec, hints, reading), PartReader(serde, codec, reading)
 
     # ---- writing
 
@@ -100,6 +102,10 @@ class Plans:
     def batch(self, thread_id: str, query: Query, after: Place | None, limit: int) -> Plan[Batch]:
         """See `Reader.batch`."""
         return self._reader.batch(thread_id, query, after, limit)
+
+    def part(self, thread_id: str, channel: str, window: Window) -> Plan[ListPart | None]:
+        """See `PartReader.read`."""
+        return self._parts.read(thread_id, channel, window)
 
     def left_ms(self, thread_id: str) -> Plan[int | None]:
         """How long a conversation has to live; None if there is none. Looking does not prolong it."""

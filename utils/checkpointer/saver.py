@@ -24,6 +24,7 @@ from .hints import Hints
 from .keys import STATE_PATTERN, state_key, thread_of
 from .listing import Listing, skipping_unreadable
 from .meter import Meter
+from .parts import ListPart, Window
 from .plans import Plans, Policy
 from .reencryption import Outcome
 from .scripts import Plan, Scripts, T, translated
@@ -167,6 +168,15 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that *config* names, or the newest of its namespace; None if there is none."""
         return await self._arun(self._plans.get(config))
+
+    async def aget_part(
+        self, thread_id: str, channel: str, *, limit: int, before: int | None = None
+    ) -> ListPart | None:
+        """At most *limit* items of the list in *channel* of the newest checkpoint, those before the one at *before*.
+
+        None if there is no such conversation. Other items are neither fetched nor decoded.
+        """
+        return await self._arun(self._plans.part(thread_id, channel, Window(limit, before)))
 
     async def alist(
         self,

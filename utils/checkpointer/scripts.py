@@ -14,7 +14,7 @@ from .errors import StateUnreadable, StoreRefused, StoreUnavailable
 from .meter import CallTiming, Meter, size_bytes
 from .verdicts import AWAY, is_away, is_refusal
 
-NAMES = ("get", "list", "put", "replace", "restore", "sweep", "writes")
+NAMES = ("get", "list", "part", "put", "replace", "restore", "sweep", "writes")
 _MAY_MISS = ("put", "writes")
 LACKING = 0  # what these begin their reply with where the server lacks something that was not sent
 Argument = bytes | str | int

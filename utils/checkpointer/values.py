@@ -155,7 +155,7 @@ class Unpacker:
             return value, Packed(plain, None, frozenset(), len(value) if isinstance(value, list) else None)
         root = next(refs, b"")
         if root[:1] != PAGE:
-            return self._values([root])[0], Packed(None, root, frozenset((root,)), ends=(root,))
+            return self.values([root])[0], Packed(None, root, frozenset((root,)), ends=(root,))
         return self._list(root)
 
     def kept(self) -> Kept:
@@ -172,9 +172,22 @@ class Unpacker:
         # The next checkpoint's list goes on from one of these pages, with the items of the last one.
         ends = tuple(ref for page, on_page in pages[:2] for ref in (page, *on_page))
         refs = frozenset((*items, *(page for page, _ in pages)))
-        return self._values(items), Packed(None, root, refs, len(items), ends=ends)
+        return self.values(items), Packed(None, root, refs, len(items), ends=ends)
 
-    def _values(self, refs: Sequence[bytes]) -> list[Any]:
+    def items(self, root: bytes) -> list[bytes]:
+        """The references of the items of the list *root*, first to last; of the fields its pages are enough.
+
+        Raises:
+            UnreadableValue: a page is missing or broken.
+        """
+        return [ref for _, on_page in reversed(self._pages.unfold(root)) for ref in on_page]
+
+    def values(self, refs: Sequence[bytes]) -> list[Any]:
+        """The values behind *refs*, in their order.
+
+        Raises:
+            UnreadableValue: a field is missing, broken, or of a forbidden type.
+        """
         known = {**self._before, **self._used}
         kept = [known.get(ref) or self._opened(ref) for ref in refs]
         self._used.update(zip(refs, kept, strict=True))

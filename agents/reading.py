@@ -1,0 +1,145 @@
+"""Conversations as they are read again: a part at a time, and single answers with their questions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+
+from agents.answer_places import AnswerPlaces
+from agents.messages import answer_id, shown, spoken
+from utils.checkpointer.parts import ListPart
+from utils.errors import NotFound, StoreUnavailable
+
+_AT_ONCE = 16  # messages that are looked through in one step for an answer whose place is not known
+_BETWEEN = 8  # messages, calls of tools among them, that may stand from a question to its answer
+
+
+class MessageStore(Protocol):
+    """What conversations are read from."""
+
+    @property
+    def persistence(self) -> str:
+        """Where conversations are kept now: "redis", or "memory" while it is away."""
+
+    def persistence_of(self, thread_id: str) -> str:
+        """Where this one is; in memory also after Redis is back, until its next turn."""
+
+    async def ttl_s(self, thread_id: str) -> int | None:
+        """Seconds the conversation has left, None where there is none."""
+
+    async def aget_part(
+        self, thread_id: str, channel: str, *, limit: int, before: int | None = None
+    ) -> ListPart | None:
+        """At most *limit* items before the one at *before*; None where there is no conversation, or it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer and its question, as the API shows messages; `stands_alone`: nothing else was said before them."""
+
+    question: dict[str, Any]
+    answer: dict[str, Any]
+    stands_alone: bool
+
+
+class ConversationReader:
+    """Reads no more of a conversation than is asked for, however long it is."""
+
+    def __init__(self, store: MessageStore, places: AnswerPlaces) -> None:
+        self._store, self._places = store, places
+
+    async def require(self, thread_id: str) -> None:
+        """Return if there is such a conversation.
+
+        Raises:
+            NotFound: there is none.
+            StoreUnavailable: it cannot be known while Redis is away.
+        """
+        await self._part(thread_id, limit=1)
+
+    async def page(
+        self, thread_id: str, *, limit: int, before: int | None = None, asked: HumanMessage | None = None
+    ) -> dict[str, Any]:
+        """The last *limit* messages before the one at *before*, or of all, as the API shows them.
+
+        *asked* is being answered now, and kept only when it is.
+
+        Raises:
+            NotFound: there is no such conversation, and nothing is asked in it.
+            StoreUnavailable: it cannot be known while Redis is away.
+        """
+        if asked is None:
+            part = await self._part(thread_id, limit=limit, before=before)
+        else:
+            found = await self._store.aget_part(thread_id, "messages", limit=limit, before=before)
+            part = found or ListPart([], 0, 0)
+        messages, total = part.items, part.total
+        if asked is not None and before is None and all(message.id != asked.id for message in messages):
+            messages, total = [*messages, asked], total + 1
+        return {
+            "messages": [shown(message) for message in spoken(messages)],
+            "total": total,
+            "limit": limit,
+            "offset": part.start,
+            "expires_in_s": await self._store.ttl_s(thread_id),
+            "persistence": self._store.persistence_of(thread_id),
+        }
+
+    async def answer(self, thread_id: str, run_id: str) -> Answered:
+        """The answer of a run, with its question.
+
+        Raises:
+            NotFound: there is no such conversation, or no such answer in it.
+            StoreUnavailable: it cannot be known while Redis is away.
+        """
+        place = await self._place_of(thread_id, run_id)
+        *before, answer = (await self._part(thread_id, limit=_BETWEEN + 1, before=place + 1)).items
+        start = place - len(before)
+        asked = [at for at, message in enumerate(before, start) if isinstance(message, HumanMessage)]
+        if not asked:
+            raise _no_answer()
+        question = before[asked[-1] - start]
+        alone = await self._is_alone(thread_id, question, asked[-1])
+        return Answered(shown(question), shown(answer), alone)
+
+    async def _place_of(self, thread_id: str, run_id: str) -> int:
+        """Where the answer of a run stands: where it was noted, or else looked for, the newest first."""
+        noted = await self._places.find(thread_id, run_id)
+        if noted is not None:
+            part = await self._part(thread_id, limit=1, before=noted + 1)
+            if part.start == noted and _is_answer(part.items, run_id):
+                return noted
+        before: int | None = None
+        while before != 0:
+            part = await self._part(thread_id, limit=_AT_ONCE, before=before)
+            for place, message in enumerate(part.items, part.start):
+                if _is_answer([message], run_id):
+                    return place
+            before = part.start
+        raise _no_answer()
+
+    async def _is_alone(self, thread_id: str, question: AnyMessage, place: int) -> bool:
+        """Whether nothing was said before the question but the same one, asked again as it failed."""
+        for start in range(0, place, _AT_ONCE):
+            stop = min(start + _AT_ONCE, place)
+            said = spoken((await self._part(thread_id, limit=stop - start, before=stop)).items)
+            if any(message.text != question.text for message in said):
+                return False
+        return True
+
+    async def _part(self, thread_id: str, *, limit: int, before: int | None = None) -> ListPart:
+        found = await self._store.aget_part(thread_id, "messages", limit=limit, before=before)
+        if found is not None:
+            return found
+        if self._store.persistence == "memory":
+            raise StoreUnavailable("Redis is away, and conversations from before cannot be read. Try again later.")
+        raise NotFound("There is no conversation of this id. It may have expired.")
+
+
+def _is_answer(messages: Sequence[AnyMessage], run_id: str) -> bool:
+    return bool(messages) and isinstance(messages[-1], AIMessage) and messages[-1].id == answer_id(run_id)
+
+
+def _no_answer() -> NotFound:
+    return NotFound("This conversation has no answer of this run.")
