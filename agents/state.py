@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage
@@ -15,7 +15,10 @@ from agents.verification.policy import Policy
 from agents.verification.verifier import Verifier
 from retrieval.search import Retriever
 from utils.context import TenantContext
+from utils.long_texts import AT_ONCE, process_text
 from utils.passages import Hit
+
+T = TypeVar("T")
 
 
 class ChatState(TypedDict, total=False):
@@ -61,3 +64,10 @@ class AgentContext:
     recollection: Recollection
     verifier: Verifier
     unsupported: Policy
+
+    async def process_text(self, work: Callable[[], T], *, characters: int, at_once: int = AT_ONCE) -> T:
+        """As `utils.long_texts.process_text`; the place is left while a thread works."""
+        if characters <= at_once:
+            return work()
+        async with self.place.outside():
+            return await process_text(work, characters=characters, at_once=at_once)

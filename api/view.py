@@ -24,6 +24,7 @@ from ingestion.pages.images import OpenFile, PageImages
 from utils.concurrency import ConcurrencyLimit
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import Gone, NotFound, ProblemError
+from utils.long_texts import process_text
 
 T = TypeVar("T")
 View = Callable[..., Awaitable[Response]]
@@ -96,9 +97,10 @@ async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery
     services: Services = current_app.extensions["services"]
     texts: ConcurrencyLimit = current_app.extensions["view_texts"]
     async with texts:  # of each document that is looked at, all of its text is in memory
-        layout = lay_out(opened, await _read(services.originals.extracted, ctx, opened.version), query)
+        extracted = await _read(services.originals.extracted, ctx, opened.version)
+        layout = await process_text(partial(lay_out, opened, extracted, query), characters=len(extracted.text))
     if layout.page is None:
-        return _page(text_page(layout))
+        return _page(await process_text(partial(text_page, layout), characters=layout.size))
     images: PageImages = current_app.extensions["page_images"]
     return _page(await pdf_page(layout, layout.page, _opener(ctx, opened.version), images))
 

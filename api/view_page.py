@@ -6,6 +6,7 @@ Nothing of a document is markup there: the template escapes what it is given, an
 import base64
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from domain.models import DocumentVersion
 from domain.originals import Extracted
 from ingestion.pages.images import OpenFile, PageImages, PagePlaces
 from utils.errors import ProblemError, UnreadableDocument
+from utils.long_texts import process_text
 
 AROUND = 20_000  # characters shown to each side of a quote
 CONTEXT = 300  # the same where the quote alone may be read
@@ -112,10 +114,14 @@ class PdfPage:
 
 @dataclass(frozen=True, slots=True)
 class PageLayout:
-    """What is shown of a document: a stretch of its text, or a page of a PDF. `earlier` and `later` lead on."""
+    """What is shown of a document: a stretch of its text, or a page of a PDF. `earlier` and `later` lead on.
+
+    `size` counts the characters of that stretch.
+    """
 
     opened: Opened
     quote: Span
+    size: int
     blocks: list[Block]
     has_mark: bool
     earlier: str | None
@@ -143,7 +149,8 @@ async def pdf_page(layout: PageLayout, page: PdfPage, open_file: OpenFile, image
     except UnreadableDocument:
         picture = None
     address = layout.opened.address(f"pages/{page.number}.png") if picture else None
-    return _rendered("view.html", **_facts(layout, picture), **_shown(layout), picture_address=address)
+    shown = {**_facts(layout, picture), **_shown(layout), "picture_address": address}
+    return await process_text(partial(_rendered, "view.html", **shown), characters=layout.size)
 
 
 def problem_page(error: ProblemError) -> str:
@@ -164,6 +171,7 @@ def _lay_out_text(opened: Opened, extracted: Extracted, place: Place, quote: Spa
     return PageLayout(
         opened=opened,
         quote=quote,
+        size=window.end - window.start,
         blocks=Layout(extracted, quote).blocks(window, shows_pages=True),
         has_mark=bool(quote.within(window)),
         earlier=elsewhere(_after_line(extracted.text, begin - 2 * AROUND)) if begin else None,
@@ -174,8 +182,16 @@ def _lay_out_text(opened: Opened, extracted: Extracted, place: Place, quote: Spa
 def _lay_out_passage(opened: Opened, extracted: Extracted, passage: Span) -> PageLayout:
     quote = _quote(passage.start, passage.end, len(extracted.text))
     begin, end = _after_word(extracted.text, quote.start - CONTEXT), _after_word(extracted.text, quote.end + CONTEXT)
-    blocks = Layout(extracted, quote).blocks(Span(min(begin, quote.start), end), shows_pages=True)
-    return PageLayout(opened=opened, quote=quote, blocks=blocks, has_mark=bool(quote), earlier=None, later=None)
+    window = Span(min(begin, quote.start), end)
+    return PageLayout(
+        opened=opened,
+        quote=quote,
+        size=window.end - window.start,
+        blocks=Layout(extracted, quote).blocks(window, shows_pages=True),
+        has_mark=bool(quote),
+        earlier=None,
+        later=None,
+    )
 
 
 def _lay_out_page(opened: Opened, extracted: Extracted, place: Place, quote: Span) -> PageLayout:
@@ -191,6 +207,7 @@ def _lay_out_page(opened: Opened, extracted: Extracted, place: Place, quote: Spa
     return PageLayout(
         opened=opened,
         quote=quote,
+        size=window.end - window.start,
         blocks=Layout(extracted, quote).blocks(window, shows_pages=False),
         has_mark=bool(there),
         earlier=elsewhere(number - 1) if number > 1 else None,

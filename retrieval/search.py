@@ -2,9 +2,11 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
+from typing import TypeVar
 
 from retrieval.answerability import Verdict, judge
 from retrieval.calibration import Calibrations
@@ -17,12 +19,15 @@ from retrieval.question import Question
 from retrieval.sentences import by_best_sentence
 from utils.context import TenantContext
 from utils.errors import ProviderError
+from utils.long_texts import process_text
 from utils.passages import Hit
 from utils.ports import Embedder, FloatArray, Reranker, StoreObserver, UnobservedStores
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _SPARE = 2  # times as many as wanted are looked at: some are dropped as duplicates, some become one
+_AT_ONCE = 32_000  # characters of passages, see `process_text`
 _RERANKED = 30  # passages a reranker is shown
 
 
@@ -85,17 +90,23 @@ class Retriever:
         course.passed("embedding", [])
         hits = course.passed("index", await self._candidates(ctx, question, vector, limit, options.filters))
         asked = Question(question)
-        hits = course.passed("sentences", by_best_sentence(asked, hits))
+        ordered = await self._processed(partial(by_best_sentence, asked, hits), hits)
+        hits = course.passed("sentences", ordered)
         if options.priorities:
             hits = course.passed("priorities", _preferred(hits, options.priorities))
         without_reranker = None
         if self.reranker is not None and len(hits) > 1:
             ranked, without_reranker = await self._reranked(self.reranker, question, hits)
             hits = course.passed("rerank", ranked)
-        shown = course.passed("selection", joined(distinct(hits), limit=limit))
+        found = hits
+        shown = course.passed("selection", await self._processed(lambda: joined(distinct(found), limit=limit), found))
         estimated = self.calibrations.of(ctx) if self.calibrations else None
-        verdict = judge(asked, hits[:limit], model=self.embedder.model, estimated=estimated)
+        judged = partial(judge, asked, hits[:limit], model=self.embedder.model, estimated=estimated)
+        verdict = await self._processed(judged, hits)
         return Found(shown, " ".join(filter(None, (without_vector, without_reranker))) or None, verdict, course.stages)
+
+    async def _processed(self, work: Callable[[], T], hits: Sequence[Hit]) -> T:
+        return await process_text(work, characters=sum(len(hit.passage.text) for hit in hits), at_once=_AT_ONCE)
 
     async def _candidates(
         self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int, filters: Filters

@@ -1,6 +1,7 @@
 """The step that answers from the passages, streaming as it goes."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
@@ -14,6 +15,9 @@ from agents.state import AgentContext, ChatState
 from prompts.rag import NOT_IN_DOCUMENTS_MARK, system_prompt
 
 _MESSAGES_REMEMBERED = 20
+LONGEST_ANSWER = 64_000  # characters
+_CUT = f"The model's answer is cut after {LONGEST_ANSWER:,} characters."
+_SHOWN_AT_ONCE, _BOUND_AT_ONCE = 64_000, 16_000  # characters of passages, see `process_text`
 
 
 async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
@@ -26,12 +30,17 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     run = runtime.context
     run.emit({"type": "status", "stage": "answer"})
     sieve = None if run.unsupported == "mark" else Sieve(run, state["passages"])
-    text, name = await _streamed(_held_back(_said(run.model.chat, _prompt(state, run), run.streams)), run, sieve)
+    shown = sum(len(hit.passage.text) for hit in state["passages"])
+    prompt = await run.process_text(lambda: _prompt(state, run), characters=shown, at_once=_SHOWN_AT_ONCE)
+    text, name = await _streamed(_held_back(_said(run.model.chat, prompt, run.streams)), run, sieve)
     if not text.strip():
         return await refuse(state, runtime)
     if sieve is not None and sieve.refuses:
         return refusal(state, run, sieve.support)
-    text, citations = bind_citations((sieve.text if sieve else text).strip(), state["passages"])
+    said = (sieve.text if sieve else text).strip()
+    text, citations = await run.process_text(
+        lambda: bind_citations(said, state["passages"]), characters=len(said) + shown, at_once=_BOUND_AT_ONCE
+    )
     support = sieve.support if sieve else await verify(text, state["passages"], run)
     run.emit({"type": "support", **support})
     is_model = run.model.is_language_model
@@ -44,17 +53,22 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
 
 
 async def _streamed(
-    pieces: AsyncIterator[tuple[str, BaseMessage | None]], run: AgentContext, sieve: Sieve | None
+    pieces: AsyncGenerator[tuple[str, BaseMessage | None]], run: AgentContext, sieve: Sieve | None
 ) -> tuple[str, str]:
     """What the model said and its name; told as it comes, or what *sieve* lets through."""
     text, name = "", ""
-    async with run.place.outside():
+    async with run.place.outside(), aclosing(pieces):
         async for piece, chunk in pieces:
+            piece = piece[: LONGEST_ANSWER - len(text)]
             name = name or _answered_by(chunk)
             if _is_fallback(chunk):
                 run.recollection.forget()
             text += piece
             _tell(await sieve.take(piece) if sieve and piece else piece, run)
+            if len(text) >= LONGEST_ANSWER:
+                run.recollection.forget()
+                run.emit({"type": "status", "stage": "answer", "degraded": _CUT})
+                break
         if sieve:
             rest = await sieve.rest()
             _tell("" if sieve.refuses else rest if run.unsupported == "drop" else sieve.text, run)
@@ -66,7 +80,7 @@ def _tell(text: str, run: AgentContext) -> None:
         run.emit({"type": "token", "content": text})
 
 
-async def _said(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -> AsyncIterator[BaseMessage]:
+async def _said(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -> AsyncGenerator[BaseMessage]:
     """What the model says, in pieces where somebody watches: each of them costs CPU."""
     if streams:
         async for chunk in chat.astream(prompt):
@@ -104,19 +118,20 @@ def _as_said(message: AnyMessage) -> BaseMessage:
     return AIMessage(without_marks(message.text))
 
 
-async def _held_back(chunks: AsyncIterator[BaseMessage]) -> AsyncIterator[tuple[str, BaseMessage | None]]:
+async def _held_back(chunks: AsyncGenerator[BaseMessage]) -> AsyncGenerator[tuple[str, BaseMessage | None]]:
     """Text as it comes, but nothing while it may still become the word for "not in the documents", and never that."""
     held, passed = "", False
-    async for chunk in chunks:
-        if passed:
-            yield chunk.text, chunk
-            continue
-        held = (held + chunk.text).lstrip()
-        passed = not NOT_IN_DOCUMENTS_MARK.startswith(held[: len(NOT_IN_DOCUMENTS_MARK)])
-        yield held if passed else "", chunk
-        held = held[: len(NOT_IN_DOCUMENTS_MARK)]  # what follows it changes nothing
-    if not passed and not held.startswith(NOT_IN_DOCUMENTS_MARK):
-        yield held.strip(), None
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if passed:
+                yield chunk.text, chunk
+                continue
+            held = (held + chunk.text).lstrip()
+            passed = not NOT_IN_DOCUMENTS_MARK.startswith(held[: len(NOT_IN_DOCUMENTS_MARK)])
+            yield held if passed else "", chunk
+            held = held[: len(NOT_IN_DOCUMENTS_MARK)]  # what follows it changes nothing
+        if not passed and not held.startswith(NOT_IN_DOCUMENTS_MARK):
+            yield held.strip(), None
 
 
 def _answered_by(chunk: BaseMessage | None) -> str:

@@ -6,6 +6,7 @@ checked while the answer comes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,17 +14,26 @@ from agents.citations import bind_citations
 from agents.state import AgentContext
 from agents.verification.claims import Claim, claims
 from agents.verification.verdict import SentenceSupport, report
+from agents.verification.verifier import MOST_CLAIMS
+from utils.long_texts import process_text
 from utils.passages import Hit
 
 
 async def verify(text: str, hits: Sequence[Hit], run: AgentContext) -> dict[str, Any]:
     """The support of the sentences of *text*, as `report` gives it."""
-    found = claims(text)
     run.emit({"type": "status", "stage": "verify"})
+    found = _with_rest_as_one(await run.process_text(lambda: claims(text), characters=len(text)))
     return report(await run.verifier.check(found, hits, outside=run.place.outside))
 
 
+def _with_rest_as_one(found: Sequence[Claim]) -> Sequence[Claim]:
+    """*found*, those that are too many to be checked as one."""
+    rest = found[MOST_CLAIMS:]
+    return [*found[:MOST_CLAIMS], Claim(rest[0].start, rest[-1].end, "", ())] if rest else found
+
+
 _PARAGRAPH_END = "\n\n"
+_BOUND_AT_ONCE = 16_000  # characters of an answer and its passages, see `process_text`
 _LONG = 4000  # characters of a sentence, with its marks
 
 
@@ -50,7 +60,7 @@ class Sieve:
             return ""
         if len(self._held) < self._looked_at_from or "]" not in self._held:
             return ""
-        cut = _settled(self._held)
+        cut = await process_text(partial(_settled, self._held), characters=len(self._held))
         ready, self._held = self._held[:cut], self._held[cut:]
         # What grows without an end in sight is not looked through with each piece of it.
         self._looked_at_from = len(self._held) * 9 // 8 if len(self._held) > _LONG else 0
@@ -72,9 +82,11 @@ class Sieve:
         return report([] if self.refuses else self.sentences, dropped=self.dropped)
 
     async def _passed(self, ready: str) -> str:
-        text, _ = bind_citations(ready, self.hits)
+        size = len(ready) + sum(len(hit.passage.text) for hit in self.hits)
+        text, _ = await process_text(lambda: bind_citations(ready, self.hits), characters=size, at_once=_BOUND_AT_ONCE)
         text = text if self.text else text.lstrip()
-        found = self._with_marks_before(claims(text), text)
+        sentences = await process_text(partial(claims, text), characters=len(text))
+        found = self._with_marks_before(_with_rest_as_one(sentences), text)
         checked = await self.run.verifier.check(found, self.hits)
         shown, at = "", 0
         for place, (claim, support) in enumerate(zip(found, checked, strict=True)):

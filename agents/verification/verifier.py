@@ -1,6 +1,5 @@
 """Checks an answer sentence by sentence: by words, then by meaning, then by a judge where one is configured."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
@@ -13,13 +12,16 @@ from agents.verification.similarity import compare
 from agents.verification.sources import Source, source_of
 from agents.verification.support import FirstLook, look
 from agents.verification.verdict import Finding, SentenceSupport
+from utils.errors import Overloaded
+from utils.long_texts import AT_ONCE, process_text
 from utils.passages import Hit
 from utils.ports import Embedder
 
 Waiting = AbstractAsyncContextManager[None]
 
-_FEW_CLAIMS, _MOST_CLAIMS = 8, 200
+_FEW_CLAIMS, MOST_CLAIMS = 8, 200
 _TOO_MANY = Finding("unverified", 0.0, "the answer is too long to be checked to its end", "none")
+_TOO_SLOW = Finding("unverified", 0.0, "there was no time to check it", "none")
 _JUDGING_S = 20.0
 _UNDECIDED = "its source says something near to it, whether the same is not certain"
 
@@ -56,12 +58,18 @@ class Verifier:
         return look(claim, _cited(claim, hits))
 
     async def _looks(self, claims: Sequence[Claim], hits: Sequence[Hit]) -> list[FirstLook]:
-        """The first look at each; in a thread where there are many, so that the loop is not held for long."""
+        """The first look at each; in a thread where they are many or long, so that the loop is not held."""
 
         def work() -> list[FirstLook]:
-            return [self.first_look(claim, hits) for claim in claims[:_MOST_CLAIMS]]
+            return [self.first_look(claim, hits) for claim in claims[:MOST_CLAIMS]]
 
-        looks = work() if len(claims) <= _FEW_CLAIMS else await asyncio.to_thread(work)
+        cited = {number for claim in claims for number in claim.cited if 1 <= number <= len(hits)}
+        size = sum(len(hits[number - 1].passage.text) for number in cited) + sum(len(each.text) for each in claims)
+        at_once = AT_ONCE if len(claims) <= _FEW_CLAIMS else 0
+        try:
+            looks = await process_text(work, characters=max(1, size), at_once=at_once)
+        except Overloaded:
+            return [FirstLook(_TOO_SLOW)] * len(claims)
         return looks + [FirstLook(_TOO_MANY)] * (len(claims) - len(looks))
 
     async def _by_meaning(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from providers.chat.followups import standalone_question
 from providers.chat.near_misses import lacks_answer
 from providers.chat.selection import ON_TOPIC, Candidate, candidates, select_quotes, sentence_scores, word_scores
 from utils.errors import ProviderError
+from utils.long_texts import process_text
 from utils.ports import Embedder
 
 __all__ = ["ExtractiveChatModel", "standalone_question"]
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 METADATA = {"model_name": "extractive", "language_model": False}
 # Embedding a sentence takes about 50 ms of CPU, so only the first passages' sentences are compared by meaning.
+_AT_ONCE = 16_000  # characters of a prompt, see `process_text`
 _COMPARED_PASSAGES, _COMPARED_SENTENCES = 2, 12
 
 
@@ -89,9 +92,17 @@ class ExtractiveChatModel(BaseChatModel):
         return self._answer(question, passages, candidates(passages), None)
 
     async def _pieces_by_meaning(self, messages: Sequence[BaseMessage]) -> list[str]:
-        question, passages = _read(messages)
-        sentences = candidates(passages)
-        return self._answer(question, passages, sentences, await self._likeness(question, sentences))
+        size = sum(len(message.text) for message in messages)
+
+        def read() -> tuple[str, list[NumberedPassage], list[Candidate], float]:
+            question, passages = _read(messages)
+            sentences = candidates(passages)
+            return question, passages, sentences, max(word_scores(question, sentences), default=1.0)
+
+        question, passages, sentences, share = await process_text(read, characters=size, at_once=_AT_ONCE)
+        likeness = await self._likeness(question, sentences) if share < ON_TOPIC else None
+        answer = partial(self._answer, question, passages, sentences, likeness)
+        return await process_text(answer, characters=size, at_once=_AT_ONCE)
 
     def _answer(
         self,
@@ -113,9 +124,9 @@ class ExtractiveChatModel(BaseChatModel):
         return [str(quote) for quote in quotes]
 
     async def _likeness(self, question: str, sentences: list[Candidate]) -> list[float] | None:
-        """Similarities in standard deviations, the lowest for sentences not compared; None if words suffice."""
+        """Similarities in standard deviations, the lowest for sentences not compared; None if they cannot be had."""
         compared = [s.text for s in sentences if s.rank < _COMPARED_PASSAGES][:_COMPARED_SENTENCES]
-        if not self.embedder or len(compared) < 2 or max(word_scores(question, sentences)) >= ON_TOPIC:
+        if not self.embedder or len(compared) < 2:
             return None
         try:
             async with asyncio.timeout(self.comparing_s):
