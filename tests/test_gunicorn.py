@@ -74,7 +74,8 @@ def with_model(model: FakeModelServer) -> dict[str, str]:
 def test_gunicorn_alone_serves_and_logs_nothing_but_json(tmp_path: Path, documents: dict[str, str]) -> None:
     with GunicornService(tmp_path / "data", cwd=ROOT, **documents) as service, service.client() as client:
         answered = ask(client, "How much does a dormitory room cost?", uuid4().hex)
-        client.post("/v1/chat", content=b"{", headers={"X-Request-Id": "the-wrong-one", "X-Forwarded-For": "192.0.2.7"})
+        headers = {"X-Request-Id": "the-wrong-one", "X-Forwarded-For": "192.0.2.7", "Content-Type": "application/json"}
+        client.post("/v1/chat", content=b"{", headers=headers)
         (first,) = service.workers()
         os.kill(first, signal.SIGABRT)  # as gunicorn does to a worker that hangs
         service.wait_for(lambda: first not in service.workers() and service.is_ready())
