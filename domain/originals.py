@@ -125,13 +125,15 @@ class Originals:
         """
         return Extracted.from_bytes(self._files.get(ctx, version.text_hash))
 
-    def let_go(self, ctx: TenantContext) -> int:
+    def let_go(self, ctx: TenantContext, replaced: Sequence[str] | None = None) -> int:
         """Remove the files of deleted documents and of versions too old to be kept; how many versions that were.
 
-        After every change; what a process leaves undone, the next one does.
+        After every change; what a process leaves undone, the next one does. *replaced* are the documents, at most
+        1,000, that may have too many versions; without it all of the tenant's are looked through.
         """
-        with self._database.writing() as session:
-            _delete_outdated(session, ctx, self._versions_kept)
+        if replaced is None or replaced:
+            with self._database.writing() as session:
+                _delete_outdated(session, ctx, self._versions_kept, replaced)
         with self._database.reading() as session:
             deleted = list(session.scalars(scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_not(None))))
         self.discard(ctx, {name for version in deleted for name in (version.content_hash, version.text_hash)})
@@ -211,12 +213,16 @@ def current_versions(session: Session, ctx: TenantContext, document_ids: Sequenc
     return {document_id: version for document_id, version in rows}
 
 
-def _delete_outdated(session: Session, ctx: TenantContext, versions_kept: int) -> None:
+def _delete_outdated(
+    session: Session, ctx: TenantContext, versions_kept: int, document_ids: Sequence[str] | None
+) -> None:
     key = (DocumentVersion.document_id, DocumentVersion.version)
     newest_first = func.row_number().over(partition_by=key[0], order_by=key[1].desc())
     replaced = scoped(ctx, DocumentVersion).where(
         DocumentVersion.replaced_at.is_not(None), DocumentVersion.deleted_at.is_(None)
     )
+    if document_ids is not None:
+        replaced = replaced.where(DocumentVersion.document_id.in_(document_ids))
     ranked = replaced.with_only_columns(*key, newest_first.label("place")).subquery()
     outdated = select(ranked.c.document_id, ranked.c.version).where(ranked.c.place > versions_kept)
     for document_id, version in session.execute(outdated).all():

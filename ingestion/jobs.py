@@ -157,7 +157,7 @@ class JobWorker:
             self._originals.discard(ctx, {text_hash})
             raise
         if version > 1:
-            self._originals.let_go(ctx)
+            self._originals.let_go(ctx, replaced=[held.document_id])
         return held
 
     def _replace(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> tuple[int, Held]:

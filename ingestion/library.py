@@ -84,5 +84,5 @@ class Library:
 
     def _let_go(self, ctx: TenantContext, files: set[str]) -> None:
         """Remove what nobody names any more; what a process that is killed here leaves, the next start removes."""
-        self._originals.let_go(ctx)
+        self._originals.let_go(ctx, replaced=())
         self._originals.discard(ctx, files)

@@ -125,7 +125,7 @@ def test_a_place_that_is_wrong_misleads_nobody(talking: Service, client: httpx.C
 
 
 def test_a_rating_reads_a_few_messages_of_a_conversation_however_long(talking: Service, client: httpx.Client) -> None:
-    sent = {}
+    sent: dict[int, list[int]] = {}
     with closing(Redis.from_url(redis_url(talking))) as store:
         for turns in (2, TURNS):
             name = f"cost-{turns}"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from domain.db import Database
 from domain.documents import DocumentContent, remove_documents
@@ -189,3 +190,13 @@ def test_what_was_read_is_found_as_it_was_kept_where_its_parts_are_within_its_te
     else:
         with pytest.raises(ValueError, match="not within its text"):
             Extracted.from_bytes(extracted.to_bytes())
+
+
+def test_a_deletion_looks_at_the_versions_of_no_other_document(database: Database, originals: Originals) -> None:
+    asked: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    originals.let_go(ACME, replaced=())
+    assert not any("row_number" in statement for statement in asked)
+    originals.let_go(ACME, replaced=["one"])
+    [ranked] = [statement for statement in asked if "row_number" in statement]
+    assert "document_id IN" in ranked
