@@ -23,7 +23,7 @@ from utils.errors import Conflict, StoreRefused
 
 _BATCH_ROWS = 500
 # The columns, by table, that marking passages as not indexed changes.
-_INDEXING = {"chunks": {"words_in", "vectors_in"}, "documents": {"state", "updated_at", "words_in"}}
+_INDEXING = {"chunks": {"words_in", "vectors_in"}, "documents": {"state", "status", "updated_at", "words_in"}}
 
 Row = RowMapping
 

@@ -164,8 +164,8 @@ def test_what_was_moved_and_compared_is_told_to_programs(installation: Path, sto
     assert found == {
         **{"passages": (152, 152, 40), "conversations": (40, 40, 20)},
         **{"tenants": (2, 2, 2), "api_keys": (2, 2, 2), "documents": (42, 42, 20), "chunks": (160, 160, 20)},
-        **{"document_versions": (40, 40, 20), "datasets": (0, 0, 0), "jobs": (0, 0, 0)},
-        **{"web_sources": (0, 0, 0), "web_pages": (0, 0, 0)},
+        **{"document_versions": (40, 40, 20), "datasets": (2, 2, 2), "jobs": (0, 0, 0)},
+        **{"web_sources": (0, 0, 0), "web_pages": (0, 0, 0), "pages_read": (0, 0, 0)},
         **{"answer_ratings": (0, 0, 0), "indexes": (0, 0, 0), "index_orders": (0, 0, 0)},
         "calibrations": (0, 0, 0),
     }
@@ -177,7 +177,7 @@ def test_a_dry_run_counts_and_changes_nothing(installation: Path, stores: Stores
     assert result.exit_code == 0, result.output
     assert "passages: 152 passages, 144 vectors" in result.output
     assert "conversations: 40 conversations" in result.output
-    assert "records: 2 tenants, 2 api_keys, 40 document_versions, 42 documents, 160 chunks" in result.output
+    assert "records: 2 tenants, 2 api_keys, 2 datasets, 40 document_versions, 42 documents, 160 chunks" in result.output
     assert "Nothing was changed" in result.output
     assert f"to   {stores.database_uri.replace(LOGIN, '')}\n" in result.output
     assert f"to   redis://{stores.redis.address}/0\n" in result.output
