@@ -25,6 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     longest_first(items)
 
 
+@pytest.fixture(autouse=True)
+def restored_umask() -> Iterator[None]:
+    """Commands run within this process close new files to others: the next test's files are as open as before."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """The samples with their vectors, which take half a minute: computed once, copied by whoever needs them."""

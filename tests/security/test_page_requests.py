@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.clients.api_stub import ACME_KEY, ROOM, ApiStub, problem, serve_stub
 from tests.clients.browser_page import ask, running_page, shelf
@@ -66,6 +66,21 @@ def assert_nothing_was_asked_elsewhere(asked: list[str], url: str, canary: Canar
     assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
 
 
+def batched(texts: list[str], size: int) -> list[list[str]]:
+    return [texts[start : start + size] for start in range(0, len(texts), size)]
+
+
+def assert_only_text_is_drawn(answers: Locator, count: int) -> None:
+    assert answers.count() == count
+    drawn = answers.locator(".stMarkdown *").evaluate_all("all => all.map(each => each.tagName.toLowerCase())")
+    assert set(drawn) - {*TEXT.split(), *SIGNS.split()} == set()
+    icons = answers.locator('.stMarkdown [role="img"], .stMarkdown [class*="stMarkdownColored"], .stMarkdown .katex')
+    assert icons.count() == 0
+    links = answers.locator(".stMarkdown a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    assert [link for link in links if not re.match(r"https?://|mailto:|#", link)] == []
+    assert any(link.startswith("#source-") for link in links)  # ours
+
+
 def test_the_canary_hears_what_a_page_asks_of_it(tab: Page, url: str, canary: Canary, asked: list[str]) -> None:
     tab.goto(url)
     tab.evaluate("url => new Promise(done => Object.assign(new Image(), {src: url, onerror: done}))", canary.url)
@@ -76,25 +91,18 @@ def test_the_canary_hears_what_a_page_asks_of_it(tab: Page, url: str, canary: Ca
 def test_no_answer_causes_a_request_or_draws_anything_but_text(
     tab: Page, url: str, api: ApiStub, canary: Canary, asked: list[str]
 ) -> None:
-    hostile = texts(canary)
-    said = api.conversations[ACME_KEY, CONVERSATION] = []
-    for name, text in hostile.items():
-        said.append({"role": "user", "content": f"{name}\n\n{text}"})
-        said.append({"role": "assistant", "content": f"{text}\n\nend of {name}", "citations": [ROOM]})
-    said[-1]["content"] += "\n\nthe last answer"
-    tab.goto(f"{url}/?c={CONVERSATION}")
-    wait_until_drawn(tab, "the last answer")
-    assert_nothing_was_asked_elsewhere(asked, url, canary)
-    assert [address for address in asked if DRAWING.search(address)] == []
-    answers = tab.get_by_label("Chat message from assistant")
-    assert answers.count() == len(hostile)
-    drawn = answers.locator(".stMarkdown *").evaluate_all("all => all.map(each => each.tagName.toLowerCase())")
-    assert set(drawn) - {*TEXT.split(), *SIGNS.split()} == set()
-    icons = answers.locator('.stMarkdown [role="img"], .stMarkdown [class*="stMarkdownColored"], .stMarkdown .katex')
-    assert icons.count() == 0
-    links = answers.locator(".stMarkdown a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
-    assert [link for link in links if not re.match(r"https?://|mailto:|#", link)] == []
-    assert any(link.startswith("#source-") for link in links)  # ours
+    hostile = [f"{text}\n\nend of {name}" for name, text in texts(canary).items()]
+    for few in batched(hostile, 40):  # the page shows the last hundred messages of a conversation
+        said = api.conversations[ACME_KEY, CONVERSATION] = []
+        for text in few:
+            said.append({"role": "user", "content": text})
+            said.append({"role": "assistant", "content": text, "citations": [ROOM]})
+        said[-1]["content"] += "\n\nthe last answer [1]"
+        tab.goto(f"{url}/?c={CONVERSATION}")
+        wait_until_drawn(tab, "the last answer")
+        assert_nothing_was_asked_elsewhere(asked, url, canary)
+        assert [address for address in asked if DRAWING.search(address)] == []
+        assert_only_text_is_drawn(tab.get_by_label("Chat message from assistant"), len(few))
 
 
 def test_no_other_text_of_an_answer_causes_a_request(
