@@ -26,6 +26,10 @@ SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 FORM = re.compile(r"ak_live_([a-z0-9]{8})_[A-Za-z0-9]{43}")
 LETTERS = string.ascii_letters + string.digits
 LONGEST_NAME = 80
+# The first parts of paths that are no tenant's: other services' clients put the tenant's name there.
+RESERVED = frozenset(
+    ["api", "v1", "admin", "docs", "redoc", "health", "ready", "metrics", "external_login", "load-document"]
+)
 ALL = "all"
 # Conversations of one's own: who is to share those of other keys says so.
 NEW_KEY_SCOPES = ALL_SCOPES - {Scope.CONVERSATIONS_ALL}
@@ -36,13 +40,15 @@ def ensure_tenant(session: Session, slug: str) -> Tenant:
     """The tenant *slug*, made if it is new; flushed, not committed.
 
     Raises:
-        BadInput: *slug* is not 1 to 63 lower-case letters, digits, `-` or `_`.
+        BadInput: *slug* is not 1 to 63 lower-case letters, digits, `-` or `_`, or stands in addresses of the service.
     """
     if not SLUG.fullmatch(slug):
         raise BadInput(f"A tenant's name is 1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit: {slug!r}.")
     tenant = session.get(Tenant, slug)
     if tenant is not None:
         return tenant
+    if slug in RESERVED:
+        raise BadInput(f"No tenant may be called {slug!r}: addresses of the service begin with it.")
     tenant = Tenant(tenant_id=slug)
     try:
         with session.begin_nested():

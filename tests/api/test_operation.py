@@ -13,6 +13,7 @@ from playwright.sync_api import Browser
 
 from app import create_app
 from config import load_settings
+from domain.keys import RESERVED, SLUG
 from tests.service import Service, ask, one_document
 from utils.context import Scope
 from utils.sandbox.walls import Wall
@@ -82,6 +83,12 @@ def test_every_route_says_who_may_use_it() -> None:
     }  # fmt: skip
     scopes = {endpoint: policy.scope for endpoint, policy in policies.items() if policy}
     assert {endpoint for endpoint, scope in scopes.items() if scope is None} == opened
+
+
+def test_no_tenant_may_be_called_as_the_first_part_of_an_address() -> None:
+    first = {rule.rule.split("/")[1] for rule in create_app(load_settings()).url_map.iter_rules()}
+    assert {"v1", "api", "health"} <= first
+    assert {part for part in first if SLUG.fullmatch(part)} <= RESERVED
 
 
 def test_the_description_names_the_scope_of_every_operation_that_needs_one(client: httpx.Client) -> None:

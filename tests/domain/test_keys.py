@@ -160,6 +160,12 @@ def test_a_tenant_is_made_once_and_only_under_a_plain_name(database: Database) -
                 ensure_tenant(session, name)
 
 
+@pytest.mark.parametrize("name", ["v1", "api", "load-document", "external_login"])
+def test_no_tenant_is_called_as_the_first_part_of_an_address(database: Database, name: str) -> None:
+    with database.writing() as session, pytest.raises(BadInput, match="addresses"):
+        ensure_tenant(session, name)
+
+
 def test_a_key_with_too_long_a_name_is_refused_before_a_database_does(database: Database) -> None:
     with database.writing() as session:
         create_key(session, "acme", "x" * 80)
