@@ -20,6 +20,7 @@ from api.chat import chat_blueprint
 from api.commands import register_commands
 from api.conversations import conversations_blueprint
 from api.datasets import datasets_blueprint
+from api.deprecations import register_deprecations
 from api.description import DescribedApi
 from api.docs import register_docs
 from api.document_links import document_links_blueprint
@@ -116,6 +117,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     for blueprint in blueprints:
         app.register_api(blueprint)
     register_docs(app)
+    register_deprecations(app, app.deprecating())
     register_commands(app)
     return app
 

@@ -196,7 +196,7 @@ class Runner:
         """A part of the conversation as the API shows it, see `ConversationReader.page`."""
         thread_id = thread_of(ctx, conversation_id)
         page = await self._reader.page(thread_id, limit=limit, before=before, asked=asked)
-        return {"conversation_id": conversation_id, **page}
+        return {"id": conversation_id, "conversation_id": conversation_id, **page}
 
     async def answer(self, ctx: TenantContext, conversation_id: str, run_id: str) -> Answered:
         """See `ConversationReader.answer`."""

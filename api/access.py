@@ -10,6 +10,7 @@ from flask import Request, Response, current_app, g, request
 
 from api.admission import Admission
 from api.auth import Authenticator, has_key, link_bearer
+from api.conditional import refuse_unread_condition
 from api.intake import SMALL_BYTES, at_end, load_body, reads_body_itself, takes_no_body
 from api.limits import RateLimits
 from api.link_limits import LinkLimits
@@ -29,7 +30,7 @@ DecoratedView = TypeVar("DecoratedView", bound=Callable[..., Any])
 Decorator = Callable[[View], AsyncView]
 
 Repeating = Literal["kept", "own", "none"]
-_REPEATS = "repeats"
+_REPEATS, _CONDITIONAL = "repeats", "conditional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,13 @@ class Policy:
     """Who may use a route: everybody (`open`), keys that have *scope* (`key`), or those and links (`link`).
 
     `repeats`: what becomes of a POST with an `Idempotency-Key`; its result is `kept`, unless the view sees to it.
+    `conditional`: whether it heeds `If-Match`; other routes that change something refuse a request that has one.
     """
 
     kind: Literal["open", "key", "link"]
     scope: Scope | None = None
     repeats: Repeating = "none"
+    conditional: bool = False
 
 
 def requires(scope: Scope) -> Decorator:
@@ -72,6 +75,12 @@ def changes_nothing(view: DecoratedView) -> DecoratedView:
     return view
 
 
+def checks_if_match(view: DecoratedView) -> DecoratedView:
+    """Mark a view that changes or deletes what has an `ETag`, and calls `check_unchanged`; put below `requires`."""
+    view.__dict__[_CONDITIONAL] = True
+    return view
+
+
 def requires_before_body(scope: Scope) -> Decorator:
     """`requires` for a coroutine view that reads the body itself, piece by piece, as it may be larger than others."""
     return partial(_guarded, scope=scope, take_body=_leave_body)
@@ -80,6 +89,7 @@ def requires_before_body(scope: Scope) -> Decorator:
 def _guarded(view: View, scope: Scope, take_body: Callable[[Request, str], Awaitable[None]]) -> AsyncView:
     answered = validated = _validated(view)
     repeats: Repeating = getattr(view, _REPEATS, "kept")
+    is_conditional: bool = getattr(view, _CONDITIONAL, False)
     if repeats == "kept":
         answered = answers_repeats(validated)
 
@@ -92,6 +102,8 @@ def _guarded(view: View, scope: Scope, take_body: Callable[[Request, str], Await
         headers = await _count(ctx)
         try:
             _check_scope(ctx, scope)
+            if not is_conditional:
+                refuse_unread_condition()
             await take_body(request, ctx.tenant_id)
             response = await answered(ctx, **kwargs)
         except ProblemError as error:
@@ -101,7 +113,7 @@ def _guarded(view: View, scope: Scope, take_body: Callable[[Request, str], Await
             response.headers.setdefault(name, value)  # a view may know more of it
         return response
 
-    guarded.__dict__["policy"] = Policy("key", scope, repeats)
+    guarded.__dict__["policy"] = Policy("key", scope, repeats, is_conditional)
     return reads_body_itself(guarded)  # a body takes memory only for those who may send it
 
 

@@ -1,16 +1,18 @@
 """What datasets and documents look like on the wire, in and out."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from api.conditional import merge_patch
 from api.paging import PageOut, PageQuery
-from api.schemas import NON_BLANK
+from api.schemas import NON_BLANK, ErrorOut
 from domain.datasets import DatasetChange
 from domain.uploads import LONGEST_EXTERNAL_ID
-from utils.validation import check_text
+from utils.validation import check_text, wrong_field
 
 MOST_TAGS, MOST_METADATA_BYTES = 50, 16_384
 
@@ -109,13 +111,22 @@ class DatasetPatch(Strict):
     metadata: Metadata | None = None
     document_links: DocumentLinks | None = Field(None, description="null: as DOCUMENT_LINKS says.")
 
-    def change(self) -> DatasetChange:
-        """What of it was sent."""
+    def change(self, labels: Mapping[str, object]) -> DatasetChange:
+        """What of it was sent; its metadata merged into *labels*, which are those of the dataset.
+
+        Raises:
+            BadInput: that would be more metadata than a dataset may have.
+        """
         empty = {"description": "", "tags": [], "metadata": {}}
         sent = {name: getattr(self, name) for name in self.model_fields_set}
         sent = {name: empty.get(name) if value is None else value for name, value in sent.items()}
         if "metadata" in sent:
-            sent["labels"] = sent.pop("metadata")
+            merged = {} if self.metadata is None else merge_patch(labels, sent["metadata"])
+            del sent["metadata"]
+            try:
+                sent["labels"] = check_metadata(merged)
+            except ValueError as exc:
+                raise wrong_field(f"{exc}, merged into what is there.", "metadata") from exc
         return cast(DatasetChange, sent)
 
 
@@ -185,8 +196,14 @@ class DatasetsOut(PageOut):
     datasets: list[DatasetOut]
 
 
+class DocumentErrorOut(ErrorOut):
+    """Why a document could not be read."""
+
+    advice: str | None = Field(description="What to do about it.")
+
+
 class DocumentOut(BaseModel):
-    """A document and how far it is; `stage` and `share_done` say more while it is processing."""
+    """A document and how far it is; `stage` and `progress` say more while it is processing."""
 
     id: str
     dataset_id: str | None
@@ -195,11 +212,13 @@ class DocumentOut(BaseModel):
     source: str
     status: Status
     stage: Literal["stored", "reading", "recognising", "indexing"] | None
-    share_done: float = Field(description="Of its stage, 0 to 1.")
+    progress: float = Field(description="Of its stage, 0 to 1.")
+    share_done: float = Field(default=0.0, description="progress, as it was called before.", deprecated=True)
     searchable: bool = Field(description="Whether questions can find it already, at least by its words.")
-    error: str | None = Field(description="Why it failed, or its newest version did.")
-    advice: str | None = Field(description="What to do about it.")
-    attempts: int
+    error: DocumentErrorOut | None = Field(description="Why it failed, or its newest version did.")
+    advice: str | None = Field(default=None, description="As in error.", deprecated=True)
+    attempt_count: int
+    attempts: int = Field(default=0, description="attempt_count, as it was called before.", deprecated=True)
     version: int
     size_bytes: int
     media_type: str
@@ -216,12 +235,17 @@ class DocumentOut(BaseModel):
     updated_at: datetime
 
 
-class AddedOut(DocumentOut):
+class AcceptedDocumentOut(DocumentOut):
+    """A document that is going to be read, or not any further."""
+
+    status_url: str
+
+
+class AddedOut(AcceptedDocumentOut):
     """A document that was taken in; it is not lost any more."""
 
     unchanged: bool = Field(description="The dataset had it already: this is that document, and nothing was added.")
     replaced: bool = Field(description="The document of this external id said something else before.")
-    status_url: str
 
 
 class DocumentsOut(PageOut):
@@ -256,13 +280,16 @@ class UploadOut(BaseModel):
     dataset_id: str
     jobs: list[AcceptedOut]
     refused: list[RefusedOut]
+    status_url: str = Field(description="The documents of the dataset; each job has an address of its own.")
 
 
 class LoadedOut(BaseModel):
     """The document of a file that was sent by `/api/load-document`."""
 
-    document_id: str
+    id: str
+    document_id: int = Field(description="The id as a number, for callers that expect one.")
     job_id: str | None = Field(description="null for a document that is unchanged, and came from a folder or a site.")
     status: Status
+    status_url: str
     unchanged: bool
     replaced: bool

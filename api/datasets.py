@@ -1,14 +1,18 @@
 """`/v1/tenant/datasets`: collections of documents."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask import Response, current_app, jsonify, url_for
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
+from sqlalchemy.orm import Session
 
-from api.access import requires
+from api.access import checks_if_match, requires
+from api.conditional import check_unchanged, etag_of, tagged
 from api.dataset_schemas import DatasetIn, DatasetOut, DatasetPatch, DatasetPath, DatasetsOut
+from api.description_parts import RESPONSE_HEADERS
 from api.links import CitationLinks
 from api.paging import PageQuery, part_of, shown_part
 from api.schemas import Problem
@@ -30,7 +34,11 @@ def answers(status: int, body: type[BaseModel] | None, *refusals: int) -> Any:
 
 
 @datasets_blueprint.post(
-    _ALL, operation_id="createDataset", summary="Make a dataset", responses=answers(201, DatasetOut, 409)
+    _ALL,
+    operation_id="createDataset",
+    summary="Make a dataset",
+    responses=answers(201, DatasetOut, 409),
+    openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DATASETS_WRITE)
 def create(ctx: TenantContext, body: DatasetIn) -> Response:
@@ -40,8 +48,8 @@ def create(ctx: TenantContext, body: DatasetIn) -> Response:
     )
     with _services().database.writing() as session:
         made = _shown(datasets.create_dataset(session, ctx, body.name, change), 0)
-    response = jsonify(made)
-    response.status_code, response.headers["Location"] = 201, url_for("datasets.show", dataset_id=made["id"])
+    response = tagged(made, _etag(made), 201)
+    response.headers["Location"] = url_for("datasets.show", dataset_id=made["id"])
     return response
 
 
@@ -60,7 +68,11 @@ def index(ctx: TenantContext, query: PageQuery) -> Response:
 
 
 @datasets_blueprint.get(
-    _ONE, operation_id="getDataset", summary="Look at a dataset", responses=answers(200, DatasetOut, 404)
+    _ONE,
+    operation_id="getDataset",
+    summary="Look at a dataset",
+    responses=answers(200, DatasetOut, 404),
+    openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DATASETS_READ)
 def show(ctx: TenantContext, path: DatasetPath) -> Response:
@@ -68,21 +80,29 @@ def show(ctx: TenantContext, path: DatasetPath) -> Response:
     with _services().database.reading() as session:
         dataset = datasets.get_dataset(session, ctx, path.dataset_id)
         counts = datasets.count_documents(session, ctx, [dataset.dataset_id])
-    return jsonify(_shown(dataset, counts.get(dataset.dataset_id, 0)))
+    shown = _shown(dataset, counts.get(dataset.dataset_id, 0))
+    return tagged(shown, _etag(shown))
 
 
 @datasets_blueprint.patch(
-    _ONE, operation_id="updateDataset", summary="Change a dataset", responses=answers(200, DatasetOut, 404, 409)
+    _ONE,
+    operation_id="updateDataset",
+    summary="Change a dataset",
+    responses=answers(200, DatasetOut, 404, 409),
+    openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DATASETS_WRITE)
+@checks_if_match
 def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Response:
     """The dataset as it is now. 404 if the caller has none of this id, 409 if another one has the name."""
     with _services().database.writing() as session:
-        dataset = datasets.change_dataset(session, ctx, path.dataset_id, body.change())
-        counts = datasets.count_documents(session, ctx, [dataset.dataset_id])
+        former = _check_unchanged(session, ctx, path.dataset_id)
+        change = body.change(former["metadata"])
+        dataset = datasets.change_dataset(session, ctx, path.dataset_id, change)
+        shown = _shown(dataset, former["document_count"])
     links: CitationLinks = current_app.extensions["links"]
     links.forget()
-    return jsonify(_shown(dataset, counts.get(dataset.dataset_id, 0)))
+    return tagged(shown, _etag(shown))
 
 
 @datasets_blueprint.delete(
@@ -92,10 +112,20 @@ def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Respons
     responses=answers(204, None, 404, 409),
 )
 @requires(Scope.DATASETS_WRITE)
+@checks_if_match
 def remove(ctx: TenantContext, path: DatasetPath) -> Response:
     """204, and nobody finds it or a document of it any more; 404 if the caller has none of this id."""
-    _services().library.remove_dataset(ctx, path.dataset_id)
+    check = partial(_check_unchanged, ctx=ctx, dataset_id=path.dataset_id)
+    _services().library.remove_dataset(ctx, path.dataset_id, check=check)
     return Response(status=204)
+
+
+def _check_unchanged(session: Session, ctx: TenantContext, dataset_id: str) -> dict[str, Any]:
+    """The dataset as it is shown, locked, if `If-Match` lets it be changed."""
+    dataset = datasets.lock_dataset(session, ctx, dataset_id)
+    shown = _shown(dataset, datasets.count_documents(session, ctx, [dataset_id]).get(dataset_id, 0))
+    check_unchanged(_etag(shown), shown)
+    return shown
 
 
 def _shown(dataset: Dataset, documents: int) -> dict[str, Any]:
@@ -112,6 +142,10 @@ def _shown(dataset: Dataset, documents: int) -> dict[str, Any]:
         "created_at": dataset.created_at,
         "updated_at": dataset.updated_at,
     }
+
+
+def _etag(shown: dict[str, Any]) -> str:
+    return etag_of({name: shown[name] for name in ("name", "description", "tags", "metadata", "document_links")})
 
 
 def _services() -> Services:

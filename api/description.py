@@ -13,6 +13,7 @@ from flask_openapi3 import OpenAPI
 from flask_openapi3.models import OPENAPI3_REF_TEMPLATE
 
 from api.access import Policy
+from api.deprecations import DEPRECATED
 from api.description_parts import (
     EVENTS,
     JSON,
@@ -33,13 +34,14 @@ from api.repeats import REPLAYED_HEADER
 from api.request_parts import MERGE_PATCH
 
 Json = dict[str, Any]
-_OF_STATUS = {"201": ["Location"], "206": ["Content-Range"]}
+_OF_STATUS = {"201": ["Location"], "202": ["Location"], "206": ["Content-Range"]}
 _EVERY, _GUARDED, _WITH_BODY, _OF_REPEATS = (400, 431, 500, 503), (401, 403, 429), (408, 413, 415), (409, 422)
 _REPEATED = request_header(
     IDEMPOTENCY_HEADER,
     "The same for a request that is sent again: it gets what the first one came to, for a day.",
     pattern=IDEMPOTENCY_KEY.pattern,
 )
+_IF_MATCH = request_header("If-Match", "Do it only while it still has this ETag.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Operation:
     """One operation of the document, and who may use it."""
 
     method: str
+    endpoint: str
     described: Json
     policy: Policy
 
@@ -75,6 +78,14 @@ class DescribedApi(OpenAPI):
             _complete(operation, components)
         _remove_unused(self.spec_json, "headers", "responses")
 
+    def deprecating(self) -> frozenset[tuple[str, str]]:
+        """The endpoints, each with its method, whose answers hold names that are deprecated."""
+        schemas = self.api_doc["components"]["schemas"]
+        operations = ((one, _answer_schemas(one.described)) for one in self._operations())
+        return frozenset(
+            (one.endpoint, one.method) for one, answers in operations if _has_deprecated(answers, schemas, set())
+        )
+
     def _operations(self) -> Iterator[Operation]:
         for rule in self.url_map.iter_rules():
             policy: Policy | None = getattr(self.view_functions[rule.endpoint], "policy", None)
@@ -82,7 +93,7 @@ class DescribedApi(OpenAPI):
             described = self.spec_json["paths"].get(path, {})
             for method in map(str.lower, rule.methods or ()):
                 if policy and method in described:
-                    yield Operation(method, described[method], policy)
+                    yield Operation(method, rule.endpoint, described[method], policy)
 
 
 def _complete(operation: Operation, components: Json) -> None:
@@ -91,10 +102,13 @@ def _complete(operation: Operation, components: Json) -> None:
     described["description"] = described.get("description", "").replace("<br/>", "\n")
     given, streams = described.pop(RESPONSE_HEADERS, []), described.pop(STREAMS, False)
     taken = [*described.pop(REQUEST_HEADERS, []), *([_REPEATED] if operation.is_repeatable else [])]
+    taken += [_IF_MATCH] if policy.conditional else []
     if taken:
         described["parameters"] = [*described.get("parameters", []), *taken]
     given += ["RateLimit", "RateLimit-Policy"] if policy.scope else []
     given += [REPLAYED_HEADER] if operation.is_repeatable else []
+    if _has_deprecated(_answer_schemas(described), components["schemas"], set()):
+        given = [*given, *DEPRECATED]
     for status, response in described["responses"].items():
         if int(status) < 400:
             _complete_response(response, [*given, *_OF_STATUS.get(status, ())], components)
@@ -111,6 +125,7 @@ def _add_problems(operation: Operation) -> None:
     statuses |= set(_GUARDED) if operation.policy.scope else set()
     statuses |= set(_OF_REPEATS) if operation.is_repeatable else set()
     statuses |= set(_WITH_BODY) if operation.has_body else set()
+    statuses |= {412} if operation.policy.conditional else set()
     answers = {status: response for status, response in responses.items() if int(status) < 400}
     operation.described["responses"] = answers | {str(status): problem_reference(status) for status in sorted(statuses)}
 
@@ -122,6 +137,23 @@ def _complete_response(response: Json, given: list[str], components: Json) -> No
             content.setdefault("example", example_of(content["schema"], components["schemas"]))
             name = content["schema"].get("$ref", "").rpartition("/")[2]
             response["description"] = components["schemas"].get(name, {}).get("description", response["description"])
+
+
+def _answer_schemas(described: Json) -> list[Json]:
+    answers = (answer for status, answer in described["responses"].items() if int(status) < 300)
+    return [content["schema"] for answer in answers for content in answer.get("content", {}).values()]
+
+
+def _has_deprecated(schema: Any, schemas: Json, seen: set[str]) -> bool:
+    if isinstance(schema, list):
+        return any(_has_deprecated(one, schemas, seen) for one in schema)
+    if not isinstance(schema, dict):
+        return False
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    if name and name not in seen:
+        seen.add(name)
+        return _has_deprecated(schemas[name], schemas, seen)
+    return schema.get("deprecated") is True or any(_has_deprecated(one, schemas, seen) for one in schema.values())
 
 
 def _complete_body(operation: Operation, components: Json) -> None:

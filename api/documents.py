@@ -5,13 +5,16 @@ from base64 import b64decode
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from flask import Response, current_app, jsonify, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
 
 from api import uploads
+from api.accepting import accepted
 from api.access import handles_repeats, requires, requires_before_body
 from api.dataset_schemas import (
+    AcceptedDocumentOut,
     AddedOut,
     DatasetPath,
     DocumentOut,
@@ -62,7 +65,8 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
     pool, settings = current_app.extensions["sync_pool"], services.settings
 
     async def take(form: uploads.Form) -> Response:
-        return _accepted(await pool.run(lambda: _take_all(services, ctx, path.dataset_id, form)))
+        shown = await pool.run(lambda: _take_all(services, ctx, path.dataset_id, form))
+        return accepted(shown, url_for("documents.index", dataset_id=path.dataset_id))
 
     async def take_once(form: uploads.Form) -> Response:
         return await answer_once(ctx, partial(take, form), partial(uploads.fingerprint, form))
@@ -88,9 +92,7 @@ def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Res
     about = Description(body.title, body.tags, body.metadata, body.external_id, source=uploads.shown_name(body.title))
     taken = services.library.take(ctx, path.dataset_id, uploads.text_file_name(body.title), data, about)
     shown = _shown(_progress(ctx, taken.document.document_id)) | _outcome(taken)
-    response = _accepted(shown)
-    response.headers["Location"] = shown["status_url"]
-    return response
+    return accepted(shown, shown["status_url"])
 
 
 @documents_blueprint.get(
@@ -137,20 +139,20 @@ def remove(ctx: TenantContext, path: DocumentPath) -> Response:
     f"{_ONE}/reprocess",
     operation_id="reprocessDocument",
     summary="Read a document again",
-    responses=answers(202, DocumentOut, 404, 409),
+    responses=answers(202, AcceptedDocumentOut, 404, 409),
 )
 @requires(Scope.DOCUMENTS_WRITE)
 def reprocess(ctx: TenantContext, path: DocumentPath) -> Response:
     """From the file that is kept. 404 if the caller has none of this id, 409 if it was not uploaded."""
     _services().library.read_again(ctx, path.document_id)
-    return _accepted(_shown(_progress(ctx, path.document_id)))
+    return accepted(_shown(_progress(ctx, path.document_id)), url_for("documents.show", document_id=path.document_id))
 
 
 @documents_blueprint.post(
     f"{_ONE}/cancel",
     operation_id="cancelDocument",
     summary="Read a document no further",
-    responses=answers(202, DocumentOut, 404, 409),
+    responses=answers(202, AcceptedDocumentOut, 404, 409),
 )
 @requires(Scope.DOCUMENTS_WRITE)
 def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
@@ -158,7 +160,7 @@ def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
     with _services().database.writing() as session:
         get_document(session, ctx, path.document_id)
         job_requests.cancel(session, ctx, path.document_id)
-    return _accepted(_shown(_progress(ctx, path.document_id)))
+    return accepted(_shown(_progress(ctx, path.document_id)), url_for("documents.show", document_id=path.document_id))
 
 
 @documents_blueprint.post(
@@ -170,7 +172,7 @@ def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
 )
 @requires(Scope.DOCUMENTS_WRITE)
 def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
-    """Its id, once the file is kept; it is found as soon as it is read."""
+    """Its id, once the file is kept; it is found as soon as it is read. `document_id` is the id as a number."""
     if body.company != ctx.tenant_id:
         raise NotFound(f"There is no company {body.company!r}.")
     services = _services()
@@ -182,8 +184,8 @@ def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
     dataset_id = services.library.loaded_dataset(ctx)
     about = Description(labels=body.metadata, external_id=body.external_id)
     taken = services.library.take(ctx, dataset_id, name, data, about)
-    outcome = _outcome(taken)
-    return jsonify({"document_id": taken.document.document_id, **outcome})
+    document_id = taken.document.document_id
+    return jsonify({"id": document_id, "document_id": _number_of(document_id), **_outcome(taken)})
 
 
 def _page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery) -> Response:
@@ -235,6 +237,11 @@ def _take(
     return own | _outcome(taken)
 
 
+def _number_of(document_id: str) -> int:
+    """The id as a number: its first 52 bits, as every language reads so many from JSON exactly."""
+    return UUID(document_id).int >> (128 - 52)
+
+
 def _outcome(taken: Accepted) -> dict[str, Any]:
     return {
         "job_id": taken.job.job_id if taken.job else None,
@@ -245,12 +252,6 @@ def _outcome(taken: Accepted) -> dict[str, Any]:
     }
 
 
-def _accepted(shown: dict[str, Any]) -> Response:
-    response = jsonify(shown)
-    response.status_code = 202
-    return response
-
-
 def _progress(ctx: TenantContext, document_id: str) -> Progress:
     with _services().database.reading() as session:
         return progress.get_progress(session, ctx, document_id)
@@ -258,6 +259,7 @@ def _progress(ctx: TenantContext, document_id: str) -> Progress:
 
 def _shown(found: Progress) -> dict[str, Any]:
     document, job = found.document, found.job
+    error, advice = (job.error, job.advice) if job else (document.error, None)
     return {
         "id": document.document_id,
         "dataset_id": document.dataset_id,
@@ -266,10 +268,12 @@ def _shown(found: Progress) -> dict[str, Any]:
         "source": document.source,
         "status": found.status,
         "stage": found.stage,
+        "progress": round(found.share_done, 3),
         "share_done": round(found.share_done, 3),
         "searchable": found.is_searchable,
-        "error": job.error if job else document.error,
-        "advice": job.advice if job else None,
+        "error": {"detail": error, "advice": advice} if error else None,
+        "advice": advice,
+        "attempt_count": job.attempts if job else 0,
         "attempts": job.attempts if job else 0,
         "version": document.version,
         "size_bytes": document.size_bytes,

@@ -61,7 +61,8 @@ def _of_type(schema: Json, schemas: Json, name: str) -> Any:
         case "boolean":
             return bool(schema.get("default"))
         case "integer" | "number":
-            return _BY_NAME.get(name) or schema.get("default") or schema.get("minimum", 1)
+            known = _BY_NAME.get(name)
+            return known if isinstance(known, int) else schema.get("default") or schema.get("minimum", 1)
         case _:
             return _text(schema, name)
 

@@ -45,7 +45,8 @@ class DependenciesOut(BaseModel):
 class IndexingOut(BaseModel):
     """How far the index is behind the documents."""
 
-    pending: int = Field(description="Passages that wait for their vectors.")
+    pending_count: int = Field(description="Passages that wait for their vectors.")
+    pending: int = Field(0, description="pending_count, as it was called before.", deprecated=True)
 
 
 class SandboxOut(BaseModel):
@@ -58,10 +59,14 @@ class SandboxOut(BaseModel):
 class AdmissionOut(BaseModel):
     """What this worker has under way, and has refused for want of room since its start."""
 
-    requests: int
-    turns: int
-    waiting_turns: int
-    refused: int
+    request_count: int
+    turn_count: int
+    waiting_turn_count: int
+    refused_count: int
+    requests: int = Field(0, description="request_count, as it was called before.", deprecated=True)
+    turns: int = Field(0, description="turn_count, as it was called before.", deprecated=True)
+    waiting_turns: int = Field(0, description="waiting_turn_count, as it was called before.", deprecated=True)
+    refused: int = Field(0, description="refused_count, as it was called before.", deprecated=True)
 
 
 class HealthOut(BaseModel):
@@ -150,14 +155,19 @@ def _why_not_ready(services: Services) -> str:
 
 def _details(services: Services, status: Status) -> dict[str, Any]:
     admission: Admission = current_app.extensions["admission"]
+    pending = services.monitor.pending()
     return {
         "environment": services.settings.flask_env,
         "ready": not _why_not_ready(services),
         "dependencies": {"redis": status.redis, "database": status.database, "index": status.index},
         "problems": status.problems,
         "sandbox": {"walls": services.walls.standing, "missing": services.walls.missing},
-        "indexing": {"pending": services.monitor.pending()},
+        "indexing": {"pending_count": pending, "pending": pending},
         "admission": {
+            "request_count": admission.requests,
+            "turn_count": admission.turns,
+            "waiting_turn_count": admission.waiting_turns,
+            "refused_count": admission.refused,
             "requests": admission.requests,
             "turns": admission.turns,
             "waiting_turns": admission.waiting_turns,

@@ -131,7 +131,9 @@ def _row(progress: Progress) -> dict[str, Any]:
         "document_id": progress.document.document_id,
         "status": progress.status,
         "stage": progress.stage,
-        "share_done": round(progress.share_done, 3),
+        "progress": round(progress.share_done, 3),
+        "attempt_count": job.attempts if job else 0,
+        "share_done": round(progress.share_done, 3),  # the old names of these two
         "attempts": job.attempts if job else 0,
         "worker": job.worker if job else None,
         "source": progress.document.source,
@@ -141,9 +143,9 @@ def _row(progress: Progress) -> dict[str, Any]:
 
 
 def _line(row: dict[str, Any]) -> str:
-    stage = f"{row['stage']} {row['share_done']:.0%}" if row["stage"] else ""
+    stage = f"{row['stage']} {row['progress']:.0%}" if row["stage"] else ""
     error = f"  {row['error']} {row['advice'] or ''}".rstrip() if row["error"] else ""
-    return f"{row['document_id']}  {row['status']:<10}  {stage:<16}  {row['attempts']}  {row['source']}{error}"
+    return f"{row['document_id']}  {row['status']:<10}  {stage:<16}  {row['attempt_count']}  {row['source']}{error}"
 
 
 def _tell(rows: list[dict[str, Any]], as_json: bool, line: Any) -> None:

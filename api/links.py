@@ -118,7 +118,7 @@ _kept_token = lru_cache(4096)(_token)
 
 
 class CitationLinks:
-    """Adds `link` and `document_state` to citations as they are read; neither is stored with them.
+    """Adds `link` and `document_status` to citations as they are read; neither is stored with them.
 
     *public_url*: where browsers find the API; without it links lead to where the request went. *mode*: what they open
     where a dataset does not say it.
@@ -182,14 +182,14 @@ class CitationLinks:
     ) -> dict[str, Any]:
         document_id, version = citation["document_id"], citation.get("version")
         if not version:
-            return {**citation, "version": None, "link": None, "document_state": None}
+            return {**citation, "version": None, "link": None, **_status(None)}
         if rules is None:  # nor could the link be opened now
-            return {**citation, "link": None, "document_state": None}
+            return {**citation, "link": None, **_status(None)}
         known = rules.get(document_id)
         return {
             **citation,
             "link": self._address(ctx, citation, known or _GONE, base),
-            "document_state": state_of(version, known.version if known else None),
+            **_status(state_of(version, known.version if known else None)),
         }
 
     def _address(self, ctx: TenantContext, citation: Mapping[str, Any], rules: LinkRules, base: str) -> str | None:
@@ -231,6 +231,10 @@ def sibling_prefix() -> str:
     their end, too.
     """
     return "../" if request.path.endswith("/") else ""
+
+
+def _status(status: str | None) -> dict[str, str | None]:
+    return {"document_status": status, "document_state": status}  # the second is its old name
 
 
 def state_of(version: int, current: int | None) -> str:

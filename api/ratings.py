@@ -31,7 +31,7 @@ _LONGEST = 2_000  # characters
 ratings_blueprint = APIBlueprint(
     "ratings", __name__, abp_tags=[Tag(name="Ratings", description="What people think of answers.")]
 )
-_REFUSALS: dict[Any, Any] = dict.fromkeys((400, 401, 404, 409, 429, 503), Problem)
+_REFUSALS: dict[Any, Any] = {404: Problem}
 _Remark = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=_LONGEST),
@@ -76,7 +76,8 @@ class RatingOut(BaseModel):
     stands_alone: bool = Field(description="Whether the question was the first of its conversation.")
     answer: str
     answered: bool
-    sources: list[str]
+    cited_sources: list[str]
+    sources: list[str] = Field([], description="cited_sources, as it was called before.", deprecated=True)
     rated_at: datetime
 
 
@@ -90,7 +91,7 @@ class RatingsOut(PageOut):
     "/v1/conversations/<conversation_id>/answers/<run_id>/rating",
     operation_id="rateAnswer",
     summary="Rate an answer",
-    responses={200: RatingOut, **_REFUSALS},
+    responses={200: RatingOut, **_REFUSALS, 409: Problem},
 )
 @requires(Scope.RATINGS_WRITE)
 async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response:
@@ -125,7 +126,7 @@ async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
 
 
 @ratings_blueprint.get(
-    "/v1/tenant/ratings", operation_id="listRatings", summary="List ratings", responses={200: RatingsOut, **_REFUSALS}
+    "/v1/tenant/ratings", operation_id="listRatings", summary="List ratings", responses={200: RatingsOut}
 )
 @requires(Scope.RATINGS_READ)
 async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
@@ -182,4 +183,5 @@ def _about(conversation_id: str, run_id: str, found: Answered, body: RatingIn) -
 
 
 def _shown(row: AnswerRating) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in RatingOut.model_fields}
+    shown = {name: getattr(row, name) for name in RatingOut.model_fields if name != "cited_sources"}
+    return {**shown, "cited_sources": row.sources}

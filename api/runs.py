@@ -2,18 +2,19 @@
 
 from typing import Any
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, current_app, jsonify, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from agents.runs.events import Event, result_in
 from agents.runs.handle import RunHandle
 from agents.runs.record import RunRecord
+from api.accepting import accepted
 from api.access import requires
 from api.chat import CONVERSATION_HEADER, RUN_HEADER, streamed
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.links import linked
-from api.schemas import Problem, RunId, RunOut
+from api.schemas import AcceptedRunOut, Problem, RunId, RunOut
 from api.sse import LAST_EVENT, number_after
 from bootstrap.services import Services
 from utils.context import Scope, TenantContext
@@ -70,7 +71,7 @@ async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
     "/v1/runs/<run_id>/cancel",
     operation_id="cancelRun",
     summary="End a run before its time",
-    responses={202: RunOut, **_REFUSALS},
+    responses={202: AcceptedRunOut, **_REFUSALS},
 )
 @requires(Scope.CHAT_WRITE)
 async def cancel_run(ctx: TenantContext, path: RunPath) -> Response:
@@ -78,9 +79,8 @@ async def cancel_run(ctx: TenantContext, path: RunPath) -> Response:
     services: Services = current_app.extensions["services"]
     record, run = await _found(ctx, path)
     await services.runs.cancel(run.id)
-    response = jsonify(await _shown(ctx, record, await run.end()))
-    response.status_code = 202
-    return response
+    shown = await _shown(ctx, record, await run.end())
+    return accepted(shown, url_for("runs.show_run", run_id=record.id))
 
 
 async def _found(ctx: TenantContext, path: RunPath) -> tuple[RunRecord, RunHandle]:
@@ -91,10 +91,12 @@ async def _found(ctx: TenantContext, path: RunPath) -> tuple[RunRecord, RunHandl
 async def _shown(ctx: TenantContext, record: RunRecord, last: Event | None) -> dict[str, Any]:
     status = record.ended(last).status if last else record.status
     view = {
+        "id": record.id,
         "run_id": record.id,
         "conversation_id": record.conversation_id,
-        "status": status,
+        "status": "processing" if status == "running" else status,
         "created_at": reformat_moment(record.created_at),
+        "attempt_count": record.attempts,
         "attempts": record.attempts,
         "result": None,
         "problem": None,

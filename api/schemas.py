@@ -38,8 +38,11 @@ class CitationOut(BaseModel):
     score: float
     url: str | None
     link: str | None = Field(None, description="Opens the document at the quote, without a key, until it expires.")
-    document_state: Literal["current", "replaced", "deleted"] | None = Field(
+    document_status: Literal["current", "replaced", "deleted"] | None = Field(
         None, description="What has become of the version since; null when it is not known."
+    )
+    document_state: Literal["current", "replaced", "deleted"] | None = Field(
+        None, description="document_status, as it was called before.", deprecated=True
     )
 
 
@@ -53,17 +56,24 @@ class SentenceSupportOut(BaseModel):
     reason: str = Field(examples=["the number 40 is not in source [2]"])
     method: Literal["words", "meaning", "judge", "none"] = Field(description="By what that was found out.")
     citation_numbers: list[int] = Field([], description="The marks it was held to: its own, or its neighbours'.")
-    sources: list[int] = Field([], description="The same under its old name.", deprecated=True)
+    sources: list[int] = Field([], description="citation_numbers, as it was called before.", deprecated=True)
 
 
 class SupportOut(BaseModel):
     """How far the sentences of an answer are supported by what they cite."""
 
-    total: float | None = Field(description="Share of the sentences that are supported; null if none says anything.")
-    supported: int
-    unsupported: int
-    unverified: int = Field(description="Undecided, or with nothing in them to check.")
-    dropped: int = Field(description="Left out of the answer because nothing supports them.")
+    supported_share: float | None = Field(
+        None, description="Of the sentences, those that are supported; null if none says anything."
+    )
+    total: float | None = Field(None, description="supported_share, as it was called before.", deprecated=True)
+    supported_count: int = 0
+    unsupported_count: int = 0
+    unverified_count: int = Field(0, description="Undecided, or with nothing in them to check.")
+    supported: int = Field(0, description="supported_count, as it was called before.", deprecated=True)
+    unsupported: int = Field(0, description="unsupported_count, as it was called before.", deprecated=True)
+    unverified: int = Field(0, description="unverified_count, as it was called before.", deprecated=True)
+    dropped_count: int = Field(0, description="Left out of the answer because nothing supports them.")
+    dropped: int = Field(0, description="dropped_count, as it was called before.", deprecated=True)
     sentences: list[SentenceSupportOut]
 
 
@@ -105,7 +115,8 @@ class MessageOut(BaseModel):
 class ConversationOut(BaseModel):
     """A part of a conversation, the newest unless another is asked for."""
 
-    conversation_id: str
+    id: str
+    conversation_id: str = Field("", description="id, as it was called before.", deprecated=True)
     messages: list[MessageOut] = Field(description="The newest last.")
     total: int = Field(description="How many messages are kept of it.")
     limit: int
@@ -115,6 +126,12 @@ class ConversationOut(BaseModel):
     persistence: str
     running: bool = Field(description="Whether a message of it is being answered now.")
     run_id: str | None = Field(description="By which run: follow it at /v1/runs/<run_id>/events.")
+
+
+class ErrorOut(BaseModel):
+    """Why something failed."""
+
+    detail: str
 
 
 class FieldError(BaseModel):
@@ -143,10 +160,18 @@ class Problem(BaseModel):
 class RunOut(BaseModel):
     """A run: `result` once it has completed, `problem` once it has failed."""
 
-    run_id: str
+    id: str
+    run_id: str = Field("", description="id, as it was called before.", deprecated=True)
     conversation_id: str
-    status: Literal["running", "completed", "failed", "cancelled"]
+    status: Literal["processing", "completed", "failed", "cancelled"]
     created_at: datetime
-    attempts: int = Field(description="How many workers have worked on it.")
+    attempt_count: int = Field(description="How many workers have worked on it.")
+    attempts: int = Field(0, description="attempt_count, as it was called before.", deprecated=True)
     result: ChatOut | None
     problem: Problem | None
+
+
+class AcceptedRunOut(RunOut):
+    """A run that was asked to end."""
+
+    status_url: str

@@ -59,7 +59,8 @@ class PassageOut(BaseModel):
     """A passage and its place in its document; `start` and `end` count characters of the document's text."""
 
     rank: int
-    passage_id: str
+    id: str
+    passage_id: str = Field("", description="id, as it was called before.", deprecated=True)
     document_id: str
     title: str
     source: str
@@ -138,6 +139,7 @@ def _passage(rank: int, hit: Hit) -> PassageOut:
     passage = hit.passage
     return PassageOut(
         rank=rank,
+        id=passage.passage_id,
         passage_id=passage.passage_id,
         document_id=passage.document_id,
         title=passage.title,

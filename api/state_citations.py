@@ -12,7 +12,7 @@ from utils.errors import StoreUnavailable
 
 
 class CitedDocuments:
-    """Puts `document_state` into citations; None where it is not known, as while the database is away. Blocking."""
+    """Puts `document_status` into citations; None where it is not known, as while the database is away. Blocking."""
 
     def __init__(self, database: Database, ctx: TenantContext) -> None:
         self._database, self._ctx = database, ctx
@@ -21,9 +21,10 @@ class CitedDocuments:
     def note(self, checkpoint: dict[str, Any]) -> None:
         """Say in each citation of an exported checkpoint what has become of its document."""
         for citation in list(_citations(checkpoint)):
-            citation["document_state"] = self._state(citation)
+            status = self._status(citation)
+            citation |= {"document_status": status, "document_state": status}  # the second is its old name
 
-    def _state(self, citation: dict[str, Any]) -> str | None:
+    def _status(self, citation: dict[str, Any]) -> str | None:
         document_id, version = citation.get("document_id"), citation.get("version")
         if not isinstance(document_id, str) or not isinstance(version, int):
             return None

@@ -32,10 +32,10 @@ class DailyQuotaOut(QuotaOut):
 class UsageOut(BaseModel):
     """What the tenant may have, and what it has."""
 
-    documents: QuotaOut = Field(description="Those that are kept, whoever brought them.")
-    bytes: QuotaOut = Field(description="Of their files, former versions that are kept included.")
-    pages_per_day: DailyQuotaOut = Field(description="Read today; of documents without pages, 3,000 characters each.")
-    queued_jobs: QuotaOut = Field(description="Documents that wait to be read, or are being read.")
+    document_quota: QuotaOut = Field(description="Those that are kept, whoever brought them.")
+    byte_quota: QuotaOut = Field(description="Of their files, former versions that are kept included.")
+    page_quota: DailyQuotaOut = Field(description="Read today; of documents without pages, 3,000 characters each.")
+    job_quota: QuotaOut = Field(description="Documents that wait to be read, or are being read.")
 
 
 @usage_blueprint.get(
@@ -51,9 +51,9 @@ def show(ctx: TenantContext) -> Response:
     resets_at = next_day()
     return jsonify(
         {
-            "documents": {"limit": may.documents, "used": used.documents},
-            "bytes": {"limit": may.size_bytes, "used": used.size_bytes},
-            "pages_per_day": {"limit": may.pages_per_day, "used": used.pages_today, "resets_at": resets_at},
-            "queued_jobs": {"limit": may.queued_jobs, "used": used.queued_jobs},
+            "document_quota": {"limit": may.documents, "used": used.documents},
+            "byte_quota": {"limit": may.size_bytes, "used": used.size_bytes},
+            "page_quota": {"limit": may.pages_per_day, "used": used.pages_today, "resets_at": resets_at},
+            "job_quota": {"limit": may.queued_jobs, "used": used.queued_jobs},
         }
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, TypeVar
@@ -12,9 +13,12 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api.access import requires
+from api.accepting import accepted
+from api.access import checks_if_match, requires
+from api.conditional import check_unchanged, etag_of, tagged
+from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageOut, PageQuery, part_of, shown_part
-from api.schemas import WHOLE, Problem
+from api.schemas import WHOLE, ErrorOut, Problem
 from bootstrap.crawling import crawl_rules
 from bootstrap.services import Services
 from domain import web_sources
@@ -31,6 +35,7 @@ T = TypeVar("T")
 HOUR_S, YEAR_S = 3_600, 31_536_000
 DEEPEST = 20
 DEFAULT_PAGES = 200
+_STATUSES = {CrawlState.WAITING.value: "pending", CrawlState.RUNNING.value: "processing"}
 _Depth = Annotated[int, Field(ge=0, le=DEEPEST), WHOLE]
 _Pages = Annotated[int, Field(ge=1, le=20_000), WHOLE]
 _Every = Annotated[int, Field(ge=HOUR_S, le=YEAR_S), WHOLE]
@@ -41,7 +46,7 @@ web_sources_blueprint = APIBlueprint(
     url_prefix="/v1/tenant/web-sources",
     abp_tags=[Tag(name="Web sources", description="Pages and sites that are read from the web.")],
 )
-_REFUSALS: dict[Any, Any] = dict.fromkeys((400, 401, 404, 409, 429, 503), Problem)
+_REFUSALS: dict[Any, Any] = {404: Problem}
 
 
 class WebSourceIn(BaseModel):
@@ -63,9 +68,10 @@ class WebSourceChange(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    kind: Literal["page", "site"] | None = None
-    max_depth: _Depth | None = None
-    max_pages: _Pages | None = None
+    # Null is none of these: there is nothing that they could be cleared to.
+    kind: Literal["page", "site"] = Field(default_factory=lambda: "site")
+    max_depth: _Depth = Field(default_factory=int)
+    max_pages: _Pages | None = Field(None, description="null: 200, or CRAWL_MAX_PAGES if that is less.")
     every_s: _Every | None = Field(None, description="null: only when asked for.")
 
 
@@ -94,20 +100,29 @@ class WebSourceOut(BaseModel):
     max_pages: int
     every_s: int | None
     next_at: datetime | None = Field(description="When it is read next.")
-    status: Literal["waiting", "running", "completed", "failed", "cancelled"]
+    status: Literal["pending", "processing", "completed", "failed", "cancelled"]
     state: Literal["waiting", "running", "completed", "failed", "cancelled"] = Field(
-        default="waiting", description="status, as it was called before.", deprecated=True
+        default="waiting", description="status in other words.", deprecated=True
     )
     counts: dict[str, int] = Field(
         description="Addresses by what became of them: added, changed, unchanged, gone, failed, skipped, trapped."
     )
     waiting_count: int = Field(description="Addresses still to be fetched.")
     waiting: int = Field(default=0, description="waiting_count, as it was called before.", deprecated=True)
-    problems: list[PageProblem] = Field(description="At most 50.")
-    error: str | None = Field(description="Why nothing could be read.")
+    page_problems: list[PageProblem] = Field(description="At most 50.")
+    problems: list[PageProblem] = Field(
+        default=[], description="page_problems, as it was called before.", deprecated=True
+    )
+    error: ErrorOut | None = Field(description="Why nothing could be read.")
     started_at: datetime | None
     finished_at: datetime | None
     created_at: datetime
+
+
+class AcceptedSourceOut(WebSourceOut):
+    """A web source that is going to be read, or not any further."""
+
+    status_url: str
 
 
 class WebSourcesOut(PageOut):
@@ -117,17 +132,20 @@ class WebSourcesOut(PageOut):
 
 
 @web_sources_blueprint.post(
-    "", operation_id="createWebSource", summary="Add a web source", responses={201: WebSourceOut, **_REFUSALS}
+    "",
+    operation_id="createWebSource",
+    summary="Add a web source",
+    responses={201: WebSourceOut, 409: Problem},
+    openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
 async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
     """Read a page or a site, beginning at once. 409 if there is one at this address."""
     url = _checked_url(body.url)
     plan = Plan(body.kind, body.max_depth, _bounded(body.max_pages), body.every_s)
-    shown = await _writing(ctx, lambda session: web_sources.create_web_source(session, ctx, url, plan))
-    response = jsonify(shown)
-    response.status_code = 201
-    response.headers["Location"] = url_for("web_sources.show", web_source_id=shown["web_source_id"])
+    shown, etag = await _writing(ctx, lambda session: web_sources.create_web_source(session, ctx, url, plan))
+    response = tagged(shown, etag, 201)
+    response.headers["Location"] = url_for("web_sources.show", web_source_id=shown["id"])
     return response
 
 
@@ -152,15 +170,17 @@ async def list_all(ctx: TenantContext, query: PageQuery) -> Response:
     operation_id="getWebSource",
     summary="How a web source is",
     responses={200: WebSourceOut, **_REFUSALS},
+    openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.WEB_SOURCES_READ)
 async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
     """With the progress of a crawl that runs."""
 
-    def work(session: Session) -> dict[str, Any]:
-        return _shown(session, ctx, web_sources.get_web_source(session, ctx, path.web_source_id))
+    def work(session: Session) -> tuple[dict[str, Any], str]:
+        source = web_sources.get_web_source(session, ctx, path.web_source_id)
+        return _shown(session, ctx, source), _etag(source)
 
-    return jsonify(await _reading(work))
+    return tagged(*await _reading(work))
 
 
 @web_sources_blueprint.patch(
@@ -168,22 +188,22 @@ async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
     operation_id="updateWebSource",
     summary="Change a web source",
     responses={200: WebSourceOut, **_REFUSALS},
+    openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
+@checks_if_match
 async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange) -> Response:
     """Its limits count from the next crawl on."""
 
     def work(session: Session) -> WebSource:
-        source = web_sources.get_web_source(session, ctx, path.web_source_id)
-        plan = Plan(
-            body.kind or source.kind,
-            source.max_depth if body.max_depth is None else body.max_depth,
-            source.max_pages if body.max_pages is None else _bounded(body.max_pages),
-            body.every_s if "every_s" in body.model_fields_set else source.every_s,
-        )
-        return web_sources.change_web_source(session, ctx, path.web_source_id, plan)
+        source = _check_unchanged(session, ctx, path.web_source_id)
+        wanted = body.model_dump(include=body.model_fields_set)
+        if "max_pages" in wanted:
+            wanted["max_pages"] = _bounded(body.max_pages)
+        plan = Plan(source.kind, source.max_depth, source.max_pages, source.every_s)
+        return web_sources.change_web_source(session, ctx, path.web_source_id, replace(plan, **wanted))
 
-    return jsonify(await _writing(ctx, work))
+    return tagged(*await _writing(ctx, work))
 
 
 @web_sources_blueprint.delete(
@@ -193,12 +213,14 @@ async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange)
     responses={204: None, **_REFUSALS},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
+@checks_if_match
 async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
     """With its documents, but those that another web source has too. A crawl that runs ends."""
     services: Services = current_app.extensions["services"]
 
     def work() -> None:
         with services.database.writing() as session:
+            _check_unchanged(session, ctx, path.web_source_id)
             web_sources.remove_web_source(session, ctx, path.web_source_id)
         services.originals.let_go(ctx)
 
@@ -210,30 +232,28 @@ async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
     "/<web_source_id>/crawl",
     operation_id="crawlWebSource",
     summary="Read it again",
-    responses={202: WebSourceOut, **_REFUSALS},
+    responses={202: AcceptedSourceOut, **_REFUSALS},
+    openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
 async def crawl(ctx: TenantContext, path: WebSourcePath) -> Response:
     """As soon as there is room; one that is being read goes on."""
-    return _accepted(await _writing(ctx, lambda session: web_sources.request_crawl(session, ctx, path.web_source_id)))
+    shown, etag = await _writing(ctx, lambda session: web_sources.request_crawl(session, ctx, path.web_source_id))
+    return accepted(shown, url_for("web_sources.show", web_source_id=shown["id"]), etag=etag)
 
 
 @web_sources_blueprint.post(
     "/<web_source_id>/cancel",
     operation_id="cancelCrawl",
     summary="Stop reading it",
-    responses={202: WebSourceOut, **_REFUSALS},
+    responses={202: AcceptedSourceOut, **_REFUSALS},
+    openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
 async def cancel(ctx: TenantContext, path: WebSourcePath) -> Response:
     """What was read stays; the schedule goes on."""
-    return _accepted(await _writing(ctx, lambda session: web_sources.cancel_crawl(session, ctx, path.web_source_id)))
-
-
-def _accepted(shown: dict[str, Any]) -> Response:
-    response = jsonify(shown)
-    response.status_code = 202
-    return response
+    shown, etag = await _writing(ctx, lambda session: web_sources.cancel_crawl(session, ctx, path.web_source_id))
+    return accepted(shown, url_for("web_sources.show", web_source_id=shown["id"]), etag=etag)
 
 
 def _checked_url(address: str) -> str:
@@ -276,21 +296,41 @@ async def _reading(work: Callable[[Session], T]) -> T:
     return await read(services.database, work)
 
 
-async def _writing(ctx: TenantContext, work: Callable[[Session], WebSource]) -> dict[str, Any]:
-    """What *work* changed, as it is shown."""
+async def _writing(ctx: TenantContext, work: Callable[[Session], WebSource]) -> tuple[dict[str, Any], str]:
+    """What *work* changed, as it is shown, and its tag."""
     services: Services = current_app.extensions["services"]
-    return await write(services.database, lambda session: _shown(session, ctx, work(session)))
+
+    def in_session(session: Session) -> tuple[dict[str, Any], str]:
+        source = work(session)
+        return _shown(session, ctx, source), _etag(source)
+
+    return await write(services.database, in_session)
+
+
+def _check_unchanged(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:
+    """The web source, locked, if `If-Match` lets it be changed."""
+    source = web_sources.lock_web_source(session, ctx, web_source_id)
+    check_unchanged(_etag(source), _shown(session, ctx, source))
+    return source
+
+
+def _etag(source: WebSource) -> str:
+    return etag_of({name: getattr(source, name) for name in ("kind", "max_depth", "max_pages", "every_s")})
 
 
 def _shown(session: Session, ctx: TenantContext, source: WebSource) -> dict[str, Any]:
-    plan = ("web_source_id", "url", "kind", "max_depth", "max_pages", "every_s")
-    result = ("state", "counts", "problems", "error", "next_at", "started_at", "finished_at", "created_at")
+    same = ("url", "kind", "max_depth", "max_pages", "every_s", "counts", "next_at", "started_at", "finished_at")
     running = source.state == CrawlState.RUNNING
     waiting = web_sources.count_waiting(session, ctx, source.web_source_id) if running else 0
     return {
+        **{name: getattr(source, name) for name in (*same, "created_at")},
         "id": source.web_source_id,
-        **{name: getattr(source, name) for name in plan + result},
-        "status": source.state,
+        "web_source_id": source.web_source_id,
+        "status": _STATUSES.get(source.state, source.state),
+        "state": source.state,
+        "page_problems": source.problems,
+        "problems": source.problems,
+        "error": {"detail": source.error} if source.error else None,
         "waiting_count": waiting,
         "waiting": waiting,
     }

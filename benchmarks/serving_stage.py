@@ -170,7 +170,7 @@ def _has_vectors(url: str) -> bool:
     with urllib.request.urlopen(asking, timeout=10) as reply:  # noqa: S310
         if "echo" not in json.load(reply)["answer"]:
             return False
-    return not fetch(f"{url}/health?verbose", key=API_KEY)["indexing"]["pending"]
+    return not fetch(f"{url}/health?verbose", key=API_KEY)["indexing"]["pending_count"]
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def _wait_for_vectors(child: Child, health_url: str) -> None:
 
     def pending() -> bool:
         time.sleep(0.5)
-        return bool(fetch(health_url, key=API_KEY)["indexing"]["pending"])
+        return bool(fetch(health_url, key=API_KEY)["indexing"]["pending_count"])
 
     # The folder is new, so there is work, but /health learns of it only after a while.
     if not (child.wait_until(pending, 120) and child.wait_until(lambda: not pending(), 900)):

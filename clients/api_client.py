@@ -129,7 +129,7 @@ class ApiClient:
         )
 
     def cancel(self, run_id: str) -> str:
-        """End a run before its time. Gives its state: "running" still, "cancelled", "completed" or "failed"."""
+        """End a run before its time. Gives its state: "processing" still, "cancelled", "completed" or "failed"."""
         body = self._call("POST", f"{_run_path(run_id)}/cancel")
         with failures_told():
             return str(body["status"])

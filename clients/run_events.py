@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Citation:
     """What a mark `[number]` in an answer points at.
 
-    `link` opens the document at the quote; `document_state` is "current", "replaced" or "deleted", None if unknown.
+    `link` opens the document at the quote; `document_status` is "current", "replaced" or "deleted", None if unknown.
     """
 
     number: int
@@ -27,7 +27,7 @@ class Citation:
     url: str | None = None
     score: float | None = None
     link: str | None = None
-    document_state: str | None = None
+    document_status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def change_web_source(session: Session, ctx: TenantContext, web_source_id: str, 
     Raises:
         NotFound: the tenant has none of this id.
     """
-    source = _locked(session, ctx, web_source_id)
+    source = lock_web_source(session, ctx, web_source_id)
     source.kind, source.max_depth, source.max_pages = plan.kind, plan.max_depth, plan.max_pages
     if source.every_s != plan.every_s:
         source.every_s = plan.every_s
@@ -99,7 +99,7 @@ def request_crawl(session: Session, ctx: TenantContext, web_source_id: str) -> W
     Raises:
         NotFound: the tenant has none of this id.
     """
-    source = _locked(session, ctx, web_source_id)
+    source = lock_web_source(session, ctx, web_source_id)
     if source.state != CrawlState.RUNNING:
         source.state, source.next_at = CrawlState.WAITING, now()
     session.flush()
@@ -112,7 +112,7 @@ def cancel_crawl(session: Session, ctx: TenantContext, web_source_id: str) -> We
     Raises:
         NotFound: the tenant has none of this id.
     """
-    source = _locked(session, ctx, web_source_id)
+    source = lock_web_source(session, ctx, web_source_id)
     if source.state == CrawlState.RUNNING:
         source.cancelled = True
         if source.held_until is None or source.held_until < now():
@@ -129,7 +129,7 @@ def remove_web_source(session: Session, ctx: TenantContext, web_source_id: str) 
     Raises:
         NotFound: the tenant has none of this id.
     """
-    source = _locked(session, ctx, web_source_id)
+    source = lock_web_source(session, ctx, web_source_id)
     pages = scoped(ctx, WebPage).where(WebPage.web_source_id == web_source_id, WebPage.taken)
     removed = remove_pages(session, ctx, web_source_id, [page.url for page in session.scalars(pages)])
     session.execute(scoped_delete(ctx, WebPage).where(WebPage.web_source_id == web_source_id))
@@ -155,7 +155,7 @@ def claim(session: Session, ctx: TenantContext, web_source_id: str, *, holder: s
         NotFound: the tenant has none of this id.
         Conflict: somebody else crawls it.
     """
-    source = _locked(session, ctx, web_source_id)
+    source = lock_web_source(session, ctx, web_source_id)
     running = source.state == CrawlState.RUNNING
     if running and source.holder not in (None, holder) and source.held_until and source.held_until > now():
         raise Conflict("It is being crawled already.")
@@ -268,7 +268,12 @@ def _schedule(source: WebSource) -> None:
     source.next_at = now() + timedelta(seconds=source.every_s) if source.every_s else None
 
 
-def _locked(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:
+def lock_web_source(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:
+    """The web source, kept as it is by others until the commit.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+    """
     its = scoped(ctx, WebSource).where(WebSource.web_source_id == web_source_id)
     return _found(session.scalar(its.with_for_update()))
 

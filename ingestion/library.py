@@ -1,5 +1,9 @@
 """What goes into datasets and out of them: rows and files together."""
 
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
 from domain.dataset_roles import ensure_dataset_of
 from domain.datasets import remove_dataset
 from domain.db import Database
@@ -71,13 +75,17 @@ class Library:
             files = remove_with_jobs(session, ctx, [document_id])
         self._let_go(ctx, files)
 
-    def remove_dataset(self, ctx: TenantContext, dataset_id: str) -> None:
-        """Take a dataset away with its documents, and their files.
+    def remove_dataset(
+        self, ctx: TenantContext, dataset_id: str, *, check: Callable[[Session], object] | None = None
+    ) -> None:
+        """Take a dataset away with its documents, and their files; *check* may refuse that, in the same transaction.
 
         Raises:
             NotFound: the tenant has no such dataset.
         """
         with self._database.writing() as session:
+            if check is not None:
+                check(session)
             files = remove_dataset(session, ctx, dataset_id)
         self._let_go(ctx, files)
         self._originals.sweep(ctx)  # what a worker that was killed has left behind

@@ -214,7 +214,7 @@ def await_vectors(service: Service, limit_s: float = START_LIMIT_S) -> None:
 
         def is_done() -> bool:
             ready = client.get("/ready").is_success
-            return ready and client.get("/health?verbose").json()["indexing"]["pending"] == 0
+            return ready and client.get("/health?verbose").json()["indexing"]["pending_count"] == 0
 
         service.wait_for(is_done, limit_s)
 

@@ -20,6 +20,7 @@ ProblemError
 │   ├── InfectedFile 422
 │   └── ScannerUnavailable 503
 ├── QuotaExceeded 429
+├── PreconditionFailed 412
 └── RunFailed, as it was
 A type has one title and one status, `docs/api-conventions.md` lists them all, and no other type is ever sent.
 """
@@ -86,6 +87,12 @@ class Gone(ProblemError):
     """What was there once, for those who can know that it was."""
 
     slug, title, status = "gone", "Gone", 410
+
+
+class PreconditionFailed(ProblemError):
+    """The caller has seen another state; `members["current"]` is the present one."""
+
+    slug, title, status = "precondition-failed", "The resource has changed", 412
 
 
 class TooLarge(ProblemError):

@@ -34,16 +34,20 @@ class SentenceSupport:
 def report(sentences: Sequence[SentenceSupport], *, dropped: int = 0) -> dict[str, Any]:
     """The support of an answer as the API gives it and messages keep it.
 
-    `total` is the share of sentences supported among those that say something checkable, None where none does; those
-    that were dropped count as not supported.
+    `supported_share` is that among the sentences that say something checkable, None where none does; those that were
+    dropped count as not supported.
     """
     counts: dict[str, int] = {status: sum(each.status == status for each in sentences) for status in _STATUSES}
     checked = counts["supported"] + counts["unsupported"] + dropped
     checked += sum(each.status == "unverified" and each.method != "none" for each in sentences)
+    share = round(counts["supported"] / checked, 4) if checked else None
     return {
-        "total": round(counts["supported"] / checked, 4) if checked else None,
-        **counts,
-        "dropped": dropped,
+        "supported_share": share,
+        "total": share,  # its old name
+        **{f"{name}_count": count for name, count in counts.items()},
+        **counts,  # their old names
+        "dropped_count": dropped,
+        "dropped": dropped,  # its old name
         "sentences": [
             {name: getattr(each, name) for name in _PLAIN} | {key: list(each.sources) for key in _NUMBERS}
             for each in sentences

@@ -48,9 +48,9 @@ def _path(citation: Citation) -> str:
 
 
 def _show_origin(citation: Citation) -> None:
-    if citation.document_state in _STATES:
-        st.caption(_STATES[citation.document_state])
-    is_there = citation.link and citation.document_state != "deleted"
+    if citation.document_status in _STATES:
+        st.caption(_STATES[citation.document_status])
+    is_there = citation.link and citation.document_status != "deleted"
     if is_there and (link := link_for_browser(citation.link or "", st.context.url)):
         st.link_button("Open at the place", link, icon=":material/find_in_page:")
     if address := page_link(citation.url):

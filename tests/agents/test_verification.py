@@ -207,11 +207,11 @@ def test_a_short_sentence_that_says_something_is_held_to_the_source_named_next(s
     assert (found[0].text, found[0].cited, found[0].says_something) == (short.strip("-\n "), (1,), True)
 
 
-def test_the_total_is_the_share_of_supported_sentences() -> None:
+def test_the_share_of_supported_sentences_leaves_out_those_that_say_nothing() -> None:
     def support(status: str, method: str = "words") -> SentenceSupport:
         return SentenceSupport(0, 1, status, 1.0, "", method, (1,))  # type: ignore[arg-type]
 
     sentences = [support("supported"), support("unsupported"), support("unverified", "none")]
-    assert report(sentences)["total"] == 0.5
-    assert report(sentences, dropped=2)["total"] == 0.25
-    assert report([support("unverified", "none")])["total"] is None
+    assert report(sentences)["supported_share"] == 0.5
+    assert report(sentences, dropped=2)["supported_share"] == 0.25
+    assert report([support("unverified", "none")])["supported_share"] is None

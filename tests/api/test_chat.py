@@ -20,7 +20,7 @@ CONTRACT = {
 }  # fmt: skip
 CITATION = {
     "number", "document_id", "title", "source", "page", "heading", "start", "end", "quote", "score", "url", "version",
-    "link", "document_state",
+    "link", "document_status", "document_state",
 }  # fmt: skip
 QUESTIONS = json.loads((ROOT / "tests/samples/questions.json").read_text())
 
@@ -441,7 +441,7 @@ def test_both_sides_may_be_at_an_endpoint(tmp_path: Path, model_server: FakeMode
     variables = {"OPENAI_BASE_URL": model_server.base_url, "OPENAI_API_KEY": "given-for-it", **one_document(tmp_path)}
     with Service(tmp_path / "data", **variables) as service:
         with service.client() as client:
-            service.wait_for(lambda: client.get("/health?verbose").json()["indexing"]["pending"] == 0)
+            service.wait_for(lambda: client.get("/health?verbose").json()["indexing"]["pending_count"] == 0)
             result = ask(client, "How much does a dormitory room cost?").json()
         assert result["language_model"]
         assert result["citations"]
@@ -457,7 +457,7 @@ def test_while_the_embedding_endpoint_is_away_passages_are_found_by_their_words(
     model_server.reset()
     variables = {"EMBEDDING_BASE_URL": model_server.base_url, "EMBEDDING_DIMENSION": "384", **one_document(tmp_path)}
     with Service(tmp_path / "data", **variables) as service, service.client() as client:
-        service.wait_for(lambda: client.get("/health?verbose").json()["indexing"]["pending"] == 0)
+        service.wait_for(lambda: client.get("/health?verbose").json()["indexing"]["pending_count"] == 0)
         model_server.configure(faults=[{"kind": "status", "status": 400, "times": -1}])
         result = ask(client, "How much does a dormitory room cost?").json()
         model_server.reset()

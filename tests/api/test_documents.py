@@ -117,14 +117,14 @@ def test_files_are_taken_in_read_and_found_and_bad_ones_are_named(
     assert all(refused["reason"] for refused in taken.json()["refused"])
     warden = settled(service, north, jobs["warden.md"]["document_id"])
     assert (warden["status"], warden["searchable"], warden["metadata"]) == ("completed", True, {"category": "towers"})
-    assert (warden["source"], warden["title"], warden["share_done"]) == ("warden.md", "Wardens", 1.0)
+    assert (warden["source"], warden["title"], warden["progress"]) == ("warden.md", "Wardens", 1.0)
     answer = ask(north, f"Who is the warden of tower {word}?", uuid4().hex).json()
     assert answer["citations"][0]["document_id"] == warden["id"]
     assert not ask(south, f"Who is the warden of tower {word}?", uuid4().hex).json()["answered"]
     broken = settled(service, north, jobs["broken.pdf"]["document_id"])
-    assert (broken["status"], broken["attempts"]) == ("failed", 1)
-    assert broken["error"]
-    assert broken["advice"]
+    assert (broken["status"], broken["attempt_count"]) == ("failed", 1)
+    assert broken["error"]["detail"]
+    assert broken["error"]["advice"]
     failed = north.get(f"{dataset}/documents", params={"status": "failed"}).json()
     assert ([document["id"] for document in failed["documents"]], failed["total"]) == ([broken["id"]], 1)
     assert north.get(dataset).json()["documents"] == 3
@@ -199,7 +199,10 @@ def test_a_document_in_base64_is_loaded_into_the_dataset_documents(service: Serv
     body = {"company": "north", "filename": "library.txt", "content": content, "metadata": {"kind": "hours"}, "x": 1}
     loaded = north.post("/api/load-document", json=body)
     assert loaded.status_code == 200, loaded.text
-    document = settled(service, north, loaded.json()["document_id"])
+    document = settled(service, north, loaded.json()["id"])
+    assert loaded.json()["document_id"] == int(document["id"].replace("-", "")[:13], 16) <= 2**53
+    again = north.post("/api/load-document", json=body).json()
+    assert (again["unchanged"], again["document_id"]) == (True, loaded.json()["document_id"])
     assert (document["status"], document["metadata"]) == ("completed", {"kind": "hours"})
     assert north.get(f"/v1/tenant/datasets/{document['dataset_id']}").json()["name"] == "documents"
     wrong = north.post("/api/load-document", json={**body, "content": "not Base64!"})

@@ -1,15 +1,20 @@
 """The OpenAPI document: what generated clients and readers need of it."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from tests.service import ROOT, ask
+
 Json = dict[str, Any]
+JSON = "application/json"
 METHODS = ("get", "put", "post", "patch", "delete")
 
 
@@ -56,7 +61,7 @@ def test_every_success_is_described_with_its_media_type_its_headers_and_an_examp
         for status, answer in successes.items():
             assert "X-Request-Id" in answer["headers"], path
             assert ("RateLimit" in answer["headers"]) is bool(operation["security"] and {} not in operation["security"])
-            assert ("Location" in answer["headers"]) >= (status == "201")
+            assert ("Location" in answer["headers"]) is (status in ("201", "202")), path
             assert bool(answer.get("content")) is (status not in ("204", "304")), path
             for media_type, content in answer.get("content", {}).items():
                 assert content["schema"], path
@@ -102,3 +107,194 @@ def test_examples_are_what_the_schemas_allow(document: Json) -> None:
 def test_the_document_keeps_the_order_of_fields(document: Json) -> None:
     chat = document["components"]["schemas"]["ChatOut"]["properties"]
     assert list(chat)[:2] == ["answer", "response"]
+
+
+# Names that other standards and the guides for integrators give another meaning.
+FOREIGN = {
+    "Problem": {"status", "timestamp"},  # RFC 9457
+    "HealthOut": {"version", "timestamp"},  # what monitors of the guide read
+    "LoadedOut": {"document_id"},  # a number to callers of other services
+}
+
+
+def fields(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """Schema, name and description of each field that is not deprecated."""
+    for schema, described in document["components"]["schemas"].items():
+        for name, field in described.get("properties", {}).items():
+            if not field.get("deprecated") and name not in FOREIGN.get(schema, ()):
+                yield schema, name, field
+
+
+def type_of(field: Json) -> str:
+    """What a field holds, apart from null: its type, or that of its items."""
+    if "anyOf" in field:
+        return " or ".join(sorted({type_of(one) for one in field["anyOf"] if one.get("type") != "null"}))
+    if "items" in field:
+        return f"list of {type_of(field['items'])}"
+    return str((field.get("$ref") and "object") or field.get("type") or "anything")
+
+
+def test_one_name_has_one_type_everywhere(document: Json) -> None:
+    types: dict[str, dict[str, list[str]]] = {}
+    for schema, name, field in fields(document):
+        types.setdefault(name, {}).setdefault(type_of(field), []).append(schema)
+    assert {name: found for name, found in types.items() if len(found) > 1} == {}
+
+
+# Numbers that count nothing: they say which one, where, or the most.
+PLACES = {
+    "number", "version", "page", "rank", "start", "end", "total", "limit", "offset", "used", "max_depth", "max_pages",
+}  # fmt: skip
+
+
+def test_names_say_what_they_hold(document: Json) -> None:
+    wrong = [(schema, name) for schema, name, field in fields(document) if not _is_well_named(name, field)]
+    assert wrong == []
+
+
+def _is_well_named(name: str, field: Json) -> bool:
+    kind, form = type_of(field), json.dumps(field)
+    return (
+        bool(re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name))
+        and not re.search(r"(^|_)state$", name)
+        and (not name.endswith("_at") or "date-time" in form)
+        and ("date-time" not in form or name.endswith("_at"))
+        and (not name.endswith(("_count", "_bytes", "_ms")) or kind in ("integer", "number"))
+        and (not name.endswith(("_id", "_url")) or kind == "string")
+        and (not name.endswith("_ids") or kind == "list of string")
+        and (name != "error" or kind == "object")
+        and (kind != "integer" or name in PLACES or name.endswith(("_count", "_s", "_ms", "_bytes", "_rank")))
+    )
+
+
+def test_old_names_stand_beside_the_new_ones_and_say_the_same(client: httpx.Client, document: Json) -> None:
+    source = client.post("/v1/tenant/web-sources", json={"url": f"https://{uuid4().hex}.invalid/"}).json()
+    said = ask(client, "How much does a dormitory room cost?", uuid4().hex).json()
+    client.put(f"/v1/conversations/{said['conversation_id']}/answers/{said['run_id']}/rating", json={"rating": "up"})
+    asked = {
+        "/v1/tenant/web-sources/{web_source_id}": source["id"],
+        "/v1/tenant/datasets": "",
+        "/v1/tenant/documents": "",
+        "/v1/tenant/ratings": "",
+        "/v1/runs/{run_id}": said["run_id"],
+        "/v1/conversations/{conversation_id}": said["conversation_id"],
+        "/health": "",
+    }
+    seen = set()
+    for path, name in asked.items():
+        params = {"verbose": "true"} if path == "/health" else {}
+        answer = client.get(re.sub(r"\{.*\}", name, path), params=params).json()
+        schema = document["paths"][path]["get"]["responses"]["200"]["content"][JSON]["schema"]
+        for old, new, shown in renamed(schema, answer, document["components"]["schemas"]):
+            assert (old, shown[old]) == (old, shown[new])
+            seen.add(old)
+    client.delete(f"/v1/tenant/web-sources/{source['id']}")
+    assert {"share_done", "attempts", "document_state", "web_source_id", "total", "pending", "problems"} <= seen
+
+
+def renamed(schema: Json, shown: Any, schemas: Json) -> Iterator[tuple[str, str, Json]]:
+    """Each old name in an answer, the new one, and the object in which they stand."""
+    for one in schema.get("anyOf", ()):
+        if shown is not None:
+            yield from renamed(one, shown, schemas)
+    schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    if isinstance(shown, list) and "items" in schema:
+        for item in shown:
+            yield from renamed(schema["items"], item, schemas)
+    for name, field in schema.get("properties", {}).items() if isinstance(shown, dict) else ():
+        if found := re.match(r"(\w+), as it was called before", field.get("description", "")):
+            yield name, found[1], shown
+        elif name in shown:
+            yield from renamed(field, shown[name], schemas)
+
+
+def test_every_list_comes_a_part_at_a_time(document: Json) -> None:
+    schemas = document["components"]["schemas"]
+    lists = [(path, one) for _, path, one in operations(document) if one["operationId"].startswith("list")]
+    assert len(lists) >= 5
+    for path, operation in lists:
+        asked = {parameter["name"] for parameter in operation["parameters"]}
+        assert {"limit", "offset", "after"} <= asked, path
+        shown = schemas[
+            operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        ]
+        rest = set(shown["properties"]) - {"total", "limit", "offset", "next"}
+        assert len(rest) == 1, path
+        assert shown["properties"][rest.pop()]["type"] == "array", path
+
+
+def test_work_that_goes_on_has_an_address_and_patches_a_condition(document: Json) -> None:
+    schemas = document["components"]["schemas"]
+    for method, path, operation in operations(document):
+        if "202" in operation["responses"]:
+            name = operation["responses"]["202"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            assert "status_url" in schemas[name]["required"], path
+        if method == "patch":
+            assert takes_if_match(operation), path
+            assert "415" in operation["responses"], path
+            assert "ETag" in operation["responses"]["200"]["headers"], path
+
+
+def takes_if_match(operation: Json) -> bool:
+    return "If-Match" in [parameter["name"] for parameter in operation.get("parameters", ())]
+
+
+def test_whatever_has_an_etag_is_changed_and_deleted_only_as_it_was_seen(document: Json) -> None:
+    tagged = 0
+    for path, item in document["paths"].items():
+        has_etag = JSON in item.get("get", {}).get("responses", {}).get("200", {}).get("content", {}) and (
+            "ETag" in item["get"]["responses"]["200"]["headers"]
+        )
+        tagged += has_etag
+        for method in item.keys() & {"put", "patch", "delete"}:
+            assert takes_if_match(item[method]) is has_etag, (method, path)
+            assert ("412" in item[method]["responses"]) is has_etag, (method, path)
+    assert tagged >= 2
+
+
+def test_a_condition_that_a_route_does_not_look_at_is_refused(client: httpx.Client, document: Json) -> None:
+    tried = [
+        (method, re.sub(r"\{[a-z_]+\}", "nothing", path))
+        for method, path, operation in operations(document)
+        if method != "get" and not takes_if_match(operation)
+    ]
+    assert len(tried) > 15
+    for method, path in tried:
+        refused = client.request(method, path, headers={"If-Match": "*"})
+        assert refused.status_code == 400, (method, path)
+        assert "If-Match" in refused.json()["detail"], (method, path)
+
+
+def test_what_has_an_address_tells_its_own_id(document: Json) -> None:
+    schemas = document["components"]["schemas"]
+    shown = {}
+    for method, path, operation in operations(document):
+        content = operation["responses"].get("200", {}).get("content", {}).get(JSON)
+        if method == "get" and path.endswith("_id}") and content:
+            shown[path] = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+    assert len(shown) >= 5
+    assert [path for path, schema in shown.items() if "id" not in schema["required"]] == []
+
+
+def test_reading_conflicts_with_nothing(document: Json) -> None:
+    reading = [(path, one) for method, path, one in operations(document) if method == "get"]
+    assert [path for path, operation in reading if {"409", "412"} & set(operation["responses"])] == []
+
+
+def test_paths_are_kebab_case_and_native_ones_have_a_version(document: Json) -> None:
+    outside = {"/health", "/ready", "/api/load-document"}  # probes, and what callers of other services expect
+    for path in document["paths"]:
+        assert path in outside or path.startswith("/v1/"), path
+        assert re.fullmatch(r"(/([a-z0-9-]+|\{[a-z_]+\}(\.png)?))+", path), path
+
+
+def test_work_in_the_background_has_no_name_of_its_own_in_resources(document: Json) -> None:
+    assert [(schema, name) for schema, name, _ in fields(document) if name == "task_id"] == []
+
+
+def test_the_conventions_name_the_statuses_that_work_has(document: Json) -> None:
+    page = (ROOT / "docs" / "api-conventions.md").read_text("utf-8")
+    told = {status for status in ("pending", "processing", "completed", "failed", "cancelled") if f"`{status}`" in page}
+    of_work = ("DocumentOut", "WebSourceOut", "RunOut", "AcceptedOut", "LoadedOut")
+    for name in of_work:
+        assert set(document["components"]["schemas"][name]["properties"]["status"]["enum"]) <= told, name

@@ -40,7 +40,7 @@ def test_health_tells_those_with_a_key_what_it_is_for(
         for each in (client, other_client):
             health = each.get(f"/health{query}").json()
             assert set(health) == FOR_MONITORS
-            assert health["indexing"] == {"pending": 0}
+            assert health["indexing"] == {"pending_count": 0, "pending": 0}
             assert set(health["dependencies"].values()) == {"ok"}
             assert (health["ready"], health["problems"]) == (True, [])
             assert health["sandbox"]["walls"] | health["sandbox"]["missing"] == dict.fromkeys(Wall, ANY)

@@ -64,12 +64,12 @@ def test_many_uploads_at_once_never_exceed_the_quota_and_other_tenants_have_thei
     assert refused.json()["quota"] == {"name": "documents", "limit": DOCUMENTS, "used": DOCUMENTS}
     assert f"{DOCUMENTS} documents" in refused.json()["detail"]
     assert "Retry-After" not in refused.headers  # waiting does not help
-    assert usage(tenant)["documents"] == {"limit": DOCUMENTS, "used": DOCUMENTS}
+    assert usage(tenant)["document_quota"] == {"limit": DOCUMENTS, "used": DOCUMENTS}
     assert tenant.get(f"{dataset}/documents").json()["total"] == DOCUMENTS
     with service.client(service.new_key(f"t-{uuid4().hex[:8]}")) as other:
         made = other.post("/v1/tenant/datasets", json={"name": "Handbook"}).json()["id"]
         assert upload(other, f"/v1/tenant/datasets/{made}", ("a.txt", b"text")).status_code == 202
-        assert usage(other)["documents"]["used"] == 1
+        assert usage(other)["document_quota"]["used"] == 1
 
 
 def test_of_an_upload_as_many_files_are_taken_as_there_is_room_for(tenant: httpx.Client, dataset: str) -> None:
@@ -80,7 +80,7 @@ def test_of_an_upload_as_many_files_are_taken_as_there_is_room_for(tenant: httpx
     [refused] = taken.json()["refused"]
     assert refused["name"] == "c.docx"
     assert "may keep 10,000 bytes of files, and keeps 8,000" in refused["reason"]
-    assert usage(tenant)["bytes"] == {"limit": MOST_BYTES, "used": 8_005}
+    assert usage(tenant)["byte_quota"] == {"limit": MOST_BYTES, "used": 8_005}
 
 
 @pytest.mark.parametrize("way", ["upload", "text", "base64"])
@@ -110,12 +110,12 @@ def test_what_a_tenant_uses_is_its_own_to_read(service: Service, tenant: httpx.C
     service.wait_for(lambda: tenant.get(job["status_url"]).json()["status"] == "completed")
     shown = usage(tenant)
     assert {name: shown[name]["used"] for name in shown} == {
-        "documents": 1, "bytes": 10, "pages_per_day": 1, "queued_jobs": 0
+        "document_quota": 1, "byte_quota": 10, "page_quota": 1, "job_quota": 0
     }  # fmt: skip
-    assert shown["pages_per_day"]["resets_at"].endswith("T00:00:00.000Z")
+    assert shown["page_quota"]["resets_at"].endswith("T00:00:00.000Z")
     with service.client("") as nobody, service.client(service.new_key(f"t-{uuid4().hex[:8]}")) as other:
         assert nobody.get("/v1/tenant/usage").status_code == 401
-        assert usage(other)["documents"]["used"] == 0
+        assert usage(other)["document_quota"]["used"] == 0
     listed = json.loads(service.flask("documents", "--json").stdout)
     with service.client() as default:
-        assert usage(default)["documents"]["used"] == len(listed) == 1
+        assert usage(default)["document_quota"]["used"] == len(listed) == 1

@@ -169,7 +169,7 @@ def test_a_busy_conversation_names_the_run_that_is_in_the_way(
         view = client.get(f"/v1/conversations/{talk}").json()
         assert (view["running"], view["run_id"]) == (True, run_id)
         assert [message["content"] for message in view["messages"]] == [QUESTION]
-        assert client.get(f"/v1/runs/{run_id}").json()["status"] == "running"
+        assert client.get(f"/v1/runs/{run_id}").json()["status"] == "processing"
         list(events)
     view = client.get(f"/v1/conversations/{talk}").json()
     assert (view["running"], view["run_id"]) == (False, None)

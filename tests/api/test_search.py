@@ -44,7 +44,7 @@ def test_explained_every_stage_tells_scores_ranks_and_times(client: httpx.Client
     assert [stage["stage"] for stage in found["stages"]] == ["embedding", "index", "sentences", "selection"]
     assert all(stage["duration_ms"] >= 0 for stage in found["stages"])
     _, index, _, selection = found["stages"]
-    assert [each["passage_id"] for each in selection["passages"]] == [each["passage_id"] for each in found["passages"]]
+    assert [each["passage_id"] for each in selection["passages"]] == [each["id"] for each in found["passages"]]
     assert len(index["passages"]) > 2
     assert [each["rank"] for each in index["passages"]] == [*range(1, len(index["passages"]) + 1)]
     assert {"similarity_rank", "words_rank", "score"} <= index["passages"][0].keys()

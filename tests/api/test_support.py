@@ -70,8 +70,8 @@ def test_each_sentence_is_told_with_its_place_and_the_reason(mark: Service) -> N
     assert [result["answer"][each["start"] : each["end"]] for each in sentences] == [RIGHT, WRONG, DUE]
     assert [each["status"] for each in sentences] == ["supported", "unsupported", "supported"]
     assert sentences[1]["reason"] == "the number IDR 9,900 is not in source [1]"
-    assert result["support"]["total"] == round(2 / 3, 4)
-    assert (result["support"]["supported"], result["support"]["unsupported"]) == (2, 1)
+    assert result["support"]["supported_share"] == round(2 / 3, 4)
+    assert (result["support"]["supported_count"], result["support"]["unsupported_count"]) == (2, 1)
 
 
 def test_support_comes_in_the_stream_after_the_tokens_and_back_with_the_conversation(
@@ -94,7 +94,7 @@ def test_another_tenant_gets_no_support_from_our_documents(mark: Service) -> Non
         talk = uuid4().hex
         supported, refused = (ask(each, QUESTION, talk).json() for each in (ours, theirs))
         kept = theirs.get(f"/v1/conversations/{talk}").json()["messages"][1]
-    assert supported["support"]["supported"] == 2
+    assert supported["support"]["supported_count"] == 2
     assert (refused["answered"], refused["support"], kept["support"]) == (False, None, None)
 
 
@@ -105,7 +105,7 @@ def test_a_dropped_sentence_is_never_shown(drop: Service) -> None:
         kept = client.get(f"/v1/conversations/{talk}").json()["messages"][1]
     done = seen[-1]
     assert streamed_text(seen) == done["answer"] == kept["content"] == f"{RIGHT} {DUE}"
-    assert done["support"]["dropped"] == 1
+    assert done["support"]["dropped_count"] == 1
     assert [done["answer"][each["start"] : each["end"]] for each in done["support"]["sentences"]] == [RIGHT, DUE]
     assert "9,900" not in json.dumps(seen)
 
@@ -119,7 +119,7 @@ def test_sentences_without_a_mark_of_their_own_are_held_back_until_theirs_is_kno
     with drop.client() as client:
         seen = stream(client, QUESTION, uuid4().hex)
     assert streamed_text(seen) == f"Rent covers water and internet. {DUE}"
-    assert seen[-1]["support"]["dropped"] == 2
+    assert seen[-1]["support"]["dropped_count"] == 2
 
 
 def test_a_sentence_after_the_last_mark_of_its_paragraph_rests_on_that(
@@ -139,7 +139,7 @@ def test_an_answer_of_which_nothing_is_left_becomes_a_refusal(drop: Service, ans
         result = ask(client, QUESTION, uuid4().hex).json()
     assert not result["answered"]
     assert result["answer"].startswith("That is not in the documents")
-    assert result["support"]["dropped"] == 1
+    assert result["support"]["dropped_count"] == 1
 
 
 def test_an_answer_with_a_sentence_without_support_is_refused_before_any_of_it_is_shown(refuse: Service) -> None:
@@ -158,4 +158,4 @@ def test_an_answer_that_is_supported_is_given_where_others_are_refused(
     with refuse.client() as client:
         seen = stream(client, QUESTION, uuid4().hex)
     assert streamed_text(seen) == seen[-1]["answer"] == f"{RIGHT} {DUE}"
-    assert seen[-1]["support"]["total"] == 1.0
+    assert seen[-1]["support"]["supported_share"] == 1.0

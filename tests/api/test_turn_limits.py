@@ -62,7 +62,7 @@ def ask(client: httpx.Client) -> httpx.Response:
 def under_way(service: Service) -> dict[str, int]:
     with service.client() as client:
         counted: dict[str, int] = client.get("/health?verbose").json()["admission"]
-    return {name: counted[name] for name in ("turns", "waiting_turns")}
+    return {name: counted[name] for name in ("turn_count", "waiting_turn_count")}
 
 
 def test_turns_beyond_the_limits_are_refused_until_others_end(
@@ -76,12 +76,12 @@ def test_turns_beyond_the_limits_are_refused_until_others_end(
         assert refused.json()["type"] == "urn:pustaka:problem:too-many-at-once"
         assert begin(globex, stack).status_code == 200  # others have theirs
         waiting = threads.submit(ask, globex)
-        running.wait_for(lambda: under_way(running) == {"turns": 3, "waiting_turns": 1})
+        running.wait_for(lambda: under_way(running) == {"turn_count": 3, "waiting_turn_count": 1})
         refused = ask(initech)  # by the worker's
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
         assert refused.json()["type"] == "urn:pustaka:problem:overloaded"
         assert waiting.result(30).status_code == 200  # when the first had ended
-    running.wait_for(lambda: under_way(running) == {"turns": 0, "waiting_turns": 0})
+    running.wait_for(lambda: under_way(running) == {"turn_count": 0, "waiting_turn_count": 0})
     slow.reset()  # three seconds a turn show nothing more
     assert [ask(client).status_code for client in tenants] == [200, 200, 200]
 
@@ -92,7 +92,9 @@ def test_a_turn_whose_client_leaves_gives_up_its_place(running: Service, tenants
     with ExitStack() as stack:
         assert [begin(acme, stack).status_code for _ in range(2)] == [200, 200]
         assert ask(acme).status_code == 429
-    running.wait_for(lambda: under_way(running)["turns"] == 0, limit_s=2)  # sooner than the answers would have ended
+    running.wait_for(
+        lambda: under_way(running)["turn_count"] == 0, limit_s=2
+    )  # sooner than the answers would have ended
     with ExitStack() as stack:
         assert begin(acme, stack).status_code == 200
 
@@ -105,4 +107,4 @@ def test_a_question_that_is_refused_gives_up_its_place(running: Service, tenants
         acme.post("/v1/chat", json={"message": QUESTION, "session_id": "s"}, headers=key)
         again = acme.post("/v1/chat", json={"message": "Another?", "session_id": "s"}, headers=key)
         assert again.status_code == 422
-    assert under_way(running) == {"turns": 0, "waiting_turns": 0}
+    assert under_way(running) == {"turn_count": 0, "waiting_turn_count": 0}

@@ -105,7 +105,7 @@ def signer(library: Library, ttl_s: int = 60) -> LinkSigner:
 def test_a_link_opens_the_document_at_the_quote_without_a_key(library: Library) -> None:
     citation = library.cited("When does the night ferry to Halmstad leave?")
     page = opened(citation["link"])
-    assert (page.status_code, citation["version"], citation["document_state"]) == (200, 1, "current")
+    assert (page.status_code, citation["version"], citation["document_status"]) == (200, 1, "current")
     assert essence(marked(page.text)) == essence(citation["quote"]) != ""
     assert page.text.count('id="quote"') == 1
     assert "<title>Ferry timetable</title>" in page.text
@@ -280,7 +280,7 @@ def test_a_citation_says_what_has_become_of_its_document(library: Library) -> No
         with library.service.client() as client:
             [citation] = client.get("/v1/conversations/tram").json()["messages"][1]["citations"]
         assert (citation["quote"], citation["version"]) == (first["quote"], 1)
-        return str(citation["document_state"])
+        return str(citation["document_status"])
 
     library.service.wait_for(lambda: state() == "replaced")
     page = opened(first["link"])
@@ -304,4 +304,4 @@ def test_a_citation_says_what_has_become_of_its_document(library: Library) -> No
     [cited] = [
         one for said in checkpoint["values"]["messages"] for one in said["additional_kwargs"].get("citations", ())
     ]
-    assert (cited["quote"], cited["version"], cited["document_state"]) == (first["quote"], 1, "deleted")
+    assert (cited["quote"], cited["version"], cited["document_status"]) == (first["quote"], 1, "deleted")

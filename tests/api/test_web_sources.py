@@ -64,9 +64,9 @@ def made(client: httpx.Client, crawling: Service, site: Website) -> Iterator[dic
     answer = client.post(SOURCES, json={"url": f"{site.url}/#top", "max_pages": 20})
     assert answer.status_code == 201, answer.text
     source = answer.json()
-    assert answer.headers["Location"].endswith(f"{SOURCES}/{source['web_source_id']}")
-    yield _ended(crawling, client, source["web_source_id"])
-    client.delete(f"{SOURCES}/{source['web_source_id']}")
+    assert answer.headers["Location"].endswith(f"{SOURCES}/{source['id']}")
+    yield _ended(crawling, client, source["id"])
+    client.delete(f"{SOURCES}/{source['id']}")
 
 
 def _ended(crawling: Service, client: httpx.Client, web_source_id: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _ended(crawling: Service, client: httpx.Client, web_source_id: str) -> dict[
 
     def is_over() -> bool:
         shown.update(client.get(f"{SOURCES}/{web_source_id}").json())
-        return shown["state"] not in ("waiting", "running")
+        return shown["status"] not in ("pending", "processing")
 
     crawling.wait_for(is_over)
     return shown
@@ -85,8 +85,8 @@ def test_a_site_is_read_by_the_service_and_its_pages_are_cited(
     crawling: Service, client: httpx.Client, made: dict[str, Any], site: Website
 ) -> None:
     assert made["url"] == f"{site.url}/"
-    assert (made["state"], made["counts"]) == ("completed", {"added": 2, "skipped": 2})
-    assert {one["reason"] for one in made["problems"]} == {"It leads to another site.", "It answers 404."}
+    assert (made["status"], made["counts"]) == ("completed", {"added": 2, "skipped": 2})
+    assert {one["reason"] for one in made["page_problems"]} == {"It leads to another site.", "It answers 404."}
     crawling.wait_for(lambda: ask(client, "When is the observatory open to visitors?").json()["answered"])
     answer = ask(client, "When is the observatory open to visitors?").json()
     assert answer["citations"][0]["url"] == f"{site.url}/"
@@ -96,28 +96,28 @@ def test_a_site_is_read_by_the_service_and_its_pages_are_cited(
 def test_it_is_read_again_when_asked_and_forgotten_with_its_documents(
     crawling: Service, client: httpx.Client, made: dict[str, Any]
 ) -> None:
-    again = client.post(f"{SOURCES}/{made['web_source_id']}/crawl")
+    again = client.post(f"{SOURCES}/{made['id']}/crawl")
     assert again.status_code == 202
-    ended = _ended(crawling, client, made["web_source_id"])
+    ended = _ended(crawling, client, made["id"])
     assert (ended["counts"], ended["next_at"]) == ({"unchanged": 2, "skipped": 2}, None)
-    assert client.delete(f"{SOURCES}/{made['web_source_id']}").status_code == 204
-    assert client.get(f"{SOURCES}/{made['web_source_id']}").status_code == 404
+    assert client.delete(f"{SOURCES}/{made['id']}").status_code == 204
+    assert client.get(f"{SOURCES}/{made['id']}").status_code == 404
     assert client.get(SOURCES).json()["web_sources"] == []
 
 
 def test_a_schedule_and_limits_can_be_changed(client: httpx.Client, made: dict[str, Any]) -> None:
-    at = f"{SOURCES}/{made['web_source_id']}"
+    at = f"{SOURCES}/{made['id']}"
     changed = client.patch(at, json={"every_s": 86_400, "max_pages": 30}).json()
     assert (changed["every_s"], changed["max_pages"], changed["max_depth"]) == (86_400, 30, 5)
     assert changed["next_at"] > made["finished_at"]
     assert client.patch(at, json={"every_s": None}).json()["next_at"] is None
-    assert client.post(f"{at}/cancel").json()["state"] == "completed"
+    assert client.post(f"{at}/cancel").json()["status"] == "completed"
 
 
 def test_a_tenant_cannot_see_read_change_or_remove_the_web_sources_of_another_one(
     client: httpx.Client, globex: httpx.Client, made: dict[str, Any]
 ) -> None:
-    at = f"{SOURCES}/{made['web_source_id']}"
+    at = f"{SOURCES}/{made['id']}"
     tries: list[Callable[[], httpx.Response]] = [
         lambda: globex.get(at),
         lambda: globex.patch(at, json={"max_pages": 1}),
@@ -127,7 +127,7 @@ def test_a_tenant_cannot_see_read_change_or_remove_the_web_sources_of_another_on
     ]
     assert [one().status_code for one in tries] == [404] * 5
     assert globex.get(SOURCES).json()["web_sources"] == []
-    assert [one["web_source_id"] for one in client.get(SOURCES).json()["web_sources"]] == [made["web_source_id"]]
+    assert [one["id"] for one in client.get(SOURCES).json()["web_sources"]] == [made["id"]]
     assert client.get(at).json() == made
 
 
@@ -167,9 +167,9 @@ def test_one_address_is_one_web_source(client: httpx.Client, made: dict[str, Any
 def test_a_name_that_leads_inside_is_found_out_when_it_is_read(client: httpx.Client, crawling: Service) -> None:
     made = client.post(SOURCES, json={"url": "http://localhost:80/"})
     assert made.status_code == 201
-    ended = _ended(crawling, client, made.json()["web_source_id"])
-    client.delete(f"{SOURCES}/{ended['web_source_id']}")
-    assert ended["state"] == "failed"
+    ended = _ended(crawling, client, made.json()["id"])
+    client.delete(f"{SOURCES}/{ended['id']}")
+    assert ended["status"] == "failed"
 
 
 def test_a_crawl_goes_on_after_the_service_was_killed(crawling: Service, site: Website) -> None:
@@ -186,6 +186,6 @@ def test_a_crawl_goes_on_after_the_service_was_killed(crawling: Service, site: W
     crawling.process.wait()
     crawling.start()
     with crawling.client() as client:
-        ended = _ended(crawling, client, made["web_source_id"])
+        ended = _ended(crawling, client, made["id"])
     assert ended["counts"] == {"added": 11}
     assert len(site.asked()) <= 12, "only what was under way is asked for twice"

@@ -93,7 +93,7 @@ class ApiStub:
 
     def running(self, place: Place) -> StubRun | None:
         """The run that answers the conversation now."""
-        return next((run for run in self.runs.values() if run.place == place and run.status == "running"), None)
+        return next((run for run in self.runs.values() if run.place == place and run.status == "processing"), None)
 
     def reset(self) -> None:
         """As it was at first; what was held goes on."""

@@ -17,7 +17,7 @@ class StubRun:
     place: Place
     events: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
     middle: int = 0
-    status: str = "running"
+    status: str = "processing"
     cancelled: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     _news: threading.Condition = field(default_factory=threading.Condition)
@@ -41,8 +41,8 @@ class StubRun:
                 self._next += TAKEN_OVER
             self.events.append((self._next, kind, {"type": kind, **members}))
             self._next += 1
-            self.status = {"done": "completed", "error": "failed", "cancelled": "cancelled"}.get(kind, "running")
-            if self.status != "running":
+            self.status = {"done": "completed", "error": "failed", "cancelled": "cancelled"}.get(kind, "processing")
+            if self.status != "processing":
                 self.ended.set()
             self._news.notify_all()
 
@@ -56,7 +56,7 @@ class StubRun:
         while True:
             with self._news:
                 told = [event for event in self.events if event[0] > after]
-                is_over = self.status != "running"
+                is_over = self.status != "processing"
                 if not told and not is_over:
                     self._news.wait(0.05)
             yield from told

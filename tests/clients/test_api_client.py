@@ -129,7 +129,7 @@ def test_a_cancelled_run_ends_for_all_who_follow_it(acme: ApiClient, globex: Api
         with pytest.raises(ApiRefused) as refused:
             call()
         assert refused.value.status == 404
-    assert acme.cancel("run-1") == "running"
+    assert acme.cancel("run-1") == "processing"
     assert list(asked)[-1] == list(acme.follow("run-1"))[-1] == Cancelled()
     assert acme.cancel("run-1") == "cancelled"
 

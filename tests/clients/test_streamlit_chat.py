@@ -138,7 +138,7 @@ VIEW = "https://api.example/v1/documents/d1/view?version=2&start=10&end=60&token
 def test_a_source_opens_at_the_place_and_says_what_has_become_of_it(
     api: ApiStub, state: str | None, told: str | None, opens: list[str]
 ) -> None:
-    api.behaviour.citations = [ROOM | {"link": VIEW, "document_state": state}]
+    api.behaviour.citations = [ROOM | {"link": VIEW, "document_status": state}]
     page = open_page()
     ask(page)
     [box] = page.expander
@@ -215,7 +215,7 @@ def test_another_tenants_run_is_not_followed(api: ApiStub, monkeypatch: pytest.M
     monkeypatch.setenv("CHAT_PAGE_KEY", GLOBEX_KEY)
     page = open_page(place[1])
     assert "expired or does not exist" in shown(page)
-    assert (api.followed, run.status) == ([], "running")
+    assert (api.followed, run.status) == ([], "processing")
 
 
 def test_a_reload_shows_the_conversation_again() -> None:

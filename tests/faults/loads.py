@@ -241,7 +241,9 @@ def faults(load: Load) -> list[str]:
     found += [f"{name} was acknowledged and is lost" for name, key in load.acknowledged.items() if key not in ids]
     for document in shown:
         wanted = "failed" if document["source"].endswith(".pdf") else "completed"
-        if document["status"] != wanted or (wanted == "failed" and not (document["error"] and document["advice"])):
+        if document["status"] != wanted or (
+            wanted == "failed" and not (document["error"] and document["error"]["advice"])
+        ):
             found.append(f"{document['source']}: {document['status']} {document['error']}")
     return found
 
