@@ -43,7 +43,7 @@ def _refused(error: ProblemError) -> Response:
 
 
 def _too_deep(error: RecursionError) -> Response:
-    # Python's JSON reader gives up on deep nesting this way; no code of ours recurses over what callers send.
+    # Python's JSON reader gives up on deep nesting this way; what it reads is refused by `check_depth` much sooner.
     return _refused(BadInput("The body is nested too deeply."))
 
 

@@ -14,6 +14,7 @@ from flask import request
 from pydantic import BaseModel, ValidationError
 
 from utils.errors import BadInput, UnsupportedMediaType
+from utils.validation import check_depth
 
 JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
 _MOST_ERRORS = 20
@@ -116,6 +117,7 @@ def _read_json() -> Any:
         raise BadInput("The body is not valid JSON: it is not UTF-8.") from None
     except ValueError as exc:
         raise BadInput(f"The body is not valid JSON: {exc}.") from None
+    check_depth(value)
     if _SUSPECT.search(text):
         _check_characters(value)
     return value

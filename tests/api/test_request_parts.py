@@ -61,6 +61,28 @@ def test_strangers_do_not_learn_which_parameters_there_are(service: Service) -> 
         assert_refused(stranger.get("/v1/tenant/datasets", params={"colour": "red"}), 401)
 
 
+@pytest.mark.parametrize(("method", "path"), SENT)
+def test_a_body_is_not_nested_deeper_than_can_be_worked_on(client: httpx.Client, method: str, path: str) -> None:
+    for depth in (65, 975, 200_000):
+        for start, end in (('{"a":', "}"), ("[", "]")):
+            body = f'{{"metadata": {start * (depth - 1)}1{end * (depth - 1)}}}'
+            refused = client.request(method, path, content=body, headers=JSON)
+            assert_refused(refused, 400)
+            assert "nested too deeply" in refused.json()["detail"], depth
+
+
+def test_metadata_is_kept_and_shown_as_deep_as_it_may_be(client: httpx.Client) -> None:
+    deepest = f'{{"a":{"[" * 62}1{"]" * 62}}}'
+    made = client.post("/v1/tenant/datasets", content=f'{{"name": "Deep", "metadata": {deepest}}}', headers=JSON)
+    assert (made.status_code, made.json()["metadata"]) == (201, json.loads(deepest))
+    at = f"{made.headers['location']}/documents/upload"
+    for depth, status in ((62, 202), (975, 400)):
+        metadata = {"metadata": f'{{"a":{"[" * depth}1{"]" * depth}}}'}
+        sent = client.post(at, files=[("files", ("a.txt", b"Deep"))], data=metadata)
+        assert sent.status_code == status, sent.text
+    client.delete(made.headers["location"])
+
+
 def test_no_id_holds_a_nul_character(client: httpx.Client) -> None:
     for method, path in addresses():
         if "/nothing" in path and method not in ("HEAD", "OPTIONS"):
