@@ -1,8 +1,10 @@
 """A question as passages are compared with it, word by word."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import islice
 
 from retrieval.lexical import embedding_text
 from utils.language import detect_language
@@ -14,8 +16,10 @@ _WORD = re.compile(r"[^\W_]+(?:[-'’.,][^\W_]+)*")
 # Coarse, but a search splits dozens of passages: an abbreviation in the middle of a sentence costs little here.
 # The mark goes with the end, for it is in no stem: a pattern that begins with a space is tried at each of a passage's.
 _SENTENCE_END = re.compile(r"[.!?…\n](?:(?<=\n)|(?=\s))\s*")
+_MOST_WORDS = 200  # different ones, that are compared: more than a page has
 _KEPT = 1024  # passages whose stems are kept, some 10 kB each: the same ones are found again and again
-Stems = list[tuple[frozenset[int], int]]
+Stems = list[tuple[frozenset[int], int, int]]
+"""The stems of each word, its weight, and how often it is there."""
 
 
 class Question:
@@ -24,7 +28,7 @@ class Question:
     def __init__(self, text: str) -> None:
         self.text = text
         self._stems: dict[str, Stems] = {}
-        self._any_of_them: dict[str, frozenset[int]] = {}
+        self._places: dict[str, dict[int, list[int]]] = {}
 
     @cached_property
     def language(self) -> str:
@@ -34,39 +38,47 @@ class Question:
     def share_in(self, passage: Passage) -> float:
         """The part of its content words in *passage*, 0 to 1, names and numbers counting threefold."""
         asked = self._stems_in(passage.language)
-        total = sum(weight for _, weight in asked)
+        total = sum(weight * times for _, weight, times in asked)
         if not total:
             return 0.0
         there = _stems(embedding_text(passage), passage.language)
-        return sum(weight for stems, weight in asked if stems & there) / total
+        return sum(weight * times for stems, weight, times in asked if not stems.isdisjoint(there)) / total
 
     def share_in_best_sentence(self, passage: Passage) -> float:
         """The part of its content words in the sentence of *passage* that has most of them, 0 to 1."""
         asked = self._stems_in(passage.language)
         if not asked:
             return 0.0
-        any_of_them = self._any_of_them[passage.language]
+        places = self._places[passage.language]
+        total = sum(times for _, _, times in asked)
         sentences = _stems_by_sentence(passage.text, passage.language)
-        met = (_met(asked, there) for there in sentences if not there.isdisjoint(any_of_them))
-        return max(met, default=0) / len(asked)
+        return max((_met(asked, places, there) for there in sentences), default=0) / total
 
     def _stems_in(self, language: str) -> Stems:
         if language not in self._stems:
-            stemmed = ((content_words(word, language), weight) for word, weight in self._words)
-            self._stems[language] = asked = [(stems, weight) for stems, weight in stemmed if stems]
-            self._any_of_them[language] = frozenset().union(*(stems for stems, _ in asked))
+            stemmed = ((content_words(word, language), weight, times) for (word, weight), times in self._words)
+            self._stems[language] = asked = [each for each in stemmed if each[0]]
+            places: dict[int, list[int]] = {}
+            for place, (stems, _, _) in enumerate(asked):
+                for stem in stems:
+                    places.setdefault(stem, []).append(place)
+            self._places[language] = places
         return self._stems[language]
 
     @cached_property
-    def _words(self) -> list[tuple[str, int]]:
+    def _words(self) -> list[tuple[tuple[str, int], int]]:
+        """Different ones with their weights, and how often each is there."""
         words = _WORD.findall(self.text)
         # The first word of a question has a capital whatever it is.
         named = [any(map(str.isdigit, word)) or (i > 0 and word[0].isupper()) for i, word in enumerate(words)]
-        return [(word, _NAME_WEIGHT if name else 1) for word, name in zip(words, named, strict=True)]
+        weighted = [(word, _NAME_WEIGHT if name else 1) for word, name in zip(words, named, strict=True)]
+        return list(islice(Counter(weighted).items(), _MOST_WORDS))
 
 
-def _met(asked: Stems, there: frozenset[int]) -> int:
-    return sum(not stems.isdisjoint(there) for stems, _ in asked)
+def _met(asked: Stems, places: Mapping[int, Sequence[int]], there: frozenset[int]) -> int:
+    """How many of the words *asked* are *there*; looked for by its stems, which are few in a sentence."""
+    found = {place for stem in there if stem in places for place in places[stem]}
+    return sum(asked[place][2] for place in found)
 
 
 @lru_cache(_KEPT)

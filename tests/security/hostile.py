@@ -10,6 +10,16 @@ from hypothesis import strategies as st
 
 Pattern = re.Pattern[Any]
 
+# Said again and again: white space, dots, initials, brackets, marks of citations, tables, rules, fences, accents.
+PUMPS = (
+    *("a", " ", "\n", ".", "a. ", "A. ", "A. B", "A ", "J.", "a b ", "word ", "1 ", "1, ", "1.", "5 km ", "two "),
+    *("1 May 2020 ", "may ", "[1]", "a[1] ", "A b. [1] ", "It opens at 8. [1] ", "\n\n", "a\n", "- a\n"),
+    *("| a | b |\n", "|", "a | ", "#", " # a\n", "# A\n", "<", "< ", "<passage ", "&amp;", "e\u0315\u0300"),
+    *("\u0301", "\u0f73", "é", "ß", "İ", "\ufdfa", "中", "中。", "\U0001f600", "not a ", "open closed ", "monday to "),
+    *("XIV ", "“", "o'", "-", "*", "**", "`", "_", "$", "a.b", "(", "?", "! ", "\u00a0", "\u2028"),
+    *("Yes. No. [1]\n", "a:\n", "A:\n\n", "x [1]\n\n", "[[1]"),
+    *("|---|---|\n", "---\n", "```mermaid\n", "```\n", "<|", "</passage>", "[", "\t", "\0"),
+)
 # Each stands for a class that patterns tell apart: letters, capitals, digits, marks, white space, other scripts.
 _GENERAL = (
     "a",

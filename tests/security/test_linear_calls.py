@@ -14,22 +14,16 @@ from agents.verification.facts import shares_order
 from prompts.rag import parse_passages, render_passages
 from providers.chat.near_misses import signs
 from providers.chat.selection import candidates
+from retrieval.question import Question
+from retrieval.sentences import by_best_sentence
 from tests.security.calls import CALLS, hit
 from tests.security.cost import cpu_s, slowness
-from tests.security.hostile import Shape
+from tests.security.hostile import PUMPS, Shape
 from utils.language import detect_language
 from utils.normal_forms import MOST_MARKS, normalize
 from utils.processes import spare_collector
 
-_PUMPS = (
-    *("a", " ", "\n", ".", "a. ", "A. ", "A. B", "A ", "J.", "a b ", "word ", "1 ", "1, ", "1.", "5 km ", "two "),
-    *("1 May 2020 ", "may ", "[1]", "a[1] ", "A b. [1] ", "It opens at 8. [1] ", "\n\n", "a\n", "- a\n"),
-    *("| a | b |\n", "|", "a | ", "#", " # a\n", "# A\n", "<", "< ", "<passage ", "&amp;", "e\u0315\u0300"),
-    *("\u0301", "\u0f73", "é", "ß", "İ", "\ufdfa", "中", "中。", "\U0001f600", "not a ", "open closed ", "monday to "),
-    *("XIV ", "“", "o'", "-", "*", "**", "`", "_", "$", "a.b", "(", "?", "! ", "\u00a0", "\u2028"),
-    *("Yes. No. [1]\n", "a:\n", "A:\n\n", "x [1]\n\n", "[[1]"),
-)
-_PIECES = st.lists(st.sampled_from([*_PUMPS, "a", "0", "A", " ", "\n", "\u0300", "\u0315"]), min_size=1, max_size=3)
+_PIECES = st.lists(st.sampled_from([*PUMPS, "a", "0", "A", " ", "\n", "\u0300", "\u0315"]), min_size=1, max_size=3)
 _SMALL, _LARGE, _LOOKED_AT = 500, 2000, 3
 
 
@@ -76,6 +70,15 @@ def test_words_that_are_never_neighbours_are_not_tried_two_by_two() -> None:
     assert cpu_s(lambda: signs(question, sentences, 0, [], {})) < 0.3
 
 
+@pytest.mark.parametrize("word", ["open", "b{}", "x-b{}"])
+def test_a_long_question_is_not_compared_with_each_sentence_word_by_word(word: str) -> None:
+    question = Question(" ".join(word.format(number) for number in range(1000))[:5000])
+    passage = ". ".join(word.format(number) for number in range(200))
+    hits = [hit(f"{passage}. {number}", number) for number in range(10)]
+    by_best_sentence(Question("When does it open?"), hits)  # its passages' words are kept
+    assert cpu_s(lambda: by_best_sentence(question, hits)) < 0.05
+
+
 def _pumps() -> list[str]:
     """Those above, and some put together of them; always the same."""
     found: list[str] = []
@@ -93,7 +96,7 @@ def _pumps() -> list[str]:
         found.append(pump)
 
     collect()
-    return list(dict.fromkeys((*_PUMPS, *found)))
+    return list(dict.fromkeys((*PUMPS, *found)))
 
 
 def _growth(call: Callable[[str], object], shape: Shape) -> float:
