@@ -40,6 +40,7 @@ LONGEST = (
     "tests/bootstrap/test_metrics.py",
     "tests/bootstrap/test_indexes.py",
     "tests/retrieval/test_index_oracle.py",
+    "tests/security/test_health_under_attack.py",
 )
 
 

@@ -83,8 +83,10 @@ def answer_tokens(messages: Sequence[Message], *, at_least: int) -> list[str]:
     return tokens
 
 
-def split_tokens(text: str) -> list[str]:
-    """*text* in pieces of one word each, that joined give it back; never an empty list."""
+def split_tokens(text: str, characters: int = 0) -> list[str]:
+    """*text* in pieces of so many *characters* or of one word each, that joined give it back; never an empty list."""
+    if characters and text:
+        return [text[start : start + characters] for start in range(0, len(text), characters)]
     return re.findall(r"\s*\S+|\s+\Z", text) or [""]
 
 

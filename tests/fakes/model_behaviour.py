@@ -33,7 +33,8 @@ class Fault:
 class Behaviour:
     """How calls are served that no fault is waiting for.
 
-    `tokens` is the least length of an answer. `replies` maps a text that stands in the prompt to what is then said.
+    `tokens` is the least length of an answer. `replies` maps a text that stands in the prompt to what is then said, in
+    pieces of one word each or of `piece_characters`.
     """
 
     first_token_ms: float = 0.0
@@ -42,6 +43,7 @@ class Behaviour:
     dimension: int = 384
     embedding_ms: float = 0.0
     replies: dict[str, str] = field(default_factory=dict)
+    piece_characters: int = 0
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -71,5 +73,5 @@ class FakeModel:
     def tokens(self, messages: list[Json]) -> list[str]:
         for key, reply in self.behaviour.replies.items():
             if any(key in text_of(message) for message in messages):
-                return split_tokens(reply)
+                return split_tokens(reply, self.behaviour.piece_characters)
         return answer_tokens(messages, at_least=self.behaviour.tokens)
