@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from flask import Request, Response, current_app, g, request
 
 from api.admission import Admission
-from api.auth import Authenticator, has_key, link_bearer
+from api.auth import Authenticator, has_key
 from api.conditional import refuse_unread_condition
 from api.intake import SMALL_BYTES, at_end, load_body, reads_body_itself, takes_no_body
 from api.limits import RateLimits
@@ -156,26 +156,30 @@ def _guarded_or_linked(view: View, scope: Scope, mode: LinkMode) -> AsyncView:
         token = request.args.get("token")
         if token is None:
             return await by_key(**kwargs)
-        links: CitationLinks = current_app.extensions["links"]
-        admission: Admission = current_app.extensions["admission"]
-        version = request.args.get("version", default=0, type=int)
         try:
-            link = await links.check(token, str(kwargs["document_id"]), version, needed=mode)
+            g.valid_link = link = await _admit_link(token, str(kwargs["document_id"]), mode)
         except LinkRefused:
             if not has_key(request):
                 raise
             return await by_key(**kwargs)
-        g.valid_link, ctx = link, link_bearer(link)
-        limits: LinkLimits | None = current_app.extensions["link_limits"]
-        if limits is not None:
-            network = client_network(request)
-            at_end(request, limits.enter(network))
-            await limits.spend(ctx, network)
-        at_end(request, admission.request_of(ctx).release)
-        return await validated(ctx, **kwargs)  # a body is left where it is: no such view takes one
+        return await validated(link.bearer, **kwargs)  # a body is left where it is: no such view takes one
 
     guarded.__dict__["policy"] = Policy("link", scope)
     return reads_body_itself(guarded)
+
+
+async def _admit_link(token: str, document_id: str, mode: LinkMode) -> Link:
+    """The link of the present request, counted before the database is asked: a revoked one can be sent for ever."""
+    links: CitationLinks = current_app.extensions["links"]
+    admission: Admission = current_app.extensions["admission"]
+    limits: LinkLimits | None = current_app.extensions["link_limits"]
+    link = links.signer.open(token, document_id, request.args.get("version", default=0, type=int))
+    if limits is not None:
+        network = client_network(request)
+        at_end(request, limits.enter(network))
+        await limits.spend(link.bearer, network)
+    at_end(request, admission.request_of(link.bearer).release)
+    return await links.check(link, document_id, needed=mode)
 
 
 def valid_link() -> Link | None:

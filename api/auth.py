@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.links import Link
 from api.visitors import VISITOR_HEADER, verify_visitor
 from domain.db import Database
 from domain.keys import USE_NOTED_EVERY, find_key, note_use, scopes_of
@@ -141,11 +140,6 @@ class _Uses:
                 note_use(session, ctx, ctx.subject_id, now())
         except (SQLAlchemyError, StoreUnavailable) as exc:
             logger.warning("The last use of the key %s could not be written: %s", ctx.subject_id, type(exc).__name__)
-
-
-def link_bearer(link: Link) -> TenantContext:
-    """Who opens a document by a link that was checked: the tenant it was made for."""
-    return TenantContext(link.tenant_id, "link", Kind.LINK)
 
 
 def _for_visitor(ctx: TenantContext, key: str, request: Request) -> TenantContext:

@@ -71,6 +71,11 @@ class Link:
     tenant_id: str
     grant: Grant
 
+    @property
+    def bearer(self) -> TenantContext:
+        """Who opens a document by it: the tenant it was made for."""
+        return TenantContext(self.tenant_id, "link", Kind.LINK)
+
 
 @dataclass(frozen=True, slots=True)
 class LinkSigner:
@@ -146,8 +151,8 @@ class CitationLinks:
         """What links to a document of these rules open."""
         return rules.mode or self._mode
 
-    async def check(self, token: str, document_id: str, version: int, *, needed: LinkMode) -> Link:
-        """The link that a request came with, with what it opens now: at most what it did when it was made.
+    async def check(self, link: Link, document_id: str, *, needed: LinkMode) -> Link:
+        """A link that `signer` has opened, with what it opens now: at most what it did when it was made.
 
         A document that is deleted is not looked into: its link may know that it was there.
 
@@ -155,9 +160,7 @@ class CitationLinks:
             LinkRefused: it opens nothing any more, or not as much as is *needed*.
             StoreUnavailable: that cannot be known now.
         """
-        link = self.signer.open(token, document_id, version)
-        whose = TenantContext(link.tenant_id, "link", Kind.LINK)
-        rules = (await asyncio.to_thread(self._look_up, whose, [document_id])).get(document_id)
+        rules = (await asyncio.to_thread(self._look_up, link.bearer, [document_id])).get(document_id)
         if rules is None:
             return link
         if link.grant.generation != rules.generation:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from api.link_limits import LinkLimits
-from api.links import LinkSigner
-from tests.service import Service, one_document
+from api.links import Grant, LinkSigner
+from tests.service import Service, ask, await_knowledge, one_document
 from utils.errors import TooManyAtOnce
 
 PER_ADDRESS, PER_TENANT = 4, 10
@@ -23,10 +23,10 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
-def link(service: Service, tenant: str = "default") -> str:
-    """A link that opens nothing, as there is no such document: it is counted all the same."""
+def link(service: Service, tenant: str = "default", document_id: str = "none", grant: Grant | None = None) -> str:
+    """A link; there is no document "none", and its link is counted all the same."""
     signer = LinkSigner(bytes.fromhex((service.data_dir / "link.key").read_text()), 600)
-    return f"/v1/documents/none/view?version=1&token={signer.sign(tenant, 'none', 1)}"
+    return f"/v1/documents/{document_id}/view?version=1&token={signer.sign(tenant, document_id, 1, grant)}"
 
 
 def opened(service: Service, address: str, target: str) -> httpx.Response:
@@ -68,6 +68,19 @@ def test_a_stranger_cannot_choose_the_address_it_is_counted_by(tmp_path: Path) -
         target = link(service)
         answers = [opened(service, f"192.0.2.{number}", target).status_code for number in range(4)]
     assert answers == [410, 410, 429, 429]
+
+
+def test_a_link_that_was_revoked_is_counted_as_others_are(tmp_path: Path) -> None:
+    question = "How much does a dormitory room cost?"
+    with Service(tmp_path / "data", **one_document(tmp_path), LINK_REQUESTS_PER_HOUR=str(PER_ADDRESS)) as service:
+        await_knowledge(service, question)
+        with service.client() as client:
+            (cited, *_) = ask(client, question).json()["citations"]
+            revoked = link(service, document_id=cited["document_id"], grant=Grant(generation=7))
+            answers = [opened(service, "192.0.2.1", revoked).status_code for _ in range(PER_ADDRESS + 2)]
+            assert answers == [403] * PER_ADDRESS + [429] * 2
+            changed = [opened(service, "192.0.2.1", f"{revoked}x").status_code for _ in range(PER_ADDRESS)]
+            assert changed == [403] * PER_ADDRESS  # it costs us nothing to refuse what we did not make
 
 
 def test_an_address_has_so_many_documents_open_at_once() -> None:
