@@ -13,6 +13,7 @@ from langchain_core.messages import AnyMessage
 from redis.exceptions import RedisError
 
 from agents.messages import run_of
+from agents.runs.keys import places_key
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 
@@ -43,20 +44,20 @@ class AnswerPlaces:
         runs = [(run_of(message.id), place) for place, message in enumerate(messages[first:], first)]
         flat = [part for run_id, place in runs if run_id for part in (run_id, place)]
         if flat:
-            await self._try("HSET", _key(thread_id), *flat)
-            await self._try("PEXPIRE", _key(thread_id), self._ttl_s * 1000)
+            await self._try("HSET", places_key(thread_id), *flat)
+            await self._try("PEXPIRE", places_key(thread_id), self._ttl_s * 1000)
 
     async def find(self, thread_id: str, run_id: str) -> int | None:
         """Where the answer of a run was when it was noted; None where it was not."""
-        found = await self._try("HGET", _key(thread_id), run_id)
+        found = await self._try("HGET", places_key(thread_id), run_id)
         if found is None:
             return None
-        await self._try("PEXPIRE", _key(thread_id), self._ttl_s * 1000)
+        await self._try("PEXPIRE", places_key(thread_id), self._ttl_s * 1000)
         return int(found) if found.isdigit() else None
 
     async def forget(self, thread_id: str) -> None:
         """Drop what is noted of a conversation."""
-        await self._try("UNLINK", _key(thread_id))
+        await self._try("UNLINK", places_key(thread_id))
 
     async def _try(self, *command: Any) -> Any:
         if not self._circuit.may_try():
@@ -68,7 +69,3 @@ class AnswerPlaces:
             return None
         self._circuit.worked()
         return reply
-
-
-def _key(thread_id: str) -> str:
-    return f"places:{thread_id}"

@@ -35,6 +35,11 @@ return { allowed, used, tonumber(oldest[2]) + window - now }
 """
 
 
+def limit_key(tenant_id: str, name: str) -> str:
+    """Where it is kept in Redis how much *name* has used up."""
+    return f"limit:{tenant_id}/{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What is left: requests, of how many, and seconds until the window is free again; and which rule says so."""
@@ -122,7 +127,7 @@ class RateLimits:
         return self._count_alone(ctx)
 
     async def _count_together(self, ctx: TenantContext) -> tuple[bool, Allowance]:
-        client, key = self._connections.asynchronous(), f"limit:{ctx.tenant_id}/{ctx.subject_id}"
+        client, key = self._connections.asynchronous(), limit_key(ctx.tenant_id, ctx.subject_id)
         limit = self._item.amount
         # The whole script each time: it is short, and no server has to know it.
         allowed, used, free_in_us = await client.eval(_COUNT, 1, key, limit, self.window_s * 1_000_000)

@@ -6,6 +6,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from api.limits import limit_key
 from utils.checkpointer import Connections
 from utils.checkpointer.circuit import Circuit
 from utils.expiring import Expiring
@@ -53,7 +54,7 @@ class TokenBudgets:
         if not self._circuit.may_try():
             return None
         try:
-            reply: Any = await self._connections.asynchronous().eval(script, 1, f"limit:tokens/{name}", *arguments)
+            reply: Any = await self._connections.asynchronous().eval(script, 1, limit_key("tokens", name), *arguments)
         except RedisError as exc:
             self._circuit.failed(exc)
             return None

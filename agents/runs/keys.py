@@ -5,6 +5,7 @@
     runs:{<shard>}:active       a sorted set: runs under way, by when they count as abandoned
     runs:{<shard>}:of:<thread>  a set: the runs of a conversation that are in this shard
     runs:deleted:<thread>       there for a while when the conversation was deleted
+    places:<thread>             a hash: see `agents/answer_places.py`
     runs:control                a stream for all workers: runs to cancel, conversations that were deleted
 
 A shard is in one slot of a cluster, so that each step is one script call; together they spread over its nodes.
@@ -50,3 +51,8 @@ def runs_of_key(shard: int, thread_id: str) -> str:
 def deleted_key(thread_id: str) -> str:
     """Says that the conversation was deleted."""
     return f"runs:deleted:{thread_id}"
+
+
+def places_key(thread_id: str) -> str:
+    """Where the answers of a long conversation stand."""
+    return f"places:{thread_id}"

@@ -1,14 +1,19 @@
 """What log lines must never hold, wherever it stands in them, and what they must hold nevertheless."""
 
+import inspect
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.runs import keys as run_keys
+from api import limits
+from utils.checkpointer import keys as checkpointer_keys
 from utils.log_ids import hashed_id
 from utils.masking import TEXT_LIMIT, loggable, masked
 
@@ -76,6 +81,25 @@ def test_an_id_in_the_name_of_a_key_is_hashed_alike_each_time(text: str) -> None
     assert ID not in found
     assert found.count(hashed_id(ID)) == text.count(ID)
     assert found == masked(text)
+
+
+def key_names(module: ModuleType) -> Iterator[tuple[str, str]]:
+    """What each function of a module that names a key gives for `ID`."""
+    for name, build in inspect.getmembers(module, inspect.isfunction):
+        if "_key" in name and build.__module__ == module.__name__ and name != "probe_key":  # that is of no conversation
+            arguments = inspect.signature(build).parameters.values()
+            given = (3 if one.annotation is int else "acme" if one.name == "tenant_id" else ID for one in arguments)
+            yield name, build(*given)
+
+
+@pytest.mark.parametrize("module", [run_keys, checkpointer_keys, limits])
+def test_an_id_in_the_name_of_any_key_in_redis_is_hidden(module: ModuleType) -> None:
+    named = [(name, key) for name, key in key_names(module) if ID in key]
+    assert named
+    for name, key in named:
+        for text in (key, f"MOVED 3999 {key}", f"['{key}', '{key}']", f"WRONGTYPE at {key}, which is no hash"):
+            assert ID not in masked(text), name
+            assert hashed_id(ID) in masked(text), name
 
 
 @pytest.mark.parametrize("name", ["thread_id", "conversation_id", "session_id", "run_id", "visitor_id", "subject_id"])
