@@ -55,10 +55,6 @@ class AnswerPlaces:
         await self._try("PEXPIRE", places_key(thread_id), self._ttl_s * 1000)
         return int(found) if found.isdigit() else None
 
-    async def forget(self, thread_id: str) -> None:
-        """Drop what is noted of a conversation."""
-        await self._try("UNLINK", places_key(thread_id))
-
     async def _try(self, *command: Any) -> Any:
         if not self._circuit.may_try():
             return None

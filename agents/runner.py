@@ -226,7 +226,6 @@ class Runner:
                 return
             await delete_runs(thread_id)
             await self._store.adelete_thread(thread_id)
-            await self._places.forget(thread_id)
 
     def forget(self, thread_id: str) -> None:
         """Drop what this process holds of a conversation that was deleted."""

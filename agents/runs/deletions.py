@@ -14,6 +14,7 @@ from agents.runs.keys import (
     active_key_of,
     deleted_key,
     events_key,
+    places_key,
     run_key,
     runs_of_key,
 )
@@ -40,6 +41,7 @@ class Deletions:
         """
         # Before anything is gone: what a worker holds must not be used from here on.
         await self._ask("SET", deleted_key(thread_id), 1, "EX", self._keep_s)
+        await self._ask("UNLINK", places_key(thread_id))
         counts = await asyncio.gather(*(self._delete_in(shard, thread_id) for shard in range(SHARDS)))
         await self._ask("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "deleted", thread_id)
         await self._ask("EXPIRE", CONTROL, CONTROL_KEPT_S)

@@ -12,7 +12,7 @@ from agents.leases import Leases
 from agents.runs.deletions import Deletions
 from agents.runs.following import Following
 from agents.runs.journal import UNWANTED, Batch, Claimed, Journal
-from agents.runs.keys import active_key, events_key, run_key
+from agents.runs.keys import active_key, events_key, places_key, run_key
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
 from bootstrap.valkey import find_valkey
@@ -295,6 +295,8 @@ async def test_runs_of_a_deleted_conversation_are_gone_and_their_workers_cannot_
         for run in (deleted, kept, elsewhere):
             assert await ours.begin(run) == ""
             assert await ours.append(run, [(1, {**TOKEN, "content": run.message})]) == 1
+        for run in (deleted, kept, elsewhere):
+            valkey.client.hset(places_key(run.thread_id), run.id, 1)
         async with worker(valkey.url) as redis:
             deletions = Deletions(redis, keep_s=60)
             assert not await deletions.is_deleted(deleted.thread_id)
@@ -302,6 +304,8 @@ async def test_runs_of_a_deleted_conversation_are_gone_and_their_workers_cannot_
             assert await deletions.is_deleted(deleted.thread_id)
             assert not await deletions.is_deleted(kept.thread_id)
             assert await deletions.delete_runs(deleted.thread_id) == 0
+        places = {places_key(kept.thread_id).encode(), places_key(elsewhere.thread_id).encode()}
+        assert set(valkey.client.scan_iter("places:*")) == places
         # A worker that has not heard of it goes on telling.
         assert await ours.append(deleted, [(2, DONE)], after=1) == UNWANTED
         assert (await ours.beat([deleted]))[deleted.id] == UNWANTED
