@@ -15,7 +15,7 @@ from ingestion.malware import NO_CHECK, MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, load_paths, remove_samples
 from utils.context import TenantContext
-from utils.errors import BadInput, StoreUnavailable
+from utils.errors import BadInput, ScannerUnavailable, StoreUnavailable
 from utils.processes import StartError
 from utils.sandbox.sandbox import Sandbox
 
@@ -50,8 +50,8 @@ async def load_knowledge(
 ) -> LoadSummary | None:
     """Load what is new or changed in *folder*; the built-in samples go when it is another folder.
 
-    The summary is logged and given back; None when the folder holds no documents. It waits for a database that is away.
-    Cancelled, it ends after the document it is at; the next start goes on from there.
+    The summary is logged and given back; None when the folder holds no documents. It waits for a database, or
+    a malware scanner, that is away. Cancelled, it ends after the document it is at; the next start goes on from there.
     """
     loading = _Loading(
         database=database,
@@ -68,7 +68,7 @@ async def load_knowledge(
     while True:
         try:
             summary = await loading.once()
-        except StoreUnavailable as exc:
+        except (StoreUnavailable, ScannerUnavailable) as exc:
             logger.warning("%s KNOWLEDGE_DIR is loaded as soon as it does.", exc.detail)
             await asyncio.sleep(_RETRY_S)
         except BadInput as exc:

@@ -75,6 +75,7 @@ def load_paths(
 
     Raises:
         BadInput: a path is not there, or is a folder without documents; nothing was changed.
+        ScannerUnavailable: files are not read at present; those before stay loaded.
     """
     began, limits = time.monotonic(), limits or Limits()
     found, origins = walk(paths), Origins(samples_root.resolve() if samples_root else None)

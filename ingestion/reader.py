@@ -84,6 +84,7 @@ class DocumentReader:
 
         Raises:
             UnreadableDocument: in plain words, with what to do about it; `InfectedFile` where there is malware in it.
+            ScannerUnavailable: that cannot be known now, and has to be.
         """
         is_clean = self.malware.check(data)
         return Checked(self.parser.parse(data, name), is_clean)

@@ -17,8 +17,8 @@ ProblemError
 ├── UnsupportedMediaType 415        ├── ProviderBusy 503
 ├── RangeNotSatisfiable 416         └── ProviderTimeout 504
 ├── UnreadableDocument 422
-│   ├── InfectedFile 422
-│   └── ScannerUnavailable 503
+│   └── InfectedFile 422
+├── ScannerUnavailable 503
 ├── QuotaExceeded 429
 ├── PreconditionFailed 412
 └── RunFailed, as it was
@@ -125,8 +125,8 @@ class InfectedFile(UnreadableDocument):
         self.signature = signature
 
 
-class ScannerUnavailable(UnreadableDocument):
-    """No file is read before it was looked at, and the scanner does not answer."""
+class ScannerUnavailable(ProblemError):
+    """No file is read before it was looked at, and the scanner does not answer. It is no fault of the document."""
 
     slug, title, status = "scanner-unavailable", "The malware scanner did not answer", 503
 

@@ -21,7 +21,7 @@ from ingestion.crawl.site import Site
 from ingestion.crawl.visit import Outcome, SiteAway, Visitor
 from ingestion.reader import RECIPE, DocumentReader
 from utils.context import TenantContext
-from utils.errors import ProblemError, QuotaExceeded
+from utils.errors import ProblemError, QuotaExceeded, ScannerUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class _Crawl:
                 self._note(page, self._visitor.visit(page))
         except SiteAway as exc:
             self._finish(str(exc))
-        except QuotaExceeded as exc:
+        except (QuotaExceeded, ScannerUnavailable) as exc:
             self._finish(exc.detail)
         except NotOurs:
             return

@@ -69,6 +69,7 @@ def take(reply: Reply, address: str, reader: DocumentReader, product: str) -> Fo
 
     Raises:
         UnreadableDocument: it is a file that cannot be read.
+        ScannerUnavailable: files are not read at present.
     """
     directives = _directives(reply.robots_tags, product)
     if reply.body is None:

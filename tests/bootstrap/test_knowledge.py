@@ -10,9 +10,12 @@ from domain.db import open_database
 from domain.documents import list_documents
 from domain.originals import Originals
 from ingestion.chunking import Sizes
+from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits
 from providers.files.folder import FolderFileStore
+from providers.scanner.clamd import Clamd
 from tests.domain.records import ACME, GLOBEX, two_tenants
+from tests.fakes.clamd import FakeClamd
 from tests.servers.postgres import PostgresServer
 
 
@@ -48,3 +51,39 @@ async def test_a_database_that_is_away_is_waited_for(tmp_path: Path, monkeypatch
             assert [document.title for document in list_documents(session, ACME)] == ["Library"]
             assert list_documents(session, GLOBEX) == []
         database.close()
+
+
+async def test_a_malware_scanner_that_is_away_is_waited_for_and_no_document_fails_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(knowledge, "_RETRY_S", 0.1)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "library.md").write_text("# Library\n\nThe library opens at nine.\n")
+    database, clamd = two_tenants(f"sqlite:///{tmp_path / 'records.db'}"), FakeClamd(tmp_path / "clamd.ctl")
+    loading = asyncio.create_task(
+        knowledge.load_knowledge(
+            database,
+            ACME,
+            folder,
+            samples=tmp_path,
+            limits=Limits(),
+            sizes=Sizes(),
+            progress=lambda *_: None,
+            originals=Originals(database, FolderFileStore(tmp_path / "files")),
+            malware=MalwareCheck(Clamd(clamd.address)),
+        )
+    )
+    while "KNOWLEDGE_DIR is loaded as soon as" not in caplog.text and not loading.done():
+        await asyncio.sleep(0.02)
+    with database.reading() as session:
+        assert list_documents(session, ACME) == []
+    with clamd:
+        summary = await asyncio.wait_for(loading, 20)
+        assert summary is not None
+        assert (summary.added, summary.failed) == (1, [])
+        assert len(clamd.scanned) == 1
+    with database.reading() as session:
+        assert [document.error for document in list_documents(session, ACME)] == [None]
+        assert list_documents(session, GLOBEX) == []
+    database.close()

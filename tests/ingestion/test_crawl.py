@@ -27,9 +27,12 @@ from ingestion.crawl.crawler import Crawler, CrawlRules
 from ingestion.crawl.guard import Reach
 from ingestion.crawl.politeness import Politeness, Stopped
 from ingestion.crawl.site import Manners
+from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
+from providers.scanner.clamd import Clamd
 from tests.domain.records import ACME, GLOBEX
+from tests.fakes.clamd import FakeClamd
 from tests.fakes.website import Page, Website, html
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
@@ -141,6 +144,21 @@ def test_a_crawl_ends_where_a_quota_of_the_tenant_does_and_says_so(
     web.rules = replace(web.rules, quotas=UNLIMITED)
     web.crawl(source_id)
     assert len(web.documents()) == 3
+
+
+@ON_SQLITE
+def test_a_crawl_ends_while_the_malware_scanner_is_away_and_says_so(web: Web, tmp_path: Path) -> None:
+    source_id, clamd = web.add(), FakeClamd(tmp_path / "clamd.ctl")
+    web.crawl(source_id)
+    web.rules = replace(web.rules, malware=MalwareCheck(Clamd(clamd.address)))
+    web.site.pages["/library"] = html("Library", LIBRARY.replace("nine", "ten"))
+    source = web.crawl(source_id)
+    assert (source.state, source.problems) == (CrawlState.FAILED, [])
+    assert "CLAMD_ADDRESS" in (source.error or "")
+    assert [one.error for one in web.documents().values()] == [None] * 3
+    with clamd:
+        assert web.crawl(source_id).state == CrawlState.COMPLETED
+    assert "closes at ten" in web.text("/library")
 
 
 @ON_SQLITE
