@@ -173,20 +173,26 @@ class JobWorker:
     def _settle(self, ctx: TenantContext, held: Held, lease: "_Lease", exc: Exception) -> None:
         """Write down what became of a job that did not come to its end."""
         lease.close()
-        if isinstance(exc, InfectedFile):
+        # Afterwards: whoever has the job now has to find the file.
+        if self._write_failure(ctx, held, exc) and isinstance(exc, InfectedFile):
             logger.warning("An uploaded file contains malware.", extra=_facts(ctx, held) | {"malware": exc.signature})
             self._originals.quarantine(ctx, held.content_hash)
+
+    def _write_failure(self, ctx: TenantContext, held: Held, exc: Exception) -> bool:
+        """Whether the job was ours to fail, and neither cancelled nor given to another worker."""
         with self._database.writing() as session:
             try:
                 if jobs.end_cancelled(session, ctx, held):
-                    return
+                    return False
                 jobs.lock_held(session, ctx, held)
                 if self._stopping.is_set():
                     jobs.hand_back(session, ctx, held)
-                else:
-                    _record(session, ctx, held, exc)
+                    return False
+                _record(session, ctx, held, exc)
             except LeaseLost:
                 logger.info("A job went to another worker, or was removed", extra=_facts(ctx, held))
+                return False
+        return True
 
 
 class _Lease:

@@ -1,5 +1,6 @@
 """Workers: what becomes of an uploaded document, with real files, a real database and the real parser process."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,9 +20,11 @@ from domain.scoping import count_everywhere
 from domain.uploads import Description
 from ingestion.jobs import JobWorker
 from ingestion.library import Library
+from ingestion.malware import MalwareCheck
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.domain.uploaded import job_of, let_lease_run_out, let_pause_be_over, new_dataset, tidy
+from tests.fakes.clamd import EICAR, SIGNATURE
 from tests.ingestion.files import joined, pdf, picture, pictures
 from utils.context import TenantContext
 from utils.errors import QuotaExceeded
@@ -230,6 +233,31 @@ def test_a_job_that_a_dead_worker_had_is_brought_on_by_another(
     with database.reading() as session:
         assert len(get_chunks(session, ACME, document_id)) == 1
         assert count_everywhere(session, Job, Job.document_id == document_id) == 1
+
+
+def test_a_file_is_left_to_the_worker_that_has_its_job_now_whatever_was_found_in_it(
+    database: Database, library: Library, originals: Originals, files: FolderFileStore
+) -> None:
+    document_id = take(library, ACME, data=EICAR)
+
+    class SlowScanner:
+        """Takes so long that another worker has the job meanwhile."""
+
+        def scan(self, data: bytes) -> str:
+            let_lease_run_out(database, ACME)
+            tidy(database, ACME)
+            let_pause_be_over(database, ACME)
+            with database.writing() as session:
+                assert jobs.claim(session, ACME, worker="another")
+            return SIGNATURE
+
+        def ping(self) -> None:
+            """It answers."""
+
+    with JobWorker(database, originals, malware=MalwareCheck(SlowScanner())) as slow:
+        assert slow.run_next()
+    assert kept(files, ACME) == {hashlib.sha256(EICAR).hexdigest()}
+    assert job_of(database, ACME, document_id).status == JobStatus.PROCESSING
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_document_to_another_in_the_middle(
