@@ -326,8 +326,8 @@ class Runs:
                 place = order.place
                 if order.name == "deleted":
                     self._forget(order.about)
-                elif order.about in self._live:
-                    self._live[order.about].cancel()
+                elif order.name == "cancel" and (live := self._live.get(order.about)):
+                    live.cancel()
 
     async def _delete_runs(self, thread_id: str) -> int:
         count = await self._deletions.delete_runs(thread_id)

@@ -12,7 +12,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from redis import Redis
 
+from agents.runs.keys import CONTROL
+from bootstrap.valkey import read_publication
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Library, Service, ask
@@ -157,6 +160,19 @@ def test_cancelling_stops_the_model_and_says_so(
     assert client.post(f"/v1/runs/{run_id}/cancel").json()["status"] == "cancelled", "an end stays an end"
     kept = client.get(f"/v1/conversations/{talk}").json()["messages"]
     assert [message["content"] for message in kept] == [QUESTION]
+
+
+def test_an_order_that_a_worker_does_not_know_ends_no_run(
+    running: Service, client: httpx.Client, slow: FakeModelServer, talk: str
+) -> None:
+    """Workers of a newer version may send some."""
+    published = read_publication(running.data_dir)
+    assert published is not None
+    with asked(client, talk) as (run_id, events), Redis(unix_socket_path=published.socket) as store:
+        seen = until_words(events)
+        store.xadd(CONTROL, {"postpone": run_id})
+        store.xadd(CONTROL, {"cancel": "another"})
+        assert [*seen, *events][-1]["type"] == "done"
 
 
 def test_a_busy_conversation_names_the_run_that_is_in_the_way(
