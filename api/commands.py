@@ -29,8 +29,8 @@ from api.migrate_data import migrate_data
 from api.operator import operator, records
 from api.ratings_command import ratings
 from api.state import state
+from bootstrap.data_folder import use_installations_log_key
 from bootstrap.ingesting import chunk_sizes, malware_check
-from bootstrap.services import use_installations_log_key
 from bootstrap.stores import open_originals
 from domain.db import Database
 from domain.documents import list_documents

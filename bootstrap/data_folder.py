@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from config import Settings
+from utils.log_ids import use_log_key
 from utils.private_files import private_folder
 from utils.processes import StartError
 
@@ -66,6 +68,20 @@ def kept_secret(folder: Path, name: str) -> bytes:
     if len(secret) != _SECRET_BYTES:
         raise StartError(f"{path} is not whole; remove it to have a new one made.")
     return secret
+
+
+def use_installations_log_key(settings: Settings) -> None:
+    """Hash ids as the logs of the installation with these settings do.
+
+    Raises:
+        StartError: the data folder cannot be used.
+    """
+    use_log_key(open_link_key(settings, private_folder(settings.data_dir, variable="DATA_DIR")))
+
+
+def open_link_key(settings: Settings, folder: Path) -> bytes:
+    """What links to documents are signed with: LINK_KEY, else a secret of the data folder."""
+    return settings.link_key.get_secret_value().encode() if settings.link_key else kept_secret(folder, "link.key")
 
 
 def _make_secret(path: Path) -> None:

@@ -20,7 +20,7 @@ from agents.runs.runs import RunPolicy, Runs
 from agents.state import AnswerModel
 from bootstrap.background import Background
 from bootstrap.crawling import Crawling, crawl_rules
-from bootstrap.data_folder import kept_secret, open_data_folder
+from bootstrap.data_folder import kept_secret, open_data_folder, open_link_key
 from bootstrap.indexes.check import SelfCheck
 from bootstrap.indexes.opened import MakeRetriever, Opener
 from bootstrap.indexes.serving import Serving
@@ -65,7 +65,6 @@ from utils.expiring import Expiring
 from utils.language import detect_language
 from utils.log_ids import use_log_key
 from utils.ports import Embedder
-from utils.private_files import private_folder
 from utils.sandbox.sandbox import Sandbox
 from utils.sandbox.walls import WallReport
 from utils.telemetry import Telemetry
@@ -225,20 +224,6 @@ def open_page_key(settings: Settings, folder: Path) -> str:
     """The chat page's key: CHAT_PAGE_KEY, else a secret of the data folder, so that visitors stay who they are."""
     configured = settings.chat_page_key
     return configured.get_secret_value() if configured else kept_secret(folder, "page.key").hex()
-
-
-def use_installations_log_key(settings: Settings) -> None:
-    """Hash ids as the logs of the installation with these settings do.
-
-    Raises:
-        StartError: the data folder cannot be used.
-    """
-    use_log_key(open_link_key(settings, private_folder(settings.data_dir, variable="DATA_DIR")))
-
-
-def open_link_key(settings: Settings, folder: Path) -> bytes:
-    """What links to documents are signed with: LINK_KEY, else a secret of the data folder."""
-    return settings.link_key.get_secret_value().encode() if settings.link_key else kept_secret(folder, "link.key")
 
 
 def _retrievers(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry, database: Database) -> MakeRetriever:

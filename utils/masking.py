@@ -37,8 +37,8 @@ _PATTERNS = tuple(
     )
 )
 
-# Ids of conversations, runs and visitors: by the names of values, and in the names of keys in Redis.
-_ID_NAME = re.compile(r"(?:^|_)(?:thread|conversation|session|run|visitor|subject)_id$", re.I)
+# Ids of conversations, runs, visitors and documents: by the names of values, and in the names of keys in Redis.
+_ID_NAME = re.compile(r"(?:^|_)(?:thread|conversation|session|run|visitor|subject|document)_id$", re.I)
 _ID_PATTERNS = (
     re.compile(r"""(\bcheckpoint:)([^\s"'{}\\,;:)\]]+)"""),
     re.compile(r"""(\brun:\{[^{}\s]{0,64}\}:)([\w-]+)"""),

@@ -2,6 +2,7 @@
 
 import logging
 
+from bootstrap.data_folder import use_installations_log_key
 from bootstrap.sandbox import check_walls
 from config import Settings, SettingsError, load_settings
 from utils.logging_config import configure_logging
@@ -23,6 +24,7 @@ def _read_settings() -> Settings:
         logging.getLogger(name).setLevel(logging.WARNING)
     with Sandbox() as sandbox:
         check_walls(sandbox, required=settings.sandbox_required)
+    use_installations_log_key(settings)
     return settings
 
 

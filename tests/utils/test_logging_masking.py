@@ -102,10 +102,12 @@ def test_an_id_in_the_name_of_any_key_in_redis_is_hidden(module: ModuleType) -> 
             assert hashed_id(ID) in masked(text), name
 
 
-@pytest.mark.parametrize("name", ["thread_id", "conversation_id", "session_id", "run_id", "visitor_id", "subject_id"])
+@pytest.mark.parametrize(
+    "name", ["thread_id", "conversation_id", "session_id", "run_id", "visitor_id", "subject_id", "document_id"]
+)
 def test_a_value_that_is_named_as_an_id_is_hashed(name: str) -> None:
-    told = loggable({name: ID, f"former_{name}": ID, "document_id": ID, "missing": {name: None}})
-    assert told == {name: hashed_id(ID), f"former_{name}": hashed_id(ID), "document_id": ID, "missing": {name: None}}
+    told = loggable({name: ID, f"former_{name}": ID, "dataset": ID, "missing": {name: None}})
+    assert told == {name: hashed_id(ID), f"former_{name}": hashed_id(ID), "dataset": ID, "missing": {name: None}}
 
 
 def test_what_is_around_a_secret_stays() -> None:

@@ -1,5 +1,7 @@
 """Workers under Celery: woken by Redis, killed with all their processes, and nothing is lost."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from tests.domain.uploaded import new_dataset
 from tests.faults.loads import CeleryWorker, wait
 from tests.security.inspection import can_be_inspected
 from tests.servers.redis import RedisServer
+from tests.service import ROOT, Service, plain_environment
 from utils.processes import StartError
 from worker.tasks import make_app
 
@@ -82,6 +85,16 @@ def test_workers_are_woken_by_the_redis_of_the_service_unless_they_have_their_ow
     app = make_app(load_settings(_env_file=None, **variables))
     assert app.conf.broker_url == broker
     assert (app.conf.broker_use_ssl is not None) == broker.startswith("rediss")
+
+
+def test_a_worker_hashes_ids_in_its_logs_as_the_service_does(tmp_path: Path) -> None:
+    service = Service(tmp_path / "data")
+    code = "import worker.celery; from utils.log_ids import hashed_id; print(hashed_id('visitor-42'))"
+    environment = plain_environment({"DATA_DIR": str(tmp_path / "data"), "REDIS_URL": "redis://127.0.0.1:1"})
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert told.stdout == service.flask("log-id", "visitor-42").stdout
 
 
 @pytest.mark.parametrize("variables", [{}, {"redis_url": "redis+cluster://a:1,b:2"}])
