@@ -17,9 +17,14 @@ from utils.errors import Overloaded, TooManyAtOnce
 
 logger = logging.getLogger(__name__)
 
-PROBES = frozenset({"/health", "/ready"})
+_PROBES = frozenset({"/health", "/ready"})
 _BUSY = "The service has more to do than it can. Try again in a moment."
 _TOLD_EVERY_S = 10.0
+
+
+def is_probe(path: str) -> bool:
+    """Whether it is asked for every few seconds, by whatever watches the service."""
+    return path.rstrip("/") in _PROBES
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Admission:
 
         *is_surplus*: it came by a connection for which there is no room.
         """
-        if path.rstrip("/") not in PROBES and (is_surplus or self.requests >= self.limits.requests):
+        if not is_probe(path) and (is_surplus or self.requests >= self.limits.requests):
             self._note_refusal("requests")
             return ServiceUnavailable(_BUSY, retry_after=1)
         self.requests += 1

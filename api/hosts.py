@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from flask import Flask
 from flask.globals import request_ctx
 
+from api.admission import is_probe
 from utils.errors import BadInput, UntrustedHost
 
 # RFC 9112, 3.2, as far as names of hosts go that somebody has.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?", re.ASCII)
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]"})  # they lead nobody anywhere but to themselves
 _REMEMBERED = 256  # clients may send any
-_PROBED = frozenset({"/health", "/ready"})  # by an address instead of a name; their answers hold no link
 
 
 def register_hosts(app: Flask, trusted: Sequence[str]) -> None:
@@ -37,10 +37,10 @@ def _checking(trusted: Sequence[str]) -> Callable[[], None]:
         if found is None:
             raise BadInput("The Host header is not a host name with a port.")
         name = found[1].lower().rstrip(".")
-        if not trusted or name in exact or name.endswith(endings or ("\n",)):
+        if not trusted or name in exact or name.endswith(endings):
             if len(seen) < _REMEMBERED:
                 seen.add(given)
-        elif request.path not in _PROBED:
+        elif not is_probe(request.path):  # those come by an address instead of a name, and their answers hold no link
             raise UntrustedHost("This service is not known by the name in the Host header.")
 
     return check

@@ -8,6 +8,7 @@ from uuid import uuid4
 from flask import Flask, Response, request
 from flask.globals import request_ctx
 
+from api.admission import is_probe
 from api.careful_headers import CAREFUL
 from api.cors import register_cors
 from api.hosts import register_hosts
@@ -18,7 +19,6 @@ from utils.validation import REQUEST_ID
 logger = logging.getLogger("app")
 
 _HEADERS = {name: (name.lower(), value) for name, value in CAREFUL.items()}
-_QUIET = frozenset({"/health", "/ready"})  # probes every few seconds would bury everything else
 _BEGAN = "pustaka.began"
 
 
@@ -54,7 +54,8 @@ def _finishing(hash_path: Callable[[str], str]) -> Callable[[Response], Response
         def log() -> None:
             # At the close, so that a stream's line says how long it ran.
             duration_ms = round((time.perf_counter() - began_s) * 1000, 2)
-            level = logging.DEBUG if path.rstrip("/") in _QUIET else logging.INFO
+            # Probes would bury everything else.
+            level = logging.DEBUG if is_probe(path) else logging.INFO
             logger.log(level, "Request completed", extra={**facts, "duration_ms": duration_ms})
 
         return response

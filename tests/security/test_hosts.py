@@ -49,7 +49,7 @@ def test_requests_for_another_name_are_refused_with_a_problem(public_service: Se
         assert client.options(path, headers={"Access-Control-Request-Method": "POST"}).status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/health/", "/ready/"])
 def test_probes_by_address_are_answered(public_service: Service, path: str) -> None:
     with public_service.client("", Host="10.0.0.7:8000") as client:
         assert client.get(path).status_code == 200
