@@ -16,6 +16,7 @@ from tests.service import Library, Service, assert_nothing_held_the_loop, librar
 __all__ = ["database_uri", "postgres", "redis_cluster"]  # fixtures of all tests
 
 expect.set_options(timeout=20_000)  # a page on a machine that does other things too
+Service.preloaded = True
 PAGE_KEY = "the-key-of-the-chat-page"
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
 

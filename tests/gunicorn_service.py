@@ -2,17 +2,16 @@
 
 import json
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from tests.service import ROOT, Service, plain_environment
+from tests.service import ROOT, Service
 
 KEY = "a-key-of-the-default-tenant"
-START = [sys.executable, "-m", "gunicorn"]
+START = ["-m", "gunicorn"]
 
 
 class GunicornService(Service):
@@ -24,12 +23,12 @@ class GunicornService(Service):
         super().__init__(data_dir, **{"API_KEY": KEY, "RATE_LIMIT_ENABLED": "false", **variables})
         self._command = [*START, "-c", str(code / "gunicorn.conf.py"), *arguments] if cwd is None else START
         self.cwd = cwd or self._nowhere
+        self.preloaded = self.preloaded and code == ROOT and cwd is None
 
     def launch(self) -> None:
         """Start it without waiting."""
         with self._out.open("ab") as out, self._log.open("ab") as log:
-            environment = plain_environment(self.variables)
-            self._process = subprocess.Popen(self._command, cwd=self.cwd, env=environment, stdout=out, stderr=log)
+            self._process = self._start_program(self._command, out, log, self.cwd)
 
     def start(self) -> Self:
         """Start it and wait until it takes requests."""

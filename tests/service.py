@@ -17,12 +17,14 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 
 from domain.db import open_database
 from domain.keys import NEW_KEY_SCOPES, create_key, ensure_tenant
+from tests.preloaded import ForkedProcess, can_be_preloaded
+from tests.preloaded import run as run_preloaded
 
 # Processes that test side by side begin at different places.
 _PORTS = itertools.cycle(random.sample(range(12_000, 32_000), 20_000))
@@ -30,6 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 60.0
 WATCH = ROOT / "tests" / "watch"
 _KEY = re.compile(r"^API_KEY\s+(ak_live_\S+)$", re.MULTILINE)
+
+
+Process = subprocess.Popen[bytes] | ForkedProcess
 
 
 def free_port() -> int:
@@ -43,12 +48,14 @@ def free_port() -> int:
 class Service:
     """`python app.py` with *variables*; the chat page is off unless they say otherwise."""
 
+    preloaded = False  # True in tests: forked from a process that has imported everything
+
     def __init__(self, data_dir: Path, **variables: str) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         self.variables = {"STREAMLIT_ENABLED": "false", "DATA_DIR": str(data_dir), "PORT": str(self.port), **variables}
         self.key = variables.get("API_KEY", "")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         # Where there is no `.env` of the developer's.
         self._nowhere = data_dir.parent / f"{data_dir.name}.cwd"
         self._nowhere.mkdir(exist_ok=True)
@@ -63,7 +70,7 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def process(self) -> "subprocess.Popen[bytes]":
+    def process(self) -> Process:
         """The running process."""
         assert self._process is not None, "the service has not been started"
         return self._process
@@ -75,6 +82,11 @@ class Service:
         found = _KEY.search(self.printed())
         self.key = found[1] if found else self.key
         self._ready_at = time.time()
+        return self
+
+    def by_itself(self) -> Self:
+        """Started as its users start it, by a new interpreter."""
+        self.preloaded = False
         return self
 
     def watched(self) -> Self:
@@ -90,13 +102,16 @@ class Service:
     def launch(self) -> None:
         """Start it without waiting."""
         with self._out.open("wb") as out, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, str(ROOT / "app.py")],
-                cwd=self._nowhere,
-                env=plain_environment(self.variables),
-                stdout=out,
-                stderr=log,
-            )
+            self._process = self._start_program([str(ROOT / "app.py")], out, log)
+
+    def _start_program(self, program: list[str], out: IO[bytes], log: IO[bytes], cwd: Path | None = None) -> Process:
+        """*program* by a new interpreter, or forked from one that has imported everything."""
+        start: type[Process] = subprocess.Popen
+        if self.preloaded and can_be_preloaded(self.variables):
+            start = ForkedProcess
+        else:
+            program = [sys.executable, *program]
+        return start(program, cwd=cwd or self._nowhere, env=plain_environment(self.variables), stdout=out, stderr=log)
 
     def wait_for(self, condition: Any, limit_s: float = START_LIMIT_S) -> None:
         """Wait until *condition()* holds; fail with the log when the process ends first or it takes too long."""
@@ -128,15 +143,8 @@ class Service:
 
     def flask(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a `flask` command on its data."""
-        return subprocess.run(
-            [sys.executable, "-m", "flask", "--app", f"{ROOT / 'app.py'}:create_app", *arguments],
-            cwd=self._nowhere,
-            env=plain_environment(self.variables),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        command = ["-m", "flask", "--app", f"{ROOT / 'app.py'}:create_app", *arguments]
+        return run_preloaded(command, cwd=self._nowhere, env=plain_environment(self.variables), timeout=60)
 
     def new_key(self, tenant: str, scopes: Collection[str] = NEW_KEY_SCOPES) -> str:
         """A key of *tenant*, as `flask api-key` makes it, whose start would take seconds."""

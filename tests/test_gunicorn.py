@@ -38,7 +38,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, documents: dict[str, str]) -> Iterator[GunicornService]:
     """The service on the stores that come with it."""
-    with GunicornService(tmp_path_factory.mktemp("running") / "data", **documents) as service:
+    with GunicornService(tmp_path_factory.mktemp("running") / "data", **documents).by_itself() as service:
         yield service
 
 

@@ -49,7 +49,7 @@ def failing(service: Service) -> str:
 
 
 def test_a_conversation_outlives_a_kill(tmp_path: Path) -> None:
-    with Service(tmp_path / "data") as service:
+    with Service(tmp_path / "data").by_itself() as service:
         key, talk = service.key, uuid4().hex
         with service.client() as client:
             ask(client, "How much does a dormitory room cost?", talk)
@@ -97,7 +97,8 @@ def test_reading_a_conversation_keeps_it_longer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
-    service = Service(tmp_path / "data", STREAMLIT_ENABLED="true", STREAMLIT_PORT=str(free_port())).start()
+    page = {"STREAMLIT_ENABLED": "true", "STREAMLIT_PORT": str(free_port())}
+    service = Service(tmp_path / "data", **page).by_itself().start()
     family = children_of(service.process.pid)
     assert len(family) >= 2, "Valkey and the chat page"
     assert service.stop(number) == 0
@@ -105,7 +106,8 @@ def test_a_stop_leaves_no_process_behind(tmp_path: Path, number: signal.Signals)
 
 
 def test_a_kill_leaves_no_process_behind(tmp_path: Path) -> None:
-    service = Service(tmp_path / "data", STREAMLIT_ENABLED="true", STREAMLIT_PORT=str(free_port())).start()
+    page = {"STREAMLIT_ENABLED": "true", "STREAMLIT_PORT": str(free_port())}
+    service = Service(tmp_path / "data", **page).by_itself().start()
     family = children_of(service.process.pid)
     service.stop(signal.SIGKILL)
     deadline = time.monotonic() + 20

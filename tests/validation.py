@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.preloaded import can_be_preloaded
+from tests.preloaded import run as run_preloaded
 from tests.service import ROOT, plain_environment
 
 LIMIT_S = 100.0
@@ -44,15 +46,15 @@ def run(
     folder: Path, *options: str, root: Path = ROOT, python: Path | str = sys.executable, **variables: str
 ) -> Report:
     """The command in *folder*, which holds no `.env` but the caller's; *root* is where the service's sources are."""
-    done = subprocess.run(
-        [str(python), str(root / "validate.py"), *options],
-        cwd=folder,
-        env=plain_environment({"DATA_DIR": str(folder / "data"), **variables}),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    program = [str(root / "validate.py"), *options]
+    environment = plain_environment({"DATA_DIR": str(folder / "data"), **variables})
+    if root == ROOT and python == sys.executable and can_be_preloaded(variables):
+        done = run_preloaded(program, cwd=folder, env=environment, timeout=LIMIT_S)
+    else:
+        command = [str(python), *program]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
     assert "Traceback" not in done.stderr, done.stderr
     return Report(done.returncode, done.stdout + done.stderr, [])
 

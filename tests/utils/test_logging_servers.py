@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,7 +17,7 @@ class UvicornService(GunicornService):
     def __init__(self, data_dir: Path, **variables: str) -> None:
         super().__init__(data_dir, **variables)
         where = ["--app-dir", str(ROOT), "--host", "127.0.0.1", "--port", str(self.port)]
-        self._command = [sys.executable, "-m", "uvicorn", "wsgi:application", *where]
+        self._command = ["-m", "uvicorn", "wsgi:application", *where]
 
 
 def test_app_py_writes_json_to_its_log(service: Service) -> None:

@@ -1,0 +1,89 @@
+"""Starts our programs by forking: each has the service's modules already, whose import takes seconds of a processor.
+
+`tests/preloaded.py` asks it over the socket on its standard input. A request is a JSON object with the file descriptors
+of the new process's standard output and error; the answer is its pid. The new process leaves `serve` and becomes the
+program, with the environment, folder and arguments asked for, and ends as any Python program does.
+"""
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+import time
+import warnings
+from typing import Any
+
+MODULES = ("app", "flask.cli", "gunicorn.app.wsgiapp", "uvicorn.workers", "validate")
+REQUEST_BYTES = 1 << 20
+
+
+def preload() -> None:
+    """Import what our programs import, and keep the pages it lies on shared."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in MODULES:
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                continue  # the program will say what is missing
+    gc.collect()
+    gc.freeze()
+
+
+def serve(control: socket.socket) -> dict[str, Any]:
+    """Fork for each request; return the request, in the new process alone."""
+    while True:
+        told, descriptors, *_ = socket.recv_fds(control, REQUEST_BYTES, 2)
+        if not told:  # whoever asked has ended
+            os._exit(0)
+        request: dict[str, Any] = json.loads(told)
+        if "reap" in request:
+            pid, status = os.waitpid(request["reap"], os.WNOHANG)
+            control.sendall(json.dumps(os.waitstatus_to_exitcode(status) if pid else None).encode())
+            continue
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            for number, descriptor in enumerate(descriptors, start=1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            return request
+        for descriptor in descriptors:
+            os.close(descriptor)
+        control.sendall(json.dumps(pid).encode())
+
+
+def become(request: dict[str, Any]) -> None:
+    """Be the program that is asked for."""
+    if request["session"]:
+        os.setsid()
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    time.tzset()
+    os.chdir(request["cwd"])
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(write_through=True)  # type: ignore[union-attr] # as PYTHONUNBUFFERED does
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    program = request["program"]
+    if program[0] == "-m":
+        sys.argv = program[1:]
+        sys.path[0] = request["cwd"]
+        sys.path.append(request["root"])
+        runpy.run_module(program[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = program
+        runpy.run_path(program[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    preload()
+    with socket.socket(fileno=0) as control:
+        asked = serve(control)
+    become(asked)
