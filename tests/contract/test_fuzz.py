@@ -7,7 +7,7 @@ from tests.contract.fuzz import errors_of, fuzz, fuzzed_service
 
 def test_every_answer_is_one_that_the_document_describes(tmp_path: Path) -> None:
     with fuzzed_service(tmp_path) as service:
-        outcome = fuzz(service, examples=6, phases="examples,fuzzing", limit_s=240)
+        outcome = fuzz(service, examples=4, phases="examples,fuzzing", limit_s=240)
         assert not outcome.failed, outcome.report
-        assert outcome.cases > 200, outcome.report
+        assert outcome.cases > 150, outcome.report
         assert errors_of(service) == []
