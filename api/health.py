@@ -26,7 +26,9 @@ health_blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operatio
 class HealthQuery(BaseModel):
     """How much is to be told."""
 
-    verbose: bool = Field(False, description="Tell more than strangers may know; needs a key. Also without a value.")
+    verbose: bool | Literal[""] = Field(
+        False, description="Tell more than strangers may know; needs a key. Also without a value."
+    )
 
     @field_validator("verbose", mode="before")
     @classmethod

@@ -51,7 +51,9 @@ async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     openapi_extensions={
         REQUEST_HEADERS: [
             request_header(
-                LAST_EVENT, "The id of the last event that was read.", pattern=f"{REQUEST_ID.pattern}-[0-9]{{1,15}}"
+                LAST_EVENT,
+                "The id of the last event that was read; empty: none.",
+                pattern=f"({REQUEST_ID.pattern}-[0-9]{{1,15}})?",
             )
         ],
         RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER],

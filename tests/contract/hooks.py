@@ -39,6 +39,8 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
     if isinstance(body, dict):
         if body.get("session_id") is not None:
             headers.pop("X-Conversation-Id", None)
+        elif case.path.startswith("/v1/chat") and "X-Conversation-Id" not in headers:
+            body["session_id"] = None  # one of them has to name the conversation
         if "files" in body:
             body.pop("external_ids", None)  # as many as files
         if case.operation.label == "POST /v1/tenant/web-sources":
