@@ -107,8 +107,12 @@ async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Respons
         streams=streams,
     )
     admission: Admission = current_app.extensions["admission"]
-    charge, headers = await _count_question(ctx)
     place = await admission.turn(ctx)
+    try:
+        charge, headers = await _count_question(ctx)
+    except BaseException:
+        place.release()
+        raise
 
     def end(tokens: int) -> None:
         place.release()

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from tests.conftest import FAKE_MODEL
+from tests.conftest import FAKE_MODEL, PAGE_KEY
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Service
 
@@ -20,7 +20,8 @@ def running(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelSer
     folder = tmp_path_factory.mktemp("limits")
     (folder / "one").mkdir()
     (folder / "one" / "rooms.md").write_text("# Rooms\n\nA dormitory room costs 850,000 rupiah a month.\n")
-    fixed = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "RATE_LIMIT_ENABLED": "false"}
+    fixed = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "RATE_LIMIT_PER_HOUR": "100000"}
+    fixed |= {"CHAT_PAGE_KEY": PAGE_KEY, "VISITOR_QUESTIONS_PER_DAY": "3"}
     with Service(folder / "data", KNOWLEDGE_DIR=str(folder / "one"), **fixed, **LIMITS) as service:
         yield service
 
@@ -108,3 +109,17 @@ def test_a_question_that_is_refused_gives_up_its_place(running: Service, tenants
         again = acme.post("/v1/chat", json={"message": "Another?", "session_id": "s"}, headers=key)
         assert again.status_code == 422
     assert under_way(running) == {"turn_count": 0, "waiting_turn_count": 0}
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_question_that_finds_no_place_is_none_of_those_that_a_visitor_may_ask(running: Service) -> None:
+    with running.client() as client:
+        running.wait_for(lambda: ask(client).json().get("answered"))
+    with running.client(PAGE_KEY) as visitor, ExitStack() as stack:
+        assert [begin(visitor, stack).status_code for _ in range(2)] == [200, 200]
+        refused = [ask(visitor).json()["type"] for _ in range(3)]
+        assert refused == ["urn:pustaka:problem:too-many-at-once"] * 3
+        stack.close()
+        running.wait_for(lambda: under_way(running)["turn_count"] == 0)
+        assert [ask(visitor).status_code for _ in range(2)] == [200, 429]
+    assert under_way(running)["turn_count"] == 0
