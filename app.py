@@ -132,7 +132,12 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     authenticator = Authenticator(fixed, services.database)
     limits, visitor_limits, link_limits = None, None, None
     if settings.rate_limit_enabled:
-        limits = RateLimits(services.redis_url, limit=settings.rate_limit_per_hour, stores=services.telemetry.stores)
+        limits = RateLimits(
+            services.redis_url,
+            limit=settings.rate_limit_per_hour,
+            reason=f"This key may make {settings.rate_limit_per_hour} requests an hour.",
+            stores=services.telemetry.stores,
+        )
         visitor_limits = _visitor_limits(settings, services)
         link_limits = LinkLimits(
             services.redis_url,

@@ -123,7 +123,7 @@ async def _count(ctx: TenantContext) -> dict[str, str]:
         visitors: VisitorLimits | None = current_app.extensions["visitor_limits"]
         return (await visitors.spend_request(visitors.visit_of(ctx, request))).headers if visitors else {}
     limits: RateLimits | None = current_app.extensions["rate_limits"]
-    return (await limits.spend(ctx)).headers if limits else {}
+    return (await limits.spend(ctx.tenant_id, ctx.subject_id)).headers if limits else {}
 
 
 def _check_scope(ctx: TenantContext, scope: Scope) -> None:
@@ -177,7 +177,7 @@ async def _admit_link(token: str, document_id: str, mode: LinkMode) -> Link:
     if limits is not None:
         network = client_network(request)
         at_end(request, limits.enter(network))
-        await limits.spend(link.bearer, network)
+        await limits.spend(link.tenant_id, network)
     at_end(request, admission.request_of(link.bearer).release)
     return await links.check(link, document_id, needed=mode)
 

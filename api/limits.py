@@ -1,4 +1,4 @@
-"""How many requests a key may make: a sliding window in Redis, exact across workers."""
+"""How many requests a key, or another, may make: a sliding window in Redis, exact across workers."""
 
 import math
 import time
@@ -11,11 +11,10 @@ from redis.exceptions import RedisError
 
 from utils.checkpointer import Connections
 from utils.checkpointer.circuit import Circuit
-from utils.context import TenantContext
 from utils.errors import RateLimited
 from utils.ports import StoreObserver, UnobservedStores
 
-HOUR_S = 3600
+MINUTE_S, HOUR_S = 60, 3600
 _PATIENCE_S = 0.25  # it takes 0.2 ms; a slow one must not slow every request down
 _RETRY_S = 5.0  # between two questions to a Redis that failed: one request waits for the answer, the others do not
 # A sorted set of the requests within the window, by the server's clock in µs, which all workers share.
@@ -65,8 +64,24 @@ class Allowance:
         }
 
 
+def refusal(reason: str, allowance: Allowance) -> RateLimited:
+    """What is answered where *allowance* is used up: the sentence *reason*, and when to come back."""
+    wait_s = max(1, allowance.reset_s)
+    detail = f"{reason} Please try again in {_duration(wait_s)}."
+    return RateLimited(detail, headers={**allowance.headers, "Retry-After": str(wait_s)})
+
+
+def _duration(seconds: int) -> str:
+    if seconds < 2 * MINUTE_S:
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
+    minutes = -(-seconds // MINUTE_S)
+    return f"{minutes} minutes" if minutes < 120 else f"{-(-minutes // 60)} hours"
+
+
 class RateLimits:
-    """Counts requests by verified key, never by what a caller claims to be.
+    """Counts requests by tenant, and within it by a name that is verified, never by what a caller claims to be.
+
+    *reason*: the sentence with which one too many is refused.
 
     While Redis does not answer, each process counts for itself, with the engine of Flask-Limiter. In Redis that engine
     is not used: it has clients of its own, which for a cluster connect when they are made, and give a Sentinel the
@@ -78,13 +93,14 @@ class RateLimits:
         redis_url: str,
         *,
         limit: int,
+        reason: str,
         window_s: int = HOUR_S,
         name: str = "hour",
         stores: StoreObserver | None = None,
     ) -> None:
         self._connections = Connections(redis_url, connect_timeout_s=_PATIENCE_S, timeout_s=_PATIENCE_S)
         self._stores: StoreObserver = stores or UnobservedStores()
-        self.name, self.window_s = name, window_s
+        self.name, self.window_s, self._reason = name, window_s, reason
         self._item = RateLimitItemPerSecond(limit, window_s)
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._circuit = Circuit(
@@ -93,30 +109,26 @@ class RateLimits:
             back="Redis answers again: requests are counted across processes",
         )
 
-    async def spend(self, ctx: TenantContext) -> Allowance:
-        """Count one request of this key.
+    async def spend(self, tenant_id: str, name: str) -> Allowance:
+        """Count one request of *name*, such as the id of a key.
 
         Raises:
             RateLimited: there was none left.
         """
-        allowed, allowance = await self._count(ctx)
+        allowed, allowance = await self._count(tenant_id, name)
         if not allowed:
-            wait_s = max(1, allowance.reset_s)
-            raise RateLimited(
-                f"This key may make {allowance.limit} requests an hour. Try again in {wait_s} s.",
-                headers={**allowance.headers, "Retry-After": str(wait_s)},
-            )
+            raise refusal(self._reason, allowance)
         return allowance
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""
         await self._connections.aclose()
 
-    async def _count(self, ctx: TenantContext) -> tuple[bool, Allowance]:
+    async def _count(self, tenant_id: str, name: str) -> tuple[bool, Allowance]:
         if self._circuit.may_try():
             began_s, counted = time.perf_counter(), None
             try:
-                counted = await self._count_together(ctx)
+                counted = await self._count_together(tenant_id, name)
             except RedisError as exc:
                 self._circuit.failed(exc)
             else:
@@ -124,17 +136,17 @@ class RateLimits:
             self._stores.took("redis", "limit", time.perf_counter() - began_s, succeeded=counted is not None)
             if counted is not None:
                 return counted
-        return self._count_alone(ctx)
+        return self._count_alone(tenant_id, name)
 
-    async def _count_together(self, ctx: TenantContext) -> tuple[bool, Allowance]:
-        client, key = self._connections.asynchronous(), limit_key(ctx.tenant_id, ctx.subject_id)
+    async def _count_together(self, tenant_id: str, name: str) -> tuple[bool, Allowance]:
+        client, key = self._connections.asynchronous(), limit_key(tenant_id, name)
         limit = self._item.amount
         # The whole script each time: it is short, and no server has to know it.
         allowed, used, free_in_us = await client.eval(_COUNT, 1, key, limit, self.window_s * 1_000_000)
         return bool(allowed), self._allowance(max(0, limit - used), math.ceil(free_in_us / 1_000_000))
 
-    def _count_alone(self, ctx: TenantContext) -> tuple[bool, Allowance]:
-        names = ("key", ctx.tenant_id, ctx.subject_id)
+    def _count_alone(self, tenant_id: str, name: str) -> tuple[bool, Allowance]:
+        names = ("key", tenant_id, name)
         allowed = self._own.hit(self._item, *names)
         stats = self._own.get_window_stats(self._item, *names)
         reset_s = max(0, math.ceil(stats.reset_time - time.time()))

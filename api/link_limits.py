@@ -5,8 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from api.limits import RateLimits
-from utils.context import TenantContext
-from utils.errors import RateLimited, TooManyAtOnce
+from utils.errors import TooManyAtOnce
 from utils.ports import StoreObserver
 
 _AT_ONCE = 250  # of one network, in one process
@@ -22,24 +21,30 @@ class LinkLimits:
     def __init__(
         self, redis_url: str, *, per_address: int, per_tenant: int, stores: StoreObserver | None = None
     ) -> None:
-        self._by_address = RateLimits(redis_url, limit=per_address, stores=stores)
-        self._by_tenant = RateLimits(redis_url, limit=per_tenant, stores=stores)
+        self._by_address = RateLimits(
+            redis_url,
+            limit=per_address,
+            reason="From your address, too much was opened in this hour.",
+            name="address-links",
+            stores=stores,
+        )
+        self._by_tenant = RateLimits(
+            redis_url,
+            limit=per_tenant,
+            reason="Too many documents of this service were opened in this hour.",
+            name="tenant-links",
+            stores=stores,
+        )
         self._open: Counter[str] = Counter()
 
-    async def spend(self, ctx: TenantContext, network: str) -> None:
+    async def spend(self, tenant_id: str, network: str) -> None:
         """Count one request by a link to something of the tenant's.
 
         Raises:
             RateLimited: the network, or the tenant, has had all of this hour.
         """
-        try:
-            await self._by_address.spend(TenantContext(_OF_ALL, f"link-from:{network}"))
-        except RateLimited as exc:
-            raise _refused("From your address, too much was opened in this hour.", exc) from exc
-        try:
-            await self._by_tenant.spend(TenantContext(ctx.tenant_id, "link"))
-        except RateLimited as exc:
-            raise _refused("Too many documents of this service were opened in this hour.", exc) from exc
+        await self._by_address.spend(_OF_ALL, f"link-from:{network}")
+        await self._by_tenant.spend(tenant_id, "link")
 
     def enter(self, network: str) -> Callable[[], None]:
         """Take a place for a request of this network; what gives it up again.
@@ -62,8 +67,3 @@ class LinkLimits:
         self._open[network] -= 1
         if not self._open[network]:
             del self._open[network]  # addresses come and go
-
-
-def _refused(reason: str, exc: RateLimited) -> RateLimited:
-    wait_s = exc.headers["Retry-After"]
-    return RateLimited(f"{reason} Try again in {wait_s} s.", headers={"Retry-After": wait_s})

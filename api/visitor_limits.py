@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 
 from flask import Request
 
-from api.limits import Allowance, RateLimits
+from api.limits import MINUTE_S, Allowance, RateLimits, refusal
 from api.token_budgets import DAY_S, TokenBudgets
 from api.visitors import VISITOR_HEADER, visitor_address
 from utils.context import TenantContext
-from utils.errors import RateLimited
 from utils.ports import StoreObserver
 
-_MINUTE_S = 60
 _DIGEST_BYTES = 16
 
 
@@ -55,10 +53,15 @@ class VisitorLimits:
         stores: StoreObserver | None = None,
     ) -> None:
         self._secret = secret.encode()
-        self._visitor = _Group("visitor", visitor, redis_url, stores)
-        self._address = _Group("address", address, redis_url, stores)
+        self._visitor = _Group("visitor", "You have asked", visitor, redis_url, stores)
+        self._address = _Group("address", "From your address came", address, redis_url, stores)
         self._requests = RateLimits(
-            redis_url, limit=requests_per_minute, window_s=_MINUTE_S, name="address-requests", stores=stores
+            redis_url,
+            limit=requests_per_minute,
+            reason="Too many requests came from your address within a minute.",
+            window_s=MINUTE_S,
+            name="address-requests",
+            stores=stores,
         )
         self._tokens = TokenBudgets(redis_url)
         self._charging: set[asyncio.Task[None]] = set()
@@ -75,10 +78,7 @@ class VisitorLimits:
         Raises:
             RateLimited: too many came from the address.
         """
-        try:
-            return await self._requests.spend(_counted(visit.tenant_id, "requests", visit.network))
-        except RateLimited as exc:
-            raise _refused("Too many requests came from your address within a minute.", exc) from exc
+        return await self._requests.spend(visit.tenant_id, f"requests:{visit.network}")
 
     async def spend_question(self, visit: Visit) -> list[Allowance]:
         """Count one question.
@@ -87,14 +87,10 @@ class VisitorLimits:
             RateLimited: the visitor, or the address, has asked as much as is allowed in this minute or day.
         """
         allowances = []
-        for group, who, whose in self._of(visit):
-            await self._check_tokens(group, who, whose)
+        for group, who in self._of(visit):
+            await self._check_tokens(group, who)
             for limits in group.limits:
-                try:
-                    allowances.append(await limits.spend(_counted(visit.tenant_id, limits.name, who)))
-                except RateLimited as exc:
-                    within = "minute" if limits.window_s == _MINUTE_S else "day"
-                    raise _refused(f"{whose} as many questions as are allowed in a {within}.", exc) from exc
+                allowances.append(await limits.spend(visit.tenant_id, f"{limits.name}:{who}"))
         return allowances
 
     def charge(self, visit: Visit, tokens: int) -> None:
@@ -110,21 +106,17 @@ class VisitorLimits:
         for opened in (*self._visitor.limits, *self._address.limits, self._requests, self._tokens):
             await opened.aclose()
 
-    def _of(self, visit: Visit) -> Sequence[tuple["_Group", str, str]]:
-        return (
-            (self._visitor, visit.visitor, "You have asked"),
-            (self._address, visit.network, "From your address came"),
-        )
+    def _of(self, visit: Visit) -> Sequence[tuple["_Group", str]]:
+        return (self._visitor, visit.visitor), (self._address, visit.network)
 
-    async def _check_tokens(self, group: "_Group", who: str, whose: str) -> None:
+    async def _check_tokens(self, group: "_Group", who: str) -> None:
         spent, reset_s = await self._tokens.spent(f"{group.name}/{who}")
         if spent >= group.of.tokens_per_day:
             allowance = Allowance(group.of.tokens_per_day, 0, reset_s, f"{group.name}-tokens", DAY_S)
-            refusal = RateLimited("", headers={**allowance.headers, "Retry-After": str(max(1, reset_s))})
-            raise _refused(f"{whose} as much as is allowed in a day.", refusal)
+            raise refusal(f"{group.whose} as much as is allowed in a day.", allowance)
 
     async def _charge(self, visit: Visit, tokens: int) -> None:
-        for group, who, _ in self._of(visit):
+        for group, who in self._of(visit):
             await self._tokens.add(f"{group.name}/{who}", tokens)
 
     def _named(self, text: str) -> str:
@@ -134,9 +126,10 @@ class VisitorLimits:
 
 @dataclass(slots=True)
 class _Group:
-    """Limits of one kind: of a visitor, or of an address."""
+    """Limits of one kind: of a visitor, or of an address. *whose* begins what is said where one is reached."""
 
     name: str
+    whose: str
     of: QuestionLimits
     redis_url: str
     stores: StoreObserver | None
@@ -144,33 +137,25 @@ class _Group:
 
     def __post_init__(self) -> None:
         self.limits = (
-            self._make("minute", self.of.per_minute, _MINUTE_S),
+            self._make("minute", self.of.per_minute, MINUTE_S),
             self._make("day", self.of.per_day, DAY_S),
         )
 
     def _make(self, window: str, limit: int, window_s: int) -> RateLimits:
-        name = f"{self.name}-{window}"
-        return RateLimits(self.redis_url, limit=limit, window_s=window_s, name=name, stores=self.stores)
+        return RateLimits(
+            self.redis_url,
+            limit=limit,
+            reason=f"{self.whose} as many questions as are allowed in a {window}.",
+            window_s=window_s,
+            name=f"{self.name}-{window}",
+            stores=self.stores,
+        )
 
 
 def headers_of(allowances: Sequence[Allowance]) -> dict[str, str]:
-    """`RateLimit` and `RateLimit-Policy` of several rules."""
+    """`RateLimit` and `RateLimit-Policy` of several rules; the headers of the earlier draft have room for one, which is
+    that of which least is left."""
     parts = [allowance.headers for allowance in allowances]
-    return {name: ", ".join(part[name] for part in parts) for name in ("RateLimit", "RateLimit-Policy") if parts}
-
-
-def _counted(tenant_id: str, rule: str, who: str) -> TenantContext:
-    return TenantContext(tenant_id, f"{rule}:{who}")
-
-
-def _refused(reason: str, exc: RateLimited) -> RateLimited:
-    wait_s = int(exc.headers["Retry-After"])
-    headers = {name: exc.headers[name] for name in ("Retry-After", "RateLimit", "RateLimit-Policy")}
-    return RateLimited(f"{reason} Please try again in {_wait(wait_s)}.", headers=headers)
-
-
-def _wait(seconds: int) -> str:
-    if seconds < 2 * _MINUTE_S:
-        return f"{seconds} seconds"
-    minutes = -(-seconds // _MINUTE_S)
-    return f"{minutes} minutes" if minutes < 120 else f"{-(-minutes // 60)} hours"
+    all_rules = {name: ", ".join(part[name] for part in parts) for name in ("RateLimit", "RateLimit-Policy") if parts}
+    first = min(allowances, key=lambda one: (one.remaining, -one.reset_s), default=None)
+    return {**first.headers, **all_rules} if first else {}

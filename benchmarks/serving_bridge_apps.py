@@ -146,7 +146,7 @@ def add_edge(app: Flask, redis_url: str | None) -> None:
         "authenticator": Authenticator(
             {API_KEY: TenantContext("default", "bench", scopes=ALL_SCOPES)}, open_database("sqlite://")
         ),
-        "rate_limits": RateLimits(redis_url, limit=1_000_000) if redis_url else None,
+        "rate_limits": RateLimits(redis_url, limit=1_000_000, reason="") if redis_url else None,
     }
 
     @requires(Scope.CHAT_WRITE)

@@ -44,8 +44,9 @@ class Kind(StrEnum):
 class TenantContext:
     """The tenant a call acts for, and who within it: the subject, its kind and what it may do.
 
-    Made in `api/auth.py`, by the operator's commands and by background work, nowhere else. It is the first parameter of
-    every function that reads or writes a tenant's data, so that a forgotten filter is a missing argument.
+    Made of a credential, for the operator's commands, or for background work, in a few places that a test lists. It is
+    the first parameter of every function that reads or writes a tenant's data, so that a forgotten filter is a missing
+    argument.
     """
 
     tenant_id: str

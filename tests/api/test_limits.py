@@ -12,13 +12,13 @@ from uuid import uuid4
 
 import pytest
 
-from api.limits import RateLimits
+from api.limits import Allowance, RateLimits, refusal
 from api.visitor_limits import QuestionLimits, Visit, VisitorLimits
 from bootstrap.valkey import find_valkey
+from tests.conftest import PAGE_KEY
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
 from tests.service import Service, ask, free_port, one_document
-from utils.context import TenantContext
 from utils.errors import RateLimited
 
 __all__ = ["redis_cluster"]
@@ -30,7 +30,8 @@ LIMIT = 12
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that allows few requests."""
     folder = tmp_path_factory.mktemp("limited")
-    with Service(folder / "data", RATE_LIMIT_PER_HOUR=str(LIMIT), **one_document(folder)) as running:
+    of_visitors = {"CHAT_PAGE_KEY": PAGE_KEY, "VISITOR_QUESTIONS_PER_DAY": "2"}
+    with Service(folder / "data", RATE_LIMIT_PER_HOUR=str(LIMIT), **of_visitors, **one_document(folder)) as running:
         yield running
 
 
@@ -63,6 +64,17 @@ def test_what_is_left_is_told_in_one_header_and_the_rule_in_another(limited: Ser
     assert told["ratelimit-policy"] == f'"hour";q={LIMIT};w=3600'
 
 
+def test_the_headers_of_the_earlier_draft_tell_of_the_rule_that_a_visitor_reaches_first(limited: Service) -> None:
+    with limited.client(PAGE_KEY) as visitor:
+        for status, left in ((200, 1), (200, 0), (429, 0)):
+            answer = ask(visitor, "How much does a dormitory room cost?")
+            assert answer.status_code == status
+            rules = re.findall(r'"([^"]+)";r=(\d+);t=(\d+)', answer.headers["ratelimit"])
+            reset = {name: (int(remaining), reset_s) for name, remaining, reset_s in rules}["visitor-day"]
+            told = [answer.headers[f"ratelimit-{name}"] for name in ("limit", "remaining", "reset")]
+            assert told == ["2", str(left), reset[1]]
+
+
 def test_a_made_up_key_uses_up_nobodys_requests(limited: Service) -> None:
     key = limited.new_key("acme")
     with limited.client(key[:-4] + "0000") as stranger:
@@ -84,15 +96,15 @@ def test_the_limit_holds_over_a_restart(tmp_path: Path) -> None:
 
 # ---- the counting itself, without the service around it
 
-ACME, GLOBEX = TenantContext("acme", "key"), TenantContext("globex", "key")
+ACME, GLOBEX = ("acme", "key"), ("globex", "key")
 
 
-async def allowed(limits: RateLimits, ctx: TenantContext, times: int) -> int:
+async def allowed(limits: RateLimits, whose: tuple[str, str], times: int) -> int:
     """How many of so many requests at once are allowed."""
 
     async def one() -> bool:
         try:
-            await limits.spend(ctx)
+            await limits.spend(*whose)
         except RateLimited:
             return False
         return True
@@ -116,7 +128,7 @@ def url(request: pytest.FixtureRequest) -> str:
 @asynccontextmanager
 async def counting(url: str, *, per_hour: int, workers: int = 2) -> AsyncIterator[list[RateLimits]]:
     """What so many workers have."""
-    made = [RateLimits(url, limit=per_hour) for _ in range(workers)]
+    made = [RateLimits(url, limit=per_hour, reason="That was enough.") for _ in range(workers)]
     try:
         yield made
     finally:
@@ -128,7 +140,7 @@ async def test_two_workers_count_exactly_together(url: str) -> None:
     async with counting(url, per_hour=100) as (one, other):
         assert sum(await asyncio.gather(allowed(one, ACME, 60), allowed(other, ACME, 60))) == 100
         assert sum(await asyncio.gather(allowed(one, GLOBEX, 30), allowed(other, GLOBEX, 30))) == 60
-        left = await one.spend(GLOBEX)
+        left = await one.spend(*GLOBEX)
         assert (left.limit, left.remaining) == (100, 39)
         assert 3590 < left.reset_s <= 3600
 
@@ -159,7 +171,7 @@ async def test_a_redis_that_hangs_delays_one_request_at_most_and_is_found_when_i
         assert await allowed(limits, ACME, 10) == 10
         redis.pause()
         began = time.monotonic()
-        await limits.spend(ACME)
+        await limits.spend(*ACME)
         assert time.monotonic() - began < 1
         began = time.monotonic()
         assert await allowed(limits, ACME, 60) == 49  # alone, from the one before on
@@ -167,7 +179,7 @@ async def test_a_redis_that_hangs_delays_one_request_at_most_and_is_found_when_i
         redis.resume()
         limits._circuit._retry_s = 0
         limits._circuit.failed(OSError())  # as if the time until the next try were over
-        assert (await limits.spend(ACME)).remaining < 40
+        assert (await limits.spend(*ACME)).remaining < 40
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster", "redis+sentinel"])
@@ -176,6 +188,26 @@ async def test_a_redis_that_is_nowhere_stops_nothing(scheme: str) -> None:
     async with counting(f"{scheme}://127.0.0.1:{free_port()}{rest}", per_hour=3, workers=1) as (limits,):
         assert await allowed(limits, ACME, 5) == 3
         assert await allowed(limits, GLOBEX, 5) == 3
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "told"),
+    [
+        (0, "1 second"),
+        (1, "1 second"),
+        (2, "2 seconds"),
+        (119, "119 seconds"),
+        (120, "2 minutes"),
+        (121, "3 minutes"),
+        (7140, "119 minutes"),
+        (7141, "2 hours"),
+        (86_400, "24 hours"),
+    ],
+)
+def test_a_refusal_says_in_words_when_to_come_back(wait_s: int, told: str) -> None:
+    refused = refusal("That was enough.", Allowance(10, 0, wait_s))
+    assert refused.detail == f"That was enough. Please try again in {told}."
+    assert refused.headers["Retry-After"] == str(max(1, wait_s))
 
 
 # ---- visitors
