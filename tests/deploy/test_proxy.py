@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import ssl
 import subprocess
@@ -161,18 +162,12 @@ def test_what_it_cannot_start_with_is_said_in_one_line(folder: Path, name: str, 
 
 def test_what_the_container_is_given_is_what_the_script_takes() -> None:
     files = (compose.BASE, compose.TLS)
-    proxied = compose.load(*files, variables={"SERVER_NAME": NAME})["services"]["proxy"]
+    services = compose.load(*files, variables={"SERVER_NAME": NAME})["services"]
+    proxied = services["proxy"]
     mounted = dict(mount.split(":")[1::-1] for mount in proxied["volumes"])
-    assert mounted == {
-        "/proxy/start.sh": "./deploy/compose/proxy.sh",
-        "/proxy/pustaka.conf": "./deploy/nginx/pustaka.conf",
-        "/certificates": "./certificates",
-    }
-    text = SCRIPT.read_text()
-    assert proxied["command"] == ["sh", "/proxy/start.sh"]
-    assert "EXAMPLE:=/proxy/pustaka.conf" in text
-    assert "CERTIFICATES:=/certificates" in text
-    assert "API:=app:8000" in text
-    assert "PAGE:=streamlit:8501" in text
-    assert set(proxied["environment"]) == {"SERVER_NAME"}
-    assert {port.split(":")[-1] for port in proxied["ports"]} == {"8080", "8443"}
+    taken = dict(re.findall(r"\b([A-Z_]+):=([^}]+)\}", SCRIPT.read_text()))
+    assert ROOT / mounted[proxied["command"][1]] == SCRIPT
+    assert (ROOT / mounted[taken["EXAMPLE"]]).is_file()
+    assert taken["CERTIFICATES"] in mounted
+    assert {taken[name].partition(":")[0] for name in ("API", "PAGE")} <= services.keys()
+    assert {port.split(":")[-1] for port in proxied["ports"]} == {taken["PLAIN_PORT"], taken["TLS_PORT"]}

@@ -124,7 +124,9 @@ def test_the_numbers_are_those_of_the_kernels_headers(column: int, machine: str)
         not_installed("linux-libc-dev")
     found = re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)", HEADERS[machine].read_text(), re.MULTILINE)
     known = {name: int(value) for name, value in found}
-    for calls in (system_calls._ALLOWED, system_calls._OF_PROGRAMS, system_calls._FATAL, system_calls._ABSENT):
-        for name, numbers in calls.items():
-            if numbers[column] is not None and name in known:
-                assert known[name] == numbers[column], name
+    tables = (system_calls._ALLOWED, system_calls._OF_PROGRAMS, system_calls._FATAL, system_calls._ABSENT)
+    ours = {
+        name: value for calls in tables for name, numbers in calls.items() if (value := numbers[column]) is not None
+    }
+    assert {name: value for name, value in ours.items() if known.get(name, value) != value} == {}
+    assert ours.keys() - known.keys() <= {"newfstatat"}  # which the headers for ARM call otherwise
