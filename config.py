@@ -143,8 +143,12 @@ class Settings(BaseSettings):
         pattern=r"^https?://",
         description="Provider that visitors sign in with: its address, without /.well-known/openid-configuration.",
     )
-    oidc_client_id: str | None = Field(None, max_length=500, description="What the provider calls the chat page …")
-    oidc_client_secret: SecretStr | None = Field(None, description="… and its secret there.")
+    oidc_client_id: str | None = Field(
+        None, max_length=500, description="Client id of the chat page at the OIDC provider."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Client secret of the chat page at the OIDC provider."
+    )
     chat_page_key: SecretStr | None = Field(
         None,
         min_length=16,
@@ -175,17 +179,23 @@ class Settings(BaseSettings):
     rate_limit_enabled: bool = Field(True, description="Limit requests per key.")
     rate_limit_per_hour: int = Field(100, ge=1, le=10_000_000, description="Requests a key may make in an hour.")
     visitor_questions_per_minute: int = Field(
-        10, ge=1, description="Questions a visitor of the chat page may ask in a minute …"
+        10, ge=1, description="Questions a visitor of the chat page may ask in a minute."
     )
-    visitor_questions_per_day: int = Field(200, ge=1, description="… and in a day …")
+    visitor_questions_per_day: int = Field(
+        200, ge=1, description="Questions a visitor of the chat page may ask in a day."
+    )
     visitor_tokens_per_day: int = Field(
-        300_000, ge=1, description="… and tokens that their answers may cost; the last one is finished."
+        300_000, ge=1, description="Tokens that answers to one visitor may cost in a day; the last answer is finished."
     )
     address_questions_per_minute: int = Field(
-        60, ge=1, description="Questions that all visitors from one address may ask in a minute …"
+        60, ge=1, description="Questions that all visitors from one address may ask in a minute."
     )
-    address_questions_per_day: int = Field(2000, ge=1, description="… and in a day …")
-    address_tokens_per_day: int = Field(3_000_000, ge=1, description="… and tokens that their answers may cost.")
+    address_questions_per_day: int = Field(
+        2000, ge=1, description="Questions that all visitors from one address may ask in a day."
+    )
+    address_tokens_per_day: int = Field(
+        3_000_000, ge=1, description="Tokens that answers to all visitors from one address may cost in a day."
+    )
     address_requests_per_minute: int = Field(
         1200, ge=1, description="Requests of any kind for visitors from one address in a minute."
     )
@@ -204,9 +214,9 @@ class Settings(BaseSettings):
     max_concurrent_requests: int = Field(
         5000, ge=1, le=100_000, description="Requests a process serves at once, open streams included; 503 beyond."
     )
-    max_concurrent_turns: int = Field(1500, ge=1, le=100_000, description="Turns a process runs at once …")
+    max_concurrent_turns: int = Field(1500, ge=1, le=100_000, description="Turns a process runs at once.")
     max_waiting_turns: int = Field(
-        500, ge=0, le=100_000, description="… and how many more may wait, for up to 5 s; 503 beyond."
+        500, ge=0, le=100_000, description="Turns that may wait in a process, for up to 5 s; 503 beyond."
     )
     max_requests_per_key: int = Field(
         2500, ge=1, le=100_000, description="Requests of one key a process serves at once; 429 beyond."
@@ -235,12 +245,12 @@ class Settings(BaseSettings):
         description="Redis or Valkey: redis://, rediss:// (TLS), unix://, redis+cluster:// or redis+sentinel://. "
         "Unset: one is started in DATA_DIR.",
     )
-    redis_host: str | None = Field(None, description="Instead of REDIS_URL: its host …")
-    redis_port: int = Field(6379, ge=1, le=65535, description="… port …")
-    redis_db: int = Field(0, ge=0, description="… database number …")
-    redis_username: str | None = Field(None, description="… ACL user …")
-    redis_password: SecretStr | None = Field(None, description="… password …")
-    redis_tls: bool = Field(False, description="… and whether it speaks TLS.")
+    redis_host: str | None = Field(None, description="Host of Redis, instead of REDIS_URL.")
+    redis_port: int = Field(6379, ge=1, le=65535, description="Port of REDIS_HOST.")
+    redis_db: int = Field(0, ge=0, description="Database number at REDIS_HOST.")
+    redis_username: str | None = Field(None, description="ACL user at REDIS_HOST.")
+    redis_password: SecretStr | None = Field(None, description="Password at REDIS_HOST.")
+    redis_tls: bool = Field(False, description="Whether REDIS_HOST speaks TLS.")
     allow_memory_fallback: bool = Field(
         False,
         description="Stay ready while Redis is away although several processes serve, each with a memory of its own.",
@@ -274,7 +284,9 @@ class Settings(BaseSettings):
     )
 
     # --- What each tenant may have
-    tenant_max_documents: int = Field(20_000, ge=1, description="Documents a tenant may keep; yours are counted too.")
+    tenant_max_documents: int = Field(
+        20_000, ge=1, description="Documents a tenant may keep, including those loaded with `flask load`."
+    )
     tenant_max_bytes: int = Field(
         20_000_000_000, ge=1024, description="Bytes of files a tenant may keep, former versions of documents included."
     )

@@ -32,7 +32,7 @@ class AnswerPlaces:
         self._redis, self._ttl_s = redis, ttl_s
         self._circuit = Circuit(
             retry_s=_RETRY_S,
-            away="Redis does not answer: places of answers are not noted",
+            away="Redis does not answer: the index of answers is not updated",
             back="Redis answers again: places of answers are noted",
         )
 

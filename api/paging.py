@@ -54,7 +54,7 @@ def part_of(query: PageQuery, *kinds: type) -> Part:
         values = tuple(_read_key(kind, key) for kind, key in zip(kinds, keys, strict=True))
         return Part(query.limit, min(DEEPEST_OFFSET * 10_000, max(0, int(offset))), values)
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
-        raise wrong_field("This is not where this list goes on: follow its `next`.", "after") from None
+        raise wrong_field("Invalid cursor. Use the address in `next`.", "after") from None
 
 
 def shown_part(name: str, found: Rows[T], part: Part, show: Callable[[T], Any]) -> dict[str, Any]:

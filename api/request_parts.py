@@ -40,7 +40,7 @@ class RequestParts:
         """
         for name, value in path_values.items():
             if "\0" in str(value):
-                raise _refusal([_error(name, "No id holds a NUL character")])
+                raise _refusal([_error(name, "Contains a NUL character")])
         query = self._read_query()
         arguments: dict[str, Any] = {} if self.path else dict(path_values)
         if self.path:

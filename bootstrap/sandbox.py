@@ -21,7 +21,8 @@ def check_walls(sandbox: Sandbox, *, required: bool) -> WallReport:
         raise StartError(f"SANDBOX_REQUIRED: {told_missing(report)} Mend that, or unset SANDBOX_REQUIRED.")
     logger.info("Files are read in a sandbox.", extra={"walls": report.standing})
     for wall, why in report.missing.items():
-        logger.warning("The sandbox lacks a wall: %s. %s %s", wall, MEANING[wall], REMEDY[wall], extra={"reason": why})
+        told = (wall, MEANING[wall], REMEDY[wall])
+        logger.warning("Sandbox: %s isolation is not available. %s %s", *told, extra={"reason": why})
     return report
 
 

@@ -42,7 +42,7 @@ class BadInput(ProblemError):
 class UntrustedHost(ProblemError):
     """The request is for another name than those of TRUSTED_HOSTS."""
 
-    slug, title, status = "untrusted-host", "The service does not go by this name", 400
+    slug, title, status = "untrusted-host", "Host not allowed", 400
 
 
 class Unauthorized(ProblemError):
@@ -52,7 +52,7 @@ class Unauthorized(ProblemError):
 class VisitorRefused(ProblemError):
     """The chat page's key is valid, but the visitor that it speaks for is not."""
 
-    slug, title, status = "visitor-refused", "The visitor is not known", 401
+    slug, title, status = "visitor-refused", "Invalid visitor token", 401
 
 
 class Forbidden(ProblemError):
@@ -140,7 +140,7 @@ class ReusedKey(ProblemError):
 class QuotaExceeded(ProblemError):
     """The tenant has all it may have of something; `members["quota"]` names it, its limit and the use."""
 
-    slug, title, status = "quota-exceeded", "A quota of the tenant is used up", 429
+    slug, title, status = "quota-exceeded", "Quota exceeded", 429
 
 
 class RequestUnderWay(Conflict):

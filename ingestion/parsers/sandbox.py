@@ -123,7 +123,7 @@ class ParserProcess:
         except ProcessEnded as exc:
             raise self._refusal(exc, name) from exc
         except ValueError as exc:
-            logger.warning("The parser of %s was taken over, or failed: its answer is none. %s", name, exc)
+            logger.warning("The parser of %s gave an invalid answer. %s", name, exc)
             raise UnreadableDocument(_DAMAGED) from exc
         if answer.document is not None:
             return answer.document

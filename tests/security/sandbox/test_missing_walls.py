@@ -86,4 +86,4 @@ def test_a_service_goes_on_without_a_wall_and_says_so(tmp_path: Path) -> None:
     assert list(told["missing"]) == ["files"]
     assert told["walls"]["system calls"] == "seccomp"
     [warning] = [line for line in map(json.loads, service.logged().splitlines()) if line["level"] == "WARNING"]
-    assert "lacks a wall: files" in warning["message"]
+    assert "files isolation is not available" in warning["message"]
