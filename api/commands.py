@@ -74,7 +74,7 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
     settings = current_app.extensions["settings"]
     with records() as database:
         ctx = operator(database, tenant)
-        with _progress() as progress, Sandbox(required=settings.sandbox_required) as sandbox:
+        with _progress() as progress, Sandbox(required=settings.sandbox_required, prepares=True) as sandbox:
             summary = load_paths(
                 database,
                 ctx,

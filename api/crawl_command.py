@@ -91,7 +91,10 @@ def _crawl(
 ) -> WebSource | None:
     rules = crawl_rules(settings)
     holder = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
-    with Sandbox(required=settings.sandbox_required) as sandbox, ParserProcess(rules.limits, sandbox) as parser:
+    with (
+        Sandbox(required=settings.sandbox_required, prepares=True) as sandbox,
+        ParserProcess(rules.limits, sandbox) as parser,
+    ):
         crawler = Crawler(database, rules, parser, holder=holder, politeness=Politeness(), originals=originals)
         return crawler.crawl(_claim(database, ctx, crawler, url, plan))
 

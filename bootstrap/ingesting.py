@@ -54,7 +54,7 @@ def open_ingesting(settings: Settings) -> Ingesting:
         StoreRefused: DATABASE_URI is no address of a database.
     """
     database = open_database(settings.database_address, pool_size=settings.db_pool_size)
-    sandbox = Sandbox(required=settings.sandbox_required)  # it ends with this process
+    sandbox = Sandbox(required=settings.sandbox_required, prepares=True)  # it ends with this process
     return ingesting(settings, database, open_originals(settings, database), sandbox)
 
 

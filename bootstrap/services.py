@@ -169,7 +169,7 @@ async def open_services(
         )
         runs = _open_runs(stack, settings, connections, runner, deletions, telemetry)
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)
-        sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required))
+        sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required, prepares=True))
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
         loading = partial(_load, database, settings, progress or _unseen, originals, sandbox)
         crawling = Crawling(database, originals, crawl_rules(settings), sandbox, at_once=settings.crawl_concurrency)

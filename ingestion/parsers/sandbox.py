@@ -147,6 +147,7 @@ class ParserProcess:
         with self._start(job) as process:
             deadline = time.monotonic() + self._limits.timeout_s
             process.write(json.dumps(header).encode() + b"\n" + data, deadline)
+            self._sandbox.prepare(job)  # for the next file, while this one is read
             return read_answer(process.read_line(_ANSWER_BYTES, deadline), self._limits)
 
     def _refusal(self, ended: ProcessEnded, name: str) -> UnreadableDocument:

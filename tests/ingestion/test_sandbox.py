@@ -16,6 +16,7 @@ from tests.ingestion.files import joined, pdf, picture, pictures, saved, word
 from tests.ingestion.workers import fork_servers_of, wait_until, workers_of
 from tests.service import ROOT
 from utils.errors import UnreadableDocument
+from utils.sandbox.sandbox import Sandbox
 
 # Markdown whose parsing takes far longer than any of the tests' limits.
 ENDLESS = b"[" * 900_000
@@ -107,6 +108,46 @@ def test_closing_leaves_no_worker_behind(parser: ParserProcess) -> None:
     parser.close()
     assert fork_servers_of(os.getpid()) == []
     parser.close()
+
+
+def prepared() -> int:
+    """The one process that waits for a file."""
+    wait_until(lambda: len(workers_of(os.getpid())) == 1)
+    [waiting] = workers_of(os.getpid())
+    return waiting
+
+
+def test_each_file_is_read_by_a_process_of_its_own_that_was_prepared_for_it() -> None:
+    with Sandbox(prepares=True) as sandbox, ParserProcess(Limits(), sandbox) as parser:
+        waiting = []
+        for number in range(3):
+            assert parser.parse(f"text {number}".encode(), f"{number}.txt").text == f"text {number}"
+            waiting.append(prepared())
+        assert len(set(waiting)) == 3
+        assert not any(map(is_running, waiting[:-1]))
+    wait_until(lambda: not is_running(waiting[-1]))
+
+
+def test_a_process_that_was_prepared_for_another_kind_of_file_is_not_taken_and_one_that_was_killed_is_replaced() -> (
+    None
+):
+    with Sandbox(prepares=True) as sandbox, ParserProcess(Limits(), sandbox) as parser:
+        parser.parse(b"one", "a.txt")
+        of_text = prepared()
+        assert parser.parse(pdf(["two"]), "a.pdf").text == "two"
+        wait_until(lambda: not is_running(of_text))
+        os.kill(prepared(), signal.SIGKILL)
+        wait_until(lambda: workers_of(os.getpid()) == [])
+        assert parser.parse(pdf(["three"]), "a.pdf").text == "three"
+
+
+def test_a_fork_server_that_was_killed_while_a_process_waited_is_replaced() -> None:
+    with Sandbox(prepares=True) as sandbox, ParserProcess(Limits(), sandbox) as parser:
+        parser.parse(b"one", "a.txt")
+        waiting, [server] = prepared(), fork_servers_of(os.getpid())
+        os.kill(server, signal.SIGKILL)
+        wait_until(lambda: not is_running(waiting))
+        assert parser.parse(b"two", "a.txt").text == "two"
 
 
 @linux_only

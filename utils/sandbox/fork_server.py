@@ -81,6 +81,9 @@ class _ForkServer:
         job = Job.from_json(message)
         _import(job.preload)
         self._later += [name for name in job.later if name not in sys.modules and name not in self._later]
+        if job.is_ahead:
+            _import(self._later)
+            self._later.clear()
         grounds = self._grounds(job)
         pid = self._fork(grounds, [connection, *others])
         for one in (connection, *others):

@@ -17,7 +17,8 @@ class Job:
     such as it imports for the next job when it has nothing else to do; none of them starts a thread.
 
     Instead of `serve`, `program` is a program of the system and its arguments, with `variables` as its environment: it
-    is spoken to by its standard input and output. `reads` are further paths it needs.
+    is spoken to by its standard input and output. `reads` are further paths it needs. `is_ahead`: nobody waits for its
+    process yet, so that what is for later is imported before it is forked.
     """
 
     serve: str = ""
@@ -29,6 +30,7 @@ class Job:
     reads: tuple[str, ...] = ()
     memory_bytes: int
     cpu_s: int
+    is_ahead: bool = False
 
     def to_json(self) -> bytes:
         """For `from_json`."""

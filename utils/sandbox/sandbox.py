@@ -2,13 +2,16 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, Self
@@ -79,6 +82,10 @@ class SandboxedProcess:
             raise self._end("time", "it did not take its file in") from None
         except OSError:
             raise self._ended() from None
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet, as far as is known."""
+        return not select.select([self._lifeline], [], [], 0)[0]
 
     def finish_writing(self) -> None:
         """Let the process see the end of what it reads."""
@@ -187,11 +194,11 @@ class Sandbox:
     """Where a service's processes that read strangers' files come from. For all of its threads.
 
     They are forked by one process without data, which begins with the first of them. *required*: none is started where
-    a wall is missing.
+    a wall is missing. *prepares*: `prepare` begins processes ahead of time; else it does nothing.
     """
 
-    def __init__(self, *, required: bool = False) -> None:
-        self._required = required
+    def __init__(self, *, required: bool = False, prepares: bool = False) -> None:
+        self._required, self._prepares = required, prepares
         self._lock = threading.Lock()
         self._server: _ForkServer | None = None
 
@@ -210,12 +217,22 @@ class Sandbox:
             NotReady: none can be started, or a wall that is required is missing.
             ProcessEnded: the job's memory is not enough to begin with.
         """
-        process, report = self._start(job, file)
+        spare = None if file else self._take_spare(job)
+        process, report = spare or self._start(job, file)
         if self._required and report.missing:
             process.close()
             missing = ", ".join(report.missing)
             raise NotReady(f"Files are not read: SANDBOX_REQUIRED is set, and these walls are missing: {missing}.")
         return process
+
+    def prepare(self, job: Job) -> None:
+        """Begin a process for the next *job* that is like this one, which `start` need not wait for then.
+
+        It has read nothing and waits; there is one at most, for the job that was prepared last.
+        """
+        with self._lock, suppress(OSError):  # the next `start` begins another fork server
+            if self._prepares and self._server is not None and not self._server.is_others():
+                self._server.prepare(job)
 
     def look(self) -> WallReport:
         """Which walls stand on this system: tried from inside.
@@ -238,8 +255,20 @@ class Sandbox:
         with self._lock:
             self._stop()
 
+    def _take_spare(self, job: Job) -> tuple[SandboxedProcess, WallReport] | None:
+        """The process that was prepared for such a job; None where there is none."""
+        with self._lock:
+            server = None if self._server is None or self._server.is_others() else self._server
+            spare = server.take_spare(job) if server else None
+        try:
+            return self._begun(spare) if spare else None
+        except (ProcessEnded, NotReady):  # it ended, or was ended, while it waited: another one may do better
+            return None
+
     def _start(self, job: Job, file: BinaryIO | None = None) -> tuple[SandboxedProcess, WallReport]:
-        process = self._fork(job, file)
+        return self._begun(self._fork(job, file))
+
+    def _begun(self, process: SandboxedProcess) -> tuple[SandboxedProcess, WallReport]:
         try:
             ready = json.loads(process.read_line(_READY_BYTES, time.monotonic() + _START_S))
             if "failed" in ready:
@@ -253,24 +282,15 @@ class Sandbox:
         return process, WallReport(*walls)
 
     def _fork(self, job: Job, file: BinaryIO | None) -> SandboxedProcess:
-        ours, theirs = zip(*(socket.socketpair() for _ in range(3 if job.program else 2)), strict=True)
-        process = SandboxedProcess(*ours)
-        try:
-            self._ask_for(job, [end.fileno() for end in filter(None, (*theirs, file))])
-        except BaseException:
-            for end in (*ours, *theirs):
-                end.close()
-            raise
-        for end in theirs:  # else we would not see the end of what the process writes
-            end.close()
-        return process
+        return _connected(job, file, self._ask_for)
 
     def _ask_for(self, job: Job, descriptors: list[int]) -> None:
         with self._lock:
             for _ in range(2):  # a fork server that was killed is replaced
                 if self._server is None or self._server.is_others():
                     self._server = _ForkServer()
-                if self._server.ask_for(job, descriptors):
+                with suppress(OSError):
+                    self._server.ask_for(job, descriptors)
                     return
                 self._stop()
         raise NotReady(_UNUSABLE.format("the process that starts others ended"))
@@ -286,6 +306,8 @@ class _ForkServer:
 
     def __init__(self) -> None:
         self._owner = os.getpid()
+        self._spare: tuple[Job, SandboxedProcess] | None = None
+        self._unanswered = 0
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -302,25 +324,79 @@ class _ForkServer:
         """Whether it was started before we were forked, by our parent: it is the parent's to use."""
         return self._owner != os.getpid()
 
-    def ask_for(self, job: Job, descriptors: list[int]) -> bool:
-        """Have a process started that gets *descriptors*; False where the fork server is no more."""
-        try:
-            socket.send_fds(self._control, [job.to_json()], descriptors)
-            self._control.settimeout(_START_S)
-            return bool(self._control.recv(1))
-        except OSError:
-            return False
+    def ask_for(self, job: Job, descriptors: list[int]) -> None:
+        """Have a process started that gets *descriptors*.
+
+        Raises:
+            OSError: the fork server is no more.
+        """
+        self._send(job, descriptors)
+        self._control.settimeout(_START_S)
+        while self._unanswered:
+            answers = self._control.recv(self._unanswered)
+            if not answers:
+                raise BrokenPipeError
+            self._unanswered -= len(answers)
+
+    def prepare(self, job: Job) -> None:
+        """Have one started that waits for `take_spare`, in place of the one that was started for another job.
+
+        Raises:
+            OSError: the fork server is no more.
+        """
+        spare = self.take_spare(job)
+        if spare is None:
+            self._end_spare()
+            spare = _connected(replace(job, is_ahead=True), None, self._send)
+        self._spare = job, spare
+
+    def take_spare(self, job: Job) -> SandboxedProcess | None:
+        """The process that was prepared for such a job, if it is there."""
+        if self._spare is None or self._spare[0] != job:
+            return None
+        _, process = self._spare
+        self._spare = None
+        if process.is_alive():
+            return process
+        process.close()
+        return None
 
     def stop(self) -> None:
         """End it and all that it has started."""
-        self._control.close()
         if self.is_others():
+            self._control.close()
             return
+        self._end_spare()
+        self._control.close()
         try:
             self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _send(self, job: Job, descriptors: list[int]) -> None:
+        socket.send_fds(self._control, [job.to_json()], descriptors)
+        self._unanswered += 1
+
+    def _end_spare(self) -> None:
+        if self._spare is not None:
+            self._spare[1].close()
+            self._spare = None
+
+
+def _connected(job: Job, file: BinaryIO | None, ask_for: Callable[[Job, list[int]], None]) -> SandboxedProcess:
+    """A process that *ask_for* has started, or will have."""
+    ours, theirs = zip(*(socket.socketpair() for _ in range(3 if job.program else 2)), strict=True)
+    process = SandboxedProcess(*ours)
+    try:
+        ask_for(job, [end.fileno() for end in filter(None, (*theirs, file))])
+    except BaseException:
+        for end in (*ours, *theirs):
+            end.close()
+        raise
+    for end in theirs:  # else we would not see the end of what the process writes
+        end.close()
+    return process
 
 
 def _left_s(deadline: float) -> float:

@@ -128,6 +128,12 @@ def forbid_calls(*, may_execute: bool = False) -> None:
     call(_SECCOMP[machine], _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(program))
 
 
+def prepare_filter(*, may_execute: bool = False) -> None:
+    """Do what `forbid_calls` would do first, for the processes that are forked from this one."""
+    if platform.machine() in _ARCHITECTURES:
+        _template(platform.machine(), may_execute)
+
+
 def compile_filter(machine: str, pid: int, *, may_execute: bool = False) -> bytes:
     """The filter for process *pid* on a *machine* ("x86_64" or "aarch64"), as struct sock_filter's."""
     # A process may signal itself, as it does to abort. Its number is all that differs: the rest is made once.

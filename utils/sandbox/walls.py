@@ -89,6 +89,7 @@ class Grounds:
 
 def lay_grounds(job: Job) -> Grounds:
     """What the walls of processes like that of *job* are put up from."""
+    system_calls.prepare_filter(may_execute=bool(job.program))
     try:
         ruleset = landlock.make_ruleset(readable_paths(job), executable_paths(job))
     except OSError as exc:
