@@ -13,22 +13,24 @@ const turnsSeen = new Map();
 let place = () => localStorage;
 let key = COMMON;
 
+// Tells the other tabs that the visit has ended. One for as long as the page is open: a message does not come back to
+// the channel that sent it, and one that is closed sends none.
+const leaving = (globalThis.pustakaLeaving ??= new BroadcastChannel(COMMON));
+leaving.onmessage = () => leave(location.pathname);
+
 export default function ({ data, parentElement, setTriggerValue }) {
   listening.get(parentElement)?.abort();
   const controller = new AbortController();
   listening.set(parentElement, controller);
-  const leaving = new BroadcastChannel(COMMON);
-  leaving.onmessage = () => leave(location.pathname);
-  controller.signal.addEventListener("abort", () => leaving.close());
   key = data.owner ? `${COMMON}#${data.owner}` : COMMON;
   place = () => (data.history === "on" ? localStorage : sessionStorage);
   if (data.history !== "on") forget(() => localStorage);
   if (data.history === "off") {
     forget(() => sessionStorage);
-    showNothing(parentElement, () => endVisit(leaving, data.owner));
+    showNothing(parentElement, () => endVisit(data.owner));
     return () => controller.abort();
   }
-  const draw = () => show(parentElement, read(), data, setTriggerValue, () => endVisit(leaving, data.owner));
+  const draw = () => show(parentElement, read(), data, setTriggerValue, () => endVisit(data.owner));
   update(data);
   draw();
   const onStorage = (event) => (event.key === key || event.key === null) && draw();
@@ -91,20 +93,17 @@ function show(parent, entries, { current, history }, send, end) {
   const currentId = current?.id;
   let list = parent.querySelector("nav");
   const wanted = JSON.stringify([entries, currentId]);
-  if (list?.dataset.shown === wanted) {
-    list.send = send;
-    return;
-  }
+  if (list) Object.assign(list, { send, end }); // those of an earlier call are out of date, even if the list is not
+  if (list?.dataset.shown === wanted) return;
   const focused = list?.contains(list.getRootNode().activeElement) && list.getRootNode().activeElement.dataset.name;
   if (!list) {
-    list = make("nav", { ariaLabel: "Past conversations" });
+    list = make("nav", { ariaLabel: "Past conversations", send, end });
     parent.append(list);
   }
-  list.send = send;
   list.dataset.shown = wanted;
   const title = make("h2", { textContent: "Past conversations" });
   list.replaceChildren(title, entries?.length ? rows(list, entries, currentId) : note(entries, history));
-  if (history === "session") list.append(...ending(end));
+  if (history === "session") list.append(...ending(() => list.end()));
   if (focused) list.querySelector(`[data-name="${focused}"]`)?.focus();
 }
 
@@ -122,11 +121,11 @@ function ending(end) {
   return [button, make("p", { textContent: "Clears all, before somebody else uses this computer." })];
 }
 
-async function endVisit(leaving, owner) {
+async function endVisit(owner) {
   try {
     await fetch("visitor/new", { method: "POST", headers: { "X-Requested-With": "pustaka" } });
   } finally {
-    leaving.postMessage("ended"); // the other tabs leave too
+    leaving.postMessage("ended");
     leave(owner ? "auth/logout" : location.pathname);
   }
 }

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from clients.visitors import new_token
-from tests.clients.api_stub import ACME_KEY, ApiStub, serve_stub
+from tests.clients.api_stub import ACME_KEY, ApiStub, problem, serve_stub
 from tests.clients.browser_page import ask, expect_answers, questions, running_page, shelf
 
 pytestmark = pytest.mark.browser
@@ -139,6 +139,10 @@ def test_ending_a_visit_clears_all_tabs_and_makes_a_new_visitor(
         ask(each)
         expect_answers(each)
     assert len(visitors(api)) == 1
+    api.behaviour.stream_problem = problem(500, "Something went wrong", "Not now.")
+    ask(tab, "And when is it due?")
+    expect(tab.get_by_text("Something went wrong on our side")).to_be_visible()
+    api.behaviour.stream_problem = None
     tab.get_by_role("button", name="End this visit").click()
     for each in (tab, second):
         expect(each.get_by_text("Ask what you would like to know.")).to_be_visible()
