@@ -44,10 +44,6 @@ class Kept:
     thread_id: str
 
 
-async def _never(thread_id: str) -> bool:
-    return False
-
-
 class AnswerCache:
     """At most *size* answers, each for *ttl_s* seconds and while the tenant's documents are what they were.
 
@@ -63,7 +59,7 @@ class AnswerCache:
         *,
         size: int,
         ttl_s: float,
-        is_deleted: Callable[[str], Awaitable[bool]] = _never,
+        is_deleted: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._database, self._reading, self.is_deleted = database, asyncio.Lock(), is_deleted
         self.answers: Expiring[Key, Kept] = Expiring(size, ttl_s)

@@ -129,9 +129,7 @@ class CitationLinks:
     where a dataset does not say it.
     """
 
-    def __init__(
-        self, database: Database, signer: LinkSigner, *, public_url: str | None, mode: LinkMode = LinkMode.FULL
-    ) -> None:
+    def __init__(self, database: Database, signer: LinkSigner, *, public_url: str | None, mode: LinkMode) -> None:
         self.signer = signer
         self._database, self._public_url, self._mode = database, public_url, mode
         self.forget()

@@ -22,7 +22,7 @@ _HEADERS = {name: (name.lower(), value) for name, value in CAREFUL.items()}
 _BEGAN = "pustaka.began"
 
 
-def register_middleware(app: Flask, *, cors_origins: Sequence[str], trusted_hosts: Sequence[str] = ()) -> None:
+def register_middleware(app: Flask, *, cors_origins: Sequence[str], trusted_hosts: Sequence[str]) -> None:
     """Set up ids, logs, headers, CORS, and which Host headers are believed."""
     app.before_request(_begin)
     register_hosts(app, trusted_hosts)

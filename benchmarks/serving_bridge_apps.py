@@ -141,7 +141,7 @@ async def _leaks() -> list[str]:
 def add_edge(app: Flask, redis_url: str | None) -> None:
     """The parts of the service's own edge: ids, log line, headers and CORS; a route with key and rate limit."""
     register_problems(app)
-    register_middleware(app, cors_origins=["*"])
+    register_middleware(app, cors_origins=["*"], trusted_hosts=())
     app.extensions |= {
         "authenticator": Authenticator(
             {API_KEY: TenantContext("default", "bench", scopes=ALL_SCOPES)}, open_database("sqlite://")

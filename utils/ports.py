@@ -93,13 +93,6 @@ class MalwareScanner(Protocol):
             UnreadableDocument: it does not take files of this size.
         """
 
-    def ping(self) -> None:
-        """Return if it answers.
-
-        Raises:
-            ScannerUnavailable: it does not.
-        """
-
 
 class TextRecogniser(Protocol):
     """Pictures of text to text (OCR)."""

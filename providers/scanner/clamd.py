@@ -39,7 +39,11 @@ class Clamd:
         raise ScannerUnavailable("The malware scanner answers with an error. See the log of clamd.")
 
     def ping(self) -> None:
-        """As in `MalwareScanner`."""
+        """Return if it answers.
+
+        Raises:
+            ScannerUnavailable: it does not.
+        """
         if self._ask(b"zPING\0", None) != "PONG":
             raise ScannerUnavailable("CLAMD_ADDRESS: what answers there is no clamd.")
 

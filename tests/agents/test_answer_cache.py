@@ -26,7 +26,10 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def cache(database: Database) -> AsyncIterator[AnswerCache]:
-    made = AnswerCache(database, size=10, ttl_s=3600)
+    async def is_deleted(thread_id: str) -> bool:
+        return False
+
+    made = AnswerCache(database, size=10, ttl_s=3600, is_deleted=is_deleted)
     yield made
     made.close()
 

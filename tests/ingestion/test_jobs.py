@@ -251,9 +251,6 @@ def test_a_file_is_left_to_the_worker_that_has_its_job_now_whatever_was_found_in
                 assert jobs.claim(session, ACME, worker="another")
             return SIGNATURE
 
-        def ping(self) -> None:
-            """It answers."""
-
     with JobWorker(database, originals, malware=MalwareCheck(SlowScanner())) as slow:
         assert slow.run_next()
     assert kept(files, ACME) == {hashlib.sha256(EICAR).hexdigest()}

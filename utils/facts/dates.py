@@ -36,16 +36,6 @@ class Date:
     text: str
     weekdays: frozenset[int] = frozenset()
 
-    def says(self, other: "Date") -> bool:
-        """Whether all that *other* says is said here."""
-        if other.weekdays:
-            return other.weekdays <= self.weekdays
-        return any(
-            all(theirs is None or ours == theirs for ours, theirs in zip(mine, its, strict=True))
-            for mine in self.readings
-            for its in other.readings
-        )
-
 
 class KnownDates:
     """The dates of a text, for many others to be looked for among them."""

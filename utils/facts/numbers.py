@@ -42,10 +42,6 @@ class Number:
     text: str
     is_weak: bool = False
 
-    def agrees(self, other: "Number") -> bool:
-        """Whether both may mean the same; units count where both have one."""
-        return bool(self.keys & other.keys) and (not self.unit or not other.unit or self.unit == other.unit)
-
 
 class KnownNumbers:
     """The numbers of a text, for many others to be looked for among them."""
@@ -57,7 +53,7 @@ class KnownNumbers:
                 self._units.setdefault(key, set()).add(number.unit)
 
     def agree(self, number: Number) -> bool:
-        """Whether one of them may mean the same as *number*."""
+        """Whether one of them may mean the same as *number*; units count where both have one."""
         found = (self._units[key] for key in number.keys if key in self._units)
         return any(not number.unit or "" in units or number.unit in units for units in found)
 
