@@ -30,7 +30,7 @@ DecoratedView = TypeVar("DecoratedView", bound=Callable[..., Any])
 Decorator = Callable[[View], AsyncView]
 
 Repeating = Literal["kept", "own", "none"]
-_REPEATS, _CONDITIONAL = "repeats", "conditional"
+_CONDITIONAL = "conditional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Policy:
     conditional: bool = False
 
 
-def requires(scope: Scope) -> Decorator:
+def requires(scope: Scope, *, repeats: Repeating = "kept") -> Decorator:
     """Give the view its principal as the first argument, once the key is verified, counted, and found to have *scope*.
 
     Its arguments `path`, `query` and `body` are read from the request after that: whoever has no key learns nothing
-    about what would be valid. A view that is no coroutine function runs in a thread.
+    about what would be valid. A view that is no coroutine function runs in a thread. *repeats*: see `Policy`.
 
     Raises:
         Unauthorized: there is no valid key.
@@ -60,35 +60,29 @@ def requires(scope: Scope) -> Decorator:
         TooManyAtOnce: it has as many under way as it may.
         BadInput, UnsupportedMediaType: what was sent is not valid; see `api/request_parts.py`.
     """
-    return partial(_guarded, scope=scope, take_body=load_body)
-
-
-def handles_repeats(view: DecoratedView) -> DecoratedView:
-    """Mark a POST view that sees to its `Idempotency-Key` itself; put below `requires`."""
-    view.__dict__[_REPEATS] = "own"
-    return view
-
-
-def changes_nothing(view: DecoratedView) -> DecoratedView:
-    """Mark a POST view that needs no `Idempotency-Key`; put below `requires`."""
-    view.__dict__[_REPEATS] = "none"
-    return view
+    return partial(_guarded, scope=scope, take_body=load_body, repeats=repeats)
 
 
 def checks_if_match(view: DecoratedView) -> DecoratedView:
     """Mark a view that changes or deletes what has an `ETag`, and calls `check_unchanged`; put below `requires`."""
+    if "policy" in view.__dict__:
+        raise TypeError("Put it below `requires`, which would not see it.")
     view.__dict__[_CONDITIONAL] = True
     return view
 
 
 def requires_before_body(scope: Scope) -> Decorator:
-    """`requires` for a coroutine view that reads the body itself, piece by piece, as it may be larger than others."""
-    return partial(_guarded, scope=scope, take_body=_leave_body)
+    """`requires` for a coroutine view that reads the body itself, piece by piece, as it may be larger than others.
+
+    It answers repeats itself: until it has read the body, nothing tells one request from another.
+    """
+    return partial(_guarded, scope=scope, take_body=_leave_body, repeats="own")
 
 
-def _guarded(view: View, scope: Scope, take_body: Callable[[Request, str], Awaitable[None]]) -> AsyncView:
+def _guarded(
+    view: View, scope: Scope, take_body: Callable[[Request, str], Awaitable[None]], repeats: Repeating
+) -> AsyncView:
     answered = validated = _validated(view)
-    repeats: Repeating = getattr(view, _REPEATS, "kept")
     is_conditional: bool = getattr(view, _CONDITIONAL, False)
     if repeats == "kept":
         answered = answers_repeats(validated)

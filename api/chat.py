@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.runner import Turn
 from agents.runs.handle import RunHandle
-from api.access import handles_repeats, requires
+from api.access import requires
 from api.admission import Admission
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.idempotency import IDEMPOTENCY_HEADER, identify
@@ -68,8 +68,7 @@ class ChatIn(BaseModel):
     responses={200: ChatOut, **_REFUSALS},
     openapi_extensions={REQUEST_HEADERS: _HEADERS, RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER]},
 )
-@requires(Scope.CHAT_WRITE)
-@handles_repeats
+@requires(Scope.CHAT_WRITE, repeats="own")
 async def chat(ctx: TenantContext, body: ChatIn) -> Response:
     """Answer one question, as JSON, or as events for whoever prefers them."""
     return await _answer(ctx, body, streams=_wants_events())
@@ -88,8 +87,7 @@ async def chat(ctx: TenantContext, body: ChatIn) -> Response:
         STREAMS: True,
     },
 )
-@requires(Scope.CHAT_WRITE)
-@handles_repeats
+@requires(Scope.CHAT_WRITE, repeats="own")
 async def stream_chat(ctx: TenantContext, body: ChatIn) -> Response:
     """Answer one question as events, at an address of its own: clients that are made of a description choose by it."""
     return await _answer(ctx, body, streams=True)

@@ -12,7 +12,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from api import uploads
 from api.accepting import accepted
-from api.access import handles_repeats, requires, requires_before_body
+from api.access import requires, requires_before_body
 from api.dataset_schemas import (
     AcceptedDocumentOut,
     AddedOut,
@@ -58,7 +58,6 @@ _ONE = "/v1/tenant/documents/<document_id>"
     openapi_extensions={"requestBody": uploads.BODY},
 )
 @requires_before_body(Scope.DOCUMENTS_WRITE)
-@handles_repeats
 async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
     """202 once the files are kept: from here on none is lost. 422 if none could be taken."""
     services = _services()

@@ -9,7 +9,7 @@ from flask import Response, current_app, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.access import changes_nothing, requires
+from api.access import requires
 from api.schemas import NON_BLANK, WHOLE, Problem
 from bootstrap.services import Services
 from domain.dataset_roles import indexed_ids
@@ -110,8 +110,7 @@ class SearchOut(BaseModel):
     summary="Find passages",
     responses={200: SearchOut, **dict.fromkeys((400, 401, 413, 429, 503), Problem)},
 )
-@requires(Scope.SEARCH)
-@changes_nothing
+@requires(Scope.SEARCH, repeats="none")
 async def search(ctx: TenantContext, body: SearchIn) -> Response:
     """The best passages of the caller's documents. 400 names the field, 503: the index does not answer."""
     services: Services = current_app.extensions["services"]

@@ -9,11 +9,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from flask import Response
 
+from api.access import checks_if_match, requires, requires_before_body
 from bootstrap.valkey import find_valkey
 from tests.api.problem import assert_refused
 from tests.servers.redis import RedisServer
 from tests.service import Service, one_document
+from utils.context import Scope, TenantContext
 
 DATASETS = "/v1/tenant/datasets"
 
@@ -144,6 +147,16 @@ def test_the_description_names_the_key_on_every_post_but_the_search(client: http
         if "Idempotency-Key" in [parameter["name"] for parameter in operation.get("parameters", [])]
     }
     assert set(posts) - taking == {"/v1/search"}
+
+
+def test_a_view_that_reads_its_body_itself_answers_repeats_itself() -> None:
+    async def view(ctx: TenantContext) -> Response:
+        return Response(ctx.tenant_id)
+
+    assert requires_before_body(Scope.DOCUMENTS_WRITE)(view).__dict__["policy"].repeats == "own"
+    assert requires(Scope.SEARCH, repeats="none")(view).__dict__["policy"].repeats == "none"
+    with pytest.raises(TypeError, match="below"):
+        checks_if_match(requires(Scope.SEARCH)(view))
 
 
 @pytest.fixture(scope="module")
