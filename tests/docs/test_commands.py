@@ -91,3 +91,15 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_pages_do_run_something() -> None:
     assert len(BLOCKS) > 25
+
+
+def test_the_changelog_has_each_section_and_each_entry_once() -> None:
+    version, *_ = (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1:]
+    lines = version.splitlines()
+    sections = [line for line in lines if line.startswith("### ")]
+    kinds = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
+    assert sections == [f"### {kind}" for kind in kinds if f"### {kind}" in sections]
+    around = [(lines[at - 1], lines[at + 1]) for at, line in enumerate(lines) if line in sections]
+    assert set(around) == {("", "")}
+    entries = [line for line in lines if line.startswith("- ")]
+    assert sorted(set(entries)) == sorted(entries)
