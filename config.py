@@ -236,7 +236,7 @@ class Settings(BaseSettings):
     trusted_hosts: Annotated[list[str], NoDecode] = Field(
         [],
         description="Names the service goes by, with commas: example.org, *.example.org, an address. Requests for "
-        "others get 400, but for /health and /ready. Unset: any.",
+        "others get 400, but for /health and /ready. localhost, 127.0.0.1 and [::1] are always allowed. Unset: any.",
     )
 
     # --- Conversations

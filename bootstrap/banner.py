@@ -50,11 +50,17 @@ def welcome(
             f"API_KEY    {key}",
             "           Keep it: it is not shown again. `.venv/bin/flask api-key` makes another.",
         ]
-    shown = key or "$API_KEY"
+    else:
+        lines += [
+            "",
+            "API_KEY    the one that you set, or that was shown at the first start.",
+            "           `.venv/bin/flask api-key` makes another.",
+        ]
     lines += [
         "",
-        "Try it:",
-        f"  curl {api_url}/v1/chat -H 'X-API-Key: {shown}' -H 'X-Conversation-Id: first' \\",
+        "Try it:" if key else "Try it, with your key in the variable API_KEY (export API_KEY=...):",
+        # In double quotes, so that the shell puts the key in.
+        f'  curl {api_url}/v1/chat -H "X-API-Key: {key or "$API_KEY"}" -H "X-Conversation-Id: first" \\',
         f"    -H 'Content-Type: application/json' -d '{{\"message\": \"{question}\"}}'",
         "",
         "Ctrl-C stops everything.",

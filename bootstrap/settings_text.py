@@ -1,7 +1,7 @@
 """The settings and metrics as people read them: `python -m bootstrap.settings_text` writes them anew.
 
-`.env.example` and `docs/configuration.md` hold all settings of `config.py`, the README those that matter first,
-`docs/operating.md` the metrics of `utils/telemetry/catalogue.py`.
+`.env.example` and `docs/configuration.md` hold all settings of `config.py`, the latter also what the chat page alone
+reads, the README those that matter first, `docs/operating.md` the metrics of `utils/telemetry/catalogue.py`.
 """
 
 import re
@@ -22,6 +22,11 @@ _FIRST = (
 )  # fmt: skip
 _MARKS = ("<!-- settings: made by `make generated` -->", "<!-- end of settings -->")
 _METRICS_MARKS = ("<!-- metrics: made by `make generated` -->", "<!-- end of metrics -->")
+# Variables that `config.py` knows nothing of, since the chat page alone reads them: rows by their groups.
+_PAGE_ROWS = {
+    "Chat page": "| `API_URL` | `http://127.0.0.1:8000` | For a chat page that is started by itself: address at which "
+    "it reaches the API. `python app.py` sets it for its own page. |\n"
+}
 _HEAD = "| variable | default | what it sets |\n| --- | --- | --- |\n"
 
 
@@ -41,7 +46,7 @@ def configuration_page() -> str:
         "counts as not set. A wrong value stops the start and is named. Made by `make generated` from `config.py`.",
     ]
     for title, names in _groups():
-        rows = "".join(_row(name) for name in names)
+        rows = "".join(_row(name) for name in names) + _PAGE_ROWS.get(title, "")
         parts.append(f"## {title}\n\n{_HEAD}{rows}".rstrip())
     return "\n\n".join(parts) + "\n"
 

@@ -70,7 +70,14 @@ def test_what_is_made_from_the_settings_is_in_step(path: Path) -> None:
 
 def test_no_setting_is_missing_in_the_tables() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text()
-    assert {name.upper() for name in Settings.model_fields} == set(re.findall(r"^\| `(\w+)` ", page, re.MULTILINE))
+    listed = set(re.findall(r"^\| `(\w+)` ", page, re.MULTILINE))
+    assert {name.upper() for name in Settings.model_fields} | {"API_URL"} == listed
+
+
+def test_the_tables_say_how_the_chat_page_finds_the_api() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    [row] = [line for line in page.partition("## Chat page")[2].splitlines() if line.startswith("| `API_URL` ")]
+    assert "`http://127.0.0.1:8000`" in row
 
 
 @pytest.mark.parametrize(

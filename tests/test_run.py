@@ -48,6 +48,14 @@ def failing(service: Service) -> str:
     return service.logged()
 
 
+def answer_of_the_curl_line(service: Service, key: str) -> str:
+    """What the command under "Try it" brings, as a shell runs it where API_KEY is set."""
+    command = service.printed().partition("Try it")[2].partition("\n")[2].partition("\n\n")[0]
+    variables = {"PATH": os.environ["PATH"], "API_KEY": key}
+    done = subprocess.run(["sh", "-c", command], env=variables, capture_output=True, text=True, check=True, timeout=60)
+    return str(json.loads(done.stdout).get("answer"))
+
+
 def test_a_conversation_outlives_a_kill(tmp_path: Path) -> None:
     with Service(tmp_path / "data").by_itself() as service:
         key, talk = service.key, uuid4().hex
@@ -56,6 +64,7 @@ def test_a_conversation_outlives_a_kill(tmp_path: Path) -> None:
         service.stop(signal.SIGKILL)
         service.start()
         assert "ak_live_" not in service.printed(), "the key is shown once"
+        assert "dormitory" in answer_of_the_curl_line(service, key)
         with service.client(key) as client:
             again = ask(client, "And with a private bathroom?", talk).json()
             assert len(client.get(f"/v1/conversations/{talk}").json()["messages"]) == 4

@@ -36,6 +36,10 @@ def test_nothing_configured_passes_and_nothing_is_made(tmp_path: Path) -> None:
     assert report.failing == report.warned_of == []
     assert list(tmp_path.iterdir()) == []
     assert {"Application", "Agent graph", "Document parsers", "Embedding model", "Dockerfile"} <= report.checked
+    assert [(row["group"], row["found"]) for row in report.of("Malware scanner")] == [
+        ("Malware", "off, since CLAMD_ADDRESS is not set: files are not scanned")
+    ]
+    assert {".docx", ".pptx", ".xlsx", ".eml"} <= set(report.of("Document parsers")[0]["found"].split())
 
 
 def test_the_text_recognition_is_named_and_one_that_is_missing_warned_of(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bootstrap.checks.running import Check
 from bootstrap.checks.settings import Installation
 from bootstrap.sandbox import look
 from config import SAMPLES, Settings
+from ingestion.parsers.kinds import KINDS
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from prompts.rag import standalone_prompt, system_prompt
@@ -90,7 +91,7 @@ def _parsers(settings: Settings) -> Finding:
                 parser.parse(path.read_bytes(), path.name)
             except UnreadableDocument as exc:
                 return failure("Document parsers", f"{path.name} cannot be read: {exc.detail}", _AGAIN)
-    return ok("Document parsers", f"they read {' '.join(sorted(files))} in a process of their own")
+    return ok("Document parsers", f"samples were read in a process of their own; supported: {' '.join(sorted(KINDS))}")
 
 
 def _sandbox(settings: Settings) -> Iterator[Finding]:

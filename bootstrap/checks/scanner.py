@@ -13,17 +13,17 @@ _TIMEOUT_S = 8.0
 
 
 def checks(installation: Installation) -> list[Check]:
-    """The check of this group; none where there is no scanner."""
-    if installation.settings.clamd_address is None:
-        return []
+    """The check of this group."""
     return [Check(_SCANNER, lambda: _look(installation), limit_s=25)]
 
 
 def _look(installation: Installation) -> list[Finding]:
     settings = installation.settings
+    if settings.clamd_address is None:
+        return [skipped(_SCANNER, "off, since CLAMD_ADDRESS is not set: files are not scanned")]
     if why := installation.why_not("clamd_address", "scanner_required") or installation.why_not_ask():
         return [skipped(_SCANNER, why)]
-    address = settings.clamd_address or ""
+    address = settings.clamd_address
     try:
         Clamd(address, timeout_s=_TIMEOUT_S).ping()
     except ScannerUnavailable as exc:

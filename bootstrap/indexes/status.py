@@ -16,7 +16,7 @@ _BYTES_A_NUMBER = 4
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """One index. `share` of its passages are done, 0 to 1.
+    """One index. `share` of its work is done, 0 to 1: of the words and of the vectors of its passages.
 
     `size_bytes` is measured on disk where the engine runs here, else worked out of its vectors alone.
     """

@@ -140,6 +140,14 @@ def at_rest(model: FakeModelServer, tmp_path: Path) -> Settings:
     return settings
 
 
+def test_the_share_of_vectors_is_that_of_the_vectors_alone(at_rest: Settings, tmp_path: Path) -> None:
+    assert "12 of 12 passages, 12 vectors (100%)" in run(at_rest, "status").stdout
+    with sqlite3.connect(tmp_path / "pustaka.db") as records:
+        records.execute("UPDATE chunks SET vectors_in = 0 WHERE tenant_id = 'acme'")
+    assert "12 of 12 passages, 6 vectors (50%)" in run(at_rest, "status").stdout
+    assert status(at_rest)[0]["share"] == 0.75
+
+
 def test_without_the_service_the_commands_open_the_engine_themselves(at_rest: Settings, tmp_path: Path) -> None:
     found = told(at_rest, "scan", code=1)
     assert found["indexes"] == {"1": {"unknown": 0, "stale": 0, "missing": 0, "vectors": 0}}
