@@ -181,17 +181,18 @@ def test_a_file_in_base64_is_replaced_by_its_external_id(service: Service, other
 
     word = uuid4().hex
     first, second = send(f"{word} closes at ten."), send(f"{word} closes at nine.")
+    assert first["id"] != second["id"]
     assert first["document_id"] != second["document_id"]
     named = send(f"{word} closes at eight.", external_id=word)
     changed = send(f"{word} closes at seven.", external_id=word)
-    assert (changed["document_id"], changed["replaced"]) == (named["document_id"], True)
+    assert (changed["id"], changed["replaced"]) == (named["id"], True)
     assert send(f"{word} closes at ten.") == {
         **first,
         "unchanged": True,
         "status": send(f"{word} closes at ten.")["status"],
     }
     for one in (first, second, named):
-        assert other_client.delete(f"/v1/tenant/documents/{one['document_id']}").status_code == 204
+        assert other_client.delete(f"/v1/tenant/documents/{one['id']}").status_code == 204
 
 
 def test_all_documents_are_listed_those_of_folders_in_the_dataset_default(
