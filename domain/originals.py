@@ -1,7 +1,9 @@
 """Documents as they came and as they were read, version by version, for those who follow a citation."""
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO, Self, TypeVar
@@ -16,6 +18,8 @@ from domain.models import Document, DocumentState, DocumentVersion, Job, Tenant,
 from domain.scoping import every_tenant, scoped, scoped_delete, scoped_update
 from utils.context import TenantContext
 from utils.ports import FileStore
+
+logger = logging.getLogger(__name__)
 
 VERSIONS_KEPT = 3
 NO_TEXT = hashlib.sha256(b"").hexdigest()  # the text's hash of a version whose text was not kept
@@ -93,21 +97,29 @@ class Originals:
         Raises:
             StoreUnavailable: the database or the files cannot be written; nothing has changed.
         """
-        self.keep(ctx, data, content)
-        with self._database.writing() as session:
-            document = replace_document(session, ctx, origin, content)
-            # Again: until the row above was there, they were of no document, and may have been removed as such.
-            self.keep(ctx, data, content)
-        return document
+        with self.writing(ctx, data, content.extracted) as (session, _):
+            return replace_document(session, ctx, origin, content)
 
-    def keep(self, ctx: TenantContext, data: bytes, content: DocumentContent) -> None:
-        """Put the files of a version: before the transaction that writes its row, and again within that.
+    @contextmanager
+    def writing(self, ctx: TenantContext, *files: bytes) -> Iterator[tuple[Session, list[str]]]:
+        """A transaction for the rows that name *files*, and the hashes of these; they stay only if it is committed.
 
         Raises:
-            StoreUnavailable: they cannot be written.
+            StoreUnavailable: the database or the files cannot be written; nothing has changed.
         """
-        for file in (data, content.extracted):
-            self._files.put(ctx, file)
+        try:
+            hashes = self._put(ctx, files)
+            with self._database.writing() as session:
+                yield session, hashes
+                session.flush()
+                # Again: until their rows were there nothing named them, and they may have been removed as such.
+                self._put(ctx, files)
+        except BaseException:
+            self.try_discard(ctx, *files)
+            raise
+
+    def _put(self, ctx: TenantContext, files: Sequence[bytes]) -> list[str]:
+        return [self._files.put(ctx, file) for file in files]
 
     def open_original(self, ctx: TenantContext, version: DocumentVersion) -> BinaryIO:
         """The file as it came, open for reading; see `FileStore.open`.
@@ -158,10 +170,6 @@ class Originals:
             removed += self.discard(ctx, batch)
         return removed
 
-    def keep_file(self, ctx: TenantContext, file: bytes) -> str:
-        """Put a file there, before and again within the transaction that writes what names it; its hash."""
-        return self._files.put(ctx, file)
-
     def file(self, ctx: TenantContext, content_hash: str) -> bytes:
         """A file by its hash.
 
@@ -173,6 +181,13 @@ class Originals:
     def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
         """Put a file where nobody can download it, whatever names it; see `FileStore.quarantine`."""
         self._files.quarantine(ctx, content_hash)
+
+    def try_discard(self, ctx: TenantContext, *files: bytes) -> None:
+        """Remove those of *files* that nothing names; what cannot be removed now, the next `sweep` removes."""
+        try:
+            self.discard(ctx, {hashlib.sha256(file).hexdigest() for file in files})
+        except Exception:
+            logger.warning("Files that are not used could not be deleted.", exc_info=True)
 
     def discard(self, ctx: TenantContext, names: set[str]) -> int:
         """Remove those of these files that nothing names any more; how many."""

@@ -47,12 +47,14 @@ class Accepted:
     """What became of a file: its document and the job that reads it, None for one that a folder has brought.
 
     `unchanged`: the dataset had it already. `replaced`: the document of its external id said something else before.
+    `former_file`: the hash of the file that its former job was to read; nothing else may name that now.
     """
 
     document: Document
     job: Job | None
     unchanged: bool = False
     replaced: bool = False
+    former_file: str | None = None
 
 
 def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Incoming, quotas: Quotas) -> Accepted:
@@ -81,7 +83,10 @@ def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Inco
         return _leave(session, ctx, document, quotas)
     require_room(session, ctx, quotas, documents=0, size_bytes=incoming.size_bytes)
     _describe(document, incoming)
-    return Accepted(document, _new_job(session, ctx, document, incoming, quotas), replaced=True)
+    former = get_job(session, ctx, document.document_id)
+    former_file = former.content_hash if former else None
+    job = _new_job(session, ctx, document, incoming, quotas)
+    return Accepted(document, job, replaced=True, former_file=former_file)
 
 
 def _called(ctx: TenantContext, dataset_id: str, external_id: str) -> Select[Document]:

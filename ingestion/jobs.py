@@ -150,24 +150,17 @@ class JobWorker:
             return jobs.advance(session, ctx, held, stage)
 
     def _write(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> Held:
-        text_hash = self._originals.keep_file(ctx, content.extracted)
-        try:
-            version, held = self._replace(ctx, held, content, stage)
-        except LeaseLost:
-            self._originals.discard(ctx, {text_hash})
-            raise
+        version, held = self._replace(ctx, held, content, stage)
         if version > 1:
             self._originals.let_go(ctx, replaced=[held.document_id])
         return held
 
     def _replace(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> tuple[int, Held]:
-        with self._database.writing() as session:
+        with self._originals.writing(ctx, content.extracted) as (session, _):
             document = jobs.lock_held(session, ctx, held)
             document = replace_document(session, ctx, document.origin, _as_given(document, content))
             if held.stage == JobStage.READING:
                 count_pages(session, ctx, content)
-            # Again: until its version was there it was nobody's, and may have been removed as such.
-            self._originals.keep_file(ctx, content.extracted)
             return document.version, jobs.advance(session, ctx, held, stage)
 
     def _settle(self, ctx: TenantContext, held: Held, lease: "_Lease", exc: Exception) -> None:

@@ -1,6 +1,7 @@
 """What goes into datasets and out of them: rows and files together."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
@@ -14,7 +15,7 @@ from domain.originals import Originals
 from domain.quotas import Quotas
 from domain.uploads import Accepted, Description, Incoming, accept
 from utils.context import TenantContext
-from utils.errors import Conflict, NotFound, QuotaExceeded
+from utils.errors import Conflict, StoreUnavailable
 
 
 class Library:
@@ -33,16 +34,12 @@ class Library:
             QuotaExceeded: the tenant may not keep it, or have no further job.
             StoreUnavailable: it cannot be kept; nothing has changed.
         """
-        content_hash = self._originals.keep_file(ctx, data)
-        incoming = Incoming(name, content_hash, len(data), about or Description())
-        try:
-            with self._database.writing() as session:
-                accepted = accept(session, ctx, dataset_id, incoming, self._quotas)
-                # Again: until the job was there it was nobody's, and may have been removed as such.
-                self._originals.keep_file(ctx, data)
-        except (NotFound, QuotaExceeded):
-            self._originals.discard(ctx, {content_hash})
-            raise
+        with self._originals.writing(ctx, data) as (session, [content_hash]):
+            incoming = Incoming(name, content_hash, len(data), about or Description())
+            accepted = accept(session, ctx, dataset_id, incoming, self._quotas)
+        if accepted.former_file:
+            with suppress(StoreUnavailable):  # the job is committed; the next sweep removes the file
+                self._originals.discard(ctx, {accepted.former_file})
         return accepted
 
     def read_again(self, ctx: TenantContext, document_id: str) -> None:

@@ -1,7 +1,8 @@
 """One crawl of a web source, from its claim to its result; what is done is in SQL after every page."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -136,9 +137,7 @@ class _Crawl:
 
     def _write(self, page: WebPage | None, outcome: Outcome | None, new: Sequence[WebPage]) -> None:
         """Everything about one page in one transaction, if the crawl is still ours."""
-        if outcome is not None:
-            self._keep(outcome)
-        with self._database.writing() as session:
+        with self._writing(outcome) as session:
             source = web_sources.beat(
                 session, self._ctx, self._source.web_source_id, holder=self._claim.holder, hold_s=HOLD_S
             )
@@ -151,7 +150,8 @@ class _Crawl:
                 session.add_all(new)
                 web_sources.put_pages(session, [page] if page is not None else [])
                 self._source = source
-        if source is None:
+        if source is None:  # committed all the same: a crawl that is cancelled is noted as over
+            self._discard_files(outcome)
             raise NotOurs
 
     def _write_document(self, session: Session, page: WebPage, outcome: Outcome) -> None:
@@ -159,7 +159,6 @@ class _Crawl:
         if outcome.content is not None:
             self._require_room(session, outcome.content, is_new=outcome.became == "added")
             replace_document(session, self._ctx, origin, outcome.content)
-            self._keep(outcome)
         elif outcome.unreadable:
             record_failure(session, self._ctx, origin, shown(page.url), outcome.unreadable)
         elif outcome.remove:
@@ -172,9 +171,19 @@ class _Crawl:
         require_room(session, self._ctx, self._quotas, documents=int(is_new), size_bytes=content.size_bytes)
         count_pages(session, self._ctx, content)
 
-    def _keep(self, outcome: Outcome) -> None:
-        if self._originals and outcome.content is not None:
-            self._originals.keep(self._ctx, outcome.data, outcome.content)
+    def _discard_files(self, outcome: Outcome | None) -> None:
+        if self._originals and outcome is not None and outcome.content is not None:
+            self._originals.try_discard(self._ctx, outcome.data, outcome.content.extracted)
+
+    @contextmanager
+    def _writing(self, outcome: Outcome | None) -> Iterator[Session]:
+        """A transaction, with the files of the page's document if there is one."""
+        if self._originals and outcome is not None and outcome.content is not None:
+            with self._originals.writing(self._ctx, outcome.data, outcome.content.extracted) as (session, _):
+                yield session
+        else:
+            with self._database.writing() as session:
+                yield session
 
     def _finish(self, error: str | None) -> None:
         with self._database.writing() as session:

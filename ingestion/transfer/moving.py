@@ -1,17 +1,20 @@
 """Between a tenant's documents and a file."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from domain.db import Database
 from domain.documents import ChunkText, DocumentContent, replace_document
 from domain.in_thread import read, write
 from domain.models import Chunk, Document, DocumentState, DocumentVersion
+from domain.originals import Originals
 from domain.transfer import (
     add_indexed,
     document_at,
@@ -104,7 +107,7 @@ async def import_documents(
         archive = await asyncio.to_thread(stack.enter_context, reading_archive(path))
         made_with = archive.head.model, archive.head.dimension
         fitting = [target for target in targets if (target.model, target.dimension) == made_with]
-        importing = _Import(database, files, ctx, archive, fitting)
+        importing = _Import(database, Originals(database, files), ctx, archive, fitting)
         lines = archive.documents()
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             await importing.take(line)
@@ -114,7 +117,7 @@ async def import_documents(
 @dataclass(slots=True)
 class _Import:
     database: Database
-    files: FileStore
+    originals: Originals
     ctx: TenantContext
     archive: Archive
     targets: Sequence[Target]
@@ -127,19 +130,16 @@ class _Import:
             self.done.unchanged += 1
             return
         content, data = await asyncio.to_thread(self._read_files, line)
-        kept = [each for each in (data, content.extracted) if each]
-        await asyncio.to_thread(self._keep, kept)
+        files = [each for each in (data, content.extracted) if each]
         if there is None:
             self.done.added += 1
-            await self._add(line, content)
+            await self._add(line, content, files)
         else:
             self.done.changed += 1
             self.done.to_embed += len(line.chunks)
-            await write(self.database, partial(replace_document, ctx=self.ctx, origin=line.origin, content=content))
-        # Again: before it was in SQL they were nobody's, and may have been removed as such.
-        await asyncio.to_thread(self._keep, kept)
+            await self._write(files, partial(replace_document, ctx=self.ctx, origin=line.origin, content=content))
 
-    async def _add(self, line: DocumentLine, content: DocumentContent) -> None:
+    async def _add(self, line: DocumentLine, content: DocumentContent, files: Sequence[bytes]) -> None:
         """A new document: into the indexes first, so that nobody embeds what is about to come."""
         document_id = new_document_id()
         dataset_id = await write(self.database, partial(imported_dataset, ctx=self.ctx))
@@ -152,7 +152,7 @@ class _Import:
             await target.index.put_vectors(self.ctx, vectors)
         held = [(target.slot, passages, with_vectors) for target in targets]
         new = partial(add_indexed, ctx=self.ctx, document_id=document_id, origin=line.origin)
-        await write(self.database, partial(new, content=content, held=held))
+        await self._write(files, partial(new, content=content, held=held))
         reused = len(with_vectors) if targets else 0
         self.done.reused += reused
         self.done.to_embed += len(passages) - reused
@@ -161,9 +161,12 @@ class _Import:
         extracted = self.archive.file(line.text_hash) or b""
         return _content(line, extracted), self.archive.file(line.content_hash)
 
-    def _keep(self, files: Sequence[bytes]) -> None:
-        for data in files:
-            self.files.put(self.ctx, data)
+    async def _write(self, files: Sequence[bytes], work: Callable[[Session], object]) -> None:
+        def in_thread() -> None:
+            with self.originals.writing(self.ctx, *files) as (session, _):
+                work(session)
+
+        await asyncio.to_thread(in_thread)
 
     def _vectors(self, line: DocumentLine, passages: Sequence[Passage]) -> dict[str, FloatArray]:
         pairs = zip(passages, line.chunks, strict=True)

@@ -1,5 +1,7 @@
 """A migrated database with two tenants, for every test about records."""
 
+from sqlalchemy import text
+
 from domain.db import Database, open_database
 from domain.documents import ChunkText, DocumentContent
 from domain.keys import ensure_tenant
@@ -34,6 +36,13 @@ def content(*texts: str, source: str = "handbook/leave.md") -> DocumentContent:
         cut=Sizes().cut,
         chunks=[ChunkText(text, 0, len(text), "Leave", None, "en") for text in texts],
     )
+
+
+def refuse(database: Database, table: str, ctx: TenantContext) -> None:
+    """From now on *database*, which is SQLite, takes no new row of the tenant in *table*."""
+    when = f"BEFORE INSERT ON {table} WHEN new.tenant_id = '{ctx.tenant_id}'"
+    with database.writing() as session:
+        session.execute(text(f"CREATE TRIGGER refuse {when} BEGIN SELECT RAISE(ABORT, 'refused'); END"))
 
 
 def address(database: Database) -> str:

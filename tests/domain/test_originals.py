@@ -1,5 +1,6 @@
 """Files of documents: kept with their versions, and gone with them."""
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,6 +19,7 @@ from domain.models import Document, DocumentVersion
 from domain.originals import Extracted, Originals, Part, current_versions, find_version
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, content
+from tests.service import ROOT
 from utils.context import TenantContext
 from utils.errors import NotFound, StoreUnavailable
 
@@ -200,3 +202,14 @@ def test_a_deletion_looks_at_the_versions_of_no_other_document(database: Databas
     originals.let_go(ACME, replaced=["one"])
     [ranked] = [statement for statement in asked if "row_number" in statement]
     assert "document_id IN" in ranked
+
+
+def test_files_are_put_by_what_discards_them_unless_they_are_recorded_and_by_nothing_else() -> None:
+    folders = ("agents", "api", "bootstrap", "domain", "evaluation", "ingestion", "retrieval", "worker")
+    puts = {
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"files\.put\(", path.read_text("utf-8"))
+    }
+    assert puts == {"domain/originals.py"}

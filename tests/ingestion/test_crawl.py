@@ -13,6 +13,7 @@ from pypdfium2 import PdfDocument
 from domain.db import Database
 from domain.documents import get_chunks, list_documents
 from domain.models import CrawlState, Document, WebSource
+from domain.originals import Originals
 from domain.quotas import UNLIMITED
 from domain.web_sources import (
     Plan,
@@ -30,6 +31,7 @@ from ingestion.crawl.site import Manners
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
+from providers.files.folder import FolderFileStore
 from providers.scanner.clamd import Clamd
 from tests.domain.records import ACME, GLOBEX
 from tests.fakes.clamd import FakeClamd
@@ -61,6 +63,7 @@ class Web:
 
     def __init__(self, database: Database, site: Website, parser: ParserProcess, ctx: TenantContext = ACME) -> None:
         self.database, self.site, self.parser, self.ctx = database, site, parser, ctx
+        self.originals: Originals | None = None
         reach = Reach((ip_network("127.0.0.0/8"),), frozenset({site.port}))
         self.rules = CrawlRules(Manners("Pustaka/1.0", delay_s=0.0, back_off_s=0.0), reach)
 
@@ -71,7 +74,9 @@ class Web:
 
     def crawler(self, holder: str, politeness: Politeness | None = None) -> Crawler:
         shared = politeness or Politeness()
-        return Crawler(self.database, self.rules, self.parser, holder=holder, politeness=shared)
+        return Crawler(
+            self.database, self.rules, self.parser, holder=holder, politeness=shared, originals=self.originals
+        )
 
     def crawl(self, web_source_id: str, holder: str = "test") -> WebSource:
         with self.database.writing() as session:
@@ -134,13 +139,16 @@ def test_a_site_becomes_documents_with_their_addresses_titles_and_main_text(web:
     ],
 )
 def test_a_crawl_ends_where_a_quota_of_the_tenant_does_and_says_so(
-    web: Web, limits: dict[str, int], documents: int, reason: str
+    web: Web, limits: dict[str, int], documents: int, reason: str, tmp_path: Path
 ) -> None:
+    files = FolderFileStore(tmp_path / "files")
+    web.originals = Originals(web.database, files)
     web.rules = replace(web.rules, quotas=replace(UNLIMITED, **limits))
     source_id = web.add()
     source = web.crawl(source_id)
     assert (source.state, len(web.documents())) == (CrawlState.FAILED, documents)
     assert reason in (source.error or "")
+    assert len(list(files.hashes(ACME))) == 2 * documents  # nothing of the page that was one too many
     web.rules = replace(web.rules, quotas=UNLIMITED)
     web.crawl(source_id)
     assert len(web.documents()) == 3
@@ -378,7 +386,11 @@ def _stop_after(site: Website, crawler: Crawler, requests: int) -> None:
 
 @ON_SQLITE
 @pytest.mark.parametrize("removed", [False, True], ids=["cancelled", "removed"])
-def test_a_crawl_ends_when_it_is_cancelled_or_its_source_removed(web: Web, site: Website, removed: bool) -> None:
+def test_a_crawl_ends_when_it_is_cancelled_or_its_source_removed(
+    web: Web, site: Website, removed: bool, tmp_path: Path
+) -> None:
+    files = FolderFileStore(tmp_path / "files")
+    web.originals = Originals(web.database, files)
     for number in range(30):
         site.pages[f"/item{number}"] = html(f"Item {number}", f"{RENT} This is item {number} of all of them.")
     site.pages["/"] = html("Handbook", LEAVE, links=tuple(f"/item{number}" for number in range(30)))
@@ -392,6 +404,7 @@ def test_a_crawl_ends_when_it_is_cancelled_or_its_source_removed(web: Web, site:
     with web.database.writing() as session:
         (remove_web_source if removed else cancel_crawl)(session, ACME, source_id)
     crawling.join()
+    assert len(list(files.hashes(ACME))) <= 2 * len(web.documents())  # nothing of the page that was being read
     assert len(site.asked()) < 31
     with web.database.reading() as session:
         left = [one.state for one in list_web_sources(session, ACME).rows]

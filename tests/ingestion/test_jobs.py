@@ -3,10 +3,12 @@
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from domain import jobs
 from domain.db import Database
@@ -22,7 +24,7 @@ from ingestion.jobs import JobWorker
 from ingestion.library import Library
 from ingestion.malware import MalwareCheck
 from providers.files.folder import FolderFileStore
-from tests.domain.records import ACME, GLOBEX, two_tenants
+from tests.domain.records import ACME, GLOBEX, refuse, two_tenants
 from tests.domain.uploaded import job_of, let_lease_run_out, let_pause_be_over, new_dataset, tidy
 from tests.fakes.clamd import EICAR, SIGNATURE
 from tests.ingestion.files import joined, pdf, picture, pictures
@@ -174,6 +176,43 @@ def test_a_file_that_is_refused_by_a_quota_is_not_kept(
     take(library, GLOBEX)
     assert len(kept(files, ACME)) == len(kept(files, GLOBEX)) == 1
     assert job_of(database, ACME, document_id).status == JobStatus.PENDING
+
+
+def test_no_file_stays_of_uploads_whose_place_another_upload_has_taken(
+    library: Library, files: FolderFileStore, worker: JobWorker
+) -> None:
+    for number in range(15):
+        document_id = take(library, ACME, data=TEXT + b"%d" % number)
+        take(library, GLOBEX, "b.txt", TEXT + b"%d" % number)
+        take(library, GLOBEX, "c.txt", TEXT)
+    assert (len(kept(files, ACME)), len(kept(files, GLOBEX))) == (1, 2)
+    while worker.run_next():
+        pass
+    assert (len(kept(files, ACME)), len(kept(files, GLOBEX))) == (2, 4)  # and the text that was read from each
+    library.remove_document(ACME, document_id)
+    assert (len(kept(files, ACME)), len(kept(files, GLOBEX))) == (0, 4)
+
+
+def test_a_file_stays_while_a_version_is_of_it_whose_place_an_upload_has_taken(
+    library: Library, files: FolderFileStore, worker: JobWorker
+) -> None:
+    take(library, ACME)
+    worker.run_next()
+    take(library, ACME, data=b"Nobody lives there now.")
+    assert hashlib.sha256(TEXT).hexdigest() in kept(files, ACME)
+
+
+@pytest.mark.parametrize(("table", "left"), [("jobs", 0), ("document_versions", 1)])
+def test_no_file_stays_of_what_the_database_does_not_take(
+    table: str, left: int, database: Database, library: Library, files: FolderFileStore, worker: JobWorker
+) -> None:
+    take(library, GLOBEX)
+    refuse(database, table, ACME)
+    with suppress(SQLAlchemyError):
+        take(library, ACME)
+    while worker.run_next():
+        pass
+    assert (len(kept(files, ACME)), len(kept(files, GLOBEX))) == (left, 2)
 
 
 def test_a_file_that_cannot_be_read_fails_at_once_and_the_next_is_read(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, record_failure, replace_document
@@ -22,7 +23,7 @@ from ingestion.transfer.moving import Imported, Target, export_documents, import
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
-from tests.domain.records import ACME, GLOBEX, content, two_tenants
+from tests.domain.records import ACME, GLOBEX, content, refuse, two_tenants
 from tests.ingestion.test_stocktaking import DIMENSION, Hashing, follow, say
 from utils.context import TenantContext
 from utils.errors import BadInput
@@ -287,6 +288,17 @@ async def test_a_file_that_is_not_whole_is_refused_and_changes_nothing(
     assert everything(database) == before
     assert await index.tenant_ids() == set()
     assert not list(files.hashes(GLOBEX))
+
+
+async def test_no_file_stays_of_a_document_that_the_database_does_not_take(
+    database: Database, index: EdgeIndex, files: FolderFileStore, tmp_path: Path
+) -> None:
+    path = await exported(database, index, files, tmp_path / "acme.zip")
+    refuse(database, "document_versions", GLOBEX)
+    before = len(list(files.hashes(ACME)))
+    with pytest.raises(IntegrityError):
+        await import_documents(database, files, GLOBEX, path, [target(index)])
+    assert (before, len(list(files.hashes(ACME))), len(list(files.hashes(GLOBEX)))) == (2, 2, 0)
 
 
 async def test_an_export_that_fails_leaves_the_former_file(
