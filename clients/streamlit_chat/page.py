@@ -34,12 +34,12 @@ logger = logging.getLogger(__name__)
 _LONGEST_MESSAGE = 5000
 _PATIENCE_S = 10.0  # then the page says that the service is away, and still goes on by itself when it is back
 _WELCOME = """
-**Ask what you would like to know.** The answer is drawn from the documents, and every statement bears a number such as
-\\[1\\]: choose it to read the passage it rests on.
+**Ask what you would like to know.** The answer comes from the documents, and every sentence has a number such as
+\\[1\\]. Click it to read the source.
 """
 _HISTORY = {
-    "on": "Your conversations are listed at the side, in this browser alone.",
-    "session": "Your conversations are listed at the side until you close this tab.",
+    "on": "Your conversations are listed in the sidebar, and only in this browser.",
+    "session": "Your conversations are listed in the sidebar until you close this tab.",
     "off": "This browser keeps nothing of your conversations: a reload begins a new one.",
 }
 
@@ -76,7 +76,8 @@ def show_page() -> None:
         show_failure(failure, talk, api)
         return
     if conversation is None:
-        talk, conversation = _after_expiry(talk)
+        _replace_expired(talk)
+        st.rerun()  # the head still has a button to delete it
     if talk.question is None and talk.attempt is None and not conversation.messages:
         _show_beginning(talk, api, health)
     else:
@@ -100,12 +101,10 @@ def _kept_health(address: ApiAddress) -> Health:
     return _api(address).health()
 
 
-def _after_expiry(talk: Talk) -> tuple[Talk, Conversation]:
-    """A new conversation in place of one that is no more, with the question that was to be asked in it."""
+def _replace_expired(talk: Talk) -> None:
+    """Begin a new conversation in place of one that is no more, with the question that was to be asked in it."""
     take_off_shelf(talk.conversation_id)
-    following = begin_anew(gone=talk.question is None)
-    following.question = talk.question
-    return following, Conversation(())
+    begin_anew(gone=talk.question is None).question = talk.question
 
 
 def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> None:

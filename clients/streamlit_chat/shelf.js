@@ -102,23 +102,23 @@ function show(parent, entries, { current, history }, send, end) {
   }
   list.dataset.shown = wanted;
   const title = make("h2", { textContent: "Past conversations" });
-  list.replaceChildren(title, entries?.length ? rows(list, entries, currentId) : note(entries, history));
-  if (history === "session") list.append(...ending(() => list.end()));
+  list.replaceChildren(title, entries?.length ? rows(list, entries, currentId) : note(entries));
+  if (history === "session") list.append(...ending("Deletes the list and starts anew", () => list.end()));
   if (focused) list.querySelector(`[data-name="${focused}"]`)?.focus();
 }
 
 function showNothing(parent, end) {
   parent.querySelector("section")?.remove();
   const all = make("section", {});
-  all.append(make("p", { textContent: "This browser keeps nothing of your conversations." }), ...ending(end));
+  all.append(...ending("Starts anew", end));
   parent.append(all);
 }
 
 // For computers that several people use.
-function ending(end) {
+function ending(effect, end) {
   const button = make("button", { type: "button", className: "ending", textContent: "End this visit" });
   button.addEventListener("click", end);
-  return [button, make("p", { textContent: "Clears all, before somebody else uses this computer." })];
+  return [button, make("p", { textContent: `${effect}, so that the next person sees nothing.` })];
 }
 
 async function endVisit(owner) {
@@ -136,10 +136,9 @@ function leave(to) {
   location.replace(to);
 }
 
-function note(entries, history) {
+function note(entries) {
   const blocked = "This browser keeps no list: it does not let the page store anything. Bookmark a conversation instead.";
-  const where = history === "session" ? "until you close this tab" : "in this browser alone";
-  return make("p", { textContent: entries ? `None yet. They are kept ${where}.` : blocked });
+  return make("p", { textContent: entries ? "None yet." : blocked }); // where they are kept, the page itself says
 }
 
 function rows(list, entries, currentId) {

@@ -81,7 +81,7 @@ def _confirm(api: ApiClient, discarding: Discarding) -> None:
     if _DISCARDING not in st.session_state:
         st.rerun()  # decided, and this is a run of the dialog alone
     named = f"**{plain_markdown(discarding.title)}**" if discarding.title else "The conversation"
-    st.markdown(f"{named} is deleted with all its answers, also for everyone who has its address.")
+    st.markdown(f"{named} is deleted with all its answers and cannot be brought back.")
     if discarding.failure:
         title, detail = visitor_text(discarding.failure)
         st.error(f"**{plain_markdown(title)}**\n\n{plain_markdown(detail)}", icon=":material/error:")

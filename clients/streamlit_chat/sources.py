@@ -52,7 +52,7 @@ def _show_origin(citation: Citation) -> None:
         st.caption(_STATES[citation.document_status])
     is_there = citation.link and citation.document_status != "deleted"
     if is_there and (link := link_for_browser(citation.link or "", st.context.url)):
-        st.link_button("Open at the place", link, icon=":material/find_in_page:")
+        st.link_button("Open the document here", link, icon=":material/find_in_page:")
     if address := page_link(citation.url):
         st.link_button("Open the document", address, icon=":material/open_in_new:")
     st.caption(plain_markdown(citation.source))

@@ -71,6 +71,8 @@ def test_a_mark_opens_its_source_with_the_mouse_and_with_the_keyboard(tab: Page,
     tab.goto(url)
     expect(tab.get_by_role("heading", name="Arsip")).to_be_visible()
     expect(tab.get_by_text("Ask what you would like to know.")).to_be_visible()
+    expect(tab.get_by_text("every sentence has a number such as [1]. Click it to read the source.")).to_be_visible()
+    expect(tab.get_by_text("in this browser")).to_have_count(1)
     expect(tab.get_by_test_id("stSidebarLogo")).to_be_visible()
     ask(tab)
     for _ in ("at once", "after a reload"):
@@ -318,7 +320,7 @@ def test_a_conversation_is_deleted_after_asking(visitor: BrowserContext, tab: Pa
     delete = tab.get_by_role("button", name="Delete “first”")
     delete.click()
     dialog = tab.get_by_role("dialog")
-    expect(dialog).to_contain_text("first")
+    expect(dialog).to_contain_text("first is deleted with all its answers and cannot be brought back.")
     dialog.get_by_role("button", name="Keep it").click()
     expect(dialog).to_have_count(0)
     assert api.conversations
@@ -335,6 +337,7 @@ def test_a_conversation_is_deleted_after_asking(visitor: BrowserContext, tab: Pa
     second.reload()
     expect(second.get_by_text("expired or does not exist")).to_be_visible()
     expect(second.get_by_text("None yet.")).to_be_visible()
+    expect(second.get_by_role("button", name="Delete")).to_have_count(0)
 
 
 def test_an_expired_conversation_leaves_the_list_with_a_word(tab: Page, url: str, api: ApiStub) -> None:

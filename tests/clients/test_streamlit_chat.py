@@ -135,7 +135,7 @@ VIEW = "https://api.example/v1/documents/d1/view?version=2&start=10&end=60&token
         (None, None, [VIEW]),
     ],
 )
-def test_a_source_opens_at_the_place_and_says_what_has_become_of_it(
+def test_a_source_opens_in_the_document_and_says_what_has_become_of_it(
     api: ApiStub, state: str | None, told: str | None, opens: list[str]
 ) -> None:
     api.behaviour.citations = [ROOM | {"link": VIEW, "document_status": state}]
@@ -143,6 +143,8 @@ def test_a_source_opens_at_the_place_and_says_what_has_become_of_it(
     ask(page)
     [box] = page.expander
     assert (links(box), box.text[0].value) == (opens, QUOTE)
+    labels = [child.proto.label for child in box.children.values() if isinstance(child, LinkButton)]
+    assert labels == ["Open the document here"] * len(opens)
     assert [told for caption in box.caption if told and told in caption.value] == [told] * bool(told)
 
 
@@ -278,6 +280,7 @@ def test_another_tenants_page_does_not_open_the_conversation(monkeypatch: pytest
     globex = open_page(address(acme))
     assert not globex.chat_message
     assert "expired or does not exist" in shown(globex)
+    assert "Delete" not in buttons(globex)
 
 
 @pytest.mark.parametrize("guessed", ["visitor-42", "web-1", "../health", ""])
