@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Delete, Update, and_, literal_column, select, true
+from sqlalchemy import ColumnElement, Delete, Update, and_, case, func, literal_column, select, true
 from sqlalchemy.orm import Session, aliased
 
 from domain.documents import in_batches, lock_documents
@@ -85,12 +85,34 @@ def without_words(session: Session, ctx: TenantContext, limit: int, slot: int = 
     return list(by_id.values())
 
 
+def documents_without_vectors(
+    session: Session, ctx: TenantContext, limit: int, slot: int = FIRST_SLOT
+) -> dict[str, int]:
+    """At most *limit* documents with passages as of `passages_without_vectors` and their number, the fewest first.
+
+    Reads all that is waiting: not for each batch.
+    """
+    number = func.count()
+    waiting = scoped(ctx, Chunk).with_only_columns(Chunk.document_id, number)
+    waiting = waiting.where(without_vector(slot), Chunk.words_in.bitwise_and(slot) != 0).group_by(Chunk.document_id)
+    rows = session.execute(waiting.order_by(number, Chunk.document_id).limit(limit))
+    return {document_id: count for document_id, count in rows}
+
+
 def passages_without_vectors(
-    session: Session, ctx: TenantContext, limit: int, offset: int, slot: int = FIRST_SLOT
+    session: Session,
+    ctx: TenantContext,
+    limit: int,
+    offset: int,
+    slot: int = FIRST_SLOT,
+    document_ids: Sequence[str] | None = None,
 ) -> list[Passage]:
-    """Passages the index has the words of but no vector."""
+    """Passages the index has the words of but no vector, of all documents or of some in their order."""
     waiting = scoped(ctx, Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
     waiting = waiting.where(without_vector(slot), Chunk.words_in.bitwise_and(slot) != 0)
+    if document_ids is not None:
+        places = {document_id: place for place, document_id in enumerate(document_ids)}
+        waiting = waiting.where(Chunk.document_id.in_(document_ids)).order_by(case(places, value=Chunk.document_id))
     rows = session.execute(waiting.order_by(Chunk.document_id, Chunk.position).limit(limit).offset(offset))
     return [as_passage(document, chunk) for chunk, document in rows]
 

@@ -7,9 +7,11 @@ for the next one.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
@@ -33,6 +35,9 @@ T = TypeVar("T")
 WORDS_BATCH = 200  # passages put into the index at once
 VECTORS_BATCH = 8  # passages embedded at once: what a question waits for at most
 DOCUMENTS_BATCH = 20  # documents held in memory at once
+LISTED = 200  # documents listed by how few of their passages wait
+POLLS_A_LIST = 10  # such a list is used for that many polls, …
+LIST_COST = 20  # … and at least that many times as long as it took to make
 POLL_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
@@ -41,11 +46,15 @@ LONGEST_PAUSE_S = 30.0
 class _Pace:
     """How a tenant's passages are embedded: *batch* at once, after *skip* that were refused one by one.
 
-    So passages that the embedder does not take end up alone, and others do not wait for them.
+    So passages that the embedder does not take end up alone, and others do not wait for them. *waiting* are the
+    documents that come next, with their number of passages: small ones do not wait for large ones. It is read anew
+    at *expires_at*, on the clock of `time.monotonic`.
     """
 
     batch: int = VECTORS_BATCH
     skip: int = 0
+    waiting: dict[str, int] = field(default_factory=dict)
+    expires_at: float = 0.0
 
     def slow_down(self) -> None:
         self.skip += self.batch == 1
@@ -54,9 +63,30 @@ class _Pace:
     def speed_up(self) -> None:
         self.batch = min(self.batch * 2, VECTORS_BATCH)
 
+    def next_documents(self) -> tuple[list[str], int]:
+        """Those that hold the next batch, and how many passages of the first of them are to be passed over."""
+        chosen: list[str] = []
+        skip, room = self.skip, self.batch
+        for document_id, count in self.waiting.items():
+            if not chosen and skip >= count:
+                skip -= count
+                continue
+            room -= count if chosen else count - skip
+            chosen.append(document_id)
+            if room <= 0:
+                break
+        return chosen, skip
+
+    def note_done(self, passages: Sequence[Passage]) -> None:
+        for document_id, count in Counter(passage.document_id for passage in passages).items():
+            self.waiting[document_id] -= count
+            if self.waiting[document_id] <= 0:
+                del self.waiting[document_id]
+
 
 class Indexer:
-    """Two loops beside each other: words at once, for all tenants; vectors in small batches, a batch a tenant in turn.
+    """Two loops beside each other: words at once, for all tenants; vectors in small batches, a batch a tenant in turn,
+    those of documents with the fewest waiting first.
 
     So a document is found by its words within a poll, also while the embedding model is slow or away. What is done is
     marked in *slot*, the index's own. *cutter* cuts documents that were loaded for an index of another cut; without it
@@ -217,12 +247,26 @@ class Indexer:
         except Exception:
             pace.slow_down()
             raise
+        pace.note_done(passages)
         pace.speed_up()
         return True
 
-    async def _next(self, ctx: TenantContext, pace: "_Pace") -> list[Passage]:
-        waiting = partial(indexing.passages_without_vectors, ctx=ctx, limit=pace.batch, offset=pace.skip)
-        return await self._read(partial(waiting, slot=self._slot))
+    async def _next(self, ctx: TenantContext, pace: _Pace) -> list[Passage]:
+        if monotonic() < pace.expires_at and (passages := await self._next_listed(ctx, pace)):
+            return passages
+        began = monotonic()
+        listed = partial(indexing.documents_without_vectors, ctx=ctx, limit=LISTED + pace.skip, slot=self._slot)
+        pace.waiting = await self._read(listed)
+        took_s = monotonic() - began
+        pace.expires_at = began + max(POLLS_A_LIST * self.poll_s, LIST_COST * took_s)
+        return await self._next_listed(ctx, pace)
+
+    async def _next_listed(self, ctx: TenantContext, pace: _Pace) -> list[Passage]:
+        ids, offset = pace.next_documents()
+        if not ids:
+            return []
+        waiting = partial(indexing.passages_without_vectors, ctx=ctx, limit=pace.batch, offset=offset)
+        return await self._read(partial(waiting, slot=self._slot, document_ids=ids))
 
     async def _embed(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         vectors = await self._embedder.embed_passages([embedding_text(passage) for passage in passages])

