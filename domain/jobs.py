@@ -6,7 +6,7 @@ The order of locks is that of `lock_documents`: a document first, then its job.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from domain.documents import in_batches, lock_documents
@@ -91,7 +91,8 @@ def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float =
     """A job of the tenant, now held by *worker*; None if none is due or others have them all.
 
     Small files come before large ones, and all before pages that are pictures, which take seconds each; what has waited
-    for `_PATIENCE_S` comes before all others. Among equals, the one that has waited longest.
+    for `_PATIENCE_S`, since it gave way if it did, comes before all others. Among equals, the one that has waited
+    longest.
     """
     at = moment(session)
     order = _weight(at), Job.not_before, Job.created_at
@@ -111,8 +112,10 @@ def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float =
 
 
 def _weight(at: datetime) -> ColumnElement[int]:
+    long_ago = at - timedelta(seconds=_PATIENCE_S)
+    gave_way = and_(Job.recognised.is_not(None), Job.not_before >= long_ago)
     return case(
-        (Job.created_at < at - timedelta(seconds=_PATIENCE_S), 0),
+        (and_(Job.created_at < long_ago, not_(gave_way)), 0),
         (Job.stage == JobStage.RECOGNISING, 3),
         (Job.size_bytes > _LARGE_BYTES, 2),
         else_=1,
@@ -165,7 +168,7 @@ def advance(session: Session, ctx: TenantContext, held: Held, stage: JobStage) -
     job = _ours(session, ctx, held)
     job.stage, job.share_done, job.attempts = stage, 0.0, 1
     if stage == JobStage.INDEXING:
-        job.lease_until, job.worker = None, None
+        job.lease_until, job.worker, job.recognised = None, None, None
     if stage == JobStage.RECOGNISING:
         _release(job, moment(session))
         job.attempts = 0
@@ -213,6 +216,22 @@ def hand_back(session: Session, ctx: TenantContext, held: Held) -> None:
     job = _ours(session, ctx, held)
     job.attempts -= 1
     _release(job, moment(session))
+
+
+def recognised_so_far(session: Session, ctx: TenantContext, held: Held) -> str | None:
+    """What `give_way` was given last for this job; None where it has not given way."""
+    return session.scalar(_by_id(ctx, held).with_only_columns(Job.recognised))
+
+
+def give_way(session: Session, ctx: TenantContext, held: Held, *, recognised: str, share_done: float) -> None:
+    """Let others go first, and whoever has the job next go on after what is *recognised*.
+
+    Raises:
+        LeaseLost: it is not this worker's any more.
+    """
+    job = _ours(session, ctx, held)
+    _release(job, moment(session))
+    job.attempts, job.recognised, job.share_done = 0, recognised, share_done
 
 
 def end_cancelled(session: Session, ctx: TenantContext, held: Held) -> bool:
@@ -301,4 +320,5 @@ def _fail(session: Session, ctx: TenantContext, job: Job, failure: Failure) -> N
 def end(job: Job, status: JobStatus, failure: Failure | None = None) -> None:
     """Let *job*, which is locked, be over as *status*."""
     job.status, job.worker, job.lease_until, job.cancel_requested = status, None, None, False
+    job.recognised = None
     job.error, job.advice = (failure.reason, failure.advice) if failure else (None, None)

@@ -424,6 +424,8 @@ class Job(Base):
     status: Mapped[str] = mapped_column(PlainString(16), default=JobStatus.PENDING)
     stage: Mapped[str] = mapped_column(PlainString(16), default=JobStage.STORED)
     share_done: Mapped[float] = mapped_column(default=0.0)  # of its stage, 0 to 1
+    # The pages recognised so far, as whoever recognises them writes them: megabytes, so that no list reads them.
+    recognised: Mapped[str | None] = mapped_column(PlainText, deferred=True)
     attempts: Mapped[int] = mapped_column(default=0)  # at its stage
     not_before: Mapped[datetime] = mapped_column(default=now)
     worker: Mapped[str | None] = mapped_column(PlainString(64))

@@ -26,6 +26,7 @@ from domain.quotas import UNLIMITED, Quotas, add_pages, count_pages, next_day, r
 from ingestion.chunking import Sizes
 from ingestion.malware import NO_CHECK, MalwareCheck
 from ingestion.parsers.parsed import Limits
+from ingestion.parsers.recognition import Recognition
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from ingestion.reader import DocumentReader
 from utils.context import TenantContext
@@ -41,6 +42,7 @@ from utils.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger(__name__)
 
+SLICE_S = 10.0  # half a second of it goes by before the first page is read
 _BEATS = 4  # renewals in the time that a lease lasts
 _UPLOAD_ANEW = "Correct the file and upload it again, with the same external id if it has one."
 _CLEAN_ANEW = "Look for malware on the computer that it came from, and upload a clean file."
@@ -54,7 +56,10 @@ _OUR_FAULT = Failure(
 
 
 class JobWorker:
-    """Works on one job at a time, in one thread, each file in a process of *sandbox*. `stop` is for other threads."""
+    """Works on one job at a time, in one thread, each file in a process of *sandbox*. `stop` is for other threads.
+
+    Pages that are pictures are recognised for *slice_s* seconds at a time, between which other documents have a turn.
+    """
 
     def __init__(
         self,
@@ -67,8 +72,9 @@ class JobWorker:
         malware: MalwareCheck = NO_CHECK,
         lease_s: float = LEASE_S,
         sandbox: Sandbox | None = None,
+        slice_s: float = SLICE_S,
     ) -> None:
-        self._database, self._originals, self._lease_s = database, originals, lease_s
+        self._database, self._originals, self._lease_s, self._slice_s = database, originals, lease_s, slice_s
         self._quotas = quotas
         self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid4().hex[:12]}"
         self._parser = ParserProcess(limits or Limits(), sandbox)
@@ -130,8 +136,22 @@ class JobWorker:
             write = self._write if content.chunks else self._advance
             write(ctx, held, content, following)
         elif held.stage == JobStage.RECOGNISING:
-            content = self._reader.read_whole(data, held.file_name, held.file_name, progress=self._watching(lease))
+            self._recognise(ctx, held, data, lease)
+
+    def _recognise(self, ctx: TenantContext, held: Held, data: bytes, lease: "_Lease") -> None:
+        """Recognise pages for a while, and then let others go first: a scan may have a thousand, of seconds each."""
+        with self._database.reading() as session:
+            kept = jobs.recognised_so_far(session, ctx, held)
+        so_far = Recognition.from_json(kept) if kept else None
+        progress = self._watching(lease)
+        done = self._reader.read_pages(data, held.file_name, so_far, progress=progress, slice_s=self._slice_s)
+        if not done.left:
+            content = self._reader.read_with(data, held.file_name, held.file_name, done)
             self._write(ctx, held, content, JobStage.INDEXING)
+            return
+        with self._database.writing() as session:
+            jobs.lock_held(session, ctx, held)
+            jobs.give_way(session, ctx, held, recognised=done.to_json(), share_done=done.share_done)
 
     def _watching(self, lease: "_Lease") -> PageProgress:
         """Tells how far the pages are, and ends the work on them when it is another worker's."""

@@ -14,6 +14,7 @@ from ingestion.cutting import cut
 from ingestion.language import document_language
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import ParsedDocument
+from ingestion.parsers.recognition import Recognition
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from providers.ocr.chosen import LANGUAGES
 from utils.errors import UnreadableDocument
@@ -77,6 +78,32 @@ class DocumentReader:
         if checked.document.unread_pages:
             whole = self.parser.recognise(data, name, checked.document.unread_pages, progress)
             checked = replace(checked, document=whole)
+        return self._content(checked, data, name, source, recognised=self.parser.recognises)
+
+    def read_pages(
+        self, data: bytes, name: str, so_far: Recognition | None, *, progress: PageProgress, slice_s: float
+    ) -> Recognition:
+        """What `read_whole` takes long for, in slices: further pages that are pictures, for *slice_s* seconds.
+
+        *so_far* is what the former call gave, None for the first one.
+
+        Raises:
+            UnreadableDocument: in plain words, with what to do about it.
+        """
+        if so_far is None:
+            so_far = self.parser.begin_recognition(self.parse(data, name).document.unread_pages)
+        else:
+            self.malware.check(data)
+        return self.parser.read_pages(data, name, so_far, progress, slice_s=slice_s)
+
+    def read_with(self, data: bytes, name: str, source: str, recognition: Recognition) -> DocumentContent:
+        """What `read_whole` gives, once no page is left for `read_pages`.
+
+        Raises:
+            UnreadableDocument: in plain words, with what to do about it.
+        """
+        is_clean = self.malware.check(data)
+        checked = Checked(self.parser.parse_with(data, name, recognition), is_clean)
         return self._content(checked, data, name, source, recognised=self.parser.recognises)
 
     def parse(self, data: bytes, name: str) -> Checked:

@@ -3,8 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +26,34 @@ PAGE_ERRORS = (ProcessEnded, ProviderError, UnreadableDocument, ValueError)  # a
 _ANSWER_BYTES = 10_000
 _LONGEST_SIDE = 4_000  # pixels: more than any of our parsers draws
 _DRAW = "ingestion.parsers.worker:draw"
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """How far the pages of a document that are pictures are: `texts` has those that were looked at, None for unread."""
+
+    pages: Sequence[int]
+    texts: Mapping[int, str | None]
+
+    @property
+    def left(self) -> list[int]:
+        """The pages that nobody has looked at."""
+        return [page for page in self.pages if page not in self.texts]
+
+    @property
+    def share_done(self) -> float:
+        """How much of it is done."""
+        return len(self.texts) / max(1, len(self.pages))
+
+    def to_json(self) -> str:
+        """For `from_json`."""
+        return json.dumps({"pages": list(self.pages), "texts": self.texts}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` was called on."""
+        read = json.loads(text)
+        return cls(read["pages"], {int(page): said for page, said in read["texts"].items()})
 
 
 class PageReader:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from weakref import WeakSet
 from ingestion.parsers.answers import Answer, read_answer
 from ingestion.parsers.kinds import modules_for
 from ingestion.parsers.parsed import Limits, ParsedDocument
-from ingestion.parsers.recognition import PAGE_ERRORS, PageReader
+from ingestion.parsers.recognition import PAGE_ERRORS, PageReader, Recognition
 from providers.ocr.chosen import available
 from utils.errors import UnreadableDocument
 from utils.sandbox.jobs import Job
@@ -77,21 +78,48 @@ class ParserProcess:
         Raises:
             UnreadableDocument, NotReady: as `parse`.
         """
-        looked_at = list(pages[: self._limits.recognised_pages]) if self.recognises else []
-        texts: dict[int, str] = {}
-        with PageReader(self._start, self._limits, data, name, looked_at) as reader:
-            for done, page in enumerate(looked_at):
+        read = self.read_pages(data, name, self.begin_recognition(pages), progress)
+        return self.parse_with(data, name, read)
+
+    def begin_recognition(self, pages: Sequence[int]) -> Recognition:
+        """Which of *pages* can be recognised; none is yet."""
+        return Recognition(pages[: self._limits.recognised_pages] if self.recognises else (), {})
+
+    def read_pages(
+        self,
+        data: bytes,
+        name: str,
+        so_far: Recognition,
+        progress: PageProgress | None = None,
+        *,
+        slice_s: float = math.inf,
+    ) -> Recognition:
+        """Recognise pages that are left, as many as can be begun in *slice_s* seconds, and one at least."""
+        texts, failed, until_s = dict(so_far.texts), False, time.monotonic() + slice_s
+        with PageReader(self._start, self._limits, data, name, so_far.left) as reader:
+            for number, page in enumerate(so_far.left):
+                if number and time.monotonic() >= until_s:
+                    break
                 if progress:
-                    progress(done, len(looked_at))
+                    progress(len(texts), len(so_far.pages))
                 try:
                     texts[page] = reader.read(page)
                 except PAGE_ERRORS as exc:
                     logger.warning("Page %d of %s could not be recognised: %s", page, name, exc)
+                    texts[page], failed = None, True
             if progress:
-                progress(len(looked_at), len(looked_at))
-        if len(texts) < len(looked_at):
+                progress(len(texts), len(so_far.pages))
+        if failed:
             available.cache_clear()
-        return self._parsed(data, name, texts)
+        return Recognition(so_far.pages, texts)
+
+    def parse_with(self, data: bytes, name: str, recognition: Recognition) -> ParsedDocument:
+        """The document with the text of the pages that were recognised.
+
+        Raises:
+            UnreadableDocument, NotReady: as `parse`.
+        """
+        return self._parsed(data, name, {page: text for page, text in recognition.texts.items() if text is not None})
 
     def interrupt(self) -> None:
         """End what is being read, or what is begun next, from another thread: `parse` refuses it."""

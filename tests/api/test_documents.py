@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.ingestion.files import pictures
 from tests.service import Service, ask, assert_nothing_held_the_loop, await_vectors
 
 Json = dict[str, Any]
@@ -228,6 +229,21 @@ def test_a_document_from_a_folder_is_not_read_again_from_here(service: Service) 
         [default] = client.get("/v1/tenant/datasets/").json()["datasets"]
         assert (shown["status"], shown["dataset_id"], default["name"]) == ("completed", default["id"], "default")
         assert client.post(f"/v1/tenant/documents/{loaded['document_id']}/reprocess").status_code == 409
+
+
+def test_a_scan_of_many_pages_does_not_hold_up_the_files_of_another_tenant(
+    service: Service, north: httpx.Client, south: httpx.Client, dataset: str
+) -> None:
+    scan = pictures(*[[f"Rule {number}"] for number in range(400)], kind="PDF")
+    [job] = upload(north, dataset, ("scan.pdf", scan)).json()["jobs"]
+    service.wait_for(lambda: one(north, job["document_id"])["stage"] == "recognising")
+    theirs = south.post("/v1/tenant/datasets/", json={"name": uuid4().hex}).json()["id"]
+    [small] = upload(south, f"/v1/tenant/datasets/{theirs}", ("a.txt", b"The kiln is hot.")).json()["jobs"]
+    assert settled(service, south, small["document_id"])["status"] == "completed"
+    ours = one(north, job["document_id"])
+    assert (ours["stage"], ours["attempt_count"] <= 1) == ("recognising", True)
+    assert 0 < ours["progress"] < 1
+    service.wait_for(lambda: one(north, job["document_id"])["progress"] > ours["progress"])
 
 
 def test_a_deleted_document_is_found_by_nobody(service: Service, north: httpx.Client, dataset: str) -> None:

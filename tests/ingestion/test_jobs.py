@@ -14,15 +14,18 @@ from domain import jobs
 from domain.db import Database
 from domain.documents import get_chunks
 from domain.job_requests import cancel
+from domain.jobs import OPEN
 from domain.models import Job, JobStage, JobStatus
 from domain.originals import Originals
 from domain.progress import get_progress
 from domain.quotas import UNLIMITED, get_usage, next_day
-from domain.scoping import count_everywhere
+from domain.scoping import count_everywhere, scoped
 from domain.uploads import Description
 from ingestion.jobs import JobWorker
 from ingestion.library import Library
 from ingestion.malware import MalwareCheck
+from ingestion.parsers.parsed import Limits
+from ingestion.parsers.recognition import Recognition
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, refuse, two_tenants
 from tests.domain.uploaded import job_of, let_lease_run_out, let_pause_be_over, new_dataset, tidy
@@ -116,6 +119,53 @@ def test_scanned_pages_are_recognised_after_the_text_of_the_others_can_be_found(
     with database.reading() as session:
         assert "library closes" in " ".join(chunk.text for chunk in get_chunks(session, ACME, document_id))
         assert get_progress(session, ACME, document_id).document.details["unread_pages"] == []
+
+
+def test_a_scan_of_many_pages_gives_way_to_others_and_goes_on_where_it_stopped(
+    database: Database, library: Library, originals: Originals
+) -> None:
+    said = ["The library closes at ten", "The warden has a dog", "Bicycles stand behind it"]
+    scan = take(library, ACME, "scan.pdf", pictures(*([line] for line in said), kind="PDF"))
+    with JobWorker(database, originals, slice_s=0) as worker:
+        worker.run_next()
+        for done in (1, 2):
+            with JobWorker(database, originals, slice_s=0) as another:
+                assert another.run_next()
+            job = job_of(database, ACME, scan)
+            assert (job.status, job.stage, job.attempts) == (JobStatus.PENDING, JobStage.RECOGNISING, 0)
+            assert list(Recognition.from_json(recognised(database, scan) or "").texts) == list(range(1, done + 1))
+            ours, theirs = (take(library, ctx, f"{done}.txt", b"%d. " % done + TEXT) for ctx in (ACME, GLOBEX))
+            assert worker.run_next()
+            assert job_of(database, ACME, ours).stage == job_of(database, GLOBEX, theirs).stage == JobStage.INDEXING
+            assert job_of(database, ACME, scan).share_done == pytest.approx(done / 3)
+        assert worker.run_next()
+    assert job_of(database, ACME, scan).stage == JobStage.INDEXING
+    assert recognised(database, scan) is None
+    with database.reading() as session:
+        text = " ".join(chunk.text for chunk in get_chunks(session, ACME, scan))
+    assert [line for line in said if line not in text] == []
+
+
+def test_a_page_that_cannot_be_read_is_not_tried_again_in_the_next_slice(
+    database: Database, library: Library, originals: Originals, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [["The library closes at ten"], ["The warden has a dog"]]
+    scan = take(library, ACME, "scan.pdf", pictures(*pages, kind="PDF"))
+    with JobWorker(database, originals, slice_s=0, limits=Limits(page_timeout_s=0.001)) as worker:
+        while job_of(database, ACME, scan).status in OPEN:
+            assert worker.run_next()
+    assert job_of(database, ACME, scan).status == JobStatus.FAILED
+    assert recognised(database, scan) is None
+    assert [text.split(" of ")[0] for text in caplog.messages if "could not be recognised" in text] == [
+        "Page 1",
+        "Page 2",
+    ]
+
+
+def recognised(database: Database, document_id: str) -> str | None:
+    """The pages of a document of ACME that are kept for the next slice."""
+    with database.reading() as session:
+        return session.scalar(scoped(ACME, Job).where(Job.document_id == document_id).with_only_columns(Job.recognised))
 
 
 def test_a_scan_has_nothing_to_be_found_until_it_is_recognised(
