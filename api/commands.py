@@ -103,7 +103,7 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @with_appcontext
 def documents(tenant: str, as_json: bool) -> None:
-    """List the documents: state, chunks, language, source, and what went wrong."""
+    """List the documents: id, state, chunks, language, source, and what went wrong."""
     with records() as database:
         ctx = operator(database, tenant)
         with database.reading() as session:
@@ -122,9 +122,12 @@ def documents(tenant: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
         return
+    if not rows:
+        click.echo("No documents.")
     for row in rows:
         error = f"  {row['error']}" if row["error"] else ""
-        click.echo(f"{row['state']:<10}  {row['chunks']:>5}  {row['language']:<2}  {row['source']}{error}")
+        sizes = f"{row['chunks']:>5}  {row['language']:<2}"
+        click.echo(f"{row['document_id']}  {row['state']:<10}  {sizes}  {row['source']}{error}")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from api.operator import operator, records
+from api.operator import counted, operator, records
 from bootstrap.crawling import crawl_rules
 from bootstrap.stores import open_originals
 from config import Settings
@@ -116,6 +116,8 @@ def _list(database: Database, ctx: TenantContext, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_fields(source) for source in sources]))
         return
+    if not sources:
+        click.echo("No web sources.")
     for source in sources:
         again = f"every {source.every_s / 3600:g} h" if source.every_s else "once"
         error = f"  {source.error}" if source.error else ""
@@ -129,7 +131,7 @@ def _remove(database: Database, ctx: TenantContext, originals: Originals, url: s
             raise BadInput(f"There is no web source at {url}.")
         removed = web_sources.remove_web_source(session, ctx, source.web_source_id)
     originals.let_go(ctx)
-    click.echo(f"{removed} documents removed")
+    click.echo(f"{counted(removed, 'document')} removed")
 
 
 def _tell(source: WebSource | None, *, as_json: bool) -> None:

@@ -147,8 +147,8 @@ def _told(found: list[IndexStatus]) -> Iterator[str]:
 
 def _counted(number: str, counts: dict[str, int]) -> str:
     if not any(counts.values()):
-        return f"{number}  as the records say"
+        return f"index {number}: complete, nothing left over"
     return (
-        f"{number}  {counts['unknown']} passages of unknown documents, {counts['stale']} of former versions, "
+        f"index {number}: {counts['unknown']} passages of unknown documents, {counts['stale']} of former versions, "
         f"{counts['missing']} missing, {counts['vectors']} without their vector"
     )

@@ -40,7 +40,7 @@ def list_datasets(tenant: str, as_json: bool) -> None:
             found = all_datasets.list_datasets(session, ctx, Part(_MOST)).rows
             counts = all_datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in found])
     rows = [{"id": one.dataset_id, "name": one.name, "documents": counts.get(one.dataset_id, 0)} for one in found]
-    _tell(rows, as_json, lambda row: f"{row['id']}  {row['documents']:>6}  {row['name']}")
+    _tell(rows, as_json, lambda row: f"{row['id']}  {row['documents']:>6}  {row['name']}", none="No datasets.")
 
 
 @datasets.command("create")
@@ -90,7 +90,7 @@ def list_all(status: tuple[str, ...], limit: int, tenant: str, as_json: bool) ->
         ctx = operator(database, tenant)
         with database.reading() as session:
             found = list_jobs(session, ctx, statuses=status or [*JobStatus], limit=limit)
-    _tell([_row(progress) for progress in found], as_json, _line)
+    _tell([_row(progress) for progress in found], as_json, _line, none="No jobs.")
 
 
 @jobs.command("retry")
@@ -148,5 +148,5 @@ def _line(row: dict[str, Any]) -> str:
     return f"{row['document_id']}  {row['status']:<10}  {stage:<16}  {row['attempt_count']}  {row['source']}{error}"
 
 
-def _tell(rows: list[dict[str, Any]], as_json: bool, line: Any) -> None:
-    click.echo(json.dumps(rows) if as_json else "\n".join(map(line, rows)))
+def _tell(rows: list[dict[str, Any]], as_json: bool, line: Any, *, none: str) -> None:
+    click.echo(json.dumps(rows) if as_json else "\n".join(map(line, rows)) or none)

@@ -34,6 +34,11 @@ def records() -> Iterator[Database]:
         raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
 
 
+def counted(number: int, noun: str) -> str:
+    """*number* of things whose name takes an s in the plural: `1 document`, `2 documents`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def operator(database: Database, tenant: str) -> TenantContext:
     """A context of *tenant*, which is made if it is new."""
     with database.writing() as session:

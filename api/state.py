@@ -20,6 +20,7 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from agents.threads import parse_thread, thread_of
+from api.operator import counted
 from api.state_citations import CitedDocuments
 from api.state_encryption import complaints, reencrypt, report
 from api.state_ratings import forget_with, reencrypt_ratings
@@ -162,7 +163,7 @@ async def prune(
         except StateUnreadable as error:
             broken += 1
             click.echo(f"Left out: {error}", err=True)
-    click.echo(f"{removed} checkpoints removed from {len(thread_ids) - broken} conversations.")
+    click.echo(f"{counted(removed, 'checkpoint')} removed from {counted(len(thread_ids) - broken, 'conversation')}.")
     if broken:
         sys.exit(1)
 
@@ -208,13 +209,13 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
         raise click.UsageError("Name conversations.")
     found = {one: await _found(opened.inspector, _thread_id(one, tenant)) for one in dict.fromkeys(ids)}
     if not yes:
-        click.confirm(f"Delete {len(found)} conversations for good?", abort=True, err=True)
+        click.confirm(f"Delete {counted(len(found), 'conversation')} for good?", abort=True, err=True)
     # First: what is said of a conversation must not outlive it.
     forget_with(current_app.extensions["settings"], [one.thread_id for one in found.values()])
     for one in found.values():
         await opened.deletions.delete_runs(one.thread_id)
         await opened.inspector.saver.adelete_thread(one.thread_id)
-    click.echo(f"{len(found)} conversations deleted.")
+    click.echo(f"{counted(len(found), 'conversation')} deleted.")
 
 
 def _records() -> Database:

@@ -88,10 +88,26 @@ def test_documents_lists_those_of_one_tenant(run: Run, handbook: Path) -> None:
     run("load", handbook / "library.txt", "--tenant", "globex")
     run("load", handbook)
     lines = run("documents").output.splitlines()
-    assert [line.split()[0] for line in lines] == ["failed", "pending", "pending"]
+    ids = [row["document_id"] for row in json.loads(run("documents", "--json").stdout)]
+    assert [line.split()[:2] for line in lines] == [[ids[0], "failed"], [ids[1], "pending"], [ids[2], "pending"]]
+    assert run("links", "revoke", "--document", lines[1].split()[0]).output == "Revoked.\n"
     assert "handbook/broken.pdf  It is not a PDF" in lines[0]
     theirs = json.loads(run("documents", "--tenant", "globex", "--json").stdout)
     assert [(row["source"], row["chunks"], row["error"]) for row in theirs] == [("library.txt", 1, None)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["documents"], "No documents."),
+        (["datasets", "list"], "No datasets."),
+        (["jobs", "list"], "No jobs."),
+        (["crawl"], "No web sources."),
+    ],
+)
+def test_a_list_of_nothing_says_so(run: Run, arguments: list[str], said: str) -> None:
+    assert run(*arguments).stdout == f"{said}\n"
+    assert json.loads(run(*arguments, "--json").stdout) == []
 
 
 def test_a_bar_is_shown_on_a_terminal_only(run: Run, handbook: Path) -> None:

@@ -253,7 +253,7 @@ def test_delete_asks_first(run: Run, client: redis.Redis, redis_server: RedisSer
     refused = run("delete", "x", input="n\n")
     assert refused.exit_code == 1
     assert client.dbsize() == 4
-    assert "1 conversations deleted" in run("delete", "x", input="y\n").stdout
+    assert "1 conversation deleted." in run("delete", "x", input="y\n").stdout
     assert sorted(client.scan_iter("*checkpoint:*")) == [b"checkpoint:acme.x", b"state:{checkpoint:acme.x}"]
     assert run("delete", "x", "--tenant", "acme", "--yes").exit_code == 0
     assert list(client.scan_iter("*checkpoint:*")) == []
@@ -306,7 +306,7 @@ def test_the_embedded_store_is_found_whether_the_service_runs_or_not(tmp_path: P
     converse(valkey.url, *THREADS, turns=1)
     assert "2 conversations" in run("list").stdout
     valkey.stop()
-    assert "1 conversations deleted" in run("delete", "x", "--yes").stdout
+    assert "1 conversation deleted." in run("delete", "x", "--yes").stdout
     (data / "valkey.json").write_text(json.dumps({"socket": str(data / "valkey.sock"), "pid": 1}))
     with open_data_folder(data):
         in_use = run("list")
