@@ -1,6 +1,6 @@
 """The messages of a conversation, as a visitor sees them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from clients.api_client import Message
 from clients.streamlit_chat.doubts import show_doubts, with_doubts
-from clients.streamlit_chat.markdown import answer_markdown
+from clients.streamlit_chat.markdown import answer_markdown, plain_markdown
 from clients.streamlit_chat.sources import marks_of, show_sources
+from clients.streamlit_chat.unanswered import Unanswered, not_taken, reason_of
 
 # A file of ours: Streamlit fetches the icons it has for a browser's tab from a font server.
 ICON = Path(__file__).with_name("favicon.svg")
@@ -23,21 +24,53 @@ def bubble(role: str) -> DeltaGenerator:
 
 
 def show_messages(
-    messages: Sequence[Message], broken_off: dict[int, str], rate: Callable[[Message], None], *, offset: int = 0
+    messages: Sequence[Message],
+    rate: Callable[[Message], None],
+    *,
+    broken_off: Mapping[int, str],
+    unanswered: Sequence[Unanswered],
+    offset: int = 0,
 ) -> None:
-    """The messages, what *rate* has below an answer, and after a question whose answer never became whole what was
-    seen of it; *offset* more stand before them."""
+    """The messages, *offset* more stand before them.
+
+    Below an answer is what *rate* has; below a question without one what was seen of it (*broken_off*) and why there
+    is no more (*unanswered*).
+    """
+    refused = not_taken(unanswered, messages, offset)
     for index, message in _without_repeats(messages):
         place = offset + index
-        with bubble(message.role):
-            if message.role == "user":
-                st.text(message.content)
-            else:
+        while refused and refused[0].place <= place:
+            _show_left(refused.pop(0))
+        following = messages[index + 1].role if index + 1 < len(messages) else None
+        if message.role == "user" and following == "user":
+            left = Unanswered(message.content, place, reason_of(message, place, unanswered))
+            _show_left(left, broken_off.get(place))
+        elif message.role == "user":
+            _show_question(message.content)
+            if following is None and place in broken_off:
+                show_broken_off(broken_off[place])
+        else:
+            with bubble(message.role):
                 show_answer(message, place)
                 rate(message)
-        answered = index + 1 < len(messages) and messages[index + 1].role != "user"
-        if place in broken_off and message.role == "user" and not answered:
-            show_broken_off(broken_off[place])
+    for each in refused:
+        _show_left(each)
+
+
+def _show_question(question: str, note: str | None = None) -> None:
+    with bubble("user"):
+        st.text(question)
+        if note:
+            st.caption(note)
+
+
+def _show_left(left: Unanswered, seen: str | None = None) -> None:
+    """A question after which another one was asked without an answer to it; what was *seen* of one."""
+    if seen:
+        _show_question(left.question)
+        show_broken_off(seen, left.reason)
+    else:
+        _show_question(left.question, _with_reason("No answer", left.reason))
 
 
 def show_answer(message: Message, place: int) -> None:
@@ -54,11 +87,15 @@ def show_draft(text: str) -> None:
         st.markdown(answer_markdown(f"{text} …"))
 
 
-def show_broken_off(text: str) -> None:
+def show_broken_off(text: str, reason: str = "") -> None:
     """What was seen of an answer that never became whole, marked as such."""
     with bubble("assistant"):
         st.markdown(answer_markdown(text))
-        st.caption(":material/stop_circle: Stopped before its end")
+        st.caption(f":material/stop_circle: {_with_reason('Stopped before its end', reason)}")
+
+
+def _with_reason(what: str, reason: str) -> str:
+    return f"{what}: {plain_markdown(reason)}" if reason else what
 
 
 def _without_repeats(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:

@@ -125,14 +125,20 @@ def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds:
     rate = partial(show_rating, conversation_id=talk.conversation_id, api=api)
     if conversation.offset:
         st.button("Show earlier messages", icon=":material/history:", on_click=_load_earlier, args=(talk, api))
-    show_messages((*conversation.messages, *waiting), talk.broken_off, rate, offset=conversation.offset)
+    show_messages(
+        (*conversation.messages, *waiting),
+        rate,
+        broken_off=talk.broken_off,
+        unanswered=talk.unanswered,
+        offset=conversation.offset,
+    )
     if asked is None or talk.failure or holds:
         show_shelf(talk)
         _show_rest(talk, api, conversation)
     else:
         attempt, answer = talk.attempt or begin_attempt(talk, conversation, asked), st.container()
         if talk.question is not None:  # it waits for the answer to the one before
-            show_messages((Message("user", talk.question),), {}, rate)
+            show_messages((Message("user", talk.question),), rate, broken_off={}, unanswered=())
         with answer:
             draw_answer(talk, api, attempt)
     if talk.conversation and talk.conversation.persistence == "memory":

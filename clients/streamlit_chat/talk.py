@@ -10,7 +10,8 @@ import streamlit as st
 from clients.api_client import ApiClient, Conversation, Message
 from clients.api_errors import ApiAway, ApiError, ApiRefused, nothing_there
 from clients.streamlit_chat.settings import read_settings
-from clients.streamlit_chat.wording import log_failure
+from clients.streamlit_chat.unanswered import Unanswered
+from clients.streamlit_chat.wording import log_failure, visitor_text
 
 _PARAMETER = "c"
 _TALK, _VISITOR = "talk", "visitor"
@@ -43,8 +44,8 @@ class Talk:
     `conversation` is what is shown, None when the API knows better. `question` waits to be asked, or was refused with
     `failure`. `in_address`: it has begun, so a reload finds it, where browsers may keep its address. `attempt` is the
     answer under way, `stopped` whether the visitor wants it ended. `broken_off` has what was seen of answers that never
-    became whole, by the place of their question. `gone`: the one asked for was not found. `outdated`: another tab may
-    have said more since.
+    became whole, by the place of their question; `unanswered` the questions that were left for another one. `gone`: the
+    one asked for was not found. `outdated`: another tab may have said more since.
     """
 
     conversation_id: str = field(default_factory=lambda: f"web-{secrets.token_urlsafe(16)}")
@@ -55,6 +56,7 @@ class Talk:
     attempt: Attempt | None = None
     stopped: bool = False
     broken_off: dict[int, str] = field(default_factory=dict)
+    unanswered: list[Unanswered] = field(default_factory=list)
     gone: bool = False
     outdated: bool = False
 
@@ -104,7 +106,8 @@ def is_ours(conversation_id: str) -> bool:
 
 
 def ask(talk: Talk, question: str) -> None:
-    """Let *question* be asked in this run."""
+    """Let *question* be asked in this run, in place of one that still waits or was refused."""
+    _note_unanswered(talk, talk.question)
     talk.question, talk.failure, talk.stopped, talk.gone = question, None, False, False
     talk.outdated = talk.in_address
 
@@ -137,7 +140,21 @@ def fail_attempt(talk: Talk, attempt: Attempt, failure: ApiError) -> None:
         return
     if attempt.run_id is None or (isinstance(failure, ApiRefused) and failure.ended_run):
         end_attempt(talk, attempt)
-        talk.conversation, talk.question = attempt.before, talk.question or attempt.question
+        talk.conversation = attempt.before
+        if talk.question is None:
+            talk.question = attempt.question
+        else:  # another one waits
+            _note_unanswered(talk, attempt.question)
+
+
+def _note_unanswered(talk: Talk, question: str | None) -> None:
+    """Remember that *question* is left without an answer, and the failure at hand as the reason."""
+    if question is None:
+        return
+    before = talk.attempt.before if talk.attempt else talk.conversation
+    place = (before.length if before else 0) + (2 if talk.attempt else 0)  # the one under way and its answer
+    reason = visitor_text(talk.failure)[0] if talk.failure else ""
+    talk.unanswered.append(Unanswered(question, place, reason))
 
 
 def stop_answer() -> None:

@@ -228,8 +228,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._problem(problem(401, "A valid API key is needed", "Send a valid key."))
             return
         if self.api.behaviour.problem:
-            said = self.api.conversations.setdefault((key, conversation_id), [])
-            said.append({"role": "user", "content": body["message"], "created_at": "2026-11-21T10:00:00Z"})
+            if self.api.behaviour.problem["status"] != 429:  # then it is not even taken
+                said = self.api.conversations.setdefault((key, conversation_id), [])
+                said.append({"role": "user", "content": body["message"], "created_at": "2026-11-21T10:00:00Z"})
             self._problem(self.api.behaviour.problem)
             return
         if self.api.behaviour.is_busy:

@@ -374,7 +374,8 @@ def test_a_question_that_will_never_do_is_not_offered_again(api: ApiStub) -> Non
     assert buttons(page) == ["Delete", "New chat"]
     api.behaviour.problem = None
     ask(page, "Shorter")
-    assert said(page) == [("user", "Shorter"), ("assistant", ANSWER)]
+    assert said(page) == [("user", QUESTION), ("user", "Shorter"), ("assistant", ANSWER)]
+    assert "No answer: The question could not be taken" in shown(page)
 
 
 def test_an_answer_whose_connections_break_is_whole_in_the_end(api: ApiStub) -> None:
@@ -444,6 +445,58 @@ def test_too_many_questions_are_told_with_the_time_to_wait(api: ApiStub, wait_s:
     api.behaviour.problem = None
     press(page, "Try again")
     assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "after_a_reload"),
+    [
+        (429, "No answer: Too many questions at the moment", []),  # the service never took them
+        (502, "No answer: The answer could not be written", ["second", "third"]),
+    ],
+)
+def test_questions_without_an_answer_stay_with_the_reason_when_the_next_is_asked(
+    api: ApiStub, status: int, told: str, after_a_reload: list[str]
+) -> None:
+    page = open_page()
+    ask(page, "first")
+    api.behaviour.problem = problem(status, "Refused", "Not now.")
+    ask(page, "second")
+    assert "No answer" not in shown(page)  # a box says why
+    ask(page, "third")
+    api.behaviour.problem = None
+    ask(page, "fourth")
+    for _ in ("at once", "when drawn again"):
+        assert said(page)[2:5] == [("user", "second"), ("user", "third"), ("user", "fourth")]
+        assert [caption.value for caption in page.caption if "No answer" in caption.value] == [told, told]
+        page.run()
+    reopened = open_page(address(page))
+    assert [text for role, text in said(reopened) if role == "user"] == ["first", *after_a_reload, "fourth"]
+    assert [caption.value for caption in reopened.caption if "No answer" in caption.value] == ["No answer"] * len(
+        after_a_reload
+    )
+
+
+def test_a_question_that_is_answered_in_the_end_is_shown_once_and_without_a_reason(api: ApiStub) -> None:
+    page = open_page()
+    for status in (429, 502):
+        api.behaviour.problem = problem(status, "Refused", "Not now.")
+        ask(page)
+        ask(page)
+    api.behaviour.problem = None
+    press(page, "Try again")
+    assert [role for role, _ in said(page)] == ["user", "assistant"]
+    assert "No answer" not in shown(page)
+
+
+def test_a_broken_off_answer_keeps_the_reason_when_the_next_is_asked(api: ApiStub) -> None:
+    api.behaviour.stream_problem = problem(502, "Refused", "Not now.")
+    page = open_page()
+    ask(page, "first")
+    api.behaviour.stream_problem = None
+    ask(page, "second")
+    assert [role for role, _ in said(page)] == ["user", "assistant", "user", "assistant"]
+    assert "Stopped before its end: The answer could not be written" in shown(page)
+    assert "No answer" not in shown(page)
 
 
 def test_deleting_is_asked_about_and_then_done(api: ApiStub) -> None:
