@@ -49,7 +49,7 @@ from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
 from bootstrap.observability import start_observability
 from bootstrap.services import Services, open_services
-from config import SAMPLES, VERSION, Settings, SettingsError, load_settings
+from config import VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
 from domain.document_links import LinkMode
 from ingestion.pages.images import PageImages
@@ -94,12 +94,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     # Each address answers with a slash at its end and without: preflights cannot follow a redirect.
     app.url_map.strict_slashes = app.url_map.merge_slashes = app.url_map.redirect_defaults = False
     app.json = OrjsonProvider(app)
-    app.config.update(
-        MAX_CONTENT_LENGTH=settings.max_content_length,
-        MAX_FILE_SIZE=settings.max_file_size,
-        OCR_ENABLED=settings.ocr_enabled,
-        SAMPLES_DIR=SAMPLES,
-    )
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_content_length
     app.extensions["admission"] = _admission(settings)
     app.extensions |= {"settings": settings, "open_database": lambda: _database_for_commands(settings)}
     app.extensions["view_texts"] = ConcurrencyLimit(

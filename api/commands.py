@@ -2,8 +2,7 @@
 `flask crawl`, `flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`, `flask index`,
 `flask log-id`.
 
-The app provides `extensions["settings"]`, `extensions["open_database"]`, which gives the `Database`, and in `config`
-SAMPLES_DIR, MAX_FILE_SIZE in bytes and OCR_ENABLED.
+The app provides `extensions["settings"]`, and `extensions["open_database"]`, which gives the `Database`.
 """
 
 import json
@@ -30,12 +29,12 @@ from api.operator import operator, records
 from api.ratings_command import ratings
 from api.state import state
 from bootstrap.data_folder import use_installations_log_key
-from bootstrap.ingesting import chunk_sizes, malware_check
+from bootstrap.ingesting import reading_policy
 from bootstrap.stores import open_originals
+from config import SAMPLES
 from domain.db import Database
 from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
-from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, Progress, load_paths
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.log_ids import hashed_id
@@ -79,16 +78,11 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
                 database,
                 ctx,
                 paths,
+                policy=reading_policy(settings, sandbox),
                 prune=prune,
-                samples_root=Path(current_app.config["SAMPLES_DIR"]),
+                samples_root=SAMPLES,
                 progress=progress,
-                limits=Limits(
-                    size_bytes=current_app.config["MAX_FILE_SIZE"], recognises=current_app.config["OCR_ENABLED"]
-                ),
-                sizes=chunk_sizes(settings),
                 originals=open_originals(settings, database),
-                malware=malware_check(settings),
-                sandbox=sandbox,
             )
         if wait:
             _wait_for_vectors(database, ctx)

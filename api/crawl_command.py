@@ -15,6 +15,7 @@ from flask.cli import with_appcontext
 
 from api.operator import counted, operator, records
 from bootstrap.crawling import crawl_rules
+from bootstrap.ingesting import reading_policy
 from bootstrap.stores import open_originals
 from config import Settings
 from domain import web_sources
@@ -26,7 +27,6 @@ from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.crawl import Claim
 from ingestion.crawl.crawler import Crawler
 from ingestion.crawl.politeness import Politeness
-from ingestion.parsers.sandbox import ParserProcess
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import BadInput
 from utils.sandbox.sandbox import Sandbox
@@ -89,14 +89,12 @@ def _canonical(url: str) -> str:
 def _crawl(
     database: Database, ctx: TenantContext, originals: Originals, settings: Settings, url: str, plan: Plan
 ) -> WebSource | None:
-    rules = crawl_rules(settings)
     holder = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
-    with (
-        Sandbox(required=settings.sandbox_required, prepares=True) as sandbox,
-        ParserProcess(rules.limits, sandbox) as parser,
-    ):
-        crawler = Crawler(database, rules, parser, holder=holder, politeness=Politeness(), originals=originals)
-        return crawler.crawl(_claim(database, ctx, crawler, url, plan))
+    with Sandbox(required=settings.sandbox_required, prepares=True) as sandbox:
+        rules = crawl_rules(settings, reading_policy(settings, sandbox))
+        with rules.policy.open_parser() as parser:
+            crawler = Crawler(database, rules, parser, holder=holder, politeness=Politeness(), originals=originals)
+            return crawler.crawl(_claim(database, ctx, crawler, url, plan))
 
 
 def _claim(database: Database, ctx: TenantContext, crawler: Crawler, url: str, plan: Plan) -> Claim:

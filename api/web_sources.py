@@ -19,7 +19,7 @@ from api.conditional import check_unchanged, etag_of, tagged
 from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageOut, PageQuery, part_of, shown_part
 from api.schemas import WHOLE, ErrorOut, Problem
-from bootstrap.crawling import crawl_rules
+from bootstrap.crawling import crawl_reach
 from bootstrap.services import Services
 from domain import web_sources
 from domain.in_thread import read, write
@@ -259,7 +259,7 @@ async def cancel(ctx: TenantContext, path: WebSourcePath) -> Response:
 def _checked_url(address: str) -> str:
     """The canonical address, if it may be crawled as far as can be told without asking for its name."""
     services: Services = current_app.extensions["services"]
-    reach = crawl_rules(services.settings).reach
+    reach = crawl_reach(services.settings)
     try:
         url = canonical(address)
         parts = urlsplit(url)

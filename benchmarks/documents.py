@@ -32,6 +32,7 @@ from ingestion.parsers.parsed import Limits, ParsedDocument
 from ingestion.parsers.sandbox import ParserProcess
 from providers.ocr.chosen import available
 from utils.errors import UnreadableDocument
+from utils.sandbox.sandbox import Sandbox
 
 HERE = Path(__file__).parent
 EXPECTED, SOURCES, MALFORMED = "office/docling-expected-md", "office/docling", "malformed"
@@ -210,7 +211,7 @@ def main() -> None:
     said = Said()
     logging.getLogger(ParserProcess.__module__).addHandler(said)
     logging.getLogger(ParserProcess.__module__).setLevel(logging.INFO)
-    with ParserProcess(Limits()) as parser:
+    with Sandbox() as sandbox, ParserProcess(Limits(), sandbox) as parser:
         parser.parse(b"warm", "a.txt")
         for one in read_all(chosen.root, parser):
             reads.append(one)

@@ -10,7 +10,7 @@ from functools import partial
 from ipaddress import ip_network
 from uuid import uuid4
 
-from bootstrap.ingesting import chunk_sizes, malware_check, quotas_of
+from bootstrap.ingesting import quotas_of
 from config import Settings
 from domain import web_sources
 from domain.db import Database
@@ -21,11 +21,10 @@ from ingestion.crawl.crawler import Crawler, CrawlRules
 from ingestion.crawl.guard import Reach
 from ingestion.crawl.politeness import Politeness, Stopped
 from ingestion.crawl.site import Manners
-from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
+from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, ProblemError
-from utils.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger("bootstrap.crawling")
 
@@ -34,17 +33,20 @@ POLL_S = 1.0
 LONGEST_PAUSE_S = 30.0
 
 
-def crawl_rules(settings: Settings) -> CrawlRules:
+def crawl_rules(settings: Settings, policy: ReadingPolicy) -> CrawlRules:
     """How web sources are crawled by these settings."""
     return CrawlRules(
         Manners(settings.crawl_user_agent, settings.crawl_delay),
-        Reach(tuple(map(ip_network, settings.crawl_networks)), frozenset(settings.crawl_ports)),
-        Limits(size_bytes=settings.max_file_size),
+        crawl_reach(settings),
+        policy,
+        quotas_of(settings),
         max_pages=settings.crawl_max_pages,
-        sizes=chunk_sizes(settings),
-        quotas=quotas_of(settings),
-        malware=malware_check(settings),
     )
+
+
+def crawl_reach(settings: Settings) -> Reach:
+    """Which addresses a crawl may ask."""
+    return Reach(tuple(map(ip_network, settings.crawl_networks)), frozenset(settings.crawl_ports))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +56,18 @@ class _Due:
 
 
 class Crawling:
-    """Crawls what is due, *at_once* web sources at a time, in a thread each, and reads pages in *sandbox*."""
+    """Crawls what is due, *at_once* web sources at a time, in a thread each."""
 
     def __init__(
         self,
         database: Database,
         originals: Originals,
         rules: CrawlRules,
-        sandbox: Sandbox,
         *,
         at_once: int,
         poll_s: float = POLL_S,
     ) -> None:
-        self._database, self._originals, self._rules, self._sandbox = database, originals, rules, sandbox
+        self._database, self._originals, self._rules = database, originals, rules
         self._at_once, self._poll_s = at_once, poll_s
         self._politeness = Politeness()
 
@@ -127,7 +128,7 @@ class Crawling:
         return [_Due(ctx, sources[n]) for n in range(most) for ctx, sources in waiting if n < len(sources)]
 
     def _begin(self, threads: ThreadPoolExecutor, due: _Due) -> tuple[Crawler, Future[None]]:
-        parser = ParserProcess(self._rules.limits, self._sandbox)
+        parser = self._rules.policy.open_parser()
         holder = HOLDER + uuid4().hex
         crawler = Crawler(
             self._database,

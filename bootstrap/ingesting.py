@@ -12,6 +12,7 @@ from ingestion.jobs import JobWorker, tidy
 from ingestion.library import Library
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits
+from ingestion.policy import ReadingPolicy
 from providers.scanner.clamd import Clamd
 from utils.sandbox.sandbox import Sandbox
 
@@ -22,25 +23,13 @@ class Ingesting:
 
     database: Database
     originals: Originals
-    limits: Limits
-    sizes: Sizes
+    policy: ReadingPolicy
     quotas: Quotas
-    malware: MalwareCheck
     lease_s: float
-    sandbox: Sandbox
 
     def make_worker(self) -> JobWorker:
         """A worker for one thread."""
-        return JobWorker(
-            self.database,
-            self.originals,
-            limits=self.limits,
-            sizes=self.sizes,
-            quotas=self.quotas,
-            malware=self.malware,
-            lease_s=self.lease_s,
-            sandbox=self.sandbox,
-        )
+        return JobWorker(self.database, self.originals, self.policy, quotas=self.quotas, lease_s=self.lease_s)
 
     def tidy(self) -> None:
         """Give on what dead workers hold, and end the jobs whose documents are in the index."""
@@ -55,20 +44,22 @@ def open_ingesting(settings: Settings) -> Ingesting:
     """
     database = open_database(settings.database_address, pool_size=settings.db_pool_size)
     sandbox = Sandbox(required=settings.sandbox_required, prepares=True)  # it ends with this process
-    return ingesting(settings, database, open_originals(settings, database), sandbox)
+    return ingesting(settings, database, open_originals(settings, database), reading_policy(settings, sandbox))
 
 
-def ingesting(settings: Settings, database: Database, originals: Originals, sandbox: Sandbox) -> Ingesting:
+def ingesting(settings: Settings, database: Database, originals: Originals, policy: ReadingPolicy) -> Ingesting:
     """The same with stores that are open."""
-    return Ingesting(
-        database,
-        originals,
-        Limits(size_bytes=settings.max_file_size, recognises=settings.ocr_enabled),
-        chunk_sizes(settings),
-        quotas_of(settings),
-        malware_check(settings),
-        settings.ingestion_lease,
-        sandbox,
+    return Ingesting(database, originals, policy, quotas_of(settings), settings.ingestion_lease)
+
+
+def reading_policy(settings: Settings, sandbox: Sandbox) -> ReadingPolicy:
+    """How files are read by these settings, whichever way they come in; nothing is connected yet."""
+    scanner = Clamd(settings.clamd_address) if settings.clamd_address else None
+    return ReadingPolicy(
+        limits=Limits(size_bytes=settings.max_file_size, recognises=settings.ocr_enabled),
+        sizes=chunk_sizes(settings),
+        malware=MalwareCheck(scanner, is_required=settings.scanner_required),
+        sandbox=sandbox,
     )
 
 
@@ -85,12 +76,6 @@ def quotas_of(settings: Settings) -> Quotas:
         pages_per_day=settings.tenant_max_pages_per_day,
         queued_jobs=settings.tenant_max_queued_jobs,
     )
-
-
-def malware_check(settings: Settings) -> MalwareCheck:
-    """How files are looked at before they are read; nothing is connected yet."""
-    scanner = Clamd(settings.clamd_address) if settings.clamd_address else None
-    return MalwareCheck(scanner, is_required=settings.scanner_required)
 
 
 def open_library(settings: Settings, database: Database) -> Library:

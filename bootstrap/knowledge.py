@@ -10,14 +10,11 @@ from pathlib import Path
 
 from domain.db import Database
 from domain.originals import Originals
-from ingestion.chunking import Sizes
-from ingestion.malware import NO_CHECK, MalwareCheck
-from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary, load_paths, remove_samples
+from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
 from utils.errors import BadInput, ScannerUnavailable, StoreUnavailable
 from utils.processes import StartError
-from utils.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger("bootstrap.knowledge")
 
@@ -41,12 +38,9 @@ async def load_knowledge(
     folder: Path,
     *,
     samples: Path,
-    limits: Limits,
-    sizes: Sizes,
+    policy: ReadingPolicy,
     progress: Progress,
     originals: Originals,
-    malware: MalwareCheck = NO_CHECK,
-    sandbox: Sandbox | None = None,
 ) -> LoadSummary | None:
     """Load what is new or changed in *folder*; the built-in samples go when it is another folder.
 
@@ -58,12 +52,9 @@ async def load_knowledge(
         ctx=ctx,
         folder=folder,
         samples=samples,
-        limits=limits,
-        sizes=sizes,
+        policy=policy,
         progress=progress,
         originals=originals,
-        malware=malware,
-        sandbox=sandbox,
     )
     while True:
         try:
@@ -90,12 +81,9 @@ class _Loading:
     ctx: TenantContext
     folder: Path
     samples: Path
-    limits: Limits
-    sizes: Sizes
+    policy: ReadingPolicy
     progress: Progress
     originals: Originals
-    malware: MalwareCheck
-    sandbox: Sandbox | None
 
     async def once(self) -> LoadSummary:
         """Load in a thread; cancelled, it ends after the document it is at."""
@@ -121,13 +109,10 @@ class _Loading:
             self.database,
             self.ctx,
             [self.folder],
+            policy=self.policy,
             samples_root=self.samples,
             progress=note,
-            limits=self.limits,
-            sizes=self.sizes,
             originals=self.originals,
-            malware=self.malware,
-            sandbox=self.sandbox,
         )
 
 

@@ -25,7 +25,7 @@ from bootstrap.indexes.check import SelfCheck
 from bootstrap.indexes.opened import MakeRetriever, Opener
 from bootstrap.indexes.serving import Serving
 from bootstrap.indexes.tending import Tending
-from bootstrap.ingesting import chunk_sizes, ingesting, malware_check, quotas_of
+from bootstrap.ingesting import ingesting, quotas_of, reading_policy
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import (
@@ -50,8 +50,8 @@ from domain.leadership import Leadership
 from domain.originals import Originals
 from domain.ratings import forget_older
 from ingestion.library import Library
-from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import LoadSummary
+from ingestion.policy import ReadingPolicy
 from ingestion.working import Working
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
@@ -171,9 +171,10 @@ async def open_services(
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)
         sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required, prepares=True))
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
-        loading = partial(_load, database, settings, progress or _unseen, originals, sandbox)
-        crawling = Crawling(database, originals, crawl_rules(settings), sandbox, at_once=settings.crawl_concurrency)
-        stores = ingesting(settings, database, originals, sandbox)
+        policy = reading_policy(settings, sandbox)
+        loading = partial(_load, database, settings, progress or _unseen, originals, policy)
+        crawling = Crawling(database, originals, crawl_rules(settings, policy), at_once=settings.crawl_concurrency)
+        stores = ingesting(settings, database, originals, policy)
         working = Working(stores.make_worker, stores.tidy, count=settings.ingestion_workers)
         await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
         forget = partial(write, database, partial(forget_older, keep_days=settings.ratings_keep_days))
@@ -296,20 +297,16 @@ async def _open_folder(stack: AsyncExitStack, settings: Settings, patience_s: fl
 
 
 async def _load(
-    database: Database, settings: Settings, progress: Progress, originals: Originals, sandbox: Sandbox
+    database: Database, settings: Settings, progress: Progress, originals: Originals, policy: ReadingPolicy
 ) -> LoadSummary | None:
-    limits = Limits(size_bytes=settings.max_file_size, recognises=settings.ocr_enabled)
     summary = await load_knowledge(
         database,
         OPERATOR,
         settings.knowledge_dir,
         samples=SAMPLES,
-        limits=limits,
-        sizes=chunk_sizes(settings),
+        policy=policy,
         progress=progress,
         originals=originals,
-        malware=malware_check(settings),
-        sandbox=sandbox,
     )
     await _tidy(originals)
     return summary

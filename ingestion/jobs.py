@@ -22,13 +22,10 @@ from domain.documents import DocumentContent, replace_document
 from domain.jobs import LEASE_S, Failure, Held, LeaseLost
 from domain.models import Document, JobStage
 from domain.originals import Originals
-from domain.quotas import UNLIMITED, Quotas, add_pages, count_pages, next_day, require_pages
-from ingestion.chunking import Sizes
-from ingestion.malware import NO_CHECK, MalwareCheck
-from ingestion.parsers.parsed import Limits
+from domain.quotas import Quotas, add_pages, count_pages, next_day, require_pages
 from ingestion.parsers.recognition import Recognition
-from ingestion.parsers.sandbox import PageProgress, ParserProcess
-from ingestion.reader import DocumentReader
+from ingestion.parsers.sandbox import PageProgress
+from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
 from utils.errors import (
     InfectedFile,
@@ -38,7 +35,6 @@ from utils.errors import (
     StoreUnavailable,
     UnreadableDocument,
 )
-from utils.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +52,7 @@ _OUR_FAULT = Failure(
 
 
 class JobWorker:
-    """Works on one job at a time, in one thread, each file in a process of *sandbox*. `stop` is for other threads.
+    """Works on one job at a time, in one thread, and reads files by *policy*. `stop` is for other threads.
 
     Pages that are pictures are recognised for *slice_s* seconds at a time, between which other documents have a turn.
     """
@@ -65,20 +61,17 @@ class JobWorker:
         self,
         database: Database,
         originals: Originals,
+        policy: ReadingPolicy,
         *,
-        limits: Limits | None = None,
-        sizes: Sizes | None = None,
-        quotas: Quotas = UNLIMITED,
-        malware: MalwareCheck = NO_CHECK,
+        quotas: Quotas,
         lease_s: float = LEASE_S,
-        sandbox: Sandbox | None = None,
         slice_s: float = SLICE_S,
     ) -> None:
         self._database, self._originals, self._lease_s, self._slice_s = database, originals, lease_s, slice_s
         self._quotas = quotas
         self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid4().hex[:12]}"
-        self._parser = ParserProcess(limits or Limits(), sandbox)
-        self._reader = DocumentReader(self._parser, malware, sizes or Sizes())
+        self._parser = policy.open_parser()
+        self._reader = policy.reader(self._parser)
         self._stopping = threading.Event()
 
     def __enter__(self) -> Self:

@@ -17,15 +17,14 @@ from domain.documents import (
 )
 from domain.models import Document, DocumentState
 from domain.originals import Originals
-from ingestion.chunking import CountTokens, Sizes, estimate_tokens
-from ingestion.malware import NO_CHECK, MalwareCheck
+from ingestion.chunking import CountTokens, estimate_tokens
 from ingestion.parsers.parsed import Limits
-from ingestion.parsers.sandbox import PageProgress, ParserProcess
+from ingestion.parsers.sandbox import PageProgress
+from ingestion.policy import ReadingPolicy
 from ingestion.reader import RECIPE, DocumentReader, content_hash
 from ingestion.walk import SAMPLES, Found, Origins, Walk, walk
 from utils.context import TenantContext
 from utils.errors import UnreadableDocument
-from utils.sandbox.sandbox import Sandbox
 
 Progress = Callable[[int, int, str], None]
 
@@ -54,15 +53,12 @@ def load_paths(
     ctx: TenantContext,
     paths: Sequence[Path],
     *,
+    policy: ReadingPolicy,
     prune: bool = False,
     samples_root: Path | None = None,
     progress: Progress | None = None,
-    limits: Limits | None = None,
-    sizes: Sizes | None = None,
     count_tokens: CountTokens = estimate_tokens,
     originals: Originals | None = None,
-    malware: MalwareCheck = NO_CHECK,
-    sandbox: Sandbox | None = None,
 ) -> LoadSummary:
     """Load every document below *paths* into the caller's tenant; with *prune*, forget those whose file is gone.
 
@@ -70,18 +66,17 @@ def load_paths(
     Documents with pages that are pictures come twice: first with what is text in them, and when all others are done
     with the text that was recognised. *progress* is called before each of these steps, in the latter before each page,
     with how many steps are done, how many there are, and the file's name. *originals* keeps the files, so that
-    citations can be opened; without it they are not kept. Each file is read by a process of *sandbox*; without it there
-    is one for this load.
+    citations can be opened; without it they are not kept.
 
     Raises:
         BadInput: a path is not there, or is a folder without documents; nothing was changed.
         ScannerUnavailable: files are not read at present; those before stay loaded.
     """
-    began, limits = time.monotonic(), limits or Limits()
+    began = time.monotonic()
     found, origins = walk(paths), Origins(samples_root.resolve() if samples_root else None)
-    with ParserProcess(limits, sandbox) as parser:
-        reader = DocumentReader(parser, malware, sizes or Sizes(), count_tokens)
-        load = _Load(database, ctx, origins, limits, reader, originals)
+    with policy.open_parser() as parser:
+        reader = policy.reader(parser, count_tokens)
+        load = _Load(database, ctx, origins, policy.limits, reader, originals)
         load.take_all(found, progress)
     # A folder that cannot be read looks as if its files were gone.
     if prune and not found.unreadable:

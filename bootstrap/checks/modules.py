@@ -13,11 +13,10 @@ from agents.rag import compile_graph
 from bootstrap.checks.finding import Finding, failure, ok, skipped, warning
 from bootstrap.checks.running import Check
 from bootstrap.checks.settings import Installation
+from bootstrap.ingesting import reading_policy
 from bootstrap.sandbox import look
 from config import SAMPLES, Settings
 from ingestion.parsers.kinds import KINDS
-from ingestion.parsers.parsed import Limits
-from ingestion.parsers.sandbox import ParserProcess
 from prompts.rag import standalone_prompt, system_prompt
 from providers.ocr.chosen import LANGUAGES, available
 from utils.errors import UnreadableDocument
@@ -85,7 +84,7 @@ def _languages() -> Finding:
 def _parsers(settings: Settings) -> Finding:
     """One of the samples in each format, in the process of its own in which documents are read."""
     files = {path.suffix: path for path in sorted(SAMPLES.iterdir()) if path.is_file()}
-    with ParserProcess(Limits(size_bytes=settings.max_file_size)) as parser:
+    with Sandbox() as sandbox, reading_policy(settings, sandbox).open_parser() as parser:
         for path in files.values():
             try:
                 parser.parse(path.read_bytes(), path.name)

@@ -12,7 +12,7 @@ from domain.db import Database
 from domain.documents import DocumentContent, record_failure, replace_document
 from domain.models import Document, DocumentState, WebPage, WebSource
 from domain.originals import Originals
-from domain.quotas import UNLIMITED, Quotas, count_pages, lock_usage, require_pages, require_room
+from domain.quotas import Quotas, count_pages, lock_usage, require_pages, require_room
 from ingestion.crawl import sitemap
 from ingestion.crawl.addresses import link, root, shown
 from ingestion.crawl.fetch import FetchFailed
@@ -44,7 +44,7 @@ class Place:
 
     database: Database
     originals: Originals | None
-    quotas: Quotas = UNLIMITED
+    quotas: Quotas
 
 
 class NotOurs(Exception):

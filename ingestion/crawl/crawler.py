@@ -1,7 +1,7 @@
 """Crawls web sources, one after the other, with all they need; in the service and for `flask crawl`."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
@@ -9,18 +9,15 @@ from domain import web_sources
 from domain.db import Database
 from domain.models import WebSource
 from domain.originals import Originals
-from domain.quotas import UNLIMITED, Quotas
-from ingestion.chunking import CountTokens, Sizes, estimate_tokens
+from domain.quotas import Quotas
 from ingestion.crawl.crawl import HOLD_S, Claim, Place, crawl
 from ingestion.crawl.fetch import Fetcher
 from ingestion.crawl.frontier import Scope
 from ingestion.crawl.guard import Reach, Resolve, resolve
 from ingestion.crawl.politeness import Politeness, Stopped
 from ingestion.crawl.site import Manners, Site
-from ingestion.malware import NO_CHECK, MalwareCheck
-from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
-from ingestion.reader import DocumentReader
+from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
 
 
@@ -29,14 +26,11 @@ class CrawlRules:
     """How web sources are crawled: politely, where, and what is made of what is found."""
 
     manners: Manners
-    reach: Reach = field(default_factory=Reach)
-    limits: Limits = field(default_factory=Limits)
+    reach: Reach
+    policy: ReadingPolicy
+    quotas: Quotas  # of the tenant whose web source it is
     max_pages: int = 20_000  # of a web source, whatever it asks for
-    sizes: Sizes = field(default_factory=Sizes)
-    count_tokens: CountTokens = estimate_tokens
     resolver: Resolve = resolve
-    malware: MalwareCheck = NO_CHECK
-    quotas: Quotas = UNLIMITED  # of the tenant whose web source it is
 
 
 class Crawler:
@@ -57,7 +51,7 @@ class Crawler:
     ) -> None:
         self._database, self._rules, self._holder, self._politeness = database, rules, holder, politeness
         self._place = Place(database, originals, rules.quotas)
-        self._reader = DocumentReader(parser, rules.malware, rules.sizes, rules.count_tokens)
+        self._reader = rules.policy.reader(parser)
         self._stopping = threading.Event()
         self._fetcher: Fetcher | None = None
 
@@ -91,7 +85,8 @@ class Crawler:
         with Fetcher(rules.manners.agent, rules.reach, resolver=rules.resolver) as self._fetcher:
             if self._stopping.is_set():
                 self._fetcher.abort()
-            site = Site(scope, self._fetcher, rules.manners, self._politeness, self._stopping, rules.limits.size_bytes)
+            file_bytes = rules.policy.limits.size_bytes
+            site = Site(scope, self._fetcher, rules.manners, self._politeness, self._stopping, file_bytes)
             try:
                 crawl(self._place, claim, site, self._reader)
             except (Stopped, KeyboardInterrupt):

@@ -30,14 +30,10 @@ _PARSE = "ingestion.parsers.worker:parse"
 
 
 class ParserProcess:
-    """Parses files, each in a process of its own. Not for several threads at once; `interrupt` is for others.
+    """Parses files, each in a process of *sandbox*. Not for several threads at once; `interrupt` is for others."""
 
-    *sandbox* starts the processes; without one it has one of its own.
-    """
-
-    def __init__(self, limits: Limits, sandbox: Sandbox | None = None) -> None:
-        self._limits = limits
-        self._sandbox, self._owned = sandbox or Sandbox(), sandbox is None
+    def __init__(self, limits: Limits, sandbox: Sandbox) -> None:
+        self._limits, self._sandbox = limits, sandbox
         self._lock = threading.Lock()
         self._running: WeakSet[SandboxedProcess] = WeakSet()
         self._is_interrupted = False
@@ -129,11 +125,9 @@ class ParserProcess:
                 process.kill()
 
     def close(self) -> None:
-        """End the sandbox, if it is our own, and forget an interruption."""
+        """Forget an interruption."""
         with self._lock:
             self._is_interrupted = False
-        if self._owned:
-            self._sandbox.close()
 
     def _start(self, job: Job) -> SandboxedProcess:
         """A process that can be interrupted."""

@@ -27,9 +27,8 @@ def uri(tmp_path: Path) -> str:
 def run(tmp_path: Path, uri: str) -> Run:
     """Runs `flask <arguments>`; the database is new and empty."""
     app = Flask("pustaka")
-    app.config.update(MAX_FILE_SIZE=1_000, OCR_ENABLED=False, SAMPLES_DIR=tmp_path / "samples")
     app.extensions |= {
-        "settings": Settings(_env_file=None, data_dir=tmp_path / "data"),
+        "settings": Settings(_env_file=None, data_dir=tmp_path / "data", max_file_size=1024, ocr_enabled=False),
         "open_database": lambda: open_database(uri),
     }
     register_commands(app)
@@ -59,7 +58,7 @@ def test_load_says_what_it_did_and_what_is_still_to_come(run: Run, handbook: Pat
 
 def test_load_names_what_failed_and_exits_with_1(run: Run, handbook: Path) -> None:
     (handbook / "broken.pdf").write_text("no PDF")
-    (handbook / "long.txt").write_text("x" * 1_001)
+    (handbook / "long.txt").write_text("x" * 1_025)
     result = run("load", handbook)
     assert result.exit_code == 1
     assert "Failed: handbook/broken.pdf: It is not a PDF" in result.output

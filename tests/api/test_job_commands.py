@@ -12,11 +12,11 @@ from config import load_settings
 from domain.db import Database
 from domain.originals import Originals
 from domain.quotas import UNLIMITED
-from ingestion.jobs import JobWorker
 from ingestion.library import Library
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.domain.uploaded import new_dataset
+from tests.reading import job_worker
 
 Run = Callable[..., Result]
 
@@ -49,7 +49,7 @@ def library(database: Database, files: FolderFileStore) -> Library:
 def broken(database: Database, library: Library, files: FolderFileStore) -> str:
     """A document of acme that could not be read, beside one of globex that waits."""
     taken = library.take(ACME, new_dataset(database, ACME), "broken.pdf", b"%PDF-1.7 and nothing more")
-    with JobWorker(database, Originals(database, files)) as worker:
+    with job_worker(database, Originals(database, files)) as worker:
         worker.run_next()
     library.take(GLOBEX, new_dataset(database, GLOBEX), "b.txt", b"text")
     return taken.document.document_id

@@ -13,6 +13,7 @@ from bootstrap.background import Background
 from domain.db import Database
 from domain.documents import replace_document
 from domain.originals import Originals
+from domain.quotas import UNLIMITED
 from ingestion.indexer import Indexer
 from ingestion.jobs import JobWorker, tidy
 from ingestion.working import Working
@@ -21,7 +22,9 @@ from providers.files.folder import FolderFileStore
 from retrieval.server import ServerIndex
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.fakes.qdrant_server import FakeQdrantServer
+from tests.reading import policy_with
 from utils.errors import StoreUnavailable
+from utils.sandbox.sandbox import Sandbox
 
 COLLECTION = "passages"
 
@@ -52,7 +55,11 @@ async def _at_work(database: Database, qdrant: FakeQdrantServer) -> AsyncIterato
         Indexer(database, index, embedder, poll_s=0.05),
         _nothing,
         forget=_nothing,
-        working=Working(partial(JobWorker, database, originals), partial(tidy, database), count=1),
+        working=Working(
+            partial(JobWorker, database, originals, policy_with(Sandbox()), quotas=UNLIMITED),
+            partial(tidy, database),
+            count=1,
+        ),
         leadership=None,
         compare_s=0.1,
         retry_s=0.1,

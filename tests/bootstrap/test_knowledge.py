@@ -1,6 +1,7 @@
 """KNOWLEDGE_DIR: loaded at the start, whatever the database is doing."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,25 @@ from bootstrap import knowledge
 from domain.db import open_database
 from domain.documents import list_documents
 from domain.originals import Originals
-from ingestion.chunking import Sizes
 from ingestion.malware import MalwareCheck
-from ingestion.parsers.parsed import Limits
 from providers.files.folder import FolderFileStore
 from providers.scanner.clamd import Clamd
 from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.fakes.clamd import FakeClamd
+from tests.reading import policy_with
 from tests.servers.postgres import PostgresServer
+from utils.sandbox.sandbox import Sandbox
 
 
-async def test_a_database_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as opened:
+        yield opened
+
+
+async def test_a_database_that_is_away_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
     monkeypatch.setattr(knowledge, "_RETRY_S", 0.1)
     folder = tmp_path / "docs"
     folder.mkdir()
@@ -35,8 +44,7 @@ async def test_a_database_that_is_away_is_waited_for(tmp_path: Path, monkeypatch
                 ACME,
                 folder,
                 samples=tmp_path,
-                limits=Limits(),
-                sizes=Sizes(),
+                policy=policy_with(sandbox),
                 progress=lambda *_: None,
                 originals=Originals(database, FolderFileStore(tmp_path / "files")),
             )
@@ -54,7 +62,7 @@ async def test_a_database_that_is_away_is_waited_for(tmp_path: Path, monkeypatch
 
 
 async def test_a_malware_scanner_that_is_away_is_waited_for_and_no_document_fails_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sandbox: Sandbox
 ) -> None:
     monkeypatch.setattr(knowledge, "_RETRY_S", 0.1)
     folder = tmp_path / "docs"
@@ -67,11 +75,9 @@ async def test_a_malware_scanner_that_is_away_is_waited_for_and_no_document_fail
             ACME,
             folder,
             samples=tmp_path,
-            limits=Limits(),
-            sizes=Sizes(),
+            policy=policy_with(sandbox, malware=MalwareCheck(Clamd(clamd.address))),
             progress=lambda *_: None,
             originals=Originals(database, FolderFileStore(tmp_path / "files")),
-            malware=MalwareCheck(Clamd(clamd.address)),
         )
     )
     while "KNOWLEDGE_DIR is loaded as soon as" not in caplog.text and not loading.done():

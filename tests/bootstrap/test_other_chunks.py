@@ -15,12 +15,12 @@ from domain.indexes import drop_index, former_index, switch_to
 from domain.models import Document
 from domain.originals import Extracted, Originals, find_version
 from ingestion.chunking import Sizes
-from ingestion.pipeline import load_paths
 from ingestion.stocktaking import take_stock
 from tests.bootstrap.index_site import Site, running, settings_for, until
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
+from tests.reading import load_files
 from utils.context import TenantContext
 from utils.passages import Passage
 
@@ -74,7 +74,7 @@ def load(database: Database, settings: Settings, ctx: TenantContext, name: str, 
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text)
     sizes = Sizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
-    load_paths(database, ctx, [folder / name], sizes=sizes, originals=Originals(database, open_files(settings)))
+    load_files(database, ctx, [folder / name], sizes=sizes, originals=Originals(database, open_files(settings)))
 
 
 def documents(database: Database, ctx: TenantContext) -> list[Document]:

@@ -8,8 +8,8 @@ import pytest
 
 from domain.db import Database
 from domain.documents import list_documents
-from ingestion.pipeline import load_paths
 from tests.domain.records import ACME
+from tests.reading import load_files
 
 CORPUS = Path(os.environ.get("DOCUMENTS_CORPUS", Path(__file__).parents[3] / "shared" / "data" / "documents"))
 pytestmark = [
@@ -22,7 +22,7 @@ DAMAGED = "Damaged or unsupported file"
 def test_malformed_documents_are_taken_or_refused_as_they_should_be(database: Database) -> None:
     folder = CORPUS / "malformed"
     expected = json.loads((folder / "expected.json").read_text())
-    load_paths(database, ACME, [folder / name for name in expected])
+    load_files(database, ACME, [folder / name for name in expected])
     with database.reading() as session:
         states = {Path(document.source).name: document.state for document in list_documents(session, ACME)}
     assert states.keys() == expected.keys()
@@ -33,6 +33,6 @@ def test_malformed_documents_are_taken_or_refused_as_they_should_be(database: Da
 
 @pytest.mark.parametrize("kind", ["office", "pdf"])
 def test_no_real_document_breaks_its_parser(database: Database, kind: str) -> None:
-    summary = load_paths(database, ACME, [CORPUS / kind])
+    summary = load_files(database, ACME, [CORPUS / kind])
     assert summary.added > 0
     assert [name for name, reason in summary.failed if reason.startswith(DAMAGED)] == []

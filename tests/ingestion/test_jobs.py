@@ -31,6 +31,7 @@ from tests.domain.records import ACME, GLOBEX, refuse, two_tenants
 from tests.domain.uploaded import job_of, let_lease_run_out, let_pause_be_over, new_dataset, tidy
 from tests.fakes.clamd import EICAR, SIGNATURE
 from tests.ingestion.files import joined, pdf, picture, pictures
+from tests.reading import job_worker
 from utils.context import TenantContext
 from utils.errors import QuotaExceeded
 
@@ -61,7 +62,7 @@ def library(database: Database, originals: Originals) -> Library:
 
 @pytest.fixture
 def worker(database: Database, originals: Originals) -> Iterator[JobWorker]:
-    with JobWorker(database, originals) as worker:
+    with job_worker(database, originals) as worker:
         yield worker
 
 
@@ -106,7 +107,7 @@ def test_scanned_pages_are_recognised_after_the_text_of_the_others_can_be_found(
 ) -> None:
     data = joined(pdf(["The office opens at nine."]), pictures(["The library closes at ten"], kind="PDF"))
     document_id = take(library, ACME, "mixed.pdf", data)
-    with JobWorker(database, originals) as first:
+    with job_worker(database, originals) as first:
         working = threading.Thread(target=first.run_next)
         working.start()
         wait_until(lambda: job_of(database, ACME, document_id).stage not in (JobStage.STORED, JobStage.READING))
@@ -126,10 +127,10 @@ def test_a_scan_of_many_pages_gives_way_to_others_and_goes_on_where_it_stopped(
 ) -> None:
     said = ["The library closes at ten", "The warden has a dog", "Bicycles stand behind it"]
     scan = take(library, ACME, "scan.pdf", pictures(*([line] for line in said), kind="PDF"))
-    with JobWorker(database, originals, slice_s=0) as worker:
+    with job_worker(database, originals, slice_s=0) as worker:
         worker.run_next()
         for done in (1, 2):
-            with JobWorker(database, originals, slice_s=0) as another:
+            with job_worker(database, originals, slice_s=0) as another:
                 assert another.run_next()
             job = job_of(database, ACME, scan)
             assert (job.status, job.stage, job.attempts) == (JobStatus.PENDING, JobStage.RECOGNISING, 0)
@@ -151,7 +152,7 @@ def test_a_page_that_cannot_be_read_is_not_tried_again_in_the_next_slice(
 ) -> None:
     pages = [["The library closes at ten"], ["The warden has a dog"]]
     scan = take(library, ACME, "scan.pdf", pictures(*pages, kind="PDF"))
-    with JobWorker(database, originals, slice_s=0, limits=Limits(page_timeout_s=0.001)) as worker:
+    with job_worker(database, originals, slice_s=0, limits=Limits(page_timeout_s=0.001)) as worker:
         while job_of(database, ACME, scan).status in OPEN:
             assert worker.run_next()
     assert job_of(database, ACME, scan).status == JobStatus.FAILED
@@ -185,7 +186,7 @@ def test_documents_beyond_the_pages_of_a_day_wait_and_say_why_while_other_tenant
     database: Database, library: Library, originals: Originals
 ) -> None:
     first, second = (take(library, ACME, name, b"%d." % place + TEXT) for place, name in enumerate(("a.txt", "b.txt")))
-    with JobWorker(database, originals, quotas=replace(UNLIMITED, pages_per_day=1)) as worker:
+    with job_worker(database, originals, quotas=replace(UNLIMITED, pages_per_day=1)) as worker:
         while worker.run_next():
             pass
         theirs = take(library, GLOBEX)
@@ -198,7 +199,7 @@ def test_documents_beyond_the_pages_of_a_day_wait_and_say_why_while_other_tenant
     )
     assert job_of(database, GLOBEX, theirs).stage == JobStage.INDEXING
     let_pause_be_over(database, ACME)
-    with JobWorker(database, originals, quotas=replace(UNLIMITED, pages_per_day=2)) as worker:
+    with job_worker(database, originals, quotas=replace(UNLIMITED, pages_per_day=2)) as worker:
         assert worker.run_next()
     job = job_of(database, ACME, second)
     assert (job.stage, job.error, job.advice) == (JobStage.INDEXING, None, None)
@@ -210,7 +211,7 @@ def from_next_day() -> str:
 
 def test_files_that_cannot_be_read_use_up_pages_too(database: Database, library: Library, originals: Originals) -> None:
     take(library, ACME, "broken.pdf", b"%PDF-1.7 and nothing more")
-    with JobWorker(database, originals) as worker:
+    with job_worker(database, originals) as worker:
         assert worker.run_next()
     with database.reading() as session:
         assert get_usage(session, ACME).pages_today == 1
@@ -340,7 +341,7 @@ def test_a_file_is_left_to_the_worker_that_has_its_job_now_whatever_was_found_in
                 assert jobs.claim(session, ACME, worker="another")
             return SIGNATURE
 
-    with JobWorker(database, originals, malware=MalwareCheck(SlowScanner())) as slow:
+    with job_worker(database, originals, malware=MalwareCheck(SlowScanner())) as slow:
         assert slow.run_next()
     assert kept(files, ACME) == {hashlib.sha256(EICAR).hexdigest()}
     assert job_of(database, ACME, document_id).status == JobStatus.PROCESSING
@@ -350,7 +351,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_document_to_another_in_the_midd
     database: Database, library: Library, originals: Originals, worker: JobWorker
 ) -> None:
     document_id = take(library, ACME, "long.txt", b"A word and another. " * 100_000)
-    with JobWorker(database, originals) as first:
+    with job_worker(database, originals) as first:
         working = threading.Thread(target=first.run_next)
         working.start()
         wait_until(lambda: job_of(database, ACME, document_id).status == JobStatus.PROCESSING)
@@ -367,7 +368,7 @@ def test_a_document_is_cancelled_while_it_is_read_and_the_worker_reads_on_with_o
     database: Database, library: Library, originals: Originals
 ) -> None:
     document_id = take(library, ACME, "long.txt", b"A word and another. " * 100_000)
-    with JobWorker(database, originals, lease_s=0.2) as worker:
+    with job_worker(database, originals, lease_s=0.2) as worker:
         working = threading.Thread(target=worker.run_next)
         working.start()
         wait_until(lambda: job_of(database, ACME, document_id).status == JobStatus.PROCESSING)

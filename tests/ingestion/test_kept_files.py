@@ -9,9 +9,10 @@ from domain.db import Database
 from domain.documents import get_chunks, list_documents
 from domain.models import DocumentVersion
 from domain.originals import Originals, find_version
-from ingestion.pipeline import load_paths, remove_samples
+from ingestion.pipeline import remove_samples
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX
+from tests.reading import load_files
 from utils.context import TenantContext
 
 LEAVE = "# Leave\n\nEveryone has 12 days.\n\n## Sick leave\n\n| day | pay |\n|---|---|\n| 1 | 100 % |\n"
@@ -43,7 +44,7 @@ def kept(tmp_path: Path, ctx: TenantContext) -> set[str]:
 def test_a_document_is_kept_as_it_came_and_its_chunks_stand_where_they_say(
     database: Database, folder: Path, originals: Originals
 ) -> None:
-    load_paths(database, ACME, [folder], originals=originals)
+    load_files(database, ACME, [folder], originals=originals)
     [version] = versions(database, ACME)
     assert (version.file_name, version.title, version.media_type) == ("leave.md", "Leave", "text/markdown")
     with originals.open_original(ACME, version) as file:
@@ -66,7 +67,7 @@ def test_an_older_version_stays_open_until_there_are_too_many(
     for text in texts:
         (folder / "leave.md").write_bytes(text)
         for ctx in (ACME, GLOBEX):
-            load_paths(database, ctx, [folder], originals=originals)
+            load_files(database, ctx, [folder], originals=originals)
     first, second, third = (sha256(text).hexdigest() for text in texts)
     for ctx in (ACME, GLOBEX):
         assert {second, third} < kept(tmp_path, ctx)
@@ -77,11 +78,11 @@ def test_a_document_that_is_forgotten_leaves_no_file(
     database: Database, folder: Path, originals: Originals, tmp_path: Path
 ) -> None:
     for ctx in (ACME, GLOBEX):
-        load_paths(database, ctx, [folder], originals=originals, samples_root=folder)
+        load_files(database, ctx, [folder], originals=originals, samples_root=folder)
     theirs = kept(tmp_path, GLOBEX)
     (folder / "leave.md").rename(tmp_path / "leave.md")
     (folder / "other.md").write_text("Other.")
-    load_paths(database, ACME, [folder], originals=originals, samples_root=folder, prune=True)
+    load_files(database, ACME, [folder], originals=originals, samples_root=folder, prune=True)
     assert kept(tmp_path, ACME) & theirs == set()
     assert len(kept(tmp_path, ACME)) == 2
     remove_samples(database, ACME, originals)

@@ -11,9 +11,10 @@ from domain.documents import get_chunks, list_documents
 from ingestion import pipeline, reader
 from ingestion.chunking import Sizes
 from ingestion.parsers.parsed import Limits
-from ingestion.pipeline import load_paths, remove_samples
+from ingestion.pipeline import remove_samples
 from tests.domain.records import ACME, GLOBEX
 from tests.ingestion.files import joined, pdf, picture, pictures
+from tests.reading import load_files
 from utils.context import TenantContext
 from utils.errors import BadInput
 
@@ -37,7 +38,7 @@ def sources(database: Database) -> list[str]:
 def test_a_folder_is_loaded_with_titles_headings_and_sources_without_server_paths(
     database: Database, handbook: Path
 ) -> None:
-    summary = load_paths(database, ACME, [handbook])
+    summary = load_files(database, ACME, [handbook])
     assert (summary.added, summary.failed) == (2, [])
     with database.reading() as session:
         library, leave = list_documents(session, ACME)
@@ -51,20 +52,20 @@ def test_a_folder_is_loaded_with_titles_headings_and_sources_without_server_path
 
 
 def test_a_second_load_changes_nothing_and_a_changed_file_is_replaced(database: Database, handbook: Path) -> None:
-    load_paths(database, ACME, [handbook])
-    again = load_paths(database, ACME, [handbook])
+    load_files(database, ACME, [handbook])
+    again = load_files(database, ACME, [handbook])
     assert (again.added, again.changed, again.unchanged, again.chunks) == (0, 0, 2, 0)
     (handbook / "library.txt").write_text("The library opens at nine.\n")
-    third = load_paths(database, ACME, [handbook])
+    third = load_files(database, ACME, [handbook])
     assert (third.added, third.changed, third.unchanged, third.chunks) == (0, 1, 1, 1)
 
 
 def test_only_prune_forgets_documents_whose_file_is_gone(database: Database, handbook: Path) -> None:
     for ctx in (ACME, GLOBEX):
-        load_paths(database, ctx, [handbook])
+        load_files(database, ctx, [handbook])
     (handbook / "library.txt").unlink()
-    assert load_paths(database, ACME, [handbook]).removed == 0
-    assert load_paths(database, ACME, [handbook], prune=True).removed == 1
+    assert load_files(database, ACME, [handbook]).removed == 0
+    assert load_files(database, ACME, [handbook], prune=True).removed == 1
     assert sources(database) == ["handbook/staff/leave.md"]
     with database.reading() as session:
         assert len(list_documents(session, GLOBEX)) == 2
@@ -73,17 +74,17 @@ def test_only_prune_forgets_documents_whose_file_is_gone(database: Database, han
 def test_a_missing_or_empty_folder_is_an_error_and_never_a_mass_delete(
     database: Database, handbook: Path, tmp_path: Path
 ) -> None:
-    load_paths(database, ACME, [handbook])
+    load_files(database, ACME, [handbook])
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / ".hidden.md").write_text("# Hidden\n\ntext\n")
     for path in (tmp_path / "empty", tmp_path / "nowhere", tmp_path / "nowhere.md"):
         with pytest.raises(BadInput, match=path.name):
-            load_paths(database, ACME, [handbook, path], prune=True)
+            load_files(database, ACME, [handbook, path], prune=True)
     assert len(sources(database)) == 2
 
 
 def test_nothing_is_pruned_while_a_folder_cannot_be_looked_into(database: Database, handbook: Path) -> None:
-    load_paths(database, ACME, [handbook])
+    load_files(database, ACME, [handbook])
     (handbook / "library.txt").unlink()
     # A path longer than the system takes: unlike a missing permission, it stops root too.
     above = os.open(handbook, os.O_RDONLY)
@@ -93,14 +94,14 @@ def test_nothing_is_pruned_while_a_folder_cannot_be_looked_into(database: Databa
         os.close(above)
         above = below
     os.close(above)
-    summary = load_paths(database, ACME, [handbook], prune=True)
+    summary = load_files(database, ACME, [handbook], prune=True)
     shutil.rmtree(handbook / ("deep" * 60))
     assert (summary.removed, [reason for _, reason in summary.failed]) == (
         0,
         ["The folder cannot be read: File name too long."],
     )
     assert len(sources(database)) == 2
-    assert load_paths(database, ACME, [handbook], prune=True).removed == 1
+    assert load_files(database, ACME, [handbook], prune=True).removed == 1
 
 
 def test_prune_leaves_what_lies_outside_the_given_folders(database: Database, handbook: Path, tmp_path: Path) -> None:
@@ -108,10 +109,10 @@ def test_prune_leaves_what_lies_outside_the_given_folders(database: Database, ha
     other.mkdir()
     for name in ("a.md", "b.md"):
         (other / name).write_text("text")
-    load_paths(database, ACME, [handbook, other])
+    load_files(database, ACME, [handbook, other])
     (other / "a.md").unlink()
     (handbook / "library.txt").unlink()
-    assert load_paths(database, ACME, [handbook], prune=True).removed == 1
+    assert load_files(database, ACME, [handbook], prune=True).removed == 1
     assert sources(database) == ["handbook-2/a.md", "handbook-2/b.md", "handbook/staff/leave.md"]
 
 
@@ -120,7 +121,7 @@ def test_a_broken_document_is_reported_by_name_and_the_others_go_in(database: Da
     (handbook / "empty.docx").write_bytes(b"")
     (handbook / "notes.xyz").write_text("of a kind that is not read")
     os.mkfifo(handbook / "pipe.txt")
-    summary = load_paths(database, ACME, [handbook])
+    summary = load_files(database, ACME, [handbook])
     assert (summary.added, summary.skipped) == (2, ["handbook/notes.xyz"])
     reasons = dict(summary.failed)
     assert set(reasons) == {"handbook/broken.pdf", "handbook/empty.docx", "handbook/pipe.txt"}
@@ -131,7 +132,7 @@ def test_a_broken_document_is_reported_by_name_and_the_others_go_in(database: Da
 
 
 def test_a_document_that_breaks_keeps_what_it_said_until_it_is_whole_again(database: Database, handbook: Path) -> None:
-    load_paths(database, ACME, [handbook])
+    load_files(database, ACME, [handbook])
     before = (handbook / "library.txt").read_bytes()
 
     def library() -> tuple[str, str | None, int]:
@@ -140,25 +141,25 @@ def test_a_document_that_breaks_keeps_what_it_said_until_it_is_whole_again(datab
             return document.state, document.error, len(get_chunks(session, ACME, document.document_id))
 
     (handbook / "library.txt").write_bytes(b"")
-    assert load_paths(database, ACME, [handbook]).failed == [("handbook/library.txt", "It is empty.")]
+    assert load_files(database, ACME, [handbook]).failed == [("handbook/library.txt", "It is empty.")]
     assert library() == ("pending", "It is empty.", 1)
     (handbook / "library.txt").write_bytes(before)
-    assert load_paths(database, ACME, [handbook]).unchanged == 2
+    assert load_files(database, ACME, [handbook]).unchanged == 2
     assert library() == ("pending", None, 1)
 
 
 def test_a_document_that_was_broken_is_added_once_it_is_whole(database: Database, handbook: Path) -> None:
     (handbook / "library.txt").write_bytes(b"")
-    load_paths(database, ACME, [handbook])
+    load_files(database, ACME, [handbook])
     (handbook / "library.txt").write_text("Open.")
-    summary = load_paths(database, ACME, [handbook])
+    summary = load_files(database, ACME, [handbook])
     assert (summary.added, summary.unchanged, summary.failed) == (1, 1, [])
 
 
 def test_a_file_over_the_limit_is_refused_before_it_is_read(database: Database, tmp_path: Path) -> None:
     with (tmp_path / "huge.txt").open("wb") as file:
         file.truncate(60_000_000_000)  # a hole: it takes no room on the disk
-    (name, reason), *_ = load_paths(database, ACME, [tmp_path / "huge.txt"]).failed
+    (name, reason), *_ = load_files(database, ACME, [tmp_path / "huge.txt"]).failed
     assert name == "huge.txt"
     assert "MAX_FILE_SIZE" in reason
 
@@ -170,7 +171,7 @@ def test_links_are_followed_once_and_hidden_files_are_not_read(database: Databas
     (handbook / ".draft.md").write_text("hidden")
     (handbook / "rules.md").symlink_to(handbook / ".draft.md")
     (handbook / "dangling.md").symlink_to(handbook / "nowhere.md")
-    summary = load_paths(database, ACME, [handbook])
+    summary = load_files(database, ACME, [handbook])
     assert [name for name, _ in summary.failed] == ["handbook/dangling.md"]
     loaded = [source for source in sources(database) if source != "handbook/dangling.md"]
     assert loaded == ["handbook/library.txt", "handbook/rules.md", "handbook/staff/leave.md"]
@@ -181,7 +182,7 @@ def test_a_file_whose_name_is_no_unicode_is_reported_and_the_others_go_in(databa
         Path(os.fsdecode(os.fsencode(handbook) + b"/\xff.md")).write_text("text")
     except OSError:
         pytest.skip("this file system takes Unicode names only")
-    summary = load_paths(database, ACME, [handbook], prune=True)
+    summary = load_files(database, ACME, [handbook], prune=True)
     assert (summary.added, [reason for _, reason in summary.failed]) == (2, ["Its path is not UTF-8: rename it."])
 
 
@@ -189,21 +190,21 @@ def test_the_same_file_named_in_two_ways_is_one_document(
     database: Database, handbook: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(handbook)
-    assert load_paths(database, ACME, [Path(), Path("staff"), Path("staff/../library.txt")]).added == 2
-    assert load_paths(database, ACME, [handbook]).unchanged == 2
+    assert load_files(database, ACME, [Path(), Path("staff"), Path("staff/../library.txt")]).added == 2
+    assert load_files(database, ACME, [handbook]).unchanged == 2
 
 
 def test_samples_that_moved_are_the_same_documents_and_can_be_removed_together(
     database: Database, handbook: Path, tmp_path: Path
 ) -> None:
     for ctx in (ACME, GLOBEX):
-        assert load_paths(database, ctx, [handbook], samples_root=handbook).added == 2
+        assert load_files(database, ctx, [handbook], samples_root=handbook).added == 2
     moved = handbook.rename(tmp_path / "elsewhere")
     own = tmp_path / "own.md"
     own.write_text("our own")
-    assert load_paths(database, ACME, [moved, own], samples_root=moved).unchanged == 2
+    assert load_files(database, ACME, [moved, own], samples_root=moved).unchanged == 2
     (moved / "library.txt").unlink()
-    assert load_paths(database, ACME, [moved], samples_root=moved, prune=True).removed == 1
+    assert load_files(database, ACME, [moved], samples_root=moved, prune=True).removed == 1
     assert remove_samples(database, ACME) == 1
     assert sources(database) == ["own.md"]
     with database.reading() as session:
@@ -213,22 +214,22 @@ def test_samples_that_moved_are_the_same_documents_and_can_be_removed_together(
 def test_documents_are_read_again_when_parsers_give_something_else(
     database: Database, handbook: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_paths(database, ACME, [handbook])
+    load_files(database, ACME, [handbook])
     for module in (pipeline, reader):
         monkeypatch.setattr(module, "RECIPE", "another")
-    again = load_paths(database, ACME, [handbook])
+    again = load_files(database, ACME, [handbook])
     assert (again.changed, again.unchanged) == (2, 0)
 
 
 def test_documents_are_not_read_again_when_chunks_are_to_be_of_another_size(database: Database, handbook: Path) -> None:
-    load_paths(database, ACME, [handbook])
-    again = load_paths(database, ACME, [handbook], sizes=Sizes(target=100))
+    load_files(database, ACME, [handbook])
+    again = load_files(database, ACME, [handbook], sizes=Sizes(target=100))
     assert (again.changed, again.unchanged) == (0, 2)
 
 
 def test_progress_is_told_before_each_file(database: Database, handbook: Path) -> None:
     told: list[tuple[int, int, str]] = []
-    load_paths(database, ACME, [handbook], progress=lambda *step: told.append(step))
+    load_files(database, ACME, [handbook], progress=lambda *step: told.append(step))
     assert told == [(0, 2, "handbook/library.txt"), (1, 2, "handbook/staff/leave.md")]
 
 
@@ -245,7 +246,7 @@ def test_progress_is_told_before_each_file(database: Database, handbook: Path) -
 )
 def test_the_language_of_a_document_is_told(database: Database, tmp_path: Path, text: str, language: str) -> None:
     (tmp_path / "a.txt").write_text(text)
-    load_paths(database, ACME, [tmp_path / "a.txt"])
+    load_files(database, ACME, [tmp_path / "a.txt"])
     with database.reading() as session:
         (document,) = list_documents(session, ACME)
         assert document.language == get_chunks(session, ACME, document.document_id)[0].language == language
@@ -255,7 +256,7 @@ def test_a_long_passage_in_another_language_has_its_own(database: Database, tmp_
     english = "The library opens at eight in the morning and closes at four in the afternoon. " * 20
     spanish = "La biblioteca abre a las ocho de la mañana y cierra a las cuatro de la tarde. " * 6
     (tmp_path / "a.md").write_text(f"# Hours\n\n{english}\n\n# Horario\n\n{spanish}\n")
-    load_paths(database, ACME, [tmp_path / "a.md"])
+    load_files(database, ACME, [tmp_path / "a.md"])
     with database.reading() as session:
         (document,) = list_documents(session, ACME)
         languages = {(c.heading, c.language) for c in get_chunks(session, ACME, document.document_id)}
@@ -272,7 +273,7 @@ def test_a_path_too_long_for_an_index_is_reported_and_the_others_go_in(database:
     os.close(os.open("far.md", os.O_WRONLY | os.O_CREAT, dir_fd=above))
     os.close(above)
     for ctx in (ACME, GLOBEX):
-        summary = load_paths(database, ctx, [handbook])
+        summary = load_files(database, ctx, [handbook])
         assert (summary.added, [reason for _, reason in summary.failed]) == (
             2,
             ["Its path is longer than 2,000 bytes: move it."],
@@ -297,11 +298,11 @@ def test_scanned_pages_follow_once_all_text_is_in(database: Database, tmp_path: 
             with database.reading() as session:
                 assert [len(get_chunks(session, ACME, d.document_id)) for d in list_documents(session, ACME)] == [1, 1]
 
-    summary = load_paths(database, ACME, [tmp_path / "a.pdf", tmp_path / "b.txt"], progress=note)
+    summary = load_files(database, ACME, [tmp_path / "a.pdf", tmp_path / "b.txt"], progress=note)
     assert [(done, total) for done, total, _ in steps] == [(0, 2), (1, 2), (2, 3), (2, 3)]
     assert (summary.added, summary.changed, summary.chunks, summary.unread) == (2, 0, 3, [])
-    assert load_paths(database, ACME, [tmp_path / "a.pdf"]).unchanged == 1
-    load_paths(database, GLOBEX, [tmp_path / "a.pdf"], limits=Limits(recognises=False))
+    assert load_files(database, ACME, [tmp_path / "a.pdf"]).unchanged == 1
+    load_files(database, GLOBEX, [tmp_path / "a.pdf"], limits=Limits(recognises=False))
     assert pages_of(database, GLOBEX) == [(1, "Typed.")]
 
 
@@ -311,15 +312,15 @@ def test_pages_that_stay_unread_are_told_and_read_once_there_is_a_recognition(
     scan = tmp_path / "a.pdf"
     scan.write_bytes(joined(pdf(["Typed."]), pictures(["Scanned"], ["Too"], kind="PDF")))
     for _ in range(2):
-        ((name, reason),) = load_paths(database, ACME, [scan], limits=Limits(recognises=False)).unread
+        ((name, reason),) = load_files(database, ACME, [scan], limits=Limits(recognises=False)).unread
         assert (name, reason.startswith("Pages 2–3 not read. They are pictures")) == ("a.pdf", True)
-    later = load_paths(database, ACME, [scan])
+    later = load_files(database, ACME, [scan])
     assert (later.unchanged, later.unread) == (1, [])
     assert pages_of(database, ACME) == [(1, "Typed."), (2, "Scanned"), (3, "Too")]
 
 
 def test_a_scan_without_a_recognition_fails_with_the_reason(database: Database, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(picture("Scanned"))
-    ((_, reason),) = load_paths(database, ACME, [tmp_path / "a.png"], limits=Limits(recognises=False)).failed
+    ((_, reason),) = load_files(database, ACME, [tmp_path / "a.png"], limits=Limits(recognises=False)).failed
     assert "it is a scan" in reason
     assert "OCR_ENABLED" in reason

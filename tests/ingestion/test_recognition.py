@@ -11,16 +11,14 @@ import pytest
 from PIL import Image
 
 from domain.db import Database
-from ingestion.malware import NO_CHECK
 from ingestion.parsers.parsed import Limits
-from ingestion.parsers.sandbox import ParserProcess
-from ingestion.pipeline import load_paths
 from ingestion.reader import DocumentReader
 from providers.ocr.chosen import available
 from tests.domain.records import ACME
 from tests.ingestion.files import joined, pdf, picture, pictures
 from tests.ingestion.workers import workers_of
 from tests.ocr import MovableTesseract, without_rapidocr
+from tests.reading import NO_CHECK, load_files, parsing
 
 LINES = ("The library opens at nine in the morning", "Fees are due in March of every year")
 ADVICE = "Tesseract with its data for eng, ind, spa"
@@ -48,7 +46,7 @@ def noise(height: int, width: int) -> Image.Image:
 
 @contextmanager
 def reader(limits: Limits | None = None) -> Iterator[DocumentReader]:
-    with ParserProcess(limits or Limits()) as parser:
+    with parsing(limits) as parser:
         yield DocumentReader(parser, NO_CHECK)
 
 
@@ -88,7 +86,7 @@ def test_a_huge_picture_is_read_and_the_limits_hold() -> None:
 @pytest.mark.usefixtures("movable")
 def test_a_program_that_takes_too_long_is_ended_with_the_process_that_waits_for_it() -> None:
     data = joined(pdf(["Typed."]), saved(noise(2600, 2600), "PDF"))
-    with ParserProcess(Limits(page_timeout_s=1.0)) as parser:
+    with parsing(Limits(page_timeout_s=1.0)) as parser:
         whole = parser.recognise(data, "a.pdf", [2])
         assert (whole.text, whole.unread_pages) == ("Typed.", (2,))
         assert workers_of(os.getpid()) == []
@@ -111,7 +109,7 @@ def test_a_program_that_vanishes_leaves_pages_that_say_what_to_do(
     assert note.startswith("Pages 2–3 not read.")
     assert ADVICE in note
     (tmp_path / "a.pdf").write_bytes(data)
-    assert load_paths(database, ACME, [tmp_path / "a.pdf"]).unread == [("a.pdf", note)]
+    assert load_files(database, ACME, [tmp_path / "a.pdf"]).unread == [("a.pdf", note)]
 
 
 def test_pages_wait_for_a_language_that_is_missing_and_are_read_once_it_is_there(
@@ -122,7 +120,7 @@ def test_pages_wait_for_a_language_that_is_missing_and_are_read_once_it_is_there
     files = [tmp_path / "a.png", tmp_path / "b.pdf"]
     assert available() == "tesseract"
     movable.forget("ind")
-    incomplete = load_paths(database, ACME, files)
+    incomplete = load_files(database, ACME, files)
     ((failed, reason),) = incomplete.failed
     ((unread, note),) = incomplete.unread
     assert (failed, unread) == ("a.png", "b.pdf")
@@ -130,5 +128,5 @@ def test_pages_wait_for_a_language_that_is_missing_and_are_read_once_it_is_there
     assert ADVICE in note
     movable.learn("ind")
     available.cache_clear()  # as in the process that is started after it
-    complete = load_paths(database, ACME, files)
+    complete = load_files(database, ACME, files)
     assert (complete.failed, complete.unread) == ([], [])

@@ -14,6 +14,7 @@ from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from tests.ingestion.files import joined, pdf, picture, pictures, saved, word
 from tests.ingestion.workers import fork_servers_of, wait_until, workers_of
+from tests.reading import parsing
 from tests.service import ROOT
 from utils.errors import UnreadableDocument
 from utils.sandbox.sandbox import Sandbox
@@ -25,7 +26,7 @@ linux_only = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 @pytest.fixture
 def parser() -> Iterator[ParserProcess]:
-    with ParserProcess(Limits(timeout_s=1.0)) as parser:
+    with parsing(Limits(timeout_s=1.0)) as parser:
         yield parser
 
 
@@ -65,7 +66,7 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_is_read(parser:
 
 @linux_only
 def test_a_file_that_takes_too_much_memory_is_given_up_and_the_next_one_is_read() -> None:
-    with ParserProcess(Limits(memory_bytes=200_000_000)) as parser:
+    with parsing(Limits(memory_bytes=200_000_000)) as parser:
         with pytest.raises(UnreadableDocument, match="200 MB of memory"):
             parser.parse("\N{COLLISION SYMBOL}".encode() * 10_000_000, "a.txt")
         assert parser.parse(b"the next", "a.md").text == "the next"
@@ -78,7 +79,7 @@ def test_a_process_that_is_killed_in_the_middle_of_a_file_refuses_that_one_alone
         os.kill(worker, signal.SIGKILL)
 
     killing = threading.Thread(target=kill)
-    with ParserProcess(Limits()) as parser:
+    with parsing() as parser:
         killing.start()
         with pytest.raises(UnreadableDocument, match="memory"):
             parser.parse(ENDLESS, "a.md")
@@ -102,12 +103,12 @@ def test_the_processes_do_not_get_our_secrets(parser: ParserProcess, monkeypatch
     assert b"sk-not-for-parsers" not in Path(f"/proc/{server}/environ").read_bytes()
 
 
-def test_closing_leaves_no_worker_behind(parser: ParserProcess) -> None:
-    parser.parse(b"one", "a.txt")
-    assert workers_of(os.getpid()) == []
-    parser.close()
+def test_closing_leaves_no_worker_behind() -> None:
+    with Sandbox() as sandbox, ParserProcess(Limits(), sandbox) as parser:
+        parser.parse(b"one", "a.txt")
+        assert workers_of(os.getpid()) == []
     assert fork_servers_of(os.getpid()) == []
-    parser.close()
+    sandbox.close()
 
 
 def prepared() -> int:
@@ -154,7 +155,7 @@ def test_a_fork_server_that_was_killed_while_a_process_waited_is_replaced() -> N
 def test_a_worker_ends_with_a_loader_that_was_killed_even_in_the_middle_of_a_file() -> None:
     script = (
         "from ingestion.parsers.sandbox import *\n"
-        "parser = ParserProcess(Limits(timeout_s=100))\n"
+        "parser = ParserProcess(Limits(timeout_s=100), Sandbox())\n"
         "parser.parse(b'one', 'a.txt')\n"
         "print('ready', flush=True)\n"
         f"parser.parse(b'[' * {len(ENDLESS)}, 'a.md')\n"
@@ -176,7 +177,7 @@ def scans(*texts: str) -> bytes:
 @pytest.mark.usefixtures("recognition")
 def test_scanned_pages_are_recognised_in_a_second_pass_and_told_one_by_one() -> None:
     data, told = scans("Fees are due in March", "¿Mañana? La inscripción"), list[tuple[int, int]]()
-    with ParserProcess(Limits()) as parser:
+    with parsing() as parser:
         first = parser.parse(data, "a.pdf")
         whole = parser.recognise(data, "a.pdf", first.unread_pages, lambda *pages: told.append(pages))
         assert (first.text, first.unread_pages) == ("Typed on the first page.", (2, 3))
@@ -190,7 +191,7 @@ def test_scanned_pages_are_recognised_in_a_second_pass_and_told_one_by_one() -> 
 @pytest.mark.usefixtures("recognition")
 def test_a_page_that_takes_too_long_stays_unread_and_its_document_is_read() -> None:
     data = scans("One", "Two")
-    with ParserProcess(Limits(page_timeout_s=0.05)) as parser:
+    with parsing(Limits(page_timeout_s=0.05)) as parser:
         whole = parser.recognise(data, "a.pdf", [2, 3])
         assert (whole.text, whole.unread_pages) == ("Typed on the first page.", (2, 3))
 
@@ -202,7 +203,7 @@ def test_a_page_at_which_the_worker_ended_is_tried_once_more() -> None:
             for worker in workers_of(os.getpid()):
                 os.kill(worker, signal.SIGKILL)
 
-    with ParserProcess(Limits()) as parser:
+    with parsing() as parser:
         data = scans("Fees", "Loans")
         whole = parser.recognise(data, "a.pdf", parser.parse(data, "a.pdf").unread_pages, kill)
         assert (whole.text, whole.unread_pages) == ("Typed on the first page.\n\nFees\n\nLoans", ())
@@ -215,14 +216,14 @@ def test_a_page_that_was_interrupted_is_not_tried_again() -> None:
             parser.interrupt()
 
     data = scans("Fees", "Loans")
-    with ParserProcess(Limits()) as parser:
+    with parsing() as parser:
         pages = parser.parse(data, "a.pdf").unread_pages
         assert parser.recognise(data, "a.pdf", pages, interrupt).unread_pages == (2,)
 
 
 @pytest.mark.usefixtures("recognition")
 def test_pages_beyond_the_limit_stay_unread() -> None:
-    with ParserProcess(Limits(recognised_pages=1)) as parser:
+    with parsing(Limits(recognised_pages=1)) as parser:
         whole = parser.recognise(scans("Fees", "Loans"), "a.pdf", [2, 3])
         assert (whole.text, whole.unread_pages) == ("Typed on the first page.\n\nFees", (3,))
 
@@ -233,14 +234,14 @@ def test_work_that_its_caller_ends_leaves_no_answers_for_the_next_document() -> 
         if done:
             raise InterruptedError
 
-    with ParserProcess(Limits()) as parser:
+    with parsing() as parser:
         with pytest.raises(InterruptedError):
             parser.recognise(scans("One", "Two"), "a.pdf", [2, 3], stop)
         assert parser.parse(b"the next", "a.md").text == "the next"
 
 
 def test_without_recognition_scanned_pages_stay_unread() -> None:
-    with ParserProcess(Limits(recognises=False)) as parser:
+    with parsing(Limits(recognises=False)) as parser:
         assert not parser.recognises
         assert parser.recognise(scans("One"), "a.pdf", [2]).unread_pages == (2,)
 

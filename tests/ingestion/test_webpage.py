@@ -6,6 +6,7 @@ import pytest
 
 from ingestion.parsers.parsed import Limits, PageFacts, ParsedDocument
 from ingestion.parsers.sandbox import ParserProcess
+from tests.reading import parsing
 
 PAGE = """<!doctype html><html lang="es-MX"><head><title>Becas — Universidad</title>
 <base href="/ayuda/"><link rel="canonical" href="becas"><meta name="ROBOTS" content="NOFOLLOW">
@@ -21,7 +22,7 @@ PAGE = """<!doctype html><html lang="es-MX"><head><title>Becas — Universidad</
 
 @pytest.fixture(scope="module")
 def parser() -> Iterator[ParserProcess]:
-    with ParserProcess(Limits(timeout_s=50)) as process:
+    with parsing(Limits(timeout_s=50)) as process:
         yield process
 
 

@@ -11,6 +11,7 @@ from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from tests.ingestion.files import pdf, picture
 from tests.ingestion.office import word_parts
+from tests.reading import parsing
 from utils.errors import UnreadableDocument
 
 JUNK_BYTES = 45 * 1024 * 1024
@@ -48,7 +49,7 @@ def read(parser: ParserProcess, data: bytes, name: str) -> str:
 def test_45_mb_of_junk_at_the_end_of_a_file_are_passed_over_or_refused_soon(ending: str, junk: bytes | None) -> None:
     tail = random.Random(1).randbytes(JUNK_BYTES) if junk is None else junk * (JUNK_BYTES // len(junk))
     before_s = cpu_s()
-    with ParserProcess(Limits(recognises=False)) as parser:
+    with parsing(Limits(recognises=False)) as parser:
         said = read(parser, STARTS[ending] + tail, f"mill{ending}")
     assert "longer than" not in said
     assert TEXT.decode() in said or ending in (".png", ".docx") or junk == b"1 0 obj\n"

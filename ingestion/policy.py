@@ -1,0 +1,31 @@
+"""How files are read, whichever way they come in."""
+
+from dataclasses import dataclass
+
+from ingestion.chunking import CountTokens, Sizes, estimate_tokens
+from ingestion.malware import MalwareCheck
+from ingestion.parsers.parsed import Limits
+from ingestion.parsers.sandbox import ParserProcess
+from ingestion.reader import DocumentReader
+from utils.sandbox.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingPolicy:
+    """What a file may be, how it is looked at and cut, and what its processes are started by.
+
+    Nothing here has a default: no way in can forget the malware check, or read outside the sandbox.
+    """
+
+    limits: Limits
+    sizes: Sizes
+    malware: MalwareCheck
+    sandbox: Sandbox
+
+    def open_parser(self) -> ParserProcess:
+        """What parses files, for one thread."""
+        return ParserProcess(self.limits, self.sandbox)
+
+    def reader(self, parser: ParserProcess, count_tokens: CountTokens = estimate_tokens) -> DocumentReader:
+        """What reads files with *parser*."""
+        return DocumentReader(parser, self.malware, self.sizes, count_tokens)
