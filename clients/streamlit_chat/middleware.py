@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import streamlit
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,7 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Streamlit has more: uploads, its metrics, ways in for programs. The page uses none of them.
 _OPEN = re.compile(r"/|/_stcore/(?:health|host-config)|/(?:static|media)/.+|/favicon\.png")
+_LOGIN, _CALLBACK = "/auth/login", "/oauth2callback"
 _SIGNING_IN = re.compile(r"/auth/(?:login|logout)|/oauth2callback")
+_USER_COOKIE = "_streamlit_user"
+SIGN_IN_FAILED = "sign-in-failed"  # a parameter of the page's address
 _SOCKET, _HOST_CONFIG = "/_stcore/stream", "/_stcore/host-config"
 _KEPT = re.compile(r"; ?(?:max-age|expires)=[^;]*+", re.I)
 _TAKEN_AWAY = re.compile(r"; ?max-age=0(?:;|$)", re.I)
@@ -123,6 +126,39 @@ class QuietDialogs:
         wishes = {**json.loads(body), "blockErrorDialogs": True}
         kept = {name: value for name, value in Headers(raw=start["headers"]).items() if name != "content-length"}
         await JSONResponse(wishes, status_code=start["status"], headers=kept)(scope, receive, send)
+
+
+class SignInFailures:
+    """Leads who could not be signed in back to the page, with `SIGN_IN_FAILED` in its address.
+
+    Streamlit answers with a bare line of text where the provider is away, and says nothing where its token is wrong.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Change where a failed attempt leads to."""
+
+        async def send_back(message: Message) -> None:
+            if message["type"] == "http.response.start" and _has_failed(scope, message):
+                message["status"] = 303
+                above = "../" if scope["path"] == _LOGIN else "./"
+                MutableHeaders(scope=message)["location"] = f"{above}?{SIGN_IN_FAILED}=1"
+            await send(message)
+
+        is_attempt = scope["type"] == "http" and scope["path"] in (_LOGIN, _CALLBACK)
+        await self._app(scope, receive, send_back if is_attempt else send)
+
+
+def _has_failed(scope: Scope, start: Message) -> bool:
+    if scope["path"] == _LOGIN:
+        return bool(start["status"] >= 400)
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    if "code" not in query and query.get("error") in (None, ["access_denied"]):
+        return False  # back from signing out, or thought better of signing in
+    cookies = Headers(raw=start["headers"]).getlist("set-cookie")
+    return not any(cookie.startswith(f"{_USER_COOKIE}=") and not _TAKEN_AWAY.search(cookie) for cookie in cookies)
 
 
 def content_security_policy(logo: str | None) -> str:

@@ -15,7 +15,13 @@ from clients.streamlit_chat.messages import ICON, show_draft, show_messages
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.shelf import confirm_discarding, show_shelf, take_off_shelf
-from clients.streamlit_chat.signing_in import show_sign_in, signed_in_token
+from clients.streamlit_chat.signing_in import (
+    forget_failed_sign_in,
+    note_failed_sign_in,
+    show_failed_sign_in,
+    show_sign_in,
+    signed_in_token,
+)
 from clients.streamlit_chat.talk import (
     Talk,
     ask,
@@ -54,6 +60,7 @@ def show_page() -> None:
         return
     st.set_page_config(page_title=settings.title, page_icon=ICON)
     mount_page_script(on_stopped=stop_answer)
+    note_failed_sign_in()
     signed_in = signed_in_token(settings)
     if settings.sign_in and settings.sign_in.is_required and signed_in is None:
         show_title(settings)
@@ -64,9 +71,11 @@ def show_page() -> None:
     talk, api = current_talk(), _api(settings.api).for_visitor(visitor)
     question = st.chat_input("Ask a question", max_chars=_LONGEST_MESSAGE, submit_mode="stop")
     if question and question.strip():
+        forget_failed_sign_in()
         ask(talk, question.strip())
     health = _health(settings.api)
     show_head(settings, talk, health if isinstance(health, Health) else None)
+    show_failed_sign_in()
     is_asking = confirm_discarding(api)
     try:
         conversation = load(talk, api)

@@ -6,9 +6,11 @@ from typing import Any
 import streamlit as st
 
 from clients.streamlit_chat.markdown import plain_markdown
+from clients.streamlit_chat.middleware import SIGN_IN_FAILED
 from clients.streamlit_chat.settings import PageSettings, SignIn
 from clients.visitors import user_token
 
+_LONGEST_NAME = 40
 _PURPOSE = b"pustaka chat page cookies v1"
 
 
@@ -36,17 +38,36 @@ def signed_in_token(settings: PageSettings) -> str | None:
 
 
 def show_account(sign_in: SignIn) -> None:
-    """A button to sign in, or out."""
+    """Who is signed in, and a button to sign in, or out."""
     if _is_signed_in():
-        name = str(st.user.get("name") or st.user.get("email") or "")
-        help_text = plain_markdown(f"Signed in as {name}") if name else None
-        st.button("Sign out", icon=":material/logout:", type="tertiary", help=help_text, on_click=st.logout)
+        if name := str(st.user.get("name") or st.user.get("email") or ""):
+            shortened = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+            st.caption(plain_markdown(shortened), width="content", help=plain_markdown(f"Signed in as {name}"))
+        st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
     elif not sign_in.is_required:
         st.button("Sign in", icon=":material/login:", type="tertiary", on_click=st.login)
 
 
+def note_failed_sign_in() -> None:
+    """Remember what the address says, for `show_failed_sign_in`; a reload is told nothing any more."""
+    if st.query_params.pop(SIGN_IN_FAILED, None) is not None:
+        st.session_state[SIGN_IN_FAILED] = True
+
+
+def forget_failed_sign_in() -> None:
+    """Go on without signing in."""
+    st.session_state.pop(SIGN_IN_FAILED, None)
+
+
+def show_failed_sign_in() -> None:
+    """Say that signing in has failed, where it has."""
+    if st.session_state.get(SIGN_IN_FAILED) and not _is_signed_in():
+        st.error("Sign-in does not work at the moment. Try again later.", icon=":material/error:")
+
+
 def show_sign_in() -> None:
     """What stands on the page where everybody has to sign in, for who has not."""
+    show_failed_sign_in()
     st.markdown("Sign in to ask what you would like to know.")
     st.button("Sign in", icon=":material/login:", type="primary", on_click=st.login)
 

@@ -29,6 +29,7 @@ class OidcProvider:
 
     issuer: str
     redirect_uri: str = ""
+    is_away: bool = False  # as a proxy says it
     claims: dict[str, Any] = field(default_factory=dict)  # in the place of the true ones
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)  # where to people went who signed out
@@ -61,6 +62,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
+        if self.provider.is_away:
+            self.send_error(503)
+            return
         parts = urlsplit(self.path)
         asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
         match parts.path:

@@ -16,6 +16,7 @@ from tests.fakes.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, se
 from tests.service import free_port
 
 pytestmark = pytest.mark.browser
+FAILED = "Sign-in does not work at the moment. Try again later."
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,24 @@ def test_who_thinks_better_of_it_is_where_they_were(
     tab.goto(required_url)
     sign_in(tab, required_url, provider, "no")
     expect(tab.get_by_text("Sign in to ask what you would like to know.")).to_be_visible()
+    expect(tab.get_by_text(FAILED)).to_have_count(0)
+
+
+def test_a_provider_that_is_away_is_told_on_the_page_which_goes_on(
+    browser: BrowserContext, optional_url: str, provider: OidcProvider, api: ApiStub
+) -> None:
+    tab = browser.new_page()
+    tab.goto(optional_url)
+    provider.is_away = True
+    try:
+        tab.get_by_role("button", name="Sign in").click()
+        expect(tab.get_by_text(FAILED)).to_be_visible()
+    finally:
+        provider.is_away = False
+    expect(tab).to_have_url(f"{optional_url}/")
+    ask(tab)
+    expect_answers(tab)
+    expect(tab.get_by_text(FAILED)).to_have_count(0)
 
 
 @pytest.mark.parametrize("wrong", [{"aud": "another"}, {"nonce": "another"}, {"iss": "http://another"}, {"exp": 1}])
@@ -120,6 +139,7 @@ def test_a_token_that_is_not_for_this_page_signs_nobody_in(
         tab.goto(required_url)
         sign_in(tab, required_url, provider, "ada")
         expect(tab.get_by_text("Sign in to ask what you would like to know.")).to_be_visible()
+        expect(tab.get_by_text(FAILED)).to_be_visible()
         assert [cookie for cookie in browser.cookies() if cookie.get("name") == "_streamlit_user"] == []
     finally:
         provider.claims = {}
@@ -151,6 +171,7 @@ def test_signing_out_ends_it_at_the_provider_too_and_shows_nothing_to_who_comes_
     unknown = visitor(api)
     sign_in(tab, optional_url, provider, "ada")
     expect(tab.get_by_role("button", name="Sign out")).to_be_visible()
+    expect(tab.get_by_text("Ada *Lovelace*", exact=True)).to_be_visible()
     expect(questions(tab)).to_have_count(0)
     expect(shelf(tab)).to_have_count(0)
     ask(tab, "of ada")
@@ -161,6 +182,7 @@ def test_signing_out_ends_it_at_the_provider_too_and_shows_nothing_to_who_comes_
     expect(tab.get_by_role("button", name="Sign in")).to_be_visible()
     expect(questions(tab)).to_have_count(0)
     expect(shelf(tab)).to_have_text(["of nobody"])
+    expect(tab.get_by_text(FAILED)).to_have_count(0)
     assert provider.ended == [f"{optional_url}/oauth2callback"]
     ask(tab, "of nobody again")
     expect_answers(tab)
