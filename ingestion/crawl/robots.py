@@ -1,6 +1,7 @@
 """robots.txt as RFC 9309 has it, with the `Crawl-delay` and `Sitemap` lines that sites add."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
@@ -37,35 +38,50 @@ class Robots:
 
 
 def read_robots(data: bytes, product: str) -> Robots:
-    """What the file says to the crawler called *product*, or to all if it does not name that one."""
-    text = data[:MOST_BYTES].decode("utf-8-sig", errors="replace")
+    """What the file says to the crawler called *product*, or to all if it does not name that one.
+
+    Each line is looked at once, and kept at most once, whatever stands above it.
+    """
     groups: dict[str, _Group] = {}
     sitemaps: list[str] = []
-    current: list[_Group] = []
+    read_by: set[str] = set()
     naming = False
-    for line in re.split(r"\r\n|\r|\n", text):
-        said, colon, rest = line.partition(":")
-        name, value = said.strip().lower(), rest.partition("#")[0].strip()
-        if not colon or not _NAME.fullmatch(name):
-            continue
+    for name, value in _lines(data):
         if name == "user-agent":
-            agent = re.match(r"[A-Za-z_-]+|\*|", value)
-            group = groups.setdefault(agent[0].lower() if agent else "", _Group())
-            current = [*current, group] if naming else [group]
+            read_by = read_by if naming else set()
             naming = True
+            if (agent := _agent(value)) in ("*", product.lower()):  # what others are told is nothing to us
+                groups.setdefault(agent, _Group())
+                read_by.add(agent)
             continue
         if name == "sitemap":  # belongs to no group, and ends none
-            sitemaps.append(value)
+            if len(sitemaps) < MOST_SITEMAPS:
+                sitemaps.append(value)
             continue
         naming = False
-        for group in current:
-            _note(group, name, value)
+        for agent in read_by:
+            _note(groups[agent], name, value)
     ours = groups.get(product.lower()) or groups.get("*") or _Group()
-    return Robots(tuple(ours.rules[:MOST_RULES]), ours.delay_s, tuple(sitemaps[:MOST_SITEMAPS]))
+    return Robots(tuple(ours.rules), ours.delay_s, tuple(sitemaps))
+
+
+def _lines(data: bytes) -> Iterator[tuple[str, str]]:
+    """The names and values of the lines that have both."""
+    text = data[:MOST_BYTES].decode("utf-8-sig", errors="replace")
+    for line in re.split(r"\r\n|\r|\n", text):
+        said, colon, rest = line.partition(":")
+        name = said.strip().lower()
+        if colon and _NAME.fullmatch(name):
+            yield name, rest.partition("#")[0].strip()
+
+
+def _agent(value: str) -> str:
+    found = re.match(r"[A-Za-z_-]+|\*|", value)
+    return found[0].lower() if found else ""
 
 
 def _note(group: _Group, name: str, value: str) -> None:
-    if name in ("allow", "disallow") and value:
+    if name in ("allow", "disallow") and value and len(group.rules) < MOST_RULES:
         group.rules.append((_normal(value), name == "allow"))
     elif name == "crawl-delay" and re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value):
         group.delay_s = min(float(value), LONGEST_DELAY_S)

@@ -1,14 +1,16 @@
 """One way to write an address, what robots.txt allows, what sitemaps name: tables of cases."""
 
 import gzip
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.crawl.addresses import UnusableAddress, canonical, likeness, link, shown
-from ingestion.crawl.robots import MOST_BYTES, Robots, read_robots
+from ingestion.crawl.robots import MOST_BYTES, MOST_RULES, Robots, read_robots
 from ingestion.crawl.sitemap import addresses_of, read_sitemap
+from tests.security.cost import cpu_s
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,33 @@ def test_a_huge_file_is_read_to_its_limit() -> None:
     head = b"User-agent: *\nDisallow: /early\n"
     late = head + b"#" * MOST_BYTES + b"\nDisallow: /late\n"
     assert [read_robots(late, "pustaka").allows(path) for path in ("/early", "/late")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"User-agent: *\n" * 3_000 + b"Allow: /a\n" * 3_000,
+        b"User-agent: *\nUser-agent: pustaka\n" * 1_500 + b"Disallow: /a\n" * 3_000,
+        b"User-agent: *\nAllow: /a\n" * 15_000,
+        b"".join(b"User-agent: bot%s\n" % name.encode() for name in map("x".__mul__, range(900)))
+        + b"Allow: /a\n" * 3_000,
+        b"Sitemap: https://example.org/a\n" * 15_000,
+    ],
+)
+def test_a_file_takes_no_more_than_its_lines(lines: bytes) -> None:
+    tracemalloc.start()
+    try:
+        took_s = cpu_s(lambda: read_robots(lines, "Pustaka"))
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(lines)
+    finally:
+        tracemalloc.stop()
+    assert took_s < 3
+
+
+def test_a_group_that_is_named_twice_has_its_rules_once() -> None:
+    robots = read_robots(b"User-agent: Pustaka\nUser-agent: *\nUser-agent: pustaka\nDisallow: /a\n", "Pustaka")
+    assert robots.rules == (("/a", False),)
+    assert len(read_robots(b"User-agent: *\n" + b"Disallow: /a\n" * (MOST_RULES + 1), "x").rules) == MOST_RULES
 
 
 def test_no_pattern_takes_long() -> None:
