@@ -205,7 +205,9 @@ class Settings(BaseSettings):
     tenant_link_requests_per_hour: int = Field(
         20_000, ge=1, description="Documents and pages of one tenant that may be opened by links in an hour."
     )
-    max_content_length: int = Field(16_777_216, ge=1024, description="Largest request body, in bytes.")
+    max_content_length: int = Field(
+        16_777_216, ge=1024, description="Largest request body, in bytes; 1 MiB where it holds no document."
+    )
     max_body_memory: int = Field(
         268_435_456,
         ge=1_048_576,

@@ -31,6 +31,7 @@ Decorator = Callable[[View], AsyncView]
 
 Repeating = Literal["kept", "own", "none"]
 _CONDITIONAL = "conditional"
+MOST_BODY_BYTES = 1_048_576  # more than the fields of any request take, but those that hold a document
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +40,22 @@ class Policy:
 
     `repeats`: what becomes of a POST with an `Idempotency-Key`; its result is `kept`, unless the view sees to it.
     `conditional`: whether it heeds `If-Match`; other routes that change something refuse a request that has one.
+    `most_body_bytes`: of a body that is read before the view runs; None: as many as MAX_CONTENT_LENGTH.
     """
 
     kind: Literal["open", "key", "link"]
     scope: Scope | None = None
     repeats: Repeating = "none"
     conditional: bool = False
+    most_body_bytes: int | None = MOST_BODY_BYTES
 
 
-def requires(scope: Scope, *, repeats: Repeating = "kept") -> Decorator:
+def requires(scope: Scope, *, repeats: Repeating = "kept", most_body_bytes: int | None = MOST_BODY_BYTES) -> Decorator:
     """Give the view its principal as the first argument, once the key is verified, counted, and found to have *scope*.
 
     Its arguments `path`, `query` and `body` are read from the request after that: whoever has no key learns nothing
-    about what would be valid. A view that is no coroutine function runs in a thread. *repeats*: see `Policy`.
+    about what would be valid. A view that is no coroutine function runs in a thread. *repeats*,
+    *most_body_bytes*: see `Policy`.
 
     Raises:
         Unauthorized: there is no valid key.
@@ -60,7 +64,7 @@ def requires(scope: Scope, *, repeats: Repeating = "kept") -> Decorator:
         TooManyAtOnce: it has as many under way as it may.
         BadInput, UnsupportedMediaType: what was sent is not valid; see `api/request_parts.py`.
     """
-    return partial(_guarded, scope=scope, take_body=load_body, repeats=repeats)
+    return partial(_guarded, scope=scope, take_body=load_body, repeats=repeats, most_body_bytes=most_body_bytes)
 
 
 def checks_if_match(view: DecoratedView) -> DecoratedView:
@@ -80,7 +84,11 @@ def requires_before_body(scope: Scope) -> Decorator:
 
 
 def _guarded(
-    view: View, scope: Scope, take_body: Callable[[Request, str], Awaitable[None]], repeats: Repeating
+    view: View,
+    scope: Scope,
+    take_body: Callable[[Request, str, int | None], Awaitable[None]],
+    repeats: Repeating,
+    most_body_bytes: int | None = MOST_BODY_BYTES,
 ) -> AsyncView:
     answered = validated = _validated(view)
     is_conditional: bool = getattr(view, _CONDITIONAL, False)
@@ -98,7 +106,7 @@ def _guarded(
             _check_scope(ctx, scope)
             if not is_conditional:
                 refuse_unread_condition()
-            await take_body(request, ctx.tenant_id)
+            await take_body(request, ctx.tenant_id, most_body_bytes)
             response = await answered(ctx, **kwargs)
         except ProblemError as error:
             error.headers = {**headers, **error.headers}
@@ -107,7 +115,7 @@ def _guarded(
             response.headers.setdefault(name, value)  # a view may know more of it
         return response
 
-    guarded.__dict__["policy"] = Policy("key", scope, repeats, is_conditional)
+    guarded.__dict__["policy"] = Policy("key", scope, repeats, is_conditional, most_body_bytes)
     return reads_body_itself(guarded)  # a body takes memory only for those who may send it
 
 
@@ -182,7 +190,7 @@ def valid_link() -> Link | None:
     return link
 
 
-async def _leave_body(request: Request, owner: str) -> None:
+async def _leave_body(request: Request, owner: str, max_bytes: int | None) -> None:
     """The view reads it."""
 
 

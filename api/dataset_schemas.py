@@ -60,9 +60,9 @@ def check_metadata(value: dict[str, Any]) -> dict[str, Any]:
     """*value* if it can be stored.
 
     Raises:
-        ValueError: as JSON it is too long, or holds what is no character.
+        ValueError: as JSON it is too long, or holds what is no character or no number of JSON.
     """
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     try:
         size_bytes = len(text.encode())
     except UnicodeEncodeError:

@@ -83,7 +83,7 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
 @documents_blueprint.post(
     _IN, operation_id="createTextDocument", summary="Add a text", responses=answers(202, AddedOut, 404, 413, 422)
 )
-@requires(Scope.DOCUMENTS_WRITE)
+@requires(Scope.DOCUMENTS_WRITE, most_body_bytes=None)
 def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Response:
     """A document of the text that is sent. Others may have its title; `external_id` says which one it replaces."""
     services = _services()
@@ -169,7 +169,7 @@ def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
     description="A file in Base64, into the dataset `documents`, which is made if it is not there.",
     responses=answers(200, LoadedOut, 404, 413, 422),
 )
-@requires(Scope.DOCUMENTS_WRITE)
+@requires(Scope.DOCUMENTS_WRITE, most_body_bytes=None)
 def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
     """Its id, once the file is kept; it is found as soon as it is read. `document_id` is the id as a number."""
     if body.company != ctx.tenant_id:

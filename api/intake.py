@@ -85,17 +85,17 @@ def reads_body_itself(view: View) -> View:
     return view
 
 
-async def load_body(request: Request, owner: str = "") -> None:
+async def load_body(request: Request, owner: str = "", max_bytes: int | None = None) -> None:
     """Read the body, unless it is read, so that `request.get_data()` and all that builds on it find it.
 
-    *owner*: who takes the room for it, such as a tenant.
+    *owner*: who takes the room for it, such as a tenant. *max_bytes*: what is taken of it, if that is less than of any.
 
     Raises:
         HTTPException: it is larger than allowed (413), comes too slowly (408), or there is no room for it (503).
     """
     intake: Intake | None = request.environ.get(_INTAKE)
     if intake is not None:  # under WSGI, as in the test client, there is none
-        await intake.read(owner)
+        await intake.read(owner, max_bytes)
 
 
 def at_end(request: Request, call: Callable[[], None]) -> None:
@@ -185,8 +185,8 @@ class Intake:
         with suppress(HTTPException):
             await self.read()
 
-    async def read(self, owner: str = "") -> None:
-        """Read the whole body into `wsgi.input`; *owner* takes the room.
+    async def read(self, owner: str = "", max_bytes: int | None = None) -> None:
+        """Read the whole body, at most *max_bytes*, into `wsgi.input`; *owner* takes the room.
 
         Raises:
             HTTPException: it is refused; so is every later read.
@@ -197,7 +197,8 @@ class Intake:
         if self._is_read:
             return
         parts, size_bytes, self._owner = [], 0, owner
-        async for piece in self.pieces(self._limits.body_bytes, holds_all=True):
+        limits = [limit for limit in (self._limits.body_bytes, max_bytes) if limit is not None]
+        async for piece in self.pieces(min(limits, default=None), holds_all=True):
             parts.append(piece)
             size_bytes += len(piece)
             self._hold(size_bytes)

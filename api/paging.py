@@ -1,6 +1,5 @@
 """Lists a part at a time: which part is asked for, and the address of the next one."""
 
-import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
@@ -12,6 +11,8 @@ from flask import request
 from pydantic import BaseModel, Field
 
 from domain.paging import Part, Rows
+from utils.errors import BadInput
+from utils.strict_json import read_json
 from utils.validation import wrong_field
 
 T = TypeVar("T")
@@ -50,10 +51,10 @@ def part_of(query: PageQuery, *kinds: type) -> Part:
     if query.after is None:
         return Part(query.limit, query.offset)
     try:
-        offset, *keys = json.loads(urlsafe_b64decode(query.after.encode("ascii")))
+        offset, *keys = read_json(urlsafe_b64decode(query.after.encode("ascii")))
         values = tuple(_read_key(kind, key) for kind, key in zip(kinds, keys, strict=True))
         return Part(query.limit, min(DEEPEST_OFFSET * 10_000, max(0, int(offset))), values)
-    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
+    except (ValueError, TypeError, BadInput):
         raise wrong_field("Invalid cursor. Use the address in `next`.", "after") from None
 
 

@@ -43,14 +43,14 @@ def _refused(error: ProblemError) -> Response:
 
 
 def _too_deep(error: RecursionError) -> Response:
-    # Python's JSON reader gives up on deep nesting this way; what it reads is refused by `check_depth` much sooner.
+    # Python's JSON reader gives up on deep nesting this way; what `read_json` reads is refused much sooner.
     return _refused(BadInput("The body is nested too deeply."))
 
 
 def _http(error: HTTPException) -> Response:
     code = error.code or 500
     if code == 413:
-        return _refused(TooLarge("The body is larger than this server takes; send less."))
+        return _refused(TooLarge("The body is larger than this address takes; send less."))
     if isinstance(error, WebsocketMismatch):
         return _refused(BadInput("There are no websockets here: send a plain request, without the Upgrade header."))
     detail = _ADDRESS.get(code) or error.description or HTTPStatus(code).phrase

@@ -21,7 +21,8 @@ from api.sync_pool import SyncPool
 from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
 from utils.errors import BadInput, UnreadableDocument, UnsupportedMediaType
-from utils.validation import check_depth, wrong_field
+from utils.strict_json import read_json
+from utils.validation import wrong_field
 
 LONGEST_NAME = 200
 MULTIPART = "multipart/form-data"
@@ -185,10 +186,10 @@ def _metadata(sent: bytes) -> dict[str, Any]:
     if not sent:
         return {}
     try:
-        value = json.loads(sent)
-        check_depth(value)
-        return _METADATA.validate_python(value, strict=True)
-    except (ValueError, RecursionError) as exc:
+        return _METADATA.validate_python(read_json(sent), strict=True)
+    except BadInput as exc:
+        raise wrong_field(str(exc), "metadata") from exc
+    except ValueError as exc:
         said = exc.errors()[0]["msg"].removeprefix("Value error, ") if isinstance(exc, ValidationError) else str(exc)
         raise wrong_field(f"metadata is not a JSON object as it should be: {said}.", "metadata") from exc
 

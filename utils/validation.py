@@ -1,14 +1,12 @@
 """What callers may send: the formats and limits every entry shares."""
 
 import re
-from collections.abc import Iterable
 
 from utils.errors import BadInput
 
 CONVERSATION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 LONGEST_MESSAGE = 5000  # characters
-DEEPEST_JSON = 64  # objects and lists within each other: Python reads and writes about 970, then fails in either
 # What `check_text` takes, as a pattern of JSON Schema: its \s leaves out some that Python takes for white space.
 NON_BLANK_PATTERN = r"[^\s\x1c-\x1f\x85]"
 
@@ -38,26 +36,6 @@ def check_run_id(value: str) -> str:
 def wrong_field(detail: str, *fields: str) -> BadInput:
     """The refusal of a value in one of *fields*, or of what they say together."""
     return BadInput(detail, members={"errors": [{"field": field, "message": detail} for field in fields]})
-
-
-def check_depth(value: object) -> None:
-    """Return if *value*, read from JSON, can be worked on by functions that call themselves.
-
-    Raises:
-        BadInput: it is nested too deeply.
-    """
-    inner = [value]
-    for _ in range(DEEPEST_JSON):
-        inner = [child for one in inner for child in _children(one) if isinstance(child, dict | list)]
-        if not inner:
-            return
-    raise BadInput(f"The JSON is nested too deeply: send at most {DEEPEST_JSON} objects and lists within each other.")
-
-
-def _children(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def check_text(value: str) -> str:

@@ -12,6 +12,7 @@ from api.links import LinkSigner
 from tests.service import Service
 
 SENDERS, DECLARED_BYTES = 20, 16_777_216  # together more than MAX_BODY_MEMORY, each as much as MAX_CONTENT_LENGTH
+CARRIES_DOCUMENTS = "/v1/tenant/datasets/none/documents"
 
 
 def send_heads(stack: ExitStack, service: Service, method: str, target: str, *headers: str) -> list[socket.socket]:
@@ -59,7 +60,7 @@ def test_one_tenant_leaves_room_for_the_bodies_of_others(
     service: Service, other_key: str, client: httpx.Client, other_client: httpx.Client
 ) -> None:
     with ExitStack() as stack:
-        senders = send_heads(stack, service, "POST", "/v1/chat", f"X-API-Key: {other_key}")
+        senders = send_heads(stack, service, "POST", CARRIES_DOCUMENTS, f"X-API-Key: {other_key}")
         await_answers(senders, SENDERS - 8)  # half of 256 MB is room for eight; the rest of that waits for its bodies
         assert other_client.post("/v1/chat", json={"message": " " * 100_000}).status_code == 503
         assert_a_large_body_is_taken(client)

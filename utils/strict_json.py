@@ -1,0 +1,94 @@
+"""JSON that callers send: one reader for every way in, so that what one of them refuses does not come in by another."""
+
+import json
+import re
+from collections.abc import Iterable
+from math import isinf
+from typing import Any
+
+from utils.errors import BadInput
+
+DEEPEST_JSON = 64  # objects and lists within each other: Python reads and writes about 970, then fails in either
+MOST_VALUES = 10_000  # names and elements; whoever reads them makes an object of each, and maybe an error of each
+# To the next comma or opening bracket, or to the end; a string that nobody ends goes on to the end, too.
+_TO_NEXT_VALUE = re.compile(rb'(?:[^",\[{]++|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))*+[,\[{]?+', re.DOTALL)
+
+
+def read_json(data: bytes) -> Any:
+    """What *data* says in UTF-8, with or without a byte order mark.
+
+    Numbers that JSON has not would be stored, and make every answer that shows them unreadable; of a name that is there
+    twice, two readers may take different values.
+
+    Raises:
+        ValueError: it is not JSON, has a name twice in one object, or a number that no double-precision one comes near.
+        BadInput: it is nested too deeply, or has too many values.
+    """
+    _check_number_of_values(data)
+    try:
+        text = data.decode("utf-8-sig")
+        value = json.loads(
+            text, parse_constant=_refuse_constant, parse_float=_read_float, object_pairs_hook=_read_object
+        )
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    except RecursionError:
+        raise _too_much() from None
+    _check_depth(value)
+    return value
+
+
+def _check_number_of_values(data: bytes) -> None:
+    """Before anything is made of them."""
+    place = 0
+    for _ in range(MOST_VALUES):
+        found = _TO_NEXT_VALUE.match(data, place)
+        place = found.end() if found else len(data)
+        if place == len(data):
+            return
+    raise _too_much()
+
+
+def _check_depth(value: object) -> None:
+    inner = [value]
+    for _ in range(DEEPEST_JSON):
+        inner = [child for one in inner for child in _children(one) if isinstance(child, dict | list)]
+        if not inner:
+            return
+    raise _too_much()
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_much() -> BadInput:
+    return BadInput(
+        f"The JSON is nested too deeply or has too many values: send at most {DEEPEST_JSON} objects and lists within "
+        f"each other, and at most {MOST_VALUES:,} values."
+    )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _read_float(digits: str) -> float:
+    number = float(digits)
+    if isinf(number):
+        raise ValueError(f"the number {digits[:100]} is too large")
+    return number
+
+
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"it has the name {_first_repeated(pairs)[:100]!r} twice in one object")
+    return found
+
+
+def _first_repeated(pairs: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    return next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
