@@ -4,7 +4,7 @@ import ssl
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from types import TracebackType
 from typing import Self
@@ -106,21 +106,9 @@ class Fetcher:
 
     def _reply(self, response: httpcore.Response, most_bytes: MostBytes) -> Reply:
         headers = _Headers(response.headers)
-        media_type, charset = headers.content_type()
-        limit = most_bytes(media_type) if response.status == 200 else 0
-        body = _body(response.iter_stream(), headers, limit) if limit else None
-        return Reply(
-            status=response.status,
-            media_type=media_type,
-            charset=charset,
-            body=body,
-            etag=headers.short("etag"),
-            last_modified=headers.short("last-modified"),
-            location=headers.one("location"),
-            robots_tags=tuple(tag[:500].lower() for tag in headers.all("x-robots-tag")[:10]),
-            retry_after_s=_seconds(headers.one("retry-after")),
-            file_name=headers.file_name(),
-        )
+        head = _read_head(response.status, headers)
+        limit = most_bytes(head.media_type) if response.status == 200 else 0
+        return replace(head, body=_body(response.iter_stream(), headers, limit)) if limit else head
 
 
 class _Headers:
@@ -152,6 +140,30 @@ class _Headers:
         message["content-disposition"] = (self.one("content-disposition") or "inline")[:500]
         name = message.get_filename()
         return name.replace("\\", "/").rpartition("/")[2] or None if name else None
+
+
+def _read_head(status: int, headers: _Headers) -> Reply:
+    """What the headers say, without a body.
+
+    Raises:
+        FetchFailed: one of them is written so that nobody can read it.
+    """
+    try:
+        media_type, charset = headers.content_type()
+        return Reply(
+            status=status,
+            media_type=media_type,
+            charset=charset,
+            body=None,
+            etag=headers.short("etag"),
+            last_modified=headers.short("last-modified"),
+            location=headers.one("location"),
+            robots_tags=tuple(tag[:500].lower() for tag in headers.all("x-robots-tag")[:10]),
+            retry_after_s=_seconds(headers.one("retry-after")),
+            file_name=headers.file_name(),
+        )
+    except Exception as exc:  # whatever Python's parser of them raises: one page must not end the crawl of others
+        raise FetchFailed("Its headers cannot be read.", temporary=False) from exc
 
 
 def unpacked(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
@@ -195,7 +207,7 @@ def _seconds(value: str | None) -> float | None:
     """Of `Retry-After`; the form with a date is taken for a minute."""
     if value is None:
         return None
-    return float(value) if value.isdigit() and len(value) < 7 else 60.0
+    return float(value) if value.isascii() and value.isdecimal() and len(value) < 7 else 60.0
 
 
 @contextmanager

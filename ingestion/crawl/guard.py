@@ -23,13 +23,23 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 CONNECT_S = 10.0
 WEB_PORTS = frozenset({80, 443})
+# What Python takes for public, or did so in an earlier version: the registries of special addresses grow.
 _REFUSED = (
+    IPv4Network("192.0.0.0/24"),  # RFC 6890, of the protocols themselves; Oracle Cloud's metadata are at 192.0.0.192
+    IPv4Network("192.31.196.0/24"),  # AS112, RFC 7535
+    IPv4Network("192.52.193.0/24"),  # AMT, RFC 7450
+    IPv4Network("192.175.48.0/24"),  # AS112, RFC 7534
     IPv4Network("192.88.99.0/24"),  # relays of 6to4
     IPv4Network("168.63.129.16/32"),  # Azure's metadata, at an address that looks public
+    IPv6Network("3fff::/20"),  # documentation, RFC 9637
+    IPv6Network("2001::/23"),  # RFC 2928, of the protocols themselves, Teredo and ORCHID among them
+    IPv6Network("2620:4f:8000::/48"),  # AS112, RFC 7534
+    IPv6Network("5f00::/16"),  # segment routing, RFC 9602
 )
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: holds an IPv4 address, which counts
 _GLOBAL = IPv6Network("2000::/3")
-_TUNNELS = (IPv6Network("2002::/16"), IPv6Network("2001::/32"))  # 6to4 and Teredo: IPv4 addresses in disguise
+_SIX_TO_FOUR = IPv6Network("2002::/16")  # an IPv4 address in disguise
+_ISATAP = (b"\0\0\x5e\xfe", b"\2\0\x5e\xfe")  # RFC 5214: another one
 
 
 class AddressRefused(Exception):
@@ -203,11 +213,8 @@ def _plain(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
-    if isinstance(address, IPv6Address):
-        disguised = any(address in network for network in _TUNNELS) or address.packed[8:12] in (
-            b"\0\0\x5e\xfe",  # ISATAP, RFC 5214
-            b"\2\0\x5e\xfe",
-        )
-        return address in _GLOBAL and address.is_global and not disguised
-    refused = any(address in network for network in _REFUSED)
-    return address.is_global and not (refused or address.is_multicast or address.is_reserved)
+    if any(address in network for network in _REFUSED) or not address.is_global:
+        return False
+    if isinstance(address, IPv4Address):
+        return not (address.is_multicast or address.is_reserved)
+    return address in _GLOBAL and address not in _SIX_TO_FOUR and address.packed[8:12] not in _ISATAP

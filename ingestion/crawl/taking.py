@@ -1,5 +1,6 @@
 """From a reply to a document: which parser it is for, what the page says of itself, and whether that is news."""
 
+import codecs
 import hashlib
 import re
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ _SUFFIXES = {
 }
 _UNTOLD = frozenset({"application/octet-stream", "binary/octet-stream", "application/force-download"})
 _AGENT = re.compile(r"[a-z][a-z0-9_-]*")
+# Python has them, but no page is written so: punycode takes the square of its length. UTF-8 is read as it is.
+_NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7", "utf-8"})
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
@@ -128,7 +131,7 @@ def _text_hash(parsed: ParsedDocument) -> str:
 def _as_utf8(data: bytes, charset: str | None) -> bytes:
     """*data* in a form that says its encoding itself, where only the reply's header did."""
     try:
-        if charset and charset.lower().replace("-", "") != "utf8":
+        if charset and codecs.lookup(charset).name not in _NO_CHARSETS:
             return data.decode(charset).encode("utf-8-sig")
     except (LookupError, ValueError):
         return data  # the header is wrong: the page itself may know better

@@ -239,6 +239,29 @@ def test_a_page_that_fails_for_now_is_kept(web: Web, site: Website, status: int)
 
 
 @ON_SQLITE
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "²"},
+        {"Content-Disposition": "filename*1inline;filename*;1"},
+        {"Content-Type": "text/html; charset=idna"},
+        {"Content-Type": "text/html; charset=punycode"},
+        {"Location": "http://[²"},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 302])
+def test_no_header_of_a_page_ends_the_crawl_of_the_others(
+    web: Web, site: Website, headers: dict[str, str], status: int
+) -> None:
+    page = html("Rooms", RENT)
+    others = {name: value for name, value in headers.items() if name != "Content-Type"}
+    site.pages["/rooms/"] = Page(page.body, headers.get("Content-Type", page.media_type), status, others)
+    source = web.crawl(web.add())
+    assert (source.state, source.error) == (CrawlState.COMPLETED, None)
+    assert {"/", "/library"} <= set(web.documents())
+
+
+@ON_SQLITE
 def test_a_page_that_moved_is_found_at_its_new_address_and_not_at_the_old_one(web: Web, site: Website) -> None:
     source_id = web.add()
     web.crawl(source_id)

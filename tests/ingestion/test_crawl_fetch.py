@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from ingestion.crawl.fetch import Fetcher, FetchFailed, TooLarge, unpacked
 from ingestion.crawl.guard import AddressRefused, Reach, resolve
@@ -20,6 +22,12 @@ NOT_PUBLIC = "It leads to an address that is not on the public internet."
 def site() -> Iterator[Website]:
     with Website() as website:
         yield website
+
+
+@pytest.fixture
+def fetcher(site: Website) -> Iterator[Fetcher]:
+    with fetcher_of(site) as opened:
+        yield opened
 
 
 def reach_of(site: Website, networks: str = "127.0.0.0/8") -> Reach:
@@ -48,6 +56,8 @@ def fetcher_of(site: Website, **options: float) -> Fetcher:
         *("fd00:ec2::254", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1"),
         *("64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:7f00:1::", "2002:808:808::1", "2001:0:808:808::1", "2001:db8::1"),
         *("2600::5efe:7f00:1", "not an address", ""),
+        *("192.0.0.192", "192.0.0.9", "192.31.196.1", "192.52.193.1", "192.175.48.1", "3fff::1", "3fff:fff::1"),
+        *("2001:1::1", "2001:1ff::1", "2620:4f:8000::1", "5f00::1", "::ffff:192.0.0.192", "64:ff9b::c000:c0"),
     ],
 )
 def test_addresses_that_are_not_on_the_public_internet_are_refused(address: str) -> None:
@@ -56,7 +66,11 @@ def test_addresses_that_are_not_on_the_public_internet_are_refused(address: str)
 
 
 @pytest.mark.parametrize(
-    "address", ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+    "address",
+    [
+        *("93.184.216.34", "8.8.8.8", "192.0.1.1", "192.31.197.1", "2606:4700::1111", "2001:200::1", "2620:4f:8001::1"),
+        *("::ffff:8.8.8.8", "64:ff9b::808:808"),
+    ],
 )
 def test_public_addresses_are_allowed_on_web_ports_alone(address: str) -> None:
     Reach().check(address, 80)
@@ -146,6 +160,49 @@ def test_what_gzip_makes_small_is_unpacked_to_the_limit_and_no_further(site: Web
                 fetcher.get(site.url + path, lambda _: 100)
     assert site.requests[0].headers["Accept-Encoding"] == "gzip"
     assert len(b"".join(unpacked([bomb], 1_000))) < 100_000
+
+
+_IN_HEADERS = (
+    *("filename", "filename*", "filename*0*", "filename*1", "filename*0", "charset", "charset*", "charset*1", "inline"),
+    *(
+        "=",
+        ";",
+        '"',
+        "''",
+        "utf-8'en'",
+        "%ff",
+        "%",
+        "\\",
+        " ",
+        "é",
+        "/",
+        "text/html",
+        "=?utf-8?q?x?=",
+        "=?",
+        "\x80",
+        "²",
+    ),
+    *("1", "10", "*", "idna", ",", ":", "\t"),
+)
+
+
+@given(
+    st.sampled_from(["Retry-After", "Content-Type", "Content-Disposition", "ETag", "Last-Modified", "X-Robots-Tag"]),
+    st.lists(st.sampled_from(_IN_HEADERS), max_size=10).map("".join),
+)
+@example("Retry-After", "²")
+@example("Content-Type", "text/html;charset*1;charset")
+@example("Content-Disposition", "filename*1inline;filename*;1")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+def test_whatever_a_header_says_the_page_is_read_or_refused(
+    site: Website, fetcher: Fetcher, name: str, value: str
+) -> None:
+    site.pages["/"] = Page(b"Opening hours", headers={name: value})
+    try:
+        came_to: object = fetcher.get(f"{site.url}/", lambda _: 1_000).body
+    except FetchFailed as exc:
+        came_to = exc.reason
+    assert came_to in (b"Opening hours", "Its headers cannot be read.")
 
 
 def test_what_nobody_wants_is_not_read(site: Website) -> None:
