@@ -150,6 +150,11 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.abort()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; not a trailer, which says nothing of who sent the request and what it is (RFC 9110, 6.5.1)."""
+        if not self._in_body:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The end of a head: the request starts."""
         self._unconsumed_bytes, self._in_body = 0, True

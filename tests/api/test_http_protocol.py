@@ -1,5 +1,6 @@
 """What one connection may leave open: heads, pipelines, answers nobody reads. Raw sockets against a live server."""
 
+import json
 import re
 import socket
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from api.admission import Admission, AdmissionLimits
 from api.asgi import FlaskAsgi, uvicorn_options
@@ -33,6 +34,10 @@ def make_app(journal: Journal) -> Flask:
     @app.post("/echo")
     async def echo() -> str:
         return "echo"
+
+    @app.post("/headers")
+    async def headers() -> dict[str, str]:
+        return dict(request.headers)
 
     @app.get("/large")
     async def large() -> bytes:
@@ -118,6 +123,23 @@ def test_trailers_are_limited_like_heads(live: Address) -> None:
     with Connection(live) as connection:
         connection.send(head + b"1\r\nx\r\n0\r\nX-Trailer: " + MEGABYTE)
         assert_refused(connection, 431)
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_trailers_are_no_headers(live: Address, pieces: int) -> None:
+    """With the head in one packet, they were there before the application looked at it."""
+    head = get("/headers", "Transfer-Encoding: chunked", "X-Known: head").replace(b"GET", b"POST", 1)
+    parts = [head + b"1\r\nx\r\n", b"0\r\nX-API-Key: secret\r\nX-Known: trailer\r\nContent-Type: a/b\r\n\r\n"]
+    with Connection(live) as connection:
+        for part in parts if pieces == 2 else [b"".join(parts)]:
+            connection.send(part)
+        first = json.loads(connection.answer().body)
+        connection.send(get("/headers", "Content-Length: 0", "X-API-Key: own").replace(b"GET", b"POST", 1))
+        second = json.loads(connection.answer().body)
+    assert first.keys() >= {"X-Known", "Host"}
+    assert first["X-Known"] == "head"
+    assert not first.keys() & {"X-Api-Key", "Content-Type"}
+    assert second["X-Api-Key"] == "own"
 
 
 @pytest.mark.parametrize("begin", [b"GET / HT", b"\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n"])
