@@ -23,6 +23,7 @@ from api.visitors import client_network
 from domain.document_links import LinkMode
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import Forbidden, LinkRefused, ProblemError
+from utils.turns import current_tenant
 
 View = Callable[..., Awaitable[Response] | Response]
 AsyncView = Callable[..., Awaitable[Response]]
@@ -100,6 +101,7 @@ def _guarded(
         authenticator: Authenticator = current_app.extensions["authenticator"]
         admission: Admission = current_app.extensions["admission"]
         ctx = await authenticator.principal(request)
+        current_tenant.set(ctx.tenant_id)
         at_end(request, admission.request_of(ctx).release)
         headers = await _count(ctx)
         try:
@@ -164,6 +166,7 @@ def _guarded_or_linked(view: View, scope: Scope, mode: LinkMode) -> AsyncView:
             if not has_key(request):
                 raise
             return await by_key(**kwargs)
+        current_tenant.set(link.tenant_id)
         return await validated(link.bearer, **kwargs)  # a body is left where it is: no such view takes one
 
     guarded.__dict__["policy"] = Policy("link", scope)

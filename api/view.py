@@ -20,7 +20,7 @@ from bootstrap.services import Services
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.models import DocumentVersion
 from domain.originals import find_version
-from ingestion.pages.images import OpenFile, PageImages
+from ingestion.pages.images import PageImages, PdfFile
 from utils.concurrency import ConcurrencyLimit
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import Gone, NotFound, ProblemError
@@ -96,13 +96,13 @@ async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery
     opened = await _open(ctx, path.document_id, query)
     services: Services = current_app.extensions["services"]
     texts: ConcurrencyLimit = current_app.extensions["view_texts"]
-    async with texts:  # of each document that is looked at, all of its text is in memory
+    async with texts.place(ctx.tenant_id):  # of each document that is looked at, all of its text is in memory
         extracted = await _read(services.originals.extracted, ctx, opened.version)
         layout = await process_text(partial(lay_out, opened, extracted, query), characters=len(extracted.text))
     if layout.page is None:
         return _page(await process_text(partial(text_page, layout), characters=layout.size))
     images: PageImages = current_app.extensions["page_images"]
-    return _page(await pdf_page(layout, layout.page, _opener(ctx, opened.version), images))
+    return _page(await pdf_page(layout, layout.page, _pdf(ctx, opened.version), images))
 
 
 @view_blueprint.get(
@@ -118,7 +118,7 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
     if not opened.is_pdf or path.page > (opened.version.pages or 0):
         raise NotFound("There is no such page.")
     images: PageImages = current_app.extensions["page_images"]
-    picture = await images.png(_opener(ctx, opened.version), path.page)
+    picture = await images.png(_pdf(ctx, opened.version), path.page)
     kept = {"Cache-Control": f"private, max-age={_PICTURE_KEPT_S}"}
     return Response(picture, mimetype="image/png", headers=kept)
 
@@ -195,9 +195,10 @@ async def _read(read: Callable[[TenantContext, DocumentVersion], T], ctx: Tenant
     return await asyncio.to_thread(partial(_from_store, read, ctx, version))
 
 
-def _opener(ctx: TenantContext, version: DocumentVersion) -> OpenFile:
+def _pdf(ctx: TenantContext, version: DocumentVersion) -> PdfFile:
     services: Services = current_app.extensions["services"]
-    return partial(_from_store, services.originals.open_original, ctx, version)
+    open_file = partial(_from_store, services.originals.open_original, ctx, version)
+    return PdfFile(ctx.tenant_id, version.content_hash, open_file)
 
 
 def _from_store(read: Callable[[TenantContext, DocumentVersion], T], ctx: TenantContext, version: DocumentVersion) -> T:

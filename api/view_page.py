@@ -3,6 +3,7 @@
 Nothing of a document is markup there: the template escapes what it is given, and the policy lets nothing run.
 """
 
+import asyncio
 import base64
 import hashlib
 from dataclasses import dataclass
@@ -20,13 +21,14 @@ from api.view_text import Block, Layout, Span
 from domain.document_links import LinkMode
 from domain.models import DocumentVersion
 from domain.originals import Extracted
-from ingestion.pages.images import OpenFile, PageImages, PagePlaces
-from utils.errors import ProblemError, UnreadableDocument
+from ingestion.pages.images import PageImages, PagePlaces, PdfFile
+from utils.errors import Overloaded, ProblemError, UnreadableDocument
 from utils.long_texts import process_text
 
 AROUND = 20_000  # characters shown to each side of a quote
 CONTEXT = 300  # the same where the quote alone may be read
 _LONGEST_WORD = 40
+_PICTURE_WAIT_S = 5.0  # its text is shown alone after that
 _LONGEST_QUOTE = 20_000  # that is marked
 _LINE_OR_WORD = 1000  # characters that are looked through for where to cut
 _STYLE = (files("api") / "templates" / "view.css").read_text("utf-8")
@@ -142,11 +144,12 @@ def text_page(layout: PageLayout) -> str:
     return _rendered("view.html", **_facts(layout, None), **_shown(layout))
 
 
-async def pdf_page(layout: PageLayout, page: PdfPage, open_file: OpenFile, images: PageImages) -> str:
-    """The page for one page of the PDF that *open_file* opens: its picture, where it can be drawn, and its text."""
+async def pdf_page(layout: PageLayout, page: PdfPage, pdf: PdfFile, images: PageImages) -> str:
+    """The page for one page of *pdf*: its picture, where it can be drawn and that is known in time, and its text."""
     try:
-        picture = await images.places(open_file, page.number, page.quote, page.near)
-    except UnreadableDocument:
+        async with asyncio.timeout(_PICTURE_WAIT_S):
+            picture = await images.places(pdf, page.number, page.quote, page.near)
+    except (UnreadableDocument, Overloaded, TimeoutError):
         picture = None
     address = layout.opened.address(f"pages/{page.number}.png") if picture else None
     shown = {**_facts(layout, picture), **_shown(layout), "picture_address": address}

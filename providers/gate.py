@@ -8,19 +8,28 @@ from contextlib import asynccontextmanager
 
 from utils.errors import ProviderBusy
 from utils.ports import CallOutcome, ModelObserver, UnobservedModel
+from utils.turns import FairLimit, current_tenant
 
 
 class Gate:
-    """Lets at most *limit* calls in; the others wait in line, first come first served, at most *wait_s* seconds.
+    """Lets at most *limit* calls in; the others wait, at most *wait_s* seconds, and tenants are let in by turns.
 
-    A caller that is cancelled leaves the line. *name* is what messages call the model, as "chat model". *observer*
-    hears of its calls.
+    Of one tenant at most *per_tenant* are in, where that is given. A caller that is cancelled leaves the line. *name*
+    is what messages call the model, as "chat model". *observer* hears of its calls.
     """
 
-    def __init__(self, limit: int, *, wait_s: float, name: str, observer: ModelObserver | None = None) -> None:
+    def __init__(
+        self,
+        limit: int,
+        *,
+        wait_s: float,
+        name: str,
+        observer: ModelObserver | None = None,
+        per_tenant: int | None = None,
+    ) -> None:
         self.limit, self.name = limit, name
         self.observer: ModelObserver = observer or UnobservedModel()
-        self._wait_s, self._free = wait_s, asyncio.Semaphore(limit)
+        self._wait_s, self._places = wait_s, FairLimit(limit, per_tenant=per_tenant)
         self.running = self.waiting = 0
 
     @asynccontextmanager
@@ -30,7 +39,8 @@ class Gate:
         Raises:
             ProviderBusy: none became free in time.
         """
-        await self._enter()
+        tenant_id = current_tenant.get()
+        await self._enter(tenant_id)
         self.running += 1
         outcome: CallOutcome = "failed"
         began_s = time.perf_counter()
@@ -43,16 +53,16 @@ class Gate:
         finally:
             self.observer.called(time.perf_counter() - began_s, outcome)
             self.running -= 1
-            self._free.release()
+            self._places.release(tenant_id)
 
-    async def _enter(self) -> None:
-        if not self._free.locked():
-            await self._free.acquire()  # at once
+    async def _enter(self, tenant_id: str) -> None:
+        if self._places.has_place(tenant_id):
+            await self._places.acquire(tenant_id)  # at once
             return
         self.waiting += 1
         try:
             async with asyncio.timeout(self._wait_s):
-                await self._free.acquire()
+                await self._places.acquire(tenant_id)
         except TimeoutError:
             raise self._busy() from None
         finally:

@@ -27,6 +27,7 @@ from utils.logging_config import request_id
 from utils.moments import format_now
 from utils.ports import RunObserver, UnwatchedRun
 from utils.token_usage import measure_tokens
+from utils.turns import current_tenant
 
 logger = logging.getLogger("agents.runs")
 
@@ -222,6 +223,7 @@ class Runs:
     async def _work(self, live: LiveRun, is_resumed: bool) -> None:
         record = live.record
         request_id.set(record.request_id)
+        current_tenant.set(record.ctx.tenant_id)
         live.usage = measure_tokens()
         turn = Turn(record.conversation_id, record.message, record.request_id, record.id, record.streams, is_resumed)
         try:

@@ -6,27 +6,39 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from pydantic import TypeAdapter
 
 from utils.concurrency import ConcurrencyLimit
 from utils.errors import UnreadableDocument
+from utils.expiring import Expiring
 from utils.sandbox.jobs import Job
 from utils.sandbox.sandbox import ProcessEnded, Sandbox
 
 logger = logging.getLogger(__name__)
 
 OpenFile = Callable[[], BinaryIO]
+T = TypeVar("T")
 _AT_ONCE, _MAY_WAIT = 2, 18
 _MEMORY_BYTES = 1_000_000_000
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 10.0
 _CPU_SPARE_S = 10
 _LARGEST_PICTURE_BYTES = 20_000_000
 _LONGEST_PLACES_BYTES = 5_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
+_FAILURES_KEPT, _FAILURE_KEPT_S = 10_000, 3600.0
 _REFUSAL = "This page cannot be shown as a picture."
 _WORKER = "ingestion.pages.worker"
+
+
+@dataclass(frozen=True, slots=True)
+class PdfFile:
+    """A PDF of a tenant, by its hash; *open* is called in a thread."""
+
+    tenant_id: str
+    content_hash: str
+    open: OpenFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +58,61 @@ _PLACES = TypeAdapter(PagePlaces)
 
 
 class PageImages:
-    """Draws pages, two at once, for one event loop; each in a process of *sandbox* with limits on time and memory.
+    """Draws pages for one event loop, two at once and one of each tenant, as a page may be made to take long.
 
-    Only that process reads the file, by a descriptor of it. Every method raises `UnreadableDocument` where the page
-    cannot be drawn, `Overloaded` where too many wait, and what *open_file* raises.
+    Each has a process of *sandbox* with limits on time and memory, and only that process reads the file, by a
+    descriptor of it. A page that cannot be drawn is not tried again for an hour. Every method raises
+    `UnreadableDocument` for such a page, `Overloaded` where too many wait, and what opens the file may raise.
     """
 
     def __init__(self, sandbox: Sandbox, *, timeout_s: float = _TIMEOUT_S, memory_bytes: int = _MEMORY_BYTES) -> None:
         self._sandbox, self._timeout_s, self._memory_bytes = sandbox, timeout_s, memory_bytes
+        self._failed: Expiring[tuple[str, str, int], bool] = Expiring(_FAILURES_KEPT, _FAILURE_KEPT_S)
         self._room = ConcurrencyLimit(
             _AT_ONCE, may_wait=_MAY_WAIT, refusal="Too many pages are being drawn. Try again soon."
         )
 
-    async def png(self, open_file: OpenFile, page: int) -> bytes:
-        """Page *page*, counted from 1, of the PDF that *open_file* opens, as PNG."""
-        picture = await self._ask(open_file, {"page": page, "quote": None}, _LARGEST_PICTURE_BYTES)
-        if not picture.startswith(_PNG):
-            raise UnreadableDocument(_REFUSAL)
-        return picture
+    async def png(self, pdf: PdfFile, page: int) -> bytes:
+        """Page *page*, counted from 1, of *pdf* as PNG."""
+        return await self._ask(pdf, {"page": page, "quote": None}, _LARGEST_PICTURE_BYTES, _as_picture)
 
-    async def places(self, open_file: OpenFile, page: int, quote: str, near: float) -> PagePlaces:
+    async def places(self, pdf: PdfFile, page: int, quote: str, near: float) -> PagePlaces:
         """Where *quote* stands on the page; *near* is where about, from 0 at its beginning to 1 at its end."""
-        answer = await self._ask(open_file, {"page": page, "quote": quote, "near": near}, _LONGEST_PLACES_BYTES)
-        try:
-            return _PLACES.validate_json(answer)
-        except ValueError as exc:
-            raise UnreadableDocument(_REFUSAL) from exc
+        question = {"page": page, "quote": quote, "near": near}
+        return await self._ask(pdf, question, _LONGEST_PLACES_BYTES, _PLACES.validate_json)
 
-    async def _ask(self, open_file: OpenFile, question: dict[str, Any], most_bytes: int) -> bytes:
-        async with self._room:
-            return await asyncio.to_thread(self._answer, open_file, question, most_bytes)
+    async def _ask(self, pdf: PdfFile, question: dict[str, Any], most_bytes: int, read: Callable[[bytes], T]) -> T:
+        """What *read* makes of the answer. A caller that is cancelled leaves the queue, but not a process that runs:
+        that keeps its place to its end."""
+        began = asyncio.Event()
+        asking = asyncio.create_task(self._ask_in_turn(pdf, question, most_bytes, began))
+        try:
+            answer = await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            if not began.is_set():
+                asking.cancel()
+            asking.add_done_callback(_forget_outcome)
+            raise
+        try:
+            return read(answer)
+        except ValueError as exc:
+            raise self._refused(pdf, question) from exc
+
+    async def _ask_in_turn(
+        self, pdf: PdfFile, question: dict[str, Any], most_bytes: int, began: asyncio.Event
+    ) -> bytes:
+        async with self._room.place(pdf.tenant_id):
+            if self._failed.get((pdf.tenant_id, pdf.content_hash, question["page"])):
+                raise UnreadableDocument(_REFUSAL)
+            began.set()
+            try:
+                return await asyncio.to_thread(self._answer, pdf.open, question, most_bytes)
+            except UnreadableDocument as exc:
+                raise self._refused(pdf, question) from exc
+
+    def _refused(self, pdf: PdfFile, question: dict[str, Any]) -> UnreadableDocument:
+        self._failed.put((pdf.tenant_id, pdf.content_hash, question["page"]), True)
+        return UnreadableDocument(_REFUSAL)
 
     def _answer(self, open_file: OpenFile, question: dict[str, Any], most_bytes: int) -> bytes:
         job = Job(
@@ -97,3 +134,14 @@ class PageImages:
         except ProcessEnded as exc:
             logger.warning("A page of a PDF could not be drawn: %s", exc)
             raise UnreadableDocument(_REFUSAL) from exc
+
+
+def _as_picture(answer: bytes) -> bytes:
+    if not answer.startswith(_PNG):
+        raise ValueError("It is no PNG.")
+    return answer
+
+
+def _forget_outcome(asking: "asyncio.Task[Any]") -> None:
+    if not asking.cancelled():
+        asking.exception()  # looked at: nobody waits for it

