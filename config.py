@@ -17,6 +17,7 @@ from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from utils.checkpointer.named_keys import named_keys
+from utils.validation import plain_message
 
 VERSION = "1.0.0"
 RECORDS_FILE = "pustaka.db"  # in DATA_DIR, without a DATABASE_URI
@@ -686,7 +687,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as exc:
-        raise SettingsError("\n".join(_explain(error) for error in exc.errors(include_context=False))) from None
+        raise SettingsError("\n".join(_explain(error) for error in exc.errors())) from None
     for name in settings.without_effect:
         logging.getLogger("config").warning("%s is set but has no effect in this version.", name)
     return settings
@@ -694,9 +695,9 @@ def load_settings(**overrides: Any) -> Settings:
 
 def _explain(error: Any) -> str:
     """One line for one wrong value: its variable, what is wrong, and the value unless it may be a secret."""
-    message = error["msg"].removeprefix("Value error, ")
+    message = plain_message(error)
     if not error["loc"]:
-        return str(message)
+        return message
     name = str(error["loc"][0])
     field = Settings.model_fields.get(name.lower())
     hint = f" It sets: {field.description}" if field and field.description else ""

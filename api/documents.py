@@ -36,7 +36,7 @@ from domain.documents import get_document
 from domain.progress import Progress
 from domain.uploads import Accepted, Description
 from utils.context import Scope, TenantContext
-from utils.errors import NotFound, QuotaExceeded, UnreadableDocument
+from utils.errors import NotFound, QuotaExceeded, TooLarge, UnreadableDocument
 from utils.validation import wrong_field
 
 documents_blueprint = APIBlueprint(
@@ -206,22 +206,25 @@ def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: upl
     refused: list[dict[str, str]] = []
     external_ids: set[str] = set()
     quota: QuotaExceeded | None = None
+    too_large = 0
     for file, external_id in zip(form.files, form.external_ids, strict=True):
         about = Description(labels=form.metadata, external_id=external_id)
         try:
             if external_id in external_ids:
                 raise UnreadableDocument("Another file of this upload has the same external id.")
             taken.append(_take(services, ctx, dataset_id, file, about))
-        except (UnreadableDocument, QuotaExceeded) as exc:
+        except (UnreadableDocument, TooLarge, QuotaExceeded) as exc:
             refused.append({"name": uploads.shown_name(file.name), "reason": exc.detail})
             quota = exc if isinstance(exc, QuotaExceeded) else quota
+            too_large += isinstance(exc, TooLarge)
         else:
             external_ids |= {external_id} if external_id else set()
     if not taken and quota is not None:
         raise QuotaExceeded(quota.detail, headers=quota.headers, members={**quota.members, "refused": refused})
     if not taken:
         reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in refused)
-        raise UnreadableDocument(reasons, members={"refused": refused})
+        refusal = TooLarge if too_large == len(refused) else UnreadableDocument
+        raise refusal(reasons, members={"refused": refused})
     return {"dataset_id": dataset_id, "jobs": taken, "refused": refused}
 
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from flask import Flask, Response, json, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 from werkzeug.routing import WebsocketMismatch
 
 from utils.errors import BadInput, Overloaded, ProblemError, TooLarge, problem_document, refusal_of_status
@@ -53,6 +53,8 @@ def _http(error: HTTPException) -> Response:
         return _refused(TooLarge("The body is larger than this address takes; send less."))
     if isinstance(error, WebsocketMismatch):
         return _refused(BadInput("There are no websockets here: send a plain request, without the Upgrade header."))
+    if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
+        error.description = f"The range begins behind the end: the file has {error.length} bytes."
     detail = _ADDRESS.get(code) or error.description or HTTPStatus(code).phrase
     response = _respond(refusal_of_status(code, detail), {})
     for name, value in error.get_headers():

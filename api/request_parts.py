@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from utils.errors import BadInput, UnsupportedMediaType
 from utils.strict_json import read_json
+from utils.validation import plain_message
 
 JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
 _MOST_ERRORS = 20
@@ -71,7 +72,7 @@ class RequestParts:
 
     def _known(self) -> str:
         known = ", ".join(sorted(self.query_names))
-        return f"Known are {known}" if known else "This address takes none"
+        return f"This address takes {known}" if known else "This address takes none"
 
 
 def parts_of(view: Callable[..., Any]) -> RequestParts:
@@ -92,8 +93,8 @@ def parts_of(view: Callable[..., Any]) -> RequestParts:
 
 def refuse_invalid(error: ValidationError) -> BadInput:
     """The refusal for what pydantic found, with every wrong field, up to 20 of them."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return _refusal([_error(".".join(map(str, one["loc"])) or "body", _plain(one)) for one in found[:_MOST_ERRORS]])
+    found = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
+    return _refusal([_error(".".join(map(str, one["loc"])) or "body", plain_message(one)) for one in found])
 
 
 def _validated(model: type[BaseModel], value: object) -> BaseModel:
@@ -144,14 +145,6 @@ def _check_characters(value: object) -> None:
 
 def _printable(name: str) -> str:
     return name.encode(errors="replace").decode()[:100]
-
-
-def _plain(found: Any) -> str:
-    if found["type"] == "extra_forbidden":
-        return "There is no such field"
-    if found["type"] == "model_type":
-        return "Send a JSON object"
-    return str(found["msg"]).removeprefix("Value error, ")
 
 
 def _error(name: str, message: str) -> dict[str, str]:

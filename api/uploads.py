@@ -20,9 +20,9 @@ from api.multipart import MOST_FILES, UploadedFile, UploadParser
 from api.sync_pool import SyncPool
 from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
-from utils.errors import BadInput, UnreadableDocument, UnsupportedMediaType
+from utils.errors import BadInput, TooLarge, UnreadableDocument, UnsupportedMediaType
 from utils.strict_json import read_json
-from utils.validation import wrong_field
+from utils.validation import plain_message, wrong_field
 
 LONGEST_NAME = 200
 MULTIPART = "multipart/form-data"
@@ -158,12 +158,13 @@ def check_size(data: bytes, max_bytes: int) -> bytes:
     """*data* if there is some, and not too much.
 
     Raises:
-        UnreadableDocument: there is none, or too much.
+        UnreadableDocument: there is none.
+        TooLarge: there is too much.
     """
     if not data:
         raise UnreadableDocument("It is empty.")
     if len(data) > max_bytes:
-        raise UnreadableDocument(f"It is larger than {max_bytes / 1e6:g} MB: split it, or raise MAX_FILE_SIZE.")
+        raise TooLarge(f"It is larger than {max_bytes / 1e6:g} MB: split it.")
     return data
 
 
@@ -190,8 +191,8 @@ def _metadata(sent: bytes) -> dict[str, Any]:
     except BadInput as exc:
         raise wrong_field(str(exc), "metadata") from exc
     except ValueError as exc:
-        said = exc.errors()[0]["msg"].removeprefix("Value error, ") if isinstance(exc, ValidationError) else str(exc)
-        raise wrong_field(f"metadata is not a JSON object as it should be: {said}.", "metadata") from exc
+        said = plain_message(exc.errors()[0]) if isinstance(exc, ValidationError) else f"Has to be a JSON object: {exc}"
+        raise wrong_field(f"metadata: {said}.", "metadata") from exc
 
 
 def _external_ids(parser: UploadParser) -> list[str | None]:
@@ -208,5 +209,5 @@ def _external_id(sent: bytes) -> str:
     try:
         return _EXTERNAL_ID.validate_python(sent.decode())
     except ValueError as exc:
-        said = exc.errors()[0]["msg"] if isinstance(exc, ValidationError) else "It is not UTF-8"
-        raise wrong_field(f"An external id is not as it should be: {said}.", "external_ids") from exc
+        said = plain_message(exc.errors()[0]) if isinstance(exc, ValidationError) else "Has to be UTF-8"
+        raise wrong_field(f"external_ids: {said}.", "external_ids") from exc

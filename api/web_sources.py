@@ -264,8 +264,7 @@ def _checked_url(address: str) -> str:
         url = canonical(address)
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        if port not in reach.ports:
-            raise AddressRefused(f"Port {port} is not one of those that are allowed.")
+        reach.check_port(port)
         if _is_literal(parts.hostname or ""):
             reach.check(parts.hostname or "", port)
     except (UnusableAddress, AddressRefused) as exc:

@@ -23,7 +23,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from utils.errors import BadInput
-from utils.validation import LONGEST_MESSAGE
+from utils.validation import LONGEST_MESSAGE, plain_message
 
 MOST_CASES = 20_000
 _LARGEST_FILE = 64 * 2**20
@@ -106,7 +106,7 @@ def _checked(path: Path, loaded: object) -> QuestionSet:
         read = _File.model_validate(loaded)
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
-        raise BadInput(f"{path}, {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}.") from exc
+        raise BadInput(f"{path}, {'.'.join(map(str, first['loc'])) or 'as a whole'}: {plain_message(first)}.") from exc
     return QuestionSet(read.name or path.stem, read.questions, read.floors)
 
 

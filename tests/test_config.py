@@ -170,6 +170,8 @@ def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(SettingsError) as refusal:
         load_settings()
     assert {line.split(":")[0] for line in str(refusal.value).splitlines()} == {"PORT", "LOG_LEVEL"}
+    assert "PORT: Has to be a whole number (it is 'many')." in str(refusal.value)
+    assert "LOG_LEVEL: Has to be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' (it is 'LOUD')." in str(refusal.value)
 
 
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,39 @@
 """What callers may send: the formats and limits every entry shares."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from utils.errors import BadInput
 
 CONVERSATION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 LONGEST_MESSAGE = 5000  # characters
+# By pydantic's names of errors, whose own messages speak to programmers; in braces what it tells in the context.
+_MESSAGES = {
+    "missing": "Is missing",
+    "extra_forbidden": "There is no such field",
+    "model_type": "Send a JSON object",
+    "model_attributes_type": "Send a JSON object",
+    "dict_type": "Has to be a JSON object",
+    "list_type": "Has to be a list",
+    "string_type": "Has to be a text",
+    "string_too_short": "Has to have {min_length} characters or more",
+    "string_too_long": "Has to have {max_length} characters or fewer",
+    "string_pattern_mismatch": "Has to match the pattern {pattern}",
+    "too_short": "Has to have {min_length} entries or more",
+    "too_long": "Has to have {max_length} entries or fewer",
+    "literal_error": "Has to be {expected}",
+    "enum": "Has to be {expected}",
+    "greater_than": "Has to be more than {gt}",
+    "greater_than_equal": "Has to be {ge} or more",
+    "less_than": "Has to be less than {lt}",
+    "less_than_equal": "Has to be {le} or less",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "Has to be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "Has to be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "Has to be true or false"),
+}
+_SHOULD = re.compile(r"^(Input|String|Value|List|Dictionary|URL) should ")
 # What `check_text` takes, as a pattern of JSON Schema: its \s leaves out some that Python takes for white space.
 NON_BLANK_PATTERN = r"[^\s\x1c-\x1f\x85]"
 
@@ -36,6 +63,17 @@ def check_run_id(value: str) -> str:
 def wrong_field(detail: str, *fields: str) -> BadInput:
     """The refusal of a value in one of *fields*, or of what they say together."""
     return BadInput(detail, members={"errors": [{"field": field, "message": detail} for field in fields]})
+
+
+def plain_message(found: Mapping[str, Any]) -> str:
+    """What pydantic found wrong with a value, as one of its `errors()` with the context, in plain words."""
+    kind, limits = str(found["type"]), found.get("ctx", {})
+    if kind in ("string_too_short", "too_short") and limits["min_length"] == 1:
+        return "Is empty"
+    if kind in _MESSAGES:
+        return _MESSAGES[kind].format(**limits)
+    message = str(found["msg"]).removeprefix("Value error, ")
+    return _SHOULD.sub("Has to ", message)
 
 
 def check_text(value: str) -> str:

@@ -17,6 +17,7 @@ from ingestion.crawl import sitemap
 from ingestion.crawl.addresses import link, root, shown
 from ingestion.crawl.fetch import FetchFailed
 from ingestion.crawl.frontier import Frontier
+from ingestion.crawl.guard import AddressRefused
 from ingestion.crawl.politeness import Stopped
 from ingestion.crawl.site import Site
 from ingestion.crawl.visit import Outcome, SiteAway, Visitor
@@ -103,6 +104,8 @@ class _Crawl:
         try:
             robots = self._site.robots(self._source.url)
         except FetchFailed as exc:
+            if isinstance(exc.__cause__, AddressRefused):  # of which robots.txt is but the first file
+                raise SiteAway(exc.reason) from exc
             raise SiteAway(f"Its robots.txt could not be asked. {exc.reason}") from exc
         first = self._frontier.add(self._source.url, depth=0)
         new = [first] if first else []

@@ -64,14 +64,25 @@ class Reach:
     networks: tuple[Network, ...] = ()
     ports: frozenset[int] = WEB_PORTS
 
+    def check_port(self, port: int) -> None:
+        """Return if connections to the port are allowed, whatever the address.
+
+        Raises:
+            AddressRefused: they are not.
+        """
+        if port not in self.ports:
+            allowed = ", ".join(map(str, sorted(self.ports)))
+            raise AddressRefused(
+                f"Port {port} is not allowed, only {allowed} are. The operator sets them with CRAWL_PORTS."
+            )
+
     def check(self, address: str, port: int) -> None:
         """Return if a connection there is allowed.
 
         Raises:
             AddressRefused: it is not.
         """
-        if port not in self.ports:
-            raise AddressRefused(f"Port {port} is not one of those that are allowed.")
+        self.check_port(port)
         try:
             found = _plain(ip_address(address.partition("%")[0]))
         except ValueError:

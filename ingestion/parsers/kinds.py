@@ -149,4 +149,7 @@ def _check_content(found: Content, suffix: str) -> None:
         raise UnreadableDocument(f"It is in the format of Office before 2007: save it as {suffix[1:].upper()}.")
     name = "text" if wanted == TEXT else suffix[1:].upper()
     article = "" if wanted == TEXT else "a "
-    raise UnreadableDocument(f"It is not {article}{name}: its content looks like {found}. Give it its right name.")
+    remedy = "Give it its right name."
+    if wanted == TEXT and found == "binary data":  # no name helps
+        remedy = "Save it as plain text in UTF-8, or send the file that it was made from."
+    raise UnreadableDocument(f"It is not {article}{name}: its content looks like {found}. {remedy}")

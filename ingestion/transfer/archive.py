@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from domain.models import FIRST_CUT
 from utils.errors import BadInput
 from utils.ports import FloatArray
+from utils.validation import plain_message
 
 DOCUMENTS, VECTORS, FILES, HEAD = "documents.jsonl", "vectors.bin", "files/", "head.json"
 _LARGEST_FILE = 512 * 2**20
@@ -283,5 +284,5 @@ def _document(line: bytes, number: int) -> DocumentLine:
 
 
 def _first(exc: ValidationError) -> str:
-    error = exc.errors(include_url=False, include_input=False, include_context=False)[0]
-    return f"{'.'.join(map(str, error['loc'])) or 'it'}: {error['msg']}"
+    error = exc.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, error['loc'])) or 'it'}: {plain_message(error)}"

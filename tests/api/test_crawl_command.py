@@ -57,6 +57,14 @@ def test_a_site_is_read_listed_and_forgotten_for_one_tenant(run: Run, site: Webs
     assert run("documents", "--tenant", "acme").stdout == "No documents.\n"
 
 
+def test_a_port_that_is_not_allowed_is_named_with_those_that_are(run: Run, site: Website) -> None:
+    refused = run("crawl", "http://127.0.0.1:22/")
+    assert (refused.exit_code, refused.stderr) == (
+        1,
+        f"Port 22 is not allowed, only 80, {site.port} are. The operator sets them with CRAWL_PORTS.\n",
+    )
+
+
 def test_one_page_is_read_with_its_result_for_programs(run: Run, site: Website) -> None:
     told = json.loads(run("crawl", f"{site.url}/more", "--page", "--json").stdout)
     assert (told["state"], told["kind"], told["counts"], told["every_s"]) == ("completed", "page", {"added": 1}, None)

@@ -16,12 +16,14 @@ from tests.service import Service, one_document
 Json = dict[str, Any]
 DOCUMENTS, MOST_BYTES = 8, 10_000
 AT_ONCE = 24
+LARGEST_FILE = 12_000
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("quotas")
     limits = {"TENANT_MAX_DOCUMENTS": str(DOCUMENTS), "TENANT_MAX_BYTES": str(MOST_BYTES)}
+    limits["MAX_FILE_SIZE"] = str(LARGEST_FILE)
     with Service(folder / "data", **one_document(folder), **limits, RATE_LIMIT_ENABLED="false") as running:
         yield running
 
@@ -47,6 +49,26 @@ def usage(client: httpx.Client) -> Json:
 
 def upload(client: httpx.Client, dataset: str, *files: tuple[str, bytes]) -> httpx.Response:
     return client.post(f"{dataset}/documents/upload", files=[("files", file) for file in files])
+
+
+def test_what_is_too_large_is_refused_as_such_without_a_setting_that_its_sender_does_not_have(
+    service: Service, tenant: httpx.Client, dataset: str
+) -> None:
+    large = b"x" * (LARGEST_FILE + 1)
+    loaded = {"company": "large", "filename": "large.txt", "content": base64.b64encode(large).decode()}
+    key = {"X-API-Key": service.new_key("large")}
+    for refused in (
+        upload(tenant, dataset, ("large.txt", large), ("larger.txt", large + large)),
+        tenant.post(f"{dataset}/documents", json={"title": "Large", "content": large.decode(), "source_type": "text"}),
+        tenant.post("/api/load-document", json=loaded, headers=key),
+    ):
+        assert_refused(refused, 413)
+        assert refused.json()["type"] == "urn:pustaka:problem:too-large"
+        assert "larger than 0.012 MB" in refused.json()["detail"]
+        assert "MAX_FILE_SIZE" not in refused.text
+    mixed = upload(tenant, dataset, ("large.txt", large), ("empty.txt", b""))
+    assert_refused(mixed, 422)
+    assert [file["name"] for file in mixed.json()["refused"]] == ["large.txt", "empty.txt"]
 
 
 def test_many_uploads_at_once_never_exceed_the_quota_and_other_tenants_have_theirs(

@@ -50,6 +50,29 @@ def test_the_refusal_names_the_parameters_that_there_are(client: httpx.Client) -
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "sent", "said"),
+    [
+        ("GET", "/v1/tenant/datasets?limit=many", None, {"limit": "Has to be a whole number"}),
+        ("GET", "/v1/tenant/datasets?limit=0", None, {"limit": "Has to be 1 or more"}),
+        ("GET", "/health?colour=red", None, {"colour": "There is no such parameter. This address takes verbose"}),
+        ("POST", "/v1/tenant/datasets", {"name": "a", "metadata": 1}, {"metadata": "Has to be a JSON object"}),
+        ("POST", "/v1/tenant/datasets", {"name": "a", "tags": "b"}, {"tags": "Has to be a list"}),
+        ("POST", "/v1/tenant/datasets", {"name": "a", "tags": [1]}, {"tags.0": "Has to be a text"}),
+        ("POST", "/v1/tenant/datasets", {}, {"name": "Is missing"}),
+        ("POST", "/v1/chat", {"message": ""}, {"message": "Is empty"}),
+        ("POST", "/v1/search", {"query": "x" * 6000}, {"query": "Has to have 5000 characters or fewer"}),
+        ("POST", "/v1/search", {"query": "x", "limit": 1.5}, {"limit": "Has to be a whole number"}),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(
+    client: httpx.Client, method: str, path: str, sent: object, said: dict[str, str]
+) -> None:
+    refused = client.request(method, path, json=sent)
+    assert_refused(refused, 400)
+    assert {error["field"]: error["message"] for error in refused.json()["errors"]} == said
+
+
+@pytest.mark.parametrize(
     "query", ["limit=1&limit=2", "limit=", "limit=%00", "limit=%ff", "limit=1%00", "=1", "limit=1&&%00=1", "x" * 20_000]
 )
 def test_a_parameter_is_given_once_and_whole(client: httpx.Client, query: str) -> None:

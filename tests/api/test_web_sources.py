@@ -160,6 +160,12 @@ def test_what_cannot_be_read_is_refused_with_the_field_named(
     assert "secret" not in refused.text
 
 
+def test_a_port_that_is_not_allowed_is_refused_with_those_that_are(client: httpx.Client, site: Website) -> None:
+    said = client.post(SOURCES, json={"url": "https://example.org:22/"}).json()["detail"]
+    assert f"only {', '.join(map(str, sorted({80, 443, site.port})))}" in said
+    assert "CRAWL_PORTS" in said
+
+
 def test_one_address_is_one_web_source(client: httpx.Client, made: dict[str, Any], site: Website) -> None:
     assert client.post(SOURCES, json={"url": f"{site.url}/?utm_source=x"}).status_code == 409
 

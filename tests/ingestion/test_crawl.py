@@ -455,9 +455,7 @@ def test_a_robots_txt_that_leads_inside_is_not_followed_there(web: Web, site: We
         site.pages["/robots.txt"] = Page(status=302, headers={"Location": f"{secret.url}/admin"})
         source = web.crawl(web.add())
         assert secret.requests == []
-    assert source.error == (
-        "Its robots.txt could not be asked. It leads to an address that is not on the public internet."
-    )
+    assert source.error == "It leads to an address that is not on the public internet."
 
 
 def test_removing_a_source_removes_its_documents_but_those_of_another_one(

@@ -182,7 +182,7 @@ SMALL = Limits(size_bytes=100_000, characters=1_000, pages=2, unpacked_bytes=1_0
         ("a.pdf", pdf(["text"])[:100], "damaged"),
         ("a.txt", pdf(["text"]), "not text.*PDF"),
         ("a.md", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "not text.*picture"),
-        ("a.txt", b"good text\0\0\1" * 9, "not text.*binary"),
+        ("a.txt", b"good text\0\0\1" * 9, r"not text.*binary data\. Save it as plain text"),
         ("a.exe", b"{}", "kind.*\\.pdf"),
         ("a.txt", b"x" * 100_001, "larger than 0.1 MB"),
         ("a.md", b"word " * 300, "1,000 characters"),
