@@ -22,7 +22,7 @@ def show_head(settings: PageSettings, talk: Talk, health: Health | None) -> None
     """Logo, title, New chat and Delete, and how answers are made."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         show_title(settings)
-        with st.container(horizontal=True, horizontal_alignment="right", width="content"):
+        with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             if settings.sign_in:
                 show_account(settings.sign_in)
             if talk.in_address or talk.question is not None:

@@ -5,12 +5,11 @@ from typing import Any
 
 import streamlit as st
 
-from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.middleware import SIGN_IN_FAILED
 from clients.streamlit_chat.settings import PageSettings, SignIn
 from clients.visitors import user_token
 
-_LONGEST_NAME = 40
+_LONGEST_NAME = 30  # fits a small screen
 _PURPOSE = b"pustaka chat page cookies v1"
 
 
@@ -41,8 +40,7 @@ def show_account(sign_in: SignIn) -> None:
     """Who is signed in, and a button to sign in, or out."""
     if _is_signed_in():
         if name := str(st.user.get("name") or st.user.get("email") or ""):
-            shortened = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
-            st.caption(plain_markdown(shortened), width="content", help=plain_markdown(f"Signed in as {name}"))
+            st.text(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…", width="content")
         st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
     elif not sign_in.is_required:
         st.button("Sign in", icon=":material/login:", type="tertiary", on_click=st.login)
