@@ -232,10 +232,10 @@ def test_prune_keeps_the_newest_checkpoint_and_the_time_left(
     for key in client.scan_iter():
         client.expire(key, 60)
     assert (
-        f"{before['checkpoints'] - 3} checkpoints removed from 1 conversations"
+        f"{before['checkpoints'] - 3} checkpoints removed from 1 conversation."
         in run("prune", "acme.x", "--keep", 3).stdout
     )
-    assert "2 checkpoints removed from 1 conversations" in run("prune", "acme.x").stdout
+    assert "2 checkpoints removed from 1 conversation." in run("prune", "acme.x").stdout
     after = json.loads(client.get("checkpoint:acme.x") or b"")
     assert (after["checkpoints"], after["checkpoint_id"]) == (1, before["checkpoint_id"])
     assert json.loads(client.get("checkpoint:x") or b"")["checkpoints"] == before["checkpoints"]
