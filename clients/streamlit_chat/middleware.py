@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,11 +24,15 @@ SIGN_IN_FAILED = "sign-in-failed"  # a parameter of the page's address
 _SOCKET, _HOST_CONFIG = "/_stcore/stream", "/_stcore/host-config"
 _KEPT = re.compile(r"; ?(?:max-age|expires)=[^;]*+", re.I)
 _TAKEN_AWAY = re.compile(r"; ?max-age=0(?:;|$)", re.I)
+_MESSAGES_AT_ONCE, _MESSAGES_PER_S = 20, 4.0  # each may begin the page anew; a visitor's tab sends a few as it opens
+_POLICY_VIOLATION = 1008
 _INLINE_SCRIPT = re.compile(r"<script>((?:(?!</?script>).)*+)</script>", re.DOTALL)
 
 
 class OpenPaths:
     """Lets nothing through but what the page is made of; the rest is refused before its body is read.
+
+    A WebSocket that sends more than anybody can click is closed.
 
     Args:
         signing_in: whether the paths of signing in are open.
@@ -40,9 +45,12 @@ class OpenPaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is open."""
         if scope["type"] == "lifespan" or self._is_open(scope):
+            if scope["type"] == "websocket":
+                socket = _Socket(receive, send)
+                receive, send = socket.receive, socket.send
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         else:
             refusal = PlainTextResponse("Not found.", status_code=404, headers={"Connection": "close"})
             await refusal(scope, receive, send)
@@ -55,6 +63,35 @@ class OpenPaths:
             return path in self._posts
         is_known = _OPEN.fullmatch(path) or (self._signing_in and _SIGNING_IN.fullmatch(path))
         return scope["method"] in ("GET", "HEAD") and bool(is_known)
+
+
+class _Socket:
+    """A WebSocket between the server and the page, which ends when messages come too quickly."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._left, self._since_s, self._is_closed = float(_MESSAGES_AT_ONCE), time.monotonic(), False
+
+    async def receive(self) -> Message:
+        message: Message = {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}
+        if not self._is_closed:
+            message = await self._receive()
+        if message["type"] == "websocket.receive" and self._comes_too_soon():
+            refusal = {"code": _POLICY_VIOLATION, "reason": "Too many messages."}
+            await self._send({"type": "websocket.close", **refusal})
+            self._is_closed = True
+            message = {"type": "websocket.disconnect", **refusal}
+        return message
+
+    def _comes_too_soon(self) -> bool:
+        now_s = time.monotonic()
+        self._left = min(_MESSAGES_AT_ONCE, self._left + (now_s - self._since_s) * _MESSAGES_PER_S) - 1
+        self._since_s = now_s
+        return self._left < 0
+
+    async def send(self, message: Message) -> None:
+        if not self._is_closed:  # what the page still had to say is said to nobody
+            await self._send(message)
 
 
 class SecurityHeaders:
@@ -72,6 +109,7 @@ class SecurityHeaders:
             "Cross-Origin-Opener-Policy": "same-origin",
             "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
             "Referrer-Policy": "no-referrer",
+            "X-Frame-Options": "SAMEORIGIN",  # for browsers that do not know frame-ancestors
             "X-Content-Type-Options": "nosniff",
             "X-DNS-Prefetch-Control": "off",  # else the names in links are looked up before anybody chooses them
         }
@@ -99,14 +137,15 @@ class SecurityHeaders:
 class QuietDialogs:
     """Keeps Streamlit's own messages about lost connections from visitors: they are for whoever runs the page.
 
-    The page says in its own words that the connection is lost (`page.js`).
+    The page says in its own words that the connection is lost (`page.js`). No other site may give it commands, as the
+    hosts of Streamlit's own cloud otherwise may.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as Streamlit does, with one more wish for its page."""
+        """Answer as Streamlit does, with other wishes for its page."""
         if scope["type"] != "http" or scope["path"] != _HOST_CONFIG or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
@@ -123,7 +162,7 @@ class QuietDialogs:
         # Uncompressed, so that it can be read.
         headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
         await self._app({**scope, "headers": headers}, receive, collect)
-        wishes = {**json.loads(body), "blockErrorDialogs": True}
+        wishes = {**json.loads(body), "blockErrorDialogs": True, "allowedOrigins": []}
         kept = {name: value for name, value in Headers(raw=start["headers"]).items() if name != "content-length"}
         await JSONResponse(wishes, status_code=start["status"], headers=kept)(scope, receive, send)
 
@@ -173,6 +212,7 @@ def content_security_policy(logo: str | None) -> str:
         "connect-src": "'self'",
         "base-uri": "'self'",
         "form-action": "'self'",
+        "frame-ancestors": "'self'",
     }
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 

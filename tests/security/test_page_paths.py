@@ -3,16 +3,21 @@
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from clients.streamlit_chat.messages import ICON
 from tests.clients.api_stub import ApiStub, serve_stub
 from tests.clients.browser_page import ask, expect_answers, marks, running_page
+from tests.clients.page_socket import opened_page
 from tests.security.canary import listening_canary
 
 ID = "0f0e0d0c-0b0a-0908-0706-050403020100"
@@ -112,6 +117,31 @@ def test_the_page_says_that_nothing_may_be_loaded_from_elsewhere(url: str) -> No
         assert "'unsafe-inline'" not in rules["script-src"]
         assert headers["x-dns-prefetch-control"] == "off"
         assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_no_other_site_frames_the_page_or_gives_it_commands(url: str) -> None:
+    for path in ("/", "/_stcore/health", "/any/other"):
+        headers = httpx.get(f"{url}{path}").headers
+        assert "frame-ancestors 'self'" in headers["content-security-policy"].split("; ")
+        assert headers["x-frame-options"] == "SAMEORIGIN"
+    assert httpx.get(f"{url}/_stcore/host-config").json()["allowedOrigins"] == []
+
+
+def test_a_socket_that_sends_more_than_anybody_can_click_is_closed_and_others_go_on(url: str) -> None:
+    """Each message begins the page's script anew: a hundred made the page wait for 20 s, for everybody."""
+    message = BackMsg()
+    message.rerun_script.query_string = ""
+    address = url.replace("http", "ws", 1) + "/_stcore/stream"
+    with opened_page(url) as other, connect(address, proxy=None, max_size=None, ping_interval=None) as hostile:
+        with suppress(ConnectionClosed):
+            for _ in range(200):
+                hostile.send(message.SerializeToString())
+            while True:  # until it is closed
+                hostile.recv(timeout=30)
+        assert (hostile.close_code, hostile.close_reason) == (1008, "Too many messages.")
+        for _ in range(5):
+            other.run()
+            assert other.texts
 
 
 def test_the_operators_logo_alone_may_be_elsewhere(api: ApiStub, tmp_path: Path) -> None:
