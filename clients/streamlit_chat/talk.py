@@ -149,12 +149,10 @@ def fail_attempt(talk: Talk, attempt: Attempt, failure: ApiError) -> None:
 
 def _note_unanswered(talk: Talk, question: str | None) -> None:
     """Remember that *question* is left without an answer, and the failure at hand as the reason."""
-    if question is None:
-        return
-    before = talk.attempt.before if talk.attempt else talk.conversation
-    place = (before.length if before else 0) + (2 if talk.attempt else 0)  # the one under way and its answer
-    reason = visitor_text(talk.failure)[0] if talk.failure else ""
-    talk.unanswered.append(Unanswered(question, place, reason))
+    if question is not None:
+        place = talk.conversation.length if talk.conversation else 0
+        reason = visitor_text(talk.failure)[0] if talk.failure else ""
+        talk.unanswered.append(Unanswered(question, place, reason))
 
 
 def stop_answer() -> None:
