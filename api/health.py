@@ -20,7 +20,7 @@ from config import VERSION
 from utils.context import Scope
 from utils.errors import NotReady
 
-health_blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operation", description="How the service is.")])
+health_blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operation", description="Health.")])
 
 
 class HealthQuery(BaseModel):
@@ -99,7 +99,7 @@ class ReadyOut(BaseModel):
 @health_blueprint.get(
     "/health",
     operation_id="getHealth",
-    summary="How the service is",
+    summary="Get the state of the service",
     responses={200: HealthOut, 401: Problem},
     security=[{}, {"key": []}, {"bearer": []}],
 )

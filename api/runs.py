@@ -32,7 +32,7 @@ class RunPath(BaseModel):
 
 
 @runs_blueprint.get(
-    "/v1/runs/<run_id>", operation_id="getRun", summary="How a run is", responses={200: RunOut, **_REFUSALS}
+    "/v1/runs/<run_id>", operation_id="getRun", summary="Get the state of a run", responses={200: RunOut, **_REFUSALS}
 )
 @requires(Scope.CHAT_WRITE)
 async def show_run(ctx: TenantContext, path: RunPath) -> Response:

@@ -231,7 +231,7 @@ async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
 @web_sources_blueprint.post(
     "/<web_source_id>/crawl",
     operation_id="crawlWebSource",
-    summary="Read it again",
+    summary="Crawl a web source again",
     responses={202: AcceptedSourceOut, **_REFUSALS},
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
@@ -23,17 +24,21 @@ def test_the_sbom_is_valid_and_names_every_pinned_package(tmp_path: Path) -> Non
     assert named == {(name, version) for name, version in pins}
 
 
-def test_an_audit_that_cannot_be_made_is_said_to_be_none_and_fails_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "code"), [([], 2), (["--accept-unaudited"], 0)])
+def test_an_audit_that_cannot_be_made_is_said_to_be_none_and_fails_unless_that_is_accepted(
+    tmp_path: Path, options: list[str], code: int
+) -> None:
     (tmp_path / "requirements.txt").write_text("this is no requirement ==\n")
     done = subprocess.run(
-        [sys.executable, str(ROOT / "deploy" / "audit.py"), str(tmp_path / "requirements.txt")],
+        [sys.executable, str(ROOT / "deploy" / "audit.py"), *options, str(tmp_path / "requirements.txt")],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0
+    assert done.returncode == code
     assert "NOT AUDITED" in done.stdout
+    assert ("which is accepted here" in done.stdout) == bool(options)
 
 
 def test_a_known_vulnerability_fails_the_audit_by_its_name(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .cipher import Keyring
     from .connections import Connections
-    from .errors import CheckpointConflict, StateUnreadable, StoreUnavailable, TypeNotAllowed
+    from .errors import CheckpointConflict, StateUnreadable, StoreRefused, StoreUnavailable, TypeNotAllowed
     from .fallback import FallbackCheckpointer
     from .memory import Memory
+    from .meter import Meter
     from .saver import RedisCheckpointer
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "FallbackCheckpointer",
     "Keyring",
     "Memory",
+    "Meter",
     "RedisCheckpointer",
     "StateUnreadable",
+    "StoreRefused",
     "StoreUnavailable",
     "TypeNotAllowed",
 ]
@@ -36,6 +39,7 @@ _MODULES = {
     "FallbackCheckpointer": "fallback",
     "Keyring": "cipher",
     "Memory": "memory",
+    "Meter": "meter",
     "RedisCheckpointer": "saver",
 }
 

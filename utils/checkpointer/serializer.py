@@ -114,7 +114,8 @@ class StrictSerializer(JsonPlusSerializer):
     def _check_readable(self, payload: bytes) -> None:
         for name in _types_in(payload):
             if name not in self._allowed:
-                raise TypeNotAllowed(".".join(name), f"add it to allowed_types of the saver: allowed_types=[{name!r}]")
+                remedy = f"add it to allowed_types of the saver: allowed_types=[{name[-1]}]"
+                raise TypeNotAllowed(".".join(name), remedy)
             try:
                 self._class(*name)
             except (ImportError, AttributeError) as exc:

@@ -62,6 +62,7 @@ def test_an_agent_with_a_response_format_goes_on_over_three_turns(report: Any) -
 
 def test_a_class_that_nobody_has_named_is_refused_when_it_is_written(report: Any) -> None:
     assert report["refusal"].startswith("TypeNotAllowed: __main__.Answer cannot be stored: add it to allowed_types")
+    assert "allowed_types=[Answer]" in report["refusal"]
 
 
 def test_its_types_are_known_to_a_type_checker(python: Path, tmp_path: Path) -> None:

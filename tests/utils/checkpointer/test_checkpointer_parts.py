@@ -1,11 +1,14 @@
 """A part of a conversation is what the whole has there, and takes no more of a longer one."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.utils.checkpointer.conftest import TTL_S
 from tests.utils.checkpointer.test_checkpointer_growth import Conversation
+from utils import checkpointer
 from utils.checkpointer import FallbackCheckpointer, RedisCheckpointer, StateUnreadable
 from utils.checkpointer.cipher import Keyring
 
@@ -85,3 +88,11 @@ async def test_reading_a_part_is_use(long: Conversation, server: Any) -> None:
         server.client.pexpire(key, 5_000)
     await long.saver.aget_part("a", "messages", limit=3)
     assert all(server.client.pttl(key) > 5_000 for key in server.client.keys("*checkpoint:a*"))
+
+
+def test_what_the_page_imports_is_there() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "checkpointer.md").read_text()
+    lines = re.findall(r"^    from pustaka_checkpointer import (.+)$", page, re.MULTILINE)
+    names = {name for line in lines for name in line.split(", ")}
+    assert names == set(checkpointer.__all__)
+    assert [name for name in names if not hasattr(checkpointer, name)] == []
