@@ -1,5 +1,6 @@
 """What workers on jobs need: the records and the files. They write nothing else; the index follows by itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bootstrap.stores import open_originals
@@ -15,6 +16,8 @@ from ingestion.parsers.parsed import Limits
 from ingestion.policy import ReadingPolicy
 from providers.scanner.clamd import Clamd
 from utils.sandbox.sandbox import Sandbox
+
+_PING_S = 1.5  # less than the monitor waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ def reading_policy(settings: Settings, sandbox: Sandbox) -> ReadingPolicy:
         malware=MalwareCheck(scanner, is_required=settings.scanner_required),
         sandbox=sandbox,
     )
+
+
+def scanner_check(settings: Settings) -> Callable[[], None] | None:
+    """What raises ScannerUnavailable while the malware scanner is away; None where none is configured."""
+    return Clamd(settings.clamd_address, timeout_s=_PING_S).ping if settings.clamd_address else None
 
 
 def chunk_sizes(settings: Settings) -> Sizes:

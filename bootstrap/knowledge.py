@@ -56,11 +56,14 @@ async def load_knowledge(
         progress=progress,
         originals=originals,
     )
+    told = ""
     while True:
         try:
             summary = await loading.once()
         except (StoreUnavailable, ScannerUnavailable) as exc:
-            logger.warning("%s KNOWLEDGE_DIR is loaded as soon as it does.", exc.detail)
+            if exc.detail != told:
+                logger.warning("%s KNOWLEDGE_DIR is loaded as soon as it does.", exc.detail)
+            told = exc.detail
             await asyncio.sleep(_RETRY_S)
         except BadInput as exc:
             logger.warning("KNOWLEDGE_DIR: %s", exc.detail)

@@ -68,6 +68,7 @@ class Monitor:
 
     It also brings conversations back to Redis after an outage. `memory_suffices`: turns may be served while Redis is
     away, because no other process could hold another part of the same conversation, or because that is accepted.
+    `check_scanner` raises ScannerUnavailable, within two seconds, while the malware scanner is away; None without one.
     """
 
     checkpointer: FallbackCheckpointer
@@ -77,6 +78,8 @@ class Monitor:
     indexer: Progress
     background: Background
     memory_suffices: bool
+    check_scanner: Callable[[], None] | None = None
+    is_scanner_required: bool = True
     stores: StoreObserver = field(default_factory=UnobservedStores)
     status: Status = field(default_factory=Status)
     _told: dict[str, str | None] = field(default_factory=dict)
@@ -93,10 +96,11 @@ class Monitor:
 
     async def look(self) -> None:
         """Ask once."""
-        redis, database, index = await asyncio.gather(
+        redis, database, index, scanner = await asyncio.gather(
             self._reach("Redis", self._timed("redis", self._ask_redis)),
             self._reach("The SQL database", self._timed("database", self._ask_database)),
             self._reach("The passage index", self._timed("index", self.index.check)),
+            self._reach("The malware scanner", self._ask_scanner),
         )
         blocking = [reason for reason in (database, index) if reason]
         problems: list[str] = []
@@ -104,6 +108,11 @@ class Monitor:
             (problems if self.memory_suffices else blocking).append(f"{redis} Conversations are held in memory.")
         if self.indexer.last_error:
             problems.append(f"New documents are not searchable yet: {self.indexer.last_error}")
+        if scanner:
+            outcome = (
+                "New documents wait until it does" if self.is_scanner_required else "Files are read without a scan"
+            )
+            problems.append(f"{scanner} {outcome}. Start clamd, or correct CLAMD_ADDRESS.")
         self.status = Status(
             redis=_state(redis),
             database=_state(database),
@@ -148,6 +157,10 @@ class Monitor:
             raise TimeoutError
         if self.checkpointer.held_conversations:
             await self.checkpointer.return_held()
+
+    async def _ask_scanner(self) -> None:
+        if self.check_scanner:
+            await asyncio.to_thread(self.check_scanner)
 
     async def _ask_database(self) -> None:
         self.status = replace(self.status, pending=await asyncio.to_thread(self._look_into_database))

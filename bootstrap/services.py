@@ -25,7 +25,7 @@ from bootstrap.indexes.check import SelfCheck
 from bootstrap.indexes.opened import MakeRetriever, Opener
 from bootstrap.indexes.serving import Serving
 from bootstrap.indexes.tending import Tending
-from bootstrap.ingesting import ingesting, quotas_of, reading_policy
+from bootstrap.ingesting import ingesting, quotas_of, reading_policy, scanner_check
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import (
@@ -192,6 +192,8 @@ async def open_services(
             indexer=tending,
             background=background,
             memory_suffices=settings.allow_memory_fallback or (settings.workers or 1) == 1,
+            check_scanner=scanner_check(settings),
+            is_scanner_required=settings.scanner_required,
             stores=telemetry.stores,
         )
         await monitor.look()

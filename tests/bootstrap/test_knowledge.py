@@ -61,6 +61,16 @@ async def test_a_database_that_is_away_is_waited_for(
         database.close()
 
 
+class _Counted(Clamd):
+    """The real client, which counts how often it is asked."""
+
+    tries = 0
+
+    def scan(self, data: bytes) -> str | None:
+        self.tries += 1
+        return super().scan(data)
+
+
 async def test_a_malware_scanner_that_is_away_is_waited_for_and_no_document_fails_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sandbox: Sandbox
 ) -> None:
@@ -69,19 +79,23 @@ async def test_a_malware_scanner_that_is_away_is_waited_for_and_no_document_fail
     folder.mkdir()
     (folder / "library.md").write_text("# Library\n\nThe library opens at nine.\n")
     database, clamd = two_tenants(f"sqlite:///{tmp_path / 'records.db'}"), FakeClamd(tmp_path / "clamd.ctl")
+    scanner = _Counted(clamd.address)
     loading = asyncio.create_task(
         knowledge.load_knowledge(
             database,
             ACME,
             folder,
             samples=tmp_path,
-            policy=policy_with(sandbox, malware=MalwareCheck(Clamd(clamd.address))),
+            policy=policy_with(sandbox, malware=MalwareCheck(scanner)),
             progress=lambda *_: None,
             originals=Originals(database, FolderFileStore(tmp_path / "files")),
         )
     )
     while "KNOWLEDGE_DIR is loaded as soon as" not in caplog.text and not loading.done():
         await asyncio.sleep(0.02)
+    while scanner.tries < 3:
+        await asyncio.sleep(0.02)
+    assert caplog.text.count("KNOWLEDGE_DIR is loaded as soon as") == 1
     with database.reading() as session:
         assert list_documents(session, ACME) == []
     with clamd:
