@@ -117,11 +117,11 @@ def test_a_client_is_who_nginx_sees_and_not_who_it_says_it_is(site: Site) -> Non
 
 def test_a_body_over_the_limit_is_refused(nginx: NginxServer) -> None:
     with nginx.client(**{"X-API-Key": KEY}) as client:
-        refused = client.post("/v1/chat", content=b" " * (16 * 1024**2 + 1))
+        refused = client.post("/api/load-document", content=b" " * (16 * 1024**2 + 1))
         assert (refused.status_code, refused.headers["Content-Type"]) == (413, "text/html"), "not by the API"
         assert (
             client.post(
-                "/v1/chat", content=b" " * (16 * 1024**2 - 1), headers={"Content-Type": "application/json"}
+                "/api/load-document", content=b" " * (16 * 1024**2 - 1), headers={"Content-Type": "application/json"}
             ).status_code
             == 400
         )
