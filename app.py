@@ -68,7 +68,10 @@ _INFO = Info(
     title="Pustaka",
     version=VERSION,
     summary="Answers from your documents, with their sources.",
-    description="What holds for every route is in `docs/api-conventions.md`: errors, lists, events, repeated requests.",
+    description="Send the key in `X-API-Key`. Errors are problem documents (RFC 9457): decide by `type`; `detail` says "
+    "what to do. Lists come in parts: `limit` is their size, `next` the address of the next part, null at the end. "
+    "Every POST but a search takes an `Idempotency-Key`, with which it can be sent again safely. Names that are marked "
+    "as deprecated stay for one version. The file `docs/api-conventions.md` of the sources says all this at length.",
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
 )
 _TAKE_OVER_S = 45.0

@@ -298,3 +298,17 @@ def test_the_conventions_name_the_statuses_that_work_has(document: Json) -> None
     of_work = ("DocumentOut", "WebSourceOut", "RunOut", "AcceptedOut", "LoadedOut")
     for name in of_work:
         assert set(document["components"]["schemas"][name]["properties"]["status"]["enum"]) <= told, name
+
+
+def test_the_conventions_name_every_old_name(document: Json) -> None:
+    page = (
+        (ROOT / "docs" / "api-conventions.md").read_text("utf-8").partition("## Versions")[2].partition("## Limits")[0]
+    )
+    schemas = document["components"]["schemas"].values()
+    old = {
+        name
+        for schema in schemas
+        for name, described in schema.get("properties", {}).items()
+        if described.get("deprecated")
+    }
+    assert {name for name in old if f"`{name}`" not in page} == set()
