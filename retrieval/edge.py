@@ -1,6 +1,7 @@
 """`PassageIndex` on Qdrant's engine inside this process."""
 
 import asyncio
+import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,8 @@ from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -159,6 +162,7 @@ class EdgeIndex:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except Exception as exc:
             if type(exc) is Exception:  # what the engine raises, whatever it is
+                logger.error("The passage index failed: %.500s", exc)
                 raise StoreUnavailable("The passage index failed: see the log.") from exc
             raise
 

@@ -17,7 +17,8 @@ import time
 import warnings
 from typing import Any
 
-MODULES = ("app", "flask.cli", "gunicorn.app.wsgiapp", "uvicorn.workers", "validate")
+# Not gunicorn, which keeps the folder it was imported in.
+MODULES = ("app", "flask.cli", "validate")
 REQUEST_BYTES = 1 << 20
 
 

@@ -61,7 +61,7 @@ def _show_question(question: str, note: str | None = None) -> None:
     with bubble("user"):
         st.text(question)
         if note:
-            st.caption(note)
+            st.caption(plain_markdown(note))
 
 
 def _show_left(left: Unanswered, seen: str | None = None) -> None:
@@ -91,11 +91,11 @@ def show_broken_off(text: str, reason: str = "") -> None:
     """What was seen of an answer that never became whole, marked as such."""
     with bubble("assistant"):
         st.markdown(answer_markdown(text))
-        st.caption(f":material/stop_circle: {_with_reason('Stopped before its end', reason)}")
+        st.caption(f":material/stop_circle: {plain_markdown(_with_reason('Stopped before its end', reason))}")
 
 
 def _with_reason(what: str, reason: str) -> str:
-    return f"{what}: {plain_markdown(reason)}" if reason else what
+    return f"{what}: {reason}" if reason else what
 
 
 def _without_repeats(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:

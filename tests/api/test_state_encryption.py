@@ -107,7 +107,7 @@ def test_encrypted_conversations_are_shown_like_others(
     size = json.loads(run("size", "acme.x", "--json").stdout)
     assert (size["values_bytes"], size["counts"], size["unreadable"]) == (values["values_bytes"], values["counts"], 0)
     assert size["stored_bytes"] > values["stored_bytes"]
-    assert "1 checkpoints removed" in run("prune", "acme.x", "--keep", shown_checkpoints(run, "acme.x") - 1).stdout
+    assert "1 checkpoint removed" in run("prune", "acme.x", "--keep", shown_checkpoints(run, "acme.x") - 1).stdout
     assert "1 conversation deleted." in run("delete", "acme.x", "--yes").stdout
     assert run("show", "x").exit_code == 0
 
