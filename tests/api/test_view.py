@@ -278,7 +278,7 @@ def test_a_citation_says_what_has_become_of_its_document(library: Library) -> No
 
     def state() -> str:
         with library.service.client() as client:
-            [citation] = client.get("/v1/conversations/tram").json()["messages"][1]["citations"]
+            [citation] = client.get("/v1/conversations/tram").json()["messages"][-1]["citations"]
         assert (citation["quote"], citation["version"]) == (first["quote"], 1)
         return str(citation["document_status"])
 
