@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -60,8 +61,9 @@ class EdgeIndex:
     `optimize`, which takes seconds, runs when the index is opened and at no other time.
     """
 
-    def __init__(self, shard: engine.EdgeShard, *, dimension: int) -> None:
-        self._shard, self._dimension, self._lexicon = shard, dimension, Lexicon()
+    def __init__(self, open_one: Callable[[], engine.EdgeShard], *, dimension: int) -> None:
+        self._shard, self._open_one = open_one(), open_one
+        self._dimension, self._lexicon, self._is_closed = dimension, Lexicon(), False
         # By tenant, until its passages change: counting 20,000 of them is a tenth of a search.
         self._spoken: dict[str, list[str]] = {}
         self._thread = ThreadPoolExecutor(1, "passage-index")
@@ -74,13 +76,13 @@ class EdgeIndex:
             StoreUnavailable: another process has it open.
             StoreRefused: it was made for vectors of another dimension.
         """
-        return cls(open_shard(folder, dimension), dimension=dimension)
+        return cls(partial(open_shard, folder, dimension), dimension=dimension)
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add or replace passages, found by their words at once, durable on return."""
         for part in slices(passages, SLICE):
             await self._run(partial(self._put, ctx, part))
-        await self._run(self._shard.flush)
+        await self._run(lambda: self._shard.flush())
 
     async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
         """Give passages their vectors by passage id, durable on return; ids that are gone meanwhile are passed over.
@@ -91,14 +93,14 @@ class EdgeIndex:
         require_fitting(vectors, self._dimension)
         for part in slices(list(vectors), SLICE):
             await self._run(partial(self._put_vectors, ctx, {key: vectors[key] for key in part}))
-        await self._run(self._shard.flush)
+        await self._run(lambda: self._shard.flush())
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
         """Remove every passage of these documents, durable on return."""
         of_documents = owned(ctx, any_of(DOCUMENT, document_ids))
         operation = engine.UpdateOperation.delete_points_by_filter(of_documents)
         await self._run(lambda: self._change(ctx, operation))
-        await self._run(self._shard.flush)
+        await self._run(lambda: self._shard.flush())
 
     async def search(
         self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
@@ -150,21 +152,42 @@ class EdgeIndex:
         Raises:
             StoreUnavailable: it gives none.
         """
-        await self._run(self._shard.info)
+        await self._run(lambda: self._shard.info())
 
     async def close(self) -> None:
         """Write everything down and let go of the folder; calls under way are finished first."""
-        await self._run(self._shard.close)
+        self._is_closed = True
+        with suppress(Exception):  # it may have failed before, and then there is nothing to write down
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._shard.close)
         self._thread.shutdown()
 
     async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._try, work)
+
+    def _try(self, work: Callable[[], T]) -> T:
+        """*work*; where the engine fails, once more with the shard opened anew, since a shard that failed stays so."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return work()
         except Exception as exc:
-            if type(exc) is Exception:  # what the engine raises, whatever it is
-                logger.error("The passage index failed: %.500s", exc)
-                raise StoreUnavailable("The passage index failed: see the log.") from exc
-            raise
+            if type(exc) is not Exception:  # the engine raises nothing narrower
+                raise
+            if self._is_closed:
+                raise StoreUnavailable("The passage index is closed.") from exc
+            logger.error("The passage index failed and is opened anew: %.500s", exc)
+        self._open_anew()
+        try:
+            return work()
+        except Exception as exc:
+            if type(exc) is not Exception:
+                raise
+            logger.error("The passage index failed again: %.500s", exc)
+            raise StoreUnavailable("The passage index failed: see the log.") from exc
+
+    def _open_anew(self) -> None:
+        with suppress(Exception):
+            self._shard.close()
+        self._shard = self._open_one()
+        self._spoken.clear()
 
     def _put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         points = [

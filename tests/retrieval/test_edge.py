@@ -47,6 +47,20 @@ async def write_and_wait(folder: Path) -> None:
     await asyncio.Event().wait()
 
 
+async def test_an_index_whose_engine_fails_is_opened_anew(tmp_path: Path) -> None:
+    index = EdgeIndex.open(tmp_path, dimension=DIMENSION)
+    for tenant in (ACME, GLOBEX):
+        await index.put(tenant, [KEPT])
+    for _ in range(2):
+        cast(Any, index)._shard.close()  # from here on it refuses all that is asked of it
+        assert texts(await index.search(ACME, "library", None, limit=5)) == [KEPT.text]
+    cast(Any, index)._shard.close()
+    await index.put(ACME, [DROPPED])
+    assert await index.counts(ACME) == IndexCounts(passages=2, pending=2)
+    assert await index.counts(GLOBEX) == IndexCounts(passages=1, pending=1)
+    await index.close()
+
+
 async def test_what_was_written_survives_the_process_being_killed(tmp_path: Path) -> None:
     with writer_process(tmp_path) as child:
         child.send_signal(signal.SIGKILL)
