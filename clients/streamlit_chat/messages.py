@@ -57,11 +57,9 @@ def show_messages(
         _show_left(each)
 
 
-def _show_question(question: str, note: str | None = None) -> None:
+def _show_question(question: str) -> None:
     with bubble("user"):
         st.text(question)
-        if note:
-            st.caption(plain_markdown(note))
 
 
 def _show_left(left: Unanswered, seen: str | None = None) -> None:
@@ -70,7 +68,9 @@ def _show_left(left: Unanswered, seen: str | None = None) -> None:
         _show_question(left.question)
         show_broken_off(seen, left.reason)
     else:
-        _show_question(left.question, _with_reason("No answer", left.reason))
+        with bubble("user"):
+            st.text(left.question)
+            st.caption(f"No answer: {plain_markdown(left.reason)}" if left.reason else "No answer")
 
 
 def show_answer(message: Message, place: int) -> None:
@@ -91,11 +91,8 @@ def show_broken_off(text: str, reason: str = "") -> None:
     """What was seen of an answer that never became whole, marked as such."""
     with bubble("assistant"):
         st.markdown(answer_markdown(text))
-        st.caption(f":material/stop_circle: {plain_markdown(_with_reason('Stopped before its end', reason))}")
-
-
-def _with_reason(what: str, reason: str) -> str:
-    return f"{what}: {reason}" if reason else what
+        why = f": {plain_markdown(reason)}" if reason else ""
+        st.caption(f":material/stop_circle: Stopped before its end{why}")
 
 
 def _without_repeats(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:
