@@ -157,9 +157,10 @@ class EdgeIndex:
     async def close(self) -> None:
         """Write everything down and let go of the folder; calls under way are finished first."""
         self._is_closed = True
-        with suppress(Exception):  # it may have failed before, and then there is nothing to write down
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._shard.close)
-        self._thread.shutdown()
+        try:
+            await self._run(lambda: self._shard.close())
+        finally:
+            self._thread.shutdown()
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._try, work)
@@ -167,24 +168,15 @@ class EdgeIndex:
     def _try(self, work: Callable[[], T]) -> T:
         """*work*; where the engine fails, once more with the shard opened anew, since a shard that failed stays so."""
         try:
-            return work()
-        except Exception as exc:
-            if type(exc) is not Exception:  # the engine raises nothing narrower
-                raise
+            return _ask_engine(work)
+        except StoreUnavailable:
             if self._is_closed:
-                raise StoreUnavailable("The passage index is closed.") from exc
-            logger.error("The passage index failed and is opened anew: %.500s", exc)
-        self._open_anew()
-        try:
-            return work()
-        except Exception as exc:
-            if type(exc) is not Exception:
                 raise
-            logger.error("The passage index failed again: %.500s", exc)
-            raise StoreUnavailable("The passage index failed: see the log.") from exc
+        self._open_anew()
+        return _ask_engine(work)
 
     def _open_anew(self) -> None:
-        with suppress(Exception):
+        with suppress(Exception):  # that it failed is logged
             self._shard.close()
         self._shard = self._open_one()
         self._spoken.clear()
@@ -254,6 +246,16 @@ class EdgeIndex:
             engine.ScrollRequest(offset, limit=LISTED, filter=condition, with_payload=wanted, with_vector=False)
         )
         return [entry_of(record.payload, has_vector=has_vector) for record in records], cast(Any, following)
+
+
+def _ask_engine(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except Exception as exc:
+        if type(exc) is not Exception:  # the engine raises nothing narrower
+            raise
+        logger.error("The passage index failed: %.500s", exc)
+        raise StoreUnavailable("The passage index failed: see the log.") from exc
 
 
 def _pending(ctx: TenantContext) -> engine.Filter:
