@@ -23,11 +23,6 @@ _READ_AT_START = ("PYTHON", "LD_", "MALLOC_", "OMP_", "OPENBLAS_")
 _lock = threading.Lock()
 
 
-def can_be_preloaded(variables: dict[str, str]) -> bool:
-    """Whether a program with these variables is the same when it is forked."""
-    return not any(name.startswith(_READ_AT_START) and name != "PYTHONUNBUFFERED" for name in variables)
-
-
 class ForkedProcess:
     """A running program of ours, with the part of `subprocess.Popen` that tests use."""
 
@@ -39,11 +34,8 @@ class ForkedProcess:
         env: dict[str, str],
         stdout: IO[bytes],
         stderr: IO[bytes],
-        start_new_session: bool = False,
     ) -> None:
-        request = {
-            "program": program, "cwd": str(cwd), "root": str(ROOT), "environment": env, "session": start_new_session,
-        }  # fmt: skip
+        request = {"program": program, "cwd": str(cwd), "root": str(ROOT), "environment": env}
         self.args = program
         self.pid: int = _ask(request, [stdout.fileno(), stderr.fileno()])
         self.returncode: int | None = None
@@ -81,10 +73,24 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-def run(program: list[str], *, cwd: Path, env: dict[str, str], timeout: float) -> "subprocess.CompletedProcess[str]":
+Process = subprocess.Popen[bytes] | ForkedProcess
+
+
+def start(
+    program: list[str], *, preloaded: bool, cwd: Path, env: dict[str, str], stdout: IO[bytes], stderr: IO[bytes]
+) -> Process:
+    """Start a program of ours: forked if *preloaded* and its variables allow it, else by a new interpreter."""
+    if preloaded and not any(name.startswith(_READ_AT_START) and name != "PYTHONUNBUFFERED" for name in env):
+        return ForkedProcess(program, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
+    return subprocess.Popen([sys.executable, *program], cwd=cwd, env=env, stdout=stdout, stderr=stderr)
+
+
+def run(
+    program: list[str], *, preloaded: bool, cwd: Path, env: dict[str, str], timeout: float
+) -> "subprocess.CompletedProcess[str]":
     """Run a program of ours to its end, as `subprocess.run` does with its output captured."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = ForkedProcess(program, cwd=cwd, env=env, stdout=out, stderr=err)
+        process = start(program, preloaded=preloaded, cwd=cwd, env=env, stdout=out, stderr=err)
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:

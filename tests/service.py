@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Collection
@@ -23,8 +22,8 @@ import httpx
 
 from domain.db import open_database
 from domain.keys import NEW_KEY_SCOPES, create_key, ensure_tenant
-from tests.preloaded import ForkedProcess, can_be_preloaded
-from tests.preloaded import run as run_preloaded
+from tests import preloaded
+from tests.preloaded import Process
 
 # Processes that test side by side begin at different places.
 _PORTS = itertools.cycle(random.sample(range(12_000, 32_000), 20_000))
@@ -32,9 +31,6 @@ ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 60.0
 WATCH = ROOT / "tests" / "watch"
 _KEY = re.compile(r"^API_KEY\s+(ak_live_\S+)$", re.MULTILINE)
-
-
-Process = subprocess.Popen[bytes] | ForkedProcess
 
 
 def free_port() -> int:
@@ -62,6 +58,7 @@ class Service:
         self._out = data_dir.parent / f"{data_dir.name}.out"
         self._log = data_dir.parent / f"{data_dir.name}.log"
         self._held = data_dir.parent / f"{data_dir.name}.held"
+        self._watch: dict[str, str] = {}
         self._ready_at = float("inf")
 
     @property
@@ -91,7 +88,7 @@ class Service:
 
     def watched(self) -> Self:
         """The same, looked at by `tests/watch` from its start on."""
-        self.variables |= {"PYTHONPATH": str(WATCH), "LOOP_HELD_FILE": str(self._held)}
+        self._watch = {"PYTHONPATH": str(WATCH), "LOOP_HELD_FILE": str(self._held)}
         return self
 
     def loop_held(self) -> list[dict[str, Any]]:
@@ -106,12 +103,8 @@ class Service:
 
     def _start_program(self, program: list[str], out: IO[bytes], log: IO[bytes], cwd: Path | None = None) -> Process:
         """*program* by a new interpreter, or forked from one that has imported everything."""
-        start: type[Process] = subprocess.Popen
-        if self.preloaded and can_be_preloaded(self.variables):
-            start = ForkedProcess
-        else:
-            program = [sys.executable, *program]
-        return start(program, cwd=cwd or self._nowhere, env=plain_environment(self.variables), stdout=out, stderr=log)
+        folder, env = cwd or self._nowhere, plain_environment(self.variables | self._watch)
+        return preloaded.start(program, preloaded=self.preloaded, cwd=folder, env=env, stdout=out, stderr=log)
 
     def wait_for(self, condition: Any, limit_s: float = START_LIMIT_S) -> None:
         """Wait until *condition()* holds; fail with the log when the process ends first or it takes too long."""
@@ -144,7 +137,8 @@ class Service:
     def flask(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a `flask` command on its data."""
         command = ["-m", "flask", "--app", f"{ROOT / 'app.py'}:create_app", *arguments]
-        return run_preloaded(command, cwd=self._nowhere, env=plain_environment(self.variables), timeout=60)
+        env = plain_environment(self.variables)
+        return preloaded.run(command, preloaded=self.preloaded, cwd=self._nowhere, env=env, timeout=60)
 
     def new_key(self, tenant: str, scopes: Collection[str] = NEW_KEY_SCOPES) -> str:
         """A key of *tenant*, as `flask api-key` makes it, whose start would take seconds."""

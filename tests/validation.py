@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.preloaded import can_be_preloaded
-from tests.preloaded import run as run_preloaded
+from tests import preloaded
 from tests.service import ROOT, plain_environment
 
 LIMIT_S = 100.0
@@ -48,8 +47,8 @@ def run(
     """The command in *folder*, which holds no `.env` but the caller's; *root* is where the service's sources are."""
     program = [str(root / "validate.py"), *options]
     environment = plain_environment({"DATA_DIR": str(folder / "data"), **variables})
-    if root == ROOT and python == sys.executable and can_be_preloaded(variables):
-        done = run_preloaded(program, cwd=folder, env=environment, timeout=LIMIT_S)
+    if root == ROOT and python == sys.executable:
+        done = preloaded.run(program, preloaded=True, cwd=folder, env=environment, timeout=LIMIT_S)
     else:
         command = [str(python), *program]
         done = subprocess.run(

@@ -1,10 +1,13 @@
 """A service as it stands in front of strangers: it goes by one name, and some websites may call it."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
 
 from tests.service import Library, Service
+from utils.language import detect_language
+from utils.processes import spare_collector
 
 HOST = "chat.example.org"
 ALLOWED_ORIGIN = "https://www.example.org"
@@ -20,3 +23,14 @@ def public_service(library: Library, tmp_path_factory: pytest.TempPathFactory) -
     }
     with library.service(tmp_path_factory.mktemp("public"), **variables) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def collector_of_the_service() -> Iterator[None]:
+    """Garbage of tests is looked through as seldom as that of the service, and what is loaded once is loaded."""
+    thresholds = gc.get_threshold()
+    spare_collector()
+    detect_language("Its model is loaded when it is first asked for.")
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()

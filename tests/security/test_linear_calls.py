@@ -1,9 +1,8 @@
 """What the event loop calls with texts of strangers takes time linear in their length, whatever they are made of."""
 
-import gc
 import itertools
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from heapq import nlargest
 
 import pytest
@@ -19,23 +18,11 @@ from retrieval.sentences import by_best_sentence
 from tests.security.calls import CALLS, hit
 from tests.security.cost import cpu_s, slowness
 from tests.security.hostile import PUMPS, Shape
-from utils.language import detect_language
 from utils.normal_forms import MOST_MARKS, normalize
-from utils.processes import spare_collector
 
+pytestmark = pytest.mark.usefixtures("collector_of_the_service")
 _PIECES = st.lists(st.sampled_from([*PUMPS, "a", "0", "A", " ", "\n", "\u0300", "\u0315"]), min_size=1, max_size=3)
 _SMALL, _LARGE, _LOOKED_AT = 500, 2000, 3
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _collector_of_the_service() -> Iterator[None]:
-    """Garbage of tests is looked through as seldom as that of the service."""
-    thresholds = gc.get_threshold()
-    spare_collector()
-    detect_language("Its model is loaded when it is first asked for.")
-    yield
-    gc.set_threshold(*thresholds)
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -1,10 +1,9 @@
 """Hostile passages, questions and models' answers of 64 KB: nothing holds the event loop for 50 ms of CPU time."""
 
 import asyncio
-import gc
 import time
 from asyncio import events
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -25,24 +24,13 @@ from tests.security.calls import hit
 from tests.security.cost import LARGEST, LIMIT_S
 from tests.security.hostile import Shape
 from utils.errors import Overloaded
-from utils.language import detect_language
 from utils.long_texts import process_text
 from utils.passages import Hit
-from utils.processes import spare_collector
 
+pytestmark = pytest.mark.usefixtures("collector_of_the_service")
 _PUMPS = ("a\n", "A. ", "1 ", " ", "not a ", "a[1] ", "| a | b |\n", "J.", "İ", "e\u0315\u0300", "x [1]\n\n", "<|")
 _TRIES = 3
 Event = dict[str, Any]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _as_in_the_service() -> Iterator[None]:
-    thresholds = gc.get_threshold()
-    spare_collector()
-    detect_language("Its model is loaded when it is first asked for.")
-    yield
-    gc.set_threshold(*thresholds)
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("pump", _PUMPS)
