@@ -14,6 +14,7 @@ from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_count, scoped_delete, scoped_update, tenants_with
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
+from utils.slices import slices
 
 ORIGIN = "web:"
 MOST_SOURCES = 100  # of a tenant
@@ -227,13 +228,11 @@ def document_at(session: Session, ctx: TenantContext, url: str) -> Document | No
 
 def remove_pages(session: Session, ctx: TenantContext, web_source_id: str, urls: Sequence[str]) -> int:
     """Take away the documents of these pages, but of those that another web source of the tenant has too."""
-    origins = [ORIGIN + url for url in urls]
     removed = 0
-    for start in range(0, len(urls), MOST_AT_ONCE):
-        some = urls[start : start + MOST_AT_ONCE]
+    for some in slices(urls, MOST_AT_ONCE):
         others = scoped(ctx, WebPage).where(WebPage.url.in_(some), WebPage.taken)
         shared = {page.url for page in session.scalars(others.where(WebPage.web_source_id != web_source_id))}
-        lost = [origin for origin in origins[start : start + MOST_AT_ONCE] if origin[len(ORIGIN) :] not in shared]
+        lost = [ORIGIN + url for url in some if url not in shared]
         documents = session.scalars(scoped(ctx, Document).where(Document.origin.in_(lost)))
         removed += remove_documents(session, ctx, [document.document_id for document in documents])
     return removed

@@ -28,6 +28,7 @@ from utils.context import TenantContext
 from utils.errors import ProblemError
 from utils.passages import Passage
 from utils.ports import Embedder
+from utils.slices import slices
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -226,8 +227,7 @@ class Indexer:
             for chunk in chunks
             if not self._holds_words(chunk)
         ]
-        for start in range(0, len(passages), WORDS_BATCH):
-            batch = passages[start : start + WORDS_BATCH]
+        for batch in slices(passages, WORDS_BATCH):
             async with self._writing:
                 await self._index.put(ctx, batch)
                 await self._write(partial(indexing.mark_words, ctx=ctx, passages=batch, slot=self._slot))

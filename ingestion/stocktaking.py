@@ -15,9 +15,9 @@ from domain.originals import NO_TEXT, Originals
 from domain.scoping import every_tenant
 from domain.stock import HeldDocument, held_documents, known_documents, named_files
 from retrieval.index import Entry, PassageIndex
-from retrieval.ranking import slices
 from utils.context import TenantContext
 from utils.ports import FileStore
+from utils.slices import slices
 
 _AT_ONCE = 200  # documents in one request to the index
 

@@ -35,13 +35,13 @@ from retrieval.ranking import (
     point_id,
     rank,
     require_fitting,
-    slices,
 )
 from retrieval.shard import open_shard
 from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
+from utils.slices import slices
 
 logger = logging.getLogger(__name__)
 

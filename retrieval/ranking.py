@@ -1,7 +1,7 @@
 """What the adapters of Qdrant's engine share: how passages lie in it, who proposes them, and how they are ranked."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import repeat
 from typing import Any, Generic, TypeVar
@@ -132,8 +132,3 @@ def hits_of(ranked: Sequence[Ranked[P]], passages: Mapping[P, Passage]) -> list[
         for item in ranked
         if item.point in passages
     ]
-
-
-def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """*items* in order, *size* at a time."""
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -32,12 +32,12 @@ from retrieval.ranking import (
     point_id,
     rank,
     require_fitting,
-    slices,
 )
 from retrieval.wire import HttpWire, Wire, written
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
+from utils.slices import slices
 
 T = TypeVar("T")
 

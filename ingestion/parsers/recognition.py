@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from ingestion.parsers.kinds import modules_for
 from ingestion.parsers.parsed import Limits
 from providers.ocr.chosen import available, open_recogniser
 from providers.ocr.recogniser import Allowance, Recogniser, Start
+from utils.closing import ClosedAtExit
 from utils.errors import ProviderError, ProviderUnavailable, UnreadableDocument
 from utils.ports import Picture
 from utils.sandbox.jobs import Job
@@ -56,7 +56,7 @@ class Recognition:
         return cls(read["pages"], {int(page): said for page, said in read["texts"].items()})
 
 
-class PageReader:
+class PageReader(ClosedAtExit):
     """Reads pages of one document, in their order. *start* starts processes."""
 
     def __init__(self, start: Start, limits: Limits, data: bytes, name: str, pages: Sequence[int]) -> None:
@@ -64,14 +64,6 @@ class PageReader:
         self._drawing: SandboxedProcess | None = None
         self._recogniser: Recogniser | None = None
         self._has_read = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def read(self, page: int) -> str:
         """The text of *page*. One at which processes failed that had read another is tried once more by new ones.

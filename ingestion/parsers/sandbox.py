@@ -7,8 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from types import TracebackType
-from typing import Self
 from weakref import WeakSet
 
 from ingestion.parsers.answers import Answer, read_answer
@@ -16,6 +14,7 @@ from ingestion.parsers.kinds import modules_for
 from ingestion.parsers.parsed import Limits, ParsedDocument
 from ingestion.parsers.recognition import PAGE_ERRORS, PageReader, Recognition
 from providers.ocr.chosen import available
+from utils.closing import ClosedAtExit
 from utils.errors import UnreadableDocument
 from utils.sandbox.jobs import Job
 from utils.sandbox.sandbox import ProcessEnded, Sandbox, SandboxedProcess
@@ -29,7 +28,7 @@ _CPU_SPARE_S = 10
 _PARSE = "ingestion.parsers.worker:parse"
 
 
-class ParserProcess:
+class ParserProcess(ClosedAtExit):
     """Parses files, each in a process of *sandbox*. Not for several threads at once; `interrupt` is for others."""
 
     def __init__(self, limits: Limits, sandbox: Sandbox) -> None:
@@ -37,14 +36,6 @@ class ParserProcess:
         self._lock = threading.Lock()
         self._running: WeakSet[SandboxedProcess] = WeakSet()
         self._is_interrupted = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def recognises(self) -> bool:

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.clients.api_stub import ACME_KEY, ROOM, ApiStub, problem, serve_stub
 from tests.clients.browser_page import ask, running_page, shelf
 from tests.security.canary import Canary, listening_canary, texts
+from utils.slices import slices
 
 pytestmark = pytest.mark.browser
 CONVERSATION = "web-" + "c" * 22
@@ -66,10 +67,6 @@ def assert_nothing_was_asked_elsewhere(asked: list[str], url: str, canary: Canar
     assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
 
 
-def batched(texts: list[str], size: int) -> list[list[str]]:
-    return [texts[start : start + size] for start in range(0, len(texts), size)]
-
-
 def assert_only_text_is_drawn(answers: Locator, count: int) -> None:
     assert answers.count() == count
     drawn = answers.locator(".stMarkdown *").evaluate_all("all => all.map(each => each.tagName.toLowerCase())")
@@ -92,7 +89,7 @@ def test_no_answer_causes_a_request_or_draws_anything_but_text(
     tab: Page, url: str, api: ApiStub, canary: Canary, asked: list[str]
 ) -> None:
     hostile = [f"{text}\n\nend of {name}" for name, text in texts(canary).items()]
-    for few in batched(hostile, 40):  # the page shows the last hundred messages of a conversation
+    for few in slices(hostile, 40):  # the page shows the last hundred messages of a conversation
         said = api.conversations[ACME_KEY, CONVERSATION] = []
         for text in few:
             said.append({"role": "user", "content": text})

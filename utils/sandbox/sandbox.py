@@ -13,9 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Literal, Self
+from typing import BinaryIO, Literal
 
+from utils.closing import ClosedAtExit
 from utils.errors import NotReady
 from utils.sandbox.jobs import Job
 from utils.sandbox.walls import Wall, WallReport
@@ -53,7 +53,7 @@ class ProcessEnded(Exception):
         self.reason: Reason = reason
 
 
-class SandboxedProcess:
+class SandboxedProcess(ClosedAtExit):
     """A process with walls around it. For one thread; `kill` is for all. What reads and writes raises `ProcessEnded`.
 
     A deadline is a moment of `time.monotonic`: a process that lets it pass is ended.
@@ -64,14 +64,6 @@ class SandboxedProcess:
         self._received = bytearray()
         self._exit_code: int | None = None
         self._is_killed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def write(self, data: bytes, deadline: float) -> None:
         """Send *data*."""
@@ -190,7 +182,7 @@ class SandboxedProcess:
         return _LOST
 
 
-class Sandbox:
+class Sandbox(ClosedAtExit):
     """Where a service's processes that read strangers' files come from. For all of its threads.
 
     They are forked by one process without data, which begins with the first of them. *required*: none is started where
@@ -201,14 +193,6 @@ class Sandbox:
         self._required, self._prepares = required, prepares
         self._lock = threading.Lock()
         self._server: _ForkServer | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self, job: Job, file: BinaryIO | None = None) -> SandboxedProcess:
         """A process for one file, with its walls up. It can read an open *file* by the descriptor `jobs.FILE`.

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are walls
 # A shell does without other programs: these are its own words.
 ATTEMPTS = {
     "read a file": 'read -r line < /etc/passwd && echo "got $line"',
-    "write a file": "echo left > /tmp/left-by-a-program && echo got",
+    "write a file": 'echo left > "{folder}/left" && echo got',
     "see processes": 'for name in /proc/[0-9]*; do test -e "$name" && echo "got $name"; done',
     "fork": "(echo got)",
     "be another program": "exec /bin/echo got",
@@ -22,14 +22,16 @@ ATTEMPTS = {
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
-def test_a_program_gets_what_it_is_sent_and_nothing_else(attempt: str, sandbox: Sandbox) -> None:
+def test_a_program_gets_what_it_is_sent_and_nothing_else(attempt: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    script = ATTEMPTS[attempt].replace("{folder}", str(tmp_path))
     job = Job(program=(str(Path("/bin/sh").resolve()), "-s"), memory_bytes=300_000_000, cpu_s=10)
     with sandbox.start(job) as process:
         deadline = time.monotonic() + 20
-        process.write(f"echo began\n{ATTEMPTS[attempt]}\n".encode(), deadline)
+        process.write(f"echo began\n{script}\n".encode(), deadline)
         process.finish_writing()
         assert process.read_to_end(10_000, deadline) == b"began\n"
-    told = subprocess.run(["/bin/sh", "-c", ATTEMPTS[attempt]], capture_output=True, text=True, check=False)
+    assert list(tmp_path.iterdir()) == []
+    told = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)
     assert told.stdout.startswith("got")  # without walls
 
 

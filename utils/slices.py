@@ -1,0 +1,11 @@
+"""A sequence in parts."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """*items* in order, *size* at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))
