@@ -52,8 +52,14 @@ def service(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session")
 def other_key(service: Service) -> str:
-    """A key of another tenant of `service`, which has no documents."""
+    """A key of another tenant of `service`; other tests may have left it documents."""
     return service.new_key("acme")
+
+
+@pytest.fixture(scope="session")
+def key_without_documents(service: Service) -> str:
+    """A key of a tenant of `service` that no test gives documents."""
+    return service.new_key("without-documents")
 
 
 @pytest.fixture

@@ -62,9 +62,9 @@ def test_filters_limit_what_is_found(client: httpx.Client) -> None:
     assert search(client, filters={"dataset_ids": ["no-such-dataset"]})["passages"] == []
 
 
-def test_a_tenant_finds_nothing_of_another(service: Service, client: httpx.Client) -> None:
+def test_a_tenant_finds_nothing_of_another(service: Service, client: httpx.Client, key_without_documents: str) -> None:
     document = search(client)["passages"][0]["document_id"]
-    with service.client(service.new_key("without-documents")) as other_client:  # nobody else's test gives it any
+    with service.client(key_without_documents) as other_client:
         for filters in ({}, {"document_ids": [document]}):
             found = search(other_client, filters=filters, explain=True)
             assert found["passages"] == []

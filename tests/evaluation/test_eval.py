@@ -51,8 +51,10 @@ def test_the_sample_library_is_searched_well_enough_in_each_language(service: Se
     assert (again["against"]["lost"], again["against"]["gained"]) == ([], [])
 
 
-def test_a_tenant_without_the_documents_misses_the_floors(service: Service, other_key: str, flask_eval: Eval) -> None:
-    done = flask_eval(SAMPLES, "--url", service.url, "--key", other_key)
+def test_a_tenant_without_documents_misses_the_floors(
+    service: Service, key_without_documents: str, flask_eval: Eval
+) -> None:
+    done = flask_eval(SAMPLES, "--url", service.url, "--key", key_without_documents)
     assert done.exit_code == 1
     assert "Missed floor: recall@5: 0.0000" in done.stdout
     assert re.search(r"refused_absent +1\.000", done.stdout)
