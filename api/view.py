@@ -188,7 +188,7 @@ def _unkept(version: int | None, current: int) -> ProblemError:
         return Gone(f"{older} The present one is version {current}.", members={"current_version": current})
     if version is not None and version > current:
         return NotFound(f"This document has no version {version}.")
-    return NotFound("This document was loaded before files were kept. Load it again to be able to open it.")
+    return NotFound("The file of this document is not stored. Load it again to be able to open it.")
 
 
 async def _read(read: Callable[[TenantContext, DocumentVersion], T], ctx: TenantContext, version: DocumentVersion) -> T:

@@ -116,7 +116,7 @@ def read_publication(folder: Path) -> Publication | None:
     """What a running server has published in *folder*; None when there is nothing or it cannot be understood."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         published = json.loads((folder / PUBLICATION).read_text())
-        return Publication(str(published["socket"]), int(published["pid"]))  # older versions published a port, too
+        return Publication(str(published["socket"]), int(published["pid"]))
     return None
 
 

@@ -45,7 +45,7 @@ class Cutter:
         self._sizes, self._count = sizes, count_tokens
 
     def cut(self, ctx: TenantContext, document: Document) -> bool:
-        """Cut its kept text; what was loaded before texts were kept stays in the chunks it has. False: it has none.
+        """Cut its stored text; a document without one stays in the chunks it has. False: it has none.
 
         Raises:
             StoreUnavailable: the text cannot be read, or the chunks not be written.
