@@ -15,7 +15,8 @@ from flask import current_app
 from flask.cli import with_appcontext
 from tqdm import tqdm
 
-from bootstrap.relocation import ROLES, Check, Direction, Progress, Report, listed, relocate
+from bootstrap.relocation.move import relocate
+from bootstrap.relocation.report import ROLES, Comparison, Direction, Progress, Report, format_counts
 from utils.errors import ProblemError
 from utils.processes import StartError
 
@@ -41,16 +42,16 @@ def migrate_data(direction: str, only: tuple[str, ...], dry_run: bool, as_json: 
     interruption run the same command again: it continues.
     """
     settings = current_app.extensions["settings"]
-    with _refusals(), _progress() as progress:
+    with _exit_on_refusal(), _show_progress() as progress:
         move = relocate(settings, Direction(direction), only=only, dry_run=dry_run, progress=progress)
         report = asyncio.run(move)
-    click.echo(json.dumps(_as_json(report)) if as_json else "\n".join(_told(report)))
+    click.echo(json.dumps(_as_json(report)) if as_json else "\n".join(_format(report)))
     if not report.ok:
         sys.exit(1)
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _exit_on_refusal() -> Iterator[None]:
     """Refusals become a line and exit code 1."""
     try:
         yield
@@ -63,7 +64,7 @@ def _refusals() -> Iterator[None]:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _show_progress() -> Iterator[Progress]:
     """A bar on a terminal, one role after the other; nothing elsewhere."""
     with tqdm(leave=False, disable=not sys.stderr.isatty()) as bar:
 
@@ -75,9 +76,9 @@ def _progress() -> Iterator[Progress]:
 
 
 def _as_json(report: Report) -> dict[str, object]:
-    stores = [asdict(look) for look in report.looks]
+    stores = [asdict(store) for store in report.stores]
     for store in stores:
-        del store["way_out"]
+        del store["remedy"]
     return {
         "to": report.direction.value,
         "dry_run": report.dry_run,
@@ -89,23 +90,23 @@ def _as_json(report: Report) -> dict[str, object]:
     }
 
 
-def _told(report: Report) -> Iterator[str]:
-    for look in report.looks:
-        yield f"{look.role}: {listed(look.source)}"
-        yield f"    from {look.from_place}"
-        yield f"    to   {look.to_place}"
+def _format(report: Report) -> Iterator[str]:
+    for store in report.stores:
+        yield f"{store.role}: {format_counts(store.source)}"
+        yield f"    from {store.from_place}"
+        yield f"    to   {store.to_place}"
     if report.continued:
         yield "An earlier move that was broken off " + ("would be continued." if report.dry_run else "was continued.")
     yield ""
     if report.dry_run:
         yield "Nothing was changed: this was a dry run."
         return
-    yield from _table(report.checks)
+    yield from _format_table(report.checks)
     yield ""
-    yield from _verdict(report)
+    yield from _sum_up(report)
 
 
-def _table(checks: tuple[Check, ...]) -> Iterator[str]:
+def _format_table(checks: tuple[Comparison, ...]) -> Iterator[str]:
     yield f"{'compared':<28} {'source':>9} {'target':>9} {'whole':>7}"
     for check in checks:
         outcome = "alike" if check.ok else "DIFFERENT"
@@ -113,7 +114,7 @@ def _table(checks: tuple[Check, ...]) -> Iterator[str]:
         yield f"{name:<28} {check.source:>9} {check.target:>9} {check.compared:>7}  {outcome}"
 
 
-def _verdict(report: Report) -> Iterator[str]:
+def _sum_up(report: Report) -> Iterator[str]:
     if report.ok:
         yield "Everything is there."
         yield from report.notes

@@ -93,3 +93,12 @@ class PassageIndex(Protocol):
 
     async def close(self) -> None:
         """Write everything down and let go of the files or the connection."""
+
+
+async def put_stored(index: PassageIndex, ctx: TenantContext, stored: Sequence[Stored]) -> None:
+    """Add passages of an export, with the vectors they have; durable on return."""
+    if stored:
+        await index.put(ctx, [each.passage for each in stored])
+        await index.put_vectors(
+            ctx, {each.passage.passage_id: each.vector for each in stored if each.vector is not None}
+        )

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import stat
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from utils.processes import StartError
 logger = logging.getLogger(__name__)
 
 _OTHERS = 0o077
+UNFINISHED = ".new-"  # names that begin so are of files that nobody has written to their end
 
 
 def keep_files_private() -> None:
@@ -64,6 +66,30 @@ def why_not_ours(folder: Path, *, variable: str) -> str:
 def is_open_to_others(folder: Path) -> bool:
     """Whether other users may look into *folder* or write there."""
     return bool(folder.lstat().st_mode & _OTHERS)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Let *path* hold *data*, all of it or what it held before, for its owner alone; on the disk on return."""
+    unfinished = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Write the folder's own content to the disk: without it a file's name is lost when the power is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _close(folder: Path) -> None:

@@ -13,15 +13,15 @@ import hashlib
 import os
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from domain.models import FIRST_CUT
+from retrieval.index import Stored
 from utils.errors import BadInput
 from utils.ports import FloatArray
 from utils.validation import plain_message
@@ -40,7 +40,7 @@ class Head(BaseModel):
     model_config = _STRICT
 
     format: Literal["pustaka-documents"] = "pustaka-documents"
-    version: Literal[1, 2] = 2  # in 1 a line's `recipe` said both how it was read and how it was cut
+    version: Literal[1] = 1
     model: str = Field(max_length=200)
     dimension: int = Field(ge=1, le=65_536)
     recipe: str = Field(max_length=40)
@@ -84,14 +84,6 @@ class DocumentLine(BaseModel):
     details: dict[str, object]
     chunks: list[ChunkLine]
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_version_1(cls, line: object) -> object:
-        if isinstance(line, dict) and "cut" not in line:
-            recipe, _, _ = str(line.get("recipe")).partition("/")
-            return {**line, "recipe": recipe, "cut": FIRST_CUT}
-        return line
-
 
 class ArchiveWriter:
     """Writes the entries one after the other: documents, then vectors, then the head."""
@@ -115,10 +107,12 @@ class ArchiveWriter:
         stored.compress_type = zipfile.ZIP_STORED
         self._entry = self._archive.open(stored, "w", force_zip64=True)
 
-    def add_vector(self, chunk_id: str, vector: FloatArray) -> None:
-        """Write a vector of shape `(dimension,)`."""
-        self._entry.write(uuid.UUID(chunk_id).bytes + vector.astype("<f4").tobytes())
-        self.vectors += 1
+    def add_vectors(self, batch: Sequence[Stored]) -> None:
+        """Write the vectors that these passages have."""
+        for stored in batch:
+            if stored.vector is not None:
+                self._entry.write(uuid.UUID(stored.passage.passage_id).bytes + stored.vector.astype("<f4").tobytes())
+                self.vectors += 1
 
     def add_file(self, content_hash: str, data: bytes) -> None:
         """Write a file; after the last vector."""
@@ -132,20 +126,14 @@ class ArchiveWriter:
     def finish(self, *, model: str, dimension: int, recipe: str) -> Head:
         """Write the head."""
         self.close()
-        head = Head(
-            model=model,
-            dimension=dimension,
-            recipe=recipe,
-            documents=self.documents,
-            chunks=self.chunks,
-            vectors=self.vectors,
-        )
+        counts = {"documents": self.documents, "chunks": self.chunks, "vectors": self.vectors}
+        head = Head(model=model, dimension=dimension, recipe=recipe, **counts)
         self._archive.writestr(HEAD, head.model_dump_json(indent=1))
         return head
 
 
 @contextmanager
-def writing_archive(path: Path) -> Iterator[ArchiveWriter]:
+def write_archive(path: Path) -> Iterator[ArchiveWriter]:
     """Write the file at *path*, which is there when the block ends well, and as it was before when it does not.
 
     Raises:
@@ -168,18 +156,18 @@ def writing_archive(path: Path) -> Iterator[ArchiveWriter]:
 
 
 class Archive:
-    """A file that was found whole: every line fits, and every entry is as long as the head says."""
+    """A file that was checked from end to end: every line fits, and every entry is as long as the head says."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
-        self.head = _head(archive)
-        self._places = self._look_at_vectors()
-        self._look_at_documents()
-        self._look_at_files()
+        self.head = _read_head(archive)
+        self._offsets = self._check_vectors()
+        self._check_documents()
+        self._check_files()
         self._vectors = archive.open(VECTORS)
 
     def close(self) -> None:
-        """Let go of the vectors."""
+        """Close the entry of the vectors."""
         self._vectors.close()
 
     def documents(self) -> Iterator[DocumentLine]:
@@ -190,14 +178,14 @@ class Archive:
                 number += 1
                 if len(line) > _LONGEST_LINE:
                     raise BadInput(f"{DOCUMENTS}, line {number}: it is longer than {_LONGEST_LINE >> 20} MiB.")
-                yield _document(line, number)
+                yield _parse_document(line, number)
 
     def vector(self, chunk_id: str) -> FloatArray | None:
         """The vector of a chunk, shape `(dimension,)`; None where there is none."""
-        place = self._places.get(uuid.UUID(chunk_id).bytes)
-        if place is None:
+        offset = self._offsets.get(uuid.UUID(chunk_id).bytes)
+        if offset is None:
             return None
-        self._vectors.seek(place)
+        self._vectors.seek(offset)
         return np.frombuffer(self._vectors.read(4 * self.head.dimension), "<f4").astype(np.float32)
 
     def file(self, content_hash: str) -> bytes | None:
@@ -207,7 +195,7 @@ class Archive:
         except KeyError:
             return None
 
-    def _look_at_files(self) -> None:
+    def _check_files(self) -> None:
         for info in self._archive.infolist():
             if not info.filename.startswith(FILES):
                 continue
@@ -216,22 +204,22 @@ class Archive:
             if hashlib.sha256(self._archive.read(info)).hexdigest() != info.filename.removeprefix(FILES):
                 raise BadInput(f"{info.filename} is not the file it is named after.")
 
-    def _look_at_vectors(self) -> dict[bytes, int]:
+    def _check_vectors(self) -> dict[bytes, int]:
         size = _ID_BYTES + 4 * self.head.dimension
-        info = _info(self._archive, VECTORS)
+        info = _find_entry(self._archive, VECTORS)
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != size * self.head.vectors:
             raise BadInput(f"{VECTORS} does not hold {self.head.vectors} vectors of {self.head.dimension} numbers.")
-        places: dict[bytes, int] = {}
+        offsets: dict[bytes, int] = {}
         with self._archive.open(VECTORS) as entry:
             for at in range(0, info.file_size, size):
                 record = entry.read(size)
                 if len(record) != size or not np.isfinite(np.frombuffer(record[_ID_BYTES:], "<f4")).all():
                     raise BadInput(f"{VECTORS}: a vector holds something else than {self.head.dimension} numbers.")
-                places[record[:_ID_BYTES]] = at + _ID_BYTES
+                offsets[record[:_ID_BYTES]] = at + _ID_BYTES
             entry.read(1)  # compares the checksum
-        return places
+        return offsets
 
-    def _look_at_documents(self) -> None:
+    def _check_documents(self) -> None:
         documents = chunks = 0
         for document in self.documents():
             documents += 1
@@ -244,8 +232,8 @@ class Archive:
 
 
 @contextmanager
-def reading_archive(path: Path) -> Iterator[Archive]:
-    """The file at *path*, looked through from end to end before it is given.
+def open_archive(path: Path) -> Iterator[Archive]:
+    """The file at *path*, checked from end to end before it is given.
 
     Raises:
         BadInput: it cannot be read, is no such file, is cut off, or says something that cannot be.
@@ -259,30 +247,30 @@ def reading_archive(path: Path) -> Iterator[Archive]:
         raise BadInput(f"{path} is no whole export of documents: {exc}") from exc
 
 
-def _info(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+def _find_entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     try:
         return archive.getinfo(name)
     except KeyError as exc:
         raise BadInput(f"It is no export of documents: there is no {name} in it.") from exc
 
 
-def _head(archive: zipfile.ZipFile) -> Head:
-    if _info(archive, HEAD).file_size > _LONGEST_HEAD:
+def _read_head(archive: zipfile.ZipFile) -> Head:
+    if _find_entry(archive, HEAD).file_size > _LONGEST_HEAD:
         raise BadInput(f"{HEAD} is too long.")
-    _info(archive, DOCUMENTS)
+    _find_entry(archive, DOCUMENTS)
     try:
         return Head.model_validate_json(archive.read(HEAD))
     except ValidationError as exc:
-        raise BadInput(f"{HEAD}: {_first(exc)}") from exc
+        raise BadInput(f"{HEAD}: {_first_error(exc)}") from exc
 
 
-def _document(line: bytes, number: int) -> DocumentLine:
+def _parse_document(line: bytes, number: int) -> DocumentLine:
     try:
         return DocumentLine.model_validate_json(line)
     except ValidationError as exc:
-        raise BadInput(f"{DOCUMENTS}, line {number}: {_first(exc)}") from exc
+        raise BadInput(f"{DOCUMENTS}, line {number}: {_first_error(exc)}") from exc
 
 
-def _first(exc: ValidationError) -> str:
+def _first_error(exc: ValidationError) -> str:
     error = exc.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, error['loc'])) or 'it'}: {plain_message(error)}"

@@ -1,7 +1,7 @@
 """Between a tenant's documents and a file."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,10 +30,10 @@ from ingestion.transfer.archive import (
     ChunkLine,
     DocumentLine,
     Head,
-    reading_archive,
-    writing_archive,
+    open_archive,
+    write_archive,
 )
-from retrieval.index import PassageIndex
+from retrieval.index import PassageIndex, Stored, put_stored
 from utils.context import TenantContext
 from utils.errors import NotFound
 from utils.passages import Passage
@@ -75,17 +75,16 @@ async def export_documents(
         BadInput: the file cannot be written.
     """
     wanted: set[str] = set()
-    with writing_archive(path) as archive:
+    with write_archive(path) as archive:
         for document_id in await read(database, partial(movable_ids, ctx=ctx)):
             found = await read(database, partial(find_document, ctx=ctx, document_id=document_id))
             if found is not None:
-                line = _line(*found)
+                line = _make_line(*found)
                 wanted |= {line.content_hash, line.text_hash}
                 await asyncio.to_thread(archive.add_document, line)
         archive.begin_vectors()
         async for batch in source.index.export(ctx):
-            vectors = {each.passage.passage_id: each.vector for each in batch if each.vector is not None}
-            await asyncio.to_thread(_add_vectors, archive, vectors)
+            await asyncio.to_thread(archive.add_vectors, batch)
         for content_hash in sorted(wanted):
             await asyncio.to_thread(_add_file, archive, files, ctx, content_hash)
         return archive.finish(model=source.model, dimension=source.dimension, recipe=recipe)
@@ -96,7 +95,7 @@ async def import_documents(
 ) -> Imported:
     """Add the documents of the file at *path* to the tenant, under new ids; those it has at the same origin change.
 
-    The whole file is looked through first. The vectors of new documents go to those *targets* whose model made them and
+    The whole file is checked first. The vectors of new documents go to those *targets* whose model made them and
     whose passages they are of; all others are computed by the indexer. What an import that was broken off has added is
     passed over the next time.
 
@@ -104,13 +103,13 @@ async def import_documents(
         BadInput: the file is not whole; nothing was changed.
     """
     async with AsyncExitStack() as stack:
-        archive = await asyncio.to_thread(stack.enter_context, reading_archive(path))
+        archive = await asyncio.to_thread(stack.enter_context, open_archive(path))
         made_with = archive.head.model, archive.head.dimension
         fitting = [target for target in targets if (target.model, target.dimension) == made_with]
         importing = _Import(database, Originals(database, files), ctx, archive, fitting)
         lines = archive.documents()
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
-            await importing.take(line)
+            await importing.import_document(line)
     return importing.done
 
 
@@ -123,10 +122,10 @@ class _Import:
     targets: Sequence[Target]
     done: Imported = field(default_factory=Imported)
 
-    async def take(self, line: DocumentLine) -> None:
+    async def import_document(self, line: DocumentLine) -> None:
         """One document."""
         there = await read(self.database, partial(document_at, ctx=self.ctx, origin=line.origin))
-        if there is not None and _says(there, line):
+        if there is not None and _is_unchanged(there, line):
             self.done.unchanged += 1
             return
         content, data = await asyncio.to_thread(self._read_files, line)
@@ -144,12 +143,12 @@ class _Import:
         document_id = new_document_id()
         dataset_id = await write(self.database, partial(imported_dataset, ctx=self.ctx))
         passages = passages_to_be(document_id, dataset_id, content)
-        vectors = await asyncio.to_thread(self._vectors, line, passages)
+        vectors = await asyncio.to_thread(self._find_vectors, line, passages)
         with_vectors = [passage for passage in passages if passage.passage_id in vectors]
         targets = [target for target in self.targets if target.cut == content.cut]
         for target in targets:
-            await target.index.put(self.ctx, passages)
-            await target.index.put_vectors(self.ctx, vectors)
+            stored = [Stored(passage, vectors.get(passage.passage_id)) for passage in passages]
+            await put_stored(target.index, self.ctx, stored)
         held = [(target.slot, passages, with_vectors) for target in targets]
         new = partial(add_indexed, ctx=self.ctx, document_id=document_id, origin=line.origin)
         await self._write(files, partial(new, content=content, held=held))
@@ -159,7 +158,7 @@ class _Import:
 
     def _read_files(self, line: DocumentLine) -> tuple[DocumentContent, bytes | None]:
         extracted = self.archive.file(line.text_hash) or b""
-        return _content(line, extracted), self.archive.file(line.content_hash)
+        return _make_content(line, extracted), self.archive.file(line.content_hash)
 
     async def _write(self, files: Sequence[bytes], work: Callable[[Session], object]) -> None:
         def in_thread() -> None:
@@ -168,19 +167,19 @@ class _Import:
 
         await asyncio.to_thread(in_thread)
 
-    def _vectors(self, line: DocumentLine, passages: Sequence[Passage]) -> dict[str, FloatArray]:
+    def _find_vectors(self, line: DocumentLine, passages: Sequence[Passage]) -> dict[str, FloatArray]:
         pairs = zip(passages, line.chunks, strict=True)
         found = {passage.passage_id: self.archive.vector(chunk.chunk_id) for passage, chunk in pairs}
         return {passage_id: vector for passage_id, vector in found.items() if vector is not None}
 
 
-def _says(document: Document, line: DocumentLine) -> bool:
+def _is_unchanged(document: Document, line: DocumentLine) -> bool:
     if document.state in (DocumentState.FAILED, DocumentState.REMOVED):
         return False
     return (document.content_hash, document.recipe) == (line.content_hash, line.recipe)
 
 
-def _line(document: Document, version: DocumentVersion | None, chunks: Sequence[Chunk]) -> DocumentLine:
+def _make_line(document: Document, version: DocumentVersion | None, chunks: Sequence[Chunk]) -> DocumentLine:
     own = [name for name in DocumentLine.model_fields if name not in ("chunks", "cut", *_OF_VERSION)]
     return DocumentLine(
         **{name: getattr(document, name) for name in own},
@@ -190,17 +189,12 @@ def _line(document: Document, version: DocumentVersion | None, chunks: Sequence[
     )
 
 
-def _content(line: DocumentLine, extracted: bytes) -> DocumentContent:
+def _make_content(line: DocumentLine, extracted: bytes) -> DocumentContent:
     fields = line.model_dump(exclude={"origin", "chunks", "text_hash"})
     chunks = [ChunkText(**chunk.model_dump(exclude={"chunk_id"})) for chunk in line.chunks]
     return DocumentContent(**fields, chunks=chunks, extracted=extracted)
 
 
 def _add_file(archive: ArchiveWriter, files: FileStore, ctx: TenantContext, content_hash: str) -> None:
-    with suppress(NotFound):  # of a document that was read before files were kept
+    with suppress(NotFound):  # it may have been deleted meanwhile
         archive.add_file(content_hash, files.get(ctx, content_hash))
-
-
-def _add_vectors(archive: ArchiveWriter, vectors: Mapping[str, FloatArray]) -> None:
-    for chunk_id, vector in vectors.items():
-        archive.add_vector(chunk_id, vector)

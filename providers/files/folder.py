@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,10 +11,10 @@ from typing import BinaryIO
 
 from utils.context import TenantContext
 from utils.errors import NotFound, StoreUnavailable
+from utils.private_files import UNFINISHED, replace_file, sync_folder
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _UNSAFE = re.compile(rb"[^a-z0-9_-]")  # no capitals: some file systems do not tell them from small letters
-_UNFINISHED = ".new-"
 _QUARANTINE, _MOST_IN_QUARANTINE = "quarantine", 20
 _LONGEST_WRITE_S = 3600.0
 
@@ -33,7 +32,7 @@ class FolderFileStore:
         with _told():
             if not path.exists():
                 _make_folder(path.parent)
-                _write(path, data)
+                replace_file(path, data)
         return content_hash
 
     def get(self, ctx: TenantContext, content_hash: str) -> bytes:
@@ -76,7 +75,7 @@ class FolderFileStore:
             for path in self._folder(ctx).glob("??/*"):
                 if _HASH.fullmatch(path.name):
                     yield path.name
-                elif path.name.startswith(_UNFINISHED):
+                elif path.name.startswith(UNFINISHED):
                     _remove_if_left(path)
 
     def _path(self, ctx: TenantContext, content_hash: str) -> Path:
@@ -100,30 +99,7 @@ def _make_folder(folder: Path) -> None:
     if not folder.exists():
         _make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
-        _to_disk(folder.parent)
-
-
-def _write(path: Path, data: bytes) -> None:
-    unfinished = path.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}")
-    try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    _to_disk(path.parent)
-
-
-def _to_disk(folder: Path) -> None:
-    """The folder's own content: without it a file's name is lost when the power is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(folder.parent)
 
 
 def _remove_if_left(path: Path) -> None:

@@ -1,0 +1,247 @@
+"""The passage index, with the vectors, tenant by tenant."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from heapq import nsmallest
+from secrets import token_bytes
+
+import numpy as np
+
+from bootstrap.models import open_embedder
+from bootstrap.relocation.records import Records, find_index, find_tenants
+from bootstrap.relocation.report import PASSAGES, SAMPLES, Comparison, Direction, Progress, StoreCounts
+from bootstrap.relocation.stores import Store, hide_secrets, open_once, order_ends
+from bootstrap.stores import collection_name, index_folder, server_index
+from config import Settings
+from retrieval.edge import EdgeIndex
+from retrieval.index import PassageIndex, Stored, put_stored
+from utils.context import TenantContext
+from utils.ports import FloatArray, MadeWith
+
+_TOLERANCE = 1e-5  # between two engines that both scale vectors to length 1
+Mark = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PassageStore(Store[PassageIndex]):
+    """`count_all` counts what is there of any tenant, without opening it for use."""
+
+    count_all: Callable[[], Awaitable[dict[str, int]]]
+
+
+async def open_passages_move(
+    stack: AsyncExitStack, settings: Settings, direction: Direction, records: Sequence[Records]
+) -> "PassagesMove":
+    """The move of the passages of every tenant in *records*; its stores are closed with *stack*."""
+    row = await find_index(records)
+    made_with, number = (row, row.number) if row else (await open_embedder(stack, settings), 1)
+    embedded = _embedded(stack, settings, made_with, number)
+    return PassagesMove(*order_ends(direction, embedded, _configured(stack, settings, made_with, number)), records)
+
+
+def _embedded(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassageStore:
+    """The folder in the data folder of index *number*."""
+    folder = index_folder(settings, settings.data_dir, made_with.model, number)
+
+    async def open_folder() -> PassageIndex:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        index = await asyncio.to_thread(EdgeIndex.open, folder, dimension=made_with.dimension)
+        stack.push_async_callback(index.close)
+        return index
+
+    make = open_once(open_folder)
+
+    async def find() -> PassageIndex | None:
+        return await make() if folder.exists() else None
+
+    async def count_all() -> dict[str, int]:
+        # The engine counts for one tenant at a time, and whose passages these are is not known here.
+        return {"index folder": int(folder.exists())}
+
+    return PassageStore(str(folder), f"move {folder} away", find, make, count_all)
+
+
+def _configured(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassageStore:
+    """The collection of index *number* on the Qdrant server."""
+    from retrieval.census import count_on_server  # here: its client takes long to import, and is of no use to others
+
+    url, collection = settings.qdrant_url or "", collection_name(settings, number)
+    key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
+    count = partial(count_on_server, url, api_key=key, collection=collection)
+
+    async def prepare() -> PassageIndex:
+        index = server_index(settings, made_with, number)
+        stack.push_async_callback(index.close)
+        await index.prepare()
+        return index
+
+    make = open_once(prepare)
+
+    async def find() -> PassageIndex | None:
+        return None if await count() is None else await make()
+
+    async def count_all() -> dict[str, int]:
+        return {"passages": await count() or 0}
+
+    name = f"{hide_secrets(url)}, collection {collection}"
+    return PassageStore(name, "let QDRANT_COLLECTION_NAME be one that is not there yet", find, make, count_all)
+
+
+class PassagesMove:
+    """Everything the index holds for the tenants of *records*.
+
+    Where the source has no index for the embedding model there is nothing to copy, and `lacks_index`, known once they
+    were counted, says so: the service then computes the vectors from the records.
+    """
+
+    def __init__(self, source: PassageStore, target: PassageStore, records: Sequence[Records]) -> None:
+        self._stores, self._records = (source, target), records
+        self.lacks_index = False
+
+    async def count(self) -> StoreCounts:
+        """How many passages both sides have; nothing is changed."""
+        source, target = self._stores
+        found = await source.find()
+        self.lacks_index = found is None
+        return StoreCounts(
+            role=PASSAGES,
+            from_place=source.name,
+            to_place=target.name,
+            source=await _count(found, await find_tenants(self._records)),
+            target=await target.count_all(),
+            remedy=target.remedy,
+        )
+
+    async def prepare(self) -> None:
+        """Make the index that is to be filled."""
+        if not self.lacks_index:
+            self._source, self._target = [await store.make() for store in self._stores]
+
+    async def copy(self, progress: Progress) -> None:
+        """Make the target hold what the source holds; what is there already is not sent again."""
+        if self.lacks_index:
+            return
+        tenants = await find_tenants(self._records)
+        total, done = (await _count(self._source, tenants))["passages"], 0
+        for ctx in tenants:
+            async for copied in _copy(self._source, self._target, ctx):
+                done += copied
+                progress(PASSAGES, done, total)
+
+    async def compare(self) -> list[Comparison]:
+        """Both sides compared: the number of passages and vectors of every tenant, and some of each whole."""
+        if self.lacks_index:
+            return []
+        pairs = [await _compare(self._source, self._target, ctx) for ctx in await find_tenants(self._records)]
+        passages, vectors = (
+            _sum_up(what, [pair[at] for pair in pairs]) for at, what in enumerate(("passages", "vectors"))
+        )
+        held = (await self._stores[1].count_all()).get("passages", passages.target)
+        if held == passages.target:
+            return [passages, vectors]
+        return [passages, vectors, Comparison(PASSAGES, "passages of all tenants", passages.target, held, 0)]
+
+
+async def _count(index: PassageIndex | None, tenants: Iterable[TenantContext]) -> dict[str, int]:
+    if index is None:
+        return {"passages": 0, "vectors": 0}
+    counts = [await index.counts(ctx) for ctx in tenants]
+    passages = sum(count.passages for count in counts)
+    return {"passages": passages, "vectors": passages - sum(count.pending for count in counts)}
+
+
+async def _copy(source: PassageIndex, target: PassageIndex, ctx: TenantContext) -> AsyncIterator[int]:
+    """Bring a tenant's passages over, a batch at a time; gives how many of the source were dealt with."""
+    present = {stored.passage.passage_id: _mark(stored) async for stored in _each(target, ctx)}
+    if present:
+        await _drop_stale(source, target, ctx, present)
+    async for batch in source.export(ctx):
+        new = [stored for stored in batch if present.get(stored.passage.passage_id) != _mark(stored)]
+        await put_stored(target, ctx, new)
+        yield len(batch)
+
+
+async def _drop_stale(source: PassageIndex, target: PassageIndex, ctx: TenantContext, present: dict[str, Mark]) -> None:
+    """Remove documents of an earlier attempt that the source holds otherwise now, or no longer; from *present*, too."""
+    wanted = {entry.passage_id async for batch in source.inventory(ctx) for entry in batch}
+    documents = {document_id for passage_id, (document_id, _) in present.items() if passage_id not in wanted}
+    await target.delete_documents(ctx, sorted(documents))
+    for passage_id in [key for key, (document_id, _) in present.items() if document_id in documents]:
+        del present[passage_id]
+
+
+async def _each(index: PassageIndex, ctx: TenantContext) -> AsyncIterator[Stored]:
+    async for batch in index.export(ctx):
+        for stored in batch:
+            yield stored
+
+
+def _mark(stored: Stored) -> Mark:
+    """The passage's document, and a number that differs when the passage does."""
+    return stored.passage.document_id, hash((stored.passage, stored.vector is None))
+
+
+@dataclass(slots=True)
+class _Side:
+    """One of two indexes: how much it holds of a tenant, and a sample of it."""
+
+    passages: int = 0
+    vectors: int = 0
+    sample: list[Stored] = field(default_factory=list)
+
+
+async def _survey(index: PassageIndex, ctx: TenantContext, salt: bytes) -> _Side:
+    """A walk that keeps the passages whose salted hashes are smallest: in two like indexes these are the same."""
+
+    def rank(stored: Stored) -> bytes:
+        return blake2b(stored.passage.passage_id.encode(), key=salt).digest()
+
+    side = _Side()
+    async for batch in index.export(ctx):
+        side.passages += len(batch)
+        side.vectors += sum(stored.vector is not None for stored in batch)
+        side.sample = nsmallest(SAMPLES, [*side.sample, *batch], key=rank)
+    return side
+
+
+async def _compare(source: PassageIndex, target: PassageIndex, ctx: TenantContext) -> tuple[Comparison, Comparison]:
+    """Passages and vectors of one tenant."""
+    salt = token_bytes(16)
+    ours, theirs = await _survey(source, ctx, salt), await _survey(target, ctx, salt)
+    twins = {stored.passage.passage_id: stored for stored in theirs.sample}
+    texts, vectors = [], []
+    for stored in ours.sample:
+        twin, name = twins.get(stored.passage.passage_id), f"passage {stored.passage.passage_id} of {ctx.tenant_id}"
+        if twin is None or twin.passage != stored.passage:
+            texts.append(name)
+        elif not _is_same_vector(stored.vector, twin.vector):
+            vectors.append(f"the vector of {name}")
+    if ours.passages != theirs.passages:
+        texts.append(f"{ctx.tenant_id} has {ours.passages} passages and {theirs.passages} in the target")
+    with_vector = sum(stored.vector is not None for stored in ours.sample)
+    return (
+        Comparison(PASSAGES, "passages", ours.passages, theirs.passages, len(ours.sample), tuple(texts)),
+        Comparison(PASSAGES, "vectors", ours.vectors, theirs.vectors, with_vector, tuple(vectors)),
+    )
+
+
+def _is_same_vector(one: FloatArray | None, other: FloatArray | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.shape == other.shape and bool(np.allclose(one, other, atol=_TOLERANCE))
+
+
+def _sum_up(what: str, checks: Sequence[Comparison]) -> Comparison:
+    """What was found of all tenants together."""
+    return Comparison(
+        PASSAGES,
+        what,
+        sum(check.source for check in checks),
+        sum(check.target for check in checks),
+        sum(check.compared for check in checks),
+        tuple(name for check in checks for name in check.differing),
+    )
