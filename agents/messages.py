@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.citations import Citation
-from utils.moments import format_now, reformat_moment
+from utils.moments import format_now
 
 
 def question_message(text: str, run_id: str, said_at: str | None = None) -> HumanMessage:
@@ -69,8 +69,7 @@ def shown(message: AnyMessage) -> dict[str, Any]:
     """A message as the API shows it."""
     extra = message.additional_kwargs
     role = "user" if isinstance(message, HumanMessage) else "assistant"
-    created_at = extra.get("created_at")
-    view = {"role": role, "content": message.text, "created_at": created_at and reformat_moment(created_at)}
+    view = {"role": role, "content": message.text, "created_at": extra.get("created_at")}
     if role == "assistant":
         view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
         view |= {"support": extra.get("support"), "run_id": run_of(message.id)}

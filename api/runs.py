@@ -18,7 +18,6 @@ from api.schemas import AcceptedRunOut, Problem, RunId, RunOut
 from api.sse import LAST_EVENT, number_after
 from bootstrap.services import Services
 from utils.context import Scope, TenantContext
-from utils.moments import reformat_moment
 from utils.validation import REQUEST_ID, check_run_id
 
 runs_blueprint = APIBlueprint("runs", __name__, abp_tags=[Tag(name="Runs", description="Answers under way.")])
@@ -97,7 +96,7 @@ async def _shown(ctx: TenantContext, record: RunRecord, last: Event | None) -> d
         "run_id": record.id,
         "conversation_id": record.conversation_id,
         "status": "processing" if status == "running" else status,
-        "created_at": reformat_moment(record.created_at),
+        "created_at": record.created_at,
         "attempt_count": record.attempts,
         "attempts": record.attempts,
         "result": None,

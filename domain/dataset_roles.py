@@ -36,7 +36,7 @@ def ensure_dataset_of(session: Session, ctx: TenantContext, role: DatasetRole) -
 
 
 def indexed_ids(session: Session, ctx: TenantContext, dataset_ids: Sequence[str]) -> tuple[str, ...]:
-    """What the index calls these datasets: documents that it has from before there was a default one are in none."""
+    """What the index calls these datasets: a passage that names no dataset counts to the default one."""
     default = find_dataset_of(session, ctx, DatasetRole.DEFAULT)
     return (*dataset_ids, "") if default and default.dataset_id in dataset_ids else tuple(dataset_ids)
 

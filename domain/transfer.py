@@ -18,7 +18,7 @@ from utils.passages import Passage
 _TO_BE_MOVED = (DocumentState.PENDING.value, DocumentState.SEARCHABLE.value, DocumentState.READY.value)
 
 
-def movable_ids(session: Session, ctx: TenantContext) -> list[str]:
+def list_movable_ids(session: Session, ctx: TenantContext) -> list[str]:
     """The ids of the tenant's documents that were read."""
     read = scoped(ctx, Document).where(Document.state.in_(_TO_BE_MOVED))
     return list(session.scalars(read.with_only_columns(Document.document_id).order_by(Document.document_id)))
@@ -43,12 +43,12 @@ def find_document(
     return document, find_version(session, ctx, document_id), passages
 
 
-def document_at(session: Session, ctx: TenantContext, origin: str) -> Document | None:
+def find_at_origin(session: Session, ctx: TenantContext, origin: str) -> Document | None:
     """What the tenant has at *origin*, whatever its state."""
     return session.scalar(scoped(ctx, Document).where(Document.origin == origin))
 
 
-def passages_to_be(document_id: str, dataset_id: str, content: DocumentContent) -> list[Passage]:
+def make_passages(document_id: str, dataset_id: str, content: DocumentContent) -> list[Passage]:
     """The passages that *content* will have as the new document *document_id* of that dataset, without labels."""
     document = Document(document_id=document_id, dataset_id=dataset_id, title=content.title)
     document.source, document.url = content.source, content.url
@@ -80,7 +80,7 @@ def add_indexed(
     held: Sequence[tuple[int, Sequence[Passage], Sequence[Passage]]],
 ) -> None:
     """A new document that indexes hold already: *held* are slots with the passages they have words and vectors of."""
-    dataset_id = imported_dataset(session, ctx)
+    dataset_id = ensure_import_dataset(session, ctx)
     new = Document(document_id=document_id, tenant_id=ctx.tenant_id, dataset_id=dataset_id, origin=origin, version=0)
     new.source = content.source
     session.add(new)
@@ -92,11 +92,11 @@ def add_indexed(
         mark_vectors(session, ctx, vectors, slot)
 
 
-def imported_dataset(session: Session, ctx: TenantContext) -> str:
+def ensure_import_dataset(session: Session, ctx: TenantContext) -> str:
     """The id of the dataset that documents come to."""
     return ensure_dataset_of(session, ctx, DatasetRole.DEFAULT).dataset_id
 
 
-def new_document_id() -> str:
+def make_document_id() -> str:
     """An id that no document has."""
     return str(uuid.uuid4())

@@ -11,8 +11,3 @@ def format_moment(moment: datetime) -> str:
 def format_now() -> str:
     """This moment."""
     return format_moment(datetime.now(UTC))
-
-
-def reformat_moment(text: str) -> str:
-    """A moment in any form of ISO 8601, as older versions wrote it, in the one form."""
-    return format_moment(datetime.fromisoformat(text))

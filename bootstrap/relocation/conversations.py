@@ -9,9 +9,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 from bootstrap.relocation.report import CONVERSATIONS, SAMPLES, Comparison, Direction, Progress, StoreCounts
-from bootstrap.relocation.stores import Store, hide_secrets, open_once, order_ends
+from bootstrap.relocation.stores import Store, open_once, order_ends
 from bootstrap.valkey import ValkeyChild
 from config import Settings
+from utils.addresses import hide_login
 from utils.checkpointer import Connections
 from utils.checkpointer.keys import STATE_PATTERN
 from utils.errors import StoreRefused, StoreUnavailable
@@ -60,11 +61,11 @@ class Conversation(NamedTuple):
 
 def open_conversations_move(stack: AsyncExitStack, settings: Settings, direction: Direction) -> "ConversationsMove":
     """The move of the conversations; its stores are closed with *stack*."""
-    ends = order_ends(direction, _embedded(stack, settings), _configured(stack, settings))
+    ends = order_ends(direction, _open_embedded(stack, settings), _open_configured(stack, settings))
     return ConversationsMove(*ends, ttl_s=settings.conversation_ttl)
 
 
-def _embedded(stack: AsyncExitStack, settings: Settings) -> Store[Connections]:
+def _open_embedded(stack: AsyncExitStack, settings: Settings) -> Store[Connections]:
     """The Valkey in the data folder, run as a child while it is needed."""
     folder = settings.data_dir / "appendonlydir"
 
@@ -82,7 +83,7 @@ def _embedded(stack: AsyncExitStack, settings: Settings) -> Store[Connections]:
     return Store(str(folder), f"move {folder} away", find, make)
 
 
-def _configured(stack: AsyncExitStack, settings: Settings) -> Store[Connections]:
+def _open_configured(stack: AsyncExitStack, settings: Settings) -> Store[Connections]:
     """The Redis of REDIS_URL, or of REDIS_HOST and its like."""
     address = settings.redis_address or ""
     connections = _connect(stack, address)
@@ -96,7 +97,7 @@ def _configured(stack: AsyncExitStack, settings: Settings) -> Store[Connections]
 
     make = open_once(check)
     return Store(
-        hide_secrets(address), "let REDIS_URL name an empty server, or another database number", find=make, make=make
+        hide_login(address), "let REDIS_URL name an empty server, or another database number", find=make, make=make
     )
 
 
@@ -149,7 +150,7 @@ class ConversationsMove:
         samples = Random().sample(both, min(SAMPLES, len(both)))  # noqa: S311 - a sample, not a secret
         changed = [key for key in samples if key not in self._newer and not await self._is_same(key)]
         differing = [
-            f"{_summary_key(key).decode(errors='backslashreplace')} {what}"
+            f"{_to_summary_key(key).decode(errors='backslashreplace')} {what}"
             for keys, what in (
                 (sorted(self._newer), "went on in the target, and was left as it is there"),
                 (missing, "is not in the target"),
@@ -187,7 +188,7 @@ async def _list_keys(connections: Connections | None, pattern: str = STATE_PATTE
 
 async def _count_either_key(connections: Connections | None) -> int:
     """Conversations of which either key is there; so are those of another program with keys named like ours."""
-    states = {_summary_key(key) for key in await _list_keys(connections)}
+    states = {_to_summary_key(key) for key in await _list_keys(connections)}
     return len(states | await _list_keys(connections, _SUMMARY_PATTERN))
 
 
@@ -199,9 +200,9 @@ async def _read(connections: Connections | None, key: bytes) -> Conversation:
 async def _eval(connections: Connections | None, script: str, key: bytes, *arguments: bytes | int) -> Any:
     if connections is None:
         raise LookupError("There is no server to ask.")
-    return await connections.asynchronous().eval(script, 2, _summary_key(key), key, *arguments)
+    return await connections.asynchronous().eval(script, 2, _to_summary_key(key), key, *arguments)
 
 
-def _summary_key(key: bytes) -> bytes:
+def _to_summary_key(key: bytes) -> bytes:
     """The readable key of a state's key: what is between the braces."""
     return key.removeprefix(b"state:{").removesuffix(b"}")

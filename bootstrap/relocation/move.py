@@ -54,7 +54,7 @@ async def relocate(
             folder = _lock_folder(stack, settings, direction)
             moves = await _open_moves(stack, settings, direction, roles)
             stores = [await move.count() for move in moves]
-            unfinished, plan = UnfinishedMove(folder), _plan(direction, stores)
+            unfinished, plan = UnfinishedMove(folder), _make_plan(direction, stores)
             continued = unfinished.matches(plan)
             if not continued:
                 _refuse(stores)
@@ -65,7 +65,7 @@ async def relocate(
         continued=continued,
         stores=tuple(stores),
         checks=tuple(checks),
-        notes=tuple(_notes(settings, direction, moves)),
+        notes=tuple(_list_notes(settings, direction, moves)),
     )
 
 
@@ -142,7 +142,7 @@ async def _open_moves(
     return moves
 
 
-def _plan(direction: Direction, stores: Sequence[StoreCounts]) -> Plan:
+def _make_plan(direction: Direction, stores: Sequence[StoreCounts]) -> Plan:
     """What an interrupted move is recognised by: which way, and from where to where."""
     return {"to": direction.value, "stores": {store.role: [store.from_place, store.to_place] for store in stores}}
 
@@ -200,7 +200,7 @@ def _lacks_index(moves: Sequence[Move]) -> bool:
     return any(isinstance(move, PassagesMove) and move.lacks_index for move in moves)
 
 
-def _notes(settings: Settings, direction: Direction, moves: Sequence[Move]) -> Iterator[str]:
+def _list_notes(settings: Settings, direction: Direction, moves: Sequence[Move]) -> Iterator[str]:
     if _lacks_index(moves):
         yield (
             "There is no index to move for the present embedding model: the service computes the vectors after its "

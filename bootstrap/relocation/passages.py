@@ -14,16 +14,17 @@ import numpy as np
 from bootstrap.models import open_embedder
 from bootstrap.relocation.records import Records, find_index, find_tenants
 from bootstrap.relocation.report import PASSAGES, SAMPLES, Comparison, Direction, Progress, StoreCounts
-from bootstrap.relocation.stores import Store, hide_secrets, open_once, order_ends
+from bootstrap.relocation.stores import Store, open_once, order_ends
 from bootstrap.stores import collection_name, index_folder, server_index
 from config import Settings
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored, put_stored
+from utils.addresses import hide_login
 from utils.context import TenantContext
 from utils.ports import FloatArray, MadeWith
 
 _TOLERANCE = 1e-5  # between two engines that both scale vectors to length 1
-Mark = tuple[str, int]
+Fingerprint = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,11 @@ async def open_passages_move(
     """The move of the passages of every tenant in *records*; its stores are closed with *stack*."""
     row = await find_index(records)
     made_with, number = (row, row.number) if row else (await open_embedder(stack, settings), 1)
-    embedded = _embedded(stack, settings, made_with, number)
-    return PassagesMove(*order_ends(direction, embedded, _configured(stack, settings, made_with, number)), records)
+    embedded = _open_embedded(stack, settings, made_with, number)
+    return PassagesMove(*order_ends(direction, embedded, _open_configured(stack, settings, made_with, number)), records)
 
 
-def _embedded(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassageStore:
+def _open_embedded(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassageStore:
     """The folder in the data folder of index *number*."""
     folder = index_folder(settings, settings.data_dir, made_with.model, number)
 
@@ -65,7 +66,7 @@ def _embedded(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, nu
     return PassageStore(str(folder), f"move {folder} away", find, make, count_all)
 
 
-def _configured(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassageStore:
+def _open_configured(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassageStore:
     """The collection of index *number* on the Qdrant server."""
     from retrieval.census import count_on_server  # here: its client takes long to import, and is of no use to others
 
@@ -87,7 +88,7 @@ def _configured(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, 
     async def count_all() -> dict[str, int]:
         return {"passages": await count() or 0}
 
-    name = f"{hide_secrets(url)}, collection {collection}"
+    name = f"{hide_login(url)}, collection {collection}"
     return PassageStore(name, "let QDRANT_COLLECTION_NAME be one that is not there yet", find, make, count_all)
 
 
@@ -156,16 +157,18 @@ async def _count(index: PassageIndex | None, tenants: Iterable[TenantContext]) -
 
 async def _copy(source: PassageIndex, target: PassageIndex, ctx: TenantContext) -> AsyncIterator[int]:
     """Bring a tenant's passages over, a batch at a time; gives how many of the source were dealt with."""
-    present = {stored.passage.passage_id: _mark(stored) async for stored in _each(target, ctx)}
+    present = {stored.passage.passage_id: _fingerprint(stored) async for stored in _walk(target, ctx)}
     if present:
         await _drop_stale(source, target, ctx, present)
     async for batch in source.export(ctx):
-        new = [stored for stored in batch if present.get(stored.passage.passage_id) != _mark(stored)]
+        new = [stored for stored in batch if present.get(stored.passage.passage_id) != _fingerprint(stored)]
         await put_stored(target, ctx, new)
         yield len(batch)
 
 
-async def _drop_stale(source: PassageIndex, target: PassageIndex, ctx: TenantContext, present: dict[str, Mark]) -> None:
+async def _drop_stale(
+    source: PassageIndex, target: PassageIndex, ctx: TenantContext, present: dict[str, Fingerprint]
+) -> None:
     """Remove documents of an earlier attempt that the source holds otherwise now, or no longer; from *present*, too."""
     wanted = {entry.passage_id async for batch in source.inventory(ctx) for entry in batch}
     documents = {document_id for passage_id, (document_id, _) in present.items() if passage_id not in wanted}
@@ -174,13 +177,13 @@ async def _drop_stale(source: PassageIndex, target: PassageIndex, ctx: TenantCon
         del present[passage_id]
 
 
-async def _each(index: PassageIndex, ctx: TenantContext) -> AsyncIterator[Stored]:
+async def _walk(index: PassageIndex, ctx: TenantContext) -> AsyncIterator[Stored]:
     async for batch in index.export(ctx):
         for stored in batch:
             yield stored
 
 
-def _mark(stored: Stored) -> Mark:
+def _fingerprint(stored: Stored) -> Fingerprint:
     """The passage's document, and a number that differs when the passage does."""
     return stored.passage.document_id, hash((stored.passage, stored.vector is None))
 

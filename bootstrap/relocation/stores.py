@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
 from bootstrap.relocation.report import CONVERSATIONS, PASSAGES, RECORDS, Direction
 from config import Settings
@@ -65,11 +64,3 @@ def open_once(open_store: Open[T]) -> Open[T]:
         return opened[0]
 
     return open_or_reuse
-
-
-def hide_secrets(address: str) -> str:
-    """An address without its user, password and options but Redis's database: `redis://host:6379/0`."""
-    parts = urlsplit(address)
-    database = parse_qs(parts.query).get("db")
-    options = f"?db={database[0]}" if database else ""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{options}"

@@ -170,7 +170,7 @@ class Archive:
         """Close the entry of the vectors."""
         self._vectors.close()
 
-    def documents(self) -> Iterator[DocumentLine]:
+    def read_documents(self) -> Iterator[DocumentLine]:
         """The documents, one after the other."""
         with self._archive.open(DOCUMENTS) as entry:
             number = 0
@@ -180,7 +180,7 @@ class Archive:
                     raise BadInput(f"{DOCUMENTS}, line {number}: it is longer than {_LONGEST_LINE >> 20} MiB.")
                 yield _parse_document(line, number)
 
-    def vector(self, chunk_id: str) -> FloatArray | None:
+    def read_vector(self, chunk_id: str) -> FloatArray | None:
         """The vector of a chunk, shape `(dimension,)`; None where there is none."""
         offset = self._offsets.get(uuid.UUID(chunk_id).bytes)
         if offset is None:
@@ -188,7 +188,7 @@ class Archive:
         self._vectors.seek(offset)
         return np.frombuffer(self._vectors.read(4 * self.head.dimension), "<f4").astype(np.float32)
 
-    def file(self, content_hash: str) -> bytes | None:
+    def read_file(self, content_hash: str) -> bytes | None:
         """A file of a document; None where it is not there."""
         try:
             return self._archive.read(FILES + content_hash)
@@ -221,7 +221,7 @@ class Archive:
 
     def _check_documents(self) -> None:
         documents = chunks = 0
-        for document in self.documents():
+        for document in self.read_documents():
             documents += 1
             chunks += len(document.chunks)
         if (documents, chunks) != (self.head.documents, self.head.chunks):

@@ -17,12 +17,12 @@ from domain.models import Chunk, Document, DocumentState, DocumentVersion
 from domain.originals import Originals
 from domain.transfer import (
     add_indexed,
-    document_at,
+    ensure_import_dataset,
+    find_at_origin,
     find_document,
-    imported_dataset,
-    movable_ids,
-    new_document_id,
-    passages_to_be,
+    list_movable_ids,
+    make_document_id,
+    make_passages,
 )
 from ingestion.transfer.archive import (
     Archive,
@@ -76,7 +76,7 @@ async def export_documents(
     """
     wanted: set[str] = set()
     with write_archive(path) as archive:
-        for document_id in await read(database, partial(movable_ids, ctx=ctx)):
+        for document_id in await read(database, partial(list_movable_ids, ctx=ctx)):
             found = await read(database, partial(find_document, ctx=ctx, document_id=document_id))
             if found is not None:
                 line = _make_line(*found)
@@ -107,7 +107,7 @@ async def import_documents(
         made_with = archive.head.model, archive.head.dimension
         fitting = [target for target in targets if (target.model, target.dimension) == made_with]
         importing = _Import(database, Originals(database, files), ctx, archive, fitting)
-        lines = archive.documents()
+        lines = archive.read_documents()
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             await importing.import_document(line)
     return importing.done
@@ -124,7 +124,7 @@ class _Import:
 
     async def import_document(self, line: DocumentLine) -> None:
         """One document."""
-        there = await read(self.database, partial(document_at, ctx=self.ctx, origin=line.origin))
+        there = await read(self.database, partial(find_at_origin, ctx=self.ctx, origin=line.origin))
         if there is not None and _is_unchanged(there, line):
             self.done.unchanged += 1
             return
@@ -140,9 +140,9 @@ class _Import:
 
     async def _add(self, line: DocumentLine, content: DocumentContent, files: Sequence[bytes]) -> None:
         """A new document: into the indexes first, so that nobody embeds what is about to come."""
-        document_id = new_document_id()
-        dataset_id = await write(self.database, partial(imported_dataset, ctx=self.ctx))
-        passages = passages_to_be(document_id, dataset_id, content)
+        document_id = make_document_id()
+        dataset_id = await write(self.database, partial(ensure_import_dataset, ctx=self.ctx))
+        passages = make_passages(document_id, dataset_id, content)
         vectors = await asyncio.to_thread(self._find_vectors, line, passages)
         with_vectors = [passage for passage in passages if passage.passage_id in vectors]
         targets = [target for target in self.targets if target.cut == content.cut]
@@ -157,8 +157,8 @@ class _Import:
         self.done.to_embed += len(passages) - reused
 
     def _read_files(self, line: DocumentLine) -> tuple[DocumentContent, bytes | None]:
-        extracted = self.archive.file(line.text_hash) or b""
-        return _make_content(line, extracted), self.archive.file(line.content_hash)
+        extracted = self.archive.read_file(line.text_hash) or b""
+        return _make_content(line, extracted), self.archive.read_file(line.content_hash)
 
     async def _write(self, files: Sequence[bytes], work: Callable[[Session], object]) -> None:
         def in_thread() -> None:
@@ -169,7 +169,7 @@ class _Import:
 
     def _find_vectors(self, line: DocumentLine, passages: Sequence[Passage]) -> dict[str, FloatArray]:
         pairs = zip(passages, line.chunks, strict=True)
-        found = {passage.passage_id: self.archive.vector(chunk.chunk_id) for passage, chunk in pairs}
+        found = {passage.passage_id: self.archive.read_vector(chunk.chunk_id) for passage, chunk in pairs}
         return {passage_id: vector for passage_id, vector in found.items() if vector is not None}
 
 
