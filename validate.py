@@ -37,25 +37,25 @@ def main() -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from bootstrap.checks.finding import Level
-    from bootstrap.checks.survey import group_names, survey
-    from bootstrap.checks.table import as_json, as_text, counts
+    from bootstrap.checks.output import count_levels, format_json, format_table
+    from bootstrap.checks.table import CHECKS, run_checks
+    from utils.findings import Level
 
     only = [name.capitalize() for name in arguments.only]
-    if unknown := set(only) - set(group_names()):
-        print(f"There is no group {', '.join(sorted(unknown))}, but {', '.join(group_names())}.", file=sys.stderr)
+    if unknown := set(only) - set(CHECKS):
+        print(f"There is no group {', '.join(sorted(unknown))}, but {', '.join(CHECKS)}.", file=sys.stderr)
         return 2
     began = time.monotonic()
-    groups = survey(ROOT, offline=arguments.offline, only=only)
-    levels = counts(groups)
+    groups = run_checks(ROOT, offline=arguments.offline, only=only)
+    levels = count_levels(groups)
     passed = not levels[Level.FAILURE] and not (arguments.strict and levels[Level.WARNING])
     seconds = time.monotonic() - began
     if arguments.json:
-        print(as_json(groups, passed=passed, seconds=seconds))
+        print(format_json(groups, passed=passed, seconds=seconds))
     else:
         is_terminal = sys.stdout.isatty()
         width = min(WIDTH, shutil.get_terminal_size().columns) if is_terminal else WIDTH
-        print(as_text(groups, passed=passed, seconds=seconds, width=width, coloured=is_terminal))
+        print(format_table(groups, passed=passed, seconds=seconds, width=width, coloured=is_terminal))
     return 0 if passed else 1
 
 

@@ -15,7 +15,7 @@ from utils.log_ids import use_log_key
 from utils.private_files import private_folder
 from utils.processes import StartError
 
-_LOCK = "pustaka.lock"
+LOCK = "pustaka.lock"
 _POLL_S = 0.05
 _SECRET_BYTES = 32
 
@@ -110,9 +110,9 @@ def _try_to_write(folder: Path) -> None:
 
 def _open_lock(folder: Path) -> BinaryIO:
     try:
-        return os.fdopen(os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
+        return os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
     except OSError as exc:
-        raise StartError(f"{folder / _LOCK} cannot be opened: {exc.strerror}.") from exc
+        raise StartError(f"{folder / LOCK} cannot be opened: {exc.strerror}.") from exc
 
 
 def _take(lock: BinaryIO, folder: Path, kind: int, deadline_s: float) -> None:

@@ -1,6 +1,7 @@
 """The database: reached, brought to the newest tables, and used in short transactions."""
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from domain.engines import CONNECT_TIMEOUT_S, open_engine
@@ -94,6 +95,18 @@ class Database:
             command.upgrade(config, "head")
             connection.commit()
 
+    def describe_tables(self) -> str:
+        """How far the tables are, in words; asked after a `check`, and raises as that does."""
+        self.check()
+        with self.reading() as session:
+            session.execute(text("SELECT 1"))
+            found = set(MigrationContext.configure(session.connection()).get_current_heads())
+        if not found:
+            return "without tables yet, made at the first start"
+        if found != self._newest:
+            return f"of an earlier version, brought to {', '.join(sorted(self._newest))} at the next start"
+        return f"at migration {', '.join(sorted(found))}, the newest"
+
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()
@@ -130,6 +143,15 @@ def open_database(uri: str, *, pool_size: int = 20) -> Database:
         StoreRefused: it is no address of a database that is supported.
     """
     return Database(open_engine(uri, pool_size=pool_size))
+
+
+def open_read_only(file: Path) -> Database:
+    """The SQLite database in *file*, of which nothing is changed."""
+    # A database that nobody uses has no log of changes beside it. Then it is read as it stands: otherwise SQLite would
+    # make that log, and a lock, only to look.
+    untouched = "" if Path(f"{file}-wal").exists() else "&immutable=1"
+    address = f"{file.absolute().as_uri()}?mode=ro{untouched}"
+    return Database(create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True)))
 
 
 def wait_for_database(database: Database, patience_s: float) -> None:

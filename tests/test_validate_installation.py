@@ -1,17 +1,26 @@
-"""`validate.py` on installations: healthy ones pass and stay as they are; incomplete ones are named."""
+"""`validate.py` on installations: healthy ones pass and stay as they are; incomplete ones are named.
+
+Whole runs are processes, as is whatever is about the command or the interpreter; the others are checks in this one.
+"""
 
 import ast
+import asyncio
 import re
 import shutil
 import sys
 import sysconfig
 import venv
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from bootstrap.checks.settings import Installation
+from bootstrap.checks.sources import check_recognition
+from config import Settings
 from domain.db import open_database
+from providers.ocr.chosen import available
 from retrieval.server import ServerIndex
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
@@ -19,7 +28,7 @@ from tests.ocr import tesseract_installed
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.service import ROOT, Service, free_port
-from tests.validation import run, validate
+from tests.validation import check, run, validate
 
 SECRET = "s3cret-of-this-set-up"
 _MODEL = "multilingual-e5-small-q4"
@@ -42,20 +51,26 @@ def test_nothing_configured_passes_and_nothing_is_made(tmp_path: Path) -> None:
     assert {".docx", ".pptx", ".xlsx", ".eml"} <= set(report.of("Document parsers")[0]["found"].split())
 
 
-def test_the_text_recognition_is_named_and_one_that_is_missing_warned_of(tmp_path: Path) -> None:
+def test_the_text_recognition_is_named_and_one_that_is_missing_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tesseract_installed()
-    (tmp_path / "sitecustomize.py").write_text("import sys\n\nsys.modules['rapidocr'] = None  # as if not installed\n")
 
-    def said(**variables: str) -> tuple[str, str]:
-        [finding] = validate(tmp_path, only="modules", **variables).of("Text recognition")
-        return finding["level"], finding["found"] + finding["remedy"]
+    def check_again(**variables: Any) -> tuple[str, str]:
+        available.cache_clear()
+        [finding] = check_recognition(Installation(ROOT, Settings(_env_file=None, **variables)))
+        return finding.level, finding.found + finding.remedy
 
-    without = {"PYTHONPATH": str(tmp_path)}
-    assert said() == ("ok", "scanned pages are read by rapidocr")
-    assert said(**without) == ("ok", "scanned pages are read by tesseract")
-    level, missing = said(**without, PATH=str(tmp_path))
-    assert (level, "Tesseract with its data for eng, ind, spa" in missing) == ("warning", True)
-    assert said(OCR_ENABLED="false")[0] == "skipped"
+    try:
+        assert check_again() == ("ok", "scanned pages are read by rapidocr")
+        monkeypatch.setitem(sys.modules, "rapidocr", None)  # as if not installed
+        assert check_again() == ("ok", "scanned pages are read by tesseract")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        level, missing = check_again()
+        assert (level, "Tesseract with its data for eng, ind, spa" in missing) == ("warning", True)
+        assert check_again(ocr_enabled=False)[0] == "skipped"
+    finally:
+        available.cache_clear()
 
 
 def test_production_stores_pass_and_nothing_is_made_in_them(
@@ -94,8 +109,8 @@ async def test_what_is_in_the_stores_is_told(tmp_path: Path, postgres: PostgresS
         await index.prepare()
         await index.close()
         stores = {"DATABASE_URI": uri, "QDRANT_URL": qdrant.url, "QDRANT_COLLECTION_NAME": "ours"}
-        report = validate(tmp_path, "--only=stores", "--only=search", **stores)
-    assert report.code == 0, report.text
+        report = await asyncio.to_thread(check, tmp_path, "Stores", "Search", **stores)
+    assert report.failing == [], report.text
     assert re.search(r"\d{4}, the newest", report.of("Database")[0]["found"])
     assert "collection ours of 384 numbers, 0 points" in report.of("Qdrant")[0]["found"]
 
@@ -103,8 +118,8 @@ async def test_what_is_in_the_stores_is_told(tmp_path: Path, postgres: PostgresS
 def test_a_running_service_is_recognised_and_asked(tmp_path: Path) -> None:
     (tmp_path / "documents").mkdir()
     with Service(tmp_path / "data", KNOWLEDGE_DIR=str(tmp_path / "documents")) as service:
-        report = validate(tmp_path, "--only=servers", "--only=folders", "--only=stores", **service.variables)
-        assert report.code == 0, report.text
+        report = check(tmp_path, "Servers", "Folders", "Stores", **service.variables)
+        assert report.failing == [], report.text
         assert f"process {service.process.pid}" in report.of("Lock")[0]["found"]
         assert "the service runs" in report.of("PORT")[0]["found"]
         assert [row["level"] for check in ("/health", "/ready", "Database") for row in report.of(check)] == ["ok"] * 3
@@ -116,21 +131,21 @@ def test_an_env_file_is_looked_at_without_telling_what_is_in_it(tmp_path: Path) 
     env = tmp_path / ".env"
     env.write_text(f"API_KEY={SECRET}\nREDIS_URLL=redis://:{SECRET}@localhost/0\n{SECRET}\nOTHER_PROGRAM=1\n")
     env.chmod(0o644)
-    report = validate(tmp_path, only="configuration")
+    report = validate(tmp_path, "--only=configuration")
     assert (report.code, report.warned_of) == (0, [".env", "REDIS_URLL"])
     assert "REDIS_URL" in report.of("REDIS_URLL")[0]["remedy"]
     assert "chmod 600" in report.of(".env")[0]["remedy"]
     assert SECRET not in report.text
-    assert validate(tmp_path, "--strict", only="configuration").code == 1
+    assert validate(tmp_path, "--strict", "--only=configuration").code == 1
     env.chmod(0o600)
-    assert validate(tmp_path, only="configuration").warned_of == ["REDIS_URLL"]
+    assert check(tmp_path, "Configuration").warned_of == ["REDIS_URLL"]
 
 
 def test_offline_nothing_configured_is_asked(tmp_path: Path) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     stores = {"REDIS_URL": f"redis://{nobody}", "DATABASE_URI": f"postgresql://u:{SECRET}@{nobody}/d"}
-    report = validate(tmp_path, "--offline", only="stores", **stores)
-    assert report.code == 0, report.text
+    report = check(tmp_path, "Stores", offline=True, **stores)
+    assert report.failing == [], report.text
     assert [row["level"] for check in ("Redis", "Database") for row in report.of(check)] == ["skipped", "skipped"]
 
 
@@ -150,28 +165,31 @@ def test_a_group_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     assert "Stores" in report.text
 
 
-def test_missing_docker_files_and_gunicorn_settings_are_named(copied: Path, tmp_path: Path) -> None:
-    for name in ("Dockerfile", ".dockerignore", "gunicorn.conf.py"):
-        (copied / name).unlink()
-    (copied / "docker-compose.yml").write_text("services: {app: {}}")
-    report = validate(tmp_path, only="deployment", root=copied)
-    assert report.failing == ["Dockerfile", "docker-compose.yml", ".dockerignore", "gunicorn.conf.py"]
-    assert report.code == 1
+def test_missing_docker_files_and_gunicorn_settings_are_named(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").touch()
+    (tmp_path / "docker-compose.yml").write_text("services: {app: {}}")
+    report = check(tmp_path, "Deployment", root=tmp_path)
+    missing = ["Dockerfile", "docker-compose.yml", ".dockerignore", "gunicorn.conf.py"]
+    assert [name for name in report.failing if name != "Packages"] == missing
 
 
-def test_an_image_is_not_blamed_for_files_it_does_not_hold(copied: Path, tmp_path: Path) -> None:
-    for name in ("Makefile", ".dockerignore"):
-        (copied / name).unlink()
-    report = validate(tmp_path, only="deployment", root=copied)
-    assert (report.code, report.of(".dockerignore")[0]["level"]) == (0, "skipped"), report.text
+def test_an_image_is_not_blamed_for_files_it_does_not_hold(tmp_path: Path) -> None:
+    (tmp_path / "gunicorn.conf.py").write_text("workers = 2")
+    report = check(tmp_path, "Deployment", root=tmp_path)
+    assert report.failing == ["Packages"], report.text
+    assert report.of(".dockerignore")[0]["level"] == "skipped"
+    assert "2 ×" in report.of("gunicorn.conf.py")[0]["found"]
 
 
-def test_a_package_of_another_version_is_named(copied: Path, tmp_path: Path) -> None:
-    pins = copied / "requirements.txt"
-    pins.write_text(
-        pins.read_text().replace("\nredis==", "\nredis==1.") + "no-such-package==1.0 ; python_version > '3'\n"
-    )
-    report = validate(tmp_path, only="folders", root=copied)
+def test_gunicorn_settings_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
+    (tmp_path / "gunicorn.conf.py").write_text("raise SystemExit(1)")
+    assert check(tmp_path, "Deployment", root=tmp_path).failing == ["Packages", "gunicorn.conf.py"]
+
+
+def test_a_package_of_another_version_is_named(tmp_path: Path) -> None:
+    pins = (ROOT / "requirements.txt").read_text().replace("\nredis==", "\nredis==1.")
+    (tmp_path / "requirements.txt").write_text(pins + "no-such-package==1.0 ; python_version > '3'\n")
+    report = check(tmp_path, "Folders", root=tmp_path)
     assert report.failing == ["Packages"], report.text
     found = report.of("Packages")[0]["found"]
     assert "redis is " in found
@@ -182,9 +200,9 @@ def test_a_package_of_another_version_is_named(copied: Path, tmp_path: Path) -> 
 def test_a_missing_package_is_named_and_the_rest_is_looked_at(tmp_path: Path) -> None:
     python = _environment(tmp_path / "venv", without="redis")
     report = validate(tmp_path, "--only=stores", "--only=folders", python=python)
-    assert report.failing == ["Packages", "Stores"], report.text
+    assert report.failing == ["Packages", "Redis", "Database"], report.text
     assert "redis is missing" in report.of("Packages")[0]["found"]
-    assert "redis cannot be imported" in report.of("Stores")[0]["found"]
+    assert "redis cannot be imported" in report.of("Redis")[0]["found"]
     assert report.of("DATA_DIR")[0]["level"] == "ok"
     assert report.code == 1
 
@@ -199,7 +217,7 @@ def test_without_any_package_it_says_what_to_install(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="the tests do not run in a virtual environment")
 def test_the_systems_python_hands_over_to_the_services_own(copied: Path, tmp_path: Path) -> None:
     (copied / ".venv").symlink_to(sys.prefix)
-    report = validate(tmp_path, only="folders", root=copied, python=Path(sys.base_prefix) / "bin" / "python3")
+    report = validate(tmp_path, "--only=folders", root=copied, python=Path(sys.base_prefix) / "bin" / "python3")
     assert report.code == 0, report.text
     assert str(copied / ".venv") in report.of("Python")[0]["found"]
 

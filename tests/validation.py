@@ -1,12 +1,16 @@
-"""`validate.py` as operators run it: in a folder of its own, with the variables of one set-up."""
+"""The checks of an installation: in this process, or `validate.py` as operators run it, in a folder of its own."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from bootstrap.checks.table import run_checks
 from tests import preloaded
 from tests.service import ROOT, plain_environment
 
@@ -41,10 +45,21 @@ class Report:
         return [row["check"] for row in self.rows if row["level"] == "warning"]
 
 
+def check(folder: Path, *groups: str, root: Path = ROOT, offline: bool = False, **variables: str) -> Report:
+    """The checks of *groups* in this process, in *folder*; *root* is where the service's sources are."""
+    environment = plain_environment({"DATA_DIR": str(folder / "data"), **variables})
+    with mock.patch.dict(os.environ, environment, clear=True), contextlib.chdir(folder):
+        found = run_checks(root, offline=offline, only=groups)
+    rows = [{"group": group, **asdict(finding)} for group, findings in found.items() for finding in findings]
+    report = Report(0, json.dumps(rows, ensure_ascii=False), rows)
+    assert not [row for row in rows if "The check itself broke" in row["found"]], report.text
+    return report
+
+
 def run(
     folder: Path, *options: str, root: Path = ROOT, python: Path | str = sys.executable, **variables: str
 ) -> Report:
-    """The command in *folder*, which holds no `.env` but the caller's; *root* is where the service's sources are."""
+    """The command in *folder*."""
     program = [str(root / "validate.py"), *options]
     environment = plain_environment({"DATA_DIR": str(folder / "data"), **variables})
     if root == ROOT and python == sys.executable:
@@ -59,16 +74,10 @@ def run(
 
 
 def validate(
-    folder: Path,
-    *options: str,
-    only: str = "",
-    root: Path = ROOT,
-    python: Path | str = sys.executable,
-    **variables: str,
+    folder: Path, *options: str, root: Path = ROOT, python: Path | str = sys.executable, **variables: str
 ) -> Report:
-    """The same with its findings; *only* a group, since a whole run imports the whole service."""
-    chosen = ("--only", only) if only else ()
-    report = run(folder, "--json", *chosen, *options, root=root, python=python, **variables)
+    """The command with its findings."""
+    report = run(folder, "--json", *options, root=root, python=python, **variables)
     try:
         rows: list[dict[str, Any]] = json.loads(report.text)["checks"]
     except ValueError:

@@ -1,12 +1,13 @@
-"""The operator's check of an installation, as `validate.py` prints it: one module a group of checks.
+"""The operator's check of an installation, as `validate.py` prints it.
 
-survey                                     which checks there are, in order
-running, finding, refusals, table          checks beside each other, what they say, and how that is shown
-python                                     the interpreter and its packages
-settings, env_file, advice                 the configuration
-folders, application, modules, files       what the service is made of
-stores, index, chat, reporting, serving    what it depends on, and who is there already
+table                              which checks there are, in order: add yours here
+running, output                    checks beside each other, and how their findings are printed
+python                             the interpreter and its packages
+settings, advice, folders          the configuration, and the folders and files that it names
+sources                            what the service is made of, each part put to a small use
+stores, models, network            what it depends on, and who is there already
 
-`survey`, `running`, `finding`, `table` and `python` work with the standard library alone: where packages are missing,
-that has to be said.
+`table`, `running`, `output` and `python` work with the standard library alone: where packages are missing, that has to
+be said. What a store, model or scanner has to say of itself is its adapter's: `Connections.check`, `Database.check`,
+`retrieval.server_check`, `providers.chat.endpoint_check`, `Clamd.ping`; `/ready` and the start ask the same.
 """

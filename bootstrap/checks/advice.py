@@ -1,13 +1,12 @@
 """Settings that are right each by itself, but not together, or not for a service that others can reach."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
-from urllib.parse import urlsplit
+from ipaddress import ip_network
 
-from bootstrap.checks.finding import Finding, failure, ok, warning
-from bootstrap.checks.running import Check
 from bootstrap.checks.settings import Installation
 from config import MAKE_KEY, Settings
+from utils.addresses import hide_login, is_nearby, is_this_machine
+from utils.findings import Finding, failure, ok, warning
 
 _EXAMPLES = """
 your-api-key your_api_key yourapikey your-api-key-here your_api_key_here your-secret-api-key your-secret-key
@@ -18,19 +17,13 @@ dev-key none null xxx 123456 12345678 1234567890 1234567890123456 abcdef ak_live
 _OF_REDIS_HOST = ("redis_port", "redis_db", "redis_username", "redis_password", "redis_tls")
 
 
-def checks(installation: Installation) -> list[Check]:
-    """The check of this group, which finds any number of things."""
-    return [Check("Settings together", lambda: _look(installation.settings))]
-
-
-def _look(settings: Settings) -> list[Finding]:
-    access = (_api_key, _origins, _hosts, _limits, _proxies)
-    rules = (_workers, _debug, *access, _redis, _in_the_clear, _no_effect)
-    found = [finding for rule in rules for finding in rule(settings)]
+def check_together(installation: Installation) -> list[Finding]:
+    """What is to be said about settings together, any number of things."""
+    found = [finding for rule in _RULES for finding in rule(installation.settings)]
     return found or [ok("Settings together", "nothing contradicts, nothing is open that need not be")]
 
 
-def _workers(settings: Settings) -> Iterator[Finding]:
+def _check_workers(settings: Settings) -> Iterator[Finding]:
     if (settings.workers or 1) > 1 and settings.is_embedded:
         embedded = [
             name
@@ -42,44 +35,44 @@ def _workers(settings: Settings) -> Iterator[Finding]:
         yield failure("WORKERS", found, remedy)
 
 
-def _debug(settings: Settings) -> Iterator[Finding]:
-    if settings.flask_debug and not is_here(settings.host):
+def _check_debug(settings: Settings) -> Iterator[Finding]:
+    if settings.flask_debug and not is_this_machine(settings.host):
         found = f"The debug mode is on, and HOST={settings.host} lets other machines in."
         yield failure("FLASK_DEBUG", found, "Unset FLASK_DEBUG, or set HOST=127.0.0.1.")
 
 
-def _api_key(settings: Settings) -> Iterator[Finding]:
+def _check_api_key(settings: Settings) -> Iterator[Finding]:
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     if key.strip("<>\"' ").lower() in _EXAMPLES.split():
         found = "It is a placeholder from an example, which everybody can guess."
         yield failure("API_KEY", found, f"Set a long random one: `{MAKE_KEY}`.")
 
 
-def _origins(settings: Settings) -> Iterator[Finding]:
+def _check_origins(settings: Settings) -> Iterator[Finding]:
     if "*" in settings.cors_origins and _is_reachable(settings):
         found = "Pages of any website may call the API from a browser (they still need a key)."
         yield warning("CORS_ORIGINS", found, "Name the websites: CORS_ORIGINS=https://www.example.org")
 
 
-def _hosts(settings: Settings) -> Iterator[Finding]:
+def _check_hosts(settings: Settings) -> Iterator[Finding]:
     if not settings.trusted_hosts and not settings.public_url and _is_reachable(settings):
         found = "Links in answers take whatever name a request is for, which its sender may make up."
         yield warning("TRUSTED_HOSTS", found, "Name the service: TRUSTED_HOSTS=chat.example.org, or set PUBLIC_URL.")
 
 
-def _limits(settings: Settings) -> Iterator[Finding]:
+def _check_limits(settings: Settings) -> Iterator[Finding]:
     if not settings.rate_limit_enabled:
         found = "No key is limited: one caller can use up what all share."
         yield warning("RATE_LIMIT_ENABLED", found, "Unset it, and raise RATE_LIMIT_PER_HOUR where it is too low.")
 
 
-def _proxies(settings: Settings) -> Iterator[Finding]:
+def _check_proxies(settings: Settings) -> Iterator[Finding]:
     if any(ip_network(network, strict=False).prefixlen == 0 for network in settings.forwarded_allow_ips):
         found = "Everybody's X-Forwarded-* headers are believed: callers can pose as any address."
         yield warning("FORWARDED_ALLOW_IPS", found, "Name the address of your proxy alone.")
 
 
-def _redis(settings: Settings) -> Iterator[Finding]:
+def _check_redis(settings: Settings) -> Iterator[Finding]:
     given = settings.model_fields_set
     if settings.redis_url and settings.redis_host:
         found = "REDIS_URL and REDIS_HOST are both set: REDIS_URL is used."
@@ -90,15 +83,15 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         yield warning("REDIS_HOST", found, f"Set REDIS_HOST, or unset {', '.join(parts)}.")
 
 
-def _in_the_clear(settings: Settings) -> Iterator[Finding]:
-    for name, address in _addresses_with_keys(settings):
-        if address.startswith(("redis", "http://")) and not _is_encrypted(address) and not _is_near(address):
+def _find_unencrypted(settings: Settings) -> Iterator[Finding]:
+    for name, address in _list_addresses_with_keys(settings):
+        if address.startswith(("redis", "http://")) and not _is_encrypted(address) and not is_nearby(address):
             encrypted = "rediss:// (REDIS_TLS=true)" if name == "REDIS_URL" else "https://"
-            found = f"What opens {shown(address)} goes over the network unencrypted."
+            found = f"What opens {hide_login(address)} goes over the network unencrypted."
             yield warning(name, found, f"Use {encrypted}; or keep it so, if that network is yours alone.")
 
 
-def _addresses_with_keys(settings: Settings) -> Iterator[tuple[str, str]]:
+def _list_addresses_with_keys(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.redis_address and "@" in settings.redis_address:
         yield "REDIS_URL", settings.redis_address
     if settings.qdrant_url and settings.qdrant_api_key:
@@ -112,7 +105,7 @@ def _is_encrypted(address: str) -> bool:
     return address.startswith("rediss://") or "ssl=true" in address.lower()
 
 
-def _no_effect(settings: Settings) -> Iterator[Finding]:
+def _find_without_effect(settings: Settings) -> Iterator[Finding]:
     given = settings.model_fields_set
     for name in settings.without_effect:
         yield warning(name, "It is set but has no effect in this version.", "Unset it.")
@@ -130,31 +123,12 @@ def _no_effect(settings: Settings) -> Iterator[Finding]:
             yield warning(field.upper(), found, "Set LLM_BASE_URL or a key, or unset it.")
 
 
-def shown(address: str) -> str:
-    """*address* as far as it may be shown: without login, path details that hold keys, or options."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return "an address that cannot be read"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
-
-
-def is_here(host: str) -> bool:
-    """Whether *host* is this machine as no other can reach it."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def _is_reachable(settings: Settings) -> bool:
     """Whether others can call: directly, or through a proxy that has been named."""
-    return not is_here(settings.host) or bool(settings.forwarded_allow_ips)
+    return not is_this_machine(settings.host) or bool(settings.forwarded_allow_ips)
 
 
-def _is_near(address: str) -> bool:
-    """Whether the host is this machine, or has a name without dots, as beside it in a container network."""
-    host = urlsplit(address).hostname or ""
-    return is_here(host) or ("." not in host and ":" not in host)
+_RULES = (
+    *(_check_workers, _check_debug, _check_api_key, _check_origins, _check_hosts, _check_limits, _check_proxies),
+    *(_check_redis, _find_unencrypted, _find_without_effect),
+)

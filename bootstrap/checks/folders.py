@@ -7,41 +7,28 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bootstrap.checks.finding import Finding, failure, ok, skipped, warning
-from bootstrap.checks.running import Check
 from bootstrap.checks.settings import Installation
-from config import Settings
+from bootstrap.data_folder import LOCK
+from utils.findings import Finding, failure, ok, warning
 from utils.private_files import is_open_to_others, why_not_ours
 
-_LOCK = "pustaka.lock"
 _LEAST_BYTES, _FEW_BYTES = 100_000_000, 1_000_000_000
 _OTHER_FOLDER = "Let this user write it, or set DATA_DIR to another folder."
 
 
-def checks(installation: Installation) -> list[Check]:
-    """The checks of this group."""
-    settings = installation.settings
-    if why := installation.why_not("data_dir", "knowledge_dir", "chat_logo"):
-        return [Check("Folders", lambda: [skipped("Folders", why)])]
-    return [
-        Check("DATA_DIR", lambda: _data_folder(settings.data_dir)),
-        Check("KNOWLEDGE_DIR", lambda: _knowledge(settings.knowledge_dir)),
-        Check("CHAT_LOGO", lambda: _logo(settings)),
-    ]
-
-
-def _data_folder(folder: Path) -> Iterator[Finding]:
-    place = next(path for path in (folder, *folder.parents) if path.exists())
-    refusal = _why_not_writable(place)
-    if refusal:
-        yield failure("DATA_DIR", refusal, _OTHER_FOLDER)
+def check_data_folder(installation: Installation) -> Iterator[Finding]:
+    """Whether it can be written by this user alone, how much room there is, and whether a service runs on it."""
+    folder = installation.settings.data_dir
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if reason := _why_not_writable(nearest):
+        yield failure("DATA_DIR", reason, _OTHER_FOLDER)
         return
-    found = str(folder) if place == folder else f"{folder}, which is made at the first start"
+    found = str(folder) if nearest == folder else f"{folder}, which is made at the first start"
     yield ok("DATA_DIR", f"{found}, can be written")
-    if place == folder:
-        yield from _others(folder)
-    yield _room(place)
-    yield from _holder(folder)
+    if nearest == folder:
+        yield from _check_privacy(folder)
+    yield _check_room(nearest)
+    yield _check_lock(folder)
 
 
 def _why_not_writable(folder: Path) -> str:
@@ -55,7 +42,7 @@ def _why_not_writable(folder: Path) -> str:
     return ""
 
 
-def _others(folder: Path) -> Iterator[Finding]:
+def _check_privacy(folder: Path) -> Iterator[Finding]:
     if reason := why_not_ours(folder, variable="DATA_DIR"):
         yield failure("DATA_DIR", reason, "Then run this again.")
     elif is_open_to_others(folder):
@@ -63,7 +50,7 @@ def _others(folder: Path) -> Iterator[Finding]:
         yield warning("DATA_DIR", found, f"chmod 700 {folder}, as the next start does by itself.")
 
 
-def _room(folder: Path) -> Finding:
+def _check_room(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     found = f"{free / 1e9:,.1f} GB free where DATA_DIR is"
     if free < _LEAST_BYTES:
@@ -73,33 +60,33 @@ def _room(folder: Path) -> Finding:
     return ok("Disk", found)
 
 
-def _holder(folder: Path) -> Iterator[Finding]:
+def _check_lock(folder: Path) -> Finding:
     """Whether a service runs on the folder; said either way, since it explains what follows."""
     try:
-        lock = os.open(folder / _LOCK, os.O_RDONLY)
+        lock = os.open(folder / LOCK, os.O_RDONLY)
     except FileNotFoundError:
-        yield ok("Lock", "no service has run on DATA_DIR yet")
-        return
+        return ok("Lock", "no service has run on DATA_DIR yet")
     except OSError as exc:
         remedy = "Let this user own what is in DATA_DIR, or run this as the user the service runs as."
-        yield failure("Lock", f"{folder / _LOCK} cannot be read: {exc.strerror}.", remedy)
-        return
+        return failure("Lock", f"{folder / LOCK} cannot be read: {exc.strerror}.", remedy)
     try:
         # Held for no longer than this line: a service that starts at this very moment would find it taken.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(lock, fcntl.LOCK_UN)
-        yield ok("Lock", "no service runs on DATA_DIR now")
+        return ok("Lock", "no service runs on DATA_DIR now")
     except BlockingIOError:
         holder = os.read(lock, 20).decode(errors="replace").strip()
-        yield ok("Lock", f"a service runs on DATA_DIR{f' (process {holder})' if holder.isdigit() else ''}")
+        return ok("Lock", f"a service runs on DATA_DIR{f' (process {holder})' if holder.isdigit() else ''}")
     except OSError:
         remedy = "Set DATA_DIR to a local disk: without locks two services could write to it at once."
-        yield failure("Lock", f"{folder} is on a file system without locks.", remedy)
+        return failure("Lock", f"{folder} is on a file system without locks.", remedy)
     finally:
         os.close(lock)
 
 
-def _knowledge(folder: Path) -> Iterator[Finding]:
+def check_knowledge(installation: Installation) -> Iterator[Finding]:
+    """Whether the folder of documents can be read and holds any."""
+    folder = installation.settings.knowledge_dir
     if not folder.is_dir():
         yield failure("KNOWLEDGE_DIR", f"There is no folder {folder}.", "Name a folder with documents, or unset it.")
     elif not os.access(folder, os.R_OK | os.X_OK):
@@ -110,16 +97,17 @@ def _knowledge(folder: Path) -> Iterator[Finding]:
         yield ok("KNOWLEDGE_DIR", str(folder))
 
 
-def _logo(settings: Settings) -> Iterator[Finding]:
-    logo = settings.chat_logo
+def check_logo(installation: Installation) -> Iterator[Finding]:
+    """Whether the picture of the chat page can be shown."""
+    logo = installation.settings.chat_logo
     if logo is None:
         yield ok("CHAT_LOGO", "none: the chat page shows the service's own")
     elif logo.startswith("https://"):
         yield ok("CHAT_LOGO", "an https address, which visitors' browsers load")
     elif "://" in logo:
         yield failure("CHAT_LOGO", "It is an address, but not one with https.", "Name a file or an https address.")
-    elif not os.access(Path(logo).expanduser(), os.R_OK) or not Path(logo).expanduser().is_file():
-        found = f"There is no file {Path(logo).expanduser().absolute()} that can be read."
-        yield failure("CHAT_LOGO", found, "Name a picture's file or an https address, or unset it.")
+    elif (file := Path(logo).expanduser().absolute()).is_file() and os.access(file, os.R_OK):
+        yield ok("CHAT_LOGO", str(file))
     else:
-        yield ok("CHAT_LOGO", str(Path(logo).expanduser().absolute()))
+        found = f"There is no file {file} that can be read."
+        yield failure("CHAT_LOGO", found, "Name a picture's file or an https address, or unset it.")

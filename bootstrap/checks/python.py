@@ -8,37 +8,37 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-from bootstrap.checks.finding import Finding, failure, ok, warning
-from bootstrap.checks.running import Check
+from bootstrap.checks.running import RunnableCheck
+from utils.findings import Finding, failure, ok, warning
 
 OLDEST = (3, 11)
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)\s*(?:;\s*(?P<marker>[^\\]+?))?\s*\\?$")
 _NAMED = 6
 
 
-def checks(root: Path) -> list[Check]:
+def list_checks(root: Path) -> list[RunnableCheck]:
     """The checks of this group; *root* is the service's folder."""
     return [
-        Check("Python", lambda: [_interpreter()]),
-        Check("Packages", lambda: [_packages(root / "requirements.txt")]),
+        RunnableCheck("Python", lambda: [_check_interpreter()]),
+        RunnableCheck("Packages", lambda: [_check_packages(root / "requirements.txt")]),
     ]
 
 
-def _interpreter() -> Finding:
+def _check_interpreter() -> Finding:
     found = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info < OLDEST:
         return failure("Python", found, f"Install Python {'.'.join(map(str, OLDEST))} or newer.")
     return ok("Python", found)
 
 
-def _packages(requirements: Path) -> Finding:
+def _check_packages(requirements: Path) -> Finding:
     try:
-        pins = list(_pins(requirements.read_text()))
+        pins = list(_read_pins(requirements.read_text()))
     except OSError as exc:
         remedy = "Take the whole of the service's sources again; it is part of them."
         return failure("Packages", f"{requirements} cannot be read: {exc.strerror}.", remedy)
-    installed = _installed()
-    wrong = [_difference(name, version, installed.get(name)) for name, version in pins]
+    installed = _list_installed()
+    wrong = [_compare(name, version, installed.get(name)) for name, version in pins]
     differing = [text for text in wrong if text]
     if differing:
         more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
@@ -49,17 +49,17 @@ def _packages(requirements: Path) -> Finding:
     return ok("Packages", f"all {len(pins)} of {requirements.name} are installed in their versions")
 
 
-def _difference(name: str, version: str, installed: str | None) -> str:
+def _compare(name: str, version: str, installed: str | None) -> str:
     if installed is None:
         return f"{name} is missing"
     return "" if installed == version else f"{name} is {installed} instead of {version}"
 
 
-def _pins(text: str) -> Iterator[tuple[str, str]]:
-    """Name, as `_plain` makes it, and version of every package that this system needs."""
+def _read_pins(text: str) -> Iterator[tuple[str, str]]:
+    """Name, as `_normalize` makes it, and version of every package that this system needs."""
     for line in text.splitlines():
         if (pin := _PIN.match(line)) and _applies(pin["marker"]):
-            yield _plain(pin["name"]), pin["version"]
+            yield _normalize(pin["name"]), pin["version"]
 
 
 def _applies(marker: str | None) -> bool:
@@ -72,15 +72,15 @@ def _applies(marker: str | None) -> bool:
     return bool(markers.Marker(marker.strip()).evaluate())
 
 
-def _installed() -> dict[str, str]:
+def _list_installed() -> dict[str, str]:
     # In one sweep; the first on the path wins, as it does for imports.
     found: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         if name := distribution.metadata["Name"]:
-            found.setdefault(_plain(name), distribution.version)
+            found.setdefault(_normalize(name), distribution.version)
     return found
 
 
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     """As packages are compared (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,46 +1,46 @@
 """Checks beside each other, each with a limit of time, none able to end the others: standard library alone."""
 
 import asyncio
+import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as OutOfTime
 from dataclasses import dataclass
-from typing import Any
 
-from bootstrap.checks.finding import Finding, failure
+from utils.findings import Finding, Level, failure, split_message
 
-Findings = Iterable[Finding]
+Findings = Iterable[Finding] | AsyncIterator[Finding]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """Something to look at: *name* is its row where it does not come to an end by itself."""
+class RunnableCheck:
+    """Something to look at: *name* is its row where it does not come to an end by itself.
+
+    What it raises as a `ProblemError` is a finding of *level*; *remedy*, where its message says nothing to do.
+    """
 
     name: str
     look: Callable[[], Findings]
     limit_s: float = 15.0
+    remedy: str = ""
+    level: Level = Level.FAILURE
 
 
-def waiting_for(look: Callable[[], Coroutine[Any, Any, list[Finding]]]) -> Callable[[], Findings]:
-    """A coroutine function as a check, in an event loop of its own."""
-    return lambda: asyncio.run(look())
-
-
-def run_all(checks: Sequence[Check]) -> list[list[Finding]]:
+def run_all(checks: Sequence[RunnableCheck]) -> list[list[Finding]]:
     """The findings of every check, in order; all have begun before the first is waited for."""
     running = [(check, _start(check)) for check in checks]
     began = time.monotonic()
-    return [_outcome(check, future, began + check.limit_s) for check, future in running]
+    return [_wait(check, future, began + check.limit_s) for check, future in running]
 
 
-def _start(check: Check) -> "Future[list[Finding]]":
+def _start(check: RunnableCheck) -> "Future[list[Finding]]":
     future: Future[list[Finding]] = Future()
 
     def work() -> None:
         try:
-            future.set_result(list(check.look()))
+            future.set_result(_collect(check))
         except BaseException as exc:  # whatever it is, somebody waits for it
             future.set_exception(exc)
 
@@ -49,7 +49,29 @@ def _start(check: Check) -> "Future[list[Finding]]":
     return future
 
 
-def _outcome(check: Check, future: "Future[list[Finding]]", deadline: float) -> list[Finding]:
+def _collect(check: RunnableCheck) -> list[Finding]:
+    findings: list[Finding] = []
+    try:
+        found = check.look()
+        if isinstance(found, AsyncIterator):
+            asyncio.run(_drain(found, findings))
+        else:
+            findings.extend(found)
+    except Exception as exc:
+        # Not imported here, it needs packages: as long as nobody has, nobody can raise it.
+        errors = sys.modules.get("utils.errors")
+        if errors is None or not isinstance(exc, errors.ProblemError):
+            raise
+        findings.append(split_message(check.name, exc.detail, check.remedy, check.level))
+    return findings
+
+
+async def _drain(found: AsyncIterator[Finding], findings: list[Finding]) -> None:
+    async for finding in found:
+        findings.append(finding)
+
+
+def _wait(check: RunnableCheck, future: "Future[list[Finding]]", deadline: float) -> list[Finding]:
     try:
         return future.result(timeout=max(0.0, deadline - time.monotonic()))
     except OutOfTime:
@@ -57,11 +79,11 @@ def _outcome(check: Check, future: "Future[list[Finding]]", deadline: float) -> 
         return [failure(check.name, f"This check did not come to an end within {check.limit_s:g} s.", remedy)]
     except (Exception, SystemExit) as exc:
         # Its words may hold anything, secrets too; its kind and place are enough to report it.
-        found = f"The check itself broke: {type(exc).__name__} in {_place(exc)}."
+        found = f"The check itself broke: {type(exc).__name__} in {_locate(exc)}."
         return [failure(check.name, found, "Report this as a bug of validate.py.")]
 
 
-def _place(exc: BaseException) -> str:
+def _locate(exc: BaseException) -> str:
     trace = exc.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,25 +1,32 @@
-"""The settings: loaded as the service does it, and where values are wrong, without those, so that the rest is seen."""
+"""The settings: loaded as the service does it, and where values are wrong, without those, so that the rest is checked.
 
+And `.env`: who may read it, and names in it that look like slips of the pen. Values are never shown.
+"""
+
+import difflib
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, SecretStr
-from pydantic.fields import FieldInfo
 
-from bootstrap.checks.finding import Finding, failure, ok
 from config import Settings, SettingsError, load_settings
+from utils.findings import Finding, failure, ok, warning
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]+")
 _LOGIN = re.compile(r"//[^/@\s'\"]*@")
 _LONG_ENOUGH = 6  # to tell a secret from a word that is meant as one
+_ALIKE = 0.8
+_OF_THE_PAGE = ("API_URL",)  # read by the chat page alone
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What is looked at: the service's folder, its settings, and whether other machines may be asked.
+    """What is checked: the service's folder, its settings, and whether other machines may be asked.
 
     *wrong* are the fields of *settings* whose values cannot be used: there they have their defaults.
     """
@@ -29,17 +36,15 @@ class Installation:
     offline: bool = False
     wrong: frozenset[str] = frozenset()
 
-    def why_not(self, *prefixes: str) -> str:
-        """A reason not to look if a field whose name begins with one of *prefixes* is wrong; else ""."""
+    def why_not(self, *prefixes: str, asks: Callable[[Settings], object] = lambda _: False) -> str:
+        """A reason to skip a check, else "": a field that begins with one of *prefixes* is wrong, or it may not ask."""
         concerned = sorted(name.upper() for name in self.wrong if name.startswith(prefixes))
-        return f"not looked at, because {' and '.join(concerned)} cannot be used" if concerned else ""
-
-    def why_not_ask(self, *prefixes: str) -> str:
-        """The same, also if nothing outside may be asked."""
-        return self.why_not(*prefixes) or ("not asked (--offline)" if self.offline else "")
+        if concerned:
+            return f"not looked at, because {' and '.join(concerned)} cannot be used"
+        return "not asked (--offline)" if self.offline and asks(self.settings) else ""
 
 
-def load(root: Path, *, offline: bool) -> tuple[Installation | None, list[Finding]]:
+def load_installation(root: Path, *, offline: bool) -> tuple[Installation | None, list[Finding]]:
     """The installation by this environment and `.env`, None where that cannot be told; and what was found."""
     try:
         settings = load_settings()
@@ -53,40 +58,9 @@ def load(root: Path, *, offline: bool) -> tuple[Installation | None, list[Findin
     return Installation(root, settings, offline), [ok("Variables", found)]
 
 
-def variables() -> dict[str, str]:
-    """The field that each variable sets, aliases included."""
-    return {name: field for field, info in Settings.model_fields.items() for name in _names(field, info)}
-
-
-def without_secrets(findings: list[Finding], settings: Settings) -> list[Finding]:
-    """*findings* with every secret of *settings* crossed out: a net below all the care taken elsewhere."""
-    secrets = sorted((s for s in _secrets(settings) if len(s) >= _LONG_ENOUGH), key=len, reverse=True)
-
-    def crossed_out(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "***")
-        return _LOGIN.sub("//", text)
-
-    return [replace(row, found=crossed_out(row.found), remedy=crossed_out(row.remedy)) for row in findings]
-
-
-def _secrets(settings: Settings) -> set[str]:
-    """Every secret, as it stands and as part of a URL."""
-    values = [getattr(settings, field) for field in Settings.model_fields]
-    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    addresses = [*secrets, *(value for value in values if isinstance(value, str))]
-    return {*secrets, *(part for address in addresses for part in _password(address))}
-
-
-def _names(field: str, info: FieldInfo) -> Iterator[str]:
-    yield field.upper()
-    if isinstance(info.validation_alias, AliasChoices):
-        yield from (str(choice) for choice in info.validation_alias.choices)
-
-
 def _load_without_wrong(root: Path, messages: list[str], *, offline: bool) -> tuple[Installation | None, list[Finding]]:
-    findings = [_wrong(message) for message in messages]
-    known = variables()
+    findings = [_explain_wrong(message) for message in messages]
+    known = _list_variables()
     fields = {known[finding.check] for finding in findings if finding.check in known}
     try:
         settings = load_settings(**{field: Settings.model_fields[field].default for field in fields})
@@ -95,7 +69,7 @@ def _load_without_wrong(root: Path, messages: list[str], *, offline: bool) -> tu
     return Installation(root, settings, offline, frozenset(fields)), findings
 
 
-def _wrong(message: str) -> Finding:
+def _explain_wrong(message: str) -> Finding:
     """A failure by one line of a `SettingsError`, which begins with the variable's name."""
     name = _NAME.match(message)
     what, _, sets = message.partition(" It sets: ")
@@ -103,7 +77,36 @@ def _wrong(message: str) -> Finding:
     return failure(name[0] if name else "Variables", found, f"Correct it. It sets: {sets}" if sets else "Correct it.")
 
 
-def _password(address: str) -> Iterator[str]:
+def _list_variables() -> dict[str, str]:
+    """The field that each variable sets, aliases included."""
+    fields = {field.upper(): field for field in Settings.model_fields}
+    for field, info in Settings.model_fields.items():
+        if isinstance(info.validation_alias, AliasChoices):
+            fields |= {str(choice): field for choice in info.validation_alias.choices}
+    return fields
+
+
+def hide_secrets(findings: list[Finding], settings: Settings) -> list[Finding]:
+    """*findings* with every secret of *settings* crossed out: a net below all the care taken elsewhere."""
+    secrets = sorted((s for s in _list_secrets(settings) if len(s) >= _LONG_ENOUGH), key=len, reverse=True)
+
+    def cross_out(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return _LOGIN.sub("//", text)
+
+    return [replace(row, found=cross_out(row.found), remedy=cross_out(row.remedy)) for row in findings]
+
+
+def _list_secrets(settings: Settings) -> set[str]:
+    """Every secret, as it stands and as part of a URL."""
+    values = [getattr(settings, field) for field in Settings.model_fields]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    addresses = [*secrets, *(value for value in values if isinstance(value, str))]
+    return {*secrets, *(part for address in addresses for part in _find_password(address))}
+
+
+def _find_password(address: str) -> Iterator[str]:
     """The password in a URL, as it is written there and as it is meant."""
     try:
         password = urlsplit(address).password
@@ -111,3 +114,29 @@ def _password(address: str) -> Iterator[str]:
         return
     if password:
         yield from (password, unquote(password))
+
+
+def check_env_file(_: Installation) -> list[Finding]:
+    """The file that a service started in this folder reads."""
+    path = Path(".env").absolute()
+    if not path.is_file():
+        return [ok(".env", f"there is none in {path.parent}: variables come from the environment alone")]
+    return [*_check_permissions(path), *_find_slips(path)] or [ok(".env", f"{path}, for its owner alone")]
+
+
+def _check_permissions(path: Path) -> Iterator[Finding]:
+    mode = path.stat().st_mode
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        found = f"Other users of this machine may read {path} (mode {stat.S_IMODE(mode):o}), keys included."
+        yield warning(".env", found, f"chmod 600 {path}")
+
+
+def _find_slips(path: Path) -> Iterator[Finding]:
+    known = {*_list_variables(), *_OF_THE_PAGE}
+    for name in dotenv_values(path, interpolate=False):
+        if name.upper() in known:
+            continue
+        # A name that is like none of ours may belong to another program, or be a value that lost its name: not shown.
+        alike = difflib.get_close_matches(name.upper(), known, n=1, cutoff=_ALIKE)
+        if alike:
+            yield warning(name, "This variable in .env is not known to the service.", f"Is {alike[0]} meant?")

@@ -1,82 +1,168 @@
-"""Findings for people, as a table of at most 100 columns, and for programs, as JSON: standard library alone."""
+"""Which checks there are, and what comes of them: standard library alone, the rest is imported when its turn comes."""
 
-import json
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bootstrap.checks.finding import Finding, Level
+from bootstrap.checks import python
+from bootstrap.checks.running import RunnableCheck, run_all
+from utils.findings import Finding, Level, failure, skipped
 
-Groups = Mapping[str, Sequence[Finding]]
-WIDTH = 100
-_LEVEL_WIDTH = 7
-_LONGEST_NAME = 26
-_COLOURS = {Level.OK: "32", Level.SKIPPED: "2", Level.WARNING: "33", Level.FAILURE: "1;31"}
+if TYPE_CHECKING:  # it imports packages
+    from bootstrap.checks.settings import Installation
+    from config import Settings
 
-
-def counts(groups: Groups) -> dict[Level, int]:
-    """How many findings there are of each level."""
-    levels = [finding.level for findings in groups.values() for finding in findings]
-    return {level: levels.count(level) for level in Level}
-
-
-def as_json(groups: Groups, *, passed: bool, seconds: float) -> str:
-    """One JSON object: `passed`, `counts`, `seconds`, and `checks` with group, check, level, found and remedy each."""
-    rows = [{"group": group, **_fields(finding)} for group, findings in groups.items() for finding in findings]
-    whole = {"passed": passed, "seconds": round(seconds, 2), "counts": _named(counts(groups)), "checks": rows}
-    return json.dumps(whole, indent=2)
+Groups = dict[str, list[Finding]]
+_CONFIGURATION = "Configuration"
+_INSTALL = "Install the packages first, as said above."
+_ONE_VERSION = "Take all of the service's sources from one version."
 
 
-def as_text(groups: Groups, *, passed: bool, seconds: float, width: int = WIDTH, coloured: bool = False) -> str:
-    """A table with a heading for each group and a line of counts at the end."""
-    findings = [finding for listed in groups.values() for finding in listed]
-    name_width = min(_LONGEST_NAME, max((len(finding.check) for finding in findings), default=5))
-    lines = [f"{'check':{name_width}}  {'result':{_LEVEL_WIDTH}}  found, and → what to do"]
-    for group, listed in groups.items():
-        lines += ["", _painted(group, "1", coloured)]
-        for finding in listed:
-            lines += _row(finding, name_width, width, coloured)
-    return "\n".join([*lines, "", *_wrapped(_sum(groups, passed=passed, seconds=seconds), width)])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A row of `CHECKS`.
+
+    `look`: a module of bootstrap.checks and the function in it, which takes an `Installation`. `fields`: how the names
+    of the settings begin that it rests on; it is skipped where one of these is wrong. `asks`: whether these settings
+    name something outside, which is not asked with --offline. `remedy`, `level`: as in `RunnableCheck`.
+    """
+
+    look: str
+    fields: tuple[str, ...] = ()
+    asks: Callable[["Settings"], object] = lambda _: False
+    remedy: str = ""
+    level: Level = Level.FAILURE
+    limit_s: float = 15.0
 
 
-def _row(finding: Finding, name_width: int, width: int, coloured: bool) -> Iterator[str]:
-    room = max(20, width - name_width - _LEVEL_WIDTH - 4)
-    names = textwrap.wrap(finding.check, name_width) or [""]
-    texts = _wrapped(finding.found, room)
-    if finding.remedy:
-        first, *rest = _wrapped(finding.remedy, room - 2)
-        texts += [f"→ {first}", *(f"  {line}" for line in rest)]
-    for at in range(max(len(names), len(texts))):
-        level = _painted(f"{finding.level:{_LEVEL_WIDTH}}", _COLOURS[finding.level], coloured) if at == 0 else ""
-        name, text = names[at] if at < len(names) else "", texts[at] if at < len(texts) else ""
-        yield f"{name:{name_width}}  {level or ' ' * _LEVEL_WIDTH}  {text}".rstrip()
+_APPLICATION = "Application"
+# By group, and by name.
+CHECKS: dict[str, dict[str, Check]] = {
+    _CONFIGURATION: {
+        ".env": Check(look="settings.check_env_file"),
+        "Settings together": Check(look="advice.check_together"),
+    },
+    "Folders": {
+        "DATA_DIR": Check(look="folders.check_data_folder", fields=("data_dir",)),
+        "KNOWLEDGE_DIR": Check(look="folders.check_knowledge", fields=("knowledge_dir",)),
+        "CHAT_LOGO": Check(look="folders.check_logo", fields=("chat_logo",)),
+    },
+    "Modules": {
+        _APPLICATION: Check(look="sources.check_application", limit_s=60),
+        "Agent modules": Check(look="sources.check_agent"),
+        "Utility modules": Check(look="sources.check_utilities"),
+        "Prompts": Check(look="sources.check_prompts"),
+        "Language detection": Check(look="sources.check_languages"),
+        "Document parsers": Check(look="sources.check_parsers", limit_s=30),
+        "Sandbox": Check(look="sources.check_sandbox", limit_s=30),
+        "Text recognition": Check(look="sources.check_recognition", limit_s=30),
+    },
+    "Deployment": {
+        "Docker files": Check(look="deployment.check_docker_files"),
+        # It reads all settings, and ends its process where one is wrong.
+        "gunicorn.conf.py": Check(look="deployment.check_gunicorn", fields=("",), limit_s=30),
+    },
+    "Stores": {
+        "Redis": Check(
+            look="stores.check_redis",
+            fields=("redis_",),
+            asks=lambda settings: settings.redis_address,
+            remedy="Start it, or correct REDIS_URL (REDIS_HOST and REDIS_PORT); unset it for an embedded one.",
+        ),
+        "Database": Check(
+            look="stores.check_database",
+            fields=("database_uri", "data_dir", "db_pool_size"),
+            asks=lambda settings: not settings.database_address.startswith("sqlite:"),
+            remedy="Start it, or correct DATABASE_URI; unset it for a SQLite database in DATA_DIR.",
+        ),
+    },
+    "Search": {
+        # Together, since they have to fit each other: the check itself looks which of the two it can look at.
+        "Embedding model and Qdrant": Check(look="search.check_search", limit_s=25),
+        # Searches go on without it, so it is only warned of.
+        "Reranker": Check(
+            look="models.check_reranker",
+            fields=("rerank_",),
+            asks=lambda settings: settings.rerank_endpoint,
+            remedy="Check RERANK_BASE_URL, RERANK_API_KEY and RERANK_MODEL, or unset them.",
+            level=Level.WARNING,
+            limit_s=25,
+        ),
+    },
+    "Malware": {
+        "Malware scanner": Check(
+            look="stores.check_scanner",
+            fields=("clamd_address", "scanner_required"),
+            asks=lambda settings: settings.clamd_address,
+            limit_s=25,
+        ),
+    },
+    "Answers": {
+        "Chat model": Check(
+            look="models.check_chat_model",
+            fields=("llm_", "openai_", "openrouter_"),
+            asks=lambda settings: settings.chat_endpoint,
+            limit_s=25,
+        ),
+    },
+    "Reporting": {
+        "LangSmith": Check(look="reporting.check_langsmith", fields=("langchain_",)),
+        "Sentry": Check(look="reporting.check_sentry", fields=("sentry_",)),
+    },
+    "Servers": {
+        "Ports": Check(look="ports.check_ports", fields=("host", "port", "streamlit_", "metrics_port", "prometheus_")),
+    },
+}
 
 
-def _wrapped(text: str, room: int) -> list[str]:
-    # Addresses and paths are copied: they stay whole as long as they fit.
-    return textwrap.wrap(" ".join(text.split()), room, break_on_hyphens=False) or [""]
+def run_checks(root: Path, *, offline: bool, only: Collection[str] = ()) -> Groups:
+    """Every finding by group, about the service in *root* as it would be started in the current folder.
+
+    *offline*: no configured dependency is asked. *only*: names of groups, none for all; Python, its packages and the
+    values of the settings are always looked at.
+    """
+    groups: Groups = {"Python": [*chain.from_iterable(run_all(python.list_checks(root)))]}
+    try:
+        settings = import_module("bootstrap.checks.settings")
+    except Exception as exc:
+        return groups | {_CONFIGURATION: [_explain_import(_CONFIGURATION, exc)]}
+    installation, groups[_CONFIGURATION] = settings.load_installation(root, offline=offline)
+    if installation is None:
+        return groups
+    for name, findings in _run({name: rows for name, rows in CHECKS.items() if not only or name in only}, installation):
+        groups[name] = settings.hide_secrets(groups.get(name, []) + findings, installation.settings)
+    return groups
 
 
-def _painted(text: str, colour: str, coloured: bool) -> str:
-    return f"\x1b[{colour}m{text}\x1b[0m" if coloured else text
+def _run(
+    groups: Mapping[str, Mapping[str, Check]], installation: "Installation"
+) -> Iterator[tuple[str, list[Finding]]]:
+    checks = {name: check for rows in groups.values() for name, check in rows.items()}
+    found: dict[str, list[Finding]] = {}
+    # The application first and alone: it imports most packages, whose time would count against the others' limits.
+    for names in ([_APPLICATION] if _APPLICATION in checks else [], [name for name in checks if name != _APPLICATION]):
+        found |= zip(names, run_all([_prepare(name, checks[name], installation) for name in names]), strict=True)
+    for group, rows in groups.items():
+        yield group, [finding for name in rows for finding in found[name]]
 
 
-def _sum(groups: Groups, *, passed: bool, seconds: float) -> str:
-    of = counts(groups)
-    parts = [f"{sum(of.values())} checks in {seconds:.1f} s: {of[Level.OK]} ok"]
-    others = [level for level in (Level.FAILURE, Level.WARNING, Level.SKIPPED) if of[level]]
-    parts += [f"{of[level]} {_plural(level, of[level])}" for level in others]
-    return f"{', '.join(parts)}. {'The installation can be used.' if passed else 'The installation is not in order.'}"
+def _prepare(name: str, check: Check, installation: "Installation") -> RunnableCheck:
+    if why := installation.why_not(*check.fields, asks=check.asks):
+        return RunnableCheck(name, lambda: [skipped(name, why)])
+    module, _, function = check.look.partition(".")
+    try:
+        look = getattr(import_module(f"bootstrap.checks.{module}"), function)
+    except Exception as exc:
+        finding = _explain_import(name, exc)
+        return RunnableCheck(name, lambda: [finding])
+    return RunnableCheck(name, partial(look, installation), check.limit_s, check.remedy, check.level)
 
 
-def _plural(level: Level, number: int) -> str:
-    return level if number == 1 or level is Level.SKIPPED else {"FAILURE": "FAILURES", "warning": "warnings"}[level]
-
-
-def _named(of: Mapping[Level, int]) -> dict[str, int]:
-    return {level.value: number for level, number in of.items()}
-
-
-def _fields(finding: Finding) -> dict[str, Any]:
-    names = ("check", "level", "found", "remedy")
-    return {name: getattr(finding, name) for name in names}
+def _explain_import(check: str, exc: Exception) -> Finding:
+    if isinstance(exc, ImportError) and exc.name:
+        return failure(check, f"Not looked at: {exc.name} cannot be imported.", _INSTALL)
+    return failure(check, f"Not looked at: {type(exc).__name__} on importing it.", _ONE_VERSION)

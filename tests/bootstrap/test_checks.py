@@ -2,19 +2,22 @@
 
 import threading
 import time
+from collections.abc import AsyncIterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bootstrap.checks import advice
-from bootstrap.checks.endpoints import of_chat, of_embeddings, renamed
-from bootstrap.checks.finding import Finding, Level, failure, ok, warning
-from bootstrap.checks.refusals import told
-from bootstrap.checks.running import Check, run_all
-from bootstrap.checks.settings import Installation, without_secrets
-from bootstrap.checks.table import as_text
+from bootstrap.checks.advice import check_together
+from bootstrap.checks.models import list_chat_variables, list_embedding_variables, name_variables
+from bootstrap.checks.output import format_table
+from bootstrap.checks.running import RunnableCheck, run_all
+from bootstrap.checks.settings import Installation, hide_secrets
+from bootstrap.checks.table import CHECKS
 from config import Settings
+from utils.errors import StoreRefused
+from utils.findings import Finding, Level, failure, ok, split_message, warning
 
 KEY = "a-key-of-thirty-two-characters-00"
 
@@ -24,8 +27,8 @@ def _settings(**values: Any) -> Settings:
 
 
 def _advice(**values: Any) -> dict[str, Level]:
-    [check] = advice.checks(Installation(Path("/nowhere"), _settings(**values)))
-    return {finding.check: finding.level for finding in check.look()}
+    found = check_together(Installation(Path("/nowhere"), _settings(**values)))
+    return {finding.check: finding.level for finding in found}
 
 
 def test_a_check_that_hangs_or_breaks_does_not_keep_the_others() -> None:
@@ -39,10 +42,10 @@ def test_a_check_that_hangs_or_breaks_does_not_keep_the_others() -> None:
 
     [hanging], [broken], [left], [well] = run_all(
         [
-            Check("hanging", lambda: [ok("hanging", str(never.wait()))], limit_s=0.2),
-            Check("broken", breaks),
-            Check("left", leaves),
-            Check("well", lambda: [ok("well", "it is")]),
+            RunnableCheck("hanging", lambda: [ok("hanging", str(never.wait()))], limit_s=0.2),
+            RunnableCheck("broken", breaks),
+            RunnableCheck("left", leaves),
+            RunnableCheck("well", lambda: [ok("well", "it is")]),
         ]
     )
     never.set()
@@ -51,6 +54,25 @@ def test_a_check_that_hangs_or_breaks_does_not_keep_the_others() -> None:
     assert "0.2 s" in hanging.found
     assert "RuntimeError" in broken.found
     assert KEY not in broken.found
+
+
+@pytest.mark.parametrize("name", [name for rows in CHECKS.values() for name in rows])
+def test_a_row_of_the_table_names_a_function_and_settings_that_there_are(name: str) -> None:
+    row = next(rows[name] for rows in CHECKS.values() if name in rows)
+    module, _, function = row.look.partition(".")
+    assert callable(getattr(import_module(f"bootstrap.checks.{module}"), function))
+    assert [start for start in row.fields if not any(field.startswith(start) for field in Settings.model_fields)] == []
+    row.asks(_settings())
+
+
+def test_a_problem_on_the_way_keeps_what_was_found_before_and_says_what_to_do() -> None:
+    async def look() -> AsyncIterator[Finding]:
+        yield ok("model", "it is")
+        raise StoreRefused("Redis is full.")
+
+    [[well, full]] = run_all([RunnableCheck("Redis", look, remedy="Make room.", level=Level.WARNING)])
+    assert well == ok("model", "it is")
+    assert full == warning("Redis", "Redis is full.", "Make room.")
 
 
 _NAMED = {"cors_origins": "", "trusted_hosts": "itb.ac.id"}
@@ -98,18 +120,20 @@ def test_settings_are_judged_together(values: dict[str, Any], expected: dict[str
 
 
 def test_a_remedy_names_the_variable_that_is_set() -> None:
-    refused = [failure("Chat model", "refused", "Check LLM_API_KEY, LLM_BASE_URL and EMBEDDING_API_KEY.")]
+    refused = failure("Chat model", "refused", "Check LLM_API_KEY, LLM_BASE_URL and EMBEDDING_API_KEY.")
 
     def remedy(names: dict[str, str]) -> str:
-        return renamed(refused, names)[0].remedy
+        return name_variables(refused, names).remedy
 
     assert "Check OPENROUTER_API_KEY, that this machine reaches openrouter.ai" in remedy(
-        of_chat(_settings(openrouter_api_key=KEY))
+        list_chat_variables(_settings(openrouter_api_key=KEY))
     )
-    assert "Check OPENAI_API_KEY, OPENAI_BASE_URL" in remedy(of_chat(_settings(openai_base_url="http://here")))
-    assert "Check LLM_API_KEY, LLM_BASE_URL" in remedy(of_chat(_settings(llm_base_url="http://here")))
-    assert "Check LLM_API_KEY, that" in remedy(of_chat(_settings(openai_api_key=KEY, llm_api_key=KEY)))
-    assert "and OPENAI_API_KEY" in remedy(of_embeddings(_settings(openai_api_key=KEY)))
+    assert "Check OPENAI_API_KEY, OPENAI_BASE_URL" in remedy(
+        list_chat_variables(_settings(openai_base_url="http://here"))
+    )
+    assert "Check LLM_API_KEY, LLM_BASE_URL" in remedy(list_chat_variables(_settings(llm_base_url="http://here")))
+    assert "Check LLM_API_KEY, that" in remedy(list_chat_variables(_settings(openai_api_key=KEY, llm_api_key=KEY)))
+    assert "and OPENAI_API_KEY" in remedy(list_embedding_variables(_settings(openai_api_key=KEY)))
 
 
 def test_secrets_are_crossed_out_wherever_they_stand() -> None:
@@ -117,22 +141,22 @@ def test_secrets_are_crossed_out_wherever_they_stand() -> None:
         api_key=KEY, redis_url="redis://:p%40ssw%2Frd@host", qdrant_url="http://me:open-sesame@host", llm_model="m"
     )
     words = f"{KEY} p%40ssw%2Frd p@ssw/rd redis://:p%40ssw%2Frd@host http://somebody:else@host open-sesame"
-    [row] = without_secrets([warning("check", words, words)], settings)
+    [row] = hide_secrets([warning("check", words, words)], settings)
     for text in (row.found, row.remedy):
         assert text == "*** *** *** *** http://host ***"
 
 
 def test_a_message_is_parted_into_what_is_and_what_to_do() -> None:
-    parted = told("Redis", "Redis at h:1 is full: raise its maxmemory.", "-")
+    parted = split_message("Redis", "Redis at h:1 is full: raise its maxmemory.", "-")
     assert (parted.found, parted.remedy) == ("Redis at h:1 is full.", "Raise its maxmemory.")
-    assert told("Redis", "DATABASE_URI: it does not answer.", "Start it.").remedy == "Start it."
+    assert split_message("Redis", "DATABASE_URI: it does not answer.", "Start it.").remedy == "Start it."
 
 
 @pytest.mark.parametrize("width", [60, 100])
 def test_a_table_keeps_to_its_width_and_loses_nothing(width: int) -> None:
     long = "the quick brown fox jumps over the lazy dog " * 8
     rows = [ok("A name that is longer than its column may ever be", long), failure("Short", long, long)]
-    lines = as_text({"Group": rows}, passed=False, seconds=1.0, width=width).splitlines()
+    lines = format_table({"Group": rows}, passed=False, seconds=1.0, width=width).splitlines()
     assert max(map(len, lines)) <= width
     assert " ".join(" ".join(lines).split()).count("lazy") == 24
     assert next(line for line in lines if line.startswith("Short ")).split()[1] == "FAILURE"
@@ -140,5 +164,5 @@ def test_a_table_keeps_to_its_width_and_loses_nothing(width: int) -> None:
 
 def test_colours_are_for_terminals() -> None:
     groups = {"Group": [failure("Check", "found", "do")]}
-    assert "\x1b[" in as_text(groups, passed=False, seconds=1.0, coloured=True)
-    assert "\x1b[" not in as_text(groups, passed=False, seconds=1.0)
+    assert "\x1b[" in format_table(groups, passed=False, seconds=1.0, coloured=True)
+    assert "\x1b[" not in format_table(groups, passed=False, seconds=1.0)

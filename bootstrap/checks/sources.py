@@ -1,0 +1,122 @@
+"""Our own code on this machine: the application, the agent, and the tools below them, each put to a small use."""
+
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from langgraph.checkpoint.memory import InMemorySaver
+
+import agents
+import utils
+from agents.rag import compile_graph
+from bootstrap.checks.settings import Installation
+from bootstrap.ingesting import reading_policy
+from bootstrap.sandbox import look
+from config import SAMPLES
+from ingestion.parsers.kinds import KINDS
+from prompts.rag import standalone_prompt, system_prompt
+from providers.ocr.chosen import LANGUAGES, available
+from utils.errors import UnreadableDocument
+from utils.findings import Finding, failure, ok, skipped, warning
+from utils.language import detect_language
+from utils.passages import Passage
+from utils.sandbox.sandbox import Sandbox
+from utils.sandbox.walls import MEANING, REMEDY
+
+_AGAIN = "Install the packages of requirements.txt anew, and take all of the service's sources from one version."
+_SENTENCES = {
+    "id": "Bagaimana cara mendaftar ulang dan berapa biayanya?",
+    "en": "How do I register again and how much does it cost?",
+    "es": "¿Cómo me vuelvo a inscribir y cuánto cuesta?",
+}
+
+
+def check_application(installation: Installation) -> Iterator[Finding]:
+    """Whether it can be imported and put together; nothing is started."""
+    # By name: the application stands above this package, and only the operator's command looks up at it.
+    routes = import_module("app").create_app(installation.settings).url_map.iter_rules()
+    yield ok("Application", f"it can be imported and has {len(list(routes))} routes")
+
+
+def check_agent(_: Installation) -> Iterator[Finding]:
+    """Whether the modules of the agent can be imported and its graph compiles."""
+    yield _import_all("Agent modules", agents)
+    nodes = [name for name in compile_graph(InMemorySaver()).get_graph().nodes if not name.startswith("__")]
+    yield ok("Agent graph", f"it compiles: {', '.join(nodes)}")
+
+
+def check_utilities(_: Installation) -> Iterator[Finding]:
+    """Whether the modules below everything can be imported."""
+    yield _import_all("Utility modules", utils)
+
+
+def _import_all(check: str, package: ModuleType) -> Finding:
+    folder = str(Path(package.__file__ or "").parent)
+    names = [module.name for module in pkgutil.walk_packages([folder], f"{package.__name__}.")]
+    for name in names:
+        import_module(name)
+    return ok(check, f"all {len(names)} can be imported")
+
+
+def check_prompts(installation: Installation) -> Iterator[Finding]:
+    """Whether the prompts hold the passages and the settings that belong into them."""
+    settings, said = installation.settings, "Registration costs 250."
+    passage = Passage(
+        passage_id="1", document_id="1", title="Fees", source="fees.md", url=None, page=None, heading="", start=0,
+        end=len(said), text=said, language="en",
+    )  # fmt: skip
+    prompt = system_prompt(
+        [passage], institution=settings.institution, language_policy=settings.language_policy
+    ) + standalone_prompt([("user", "And late?")], said)
+    if said in prompt and settings.language_policy in prompt:
+        yield ok("Prompts", f"they can be written, in {len(prompt)} characters without documents")
+    else:
+        yield failure("Prompts", "They do not hold the passages or LANGUAGE_POLICY.", _AGAIN)
+
+
+def check_languages(_: Installation) -> Iterator[Finding]:
+    """Whether the languages of the service are told apart."""
+    wrong = [language for language, text in _SENTENCES.items() if detect_language(text, default="") != language]
+    if wrong:
+        yield failure("Language detection", f"It does not know {', '.join(wrong)}.", _AGAIN)
+    else:
+        yield ok("Language detection", f"it tells {', '.join(_SENTENCES)} apart")
+
+
+def check_parsers(installation: Installation) -> Iterator[Finding]:
+    """One of the samples in each format, in the process of its own in which documents are read."""
+    files = {path.suffix: path for path in sorted(SAMPLES.iterdir()) if path.is_file()}
+    with Sandbox() as sandbox, reading_policy(installation.settings, sandbox).open_parser() as parser:
+        for path in files.values():
+            try:
+                parser.parse(path.read_bytes(), path.name)
+            except UnreadableDocument as exc:
+                yield failure("Document parsers", f"{path.name} cannot be read: {exc.detail}", _AGAIN)
+                return
+    supported = " ".join(sorted(KINDS))
+    yield ok("Document parsers", f"samples were read in a process of their own; supported: {supported}")
+
+
+def check_sandbox(installation: Installation) -> Iterator[Finding]:
+    """Which walls stand around those processes, tried from inside."""
+    with Sandbox() as sandbox:
+        report = look(sandbox)
+    if report.standing:
+        walls = ", ".join(f"{wall}: {means}" for wall, means in report.standing.items())
+        yield ok("Sandbox", f"files are read behind walls; {walls}")
+    judge = failure if installation.settings.sandbox_required else warning
+    for wall, why in report.missing.items():
+        yield judge("Sandbox", f"A wall is missing, {wall}: {why}. {MEANING[wall]}", REMEDY[wall])
+
+
+def check_recognition(installation: Installation) -> Iterator[Finding]:
+    """Which text recognition there is."""
+    if not installation.settings.ocr_enabled:
+        yield skipped("Text recognition", "OCR_ENABLED is off: scanned pages stay unread")
+    elif found := available():
+        yield ok("Text recognition", f"scanned pages are read by {found}")
+    else:
+        remedy = f"Install the packages of requirements.txt, or Tesseract with its data for {', '.join(LANGUAGES)}."
+        yield warning("Text recognition", "There is none: scanned pages and pictures stay unread.", remedy)
