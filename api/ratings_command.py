@@ -11,7 +11,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from api.operator import operator, records
-from api.state_encryption import Outcomes, complaints
+from api.state_encryption import Outcomes, format_failures
 from bootstrap.savers import keyring_of
 from domain.models import AnswerRating
 from domain.rating_texts import RatingUnreadable, readable
@@ -42,7 +42,7 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
                 forget_all(session, ctx, [row.run_id for row in found])
     click.echo(f"{complete} questions, {left} to be completed.", err=True)
     if not unread.complete:
-        raise click.ClickException(complaints(unread))
+        raise click.ClickException(format_failures(unread))
 
 
 def _read(rows: Iterable[AnswerRating]) -> tuple[list[AnswerRating], Outcomes]:

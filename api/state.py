@@ -22,9 +22,9 @@ from flask.cli import AppGroup
 from agents.threads import parse_thread, thread_of
 from api.operator import counted
 from api.state_citations import CitedDocuments
-from api.state_encryption import complaints, reencrypt, report
-from api.state_ratings import forget_with, reencrypt_ratings
-from api.state_tables import as_json, listing, outline, sizes_table
+from api.state_encryption import format_failures, format_outcomes, reencrypt
+from api.state_ratings import forget_ratings_of, reencrypt_ratings
+from api.state_tables import as_json, format_list, format_overview, format_sizes
 from bootstrap.savers import decrypting, encrypting
 from bootstrap.state import OpenState, open_state
 from domain.db import Database, open_database
@@ -86,9 +86,9 @@ def _with_open_state(command: Command) -> Callable[..., None]:
 @_with_state
 async def list_(inspector: Inspector, tenant: str | None, pattern: str, limit: int, as_json_: bool) -> None:
     """List conversations, the last used first: step, checkpoints, bytes, age, time since it was used, time left."""
-    found = [one async for one in _matching(inspector, tenant, pattern)]
+    found = [one async for one in _find_matching(inspector, tenant, pattern)]
     shown = nlargest(limit, found, key=lambda one: one.summary.updated_at.timestamp() if one.summary else 0.0)
-    click.echo(json.dumps([as_json(one) for one in shown]) if as_json_ else listing(shown, total=len(found)))
+    click.echo(json.dumps([as_json(one) for one in shown]) if as_json_ else format_list(shown, total=len(found)))
 
 
 @state.command("show")
@@ -102,9 +102,9 @@ async def show(
     inspector: Inspector, conversation: str, tenant: str | None, limit: int, messages: bool, as_json_: bool
 ) -> None:
     """Show what a conversation is made of: newest checkpoints, channels, pending writes; no text unless asked for."""
-    found = await _found(inspector, _thread_id(conversation, tenant))
+    found = await _find(inspector, _resolve_id(conversation, tenant))
     overview = await inspector.overview(found, limit=limit)
-    click.echo(outline(overview, messages=messages, as_json=as_json_))
+    click.echo(format_overview(overview, messages=messages, as_json=as_json_))
 
 
 @state.command("size")
@@ -114,8 +114,8 @@ async def show(
 @_with_state
 async def size(inspector: Inspector, conversation: str, tenant: str | None, as_json_: bool) -> None:
     """Tell where the bytes of a conversation go, and what sharing and compression save."""
-    found = await _found(inspector, _thread_id(conversation, tenant))
-    click.echo(sizes_table(await inspector.sizes(found.thread_id), as_json=as_json_))
+    found = await _find(inspector, _resolve_id(conversation, tenant))
+    click.echo(format_sizes(await inspector.sizes(found.thread_id), as_json=as_json_))
 
 
 @state.command("export")
@@ -128,13 +128,13 @@ async def export(
     inspector: Inspector, conversation: str, tenant: str | None, output: Path | None, latest: bool
 ) -> None:
     """Write a conversation as JSON: checkpoints newest first, with all values and what was said."""
-    found = await _found(inspector, _thread_id(conversation, tenant))
+    found = await _find(inspector, _resolve_id(conversation, tenant))
     checkpoints = inspector.checkpoints(found.thread_id, latest_only=latest)
     # Ours alone to read: it holds what was said.
     to_file = output and os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
-    with to_file or nullcontext(sys.stdout) as out, closing(_records()) as database:
+    with to_file or nullcontext(sys.stdout) as out, closing(_open_records()) as database:
         cited = CitedDocuments(database, TenantContext.for_operator(as_json(found)["tenant"]))
-        unreadable = await _export(out, found, checkpoints, cited)
+        unreadable = await _write_export(out, found, checkpoints, cited)
     if unreadable:
         raise click.ClickException(f"{unreadable} checkpoints cannot be read; the export says which.")
 
@@ -152,9 +152,9 @@ async def prune(
     """Forget older checkpoints and whatever only they needed; the conversations and their time left stay."""
     if bool(ids) == everything:
         raise click.UsageError("Name conversations, or --all.")
-    found = [one async for one in _matching(inspector, tenant, pattern)] if everything else []
+    found = [one async for one in _find_matching(inspector, tenant, pattern)] if everything else []
     thread_ids = [one.thread_id for one in found] or [
-        (await _found(inspector, _thread_id(one, tenant))).thread_id for one in ids
+        (await _find(inspector, _resolve_id(one, tenant))).thread_id for one in ids
     ]
     removed, broken = 0, 0
     for thread_id in thread_ids:
@@ -186,16 +186,16 @@ async def encrypt(
         raise click.UsageError("Name conversations, or --all.")
     keys = (decrypting if decrypt else encrypting)(current_app.extensions["settings"])
     thread_ids = []
-    for search in _searches(tenant, pattern) if everything else ():
+    for search in _make_searches(tenant, pattern) if everything else ():
         thread_ids += [one async for one in inspector.saver.athread_ids(search.glob) if search.finds(one)]
     for one in dict.fromkeys(ids):
-        thread_ids.append((await _found(inspector, _thread_id(one, tenant))).thread_id)
+        thread_ids.append((await _find(inspector, _resolve_id(one, tenant))).thread_id)
     outcomes = await reencrypt(inspector.saver, thread_ids, keys)
     among = None if everything and pattern == "*" else thread_ids
     reencrypt_ratings(current_app.extensions["settings"], outcomes, keys=keys, tenant=tenant, thread_ids=among)
-    click.echo(report(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
+    click.echo(format_outcomes(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
     if not outcomes.complete:
-        raise click.ClickException(complaints(outcomes))
+        raise click.ClickException(format_failures(outcomes))
 
 
 @state.command("delete")
@@ -207,23 +207,23 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
     """Delete conversations with their runs and ratings. A turn that is under way may write its own again."""
     if not ids:
         raise click.UsageError("Name conversations.")
-    found = {one: await _found(opened.inspector, _thread_id(one, tenant)) for one in dict.fromkeys(ids)}
+    found = {one: await _find(opened.inspector, _resolve_id(one, tenant)) for one in dict.fromkeys(ids)}
     if not yes:
         click.confirm(f"Delete {counted(len(found), 'conversation')} for good?", abort=True, err=True)
     # First: what is said of a conversation must not outlive it.
-    forget_with(current_app.extensions["settings"], [one.thread_id for one in found.values()])
+    forget_ratings_of(current_app.extensions["settings"], [one.thread_id for one in found.values()])
     for one in found.values():
         await opened.deletions.delete_runs(one.thread_id)
         await opened.inspector.saver.adelete_thread(one.thread_id)
     click.echo(f"{counted(len(found), 'conversation')} deleted.")
 
 
-def _records() -> Database:
+def _open_records() -> Database:
     """Where the documents are; nothing is connected until one is asked for."""
     return open_database(current_app.extensions["settings"].database_address)
 
 
-def _thread_id(conversation: str, tenant: str | None) -> str:
+def _resolve_id(conversation: str, tenant: str | None) -> str:
     """The id it is kept under; *conversation* may be that already, as `list` shows it, or that without the tenant."""
     if tenant is None or conversation.startswith(f"{tenant}."):
         return conversation
@@ -232,15 +232,15 @@ def _thread_id(conversation: str, tenant: str | None) -> str:
     return thread_of(TenantContext.for_operator(tenant), conversation)
 
 
-async def _found(inspector: Inspector, thread_id: str) -> Found:
+async def _find(inspector: Inspector, thread_id: str) -> Found:
     found = await inspector.find(thread_id)
     if found is None:
         raise NotFound(f"There is no conversation {thread_id!r}; it may have expired. See `flask state list`.")
     return found
 
 
-async def _matching(inspector: Inspector, tenant: str | None, pattern: str) -> AsyncIterator[Found]:
-    for search in _searches(tenant, pattern):
+async def _find_matching(inspector: Inspector, tenant: str | None, pattern: str) -> AsyncIterator[Found]:
+    for search in _make_searches(tenant, pattern):
         async for one in inspector.conversations(search.glob):
             if search.finds(one.thread_id):
                 yield one
@@ -260,7 +260,7 @@ class _Search:
         return self.tenant is None or (thread.tenant_id, not thread.owner_id) == (self.tenant, self.is_shared)
 
 
-def _searches(tenant: str | None, pattern: str) -> list[_Search]:
+def _make_searches(tenant: str | None, pattern: str) -> list[_Search]:
     """Those that find the conversations of *tenant* whose id in the API is of the form *pattern*, each once."""
     if tenant is None:
         return [_Search(pattern)]
@@ -268,7 +268,7 @@ def _searches(tenant: str | None, pattern: str) -> list[_Search]:
     return [_Search(shared, tenant), _Search(f"{literally(tenant)}.*.{pattern}", tenant, is_shared=False)]
 
 
-async def _export(out: TextIO, found: Found, checkpoints: AsyncIterator[Any], cited: CitedDocuments) -> int:
+async def _write_export(out: TextIO, found: Found, checkpoints: AsyncIterator[Any], cited: CitedDocuments) -> int:
     """Write one checkpoint after the other: all together may be large. Gives how many cannot be read."""
     unreadable = 0
     out.write(json.dumps(as_json(found))[:-1] + ', "checkpoints": [')

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from api.state_tables import printable
+from api.state_tables import escape
 from bootstrap.savers import Rekeying
 from utils.checkpointer import RedisCheckpointer, StateUnreadable
 from utils.checkpointer.codec import Codec
@@ -54,7 +54,7 @@ async def reencrypt(saver: RedisCheckpointer, thread_ids: Sequence[str], keys: R
     return outcomes
 
 
-def report(outcomes: Outcomes, keys: Rekeying, *, whole: bool) -> str:
+def format_outcomes(outcomes: Outcomes, keys: Rekeying, *, whole: bool) -> str:
     """The outcomes in words; *whole* if these were all conversations and ratings there are."""
     done = f"encrypted under {keys.target!r}" if keys.target else "decrypted"
     counts = outcomes.counts
@@ -64,19 +64,19 @@ def report(outcomes: Outcomes, keys: Rekeying, *, whole: bool) -> str:
     if counts["absent"]:
         lines.append(f"{counts['absent']} ended meanwhile.")
     if whole and outcomes.complete and keys.spare:
-        lines.append(_farewell(keys))
+        lines.append(_name_spare_keys(keys))
     return "\n".join(lines)
 
 
-def complaints(outcomes: Outcomes) -> str:
+def format_failures(outcomes: Outcomes) -> str:
     """Which were left as they were, why, and what to do; empty if none was."""
     lines = []
     if outcomes.busy:
         lines.append(
-            f"{len(outcomes.busy)} left, written to all the time ({_names(outcomes.busy)}): repeat the command."
+            f"{len(outcomes.busy)} left, written to all the time ({_join_names(outcomes.busy)}): repeat the command."
         )
     for reason, thread_ids in outcomes.unreadable.items():
-        lines.append(f"{len(thread_ids)} cannot be read ({_names(thread_ids)}): {printable(reason)}.")
+        lines.append(f"{len(thread_ids)} cannot be read ({_join_names(thread_ids)}): {escape(reason)}.")
     if outcomes.unreadable:
         lines.append(
             "Put a key that is not configured behind the others in STATE_ENCRYPTION_KEYS, and repeat the command; "
@@ -85,7 +85,7 @@ def complaints(outcomes: Outcomes) -> str:
     return "\n".join(lines)
 
 
-def _farewell(keys: Rekeying) -> str:
+def _name_spare_keys(keys: Rekeying) -> str:
     spare = ", ".join(map(repr, keys.spare))
     if not keys.target:
         return f"Nothing needs {spare} any more: remove STATE_ENCRYPTION_KEYS."
@@ -94,6 +94,6 @@ def _farewell(keys: Rekeying) -> str:
     )
 
 
-def _names(names: Sequence[str]) -> str:
-    named = ", ".join(map(printable, names[:_NAMED]))
+def _join_names(names: Sequence[str]) -> str:
+    named = ", ".join(map(escape, names[:_NAMED]))
     return f"{named} and {len(names) - _NAMED} more" if len(names) > _NAMED else named

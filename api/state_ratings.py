@@ -20,13 +20,13 @@ from utils.context import TenantContext
 Rated = tuple[TenantContext, str]  # whose rating, and of which run's answer
 
 
-def forget_with(settings: Settings, thread_ids: Sequence[str]) -> None:
+def forget_ratings_of(settings: Settings, thread_ids: Sequence[str]) -> None:
     """Forget what was said of the answers of these conversations."""
-    if not _is_there(settings):
+    if not _can_have_ratings(settings):
         return
     with closing(open_database(settings.database_address)) as database, database.writing() as session:
         for thread_id in thread_ids:
-            forget_ratings(session, *_whose(thread_id))
+            forget_ratings(session, *_parse_owner(thread_id))
 
 
 def reencrypt_ratings(
@@ -38,13 +38,13 @@ def reencrypt_ratings(
     Raises:
         StoreUnavailable: the database does not answer; what was done is done, and can be gone on with.
     """
-    if not _is_there(settings):
+    if not _can_have_ratings(settings):
         return
     label = "Encrypting ratings" if keys.target else "Decrypting ratings"
     with closing(open_database(settings.database_address)) as database:
         database.migrate()
         with database.reading() as session:
-            rated = _rated(session, tenant, thread_ids)
+            rated = _list_rated(session, tenant, thread_ids)
         with click.progressbar(rated, label=label, show_pos=True, file=sys.stderr) as bar:
             for ctx, run_id in bar:
                 try:
@@ -54,19 +54,19 @@ def reencrypt_ratings(
                     outcomes.unreadable[error.reason].append(error.key)
 
 
-def _rated(session: Session, tenant: str | None, thread_ids: Sequence[str] | None) -> list[Rated]:
+def _list_rated(session: Session, tenant: str | None, thread_ids: Sequence[str] | None) -> list[Rated]:
     if thread_ids is None:
         tenants = [ctx for ctx in every_tenant(session) if tenant in (None, ctx.tenant_id)]
         return [(ctx, run_id) for ctx in tenants for run_id in rated_runs(session, ctx)]
-    conversations = map(_whose, thread_ids)
+    conversations = map(_parse_owner, thread_ids)
     return [(ctx, run_id) for ctx, one in conversations for run_id in rated_runs(session, ctx, one)]
 
 
-def _is_there(settings: Settings) -> bool:
+def _can_have_ratings(settings: Settings) -> bool:
     """Whether there can be ratings: connecting would make the database."""
     return settings.database_uri is not None or (settings.data_dir / RECORDS_FILE).exists()
 
 
-def _whose(thread_id: str) -> tuple[TenantContext, str]:
+def _parse_owner(thread_id: str) -> tuple[TenantContext, str]:
     thread = parse_thread(thread_id)
     return thread.as_operator(), thread.conversation_id

@@ -34,45 +34,48 @@ def as_json(found: Found | Line) -> dict[str, Any]:
     }
 
 
-def listing(shown: Sequence[Found], *, total: int) -> str:
+def format_list(shown: Sequence[Found], *, total: int) -> str:
     """A table of conversations, and how many there are."""
-    rows = [_HEAD, *(_row(one, datetime.now(UTC)) for one in shown)]
+    rows = [_HEAD, *(_format_row(one, datetime.now(UTC)) for one in shown)]
     count = f"{total} conversations" + (f", {len(shown)} shown: see --limit" if len(shown) < total else "")
-    return "\n".join([*_aligned(rows), "", count]) if shown else "No conversations."
+    return "\n".join([*_align(rows), "", count]) if shown else "No conversations."
 
 
-def outline(overview: Overview, *, messages: bool, as_json: bool) -> str:
+def format_overview(overview: Overview, *, messages: bool, as_json: bool) -> str:
     """What a conversation is made of."""
-    return json.dumps(_outline(overview, messages)) if as_json else "\n".join(_sections(overview, messages))
+    if as_json:
+        return json.dumps(_describe_overview(overview, messages))
+    return "\n".join(_format_sections(overview, messages))
 
 
-def sizes_table(sizes: Sizes, *, as_json: bool) -> str:
+def format_sizes(sizes: Sizes, *, as_json: bool) -> str:
     """Bytes by kind, what both keys take of the server's memory, and what is saved."""
     if as_json:
         return json.dumps(asdict(sizes) | {"stored_bytes": sizes.stored_bytes, "saving": round(sizes.saving, 2)})
     kinds = [(kind, str(sizes.counts.get(kind, 0)), str(size)) for kind, size in sizes.bytes_by_kind.items()]
-    lines = _aligned([("KIND", "FIELDS", "BYTES"), *kinds, ("together", "", str(sizes.stored_bytes))])
-    lines += ["", *(f"{printable(key)}: {_used(used)}" for key, used in sizes.memory_bytes.items()), ""]
-    lines.append(f"Values: {_size(sizes.values_bytes)} uncompressed, {sizes.compression:.1f} times smaller as stored.")
+    lines = _align([("KIND", "FIELDS", "BYTES"), *kinds, ("together", "", str(sizes.stored_bytes))])
+    lines += ["", *(f"{escape(key)}: {_format_memory(used)}" for key, used in sizes.memory_bytes.items()), ""]
+    values = _format_size(sizes.values_bytes)
+    lines.append(f"Values: {values} uncompressed, {sizes.compression:.1f} times smaller as stored.")
     lines.append(
-        f"Every checkpoint whole and uncompressed: {_size(sizes.whole_bytes)}, {sizes.saving:.1f} times as much."
+        f"Every checkpoint whole and uncompressed: {_format_size(sizes.whole_bytes)}, {sizes.saving:.1f} times as much."
     )
     if sizes.unreadable:
         lines.append(f"{sizes.unreadable} fields cannot be read.")
     return "\n".join(lines)
 
 
-def _row(found: Found, now: datetime) -> tuple[str, ...]:
-    name, left = printable(found.thread_id), _time(found.left_s) if found.left_s is not None else "no end"
+def _format_row(found: Found, now: datetime) -> tuple[str, ...]:
+    name, left = escape(found.thread_id), _format_time(found.left_s) if found.left_s is not None else "no end"
     summary = found.summary
     if summary is None:
         return name, f"({found.problem})", "", "", "", "", left
-    age, unused = ((now - then).total_seconds() for then in (summary.created_at, summary.updated_at))
+    age, unused = (_format_time((now - then).total_seconds()) for then in (summary.created_at, summary.updated_at))
     step = "-" if summary.step is None else str(summary.step)
-    return name, step, str(summary.checkpoints), _size(summary.size_bytes), _time(age), _time(unused), left
+    return name, step, str(summary.checkpoints), _format_size(summary.size_bytes), age, unused, left
 
 
-def _outline(overview: Overview, messages: bool) -> dict[str, Any]:
+def _describe_overview(overview: Overview, messages: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         **as_json(overview.found),
         "heads": overview.heads,
@@ -81,76 +84,73 @@ def _outline(overview: Overview, messages: bool) -> dict[str, Any]:
         "channels": [asdict(piece) for piece in overview.channels],
         "pending_writes": [asdict(piece) for piece in overview.pending],
     }
-    return shown | ({"messages": list(_said(overview))} if messages else {})
+    return shown | ({"messages": list(_list_messages(overview))} if messages else {})
 
 
-def _sections(overview: Overview, messages: bool) -> Iterator[str]:
-    yield from listing([overview.found], total=1).splitlines()[:2]
+def _format_sections(overview: Overview, messages: bool) -> Iterator[str]:
+    yield from format_list([overview.found], total=1).splitlines()[:2]
     yield ""
-    yield from _aligned(
+    yield from _align(
         [
             ("NAMESPACE", "CHECKPOINTS", "NEWEST"),
-            *(
-                (printable(ns) or "(root)", str(overview.counts[ns]), printable(head))
-                for ns, head in overview.heads.items()
-            ),
+            *((escape(ns) or "(root)", str(overview.counts[ns]), escape(head)) for ns, head in overview.heads.items()),
         ]
     )
     yield ""
-    yield from _aligned([("STEP", "SOURCE", "TIME", "CHECKPOINT", "NAMESPACE"), *map(_line, overview.newest)])
+    yield from _align([("STEP", "SOURCE", "TIME", "CHECKPOINT", "NAMESPACE"), *map(_format_line, overview.newest)])
     yield ""
-    yield from _aligned(
-        [("CHANNEL", "BYTES", "KIND"), *((printable(p.channel), str(p.size_bytes), p.kind) for p in overview.channels)]
+    yield from _align(
+        [("CHANNEL", "BYTES", "KIND"), *((escape(p.channel), str(p.size_bytes), p.kind) for p in overview.channels)]
     )
     if overview.pending:
         yield ""
-        yield from _aligned(
+        yield from _align(
             [
                 ("PENDING IN", "BYTES", "TASK", "KIND"),
-                *((printable(p.channel), str(p.size_bytes), p.task_id, p.kind) for p in overview.pending),
+                *((escape(p.channel), str(p.size_bytes), p.task_id, p.kind) for p in overview.pending),
             ]
         )
     if messages:
         yield ""
-        yield from (f"{said['role']}: {printable(str(said['content']))}" for said in _said(overview))
+        yield from (f"{said['role']}: {escape(str(said['content']))}" for said in _list_messages(overview))
 
 
-def _line(line: Line) -> tuple[str, ...]:
+def _format_line(line: Line) -> tuple[str, ...]:
     if line.problem:
-        return "-", f"({line.problem})", "", printable(line.checkpoint_id), printable(line.namespace)
+        return "-", f"({line.problem})", "", escape(line.checkpoint_id), escape(line.namespace)
     step = "-" if line.step is None else str(line.step)
-    return step, line.source, line.created_at[:19], line.checkpoint_id, printable(line.namespace)
+    return step, line.source, line.created_at[:19], line.checkpoint_id, escape(line.namespace)
 
 
-def _said(overview: Overview) -> Iterator[dict[str, Any]]:
+def _list_messages(overview: Overview) -> Iterator[dict[str, Any]]:
     values = overview.head.checkpoint["channel_values"] if overview.head else {}
     for value in values.values():
         if isinstance(value, list):
             yield from (plain(item) for item in value if isinstance(item, BaseMessage))
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _time(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     for length, unit in _UNITS:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
 
 
-def _size(size_bytes: int) -> str:
+def _format_size(size_bytes: int) -> str:
     if size_bytes < 1_000:
         return f"{size_bytes} B"
     return f"{size_bytes / 1_000:.1f} KB" if size_bytes < 1_000_000 else f"{size_bytes / 1_000_000:.1f} MB"
 
 
-def _used(used: int | None) -> str:
-    return "the server does not say" if used is None else f"{_size(used)} of memory"
+def _format_memory(used: int | None) -> str:
+    return "the server does not say" if used is None else f"{_format_size(used)} of memory"
 
 
-def printable(text: str) -> str:
+def escape(text: str) -> str:
     """Names come from outside: a terminal must not obey what may be in them."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
