@@ -56,7 +56,8 @@ def _collect(check: RunnableCheck) -> list[Finding]:
         if isinstance(found, AsyncIterator):
             asyncio.run(_drain(found, findings))
         else:
-            findings.extend(found)
+            for finding in found:  # one by one: what was found before an exception is kept
+                findings.append(finding)
     except Exception as exc:
         # Not imported here, it needs packages: as long as nobody has, nobody can raise it.
         errors = sys.modules.get("utils.errors")
