@@ -126,8 +126,14 @@ class ArchiveWriter:
     def finish(self, *, model: str, dimension: int, recipe: str) -> Head:
         """Write the head."""
         self.close()
-        counts = {"documents": self.documents, "chunks": self.chunks, "vectors": self.vectors}
-        head = Head(model=model, dimension=dimension, recipe=recipe, **counts)
+        head = Head(
+            model=model,
+            dimension=dimension,
+            recipe=recipe,
+            documents=self.documents,
+            chunks=self.chunks,
+            vectors=self.vectors,
+        )
         self._archive.writestr(HEAD, head.model_dump_json(indent=1))
         return head
 

@@ -1,6 +1,7 @@
 """The tables of 1.0.0. Later versions alter them in migrations of their own; this one stays as it is."""
 
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,7 +31,7 @@ def downgrade() -> None:
     METADATA.drop_all(op.get_bind(), checkfirst=False)
 
 
-def _tenant(**options: bool) -> "Column[str]":
+def _tenant(**options: Any) -> "Column[str]":
     return required("tenant_id", String(63), ForeignKey("tenants.tenant_id"), **options)
 
 
