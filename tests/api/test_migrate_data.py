@@ -407,7 +407,7 @@ def test_a_conversation_that_went_on_in_the_target_is_not_overwritten(broken_off
 
 
 def test_a_target_that_somebody_used_meanwhile_is_not_called_moved(broken_off: Path, stores: Stores) -> None:
-    stores.sql("INSERT INTO tenants VALUES ('intruder', now())")
+    stores.sql("INSERT INTO tenants (tenant_id, created_at) VALUES ('intruder', now())")
     theirs = {"id": str(uuid.uuid4()), "vector": {}, "payload": {"tenant_id": "intruder"}}
     stores.ask("PUT", f"/collections/{COLLECTION}/points", json={"points": [theirs]})
     converse(stores.redis.url, "intruder/talk", life_s=LIVES_S[0])
