@@ -13,7 +13,7 @@ from pathlib import Path
 import zstandard
 from langchain_core.messages import AIMessage, HumanMessage
 
-from utils.checkpointer.compression import DICTIONARY_2
+from utils.checkpointer.codec import DICTIONARY
 from utils.checkpointer.serializer import StrictSerializer
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ def main() -> None:
     """Train it, and write it where the saver finds it."""
     messages: list[bytes | bytearray | memoryview] = list(_messages())
     dictionary = zstandard.train_dictionary(_DICTIONARY_BYTES, messages, level=3)
-    path = _ROOT / "utils" / "checkpointer" / DICTIONARY_2
+    path = _ROOT / "utils" / "checkpointer" / DICTIONARY
     path.write_bytes(dictionary.as_bytes())
     print(f"{path.name}: {len(dictionary.as_bytes())} bytes from {len(messages)} messages")
 

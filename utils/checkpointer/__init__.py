@@ -1,12 +1,16 @@
 """LangGraph's state on plain Redis or Valkey: no modules, two keys a conversation, nothing without an end.
 
-keys         where things are              codec, pages, values   Python values to fields and back
-records      what scripts read too         hints                  what need not be sent again
-lua, scripts the server's side             plans                  each operation, once
-saver        RedisCheckpointer             fallback, memory       what serves while Redis is away
-returning, recovery, merging               the way back to Redis
-address, clients, connections              which Redis, and how to reach it
-diagnosis, verdicts                        what is wrong with one
+saver                          RedisCheckpointer
+writing, reading, parts        checkpoints and writes, to Redis and back
+values, serializer, models     Python values to fields of a hash and back
+codec, cipher                  fields to bytes and back
+cache                          what need not be sent or fetched again
+records, lua, scripts          what the server's scripts read, and how they are called
+retention, reencryption        which checkpoints go; conversations under other keys or another id
+fallback, memory, recovery     what serves while Redis is away, and the way back
+address, clients, connections  which Redis, and how to reach it
+diagnosis, redis_errors        what is wrong with one
+inspection, sizes, export      looking at what is stored
 """
 
 from importlib import import_module

@@ -42,28 +42,28 @@ class Address:
             ValueError: it is none of these; the message repeats nothing of it.
         """
         try:
-            return _of_several(url) if urlsplit(url).scheme in _DEFAULT_PORTS else _of_one(url)
+            return _parse_several(url) if urlsplit(url).scheme in _DEFAULT_PORTS else _parse_single(url)
         except ValueError as exc:
-            raise ValueError(exc.args[0] if isinstance(exc, _Unusable) else "it cannot be read") from None
+            raise ValueError(exc.args[0] if isinstance(exc, _AddressError) else "it cannot be read") from None
 
     def __str__(self) -> str:
-        return ",".join(_shown(*host) for host in self.hosts)
+        return ",".join(_format_host(*host) for host in self.hosts)
 
 
-class _Unusable(ValueError):
+class _AddressError(ValueError):
     """With a message of ours."""
 
 
-def _of_one(url: str) -> Address:
+def _parse_single(url: str) -> Address:
     options = parse_url(url)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     host = options.get("host", "localhost"), options.get("port", 6379)
     return Address("server", ((options["path"], 0) if "path" in options else host,), url.startswith("rediss:"), url)
 
 
-def _of_several(url: str) -> Address:
+def _parse_several(url: str) -> Address:
     parts = urlsplit(url)
     login, _, places = parts.netloc.rpartition("@")
-    hosts = tuple(_host(place.strip(), _DEFAULT_PORTS[parts.scheme]) for place in places.split(","))
+    hosts = tuple(_parse_host(place.strip(), _DEFAULT_PORTS[parts.scheme]) for place in places.split(","))
     asked = dict(parse_qsl(parts.query))
     tls = asked.pop("ssl", "").lower() in _YES
     logins = {name: asked.pop(f"sentinel_{name}", None) for name in ("username", "password")}
@@ -74,22 +74,22 @@ def _of_several(url: str) -> Address:
     del options["host"]
     if parts.scheme == "redis+cluster":
         if service.strip("0"):
-            raise _Unusable("a cluster has no numbered databases, so nothing may follow its nodes but options")
+            raise _AddressError("a cluster has no numbered databases, so nothing may follow its nodes but options")
         return Address("cluster", hosts, tls, url, options=options)
     if not service:
-        raise _Unusable("the name of the master is missing: redis+sentinel://host:port/NAME")
+        raise _AddressError("the name of the master is missing: redis+sentinel://host:port/NAME")
     of_sentinels = {name: value for name, value in options.items() if name.startswith("ssl_")} | logins
     return Address("sentinel", hosts, tls, url, unquote(service), options, of_sentinels)
 
 
-def _host(place: str, default_port: int) -> Host:
+def _parse_host(place: str, default_port: int) -> Host:
     parts = urlsplit(f"redis://{place}")
     if not parts.hostname:
-        raise _Unusable("a host is missing: host:port,host:port")
+        raise _AddressError("a host is missing: host:port,host:port")
     return parts.hostname, parts.port or default_port
 
 
-def _shown(host: str, port: int) -> str:
+def _format_host(host: str, port: int) -> str:
     if port == 0:
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

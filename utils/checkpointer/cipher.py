@@ -38,9 +38,9 @@ class Keyring:
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
             raise ValueError("a keyring needs a key")
-        self._keys = {name: _key(name, secret) for name, secret in keys.items()}
+        self._keys = {name: _make_key(name, secret) for name, secret in keys.items()}
         self.current = next(iter(keys))
-        self._digest_key = _derived(keys[self.current], b"digest")
+        self._digest_key = _derive_key(keys[self.current], b"digest")
 
     @classmethod
     def parse(cls, text: str) -> "Keyring":
@@ -99,14 +99,14 @@ def missing_key(name: str) -> UnreadableValue:
     return UnreadableValue(f"it is encrypted under the key {name!r}, which is not configured")
 
 
-def _key(name: str, secret: bytes) -> _Key:
+def _make_key(name: str, secret: bytes) -> _Key:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     encoded = name.encode("ascii")
-    return _Key(ENCRYPTED + bytes((len(encoded),)) + encoded, AESGCM(_derived(secret, b"encryption")))
+    return _Key(ENCRYPTED + bytes((len(encoded),)) + encoded, AESGCM(_derive_key(secret, b"encryption")))
 
 
-def _derived(secret: bytes, purpose: bytes) -> bytes:
+def _derive_key(secret: bytes, purpose: bytes) -> bytes:
     """A key for one purpose (RFC 5869), so that no secret is ever used for two."""
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF

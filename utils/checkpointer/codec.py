@@ -4,18 +4,24 @@ A blob's reference is the name of its hash field: `b` and 16 bytes of BLAKE2b ov
 Equal values therefore meet in one field, and a blob that was cut or changed does not match its own name. With keys the
 digest is keyed, so that names tell nothing about values, and encryption notices what was changed, cut or moved.
 
-    sealed:     encoding | kind | payload       encodings: compression.py
+    sealed:     encoding | kind | payload       encodings: "0" none, "4" zstd
     encrypted:  the same, encrypted whole       cipher.py
 """
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+import threading
+from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from .cipher import ENCRYPTED, key_name, missing_key
-from .compression import ENCODINGS, Compression
 from .errors import UnreadableValue
+
+try:
+    import zstandard
+except ImportError:  # native code, which not every platform has a wheel of
+    zstandard = None  # type: ignore[assignment]  # looked at before every use
 
 if TYPE_CHECKING:
     from .cipher import Keyring
@@ -23,6 +29,10 @@ if TYPE_CHECKING:
 BLOB, PAGE = b"b", b"p"
 DIGEST_BYTES = 16
 REF_BYTES = 1 + DIGEST_BYTES
+PLAIN, ZSTD = b"0", b"4"  # 3 is what is encrypted
+DICTIONARY = "messages.zdict"  # see benchmarks/dictionary.py. Frozen: another one needs another encoding byte
+COMPRESS_FROM_BYTES = 200
+MAX_VALUE_BYTES = 256 * 1024 * 1024
 
 _KINDS = {"null": b"n", "bytes": b"b", "bytearray": b"a", "msgpack": b"m", "model": b"o"}
 _KIND_OF = {code: kind for kind, code in _KINDS.items()}
@@ -35,25 +45,6 @@ class Value(NamedTuple):
     data: bytes
 
 
-class Digest:
-    """BLAKE2b, keyed or not, personalised by what is digested: a page and a blob of equal bytes differ."""
-
-    def __init__(self, key: bytes = b"") -> None:
-        self._key = key
-        self._begun: dict[str, Any] = {}
-
-    def __call__(self, data: bytes, kind: str) -> bytes:
-        """`DIGEST_BYTES` of *data*."""
-        begun = self._begun.get(kind)
-        if begun is None:
-            begun = self._begun[kind] = hashlib.blake2b(digest_size=DIGEST_BYTES, person=kind.encode(), key=self._key)
-        # To copy what has been begun takes a third of the time of beginning it.
-        hasher = begun.copy()
-        hasher.update(data)
-        digest: bytes = hasher.digest()
-        return digest
-
-
 class Codec:
     """Serializes, names, compresses and, with *keys*, encrypts; safe to share between threads.
 
@@ -63,7 +54,6 @@ class Codec:
 
     def __init__(self, keys: "Keyring | None" = None, *, plain_too: bool = False) -> None:
         self._keys, self._plain_too = keys, plain_too
-        self._digest, self._keyed_digest = Digest(), Digest(keys.digest_key if keys else b"")
         self._compression = Compression()
 
     def dump(self, serde: SerializerProtocol, value: object) -> Value:
@@ -86,7 +76,7 @@ class Codec:
 
     def ref(self, value: Value) -> bytes:
         """The blob's name: `b` and its digest, `REF_BYTES` long. Another key gives another name."""
-        return BLOB + self._keyed_digest(value.data, value.kind)
+        return BLOB + _compute_digest(value.data, value.kind, self._keys.digest_key if self._keys else b"")
 
     def page_ref(self, page: bytes) -> bytes:
         """The name of a page of a list: `p` and its digest.
@@ -94,7 +84,7 @@ class Codec:
         Without a key: a page is made of references, which tell nothing as it is, and the records that begin a chain are
         authenticated. So pages written before a rotation can still be checked.
         """
-        return PAGE + self._digest(page, "page")
+        return PAGE + _compute_digest(page, "page")
 
     def seal(self, value: Value, about: bytes) -> bytes:
         """The bytes to store: compressed where that is shorter, encrypted where there are keys.
@@ -114,30 +104,21 @@ class Codec:
         Raises:
             UnreadableValue: truncated, changed, of a format this version does not know, or its key is missing.
         """
-        plain = sealed if self._keys is None and sealed[:1] != ENCRYPTED else self._decrypted(sealed, about)
+        plain = sealed if self._keys is None and sealed[:1] != ENCRYPTED else self._decrypt(sealed, about)
         encoding, kind = plain[:1], _KIND_OF.get(plain[1:2])
-        if encoding not in ENCODINGS or kind is None:
+        if encoding not in (PLAIN, ZSTD) or kind is None:
             raise UnreadableValue(f"unknown format {plain[:2]!r}")
         value = Value(kind, self._compression.restore(encoding, plain[2:]))
         # What was encrypted has proved its name, which is part of what it is about.
-        if ref is not None and plain is sealed and BLOB + self._digest(value.data, value.kind) != ref:
+        if ref is not None and plain is sealed and BLOB + _compute_digest(value.data, value.kind) != ref:
             raise UnreadableValue("a value does not match its digest")
         return value
-
-    def moved(self, sealed: bytes, about: bytes, now_about: bytes) -> bytes:
-        """The same value sealed anew, under the current key, for another place.
-
-        Raises:
-            UnreadableValue: see `open`; what is not encrypted is not looked into.
-        """
-        plain = self._decrypted(sealed, about)
-        return self._keys.encrypt(plain, now_about) if self._keys else plain
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether *sealed* is as this codec writes: under the key that writes, or not encrypted where there is none."""
         return self._keys.is_current(sealed) if self._keys else sealed[:1] != ENCRYPTED
 
-    def _decrypted(self, sealed: bytes, about: bytes) -> bytes:
+    def _decrypt(self, sealed: bytes, about: bytes) -> bytes:
         if sealed[:1] != ENCRYPTED:
             if self._keys and not self._plain_too:
                 raise UnreadableValue("it is not encrypted, although there are keys")
@@ -145,3 +126,51 @@ class Codec:
         if self._keys is None:
             raise missing_key(key_name(sealed))
         return self._keys.decrypt(sealed, about)
+
+
+def _compute_digest(data: bytes, kind: str, key: bytes = b"") -> bytes:
+    """BLAKE2b, keyed or not, personalised by what is digested: a page and a blob of equal bytes differ."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES, person=kind.encode(), key=key).digest()
+
+
+class Compression:
+    """Shortens by zstd where the package is installed, and restores; zstd's contexts must not be shared by threads."""
+
+    def __init__(self) -> None:
+        self._contexts = _Contexts()
+
+    def shorten(self, data: bytes) -> tuple[bytes, bytes]:
+        """The encoding byte and the payload for *data*, which stays as it is where that is not longer."""
+        if zstandard is not None and len(data) >= COMPRESS_FROM_BYTES:
+            packed = self._contexts.compressor.compress(data)
+            if len(packed) < len(data):
+                return ZSTD, packed
+        return PLAIN, data
+
+    def restore(self, encoding: bytes, payload: bytes) -> bytes:
+        """What `shorten` was given; *encoding* is `PLAIN` or `ZSTD`.
+
+        Raises:
+            UnreadableValue: broken, too large, or by zstd, which is not installed here.
+        """
+        if encoding == PLAIN:
+            return payload
+        if zstandard is None:
+            raise UnreadableValue("a value compressed by zstd: install the package zstandard")
+        try:
+            # The frame says how much memory it wants: a made-up frame must not get it.
+            if not 0 <= zstandard.frame_content_size(payload) <= MAX_VALUE_BYTES:
+                raise UnreadableValue("a compressed value of unknown or absurd size")
+            data: bytes = self._contexts.decompressor.decompress(payload)
+        except zstandard.ZstdError as exc:
+            raise UnreadableValue("a broken compressed value") from exc
+        return data
+
+
+class _Contexts(threading.local):
+    def __init__(self) -> None:
+        if zstandard is not None:
+            trained = (files(str(__package__)) / DICTIONARY).read_bytes()
+            words = zstandard.ZstdCompressionDict(trained, dict_type=zstandard.DICT_TYPE_FULLDICT)
+            self.compressor = zstandard.ZstdCompressor(3, dict_data=words, write_checksum=False, write_dict_id=False)
+            self.decompressor = zstandard.ZstdDecompressor(dict_data=words)

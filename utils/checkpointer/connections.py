@@ -1,20 +1,23 @@
-"""Redis clients by URL: one for each event loop, because connections belong to the loop that opened them, and a
-blocking one for the sync interface, made when it is first needed."""
+"""Redis clients by URL: one for each event loop, because connections belong to the loop that opened them."""
 
 import asyncio
 import threading
 import weakref
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from .address import Address
-from .clients import AsyncClient, BlockingClient, Patience, async_client, blocking_client
+from .clients import AsyncClient, Timeouts, open_client
 from .diagnosis import examine
+
+T = TypeVar("T")
 
 
 class Connections:
     """Pools for the Redis at *url*: one server, a cluster, or behind Sentinels; see `Address.parse`.
 
     A pool waits for a free connection instead of failing with "Too many connections". A connection that the server
-    closed meanwhile is opened anew once; a time-out is not repeated. Redirections within a cluster and the Sentinels'
+    closed meanwhile is opened again once; a time-out is not repeated. Redirections within a cluster and the Sentinels'
     choice of another master are followed.
 
     Raises:
@@ -25,10 +28,10 @@ class Connections:
         self, url: str, *, connect_timeout_s: float = 1.0, timeout_s: float = 2.0, max_connections: int = 32
     ) -> None:
         self._address = Address.parse(url)
-        self._patience = Patience(connect_timeout_s, timeout_s, max_connections)
+        self._timeouts = Timeouts(connect_timeout_s, timeout_s, max_connections)
         self._of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = weakref.WeakKeyDictionary()
-        self._blocking: BlockingClient | None = None
-        self._lock, self._blocking_lock = threading.Lock(), threading.Lock()
+        self._blocking: _LoopThread | None = None
+        self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -46,19 +49,16 @@ class Connections:
         with self._lock:
             client = self._of_loop.get(loop)
             if client is None:
-                client = self._of_loop[loop] = async_client(self._address, self._patience)
+                client = self._of_loop[loop] = open_client(self._address, self._timeouts)
             return client
 
-    def blocking(self) -> BlockingClient:
-        """The client of the sync interface, for all threads.
-
-        Raises:
-            redis.exceptions.ConnectionError: a cluster does not answer.
-        """
-        with self._blocking_lock:  # a lock of its own: this may connect, and no event loop may wait for that
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The result of *coroutine* for a caller without an event loop: one thread has a loop for all of them."""
+        with self._lock:
             if self._blocking is None:
-                self._blocking = blocking_client(self._address, self._patience)
-            return self._blocking
+                self._blocking = _LoopThread()
+            blocking = self._blocking
+        return blocking.run(coroutine)
 
     async def check(self) -> list[str]:
         """Find out whether the service can work there, writing nothing that lasts. Gives warnings, maybe none.
@@ -67,19 +67,41 @@ class Connections:
             StoreUnavailable: nothing answers there now.
             StoreRefused: what answers is wrong, and waiting does not help.
         """
-        return await examine(self._address, self._patience)
+        return await examine(self._address, self._timeouts)
 
     async def aclose(self) -> None:
-        """Close the blocking client and that of the running loop; other loops close theirs by calling this."""
-        self.close()
+        """Close those of the running loop and of `run`; other loops close theirs by calling this."""
+        if self._blocking is not None:
+            await asyncio.to_thread(self.close)
+        await self._close_here()
+
+    def close(self) -> None:
+        """Close those of `run`, and end its thread."""
+        with self._lock:
+            blocking, self._blocking = self._blocking, None
+        if blocking is not None:
+            blocking.run(self._close_here())
+            blocking.end()
+
+    async def _close_here(self) -> None:
         with self._lock:
             client = self._of_loop.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
 
-    def close(self) -> None:
-        """Close the blocking client."""
-        with self._blocking_lock:
-            blocking, self._blocking = self._blocking, None
-        if blocking is not None:
-            blocking.close()
+
+class _LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="checkpointer", daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

@@ -11,41 +11,41 @@ import redis.asyncio
 from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from .address import Address
-from .clients import AsyncClient, Patience, async_client
+from .clients import AsyncClient, Timeouts, open_client
 from .errors import StoreRefused, StoreUnavailable
 from .keys import state_key, summary_key
-from .verdicts import Witness, is_refusal
+from .redis_errors import ErrorContext, is_refusal
 
 Facts = Mapping[str, Any]
 
 OLDEST_VERSION = 5
 RIGHTS = "~checkpoint:* ~state:* ~lease:* ~limit:* ~run:* ~runs:* +@read +@write +@scripting +@connection +info"
 _CLUSTER_RIGHTS = "+command +cluster|slots"
-_END_AND_REMOVAL = ("SET - PX 1000", "DEL")
-_OF_STRINGS = ("SET - NX PX 1000", "GET", "PEXPIRE 1000", "PTTL", "EXISTS", "UNLINK")
-_OF_HASHES = (
+FIRST_COMMANDS = ("SET - PX 1000", "DEL")
+STRING_COMMANDS = ("SET - NX PX 1000", "GET", "PEXPIRE 1000", "PTTL", "EXISTS", "UNLINK")
+HASH_COMMANDS = (
     *("HSET a 1", "HSETNX b 1", "HMSET c 1", "PEXPIRE 1000", "HINCRBY a 1", "HGET a", "HMGET a b", "HKEYS", "HGETALL"),
     *("HEXISTS a", "HSTRLEN a", "HDEL a"),
 )
-_OF_STREAMS = ("XADD 1-0 a 1", "XRANGE - +", "XREVRANGE - + COUNT 1", "PEXPIRE 1000")
-_OF_QUEUES = ("ZADD 1 a", "ZRANGEBYSCORE 0 1 LIMIT 0 1", "ZSCORE a", "ZREM a")
-_OF_COUNTERS = ("ZADD 1 a", "PEXPIRE 1000", "ZREMRANGEBYSCORE 0 0", "ZCARD", "ZRANGE 0 0 WITHSCORES")
+_STREAM_COMMANDS = ("XADD 1-0 a 1", "XRANGE - +", "XREVRANGE - + COUNT 1", "PEXPIRE 1000")
+_QUEUE_COMMANDS = ("ZADD 1 a", "ZRANGEBYSCORE 0 1 LIMIT 0 1", "ZSCORE a", "ZREM a")
+_COUNTER_COMMANDS = ("ZADD 1 a", "PEXPIRE 1000", "ZREMRANGEBYSCORE 0 0", "ZCARD", "ZRANGE 0 0 WITHSCORES")
 
 
-async def examine(address: Address, patience: Patience) -> list[str]:
+async def examine(address: Address, timeouts: Timeouts) -> list[str]:
     """Find out whether the service can work at *address*, writing nothing that lasts. Gives warnings, maybe none.
 
     Raises:
         StoreUnavailable: nothing answers there now.
         StoreRefused: what answers is wrong, and waiting does not help; the message says what to change.
     """
-    client = async_client(address, patience)
+    client = open_client(address, timeouts)
     try:
-        witness = Witness(str(address), address.hosts, address.tls, patience.connect_timeout_s)
+        context = ErrorContext(str(address), address.hosts, address.tls, timeouts.connect_timeout_s)
         if address.kind == "sentinel":
-            witness = await _introduced(client, address, patience)
-        async with _judged(witness):
-            await _tried(client, address, "", "PING")
+            context = await _ask_sentinels(client, address, timeouts)
+        async with _explain_errors(context):
+            await _try(client, address, "", "PING")
             facts = await _facts(client)
             for node in facts:
                 _refuse_unfit(node, address)
@@ -56,32 +56,32 @@ async def examine(address: Address, patience: Patience) -> list[str]:
 
 
 @asynccontextmanager
-async def _judged(witness: Witness) -> AsyncIterator[None]:
+async def _explain_errors(context: ErrorContext) -> AsyncIterator[None]:
     try:
         yield
     except StoreUnavailable:
         raise
     except (RedisError, OSError, TypeError, ValueError, LookupError) as exc:
-        raise await witness.verdict(exc) from exc
+        raise await context.explain(exc) from exc
 
 
-async def _introduced(client: AsyncClient, address: Address, patience: Patience) -> Witness:
-    """Ask the Sentinels about the master. Gives the witness for errors that come from it."""
-    asked = Witness(
+async def _ask_sentinels(client: AsyncClient, address: Address, timeouts: Timeouts) -> ErrorContext:
+    """Ask the Sentinels about the master. Gives the context for errors that come from it."""
+    asked = ErrorContext(
         f"{address} (a Sentinel)",
         address.hosts,
         address.tls,
-        patience.connect_timeout_s,
+        timeouts.connect_timeout_s,
         "REDIS_URL's sentinel_password",
     )
-    async with _judged(asked):
-        master = await _master(cast(Any, client).sentinels.sentinels, address)
+    async with _explain_errors(asked):
+        master = await _ask_first(cast(Any, client).sentinels.sentinels, address)
     host = str(master["ip"]), int(master["port"])
     where = f"{host[0]}:{host[1]} (the Sentinels' master {address.service!r})"
-    return Witness(where, (host,), address.tls, patience.connect_timeout_s)
+    return ErrorContext(where, (host,), address.tls, timeouts.connect_timeout_s)
 
 
-async def _master(sentinels: Sequence[redis.asyncio.Redis], address: Address) -> Mapping[str, Any]:
+async def _ask_first(sentinels: Sequence[redis.asyncio.Redis], address: Address) -> Mapping[str, Any]:
     failure: BaseException = LookupError("no Sentinel")
     for sentinel in sentinels:
         try:
@@ -89,11 +89,11 @@ async def _master(sentinels: Sequence[redis.asyncio.Redis], address: Address) ->
         except (RedisError, OSError, ValueError, LookupError) as exc:
             failure = exc  # another one may answer
         else:
-            return _named(known, address)
+            return _find_master(known, address)
     raise failure
 
 
-def _named(known: Mapping[str, Any], address: Address) -> Mapping[str, Any]:
+def _find_master(known: Mapping[str, Any], address: Address) -> Mapping[str, Any]:
     if address.service not in known:
         named = ", ".join(sorted(known)) or "none"
         raise StoreRefused(
@@ -107,11 +107,12 @@ def _named(known: Mapping[str, Any], address: Address) -> Mapping[str, Any]:
 
 async def _facts(client: AsyncClient) -> list[Facts]:
     """What each server says about itself and how it saves; nothing of what our user may not ask."""
-    told, saving = await _of_each(client, "INFO"), await _of_each(client, "CONFIG GET", "save")
+    told, saving = await ask_each(client, "INFO"), await ask_each(client, "CONFIG GET", "save")
     return [{**facts, **(saves or {})} for facts, saves in zip_longest(told, saving)]
 
 
-async def _of_each(client: AsyncClient, *command: str) -> list[Any]:
+async def ask_each(client: AsyncClient, *command: str) -> list[Any]:
+    """The reply of each server to *command*; none where our user may not ask."""
     try:
         if isinstance(client, redis.asyncio.RedisCluster):
             nodes = client.get_primaries()
@@ -147,34 +148,34 @@ async def _try_rights(client: AsyncClient, address: Address) -> None:
     probe = f"check-{uuid.uuid4().hex}"
     source = (files(str(__package__)) / "lua" / "check.lua").read_text()
     for pattern, key, commands in (
-        ("checkpoint:*", summary_key(probe), _OF_STRINGS),
-        ("state:*", state_key(probe), _OF_HASHES),
-        ("lease:*", f"lease:{probe}", _OF_HASHES),
-        ("limit:*", f"limit:{probe}", _OF_COUNTERS),
-        ("run:*", f"run:{probe}", _OF_STREAMS),
-        ("runs:*", f"runs:{probe}", _OF_QUEUES),
+        ("checkpoint:*", summary_key(probe), STRING_COMMANDS),
+        ("state:*", state_key(probe), HASH_COMMANDS),
+        ("lease:*", f"lease:{probe}", HASH_COMMANDS),
+        ("limit:*", f"limit:{probe}", _COUNTER_COMMANDS),
+        ("run:*", f"run:{probe}", _STREAM_COMMANDS),
+        ("runs:*", f"runs:{probe}", _QUEUE_COMMANDS),
     ):
-        await _tried(client, address, pattern, "EVALSHA", "0" * 40, 1, key)
-        refused = await _tried(client, address, pattern, "EVAL", source, 1, key, *_END_AND_REMOVAL, *commands)
+        await _try(client, address, pattern, "EVALSHA", "0" * 40, 1, key)
+        refused = await _try(client, address, pattern, "EVAL", source, 1, key, *FIRST_COMMANDS, *commands)
         if refused:
             command, reason = refused[0].decode(), ResponseError(refused[1].decode().removeprefix("ERR "))
-            raise _forbidden(address, command) if is_refusal(reason) else reason
-    await _tried(client, address, "", "SCRIPT LOAD", source)
-    await _tried(client, address, "", "SCAN", 0, "COUNT", 1)
-    await _tried(client, address, "state:*", "UNLINK", state_key(probe))
+            raise _missing_right(address, command) if is_refusal(reason) else reason
+    await _try(client, address, "", "SCRIPT LOAD", source)
+    await _try(client, address, "", "SCAN", 0, "COUNT", 1)
+    await _try(client, address, "state:*", "UNLINK", state_key(probe))
 
 
-async def _tried(client: AsyncClient, address: Address, pattern: str, *call: str | int) -> Any:
+async def _try(client: AsyncClient, address: Address, pattern: str, *call: str | int) -> Any:
     """The reply to a command; *pattern* is of which keys it is used."""
     try:
         return await client.execute_command(*call)
     except NoScriptError:
         return None
     except NoPermissionError as exc:
-        raise _forbidden(address, f"keys {pattern}" if "one of the keys" in str(exc) else str(call[0])) from exc
+        raise _missing_right(address, f"keys {pattern}" if "one of the keys" in str(exc) else str(call[0])) from exc
 
 
-def _forbidden(address: Address, what: str) -> StoreRefused:
+def _missing_right(address: Address, what: str) -> StoreRefused:
     rights = f"{RIGHTS} {_CLUSTER_RIGHTS}" if address.kind == "cluster" else RIGHTS
     return StoreRefused(
         f"The user that REDIS_URL names may not use {what} on Redis at {address}. What the service needs: "

@@ -19,10 +19,11 @@ from langgraph.checkpoint.base import (
 
 from .circuit import Circuit, Persistence
 from .errors import StoreUnavailable
-from .keys import Place
+from .keys import CheckpointAddress
 from .memory import Memory
 from .parts import ListPart, Window
-from .returning import Leases, Returns
+from .reading import Query
+from .recovery import Leases, Recovery
 from .saver import RedisCheckpointer
 from .serializer import TypeName
 
@@ -56,11 +57,11 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         leases: Leases | None = None,
     ) -> None:
         super().__init__(serde=primary.serde)
-        self._primary = primary
+        self.primary = primary
         self.meter = primary.meter
         self._memory = Memory(ttl_s=primary.lifetime_s, meter=self.meter) if memory is None else memory
-        self._circuit = Circuit(retry_s=retry_s, away=_AWAY, back=_BACK, changed=self._changed)
-        self._returns = Returns(primary, self._memory, self._circuit, leases)
+        self._circuit = Circuit(retry_s=retry_s, away=_AWAY, back=_BACK, changed=self._note_change)
+        self._recovery = Recovery(primary, self._memory, self._circuit, leases)
         self._unread: OrderedDict[str, None] = OrderedDict()
 
     @property
@@ -79,7 +80,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     async def probe(self) -> Persistence:
         """Ask Redis, if it is time to, so that `persistence` becomes true again without a turn."""
-        await self._or(self._primary.aprobe, lambda: None)
+        await self._or_memory(self.primary.aprobe, lambda: None)
         return self.persistence
 
     async def return_held(self, *, within_s: float = 1.0) -> int:
@@ -88,11 +89,11 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         Whether one is under way is known from *leases*; without them call this only while there is none. No other
         conversation is begun after *within_s*. Gives how many went: call it again until it gives 0.
         """
-        return await self._returns.all_within(within_s)
+        return await self._recovery.return_all(within_s)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
-        await self._primary.aclose()
+        await self.primary.aclose()
 
     # ---- what a turn does
 
@@ -104,15 +105,15 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """See `RedisCheckpointer.aput`."""
-        thread_id = Place.of(config).thread_id
-        whole = self._returns.rejoined(config, checkpoint, metadata)
-        return await self._where_held(
+        thread_id = CheckpointAddress.of(config).thread_id
+        whole = self._recovery.rejoin(config, checkpoint, metadata)
+        return await self._where_it_is(
             thread_id,
             # What was joined to another worker's part is not the child it was meant to be.
             lambda: (
-                self._primary.aput(config, checkpoint, metadata, new_versions)
+                self.primary.aput(config, checkpoint, metadata, new_versions)
                 if whole is checkpoint
-                else self._primary.arestore(config, whole, metadata)
+                else self.primary.arestore(config, whole, metadata)
             ),
             lambda: self._memory.put(self.serde, config, whole, metadata),
         )
@@ -121,42 +122,44 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """See `RedisCheckpointer.aput_writes`."""
-        await self._where_held(
-            Place.of(config).thread_id,
-            lambda: self._primary.aput_writes(config, writes, task_id, task_path),
+        await self._where_it_is(
+            CheckpointAddress.of(config).thread_id,
+            lambda: self.primary.aput_writes(config, writes, task_id, task_path),
             lambda: self._memory.put_writes(self.serde, config, writes, task_id, task_path),
         )
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `RedisCheckpointer.aget_tuple`; reading the newest brings the conversation back to Redis if it can."""
-        place = Place.of(config)
-        if not place.checkpoint_id and not place.namespace:
-            await self._returns.one(place.thread_id)
-        held = self._memory.get(self.serde, place)
+        address = CheckpointAddress.of(config)
+        if not address.checkpoint_id and not address.namespace:
+            await self._recovery.return_one(address.thread_id)
+        held = self._memory.get(self.serde, address)
         if held is not None:
             return held
-        return await self._or(lambda: self._read(config, place), lambda: self._remember_unread(place.thread_id))
+        return await self._or_memory(
+            lambda: self._read(config, address), lambda: self._remember_unread(address.thread_id)
+        )
 
     async def look(self, thread_id: str) -> CheckpointTuple | None:
         """The newest checkpoint of a conversation, for one who looks only; a turn begins with `aget_tuple`.
 
         None if there is none, or it cannot be read now.
         """
-        place = Place(thread_id, "", "")
-        await self._returns.one(thread_id)
-        held = self._memory.get(self.serde, place)
-        return held or await self._or(lambda: self._primary.aget_tuple(place.config()), lambda: None)
+        address = CheckpointAddress(thread_id, "", "")
+        await self._recovery.return_one(thread_id)
+        held = self._memory.get(self.serde, address)
+        return held or await self._or_memory(lambda: self.primary.aget_tuple(address.config()), lambda: None)
 
     async def aget_part(
         self, thread_id: str, channel: str, *, limit: int, before: int | None = None
     ) -> ListPart | None:
         """See `RedisCheckpointer.aget_part`; also None if it cannot be read now."""
-        await self._returns.one(thread_id)
-        held = self._memory.get(self.serde, Place(thread_id, "", ""))
+        await self._recovery.return_one(thread_id)
+        held = self._memory.get(self.serde, CheckpointAddress(thread_id, "", ""))
         if held is not None:
             return Window(limit, before).cut(held.checkpoint["channel_values"].get(channel, []))
-        return await self._or(
-            lambda: self._primary.aget_part(thread_id, channel, limit=limit, before=before), lambda: None
+        return await self._or_memory(
+            lambda: self.primary.aget_part(thread_id, channel, limit=limit, before=before), lambda: None
         )
 
     async def alist(
@@ -172,12 +175,13 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         Raises:
             StoreUnavailable: Redis is away, and this is not of one conversation held in memory.
         """
-        held = self._memory.all(self.serde, Place.of(config).thread_id) if config else []
+        held = self._memory.all(self.serde, CheckpointAddress.of(config).thread_id) if config else []
         if not held:
-            async for found in self._primary.alist(config, filter=filter, before=before, limit=limit):
+            async for found in self.primary.alist(config, filter=filter, before=before, limit=limit):
                 yield found
             return
-        for found in _selected(held, config, filter or {}, before)[:limit]:
+        query = Query.of(config, before, filter)
+        for found in [one for one in held if query.matches(one)][:limit]:
             yield found
 
     async def aget_delta_channel_history(
@@ -188,16 +192,16 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         Raises:
             StoreUnavailable: Redis is away, and the conversation is not in memory: nothing would be half a history.
         """
-        if self._memory.find(Place.of(config).thread_id) is not None:
+        if self._memory.find(CheckpointAddress.of(config).thread_id) is not None:
             return await super().aget_delta_channel_history(config=config, channels=channels)
-        return await self._surely(self._primary.aget_delta_channel_history(config=config, channels=channels))
+        return await self._watch(self.primary.aget_delta_channel_history(config=config, channels=channels))
 
     async def ttl_s(self, thread_id: str) -> int | None:
         """Seconds the conversation has left; None if there is none, or Redis, which would know, is away."""
         left_s = self._memory.left_s(thread_id)
         if left_s is not None:
             return int(left_s) + 1
-        return await self._or(lambda: self._primary.ttl_s(thread_id), lambda: None)
+        return await self._or_memory(lambda: self.primary.ttl_s(thread_id), lambda: None)
 
     async def exists(self, thread_id: str) -> bool:
         """Whether anything is kept of a conversation, as far as can be known now."""
@@ -207,26 +211,27 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """See `RedisCheckpointer.adelete_thread`."""
-        async with self._returns.alone(thread_id):
-            await self._surely(self._primary.adelete_thread(thread_id))
-            self._forget(thread_id)
+        async with self._recovery.paused(thread_id):
+            await self._watch(self.primary.adelete_thread(thread_id))
+            self.forget_held(thread_id)
 
     def forget_held(self, thread_id: str) -> None:
         """Drop what memory holds of a conversation that another process has deleted."""
-        self._forget(thread_id)
+        self._memory.forget(thread_id)
+        self._recovery.forget(thread_id)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """See `RedisCheckpointer.adelete_for_runs`; what is held in memory is not searched."""
-        await self._surely(self._primary.adelete_for_runs(run_ids))
+        await self._watch(self.primary.adelete_for_runs(run_ids))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """See `RedisCheckpointer.acopy_thread`."""
-        await self._returns.one(source_thread_id)
+        await self._recovery.return_one(source_thread_id)
         if self._memory.find(source_thread_id) is not None:
             raise StoreUnavailable("The conversation store did not answer.")
-        async with self._returns.alone(target_thread_id):
-            await self._surely(self._primary.acopy_thread(source_thread_id, target_thread_id))
-            self._forget(target_thread_id)
+        async with self._recovery.paused(target_thread_id):
+            await self._watch(self.primary.acopy_thread(source_thread_id, target_thread_id))
+            self.forget_held(target_thread_id)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """See `RedisCheckpointer.aprune`."""
@@ -234,13 +239,13 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
             for thread_id in thread_ids:
                 await self.adelete_thread(thread_id)
             return
-        await self._surely(self._primary.aprune(thread_ids, strategy=strategy))
+        await self._watch(self.primary.aprune(thread_ids, strategy=strategy))
 
     def with_allowlist(self, extra_allowlist: Collection[TypeName | type]) -> FallbackCheckpointer:
-        """The same, reading further types; memory and connections stay shared."""
+        """A saver that takes further types; memory and connections stay shared."""
         clone = copy.copy(self)
-        clone._primary = self._primary.with_allowlist(extra_allowlist)
-        clone.serde = clone._primary.serde
+        clone.primary = self.primary.with_allowlist(extra_allowlist)
+        clone.serde = clone.primary.serde
         return clone
 
     # ---- what LangGraph calls for `invoke` and `stream`
@@ -253,20 +258,19 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     # ----
 
-    async def _where_held(self, thread_id: str, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
+    async def _where_it_is(self, thread_id: str, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
         # A turn stays where it is: half a turn in memory would be of no use to Redis, and the other way round.
         # So does one that began without its past, which it would hide: on the way back from memory the two are joined.
         if self._memory.find(thread_id) is not None or thread_id in self._unread:
             self._unread.pop(thread_id, None)
             return memory()
-        return await self._or(primary, memory)
+        return await self._or_memory(primary, memory)
 
-    async def _read(self, config: RunnableConfig, place: Place) -> CheckpointTuple | None:
-        found = await self._primary.aget_tuple(config)
-        if (
-            not place.checkpoint_id and not place.namespace
-        ):  # the turn that begins now has its past, whatever the one before had
-            self._unread.pop(place.thread_id, None)
+    async def _read(self, config: RunnableConfig, address: CheckpointAddress) -> CheckpointTuple | None:
+        found = await self.primary.aget_tuple(config)
+        if not address.checkpoint_id and not address.namespace:
+            # The turn that begins now has its past, whatever the one before had.
+            self._unread.pop(address.thread_id, None)
         return found
 
     def _remember_unread(self, thread_id: str) -> None:
@@ -274,15 +278,15 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         while len(self._unread) > _REMEMBERED:
             self._unread.popitem(last=False)
 
-    async def _or(self, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
+    async def _or_memory(self, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
         if not self._circuit.may_try():
             return memory()
         try:
-            return await self._surely(primary())
+            return await self._watch(primary())
         except StoreUnavailable:
             return memory()
 
-    async def _surely(self, operation: Awaitable[T]) -> T:
+    async def _watch(self, operation: Awaitable[T]) -> T:
         try:
             result = await operation
         except StoreUnavailable as exc:
@@ -291,30 +295,8 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         self._circuit.worked()
         return result
 
-    def _changed(self, persistence: Persistence) -> None:
+    def _note_change(self, persistence: Persistence) -> None:
         if persistence == "memory":
             self.meter.memory_began()
         else:
             self.meter.memory_ended()
-
-    def _forget(self, thread_id: str) -> None:
-        self._memory.forget(thread_id)
-        self._returns.forget(thread_id)
-
-
-def _selected(
-    held: list[CheckpointTuple],
-    config: RunnableConfig | None,
-    wanted: dict[str, Any],
-    before: RunnableConfig | None,
-) -> list[CheckpointTuple]:
-    names = config["configurable"] if config else {}
-    until = before["configurable"].get("checkpoint_id") if before else None
-    return [
-        found
-        for found in held
-        if names.get("checkpoint_ns") in (None, Place.of(found.config).namespace)
-        and names.get("checkpoint_id") in (None, "", found.checkpoint["id"])
-        and (not until or found.checkpoint["id"] < until)
-        and all(found.metadata.get(name) == value for name, value in wanted.items())
-    ]

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
@@ -15,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.exceptions import ResponseError
 
 from .errors import StateUnreadable, StoreRefused
-from .keys import Place, state_key, summary_key, thread_of
+from .keys import CheckpointAddress, state_key, summary_key, thread_of
 from .saver import RedisCheckpointer
-from .scripts import translated
+from .scripts import translate_errors
 from .sizes import Sizes, sizes_of
 
 _PAGE = 500  # keys or fields of one call: what Redis is held for is one page
@@ -96,16 +95,14 @@ class Inspector:
     """
 
     def __init__(self, saver: RedisCheckpointer) -> None:
-        self.saver = saver.looking()
-        # The saver's own: its connections, and its key if it has one.
-        self._connections, self._codec = saver._connections, saver._codec
+        self.saver = saver.without_refresh()
 
     async def conversations(self, pattern: str = "*") -> AsyncIterator[Found]:
         """Every conversation whose thread id matches Redis's glob *pattern*, in no order; also broken ones."""
         page: list[bytes] = []
         seen: set[bytes] = set()
-        with translated():
-            async for key in self._connections.asynchronous().scan_iter(summary_key(pattern), _PAGE):
+        with translate_errors():
+            async for key in self.saver.connections.asynchronous().scan_iter(summary_key(pattern), _PAGE):
                 if key not in seen:  # SCAN may give a key twice
                     seen.add(key)
                     page.append(key)
@@ -118,22 +115,23 @@ class Inspector:
 
     async def find(self, thread_id: str) -> Found | None:
         """The conversation, None if there is none; also if only one of its two keys is there."""
-        key = summary_key(thread_id).encode()
-        found = [*(await self._look([key])), None][0]
-        if found is None and (left_ms := await self._ask(state_key(thread_id), "PTTL")) != -2:
-            return Found(thread_id, None, _seconds(left_ms), "its readable key is missing")
-        return found
+        found = await self._look([summary_key(thread_id).encode()])
+        if found:
+            return found[0]
+        left_ms = await self.saver.store.command("PTTL", state_key(thread_id))
+        return None if left_ms == -2 else Found(thread_id, None, _to_seconds(left_ms), "its readable key is missing")
 
     async def overview(self, found: Found, *, limit: int) -> Overview:
         """What *found* is made of, with its *limit* newest checkpoints."""
-        places = await self._places(found.thread_id)
-        readable = {Place.of(one.config): one async for one in self.saver.alist(_config(found.thread_id), limit=limit)}
+        addresses = await self._addresses(found.thread_id)
+        newest = [one async for one in self.saver.alist(_config(found.thread_id), limit=limit)]
+        readable = {CheckpointAddress.of(one.config): one for one in newest}
         head = await self._head(found.thread_id)
         return Overview(
             found=found,
-            heads={place.namespace: place.checkpoint_id for place in reversed(places)},
-            counts=Counter(place.namespace for place in places),
-            newest=[_line(place, readable.get(place) or await self._whole(place)) for place in places[:limit]],
+            heads={address.namespace: address.checkpoint_id for address in reversed(addresses)},
+            counts=Counter(address.namespace for address in addresses),
+            newest=[_describe(at, readable.get(at) or await self._whole(at)) for at in addresses[:limit]],
             channels=[self._piece(*item) for item in head.checkpoint["channel_values"].items()] if head else [],
             pending=[self._piece(name, value, task) for task, name, value in (head and head.pending_writes) or ()],
             head=head,
@@ -144,69 +142,62 @@ class Inspector:
 
         *latest_only*: the newest of each namespace.
         """
-        places = await self._places(thread_id)
+        addresses = await self._addresses(thread_id)
         if latest_only:
-            left = set({place.namespace: place for place in reversed(places)}.values())
+            left = set({address.namespace: address for address in reversed(addresses)}.values())
         else:
-            left = set(places)
+            left = set(addresses)
             async for one in self.saver.alist(_config(thread_id)):
-                left.discard(Place.of(one.config))
+                left.discard(CheckpointAddress.of(one.config))
                 yield one
-        for place in places:
-            if place in left:
-                yield await self._whole(place)
+        for address in addresses:
+            if address in left:
+                yield await self._whole(address)
 
     async def sizes(self, thread_id: str) -> Sizes:
         """What is stored of a conversation, by kind, and what it would take as whole checkpoints."""
-        state, fields, cursor = state_key(thread_id), dict[bytes, bytes](), 0
-        while True:
-            cursor, page = await self._ask(state, "HSCAN", cursor, "COUNT", _PAGE)
-            fields |= page
-            if int(cursor) == 0:
-                break
+        state, fields, cursor = state_key(thread_id), dict[bytes, bytes](), -1
+        while cursor != 0:
+            cursor, page = await self.saver.store.command("HSCAN", state, max(0, cursor), "COUNT", _PAGE)
+            cursor = int(cursor)
+            fields.update(page)
         memory = {key: await self._memory(key) for key in (summary_key(thread_id), state)}
-        return sizes_of(fields, self._codec, thread_id, memory)
+        return sizes_of(fields, self.saver.codec, thread_id, memory)
 
     async def prune(self, thread_id: str, keep: int | None = None) -> int:
         """Keep the *keep* newest checkpoints, or with None that of each namespace. Gives how many went.
 
         The one thing here that changes something; how long the conversation has left does not.
         """
-        plans = self.saver._plans
-        return await self.saver._arun(plans.latest(thread_id) if keep is None else plans.keep_last(thread_id, keep))
+        return await self.saver.akeep(thread_id, keep)
 
     # ----
 
     async def _look(self, keys: Sequence[bytes]) -> list[Found]:
         """What is under these readable keys, without those that have ended meanwhile."""
-        pipe = self._connections.asynchronous().pipeline(transaction=False)
+        pipe = self.saver.connections.asynchronous().pipeline(transaction=False)
         for key in keys:
             pipe.get(key)
             pipe.pttl(key)
-        with translated():
+        with translate_errors():
             replies = await pipe.execute(raise_on_error=False) if keys else []
         looked = zip(keys, replies[::2], replies[1::2], strict=True)
-        return [_found(key, raw, left_ms) for key, raw, left_ms in looked if left_ms != -2 and raw is not None]
-
-    async def _ask(self, key: str, command: str, *arguments: str | int) -> Any:
-        with translated(key):
-            return await self._connections.asynchronous().execute_command(command, key, *arguments)
+        return [_parse_summary(key, raw, left_ms) for key, raw, left_ms in looked if left_ms != -2 and raw is not None]
 
     async def _memory(self, key: str) -> int | None:
         # Some providers do not let one ask.
         try:
-            with translated(key):
-                used: int | None = await self._connections.asynchronous().memory_usage(key, samples=0)
+            used: int | None = await self.saver.store.command("MEMORY USAGE", key, "SAMPLES", 0)
         except (StateUnreadable, StoreRefused):
             return None
         return used
 
-    async def _places(self, thread_id: str) -> list[Place]:
+    async def _addresses(self, thread_id: str) -> list[CheckpointAddress]:
         """All its checkpoints, newest first."""
-        names = await self._ask(state_key(thread_id), "HKEYS")
+        names = await self.saver.store.command("HKEYS", state_key(thread_id))
         split = (name[1:].decode(errors="backslashreplace").split("\0", 1) for name in names if name[:1] == b"c")
-        places = [Place(thread_id, *parts) for parts in split if len(parts) == 2]
-        return sorted(places, key=lambda place: (place.checkpoint_id, place.namespace), reverse=True)
+        found = [CheckpointAddress(thread_id, *parts) for parts in split if len(parts) == 2]
+        return sorted(found, key=lambda address: (address.checkpoint_id, address.namespace), reverse=True)
 
     async def _head(self, thread_id: str) -> CheckpointTuple | None:
         try:
@@ -214,13 +205,13 @@ class Inspector:
         except StateUnreadable:
             return None  # `newest` says so
 
-    async def _whole(self, place: Place) -> CheckpointTuple | Line:
+    async def _whole(self, address: CheckpointAddress) -> CheckpointTuple | Line:
         try:
-            found = await self.saver.aget_tuple(place.config())
+            found = await self.saver.aget_tuple(address.config())
         except StateUnreadable as exc:
-            problem = exc.reason.removeprefix(f"checkpoint {place.checkpoint_id}: ")
-            return Line(place.namespace, place.checkpoint_id, problem=problem)
-        return found or Line(place.namespace, place.checkpoint_id, problem="removed meanwhile")
+            problem = exc.reason.removeprefix(f"checkpoint {address.checkpoint_id}: ")
+            return Line(address.namespace, address.checkpoint_id, problem=problem)
+        return found or Line(address.namespace, address.checkpoint_id, problem="removed meanwhile")
 
     def _piece(self, channel: str, value: object, task_id: str = "") -> Piece:
         return Piece(channel, kind_of(value), len(self.saver.serde.dumps_typed(value)[1]), task_id)
@@ -239,9 +230,9 @@ def kind_of(value: object) -> str:
     return "none" if value is None else type(value).__name__
 
 
-def _found(key: bytes, raw: object, left_ms: int) -> Found:
+def _parse_summary(key: bytes, raw: object, left_ms: int) -> Found:
     thread_id = thread_of(b"state:{" + key + b"}")
-    left_s = _seconds(left_ms)
+    left_s = _to_seconds(left_ms)
     if not isinstance(raw, bytes):
         foreign = isinstance(raw, ResponseError) and "WRONGTYPE" in str(raw)
         return Found(thread_id, None, left_s, "not a string" if foreign else str(raw))
@@ -254,15 +245,15 @@ def _found(key: bytes, raw: object, left_ms: int) -> Found:
     return Found(thread_id, summary, left_s, "" if left_s is not None else "it has no end")
 
 
-def _line(place: Place, found: CheckpointTuple | Line) -> Line:
+def _describe(address: CheckpointAddress, found: CheckpointTuple | Line) -> Line:
     if isinstance(found, Line):
         return found
     metadata = found.metadata
     step, source = metadata.get("step"), metadata.get("source", "")
-    return Line(place.namespace, place.checkpoint_id, step, source, found.checkpoint["ts"])
+    return Line(address.namespace, address.checkpoint_id, step, source, found.checkpoint["ts"])
 
 
-def _seconds(left_ms: int) -> int | None:
+def _to_seconds(left_ms: int) -> int | None:
     return -(-left_ms // 1000) if left_ms >= 0 else None
 
 

@@ -13,27 +13,22 @@ _STATE_PREFIX, _STATE_SUFFIX = "state:{checkpoint:", "}"
 
 def summary_key(thread_id: str) -> str:
     """The readable key: a JSON string with ids, counts, times and sizes, never text of a message."""
-    return f"checkpoint:{_escaped(thread_id)}"
+    return f"checkpoint:{_escape(thread_id)}"
 
 
 def state_key(thread_id: str) -> str:
     """The hash with the state. The braces make a cluster keep it in the slot of `summary_key`."""
-    return f"{_STATE_PREFIX}{_escaped(thread_id)}{_STATE_SUFFIX}"
+    return f"{_STATE_PREFIX}{_escape(thread_id)}{_STATE_SUFFIX}"
 
 
 def lease_key(thread_id: str) -> str:
     """Who has a run in the conversation; not ours to write, see agents/leases.py. In the slot of the other two."""
-    return f"lease:{{checkpoint:{_escaped(thread_id)}}}"
+    return f"lease:{{checkpoint:{_escape(thread_id)}}}"
 
 
 def fence_of(config: RunnableConfig) -> int:
     """The fence of the lease under which *config* writes; 0 where there is none."""
     return int(config["configurable"].get(FENCE, 0))
-
-
-def probe_key(name: str) -> str:
-    """A key of ours that belongs to no conversation."""
-    return f"state:probe:{name}"
 
 
 def thread_of(key: bytes) -> str:
@@ -42,7 +37,7 @@ def thread_of(key: bytes) -> str:
     return name.replace("%7D", "}").replace("%25", "%")
 
 
-def _escaped(thread_id: str) -> str:
+def _escape(thread_id: str) -> str:
     # A closing brace in an id would move one of the two keys to another slot; the rest of it may be anything.
     return thread_id.replace("%", "%25").replace("}", "%7D")
 
@@ -53,7 +48,7 @@ def about_blob(thread_id: str, ref: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CheckpointAddress:
     """A checkpoint's address: conversation, namespace (`""`, or the path of a subgraph), checkpoint id (maybe `""`)."""
 
     thread_id: str
@@ -61,13 +56,13 @@ class Place:
     checkpoint_id: str
 
     @classmethod
-    def of(cls, config: RunnableConfig) -> "Place":
+    def of(cls, config: RunnableConfig) -> "CheckpointAddress":
         """The address in a LangGraph *config*; what it does not say is `""`."""
         names = config["configurable"]
         return cls(str(names["thread_id"]), names.get("checkpoint_ns") or "", names.get("checkpoint_id") or "")
 
     def config(self) -> RunnableConfig:
-        """The same address as LangGraph spells it."""
+        """The address as LangGraph spells it."""
         names = {
             "thread_id": self.thread_id,
             "checkpoint_ns": self.namespace,
@@ -80,6 +75,6 @@ class Place:
         names = (self.thread_id.encode(), kind, self.namespace.encode(), self.checkpoint_id.encode())
         return b"\0".join((*names, head))
 
-    def at(self, checkpoint_id: str) -> "Place":
+    def at(self, checkpoint_id: str) -> "CheckpointAddress":
         """Another checkpoint of the same conversation and namespace."""
-        return Place(self.thread_id, self.namespace, checkpoint_id)
+        return CheckpointAddress(self.thread_id, self.namespace, checkpoint_id)

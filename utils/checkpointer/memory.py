@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -21,23 +21,21 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from .codec import Codec
-from .keys import Place
+from .keys import CheckpointAddress
 from .meter import Meter
-from .writes import numbered, resolved
+from .records import number_writes, resolve_writes
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A checkpoint, and its metadata, sealed: nobody can change it through a reference to a live object."""
+class _HeldCheckpoint(NamedTuple):
+    """A checkpoint with its metadata, sealed: nobody can change it through a reference to a live object."""
 
     parent_id: str
     sealed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class WritesCall:
+class HeldWrites(NamedTuple):
     """The arguments of one put_writes."""
 
     writes: list[tuple[str, Any]]
@@ -47,24 +45,35 @@ class WritesCall:
 
 
 @dataclass(slots=True)
-class Conversation:
-    """What is held of one conversation, by (namespace, checkpoint id).
+class HeldConversation:
+    """What is held of one conversation.
 
     `revision` counts the changes. `base_id` is the checkpoint in Redis that the first one here continues; it is empty
     if the conversation began here, without the state that Redis may have of it.
     """
 
     expires_at: float
-    checkpoints: dict[tuple[str, str], _Kept] = field(default_factory=dict)
-    logs: dict[tuple[str, str], list[WritesCall]] = field(default_factory=dict)
+    checkpoints: dict[CheckpointAddress, _HeldCheckpoint] = field(default_factory=dict)
+    logs: dict[CheckpointAddress, list[HeldWrites]] = field(default_factory=dict)
     revision: int = 0
     base_id: str = ""
+    size_bytes: int = 0  # serialized
 
-    @property
-    def size_bytes(self) -> int:
-        """How much is held of it, serialized."""
+    def newest(self, namespace: str) -> list[CheckpointAddress]:
+        """The checkpoints of a namespace, newest first."""
+        found = (address for address in self.checkpoints if address.namespace == namespace)
+        return sorted(found, key=lambda address: address.checkpoint_id, reverse=True)
+
+    def drop(self, address: CheckpointAddress) -> None:
+        """Forget a checkpoint and its writes."""
+        del self.checkpoints[address]
+        self.logs.pop(address, None)
+        self.measure()
+
+    def measure(self) -> None:
+        """Bring `size_bytes` up to date."""
         logged = sum(call.size_bytes for log in self.logs.values() for call in log)
-        return logged + sum(len(kept.sealed) for kept in self.checkpoints.values())
+        self.size_bytes = logged + sum(len(held.sealed) for held in self.checkpoints.values())
 
 
 class Memory:
@@ -86,15 +95,14 @@ class Memory:
     ) -> None:
         self._ttl_s, self._limit, self._depth, self._clock = ttl_s, conversations, checkpoints, clock
         self._max_bytes, self._meter = max_bytes, Meter() if meter is None else meter
-        self._held: OrderedDict[str, Conversation] = OrderedDict()
-        self._sizes: dict[str, int] = {}
+        self._held: OrderedDict[str, HeldConversation] = OrderedDict()
         self._codec = Codec()
 
     def __len__(self) -> int:
         """How many conversations are held."""
         return len(self._held)
 
-    def find(self, thread_id: str) -> Conversation | None:
+    def find(self, thread_id: str) -> HeldConversation | None:
         """The conversation, prolonged; None if it is not held here."""
         held = self._held.get(thread_id)
         if held is None:
@@ -119,25 +127,23 @@ class Memory:
     def forget(self, thread_id: str) -> None:
         """Drop the conversation."""
         if self._held.pop(thread_id, None) is not None:
-            del self._sizes[thread_id]
             self._report()
 
     def put(
         self, serde: SerializerProtocol, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
     ) -> RunnableConfig:
         """Hold *checkpoint*, whole. Gives the config that names it."""
-        parent = Place.of(config)
-        place = parent.at(checkpoint["id"])
-        held = self._open(place.thread_id)
-        if not place.namespace and not self._ids(held, ""):
+        parent = CheckpointAddress.of(config)
+        address, held = parent.at(checkpoint["id"]), self._open(parent.thread_id)
+        if not address.namespace and not held.newest(""):
             held.base_id = parent.checkpoint_id
         whole = {"checkpoint": checkpoint, "metadata": get_serializable_checkpoint_metadata(config, metadata)}
         sealed = self._codec.seal(self._codec.dump(serde, whole), b"")
-        held.checkpoints[place.namespace, place.checkpoint_id] = _Kept(parent.checkpoint_id, sealed)
-        for oldest in self._ids(held, place.namespace)[self._depth :]:
-            _drop(held, (place.namespace, oldest))
-        self._make_room(place.thread_id, held)
-        return place.config()
+        held.checkpoints[address] = _HeldCheckpoint(parent.checkpoint_id, sealed)
+        for oldest in held.newest(address.namespace)[self._depth :]:
+            held.drop(oldest)
+        self._make_room(held)
+        return address.config()
 
     def put_writes(
         self,
@@ -148,24 +154,21 @@ class Memory:
         task_path: str,
     ) -> None:
         """Hold what a task wrote after the checkpoint in *config*."""
-        place = Place.of(config)
+        address = CheckpointAddress.of(config)
         # Through the serializer and back: the task may go on changing the objects it wrote.
         dumped = [(channel, serde.dumps_typed(value)) for channel, value in writes]
         copied = [(channel, serde.loads_typed(typed)) for channel, typed in dumped]
-        held = self._open(place.thread_id)
-        log = held.logs.setdefault((place.namespace, place.checkpoint_id), [])
-        log.append(WritesCall(copied, task_id, task_path, sum(len(data) for _, (_, data) in dumped)))
-        self._make_room(place.thread_id, held)
+        held, size_bytes = self._open(address.thread_id), sum(len(data) for _, (_, data) in dumped)
+        held.logs.setdefault(address, []).append(HeldWrites(copied, task_id, task_path, size_bytes))
+        self._make_room(held)
 
-    def get(self, serde: SerializerProtocol, place: Place) -> CheckpointTuple | None:
-        """The checkpoint at *place*, or the newest of its namespace; None if it is not held here."""
-        held = self.find(place.thread_id)
+    def get(self, serde: SerializerProtocol, address: CheckpointAddress) -> CheckpointTuple | None:
+        """The checkpoint at *address*, or the newest of its namespace; None if it is not held here."""
+        held = self.find(address.thread_id)
         if held is None:
             return None
-        newest = self._ids(held, place.namespace)[:1]
-        for checkpoint_id in [place.checkpoint_id] if place.checkpoint_id else newest:
-            if (place.namespace, checkpoint_id) in held.checkpoints:
-                return self._tuple(serde, held, place.at(checkpoint_id))
+        for found in [address] if address.checkpoint_id else held.newest(address.namespace):
+            return self._tuple(serde, held, found) if found in held.checkpoints else None
         return None
 
     def all(self, serde: SerializerProtocol, thread_id: str) -> list[CheckpointTuple]:
@@ -173,55 +176,57 @@ class Memory:
         held = self.find(thread_id)
         if held is None:
             return []
-        names = sorted(held.checkpoints, key=lambda name: (name[1], name[0]), reverse=True)
-        return [self._tuple(serde, held, Place(thread_id, namespace, found)) for namespace, found in names]
+        order = sorted(held.checkpoints, key=lambda one: (one.checkpoint_id, one.namespace), reverse=True)
+        return [self._tuple(serde, held, address) for address in order]
 
     def knows(self, thread_id: str, checkpoint_id: str) -> bool:
         """Whether a checkpoint of the conversation itself is held here, or is the one that those continue."""
         held = self._held.get(thread_id)
-        return held is not None and (checkpoint_id == held.base_id or ("", checkpoint_id) in held.checkpoints)
+        if held is None:
+            return False
+        return checkpoint_id == held.base_id or CheckpointAddress(thread_id, "", checkpoint_id) in held.checkpoints
 
-    def calls(self, thread_id: str) -> list[tuple[Place, WritesCall]]:
+    def writes(self, thread_id: str) -> list[tuple[CheckpointAddress, HeldWrites]]:
         """Every put_writes held of a conversation, and the checkpoint it is about."""
         held = self._held.get(thread_id)
-        logs = held.logs.items() if held else ()
-        return [(Place(thread_id, namespace, found), call) for (namespace, found), log in logs for call in log]
+        return [(address, call) for address, log in held.logs.items() for call in log] if held else []
 
-    def _tuple(self, serde: SerializerProtocol, held: Conversation, place: Place) -> CheckpointTuple:
-        kept = held.checkpoints[place.namespace, place.checkpoint_id]
-        log = held.logs.get((place.namespace, place.checkpoint_id), [])
-        whole = cast(dict[str, Any], self._codec.load(serde, self._codec.open(kept.sealed, b"")))
+    def _tuple(self, serde: SerializerProtocol, held: HeldConversation, address: CheckpointAddress) -> CheckpointTuple:
+        parent_id, sealed = held.checkpoints[address]
+        whole = cast(dict[str, Any], self._codec.load(serde, self._codec.open(sealed, b"")))
+        log = held.logs.get(address, [])
         return CheckpointTuple(
-            config=place.config(),
+            config=address.config(),
             checkpoint=whole["checkpoint"],
             metadata=whole["metadata"],
-            parent_config=place.at(kept.parent_id).config() if kept.parent_id else None,
-            pending_writes=resolved(
-                write for call in log for write in numbered(call.writes, call.task_id, call.task_path)
+            parent_config=address.at(parent_id).config() if parent_id else None,
+            pending_writes=resolve_writes(
+                write for call in log for write in number_writes(call.writes, call.task_id, call.task_path)
             ),
         )
 
-    def _open(self, thread_id: str) -> Conversation:
+    def _open(self, thread_id: str) -> HeldConversation:
         held = self.find(thread_id)
         if held is None:
-            held = self._held[thread_id] = Conversation(self._clock() + self._ttl_s)
-            self._sizes[thread_id] = 0
+            held = self._held[thread_id] = HeldConversation(self._clock() + self._ttl_s)
         held.revision += 1
         return held
 
-    def _make_room(self, thread_id: str, held: Conversation) -> None:
-        self._sizes[thread_id] = held.size_bytes
+    def _make_room(self, held: HeldConversation) -> None:
+        held.measure()
         while len(self._held) > 1 and (len(self._held) > self._limit or self._is_too_large()):
             self._give_up(next(iter(self._held)))
-        heads = {namespace: self._ids(held, namespace)[0] for namespace, _ in held.checkpoints}
-        for name in sorted(held.checkpoints, key=lambda name: name[1]):
-            if self._is_too_large() and name[1] != heads[name[0]]:
-                _drop(held, name)
-                self._sizes[thread_id] = held.size_bytes
+        heads = {held.newest(namespace)[0] for namespace in {address.namespace for address in held.checkpoints}}
+        for address in sorted(held.checkpoints.keys() - heads, key=lambda one: one.checkpoint_id):
+            if self._is_too_large():
+                held.drop(address)
         self._report()
 
     def _is_too_large(self) -> bool:
-        return sum(self._sizes.values()) > self._max_bytes
+        return self._size_bytes() > self._max_bytes
+
+    def _size_bytes(self) -> int:
+        return sum(held.size_bytes for held in self._held.values())
 
     def _give_up(self, thread_id: str) -> None:
         was_over = self.left_s(thread_id) is None
@@ -232,12 +237,4 @@ class Memory:
         logger.error("Memory is full, Redis is away: a conversation is lost.", extra={"thread_id": thread_id})
 
     def _report(self) -> None:
-        self._meter.holds(len(self._held), sum(self._sizes.values()))
-
-    def _ids(self, held: Conversation, namespace: str) -> list[str]:
-        return sorted((found for name, found in held.checkpoints if name == namespace), reverse=True)
-
-
-def _drop(held: Conversation, name: tuple[str, str]) -> None:
-    del held.checkpoints[name]
-    held.logs.pop(name, None)
+        self._meter.holds(len(self._held), self._size_bytes())

@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from langgraph.checkpoint.base import Checkpoint
 
 
-def joined(old: Checkpoint, new: Checkpoint) -> Checkpoint:
+def join_checkpoints(old: Checkpoint, new: Checkpoint) -> Checkpoint:
     """*new*, made without knowing *old*, with what it lacks: the messages of *old*, channels it never had.
 
     Versions stay those of *new*, so that no node takes the messages of *old* for news.
@@ -20,11 +20,11 @@ def joined(old: Checkpoint, new: Checkpoint) -> Checkpoint:
             values[channel] = before
             versions.setdefault(channel, old["channel_versions"].get(channel, 1))
         elif _are_messages(before) and _are_messages(values.get(channel)):
-            values[channel] = in_line(before, values[channel])
+            values[channel] = merge_messages(before, values[channel])
     return cast(Checkpoint, {**new, "channel_values": values, "channel_versions": versions})
 
 
-def without_removed(old: Checkpoint, base: Checkpoint, new: Checkpoint) -> Checkpoint:
+def remove_messages(old: Checkpoint, base: Checkpoint, new: Checkpoint) -> Checkpoint:
     """*old* without the messages that *new* removed since *base*: they must not come back with the rest."""
     values = dict(old["channel_values"])
     for channel, before in base["channel_values"].items():
@@ -34,7 +34,7 @@ def without_removed(old: Checkpoint, base: Checkpoint, new: Checkpoint) -> Check
     return cast(Checkpoint, {**old, "channel_values": values})
 
 
-def in_line(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> list[BaseMessage]:
+def merge_messages(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> list[BaseMessage]:
     """All messages of both, each once and as *after* has it: first what they share and what stands between, with the
     rest of the turn they share last; then the turns that only one of them has, by the time they began, else those of
     *before* first."""
@@ -45,7 +45,7 @@ def in_line(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) -> list
         if left == 0:
             ends = [_end_of_turn(tail) if shared else 0 for tail in (before[at:], waiting)]
             line += [*before[at : at + ends[0]], *waiting[: ends[1]]]
-            return line + _by_time(_turns(before[at + ends[0] :]), _turns(waiting[ends[1] :]))
+            return line + _merge_by_time(_split_turns(before[at + ends[0] :]), _split_turns(waiting[ends[1] :]))
         if message.id not in shared:
             line.append(message)
             continue
@@ -60,13 +60,13 @@ def _end_of_turn(messages: Sequence[BaseMessage]) -> int:
     return sum(1 for _ in takewhile(lambda message: not isinstance(message, HumanMessage), messages))
 
 
-def _by_time(before: list[list[BaseMessage]], after: list[list[BaseMessage]]) -> list[BaseMessage]:
-    if not all(isinstance(_began(turn), str) for turn in before + after):
+def _merge_by_time(before: list[list[BaseMessage]], after: list[list[BaseMessage]]) -> list[BaseMessage]:
+    if not all(isinstance(_start_time(turn), str) for turn in before + after):
         return list(chain(*before, *after))
-    return list(chain(*heapq.merge(before, after, key=lambda turn: str(_began(turn)))))
+    return list(chain(*heapq.merge(before, after, key=lambda turn: str(_start_time(turn)))))
 
 
-def _turns(messages: Sequence[BaseMessage]) -> list[list[BaseMessage]]:
+def _split_turns(messages: Sequence[BaseMessage]) -> list[list[BaseMessage]]:
     turns: list[list[BaseMessage]] = []
     for message in messages:
         if not turns or isinstance(message, HumanMessage):
@@ -75,7 +75,7 @@ def _turns(messages: Sequence[BaseMessage]) -> list[list[BaseMessage]]:
     return turns
 
 
-def _began(turn: list[BaseMessage]) -> object:
+def _start_time(turn: list[BaseMessage]) -> object:
     return turn[0].additional_kwargs.get("created_at")
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType, TracebackType
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from .errors import StateUnreadable, StoreRefused, StoreUnavailable
 
@@ -66,26 +65,42 @@ class Meter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._operations: defaultdict[str, _Tally] = defaultdict(_Tally)
+        self._operations: dict[str, OperationFigures] = {}
         self._events: Counter[str] = Counter()
         self._held = (0, 0)
 
     def snapshot(self) -> Snapshot:
         """The figures as they are now; they do not change any more."""
         with self._lock:
-            operations = {name: tally.figures() for name, tally in self._operations.items()}
-            events, (conversations, held_bytes) = self._events.copy(), self._held
+            operations, events, (conversations, held_bytes) = self._operations.copy(), self._events.copy(), self._held
         counts = {name: events[name] for name in ("began", "ended", "returned", "lost")}
         memory = MemoryFigures(**counts, conversations=conversations, held_bytes=held_bytes)
         return Snapshot(MappingProxyType(operations), events["reloads"], memory)
 
     # ---- what happened on the way to Redis
 
-    def call(self, operation: str, sent_bytes: int) -> CallTiming:
-        """A context manager around one call and what is made of its reply."""
-        return CallTiming(self, operation, sent_bytes)
+    def count_call(self, operation: str, seconds: float, sent: int, received: int, *, is_miss: bool) -> None:
+        """A call is over that sent and received so many bytes."""
+        with self._lock:
+            before = self._operations.get(operation) or OperationFigures()
+            self._operations[operation] = OperationFigures(
+                before.calls + 1,
+                before.seconds + seconds,
+                before.sent_bytes + sent,
+                before.received_bytes + received,
+                before.misses + is_miss,
+                before.failures,
+            )
 
-    def reloaded(self) -> None:
+    def count_failure(self, operation: str, failure: BaseException) -> None:
+        """A call failed, or what it brought is of no use."""
+        kind = next((name for type_, name in _KINDS if isinstance(failure, type_)), "error")
+        with self._lock:
+            before = self._operations.get(operation) or OperationFigures()
+            failures = MappingProxyType({**before.failures, kind: before.failures.get(kind, 0) + 1})
+            self._operations[operation] = replace(before, failures=failures)
+
+    def count_reload(self) -> None:
         """The server had lost a script."""
         self._count("reloads")
 
@@ -115,76 +130,13 @@ class Meter:
         with self._lock:
             self._events[event] += 1
 
-    def _called(self, timing: CallTiming, failure: BaseException | None) -> None:
-        with self._lock:
-            tally = self._operations[timing.operation]
-            tally.calls += 1
-            tally.seconds += timing.seconds
-            tally.sent_bytes += timing.sent_bytes
-            tally.received_bytes += timing.received_bytes
-            tally.misses += timing.missed
-            if failure is not None:
-                tally.failures[_kind(failure)] += 1
-
-
-class CallTiming:
-    """One call that is under way."""
-
-    __slots__ = ("_began", "_meter", "missed", "operation", "received_bytes", "seconds", "sent_bytes")
-
-    def __init__(self, meter: Meter, operation: str, sent_bytes: int) -> None:
-        self._meter, self.operation, self.sent_bytes = meter, operation, sent_bytes
-        self.received_bytes, self.missed, self.seconds = 0, False, -1.0
-
-    def replied(self, received_bytes: int, *, missed: bool) -> None:
-        """The reply is here; what follows is not the server's time."""
-        self.seconds = time.perf_counter() - self._began
-        self.received_bytes, self.missed = received_bytes, missed
-
-    def __enter__(self) -> CallTiming:
-        self._began = time.perf_counter()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.seconds < 0:
-            self.seconds = time.perf_counter() - self._began
-        # The end of a plan is no failure of its last call.
-        self._meter._called(self, None if kind is StopIteration else failure)
-
-
-@dataclass(slots=True)
-class _Tally:
-    calls: int = 0
-    seconds: float = 0.0
-    sent_bytes: int = 0
-    received_bytes: int = 0
-    misses: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-
-    def figures(self) -> OperationFigures:
-        failures = MappingProxyType(dict(self.failures))
-        return OperationFigures(self.calls, self.seconds, self.sent_bytes, self.received_bytes, self.misses, failures)
-
 
 def size_bytes(item: object) -> int:
     """How many bytes arguments or a reply have, however nested; a number counts as 8, text as its characters."""
     if isinstance(item, bytes | str):
         return len(item)
-    if isinstance(item, dict):
-        return size_bytes(list(item)) + size_bytes(list(item.values()))
-    if not isinstance(item, list | tuple):
-        return 0 if item is None else 8
-    total = 0
-    for part in item:  # without a call for each: most are flat, and long
-        kind = type(part)
-        if kind is bytes or kind is str:
-            total += len(part)
-        else:
-            total += 8 if kind is int else size_bytes(part)
-    return total
-
-
-def _kind(failure: BaseException) -> str:
-    return next((name for kind, name in _KINDS if isinstance(failure, kind)), "error")
+    if isinstance(item, Mapping):
+        return sum(map(size_bytes, item)) + sum(map(size_bytes, item.values()))
+    if isinstance(item, list | tuple):
+        return sum(map(size_bytes, item))
+    return 0 if item is None else 8

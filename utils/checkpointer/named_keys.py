@@ -19,7 +19,7 @@ def named_keys(text: str) -> dict[str, bytes]:
         name, _, encoded = (side.strip() for side in part.partition(":"))
         if not encoded or not _NAME.fullmatch(name):
             raise ValueError(f"number {number} has no name of 1 to 16 letters, digits and . _ - before a colon; {_HOW}")
-        key = _decoded(encoded)
+        key = _decode(encoded)
         if len(key) != KEY_BYTES:
             raise ValueError(f"number {number} is not {KEY_BYTES} bytes in base64; {_HOW}")
         if name in found or key in found.values():
@@ -28,7 +28,7 @@ def named_keys(text: str) -> dict[str, bytes]:
     return found
 
 
-def _decoded(encoded: str) -> bytes:
+def _decode(encoded: str) -> bytes:
     try:
         # 43 characters and one of padding; any other length is refused here or by its size.
         return b64decode(encoded.rstrip("=").replace("-", "+").replace("_", "/") + "=", validate=True)

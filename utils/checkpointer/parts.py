@@ -1,17 +1,17 @@
-"""A few items out of a long list of the newest checkpoint: only those are fetched, decrypted and decoded."""
+"""A part of a list, such as the last messages of a conversation: what is before it is neither fetched nor decoded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .calls import ScriptCalls
 from .codec import PAGE, Codec, Value
-from .errors import StateUnreadable, UnreadableValue
-from .keys import Place, state_key
-from .records import RECORD, CheckpointRecord, split_refs
-from .scripts import Call, Plan, pairs
+from .errors import UnreadableValue
+from .keys import CheckpointAddress, state_key
+from .reading import open_record
+from .records import split_refs
+from .scripts import StateStore, pairs
 from .serializer import StrictSerializer
-from .values import Kept, Unpacker
+from .values import CachedValues, ValueUnpacker
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class PartReader:
-    """The plan that reads them."""
+    """Reads parts of lists."""
 
     serde: StrictSerializer
     codec: Codec
-    call: ScriptCalls
+    store: StateStore
 
-    def read(self, thread_id: str, channel: str, window: Window) -> Plan[ListPart | None]:
+    async def read(self, thread_id: str, channel: str, window: Window) -> ListPart | None:
         """Items of the list in *channel*, none of a channel that is empty; None where there is no conversation.
 
         What tasks have written since is not among them.
@@ -57,25 +57,24 @@ class PartReader:
         Raises:
             StateUnreadable: it is there and cannot be decoded.
         """
-        reply = yield self.call("part", thread_id, "")
+        reply = await self.store.script("part", thread_id, "")
         if not reply:
             return None
         checkpoint_id, record, pages = reply
-        place = Place(thread_id, "", checkpoint_id.decode(errors="backslashreplace"))
+        address = CheckpointAddress(thread_id, "", checkpoint_id.decode(errors="backslashreplace"))
         try:
-            entry, root = self._find(place, record, channel)
+            inline, root = self._find(address, record, channel)
             if root[:1] != PAGE:
-                return window.cut((yield from self._whole(thread_id, entry, root)))
+                return window.cut(await self._whole(thread_id, inline, root))
             refs = self._unpacker(thread_id, pairs(pages)).items(root)
             wanted = window.of(len(refs))
-            return ListPart((yield from self._values(thread_id, refs[wanted])), wanted.start, len(refs))
+            return ListPart(await self._values(thread_id, refs[wanted]), wanted.start, len(refs))
         except UnreadableValue as exc:
-            raise StateUnreadable(state_key(thread_id), f"checkpoint {place.checkpoint_id}: {exc}") from exc
+            raise self.store.unreadable("part", thread_id, f"checkpoint {address.checkpoint_id}: {exc}") from exc
 
-    def _find(self, place: Place, record: bytes, channel: str) -> tuple[Value | None, bytes]:
+    def _find(self, address: CheckpointAddress, record: bytes, channel: str) -> tuple[Value | None, bytes]:
         """The value of *channel* where it is inline, else its reference; neither for an empty channel."""
-        head = CheckpointRecord.unpack(record)
-        body: Any = self.codec.load(self.serde, self.codec.open(head.body, place.about(RECORD, head.head())))
+        head, body = open_record(self.codec, self.serde, address, record)
         refs = split_refs(head.refs)
         try:
             for name, entry in body["e"].items():
@@ -86,22 +85,21 @@ class PartReader:
             raise UnreadableValue("a record that is not ours") from exc
         return None, b""
 
-    def _whole(self, thread_id: str, entry: Value | None, root: bytes) -> Plan[list[Any]]:
+    async def _whole(self, thread_id: str, inline: Value | None, root: bytes) -> list[Any]:
         """A list that is not in pages."""
-        if entry is None and not root:
+        if inline is None and not root:
             return []
-        value = self.codec.load(self.serde, entry) if entry else (yield from self._values(thread_id, [root]))[0]
+        value = self.codec.load(self.serde, inline) if inline else (await self._values(thread_id, [root]))[0]
         if not isinstance(value, list):
             raise UnreadableValue("a value that is no list")
         return value
 
-    def _values(self, thread_id: str, refs: Sequence[bytes]) -> Plan[list[Any]]:
+    async def _values(self, thread_id: str, refs: Sequence[bytes]) -> list[Any]:
         if not refs:
             return []
-        key = state_key(thread_id)
-        found = yield Call("", (key,), ("HMGET", key, *refs))
+        found = await self.store.command("HMGET", state_key(thread_id), *refs)
         fields = {ref: value for ref, value in zip(refs, found, strict=True) if value is not None}
         return self._unpacker(thread_id, fields).values(refs)
 
-    def _unpacker(self, thread_id: str, fields: Mapping[bytes, bytes]) -> Unpacker:
-        return Unpacker(self.codec, self.serde, thread_id, fields, Kept())
+    def _unpacker(self, thread_id: str, fields: Mapping[bytes, bytes]) -> ValueUnpacker:
+        return ValueUnpacker(self.codec, self.serde, thread_id, fields, CachedValues())

@@ -1,23 +1,23 @@
-"""What is read: one checkpoint, or batches of them for a listing."""
+"""What is read: one checkpoint, batches of them for a listing, and what delta channels are rebuilt from."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
+from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, DeltaChannelHistory
 
-from .calls import ScriptCalls
+from .cache import NOTHING_CACHED, CachedChannel, CachedConversation, ConversationCache
 from .codec import Codec
 from .errors import StateUnreadable, UnreadableValue
-from .hints import NO_HINT, Held, Hint, Hints
-from .keys import Place, state_key
-from .records import LOG, RECORD, CheckpointRecord, split_refs, unpack_writes
-from .scripts import Plan, pairs
+from .keys import CheckpointAddress, state_key
+from .records import LOG, RECORD, CheckpointRecord, Write, resolve_writes, split_refs, unpack_writes
+from .scripts import StateStore, pairs
 from .serializer import StrictSerializer
-from .values import Kept, Unpacker
-from .writes import Write, resolved
+from .values import CachedValues, ValueUnpacker
+
+BATCH = 10  # checkpoints read by one call: bounds how long its script holds the server
 
 logger = logging.getLogger(__name__)
 
@@ -26,125 +26,188 @@ logger = logging.getLogger(__name__)
 class Query:
     """What `list` asks of one conversation; empty strings and None do not restrict."""
 
-    namespace: str | None = None
-    checkpoint_id: str = ""
-    before: str = ""
+    namespace: str | None
+    checkpoint_id: str
+    before: str
+    metadata: Mapping[str, Any]
 
     @classmethod
-    def of(cls, config: RunnableConfig | None, before: RunnableConfig | None) -> "Query":
+    def of(
+        cls, config: RunnableConfig | None, before: RunnableConfig | None, metadata: Mapping[str, Any] | None
+    ) -> "Query":
         """The restrictions in LangGraph's arguments."""
         names = config["configurable"] if config else {}
         until = (before["configurable"].get("checkpoint_id") or "") if before else ""
-        return cls(names.get("checkpoint_ns"), names.get("checkpoint_id") or "", until)
+        return cls(names.get("checkpoint_ns"), names.get("checkpoint_id") or "", until, metadata or {})
 
+    def matches(self, found: CheckpointTuple) -> bool:
+        """Whether *found* is asked for."""
+        address = CheckpointAddress.of(found.config)
+        return (
+            self.namespace in (None, address.namespace)
+            and self.checkpoint_id in ("", address.checkpoint_id)
+            and (not self.before or address.checkpoint_id < self.before)
+            and self.matches_metadata(found)
+        )
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some of the checkpoints asked for, newest first, and the address after which the next batch starts (or None)."""
-
-    found: list[CheckpointTuple]
-    last: Place | None
+    def matches_metadata(self, found: CheckpointTuple) -> bool:
+        """Whether the metadata are as asked for, which the server cannot read."""
+        return all(found.metadata.get(name) == value for name, value in self.metadata.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Plans that read."""
+    """Reads checkpoints, fetching what this process does not have."""
 
     serde: StrictSerializer
     codec: Codec
-    hints: Hints
-    call: ScriptCalls
+    cache: ConversationCache
+    store: StateStore
 
-    def get(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+    async def get(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `look`; a run may begin with what was read."""
-        found = yield from self.look(config)
+        found = await self.look(config)
         if found is not None:
-            self.hints.read(Place.of(found.config), by_id=bool(Place.of(config).checkpoint_id))
+            by_id = bool(CheckpointAddress.of(config).checkpoint_id)
+            self.cache.note_read(CheckpointAddress.of(found.config), by_id=by_id)
         return found
 
-    def look(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+    async def look(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Read the checkpoint that *config* names, or the newest of its namespace.
 
         Raises:
             StateUnreadable: it is there and cannot be decoded.
         """
-        place = Place.of(config)
-        hint = self.hints.get(place.thread_id, place.namespace)
-        asked = (place.namespace, place.checkpoint_id, hint.has)
-        reply = yield self.call("get", place.thread_id, *asked)
+        asked = CheckpointAddress.of(config)
+        cached = self.cache.get(asked)
+        reply = await self.store.script("get", asked.thread_id, asked.namespace, asked.checkpoint_id, cached.has)
         if not reply:
             return None
         checkpoint_id, record, log, fields = reply
-        with_id = place.at(_text(checkpoint_id))
+        address = asked.at(_text(checkpoint_id))
         try:
-            unpacker = self._unpacker(place.thread_id, fields, hint.left())
-            found, held = self._tuple(unpacker, with_id, record, log)
+            unpacker = ValueUnpacker(self.codec, self.serde, asked.thread_id, pairs(fields), cached.values)
+            found, channels = self._tuple(unpacker, address, record, log)
         except UnreadableValue as exc:
-            raise StateUnreadable(state_key(place.thread_id), f"checkpoint {with_id.checkpoint_id}: {exc}") from exc
-        if not place.checkpoint_id:
-            has = b"".join(ref for channel in held.values() for ref in channel.packed.ends)
-            seen = Hint(with_id.checkpoint_id, hint.naming(held), kept=unpacker.kept(), has=has)
+            reason = f"checkpoint {address.checkpoint_id}: {exc}"
+            raise self.store.unreadable("get", asked.thread_id, reason) from exc
+        if not asked.checkpoint_id:
+            has = b"".join(ref for channel in channels.values() for ref in channel.packed.ends)
+            seen = CachedConversation(address.checkpoint_id, channels, values=unpacker.cached(), has=has)
             # What is under an older key is not known: the next write has it anew, under the one that writes.
-            self.hints.remember(place.thread_id, place.namespace, seen if unpacker.is_current() else NO_HINT)
+            self.cache.put(asked, seen if unpacker.is_current() else NOTHING_CACHED)
         return found
 
-    def batch(self, thread_id: str, query: Query, after: Place | None, limit: int) -> Plan[Batch]:
-        """Read up to *limit* checkpoints of a conversation, newest first, beginning after *after*.
+    async def list(self, thread_id: str, query: Query, limit: int | None) -> AsyncIterator[CheckpointTuple]:
+        """The checkpoints of a conversation that match, newest first.
 
         One that cannot be decoded is logged and left out, so that the others can still be seen.
         """
-        by_namespace = int(query.namespace is not None)
-        last = (after.checkpoint_id, after.namespace) if after else ("", "")
-        asked = (by_namespace, query.namespace or "", query.checkpoint_id, query.before, *last, limit)
-        rows, fields = yield self.call("list", thread_id, *asked)
-        unpacker = self._unpacker(thread_id, fields, Kept())
-        found = []
-        place = None
-        for namespace, checkpoint_id, record, log in rows:
-            place = Place(thread_id, _text(namespace), _text(checkpoint_id))
-            try:
-                found.append(self._tuple(unpacker, place, record, log)[0])
-                if query.before:  # so LangGraph finds where a subgraph was at a moment in the past, to go on from there
-                    self.hints.read(place, by_id=True)
-            except UnreadableValue as exc:
-                logger.error("Left out %s of %s: %s", place.checkpoint_id, state_key(thread_id), exc)
-        return Batch(found, place if len(rows) == limit else None)
+        left, last, by_namespace = limit, ("", ""), int(query.namespace is not None)
+        asked = (by_namespace, query.namespace or "", query.checkpoint_id, query.before)
+        while left != 0:
+            size = BATCH if query.metadata or left is None else min(BATCH, left)
+            rows, fields = await self.store.script("list", thread_id, *asked, *last, size)
+            unpacker = ValueUnpacker(self.codec, self.serde, thread_id, pairs(fields), CachedValues())
+            found = [one for row in rows if (one := self._row(unpacker, thread_id, query, row)) is not None]
+            for one in found[:left]:
+                yield one
+            if len(rows) < size:
+                return
+            last = _text(rows[-1][1]), _text(rows[-1][0])
+            left = None if left is None else max(0, left - len(found))
 
-    def _unpacker(self, thread_id: str, fields: Sequence[bytes], kept: Kept) -> Unpacker:
-        return Unpacker(self.codec, self.serde, thread_id, pairs(fields), kept)
+    async def delta_history(self, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
+        """What each of *channels* is rebuilt from, as `BaseCheckpointSaver.get_delta_channel_history` says.
+
+        Retention keeps the ancestors that kept checkpoints are rebuilt from; but a checkpoint that stays for another's
+        sake, or whose run was deleted, may lack some of its own. LangGraph would take what is left for the whole.
+
+        Raises:
+            StateUnreadable: an ancestor that is needed was removed.
+        """
+        history = {channel: DeltaChannelHistory(writes=[]) for channel in channels}
+        found = await self.look(config)
+        unseeded = set(channels)
+        while found is not None and found.parent_config is not None and unseeded:
+            child, found = found, await self.look(found.parent_config)
+            if found is None:
+                _refuse_gap(child, unseeded)
+                break
+            for write in reversed(found.pending_writes or ()):
+                if write[1] in unseeded:
+                    history[write[1]]["writes"].insert(0, write)
+            values = found.checkpoint["channel_values"]
+            for channel in unseeded & values.keys():
+                history[channel]["seed"] = values[channel]
+            unseeded -= values.keys()
+        return history
+
+    def _row(
+        self, unpacker: ValueUnpacker, thread_id: str, query: Query, row: Sequence[bytes]
+    ) -> CheckpointTuple | None:
+        namespace, checkpoint_id, record, log = row
+        address = CheckpointAddress(thread_id, _text(namespace), _text(checkpoint_id))
+        try:
+            found, _ = self._tuple(unpacker, address, record, log)
+        except UnreadableValue as exc:
+            logger.error("Left out %s of %s: %s", address.checkpoint_id, state_key(thread_id), exc)
+            return None
+        if query.before:  # so LangGraph finds where a subgraph was at a moment in the past, to go on from there
+            self.cache.note_read(address, by_id=True)
+        return found if query.matches_metadata(found) else None
 
     def _tuple(
-        self, unpacker: Unpacker, place: Place, record: bytes, log: bytes
-    ) -> tuple[CheckpointTuple, dict[str, Held]]:
-        head = CheckpointRecord.unpack(record)
-        body = self._body(head.body, place.about(RECORD, head.head()))
+        self, unpacker: ValueUnpacker, address: CheckpointAddress, record: bytes, log: bytes
+    ) -> tuple[CheckpointTuple, dict[str, CachedChannel]]:
+        head, body = open_record(self.codec, self.serde, address, record)
         try:
             refs, versions = split_refs(head.refs), body["c"]["channel_versions"]
-            values, held = {}, {}
+            values, cached = {}, {}
             for channel, entry in body["e"].items():
                 values[channel], packed = unpacker.value(entry, refs)
-                held[channel] = Held(versions.get(channel), packed)
-            checkpoint = {**body["c"], "id": place.checkpoint_id, "channel_values": values}
+                cached[channel] = CachedChannel(versions.get(channel), packed)
+            checkpoint = {**body["c"], "id": address.checkpoint_id, "channel_values": values}
             found = CheckpointTuple(
-                config=place.config(),
+                config=address.config(),
                 checkpoint=cast(Checkpoint, checkpoint),
                 metadata=body["m"],
-                parent_config=place.at(head.parent_id).config() if head.parent_id else None,
-                pending_writes=resolved(self._writes(unpacker, place, log)),
+                parent_config=address.at(head.parent_id).config() if head.parent_id else None,
+                pending_writes=resolve_writes(self._writes(unpacker, address, log)),
             )
         except (LookupError, TypeError, AttributeError, ValueError) as exc:
             raise UnreadableValue("a record that is not ours") from exc
-        return found, held
+        return found, cached
 
-    def _writes(self, unpacker: Unpacker, place: Place, log: bytes) -> Iterator[Write]:
-        for refs, body in unpack_writes(log):
+    def _writes(self, unpacker: ValueUnpacker, address: CheckpointAddress, log: bytes) -> Iterator[Write]:
+        for refs, sealed in unpack_writes(log):
             following = split_refs(refs)
-            for task_id, index, channel, task_path, entry in self._body(body, place.about(LOG, refs)):
+            rows: Any = self.codec.load(self.serde, self.codec.open(sealed, address.about(LOG, refs)))
+            for task_id, index, channel, task_path, entry in rows:
                 value, _ = unpacker.value(entry, following)
                 yield Write(task_id, index, channel, task_path, value)
 
-    def _body(self, sealed: bytes, about: bytes) -> Any:
-        return self.codec.load(self.serde, self.codec.open(sealed, about))
+
+def open_record(
+    codec: Codec, serde: StrictSerializer, address: CheckpointAddress, record: bytes
+) -> tuple[CheckpointRecord, Any]:
+    """The record of the checkpoint at *address*, and what its body holds.
+
+    Raises:
+        UnreadableValue: broken or foreign bytes, or their key is missing.
+    """
+    head = CheckpointRecord.unpack(record)
+    return head, codec.load(serde, codec.open(head.body, address.about(RECORD, head.head())))
+
+
+def _refuse_gap(child: CheckpointTuple, unseeded: set[str]) -> None:
+    counters: Mapping[str, Any] = child.metadata.get("counters_since_delta_snapshot") or {}
+    # A channel without a counter was never written: nothing of it is missing.
+    missing = sorted(unseeded & counters.keys() - child.checkpoint["channel_values"].keys())
+    if missing:
+        address = CheckpointAddress.of(child.config)
+        reason = f"checkpoint {address.checkpoint_id}: what {missing} were rebuilt from was removed"
+        raise StateUnreadable(state_key(address.thread_id), reason)
 
 
 def _text(name: bytes | str) -> str:

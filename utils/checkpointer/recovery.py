@@ -1,75 +1,188 @@
-"""Bringing a conversation from memory back to Redis."""
+"""Bringing conversations from memory back to Redis, and what keeps two from doing it at once."""
 
+import asyncio
+import logging
 import secrets
+import time
 import uuid
-from collections.abc import Mapping
-from typing import Any, cast
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Protocol, cast
 
-from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.base.id import uuid6
 
-from .keys import Place
+from .circuit import Circuit
+from .errors import Conflict, StateUnreadable, StoreUnavailable
+from .keys import CheckpointAddress
 from .memory import Memory
-from .merging import joined, without_removed
+from .merging import join_checkpoints, remove_messages
 from .saver import RedisCheckpointer
 
+logger = logging.getLogger(__name__)
+_REMEMBERED = 500  # conversations whose state in Redis a turn under way may still have to be joined to
 _RANDOM_BITS = 32  # below the clock in a checkpoint id
 
 
-async def unknown_history(primary: RedisCheckpointer, memory: Memory, thread_id: str) -> Checkpoint | None:
-    """What Redis has of a conversation and its part in *memory* does not know: the newest state there, if another
-    worker wrote it or memory began without it. None where there is no such thing.
+class Leases(Protocol):
+    """Who has a turn in a conversation; of several workers only one may bring it back."""
 
-    Raises:
-        StoreUnavailable: Redis went away again.
-    """
-    head = await primary.aget_tuple(Place(thread_id, "", "").config())
-    held = memory.find(thread_id)
-    if head is None or held is None or memory.knows(thread_id, head.checkpoint["id"]):
-        return None
-    newest = _newest(memory.all(primary.serde, thread_id))
-    base = await primary.aget_tuple(Place(thread_id, "", held.base_id).config()) if held.base_id else None
-    if base is None or newest is None:
-        return head.checkpoint
-    return without_removed(head.checkpoint, base.checkpoint, newest.checkpoint)
+    def hold_or_share(self, thread_id: str) -> AbstractAsyncContextManager[None]:
+        """Keep the other workers out for the length of the block; `Conflict` where one of them is in."""
+
+    async def is_held(self, thread_id: str) -> bool:
+        """Whether a turn is under way in the conversation."""
 
 
-async def write_back(primary: RedisCheckpointer, memory: Memory, thread_id: str, old: Checkpoint | None) -> None:
-    """Write all that *memory* holds of a conversation to Redis; the newest state first, joined to *old*.
+class Recovery:
+    """Writes what *memory* holds to *primary*, a conversation at a time."""
 
-    Repeating it after a failure, with the same *old*, does no harm.
+    def __init__(self, primary: RedisCheckpointer, memory: Memory, circuit: Circuit, leases: Leases | None) -> None:
+        self._primary, self._memory, self._circuit, self._leases = primary, memory, circuit, leases
+        self._joined_to: OrderedDict[str, Checkpoint] = OrderedDict()
+        self._under_way: dict[str, asyncio.Future[None]] = {}
+        self._unreadable: set[str] = set()
 
-    Raises:
-        StoreUnavailable: Redis went away again.
-    """
-    found, calls = memory.all(primary.serde, thread_id), memory.calls(thread_id)
-    newest = _newest(found)
-    if old is not None and newest is not None:
-        if newest.checkpoint["id"] < old["id"]:
-            # Another worker's turn was the last: what is newest here would not be found.
-            found.insert(0, _after(old, newest))
-            calls += [(Place.of(found[0].config), call) for place, call in calls if place == Place.of(newest.config)]
-        else:
-            found[found.index(newest)] = newest = newest._replace(checkpoint=joined(old, newest.checkpoint))
-            found.sort(key=lambda kept: kept is not newest)
-        found = [_continuing(old, kept) for kept in found]
-    elif newest is not None:
-        found.sort(key=lambda kept: kept is not newest)
-    for kept in found:
-        await _put(primary, kept)
-    for place, call in calls:
-        await primary.aput_writes(place.config(), call.writes, call.task_id, call.task_path)
+    async def return_all(self, limit_s: float) -> int:
+        """Bring back what is held and not in use, beginning no other one after *limit_s*. Gives how many went."""
+        until, returned = time.monotonic() + limit_s, 0
+        for thread_id in self._memory.threads():
+            if thread_id in self._unreadable or (self._leases and await self._leases.is_held(thread_id)):
+                continue
+            try:
+                returned += await self.return_one(thread_id)
+                if time.monotonic() > until or self._circuit.persistence == "memory":
+                    break
+            except StateUnreadable as exc:
+                logger.error("A conversation stays in memory, since what Redis has of it cannot be read: %s", exc)
+                self._unreadable.add(thread_id)
+        return returned
+
+    async def return_one(self, thread_id: str) -> bool:
+        """Bring back a conversation; whether it was held, and now is not.
+
+        Raises:
+            StateUnreadable: what Redis has under its key is broken or foreign.
+        """
+        if thread_id in self._under_way:
+            await asyncio.wait([self._under_way[thread_id]])
+            return False
+        if self._memory.left_s(thread_id) is None or not self._circuit.may_try():
+            return False
+        lease: AbstractAsyncContextManager[None] = nullcontext()
+        if self._leases is not None:
+            lease = self._leases.hold_or_share(thread_id)
+        try:
+            async with self.paused(thread_id), lease:
+                await self._move(thread_id)
+        except StoreUnavailable as exc:
+            self._circuit.failed(exc)
+            return False
+        except Conflict:
+            return False
+        self._circuit.worked()
+        return True
+
+    @asynccontextmanager
+    async def paused(self, thread_id: str) -> AsyncIterator[None]:
+        """Let nothing of the conversation return in the block, once what is under way is done."""
+        while thread_id in self._under_way:
+            await asyncio.wait([self._under_way[thread_id]])
+        self._under_way[thread_id] = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            self._under_way.pop(thread_id).set_result(None)
+
+    def forget(self, thread_id: str) -> None:
+        """The conversation is not to be joined to anything any more."""
+        self._joined_to.pop(thread_id, None)
+
+    def rejoin(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Checkpoint:
+        """A checkpoint as it is to be stored.
+
+        A turn that was under way while its conversation went back to Redis goes on without the messages found there. A
+        turn that begins afterwards, with an input, has read them.
+        """
+        address = CheckpointAddress.of(config)
+        old = None if address.namespace else self._joined_to.get(address.thread_id)
+        if old is None:
+            return checkpoint
+        if self._memory.left_s(address.thread_id) is not None:
+            return checkpoint  # it has not returned yet, only a part of it: joined when it does
+        if metadata.get("source") != "loop":
+            self.forget(address.thread_id)
+            return checkpoint
+        return join_checkpoints(old, checkpoint)
+
+    async def _move(self, thread_id: str) -> None:
+        held = self._memory.find(thread_id)
+        revision = -1
+        while held is not None and held.revision != revision:  # until nothing was added meanwhile
+            revision = held.revision
+            old = self._joined_to.get(thread_id) or await self._unknown_history(thread_id)
+            if old is not None:
+                self._joined_to[thread_id] = old
+            await self._write_back(thread_id, old)
+        self._memory.forget(thread_id)
+        self._primary.meter.returned()
+        self._unreadable.discard(thread_id)
+        while len(self._joined_to) > _REMEMBERED:
+            self._joined_to.popitem(last=False)
+
+    async def _unknown_history(self, thread_id: str) -> Checkpoint | None:
+        """What Redis has of the conversation and its part in memory does not know: the newest state there, if another
+        worker wrote it or memory began without it. None where there is no such thing."""
+        head = await self._primary.aget_tuple(CheckpointAddress(thread_id, "", "").config())
+        held = self._memory.find(thread_id)
+        if head is None or held is None or self._memory.knows(thread_id, head.checkpoint["id"]):
+            return None
+        newest, base = _newest(self._memory.all(self._primary.serde, thread_id)), None
+        if held.base_id:
+            base = await self._primary.aget_tuple(CheckpointAddress(thread_id, "", held.base_id).config())
+        if base is None or newest is None:
+            return head.checkpoint
+        return remove_messages(head.checkpoint, base.checkpoint, newest.checkpoint)
+
+    async def _write_back(self, thread_id: str, old: Checkpoint | None) -> None:
+        """Write all that memory holds of a conversation to Redis; the newest state first, joined to *old*.
+
+        Repeating it after a failure, with the same *old*, does no harm.
+        """
+        found, writes = self._memory.all(self._primary.serde, thread_id), self._memory.writes(thread_id)
+        newest = _newest(found)
+        if newest is not None:
+            if old is not None and newest.checkpoint["id"] < old["id"]:
+                # Another worker's turn was the last: what is newest here would not be found.
+                last = _continue(old, newest)
+                of_newest = CheckpointAddress.of(newest.config)
+                writes += [(CheckpointAddress.of(last.config), call) for at, call in writes if at == of_newest]
+                found.insert(0, last)
+            else:
+                found.remove(newest)
+                whole = newest.checkpoint if old is None else join_checkpoints(old, newest.checkpoint)
+                found.insert(0, newest._replace(checkpoint=whole))
+        for one in found:
+            address = CheckpointAddress.of(one.config)
+            begins = one.parent_config is None and not address.namespace
+            parent = address.at(old["id"] if old is not None and begins else "").config()
+            await self._primary.arestore(one.parent_config or parent, one.checkpoint, one.metadata)
+        for at, call in writes:
+            await self._primary.aput_writes(at.config(), call.writes, call.task_id, call.task_path)
 
 
 def _newest(found: list[CheckpointTuple]) -> CheckpointTuple | None:
-    return next((kept for kept in found if Place.of(kept.config).namespace == ""), None)
+    return next((one for one in found if CheckpointAddress.of(one.config).namespace == ""), None)
 
 
-def _after(old: Checkpoint, newest: CheckpointTuple) -> CheckpointTuple:
-    whole = cast(Checkpoint, {**joined(old, newest.checkpoint), "id": _id_after(old["id"])})
-    place = Place.of(newest.config)
+def _continue(old: Checkpoint, newest: CheckpointTuple) -> CheckpointTuple:
+    """The state of *newest* joined to *old*, as a checkpoint after that."""
+    whole = cast(Checkpoint, {**join_checkpoints(old, newest.checkpoint), "id": _id_after(old["id"])})
+    address = CheckpointAddress.of(newest.config)
     return newest._replace(
-        config=place.at(whole["id"]).config(), parent_config=place.at(old["id"]).config(), checkpoint=whole
+        config=address.at(whole["id"]).config(), parent_config=address.at(old["id"]).config(), checkpoint=whole
     )
 
 
@@ -79,17 +192,3 @@ def _id_after(checkpoint_id: str) -> str:
     if made > checkpoint_id:
         return made
     return str(uuid.UUID(int=uuid.UUID(checkpoint_id).int + 1 + secrets.randbits(_RANDOM_BITS)))
-
-
-def _continuing(old: Checkpoint, kept: CheckpointTuple) -> CheckpointTuple:
-    place = Place.of(kept.config)
-    if kept.parent_config is not None or place.namespace:
-        return kept
-    return kept._replace(parent_config=place.at(old["id"]).config())
-
-
-async def _put(primary: RedisCheckpointer, kept: CheckpointTuple) -> None:
-    names: Mapping[str, Any] = kept.config["configurable"]
-    place = Place(names["thread_id"], names["checkpoint_ns"], "")
-    config = kept.parent_config or place.config()
-    await primary.arestore(config, kept.checkpoint, kept.metadata)

@@ -1,27 +1,31 @@
-"""A conversation under other keys, for an operator: to encrypt what was not, to finish a rotation, or to go back.
+"""A whole conversation made over: under other keys, or copied under another id.
+
+Sealed bytes say whose they are, so a copy is sealed anew. References are keyed digests, so with other keys every value
+gets another name, and so does whatever refers to it: pages, records, logs of writes.
 
 old = Codec(Keyring.parse("new:…,old:…"), plain_too=True)   # reads whatever is there
 new = Codec(Keyring.parse("new:…"))                         # or Codec(), to decrypt
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from .calls import ScriptCalls
 from .codec import BLOB, PAGE, Codec
 from .errors import StateUnreadable, UnreadableValue
-from .keys import state_key
-from .scripts import Call, Plan, pairs
-from .transfer import is_current, rekeyed
+from .keys import CheckpointAddress, about_blob, state_key
+from .records import LOG, RECORD, CheckpointRecord, pack_writes, split_refs, unpack_writes
+from .scripts import StateStore, pairs
 
+_SIZE = b"@bytes"
 TRIES = 5
 
 # There is none; it was under these keys already; it was written to all the time and is as it was; it is under them now.
 Outcome = Literal["absent", "current", "busy", "done"]
 
 
-def reencrypted(script: ScriptCalls, thread_id: str, old: Codec, new: Codec) -> Plan[Outcome]:
+async def reencrypt(store: StateStore, thread_id: str, old: Codec, new: Codec) -> Outcome:
     """Write the conversation, which *old* reads, anew by *new*, at once and whole, unless it changes meanwhile.
 
     Upkeep is not use: how long it has left to live does not change. Broken off, it can be begun again.
@@ -31,23 +35,136 @@ def reencrypted(script: ScriptCalls, thread_id: str, old: Codec, new: Codec) -> 
     """
     key = state_key(thread_id)
     for _ in range(TRIES):
-        fields = pairs((yield Call("", (key,), ("HGETALL", key))))
+        fields = pairs(await store.command("HGETALL", key))
         if not fields:
             return "absent"
         try:
             if is_current(fields, new):
                 return "current"
-            made = rekeyed(fields, old, new, thread_id)
+            made = rewrite_fields(fields, old, new, thread_id, thread_id)
         except UnreadableValue as exc:
             raise StateUnreadable(key, str(exc)) from exc
-        if (yield script("replace", thread_id, len(fields), *_sums(fields), *made)):
+        if await store.script("replace", thread_id, len(fields), *_checksums(fields), *made):
             return "done"
     return "busy"
 
 
-def _sums(fields: Mapping[bytes, bytes]) -> list[bytes | str]:
+def _checksums(fields: Mapping[bytes, bytes]) -> list[bytes | str]:
     """Names and checksums in turn: what must still be there. Values and pages never change, so theirs are empty."""
     sums: list[bytes | str] = []
     for name, value in fields.items():
         sums += (name, "" if name[:1] in (BLOB, PAGE) else hashlib.sha1(value, usedforsecurity=False).hexdigest())
     return sums
+
+
+def rewrite_fields(
+    fields: Mapping[bytes, bytes], old: Codec, new: Codec, source_id: str, target_id: str
+) -> list[bytes]:
+    """The *fields* of *source_id*, which *old* reads, as *new* writes those of *target_id*: names and values in turn.
+
+    Values and pages to which nothing refers are left out, as a sweep would do.
+
+    Raises:
+        UnreadableValue: one of them is broken or missing, or its key is.
+    """
+    rewriting = _Rewriting(fields, old, new, source_id, target_id)
+    made = {}
+    for name, value in fields.items():
+        if name[:1] == RECORD:
+            made[name] = rewriting.record(name, value)
+        elif name[:1] == LOG:
+            made[name] = rewriting.log(name, value)
+        elif name[:1] not in (BLOB, PAGE):
+            made[name] = value
+    made |= rewriting.values
+    if _SIZE in made:  # what the summary shows: all but the bookkeeping, as lua/common.lua counts
+        sizes = (len(name) + len(value) for name, value in made.items() if not name.startswith(b"@"))
+        made[_SIZE] = str(sum(sizes)).encode()
+    return [part for pair in made.items() for part in pair]
+
+
+def is_current(fields: Mapping[bytes, bytes], codec: Codec) -> bool:
+    """Whether everything in *fields* is as *codec* writes: nothing under another key, or under none.
+
+    Raises:
+        UnreadableValue: a record is broken.
+    """
+    return all(codec.is_current(sealed) for name, value in fields.items() for sealed in _sealed(name, value))
+
+
+@dataclass
+class _Rewriting:
+    """`values` are the new values and pages, as far as the records and logs that were asked for refer to them."""
+
+    fields: Mapping[bytes, bytes]
+    old: Codec
+    new: Codec
+    source_id: str
+    target_id: str
+    values: dict[bytes, bytes] = field(default_factory=dict)
+    names: dict[bytes, bytes] = field(default_factory=dict)
+
+    def record(self, name: bytes, value: bytes) -> bytes:
+        """A checkpoint record for the target."""
+        was, now = self._addresses(name)
+        before = CheckpointRecord.unpack(value)
+        after = replace(before, refs=self._rename(before.refs))
+        body = self.old.open(before.body, was.about(RECORD, before.head()))
+        return replace(after, body=self.new.seal(body, now.about(RECORD, after.head()))).pack()
+
+    def log(self, name: bytes, value: bytes) -> bytes:
+        """A log of writes for the target."""
+        was, now = self._addresses(name)
+        frames = []
+        for refs, sealed in unpack_writes(value):
+            renamed, body = self._rename(refs), self.old.open(sealed, was.about(LOG, refs))
+            frames.append(pack_writes(renamed, self.new.seal(body, now.about(LOG, renamed))))
+        return b"".join(frames)
+
+    def _addresses(self, name: bytes) -> tuple[CheckpointAddress, CheckpointAddress]:
+        namespace, _, checkpoint_id = name[1:].partition(b"\0")
+        try:
+            was = CheckpointAddress(self.source_id, namespace.decode(), checkpoint_id.decode())
+        except UnicodeDecodeError as exc:
+            raise UnreadableValue("a record that is not ours") from exc
+        return was, replace(was, thread_id=self.target_id)
+
+    def _rename(self, refs: bytes) -> bytes:
+        for ref in split_refs(refs):
+            if ref not in self.names:
+                (self._add_pages if ref[:1] == PAGE else self._add_value)(ref)
+        return b"".join(self.names[ref] for ref in split_refs(refs))
+
+    def _add_value(self, ref: bytes) -> None:
+        value = self.old.open(self._stored(ref), about_blob(self.source_id, ref), ref)
+        name = self.names[ref] = self.new.ref(value)
+        self.values[name] = self.new.seal(value, about_blob(self.target_id, name))
+
+    def _add_pages(self, ref: bytes) -> None:
+        # Oldest first, because a page is named after the one before it; a chain may be longer than Python's stack.
+        for link in reversed(list(self._chain(ref))):
+            page = self._rename(self._stored(link))
+            name = self.names[link] = self.new.page_ref(page)
+            self.values[name] = page
+
+    def _chain(self, ref: bytes) -> Iterator[bytes]:
+        while ref[:1] == PAGE and ref not in self.names:
+            page = self._stored(ref)
+            if self.old.page_ref(page) != ref:
+                raise UnreadableValue("a page of a list is broken")
+            yield ref
+            ref = page[: len(ref)]
+
+    def _stored(self, ref: bytes) -> bytes:
+        if ref not in self.fields:
+            raise UnreadableValue("a value is missing")
+        return self.fields[ref]
+
+
+def _sealed(name: bytes, value: bytes) -> Iterator[bytes]:
+    if name[:1] == BLOB:
+        yield value
+    elif name[:1] == RECORD:
+        yield CheckpointRecord.unpack(value).body
+    elif name[:1] == LOG:
+        yield from (body for _, body in unpack_writes(value))

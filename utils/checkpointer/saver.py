@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
+import logging
+import uuid
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,20 +19,24 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
+from .cache import ConversationCache
 from .cipher import Keyring
 from .codec import Codec
 from .connections import Connections
-from .hints import Hints
-from .keys import STATE_PATTERN, state_key, thread_of
-from .listing import Listing, skipping_unreadable
+from .errors import StateUnreadable, StoreUnavailable, UnreadableValue
+from .keys import CheckpointAddress, state_key, summary_key, thread_of
 from .meter import Meter
-from .parts import ListPart, Window
-from .plans import Plans, Policy
-from .reencryption import Outcome
-from .scripts import Plan, Scripts, T, translated
+from .parts import ListPart, PartReader, Window
+from .reading import Query, Reader
+from .reencryption import Outcome, reencrypt, rewrite_fields
+from .retention import is_due, keep_last, sweep
+from .scripts import StateStore, pairs, translate_errors
 from .serializer import StrictSerializer, TypeName, known_types
+from .writing import Writer
 
 _SCANNED = 1000  # keys looked at by one call
+
+logger = logging.getLogger(__name__)
 
 
 class RedisCheckpointer(BaseCheckpointSaver[int]):
@@ -67,13 +73,13 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
             raise ValueError("ttl_s must be at least 1: nothing is kept without an end")
         if keep is not None and keep < 1:
             raise ValueError("keep must be at least 1, or None to keep all checkpoints")
-        self._strict = StrictSerializer([*known_types(), *allowed_types])
-        super().__init__(serde=self._strict)
-        self.meter = Meter() if meter is None else meter
-        self._connections, self._scripts = connections, Scripts(self.meter)
-        self._policy = Policy(ttl_s * 1000, refresh_on_read, keep, refuse_conflicts)
-        self._codec, self._hints = Codec(keys), Hints(warm_conversations, warm_bytes)
-        self._plans = Plans(self._strict, self._codec, self._hints, self._policy)
+        super().__init__()
+        self.connections, self.codec, self.meter = connections, Codec(keys), Meter() if meter is None else meter
+        self.store = StateStore(connections, self.meter, ttl_s * 1000)
+        self.cache = ConversationCache(warm_conversations, warm_bytes)
+        self.lifetime_s, self._keep, self._refuse_conflicts = ttl_s, keep, refuse_conflicts
+        reading = self.store if refresh_on_read else replace(self.store, ttl_ms=0)
+        self.use(StrictSerializer([*known_types(), *allowed_types]), reading)
 
     @classmethod
     def from_url(
@@ -81,28 +87,19 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         url: str,
         *,
         ttl_s: int,
-        keep: int | None = 50,
-        refuse_conflicts: bool = True,
-        refresh_on_read: bool = True,
-        keys: Keyring | None = None,
-        allowed_types: Collection[TypeName | type] = (),
         connect_timeout_s: float = 1.0,
         timeout_s: float = 2.0,
         max_connections: int = 32,
+        **options: Any,
     ) -> RedisCheckpointer:
-        """A saver for the Redis at *url*, see `Address.parse`; it connects when it is first used."""
+        """A saver for the Redis at *url*, see `Address.parse`; it connects when it is first used.
+
+        *options* are those of the class.
+        """
         connections = Connections(
             url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, max_connections=max_connections
         )
-        return cls(
-            connections,
-            ttl_s=ttl_s,
-            keep=keep,
-            refuse_conflicts=refuse_conflicts,
-            refresh_on_read=refresh_on_read,
-            keys=keys,
-            allowed_types=allowed_types,
-        )
+        return cls(connections, ttl_s=ttl_s, **options)
 
     @classmethod
     def from_conn_string(cls, conn_string: str, *, ttl_s: int = 86_400) -> RedisCheckpointer:
@@ -121,24 +118,19 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
     async def __aexit__(self, *failure: object) -> None:
         await self.aclose()
 
-    @property
-    def lifetime_s(self) -> int:
-        """How long a conversation is kept after it was last used."""
-        return self._policy.ttl_ms // 1000
-
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of the sync interface."""
-        await self._connections.aclose()
+        await self.connections.aclose()
 
     def close(self) -> None:
         """Close the connections of the sync interface."""
-        self._connections.close()
+        self.connections.close()
 
     # ---- asyncio
 
     async def aprobe(self) -> None:
-        """Do nothing but what needs a Redis that answers and can be written to."""
-        await self._arun(self._plans.probe())
+        """Do nothing but what needs a Redis that answers and can be written to. In a cluster each asks another node."""
+        await self.store.command("SET", f"state:probe:{uuid.uuid4().hex}", "", "PX", 1)
 
     async def aput(
         self,
@@ -148,7 +140,16 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Store *checkpoint* as a child of the one in *config*. Gives the config that names it."""
-        return await self._arun(self._plans.put(config, checkpoint, metadata, new_versions))
+        refuse = self._refuse_conflicts
+        stored = await self.writer.put(config, checkpoint, metadata, new_versions, refuse_conflict=refuse)
+        address = CheckpointAddress.of(config)
+        if self._keep is not None and is_due(stored, self._keep):
+            try:
+                await keep_last(self.store, address.thread_id, self._keep)
+            except (StateUnreadable, StoreUnavailable) as exc:
+                # What was put is safe. The next one sweeps again.
+                logger.warning("Could not remove old checkpoints of %s: %s", state_key(address.thread_id), exc)
+        return address.at(checkpoint["id"]).config()
 
     async def arestore(
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
@@ -157,17 +158,19 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
 
         It is not a conflict if others have come after it: the newest stays the newest.
         """
-        return await self._arun(self._plans.restore(config, checkpoint, metadata))
+        versions = checkpoint["channel_versions"]
+        await self.writer.put(config, checkpoint, metadata, versions, refuse_conflict=False)
+        return CheckpointAddress.of(config).at(checkpoint["id"]).config()
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Keep what a task wrote after the checkpoint in *config*; any number of tasks may do so at once."""
-        await self._arun(self._plans.put_writes(config, writes, task_id, task_path))
+        await self.writer.put_writes(config, writes, task_id, task_path)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that *config* names, or the newest of its namespace; None if there is none."""
-        return await self._arun(self._plans.get(config))
+        return await self.reader.get(config)
 
     async def aget_part(
         self, thread_id: str, channel: str, *, limit: int, before: int | None = None
@@ -176,7 +179,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
 
         None if there is no such conversation. Other items are neither fetched nor decoded.
         """
-        return await self._arun(self._plans.part(thread_id, channel, Window(limit, before)))
+        return await self.parts.read(thread_id, channel, Window(limit, before))
 
     async def alist(
         self,
@@ -187,176 +190,162 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """Checkpoints, newest first within a conversation; of all conversations if *config* is None."""
-        listing = Listing(self._plans, config, filter, before, limit)
-        async for thread_id in self._athreads(config):
-            while (plan := listing.next_batch(thread_id)) is not None:
-                with listing.surviving():
-                    listing.accept(await self._arun(plan))
-                for found in listing.accepted:
+        query = Query.of(config, before, filter)
+        if config is not None:
+            async for found in self.reader.list(str(config["configurable"]["thread_id"]), query, limit):
+                yield found
+            return
+        left = limit
+        async for thread_id in self.athread_ids():
+            if left == 0:
+                return
+            try:
+                async for found in self.reader.list(thread_id, query, left):
                     yield found
+                    left = None if left is None else left - 1
+            except StateUnreadable as exc:  # one broken or foreign key must not end a scan of all
+                logger.error("Left out %s", exc)
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """What delta *channels* are rebuilt from; `StateUnreadable` if some of it was removed."""
-        return await self._arun(self._plans.delta_history(config, channels))
+        return await self.reader.delta_history(config, channels)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Remove a conversation: both keys, at once."""
-        await self._arun(self._plans.delete(thread_id))
+        self.cache.forget(thread_id)
+        await self.store.command("UNLINK", state_key(thread_id), summary_key(thread_id))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Remove the checkpoints of these runs and their writes, in whichever conversations (a scan of all)."""
-        if run_ids:
-            async for thread_id in self._athreads(None):
-                with skipping_unreadable():
-                    await self._arun(self._plans.runs(thread_id, run_ids))
+        if not run_ids:
+            return
+        async for thread_id in self.athread_ids():
+            self.cache.forget(thread_id)
+            try:
+                await sweep(self.store, thread_id, "runs", *run_ids)
+            except StateUnreadable as exc:
+                logger.error("Left out %s", exc)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Replace *target_thread_id* by a copy of the other with its whole history; it lives the full time from now."""
-        await self._arun(self._plans.copy(source_thread_id, target_thread_id))
+        """Replace *target_thread_id* by a copy of the other with its whole history; it lives the full time from now.
+
+        Nothing happens if there is no such source. Through the client, because in a cluster the two are in different
+        slots.
+        """
+        self.cache.forget(target_thread_id)
+        key = state_key(source_thread_id)
+        fields = pairs(await self.store.command("HGETALL", key))
+        if fields:
+            try:
+                copied = rewrite_fields(fields, self.codec, self.codec, source_thread_id, target_thread_id)
+            except UnreadableValue as exc:
+                raise StateUnreadable(key, str(exc)) from exc
+            await self.store.script("restore", target_thread_id, *copied)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Keep only the newest checkpoint of each namespace (and what its delta channels need), or with "delete" none.
 
         Upkeep is not use: how long the conversations have left to live does not change.
         """
-        for plan in self._prunings(thread_ids, strategy):
-            await self._arun(plan)
+        if strategy not in ("keep_latest", "delete"):
+            raise ValueError(f"There is no pruning strategy {strategy!r}: keep_latest or delete.")
+        for thread_id in thread_ids:
+            await (self.adelete_thread(thread_id) if strategy == "delete" else self.akeep(thread_id))
+
+    async def akeep(self, thread_id: str, count: int | None = None) -> int:
+        """Keep the *count* newest checkpoints, or with None that of each namespace. Gives how many went."""
+        self.cache.forget(thread_id)
+        if count is None:
+            return await sweep(self.store, thread_id, "latest")
+        return await keep_last(self.store, thread_id, count)
 
     async def areencrypt(self, thread_id: str, old: Codec, new: Codec) -> Outcome:
         """Write a conversation, which *old* reads, anew by *new*; see reencryption.py. Upkeep is not use."""
-        return await self._arun(self._plans.reencrypt(thread_id, old, new))
+        self.cache.forget(thread_id)
+        return await reencrypt(self.store, thread_id, old, new)
 
     async def athread_ids(self, pattern: str = "*") -> AsyncIterator[str]:
         """The ids that match Redis's glob *pattern*, in no order, of everything that is where conversations are."""
-        seen: set[str] = set()
-        with translated():
-            async for key in self._connections.asynchronous().scan_iter(state_key(pattern), _SCANNED):
-                for thread_id in _unseen(key, seen):
+        seen: set[str] = set()  # SCAN may give a key twice, and a cluster one that is on its way from node to node
+        with translate_errors():
+            async for key in self.connections.asynchronous().scan_iter(state_key(pattern), _SCANNED):
+                thread_id = thread_of(key)
+                if thread_id not in seen:
+                    seen.add(thread_id)
                     yield thread_id
 
     async def ttl_s(self, thread_id: str) -> int | None:
         """Seconds a conversation has left, rounded up; None if it does not exist. Asking does not prolong it."""
-        left_ms = await self._arun(self._plans.left_ms(thread_id))
-        return None if left_ms is None else -(-left_ms // 1000)
+        left_ms = await self.store.command("PTTL", state_key(thread_id))
+        return -(-left_ms // 1000) if left_ms >= 0 else None
 
     async def exists(self, thread_id: str) -> bool:
         """Whether anything is stored of a conversation. Asking does not prolong it."""
         return await self.ttl_s(thread_id) is not None
 
-    # ---- the same, blocking
+    # ---- for callers without an event loop, as LangGraph's `invoke` is
 
-    def put(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
+    def put(self, *args: Any, **kwargs: Any) -> RunnableConfig:
         """See `aput`."""
-        return self._run(self._plans.put(config, checkpoint, metadata, new_versions))
+        return self.connections.run(self.aput(*args, **kwargs))
 
-    def put_writes(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
+    def put_writes(self, *args: Any, **kwargs: Any) -> None:
         """See `aput_writes`."""
-        self._run(self._plans.put_writes(config, writes, task_id, task_path))
+        self.connections.run(self.aput_writes(*args, **kwargs))
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `aget_tuple`."""
-        return self._run(self._plans.get(config))
+        return self.connections.run(self.aget_tuple(config))
 
-    def list(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> Iterator[CheckpointTuple]:
+    def list(self, *args: Any, **kwargs: Any) -> Iterator[CheckpointTuple]:
         """See `alist`."""
-        listing = Listing(self._plans, config, filter, before, limit)
-        for thread_id in self._threads(config):
-            while (plan := listing.next_batch(thread_id)) is not None:
-                with listing.surviving():
-                    listing.accept(self._run(plan))
-                yield from listing.accepted
+        found = self.alist(*args, **kwargs)
 
-    def get_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, DeltaChannelHistory]:
+        async def read_next() -> CheckpointTuple | None:
+            return await anext(found, None)
+
+        while (one := self.connections.run(read_next())) is not None:
+            yield one
+
+    def get_delta_channel_history(self, **kwargs: Any) -> Mapping[str, DeltaChannelHistory]:
         """See `aget_delta_channel_history`."""
-        return self._run(self._plans.delta_history(config, channels))
+        return self.connections.run(self.aget_delta_channel_history(**kwargs))
 
     def delete_thread(self, thread_id: str) -> None:
         """See `adelete_thread`."""
-        self._run(self._plans.delete(thread_id))
+        self.connections.run(self.adelete_thread(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """See `adelete_for_runs`."""
-        if run_ids:
-            for thread_id in self._threads(None):
-                with skipping_unreadable():
-                    self._run(self._plans.runs(thread_id, run_ids))
+        self.connections.run(self.adelete_for_runs(run_ids))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """See `acopy_thread`."""
-        self._run(self._plans.copy(source_thread_id, target_thread_id))
+        self.connections.run(self.acopy_thread(source_thread_id, target_thread_id))
 
-    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+    def prune(self, thread_ids: Sequence[str], **kwargs: Any) -> None:
         """See `aprune`."""
-        for plan in self._prunings(thread_ids, strategy):
-            self._run(plan)
+        self.connections.run(self.aprune(thread_ids, **kwargs))
+
+    # ---- variants
 
     def with_allowlist(self, extra_allowlist: Collection[TypeName | type]) -> RedisCheckpointer:
         """A saver that takes further types; LangGraph calls it where LANGGRAPH_STRICT_MSGPACK is set."""
-        return self._with(self._strict.with_msgpack_allowlist(extra_allowlist), self._policy)
-
-    def looking(self) -> RedisCheckpointer:
-        """The same, whose reads are no use: they leave conversations the time they have; connections stay shared."""
-        return self._with(self._strict, replace(self._policy, refresh_on_read=False))
-
-    # ----
-
-    def _with(self, serde: StrictSerializer, policy: Policy) -> RedisCheckpointer:
         clone = copy.copy(self)
-        clone.serde = clone._strict = serde
-        clone._policy, clone._plans = policy, Plans(serde, self._codec, self._hints, policy)
+        clone.use(self.reader.serde.with_msgpack_allowlist(extra_allowlist), self.reader.store)
         return clone
 
-    def _run(self, plan: Plan[T]) -> T:
-        return self._scripts.run(self._connections.blocking, plan)
+    def without_refresh(self) -> RedisCheckpointer:
+        """A saver whose reads are no use: they leave conversations the time they have; connections stay shared."""
+        clone = copy.copy(self)
+        clone.use(self.reader.serde, replace(self.store, ttl_ms=0))
+        return clone
 
-    def _arun(self, plan: Plan[T]) -> Coroutine[Any, Any, T]:
-        return self._scripts.arun(self._connections.asynchronous(), plan)
-
-    def _prunings(self, thread_ids: Sequence[str], strategy: str) -> Iterator[Plan[Any]]:
-        if strategy not in ("keep_latest", "delete"):
-            raise ValueError(f"There is no pruning strategy {strategy!r}: keep_latest or delete.")
-        for thread_id in thread_ids:
-            yield self._plans.delete(thread_id) if strategy == "delete" else self._plans.latest(thread_id)
-
-    def _threads(self, config: RunnableConfig | None) -> Iterator[str]:
-        if config is not None:
-            yield str(config["configurable"]["thread_id"])
-            return
-        seen: set[str] = set()
-        with translated():
-            for key in self._connections.blocking().scan_iter(STATE_PATTERN, _SCANNED):
-                yield from _unseen(key, seen)
-
-    async def _athreads(self, config: RunnableConfig | None) -> AsyncIterator[str]:
-        if config is not None:
-            yield str(config["configurable"]["thread_id"])
-            return
-        async for thread_id in self.athread_ids():
-            yield thread_id
-
-
-def _unseen(key: bytes, seen: set[str]) -> Iterator[str]:
-    # SCAN may give a key twice, and a cluster one that is on its way from node to node.
-    thread_id = thread_of(key)
-    if thread_id not in seen:
-        seen.add(thread_id)
-        yield thread_id
+    def use(self, serde: StrictSerializer, reading: StateStore) -> None:
+        """Write and read by *serde*, and read over *reading*."""
+        self.serde = serde
+        self.writer = Writer(serde, self.codec, self.cache, self.store)
+        self.reader = Reader(serde, self.codec, self.cache, reading)
+        self.parts = PartReader(serde, self.codec, reading)

@@ -6,8 +6,8 @@ LangGraph's own default imports and calls whatever class a checkpoint names (CVE
 objects from constructor calls in the data (CVE-2025-64439).
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from functools import partial
+from collections.abc import Collection, Iterable
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +15,7 @@ import ormsgpack
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from .errors import TypeNotAllowed, UnreadableValue
-from .models import MODEL, is_model, packed, unpacked
+from .models import MODEL, pack_model, unpack_model
 
 TypeName = tuple[str, ...]
 
@@ -43,7 +43,7 @@ _PLAIN = {
 }
 _READABLE = ("null", "bytes", "bytearray", "msgpack")
 # Extension codes of langgraph.checkpoint.serde.jsonplus: 0-5 name a type first, 6 is a numpy array, 7 wraps a value.
-_NAMED, _MODEL, _ARRAY, _SNAPSHOT = range(6), 5, 6, 7
+_NAMED, _ARRAY, _SNAPSHOT = range(6), 6, 7
 _SCALARS = frozenset((bool, int, float, str))  # they name no type
 _OPTIONS = ormsgpack.OPT_NON_STR_KEYS
 
@@ -59,7 +59,6 @@ class StrictSerializer(JsonPlusSerializer):
 
     def __init__(self, allowed: Collection[TypeName | type] | None = None) -> None:
         self._allowed = frozenset(map(_type_name, allowed or known_types()))
-        self._classes: dict[TypeName, Any] = {}
         super().__init__(allowed_msgpack_modules=sorted(self._allowed))
 
     def with_msgpack_allowlist(self, extra_allowlist: Iterable[TypeName | type]) -> "StrictSerializer":
@@ -68,25 +67,21 @@ class StrictSerializer(JsonPlusSerializer):
         return self if extra <= self._allowed else StrictSerializer(self._allowed | extra)
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """The kind and the bytes of *obj*: "model" for a message that can be put together again, see models.py.
+        """The kind and the bytes of *obj*: "model" for a message of plain values, see models.py.
 
         Raises:
             TypeNotAllowed: it holds an object that could not be read again.
         """
+        model = pack_model(obj)
+        if model is not None:
+            return MODEL, model
         try:
             kind, payload = super().dumps_typed(obj)
         except ormsgpack.MsgpackEncodeError as exc:
             raise TypeNotAllowed(f"a {type(obj).__name__}", str(exc)) from exc
-        if not is_model(obj):
-            if kind == "msgpack" and type(obj) not in _SCALARS:
-                self._check_readable(payload)
-            return kind, payload
-        try:
-            model = packed(obj, self._decoded(payload))
-        except UnreadableValue:
-            self._check_readable(payload)
-            raise
-        return (kind, payload) if model is None else (MODEL, model)
+        if kind == "msgpack" and type(obj) not in _SCALARS:
+            self._check_writable(payload)
+        return kind, payload
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value.
@@ -96,89 +91,55 @@ class StrictSerializer(JsonPlusSerializer):
         """
         kind, payload = data
         if kind == MODEL:
-            return unpacked([payload])[0]
+            return unpack_model(payload)
         if kind not in _READABLE:
             raise UnreadableValue(f"the serialization {kind!r} is not read here")
-        return self._decoded(payload) if kind == "msgpack" else super().loads_typed(data)
+        try:
+            # LangGraph answers a forbidden type with its raw data, so they are looked for first.
+            refused = _types_in(payload) - self._allowed if kind == "msgpack" else None
+            if not refused:
+                return super().loads_typed(data)
+        except Exception as exc:  # also whatever a constructor of an allowed type makes of foreign data
+            raise UnreadableValue(f"broken msgpack: {type(exc).__name__}") from exc
+        raise UnreadableValue(f"it names types that are not allowed: {', '.join(sorted(map('.'.join, refused)))}")
 
-    def load_all(self, values: Sequence[tuple[str, bytes]]) -> list[Any]:
-        """The same for many, quicker where all are models.
-
-        Raises:
-            UnreadableValue: of any of them.
-        """
-        if all(kind == MODEL for kind, _ in values):
-            return unpacked([payload for _, payload in values])
-        return [self.loads_typed(value) for value in values]
-
-    def _check_readable(self, payload: bytes) -> None:
-        for name in _types_in(payload):
+    def _check_writable(self, payload: bytes) -> None:
+        try:
+            names = _types_in(payload)
+        except Exception as exc:  # such as a dictionary whose keys cannot be keys any more
+            raise TypeNotAllowed("a value", f"it could not be read again ({exc})") from exc
+        for name in names:
             if name not in self._allowed:
                 remedy = f"add it to allowed_types of the saver: allowed_types=[{name[-1]}]"
                 raise TypeNotAllowed(".".join(name), remedy)
             try:
-                self._class(*name)
+                _find_class(*name)
             except (ImportError, AttributeError) as exc:
                 raise TypeNotAllowed(".".join(name), "no module has it under this name: define it at the top") from exc
-
-    def _decoded(self, payload: bytes) -> Any:
-        refused: set[str] = set()
-        # Not LangGraph's hook alone: it answers a forbidden type with its raw data instead of an error.
-        hook = partial(self._built, refused)
-        try:
-            value = ormsgpack.unpackb(payload, ext_hook=hook, option=_OPTIONS)
-        except Exception as exc:  # also whatever a constructor of an allowed type makes of foreign data
-            raise UnreadableValue(f"broken msgpack: {type(exc).__name__}") from exc
-        if refused:
-            raise UnreadableValue(f"it names types that are not allowed: {', '.join(sorted(refused))}")
-        return value
-
-    def _built(self, refused: set[str], code: int, data: bytes) -> Any:
-        if code == _ARRAY:
-            return self._unpack_ext_hook(code, data)
-        if code not in _NAMED and code != _SNAPSHOT:
-            refused.add(f"extension {code}")
-            return None
-        content = ormsgpack.unpackb(data, ext_hook=partial(self._built, refused), option=_OPTIONS)
-        if code in _NAMED and (content[0], content[1]) not in self._allowed:
-            refused.add(f"{content[0]}.{content[1]}")
-        if refused:
-            return None
-        if code == _MODEL:
-            try:
-                return self._class(content[0], content[1])(**content[2])
-            except Exception:  # noqa: S110 - LangGraph knows what to do with a model that does not validate
-                pass
-        return self._unpack_ext_hook(code, data)
-
-    def _class(self, module: str, name: str) -> Any:
-        found = self._classes.get((module, name))
-        if found is None:
-            found = self._classes[module, name] = getattr(import_module(module), name)
-        return found
 
 
 def _type_name(given: TypeName | type) -> TypeName:
     return (given.__module__, given.__name__) if isinstance(given, type) else tuple(given)
 
 
-def _types_in(payload: bytes) -> set[tuple[str, str]]:
-    """The types that *payload* names, as (module, name); nothing is imported.
+@cache
+def _find_class(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
 
-    Raises:
-        TypeNotAllowed: it could not be read, such as a dictionary whose keys cannot be keys any more.
-    """
-    found: set[tuple[str, str]] = set()
+
+def _types_in(payload: bytes) -> set[TypeName]:
+    """The types that *payload* names, as (module, name); nothing is imported. It raises whatever msgpack does."""
+    found: set[TypeName] = set()
 
     def look(code: int, data: bytes) -> None:
         if code == _ARRAY:
             return
+        if code not in _NAMED and code != _SNAPSHOT:
+            found.add((f"extension {code}",))
+            return
         content = ormsgpack.unpackb(data, ext_hook=look, option=_OPTIONS)
         if code in _NAMED:
-            found.add((content[0], content[1]))
+            found.add((str(content[0]), str(content[1])))
 
-    try:
-        ormsgpack.unpackb(payload, ext_hook=look, option=_OPTIONS)
-    except Exception as exc:  # whatever msgpack makes of it
-        raise TypeNotAllowed("a value", f"it could not be read again ({exc})") from exc
+    ormsgpack.unpackb(payload, ext_hook=look, option=_OPTIONS)
     return found

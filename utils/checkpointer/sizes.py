@@ -1,13 +1,13 @@
 """Where the bytes of a conversation go, and what it would take without sharing and compression."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .codec import PAGE, REF_BYTES, Codec
+from .codec import BLOB, PAGE, REF_BYTES, Codec
 from .errors import UnreadableValue
 from .keys import about_blob
-from .records import CheckpointRecord, split_refs, unpack_writes
+from .records import LOG, RECORD, CheckpointRecord, split_refs, unpack_writes
 
 KINDS = {b"c": "records", b"w": "writes", b"b": "values", b"p": "pages", b"h": "bookkeeping", b"@": "bookkeeping"}
 
@@ -50,63 +50,46 @@ def sizes_of(
     """The sizes of a state hash with these *fields*."""
     counts: Counter[str] = Counter()
     bytes_by_kind: Counter[str] = Counter(dict.fromkeys(KINDS.values(), 0))
+    weights: dict[bytes, int] = {}  # of what a reference stands for, uncompressed
+    roots, unreadable = [], 0
     for name, content in fields.items():
         kind = KINDS.get(name[:1], "other")
         counts[kind] += 1
         bytes_by_kind[kind] += len(name) + len(content)
-    weights = _Weights(fields, codec, thread_id)
-    shared = sum(weights.of(refs) for refs in weights.roots())
-    own = bytes_by_kind["records"] + bytes_by_kind["writes"]
-    values = sum(weights.of(name) for name in fields if name[:1] == b"b")
-    return Sizes(dict(counts), dict(bytes_by_kind), values, shared + own, memory_bytes, weights.unreadable)
-
-
-class _Weights:
-    """Uncompressed sizes of what references stand for, each worked out once; what is missing weighs nothing."""
-
-    def __init__(self, fields: Mapping[bytes, bytes], codec: Codec, thread_id: str) -> None:
-        self._fields, self._codec, self._thread_id = fields, codec, thread_id
-        self._known: dict[bytes, int] = {}
-        self.unreadable = 0
-
-    def roots(self) -> Iterable[bytes]:
-        """The references of every record and of every frame of writes, joined."""
-        for name, content in self._fields.items():
-            try:
-                if name[:1] == b"c":
-                    yield CheckpointRecord.unpack(content).refs
-                elif name[:1] == b"w":
-                    yield b"".join(refs for refs, _ in unpack_writes(content))
-            except UnreadableValue:
-                self.unreadable += 1
-
-    def of(self, refs: bytes) -> int:
-        """What these references stand for, together."""
-        return sum(self._one(ref) for ref in split_refs(refs))
-
-    def _one(self, ref: bytes) -> int:
-        # Pages are chained: first towards the beginning of the list, then back, adding up.
-        chain = []
-        while ref[:1] == PAGE and ref not in self._known:
-            self._known[ref] = 0  # also the end of a circle, which broken pages may be
-            chain.append(ref)
-            ref = self._fields.get(ref, b"")[:REF_BYTES]
-        weight = self._item(ref)
-        for name in reversed(chain):
-            weight = self._known[name] = sum(map(self._item, split_refs(self._fields.get(name, b""))))
-        return weight
-
-    def _item(self, ref: bytes) -> int:
-        if ref not in self._known:
-            self._known[ref] = self._blob(ref)
-        return self._known[ref]
-
-    def _blob(self, ref: bytes) -> int:
-        sealed = self._fields.get(ref)
-        if sealed is None:
-            return 0
         try:
-            return len(self._codec.open(sealed, about_blob(self._thread_id, ref), ref).data)
+            if name[:1] == BLOB:
+                weights[name] = len(content)  # if it cannot be opened
+                weights[name] = len(codec.open(content, about_blob(thread_id, name), name).data)
+            elif name[:1] in (RECORD, LOG):
+                roots.append(_refs_in(name, content))
         except UnreadableValue:
-            self.unreadable += 1
-            return len(sealed)
+            unreadable += 1
+    values_bytes = sum(weights.values())
+    for name in fields:
+        _weigh_pages(name, fields, weights)
+    shared = sum(_weigh(refs, weights) for refs in roots)
+    own = bytes_by_kind["records"] + bytes_by_kind["writes"]
+    return Sizes(dict(counts), dict(bytes_by_kind), values_bytes, shared + own, memory_bytes, unreadable)
+
+
+def _refs_in(name: bytes, content: bytes) -> bytes:
+    """The references of a record, or of every frame of a log, joined."""
+    if name[:1] == RECORD:
+        return CheckpointRecord.unpack(content).refs
+    return b"".join(refs for refs, _ in unpack_writes(content))
+
+
+def _weigh_pages(ref: bytes, fields: Mapping[bytes, bytes], weights: dict[bytes, int]) -> None:
+    # Pages are chained: first towards the beginning of the list, then back, adding up.
+    chain = []
+    while ref[:1] == PAGE and ref not in weights:
+        weights[ref] = 0  # also the end of a circle, which broken pages may be
+        chain.append(ref)
+        ref = fields.get(ref, b"")[:REF_BYTES]
+    for page in reversed(chain):
+        weights[page] = _weigh(fields.get(page, b""), weights)
+
+
+def _weigh(refs: bytes, weights: Mapping[bytes, int]) -> int:
+    """What these references stand for, together; what is missing weighs nothing."""
+    return sum(weights.get(ref, 0) for ref in split_refs(refs))

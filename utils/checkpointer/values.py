@@ -1,65 +1,116 @@
-"""Channel values and writes between Python and the fields of the state hash."""
+"""Channel values and writes between Python and the fields of the state hash.
+
+A list is a chain of pages, so that appending stores the new item and one short page, however long the list is. A page
+is the reference of the page before it, if any, and then up to `PAGE_ITEMS` references of items. Full pages are shared
+by every checkpoint that begins with the same items; only the last page is written anew. A list's reference is that of
+its last page.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from .codec import PAGE, Codec, Value
+from .codec import PAGE, REF_BYTES, Codec, Value
 from .errors import UnreadableValue
 from .keys import about_blob
-from .models import MODEL, Key, form_of, is_model, is_plain, key_of, revived
-from .pages import Page, Pages, fold, is_paged
+from .models import MODEL, unpack_model
+from .records import split_refs
 from .serializer import StrictSerializer
 
 INLINE_BYTES = 64
+PAGE_ITEMS = 16
+Name = Callable[[bytes], bytes]  # the reference of a page with these bytes
+Page = tuple[bytes, Sequence[bytes]]
+_SHORT_TEXT = 64
 
-# Items of a list by content. The key is in the entry, too: it is as large as the item, and one object will do.
-Names = Mapping[Key, tuple[Key, bytes]]
+
+def is_paged(value: object) -> bool:
+    """Whether *value* is a list that is stored item by item: not one of short scalars, which is smaller as it is."""
+    return type(value) is list and any(not _is_scalar(item) for item in value)
+
+
+def _is_scalar(item: object) -> bool:
+    return item is None or isinstance(item, (bool, int, float)) or (isinstance(item, str) and len(item) < _SHORT_TEXT)
+
+
+def fold(items: Sequence[bytes], name: Name) -> dict[bytes, bytes]:
+    """Pages for the references *items* (at least one), by reference, first to last: the last stands for the list."""
+    pages: dict[bytes, bytes] = {}
+    before = b""
+    for start in range(0, len(items), PAGE_ITEMS):
+        page = before + b"".join(items[start : start + PAGE_ITEMS])
+        before = name(page)
+        pages[before] = page
+    return pages
+
+
+class Pages:
+    """The pages behind some checkpoints: *known* have been read before, *fields* hold the others and are checked.
+
+    `read` is what was used: the reference of the page before, or `b""`, and those of the items, by the page's own.
+    """
+
+    def __init__(self, name: Name, fields: Mapping[bytes, bytes], known: Mapping[bytes, Page]) -> None:
+        self.read: dict[bytes, Page] = {}
+        self._name, self._fields, self._known = name, fields, known
+
+    def unfold(self, root: bytes) -> list[tuple[bytes, Sequence[bytes]]]:
+        """Each page of the list *root* and the references of the items on it, the last page first.
+
+        Raises:
+            UnreadableValue: a page is missing or does not match its name.
+        """
+        pages: list[tuple[bytes, Sequence[bytes]]] = []
+        ref = root
+        while ref:
+            page = self.read.get(ref) or self._known.get(ref) or self._open(ref)
+            self.read[ref] = page
+            pages.append((ref, page[1]))
+            ref = page[0]
+        return pages
+
+    def _open(self, ref: bytes) -> Page:
+        page = self._fields.get(ref)
+        if page is None or self._name(page) != ref or len(page) % REF_BYTES:
+            raise UnreadableValue("a page of a list is missing or broken")
+        before = page[:REF_BYTES] if page.startswith(PAGE) else b""
+        return before, tuple(split_refs(page[len(before) :]))
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What is left to the next reader, by reference: pages, and values, verified and decompressed, or their keys."""
+class CachedValues:
+    """What one reader leaves to the next, by reference: pages, and values, verified and decompressed; and to the next
+    writer: the references of these values, so that not all have to be digested again."""
 
     pages: Mapping[bytes, Page] = field(default_factory=dict)
-    values: Mapping[bytes, Value | Key] = field(default_factory=dict)
-    size_bytes: int = 0  # of the values, about
+    values: Mapping[bytes, Value] = field(default_factory=dict)
+    refs: Mapping[Value, bytes] = field(default_factory=dict)
+    size_bytes: int = 0  # of the values
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedValue:
     """A value as a record holds it: `inline` when it is short, else behind the reference `root`.
 
-    `refs` is everything the server must hold for it; `length` the number of items of a list, else None; `names`
-    those of its items that are recognised by their content; `ends` all that a reader who has it needs to name of it.
+    `refs` is everything the server must hold for it; `length` the number of items of a list, else None; `ends` all
+    that a reader who has it needs to name of it.
     """
 
     inline: Value | None
     root: bytes | None
     refs: frozenset[bytes]
     length: int | None = None
-    names: Names = field(default_factory=dict)
-    names_bytes: int = 0
     ends: tuple[bytes, ...] = ()
-
-    def naming(self, names: Names) -> "Packed":
-        """The same list with those of *names* that are of its items."""
-        known = {key: name for key, name in names.items() if name[1] in self.refs}
-        return replace(self, names=known, names_bytes=size_of(known))
-
-    def keys(self) -> dict[bytes, Key]:
-        """By reference, the keys of those items that are models: they are revived from these."""
-        return {ref: key for key, ref in self.names.values() if key[0] is not dict and key[0] is not list}
 
     def entry(self) -> tuple[str, bytes] | None:
         """What the record's body says of it; None where the next reference of the record is meant."""
         return None if self.inline is None else (self.inline.kind, self.inline.data)
 
 
-class Parcel:
+class ValuePacker:
     """What one write sends: values packed into it, and the fields behind them that the server does not *know*.
 
-    *named* are items of any list.
+    *refs* are the references of some values.
     """
 
     def __init__(
@@ -67,83 +118,55 @@ class Parcel:
         codec: Codec,
         serde: StrictSerializer,
         thread_id: str,
-        knows: Callable[[bytes], bool],
-        named: Names,
+        is_known: Callable[[bytes], bool],
+        refs: Mapping[Value, bytes],
     ) -> None:
-        self._codec, self._serde, self._thread_id = codec, serde, thread_id
-        self._knows, self._named = knows, named
-        self._blobs: dict[bytes, Value] = {}
-        self._pages: dict[bytes, bytes] = {}
+        self._codec, self._serde, self._thread_id, self._is_known, self._refs = codec, serde, thread_id, is_known, refs
+        self._fields: dict[bytes, bytes] = {}
 
-    def add(self, value: object, names: Names) -> Packed:
-        """Pack *value*; a list of anything but short scalars goes item by item, those in *names* as what they were."""
+    def add(self, value: object) -> PackedValue:
+        """Pack *value*; a list of anything but short scalars goes item by item."""
         if isinstance(value, list) and is_paged(value):
-            return self._add_list(value, names)
+            return self._add_list(value)
         length = len(value) if isinstance(value, list) else None
         plain = self._codec.dump(self._serde, value)
         if len(plain.data) <= INLINE_BYTES:
-            return Packed(plain, None, frozenset(), length)
+            return PackedValue(plain, None, frozenset(), length)
         ref = self._add_blob(plain)
-        return Packed(None, ref, frozenset((ref,)), length)
+        return PackedValue(None, ref, frozenset((ref,)), length)
 
     def fields(self) -> list[bytes]:
         """Field names and bytes in turn."""
-        flat: list[bytes] = []
-        for ref, plain in self._blobs.items():
-            if not self._knows(ref):
-                flat += (ref, self._codec.seal(plain, about_blob(self._thread_id, ref)))
-        for ref, page in self._pages.items():
-            if not self._knows(ref):
-                flat += (ref, page)
-        return flat
+        return [part for pair in self._fields.items() for part in pair]
 
-    def _add_list(self, items: Sequence[object], names: Names) -> Packed:
-        refs: list[bytes] = []
-        named: dict[Key, tuple[Key, bytes]] = {}
-        for item in items:
-            key = key_of(item)
-            name = names.get(key) or self._named.get(key) if key else None
-            if name is None:
-                ref, is_certain = self._add_item(item)
-                name = (key, ref) if key and is_certain else None
-            else:
-                ref = name[1]
-            if name:
-                named[name[0]] = name
-            refs.append(ref)
+    def _add_list(self, items: Sequence[object]) -> PackedValue:
+        refs = [self._add_blob(self._codec.dump(self._serde, item)) for item in items]
         pages = fold(refs, self._codec.page_ref)
-        self._pages.update(pages)
-        return Packed(None, list(pages)[-1], frozenset((*refs, *pages)), len(items), named, size_of(named))
-
-    def _add_item(self, item: object) -> tuple[bytes, bool]:
-        """Its reference, and whether nothing else has its key; a model that has it is revived from that, too."""
-        form = form_of(item)
-        if form is not None and self._knows(ref := self._codec.ref(Value(MODEL, form))):
-            return ref, True
-        plain = self._codec.dump(self._serde, item)
-        return self._add_blob(plain), plain.kind == MODEL or (not is_model(item) and is_plain(item))
+        self._fields.update((ref, page) for ref, page in pages.items() if not self._is_known(ref))
+        return PackedValue(None, list(pages)[-1], frozenset((*refs, *pages)), len(items))
 
     def _add_blob(self, plain: Value) -> bytes:
-        ref = self._codec.ref(plain)
-        self._blobs[ref] = plain
+        ref = self._refs.get(plain) or self._codec.ref(plain)
+        if ref not in self._fields and not self._is_known(ref):
+            self._fields[ref] = self._codec.seal(plain, about_blob(self._thread_id, ref))
         return ref
 
 
-class Unpacker:
-    """Values out of the fields that a read brought and what a reader before it has *kept*.
+class ValueUnpacker:
+    """Values out of the fields that a read brought and what a reader before it has *cached*.
 
     Every value is a new object: two messages with equal bytes must not become one, and nobody else's changes show.
-    What is asked for again, here or by the next reader, is not fetched, decrypted, decompressed or verified anew.
+    What is asked for again, here or by the next reader, is not fetched, decrypted, decompressed or verified again.
     """
 
     def __init__(
-        self, codec: Codec, serde: StrictSerializer, thread_id: str, fields: Mapping[bytes, bytes], kept: Kept
+        self, codec: Codec, serde: StrictSerializer, thread_id: str, fields: Mapping[bytes, bytes], cached: CachedValues
     ) -> None:
         self._codec, self._serde, self._thread_id, self._fields = codec, serde, thread_id, fields
-        self._pages = Pages(codec.page_ref, fields, kept.pages)
-        self._before, self._used = kept.values, dict[bytes, Value | Key]()
+        self._pages = Pages(codec.page_ref, fields, cached.pages)
+        self._cached, self._used = cached.values, dict[bytes, Value]()
 
-    def value(self, entry: tuple[str, bytes] | None, refs: Iterator[bytes]) -> tuple[object, Packed]:
+    def value(self, entry: tuple[str, bytes] | None, refs: Iterator[bytes]) -> tuple[object, PackedValue]:
         """The value that *entry* and, where it is not inline, the next of *refs* stand for, and how it is packed.
 
         Raises:
@@ -152,27 +175,20 @@ class Unpacker:
         if entry is not None:
             plain = Value(entry[0], entry[1])
             value = self._codec.load(self._serde, plain)
-            return value, Packed(plain, None, frozenset(), len(value) if isinstance(value, list) else None)
+            return value, PackedValue(plain, None, frozenset(), len(value) if isinstance(value, list) else None)
         root = next(refs, b"")
         if root[:1] != PAGE:
-            return self.values([root])[0], Packed(None, root, frozenset((root,)), ends=(root,))
+            return self.values([root])[0], PackedValue(None, root, frozenset((root,)), ends=(root,))
         return self._list(root)
 
-    def kept(self) -> Kept:
+    def cached(self) -> CachedValues:
         """For the next reader: all that was used."""
-        return Kept(self._pages.read, self._used, sum([len(kept[1] or b"") for kept in self._used.values()]))
+        refs = {value: ref for ref, value in self._used.items()}
+        return CachedValues(self._pages.read, self._used, refs, sum(len(value.data) for value in refs))
 
     def is_current(self) -> bool:
         """Whether all that was read is as it would be written now; see `Codec.is_current`."""
         return all(self._codec.is_current(sealed) for ref, sealed in self._fields.items() if ref[:1] != PAGE)
-
-    def _list(self, root: bytes) -> tuple[list[Any], Packed]:
-        pages = self._pages.unfold(root)
-        items = [ref for _, on_page in reversed(pages) for ref in on_page]
-        # The next checkpoint's list goes on from one of these pages, with the items of the last one.
-        ends = tuple(ref for page, on_page in pages[:2] for ref in (page, *on_page))
-        refs = frozenset((*items, *(page for page, _ in pages)))
-        return self.values(items), Packed(None, root, refs, len(items), ends=ends)
 
     def items(self, root: bytes) -> list[bytes]:
         """The references of the items of the list *root*, first to last; of the fields its pages are enough.
@@ -188,18 +204,23 @@ class Unpacker:
         Raises:
             UnreadableValue: a field is missing, broken, or of a forbidden type.
         """
-        known = {**self._before, **self._used}
-        kept = [known.get(ref) or self._opened(ref) for ref in refs]
-        self._used.update(zip(refs, kept, strict=True))
-        loaded = iter(self._serde.load_all([one for one in kept if isinstance(one, Value)]))
-        return [next(loaded) if isinstance(one, Value) else revived(one) for one in kept]
+        return [
+            unpack_model(value.data) if value.kind == MODEL else self._codec.load(self._serde, value)
+            for value in map(self._find, refs)
+        ]
 
-    def _opened(self, ref: bytes) -> Value:
-        if ref not in self._fields:
-            raise UnreadableValue("a value is missing")
-        return self._codec.open(self._fields[ref], about_blob(self._thread_id, ref), ref)
+    def _list(self, root: bytes) -> tuple[list[Any], PackedValue]:
+        pages, items = self._pages.unfold(root), self.items(root)
+        # The next checkpoint's list goes on from one of these pages, with the items of the last one.
+        ends = tuple(ref for page, on_page in pages[:2] for ref in (page, *on_page))
+        refs = frozenset((*items, *(page for page, _ in pages)))
+        return self.values(items), PackedValue(None, root, refs, len(items), ends=ends)
 
-
-def size_of(names: Names) -> int:
-    """Bytes of the contents, about."""
-    return sum([len(text or "") + len(content) for _, text, content in names])
+    def _find(self, ref: bytes) -> Value:
+        value = self._used.get(ref) or self._cached.get(ref)
+        if value is None:
+            if ref not in self._fields:
+                raise UnreadableValue("a value is missing")
+            value = self._codec.open(self._fields[ref], about_blob(self._thread_id, ref), ref)
+        self._used[ref] = value
+        return value

@@ -1,7 +1,7 @@
 """What a turn writes: checkpoints, and what its tasks wrote after them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,16 +13,14 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 
-from .calls import ScriptCalls
+from .cache import NOTHING_CACHED, CachedChannel, CachedConversation, ConversationCache
 from .codec import Codec
 from .errors import CheckpointConflict, RunSuperseded
-from .hints import NO_HINT, Held, Hint, Hints
-from .keys import Place, fence_of
-from .records import LOG, RECORD, CheckpointRecord, pack_writes
-from .scripts import LACKING, Plan
+from .keys import CheckpointAddress, fence_of
+from .records import LOG, RECORD, CheckpointRecord, Write, number_writes, pack_writes
+from .scripts import LACKING, Argument, StateStore
 from .serializer import StrictSerializer
-from .values import Packed, Parcel
-from .writes import Write, numbered
+from .values import PackedValue, ValuePacker
 
 _COUNTED = 16  # list channels whose length the summary shows
 # What goes on from the newest unless it was told another by its id. The other sources ("fork") may always go back.
@@ -33,14 +31,14 @@ _SENT = "the server lacks what was just sent to it"
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Plans that write."""
+    """Stores checkpoints and writes, sending what the server is not known to have."""
 
     serde: StrictSerializer
     codec: Codec
-    hints: Hints
-    call: ScriptCalls
+    cache: ConversationCache
+    store: StateStore
 
-    def put(
+    async def put(
         self,
         config: RunnableConfig,
         checkpoint: Checkpoint,
@@ -48,7 +46,7 @@ class Writer:
         new_versions: ChannelVersions,
         *,
         refuse_conflict: bool,
-    ) -> Plan[int]:
+    ) -> int:
         """Store a checkpoint. Gives how many the conversation has now.
 
         Raises:
@@ -56,19 +54,19 @@ class Writer:
                 namespace and is not any more. A run may begin with an older one by naming it.
             RunSuperseded: the lease that *config* writes under has gone to another run.
         """
-        parent, fence = Place.of(config), fence_of(config)
+        parent, fence = CheckpointAddress.of(config), fence_of(config)
         meta = get_serializable_checkpoint_metadata(config, metadata)
-        expected = refuse_conflict and _continues(parent, meta) and not self.hints.is_addressed(parent)
-        before = self.hints.get(parent.thread_id, parent.namespace)
-        for hint in (before, NO_HINT):
-            parcel = self._parcel(parent, hint)
-            channels = self._channels(parcel, checkpoint, parent.checkpoint_id, new_versions, hint)
+        expected = refuse_conflict and _must_continue_newest(parent, meta) and not self.cache.was_read_by_id(parent)
+        before = self.cache.get(parent)
+        for cached in (before, NOTHING_CACHED):
+            packer = self._packer(parent, cached)
+            channels = _pack_channels(packer, checkpoint, parent.checkpoint_id, new_versions, cached)
             record = self._record(parent, checkpoint, meta, channels).pack()
-            named = (parent.namespace, checkpoint["id"], record, meta.get("step", -1), _counts(channels))
-            call = self.call("put", parent.thread_id, *named, int(expected), fence, *parcel.fields(), fence=fence)
+            head = (parent.namespace, checkpoint["id"], record, meta.get("step", -1), _list_lengths(channels))
+            asked: list[Argument] = [*head, int(expected), fence, *packer.fields()]
             # Of many that wait for their replies the garbage collector would look at all that is held.
-            del parcel, record, named
-            stored, *newest = yield call
+            del packer, record, head
+            stored, *newest = await self.store.script("put", parent.thread_id, *asked, fence=fence)
             if stored != LACKING:
                 break
         else:
@@ -76,64 +74,58 @@ class Writer:
         if stored == _SUPERSEDED:
             raise RunSuperseded
         if stored == _CONFLICT:
-            self.hints.forget([parent.thread_id])
+            self.cache.forget(parent.thread_id)
             raise CheckpointConflict(parent.checkpoint_id, newest[0].decode(errors="backslashreplace"))
         versions = checkpoint["channel_versions"]
-        held = {channel: Held(versions.get(channel), packed) for channel, packed in channels.items()}
-        hint = Hint(checkpoint["id"], held, kept=before.kept, has=before.has)
-        self.hints.put(parent.thread_id, parent.namespace, hint, before=before)
+        held = {channel: CachedChannel(versions.get(channel), packed) for channel, packed in channels.items()}
+        cached = CachedConversation(checkpoint["id"], held, values=before.values, has=before.has)
+        self.cache.put_checkpoint(parent, cached, before=before)
         return int(stored)
 
-    def put_writes(
+    async def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
-    ) -> Plan[None]:
+    ) -> None:
         """Append the writes of a task to the log of its checkpoint.
 
         Raises:
             RunSuperseded: the lease that *config* writes under has gone to another run.
         """
-        place, fence = Place.of(config), fence_of(config)
-        log = numbered(writes, task_id, task_path)
-        for hint in (self.hints.get(place.thread_id, place.namespace), NO_HINT):
-            parcel = self._parcel(place, hint)
-            packed = [parcel.add(write.value, {}) for write in log]
+        address, fence = CheckpointAddress.of(config), fence_of(config)
+        log = number_writes(writes, task_id, task_path)
+        for cached in (self.cache.get(address), NOTHING_CACHED):
+            packer = self._packer(address, cached)
+            packed = [packer.add(write.value) for write in log]
             # Before it is sent: LangGraph puts the next checkpoint without waiting for this.
-            self.hints.wrote(place.thread_id, place.namespace, packed)
-            refs = _roots(packed)
-            frame = pack_writes(refs, self._frame_body(place, refs, log, packed))
-            fixed = (place.namespace, place.checkpoint_id, refs, frame, fence)
-            call = self.call("writes", place.thread_id, *fixed, *parcel.fields(), fence=fence)
-            del parcel, packed, fixed  # see put
-            [stored] = yield call
+            self.cache.add_written(address, packed)
+            refs = _join_roots(packed)
+            frame = pack_writes(refs, self._frame_body(address, refs, log, packed))
+            asked: list[Argument] = [address.namespace, address.checkpoint_id, refs, frame, fence, *packer.fields()]
+            del packer, packed  # see put
+            [stored] = await self.store.script("writes", address.thread_id, *asked, fence=fence)
             if stored == _SUPERSEDED:
                 raise RunSuperseded
             if stored != LACKING:
-                break
-        else:
-            raise AssertionError(_SENT)
+                return
+        raise AssertionError(_SENT)
 
-    def _parcel(self, place: Place, hint: Hint) -> Parcel:
-        return Parcel(self.codec, self.serde, place.thread_id, hint.knows, hint.named)
+    def _packer(self, address: CheckpointAddress, cached: CachedConversation) -> ValuePacker:
+        return ValuePacker(self.codec, self.serde, address.thread_id, cached.knows, cached.values.refs)
 
-    def _frame_body(self, place: Place, refs: bytes, log: Sequence[Write], packed: Sequence[Packed]) -> bytes:
+    def _frame_body(
+        self, address: CheckpointAddress, refs: bytes, log: Sequence[Write], packed: Sequence[PackedValue]
+    ) -> bytes:
         rows = [
             (write.task_id, write.index, write.channel, write.task_path, value.entry())
             for write, value in zip(log, packed, strict=True)
         ]
-        return self.codec.seal(self.codec.dump(self.serde, rows), place.about(LOG, refs))
-
-    def _channels(
-        self, parcel: Parcel, checkpoint: Checkpoint, parent_id: str, new_versions: ChannelVersions, hint: Hint
-    ) -> dict[str, Packed]:
-        packed = {}
-        for channel, value in checkpoint["channel_values"].items():
-            version = None if channel in new_versions else checkpoint["channel_versions"].get(channel)
-            unchanged = hint.unchanged(parent_id, channel, version)
-            packed[channel] = unchanged or parcel.add(value, hint.names(channel))
-        return packed
+        return self.codec.seal(self.codec.dump(self.serde, rows), address.about(LOG, refs))
 
     def _record(
-        self, parent: Place, checkpoint: Checkpoint, metadata: CheckpointMetadata, channels: Mapping[str, Packed]
+        self,
+        parent: CheckpointAddress,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        channels: Mapping[str, PackedValue],
     ) -> CheckpointRecord:
         body = {
             "c": {key: value for key, value in checkpoint.items() if key not in ("id", "channel_values")},
@@ -145,14 +137,28 @@ class Writer:
             parent_id=parent.checkpoint_id,
             run_id=str(metadata.get("run_id") or ""),
             unseeded=tuple(channel for channel in deltas if channel not in checkpoint["channel_values"]),
-            refs=_roots(channels.values()),
+            refs=_join_roots(channels.values()),
             body=b"",
         )
         about = parent.at(checkpoint["id"]).about(RECORD, record.head())
         return replace(record, body=self.codec.seal(self.codec.dump(self.serde, body), about))
 
 
-def _continues(parent: Place, metadata: CheckpointMetadata) -> bool:
+def _pack_channels(
+    packer: ValuePacker,
+    checkpoint: Checkpoint,
+    parent_id: str,
+    new_versions: ChannelVersions,
+    cached: CachedConversation,
+) -> dict[str, PackedValue]:
+    packed = {}
+    for channel, value in checkpoint["channel_values"].items():
+        version = None if channel in new_versions else checkpoint["channel_versions"].get(channel)
+        packed[channel] = cached.find_unchanged(parent_id, channel, version) or packer.add(value)
+    return packed
+
+
+def _must_continue_newest(parent: CheckpointAddress, metadata: CheckpointMetadata) -> bool:
     # Within a run that was accepted several may go on in one namespace: `Send` to a subgraph with a memory.
     if parent.namespace or metadata.get("source") not in _CONTINUING:
         return False
@@ -160,10 +166,10 @@ def _continues(parent: Place, metadata: CheckpointMetadata) -> bool:
     return bool(parent.checkpoint_id) or metadata.get("step") == -1
 
 
-def _roots(packed: Any) -> bytes:
+def _join_roots(packed: Iterable[PackedValue]) -> bytes:
     return b"".join(value.root for value in packed if value.root is not None)
 
 
-def _counts(channels: Mapping[str, Packed]) -> str:
+def _list_lengths(channels: Mapping[str, PackedValue]) -> str:
     lengths = {name: packed.length for name, packed in channels.items() if packed.length is not None}
     return json.dumps(dict(list(lengths.items())[:_COUNTED]))

@@ -64,7 +64,8 @@ def turns(*said: str) -> list[str]:
 
 def forget(saver: RedisCheckpointer, *thread_ids: str) -> None:
     """Make *saver* know as little of these conversations as a process that has just begun."""
-    saver._hints.forget(thread_ids)
+    for thread_id in thread_ids:
+        saver.cache.forget(thread_id)
 
 
 async def _nothing() -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import redis
 from hypothesis.stateful import RuleBasedStateMachine
 from langgraph.checkpoint.base import CheckpointTuple
 
@@ -35,7 +36,7 @@ class Driver(RuleBasedStateMachine):
         self.proxy.cut()
         self.savers = (saver_at(proxy.url), saver_at(proxy.url))
         self.onlooker = saver_at(url)
-        self.client: Any = self.onlooker._connections.blocking()
+        self.client: Any = redis.Redis.from_url(url)
         self.client.flushall()
         self.oracle = Oracle()
         self.versions = 0
@@ -43,6 +44,7 @@ class Driver(RuleBasedStateMachine):
 
     def close(self) -> None:
         self.onlooker.close()
+        self.client.close()
         for saver in self.savers:
             self.loop.run_until_complete(saver.aclose())
         self.loop.close()

@@ -1,5 +1,6 @@
 """Encryption at rest: what stands on the server tells nothing, and nothing that was changed there is believed."""
 
+import asyncio
 import base64
 import json
 import logging
@@ -16,15 +17,14 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import CheckpointTuple, empty_checkpoint
 
 from tests.utils.checkpointer.chats import forget
-from utils.checkpointer import RedisCheckpointer, StateUnreadable
+from utils.checkpointer import RedisCheckpointer, StateUnreadable, reencryption
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.codec import REF_BYTES, Codec, Value
-from utils.checkpointer.keys import Place, about_blob
-from utils.checkpointer.pages import Pages, fold
+from utils.checkpointer.keys import CheckpointAddress, about_blob
 from utils.checkpointer.records import CheckpointRecord, pack_writes, unpack_writes
-from utils.checkpointer.reencryption import reencrypted
-from utils.checkpointer.scripts import Call, Plan
-from utils.checkpointer.transfer import moved, rekeyed
+from utils.checkpointer.reencryption import rewrite_fields
+from utils.checkpointer.scripts import StateStore
+from utils.checkpointer.values import Pages, fold
 
 NEW, OLD = bytes(range(32)), bytes(range(32, 64))
 KEYS, ROTATED, EARLIER = Keyring({"new": NEW}), Keyring({"new": NEW, "old": OLD}), Keyring({"old": OLD})
@@ -105,7 +105,7 @@ def names_of(server: Any, thread_id: str, kind: bytes) -> list[bytes]:
 
 
 def test_no_word_of_a_conversation_is_on_the_server(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("utils.checkpointer.compression.COMPRESS_FROM_BYTES", 1_000_000)  # it hides words, too
+    monkeypatch.setattr("utils.checkpointer.codec.COMPRESS_FROM_BYTES", 1_000_000)  # it hides words, too
     with saver_with(server.url, None) as plain:
         talk(plain, "seen")
     assert all(word in everything(server) for word in WORDS)  # so they would be seen
@@ -256,10 +256,9 @@ def test_a_copy_is_sealed_for_its_own_conversation(server: Any) -> None:
         talk(saver, "x")
         before = history(saver, "x")
     with saver_with(server.url, ROTATED) as saver:
-        made = moved(fields_of(server, "x"), saver._codec, "x", "acme.y")
-        saver._run(restored(saver, "acme.y", made))
+        saver.copy_thread("x", "acme.y")
         assert history(saver, "acme.y") == before == history(saver, "x")
-    assert fields_of(server, "x").keys() == fields_of(server, "acme.y").keys()
+    assert len(fields_of(server, "x")) == len(fields_of(server, "acme.y"))
     assert json.loads(server.client.get("checkpoint:acme.y"))["bytes"] == stored_bytes(server, "acme.y")
     with saver_with(server.url, KEYS) as saver:
         assert history(saver, "acme.y") == before  # the source is under the old key, the copy is not
@@ -269,11 +268,10 @@ def test_without_keys_a_copy_is_the_same_bytes(server: Any) -> None:
     with saver_with(server.url, None) as saver:
         talk(saver, "x")
         fields = fields_of(server, "x")
-        assert dict(zip(*[iter(moved(fields, saver._codec, "x", "acme.x"))] * 2, strict=True)) == fields
-
-
-def restored(saver: RedisCheckpointer, thread_id: str, fields: list[bytes]) -> Plan[None]:
-    yield saver._plans._script("restore", thread_id, *fields)
+        assert (
+            dict(zip(*[iter(rewrite_fields(fields, saver.codec, saver.codec, "x", "acme.x"))] * 2, strict=True))
+            == fields
+        )
 
 
 def stored_bytes(server: Any, thread_id: str) -> int:
@@ -284,11 +282,13 @@ def stored_bytes(server: Any, thread_id: str) -> int:
 def reencrypt(saver: RedisCheckpointer, thread_id: str, new: Codec, meanwhile: Callable[[], object] = int) -> str:
     """What becomes of re-encrypting; *meanwhile* happens after the conversation was read and before it is replaced."""
 
-    def script(*call: Any) -> Call:
-        meanwhile()
-        return saver._plans._script(*call)
+    class Late(StateStore):
+        async def script(self, *call: Any, **options: Any) -> Any:
+            await asyncio.to_thread(meanwhile)
+            return await saver.store.script(*call, **options)
 
-    return saver._run(reencrypted(script, thread_id, MIXED, new))
+    late = Late(saver.connections, saver.meter, saver.store.ttl_ms)
+    return saver.connections.run(reencryption.reencrypt(late, thread_id, MIXED, new))
 
 
 @pytest.mark.parametrize(
@@ -398,10 +398,10 @@ def test_a_list_may_be_of_any_length() -> None:
     ref = plain.ref(said)
     pages = fold([ref] * 20_000, plain.page_ref)
     record = CheckpointRecord("", "", (), list(pages)[-1], b"")
-    place = Place("acme.x", "", "1")
+    place = CheckpointAddress("acme.x", "", "1")
     record = replace(record, body=plain.seal(said, place.about(b"c", record.head())))
     fields = pages | {ref: plain.seal(said, about_blob("acme.x", ref)), b"c\x001": record.pack()}
-    made = dict(zip(*[iter(rekeyed(fields, plain, ENCRYPTED, "acme.x"))] * 2, strict=True))
+    made = dict(zip(*[iter(rewrite_fields(fields, plain, ENCRYPTED, "acme.x", "acme.x"))] * 2, strict=True))
     rekeyed_record = CheckpointRecord.unpack(made[b"c\x001"])
     chain = Pages(ENCRYPTED.page_ref, made, {}).unfold(rekeyed_record.refs)
     assert [ref for _, items in chain for ref in items] == [ENCRYPTED.ref(said)] * 20_000
@@ -423,7 +423,7 @@ def test_neither_logs_nor_errors_hold_a_key(server: Any, caplog: pytest.LogCaptu
         while error is not None:
             shown += [str(error), repr(error), repr(vars(error))]
             error = error.__cause__ or error.__context__
-        shown += [caplog.text, repr(saver), repr(vars(saver)), repr(saver._plans)]
+        shown += [caplog.text, repr(saver), repr(vars(saver)), repr(saver.writer), repr(saver.reader)]
     assert "Left out" in caplog.text
     for key in (NEW, OLD, KEYS.digest_key):
         for written in (key.hex(), base64.b64encode(key).decode(), repr(key)[2:-1]):

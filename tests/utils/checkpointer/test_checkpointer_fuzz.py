@@ -149,7 +149,7 @@ def test_a_damaged_field_gives_the_right_answer_or_names_the_key(
     instead = damaged(fields, name, how, data.draw)
     renew(valkey, fields)
     valkey.client.hset(KEY, name, instead) if instead is not None else valkey.client.hdel(KEY, name)
-    saver = forking(saver._connections)
+    saver = forking(saver.connections)
     answers = {question: outcome(ask, saver) for question, ask in QUESTIONS.items()}
     assert answers["all of the other conversation"] == right["all of the other conversation"]
     if kind in "bp":  # these are found by their digest: they are right, or they are not there
@@ -173,7 +173,7 @@ def test_each_flipped_bit_of_a_record_is_noticed_or_read(
             flipped = bytearray(fields[name])
             flipped[at] ^= bit
             valkey.client.hset(KEY, name, bytes(flipped))
-            outcome(the_newest, forking(saver._connections))
+            outcome(the_newest, forking(saver.connections))
 
 
 WRONG_TYPES = ["string", "list", "set", "hash", "zset"]
@@ -194,7 +194,7 @@ def test_keys_of_other_types_are_named_and_break_nothing_else(
     renew(valkey, fields)
     for key, kind in ((SUMMARY, summary), (KEY, state)):
         replace_by(valkey.client, key, kind)
-    saver = forking(saver._connections)
+    saver = forking(saver.connections)
     for ask in QUESTIONS.values():
         outcome(ask, saver)
     everything_else_works(saver, right)

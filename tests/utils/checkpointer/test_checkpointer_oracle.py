@@ -12,9 +12,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.servers.cutting import CuttingProxy
 from tests.utils.checkpointer.drawn import EXAMPLES
 from tests.utils.checkpointer.machine import CheckpointerMachine
-from utils.checkpointer import values
+from utils.checkpointer import RedisCheckpointer, values
 from utils.checkpointer.codec import Codec
-from utils.checkpointer.plans import Plans
 
 USUAL = settings(stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -72,13 +71,13 @@ def shares_what_it_has_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def copies_in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = Plans.copy
+    right = RedisCheckpointer.acopy_thread
 
-    def copy(plans: Plans, source_id: str, target_id: str) -> Any:
-        yield from plans.delete(target_id)
-        yield from right(plans, source_id, target_id)
+    async def copy(saver: RedisCheckpointer, source_id: str, target_id: str) -> None:
+        await saver.adelete_thread(target_id)
+        await right(saver, source_id, target_id)
 
-    monkeypatch.setattr(Plans, "copy", copy)
+    monkeypatch.setattr(RedisCheckpointer, "acopy_thread", copy)
 
 
 PLANTED = {

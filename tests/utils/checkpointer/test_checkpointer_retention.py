@@ -18,7 +18,6 @@ from langgraph.types import Command, Send, interrupt
 
 from tests.utils.checkpointer.conftest import TTL_S, Server
 from utils.checkpointer import Connections, RedisCheckpointer, retention
-from utils.checkpointer.deltas import delta_history
 from utils.checkpointer.errors import StateUnreadable
 
 TENANTS = ("x", "acme.x")
@@ -48,19 +47,16 @@ def line(saver: RedisCheckpointer, thread_id: str, length: int, namespace: str =
 
 
 def keep_last(saver: RedisCheckpointer, thread_id: str, keep: int) -> int:
-    return saver._run(retention.keep_last(saver._plans._script, thread_id, keep))
+    return saver.connections.run(retention.keep_last(saver.store, thread_id, keep))
 
 
-def steps(saver: RedisCheckpointer, plan: Any) -> Iterator[list[int]]:
+def steps(saver: RedisCheckpointer, thread_id: str, *what: str | int) -> Iterator[list[int]]:
     """The replies to the calls of a sweep, one by one: a caller who stops is a sweep that is broken off."""
-    call = next(plan)
-    while True:
-        reply = saver._scripts._call(saver._connections.blocking(), call)
-        yield reply  # type: ignore[misc]  # two numbers
-        try:
-            call = plan.send(reply)
-        except StopIteration:
-            return
+    has_more = 1
+    while has_more:
+        reply = saver.connections.run(saver.store.script("sweep", thread_id, retention.STEP_FIELDS, *what))
+        yield reply
+        has_more = reply[1]
 
 
 def ids(saver: RedisCheckpointer, thread_id: str, namespace: str = "") -> list[str]:
@@ -126,7 +122,7 @@ async def test_figures_and_remaining_life_are_right_after_every_step(
     before, counts = ids(saver, "x"), []
     for key in ("checkpoint:x", "state:{checkpoint:x}"):
         server.client.pexpire(key, 100_000)
-    for _ in steps(saver, retention.keep_last(saver._plans._script, "x", 5)):
+    for _ in steps(saver, "x", "last", 5):
         assert_figures_are_right(server, "x")
         left = [server.client.pttl(key) for key in ("checkpoint:x", "state:{checkpoint:x}")]
         assert 90_000 < left[0] <= 100_000
@@ -262,16 +258,9 @@ def logging_graph(saver: Any) -> Any:
     return graph.compile(checkpointer=saver)
 
 
-class Strict(RedisCheckpointer):
-    """As a saver reads delta channels that does not take a remainder for the whole."""
-
-    def get_delta_channel_history(self, *, config: Any, channels: Any) -> Any:
-        return self._run(delta_history(self._plans.get, config, channels))
-
-
 @pytest.fixture
-def strict(server: Server, saver: RedisCheckpointer) -> Iterator[Strict]:
-    made = Strict(Connections(server.url, connect_timeout_s=1, timeout_s=2, max_connections=8), ttl_s=TTL_S)
+def strict(server: Server, saver: RedisCheckpointer) -> Iterator[RedisCheckpointer]:
+    made = RedisCheckpointer(Connections(server.url, max_connections=8), ttl_s=TTL_S)
     yield made
     made.close()
 
@@ -290,7 +279,7 @@ def values_of(graph: Any, thread_id: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("turns", [6, 14])
 async def test_delta_channels_of_kept_checkpoints_are_whole_and_no_other_is_wrong(
-    strict: Strict, turns: int, monkeypatch: pytest.MonkeyPatch
+    strict: RedisCheckpointer, turns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "STEP_FIELDS", 16)
     graph = logging_graph(strict)
@@ -299,7 +288,7 @@ async def test_delta_channels_of_kept_checkpoints_are_whole_and_no_other_is_wron
             graph.invoke({"n": n}, named(thread_id))
     before = {thread_id: values_of(graph, thread_id) for thread_id in TENANTS}
     newest = sorted(before["x"])[-5:]
-    for _ in steps(strict, retention.keep_last(strict._plans._script, "x", 5)):
+    for _ in steps(strict, "x", "last", 5):
         now = values_of(graph, "x")
         assert now.items() <= before["x"].items()
         assert set(newest) <= set(now)
@@ -308,7 +297,7 @@ async def test_delta_channels_of_kept_checkpoints_are_whole_and_no_other_is_wron
     assert graph.get_state(named("x")).values["lines"] == [f"line {n}" for n in range(turns + 1)]
 
 
-async def test_a_checkpoint_whose_ancestors_are_gone_is_refused(strict: Strict, server: Server) -> None:
+async def test_a_checkpoint_whose_ancestors_are_gone_is_refused(strict: RedisCheckpointer, server: Server) -> None:
     graph = logging_graph(strict)
     for n in range(4):
         for thread_id in TENANTS:
@@ -340,7 +329,7 @@ def chatting(saver: Any) -> Any:
 
 def sweep_if_due(saver: RedisCheckpointer, server: Server, thread_id: str, keep: int) -> bool:
     stored = fields(server, thread_id)
-    due = retention.due(int(stored[b"@checkpoints"]) - int(stored.get(b"@beyond", 0)), keep)
+    due = retention.is_due(int(stored[b"@checkpoints"]) - int(stored.get(b"@beyond", 0)), keep)
     if due:
         keep_last(saver, thread_id, keep)
     return due
@@ -385,7 +374,7 @@ async def test_what_has_to_stay_beside_the_last_does_not_bring_the_next_sweep_ne
     [(74, 50, False), (75, 50, True), (11, 1, True), (10, 1, False), (29, 20, False), (30, 20, True)],
 )
 def test_a_sweep_waits_until_it_is_worth_it(checkpoints: int, keep: int, is_due: bool) -> None:
-    assert retention.due(checkpoints, keep) is is_due
+    assert retention.is_due(checkpoints, keep) is is_due
 
 
 # ---- meanwhile, and half way
@@ -399,7 +388,7 @@ async def test_a_sweep_broken_off_anywhere_leaves_a_conversation_that_can_be_use
             saver.delete_thread(thread_id)
             configs = line(saver, thread_id, 12)
         expected = {found.checkpoint["id"]: found for found in saver.list(named("acme.x"))}
-        sweep = steps(saver, retention.keep_last(saver._plans._script, "acme.x", 3))
+        sweep = steps(saver, "acme.x", "last", 3)
         for _ in range(after):
             next(sweep, None)
         other = RedisCheckpointer.from_url(server.url, ttl_s=TTL_S, keep=None)
@@ -424,7 +413,7 @@ async def test_deleting_runs_again_finishes_what_was_broken_off(
         for n in range(10):
             run = "gone" if n % 2 else "stays"
             config = put(saver, config, run=run, context=f"{run} {n} " * 40)
-    sweep = steps(saver, retention.runs(saver._plans._script, "x", ["gone"]))
+    sweep = steps(saver, "x", "runs", "gone")
     assert [next(sweep), next(sweep)] == [[3, 1], [2, 1]]  # all its checkpoints are gone, not all of what they held
     saver.delete_for_runs(["gone"])
     for thread_id in TENANTS:

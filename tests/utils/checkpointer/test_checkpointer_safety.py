@@ -159,7 +159,7 @@ async def test_a_frame_that_claims_to_be_enormous_gets_no_memory(saver: RedisChe
     await put(saver, text="some text " * 50)
     (name,) = [name for name in server.client.hkeys(KEY) if name.startswith(b"b")]
     claims_64_gb = b"\x28\xb5\x2f\xfd\xe0" + (1 << 36).to_bytes(8, "little") + b"\x01\x00\x00"
-    server.client.hset(KEY, name, b"1m" + claims_64_gb)
+    server.client.hset(KEY, name, b"4m" + claims_64_gb)
     with pytest.raises(StateUnreadable, match="absurd size"):
         await saver.aget_tuple(CONFIG)
 

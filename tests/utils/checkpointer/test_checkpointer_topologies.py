@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 from tests.servers.redis import PASSWORD, RedisCluster, RedisSentinel, RedisServer
 from tests.utils.checkpointer.chats import TENANTS, Chat, texts, turns
 from utils.checkpointer import Connections, FallbackCheckpointer, RedisCheckpointer
-from utils.checkpointer.diagnosis import RIGHTS, _of_each
+from utils.checkpointer.diagnosis import RIGHTS, ask_each
 from utils.errors import StoreUnavailable
 
 METADATA: Any = {"source": "loop", "step": 0, "parents": {}, "run_id": "r"}
@@ -116,7 +116,7 @@ async def connected(url: str) -> int:
     connections = Connections(url)
     try:
         await connections.asynchronous().execute_command("PING")  # from now on the nodes of a cluster are known
-        return max(int(facts["connected_clients"]) for facts in await _of_each(connections.asynchronous(), "INFO"))
+        return max(int(facts["connected_clients"]) for facts in await ask_each(connections.asynchronous(), "INFO"))
     finally:
         await connections.aclose()
 

@@ -11,12 +11,12 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.base import empty_checkpoint
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from tests.servers.cutting import CuttingProxy
 from tests.utils.checkpointer.chats import TENANTS
 from tests.utils.checkpointer.conftest import TTL_S, Server
 from utils.checkpointer import Connections, RedisCheckpointer, retention
+from utils.checkpointer.codec import Codec, Value
 from utils.errors import StoreUnavailable
 
 Worker = Callable[..., RedisCheckpointer]
@@ -266,27 +266,27 @@ async def test_a_read_fetches_no_more_when_a_conversation_has_grown(worker: Work
         await one.aclose()
 
 
-async def test_a_write_neither_sends_nor_serializes_items_that_are_stored(
+async def test_a_write_neither_compresses_nor_sends_items_that_are_stored(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serialized: list[Any] = []
-    dumps_typed = JsonPlusSerializer.dumps_typed
+    sealed: list[Value] = []
+    seal = Codec.seal
 
-    def counting(self: JsonPlusSerializer, value: Any) -> tuple[str, bytes]:
-        serialized.append(value)
-        return dumps_typed(self, value)
+    def counting(self: Codec, value: Value, about: bytes) -> bytes:
+        sealed.append(value)
+        return seal(self, value, about)
 
-    monkeypatch.setattr(JsonPlusSerializer, "dumps_typed", counting)
+    monkeypatch.setattr(Codec, "seal", counting)
     saver, sizes = worker(), []
     await put(saver, "x", {"messages": [message(number, "x") for number in range(100)]})
     for turn in range(100, 103):
         values = await values_of(saver, "x")
         values["messages"].append(message(turn, "x"))
-        serialized.clear()
+        sealed.clear()
         before = saver.meter.snapshot().operations["put"].sent_bytes
         await put(saver, "x", values)
         sizes.append(saver.meter.snapshot().operations["put"].sent_bytes - before)
-        assert [found.id for found in serialized if isinstance(found, AIMessage)] == [f"x-{turn}"]
+        assert [f"x-{turn}".encode() in value.data for value in sealed if value.kind == "model"] == [True]
     assert max(sizes) < 2500  # of 100 messages with about 400 bytes each
     assert saver.meter.snapshot().operations["put"].misses == 0
     cold = worker()

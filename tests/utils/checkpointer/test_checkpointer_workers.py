@@ -19,7 +19,7 @@ from bootstrap.valkey import find_valkey
 from tests.servers.redis import RedisServer
 from tests.utils.checkpointer.chats import TENANTS, Chat, texts, turns
 from utils.checkpointer import Connections, FallbackCheckpointer, RedisCheckpointer
-from utils.checkpointer.merging import in_line
+from utils.checkpointer.merging import merge_messages
 
 
 class Worker:
@@ -240,7 +240,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def test_what_is_shared_stays_in_place_and_turns_are_never_taken_apart(
     before: list[BaseMessage], after: list[BaseMessage], expected: list[str]
 ) -> None:
-    assert [message.text for message in in_line(before, after)] == turns(*expected)
+    assert [message.text for message in merge_messages(before, after)] == turns(*expected)
 
 
 NAMES = st.lists(st.integers(0, 9), unique=True, max_size=8)
@@ -250,13 +250,13 @@ NAMES = st.lists(st.integers(0, 9), unique=True, max_size=8)
 @given(NAMES, NAMES)
 def test_joining_keeps_every_message_once_and_repeating_it_changes_nothing(first: list[int], second: list[int]) -> None:
     before, after = conversation(*map(str, first)), conversation(*map(str, second))
-    line = in_line(before, after)
+    line = merge_messages(before, after)
     ids = [message.id for message in line]
     assert len(ids) == len(set(ids))
     assert set(ids) == {message.id for message in before + after}
     # The messages of the newer line keep their order, come what may.
     assert [found for found in ids if found in {m.id for m in after}] == [message.id for message in after]
-    assert [message.id for message in in_line(line, after)] == ids
+    assert [message.id for message in merge_messages(line, after)] == ids
 
 
 async def test_a_message_that_was_removed_does_not_come_back_with_the_other_part(breakable: RedisServer) -> None:

@@ -8,7 +8,7 @@ from redis.exceptions import TimeoutError
 
 from tests.utils.checkpointer.conftest import Server
 from utils.checkpointer import Connections
-from utils.checkpointer.places import Places
+from utils.checkpointer.limits import CommandLimiter
 
 WHOLE_S, BUSY_S = 0.2, 0.3
 
@@ -36,5 +36,5 @@ async def test_an_answer_that_a_late_loop_finds_counts(valkey: Server) -> None:
 async def test_what_hangs_is_given_up_in_time() -> None:
     began_s = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer within 0\.2 s"):
-        await Places(1, whole_s=WHOLE_S, quick_s=WHOLE_S / 2).run(asyncio.Event().wait)
+        await CommandLimiter(1, timeout_s=WHOLE_S, quick_s=WHOLE_S / 2).run(asyncio.Event().wait)
     assert WHOLE_S <= time.monotonic() - began_s < 2 * WHOLE_S

@@ -6,7 +6,7 @@
 --   c<ns>\0<id>      a checkpoint record     (format: records.py)
 --   w<ns>\0<id>      its log of pending writes
 --   b<digest>        a value                 (codec.py)
---   p<digest>        a page of a list        (pages.py)
+--   p<digest>        a page of a list        (values.py)
 --   @created @updated @bytes @checkpoints @step @counts   what the summary shows
 --   @fence           the highest fence that has written
 -- KEYS[3]  lease:{checkpoint:<thread id>}  of put and writes, where the run has a lease: a hash with its `fence`
