@@ -3,7 +3,7 @@
 import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
 
 from utils.findings import Finding, Level
 
@@ -22,8 +22,8 @@ def count_levels(groups: Groups) -> dict[Level, int]:
 
 def format_json(groups: Groups, *, passed: bool, seconds: float) -> str:
     """One JSON object: `passed`, `counts`, `seconds`, and `checks` with group, check, level, found and remedy each."""
-    rows = [{"group": group, **_list_fields(finding)} for group, findings in groups.items() for finding in findings]
-    whole = {"passed": passed, "seconds": round(seconds, 2), "counts": _by_name(count_levels(groups)), "checks": rows}
+    rows = [{"group": group, **asdict(finding)} for group, findings in groups.items() for finding in findings]
+    whole = {"passed": passed, "seconds": round(seconds, 2), "counts": count_levels(groups), "checks": rows}
     return json.dumps(whole, indent=2)
 
 
@@ -71,12 +71,3 @@ def _sum_up(groups: Groups, *, passed: bool, seconds: float) -> str:
 
 def _pluralize(level: Level, number: int) -> str:
     return level if number == 1 or level is Level.SKIPPED else {"FAILURE": "FAILURES", "warning": "warnings"}[level]
-
-
-def _by_name(of: Mapping[Level, int]) -> dict[str, int]:
-    return {level.value: number for level, number in of.items()}
-
-
-def _list_fields(finding: Finding) -> dict[str, Any]:
-    names = ("check", "level", "found", "remedy")
-    return {name: getattr(finding, name) for name in names}

@@ -2,10 +2,9 @@
 
 import asyncio
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as OutOfTime
 from dataclasses import dataclass
 
@@ -30,23 +29,13 @@ class RunnableCheck:
 
 def run_all(checks: Sequence[RunnableCheck]) -> list[list[Finding]]:
     """The findings of every check, in order; all have begun before the first is waited for."""
-    running = [(check, _start(check)) for check in checks]
+    if not checks:
+        return []
+    pool = ThreadPoolExecutor(len(checks), thread_name_prefix="check")
+    running = [(check, pool.submit(_collect, check)) for check in checks]
+    pool.shutdown(wait=False)  # a check that hangs must not keep the others' findings back
     began = time.monotonic()
     return [_wait(check, future, began + check.limit_s) for check, future in running]
-
-
-def _start(check: RunnableCheck) -> "Future[list[Finding]]":
-    future: Future[list[Finding]] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(_collect(check))
-        except BaseException as exc:  # whatever it is, somebody waits for it
-            future.set_exception(exc)
-
-    # A daemon: a check that hangs must not keep the command from ending.
-    threading.Thread(target=work, name=f"check {check.name}", daemon=True).start()
-    return future
 
 
 def _collect(check: RunnableCheck) -> list[Finding]:

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from bootstrap.relocation.report import CONVERSATIONS, SAMPLES, Comparison, Direction, Progress, StoreCounts
-from bootstrap.relocation.stores import Store, open_once, order_ends
+from bootstrap.relocation.stores import Store, always, check_path, order_ends
 from bootstrap.valkey import ValkeyChild
 from config import Settings
 from utils.addresses import hide_login
@@ -75,12 +75,7 @@ def _open_embedded(stack: AsyncExitStack, settings: Settings) -> Store[Connectio
         stack.push_async_callback(asyncio.to_thread, valkey.stop)
         return _connect(stack, valkey.url)
 
-    make = open_once(start)
-
-    async def find() -> Connections | None:
-        return await make() if folder.exists() else None
-
-    return Store(str(folder), f"move {folder} away", find, make)
+    return Store(str(folder), f"move {folder} away", start, check_path(folder))
 
 
 def _open_configured(stack: AsyncExitStack, settings: Settings) -> Store[Connections]:
@@ -95,10 +90,8 @@ def _open_configured(stack: AsyncExitStack, settings: Settings) -> Store[Connect
             raise StoreUnavailable(f"REDIS_URL: {exc.detail}") from exc
         return connections
 
-    make = open_once(check)
-    return Store(
-        hide_login(address), "let REDIS_URL name an empty server, or another database number", find=make, make=make
-    )
+    remedy = "let REDIS_URL name an empty server, or another database number"
+    return Store(hide_login(address), remedy, check, always)
 
 
 def _connect(stack: AsyncExitStack, url: str) -> Connections:
@@ -131,7 +124,7 @@ class ConversationsMove:
 
     async def prepare(self) -> None:
         """Start what is to be filled."""
-        self._source, self._target = await self._stores[0].find(), await self._stores[1].make()
+        self._source, self._target = await self._stores[0].find(), await self._stores[1].open()
 
     async def copy(self, progress: Progress) -> None:
         """Copy every conversation, also over an earlier copy, but not over one that went on in the target."""

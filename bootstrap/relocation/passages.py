@@ -1,7 +1,7 @@
 """The passage index, with the vectors, tenant by tenant."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +14,7 @@ import numpy as np
 from bootstrap.models import open_embedder
 from bootstrap.relocation.records import Records, find_index, find_tenants
 from bootstrap.relocation.report import PASSAGES, SAMPLES, Comparison, Direction, Progress, StoreCounts
-from bootstrap.relocation.stores import Store, open_once, order_ends
+from bootstrap.relocation.stores import Open, Store, check_path, order_ends
 from bootstrap.stores import collection_name, index_folder, server_index
 from config import Settings
 from retrieval.edge import EdgeIndex
@@ -25,13 +25,17 @@ from utils.ports import FloatArray, MadeWith
 
 _TOLERANCE = 1e-5  # between two engines that both scale vectors to length 1
 Fingerprint = tuple[str, int]
+Counts = dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
 class PassageStore(Store[PassageIndex]):
-    """`count_all` counts what is there of any tenant, without opening it for use."""
+    """An index. `count_all` counts what is there of any tenant, without opening it for use."""
 
-    count_all: Callable[[], Awaitable[dict[str, int]]]
+    def __init__(
+        self, name: str, remedy: str, open_store: Open[PassageIndex], exists: Open[bool], count_all: Open[Counts]
+    ) -> None:
+        super().__init__(name, remedy, open_store, exists)
+        self.count_all = count_all
 
 
 async def open_passages_move(
@@ -54,16 +58,11 @@ def _open_embedded(stack: AsyncExitStack, settings: Settings, made_with: MadeWit
         stack.push_async_callback(index.close)
         return index
 
-    make = open_once(open_folder)
-
-    async def find() -> PassageIndex | None:
-        return await make() if folder.exists() else None
-
-    async def count_all() -> dict[str, int]:
+    async def count_all() -> Counts:
         # The engine counts for one tenant at a time, and whose passages these are is not known here.
         return {"index folder": int(folder.exists())}
 
-    return PassageStore(str(folder), f"move {folder} away", find, make, count_all)
+    return PassageStore(str(folder), f"move {folder} away", open_folder, check_path(folder), count_all)
 
 
 def _open_configured(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassageStore:
@@ -80,16 +79,14 @@ def _open_configured(stack: AsyncExitStack, settings: Settings, made_with: MadeW
         await index.prepare()
         return index
 
-    make = open_once(prepare)
+    async def exists() -> bool:
+        return await count() is not None
 
-    async def find() -> PassageIndex | None:
-        return None if await count() is None else await make()
-
-    async def count_all() -> dict[str, int]:
+    async def count_all() -> Counts:
         return {"passages": await count() or 0}
 
     name = f"{hide_login(url)}, collection {collection}"
-    return PassageStore(name, "let QDRANT_COLLECTION_NAME be one that is not there yet", find, make, count_all)
+    return PassageStore(name, "let QDRANT_COLLECTION_NAME be one that is not there yet", prepare, exists, count_all)
 
 
 class PassagesMove:
@@ -120,7 +117,7 @@ class PassagesMove:
     async def prepare(self) -> None:
         """Make the index that is to be filled."""
         if not self.lacks_index:
-            self._source, self._target = [await store.make() for store in self._stores]
+            self._source, self._target = [await store.open() for store in self._stores]
 
     async def copy(self, progress: Progress) -> None:
         """Make the target hold what the source holds; what is there already is not sent again."""
@@ -138,16 +135,15 @@ class PassagesMove:
         if self.lacks_index:
             return []
         pairs = [await _compare(self._source, self._target, ctx) for ctx in await find_tenants(self._records)]
-        passages, vectors = (
-            _sum_up(what, [pair[at] for pair in pairs]) for at, what in enumerate(("passages", "vectors"))
-        )
-        held = (await self._stores[1].count_all()).get("passages", passages.target)
-        if held == passages.target:
-            return [passages, vectors]
-        return [passages, vectors, Comparison(PASSAGES, "passages of all tenants", passages.target, held, 0)]
+        checks = [_sum_up(what, [pair[at] for pair in pairs]) for at, what in enumerate(("passages", "vectors"))]
+        known = checks[0].target
+        held = (await self._stores[1].count_all()).get("passages", known)
+        if held != known:
+            checks.append(Comparison(PASSAGES, "passages of all tenants", known, held, 0))
+        return checks
 
 
-async def _count(index: PassageIndex | None, tenants: Iterable[TenantContext]) -> dict[str, int]:
+async def _count(index: PassageIndex | None, tenants: Iterable[TenantContext]) -> Counts:
     if index is None:
         return {"passages": 0, "vectors": 0}
     counts = [await index.counts(ctx) for ctx in tenants]

@@ -1,6 +1,6 @@
 """The SQL tables: all of them, in one transaction of the target."""
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from bootstrap.relocation.report import RECORDS, SAMPLES, Comparison, Progress, StoreCounts
-from bootstrap.relocation.stores import Store
+from bootstrap.relocation.stores import Open, Store, always, check_path
 from config import RECORDS_FILE, Settings
 from domain.db import Database, open_database
 from domain.indexes import list_indexes
@@ -37,26 +37,20 @@ def open_both_records(stack: AsyncExitStack, settings: Settings) -> tuple[Record
     path = settings.data_dir / RECORDS_FILE
     remedy = f"move {path} away, with {path.name}-wal and {path.name}-shm beside it"
     return (
-        _open(stack, f"sqlite:///{path}", remedy, path.exists),
-        _open(stack, settings.database_address, "let DATABASE_URI name an empty database", lambda: True),
+        _open(stack, f"sqlite:///{path}", remedy, check_path(path)),  # connecting makes a file
+        _open(stack, settings.database_address, "let DATABASE_URI name an empty database", always),
     )
 
 
-def _open(stack: AsyncExitStack, address: str, remedy: str, exists: Callable[[], bool]) -> Records:
+def _open(stack: AsyncExitStack, address: str, remedy: str, exists: Open[bool]) -> Records:
     database = open_database(address)
     stack.callback(database.close)
 
-    async def find() -> Database | None:
-        if not exists():  # connecting makes a file
-            return None
+    async def check() -> Database:
         database.check()
         return database
 
-    async def make() -> Database:
-        database.migrate()
-        return database
-
-    return Store(_describe(database.engine.url), remedy, find, make)
+    return Store(_describe(database.engine.url), remedy, check, exists)
 
 
 def _describe(url: URL) -> str:
@@ -87,7 +81,9 @@ class RecordsMove:
 
     async def prepare(self) -> None:
         """Bring both sides to the newest migration, as a start of the service would."""
-        self._source, self._target = [await store.make() for store in self._stores]
+        self._source, self._target = [await store.open() for store in self._stores]
+        self._source.migrate()
+        self._target.migrate()
 
     async def copy(self, progress: Progress) -> None:
         """Copy everything, unless the target has it from an earlier attempt: it has all of it, or nothing."""

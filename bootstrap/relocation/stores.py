@@ -1,7 +1,9 @@
 """Which stores are moved, and how each is opened; closed with the stack it is opened on."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from bootstrap.relocation.report import CONVERSATIONS, PASSAGES, RECORDS, Direction
@@ -13,18 +15,32 @@ T = TypeVar("T")
 Open = Callable[[], Awaitable[T]]
 
 
-@dataclass(frozen=True, slots=True)
 class Store(Generic[T]):
-    """A store, embedded or configured. `name` holds no secret; `remedy` says how to make room there.
+    """A store, embedded or configured. `name` holds no secret; `remedy` says how to make room there."""
 
-    `find` opens the store as it is, None where there is none yet; `make` opens it ready for use, made where it is
-    missing.
-    """
+    def __init__(self, name: str, remedy: str, open_store: Open[T], exists: Open[bool]) -> None:
+        self.name, self.remedy, self.exists, self._open = name, remedy, exists, open_store
+        self._opened: list[T] = []
 
-    name: str
-    remedy: str
-    find: Open[T | None]
-    make: Open[T]
+    async def open(self) -> T:
+        """The store, made where it is missing; opened once, since some have one owner, and that is us already."""
+        if not self._opened:
+            self._opened.append(await self._open())
+        return self._opened[0]
+
+    async def find(self) -> T | None:
+        """The store, None where there is none yet; nothing is made."""
+        return await self.open() if await self.exists() else None
+
+
+def check_path(path: Path) -> Open[bool]:
+    """For `exists` of a store that is a file or a folder."""
+    return partial(asyncio.to_thread, path.exists)
+
+
+async def always() -> bool:
+    """For `exists` of a server."""
+    return True
 
 
 def choose_roles(settings: Settings, only: Collection[str]) -> list[str]:
@@ -52,15 +68,3 @@ def choose_roles(settings: Settings, only: Collection[str]) -> list[str]:
 def order_ends(direction: Direction, embedded: T, configured: T) -> tuple[T, T]:
     """Where from, and where to."""
     return (embedded, configured) if direction is Direction.PRODUCTION else (configured, embedded)
-
-
-def open_once(open_store: Open[T]) -> Open[T]:
-    """*open_store*, called the first time only: some stores have one owner, and that is us already."""
-    opened: list[T] = []
-
-    async def open_or_reuse() -> T:
-        if not opened:
-            opened.append(await open_store())
-        return opened[0]
-
-    return open_or_reuse
