@@ -5,6 +5,7 @@ message is only stored in this form if its fields hold nothing but plain values,
 class that has other fields when they are read, because LangChain was updated, is given them in its constructor.
 """
 
+from copy import copy
 from typing import Any
 
 import ormsgpack
@@ -37,6 +38,8 @@ _MODELS: tuple[type[BaseModel], ...] = (
 )
 _CLASSES = {(model.__module__, model.__name__): model for model in _MODELS}
 _FIELDS = {model: tuple(model.model_fields) for model in _MODELS}
+# To copy one and give it its fields takes half the time of `model_construct`, which looks at each of them.
+_BLANKS = {model: model.model_construct(**dict.fromkeys(fields)) for model, fields in _FIELDS.items()}
 # What msgpack would write and not give back as it was is for LangGraph's serializer.
 _PLAIN_ONLY = (
     ormsgpack.OPT_PASSTHROUGH_DATACLASS
@@ -71,7 +74,11 @@ def unpack_model(data: bytes) -> Any:
         module, name, fields = ormsgpack.unpackb(data)
         model = _CLASSES.get((module, name))
         if model is not None:
-            return model.model_construct(**fields) if tuple(fields) == _FIELDS[model] else model(**fields)
+            if tuple(fields) != _FIELDS[model]:
+                return model(**fields)
+            value = copy(_BLANKS[model])
+            vars(value).update(fields)
+            return value
     except Exception as exc:  # not msgpack, not of this form, or what a constructor makes of foreign fields
         raise UnreadableValue(f"a broken message: {type(exc).__name__}") from exc
     raise UnreadableValue(f"it names a type that is not allowed: {module}.{name}")

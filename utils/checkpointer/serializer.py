@@ -81,7 +81,7 @@ class StrictSerializer(JsonPlusSerializer):
             raise TypeNotAllowed(f"a {type(obj).__name__}", str(exc)) from exc
         if kind == "msgpack" and type(obj) not in _SCALARS:
             self._check_writable(payload)
-        return kind, payload
+        return kind, bytes(payload)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value.

@@ -84,7 +84,7 @@ class CachedValues:
 
     pages: Mapping[bytes, Page] = field(default_factory=dict)
     values: Mapping[bytes, Value] = field(default_factory=dict)
-    refs: Mapping[Value, bytes] = field(default_factory=dict)
+    refs: Mapping[tuple[str, bytes], bytes] = field(default_factory=dict)
     size_bytes: int = 0  # of the values
 
 
@@ -110,7 +110,7 @@ class PackedValue:
 class ValuePacker:
     """What one write sends: values packed into it, and the fields behind them that the server does not *know*.
 
-    *refs* are the references of some values.
+    *refs* are the references of some values that it had when they were read.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class ValuePacker:
         serde: StrictSerializer,
         thread_id: str,
         is_known: Callable[[bytes], bool],
-        refs: Mapping[Value, bytes],
+        refs: Mapping[tuple[str, bytes], bytes],
     ) -> None:
         self._codec, self._serde, self._thread_id, self._is_known, self._refs = codec, serde, thread_id, is_known, refs
         self._fields: dict[bytes, bytes] = {}
@@ -140,13 +140,17 @@ class ValuePacker:
         return [part for pair in self._fields.items() for part in pair]
 
     def _add_list(self, items: Sequence[object]) -> PackedValue:
-        refs = [self._add_blob(self._codec.dump(self._serde, item)) for item in items]
+        refs = [self._add_item(item) for item in items]
         pages = fold(refs, self._codec.page_ref)
         self._fields.update((ref, page) for ref, page in pages.items() if not self._is_known(ref))
         return PackedValue(None, list(pages)[-1], frozenset((*refs, *pages)), len(items))
 
+    def _add_item(self, item: object) -> bytes:
+        typed = self._serde.dumps_typed(item)
+        return self._refs.get(typed) or self._add_blob(Value(*typed))
+
     def _add_blob(self, plain: Value) -> bytes:
-        ref = self._refs.get(plain) or self._codec.ref(plain)
+        ref = self._codec.ref(plain)
         if ref not in self._fields and not self._is_known(ref):
             self._fields[ref] = self._codec.seal(plain, about_blob(self._thread_id, ref))
         return ref
@@ -183,8 +187,8 @@ class ValueUnpacker:
 
     def cached(self) -> CachedValues:
         """For the next reader: all that was used."""
-        refs = {value: ref for ref, value in self._used.items()}
-        return CachedValues(self._pages.read, self._used, refs, sum(len(value.data) for value in refs))
+        refs: dict[tuple[str, bytes], bytes] = {value: ref for ref, value in self._used.items()}
+        return CachedValues(self._pages.read, self._used, refs, sum([len(data) for _, data in refs]))
 
     def is_current(self) -> bool:
         """Whether all that was read is as it would be written now; see `Codec.is_current`."""
@@ -204,23 +208,23 @@ class ValueUnpacker:
         Raises:
             UnreadableValue: a field is missing, broken, or of a forbidden type.
         """
+        found = [self._cached.get(ref) or self._find(ref) for ref in refs]
+        self._used.update(zip(refs, found, strict=True))
         return [
-            unpack_model(value.data) if value.kind == MODEL else self._codec.load(self._serde, value)
-            for value in map(self._find, refs)
+            unpack_model(value.data) if value.kind == MODEL else self._codec.load(self._serde, value) for value in found
         ]
 
     def _list(self, root: bytes) -> tuple[list[Any], PackedValue]:
-        pages, items = self._pages.unfold(root), self.items(root)
+        pages = self._pages.unfold(root)
+        items = [ref for _, on_page in reversed(pages) for ref in on_page]
         # The next checkpoint's list goes on from one of these pages, with the items of the last one.
         ends = tuple(ref for page, on_page in pages[:2] for ref in (page, *on_page))
         refs = frozenset((*items, *(page for page, _ in pages)))
         return self.values(items), PackedValue(None, root, refs, len(items), ends=ends)
 
     def _find(self, ref: bytes) -> Value:
-        value = self._used.get(ref) or self._cached.get(ref)
-        if value is None:
-            if ref not in self._fields:
-                raise UnreadableValue("a value is missing")
-            value = self._codec.open(self._fields[ref], about_blob(self._thread_id, ref), ref)
-        self._used[ref] = value
-        return value
+        if ref in self._used:
+            return self._used[ref]
+        if ref not in self._fields:
+            raise UnreadableValue("a value is missing")
+        return self._codec.open(self._fields[ref], about_blob(self._thread_id, ref), ref)
