@@ -18,6 +18,7 @@ from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
 from providers.gate import Gate
 from providers.rerank.endpoint import EndpointReranker
+from providers.retries import CallLimits
 from retrieval.answerability import CALIBRATIONS
 from retrieval.calibration import Calibrations
 from retrieval.index import PassageIndex
@@ -40,7 +41,7 @@ async def open_answer_model(
     if endpoint is None:
         return AnswerModel(ExtractiveChatModel(embedder=embedder), is_language_model=False)
     # Imported here: half a second of a start that is of no use without an endpoint.
-    from providers.chat.openai import CallLimits, open_chat_model
+    from providers.chat.openai import open_chat_model
 
     limits = CallLimits(timeout_s=settings.llm_timeout, max_retries=settings.llm_max_retries)
     chat = await open_chat_model(

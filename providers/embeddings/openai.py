@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, Side, failure_of
 from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
-from providers.retries import CallFailed, Patience, tried
+from providers.retries import CallFailed, CallLimits, retry
 from utils.errors import ProviderUnavailable
 from utils.ports import FloatArray
 
@@ -26,8 +26,8 @@ _CONNECT_TIMEOUT_S = 5.0
 class OpenAIEmbedder:
     """`Embedder` over an endpoint; belongs to the event loop it was made in."""
 
-    def __init__(self, wire: OpenAIWire, model: str, *, dimension: int, patience: Patience, gate: Gate) -> None:
-        self._wire, self._dimension, self._patience, self.gate = wire, dimension, patience, gate
+    def __init__(self, wire: OpenAIWire, model: str, *, dimension: int, limits: CallLimits, gate: Gate) -> None:
+        self._wire, self._dimension, self._limits, self.gate = wire, dimension, limits, gate
         self._side = Side("embedding model", "EMBEDDING", model)
 
     @classmethod
@@ -52,9 +52,9 @@ class OpenAIEmbedder:
             ProviderTimeout: the same, because it took too long.
         """
         wire = OpenAIWire(base_url, api_key, connect_timeout_s=min(_CONNECT_TIMEOUT_S, timeout_s))
-        patience = Patience(timeout_s, max_retries)
+        limits = CallLimits(timeout_s=timeout_s, max_retries=max_retries)
         gate = gate or Gate(MOST_CONNECTIONS, wait_s=timeout_s, name="embedding model")
-        made = cls(wire, model, dimension=dimension or 0, patience=patience, gate=gate)
+        made = cls(wire, model, dimension=dimension or 0, limits=limits, gate=gate)
         if dimension is None:
             await made._measure()
         return made
@@ -111,7 +111,7 @@ class OpenAIEmbedder:
         try:
             async with self.gate.inside():
                 ask = partial(self._wire.ask, "/embeddings", body)
-                answered = await tried(ask, self._side, self._patience, self.gate.observer)
+                answered = await retry(ask, self._side, self._limits, self.gate.observer)
                 if isinstance(tokens := (answered.get("usage") or {}).get("prompt_tokens"), int):
                     self.gate.observer.used(input_tokens=tokens, output_tokens=0)
             vectors = np.array([_numbers(item["embedding"]) for item in answered["data"]], dtype=np.float32)

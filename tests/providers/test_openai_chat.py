@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 from pydantic import SecretStr
 
-from providers.chat.openai import CallLimits, RemoteChatModel, open_chat_model
+from providers.chat.openai import RemoteChatModel, open_chat_model
 from providers.openai_errors import retry_after_s
+from providers.retries import CallLimits
 from tests.fakes.model_server import FakeModelServer
 from tests.service import free_port
 from utils.errors import ProviderError, ProviderTimeout, ProviderUnavailable

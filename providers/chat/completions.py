@@ -1,0 +1,74 @@
+"""What `ChatOpenAI` is given for OpenAI's client in its field `async_client`: chat completions over `OpenAIWire`.
+
+The client costs three times the CPU of a call (`benchmarks/model_client.py`), most of it for typed objects that
+LangChain takes apart again. What LangChain asks of it, tests/providers/test_completions.py holds to its version.
+
+Wire format: https://platform.openai.com/docs/api-reference/chat
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+from providers.chat.pieces import joined
+from providers.openai_wire import EventStream, Json, OpenAIWire
+
+_PATH = "/chat/completions"
+# Nobody reads faster along, and what comes in between is one chunk: each costs far more than its text.
+_READ_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """A whole answer, as the endpoint gave it."""
+
+    answer: Json
+
+    def parse(self) -> Json:
+        """It."""
+        return self.answer
+
+
+@dataclass(frozen=True, slots=True)
+class RawCompletions:
+    """Asks for whole answers."""
+
+    wire: OpenAIWire
+
+    async def create(self, **body: object) -> RawAnswer:
+        """The answer to *body*."""
+        return RawAnswer(await self.wire.ask(_PATH, body))
+
+
+@dataclass(frozen=True, slots=True)
+class Completions:
+    """Asks for streamed answers, and by `with_raw_response` for whole ones."""
+
+    wire: OpenAIWire
+
+    @property
+    def with_raw_response(self) -> RawCompletions:
+        """For whole answers."""
+        return RawCompletions(self.wire)
+
+    async def create(self, **body: object) -> AbstractAsyncContextManager[AsyncIterator[Json]]:
+        """The events of the answer to *body*; those that only add text, and came together, are one."""
+        return self._stream(body)
+
+    @asynccontextmanager
+    async def _stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
+        async with self.wire.events(_PATH, body) as stream, aclosing(_read_now_and_then(stream)) as events:
+            yield events
+
+
+async def _read_now_and_then(stream: EventStream) -> AsyncGenerator[Json, None]:
+    has_begun = has_ended = False
+    async for events in stream:
+        for event in joined(events):
+            for choice in event.get("choices") or ():
+                delta = choice.get("delta") or {}
+                has_begun = has_begun or any(value for name, value in delta.items() if name != "role")
+                has_ended = has_ended or bool(choice.get("finish_reason"))
+            yield event
+        if has_begun and not has_ended:
+            await stream.look_away(_READ_EVERY_S)
