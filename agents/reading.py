@@ -134,7 +134,7 @@ class ConversationReader:
             return found
         if self._store.persistence == "memory":
             raise StoreUnavailable("Redis is away, and conversations from before cannot be read. Try again later.")
-        raise NotFound("There is no conversation of this id. It may have expired.")
+        raise NotFound("Conversation not found or expired.")
 
 
 def _is_answer(messages: Sequence[AnyMessage], run_id: str) -> bool:

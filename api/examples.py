@@ -12,7 +12,7 @@ _BY_NAME: Json = {
     "content": "How much does a dormitory room cost?",
     "conversation_id": "visitor-42",
     "description": "What students ask most.",
-    "detail": "There is no such document.",
+    "detail": "Document not found.",
     "document_id": _ID,
     "id": _ID,
     "instance": "/v1/tenant/documents/nothing",

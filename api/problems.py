@@ -15,8 +15,8 @@ logger = logging.getLogger("api.problems")
 
 # What werkzeug says of an address speaks to people at a keyboard.
 _ADDRESS = {
-    404: "There is nothing at this address: /docs lists what there is.",
-    405: "This address does not take that method: the Allow header names those it takes.",
+    404: "No such path: /docs lists those there are.",
+    405: "Method not allowed: the Allow header names those that are.",
 }
 PROBLEM = "pustaka.problem"  # where in a request's environ the slug of what it was refused for stands
 
@@ -50,7 +50,7 @@ def _too_deep(error: RecursionError) -> Response:
 def _http(error: HTTPException) -> Response:
     code = error.code or 500
     if code == 413:
-        return _refused(TooLarge("The body is larger than this address takes; send less."))
+        return _refused(TooLarge("The body is too large; send less."))
     if isinstance(error, WebsocketMismatch):
         return _refused(BadInput("There are no websockets here: send a plain request, without the Upgrade header."))
     if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:

@@ -59,7 +59,7 @@ class RequestParts:
         errors = []
         for name, values in request.args.lists():
             if name not in self.query_names:
-                errors.append(_error(name, f"There is no such parameter. {self._known()}"))
+                errors.append(_error(name, f"Unknown parameter. {self._known()}"))
             elif name not in self.lists and len(values) > 1:
                 errors.append(_error(name, "It is given more than once"))
             elif any("\0" in value for value in values):

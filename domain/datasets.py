@@ -127,7 +127,7 @@ def _apply(dataset: Dataset, change: DatasetChange) -> None:
 
 
 def _missing(dataset_id: str) -> NotFound:
-    return NotFound(f"There is no dataset {dataset_id!r}.")
+    return NotFound(f"Dataset {dataset_id!r} not found.")
 
 
 def _taken(name: str) -> Conflict:

@@ -74,7 +74,7 @@ def get_document(session: Session, ctx: TenantContext, document_id: str) -> Docu
     """
     document = session.scalar(scoped(ctx, Document).where(Document.document_id == document_id))
     if document is None or document.state == DocumentState.REMOVED:
-        raise NotFound(f"There is no document {document_id!r}.")
+        raise NotFound(f"Document {document_id!r} not found.")
     return document
 
 

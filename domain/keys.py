@@ -66,7 +66,7 @@ def get_tenant(session: Session, slug: str) -> Tenant:
     """
     tenant = session.get(Tenant, slug)
     if tenant is None:
-        raise NotFound(f"There is no tenant {slug!r}.")
+        raise NotFound(f"Tenant {slug!r} not found.")
     return tenant
 
 

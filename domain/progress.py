@@ -49,7 +49,7 @@ def get_progress(session: Session, ctx: TenantContext, document_id: str) -> Prog
     """
     found = _read(session, ctx, _present(ctx).where(Document.document_id == document_id))
     if not found:
-        raise NotFound(f"There is no document {document_id!r}.")
+        raise NotFound(f"Document {document_id!r} not found.")
     return found[0]
 
 

@@ -279,5 +279,5 @@ def lock_web_source(session: Session, ctx: TenantContext, web_source_id: str) ->
 
 def _found(source: WebSource | None) -> WebSource:
     if source is None:
-        raise NotFound("There is no such web source.")
+        raise NotFound("Web source not found.")
     return source

@@ -58,13 +58,13 @@ class VisitorRefused(ProblemError):
 class Forbidden(ProblemError):
     """The key is valid, but not for this; `members["required_scope"]` is what it lacks."""
 
-    slug, title, status = "forbidden", "The key may not do this", 403
+    slug, title, status = "forbidden", "Forbidden", 403
 
 
 class LinkRefused(ProblemError):
     """A link that opens a document without a key, too old or not one of ours."""
 
-    slug, title, status = "link-refused", "This link does not open anything", 403
+    slug, title, status = "link-refused", "Invalid or expired link", 403
 
 
 class NotFound(ProblemError):
@@ -80,7 +80,7 @@ class MethodNotAllowed(ProblemError):
 
 
 class RequestTimeout(ProblemError):
-    slug, title, status = "request-timeout", "The request came too slowly", 408
+    slug, title, status = "request-timeout", "Request timed out", 408
 
 
 class Gone(ProblemError):
@@ -112,7 +112,7 @@ class RangeNotSatisfiable(ProblemError):
 class UnreadableDocument(ProblemError):
     """A document that cannot be taken in; the others of its batch go on."""
 
-    slug, title, status = "unreadable-document", "The document cannot be read", 422
+    slug, title, status = "unreadable-document", "Damaged or unsupported file", 422
 
 
 class InfectedFile(UnreadableDocument):
@@ -146,7 +146,7 @@ class QuotaExceeded(ProblemError):
 class RequestUnderWay(Conflict):
     """One with the same Idempotency-Key is."""
 
-    slug, title = "request-under-way", "The same request is being worked on"
+    slug, title = "request-under-way", "Request already in progress"
 
 
 class RateLimited(ProblemError):
@@ -156,7 +156,7 @@ class RateLimited(ProblemError):
 class TooManyAtOnce(ProblemError):
     """The key has as much under way as it may; `RateLimited` is about how often it asks."""
 
-    slug, title, status = "too-many-at-once", "Too many requests at once", 429
+    slug, title, status = "too-many-at-once", "Concurrent request limit reached", 429
 
 
 class HeadTooLarge(ProblemError):
@@ -172,7 +172,7 @@ class InternalError(ProblemError):
 class Overloaded(ProblemError):
     """There is no room in this process at present. Expected under load: it is counted, not logged one by one."""
 
-    slug, title, status = "overloaded", "The service is busy", 503
+    slug, title, status = "overloaded", "The service is overloaded", 503
 
 
 class NotReady(ProblemError):

@@ -12,7 +12,7 @@ LONGEST_MESSAGE = 5000  # characters
 # By pydantic's names of errors, whose own messages speak to programmers; in braces what it tells in the context.
 _MESSAGES = {
     "missing": "Is missing",
-    "extra_forbidden": "There is no such field",
+    "extra_forbidden": "Unknown field",
     "model_type": "Send a JSON object",
     "model_attributes_type": "Send a JSON object",
     "dict_type": "Has to be a JSON object",

@@ -34,7 +34,7 @@ class Following:
         empty batch.
 
         Raises:
-            NotFound: the run is not kept any more.
+            NotFound: the run has expired.
             StoreUnavailable: Redis is away.
         """
         batch = await self._journal.events_after(run_id, after)
@@ -71,7 +71,7 @@ class Following:
     async def _has_ended(self, run_id: str) -> bool:
         record = await self._journal.record(run_id)
         if record is None:
-            raise NotFound("This run is not kept any more.")
+            raise NotFound("Run not found or expired.")
         return record.status != "running"
 
     async def _last(self, run_id: str, after: int) -> Batch:

@@ -29,7 +29,7 @@ class RunHandle:
         An empty batch comes when there was none for *quiet_s* seconds; of a run of another worker, every few seconds.
 
         Raises:
-            NotFound: the run is not kept any more.
+            NotFound: the run has expired.
             StoreUnavailable: it is another worker's, and Redis is away.
         """
         if self._live is not None:

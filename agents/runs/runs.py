@@ -133,7 +133,7 @@ class Runs:
         live = self._here(run_id)
         record = live.record if live else await self._journal.record(run_id)
         if record is None or not record.is_of(ctx):
-            raise NotFound("There is no run of this id. Runs are kept only for a while after their end.")
+            raise NotFound("Run not found or expired.")
         return record, RunHandle(run_id, live, self._following)
 
     async def answer(self, ctx: TenantContext, conversation_id: str, run_id: str) -> Answered:

@@ -117,7 +117,7 @@ def test_a_key_has_its_share_and_leaves_the_others_theirs(live: Address) -> None
             assert connection.chunk() == b"first"  # the view is over, the stream is not
         refused = live.get("/stream", tenant("acme"))
         assert (refused.status, refused.header("retry-after")) == (429, "1")
-        assert httpx.Response(429, content=refused.body).json()["title"] == "Too many requests at once"
+        assert httpx.Response(429, content=refused.body).json()["title"] == "Concurrent request limit reached"
         with Connection(live) as other:
             other.send(get("/stream", tenant("globex")))
             assert other.head().status == 200

@@ -166,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         run = self.api.running(place)  # before the messages: when it is over, the answer is among them
         messages = self.api.conversations.get(place)
         if messages is None:
-            self._problem(problem(404, "There is no such thing", "There is no conversation of this id."))
+            self._problem(problem(404, "Not found", "Conversation not found or expired."))
             return
         told: dict[str, Any] = {"persistence": self.api.behaviour.persistence, "running": run is not None}
         asked = dict(parse_qsl(query))
@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         said = self.api.conversations.get(self._place(conversation_id), [])
         answers = [message for message in said if message.get("run_id") == run_id]
         if not answers:
-            self._problem(problem(404, "There is no such thing", "This conversation has no answer of this run."))
+            self._problem(problem(404, "Not found", "This conversation has no answer of this run."))
             return
         answers[0]["rating"] = body and body["rating"]
         self.api.rated.append((run_id, body))
@@ -208,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._problem(problem(409, "Something else is in the way", "It is being answered."))
             return
         if self.api.conversations.pop(place, None) is None:
-            self._problem(problem(404, "There is no such thing", "There is no conversation of this id."))
+            self._problem(problem(404, "Not found", "Conversation not found or expired."))
             return
         self.send_response(204)
         self.end_headers()
@@ -249,7 +249,7 @@ class _Handler(BaseHTTPRequestHandler):
         after = int(last.rpartition("-")[2])
         self.api.followed.append(after)
         if run is None or last not in ("-0", f"{run.run_id}-{after}"):
-            self._problem(problem(404, "There is no such thing", "There is no run of this id."))
+            self._problem(problem(404, "Not found", "Run not found or expired."))
         elif self.api.behaviour.following_problem:
             self._problem(self.api.behaviour.following_problem)
         else:
@@ -261,7 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _cancel(self, run: StubRun | None) -> None:
         if run is None:
-            self._problem(problem(404, "There is no such thing", "There is no run of this id."))
+            self._problem(problem(404, "Not found", "Run not found or expired."))
             return
         self._json(202, {"status": run.status})
         run.cancelled.set()

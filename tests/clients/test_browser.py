@@ -251,7 +251,7 @@ def test_deleting_in_mid_answer_ends_the_answer(tab: Page, url: str, api: ApiStu
 
 
 def test_a_reload_after_an_answer_that_was_lost_offers_it_again(tab: Page, url: str, api: ApiStub) -> None:
-    api.behaviour.cuts, api.behaviour.following_problem = 1, problem(404, "There is no such thing", "No such run.")
+    api.behaviour.cuts, api.behaviour.following_problem = 1, problem(404, "Not found", "Run not found or expired.")
     tab.goto(url)
     ask(tab)
     expect(tab.get_by_text("Stopped before its end")).to_be_visible()

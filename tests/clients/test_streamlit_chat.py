@@ -395,7 +395,7 @@ def test_an_answer_that_begins_anew_is_not_shown_twice(api: ApiStub) -> None:
 
 
 def test_an_answer_that_is_lost_is_not_shown_as_one(api: ApiStub) -> None:
-    api.behaviour.cuts, api.behaviour.following_problem = 1, problem(404, "There is no such thing", "No such run.")
+    api.behaviour.cuts, api.behaviour.following_problem = 1, problem(404, "Not found", "Run not found or expired.")
     page = open_page()
     ask(page)
     assert said(page) == [("user", QUESTION), ("assistant", PART)]

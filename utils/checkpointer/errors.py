@@ -36,7 +36,7 @@ class ProblemError(Exception):
 
 
 class Conflict(ProblemError):
-    slug, title, status = "conflict", "The current state does not allow this", 409
+    slug, title, status = "conflict", "Conflict", 409
 
 
 class StoreUnavailable(ProblemError):
@@ -85,7 +85,7 @@ class CheckpointConflict(Conflict):
 class RunSuperseded(Conflict):
     """A write of a run whose lease has gone to another: nothing of it was stored."""
 
-    slug, title = "run-superseded", "Another worker has taken this run over"
+    slug, title = "run-superseded", "Another worker has taken over this run"
 
     def __init__(self) -> None:
         super().__init__("This run was taken over by another worker, which goes on with it.")
