@@ -41,6 +41,7 @@ from api.repeats import Repeats
 from api.runs import runs_blueprint
 from api.schemas import Problem
 from api.search import search_blueprint
+from api.services import ApiServices, attach_services, configure, running_services
 from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.visitor_limits import QuestionLimits, VisitorLimits
@@ -98,11 +99,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.url_map.strict_slashes = app.url_map.merge_slashes = app.url_map.redirect_defaults = False
     app.json = OrjsonProvider(app)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_content_length
-    app.extensions["admission"] = _admission(settings)
-    app.extensions |= {"settings": settings, "open_database": lambda: _database_for_commands(settings)}
-    app.extensions["view_texts"] = ConcurrencyLimit(
-        _TEXTS_AT_ONCE, may_wait=_TEXTS_WAITING, refusal="Too many documents are being opened. Try again soon."
-    )
+    configure(app, settings, lambda: _database_for_commands(settings))
     register_problems(app)
     register_middleware(app, cors_origins=settings.cors_origins, trusted_hosts=settings.trusted_hosts)
     if settings.prometheus_enabled:
@@ -121,7 +118,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
 
 
 @asynccontextmanager
-async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
+async def attached(app: OpenAPI, services: Services, admission: Admission) -> AsyncIterator[None]:
     """Let the app work with these services for the length of the block."""
     settings = services.settings
     fixed = {services.page_key: _PAGE}
@@ -148,11 +145,26 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
     links = CitationLinks(
         services.database, signer, public_url=settings.public_url, mode=LinkMode(settings.document_links)
     )
-    app.extensions["page_images"] = PageImages(services.sandbox)
-    app.extensions |= {"services": services, "authenticator": authenticator, "rate_limits": limits, "links": links}
-    app.extensions |= {"repeats": repeats, "link_limits": link_limits, "visitor_limits": visitor_limits}
+    texts = ConcurrencyLimit(
+        _TEXTS_AT_ONCE, may_wait=_TEXTS_WAITING, refusal="Too many documents are being opened. Try again soon."
+    )
+    attach_services(
+        app,
+        ApiServices.around(
+            services,
+            authenticator=authenticator,
+            admission=admission,
+            rate_limits=limits,
+            visitor_limits=visitor_limits,
+            link_limits=link_limits,
+            links=links,
+            repeats=repeats,
+            page_images=PageImages(services.sandbox),
+            view_texts=texts,
+        ),
+    )
     if services.telemetry.sampler:
-        services.telemetry.sampler.looks.append(look_at_requests(app))
+        services.telemetry.sampler.looks.append(look_at_requests(app, admission))
     spare_collector()
     allow_open_files(ConnectionLimits().open_files)
     try:
@@ -167,16 +179,19 @@ async def attached(app: OpenAPI, services: Services) -> AsyncIterator[None]:
 
 def asgi_application(settings: Settings) -> FlaskAsgi:
     """The whole service for an ASGI server, which starts and stops it by the lifespan protocol."""
-    app = create_app(settings)
+    app, admission = create_app(settings), make_admission(settings)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         start_observability(settings)
         # Under a process manager the worker before this one may still be finishing its requests.
-        async with open_services(settings, patience_s=_TAKE_OVER_S) as services, attached(app, services):
+        async with (
+            open_services(settings, patience_s=_TAKE_OVER_S) as services,
+            attached(app, services, admission),
+        ):
             yield
 
-    return _bridge(app, lifespan)
+    return make_bridge(app, settings, admission, lifespan)
 
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
@@ -186,13 +201,15 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         StartError: something is missing or in the way.
     """
     start_observability(settings)
-    app = create_app(settings)
+    app, admission = create_app(settings), make_admission(settings)
     with loading_bar() as progress:
-        async with open_services(settings, progress=progress) as services, attached(app, services):
+        async with open_services(settings, progress=progress) as services, attached(app, services, admission):
             options = uvicorn_options(
                 graceful_timeout_s=settings.graceful_timeout, forwarded_allow_ips=settings.forwarded_allow_ips
             )
-            config = uvicorn.Config(_bridge(app), **{**options, "lifespan": "off", "log_config": None})
+            config = uvicorn.Config(
+                make_bridge(app, settings, admission), **{**options, "lifespan": "off", "log_config": None}
+            )
             server = _Server(config, services.runs.drain)
             with _stopping_on_signals(server):
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -203,7 +220,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
                     await serving
 
 
-def _admission(settings: Settings) -> Admission:
+def make_admission(settings: Settings) -> Admission:
+    """What says which requests there is room for."""
     limits = AdmissionLimits(
         requests=settings.max_concurrent_requests,
         turns=settings.max_concurrent_turns,
@@ -233,10 +251,9 @@ def _visitor_limits(settings: Settings, services: Services) -> VisitorLimits:
     )
 
 
-def _bridge(app: OpenAPI, lifespan: Lifespan | None = None) -> FlaskAsgi:
-    settings: Settings = app.extensions["settings"]
+def make_bridge(app: OpenAPI, settings: Settings, admission: Admission, lifespan: Lifespan | None = None) -> FlaskAsgi:
+    """*app* as an ASGI application."""
     bodies = BodyLimits(settings.max_content_length, total_bytes=settings.max_body_memory)
-    admission: Admission = app.extensions["admission"]
     drain = partial(_drain, app)
     return FlaskAsgi(
         app,
@@ -249,7 +266,7 @@ def _bridge(app: OpenAPI, lifespan: Lifespan | None = None) -> FlaskAsgi:
 
 
 async def _drain(app: OpenAPI, within_s: float) -> None:
-    services: Services | None = app.extensions.get("services")
+    services = running_services(app)
     if services is not None:
         await services.runs.drain(within_s)
 

@@ -6,19 +6,17 @@ from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, Literal, TypeVar
 
-from flask import Request, Response, current_app, g, request
+from flask import Request, Response, g, request
+from flask_openapi3 import validate_request
 
-from api.admission import Admission
-from api.auth import Authenticator, has_key
+from api.auth import has_key
 from api.conditional import refuse_unread_condition
 from api.intake import SMALL_BYTES, at_end, load_body, reads_body_itself, takes_no_body
-from api.limits import RateLimits
-from api.link_limits import LinkLimits
-from api.links import CitationLinks, Link
+from api.links import Link
 from api.repeats import answers_repeats
 from api.request_parts import parts_of
-from api.sync_pool import SyncPool
-from api.visitor_limits import VisitorLimits
+from api.services import services
+from api.sync_pool import sync_pool
 from api.visitors import client_network
 from domain.document_links import LinkMode
 from utils.context import Kind, Scope, TenantContext
@@ -98,11 +96,9 @@ def _guarded(
 
     @wraps(validated)
     async def guarded(**kwargs: Any) -> Response:
-        authenticator: Authenticator = current_app.extensions["authenticator"]
-        admission: Admission = current_app.extensions["admission"]
-        ctx = await authenticator.principal(request)
+        ctx = await services().authenticator.principal(request)
         current_tenant.set(ctx.tenant_id)
-        at_end(request, admission.request_of(ctx).release)
+        at_end(request, services().admission.request_of(ctx).release)
         headers = await _count(ctx)
         try:
             _check_scope(ctx, scope)
@@ -124,9 +120,9 @@ def _guarded(
 async def _count(ctx: TenantContext) -> dict[str, str]:
     """Count the request; what is to be said of it in headers."""
     if ctx.kind is Kind.VISITOR:
-        visitors: VisitorLimits | None = current_app.extensions["visitor_limits"]
+        visitors = services().visitor_limits
         return (await visitors.spend_request(visitors.visit_of(ctx, request))).headers if visitors else {}
-    limits: RateLimits | None = current_app.extensions["rate_limits"]
+    limits = services().rate_limits
     return (await limits.spend(ctx.tenant_id, ctx.subject_id)).headers if limits else {}
 
 
@@ -175,15 +171,14 @@ def _guarded_or_linked(view: View, scope: Scope, mode: LinkMode) -> AsyncView:
 
 async def _admit_link(token: str, document_id: str, mode: LinkMode) -> Link:
     """The link of the present request, counted before the database is asked: a revoked one can be sent for ever."""
-    links: CitationLinks = current_app.extensions["links"]
-    admission: Admission = current_app.extensions["admission"]
-    limits: LinkLimits | None = current_app.extensions["link_limits"]
+    links = services().links
+    limits = services().link_limits
     link = links.signer.open(token, document_id, request.args.get("version", default=0, type=int))
     if limits is not None:
         network = client_network(request)
         at_end(request, limits.enter(network))
         await limits.spend(link.tenant_id, network)
-    at_end(request, admission.request_of(link.bearer).release)
+    at_end(request, services().admission.request_of(link.bearer).release)
     return await links.check(link, document_id, needed=mode)
 
 
@@ -212,9 +207,11 @@ def _validated(view: View) -> AsyncView:
     parts = parts_of(view)
     is_coroutine = iscoroutinefunction(view)
 
-    @wraps(view)
+    marked = validate_request()(view)  # type: ignore[no-untyped-call] # by this flask-openapi3 leaves requests unread
+
+    @wraps(marked)
     async def validated(*args: Any, **path_values: Any) -> Response:
-        pool: SyncPool = current_app.extensions["sync_pool"]
+        pool = sync_pool()
         if not is_coroutine:
             pool.check_room()
             return await pool.run(lambda: view(*args, **parts.read(path_values)))  # type: ignore[arg-type,return-value]
@@ -225,5 +222,4 @@ def _validated(view: View) -> AsyncView:
         response: Response = await view(*args, **arguments)  # type: ignore[misc]  # it is a coroutine function
         return response
 
-    validated.__dict__["__delay_validate_request__"] = True  # flask-openapi3 need not read the request as well
     return validated

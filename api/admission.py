@@ -18,7 +18,7 @@ from utils.errors import Overloaded, TooManyAtOnce
 logger = logging.getLogger(__name__)
 
 _PROBES = frozenset({"/health", "/ready"})
-_BUSY = "The service has more to do than it can. Try again in a moment."
+_BUSY = "The service is overloaded. Try again in a moment."
 _TOLD_EVERY_S = 10.0
 
 
@@ -84,17 +84,17 @@ class Admission:
         """A request that has begun is over."""
         self.requests -= 1
 
-    def request_of(self, ctx: TenantContext) -> "Place":
-        """A place for a request of this key, to be released when it has been served.
+    def request_of(self, ctx: TenantContext) -> "Permit":
+        """A permit for a request of this key, to be released when it has been served.
 
         Raises:
             TooManyAtOnce: the key has as many as it may.
         """
         self._requests_of.enter(ctx)
-        return Place(partial(self._requests_of.leave, ctx))
+        return Permit(partial(self._requests_of.leave, ctx))
 
-    async def turn(self, ctx: TenantContext) -> "Place":
-        """A place for one turn of this key, after a wait if need be, to be released when the turn has ended.
+    async def turn(self, ctx: TenantContext) -> "Permit":
+        """A permit for one turn of this key, after a wait if need be, to be released when the turn has ended.
 
         Raises:
             TooManyAtOnce: the key has as many as it may.
@@ -109,10 +109,10 @@ class Admission:
         except BaseException:
             self._turns_of.leave(ctx)
             raise
-        return Place(partial(self._end_turn, ctx))
+        return Permit(partial(self._end_turn, ctx))
 
     async def _wait(self) -> None:
-        """Return when a turn has passed its place on, with that place taken."""
+        """Return when a turn has passed its permit on, with that permit taken."""
         if self._has_no_room:
             self._note_refusal("turns")
             raise Overloaded(_BUSY, headers={"Retry-After": "2"})
@@ -125,7 +125,7 @@ class Admission:
             if turn_comes.done() and not turn_comes.cancelled():  # it has come in the same moment
                 self._pass_on()
             else:
-                with suppress(ValueError):  # or whoever passed its place on has found it cancelled
+                with suppress(ValueError):  # or whoever passed its permit on has found it cancelled
                     self._waiting.remove(turn_comes)
             if isinstance(exc, TimeoutError):
                 self._note_refusal("turns")
@@ -141,7 +141,7 @@ class Admission:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        """Give the place of a turn to the one that has waited longest."""
+        """Give the permit of a turn to the one that has waited longest."""
         while self._waiting:
             turn_comes = self._waiting.popleft()
             if not turn_comes.done():
@@ -157,7 +157,7 @@ class Admission:
             logger.warning("There is no room for more %s: they are refused.", what, extra=state)
 
 
-class Place:
+class Permit:
     """Room for one request or turn, until it is released; as a context manager, at the end of the block."""
 
     def __init__(self, release: Callable[[], None]) -> None:

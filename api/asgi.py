@@ -1,15 +1,16 @@
 """The service as an ASGI application: a Flask app whose coroutine views are awaited on the server's loop.
 
 asgiref's own wrapper serves one request at a time per worker and never sees a client leave. This one keeps its
-translation of scopes to WSGI environments and replaces the rest: `intake.py` reads requests, `dispatch.py` is Flask's
-request cycle, `streaming.py` sends bodies.
+translation of scopes to WSGI environments and replaces the rest: `intake.py` reads requests, `dispatch.py` awaits the
+view in Flask's request cycle, `streaming.py` sends bodies.
 """
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
-from functools import partial
+from functools import cached_property, partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
@@ -19,12 +20,12 @@ from asgiref.wsgi import WsgiToAsgi
 from flask import Flask
 
 from api.admission import Admission
-from api.dispatch import Dispatch, await_coroutines
+from api.dispatch import Dispatch, await_coroutines, has_coroutine_hooks
 from api.graceful import Drain
-from api.http_protocol import DEPARTURE, SURPLUS, BoundedHttp, ConnectionLimits
-from api.intake import BodyLimits, ClientLeft, Intake, take_in
-from api.streaming import AsyncStream, ClientWatch, Outlet
-from api.sync_pool import SyncPool
+from api.http_protocol import DISCONNECT, SURPLUS, BoundedHttp, ConnectionLimits, drop_upgrade_warnings
+from api.intake import BodyLimits, ClientLeft, RequestBodyReader, open_request
+from api.streaming import AsyncStream, ClientWatch, ResponseSender
+from api.sync_pool import SyncPool, give_pool
 from api.url_adapters import remember_hosts
 from utils.processes import StartError
 
@@ -47,6 +48,7 @@ def uvicorn_options(
     `forwarded_allow_ips`: proxies, as addresses or networks, whose X-Forwarded-For and -Proto are believed; without any
     nobody's are, not even those of this machine.
     """
+    logging.getLogger("uvicorn.error").addFilter(drop_upgrade_warnings)
     return {
         "http": partial(BoundedHttp, limits=limits),
         "ws": "none",  # there are none here: whoever asks for one is answered by HTTP, as to anything else
@@ -106,7 +108,8 @@ class FlaskAsgi(WsgiToAsgi):
         self._lifespan, self._drain = lifespan, drain
         self._body_limits = body_limits or BodyLimits(app.config.get("MAX_CONTENT_LENGTH"))
         self._admission = admission
-        self._pool = app.extensions["sync_pool"] = SyncPool(threads=pool_threads, queue_limit=pool_queue)
+        self._pool = SyncPool(threads=pool_threads, queue_limit=pool_queue)
+        give_pool(app, self._pool)
         self._cancel_on_disconnect, self._spool_folder = cancel_on_disconnect, spool_folder
         await_coroutines(app)
         remember_hosts(app)
@@ -124,8 +127,8 @@ class FlaskAsgi(WsgiToAsgi):
             await asyncio.create_task(serving, context=contextvars.Context())
 
     async def _serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        intake = take_in(scope, receive, self._body_limits)
-        watch = ClientWatch(intake, cast("dict[str, Any]", scope).get(DEPARTURE))
+        intake = open_request(scope, receive, self._body_limits)
+        watch = ClientWatch(intake, cast("dict[str, Any]", scope).get(DISCONNECT))
         admission = self._admission
         refusal = None
         if admission is not None:
@@ -144,14 +147,20 @@ class FlaskAsgi(WsgiToAsgi):
                 admission.end()
             intake.end()
 
-    async def _exchange(self, intake: Intake, watch: ClientWatch, send: ASGISendCallable) -> None:
+    async def _exchange(self, intake: RequestBodyReader, watch: ClientWatch, send: ASGISendCallable) -> None:
         view_watch = watch if self._cancel_on_disconnect else nullcontext()
-        async with Outlet(intake, watch, send, self._pool, self._spool_folder) as outlet:
-            async with Dispatch(self._app, intake, view_watch, self._pool) as dispatch:
-                outlet.response = await dispatch.response()
-                if isinstance(outlet.response, AsyncStream):
-                    await outlet.send_inside(outlet.response)
-            await outlet.send_rest()
+        async with ResponseSender(intake, watch, send, self._pool, self._spool_folder) as sender:
+            async with Dispatch(
+                self._app, intake, view_watch, self._pool, has_coroutine_hooks=self._has_coroutine_hooks
+            ) as dispatch:
+                sender.response = await dispatch.response()
+                if isinstance(sender.response, AsyncStream):
+                    await sender.send_inside(sender.response)
+            await sender.send_rest()
+
+    @cached_property
+    def _has_coroutine_hooks(self) -> bool:
+        return has_coroutine_hooks(self._app)  # at the first request: by then all hooks are there
 
     async def drain(self, within_s: float) -> None:
         """Let what goes on without a request come to its end, for so long at most; the server is about to stop."""

@@ -5,22 +5,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.runner import Turn
 from agents.runs.handle import RunHandle
 from api.access import requires
-from api.admission import Admission
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.links import linked
 from api.schemas import NON_BLANK, ChatOut, ConversationId, Problem
+from api.services import services
 from api.sse import as_sse
 from api.streaming import AsyncStream
-from api.visitor_limits import VisitorLimits, headers_of
-from bootstrap.services import Services
+from api.visitor_limits import headers_of
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id
@@ -94,7 +93,6 @@ async def stream_chat(ctx: TenantContext, body: ChatIn) -> Response:
 
 
 async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Response:
-    services: Services = current_app.extensions["services"]
     conversation_id = _conversation_id(body)
     identity = identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), (conversation_id, body.message))
     turn = Turn(
@@ -104,25 +102,24 @@ async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Respons
         run_id=identity.run_id,
         streams=streams,
     )
-    admission: Admission = current_app.extensions["admission"]
-    place = await admission.turn(ctx)
+    permit = await services().admission.turn(ctx)
     try:
         charge, headers = await _count_question(ctx)
     except BaseException:
-        place.release()
+        permit.release()
         raise
 
     def end(tokens: int) -> None:
-        place.release()
+        permit.release()
         charge(tokens)
 
-    run = await services.runs.start(ctx, turn, fingerprint=identity.fingerprint, keep_s=identity.keep_s, on_end=end)
+    run = await services().runs.start(ctx, turn, fingerprint=identity.fingerprint, keep_s=identity.keep_s, on_end=end)
     leaving = run.is_new and (body.on_disconnect or identity.on_disconnect) == "cancel"
     if streams:
         response = streamed(ctx, run, leaving=leaving)
     else:
         result = await _result(run, leaving=leaving)
-        response = jsonify(await linked(ctx, result, current_app.extensions["links"].base()))
+        response = jsonify(await linked(ctx, result, services().links.base()))
     response.headers.update({CONVERSATION_HEADER: turn.conversation_id, RUN_HEADER: run.id, **headers})
     if not run.is_new:
         response.headers["Idempotency-Replayed"] = "true"
@@ -131,7 +128,7 @@ async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Respons
 
 async def _count_question(ctx: TenantContext) -> tuple[Callable[[int], None], dict[str, str]]:
     """Count a visitor's question: what takes the tokens of its turn, and what is to be said in headers."""
-    limits: VisitorLimits | None = current_app.extensions["visitor_limits"]
+    limits = services().visitor_limits
     if ctx.kind is not Kind.VISITOR or limits is None:
         return lambda tokens: None, {}
     visit = limits.visit_of(ctx, request)
@@ -140,7 +137,7 @@ async def _count_question(ctx: TenantContext) -> tuple[Callable[[int], None], di
 
 def streamed(ctx: TenantContext, run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:
     """The events of a run after number *after*; with *leaving*, it is cancelled when its reader leaves."""
-    shown = partial(linked, ctx, base=current_app.extensions["links"].base())
+    shown = partial(linked, ctx, base=services().links.base())
     events = as_sse(run, after, quiet_s=_QUIET_S, leaving=leaving, shown=shown)
     response = AsyncStream(events, mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # Nginx would hold the events back

@@ -1,8 +1,6 @@
 """The operator's commands: `flask load`, `flask documents`, `flask datasets`, `flask links`, `flask jobs`,
 `flask crawl`, `flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`, `flask index`,
 `flask log-id`.
-
-The app provides `extensions["settings"]`, and `extensions["open_database"]`, which gives the `Database`.
 """
 
 import json
@@ -14,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from flask import Flask, current_app
+from flask import Flask
 from flask.cli import with_appcontext
 from tqdm import tqdm
 
@@ -27,6 +25,7 @@ from api.link_commands import links
 from api.migrate_data import migrate_data
 from api.operator import operator, records
 from api.ratings_command import ratings
+from api.services import settings
 from api.state import state
 from bootstrap.data_folder import use_installations_log_key
 from bootstrap.ingesting import reading_policy
@@ -56,7 +55,7 @@ def register_commands(app: Flask) -> None:
 @with_appcontext
 def log_id(ids: tuple[str, ...]) -> None:
     """Print what stands for each of IDS in logs and traces: of conversations, runs, visitors, documents."""
-    use_installations_log_key(current_app.extensions["settings"])
+    use_installations_log_key(settings())
     for each in ids:
         click.echo(hashed_id(each))
 
@@ -70,19 +69,18 @@ def log_id(ids: tuple[str, ...]) -> None:
 @with_appcontext
 def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json: bool) -> None:
     """Load the documents in PATHS, files or folders; unchanged ones are passed over."""
-    settings = current_app.extensions["settings"]
     with records() as database:
         ctx = operator(database, tenant)
-        with _progress() as progress, Sandbox(required=settings.sandbox_required, prepares=True) as sandbox:
+        with _progress() as progress, Sandbox(required=settings().sandbox_required, prepares=True) as sandbox:
             summary = load_paths(
                 database,
                 ctx,
                 paths,
-                policy=reading_policy(settings, sandbox),
+                policy=reading_policy(settings(), sandbox),
                 prune=prune,
                 samples_root=SAMPLES,
                 progress=progress,
-                originals=open_originals(settings, database),
+                originals=open_originals(settings(), database),
             )
         if wait:
             _wait_for_vectors(database, ctx)

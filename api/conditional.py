@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import request
 
 from utils.errors import BadInput, PreconditionFailed
 
@@ -41,14 +41,6 @@ def refuse_unread_condition() -> None:
     """
     if "If-Match" in request.headers and request.method not in _SAFE:
         raise BadInput("There is no ETag here that If-Match could be compared with: send the request without it.")
-
-
-def tagged(shown: Mapping[str, Any], etag: str, status: int = 200) -> Response:
-    """The response that shows a resource, with its tag."""
-    response = jsonify(shown)
-    response.status_code = status
-    response.headers["ETag"] = etag
-    return response
 
 
 def merge_patch(value: Any, patch: Any) -> Any:

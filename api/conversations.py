@@ -2,7 +2,7 @@
 
 from urllib.parse import urlencode
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
@@ -11,7 +11,7 @@ from api.links import linked_conversation
 from api.paging import MOST_A_PAGE
 from api.ratings import forget_ratings, rated
 from api.schemas import ConversationId, ConversationOut, Problem
-from bootstrap.services import Services
+from api.services import services
 from utils.context import Scope, TenantContext
 from utils.errors import NotFound
 from utils.validation import check_conversation_id
@@ -48,9 +48,8 @@ async def show(ctx: TenantContext, path: ConversationPath, query: ConversationQu
 
     404 if there is none of this id for the caller.
     """
-    services: Services = current_app.extensions["services"]
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    part = await services.runs.conversation(ctx, conversation_id, limit=query.limit, before=query.before)
+    part = await services().runs.conversation(ctx, conversation_id, limit=query.limit, before=query.before)
     shown = await linked_conversation(ctx, await rated(ctx, part))
     earlier = f"{request.path}?{urlencode({'limit': query.limit, 'before': part['offset']})}"
     return jsonify({**shown, "next": earlier if part["offset"] else None})
@@ -65,10 +64,9 @@ async def show(ctx: TenantContext, path: ConversationPath, query: ConversationQu
 @requires(Scope.CONVERSATIONS_WRITE)
 async def forget(ctx: TenantContext, path: ConversationPath) -> Response:
     """Remove it for good, and all ratings in it. 204; 404 if there is none, 409 while it is being answered."""
-    services: Services = current_app.extensions["services"]
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     try:
-        await services.runs.delete(ctx, conversation_id)
+        await services().runs.delete(ctx, conversation_id)
     except NotFound:  # it has expired, or the database was away when it was removed
         if not await forget_ratings(ctx, conversation_id):
             raise

@@ -1,7 +1,4 @@
-"""`flask crawl`: a page or a site read here and now, and again by the service if it is to be.
-
-The app provides `extensions["settings"]` and `extensions["open_database"]`.
-"""
+"""`flask crawl`: a page or a site read here and now, and again by the service if it is to be."""
 
 import json
 import os
@@ -10,10 +7,10 @@ import sys
 from typing import Any
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 
 from api.operator import counted, operator, records
+from api.services import settings
 from bootstrap.crawling import crawl_rules
 from bootstrap.ingesting import reading_policy
 from bootstrap.stores import open_originals
@@ -62,17 +59,16 @@ def crawl(
     as_json: bool,
 ) -> None:
     """Read the site of URL, or list what is read from the web. After Ctrl-C the service goes on with it."""
-    settings: Settings = current_app.extensions["settings"]
-    most = settings.crawl_max_pages
+    most = settings().crawl_max_pages
     plan = Plan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), _seconds(every))
     with records() as database:
-        ctx, originals = operator(database, tenant), open_originals(settings, database)
+        ctx, originals = operator(database, tenant), open_originals(settings(), database)
         if url is None:
             _list(database, ctx, as_json=as_json)
         elif remove:
             _remove(database, ctx, originals, _canonical(url))
         else:
-            _tell(_crawl(database, ctx, originals, settings, _canonical(url), plan), as_json=as_json)
+            _tell(_crawl(database, ctx, originals, settings(), _canonical(url), plan), as_json=as_json)
 
 
 def _seconds(hours: float | None) -> int | None:

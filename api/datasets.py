@@ -4,19 +4,19 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from flask import Response, current_app, jsonify, url_for
+from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api.access import checks_if_match, requires
-from api.conditional import check_unchanged, etag_of, tagged
+from api.conditional import check_unchanged, etag_of
 from api.dataset_schemas import DatasetIn, DatasetOut, DatasetPatch, DatasetPath, DatasetsOut
 from api.description_parts import RESPONSE_HEADERS
-from api.links import CitationLinks
-from api.paging import PageQuery, part_of, shown_part
+from api.paging import PageQuery, page_members, part_of
+from api.responses import respond
 from api.schemas import Problem
-from bootstrap.services import Services
+from api.services import services
 from domain import datasets
 from domain.datasets import DatasetChange
 from domain.models import Dataset
@@ -46,11 +46,9 @@ def create(ctx: TenantContext, body: DatasetIn) -> Response:
     change = DatasetChange(
         description=body.description, tags=body.tags, labels=body.metadata, document_links=body.document_links
     )
-    with _services().database.writing() as session:
-        made = _shown(datasets.create_dataset(session, ctx, body.name, change), 0)
-    response = tagged(made, _etag(made), 201)
-    response.headers["Location"] = url_for("datasets.show", dataset_id=made["id"])
-    return response
+    with services().database.writing() as session:
+        made = _describe(datasets.create_dataset(session, ctx, body.name, change), 0)
+    return respond(made, 201, etag=_etag(made), location=url_for("datasets.show", dataset_id=made.id))
 
 
 @datasets_blueprint.get(
@@ -60,11 +58,11 @@ def create(ctx: TenantContext, body: DatasetIn) -> Response:
 def index(ctx: TenantContext, query: PageQuery) -> Response:
     """A part of them, oldest first, with how many documents each holds."""
     part = part_of(query, datetime, str)
-    with _services().database.reading() as session:
+    with services().database.reading() as session:
         found = datasets.list_datasets(session, ctx, part)
         counts = datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in found.rows])
-    shown = shown_part("datasets", found, part, lambda one: _shown(one, counts.get(one.dataset_id, 0)))
-    return jsonify(shown)
+    rows = [_describe(one, counts.get(one.dataset_id, 0)) for one in found.rows]
+    return respond(DatasetsOut(datasets=rows, **page_members(found, part)))
 
 
 @datasets_blueprint.get(
@@ -77,11 +75,11 @@ def index(ctx: TenantContext, query: PageQuery) -> Response:
 @requires(Scope.DATASETS_READ)
 def show(ctx: TenantContext, path: DatasetPath) -> Response:
     """The dataset. 404 if the caller has none of this id."""
-    with _services().database.reading() as session:
+    with services().database.reading() as session:
         dataset = datasets.get_dataset(session, ctx, path.dataset_id)
         counts = datasets.count_documents(session, ctx, [dataset.dataset_id])
-    shown = _shown(dataset, counts.get(dataset.dataset_id, 0))
-    return tagged(shown, _etag(shown))
+    shown = _describe(dataset, counts.get(dataset.dataset_id, 0))
+    return respond(shown, etag=_etag(shown))
 
 
 @datasets_blueprint.patch(
@@ -95,14 +93,13 @@ def show(ctx: TenantContext, path: DatasetPath) -> Response:
 @checks_if_match
 def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Response:
     """The dataset as it is now. 404 if the caller has none of this id, 409 if another one has the name."""
-    with _services().database.writing() as session:
+    with services().database.writing() as session:
         former = _check_unchanged(session, ctx, path.dataset_id)
-        change = body.change(former["metadata"])
+        change = body.change(former.metadata)
         dataset = datasets.change_dataset(session, ctx, path.dataset_id, change)
-        shown = _shown(dataset, former["document_count"])
-    links: CitationLinks = current_app.extensions["links"]
-    links.forget()
-    return tagged(shown, _etag(shown))
+        shown = _describe(dataset, former.document_count)
+    services().links.forget()
+    return respond(shown, etag=_etag(shown))
 
 
 @datasets_blueprint.delete(
@@ -116,38 +113,35 @@ def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Respons
 def remove(ctx: TenantContext, path: DatasetPath) -> Response:
     """204, and nobody finds it or a document of it any more; 404 if the caller has none of this id."""
     check = partial(_check_unchanged, ctx=ctx, dataset_id=path.dataset_id)
-    _services().library.remove_dataset(ctx, path.dataset_id, check=check)
+    services().library.remove_dataset(ctx, path.dataset_id, check=check)
     return Response(status=204)
 
 
-def _check_unchanged(session: Session, ctx: TenantContext, dataset_id: str) -> dict[str, Any]:
+def _check_unchanged(session: Session, ctx: TenantContext, dataset_id: str) -> DatasetOut:
     """The dataset as it is shown, locked, if `If-Match` lets it be changed."""
     dataset = datasets.lock_dataset(session, ctx, dataset_id)
-    shown = _shown(dataset, datasets.count_documents(session, ctx, [dataset_id]).get(dataset_id, 0))
-    check_unchanged(_etag(shown), shown)
+    shown = _describe(dataset, datasets.count_documents(session, ctx, [dataset_id]).get(dataset_id, 0))
+    check_unchanged(_etag(shown), shown.model_dump())
     return shown
 
 
-def _shown(dataset: Dataset, documents: int) -> dict[str, Any]:
-    return {
-        "id": dataset.dataset_id,
-        "name": dataset.name,
-        "tenant_id": dataset.tenant_id,
-        "description": dataset.description,
-        "tags": dataset.tags,
-        "metadata": dataset.labels,
-        "document_links": dataset.document_links,
-        "document_count": documents,
-        "documents": documents,
-        "created_at": dataset.created_at,
-        "updated_at": dataset.updated_at,
-    }
+def _describe(dataset: Dataset, documents: int) -> DatasetOut:
+    return DatasetOut.model_validate(
+        {
+            "id": dataset.dataset_id,
+            "name": dataset.name,
+            "tenant_id": dataset.tenant_id,
+            "description": dataset.description,
+            "tags": dataset.tags,
+            "metadata": dataset.labels,
+            "document_links": dataset.document_links,
+            "document_count": documents,
+            "documents": documents,
+            "created_at": dataset.created_at,
+            "updated_at": dataset.updated_at,
+        }
+    )
 
 
-def _etag(shown: dict[str, Any]) -> str:
-    return etag_of({name: shown[name] for name in ("name", "description", "tags", "metadata", "document_links")})
-
-
-def _services() -> Services:
-    services: Services = current_app.extensions["services"]
-    return services
+def _etag(shown: DatasetOut) -> str:
+    return etag_of(shown.model_dump(include={"name", "description", "tags", "metadata", "document_links"}))

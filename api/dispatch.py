@@ -1,32 +1,31 @@
-"""Flask's request cycle as a coroutine: the same steps in the same order, but nothing in it blocks the server's loop.
+"""Flask's request cycle around a view that is awaited, so that nothing in it blocks the server's loop.
 
-Each function is the namesake of a method of `flask.Flask` 3.1 that cannot be awaited; a table in tests/api/test_asgi.py
-runs every case through both. Functions given to Flask may be coroutine functions anywhere.
+Hooks, error handlers and signals are called by Flask's own methods. Functions given to Flask may be coroutine functions
+anywhere; where hooks are, these methods run in a thread, which waits for the loop. A table in
+tests/api/test_asgi_parity.py runs every case through this and through WSGI.
 """
 
 import asyncio
 import contextvars
 import inspect
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import lru_cache, partial
 from itertools import chain
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from asgiref.sync import iscoroutinefunction
-from blinker import Signal
 from flask import Flask, Request, Response, got_request_exception, request_finished, request_started
-from werkzeug.exceptions import BadRequestKeyError, HTTPException, InternalServerError
-from werkzeug.routing import RoutingException
+from werkzeug.exceptions import HTTPException
 
-from api.intake import Intake
+from api.intake import RequestBodyReader
 from api.streaming import AsyncStream
-from api.sync_pool import SyncPool
+from api.sync_pool import SyncPool, adopt
 
 _serving_loop: contextvars.ContextVar[asyncio.AbstractEventLoop] = contextvars.ContextVar("serving_loop")
 _postponed: contextvars.ContextVar[list["Postponed"]] = contextvars.ContextVar("postponed")
 
+T = TypeVar("T")
 Postponed = tuple[contextvars.Context, Callable[[], Coroutine[Any, Any, Any]]]
 
 
@@ -34,12 +33,21 @@ class Dispatch:
     """One request on its way through the app. Leaving it runs the teardown functions and leaves the request's context.
 
     A refused request is refused where the view would be called, so that the app's hooks run and its handlers render it.
-    A coroutine view runs in *view_watch*, which may cancel it.
+    A coroutine view runs in *view_watch*, which may cancel it. *has_coroutine_hooks* is what the function of that name
+    says of *app*.
     """
 
-    def __init__(self, app: Flask, intake: Intake, view_watch: AbstractContextManager[object], pool: SyncPool) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        intake: RequestBodyReader,
+        view_watch: AbstractContextManager[object],
+        pool: SyncPool,
+        *,
+        has_coroutine_hooks: bool,
+    ) -> None:
         self._app, self._view_watch, self._pool = app, view_watch, pool
-        self._intake = intake
+        self._intake, self._has_coroutine_hooks = intake, has_coroutine_hooks
         self._context = app.request_context(intake.environ)
         self._error: BaseException | None = None
         self._stream: AsyncStream | None = None
@@ -58,7 +66,7 @@ class Dispatch:
             return await self._full_dispatch_request()
         except Exception as error:
             self._error = error
-            return await self._handle_exception(error)
+            return await self._handle(self._app.handle_exception, error)
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,29 +93,23 @@ class Dispatch:
 
     async def _full_dispatch_request(self) -> Response:
         app = self._app
-        app._got_first_request = True
+        app._got_first_request = True  # noqa: SLF001 - Flask's guard against late changes; tests/api/test_asgi.py holds it
         try:
-            if request_started.receivers:
-                await _emit(request_started, app)
-            rv = await self._preprocess_request()
+            rv = await self._call_flask(partial(_preprocess, app))
             if rv is None:
                 rv = await self._dispatch_request()
         except Exception as error:
-            rv = await self._handle_user_exception(error)
-        return await self._finalize_request(rv)
+            rv = await self._handle(app.handle_user_exception, error)
+        if isinstance(rv, HTTPException):
+            # Flask would run it as a WSGI app and get an iterator, which is sent through the pool.
+            rv = rv.get_response(self._request.environ)
+        return await self._call_flask(partial(app.finalize_request, rv))
 
-    async def _preprocess_request(self) -> Any:
-        app, request = self._app, self._request
-        names = (None, *reversed(request.blueprints))
-        for name in names:
-            for preprocess in app.url_value_preprocessors.get(name, ()):
-                preprocess(request.endpoint, request.view_args)
-        for name in names:
-            for hook in app.before_request_funcs.get(name, ()):
-                rv = await _call(hook)
-                if rv is not None:
-                    return rv
-        return None
+    async def _call_flask(self, step: Callable[[], T]) -> T:
+        return await self._pool.run(step) if self._has_coroutine_hooks else step()
+
+    async def _handle(self, handle: Callable[[Exception], T], error: Exception) -> T:
+        return await self._call_flask(partial(_handle_raised, handle, error))
 
     async def _dispatch_request(self) -> Any:
         app, request = self._app, self._request
@@ -136,59 +138,30 @@ class Dispatch:
         with self._view_watch:
             return await rv
 
-    async def _handle_user_exception(self, error: Exception) -> Any:
-        app = self._app
-        if isinstance(error, BadRequestKeyError) and (app.debug or app.config["TRAP_BAD_REQUEST_ERRORS"]):
-            error.show_exception = True
-        is_answer = isinstance(error, HTTPException) and not app.trap_http_exception(error)
-        if is_answer and (isinstance(error, RoutingException) or getattr(error, "code", None) is None):
-            return error
-        handler = app._find_error_handler(error, self._request.blueprints)
-        if handler is not None:
-            return await _call(handler, error)
-        if is_answer:
-            return error
+
+def has_coroutine_hooks(app: Flask) -> bool:
+    """Whether a hook, an error handler or a receiver of a request's signals is a coroutine function."""
+    before, after = app.before_request_funcs.values(), app.after_request_funcs.values()
+    hooks = chain(chain.from_iterable(before), chain.from_iterable(after))
+    tables = chain.from_iterable(by_code.values() for by_code in app.error_handler_spec.values())
+    handlers = chain.from_iterable(table.values() for table in tables)
+    signals = (request_started, request_finished, got_request_exception)
+    receivers = chain.from_iterable(signal.receivers_for(app) for signal in signals)
+    return any(iscoroutinefunction(function) for function in chain[Any](hooks, handlers, receivers))
+
+
+def _preprocess(app: Flask) -> Any:
+    if request_started.receivers:
+        request_started.send(app, _async_wrapper=app.ensure_sync)
+    return app.preprocess_request()
+
+
+def _handle_raised(handle: Callable[[Exception], T], error: Exception) -> T:
+    """What *handle* makes of *error*, which has to be the exception that is being handled, in a thread as well."""
+    try:
         raise error
-
-    async def _handle_exception(self, error: Exception) -> Response:
-        app = self._app
-        await _emit(got_request_exception, app, exception=error)
-        propagate = app.config["PROPAGATE_EXCEPTIONS"]
-        if propagate or (propagate is None and (app.testing or app.debug)):
-            raise error
-        app.log_exception(sys.exc_info())
-        answer = InternalServerError(original_exception=error)
-        handler = app._find_error_handler(answer, self._request.blueprints)
-        rv = answer if handler is None else await _call(handler, answer)
-        return await self._finalize_request(rv, from_error_handler=True)
-
-    async def _finalize_request(self, rv: Any, *, from_error_handler: bool = False) -> Response:
-        app = self._app
-        if isinstance(rv, HTTPException):
-            # Flask would run it as a WSGI app and get an iterator, which is sent through the pool.
-            rv = rv.get_response(self._request.environ)
-        response = app.make_response(rv)
-        try:
-            response = await self._process_response(response)
-            if request_finished.receivers:
-                await _emit(request_finished, app, response=response)
-        except Exception:
-            if not from_error_handler:
-                raise
-            app.logger.exception("Request finalizing failed with an error while handling an error")
-        return response
-
-    async def _process_response(self, response: Response) -> Response:
-        app, context = self._app, self._context
-        for function in context._after_request_functions:
-            response = await _call(function, response)
-        for name in chain(self._request.blueprints, (None,)):
-            for function in reversed(app.after_request_funcs.get(name, ())):
-                response = await _call(function, response)
-        session = context._session
-        if session is not None and not app.session_interface.is_null_session(session):
-            app.session_interface.save_session(app, session, response)
-        return response
+    except Exception:
+        return handle(error)
 
 
 def await_coroutines(app: Flask) -> None:
@@ -208,8 +181,8 @@ def await_coroutines(app: Flask) -> None:
 
 
 def _call_from_sync(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    if asyncio._get_running_loop() is not loop:
-        return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), loop).result()
+    if not _is_running(loop):
+        return _wait_for(loop, partial(function, *args, **kwargs))
     postponed = _postponed.get(None)
     if postponed is None:
         raise RuntimeError(f"{function!r} was called synchronously on the event loop; await it instead.")
@@ -217,18 +190,33 @@ def _call_from_sync(loop: asyncio.AbstractEventLoop, function: Callable[..., Any
     return None
 
 
+def _wait_for(loop: asyncio.AbstractEventLoop, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """The result of `call()` on *loop*, for a thread, which then has the context variables that it set."""
+    contexts: list[contextvars.Context] = []
+
+    async def run() -> T:
+        try:
+            return await call()
+        finally:
+            contexts.append(contextvars.copy_context())
+
+    try:
+        return asyncio.run_coroutine_threadsafe(run(), loop).result()
+    finally:
+        for context in contexts:
+            adopt(context)
+
+
+def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
 @lru_cache(1000)  # views are few, and to look takes longer than to find the view
 def _is_coroutine(view: Callable[..., Any]) -> bool:
     return iscoroutinefunction(view)
-
-
-async def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    result = function(*args, **kwargs)
-    return await result if inspect.isawaitable(result) else result
-
-
-async def _emit(signal: Signal, app: Flask, **kwargs: object) -> None:
-    await signal.send_async(app, _sync_wrapper=lambda receiver: partial(_call, receiver), **kwargs)
 
 
 def _stream_in(rv: Any) -> AsyncStream | None:

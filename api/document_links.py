@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 
-from flask import Response, current_app
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 from sqlalchemy.orm import Session
 
 from api.access import requires
 from api.dataset_schemas import DatasetPath, DocumentPath
 from api.datasets import answers
-from api.links import CitationLinks
-from bootstrap.services import Services
+from api.services import services
 from domain import document_links
 from utils.context import Scope, TenantContext
 
@@ -59,9 +58,7 @@ def revoke_of_document(ctx: TenantContext, path: DocumentPath) -> Response:
 
 
 def _revoke(work: Callable[[Session], None]) -> Response:
-    services: Services = current_app.extensions["services"]
-    links: CitationLinks = current_app.extensions["links"]
-    with services.database.writing() as session:
+    with services().database.writing() as session:
         work(session)
-    links.forget()
+    services().links.forget()
     return Response(status=204)

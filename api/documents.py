@@ -7,11 +7,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, jsonify, request, url_for
+from flask import Response, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
 
 from api import uploads
-from api.accepting import accepted
 from api.access import requires, requires_before_body
 from api.dataset_schemas import (
     AcceptedDocumentOut,
@@ -28,9 +27,11 @@ from api.dataset_schemas import (
 )
 from api.datasets import answers
 from api.multipart import UploadedFile
-from api.paging import part_of, shown_part
+from api.paging import page_members, part_of
 from api.repeats import answer_once
-from bootstrap.services import Services
+from api.responses import respond
+from api.services import services
+from api.sync_pool import sync_pool
 from domain import datasets, job_requests, progress
 from domain.documents import get_document
 from domain.progress import Progress
@@ -60,12 +61,12 @@ _ONE = "/v1/tenant/documents/<document_id>"
 @requires_before_body(Scope.DOCUMENTS_WRITE)
 async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
     """202 once the files are kept: from here on none is lost. 422 if none could be taken."""
-    services = _services()
-    pool, settings = current_app.extensions["sync_pool"], services.settings
+    pool, limits = sync_pool(), services().settings
 
     async def take(form: uploads.Form) -> Response:
-        shown = await pool.run(lambda: _take_all(services, ctx, path.dataset_id, form))
-        return accepted(shown, url_for("documents.index", dataset_id=path.dataset_id))
+        status_url = url_for("documents.index", dataset_id=path.dataset_id)
+        taken = await pool.run(lambda: _take_all(ctx, path.dataset_id, form))
+        return respond(UploadOut.model_validate({**taken, "status_url": status_url}), 202, location=status_url)
 
     async def take_once(form: uploads.Form) -> Response:
         return await answer_once(ctx, partial(take, form), partial(uploads.fingerprint, form))
@@ -74,9 +75,9 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
         request,
         pool,
         take_once,
-        folder=services.data_folder,
-        max_bytes=settings.max_upload_size,
-        max_file_bytes=settings.max_file_size,
+        folder=services().data_folder,
+        max_bytes=limits.max_upload_size,
+        max_file_bytes=limits.max_file_size,
     )
 
 
@@ -86,12 +87,12 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
 @requires(Scope.DOCUMENTS_WRITE, most_body_bytes=None)
 def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Response:
     """A document of the text that is sent. Others may have its title; `external_id` says which one it replaces."""
-    services = _services()
-    data = uploads.check_size(body.content.encode(), services.settings.max_file_size)
+    data = uploads.check_size(body.content.encode(), services().settings.max_file_size)
     about = Description(body.title, body.tags, body.metadata, body.external_id, source=uploads.shown_name(body.title))
-    taken = services.library.take(ctx, path.dataset_id, uploads.text_file_name(body.title), data, about)
-    shown = _shown(_progress(ctx, taken.document.document_id)) | _outcome(taken)
-    return accepted(shown, shown["status_url"])
+    taken = services().library.take(ctx, path.dataset_id, uploads.text_file_name(body.title), data, about)
+    progress, outcome = _progress(ctx, taken.document.document_id), _outcome(taken)
+    shown = AddedOut.model_validate({**_members(progress), **outcome})
+    return respond(shown, 202, location=shown.status_url)
 
 
 @documents_blueprint.get(
@@ -121,7 +122,7 @@ def index_all(ctx: TenantContext, query: DocumentsQuery) -> Response:
 @requires(Scope.DOCUMENTS_READ)
 def show(ctx: TenantContext, path: DocumentPath) -> Response:
     """The document and how far it is. 404 if the caller has none of this id."""
-    return jsonify(_shown(_progress(ctx, path.document_id)))
+    return respond(_describe(_progress(ctx, path.document_id)))
 
 
 @documents_blueprint.delete(
@@ -130,7 +131,7 @@ def show(ctx: TenantContext, path: DocumentPath) -> Response:
 @requires(Scope.DOCUMENTS_WRITE)
 def remove(ctx: TenantContext, path: DocumentPath) -> Response:
     """204, and nobody finds it any more; 404 if the caller has none of this id."""
-    _services().library.remove_document(ctx, path.document_id)
+    services().library.remove_document(ctx, path.document_id)
     return Response(status=204)
 
 
@@ -143,8 +144,8 @@ def remove(ctx: TenantContext, path: DocumentPath) -> Response:
 @requires(Scope.DOCUMENTS_WRITE)
 def reprocess(ctx: TenantContext, path: DocumentPath) -> Response:
     """From the file that is kept. 404 if the caller has none of this id, 409 if it was not uploaded."""
-    _services().library.read_again(ctx, path.document_id)
-    return accepted(_shown(_progress(ctx, path.document_id)), url_for("documents.show", document_id=path.document_id))
+    services().library.read_again(ctx, path.document_id)
+    return _accept(ctx, path.document_id)
 
 
 @documents_blueprint.post(
@@ -156,10 +157,10 @@ def reprocess(ctx: TenantContext, path: DocumentPath) -> Response:
 @requires(Scope.DOCUMENTS_WRITE)
 def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
     """What can be found of it already stays. 404 if the caller has none of this id, 409 if there is nothing to end."""
-    with _services().database.writing() as session:
+    with services().database.writing() as session:
         get_document(session, ctx, path.document_id)
         job_requests.cancel(session, ctx, path.document_id)
-    return accepted(_shown(_progress(ctx, path.document_id)), url_for("documents.show", document_id=path.document_id))
+    return _accept(ctx, path.document_id)
 
 
 @documents_blueprint.post(
@@ -173,34 +174,41 @@ def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
 def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
     """Its id, once the file is kept; it is found as soon as it is read. `document_id` is the id as a number."""
     if body.company != ctx.tenant_id:
-        raise NotFound(f"There is no company {body.company!r}.")
-    services = _services()
+        raise NotFound(f"Company {body.company!r} not found.")
     try:
         data = b64decode("".join(body.content.split()), validate=True)
     except (binascii.Error, ValueError) as exc:
         raise wrong_field("content is not Base64.", "content") from exc
-    name, data = uploads.file_name(body.filename), uploads.check_size(data, services.settings.max_file_size)
-    dataset_id = services.library.loaded_dataset(ctx)
+    name, data = uploads.file_name(body.filename), uploads.check_size(data, services().settings.max_file_size)
+    dataset_id = services().library.loaded_dataset(ctx)
     about = Description(labels=body.metadata, external_id=body.external_id)
-    taken = services.library.take(ctx, dataset_id, name, data, about)
+    taken = services().library.take(ctx, dataset_id, name, data, about)
     document_id = taken.document.document_id
-    return jsonify({"id": document_id, "document_id": _number_of(document_id), **_outcome(taken)})
+    shown = {"id": document_id, "document_id": _number_of(document_id), **_outcome(taken)}
+    return respond(LoadedOut.model_validate(shown))
 
 
 def _page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery) -> Response:
     part = part_of(query, datetime, str)
-    with _services().database.reading() as session:
+    with services().database.reading() as session:
         if dataset_id is not None:
             datasets.get_dataset(session, ctx, dataset_id)
         found = progress.list_progress(session, ctx, dataset_id, part, status=query.status)
-    return jsonify(shown_part("documents", found, part, _shown))
+    return respond(DocumentsOut(documents=list(map(_describe, found.rows)), **page_members(found, part)))
 
 
-def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[str, Any]:
+def _accept(ctx: TenantContext, document_id: str) -> Response:
+    """202: what was asked for will be done."""
+    status_url = url_for("documents.show", document_id=document_id)
+    shown = AcceptedDocumentOut.model_validate({**_members(_progress(ctx, document_id)), "status_url": status_url})
+    return respond(shown, 202, location=status_url)
+
+
+def _take_all(ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[str, Any]:
     """Take each file; those that cannot be are named with the reason."""
     if not form.files:
         raise wrong_field("There is no file in it: send each in a part called files.", "files")
-    with services.database.reading() as session:
+    with services().database.reading() as session:
         datasets.get_dataset(session, ctx, dataset_id)
     taken: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
@@ -212,7 +220,7 @@ def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: upl
         try:
             if external_id in external_ids:
                 raise UnreadableDocument("Another file of this upload has the same external id.")
-            taken.append(_take(services, ctx, dataset_id, file, about))
+            taken.append(_take(ctx, dataset_id, file, about))
         except (UnreadableDocument, TooLarge, QuotaExceeded) as exc:
             refused.append({"name": uploads.shown_name(file.name), "reason": exc.detail})
             quota = exc if isinstance(exc, QuotaExceeded) else quota
@@ -228,12 +236,10 @@ def _take_all(services: Services, ctx: TenantContext, dataset_id: str, form: upl
     return {"dataset_id": dataset_id, "jobs": taken, "refused": refused}
 
 
-def _take(
-    services: Services, ctx: TenantContext, dataset_id: str, file: UploadedFile, about: Description
-) -> dict[str, Any]:
+def _take(ctx: TenantContext, dataset_id: str, file: UploadedFile, about: Description) -> dict[str, Any]:
     name = uploads.file_name(file.name)
-    data = uploads.check_size(file.read(), services.settings.max_file_size)
-    taken = services.library.take(ctx, dataset_id, name, data, about)
+    data = uploads.check_size(file.read(), services().settings.max_file_size)
+    taken = services().library.take(ctx, dataset_id, name, data, about)
     document = taken.document
     own = {"document_id": document.document_id, "external_id": document.external_id, "name": name}
     return own | _outcome(taken)
@@ -255,11 +261,15 @@ def _outcome(taken: Accepted) -> dict[str, Any]:
 
 
 def _progress(ctx: TenantContext, document_id: str) -> Progress:
-    with _services().database.reading() as session:
+    with services().database.reading() as session:
         return progress.get_progress(session, ctx, document_id)
 
 
-def _shown(found: Progress) -> dict[str, Any]:
+def _describe(found: Progress) -> DocumentOut:
+    return DocumentOut.model_validate(_members(found))
+
+
+def _members(found: Progress) -> dict[str, Any]:
     document, job = found.document, found.job
     error, advice = (job.error, job.advice) if job else (document.error, None)
     return {
@@ -292,8 +302,3 @@ def _shown(found: Progress) -> dict[str, Any]:
         "created_at": document.created_at,
         "updated_at": document.updated_at,
     }
-
-
-def _services() -> Services:
-    services: Services = current_app.extensions["services"]
-    return services

@@ -1,7 +1,4 @@
-"""`flask eval`: how well questions are answered, against floors and against the run before.
-
-The app provides `extensions["settings"]`.
-"""
+"""`flask eval`: how well questions are answered, against floors and against the run before."""
 
 import asyncio
 import json
@@ -13,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 from pydantic import SecretStr
 from tqdm import tqdm
 
+from api.services import settings
 from bootstrap.evaluation import Askers, Service
 from config import Settings
 from evaluation.cases import QuestionSet, load_set
@@ -57,14 +54,13 @@ def evaluate(
 
     Runs are kept in DATA_DIR/evaluations. Exit code 1 when a floor that a set gives is missed.
     """
-    settings: Settings = current_app.extensions["settings"]
     if url and not key:
         raise click.UsageError("--url needs --key, or API_KEY.")
     service = Service(url.rstrip("/"), SecretStr(key or "")) if url else None
     try:
         loaded = [load_set(path) for path in sets]
         ctx = TenantContext.for_operator(tenant)
-        outcomes = asyncio.run(_measure(settings, loaded, ctx, service, answers=answers, against=against))
+        outcomes = asyncio.run(_measure(settings(), loaded, ctx, service, answers=answers, against=against))
     except ProblemError as error:
         raise click.ClickException(error.detail) from error
     click.echo(json.dumps([_as_json(each) for each in outcomes]) if as_json else "\n\n".join(map(_told, outcomes)))

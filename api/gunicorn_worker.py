@@ -29,10 +29,11 @@ _BEAT_S = 1.0
 class JsonLogger(Logger):  # type: ignore[misc]
     """gunicorn's logger; where its lines go, and in which form, is for `utils/logging_config.py` to say."""
 
+    access_log_enabled = False  # `api/middleware.py` writes a line for each request
+
     def setup(self, cfg: Any) -> None:
         """Use *cfg*, at the start and after a reload. Its own log files and formats are not used."""
         self.cfg, self.loglevel = cfg, getattr(logging, cfg.loglevel.upper(), logging.INFO)
-        self._access_log_enabled = False  # `api/middleware.py` writes a line for each request
         configure_logging(logging.getLevelName(self.loglevel))
 
 
@@ -57,9 +58,8 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
     def handle_abort(self, number: int, frame: FrameType | None) -> None:
         """gunicorn ends this worker, because nothing was heard of it for `timeout` seconds."""
         names = {thread.ident: thread.name for thread in threading.enumerate()}
-        stacks = {
-            names.get(ident, str(ident)): traceback.format_stack(at) for ident, at in sys._current_frames().items()
-        }
+        frames = sys._current_frames()  # noqa: SLF001 - public and documented by Python
+        stacks = {names.get(ident, str(ident)): traceback.format_stack(at) for ident, at in frames.items()}
         told = {name: "".join(stack) for name, stack in stacks.items()}
         self.log.critical("The worker did not answer for %s s and ends.", self.cfg.timeout, extra={"stacks": told})
         super().handle_abort(number, frame)
@@ -78,7 +78,8 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until told to stop."""
         try:
-            super().run()
+            with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
+                runner.run(self.serve())
         except SystemExit as exc:
             if exc.code == Arbiter.WORKER_BOOT_ERROR:
                 self._give_up(Arbiter.WORKER_BOOT_ERROR)
@@ -92,7 +93,8 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
         time.sleep(_RETRY_S)
         sys.exit(1)
 
-    async def _serve(self) -> None:
+    async def serve(self) -> None:
+        """Serve within an event loop."""
         self.config.app = self.wsgi
         server = GracefulServer(self.config, self.wsgi.drain)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.hurry)

@@ -6,16 +6,15 @@ Strangers learn whether the service works, and nothing about how it is built, se
 import time
 from typing import Any, Literal
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field, field_validator
 
 from api.access import open_to_all
-from api.admission import Admission
-from api.auth import Authenticator
+from api.responses import respond
 from api.schemas import Problem
+from api.services import services
 from bootstrap.monitor import Status
-from bootstrap.services import Services
 from config import VERSION
 from utils.context import Scope
 from utils.errors import NotReady
@@ -110,25 +109,24 @@ async def health(query: HealthQuery) -> Response:
     With `verbose` and a key: how answers are made. With a key that has the scope `health:read`: also what is away and
     why, what is under way, and whether turns can be served (`ready`), all of which the metrics tell as well.
     """
-    services: Services = current_app.extensions["services"]
-    status = services.monitor.status
-    told = {
+    status = services().monitor.status
+    told: dict[str, Any] = {
         "status": "degraded" if status.problems else "healthy",
         "version": VERSION,
         "redis": status.redis,
         "timestamp": int(time.time()),
     }
     if query.verbose:
-        authenticator: Authenticator = current_app.extensions["authenticator"]
-        ctx = await authenticator.principal(request)  # not counted as a request of the key: monitors ask often
+        # Not counted as a request of the key: monitors ask often.
+        ctx = await services().authenticator.principal(request)
         told |= {
             "service": "pustaka",
-            "language_model": services.model.is_language_model,
-            "persistence": services.checkpointer.persistence,
+            "language_model": services().model.is_language_model,
+            "persistence": services().checkpointer.persistence,
         }
         if Scope.HEALTH_READ in ctx.scopes:
-            told |= _details(services, status)
-    return jsonify(told)
+            told |= _details(status)
+    return respond(HealthOut.model_validate(told))
 
 
 @health_blueprint.get(
@@ -140,30 +138,29 @@ async def health(query: HealthQuery) -> Response:
 @open_to_all
 async def ready() -> Response:
     """200 when a turn can be served, 503 when it cannot; `/health?verbose` names the reasons to those with a key."""
-    services: Services = current_app.extensions["services"]
-    if reason := _why_not_ready(services):
+    if reason := _why_not_ready():
         raise NotReady(reason, headers={"Retry-After": "5"})
-    return jsonify(status="ready")
+    return respond(ReadyOut(status="ready"))
 
 
-def _why_not_ready(services: Services) -> str:
-    status = services.monitor.status
-    if services.runs.is_draining:
+def _why_not_ready() -> str:
+    status = services().monitor.status
+    if services().runs.is_draining:
         return "This process is about to stop."
     if status.has_looked and status.blocking:
         return "A store that the service needs is away."
     return "The service is starting." if status.blocking else ""
 
 
-def _details(services: Services, status: Status) -> dict[str, Any]:
-    admission: Admission = current_app.extensions["admission"]
-    pending = services.monitor.pending()
+def _details(status: Status) -> dict[str, Any]:
+    admission, walls = services().admission, services().walls
+    pending = services().monitor.pending()
     return {
-        "environment": services.settings.flask_env,
-        "ready": not _why_not_ready(services),
+        "environment": services().settings.flask_env,
+        "ready": not _why_not_ready(),
         "dependencies": {"redis": status.redis, "database": status.database, "index": status.index},
         "problems": status.problems,
-        "sandbox": {"walls": services.walls.standing, "missing": services.walls.missing},
+        "sandbox": {"walls": walls.standing, "missing": walls.missing},
         "indexing": {"pending_count": pending, "pending": pending},
         "admission": {
             "request_count": admission.requests,

@@ -15,8 +15,7 @@ from typing import Any, cast
 from urllib.parse import quote
 from uuid import uuid4
 
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.careful_headers import CAREFUL
 from utils.errors import problem_document, refusal_of_status
@@ -27,7 +26,7 @@ _LEAST_PROGRESS_BYTES = 32_768
 _KEEP_ALIVE_PROBES = 3
 _OWN_FILES = 1000
 _LONGEST_INSTANCE = 200
-SURPLUS, DEPARTURE = "pustaka.surplus", "pustaka.departure"  # in the scope of a request
+SURPLUS, DISCONNECT = "pustaka.surplus", "pustaka.disconnect"  # in the scope of a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,46 +56,25 @@ class ConnectionLimits:
         return self.connections + self.spare_connections + _OWN_FILES
 
 
-class Departure:
-    """That of a connection's client: whether it has left, and a call for the moment it does."""
+class DisconnectSignal:
+    """Whether the client of a connection has left, and a call for the moment it does."""
 
-    __slots__ = ("call", "has_come")
+    __slots__ = ("call", "is_set")
 
     def __init__(self) -> None:
-        self.has_come = False
+        self.is_set = False
         self.call: Callable[[], None] | None = None
 
-    def come(self) -> None:
-        """It leaves."""
-        self.has_come = True
+    def set(self) -> None:
+        """The client leaves."""
+        self.is_set = True
         if self.call is not None:
             self.call()
 
 
-class _Joined:
-    """A transport for one response: the head waits for what follows it, so that one system call takes both."""
-
-    __slots__ = ("_head", "_transport")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head: bytes | None = None
-
-    def write(self, data: bytes) -> None:
-        """Keep the head, write it with the next piece, write the others as they come."""
-        if self._head is None:
-            self._head = data
-        elif self._head:
-            self._transport.write(self._head + data)
-            self._head = b""
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """The response ends here, whole or not."""
-        if self._head:
-            self._transport.write(self._head)
-        self._transport.close()
+def drop_upgrade_warnings(record: logging.LogRecord) -> bool:
+    """A filter of uvicorn's log: clients offer upgrades by the way, such as `h2c`; ignoring the offer is no news."""
+    return record.msg != "Unsupported upgrade request." and not str(record.msg).startswith("No supported WebSocket")
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -109,7 +87,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_body = self._is_surplus = self._is_refused = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
-        self._departure = Departure()
+        self._disconnect = DisconnectSignal()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """A client has connected; it has to say something soon."""
@@ -125,9 +103,8 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended, whoever wanted it."""
         super().connection_lost(exc)
-        self._departure.come()
-        self._unset_keepalive_if_required()
-        for timer in (self._head_timer, self._unread_timer):
+        self._disconnect.set()
+        for timer in (self._head_timer, self._unread_timer, self.timeout_keep_alive_task):
             if timer is not None:
                 timer.cancel()
 
@@ -166,15 +143,10 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_refused or self.transport.is_closing():
             return
         extras = cast("dict[str, Any]", self.scope)
-        extras[DEPARTURE] = self._departure
+        extras[DISCONNECT] = self._disconnect
         if self._is_surplus:
             extras[SURPLUS] = True
         super().on_headers_complete()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        if not cycle.waiting_for_100_continue and cycle.scope["method"] != "HEAD":  # there, nothing follows the head
-            cycle.transport = cast("asyncio.Transport", _Joined(self.transport))
-        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
@@ -216,9 +188,6 @@ class BoundedHttp(HttpToolsProtocol):
         """Refuse what is not HTTP."""
         self._refuse(400, "This is not a valid HTTP/1.1 request.")
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Clients offer upgrades by the way, such as `h2c`: the offer is passed over, which is no news."""
-
     def _head_is_late(self) -> None:
         self._head_timer = None
         if self.flow.read_paused:  # it waits for us, not we for it
@@ -240,7 +209,7 @@ class BoundedHttp(HttpToolsProtocol):
         if current is not None:  # it goes no further: its body cannot be read
             current.disconnected = True
             current.message_event.set()
-            self._departure.come()
+            self._disconnect.set()
         self.transport.write(_problem(status, detail, instance=_path_in(getattr(self, "url", b""))))
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -1,7 +1,4 @@
-"""`flask index`: the indexes of an installation, looked at, switched between, compared with the records, moved.
-
-The app provides `extensions["settings"]` and `extensions["open_database"]`, which gives the `Database`.
-"""
+"""`flask index`: the indexes of an installation, looked at, switched between, compared with the records, moved."""
 
 import asyncio
 import json
@@ -11,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 
 from api.operator import records
+from api.services import settings
 from bootstrap.indexes.orders import carry_out
 from bootstrap.indexes.status import IndexStatus, look_at_indexes
 from domain.indexes import drop_index, former_index, get_index, switch_to
@@ -37,7 +34,7 @@ _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def status(as_json: bool) -> None:
     """List the indexes: which serves, its model, what it holds, how far one that is being built has come."""
     with records() as database:
-        found = look_at_indexes(current_app.extensions["settings"], database)
+        found = look_at_indexes(settings(), database)
     click.echo(json.dumps([each.as_json() for each in found]) if as_json else "\n".join(_told(found)))
 
 
@@ -124,7 +121,7 @@ def import_(file: Path, tenant: str, as_json: bool) -> None:
 def _carry_out(kind: str, arguments: dict[str, object]) -> dict[str, Any]:
     with records() as database:
         try:
-            return asyncio.run(carry_out(current_app.extensions["settings"], database, kind, arguments))
+            return asyncio.run(carry_out(settings(), database, kind, arguments))
         except StartError as error:
             raise click.ClickException(str(error)) from error
 

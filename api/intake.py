@@ -15,7 +15,7 @@ from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent, HTTPScope
 from flask import Request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
 
-from api.http_protocol import DEPARTURE
+from api.http_protocol import DISCONNECT
 
 LINGER_S = 1.0
 SMALL_BYTES = 65_536  # what uvicorn may have taken off the wire before anybody asked for it
@@ -93,14 +93,14 @@ async def load_body(request: Request, owner: str = "", max_bytes: int | None = N
     Raises:
         HTTPException: it is larger than allowed (413), comes too slowly (408), or there is no room for it (503).
     """
-    intake: Intake | None = request.environ.get(_INTAKE)
+    intake: RequestBodyReader | None = request.environ.get(_INTAKE)
     if intake is not None:  # under WSGI, as in the test client, there is none
         await intake.read(owner, max_bytes)
 
 
 def at_end(request: Request, call: Callable[[], None]) -> None:
     """Call it when the request has been served to its last byte, or has failed; at once under WSGI."""
-    intake: Intake | None = request.environ.get(_INTAKE)
+    intake: RequestBodyReader | None = request.environ.get(_INTAKE)
     if intake is None:
         call()
     else:
@@ -113,12 +113,12 @@ async def body_pieces(request: Request, *, max_bytes: int) -> AsyncIterator[byte
     Raises:
         HTTPException: it is larger than *max_bytes* (413), or comes too slowly (408).
     """
-    intake: Intake = request.environ[_INTAKE]
+    intake: RequestBodyReader = request.environ[_INTAKE]
     async for piece in intake.pieces(max_bytes):
         yield piece
 
 
-class Intake:
+class RequestBodyReader:
     """A request whose head has been read. `refusal` says why its body was not, or will not be, read to its end.
 
     *tells_bodies*: the server is known to pass a body on only if the head has said that there is one, as in HTTP/1
@@ -279,16 +279,16 @@ class Intake:
             async with asyncio.timeout_at(deadline_s):
                 return await self.receive()
         except TimeoutError:
-            raise RequestTimeout("The body of the request came too slowly. Try again over a better line.") from None
+            raise RequestTimeout("The request body timed out. Send it again over a better connection.") from None
 
 
-def take_in(scope: HTTPScope, receive: ASGIReceiveCallable, limits: BodyLimits) -> Intake:
+def open_request(scope: HTTPScope, receive: ASGIReceiveCallable, limits: BodyLimits) -> RequestBodyReader:
     """A request whose body is still to be read."""
     try:
-        return Intake(_environ(scope), receive, limits, tells_bodies=DEPARTURE in scope)
+        return RequestBodyReader(_environ(scope), receive, limits, tells_bodies=DISCONNECT in scope)
     except ValueError:
         # Without them the app can still say so in its own words.
-        intake = Intake(_environ(scope | {"headers": []}), receive, limits)
+        intake = RequestBodyReader(_environ(scope | {"headers": []}), receive, limits)
         intake.refuse(BadRequest("There are too many headers of one name."))
         return intake
 

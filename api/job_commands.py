@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 
 from api.operator import operator, records
+from api.services import settings
 from bootstrap.ingesting import open_library
 from domain import datasets as all_datasets
 from domain import job_requests
@@ -63,9 +63,7 @@ def create_dataset(name: str, tenant: str) -> None:
 def delete_dataset(dataset_id: str, tenant: str) -> None:
     """Delete one with its documents; the running service, or the next start, takes them out of the index."""
     with records() as database:
-        open_library(current_app.extensions["settings"], database).remove_dataset(
-            operator(database, tenant), dataset_id
-        )
+        open_library(settings(), database).remove_dataset(operator(database, tenant), dataset_id)
 
 
 @click.group("jobs")

@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from flask import current_app, request
+from flask import request
 
+from api.services import services
 from domain.db import Database
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.documents import in_batches
@@ -247,7 +248,7 @@ def state_of(version: int, current: int | None) -> str:
 
 async def linked(ctx: TenantContext, told: Mapping[str, Any], base: str) -> dict[str, Any]:
     """An answer, or an event of a run, with its citations as they are given out."""
-    links: CitationLinks = current_app.extensions["links"]
+    links = services().links
     if told.get("type") == "citation":
         return (await links.shown(ctx, [told], base))[0]
     if not told.get("citations"):
@@ -257,7 +258,7 @@ async def linked(ctx: TenantContext, told: Mapping[str, Any], base: str) -> dict
 
 async def linked_conversation(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str, Any]:
     """A conversation with the citations of all its messages as they are given out."""
-    links: CitationLinks = current_app.extensions["links"]
+    links = services().links
     messages = conversation["messages"]
     cited = [citation for message in messages for citation in message.get("citations", ())]
     shown = iter(await links.shown(ctx, cited, links.base()))

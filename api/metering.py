@@ -3,13 +3,13 @@
 import time
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, request
 
 from api.admission import Admission
 from api.problems import PROBLEM
+from api.services import services
 from api.streaming import AsyncStream
-from api.sync_pool import SyncPool
-from bootstrap.services import Services
+from api.sync_pool import has_pool, sync_pool
 from utils.telemetry.catalogue import POOL_BUSY, POOL_QUEUE, PROBLEMS, REQUESTS, REQUESTS_ACTIVE, STREAMS, TURNS_WAITING
 
 if TYPE_CHECKING:  # it imports prometheus_client
@@ -27,15 +27,13 @@ def register_metering(app: Flask) -> None:
     app.teardown_request(_end)  # it runs also when the client left, and for streams at their end
 
 
-def look_at_requests(app: Flask) -> "Look":
+def look_at_requests(app: Flask, admission: Admission) -> "Look":
     """The sampler's look at what waits, or is at work, beside the event loop."""
-    admission: Admission = app.extensions["admission"]
 
     def look(sampler: "Sampler") -> None:
-        pool: SyncPool | None = app.extensions.get("sync_pool")
-        if pool is not None:
-            sampler.instruments.put(POOL_BUSY, pool.busy)
-            sampler.instruments.put(POOL_QUEUE, pool.waiting)
+        if has_pool(app):
+            sampler.instruments.put(POOL_BUSY, sync_pool(app).busy)
+            sampler.instruments.put(POOL_QUEUE, sync_pool(app).waiting)
         sampler.instruments.put(TURNS_WAITING, admission.waiting_turns)
 
     return look
@@ -71,6 +69,6 @@ def _end(error: BaseException | None) -> None:
 
 
 def _instruments() -> "Instruments":
-    services: Services = current_app.extensions["services"]
-    assert services.telemetry.sampler is not None  # noqa: S101 - these hooks are registered where metrics are on
-    return services.telemetry.sampler.instruments
+    sampler = services().telemetry.sampler
+    assert sampler is not None  # noqa: S101 - these hooks are registered where metrics are on
+    return sampler.instruments

@@ -12,7 +12,7 @@ from api.admission import is_probe
 from api.careful_headers import CAREFUL
 from api.cors import register_cors
 from api.hosts import register_hosts
-from api.logged_paths import path_hasher
+from utils.log_ids import hashed_id
 from utils.logging_config import request_id
 from utils.validation import REQUEST_ID
 
@@ -26,7 +26,7 @@ def register_middleware(app: Flask, *, cors_origins: Sequence[str], trusted_host
     """Set up ids, logs, headers, CORS, and which Host headers are believed."""
     app.before_request(_begin)
     register_hosts(app, trusted_hosts)
-    app.after_request(_finishing(path_hasher(app)))
+    app.after_request(_finishing(_path_hasher(app)))
     register_cors(app, cors_origins)
 
 
@@ -61,3 +61,19 @@ def _finishing(hash_path: Callable[[str], str]) -> Callable[[Response], Response
         return response
 
     return finish
+
+
+def _path_hasher(app: Flask) -> Callable[[str], str]:
+    """A function that keeps of a path the words that stand in the rules of *app*, and hashes every other segment.
+
+    What callers write into a path is mostly ids.
+    """
+    words: set[str] = set()
+
+    def hash_path(path: str) -> str:
+        if not words:  # at the first request: by then all rules are there
+            rules = (segment for rule in app.url_map.iter_rules() for segment in rule.rule.split("/"))
+            words.update(segment for segment in rules if "<" not in segment)
+        return "/".join([segment if segment in words else hashed_id(segment) for segment in path.split("/")])
+
+    return hash_path

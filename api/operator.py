@@ -1,12 +1,12 @@
 """What the operator's commands begin with: the database, and a context of the tenant they are about."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.services import open_database
 from domain.db import Database
 from domain.keys import ensure_tenant
 from utils.context import TenantContext
@@ -17,7 +17,6 @@ from utils.processes import StartError
 @contextmanager
 def records() -> Iterator[Database]:
     """The database, closed at the end; refusals become one line and exit code 1."""
-    open_database: Callable[[], Database] = current_app.extensions["open_database"]
     try:
         database = open_database()
         try:

@@ -2,9 +2,8 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import request
@@ -15,7 +14,6 @@ from utils.errors import BadInput
 from utils.strict_json import read_json
 from utils.validation import wrong_field
 
-T = TypeVar("T")
 MOST_A_PAGE = 200
 DEEPEST_OFFSET = 10_000  # rows before it are stepped over one by one
 _LONGEST_CURSOR = 4_096
@@ -58,12 +56,11 @@ def part_of(query: PageQuery, *kinds: type) -> Part:
         raise wrong_field("Invalid cursor. Use the address in `next`.", "after") from None
 
 
-def shown_part(name: str, found: Rows[T], part: Part, show: Callable[[T], Any]) -> dict[str, Any]:
-    """A part of a list as it is given out, its rows under *name*."""
+def page_members(found: Rows[Any], part: Part) -> dict[str, Any]:
+    """What a `PageOut` of this part of a list has beside its rows."""
     offset = part.offset + len(found.rows)
     next_ = None if found.next_after is None else _address(part, offset, found.next_after)
-    shown = [show(row) for row in found.rows]
-    return {name: shown, "total": found.total, "limit": part.limit, "offset": part.offset, "next": next_}
+    return {"total": found.total, "limit": part.limit, "offset": part.offset, "next": next_}
 
 
 def _address(part: Part, offset: int, keys: tuple[Any, ...]) -> str:

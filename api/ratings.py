@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from flask import Response, current_app, jsonify
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from sqlalchemy.orm import Session
@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 from agents.reading import Answered
 from api.access import requires
 from api.dataset_schemas import Strict
-from api.paging import PageOut, PageQuery, part_of, shown_part
+from api.paging import PageOut, PageQuery, page_members, part_of
+from api.responses import respond
 from api.schemas import ConversationId, Problem, RunId
-from bootstrap.services import Services
+from api.services import services
 from domain import ratings
 from domain.in_thread import read, write
 from domain.models import AnswerRating
-from domain.paging import Rows
 from domain.rating_texts import readable
 from domain.ratings import Rating
 from utils.context import Scope, TenantContext
@@ -96,18 +96,17 @@ class RatingsOut(PageOut):
 @requires(Scope.RATINGS_WRITE)
 async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response:
     """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
-    services: Services = current_app.extensions["services"]
     conversation_id, run_id = _checked(path)
-    found = await services.runs.answer(ctx, conversation_id, run_id)
+    found = await services().runs.answer(ctx, conversation_id, run_id)
     rating = _about(conversation_id, run_id, found, body)
-    keys = services.state_keys
-    shown = await write(services.database, lambda session: _shown(ratings.rate(session, ctx, rating, keys=keys)))
+    keys = services().state_keys
+    shown = await write(services().database, lambda session: _describe(ratings.rate(session, ctx, rating, keys=keys)))
     try:
-        await services.runs.require_conversation(ctx, conversation_id)
+        await services().runs.require_conversation(ctx, conversation_id)
     except NotFound:  # deleted in between: its ratings were to go with it
         await forget_ratings(ctx, conversation_id)
         raise
-    return jsonify(shown)
+    return respond(shown)
 
 
 @ratings_blueprint.delete(
@@ -119,9 +118,8 @@ async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response
 @requires(Scope.RATINGS_WRITE)
 async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
     """Also when the conversation has expired. 204; 404 if the answer is not rated."""
-    services: Services = current_app.extensions["services"]
     where = _checked(path)
-    await write(services.database, lambda session: ratings.take_back(session, ctx, *where))
+    await write(services().database, lambda session: ratings.take_back(session, ctx, *where))
     return Response(status=204)
 
 
@@ -131,25 +129,23 @@ async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
 @requires(Scope.RATINGS_READ)
 async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
     """The newest first. `flask ratings` makes a question set of them."""
-    services: Services = current_app.extensions["services"]
     part = part_of(query, datetime, str)
 
-    def work(session: Session) -> Rows[dict[str, Any]]:
+    def work(session: Session) -> RatingsOut:
         found = ratings.list_ratings(session, ctx, part, rating=query.rating)
-        rows = [_shown(readable(row, services.state_keys)) for row in found.rows]
-        return Rows(rows, found.total, found.next_after)
+        rows = [_describe(readable(row, services().state_keys)) for row in found.rows]
+        return RatingsOut(ratings=rows, **page_members(found, part))
 
-    return jsonify(shown_part("ratings", await read(services.database, work), part, dict))
+    return respond(await read(services().database, work))
 
 
 async def rated(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str, Any]:
     """A conversation with what was said of its answers, or without while the database is away."""
-    services: Services = current_app.extensions["services"]
     conversation_id, found = conversation["conversation_id"], dict[str, str]()
     with suppress(StoreUnavailable):
         run_ids = [message["run_id"] for message in conversation["messages"] if message.get("run_id")]
         known = partial(ratings.verdicts, ctx=ctx, conversation_id=conversation_id, run_ids=run_ids)
-        found = await read(services.database, known)
+        found = await read(services().database, known)
     told = [
         {**message, "rating": found.get(message["run_id"])} if "run_id" in message else message
         for message in conversation["messages"]
@@ -159,8 +155,7 @@ async def rated(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str
 
 async def forget_ratings(ctx: TenantContext, conversation_id: str) -> int:
     """Forget what was said of a conversation's answers; of how many."""
-    services: Services = current_app.extensions["services"]
-    return await write(services.database, lambda session: ratings.forget_ratings(session, ctx, conversation_id))
+    return await write(services().database, lambda session: ratings.forget_ratings(session, ctx, conversation_id))
 
 
 def _checked(path: AnswerPath) -> tuple[str, str]:
@@ -182,6 +177,6 @@ def _about(conversation_id: str, run_id: str, found: Answered, body: RatingIn) -
     )
 
 
-def _shown(row: AnswerRating) -> dict[str, Any]:
+def _describe(row: AnswerRating) -> RatingOut:
     shown = {name: getattr(row, name) for name in RatingOut.model_fields if name != "cited_sources"}
-    return {**shown, "cited_sources": row.sources}
+    return RatingOut.model_validate({**shown, "cited_sources": row.sources})

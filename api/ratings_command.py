@@ -1,16 +1,13 @@
-"""`flask ratings`: what people thought of answers, as a question set for `flask eval`.
-
-The app provides `extensions["settings"]`, and `extensions["open_database"]`, which gives the `Database`.
-"""
+"""`flask ratings`: what people thought of answers, as a question set for `flask eval`."""
 
 import sys
 from collections.abc import Iterable
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 
 from api.operator import operator, records
+from api.services import settings
 from api.state_encryption import Outcomes, format_failures
 from bootstrap.savers import keyring_of
 from domain.models import AnswerRating
@@ -47,7 +44,7 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
 
 def _read(rows: Iterable[AnswerRating]) -> tuple[list[AnswerRating], Outcomes]:
     """Those that can be read, and what is told of the others."""
-    keys = keyring_of(current_app.extensions["settings"])
+    keys = keyring_of(settings())
     found, unread = [], Outcomes()
     for row in rows:
         try:

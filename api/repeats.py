@@ -17,11 +17,12 @@ from hashlib import blake2b
 from typing import Any, cast
 from uuid import uuid4
 
-from flask import Response, current_app, request
+from flask import Response, request
 from redis.exceptions import RedisError
 
 from api.idempotency import IDEMPOTENCY_HEADER, KEPT_S, check_key
-from api.sync_pool import SyncPool
+from api.services import services
+from api.sync_pool import sync_pool
 from utils.checkpointer import Connections
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.errors import UnreadableValue
@@ -181,11 +182,9 @@ async def answer_once(ctx: TenantContext, work: Work, body: Callable[[], bytes])
     if key is None:
         return await work()
     check_key(key)
-    repeats: Repeats = current_app.extensions["repeats"]
-    pool: SyncPool = current_app.extensions["sync_pool"]
     path = request.path.rstrip("/").encode()
-    fingerprint = await pool.run(lambda: blake2b(path + b"\0" + body(), digest_size=_FINGERPRINT_BYTES).digest())
-    return await repeats.answer_once(Repeatable.of(ctx, key, fingerprint), work)
+    fingerprint = await sync_pool().run(lambda: blake2b(path + b"\0" + body(), digest_size=_FINGERPRINT_BYTES).digest())
+    return await services().repeats.answer_once(Repeatable.of(ctx, key, fingerprint), work)
 
 
 async def _finished(work: "asyncio.Future[Response]") -> Response:

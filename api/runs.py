@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from flask import Response, current_app, jsonify, request, url_for
+from flask import Response, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from agents.runs.events import Event, result_in
 from agents.runs.handle import RunHandle
 from agents.runs.record import RunRecord
-from api.accepting import accepted
 from api.access import requires
 from api.chat import CONVERSATION_HEADER, RUN_HEADER, streamed
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.links import linked
+from api.responses import respond
 from api.schemas import AcceptedRunOut, Problem, RunId, RunOut
+from api.services import services
 from api.sse import LAST_EVENT, number_after
-from bootstrap.services import Services
 from utils.context import Scope, TenantContext
 from utils.validation import REQUEST_ID, check_run_id
 
@@ -36,8 +36,8 @@ class RunPath(BaseModel):
 @requires(Scope.CHAT_WRITE)
 async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     """Its state, and what it came to. Runs are kept for a while after their end."""
-    record, run = await _found(ctx, path)
-    return jsonify(await _shown(ctx, record, await run.end()))
+    record, run = await _find(ctx, path)
+    return respond(RunOut.model_validate(await _members(ctx, record, await run.end())))
 
 
 @runs_blueprint.get(
@@ -62,7 +62,7 @@ async def show_run(ctx: TenantContext, path: RunPath) -> Response:
 @requires(Scope.CHAT_WRITE)
 async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
     """Its events to the end, on whichever worker it is. Leaving does not cancel it."""
-    record, run = await _found(ctx, path)
+    record, run = await _find(ctx, path)
     response = streamed(ctx, run, number_after(request.headers.get(LAST_EVENT), record.id))
     response.headers.update({CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id})
     return response
@@ -77,19 +77,18 @@ async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
 @requires(Scope.CHAT_WRITE)
 async def cancel_run(ctx: TenantContext, path: RunPath) -> Response:
     """Stop the model, on whichever worker it is. What was asked stays in the conversation; an end stays an end."""
-    services: Services = current_app.extensions["services"]
-    record, run = await _found(ctx, path)
-    await services.runs.cancel(run.id)
-    shown = await _shown(ctx, record, await run.end())
-    return accepted(shown, url_for("runs.show_run", run_id=record.id))
+    record, run = await _find(ctx, path)
+    await services().runs.cancel(run.id)
+    members, status_url = await _members(ctx, record, await run.end()), url_for("runs.show_run", run_id=record.id)
+    shown = AcceptedRunOut.model_validate({**members, "status_url": status_url})
+    return respond(shown, 202, location=status_url)
 
 
-async def _found(ctx: TenantContext, path: RunPath) -> tuple[RunRecord, RunHandle]:
-    services: Services = current_app.extensions["services"]
-    return await services.runs.find(ctx, check_run_id(path.run_id))
+async def _find(ctx: TenantContext, path: RunPath) -> tuple[RunRecord, RunHandle]:
+    return await services().runs.find(ctx, check_run_id(path.run_id))
 
 
-async def _shown(ctx: TenantContext, record: RunRecord, last: Event | None) -> dict[str, Any]:
+async def _members(ctx: TenantContext, record: RunRecord, last: Event | None) -> dict[str, Any]:
     status = record.ended(last).status if last else record.status
     view = {
         "id": record.id,
@@ -103,7 +102,7 @@ async def _shown(ctx: TenantContext, record: RunRecord, last: Event | None) -> d
         "problem": None,
     }
     if last and last["type"] == "done":
-        view["result"] = await linked(ctx, result_in(last), current_app.extensions["links"].base())
+        view["result"] = await linked(ctx, result_in(last), services().links.base())
     elif last and last["type"] == "error":
         view["problem"] = last["problem"]
     return view

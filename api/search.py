@@ -5,13 +5,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
-from flask import Response, current_app, jsonify
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.access import requires
+from api.responses import respond
 from api.schemas import NON_BLANK, WHOLE, Problem
-from bootstrap.services import Services
+from api.services import services
 from domain.dataset_roles import indexed_ids
 from domain.in_thread import read
 from retrieval.filters import Filters
@@ -113,24 +114,24 @@ class SearchOut(BaseModel):
 @requires(Scope.SEARCH, repeats="none")
 async def search(ctx: TenantContext, body: SearchIn) -> Response:
     """The best passages of the caller's documents. 400 names the field, 503: the index does not answer."""
-    services: Services = current_app.extensions["services"]
     filters = body.filters.as_filters()
     if filters.dataset_ids:
         named = partial(indexed_ids, ctx=ctx, dataset_ids=filters.dataset_ids)
-        filters = replace(filters, dataset_ids=await read(services.database, named))
+        filters = replace(filters, dataset_ids=await read(services().database, named))
     options = SearchOptions(filters)
-    found = await services.retriever.search(ctx, body.query, limit=body.limit, options=options)
-    return jsonify(told(found, explain=body.explain).model_dump(exclude=None if body.explain else {"stages"}))
+    found = await services().retriever.search(ctx, body.query, limit=body.limit, options=options)
+    return respond(describe_search(found, explain=body.explain))
 
 
-def told(found: Found, *, explain: bool) -> SearchOut:
-    """*found* as the API gives it."""
+def describe_search(found: Found, *, explain: bool) -> SearchOut:
+    """*found* as the API gives it, with its stages where they are to *explain* it."""
+    stages = {"stages": _stages(found.stages)} if explain else {}
     return SearchOut(
         passages=[_passage(rank, hit) for rank, hit in enumerate(found.hits, 1)],
         answerable=found.verdict.answerable,
         evidence=round(found.verdict.evidence, 4),
         degraded=found.degraded,
-        stages=_stages(found.stages) if explain else None,
+        **stages,
     )
 
 

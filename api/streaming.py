@@ -14,8 +14,8 @@ from wsgiref.types import WSGIEnvironment
 from asgiref.typing import ASGISendCallable, HTTPResponseBodyEvent
 from flask import Response, current_app
 
-from api.http_protocol import Departure
-from api.intake import Intake
+from api.http_protocol import DisconnectSignal
+from api.intake import RequestBodyReader
 from api.sync_pool import SyncPool
 
 log = logging.getLogger(__name__)
@@ -71,30 +71,30 @@ class ClientWatch:
     """While entered, cancels the task that entered it as soon as the client leaves; `client_left` then says so.
 
     The caller decides what becomes of the `CancelledError`. May be entered several times, one after another. With our
-    own connections *departure* tells it; other servers are asked, which takes a task.
+    own connections *disconnect* tells it; other servers are asked, which takes a task.
     """
 
-    def __init__(self, intake: Intake, departure: Departure | None) -> None:
+    def __init__(self, intake: RequestBodyReader, disconnect: DisconnectSignal | None) -> None:
         self.client_left = False
-        self._intake, self._departure = intake, departure
+        self._intake, self._disconnect = intake, disconnect
         self._start: asyncio.Handle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
         owner = asyncio.current_task()
         assert owner is not None  # noqa: S101 - we are in a coroutine
-        if self._departure is None:
+        if self._disconnect is None:
             # Not a task at once: most views are over before the loop turns, and then none is needed.
             self._start = asyncio.get_running_loop().call_soon(self._begin, owner)
-        elif self._departure.has_come:
+        elif self._disconnect.is_set:
             self._start = asyncio.get_running_loop().call_soon(self._end, owner)
         else:
-            self._departure.call = partial(self._end, owner)
+            self._disconnect.call = partial(self._end, owner)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        if self._departure is not None:
-            self._departure.call = None
+        if self._disconnect is not None:
+            self._disconnect.call = None
         if self._start is not None:
             self._start.cancel()
         if self._task is not None:
@@ -115,12 +115,12 @@ class ClientWatch:
         owner.cancel()
 
 
-class Outlet:
+class ResponseSender:
     """The way out for one response, which is set as `response`: head, body and end, each sent as soon as it is there.
 
     An async stream is sent while the request's context is entered, all else after it has been left, as under WSGI. An
     exception from a body that has begun is logged, and the response left without an end: the server then drops the
-    connection, which tells the client. Leaving the outlet closes the response.
+    connection, which tells the client. Leaving the sender closes the response.
 
     A body of more than 128 KB waits for its reader in a file in *folder* (None: the system's), not in memory: readers
     may be many, and slow.
@@ -129,7 +129,12 @@ class Outlet:
     response: Response | None = None
 
     def __init__(
-        self, intake: Intake, watch: ClientWatch, send: ASGISendCallable, pool: SyncPool, folder: Path | None = None
+        self,
+        intake: RequestBodyReader,
+        watch: ClientWatch,
+        send: ASGISendCallable,
+        pool: SyncPool,
+        folder: Path | None = None,
     ) -> None:
         self._intake, self._watch, self._send, self._pool, self._folder = intake, watch, send, pool, folder
         self._started = self._closes = False

@@ -5,11 +5,13 @@ import contextvars
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from flask import Flask, current_app
 from werkzeug.exceptions import ServiceUnavailable
 
 T = TypeVar("T")
+_SYNC_POOL = "sync_pool"  # in Flask's `extensions`
 
 
 class SyncPool:
@@ -51,7 +53,7 @@ class SyncPool:
         try:
             return await self.run_in(context, call)
         finally:
-            _adopt(context)
+            adopt(context)
 
     async def run_in(self, context: contextvars.Context, call: Callable[[], T]) -> T:
         """The same in a given context, which several calls after one another may share."""
@@ -60,6 +62,21 @@ class SyncPool:
             return await _result(self._executor.submit(context.run, call))
         finally:
             self._jobs -= 1
+
+
+def sync_pool(app: Flask | None = None) -> SyncPool:
+    """The threads of *app*, by default the present one."""
+    return cast(SyncPool, (app or current_app).extensions[_SYNC_POOL])
+
+
+def has_pool(app: Flask) -> bool:
+    """Whether *app* has got its threads."""
+    return _SYNC_POOL in app.extensions
+
+
+def give_pool(app: Flask, pool: SyncPool) -> None:
+    """Let the views of *app* use these threads."""
+    app.extensions[_SYNC_POOL] = pool
 
 
 async def _result(job: Future[T]) -> T:
@@ -79,7 +96,7 @@ async def _settled(waiter: asyncio.Future[T]) -> None:
     waiter.exception()  # looked at, so that asyncio does not report it as lost
 
 
-def _adopt(context: contextvars.Context) -> None:
+def adopt(context: contextvars.Context) -> None:
     """Take over what a thread set in its copy of the context, as if it had run here."""
     current = contextvars.copy_context()
     for variable, value in context.items():

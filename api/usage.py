@@ -2,14 +2,15 @@
 
 from datetime import datetime
 
-from flask import Response, current_app, jsonify
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires
 from api.datasets import answers
+from api.responses import respond
+from api.services import services
 from bootstrap.ingesting import quotas_of
-from bootstrap.services import Services
 from domain.quotas import get_usage, next_day
 from utils.context import Scope, TenantContext
 
@@ -44,16 +45,15 @@ class UsageOut(BaseModel):
 @requires(Scope.DOCUMENTS_READ)
 def show(ctx: TenantContext) -> Response:
     """The quotas of the key's tenant, and what it uses of them now."""
-    services: Services = current_app.extensions["services"]
-    with services.database.reading() as session:
+    with services().database.reading() as session:
         used = get_usage(session, ctx)
-    may = quotas_of(services.settings)
+    may = quotas_of(services().settings)
     resets_at = next_day()
-    return jsonify(
-        {
-            "document_quota": {"limit": may.documents, "used": used.documents},
-            "byte_quota": {"limit": may.size_bytes, "used": used.size_bytes},
-            "page_quota": {"limit": may.pages_per_day, "used": used.pages_today, "resets_at": resets_at},
-            "job_quota": {"limit": may.queued_jobs, "used": used.queued_jobs},
-        }
+    return respond(
+        UsageOut(
+            document_quota=QuotaOut(limit=may.documents, used=used.documents),
+            byte_quota=QuotaOut(limit=may.size_bytes, used=used.size_bytes),
+            page_quota=DailyQuotaOut(limit=may.pages_per_day, used=used.pages_today, resets_at=resets_at),
+            job_quota=QuotaOut(limit=may.queued_jobs, used=used.queued_jobs),
+        )
     )

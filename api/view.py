@@ -5,23 +5,22 @@ from collections.abc import Awaitable, Callable
 from functools import partial, wraps
 from typing import Any, TypeVar
 
-from flask import Response, current_app, request
+from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires_or_link, valid_link
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, file_response, request_header
-from api.file_response import stream_file
-from api.links import CitationLinks, Grant, sibling_prefix
+from api.links import Grant, sibling_prefix
 from api.problems import note_failure
+from api.responses import stream_file
 from api.schemas import Problem
+from api.services import services
 from api.view_page import PAGE_POLICY, Opened, lay_out, pdf_page, problem_page, text_page
-from bootstrap.services import Services
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.models import DocumentVersion
 from domain.originals import find_version
-from ingestion.pages.images import PageImages, PdfFile
-from utils.concurrency import ConcurrencyLimit
+from ingestion.pages.images import PdfFile
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import Gone, NotFound, ProblemError
 from utils.long_texts import process_text
@@ -94,15 +93,13 @@ def for_browsers(view: View) -> View:
 async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery) -> Response:
     """The page. 410 for what was deleted, or is too old to be kept."""
     opened = await _open(ctx, path.document_id, query)
-    services: Services = current_app.extensions["services"]
-    texts: ConcurrencyLimit = current_app.extensions["view_texts"]
-    async with texts.place(ctx.tenant_id):  # of each document that is looked at, all of its text is in memory
-        extracted = await _read(services.originals.extracted, ctx, opened.version)
+    # Of each document that is looked at, all of its text is in memory.
+    async with services().view_texts.place(ctx.tenant_id):
+        extracted = await _read(services().originals.extracted, ctx, opened.version)
         layout = await process_text(partial(lay_out, opened, extracted, query), characters=len(extracted.text))
     if layout.page is None:
         return _page(await process_text(partial(text_page, layout), characters=layout.size))
-    images: PageImages = current_app.extensions["page_images"]
-    return _page(await pdf_page(layout, layout.page, _pdf(ctx, opened.version), images))
+    return _page(await pdf_page(layout, layout.page, _pdf(ctx, opened.version), services().page_images))
 
 
 @view_blueprint.get(
@@ -116,9 +113,8 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
     """PNG. 404 for what is no PDF, or has no such page."""
     opened = await _open(ctx, path.document_id, query)
     if not opened.is_pdf or path.page > (opened.version.pages or 0):
-        raise NotFound("There is no such page.")
-    images: PageImages = current_app.extensions["page_images"]
-    picture = await images.png(_pdf(ctx, opened.version), path.page)
+        raise NotFound("Page not found.")
+    picture = await services().page_images.png(_pdf(ctx, opened.version), path.page)
     kept = {"Cache-Control": f"private, max-age={_PICTURE_KEPT_S}"}
     return Response(picture, mimetype="image/png", headers=kept)
 
@@ -147,8 +143,7 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
 async def download_original(ctx: TenantContext, path: DocumentPath, query: VersionQuery) -> Response:
     """The file as it came, or a range of it, to be kept and not to be shown: it may be anything."""
     opened = await _open(ctx, path.document_id, query)
-    services: Services = current_app.extensions["services"]
-    file = await _read(services.originals.open_original, ctx, opened.version)
+    file = await _read(services().originals.open_original, ctx, opened.version)
     response = stream_file(request, file, etag=opened.version.content_hash)
     response.headers.set("Content-Disposition", "attachment", filename=_file_name(opened.version))
     return response
@@ -161,11 +156,10 @@ async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Op
         Gone: it was there once, as the caller's link proves, or a newer version does.
         NotFound: the caller has no such document, or it has never had such a version.
     """
-    services: Services = current_app.extensions["services"]
-    links: CitationLinks = current_app.extensions["links"]
+    links = services().links
 
     def look_up() -> tuple[LinkRules | None, DocumentVersion | None]:
-        with services.database.reading() as session:
+        with services().database.reading() as session:
             rules = link_rules(session, ctx, [document_id]).get(document_id)
             return rules, find_version(session, ctx, document_id, query.version)
 
@@ -173,7 +167,7 @@ async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Op
     if rules is None:
         if ctx.kind is Kind.LINK:
             raise Gone("This document has been deleted, with all its versions. What was quoted stays in the answers.")
-        raise NotFound("There is no such document; it may have been deleted.")
+        raise NotFound("Document not found; it may have been deleted.")
     if version is None:
         raise _unkept(query.version, rules.version)
     signed = partial(links.signer.sign, ctx.tenant_id, document_id)
@@ -196,8 +190,7 @@ async def _read(read: Callable[[TenantContext, DocumentVersion], T], ctx: Tenant
 
 
 def _pdf(ctx: TenantContext, version: DocumentVersion) -> PdfFile:
-    services: Services = current_app.extensions["services"]
-    open_file = partial(_from_store, services.originals.open_original, ctx, version)
+    open_file = partial(_from_store, services().originals.open_original, ctx, version)
     return PdfFile(ctx.tenant_id, version.content_hash, open_file)
 
 

@@ -42,7 +42,7 @@ _PAGES = Environment(
 )
 
 
-class Place(Protocol):
+class ViewPosition(Protocol):
     """Where in a document its reader is; see `api.view.ViewQuery`."""
 
     start: int | None
@@ -131,12 +131,12 @@ class PageLayout:
     page: PdfPage | None = None
 
 
-def lay_out(opened: Opened, extracted: Extracted, place: Place) -> PageLayout:
-    """What is shown of the document at *place*; it keeps nothing of *extracted* beyond that."""
+def lay_out(opened: Opened, extracted: Extracted, position: ViewPosition) -> PageLayout:
+    """What is shown of the document at *position*; it keeps nothing of *extracted* beyond that."""
     if opened.passage is not None:
         return _lay_out_passage(opened, extracted, opened.passage)
-    quote = _quote(place.start, place.end, len(extracted.text))
-    return (_lay_out_page if opened.is_pdf else _lay_out_text)(opened, extracted, place, quote)
+    quote = _quote(position.start, position.end, len(extracted.text))
+    return (_lay_out_page if opened.is_pdf else _lay_out_text)(opened, extracted, position, quote)
 
 
 def text_page(layout: PageLayout) -> str:
@@ -162,14 +162,14 @@ def problem_page(error: ProblemError) -> str:
     return _rendered("problem.html", title=error.title, error=error, phrase=phrase, language="en")
 
 
-def _lay_out_text(opened: Opened, extracted: Extracted, place: Place, quote: Span) -> PageLayout:
+def _lay_out_text(opened: Opened, extracted: Extracted, position: ViewPosition, quote: Span) -> PageLayout:
     size = len(extracted.text)
     # Otherwise from where another part ends.
-    begin = _after_line(extracted.text, quote.start - AROUND) if place.at is None else min(place.at, size - 1)
+    begin = _after_line(extracted.text, quote.start - AROUND) if position.at is None else min(position.at, size - 1)
     window = Span(begin, _after_line(extracted.text, begin + 2 * AROUND + quote.end - quote.start))
 
     def elsewhere(at: int) -> str:
-        return opened.address("view", start=place.start, end=place.end, at=at)
+        return opened.address("view", start=position.start, end=position.end, at=at)
 
     return PageLayout(
         opened=opened,
@@ -197,15 +197,15 @@ def _lay_out_passage(opened: Opened, extracted: Extracted, passage: Span) -> Pag
     )
 
 
-def _lay_out_page(opened: Opened, extracted: Extracted, place: Place, quote: Span) -> PageLayout:
+def _lay_out_page(opened: Opened, extracted: Extracted, position: ViewPosition, quote: Span) -> PageLayout:
     pages = opened.version.pages or 1
-    number = min(place.page or _page_of(extracted, quote) or 1, pages)
+    number = min(position.page or _page_of(extracted, quote) or 1, pages)
     window = _page_window(extracted, number)
     there = quote.within(window)
     near = (there.start - window.start) / max(1, window.end - window.start)
 
     def elsewhere(page: int) -> str:
-        return opened.address("view", start=place.start, end=place.end, page=page)
+        return opened.address("view", start=position.start, end=position.end, page=page)
 
     return PageLayout(
         opened=opened,

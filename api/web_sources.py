@@ -5,33 +5,31 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from flask import Response, current_app, jsonify, url_for
+from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api.accepting import accepted
 from api.access import checks_if_match, requires
-from api.conditional import check_unchanged, etag_of, tagged
+from api.conditional import check_unchanged, etag_of
 from api.description_parts import RESPONSE_HEADERS
-from api.paging import PageOut, PageQuery, part_of, shown_part
+from api.paging import PageOut, PageQuery, page_members, part_of
+from api.responses import respond
 from api.schemas import WHOLE, ErrorOut, Problem
+from api.services import services
 from bootstrap.crawling import crawl_reach
-from bootstrap.services import Services
 from domain import web_sources
 from domain.in_thread import read, write
 from domain.models import CrawlState, WebSource
-from domain.paging import Rows
 from domain.web_sources import Plan
 from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.guard import AddressRefused
 from utils.context import Scope, TenantContext
 from utils.validation import wrong_field
 
-T = TypeVar("T")
 HOUR_S, YEAR_S = 3_600, 31_536_000
 DEEPEST = 20
 DEFAULT_PAGES = 200
@@ -143,10 +141,8 @@ async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
     """Read a page or a site, beginning at once. 409 if there is one at this address."""
     url = _checked_url(body.url)
     plan = Plan(body.kind, body.max_depth, _bounded(body.max_pages), body.every_s)
-    shown, etag = await _writing(ctx, lambda session: web_sources.create_web_source(session, ctx, url, plan))
-    response = tagged(shown, etag, 201)
-    response.headers["Location"] = url_for("web_sources.show", web_source_id=shown["id"])
-    return response
+    shown, etag = await _write(ctx, lambda session: web_sources.create_web_source(session, ctx, url, plan))
+    return respond(shown, 201, etag=etag, location=url_for("web_sources.show", web_source_id=shown.id))
 
 
 @web_sources_blueprint.get(
@@ -157,12 +153,12 @@ async def list_all(ctx: TenantContext, query: PageQuery) -> Response:
     """A part of them, by address."""
     part = part_of(query, str)
 
-    def work(session: Session) -> Rows[dict[str, Any]]:
+    def work(session: Session) -> WebSourcesOut:
         found = web_sources.list_web_sources(session, ctx, part)
-        rows = [_shown(session, ctx, source) for source in found.rows]
-        return Rows(rows, found.total, found.next_after)
+        rows = [_describe(session, ctx, source) for source in found.rows]
+        return WebSourcesOut(web_sources=rows, **page_members(found, part))
 
-    return jsonify(shown_part("web_sources", await _reading(work), part, dict))
+    return respond(await read(services().database, work))
 
 
 @web_sources_blueprint.get(
@@ -176,11 +172,12 @@ async def list_all(ctx: TenantContext, query: PageQuery) -> Response:
 async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
     """With the progress of a crawl that runs."""
 
-    def work(session: Session) -> tuple[dict[str, Any], str]:
+    def work(session: Session) -> tuple[WebSourceOut, str]:
         source = web_sources.get_web_source(session, ctx, path.web_source_id)
-        return _shown(session, ctx, source), _etag(source)
+        return _describe(session, ctx, source), _etag(source)
 
-    return tagged(*await _reading(work))
+    shown, etag = await read(services().database, work)
+    return respond(shown, etag=etag)
 
 
 @web_sources_blueprint.patch(
@@ -203,7 +200,8 @@ async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange)
         plan = Plan(source.kind, source.max_depth, source.max_pages, source.every_s)
         return web_sources.change_web_source(session, ctx, path.web_source_id, replace(plan, **wanted))
 
-    return tagged(*await _writing(ctx, work))
+    shown, etag = await _write(ctx, work)
+    return respond(shown, etag=etag)
 
 
 @web_sources_blueprint.delete(
@@ -216,13 +214,12 @@ async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange)
 @checks_if_match
 async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
     """With its documents, but those that another web source has too. A crawl that runs ends."""
-    services: Services = current_app.extensions["services"]
 
     def work() -> None:
-        with services.database.writing() as session:
+        with services().database.writing() as session:
             _check_unchanged(session, ctx, path.web_source_id)
             web_sources.remove_web_source(session, ctx, path.web_source_id)
-        services.originals.let_go(ctx)
+        services().originals.let_go(ctx)
 
     await asyncio.to_thread(work)
     return Response(status=204)
@@ -238,8 +235,7 @@ async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
 @requires(Scope.WEB_SOURCES_WRITE)
 async def crawl(ctx: TenantContext, path: WebSourcePath) -> Response:
     """As soon as there is room; one that is being read goes on."""
-    shown, etag = await _writing(ctx, lambda session: web_sources.request_crawl(session, ctx, path.web_source_id))
-    return accepted(shown, url_for("web_sources.show", web_source_id=shown["id"]), etag=etag)
+    return await _accept(ctx, lambda session: web_sources.request_crawl(session, ctx, path.web_source_id))
 
 
 @web_sources_blueprint.post(
@@ -252,14 +248,20 @@ async def crawl(ctx: TenantContext, path: WebSourcePath) -> Response:
 @requires(Scope.WEB_SOURCES_WRITE)
 async def cancel(ctx: TenantContext, path: WebSourcePath) -> Response:
     """What was read stays; the schedule goes on."""
-    shown, etag = await _writing(ctx, lambda session: web_sources.cancel_crawl(session, ctx, path.web_source_id))
-    return accepted(shown, url_for("web_sources.show", web_source_id=shown["id"]), etag=etag)
+    return await _accept(ctx, lambda session: web_sources.cancel_crawl(session, ctx, path.web_source_id))
+
+
+async def _accept(ctx: TenantContext, work: Callable[[Session], WebSource]) -> Response:
+    """202: what *work* asks for will be done."""
+    shown, etag = await _write(ctx, work)
+    status_url = url_for("web_sources.show", web_source_id=shown.id)
+    accepted = AcceptedSourceOut.model_validate({**shown.model_dump(), "status_url": status_url})
+    return respond(accepted, 202, etag=etag, location=status_url)
 
 
 def _checked_url(address: str) -> str:
     """The canonical address, if it may be crawled as far as can be told without asking for its name."""
-    services: Services = current_app.extensions["services"]
-    reach = crawl_reach(services.settings)
+    reach = crawl_reach(services().settings)
     try:
         url = canonical(address)
         parts = urlsplit(url)
@@ -281,8 +283,7 @@ def _is_literal(host: str) -> bool:
 
 
 def _bounded(pages: int | None) -> int:
-    services: Services = current_app.extensions["services"]
-    most = services.settings.crawl_max_pages
+    most = services().settings.crawl_max_pages
     if pages is None:
         return min(DEFAULT_PAGES, most)
     if pages > most:
@@ -290,26 +291,20 @@ def _bounded(pages: int | None) -> int:
     return pages
 
 
-async def _reading(work: Callable[[Session], T]) -> T:
-    services: Services = current_app.extensions["services"]
-    return await read(services.database, work)
-
-
-async def _writing(ctx: TenantContext, work: Callable[[Session], WebSource]) -> tuple[dict[str, Any], str]:
+async def _write(ctx: TenantContext, work: Callable[[Session], WebSource]) -> tuple[WebSourceOut, str]:
     """What *work* changed, as it is shown, and its tag."""
-    services: Services = current_app.extensions["services"]
 
-    def in_session(session: Session) -> tuple[dict[str, Any], str]:
+    def in_session(session: Session) -> tuple[WebSourceOut, str]:
         source = work(session)
-        return _shown(session, ctx, source), _etag(source)
+        return _describe(session, ctx, source), _etag(source)
 
-    return await write(services.database, in_session)
+    return await write(services().database, in_session)
 
 
 def _check_unchanged(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:
     """The web source, locked, if `If-Match` lets it be changed."""
     source = web_sources.lock_web_source(session, ctx, web_source_id)
-    check_unchanged(_etag(source), _shown(session, ctx, source))
+    check_unchanged(_etag(source), _describe(session, ctx, source).model_dump())
     return source
 
 
@@ -317,19 +312,21 @@ def _etag(source: WebSource) -> str:
     return etag_of({name: getattr(source, name) for name in ("kind", "max_depth", "max_pages", "every_s")})
 
 
-def _shown(session: Session, ctx: TenantContext, source: WebSource) -> dict[str, Any]:
+def _describe(session: Session, ctx: TenantContext, source: WebSource) -> WebSourceOut:
     same = ("url", "kind", "max_depth", "max_pages", "every_s", "counts", "next_at", "started_at", "finished_at")
     running = source.state == CrawlState.RUNNING
     waiting = web_sources.count_waiting(session, ctx, source.web_source_id) if running else 0
-    return {
-        **{name: getattr(source, name) for name in (*same, "created_at")},
-        "id": source.web_source_id,
-        "web_source_id": source.web_source_id,
-        "status": _STATUSES.get(source.state, source.state),
-        "state": source.state,
-        "page_problems": source.problems,
-        "problems": source.problems,
-        "error": {"detail": source.error} if source.error else None,
-        "waiting_count": waiting,
-        "waiting": waiting,
-    }
+    return WebSourceOut.model_validate(
+        {
+            **{name: getattr(source, name) for name in (*same, "created_at")},
+            "id": source.web_source_id,
+            "web_source_id": source.web_source_id,
+            "status": _STATUSES.get(source.state, source.state),
+            "state": source.state,
+            "page_problems": source.problems,
+            "problems": source.problems,
+            "error": {"detail": source.error} if source.error else None,
+            "waiting_count": waiting,
+            "waiting": waiting,
+        }
+    )

@@ -8,7 +8,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import uvicorn
 from flask import Flask, Response, g, jsonify, request
@@ -25,6 +26,7 @@ from api.json_provider import OrjsonProvider
 from api.limits import RateLimits
 from api.middleware import register_middleware
 from api.problems import register_problems
+from api.services import ApiServices, attach_services
 from api.streaming import AsyncStream
 from domain.db import open_database
 from utils.context import ALL_SCOPES, Scope, TenantContext
@@ -138,16 +140,17 @@ async def _leaks() -> list[str]:
     return [token, *found]
 
 
-def add_edge(app: Flask, redis_url: str | None) -> None:
+def add_edge(app: Flask, admission: Admission, redis_url: str | None) -> None:
     """The parts of the service's own edge: ids, log line, headers and CORS; a route with key and rate limit."""
     register_problems(app)
     register_middleware(app, cors_origins=["*"], trusted_hosts=())
-    app.extensions |= {
-        "authenticator": Authenticator(
-            {API_KEY: TenantContext("default", "bench", scopes=ALL_SCOPES)}, open_database("sqlite://")
-        ),
-        "rate_limits": RateLimits(redis_url, limit=1_000_000, reason="") if redis_url else None,
-    }
+    keys = {API_KEY: TenantContext("default", "bench", scopes=ALL_SCOPES)}
+    used = SimpleNamespace(
+        admission=admission,
+        authenticator=Authenticator(keys, open_database("sqlite://")),
+        rate_limits=RateLimits(redis_url, limit=1_000_000, reason="") if redis_url else None,
+    )
+    attach_services(app, cast(ApiServices, used))
 
     @requires(Scope.CHAT_WRITE)
     async def guarded(ctx: TenantContext) -> Response:
@@ -171,9 +174,8 @@ def main() -> None:
         uvicorn.run(starlette_app(), **common)
         return
     app, admission = flask_app(), Admission(AdmissionLimits())
-    app.extensions["admission"] = admission
     if args.name == "edge":
-        add_edge(app, args.redis_url)
+        add_edge(app, admission, args.redis_url)
     uvicorn.run(FlaskAsgi(app, admission=admission), **(uvicorn_options() | common))
 
 

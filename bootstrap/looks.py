@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import QueuePool, event
+from sqlalchemy import Connection, ExceptionContext, QueuePool, event
 
 from bootstrap.monitor import Monitor
 from domain.db import Database
@@ -18,6 +18,8 @@ from utils.telemetry import catalogue as series
 
 if TYPE_CHECKING:  # it imports prometheus_client
     from utils.telemetry.sampling import Look, Sampler
+
+_BEGAN = "pustaka.statement_began_s"  # in what SQLAlchemy keeps beside a connection for whoever uses it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +105,19 @@ def time_statements(database: Database, stores: StoreObserver) -> None:
     """Tell *stores* of every SQL statement from now on; to be called before the first one."""
 
     @event.listens_for(database.engine, "before_cursor_execute")
-    def begin(connection: object, cursor: object, statement: str, values: object, context: object, many: bool) -> None:
-        context._pustaka_began_s = time.perf_counter()  # type: ignore[attr-defined] # SQLAlchemy's own recipe for this
+    def begin(
+        connection: Connection, cursor: object, statement: str, values: object, context: object, many: bool
+    ) -> None:
+        connection.info[_BEGAN] = time.perf_counter()
 
     @event.listens_for(database.engine, "after_cursor_execute")
-    def end(connection: object, cursor: object, statement: str, values: object, context: object, many: bool) -> None:
-        stores.took("database", "statement", time.perf_counter() - context._pustaka_began_s, succeeded=True)  # type: ignore[attr-defined] # as above
+    def end(
+        connection: Connection, cursor: object, statement: str, values: object, context: object, many: bool
+    ) -> None:
+        stores.took("database", "statement", time.perf_counter() - connection.info.pop(_BEGAN), succeeded=True)
 
     @event.listens_for(database.engine, "handle_error")
-    def fail(failure: object) -> None:
-        began_s = getattr(failure.execution_context, "_pustaka_began_s", None)  # type: ignore[attr-defined] # untyped
+    def fail(failure: ExceptionContext) -> None:
+        began_s = failure.connection.info.pop(_BEGAN, None) if failure.connection else None
         if began_s is not None:
             stores.took("database", "statement", time.perf_counter() - began_s, succeeded=False)

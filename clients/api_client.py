@@ -89,7 +89,7 @@ class ApiClient:
         self._timeout_s = timeout_s
         self._stream_timeout = httpx.Timeout(timeout_s, read=stream_timeout_s)
         self._patience_s = patience_s
-        self._visitor: dict[str, str] = {}
+        self.visitor_headers: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +104,7 @@ class ApiClient:
     def for_visitor(self, visitor: Visitor) -> "ApiClient":
         """The same connections, asking in the name of *visitor*; closing it closes them for all."""
         named = copy(self)
-        named._visitor = visitor.headers
+        named.visitor_headers = visitor.headers
         return named
 
     def ask_stream(self, conversation_id: str, message: str) -> AnswerStream:
@@ -116,7 +116,7 @@ class ApiClient:
             "POST",
             "/v1/chat",
             json={"message": message, "on_disconnect": "continue"},
-            headers={"X-Conversation-Id": conversation_id, "Accept": "text/event-stream", **self._visitor},
+            headers={"X-Conversation-Id": conversation_id, "Accept": "text/event-stream", **self.visitor_headers},
             timeout=self._stream_timeout,
         )
         return AnswerStream(self._http, request, self._following, patience_s=self._patience_s)
@@ -172,14 +172,14 @@ class ApiClient:
     ) -> dict[str, Any]:
         with failures_told():
             response = self._http.request(
-                method, path, json=body, headers=self._visitor, timeout=timeout_s or self._timeout_s
+                method, path, json=body, headers=self.visitor_headers, timeout=timeout_s or self._timeout_s
             )
             check(response)
             return {} if response.status_code == HTTPStatus.NO_CONTENT else dict(response.json())
 
     def _following(self, run_id: str, after: int) -> httpx.Request:
         last = {"Last-Event-ID": f"{run_id}-{after}"} if after else {}
-        headers = {"Accept": "text/event-stream", **last, **self._visitor}
+        headers = {"Accept": "text/event-stream", **last, **self.visitor_headers}
         return self._http.build_request(
             "GET", f"{_run_path(run_id)}/events", headers=headers, timeout=self._stream_timeout
         )

@@ -34,30 +34,30 @@ class _Print:
     def __init__(self, text: str) -> None:
         self._text = text
         # Most texts have others, and are told apart by them before they are taken apart into words.
-        self._digits = _DIGITS.findall(text)
+        self.digits = _DIGITS.findall(text)
 
     def is_like(self, other: "_Print") -> bool:
         """Whether both nearly are one text."""
-        if self._digits != other._digits:
+        if self.digits != other.digits:
             return False
-        fewer, more = sorted((len(self._words), len(other._words)))
-        if self._figures != other._figures or fewer < _ALIKE * more:
+        fewer, more = sorted((len(self.words), len(other.words)))
+        if self.figures != other.figures or fewer < _ALIKE * more:
             return False
-        shared = len(self._shingles & other._shingles)
-        return shared >= _ALIKE * (len(self._shingles) + len(other._shingles) - shared)
+        shared = len(self.shingles & other.shingles)
+        return shared >= _ALIKE * (len(self.shingles) + len(other.shingles) - shared)
 
     @cached_property
-    def _words(self) -> list[str]:
+    def words(self) -> list[str]:
         return _WORD.findall(self._text.casefold())
 
     @cached_property
-    def _figures(self) -> list[str]:
-        return [word for word in self._words if not word.isalpha()]
+    def figures(self) -> list[str]:
+        return [word for word in self.words if not word.isalpha()]
 
     @cached_property
-    def _shingles(self) -> frozenset[int]:
-        size = min(_SHINGLE, max(len(self._words), 1))
-        return frozenset(map(hash, zip(*(self._words[at:] for at in range(size)), strict=False)))
+    def shingles(self) -> frozenset[int]:
+        size = min(_SHINGLE, max(len(self.words), 1))
+        return frozenset(map(hash, zip(*(self.words[at:] for at in range(size)), strict=False)))
 
 
 @lru_cache(_KEPT)

@@ -4,9 +4,9 @@ import datetime
 import io
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 from openpyxl import load_workbook
-from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 from ingestion.parsers.archive import Archive
 from ingestion.parsers.charts import add_charts, drawings
@@ -32,10 +32,11 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         raise archive.damaged() from exc
     builder = TextBuilder(limits)
     with closing(workbook):
+        sheets = {sheet.title: sheet for sheet in workbook.worksheets}  # those that are no chart alone
         for name, part in _sheets(archive):
-            sheet = workbook[name] if name in workbook.sheetnames else None
+            sheet = sheets.get(name)
             builder.leave(1)
-            if isinstance(sheet, ReadOnlyWorksheet):
+            if sheet is not None:
                 sheet.reset_dimensions()  # what a sheet says of its own size may be anything
                 add_sheet(builder, name, _rows(sheet))
             else:
@@ -63,7 +64,7 @@ def _beside(builder: TextBuilder, archive: Archive, part: str) -> None:
             builder.block(one_line(text.rpartition(THREADED)[2]))
 
 
-def _rows(sheet: ReadOnlyWorksheet) -> Iterator[Row]:
+def _rows(sheet: Any) -> Iterator[Row]:
     empty = 0
     for row in sheet.iter_rows(max_col=MAX_COLUMNS):
         texts = [_shown(cell.value, cell.number_format) for cell in row]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from flask import Flask, Response, request
 
-from api.admission import Admission, AdmissionLimits, Place
+from api.admission import Admission, AdmissionLimits, Permit
 from api.asgi import FlaskAsgi
 from api.intake import at_end
 from api.problems import register_problems
@@ -131,7 +131,7 @@ def test_a_key_has_its_share_and_leaves_the_others_theirs(live: Address) -> None
 # ---- turns, which may outlive their requests
 
 
-async def waiting(admission: Admission, ctx: TenantContext) -> "asyncio.Task[Place]":
+async def waiting(admission: Admission, ctx: TenantContext) -> "asyncio.Task[Permit]":
     """A task that waits for a place."""
     task = asyncio.create_task(admission.turn(ctx))
     await asyncio.sleep(0)
