@@ -27,7 +27,7 @@ def check_walls(sandbox: Sandbox, *, required: bool) -> WallReport:
 
 
 def look(sandbox: Sandbox) -> WallReport:
-    """The same without a word; all walls are missing where no process can be started."""
+    """Which walls stand, with nothing in the log; all are missing where no process can be started."""
     try:
         return sandbox.look()
     except NotReady as exc:

@@ -32,7 +32,7 @@ def _check_api(http: httpx.Client, settings: Settings) -> tuple[list[Finding], b
     except StartError as exc:
         address = _make_address(settings.host, settings.port)
         health = _fetch_json(http, f"{address}/health")
-        if health is None or not set(health) >= _OURS:
+        if not set(health) >= _OURS:
             return [split_message("PORT", str(exc), "Set HOST and PORT to others.")], False
     runs = ok("PORT", f"the service runs at {address}, version {health.get('version')}")
     return [runs, *_check_health(http, address, health)], True
@@ -44,7 +44,7 @@ def _check_health(http: httpx.Client, address: str, health: dict[str, Any]) -> I
         yield ok("/health", found)
     else:  # no key is sent for more: another program might listen there
         yield warning("/health", found, "The service's log says why, and /health?verbose to those with a key.")
-    ready = _fetch_json(http, f"{address}/ready") or {}
+    ready = _fetch_json(http, f"{address}/ready")
     if ready.get("status") == "ready":
         yield ok("/ready", "ready")
     else:
@@ -60,7 +60,8 @@ def _check_page(http: httpx.Client, settings: Settings, *, beside_ours: bool) ->
         return ok("STREAMLIT_PORT", f"{settings.host} port {settings.streamlit_port} is free")
     except StartError as exc:
         address = _make_address(settings.host, settings.streamlit_port)
-        if not _is_streamlit(http, address):
+        page = _fetch(http, f"{address}/_stcore/health")
+        if page is None or not page.is_success:
             return split_message("STREAMLIT_PORT", str(exc), "Set HOST and STREAMLIT_PORT to others.")
     if beside_ours:
         return ok("STREAMLIT_PORT", f"the chat page runs at {address}")
@@ -77,7 +78,8 @@ def _check_metrics(http: httpx.Client, settings: Settings, *, beside_ours: bool)
         reserve_port(settings.metrics_host, settings.metrics_port, variable="METRICS_PORT").close()
     except StartError as exc:
         address = _make_address(settings.metrics_host, settings.metrics_port)
-        if beside_ours and _serves_metrics(http, address):
+        metrics = _fetch(http, f"{address}/metrics")
+        if beside_ours and metrics is not None and "pustaka_build_info" in metrics.text:
             return ok("METRICS_PORT", f"metrics are served at {address}/metrics")
         return split_message("METRICS_PORT", str(exc), "Set METRICS_PORT to another.")
     if beside_ours:
@@ -91,30 +93,25 @@ def _check_metrics(http: httpx.Client, settings: Settings, *, beside_ours: bool)
     return ok("METRICS_PORT", found)
 
 
-def _serves_metrics(http: httpx.Client, address: str) -> bool:
-    try:
-        return "pustaka_build_info" in http.get(f"{address}/metrics").text
-    except httpx.HTTPError:
-        return False
-
-
 def _make_address(host: str, port: int) -> str:
     """Where a program on this machine reaches what listens on *host*."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
 
 
-def _fetch_json(http: httpx.Client, url: str) -> dict[str, Any] | None:
-    """The JSON object at *url*, whatever the status; None if there is none."""
+def _fetch(http: httpx.Client, url: str) -> httpx.Response | None:
+    """What answers at *url*, whatever the status; None if nothing does."""
     try:
-        answer = http.get(url).json()
-    except (httpx.HTTPError, ValueError):
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _is_streamlit(http: httpx.Client, address: str) -> bool:
-    try:
-        return http.get(f"{address}/_stcore/health").is_success
+        return http.get(url)
     except httpx.HTTPError:
-        return False
+        return None
+
+
+def _fetch_json(http: httpx.Client, url: str) -> dict[str, Any]:
+    """The JSON object at *url*, an empty one where there is none."""
+    answer = _fetch(http, url)
+    try:
+        found = answer.json() if answer is not None else None
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -82,5 +82,5 @@ def _list_installed() -> dict[str, str]:
 
 
 def _normalize(name: str) -> str:
-    """As packages are compared (PEP 503)."""
+    """The form of a name in which packages are compared (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

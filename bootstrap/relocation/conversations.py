@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from bootstrap.relocation.report import CONVERSATIONS, SAMPLES, Comparison, Direction, Progress, StoreCounts
-from bootstrap.relocation.stores import Store, always, check_path, order_ends
+from bootstrap.relocation.stores import Store, always, check_path, count_both, order_ends
 from bootstrap.valkey import ValkeyChild
 from config import Settings
 from utils.addresses import hide_login
@@ -113,14 +113,9 @@ class ConversationsMove:
     async def count(self) -> StoreCounts:
         """How many conversations both sides have; nothing is changed."""
         source, target = self._stores
-        return StoreCounts(
-            role=CONVERSATIONS,
-            from_place=source.name,
-            to_place=target.name,
-            source={"conversations": len(await _list_keys(await source.find()))},
-            target={"conversations": await _count_either_key(await target.find())},
-            remedy=target.remedy,
-        )
+        found = {"conversations": len(await _list_keys(await source.find()))}
+        held = {"conversations": await _count_either_key(await target.find())}
+        return count_both(CONVERSATIONS, self._stores, found, held)
 
     async def prepare(self) -> None:
         """Start what is to be filled."""

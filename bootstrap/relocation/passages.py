@@ -14,7 +14,7 @@ import numpy as np
 from bootstrap.models import open_embedder
 from bootstrap.relocation.records import Records, find_index, find_tenants
 from bootstrap.relocation.report import PASSAGES, SAMPLES, Comparison, Direction, Progress, StoreCounts
-from bootstrap.relocation.stores import Open, Store, check_path, order_ends
+from bootstrap.relocation.stores import Counts, Open, Store, check_path, count_both, order_ends
 from bootstrap.stores import collection_name, index_folder, server_index
 from config import Settings
 from retrieval.edge import EdgeIndex
@@ -25,7 +25,6 @@ from utils.ports import FloatArray, MadeWith
 
 _TOLERANCE = 1e-5  # between two engines that both scale vectors to length 1
 Fingerprint = tuple[str, int]
-Counts = dict[str, int]
 
 
 class PassageStore(Store[PassageIndex]):
@@ -105,14 +104,8 @@ class PassagesMove:
         source, target = self._stores
         found = await source.find()
         self.lacks_index = found is None
-        return StoreCounts(
-            role=PASSAGES,
-            from_place=source.name,
-            to_place=target.name,
-            source=await _count(found, await find_tenants(self._records)),
-            target=await target.count_all(),
-            remedy=target.remedy,
-        )
+        counts = await _count(found, await find_tenants(self._records)), await target.count_all()
+        return count_both(PASSAGES, self._stores, *counts)
 
     async def prepare(self) -> None:
         """Make the index that is to be filled."""

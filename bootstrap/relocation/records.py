@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from bootstrap.relocation.report import RECORDS, SAMPLES, Comparison, Progress, StoreCounts
-from bootstrap.relocation.stores import Open, Store, always, check_path
+from bootstrap.relocation.stores import Open, Store, always, check_path, count_both
 from config import RECORDS_FILE, Settings
 from domain.db import Database, open_database
 from domain.indexes import list_indexes
@@ -70,14 +70,8 @@ class RecordsMove:
     async def count(self) -> StoreCounts:
         """How many rows both sides have; nothing is changed."""
         source, target = self._stores
-        return StoreCounts(
-            role=RECORDS,
-            from_place=source.name,
-            to_place=target.name,
-            source=_count_tables(await source.find()),
-            target=_count_tables(await target.find()),
-            remedy=target.remedy,
-        )
+        counts = _count_tables(await source.find()), _count_tables(await target.find())
+        return count_both(RECORDS, self._stores, *counts)
 
     async def prepare(self) -> None:
         """Bring both sides to the newest migration, as a start of the service would."""

@@ -6,13 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from bootstrap.relocation.report import CONVERSATIONS, PASSAGES, RECORDS, Direction
+from bootstrap.relocation.report import CONVERSATIONS, PASSAGES, RECORDS, Direction, StoreCounts
 from config import Settings
 from utils.errors import BadInput
 
 _VARIABLES = {PASSAGES: "QDRANT_URL", CONVERSATIONS: "REDIS_URL or REDIS_HOST", RECORDS: "DATABASE_URI"}
 T = TypeVar("T")
 Open = Callable[[], Awaitable[T]]
+Counts = dict[str, int]
 
 
 class Store(Generic[T]):
@@ -31,6 +32,12 @@ class Store(Generic[T]):
     async def find(self) -> T | None:
         """The store, None where there is none yet; nothing is made."""
         return await self.open() if await self.exists() else None
+
+
+def count_both(role: str, stores: "tuple[Store[T], Store[T]]", source: Counts, target: Counts) -> StoreCounts:
+    """What is in the two *stores* of a role, the first of which is the source."""
+    places = {"from_place": stores[0].name, "to_place": stores[1].name, "remedy": stores[1].remedy}
+    return StoreCounts(role=role, source=source, target=target, **places)
 
 
 def check_path(path: Path) -> Open[bool]:
