@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
 from agents.messages import answer_id, shown, spoken
-from utils.checkpointer.parts import ListPart
+from utils.checkpointer.reading import ListPart
 from utils.errors import NotFound, StoreUnavailable
 
 _AT_ONCE = 16  # messages that are looked through in one step for an answer whose place is not known

@@ -1,7 +1,7 @@
 """LangGraph's state on plain Redis or Valkey: no modules, two keys a conversation, nothing without an end.
 
 saver                          RedisCheckpointer
-writing, reading, parts        checkpoints and writes, to Redis and back
+writing, reading               checkpoints and writes, to Redis and back
 values, serializer, models     Python values to fields of a hash and back
 codec, cipher                  fields to bytes and back
 cache                          what need not be sent or fetched again

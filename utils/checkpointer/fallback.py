@@ -21,8 +21,7 @@ from .circuit import Circuit, Persistence
 from .errors import StoreUnavailable
 from .keys import CheckpointAddress
 from .memory import Memory
-from .parts import ListPart, Window
-from .reading import Query
+from .reading import ListPart, Query, Window
 from .recovery import Leases, Recovery
 from .saver import RedisCheckpointer
 from .serializer import TypeName
@@ -296,7 +295,4 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         return result
 
     def _note_change(self, persistence: Persistence) -> None:
-        if persistence == "memory":
-            self.meter.memory_began()
-        else:
-            self.meter.memory_ended()
+        self.meter.count("began" if persistence == "memory" else "ended")

@@ -233,7 +233,7 @@ class Memory:
         self.forget(thread_id)
         if was_over:
             return
-        self._meter.lost()
+        self._meter.count("lost")
         logger.error("Memory is full, Redis is away: a conversation is lost.", extra={"thread_id": thread_id})
 
     def _report(self) -> None:

@@ -8,9 +8,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Literal
 
 from .errors import StateUnreadable, StoreRefused, StoreUnavailable
 
+# The server had lost a script; Redis is away, or back; a conversation was written from memory to Redis, or given up
+# because memory was full.
+Event = Literal["reloads", "began", "ended", "returned", "lost"]
 # What a failed call is counted as, the first that it is an instance of; anything else is "error".
 _KINDS = (
     (StateUnreadable, "unreadable"),
@@ -77,8 +81,6 @@ class Meter:
         memory = MemoryFigures(**counts, conversations=conversations, held_bytes=held_bytes)
         return Snapshot(MappingProxyType(operations), events["reloads"], memory)
 
-    # ---- what happened on the way to Redis
-
     def count_call(self, operation: str, seconds: float, sent: int, received: int, *, is_miss: bool) -> None:
         """A call is over that sent and received so many bytes."""
         with self._lock:
@@ -100,35 +102,14 @@ class Meter:
             failures = MappingProxyType({**before.failures, kind: before.failures.get(kind, 0) + 1})
             self._operations[operation] = replace(before, failures=failures)
 
-    def count_reload(self) -> None:
-        """The server had lost a script."""
-        self._count("reloads")
-
-    # ---- what happened in memory
-
-    def memory_began(self) -> None:
-        """Redis is away: from now on memory stands in."""
-        self._count("began")
-
-    def memory_ended(self) -> None:
-        """Redis is back."""
-        self._count("ended")
-
-    def returned(self) -> None:
-        """A conversation was written from memory to Redis."""
-        self._count("returned")
-
-    def lost(self) -> None:
-        """A conversation was given up because memory was full."""
-        self._count("lost")
+    def count(self, event: Event) -> None:
+        """One of the things happened that are counted."""
+        with self._lock:
+            self._events[event] += 1
 
     def holds(self, conversations: int, held_bytes: int) -> None:
         """What memory holds now."""
         self._held = (conversations, held_bytes)
-
-    def _count(self, event: str) -> None:
-        with self._lock:
-            self._events[event] += 1
 
 
 def size_bytes(item: object) -> int:

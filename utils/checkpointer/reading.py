@@ -1,4 +1,4 @@
-"""What is read: one checkpoint, batches of them for a listing, and what delta channels are rebuilt from."""
+"""What is read: one checkpoint, a part of a list, a listing, and what delta channels are rebuilt from."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -9,13 +9,13 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, DeltaChannelHistory
 
 from .cache import NOTHING_CACHED, CachedChannel, CachedConversation, ConversationCache
-from .codec import Codec
+from .codec import PAGE, Codec, Value
 from .errors import StateUnreadable, UnreadableValue
 from .keys import CheckpointAddress, state_key
 from .records import LOG, RECORD, CheckpointRecord, Write, resolve_writes, split_refs, unpack_writes
 from .scripts import StateStore, pairs
 from .serializer import StrictSerializer
-from .values import CachedValues, ValueUnpacker
+from .values import CachedValues, Pages, ValueUnpacker
 
 BATCH = 10  # checkpoints read by one call: bounds how long its script holds the server
 
@@ -53,6 +53,33 @@ class Query:
     def matches_metadata(self, found: CheckpointTuple) -> bool:
         """Whether the metadata are as asked for, which the server cannot read."""
         return all(found.metadata.get(name) == value for name, value in self.metadata.items())
+
+
+@dataclass(frozen=True, slots=True)
+class ListPart:
+    """Items of a list in their order, the first of them at `start`, and how many the whole list has."""
+
+    items: list[Any]
+    start: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The last *limit* items before the one at *before*, or of the whole list."""
+
+    limit: int
+    before: int | None = None
+
+    def of(self, total: int) -> slice:
+        """Where they stand in a list of *total* items."""
+        stop = total if self.before is None else min(self.before, total)
+        return slice(max(0, stop - self.limit), stop)
+
+    def cut(self, items: Sequence[Any]) -> ListPart:
+        """These of a list that is there whole."""
+        wanted = self.of(len(items))
+        return ListPart(list(items[wanted]), wanted.start, len(items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +125,7 @@ class Reader:
             self.cache.put(asked, seen if unpacker.is_current() else NOTHING_CACHED)
         return found
 
-    async def list(self, thread_id: str, query: Query, limit: int | None) -> AsyncIterator[CheckpointTuple]:
+    async def find_all(self, thread_id: str, query: Query, limit: int | None) -> AsyncIterator[CheckpointTuple]:
         """The checkpoints of a conversation that match, newest first.
 
         One that cannot be decoded is logged and left out, so that the others can still be seen.
@@ -116,6 +143,30 @@ class Reader:
                 return
             last = _text(rows[-1][1]), _text(rows[-1][0])
             left = None if left is None else max(0, left - len(found))
+
+    async def part(self, thread_id: str, channel: str, window: Window) -> ListPart | None:
+        """Items of the list in *channel* of the newest checkpoint, none of a channel that is empty; None where there is
+        no conversation. Other items are neither fetched nor decoded, and what tasks have written since is not included.
+
+        Raises:
+            StateUnreadable: it is there and cannot be decoded.
+        """
+        reply = await self.store.script("part", thread_id, "")
+        if not reply:
+            return None
+        checkpoint_id, record, pages = reply
+        address = CheckpointAddress(thread_id, "", _text(checkpoint_id))
+        try:
+            inline, root = self._find(address, record, channel)
+            if inline is not None:
+                return window.cut(_as_list(self.codec.load(self.serde, inline)))
+            if root[:1] != PAGE:
+                return window.cut(_as_list((await self._values(thread_id, [root]))[0]) if root else [])
+            refs = Pages(self.codec.page_ref, pairs(pages), {}).items(root)
+            wanted = window.of(len(refs))
+            return ListPart(await self._values(thread_id, refs[wanted]), wanted.start, len(refs))
+        except UnreadableValue as exc:
+            raise self.store.unreadable("part", thread_id, f"checkpoint {address.checkpoint_id}: {exc}") from exc
 
     async def delta_history(self, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
         """What each of *channels* is rebuilt from, as `BaseCheckpointSaver.get_delta_channel_history` says.
@@ -157,10 +208,35 @@ class Reader:
             self.cache.note_read(address, by_id=True)
         return found if query.matches_metadata(found) else None
 
+    def _find(self, address: CheckpointAddress, record: bytes, channel: str) -> tuple[Value | None, bytes]:
+        """The value of *channel* where it is inline, else its reference; neither for an empty channel."""
+        head, body = self._open(address, record)
+        refs = split_refs(head.refs)
+        try:
+            for name, entry in body["e"].items():
+                root = next(refs, b"") if entry is None else b""
+                if name == channel:
+                    return (None, root) if entry is None else (Value(*entry), b"")
+        except (LookupError, TypeError, AttributeError) as exc:
+            raise UnreadableValue("a record that is not ours") from exc
+        return None, b""
+
+    async def _values(self, thread_id: str, refs: Sequence[bytes]) -> list[Any]:
+        if not refs:
+            return []
+        found = await self.store.command("HMGET", state_key(thread_id), *refs)
+        fields = {ref: value for ref, value in zip(refs, found, strict=True) if value is not None}
+        return ValueUnpacker(self.codec, self.serde, thread_id, fields, CachedValues()).values(refs)
+
+    def _open(self, address: CheckpointAddress, record: bytes) -> tuple[CheckpointRecord, Any]:
+        """The record of the checkpoint at *address*, and what its body holds."""
+        head = CheckpointRecord.unpack(record)
+        return head, self.codec.load(self.serde, self.codec.open(head.body, address.about(RECORD, head.head())))
+
     def _tuple(
         self, unpacker: ValueUnpacker, address: CheckpointAddress, record: bytes, log: bytes
     ) -> tuple[CheckpointTuple, dict[str, CachedChannel]]:
-        head, body = open_record(self.codec, self.serde, address, record)
+        head, body = self._open(address, record)
         try:
             refs, versions = split_refs(head.refs), body["c"]["channel_versions"]
             values, cached = {}, {}
@@ -188,18 +264,6 @@ class Reader:
                 yield Write(task_id, index, channel, task_path, value)
 
 
-def open_record(
-    codec: Codec, serde: StrictSerializer, address: CheckpointAddress, record: bytes
-) -> tuple[CheckpointRecord, Any]:
-    """The record of the checkpoint at *address*, and what its body holds.
-
-    Raises:
-        UnreadableValue: broken or foreign bytes, or their key is missing.
-    """
-    head = CheckpointRecord.unpack(record)
-    return head, codec.load(serde, codec.open(head.body, address.about(RECORD, head.head())))
-
-
 def _refuse_gap(child: CheckpointTuple, unseeded: set[str]) -> None:
     counters: Mapping[str, Any] = child.metadata.get("counters_since_delta_snapshot") or {}
     # A channel without a counter was never written: nothing of it is missing.
@@ -208,6 +272,12 @@ def _refuse_gap(child: CheckpointTuple, unseeded: set[str]) -> None:
         address = CheckpointAddress.of(child.config)
         reason = f"checkpoint {address.checkpoint_id}: what {missing} were rebuilt from was removed"
         raise StateUnreadable(state_key(address.thread_id), reason)
+
+
+def _as_list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise UnreadableValue("a value that is no list")
+    return value
 
 
 def _text(name: bytes | str) -> str:

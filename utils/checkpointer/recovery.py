@@ -127,7 +127,7 @@ class Recovery:
                 self._joined_to[thread_id] = old
             await self._write_back(thread_id, old)
         self._memory.forget(thread_id)
-        self._primary.meter.returned()
+        self._primary.meter.count("returned")
         self._unreadable.discard(thread_id)
         while len(self._joined_to) > _REMEMBERED:
             self._joined_to.popitem(last=False)

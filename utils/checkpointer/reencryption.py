@@ -17,6 +17,7 @@ from .errors import StateUnreadable, UnreadableValue
 from .keys import CheckpointAddress, about_blob, state_key
 from .records import LOG, RECORD, CheckpointRecord, pack_writes, split_refs, unpack_writes
 from .scripts import StateStore, pairs
+from .values import Pages, fold
 
 _SIZE = b"@bytes"
 TRIES = 5
@@ -130,35 +131,26 @@ class _Rewriting:
         return was, replace(was, thread_id=self.target_id)
 
     def _rename(self, refs: bytes) -> bytes:
-        for ref in split_refs(refs):
-            if ref not in self.names:
-                (self._add_pages if ref[:1] == PAGE else self._add_value)(ref)
-        return b"".join(self.names[ref] for ref in split_refs(refs))
+        return b"".join(self._name(ref) for ref in split_refs(refs))
 
-    def _add_value(self, ref: bytes) -> None:
-        value = self.old.open(self._stored(ref), about_blob(self.source_id, ref), ref)
-        name = self.names[ref] = self.new.ref(value)
-        self.values[name] = self.new.seal(value, about_blob(self.target_id, name))
+    def _name(self, ref: bytes) -> bytes:
+        if ref not in self.names:
+            self.names[ref] = self._add_list(ref) if ref[:1] == PAGE else self._add_value(ref)
+        return self.names[ref]
 
-    def _add_pages(self, ref: bytes) -> None:
-        # Oldest first, because a page is named after the one before it; a chain may be longer than Python's stack.
-        for link in reversed(list(self._chain(ref))):
-            page = self._rename(self._stored(link))
-            name = self.names[link] = self.new.page_ref(page)
-            self.values[name] = page
-
-    def _chain(self, ref: bytes) -> Iterator[bytes]:
-        while ref[:1] == PAGE and ref not in self.names:
-            page = self._stored(ref)
-            if self.old.page_ref(page) != ref:
-                raise UnreadableValue("a page of a list is broken")
-            yield ref
-            ref = page[: len(ref)]
-
-    def _stored(self, ref: bytes) -> bytes:
+    def _add_value(self, ref: bytes) -> bytes:
         if ref not in self.fields:
             raise UnreadableValue("a value is missing")
-        return self.fields[ref]
+        value = self.old.open(self.fields[ref], about_blob(self.source_id, ref), ref)
+        name = self.new.ref(value)
+        self.values[name] = self.new.seal(value, about_blob(self.target_id, name))
+        return name
+
+    def _add_list(self, root: bytes) -> bytes:
+        items = Pages(self.old.page_ref, self.fields, {}).items(root)
+        pages = fold([self._name(item) for item in items], self.new.page_ref)
+        self.values |= pages
+        return list(pages)[-1]
 
 
 def _sealed(name: bytes, value: bytes) -> Iterator[bytes]:

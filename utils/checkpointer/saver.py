@@ -26,8 +26,7 @@ from .connections import Connections
 from .errors import StateUnreadable, StoreUnavailable, UnreadableValue
 from .keys import CheckpointAddress, state_key, summary_key, thread_of
 from .meter import Meter
-from .parts import ListPart, PartReader, Window
-from .reading import Query, Reader
+from .reading import ListPart, Query, Reader, Window
 from .reencryption import Outcome, reencrypt, rewrite_fields
 from .retention import is_due, keep_last, sweep
 from .scripts import StateStore, pairs, translate_errors
@@ -179,7 +178,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
 
         None if there is no such conversation. Other items are neither fetched nor decoded.
         """
-        return await self.parts.read(thread_id, channel, Window(limit, before))
+        return await self.reader.part(thread_id, channel, Window(limit, before))
 
     async def alist(
         self,
@@ -192,7 +191,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         """Checkpoints, newest first within a conversation; of all conversations if *config* is None."""
         query = Query.of(config, before, filter)
         if config is not None:
-            async for found in self.reader.list(str(config["configurable"]["thread_id"]), query, limit):
+            async for found in self.reader.find_all(str(config["configurable"]["thread_id"]), query, limit):
                 yield found
             return
         left = limit
@@ -200,7 +199,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
             if left == 0:
                 return
             try:
-                async for found in self.reader.list(thread_id, query, left):
+                async for found in self.reader.find_all(thread_id, query, left):
                     yield found
                     left = None if left is None else left - 1
             except StateUnreadable as exc:  # one broken or foreign key must not end a scan of all
@@ -348,4 +347,3 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         self.serde = serde
         self.writer = Writer(serde, self.codec, self.cache, self.store)
         self.reader = Reader(serde, self.codec, self.cache, reading)
-        self.parts = PartReader(serde, self.codec, reading)

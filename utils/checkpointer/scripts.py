@@ -47,7 +47,7 @@ class StateStore:
             try:
                 call.reply = await client.script("EVALSHA", script.sha, *arguments)
             except NoScriptError:
-                self.meter.count_reload()
+                self.meter.count("reloads")
                 call.reply = await client.script("EVAL", script.source, *arguments)
         return call.reply
 

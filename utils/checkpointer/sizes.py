@@ -1,13 +1,14 @@
 """Where the bytes of a conversation go, and what it would take without sharing and compression."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .codec import BLOB, PAGE, REF_BYTES, Codec
+from .codec import BLOB, PAGE, Codec
 from .errors import UnreadableValue
 from .keys import about_blob
 from .records import LOG, RECORD, CheckpointRecord, split_refs, unpack_writes
+from .values import Pages
 
 KINDS = {b"c": "records", b"w": "writes", b"b": "values", b"p": "pages", b"h": "bookkeeping", b"@": "bookkeeping"}
 
@@ -51,7 +52,8 @@ def sizes_of(
     counts: Counter[str] = Counter()
     bytes_by_kind: Counter[str] = Counter(dict.fromkeys(KINDS.values(), 0))
     weights: dict[bytes, int] = {}  # of what a reference stands for, uncompressed
-    roots, unreadable = [], 0
+    roots: list[bytes] = []
+    unreadable = 0
     for name, content in fields.items():
         kind = KINDS.get(name[:1], "other")
         counts[kind] += 1
@@ -61,35 +63,25 @@ def sizes_of(
                 weights[name] = len(content)  # if it cannot be opened
                 weights[name] = len(codec.open(content, about_blob(thread_id, name), name).data)
             elif name[:1] in (RECORD, LOG):
-                roots.append(_refs_in(name, content))
+                roots += _refs_in(name, content)
         except UnreadableValue:
             unreadable += 1
-    values_bytes = sum(weights.values())
-    for name in fields:
-        _weigh_pages(name, fields, weights)
-    shared = sum(_weigh(refs, weights) for refs in roots)
-    own = bytes_by_kind["records"] + bytes_by_kind["writes"]
-    return Sizes(dict(counts), dict(bytes_by_kind), values_bytes, shared + own, memory_bytes, unreadable)
+    pages, own = Pages(codec.page_ref, fields, {}), bytes_by_kind["records"] + bytes_by_kind["writes"]
+    shared = sum(weights.get(item, 0) for root in roots for item in _items(root, pages))
+    sizes = (dict(counts), dict(bytes_by_kind), sum(weights.values()), shared + own)
+    return Sizes(*sizes, memory_bytes, unreadable)
 
 
-def _refs_in(name: bytes, content: bytes) -> bytes:
-    """The references of a record, or of every frame of a log, joined."""
+def _refs_in(name: bytes, content: bytes) -> Iterator[bytes]:
+    """The references of a record, or of every frame of a log."""
     if name[:1] == RECORD:
-        return CheckpointRecord.unpack(content).refs
-    return b"".join(refs for refs, _ in unpack_writes(content))
+        return split_refs(CheckpointRecord.unpack(content).refs)
+    return split_refs(b"".join(refs for refs, _ in unpack_writes(content)))
 
 
-def _weigh_pages(ref: bytes, fields: Mapping[bytes, bytes], weights: dict[bytes, int]) -> None:
-    # Pages are chained: first towards the beginning of the list, then back, adding up.
-    chain = []
-    while ref[:1] == PAGE and ref not in weights:
-        weights[ref] = 0  # also the end of a circle, which broken pages may be
-        chain.append(ref)
-        ref = fields.get(ref, b"")[:REF_BYTES]
-    for page in reversed(chain):
-        weights[page] = _weigh(fields.get(page, b""), weights)
-
-
-def _weigh(refs: bytes, weights: Mapping[bytes, int]) -> int:
-    """What these references stand for, together; what is missing weighs nothing."""
-    return sum(weights.get(ref, 0) for ref in split_refs(refs))
+def _items(root: bytes, pages: Pages) -> list[bytes]:
+    """What a reference stands for: a value, or the items of a list, none of one that is broken."""
+    try:
+        return pages.items(root) if root[:1] == PAGE else [root]
+    except UnreadableValue:
+        return []

@@ -69,6 +69,14 @@ class Pages:
             ref = page[0]
         return pages
 
+    def items(self, root: bytes) -> list[bytes]:
+        """The references of the items of the list *root*, first to last.
+
+        Raises:
+            UnreadableValue: a page is missing or does not match its name.
+        """
+        return [ref for _, on_page in reversed(self.unfold(root)) for ref in on_page]
+
     def _open(self, ref: bytes) -> Page:
         page = self._fields.get(ref)
         if page is None or self._name(page) != ref or len(page) % REF_BYTES:
@@ -193,14 +201,6 @@ class ValueUnpacker:
     def is_current(self) -> bool:
         """Whether all that was read is as it would be written now; see `Codec.is_current`."""
         return all(self._codec.is_current(sealed) for ref, sealed in self._fields.items() if ref[:1] != PAGE)
-
-    def items(self, root: bytes) -> list[bytes]:
-        """The references of the items of the list *root*, first to last; of the fields its pages are enough.
-
-        Raises:
-            UnreadableValue: a page is missing or broken.
-        """
-        return [ref for _, on_page in reversed(self._pages.unfold(root)) for ref in on_page]
 
     def values(self, refs: Sequence[bytes]) -> list[Any]:
         """The values behind *refs*, in their order.

@@ -144,7 +144,7 @@ def test_threads_lose_no_count(meter: Meter) -> None:
     def work(_: int) -> None:
         for _ in range(500):
             meter.count_call("put", 0.1, 1, 2, is_miss=True)
-            meter.returned()
+            meter.count("returned")
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
