@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from utils.checkpointer.named_keys import named_keys
+from utils.checkpointer.cipher import parse_keys
 from utils.validation import plain_message
 
 VERSION = "1.0.0"
@@ -523,7 +523,7 @@ class Settings(BaseSettings):
     @classmethod
     def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            named_keys(value.get_secret_value())
+            parse_keys(value.get_secret_value())
         return value
 
     @field_validator("clamd_address")

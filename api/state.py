@@ -29,8 +29,8 @@ from bootstrap.savers import decrypting, encrypting
 from bootstrap.state import OpenState, open_state
 from domain.db import Database, open_database
 from utils.checkpointer import StateUnreadable
-from utils.checkpointer.export import exported
-from utils.checkpointer.inspection import Found, Inspector, Line, literally
+from utils.checkpointer.export import export_checkpoint
+from utils.checkpointer.inspection import CheckpointEntry, Inspector, StoredConversation, escape_glob
 from utils.context import TenantContext
 from utils.errors import NotFound, ProblemError
 from utils.processes import StartError
@@ -232,14 +232,14 @@ def _resolve_id(conversation: str, tenant: str | None) -> str:
     return thread_of(TenantContext.for_operator(tenant), conversation)
 
 
-async def _find(inspector: Inspector, thread_id: str) -> Found:
+async def _find(inspector: Inspector, thread_id: str) -> StoredConversation:
     found = await inspector.find(thread_id)
     if found is None:
         raise NotFound(f"There is no conversation {thread_id!r}; it may have expired. See `flask state list`.")
     return found
 
 
-async def _find_matching(inspector: Inspector, tenant: str | None, pattern: str) -> AsyncIterator[Found]:
+async def _find_matching(inspector: Inspector, tenant: str | None, pattern: str) -> AsyncIterator[StoredConversation]:
     for search in _make_searches(tenant, pattern):
         async for one in inspector.conversations(search.glob):
             if search.finds(one.thread_id):
@@ -264,19 +264,21 @@ def _make_searches(tenant: str | None, pattern: str) -> list[_Search]:
     """Those that find the conversations of *tenant* whose id in the API is of the form *pattern*, each once."""
     if tenant is None:
         return [_Search(pattern)]
-    shared = thread_of(TenantContext.for_operator(literally(tenant)), pattern)
-    return [_Search(shared, tenant), _Search(f"{literally(tenant)}.*.{pattern}", tenant, is_shared=False)]
+    shared = thread_of(TenantContext.for_operator(escape_glob(tenant)), pattern)
+    return [_Search(shared, tenant), _Search(f"{escape_glob(tenant)}.*.{pattern}", tenant, is_shared=False)]
 
 
-async def _write_export(out: TextIO, found: Found, checkpoints: AsyncIterator[Any], cited: CitedDocuments) -> int:
+async def _write_export(
+    out: TextIO, found: StoredConversation, checkpoints: AsyncIterator[Any], cited: CitedDocuments
+) -> int:
     """Write one checkpoint after the other: all together may be large. Gives how many cannot be read."""
     unreadable = 0
     out.write(json.dumps(as_json(found))[:-1] + ', "checkpoints": [')
     before = "\n"
     async for one in checkpoints:
-        unreadable += isinstance(one, Line)
-        told = as_json(one) if isinstance(one, Line) else exported(one)
-        if not isinstance(one, Line):
+        unreadable += isinstance(one, CheckpointEntry)
+        told = as_json(one) if isinstance(one, CheckpointEntry) else export_checkpoint(one)
+        if not isinstance(one, CheckpointEntry):
             cited.note(told)
         out.write(before + json.dumps(told, ensure_ascii=False))
         before = ",\n"

@@ -9,17 +9,17 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from agents.threads import parse_thread
-from utils.checkpointer.export import plain
-from utils.checkpointer.inspection import Found, Line, Overview
+from utils.checkpointer.export import to_json
+from utils.checkpointer.inspection import CheckpointEntry, ConversationOverview, StoredConversation
 from utils.checkpointer.sizes import Sizes
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _HEAD = ("CONVERSATION", "STEP", "CHECKPOINTS", "BYTES", "AGE", "UNUSED", "LEFT")
 
 
-def as_json(found: Found | Line) -> dict[str, Any]:
+def as_json(found: StoredConversation | CheckpointEntry) -> dict[str, Any]:
     """A conversation, or a checkpoint that cannot be read, as an object without content."""
-    if isinstance(found, Line):
+    if isinstance(found, CheckpointEntry):
         return {"checkpoint_ns": found.namespace, "checkpoint_id": found.checkpoint_id, "problem": found.problem}
     thread = parse_thread(found.thread_id)
     summary = found.summary.model_dump(mode="json", by_alias=True) if found.summary else {}
@@ -34,14 +34,14 @@ def as_json(found: Found | Line) -> dict[str, Any]:
     }
 
 
-def format_list(shown: Sequence[Found], *, total: int) -> str:
+def format_list(shown: Sequence[StoredConversation], *, total: int) -> str:
     """A table of conversations, and how many there are."""
     rows = [_HEAD, *(_format_row(one, datetime.now(UTC)) for one in shown)]
     count = f"{total} conversations" + (f", {len(shown)} shown: see --limit" if len(shown) < total else "")
     return "\n".join([*_align(rows), "", count]) if shown else "No conversations."
 
 
-def format_overview(overview: Overview, *, messages: bool, as_json: bool) -> str:
+def format_overview(overview: ConversationOverview, *, messages: bool, as_json: bool) -> str:
     """What a conversation is made of."""
     if as_json:
         return json.dumps(_describe_overview(overview, messages))
@@ -65,7 +65,7 @@ def format_sizes(sizes: Sizes, *, as_json: bool) -> str:
     return "\n".join(lines)
 
 
-def _format_row(found: Found, now: datetime) -> tuple[str, ...]:
+def _format_row(found: StoredConversation, now: datetime) -> tuple[str, ...]:
     name, left = escape(found.thread_id), _format_time(found.left_s) if found.left_s is not None else "no end"
     summary = found.summary
     if summary is None:
@@ -75,7 +75,7 @@ def _format_row(found: Found, now: datetime) -> tuple[str, ...]:
     return name, step, str(summary.checkpoints), _format_size(summary.size_bytes), age, unused, left
 
 
-def _describe_overview(overview: Overview, messages: bool) -> dict[str, Any]:
+def _describe_overview(overview: ConversationOverview, messages: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         **as_json(overview.found),
         "heads": overview.heads,
@@ -87,7 +87,7 @@ def _describe_overview(overview: Overview, messages: bool) -> dict[str, Any]:
     return shown | ({"messages": list(_list_messages(overview))} if messages else {})
 
 
-def _format_sections(overview: Overview, messages: bool) -> Iterator[str]:
+def _format_sections(overview: ConversationOverview, messages: bool) -> Iterator[str]:
     yield from format_list([overview.found], total=1).splitlines()[:2]
     yield ""
     yield from _align(
@@ -115,18 +115,18 @@ def _format_sections(overview: Overview, messages: bool) -> Iterator[str]:
         yield from (f"{said['role']}: {escape(str(said['content']))}" for said in _list_messages(overview))
 
 
-def _format_line(line: Line) -> tuple[str, ...]:
+def _format_line(line: CheckpointEntry) -> tuple[str, ...]:
     if line.problem:
         return "-", f"({line.problem})", "", escape(line.checkpoint_id), escape(line.namespace)
     step = "-" if line.step is None else str(line.step)
     return step, line.source, line.created_at[:19], line.checkpoint_id, escape(line.namespace)
 
 
-def _list_messages(overview: Overview) -> Iterator[dict[str, Any]]:
+def _list_messages(overview: ConversationOverview) -> Iterator[dict[str, Any]]:
     values = overview.head.checkpoint["channel_values"] if overview.head else {}
     for value in values.values():
         if isinstance(value, list):
-            yield from (plain(item) for item in value if isinstance(item, BaseMessage))
+            yield from (to_json(item) for item in value if isinstance(item, BaseMessage))
 
 
 def _align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 from config import Settings
 from utils.checkpointer import Connections, RedisCheckpointer
-from utils.checkpointer.cipher import Keyring
-from utils.checkpointer.named_keys import named_keys
+from utils.checkpointer.cipher import Keyring, parse_keys
 from utils.errors import StoreRefused
 
 
@@ -45,7 +44,7 @@ def encrypting(settings: Settings) -> Rekeying:
         raise StoreRefused(
             "There is no key to encrypt with: set STATE_ENCRYPTION_KEYS=name:key, keys from `openssl rand -base64 32`."
         )
-    keys = named_keys(text.get_secret_value())
+    keys = parse_keys(text.get_secret_value())
     target, *spare = keys
     return Rekeying(Keyring(keys), Keyring({target: keys[target]}), target, tuple(spare))
 
@@ -53,5 +52,5 @@ def encrypting(settings: Settings) -> Rekeying:
 def decrypting(settings: Settings) -> Rekeying:
     """Nothing under a key any more, as far as STATE_ENCRYPTION_KEYS has the keys."""
     keys = settings.state_encryption_keys
-    spare = () if keys is None else tuple(named_keys(keys.get_secret_value()))
+    spare = () if keys is None else tuple(parse_keys(keys.get_secret_value()))
     return Rekeying(keyring_of(settings), None, "", spare)

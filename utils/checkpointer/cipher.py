@@ -2,20 +2,24 @@
 
     encrypted:  "3" | u8 length, name of the key | 12 bytes nonce | ciphertext and tag
 
-Authenticated beside the ciphertext are everything before the nonce, and what the caller says the value is about. Nonces
+Authenticated beside the ciphertext are everything before the nonce, and the context that the caller names. Nonces
 are random: a key may write 2^32 values (NIST SP 800-38D, 8.3), which is a hundred million turns.
 """
 
 import os
+import re
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import UnreadableValue
-from .named_keys import named_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+KEY_BYTES = 32
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,16}")  # shorter than any key, so that a key in its place is not taken for one
+_HOW = "write name:key,older:key with keys from `openssl rand -base64 32`"
 ENCRYPTED = b"3"
 _NONCE_BYTES = 12
 
@@ -44,12 +48,12 @@ class Keyring:
 
     @classmethod
     def parse(cls, text: str) -> "Keyring":
-        """The keys in *text*, see `named_keys`.
+        """The keys in *text*, see `parse_keys`.
 
         Raises:
             ValueError: they are not written as they should be; the message repeats none.
         """
-        return cls(named_keys(text))
+        return cls(parse_keys(text))
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._keys)})"
@@ -59,13 +63,13 @@ class Keyring:
         """The secret of the digests that name values, so that a name does not tell whether a guess is right."""
         return self._digest_key
 
-    def encrypt(self, plain: bytes, about: bytes) -> bytes:
-        """*plain* under the current key, to be opened only as what it is *about*."""
+    def encrypt(self, plain: bytes, context: bytes) -> bytes:
+        """*plain* under the current key, to be opened only in the same *context*."""
         prefix, cipher = self._keys[self.current]
         nonce = os.urandom(_NONCE_BYTES)
-        return prefix + nonce + cipher.encrypt(nonce, plain, prefix + about)
+        return prefix + nonce + cipher.encrypt(nonce, plain, prefix + context)
 
-    def decrypt(self, sealed: bytes, about: bytes) -> bytes:
+    def decrypt(self, sealed: bytes, context: bytes) -> bytes:
         """What `encrypt` was given.
 
         Raises:
@@ -80,7 +84,7 @@ class Keyring:
         prefix, cipher = self._keys[name]
         start = len(prefix) + _NONCE_BYTES
         try:
-            return cipher.decrypt(sealed[len(prefix) : start], sealed[start:], prefix + about)
+            return cipher.decrypt(sealed[len(prefix) : start], sealed[start:], prefix + context)
         except (InvalidTag, ValueError) as exc:  # ValueError: cut within the nonce
             raise UnreadableValue(f"changed, moved, or sealed under another key than {name!r} here") from exc
 
@@ -112,3 +116,31 @@ def _derive_key(secret: bytes, purpose: bytes) -> bytes:
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
     return HKDF(SHA256(), 32, salt=None, info=b"pustaka conversation state 1: " + purpose).derive(secret)
+
+
+def parse_keys(text: str) -> dict[str, bytes]:
+    """The keys in *text* by name, in its order: each 32 bytes in base64, of either alphabet, padded or not.
+
+    Raises:
+        ValueError: what is wrong with which of them, by its number.
+    """
+    found: dict[str, bytes] = {}
+    for number, part in enumerate(text.split(","), start=1):
+        name, _, encoded = (side.strip() for side in part.partition(":"))
+        if not encoded or not _NAME.fullmatch(name):
+            raise ValueError(f"number {number} has no name of 1 to 16 letters, digits and . _ - before a colon; {_HOW}")
+        key = _decode(encoded)
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"number {number} is not {KEY_BYTES} bytes in base64; {_HOW}")
+        if name in found or key in found.values():
+            raise ValueError(f"number {number} has the name or the key of one before it")
+        found[name] = key
+    return found
+
+
+def _decode(encoded: str) -> bytes:
+    try:
+        # 43 characters and one of padding; any other length is refused here or by its size.
+        return b64decode(encoded.rstrip("=").replace("-", "+").replace("_", "/") + "=", validate=True)
+    except ValueError:  # binascii.Error is one, and so are characters beyond ASCII
+        return b""

@@ -86,30 +86,30 @@ class Codec:
         """
         return PAGE + _compute_digest(page, "page")
 
-    def seal(self, value: Value, about: bytes) -> bytes:
+    def seal(self, value: Value, context: bytes) -> bytes:
         """The bytes to store: compressed where that is shorter, encrypted where there are keys.
 
-        *about* says of what and where they are; what is encrypted can only be opened as that.
+        *context* says whose they are and where; what is encrypted can only be opened with the same.
         """
         kind = _KINDS.get(value.kind)
         if kind is None:
             raise TypeError(f"The serialization {value.kind!r} cannot be stored.")
         encoding, payload = self._compression.shorten(value.data)
         plain = encoding + kind + payload
-        return self._keys.encrypt(plain, about) if self._keys else plain
+        return self._keys.encrypt(plain, context) if self._keys else plain
 
-    def open(self, sealed: bytes, about: bytes, ref: bytes | None = None) -> Value:
-        """What `seal` was given, with the same *about*; with *ref*, only if the bytes still match their name.
+    def open(self, sealed: bytes, context: bytes, ref: bytes | None = None) -> Value:
+        """What `seal` was given, with the same *context*; with *ref*, only if the bytes still match their name.
 
         Raises:
             UnreadableValue: truncated, changed, of a format this version does not know, or its key is missing.
         """
-        plain = sealed if self._keys is None and sealed[:1] != ENCRYPTED else self._decrypt(sealed, about)
+        plain = sealed if self._keys is None and sealed[:1] != ENCRYPTED else self._decrypt(sealed, context)
         encoding, kind = plain[:1], _KIND_OF.get(plain[1:2])
         if encoding not in (PLAIN, ZSTD) or kind is None:
             raise UnreadableValue(f"unknown format {plain[:2]!r}")
         value = Value(kind, self._compression.restore(encoding, plain[2:]))
-        # What was encrypted has proved its name, which is part of what it is about.
+        # What was encrypted has proved its name, which is part of its context.
         if ref is not None and plain is sealed and BLOB + _compute_digest(value.data, value.kind) != ref:
             raise UnreadableValue("a value does not match its digest")
         return value
@@ -118,14 +118,14 @@ class Codec:
         """Whether *sealed* is as this codec writes: under the key that writes, or not encrypted where there is none."""
         return self._keys.is_current(sealed) if self._keys else sealed[:1] != ENCRYPTED
 
-    def _decrypt(self, sealed: bytes, about: bytes) -> bytes:
+    def _decrypt(self, sealed: bytes, context: bytes) -> bytes:
         if sealed[:1] != ENCRYPTED:
             if self._keys and not self._plain_too:
                 raise UnreadableValue("it is not encrypted, although there are keys")
             return sealed
         if self._keys is None:
             raise missing_key(key_name(sealed))
-        return self._keys.decrypt(sealed, about)
+        return self._keys.decrypt(sealed, context)
 
 
 def _compute_digest(data: bytes, kind: str, key: bytes = b"") -> bytes:

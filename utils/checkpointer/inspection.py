@@ -39,7 +39,7 @@ class Summary(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredConversation:
     """A conversation by its readable key.
 
     `problem` says what is wrong with that key; it is empty, and `summary` there, if nothing is. `left_s` is None for a
@@ -53,7 +53,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CheckpointEntry:
     """A checkpoint without its values; `problem` says why it cannot be read."""
 
     namespace: str
@@ -65,7 +65,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ValueEntry:
     """A value without its content: of a channel, or one that a task has written; serialized it has *size_bytes*."""
 
     channel: str
@@ -75,16 +75,16 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class ConversationOverview:
     """A conversation's outline: the newest checkpoint and the number of them by namespace, the newest of all, and what
     the newest of the root namespace holds (`head`; None if there is none that can be read)."""
 
-    found: Found
+    found: StoredConversation
     heads: dict[str, str]
     counts: dict[str, int]
-    newest: Sequence[Line]
-    channels: Sequence[Piece]
-    pending: Sequence[Piece]
+    newest: Sequence[CheckpointEntry]
+    channels: Sequence[ValueEntry]
+    pending: Sequence[ValueEntry]
     head: CheckpointTuple | None
 
 
@@ -97,7 +97,7 @@ class Inspector:
     def __init__(self, saver: RedisCheckpointer) -> None:
         self.saver = saver.without_refresh()
 
-    async def conversations(self, pattern: str = "*") -> AsyncIterator[Found]:
+    async def conversations(self, pattern: str = "*") -> AsyncIterator[StoredConversation]:
         """Every conversation whose thread id matches Redis's glob *pattern*, in no order; also broken ones."""
         page: list[bytes] = []
         seen: set[bytes] = set()
@@ -113,32 +113,38 @@ class Inspector:
             for found in await self._look(page):
                 yield found
 
-    async def find(self, thread_id: str) -> Found | None:
+    async def find(self, thread_id: str) -> StoredConversation | None:
         """The conversation, None if there is none; also if only one of its two keys is there."""
         found = await self._look([summary_key(thread_id).encode()])
         if found:
             return found[0]
         left_ms = await self.saver.store.command("PTTL", state_key(thread_id))
-        return None if left_ms == -2 else Found(thread_id, None, _to_seconds(left_ms), "its readable key is missing")
+        if left_ms == -2:
+            return None
+        return StoredConversation(thread_id, None, _to_seconds(left_ms), "its readable key is missing")
 
-    async def overview(self, found: Found, *, limit: int) -> Overview:
+    async def overview(self, found: StoredConversation, *, limit: int) -> ConversationOverview:
         """What *found* is made of, with its *limit* newest checkpoints."""
         addresses = await self._addresses(found.thread_id)
         newest = [one async for one in self.saver.alist(_config(found.thread_id), limit=limit)]
         readable = {CheckpointAddress.of(one.config): one for one in newest}
         head = await self._head(found.thread_id)
-        return Overview(
+        values = head.checkpoint["channel_values"] if head else {}
+        pending = (head.pending_writes if head else None) or []
+        return ConversationOverview(
             found=found,
             heads={address.namespace: address.checkpoint_id for address in reversed(addresses)},
             counts=Counter(address.namespace for address in addresses),
             newest=[_describe(at, readable.get(at) or await self._whole(at)) for at in addresses[:limit]],
-            channels=[self._piece(*item) for item in head.checkpoint["channel_values"].items()] if head else [],
-            pending=[self._piece(name, value, task) for task, name, value in (head and head.pending_writes) or ()],
+            channels=[self._describe_value(*item) for item in values.items()],
+            pending=[self._describe_value(name, value, task) for task, name, value in pending],
             head=head,
         )
 
-    async def checkpoints(self, thread_id: str, *, latest_only: bool = False) -> AsyncIterator[CheckpointTuple | Line]:
-        """All checkpoints with their values, newest first, a `Line` for one that cannot be read.
+    async def checkpoints(
+        self, thread_id: str, *, latest_only: bool = False
+    ) -> AsyncIterator[CheckpointTuple | CheckpointEntry]:
+        """All checkpoints with their values, newest first, a `CheckpointEntry` for one that cannot be read.
 
         *latest_only*: the newest of each namespace.
         """
@@ -173,7 +179,7 @@ class Inspector:
 
     # ----
 
-    async def _look(self, keys: Sequence[bytes]) -> list[Found]:
+    async def _look(self, keys: Sequence[bytes]) -> list[StoredConversation]:
         """What is under these readable keys, without those that have ended meanwhile."""
         pipe = self.saver.connections.asynchronous().pipeline(transaction=False)
         for key in keys:
@@ -205,19 +211,19 @@ class Inspector:
         except StateUnreadable:
             return None  # `newest` says so
 
-    async def _whole(self, address: CheckpointAddress) -> CheckpointTuple | Line:
+    async def _whole(self, address: CheckpointAddress) -> CheckpointTuple | CheckpointEntry:
         try:
             found = await self.saver.aget_tuple(address.config())
         except StateUnreadable as exc:
             problem = exc.reason.removeprefix(f"checkpoint {address.checkpoint_id}: ")
-            return Line(address.namespace, address.checkpoint_id, problem=problem)
-        return found or Line(address.namespace, address.checkpoint_id, problem="removed meanwhile")
+            return CheckpointEntry(address.namespace, address.checkpoint_id, problem=problem)
+        return found or CheckpointEntry(address.namespace, address.checkpoint_id, problem="removed meanwhile")
 
-    def _piece(self, channel: str, value: object, task_id: str = "") -> Piece:
-        return Piece(channel, kind_of(value), len(self.saver.serde.dumps_typed(value)[1]), task_id)
+    def _describe_value(self, channel: str, value: object, task_id: str = "") -> ValueEntry:
+        return ValueEntry(channel, kind_of(value), len(self.saver.serde.dumps_typed(value)[1]), task_id)
 
 
-def literally(text: str) -> str:
+def escape_glob(text: str) -> str:
     """A glob that *text* alone matches."""
     return _GLOB.sub(r"\\\1", text)
 
@@ -230,27 +236,27 @@ def kind_of(value: object) -> str:
     return "none" if value is None else type(value).__name__
 
 
-def _parse_summary(key: bytes, raw: object, left_ms: int) -> Found:
+def _parse_summary(key: bytes, raw: object, left_ms: int) -> StoredConversation:
     thread_id = thread_of(b"state:{" + key + b"}")
     left_s = _to_seconds(left_ms)
     if not isinstance(raw, bytes):
         foreign = isinstance(raw, ResponseError) and "WRONGTYPE" in str(raw)
-        return Found(thread_id, None, left_s, "not a string" if foreign else str(raw))
+        return StoredConversation(thread_id, None, left_s, "not a string" if foreign else str(raw))
     try:
         summary = Summary.model_validate_json(raw)
     except ValidationError:
-        return Found(thread_id, None, left_s, "not a summary of ours")
+        return StoredConversation(thread_id, None, left_s, "not a summary of ours")
     if summary.thread_id != thread_id:
-        return Found(thread_id, None, left_s, "it names another conversation")
-    return Found(thread_id, summary, left_s, "" if left_s is not None else "it has no end")
+        return StoredConversation(thread_id, None, left_s, "it names another conversation")
+    return StoredConversation(thread_id, summary, left_s, "" if left_s is not None else "it has no end")
 
 
-def _describe(address: CheckpointAddress, found: CheckpointTuple | Line) -> Line:
-    if isinstance(found, Line):
+def _describe(address: CheckpointAddress, found: CheckpointTuple | CheckpointEntry) -> CheckpointEntry:
+    if isinstance(found, CheckpointEntry):
         return found
     metadata = found.metadata
     step, source = metadata.get("step"), metadata.get("source", "")
-    return Line(address.namespace, address.checkpoint_id, step, source, found.checkpoint["ts"])
+    return CheckpointEntry(address.namespace, address.checkpoint_id, step, source, found.checkpoint["ts"])
 
 
 def _to_seconds(left_ms: int) -> int | None:

@@ -42,8 +42,8 @@ def _escape(thread_id: str) -> str:
     return thread_id.replace("%", "%25").replace("}", "%7D")
 
 
-def about_blob(thread_id: str, ref: bytes) -> bytes:
-    """What is said of a value when it is sealed: whose it is, and its name."""
+def blob_context(thread_id: str, ref: bytes) -> bytes:
+    """The context that a value is sealed with: whose it is, and its name."""
     return b"\0".join((thread_id.encode(), ref))
 
 
@@ -70,8 +70,8 @@ class CheckpointAddress:
         }
         return cast(RunnableConfig, {"configurable": names})
 
-    def about(self, kind: bytes, head: bytes) -> bytes:
-        """What is said of a record of this checkpoint when it is sealed: whose it is, and the *head* before it."""
+    def record_context(self, kind: bytes, head: bytes) -> bytes:
+        """The context that a record of this checkpoint is sealed with: whose it is, and the *head* before it."""
         names = (self.thread_id.encode(), kind, self.namespace.encode(), self.checkpoint_id.encode())
         return b"\0".join((*names, head))
 

@@ -231,7 +231,9 @@ class Reader:
     def _open(self, address: CheckpointAddress, record: bytes) -> tuple[CheckpointRecord, Any]:
         """The record of the checkpoint at *address*, and what its body holds."""
         head = CheckpointRecord.unpack(record)
-        return head, self.codec.load(self.serde, self.codec.open(head.body, address.about(RECORD, head.head())))
+        return head, self.codec.load(
+            self.serde, self.codec.open(head.body, address.record_context(RECORD, head.head()))
+        )
 
     def _tuple(
         self, unpacker: ValueUnpacker, address: CheckpointAddress, record: bytes, log: bytes
@@ -258,7 +260,7 @@ class Reader:
     def _writes(self, unpacker: ValueUnpacker, address: CheckpointAddress, log: bytes) -> Iterator[Write]:
         for refs, sealed in unpack_writes(log):
             following = split_refs(refs)
-            rows: Any = self.codec.load(self.serde, self.codec.open(sealed, address.about(LOG, refs)))
+            rows: Any = self.codec.load(self.serde, self.codec.open(sealed, address.record_context(LOG, refs)))
             for task_id, index, channel, task_path, entry in rows:
                 value, _ = unpacker.value(entry, following)
                 yield Write(task_id, index, channel, task_path, value)

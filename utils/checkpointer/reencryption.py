@@ -14,7 +14,7 @@ from typing import Literal
 
 from .codec import BLOB, PAGE, Codec
 from .errors import StateUnreadable, UnreadableValue
-from .keys import CheckpointAddress, about_blob, state_key
+from .keys import CheckpointAddress, blob_context, state_key
 from .records import LOG, RECORD, CheckpointRecord, pack_writes, split_refs, unpack_writes
 from .scripts import StateStore, pairs
 from .values import Pages, fold
@@ -110,16 +110,16 @@ class _Rewriting:
         was, now = self._addresses(name)
         before = CheckpointRecord.unpack(value)
         after = replace(before, refs=self._rename(before.refs))
-        body = self.old.open(before.body, was.about(RECORD, before.head()))
-        return replace(after, body=self.new.seal(body, now.about(RECORD, after.head()))).pack()
+        body = self.old.open(before.body, was.record_context(RECORD, before.head()))
+        return replace(after, body=self.new.seal(body, now.record_context(RECORD, after.head()))).pack()
 
     def log(self, name: bytes, value: bytes) -> bytes:
         """A log of writes for the target."""
         was, now = self._addresses(name)
         frames = []
         for refs, sealed in unpack_writes(value):
-            renamed, body = self._rename(refs), self.old.open(sealed, was.about(LOG, refs))
-            frames.append(pack_writes(renamed, self.new.seal(body, now.about(LOG, renamed))))
+            renamed, body = self._rename(refs), self.old.open(sealed, was.record_context(LOG, refs))
+            frames.append(pack_writes(renamed, self.new.seal(body, now.record_context(LOG, renamed))))
         return b"".join(frames)
 
     def _addresses(self, name: bytes) -> tuple[CheckpointAddress, CheckpointAddress]:
@@ -141,9 +141,9 @@ class _Rewriting:
     def _add_value(self, ref: bytes) -> bytes:
         if ref not in self.fields:
             raise UnreadableValue("a value is missing")
-        value = self.old.open(self.fields[ref], about_blob(self.source_id, ref), ref)
+        value = self.old.open(self.fields[ref], blob_context(self.source_id, ref), ref)
         name = self.new.ref(value)
-        self.values[name] = self.new.seal(value, about_blob(self.target_id, name))
+        self.values[name] = self.new.seal(value, blob_context(self.target_id, name))
         return name
 
     def _add_list(self, root: bytes) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .codec import BLOB, PAGE, Codec
 from .errors import UnreadableValue
-from .keys import about_blob
+from .keys import blob_context
 from .records import LOG, RECORD, CheckpointRecord, split_refs, unpack_writes
 from .values import Pages
 
@@ -61,7 +61,7 @@ def sizes_of(
         try:
             if name[:1] == BLOB:
                 weights[name] = len(content)  # if it cannot be opened
-                weights[name] = len(codec.open(content, about_blob(thread_id, name), name).data)
+                weights[name] = len(codec.open(content, blob_context(thread_id, name), name).data)
             elif name[:1] in (RECORD, LOG):
                 roots += _refs_in(name, content)
         except UnreadableValue:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .codec import PAGE, REF_BYTES, Codec, Value
 from .errors import UnreadableValue
-from .keys import about_blob
+from .keys import blob_context
 from .models import MODEL, unpack_model
 from .records import split_refs
 from .serializer import StrictSerializer
@@ -160,7 +160,7 @@ class ValuePacker:
     def _add_blob(self, plain: Value) -> bytes:
         ref = self._codec.ref(plain)
         if ref not in self._fields and not self._is_known(ref):
-            self._fields[ref] = self._codec.seal(plain, about_blob(self._thread_id, ref))
+            self._fields[ref] = self._codec.seal(plain, blob_context(self._thread_id, ref))
         return ref
 
 
@@ -227,4 +227,4 @@ class ValueUnpacker:
             return self._used[ref]
         if ref not in self._fields:
             raise UnreadableValue("a value is missing")
-        return self._codec.open(self._fields[ref], about_blob(self._thread_id, ref), ref)
+        return self._codec.open(self._fields[ref], blob_context(self._thread_id, ref), ref)

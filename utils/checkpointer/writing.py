@@ -118,7 +118,7 @@ class Writer:
             (write.task_id, write.index, write.channel, write.task_path, value.entry())
             for write, value in zip(log, packed, strict=True)
         ]
-        return self.codec.seal(self.codec.dump(self.serde, rows), address.about(LOG, refs))
+        return self.codec.seal(self.codec.dump(self.serde, rows), address.record_context(LOG, refs))
 
     def _record(
         self,
@@ -140,8 +140,8 @@ class Writer:
             refs=_join_roots(channels.values()),
             body=b"",
         )
-        about = parent.at(checkpoint["id"]).about(RECORD, record.head())
-        return replace(record, body=self.codec.seal(self.codec.dump(self.serde, body), about))
+        context = parent.at(checkpoint["id"]).record_context(RECORD, record.head())
+        return replace(record, body=self.codec.seal(self.codec.dump(self.serde, body), context))
 
 
 def _pack_channels(

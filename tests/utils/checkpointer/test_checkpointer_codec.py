@@ -13,11 +13,10 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 
-from utils.checkpointer.cipher import Keyring
+from utils.checkpointer.cipher import Keyring, parse_keys
 from utils.checkpointer.codec import Codec, Value
 from utils.checkpointer.errors import UnreadableValue
-from utils.checkpointer.keys import about_blob
-from utils.checkpointer.named_keys import named_keys
+from utils.checkpointer.keys import blob_context
 
 ROOT = Path(__file__).resolve().parents[3]
 NEW, OLD = secrets.token_bytes(32), secrets.token_bytes(32)
@@ -73,9 +72,9 @@ def test_a_change_anywhere_in_encrypted_bytes_is_noticed(value: Value, data: st.
 @pytest.mark.parametrize("thread_id", TENANTS)
 def test_a_value_is_opened_only_as_what_it_is_about(thread_id: str) -> None:
     ref = KEYED.ref(LONG)
-    sealed = KEYED.seal(LONG, about_blob(thread_id, ref))
-    others = [about_blob(other, ref) for other in TENANTS if other != thread_id]
-    for about in (*others, about_blob(thread_id, KEYED.ref(SHORT)), b""):
+    sealed = KEYED.seal(LONG, blob_context(thread_id, ref))
+    others = [blob_context(other, ref) for other in TENANTS if other != thread_id]
+    for about in (*others, blob_context(thread_id, KEYED.ref(SHORT)), b""):
         with pytest.raises(UnreadableValue, match="moved"):
             KEYED.open(sealed, about, ref)
 
@@ -123,7 +122,7 @@ def test_threads_share_a_codec() -> None:
 
 def test_keys_are_read_in_order_and_in_either_alphabet() -> None:
     padded, bare = base64.b64encode(NEW).decode(), text_of(OLD).rstrip("=")
-    assert list(named_keys(f"2026-11:{padded}, old:{bare}").items()) == [("2026-11", NEW), ("old", OLD)]
+    assert list(parse_keys(f"2026-11:{padded}, old:{bare}").items()) == [("2026-11", NEW), ("old", OLD)]
     assert Keyring.parse(f"2026-11:{padded},old:{bare}").current == "2026-11"
 
 

@@ -20,7 +20,7 @@ from tests.utils.checkpointer.chats import forget
 from utils.checkpointer import RedisCheckpointer, StateUnreadable, reencryption
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.codec import REF_BYTES, Codec, Value
-from utils.checkpointer.keys import CheckpointAddress, about_blob
+from utils.checkpointer.keys import CheckpointAddress, blob_context
 from utils.checkpointer.records import CheckpointRecord, pack_writes, unpack_writes
 from utils.checkpointer.reencryption import rewrite_fields
 from utils.checkpointer.scripts import StateStore
@@ -399,14 +399,14 @@ def test_a_list_may_be_of_any_length() -> None:
     pages = fold([ref] * 20_000, plain.page_ref)
     record = CheckpointRecord("", "", (), list(pages)[-1], b"")
     place = CheckpointAddress("acme.x", "", "1")
-    record = replace(record, body=plain.seal(said, place.about(b"c", record.head())))
-    fields = pages | {ref: plain.seal(said, about_blob("acme.x", ref)), b"c\x001": record.pack()}
+    record = replace(record, body=plain.seal(said, place.record_context(b"c", record.head())))
+    fields = pages | {ref: plain.seal(said, blob_context("acme.x", ref)), b"c\x001": record.pack()}
     made = dict(zip(*[iter(rewrite_fields(fields, plain, ENCRYPTED, "acme.x", "acme.x"))] * 2, strict=True))
     rekeyed_record = CheckpointRecord.unpack(made[b"c\x001"])
     chain = Pages(ENCRYPTED.page_ref, made, {}).unfold(rekeyed_record.refs)
     assert [ref for _, items in chain for ref in items] == [ENCRYPTED.ref(said)] * 20_000
     assert len(chain) == len(pages) == len(made) - 2
-    assert ENCRYPTED.open(rekeyed_record.body, place.about(b"c", rekeyed_record.head())) == said
+    assert ENCRYPTED.open(rekeyed_record.body, place.record_context(b"c", rekeyed_record.head())) == said
 
 
 def test_neither_logs_nor_errors_hold_a_key(server: Any, caplog: pytest.LogCaptureFixture) -> None:
