@@ -155,12 +155,13 @@ class ResponseSender:
         if response is None or isinstance(response, AsyncStream):
             pass
         elif response.is_sequence:
-            await self._start(response)
             last = _whole_body(response, self._intake.environ)
             if len(last) > _LARGE_BYTES:
                 file = await self._in_pool(partial(_on_disk, last, self._folder))
-                last, response.response = b"", ()  # the file has it now
-                await self._send_file(file)
+                response.content_length, response.response, last = len(last), (), b""  # the file has it now
+                await self._send_file(response, file)
+            else:
+                await self._start(response)
         else:
             await self._send_iterated(response)
         if self._closes:
@@ -196,8 +197,9 @@ class ResponseSender:
                 await self._send(_piece(chunk, more=True))
         await self._start(response)
 
-    async def _send_file(self, file: IO[bytes]) -> None:
+    async def _send_file(self, response: Response, file: IO[bytes]) -> None:
         try:
+            await self._start(response)
             with self._watch:
                 while piece := await self._in_pool(partial(file.read, _PIECE_BYTES)):
                     await self._send(_piece(piece, more=True))
