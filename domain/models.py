@@ -234,7 +234,7 @@ class Document(Base):
     recipe: Mapped[str] = mapped_column(PlainString(40), default="")  # how it was read; another one reads it again
     version: Mapped[int] = mapped_column(default=1)
     state: Mapped[str] = mapped_column(PlainString(16), default=DocumentState.PENDING)
-    # Both are written by triggers alone, see migration 0001: of its job, if it has one, and what readers are told.
+    # Both are written by triggers alone, see migration 0015: of its job, if it has one, and what readers are told.
     job_status: Mapped[str | None] = mapped_column(PlainString(16), deferred=True)
     status: Mapped[str | None] = mapped_column(PlainString(16), deferred=True)
     error: Mapped[str | None] = mapped_column(PlainText)  # why the last attempt to read it failed

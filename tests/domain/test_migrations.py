@@ -14,7 +14,7 @@ from sqlalchemy.types import JSON
 from domain.db import Database, open_database
 
 MIGRATIONS = Path(__file__).parents[2] / "domain" / "migrations"
-BASELINE = "0001"
+BASELINE = "0015"
 TENANTS = ("acme", "globex")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 # Values that a constraint or an index of some rows is about; of other columns any value of their kind will do.

@@ -10,7 +10,7 @@ from sqlalchemy import UniqueConstraint as Unique
 
 from domain.models import NAMES
 
-revision = "0001"
+revision = "0015"  # the last of the steps that led here, whose tables are the same
 down_revision = None
 branch_labels = None
 depends_on = None
