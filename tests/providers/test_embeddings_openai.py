@@ -97,7 +97,8 @@ async def test_a_passing_failure_is_tried_again(server: FakeModelServer, fault: 
 async def test_a_lasting_failure_is_told_in_our_terms_without_the_key(
     server: FakeModelServer, fault: dict[str, object], error: type[Exception], says: str
 ) -> None:
-    async with opened(server.base_url, dimension=384, timeout_s=1, max_retries=0) as embedder:
+    timeout_s = 1 if error is ProviderTimeout else 60
+    async with opened(server.base_url, dimension=384, timeout_s=timeout_s, max_retries=0) as embedder:
         server.configure(faults=[fault | {"times": -1}])
         with pytest.raises(error, match=says) as raised:
             await embedder.embed_passages(["any"])
