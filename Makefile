@@ -11,13 +11,19 @@ MONITORING := deploy/monitoring/prometheus.yml deploy/monitoring/alerts.yml depl
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0
 DATA ?= ../shared/data/retrieval
 
-.PHONY: run test check fuzz bench setup lock audit sbom image-digests generated screenshots format clean
+# Tests start hundreds of programs, which begin sooner with what was compiled before.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test test-long check fuzz bench setup lock audit sbom image-digests generated screenshots format clean
 
 run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
 
-test: $(TOOLS)  ## every test, with real servers
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+test: $(TOOLS)  ## what must hold after each change, with real servers
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not long or smoke"
+
+test-long: $(TOOLS)  ## the other tests: faults, moves, switches of indexes, deployment, documentation, the browser
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "long and not smoke"
 
 check: $(TOOLS)  ## style, types, which package may import which, the container files and the API's description
 	$(BIN)/ruff check .

@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.fakes.model_server import FakeModelServer
-from tests.order import longest_first
 from tests.programs import installed
 from tests.servers.fixtures import database_uri, postgres, redis_cluster
 from tests.service import Library, Service, assert_nothing_held_the_loop, library_in
@@ -21,9 +20,14 @@ PAGE_KEY = "the-key-of-the-chat-page"
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first."""
-    longest_first(items)
+@pytest.hookimpl(tryfirst=True)  # xdist reads the mark in the same hook
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Give tests that share a fixture of their module to one process, so that it is made once."""
+    fixtures = session.config.pluginmanager.get_plugin("funcmanage")
+    for item in items:
+        scopes = {found.scope for name in item.fixturenames for found in fixtures.getfixturedefs(name, item) or ()}
+        if scopes & {"class", "module", "package"}:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,8 @@ from tests.servers.redis import RedisServer
 from tests.service import ROOT, Service, ask
 from tests.test_run import is_running
 
+pytestmark = pytest.mark.long
+
 SLOW = {"gap_ms": 50, "tokens": 60}  # an answer takes about three seconds
 
 
@@ -98,6 +100,7 @@ def test_gunicorn_alone_serves_and_logs_nothing_but_json(tmp_path: Path, documen
     assert "Stopped." in told
 
 
+@pytest.mark.smoke
 def test_answers_that_are_being_streamed_arrive_whole_through_a_reload_and_a_stop(
     tmp_path: Path, documents: dict[str, str], model: FakeModelServer
 ) -> None:

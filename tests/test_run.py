@@ -15,6 +15,8 @@ import redis
 
 from tests.service import Service, ask, free_port, one_document
 
+pytestmark = pytest.mark.long
+
 
 def embedded_redis(service: Service) -> redis.Redis:
     """A client of the Valkey that the service has started, as its data folder publishes it."""
@@ -56,6 +58,7 @@ def answer_of_the_curl_line(service: Service, key: str) -> str:
     return str(json.loads(done.stdout).get("answer"))
 
 
+@pytest.mark.smoke
 def test_a_conversation_outlives_a_kill(tmp_path: Path) -> None:
     with Service(tmp_path / "data").by_itself() as service:
         key, talk = service.key, uuid4().hex
@@ -135,6 +138,7 @@ def test_a_port_in_use_is_said_to_be(tmp_path: Path, variable: str) -> None:
     assert port in told
 
 
+@pytest.mark.smoke
 def test_a_second_instance_on_the_same_data_is_refused(tmp_path: Path) -> None:
     with Service(tmp_path / "data", **one_document(tmp_path)) as first:
         second = Service(tmp_path / "data")

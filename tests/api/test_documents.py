@@ -231,6 +231,7 @@ def test_a_document_from_a_folder_is_not_read_again_from_here(service: Service) 
         assert client.post(f"/v1/tenant/documents/{loaded['document_id']}/reprocess").status_code == 409
 
 
+@pytest.mark.long
 def test_a_scan_of_many_pages_does_not_hold_up_the_files_of_another_tenant(
     service: Service, north: httpx.Client, south: httpx.Client, dataset: str
 ) -> None:

@@ -19,6 +19,8 @@ from tests.domain.records import two_tenants
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Service, ask
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[FakeModelServer]:

@@ -41,6 +41,8 @@ from tests.servers.redis import PASSWORD, RedisCluster, RedisServer
 from tests.service import Service
 from utils.checkpointer.keys import state_key, summary_key
 
+pytestmark = pytest.mark.long
+
 QDRANT_KEY = "qdrant's own key"
 COLLECTION = "informasi-umum-itb"
 LOGIN = f"{USER}:{quote(POSTGRES_PASSWORD, safe='')}@"

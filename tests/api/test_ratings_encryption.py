@@ -5,9 +5,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.api.stored import NEW, OLD
 from tests.service import Service, ask, await_knowledge, one_document
+
+pytestmark = pytest.mark.long
 
 QUESTION = "How much does a room cost, if Ingeborg takes it?"
 COMMENT, EXPECTED, LATER = "Ingeborg wrote: too dear.", "Ingeborg pays 1 rupiah", "Ingeborg wrote: far too dear."

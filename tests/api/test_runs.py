@@ -278,6 +278,7 @@ def test_a_wrong_wish_for_what_follows_leaving_is_refused(client: httpx.Client, 
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "on_disconnect")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_run_that_its_process_did_not_finish_is_gone_on_with(
     library: Library, tmp_path: Path, slow: FakeModelServer, talk: str, end: signal.Signals

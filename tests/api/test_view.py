@@ -268,6 +268,7 @@ def test_the_quote_is_in_sight_without_script_and_the_page_is_no_wider_than_its_
         assert wrong == []
 
 
+@pytest.mark.long
 def test_a_citation_says_what_has_become_of_its_document(library: Library) -> None:
     path, question = library.folder / "tram.md", "How often does the harbour tram run?"
     path.write_text("# Tram\n\nThe harbour tram runs every 12 minutes.\n")

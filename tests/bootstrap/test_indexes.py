@@ -27,6 +27,8 @@ from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.retrieval.corpus import passage
 
+pytestmark = pytest.mark.long
+
 AWAY = [{"kind": "status", "status": 400, "times": 1_000_000}]
 TENANTS = (ACME, GLOBEX)
 IN_THIS_PROCESS = pytest.mark.parametrize("qdrant", ["engine"], indirect=True)

@@ -19,6 +19,8 @@ from tests.fakes.listener import Listener, Received
 from tests.fakes.model_server import FakeModelServer
 from tests.service import ROOT, Service, ask, one_document, plain_environment
 
+pytestmark = pytest.mark.long
+
 QUESTION = "How much does a dormitory room cost?"
 TRACE_KEY = "lsv2_pt_never-to-be-shown"
 SENTRY_KEY = "0123456789abcdef0123456789abcdef"
@@ -229,6 +231,7 @@ _START = """
 from bootstrap.observability import start_observability
 from config import load_settings
 from utils.processes import StartError
+
 try:
     start_observability(load_settings())
 except StartError as exc:

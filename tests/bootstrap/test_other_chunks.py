@@ -24,6 +24,8 @@ from tests.reading import load_files
 from utils.context import TenantContext
 from utils.passages import Passage
 
+pytestmark = pytest.mark.long
+
 TENANTS = (ACME, GLOBEX)
 COSTS = {ACME: 100, GLOBEX: 700}
 SMALL = {"chunk_tokens": 60, "chunk_max_tokens": 90}

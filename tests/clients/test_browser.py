@@ -14,7 +14,7 @@ from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, problem, serve_stub
 from tests.clients.browser_page import QUESTION, ask, expect_answers, marks, questions, running_page, shelf
 from tests.service import free_port
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 PART = "A single room costs"
 AWAY = "The service is away"
 _KEEP_SOCKETS = """
@@ -67,6 +67,7 @@ def tab(visitor: BrowserContext) -> Page:
     return visitor.new_page()
 
 
+@pytest.mark.smoke
 def test_a_mark_opens_its_source_with_the_mouse_and_with_the_keyboard(tab: Page, url: str, api: ApiStub) -> None:
     tab.goto(url)
     expect(tab.get_by_role("heading", name="Arsip")).to_be_visible()
@@ -106,6 +107,7 @@ def test_each_answers_marks_open_its_own_sources_which_stay_open(tab: Page, url:
     expect(tab.locator("details").nth(2)).to_have_attribute("open", "")
 
 
+@pytest.mark.smoke
 def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url: str, api: ApiStub) -> None:
     api.behaviour.held = True
     tab.goto(url)

@@ -14,7 +14,7 @@ from tests.fakes.model_server import FakeModelServer
 from tests.servers.redis import RedisServer
 from tests.service import Service
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 FIRST, SECOND = "How much does a dormitory room cost?", "And with a private bathroom?"
 
 

@@ -11,7 +11,7 @@ from clients.visitors import new_token
 from tests.clients.api_stub import ACME_KEY, ApiStub, problem, serve_stub
 from tests.clients.browser_page import ask, expect_answers, questions, running_page, shelf
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 QUESTION = "What does a room cost?"
 KEPT = "pustaka.conversations/"
 

@@ -15,6 +15,8 @@ import pytest
 from tests.programs import installed
 from tests.service import Service
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 NPM = ("typescript@5.9.3", "openapi-typescript@7.13.0", "openapi-fetch@0.17.0")
 REFUSED = "urn:pustaka:problem:not-found"

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.contract.fuzz import errors_of, fuzz, fuzzed_service
+
+pytestmark = pytest.mark.long
 
 
 def test_every_answer_is_one_that_the_document_describes(tmp_path: Path) -> None:

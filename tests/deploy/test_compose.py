@@ -25,6 +25,8 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.service import ROOT, free_port, plain_environment
 
+pytestmark = pytest.mark.long
+
 OURS = ("app", "streamlit", "worker")
 # Variables that are no setting of the service: where its page finds the API, and the password of the overlay's server.
 NOT_SETTINGS = {

@@ -18,6 +18,8 @@ from tests.deploy import image
 from tests.programs import installed
 from tests.service import ROOT, free_port, plain_environment
 
+pytestmark = pytest.mark.long
+
 BIN = Path(sys.executable).parent
 
 

@@ -18,6 +18,8 @@ from tests.deploy.nginx_server import NAME, NginxServer
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Service, free_port
 
+pytestmark = pytest.mark.long
+
 KEY = "a-key-of-the-default-tenant"
 Site = tuple[NginxServer, Service]
 QUESTION = {"message": "How much does a dormitory room cost?"}

@@ -11,6 +11,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.service import ROOT
 
+pytestmark = pytest.mark.long
+
 
 def test_the_sbom_is_valid_and_names_every_pinned_package(tmp_path: Path) -> None:
     made = tmp_path / "sbom.json"

@@ -16,6 +16,8 @@ from tests.page_variables import PAGE_VARIABLES
 from tests.programs import not_installed
 from tests.service import ROOT, free_port
 
+pytestmark = pytest.mark.long
+
 UNITS = sorted(path.name for path in FOLDER.glob("*.service"))
 PAGE_KEY = "a-key-for-the-chat-page"
 

@@ -53,6 +53,7 @@ def stopped(service: Service, tmp_path: Path) -> Iterator[dict[str, str]]:
         yield {**stores.variables(), "DATA_DIR": str(tmp_path / "data")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_commands_of_a_page_work(request: pytest.FixtureRequest, service: Service, block: str) -> None:
     folder = service.data_dir.parent

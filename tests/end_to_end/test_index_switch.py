@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.index_switching import SMALLER_PASSAGES, SwitchingSite, switch_and_go_back, switching_site
 from tests.end_to_end.stacks import Servers
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
+
+pytestmark = pytest.mark.long
 
 
 def test_no_question_fails_while_another_embedding_model_takes_over_and_while_it_is_given_up(

@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.end_to_end.stacks import KEY, WORKERS, GunicornService, servers
 from tests.service import ROOT, Library, Service, ask
+
+pytestmark = pytest.mark.long
 
 QUESTIONS = [
     item["question"]

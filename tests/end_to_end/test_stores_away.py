@@ -13,6 +13,8 @@ from tests.end_to_end.stacks import KEY, GunicornService, Servers, servers
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Service, ask, one_document
 
+pytestmark = pytest.mark.long
+
 QUESTION = "How much does a dormitory room cost?"
 
 

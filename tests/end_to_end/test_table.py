@@ -13,6 +13,8 @@ import pytest
 from tests.end_to_end.stacks import WORKERS, Stack, embedded, production
 from tests.service import Library, ask, await_vectors
 
+pytestmark = pytest.mark.long
+
 STACKS = {"embedded": embedded, "production": production}
 QUESTIONS = [
     "How much does a dormitory room cost?",

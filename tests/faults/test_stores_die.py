@@ -9,6 +9,8 @@ import pytest
 from tests.faults.caller import Caller, Heard
 from tests.faults.site import QUESTION, Site, site
 
+pytestmark = pytest.mark.long
+
 SECOND = "And with a bath?"
 Harm = Callable[[Site], None]
 
@@ -89,7 +91,7 @@ def said_in(heard: Heard, question: str = QUESTION) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("harm", [redis_is_killed, redis_says_nothing_more, redis_cuts_connections])
-@pytest.mark.parametrize("stage", [asked, answering, storing])
+@pytest.mark.parametrize("stage", [asked, pytest.param(answering, marks=pytest.mark.smoke), storing])
 def test_a_turn_goes_on_without_redis_and_every_worker_has_it_afterwards(
     whole: Site, stage: Callable[[Site, Caller], None], harm: Harm
 ) -> None:

@@ -14,6 +14,8 @@ from tests.faults.caller import Caller, Heard
 from tests.faults.site import QUESTION, Site, site
 from tests.service import ask
 
+pytestmark = pytest.mark.long
+
 SECOND = "And with a bath?"
 Reached = Callable[[], bool]
 
@@ -115,6 +117,7 @@ def test_a_turn_whose_worker_is_killed_is_brought_to_its_end_once(
     assert_every_worker_tells_the_same(whole, heard)
 
 
+@pytest.mark.smoke
 def test_a_stream_whose_worker_is_killed_in_mid_sentence_begins_the_answer_anew(whole: Site) -> None:
     talk = uuid4().hex
     whole.model.configure(faults=[{"kind": "stall", "after_tokens": 5, "model": "fake"}])

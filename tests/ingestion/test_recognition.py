@@ -70,6 +70,7 @@ def test_typed_scanned_turned_and_empty_pages_stand_in_their_order() -> None:
     assert content.details["unread_pages"] == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("recognition")
 def test_a_huge_picture_is_read_and_the_limits_hold() -> None:
     small = Image.open(io.BytesIO(picture(*LINES)))

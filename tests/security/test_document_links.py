@@ -170,6 +170,7 @@ def test_a_link_never_opens_more_than_when_it_was_made(shelf: Shelf, word: str) 
     assert refused(opened(quote, token=raised))
 
 
+@pytest.mark.long
 def test_revoked_links_open_nothing_from_then_on_and_new_ones_do(shelf: Shelf, their_shelf: Shelf, word: str) -> None:
     document_id, question = shelf.add("lantern.txt", text_about(word)), f"When is the {word} of the harbour lit?"
     their_shelf.add("lantern.txt", text_about(word))
@@ -202,6 +203,7 @@ def assert_revoked(link: str) -> None:
         assert "revoked" in answer.json()["detail"]
 
 
+@pytest.mark.long
 def test_a_link_does_not_lead_to_a_newer_version(shelf: Shelf, word: str) -> None:
     document_id = shelf.add("lantern.txt", text_about(word), "lantern")
     link = shelf.good_link(shelf.ask(f"When is the {word} of the harbour lit?"))

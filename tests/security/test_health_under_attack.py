@@ -17,6 +17,8 @@ from tests.security.hostile import PUMPS, Shape
 from tests.service import ROOT, Service, assert_nothing_held_the_loop, one_document
 from utils.validation import LONGEST_MESSAGE
 
+pytestmark = pytest.mark.long
+
 P99_S = 0.2
 _DOCUMENTS, _QUESTIONS, _OUTPUTS = 67, 67, 66
 _LARGE, _SMALL = 64_000, 7_900  # characters: what goes to a thread, and the most that the event loop does itself

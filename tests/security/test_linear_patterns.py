@@ -11,6 +11,8 @@ from tests.security.cost import cpu_s, slowness
 from tests.security.hostile import Pattern, Shape, shapes
 from tests.security.patterns import other_engines, packages, walk
 
+pytestmark = pytest.mark.long
+
 _TINY = 16  # characters, for which nothing but an exponential pattern takes a thousandth of a second
 _SCREENED = 1024  # characters; a square shows there, and a thousand texts of it take a tenth of a second
 _LOOKED_AT = 6  # shapes that take longest

@@ -14,6 +14,8 @@ from tests.gunicorn_service import KEY, GunicornService
 from tests.listeners import process_tree, tcp_listeners, umask_of, unix_listeners
 from tests.service import ROOT, Service, ask, free_port, one_document, plain_environment
 
+pytestmark = pytest.mark.long
+
 OPEN_TO_OTHERS = 0o077
 
 

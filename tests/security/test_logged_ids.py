@@ -27,6 +27,8 @@ from tests.fakes.listener import Listener
 from tests.scrapes import scrape
 from tests.service import Service, ask, await_knowledge, free_port, one_document
 
+pytestmark = pytest.mark.long
+
 QUESTION = "How much does a dormitory room cost?"
 PAGE_KEY = f"canary-page-key-{uuid4().hex}"
 API_KEY = f"canary-api-key-{uuid4().hex}"

@@ -14,7 +14,7 @@ from tests.clients.browser_page import ask, running_page, shelf
 from tests.security.canary import Canary, listening_canary, texts
 from utils.slices import slices
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 CONVERSATION = "web-" + "c" * 22
 # Parts of Streamlit's page that it loads only to draw what an answer must not be able to say, and leaving the page.
 DRAWING = re.compile(r"mermaid|katex|remark-emoji|rehype-raw|/auth/", re.I)
@@ -102,6 +102,7 @@ def test_no_answer_causes_a_request_or_draws_anything_but_text(
         assert_only_text_is_drawn(tab.get_by_label("Chat message from assistant"), len(few))
 
 
+@pytest.mark.smoke
 def test_no_other_text_of_an_answer_causes_a_request(
     tab: Page, url: str, api: ApiStub, canary: Canary, asked: list[str]
 ) -> None:

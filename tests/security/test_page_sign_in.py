@@ -15,7 +15,7 @@ from tests.clients.page_socket import opened_page
 from tests.fakes.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, serve_provider
 from tests.service import free_port
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 FAILED = "Sign-in does not work at the moment. Try again later."
 
 

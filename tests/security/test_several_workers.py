@@ -19,6 +19,8 @@ from tests.conftest import PAGE_KEY
 from tests.faults.site import QUESTION, Site, site
 from utils.context import TenantContext
 
+pytestmark = pytest.mark.long
+
 ACME = TenantContext("acme", "test")
 NOWHERE = "/v1/conversations/none"  # 404 for a key that is valid
 

@@ -19,6 +19,8 @@ from tests.ingestion.files import pdf
 from tests.processes import resident_bytes
 from tests.service import Service, one_document
 
+pytestmark = pytest.mark.long
+
 READERS, MOST_BYTES = 200, 100_000_000
 LARGE_BYTES = 45 * 1024 * 1024
 

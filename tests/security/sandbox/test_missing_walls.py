@@ -9,7 +9,7 @@ import pytest
 
 from tests.service import ROOT, Service, one_document, plain_environment
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are walls on Linux alone")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="there are walls on Linux alone"), pytest.mark.long]
 LESSER = [sys.executable, "-m", "tests.security.sandbox.lesser_kernel"]
 NO_FILES = "landlock,namespaces"
 

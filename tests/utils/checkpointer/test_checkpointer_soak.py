@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from langchain_core.runnables import RunnableConfig
 
 from tests.servers.redis import RedisServer
 from tests.utils.checkpointer.chats import TENANTS, Chat, texts, turns
 from tests.utils.checkpointer.soak import kill_redis, kill_workers
 from utils.checkpointer import FallbackCheckpointer, RedisCheckpointer
+
+pytestmark = pytest.mark.long
 
 
 def test_turns_outlive_the_workers_that_took_them(breakable: RedisServer, tmp_path: Path) -> None:
