@@ -1,7 +1,4 @@
-"""`flask migrate-data`: the whole installation to the production stores, or back.
-
-The app provides `extensions["settings"]`.
-"""
+"""`flask migrate-data`: the whole installation to the production stores, or back."""
 
 import asyncio
 import json
@@ -11,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 from tqdm import tqdm
 
+from api.services import settings
 from bootstrap.relocation.move import relocate
 from bootstrap.relocation.report import ROLES, Comparison, Direction, Progress, Report, format_counts
 from utils.errors import ProblemError
@@ -41,9 +38,8 @@ def migrate_data(direction: str, only: tuple[str, ...], dry_run: bool, as_json: 
     Stop the service first. Nothing in a target is overwritten and nothing in the source is removed. After an
     interruption run the same command again: it continues.
     """
-    settings = current_app.extensions["settings"]
     with _exit_on_refusal(), _show_progress() as progress:
-        move = relocate(settings, Direction(direction), only=only, dry_run=dry_run, progress=progress)
+        move = relocate(settings(), Direction(direction), only=only, dry_run=dry_run, progress=progress)
         report = asyncio.run(move)
     click.echo(json.dumps(_as_json(report)) if as_json else "\n".join(_format(report)))
     if not report.ok:

@@ -1,6 +1,6 @@
 """`flask state`: the stored conversations, looked at, exported, shortened, encrypted and deleted by the operator.
 
-The app provides `extensions["settings"]`. Looking at a conversation does not prolong its life.
+Looking at a conversation does not prolong its life.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 
 from agents.threads import parse_thread, thread_of
 from api.operator import counted
+from api.services import settings
 from api.state_citations import CitedDocuments
 from api.state_encryption import format_failures, format_outcomes, reencrypt
 from api.state_ratings import forget_ratings_of, reencrypt_ratings
@@ -63,7 +63,7 @@ def _with_open_state(command: Command) -> Callable[..., None]:
     @wraps(command)
     def run(**arguments: Any) -> None:
         async def work() -> None:
-            async with open_state(current_app.extensions["settings"]) as opened:
+            async with open_state(settings()) as opened:
                 await command(opened, **arguments)
 
         try:
@@ -184,7 +184,7 @@ async def encrypt(
     """
     if bool(ids) == everything:
         raise click.UsageError("Name conversations, or --all.")
-    keys = (decrypting if decrypt else encrypting)(current_app.extensions["settings"])
+    keys = (decrypting if decrypt else encrypting)(settings())
     thread_ids = []
     for search in _make_searches(tenant, pattern) if everything else ():
         thread_ids += [one async for one in inspector.saver.athread_ids(search.glob) if search.finds(one)]
@@ -192,7 +192,7 @@ async def encrypt(
         thread_ids.append((await _find(inspector, _resolve_id(one, tenant))).thread_id)
     outcomes = await reencrypt(inspector.saver, thread_ids, keys)
     among = None if everything and pattern == "*" else thread_ids
-    reencrypt_ratings(current_app.extensions["settings"], outcomes, keys=keys, tenant=tenant, thread_ids=among)
+    reencrypt_ratings(settings(), outcomes, keys=keys, tenant=tenant, thread_ids=among)
     click.echo(format_outcomes(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
     if not outcomes.complete:
         raise click.ClickException(format_failures(outcomes))
@@ -211,7 +211,7 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
     if not yes:
         click.confirm(f"Delete {counted(len(found), 'conversation')} for good?", abort=True, err=True)
     # First: what is said of a conversation must not outlive it.
-    forget_ratings_of(current_app.extensions["settings"], [one.thread_id for one in found.values()])
+    forget_ratings_of(settings(), [one.thread_id for one in found.values()])
     for one in found.values():
         await opened.deletions.delete_runs(one.thread_id)
         await opened.inspector.saver.adelete_thread(one.thread_id)
@@ -220,7 +220,7 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
 
 def _open_records() -> Database:
     """Where the documents are; nothing is connected until one is asked for."""
-    return open_database(current_app.extensions["settings"].database_address)
+    return open_database(settings().database_address)
 
 
 def _resolve_id(conversation: str, tenant: str | None) -> str:

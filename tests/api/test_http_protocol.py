@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,16 @@ def assert_refused(connection: Connection, status: int) -> None:
     assert_problem(document, status)
     assert document["request_id"] == answer.header("x-request-id")
     assert connection.at_end()
+
+
+def test_the_connections_are_made_for_this_uvicorn() -> None:
+    assert version("uvicorn") == "0.54.0", "read its httptools_impl.py and server.py anew, then change this version"
+
+
+def test_an_upgrade_that_is_offered_is_passed_over_in_silence(live: Address, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", logger="uvicorn.error"):
+        assert live.get("/health", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c").status == 200
+    assert "pgrade" not in caplog.text
 
 
 def test_a_head_of_nearly_the_limit_is_read(live: Address) -> None:
