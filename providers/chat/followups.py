@@ -1,8 +1,10 @@
 """Follow-up questions made understandable by themselves, by rule, where no language model does it."""
 
+import json
 import re
 from collections.abc import Sequence
 from functools import cache
+from importlib.resources import files
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
@@ -10,25 +12,7 @@ from utils.language import LANGUAGES, detect_language
 from utils.words import content_words
 
 # Words that ask for a property of something, or introduce it, without naming it: alone they make no topic.
-_GENERIC = {
-    "en": "about address allowed amount answer apply available become begin buy call change close contact cost date "
-    "deadline deliver detail do enough example explain fee find form get give go happen help hour include info "
-    "information interested join know last learn long look many mean mention money more much need offer often open "
-    "option order pay phone please possible price procedure process provide question reach register require "
-    "requirement return rule say see show start step submit take tell thing time understand use want way work",
-    "id": "ada alamat ambil apa apakah bagaimana bayar bayaran berapa berapakah berikan biaya bisa boleh buka butuh "
-    "cara ceritakan contoh daftar dapat dibuka ditutup dimulai dimana diperlukan harga hubungi info informasi ingin "
-    "jam jelaskan jadwal kapan kapankah kenapa kontak lama lanjut langkah lokasi mana masuk membayar mendaftar "
-    "mendapatkan mendapat mengambil mengajukan mengapa mengetahui menghubungi mulai nomor penjelasan perlu prosedur "
-    "proses saja saya selesai sebutkan siapa siapakah syarat persyaratan tahu tanya tempat tenggat tentang tersedia "
-    "tertarik tolong tutup waktu",
-    "es": "abrir abre ayuda ayudar buscar cambiar cerrar cierra cómo contacto contactar coste costo costar cuál cuáles "
-    "cuándo cuánta cuántas cuánto cuántos cuesta cuestan dar decir dígame dime dirección dónde ejemplo empezar empieza "
-    "encontrar enviar explicar explícame explique fecha gracias haber háblame hablar hacer hago hora horario incluir "
-    "información informar inscribir inscribirme inscribo interesa interesado límite lugar llamar más mostrar necesitar "
-    "necesito número obtener ofrecer paga pagar pasar pedir pido plazo poder precio procedimiento puede puedo qué "
-    "querer quién quiénes quiero requisito saber significar solicitar solicito tardar tarda teléfono tener tiempo usar",
-}
+_GENERIC: dict[str, list[str]] = json.loads((files("providers.chat") / "generic_words.json").read_text("utf-8"))
 _STARTS_OPEN = re.compile(
     r"(?<![¿¡\s])[¿¡\s]*+(?:and|or|but|also|then|so|what about|how about|dan|atau|tapi|tetapi|lalu|terus|kalau"
     r"|bagaimana (?:dengan|kalau)|y|e|o|pero|entonces|también|qué tal)\b",
@@ -130,4 +114,4 @@ def _stem(word: str) -> frozenset[int]:
 
 @cache
 def _generic(language: str) -> frozenset[int]:
-    return content_words(_GENERIC[language], language)
+    return content_words(" ".join(_GENERIC[language]), language)

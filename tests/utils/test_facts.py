@@ -1,10 +1,14 @@
 """Numbers, dates, names and denials by value, in three languages: tables of what agrees and what does not."""
 
+import json
+from importlib.resources import files
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.facts.dates import KnownDates, dates
+from utils.facts.folding import folded
 from utils.facts.names import is_known, names, vocabulary
 from utils.facts.numbers import KnownNumbers, numbers
 from utils.facts.polarity import negations, opposed, tokens
@@ -151,3 +155,19 @@ def test_any_text_can_be_looked_at(text: str) -> None:
     assert all(each.end <= len(text) for each in numbers(text))
     assert all(text[each.start : each.end] == each.text for each in dates(text))
     assert all(text[each.start : each.end] == each.text for each in names(text))
+
+
+@pytest.mark.parametrize("table", ["months", "weekdays", "numbers", "magnitudes", "units"])
+def test_a_word_of_a_table_is_folded_and_has_one_value(table: str) -> None:
+    tables = json.loads((files("utils.facts") / "words.json").read_text("utf-8"))
+    words = [word for listed in tables[table].values() for word in listed]
+    assert words == [folded(word) for word in words]
+    assert len(words) == len(set(words))
+
+
+def test_words_that_deny_or_oppose_or_name_nothing_are_folded() -> None:
+    tables = json.loads((files("utils.facts") / "words.json").read_text("utf-8"))
+    by_language = [*tables["negations"].values(), *tables["not_only"].values()]
+    sides = [side for pair in tables["opposites"] for side in pair]
+    for words in (*by_language, *sides, tables["weak_numbers"], tables["never_names"]):
+        assert words == [folded(word) for word in words]

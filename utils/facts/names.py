@@ -7,21 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from utils.facts.folding import alike, folded
-from utils.facts.words import MONTHS, UNITS, WEEKDAYS
+from utils.facts.words import MONTHS, NEVER_NAMES, UNITS, WEEKDAYS
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’‘][^\W_]+)*")
 _POSSESSIVE = re.compile(r"'s$|'$")
 _ORDINAL = re.compile(r"(?<!\d)\d++(?:st|nd|rd|th|s|er|[ºª]|[^\W\d_]{1,3}[²³]?)", re.IGNORECASE)
 _LOOKED_BACK = 12  # characters before a word
 _STARTS = re.compile(rf"(?:^|[.!?:;…\n•|]|[-*]\s)[\s\"'“‘«(\[*_¿¡-]{{0,{_LOOKED_BACK}}}$")
-# Often with a capital although they name nothing, or different in each language.
-_COMMONLY = (
-    "the a an in on at of and or for to by with from this that these those it its he she they i you we there here when "
-    "while where who what which after before during since until if as but not no yes el la los las un una en de del al "
-    "y o para por con desde este esta estos estas ese esa si lo su sus se es son di ke dari dan atau untuk pada dengan "
-    "yang ini itu ia dia mereka adalah jika ketika saat dr mr mrs ms sr sra prof bapak ibu pak bu st am pm"
-)
-_COMMON = frozenset(_COMMONLY.split())
+_NO_NAMES = NEVER_NAMES.union(MONTHS, WEEKDAYS, UNITS)
 _LEAST_SHARED = 4
 _MOST_INITIALS = 10
 
@@ -85,7 +78,7 @@ def initials(text: str) -> frozenset[str]:
         if token[0].isupper():
             run = (run + token[0].casefold())[-_MOST_INITIALS:]
             found |= {run[at:] for at in range(len(run) - 1)}
-        elif token.casefold() not in _COMMON:
+        elif token.casefold() not in NEVER_NAMES:
             run = ""
     return frozenset(found)
 
@@ -106,7 +99,7 @@ def _looks_like_name(word: str) -> bool:
     if word[0].isdigit() or not word[0].isupper():
         return _is_mixed(word) and not _ORDINAL.fullmatch(word)
     key = name_key(word)
-    return key not in _COMMON and key not in MONTHS and key not in WEEKDAYS and key not in UNITS and not _is_roman(word)
+    return key not in _NO_NAMES and not _is_roman(word)
 
 
 def _is_mixed(word: str) -> bool:
