@@ -55,7 +55,7 @@ class Connections:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """The result of *coroutine* for a caller without an event loop: one thread has a loop for all of them."""
         with self._lock:
-            if self._blocking is None:
+            if self._blocking is None or not self._blocking.is_alive():  # a process that was forked has no such thread
                 self._blocking = _LoopThread()
             blocking = self._blocking
         return blocking.run(coroutine)
@@ -79,7 +79,7 @@ class Connections:
         """Close those of `run`, and end its thread."""
         with self._lock:
             blocking, self._blocking = self._blocking, None
-        if blocking is not None:
+        if blocking is not None and blocking.is_alive():
             blocking.run(self._close_here())
             blocking.end()
 
@@ -101,7 +101,19 @@ class _LoopThread:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def end(self) -> None:
+        self.run(_cancel_others())  # or those who wait for them would wait forever
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others)

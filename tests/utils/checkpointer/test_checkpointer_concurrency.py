@@ -1,15 +1,18 @@
 """Many at once: tasks, chats, threads, event loops, and workers that do not know of each other."""
 
 import asyncio
+import subprocess
+import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
-from utils.checkpointer import RedisCheckpointer
+from tests.servers.redis import RedisServer
+from utils.checkpointer import Connections, RedisCheckpointer
 
 METADATA: Any = {"source": "loop", "step": 0, "parents": {}}
 LONG = "as long as a paragraph " * 30
@@ -128,3 +131,53 @@ async def test_a_worker_that_missed_what_another_did_stores_its_whole_state(
     await other.aput_writes(later, [("text", [LONG, LONG])], "t1")
     assert await values_of(saver) == {"text": LONG + "!", "back": LONG, "n": 2}
     await other.aclose()
+
+
+FORKED = """
+import os, sys
+from langgraph.checkpoint.base import empty_checkpoint
+from utils.checkpointer import RedisCheckpointer
+
+saver = RedisCheckpointer.from_url(sys.argv[1], ttl_s=60)
+configs = [{"configurable": {"thread_id": name, "checkpoint_ns": ""}} for name in ("forked", "acme.forked")]
+for config in configs:
+    saver.put(config, empty_checkpoint(), {"step": 0}, {})
+child = os.fork()
+if child == 0:
+    os._exit(0 if all(saver.get_tuple(config) for config in configs) else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert all(saver.get_tuple(config) for config in configs)
+saver.close()
+"""
+
+
+def test_a_process_that_was_forked_reads_by_itself(valkey: Any) -> None:
+    subprocess.run([sys.executable, "-c", FORKED, valkey.url], check=True, timeout=20)
+
+
+class Signalling(Connections):
+    """Says when a blocking call begins."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, timeout_s=60)
+        self.begun = threading.Semaphore(0)
+
+    def run(self, coroutine: Any) -> Any:
+        self.begun.release()
+        return super().run(coroutine)
+
+
+def test_closing_ends_the_calls_of_other_threads(breakable: RedisServer) -> None:
+    connections = Signalling(breakable.url)
+    saver = RedisCheckpointer(connections, ttl_s=60)
+    saver.get_tuple(config("acme.x"))
+    breakable.pause()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(saver.get_tuple, config(f"{tenant}x")) for tenant in ("", "acme.")]
+        for _ in range(3):
+            assert connections.begun.acquire(timeout=10)
+        saver.close()
+        done, _ = wait(waiting, timeout=10)
+        breakable.resume()
+    assert len(done) == 2
+    assert all(call.exception() is not None for call in waiting)
