@@ -37,7 +37,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedAnswer:
     """An answer, and the conversation that it was first given in: when that is deleted, it is not given again."""
 
     answer: AIMessage
@@ -62,14 +62,14 @@ class AnswerCache:
         is_deleted: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._database, self._reading, self.is_deleted = database, asyncio.Lock(), is_deleted
-        self.answers: Expiring[Key, Kept] = Expiring(size, ttl_s)
+        self.answers: Expiring[Key, CachedAnswer] = Expiring(size, ttl_s)
         self._versions: Expiring[str, str] = Expiring(_MOST_TENANTS, _VERSION_KEPT_S)
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "knowledge-version")
 
-    def turn(self, ctx: TenantContext, thread_id: str) -> "Recollection":
+    def turn(self, ctx: TenantContext, thread_id: str) -> "AnswerCacheSession":
         """What one turn of *ctx* in a conversation uses."""
-        return Recollection(self, ctx, thread_id)
+        return AnswerCacheSession(self, ctx, thread_id)
 
     def forget(self, thread_id: str) -> None:
         """Give no answer again that was first given in this conversation."""
@@ -82,7 +82,7 @@ class AnswerCache:
             if version is None:
                 version = await self._ask(ctx)
                 self._versions.put(ctx.tenant_id, version)
-        return Key(ctx.tenant_id, version, normalised(question)) if version else None
+        return Key(ctx.tenant_id, version, normalise(question)) if version else None
 
     def close(self) -> None:
         """Let the thread end."""
@@ -101,7 +101,7 @@ class AnswerCache:
 
 
 @dataclass(slots=True)
-class Recollection:
+class AnswerCacheSession:
     """The cache for one turn; without a *cache* it finds nothing and keeps nothing."""
 
     cache: AnswerCache | None = None
@@ -130,9 +130,9 @@ class Recollection:
     def keep(self, answer: AIMessage) -> None:
         """Give *answer* to the next who asks what `find` was asked for; without that nothing is kept."""
         if self.cache is not None and self._key is not None:
-            self.cache.answers.put(self._key, Kept(deepcopy(answer), self.thread_id))
+            self.cache.answers.put(self._key, CachedAnswer(deepcopy(answer), self.thread_id))
 
 
-def normalised(question: str) -> str:
+def normalise(question: str) -> str:
     """*question* without what does not change its meaning: case, white space, marks at its ends."""
     return " ".join(normalize("NFKC", question).casefold().split()).strip(_AROUND)

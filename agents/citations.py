@@ -76,7 +76,7 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
         for number in numbers:
             spans.setdefault(number, []).extend(_source_of(hits[number - 1].passage.text).spans(claim))
             left -= claim.looks
-    return text, [_cite(number, _joined(found), hits[number - 1]) for number, found in spans.items()]
+    return text, [_cite(number, _join_spans(found), hits[number - 1]) for number, found in spans.items()]
 
 
 def without_marks(text: str) -> str:
@@ -119,17 +119,17 @@ def _claims(text: str, count: int) -> Iterator[tuple[str, Iterable[int]]]:
         yield claim or text[at:], numbers
 
 
-def _joined(spans: Sequence[Span]) -> Span:
+def _join_spans(spans: Sequence[Span]) -> Span:
     """From the first to the last of them, or of as many as do not make it too long."""
     known = sorted(set(spans))[:_MOST_PLACES]
     windows = []
     for start, end in known:
         together = [to for at, to in known if at >= start and to - start <= _LONGEST_QUOTE]
         windows.append((start, max(together, default=end)))
-    return max(windows, key=lambda window: _covered(window, known))
+    return max(windows, key=lambda window: _count_covered(window, known))
 
 
-def _covered(window: Span, spans: Sequence[Span]) -> int:
+def _count_covered(window: Span, spans: Sequence[Span]) -> int:
     return sum(end - start for start, end in spans if window[0] <= start and end <= window[1])
 
 

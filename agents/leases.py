@@ -122,7 +122,7 @@ class Leases:
         try:
             lease = Lease(thread_id, run_id, asyncio.current_task(), takes_over=takes_over)
             await self._ask_for(lease, until)
-            async with self._kept(lease):
+            async with self._keep_renewed(lease):
                 yield lease
         finally:
             self._runs.pop(thread_id, None)
@@ -143,7 +143,7 @@ class Leases:
         lease = Lease(thread_id, "", None)
         if not await self._ask_for(lease, 0):
             raise _busy("")
-        async with self._kept(lease):
+        async with self._keep_renewed(lease):
             yield
 
     async def is_held(self, thread_id: str) -> bool:
@@ -207,7 +207,7 @@ class Leases:
         return None
 
     @asynccontextmanager
-    async def _kept(self, lease: Lease) -> AsyncIterator[None]:
+    async def _keep_renewed(self, lease: Lease) -> AsyncIterator[None]:
         ended = asyncio.Event()
         keeping = asyncio.create_task(self._keep(lease, ended))
         self._held[lease.thread_id] += 1
@@ -239,7 +239,7 @@ class Leases:
                 continue
             self._circuit.worked()
             if holder is not None:
-                logger.warning("Another worker has taken a conversation in which a run is going on here")
+                logger.warning("Lost conversation lease; cancelling local run")
                 lease.lose()
                 return
 
@@ -257,7 +257,7 @@ class Leases:
 
     async def _let_go(self, lease: Lease) -> None:
         if not await self._redis.eval(_RELEASE, 1, lease_key(lease.thread_id), lease.token):
-            logger.info("A lease on a conversation was not there any more when its run ended")
+            logger.info("The conversation lease had expired when its run ended")
 
     async def _release_former(self) -> None:
         """Let go of what we could not while Redis was away, as far as it has not ended by itself meanwhile."""

@@ -46,7 +46,7 @@ def answer_message(
     )
 
 
-def said_again(answer: AIMessage, run_id: str) -> AIMessage:
+def repeat_answer(answer: AIMessage, run_id: str) -> AIMessage:
     """An answer of another conversation as a message of this one, given now; `cached` rides on it."""
     extra = {**answer.additional_kwargs, "created_at": format_now(), "cached": True}
     return AIMessage(answer.text, id=answer_id(run_id), additional_kwargs=extra)
@@ -65,7 +65,7 @@ def spoken(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
     ]
 
 
-def shown(message: AnyMessage) -> dict[str, Any]:
+def to_json(message: AnyMessage) -> dict[str, Any]:
     """A message as the API shows it."""
     extra = message.additional_kwargs
     role = "user" if isinstance(message, HumanMessage) else "assistant"

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
-from agents.messages import answer_id, shown, spoken
+from agents.messages import answer_id, spoken, to_json
 from utils.checkpointer.reading import ListPart
 from utils.errors import NotFound, StoreUnavailable
 
@@ -78,7 +78,7 @@ class ConversationReader:
         if asked is not None and before is None and all(message.id != asked.id for message in messages):
             messages, total = [*messages, asked], total + 1
         return {
-            "messages": [shown(message) for message in spoken(messages)],
+            "messages": [to_json(message) for message in spoken(messages)],
             "total": total,
             "limit": limit,
             "offset": part.start,
@@ -101,7 +101,7 @@ class ConversationReader:
             raise _no_answer()
         question = before[asked[-1] - start]
         alone = await self._is_alone(thread_id, question, asked[-1])
-        return Answered(shown(question), shown(answer), alone)
+        return Answered(to_json(question), to_json(answer), alone)
 
     async def _place_of(self, thread_id: str, run_id: str) -> int:
         """Where the answer of a run stands: where it was noted, or else looked for, the newest first."""

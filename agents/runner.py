@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 
-from agents.answer_cache import AnswerCache, Recollection
+from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
 from agents.leases import Leases
 from agents.messages import answer_id, question_message
@@ -20,7 +20,7 @@ from agents.reading import Answered, ConversationReader
 from agents.runs.events import Event
 from agents.state import AgentContext, AnswerModel
 from agents.threads import thread_of
-from agents.turnstile import Place, Turnstile
+from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.policy import Policy
 from agents.verification.verifier import Verifier
 from retrieval.search import Retriever
@@ -67,7 +67,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class AnswerStyle:
     """How answers speak: whose they are, and in which language; and what becomes of sentences without support."""
 
     institution: str
@@ -93,7 +93,7 @@ class Runner:
         leases: Leases,
         retriever: Callable[[], Retriever],
         model: AnswerModel,
-        voice: Voice,
+        voice: AnswerStyle,
         top_k: int,
         places: AnswerPlaces,
         answers: AnswerCache | None = None,
@@ -104,7 +104,7 @@ class Runner:
         self._graph = compile_graph(saver)
         self._answers = answers
         self._judge = judge
-        self._turnstile = Turnstile(_TURNS_AT_WORK)
+        self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
         self._leases, self._retriever, self._model, self._voice, self._top_k = leases, retriever, model, voice, top_k
 
     async def run(self, ctx: TenantContext, turn: Turn, emit: Callable[[Event], None]) -> list[Event]:
@@ -133,12 +133,12 @@ class Runner:
     async def _answer(
         self, ctx: TenantContext, turn: Turn, config: RunnableConfig, emit: Callable[[Event], None]
     ) -> AIMessage:
-        if turn.is_resumed and (said := await self._said(ctx, turn)):
+        if turn.is_resumed and (said := await self._find_answer(ctx, turn)):
             emit({"type": "token", "content": said.text})  # what was streamed before is void
             if support := said.additional_kwargs.get("support"):
                 emit({"type": "support", **support})
             return said
-        async with self._turnstile.inside() as place:
+        async with self._turn_limiter.inside() as place:
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile.
             state = await self._graph.ainvoke(
                 {"messages": [question_message(turn.message, turn.run_id)]},
@@ -152,14 +152,14 @@ class Runner:
             raise TypeError("The graph ended without an answer.")
         return answer
 
-    async def _said(self, ctx: TenantContext, turn: Turn) -> AIMessage | None:
+    async def _find_answer(self, ctx: TenantContext, turn: Turn) -> AIMessage | None:
         """The answer, if the worker before came so far."""
         found = await self._store.look(thread_of(ctx, turn.conversation_id))
         messages = found.checkpoint["channel_values"].get("messages", []) if found else []
         said = (message for message in reversed(messages) if message.id == answer_id(turn.run_id))
         return next((message for message in said if isinstance(message, AIMessage)), None)
 
-    def _context(self, ctx: TenantContext, turn: Turn, place: Place, emit: Callable[[Event], None]) -> AgentContext:
+    def _context(self, ctx: TenantContext, turn: Turn, place: Permit, emit: Callable[[Event], None]) -> AgentContext:
         retriever = self._retriever()
         return AgentContext(
             run_id=turn.run_id,
@@ -172,13 +172,13 @@ class Runner:
             top_k=self._top_k,
             streams=turn.streams,
             place=place,
-            recollection=self._recollection(ctx, turn),
+            cache_session=self._cache_session(ctx, turn),
             verifier=Verifier(retriever.embedder, self._judge),
             unsupported=self._voice.unsupported,
         )
 
-    def _recollection(self, ctx: TenantContext, turn: Turn) -> Recollection:
-        return self._answers.turn(ctx, thread_of(ctx, turn.conversation_id)) if self._answers else Recollection()
+    def _cache_session(self, ctx: TenantContext, turn: Turn) -> AnswerCacheSession:
+        return self._answers.turn(ctx, thread_of(ctx, turn.conversation_id)) if self._answers else AnswerCacheSession()
 
     async def run_in(self, ctx: TenantContext, conversation_id: str) -> str | None:
         """The id of the run that is going on in the conversation now, None if there is none."""

@@ -9,8 +9,8 @@ from langchain_core.messages import AnyMessage
 from langgraph.channels import UntrackedValue
 from langgraph.graph.message import add_messages
 
-from agents.answer_cache import Recollection
-from agents.turnstile import Place
+from agents.answer_cache import AnswerCacheSession
+from agents.turn_limiter import Permit
 from agents.verification.policy import Policy
 from agents.verification.verifier import Verifier
 from retrieval.search import Retriever
@@ -47,7 +47,7 @@ class AgentContext:
     """What the nodes of one run work with; never persisted. `streams`: somebody watches the answer come.
 
     `emit` tells an event. LangGraph's own stream of events costs a third of a millisecond for each.
-    `recollection`: what was answered before. `place`: left while a node waits for a model or a search. `verifier`
+    `cache_session`: what was answered before. `place`: left while a node waits for a model or a search. `verifier`
     checks sentences; `unsupported` is what becomes of those that fail.
     """
 
@@ -60,8 +60,8 @@ class AgentContext:
     language_policy: str
     top_k: int
     streams: bool
-    place: Place
-    recollection: Recollection
+    place: Permit
+    cache_session: AnswerCacheSession
     verifier: Verifier
     unsupported: Policy
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 Line = deque[asyncio.Future[None]]
 
 
-class Turnstile:
+class TurnLimiter:
     """Lets at most *places* turns work at once; the others wait in line, those that were at work before in front.
 
     A turn that has begun is over the sooner, and those behind it wait no longer for that.
@@ -23,9 +23,9 @@ class Turnstile:
         self._back, self._new = Line(), Line()
 
     @asynccontextmanager
-    async def inside(self) -> AsyncIterator["Place"]:
+    async def inside(self) -> AsyncIterator["Permit"]:
         """Hold a place for the length of the block, but for the times its holder leaves it."""
-        place = Place(self)
+        place = Permit(self)
         await self.take(is_back=False)
         try:
             yield place
@@ -58,22 +58,22 @@ class Turnstile:
         self._free += 1
 
 
-class Place:
+class Permit:
     """One turn's place, held at first; `outside` leaves it to another while this turn only waits."""
 
-    def __init__(self, turnstile: Turnstile) -> None:
-        self._turnstile, self._held = turnstile, True
+    def __init__(self, turn_limiter: TurnLimiter) -> None:
+        self._turn_limiter, self._held = turn_limiter, True
 
     def leave(self) -> None:
         """Free the place, if it is held."""
         if self._held:
             self._held = False
-            self._turnstile.give()
+            self._turn_limiter.give()
 
     @asynccontextmanager
     async def outside(self) -> AsyncIterator[None]:
         """Free the place for the length of the block. After an error it is not taken again: the turn is over."""
         self.leave()
         yield
-        await self._turnstile.take(is_back=True)
+        await self._turn_limiter.take(is_back=True)
         self._held = True

@@ -154,7 +154,7 @@ class Admission:
         if time.monotonic() - self._told_at > _TOLD_EVERY_S:
             self._told_at = time.monotonic()
             state = {"requests": self.requests, "turns": self.turns, "waiting_turns": self.waiting_turns}
-            logger.warning("There is no room for more %s: they are refused.", what, extra=state)
+            logger.warning("The limit of concurrent %s is reached; refusing more.", what, extra=state)
 
 
 class Permit:

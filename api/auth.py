@@ -139,7 +139,7 @@ class _Uses:
             with self._database.writing() as session:
                 note_use(session, ctx, ctx.subject_id, now())
         except (SQLAlchemyError, StoreUnavailable) as exc:
-            logger.warning("The last use of the key %s could not be written: %s", ctx.subject_id, type(exc).__name__)
+            logger.warning("Could not store the last use of the key %s: %s", ctx.subject_id, type(exc).__name__)
 
 
 def _for_visitor(ctx: TenantContext, key: str, request: Request) -> TenantContext:

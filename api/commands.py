@@ -36,7 +36,7 @@ from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
 from ingestion.pipeline import LoadSummary, Progress, load_paths
 from utils.context import DEFAULT_TENANT, TenantContext
-from utils.log_ids import hashed_id
+from utils.log_ids import hash_id
 from utils.sandbox.sandbox import Sandbox
 
 SKIPPED_SHOWN = 5
@@ -57,7 +57,7 @@ def log_id(ids: tuple[str, ...]) -> None:
     """Print what stands for each of IDS in logs and traces: of conversations, runs, visitors, documents."""
     use_installations_log_key(settings())
     for each in ids:
-        click.echo(hashed_id(each))
+        click.echo(hash_id(each))
 
 
 @click.command("load")
@@ -80,7 +80,7 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
                 prune=prune,
                 samples_root=SAMPLES,
                 progress=progress,
-                originals=open_originals(settings(), database),
+                document_files=open_originals(settings(), database),
             )
         if wait:
             _wait_for_vectors(database, ctx)

@@ -11,14 +11,14 @@ from flask.cli import with_appcontext
 
 from api.operator import counted, operator, records
 from api.services import settings
-from bootstrap.crawling import crawl_rules
+from bootstrap.crawl_scheduler import crawl_rules
 from bootstrap.ingesting import reading_policy
 from bootstrap.stores import open_originals
 from config import Settings
 from domain import web_sources
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.models import CrawlState, WebSource
-from domain.originals import Originals
 from domain.web_sources import Plan
 from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.crawl import Claim
@@ -62,13 +62,13 @@ def crawl(
     most = settings().crawl_max_pages
     plan = Plan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), _seconds(every))
     with records() as database:
-        ctx, originals = operator(database, tenant), open_originals(settings(), database)
+        ctx, document_files = operator(database, tenant), open_originals(settings(), database)
         if url is None:
             _list(database, ctx, as_json=as_json)
         elif remove:
-            _remove(database, ctx, originals, _canonical(url))
+            _remove(database, ctx, document_files, _canonical(url))
         else:
-            _tell(_crawl(database, ctx, originals, settings(), _canonical(url), plan), as_json=as_json)
+            _tell(_crawl(database, ctx, document_files, settings(), _canonical(url), plan), as_json=as_json)
 
 
 def _seconds(hours: float | None) -> int | None:
@@ -83,13 +83,15 @@ def _canonical(url: str) -> str:
 
 
 def _crawl(
-    database: Database, ctx: TenantContext, originals: Originals, settings: Settings, url: str, plan: Plan
+    database: Database, ctx: TenantContext, document_files: DocumentFiles, settings: Settings, url: str, plan: Plan
 ) -> WebSource | None:
     holder = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
     with Sandbox(required=settings.sandbox_required, prepares=True) as sandbox:
         rules = crawl_rules(settings, reading_policy(settings, sandbox))
         with rules.policy.open_parser() as parser:
-            crawler = Crawler(database, rules, parser, holder=holder, politeness=Politeness(), originals=originals)
+            crawler = Crawler(
+                database, rules, parser, holder=holder, politeness=Politeness(), document_files=document_files
+            )
             return crawler.crawl(_claim(database, ctx, crawler, url, plan))
 
 
@@ -118,13 +120,13 @@ def _list(database: Database, ctx: TenantContext, *, as_json: bool) -> None:
         click.echo(f"{source.state:<10} {again:<12} {source.url}  {_counted(source)}{error}")
 
 
-def _remove(database: Database, ctx: TenantContext, originals: Originals, url: str) -> None:
+def _remove(database: Database, ctx: TenantContext, document_files: DocumentFiles, url: str) -> None:
     with database.writing() as session:
         source = web_sources.find_web_source(session, ctx, url)
         if source is None:
             raise BadInput(f"There is no web source at {url}.")
         removed = web_sources.remove_web_source(session, ctx, source.web_source_id)
-    originals.let_go(ctx)
+    document_files.let_go(ctx)
     click.echo(f"{counted(removed, 'document')} removed")
 
 

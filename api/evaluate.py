@@ -18,7 +18,7 @@ from api.services import settings
 from bootstrap.evaluation import Askers, Service
 from config import Settings
 from evaluation.cases import QuestionSet, load_set
-from evaluation.measures import missed_floors
+from evaluation.measures import find_missed_floors
 from evaluation.reports import difference, table
 from evaluation.runs import Comparison, Run, compare, keep, last_run, run_set
 from utils.context import DEFAULT_TENANT, TenantContext
@@ -95,7 +95,7 @@ async def _measure_one(
     before = last_run(folder, name=run.name, mode=mode) if against else None
     keep(folder, run)
     comparison = compare(before, run) if before else None
-    return _Outcome(run, comparison, missed_floors(run.figures, questions.floors))
+    return _Outcome(run, comparison, find_missed_floors(run.figures, questions.floors))
 
 
 def _as_json(outcome: _Outcome) -> dict[str, object]:

@@ -112,7 +112,7 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
         while True:
             self.notify()
             if os.getppid() != self.ppid and not server.should_exit:
-                self.log.error("The master of worker %s was killed; it ends too.", self.pid)
+                self.log.error("The master of worker %s was killed; stopping.", self.pid)
                 server.should_exit = True
             await asyncio.sleep(_BEAT_S)
 

@@ -225,7 +225,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._unread_timer = None
         waiting_bytes = self.transport.get_write_buffer_size()
         if waiting_bytes and waited_bytes - waiting_bytes < min(_LEAST_PROGRESS_BYTES, waited_bytes):
-            self.logger.info("A client does not read its answer; its connection is dropped.")
+            self.logger.info("A client does not read its response; closing the connection.")
             self.transport.abort()
         elif waiting_bytes:
             self._expect_reading()

@@ -12,7 +12,7 @@ from api.admission import is_probe
 from api.careful_headers import CAREFUL
 from api.cors import register_cors
 from api.hosts import register_hosts
-from utils.log_ids import hashed_id
+from utils.log_ids import hash_id
 from utils.logging_config import request_id
 from utils.validation import REQUEST_ID
 
@@ -74,6 +74,6 @@ def _path_hasher(app: Flask) -> Callable[[str], str]:
         if not words:  # at the first request: by then all rules are there
             rules = (segment for rule in app.url_map.iter_rules() for segment in rule.rule.split("/"))
             words.update(segment for segment in rules if "<" not in segment)
-        return "/".join([segment if segment in words else hashed_id(segment) for segment in path.split("/")])
+        return "/".join([segment if segment in words else hash_id(segment) for segment in path.split("/")])
 
     return hash_path

@@ -16,7 +16,7 @@ from api.services import services
 from domain.dataset_roles import indexed_ids
 from domain.in_thread import read
 from retrieval.filters import Filters
-from retrieval.search import Found, SearchOptions, Stage
+from retrieval.search import SearchOptions, SearchResult, Stage
 from utils.context import Scope, TenantContext
 from utils.passages import Hit
 from utils.validation import LONGEST_MESSAGE, check_text
@@ -123,7 +123,7 @@ async def search(ctx: TenantContext, body: SearchIn) -> Response:
     return respond(describe_search(found, explain=body.explain))
 
 
-def describe_search(found: Found, *, explain: bool) -> SearchOut:
+def describe_search(found: SearchResult, *, explain: bool) -> SearchOut:
     """*found* as the API gives it, with its stages where they are to *explain* it."""
     stages = {"stages": _stages(found.stages)} if explain else {}
     return SearchOut(

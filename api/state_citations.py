@@ -6,7 +6,7 @@ from typing import Any
 
 from api.links import state_of
 from domain.db import Database
-from domain.originals import current_versions
+from domain.document_files import current_versions
 from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 

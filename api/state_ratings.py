@@ -13,7 +13,7 @@ from bootstrap.savers import Rekeying
 from config import RECORDS_FILE, Settings
 from domain.db import open_database
 from domain.rating_texts import RatingUnreadable
-from domain.ratings import forget_ratings, rated_runs, rekey
+from domain.ratings import forget_ratings, list_rated_runs, rekey
 from domain.scoping import every_tenant
 from utils.context import TenantContext
 
@@ -57,9 +57,9 @@ def reencrypt_ratings(
 def _list_rated(session: Session, tenant: str | None, thread_ids: Sequence[str] | None) -> list[Rated]:
     if thread_ids is None:
         tenants = [ctx for ctx in every_tenant(session) if tenant in (None, ctx.tenant_id)]
-        return [(ctx, run_id) for ctx in tenants for run_id in rated_runs(session, ctx)]
+        return [(ctx, run_id) for ctx in tenants for run_id in list_rated_runs(session, ctx)]
     conversations = map(_parse_owner, thread_ids)
-    return [(ctx, run_id) for ctx, one in conversations for run_id in rated_runs(session, ctx, one)]
+    return [(ctx, run_id) for ctx, one in conversations for run_id in list_rated_runs(session, ctx, one)]
 
 
 def _can_have_ratings(settings: Settings) -> bool:

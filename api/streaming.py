@@ -180,7 +180,7 @@ class ResponseSender:
         finally:
             broke_off = self._started and isinstance(exc, Exception)
             if broke_off:
-                log.error("A response broke off.", exc_info=exc)
+                log.error("A response was aborted.", exc_info=exc)
         return broke_off
 
     async def _close(self, response: Response) -> None:

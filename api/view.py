@@ -16,10 +16,10 @@ from api.problems import note_failure
 from api.responses import stream_file
 from api.schemas import Problem
 from api.services import services
-from api.view_page import PAGE_POLICY, Opened, lay_out, pdf_page, problem_page, text_page
+from api.view_page import PAGE_POLICY, OpenedDocument, lay_out, pdf_page, problem_page, text_page
+from domain.document_files import find_version
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.models import DocumentVersion
-from domain.originals import find_version
 from ingestion.pages.images import PdfFile
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import Gone, NotFound, ProblemError
@@ -95,7 +95,7 @@ async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery
     opened = await _open(ctx, path.document_id, query)
     # Of each document that is looked at, all of its text is in memory.
     async with services().view_texts.place(ctx.tenant_id):
-        extracted = await _read(services().originals.extracted, ctx, opened.version)
+        extracted = await _read(services().document_files.extracted, ctx, opened.version)
         layout = await process_text(partial(lay_out, opened, extracted, query), characters=len(extracted.text))
     if layout.page is None:
         return _page(await process_text(partial(text_page, layout), characters=layout.size))
@@ -143,13 +143,13 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
 async def download_original(ctx: TenantContext, path: DocumentPath, query: VersionQuery) -> Response:
     """The file as it came, or a range of it, to be kept and not to be shown: it may be anything."""
     opened = await _open(ctx, path.document_id, query)
-    file = await _read(services().originals.open_original, ctx, opened.version)
+    file = await _read(services().document_files.open_original, ctx, opened.version)
     response = stream_file(request, file, etag=opened.version.content_hash)
     response.headers.set("Content-Disposition", "attachment", filename=_file_name(opened.version))
     return response
 
 
-async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Opened:
+async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> OpenedDocument:
     """The version that is asked for.
 
     Raises:
@@ -173,7 +173,7 @@ async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Op
     signed = partial(links.signer.sign, ctx.tenant_id, document_id)
     # Whoever has the key may go on without it, but not where links open less than all.
     whole = Grant(LinkMode.FULL, rules.generation) if links.mode_of(rules) is LinkMode.FULL else None
-    return Opened(version, rules.version, signed, link=valid_link(), grant=whole, prefix=sibling_prefix())
+    return OpenedDocument(version, rules.version, signed, link=valid_link(), grant=whole, prefix=sibling_prefix())
 
 
 def _unkept(version: int | None, current: int) -> ProblemError:
@@ -190,7 +190,7 @@ async def _read(read: Callable[[TenantContext, DocumentVersion], T], ctx: Tenant
 
 
 def _pdf(ctx: TenantContext, version: DocumentVersion) -> PdfFile:
-    open_file = partial(_from_store, services().originals.open_original, ctx, version)
+    open_file = partial(_from_store, services().document_files.open_original, ctx, version)
     return PdfFile(ctx.tenant_id, version.content_hash, open_file)
 
 

@@ -18,9 +18,9 @@ from markupsafe import Markup
 
 from api.links import Grant, Link
 from api.view_text import Block, Layout, Span
+from domain.document_files import Extracted
 from domain.document_links import LinkMode
 from domain.models import DocumentVersion
-from domain.originals import Extracted
 from ingestion.pages.images import PageImages, PagePlaces, PdfFile
 from utils.errors import Overloaded, ProblemError, UnreadableDocument
 from utils.long_texts import process_text
@@ -59,7 +59,7 @@ class Sign(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedDocument:
     """A version of a document that somebody may read, `current` being the newest, and the `link` they came with.
 
     Whoever came with a key is given addresses with what *sign* makes of *grant*; without one they need the key again.
@@ -121,7 +121,7 @@ class PageLayout:
     `size` counts the characters of that stretch.
     """
 
-    opened: Opened
+    opened: OpenedDocument
     quote: Span
     size: int
     blocks: list[Block]
@@ -131,7 +131,7 @@ class PageLayout:
     page: PdfPage | None = None
 
 
-def lay_out(opened: Opened, extracted: Extracted, position: ViewPosition) -> PageLayout:
+def lay_out(opened: OpenedDocument, extracted: Extracted, position: ViewPosition) -> PageLayout:
     """What is shown of the document at *position*; it keeps nothing of *extracted* beyond that."""
     if opened.passage is not None:
         return _lay_out_passage(opened, extracted, opened.passage)
@@ -162,7 +162,7 @@ def problem_page(error: ProblemError) -> str:
     return _rendered("problem.html", title=error.title, error=error, phrase=phrase, language="en")
 
 
-def _lay_out_text(opened: Opened, extracted: Extracted, position: ViewPosition, quote: Span) -> PageLayout:
+def _lay_out_text(opened: OpenedDocument, extracted: Extracted, position: ViewPosition, quote: Span) -> PageLayout:
     size = len(extracted.text)
     # Otherwise from where another part ends.
     begin = _after_line(extracted.text, quote.start - AROUND) if position.at is None else min(position.at, size - 1)
@@ -182,7 +182,7 @@ def _lay_out_text(opened: Opened, extracted: Extracted, position: ViewPosition, 
     )
 
 
-def _lay_out_passage(opened: Opened, extracted: Extracted, passage: Span) -> PageLayout:
+def _lay_out_passage(opened: OpenedDocument, extracted: Extracted, passage: Span) -> PageLayout:
     quote = _quote(passage.start, passage.end, len(extracted.text))
     begin, end = _after_word(extracted.text, quote.start - CONTEXT), _after_word(extracted.text, quote.end + CONTEXT)
     window = Span(min(begin, quote.start), end)
@@ -197,7 +197,7 @@ def _lay_out_passage(opened: Opened, extracted: Extracted, passage: Span) -> Pag
     )
 
 
-def _lay_out_page(opened: Opened, extracted: Extracted, position: ViewPosition, quote: Span) -> PageLayout:
+def _lay_out_page(opened: OpenedDocument, extracted: Extracted, position: ViewPosition, quote: Span) -> PageLayout:
     pages = opened.version.pages or 1
     number = min(position.page or _page_of(extracted, quote) or 1, pages)
     window = _page_window(extracted, number)

@@ -20,7 +20,7 @@ from api.paging import PageOut, PageQuery, page_members, part_of
 from api.responses import respond
 from api.schemas import WHOLE, ErrorOut, Problem
 from api.services import services
-from bootstrap.crawling import crawl_reach
+from bootstrap.crawl_scheduler import crawl_reach
 from domain import web_sources
 from domain.in_thread import read, write
 from domain.models import CrawlState, WebSource
@@ -219,7 +219,7 @@ async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
         with services().database.writing() as session:
             _check_unchanged(session, ctx, path.web_source_id)
             web_sources.remove_web_source(session, ctx, path.web_source_id)
-        services().originals.let_go(ctx)
+        services().document_files.let_go(ctx)
 
     await asyncio.to_thread(work)
     return Response(status=204)

@@ -22,7 +22,7 @@ _OWNERS = (
     ("utils/checkpointer/", "checkpointer"),
     ("agents/leases", "leases"),
     ("agents/runs/", "runs"),
-    ("agents/turnstile", "turnstile"),
+    ("agents/turn_limiter", "turn limiter"),
     ("api/runs", "runs"),
     ("api/admission", "admission"),
     ("retrieval/", "retrieval"),

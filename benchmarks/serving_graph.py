@@ -24,18 +24,18 @@ from langgraph.graph import START, StateGraph, add_messages
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import SecretStr
 
-from agents.answer_cache import Recollection
+from agents.answer_cache import AnswerCacheSession
 from agents.messages import question_message
 from agents.rag import compile_graph
 from agents.state import AgentContext
-from agents.turnstile import Turnstile
+from agents.turn_limiter import TurnLimiter
 from agents.verification.verifier import Verifier
 from bootstrap.models import open_answer_model, open_embedder
 from config import Settings
 from retrieval.answerability import is_answerable
 from retrieval.filters import ALL, Filters
 from retrieval.index import PassageIndex
-from retrieval.search import Found, Retriever
+from retrieval.search import Retriever, SearchResult
 from utils.context import TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import Embedder, FloatArray, UnobservedModel
@@ -83,10 +83,10 @@ class NotEmbedding:
     embedder: Embedder
     index: SameHits
 
-    async def search(self, ctx: TenantContext, question: str, *, limit: int) -> Found:
+    async def search(self, ctx: TenantContext, question: str, *, limit: int) -> SearchResult:
         """The hits."""
         hits = await self.index.search(ctx, question, None, limit=limit)
-        return Found(hits, None, is_answerable(question, hits, model=self.embedder.model), [])
+        return SearchResult(hits, None, is_answerable(question, hits, model=self.embedder.model), [])
 
 
 def bare_graph(model_url: str) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -114,7 +114,7 @@ async def measure(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         embedder = await open_embedder(stack, settings)
         model = await open_answer_model(stack, settings, embedder, UnobservedModel())
-        index, graph, turnstile = SameHits(), compile_graph(InMemorySaver()), Turnstile(1)
+        index, graph, turn_limiter = SameHits(), compile_graph(InMemorySaver()), TurnLimiter(1)
 
         bare = bare_graph(str(settings.llm_base_url))
 
@@ -124,11 +124,11 @@ async def measure(settings: Settings) -> None:
 
         def ours(retriever: object) -> Callable[[str], Awaitable[None]]:
             async def turn(name: str) -> None:
-                async with turnstile.inside() as place:
+                async with turn_limiter.inside() as place:
                     known = {
                         "run_id": name,
                         "emit": lambda event: None,
-                        "recollection": Recollection(),
+                        "cache_session": AnswerCacheSession(),
                         "tenant": TenantContext("default", "benchmark"),
                         "retriever": retriever,
                         "model": model,

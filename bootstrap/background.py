@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from domain.leadership import Leadership
+from ingestion.job_workers import JobWorkerPool
 from ingestion.pipeline import LoadSummary
-from ingestion.working import Working
 from utils.errors import ProblemError
 
 logger = logging.getLogger("bootstrap.background")
@@ -25,7 +25,7 @@ FORGET_S = 3600.0
 
 
 class Follows(Protocol):
-    """What keeps the index in step with SQL; see `Indexer` and `Tending`."""
+    """What keeps the index in step with SQL; see `Indexer` and `IndexReconciler`."""
 
     async def run(self) -> None:
         """Do so until cancelled."""
@@ -48,7 +48,7 @@ class Background:
         load: Load,
         *,
         forget: Forget,
-        working: Working,
+        working: JobWorkerPool,
         leadership: Leadership | None,
         crawl: Crawl | None = None,
         compare_s: float = COMPARE_S,
@@ -124,7 +124,7 @@ class Background:
             try:
                 await self._forget()
             except ProblemError as exc:
-                logger.warning("What has been kept for long enough could not be forgotten: %s", exc)
+                logger.warning("Could not delete expired data: %s", exc)
             await asyncio.sleep(FORGET_S)
 
     async def _caught_up(self) -> bool:

@@ -14,19 +14,19 @@ from bootstrap.ingesting import quotas_of
 from config import Settings
 from domain import web_sources
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.in_thread import write
 from domain.models import WebSource
-from domain.originals import Originals
 from ingestion.crawl.crawler import Crawler, CrawlRules
 from ingestion.crawl.guard import Reach
 from ingestion.crawl.politeness import Politeness, Stopped
-from ingestion.crawl.site import Manners
+from ingestion.crawl.site import CrawlPolicy
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, ProblemError
 
-logger = logging.getLogger("bootstrap.crawling")
+logger = logging.getLogger("bootstrap.crawl_scheduler")
 
 HOLDER = "service:"  # of crawls by the leader: whoever becomes it takes over what the former one left
 POLL_S = 1.0
@@ -36,7 +36,7 @@ LONGEST_PAUSE_S = 30.0
 def crawl_rules(settings: Settings, policy: ReadingPolicy) -> CrawlRules:
     """How web sources are crawled by these settings."""
     return CrawlRules(
-        Manners(settings.crawl_user_agent, settings.crawl_delay),
+        CrawlPolicy(settings.crawl_user_agent, settings.crawl_delay),
         crawl_reach(settings),
         policy,
         quotas_of(settings),
@@ -55,19 +55,19 @@ class _Due:
     source: WebSource
 
 
-class Crawling:
+class CrawlScheduler:
     """Crawls what is due, *at_once* web sources at a time, in a thread each."""
 
     def __init__(
         self,
         database: Database,
-        originals: Originals,
+        document_files: DocumentFiles,
         rules: CrawlRules,
         *,
         at_once: int,
         poll_s: float = POLL_S,
     ) -> None:
-        self._database, self._originals, self._rules = database, originals, rules
+        self._database, self._document_files, self._rules = database, document_files, rules
         self._at_once, self._poll_s = at_once, poll_s
         self._politeness = Politeness()
 
@@ -84,7 +84,7 @@ class Crawling:
                 except Exception as exc:  # whatever broke, the rest of the work in the background must go on
                     pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
                     expected = isinstance(exc, ProblemError)
-                    logger.warning("Web sources wait: %s", exc, exc_info=None if expected else exc)
+                    logger.warning("Crawling paused: %s", exc, exc_info=None if expected else exc)
                 await asyncio.sleep(pause_s)
 
     @asynccontextmanager
@@ -106,7 +106,7 @@ class Crawling:
         try:
             await write(self._database, partial(web_sources.let_go_all, holder_prefix=HOLDER))
         except ProblemError as exc:
-            logger.warning("Web sources left by a former process wait: %s", exc.detail)
+            logger.warning("Web sources of a former process are not resumed yet: %s", exc.detail)
 
     async def _begin_what_is_due(
         self, threads: ThreadPoolExecutor, under_way: dict[str, tuple[Crawler, Future[None]]]
@@ -136,7 +136,7 @@ class Crawling:
             parser,
             holder=holder,
             politeness=self._politeness,
-            originals=self._originals,
+            document_files=self._document_files,
         )
         return crawler, threads.submit(partial(self._crawl, crawler, parser, due))
 
@@ -147,6 +147,6 @@ class Crawling:
         except (Stopped, Conflict, NotFound):
             return  # it goes on elsewhere, or is no more
         except ProblemError as exc:
-            logger.warning("A web source waits: %s", exc.detail)
+            logger.warning("A crawl is postponed: %s", exc.detail)
         except Exception:  # the others go on
             logger.exception("A web source could not be crawled.")

@@ -50,7 +50,7 @@ def open_data_folder(path: Path, *, shared: bool = False, patience_s: float = 0.
                 lock.truncate(0)
 
 
-def kept_secret(folder: Path, name: str) -> bytes:
+def load_secret(folder: Path, name: str) -> bytes:
     """32 random bytes of the installation, made at the first call, for its owner alone to read.
 
     Of several processes that make it at once all get the same.
@@ -81,7 +81,7 @@ def use_installations_log_key(settings: Settings) -> None:
 
 def open_link_key(settings: Settings, folder: Path) -> bytes:
     """What links to documents are signed with: LINK_KEY, else a secret of the data folder."""
-    return settings.link_key.get_secret_value().encode() if settings.link_key else kept_secret(folder, "link.key")
+    return settings.link_key.get_secret_value().encode() if settings.link_key else load_secret(folder, "link.key")
 
 
 def _make_secret(path: Path) -> None:
@@ -116,7 +116,7 @@ def _open_lock(folder: Path) -> BinaryIO:
 
 
 def _take(lock: BinaryIO, folder: Path, kind: int, deadline_s: float) -> None:
-    while not _taken(lock, folder, kind):
+    while not _is_taken(lock, folder, kind):
         if time.monotonic() > deadline_s:
             holder = f"process {pid}" if (pid := _holder(lock)) else "another process"
             raise StartError(f"{folder} is in use by {holder}; stop it or set DATA_DIR to another folder.")
@@ -126,7 +126,7 @@ def _take(lock: BinaryIO, folder: Path, kind: int, deadline_s: float) -> None:
         lock.write(str(os.getpid()).encode())
 
 
-def _taken(lock: BinaryIO, folder: Path, kind: int) -> bool:
+def _is_taken(lock: BinaryIO, folder: Path, kind: int) -> bool:
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -9,7 +9,7 @@ import httpx
 from pydantic import SecretStr
 
 from agents.state import AnswerModel
-from bootstrap.indexes.opened import Opener
+from bootstrap.indexes.open_index import Opener
 from bootstrap.models import open_answer_model, open_embedder, open_reranker
 from bootstrap.stores import open_records
 from config import Settings
@@ -17,7 +17,7 @@ from domain.in_thread import read
 from domain.indexes import first_row, serving_index
 from evaluation.asking import Asker, HttpAsker, LocalAsker
 from evaluation.cases import QuestionSet
-from evaluation.corpora import indexed
+from evaluation.corpora import index_corpus
 from retrieval.index import PassageIndex
 from retrieval.search import Retriever
 from utils.context import TenantContext
@@ -62,7 +62,7 @@ class Askers:
             return
         embedder, reranker, model = await self._open_models()
         if questions.corpus:
-            async with indexed(questions, self._ctx, embedder, reranker, progress=progress) as retriever:
+            async with index_corpus(questions, self._ctx, embedder, reranker, progress=progress) as retriever:
                 yield self._local(retriever, model)
             return
         if self._retriever is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bootstrap.stores import open_originals
 from config import Settings
 from domain.db import Database, open_database
-from domain.originals import Originals
+from domain.document_files import DocumentFiles
 from domain.quotas import UNLIMITED, Quotas
 from ingestion.chunking import Sizes
 from ingestion.jobs import JobWorker, tidy
@@ -25,14 +25,14 @@ class Ingesting:
     """The stores of one process that works on jobs."""
 
     database: Database
-    originals: Originals
+    document_files: DocumentFiles
     policy: ReadingPolicy
     quotas: Quotas
     lease_s: float
 
     def make_worker(self) -> JobWorker:
         """A worker for one thread."""
-        return JobWorker(self.database, self.originals, self.policy, quotas=self.quotas, lease_s=self.lease_s)
+        return JobWorker(self.database, self.document_files, self.policy, quotas=self.quotas, lease_s=self.lease_s)
 
     def tidy(self) -> None:
         """Give on what dead workers hold, and end the jobs whose documents are in the index."""
@@ -50,9 +50,11 @@ def open_ingesting(settings: Settings) -> Ingesting:
     return ingesting(settings, database, open_originals(settings, database), reading_policy(settings, sandbox))
 
 
-def ingesting(settings: Settings, database: Database, originals: Originals, policy: ReadingPolicy) -> Ingesting:
+def ingesting(
+    settings: Settings, database: Database, document_files: DocumentFiles, policy: ReadingPolicy
+) -> Ingesting:
     """The same with stores that are open."""
-    return Ingesting(database, originals, policy, quotas_of(settings), settings.ingestion_lease)
+    return Ingesting(database, document_files, policy, quotas_of(settings), settings.ingestion_lease)
 
 
 def reading_policy(settings: Settings, sandbox: Sandbox) -> ReadingPolicy:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.db import Database
-from domain.originals import Originals
+from domain.document_files import DocumentFiles
 from ingestion.pipeline import LoadSummary, load_paths, remove_samples
 from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
@@ -40,7 +40,7 @@ async def load_knowledge(
     samples: Path,
     policy: ReadingPolicy,
     progress: Progress,
-    originals: Originals,
+    document_files: DocumentFiles,
 ) -> LoadSummary | None:
     """Load what is new or changed in *folder*; the built-in samples go when it is another folder.
 
@@ -54,7 +54,7 @@ async def load_knowledge(
         samples=samples,
         policy=policy,
         progress=progress,
-        originals=originals,
+        document_files=document_files,
     )
     told = ""
     while True:
@@ -86,7 +86,7 @@ class _Loading:
     samples: Path
     policy: ReadingPolicy
     progress: Progress
-    originals: Originals
+    document_files: DocumentFiles
 
     async def once(self) -> LoadSummary:
         """Load in a thread; cancelled, it ends after the document it is at."""
@@ -107,7 +107,7 @@ class _Loading:
             self.progress(done, total, name)
 
         if self.folder.resolve() != self.samples.resolve():
-            remove_samples(self.database, self.ctx, self.originals)
+            remove_samples(self.database, self.ctx, self.document_files)
         return load_paths(
             self.database,
             self.ctx,
@@ -115,7 +115,7 @@ class _Loading:
             policy=self.policy,
             samples_root=self.samples,
             progress=note,
-            originals=self.originals,
+            document_files=self.document_files,
         )
 
 

@@ -13,18 +13,18 @@ from uuid import uuid4
 from agents.answer_cache import AnswerCache
 from agents.answer_places import AnswerPlaces
 from agents.leases import Leases
-from agents.runner import Runner, Voice
+from agents.runner import AnswerStyle, Runner
 from agents.runs.deletions import Deletions
-from agents.runs.journal import Journal
+from agents.runs.run_store import RunStore
 from agents.runs.runs import RunPolicy, Runs
 from agents.state import AnswerModel
 from bootstrap.background import Background
-from bootstrap.crawling import Crawling, crawl_rules
-from bootstrap.data_folder import kept_secret, open_data_folder, open_link_key
+from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
+from bootstrap.data_folder import load_secret, open_data_folder, open_link_key
+from bootstrap.indexes.active import ActiveIndex
 from bootstrap.indexes.check import SelfCheck
-from bootstrap.indexes.opened import MakeRetriever, Opener
-from bootstrap.indexes.serving import Serving
-from bootstrap.indexes.tending import Tending
+from bootstrap.indexes.open_index import MakeRetriever, Opener
+from bootstrap.indexes.reconciler import IndexReconciler
 from bootstrap.ingesting import ingesting, quotas_of, reading_policy, scanner_check
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
@@ -44,15 +44,15 @@ from bootstrap.telemetry import open_telemetry
 from bootstrap.tracing import trace
 from config import SAMPLES, Settings
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.in_thread import write
 from domain.keys import create_first_key
 from domain.leadership import Leadership
-from domain.originals import Originals
 from domain.ratings import forget_older
+from ingestion.job_workers import JobWorkerPool
 from ingestion.library import Library
 from ingestion.pipeline import LoadSummary
 from ingestion.policy import ReadingPolicy
-from ingestion.working import Working
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.remembered import RememberingEmbedder
 from retrieval.index import PassageIndex
@@ -86,11 +86,11 @@ class Services:
     data_folder: Path
     redis_url: str
     database: Database
-    originals: Originals
+    document_files: DocumentFiles
     library: Library
     checkpointer: FallbackCheckpointer
     runs: Runs
-    serving: Serving
+    serving: ActiveIndex
     model: AnswerModel
     monitor: Monitor
     background: Background
@@ -134,7 +134,7 @@ async def open_services(
         telemetry = await trace(stack, settings, await open_telemetry(stack, settings, folder))
         connections = await open_conversations(stack, settings, folder)
         database = await open_records(stack, settings)
-        originals = open_originals(settings, database)
+        document_files = open_originals(settings, database)
         if telemetry.sampler:
             time_statements(database, telemetry.stores)
         embedder = await open_embedder(stack, settings, telemetry.embedding_model)
@@ -142,8 +142,8 @@ async def open_services(
         model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
         opener = Opener(settings, folder, embedder, asked, _retrievers(stack, settings, telemetry, database))
         stack.push_async_callback(opener.close_all)
-        serving = await Serving.begin(database, opener)
-        tending = Tending(
+        serving = await ActiveIndex.begin(database, opener)
+        tending = IndexReconciler(
             database=database,
             opener=opener,
             serving=serving,
@@ -161,7 +161,7 @@ async def open_services(
             leases=leases,
             retriever=serving.retriever,
             model=model,
-            voice=Voice(settings.institution, settings.language_policy, settings.unsupported_sentences),
+            voice=AnswerStyle(settings.institution, settings.language_policy, settings.unsupported_sentences),
             top_k=settings.top_k,
             places=AnswerPlaces(connections.asynchronous(), ttl_s=settings.conversation_ttl),
             answers=answers,
@@ -172,10 +172,12 @@ async def open_services(
         sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required, prepares=True))
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
         policy = reading_policy(settings, sandbox)
-        loading = partial(_load, database, settings, progress or _unseen, originals, policy)
-        crawling = Crawling(database, originals, crawl_rules(settings, policy), at_once=settings.crawl_concurrency)
-        stores = ingesting(settings, database, originals, policy)
-        working = Working(stores.make_worker, stores.tidy, count=settings.ingestion_workers)
+        loading = partial(_load, database, settings, progress or _unseen, document_files, policy)
+        crawling = CrawlScheduler(
+            database, document_files, crawl_rules(settings, policy), at_once=settings.crawl_concurrency
+        )
+        stores = ingesting(settings, database, document_files, policy)
+        working = JobWorkerPool(stores.make_worker, stores.tidy, count=settings.ingestion_workers)
         await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
         forget = partial(write, database, partial(forget_older, keep_days=settings.ratings_keep_days))
         background = Background(
@@ -206,8 +208,8 @@ async def open_services(
             data_folder=folder,
             redis_url=connections.url,
             database=database,
-            originals=originals,
-            library=Library(database, originals, quotas_of(settings)),
+            document_files=document_files,
+            library=Library(database, document_files, quotas_of(settings)),
             checkpointer=checkpointer,
             runs=runs,
             serving=serving,
@@ -226,7 +228,7 @@ async def open_services(
 def open_page_key(settings: Settings, folder: Path) -> str:
     """The chat page's key: CHAT_PAGE_KEY, else a secret of the data folder, so that visitors stay who they are."""
     configured = settings.chat_page_key
-    return configured.get_secret_value() if configured else kept_secret(folder, "page.key").hex()
+    return configured.get_secret_value() if configured else load_secret(folder, "page.key").hex()
 
 
 def _retrievers(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry, database: Database) -> MakeRetriever:
@@ -251,7 +253,7 @@ def _open_runs(
     telemetry: Telemetry,
 ) -> Runs:
     """The runs of this worker; what it does not end with *stack* another one goes on with."""
-    journal = Journal(
+    run_store = RunStore(
         connections.asynchronous(),
         worker=uuid4().hex,
         hold_s=settings.run_lease,
@@ -259,7 +261,7 @@ def _open_runs(
         stores=telemetry.stores,
     )
     policy = RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease)
-    runs = Runs(runner, journal, policy, deletions=deletions, observer=telemetry.runs)
+    runs = Runs(runner, run_store, policy, deletions=deletions, observer=telemetry.runs)
     _running(stack, runs.keep())
     stack.push_async_callback(runs.drain, 0)
     return runs
@@ -299,7 +301,7 @@ async def _open_folder(stack: AsyncExitStack, settings: Settings, patience_s: fl
 
 
 async def _load(
-    database: Database, settings: Settings, progress: Progress, originals: Originals, policy: ReadingPolicy
+    database: Database, settings: Settings, progress: Progress, document_files: DocumentFiles, policy: ReadingPolicy
 ) -> LoadSummary | None:
     summary = await load_knowledge(
         database,
@@ -308,17 +310,17 @@ async def _load(
         samples=SAMPLES,
         policy=policy,
         progress=progress,
-        originals=originals,
+        document_files=document_files,
     )
-    await _tidy(originals)
+    await _tidy(document_files)
     return summary
 
 
-async def _tidy(originals: Originals) -> None:
+async def _tidy(document_files: DocumentFiles) -> None:
     try:
-        await asyncio.to_thread(originals.tidy)
+        await asyncio.to_thread(document_files.tidy)
     except ProblemError as exc:
-        logger.warning("Files that nobody needs any more are removed at the next start: %s", exc.detail)
+        logger.warning("Orphaned files will be deleted at the next start: %s", exc.detail)
 
 
 def _unseen(done: int, total: int, name: str) -> None:

@@ -11,8 +11,8 @@ from agents.runs.deletions import Deletions
 from bootstrap.valkey import ValkeyChild
 from config import Settings
 from domain.db import Database, open_database, wait_for_database
+from domain.document_files import DocumentFiles
 from domain.keys import ensure_tenant
-from domain.originals import Originals
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex
@@ -97,9 +97,9 @@ def open_files(settings: Settings) -> FileStore:
     return FolderFileStore(private_folder(settings.data_dir, variable="DATA_DIR") / "files")
 
 
-def open_originals(settings: Settings, database: Database) -> Originals:
+def open_originals(settings: Settings, database: Database) -> DocumentFiles:
     """The files of documents, with their versions."""
-    return Originals(database, open_files(settings), versions_kept=settings.document_versions_kept)
+    return DocumentFiles(database, open_files(settings), versions_kept=settings.document_versions_kept)
 
 
 def index_folder(settings: Settings, folder: Path, model: str, number: int = 1) -> Path:

@@ -29,7 +29,7 @@ class MeasuredBy:
 def made_since(session: Session, by: MeasuredBy, since: datetime | None) -> list[CalibrationRow]:
     """The estimates of all tenants that were made after *since*, or in the minute before it; all of them for None."""
     oldest = since - _OVERLAP if since else _NEVER
-    found = select_everywhere(CalibrationRow).where(_measured(by), CalibrationRow.estimated_at > oldest)
+    found = select_everywhere(CalibrationRow).where(_was_measured(by), CalibrationRow.estimated_at > oldest)
     return list(session.scalars(found))
 
 
@@ -39,9 +39,9 @@ def claim(session: Session, ctx: TenantContext, by: MeasuredBy, *, known: dateti
     until = at + timedelta(seconds=hold_s)
     is_free = func.coalesce(CalibrationRow.lease_until, _NEVER) < at
     is_known = func.coalesce(CalibrationRow.estimated_at, _NEVER) <= (known or _NEVER)
-    taking = scoped_update(ctx, CalibrationRow).where(_measured(by), is_free, is_known).values(lease_until=until)
+    taking = scoped_update(ctx, CalibrationRow).where(_was_measured(by), is_free, is_known).values(lease_until=until)
     # One statement: of two processes the second finds the row as the first left it.
-    return bool(session.execute(taking).rowcount) or _added(session, ctx, by, until)  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
+    return bool(session.execute(taking).rowcount) or _add(session, ctx, by, until)  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
 
 
 def keep(
@@ -50,11 +50,11 @@ def keep(
     """Let this be the tenant's; the moment it is of. Nothing is kept for an index that is gone."""
     at = moment(session)
     kept = {"calibration": calibration, "passages": passages, "estimated_at": at, "lease_until": None}
-    session.execute(scoped_update(ctx, CalibrationRow).where(_measured(by)).values(kept))
+    session.execute(scoped_update(ctx, CalibrationRow).where(_was_measured(by)).values(kept))
     return at
 
 
-def _added(session: Session, ctx: TenantContext, by: MeasuredBy, until: datetime) -> bool:
+def _add(session: Session, ctx: TenantContext, by: MeasuredBy, until: datetime) -> bool:
     row = CalibrationRow(tenant_id=ctx.tenant_id, index_number=by.index_number, model=by.model, lease_until=until)
     try:
         with session.begin_nested():
@@ -64,5 +64,5 @@ def _added(session: Session, ctx: TenantContext, by: MeasuredBy, until: datetime
     return True
 
 
-def _measured(by: MeasuredBy) -> ColumnElement[bool]:
+def _was_measured(by: MeasuredBy) -> ColumnElement[bool]:
     return and_(CalibrationRow.index_number == by.index_number, CalibrationRow.model == by.model)

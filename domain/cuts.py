@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, aliased
 
+from domain.document_files import find_version
 from domain.documents import ChunkText, get_chunks, insert_chunks, lock_documents
 from domain.models import Chunk, Document, DocumentState, DocumentVersion
-from domain.originals import find_version
 from domain.scoping import (
     delete_everywhere,
     scoped,

@@ -39,7 +39,7 @@ def create_dataset(session: Session, ctx: TenantContext, name: str, about: Datas
         with session.begin_nested():
             session.add(dataset)
     except IntegrityError as exc:
-        raise _taken(name) from exc
+        raise _name_taken(name) from exc
     return dataset
 
 
@@ -80,7 +80,7 @@ def change_dataset(session: Session, ctx: TenantContext, dataset_id: str, change
         with session.begin_nested():
             _apply(dataset, change)
     except IntegrityError as exc:
-        raise _taken(change.get("name", "")) from exc
+        raise _name_taken(change.get("name", "")) from exc
     return dataset
 
 
@@ -130,5 +130,5 @@ def _missing(dataset_id: str) -> NotFound:
     return NotFound(f"Dataset {dataset_id!r} not found.")
 
 
-def _taken(name: str) -> Conflict:
+def _name_taken(name: str) -> Conflict:
     return Conflict(f"A dataset named {name!r} exists.")

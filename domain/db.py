@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from domain.engines import CONNECT_TIMEOUT_S, open_engine
-from domain.refusals import told_plainly
+from domain.refusals import translate_errors
 from utils.errors import StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -52,13 +52,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the database and changes nothing."""
-        with told_plainly(), self._readers() as session:
+        with translate_errors(), self._readers() as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session whose changes are committed at the end of the block, or undone if it raises."""
-        with told_plainly(), self._writers.begin() as session:
+        with translate_errors(), self._writers.begin() as session:
             yield session
 
     def check(self) -> None:
@@ -71,7 +71,7 @@ class Database:
         if not self._being_checked.acquire(timeout=CONNECT_TIMEOUT_S):
             raise StoreUnavailable("DATABASE_URI: the database server does not answer in time.")
         try:
-            with told_plainly(), self.engine.connect() as connection:
+            with translate_errors(), self.engine.connect() as connection:
                 heads = self._refuse_newer_tables(connection)
                 if self.is_server:
                     _refuse_where_nothing_can_be_written(connection, to_be_altered=heads != self._newest)
@@ -86,7 +86,7 @@ class Database:
             StoreRefused: it cannot be used, or its tables are of a newer version of the service than this one.
         """
         options = {"sqlite_begin": "BEGIN IMMEDIATE"}
-        with told_plainly(), self.engine.connect().execution_options(**options) as connection:
+        with translate_errors(), self.engine.connect().execution_options(**options) as connection:
             if self.is_server:
                 _wait_for_other_migrations(connection)
             self._refuse_newer_tables(connection)

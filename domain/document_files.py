@@ -80,7 +80,7 @@ def _part(start: int, body: int, end: int, level: int, page: int | None, heading
     return Part(start, body, end, level, page, names)
 
 
-class Originals:
+class DocumentFiles:
     """The files of documents: put with a version, removed with it.
 
     Two files keep a version, the original and what was read from it; versions may share them, also those of several
@@ -194,13 +194,13 @@ class Originals:
         removed = 0
         for batch in _batches(names):
             with self._database.reading() as session:
-                unused = _unused(session, ctx, batch)
+                unused = _find_unused(session, ctx, batch)
             if unused:
                 with self._database.writing() as session:
                     # Waits for every transaction that has written a version, and keeps others from it meanwhile: on
                     # PostgreSQL a new row locks its tenant's against this, and on SQLite one writes at a time.
                     session.get(Tenant, ctx.tenant_id, with_for_update=True)
-                    unused = _unused(session, ctx, unused)
+                    unused = _find_unused(session, ctx, unused)
                     for name in unused:
                         self._files.delete(ctx, name)
                     removed += len(unused)
@@ -252,7 +252,7 @@ def _that(change: Change, document_id: str, version: int) -> Change:
     return change.where(DocumentVersion.document_id == document_id, DocumentVersion.version == version)
 
 
-def _unused(session: Session, ctx: TenantContext, names: set[str]) -> set[str]:
+def _find_unused(session: Session, ctx: TenantContext, names: set[str]) -> set[str]:
     """Those that no version names which readers still have, and no job."""
     present = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
     used = set(session.scalars(scoped(ctx, Job).with_only_columns(Job.content_hash).where(Job.content_hash.in_(names))))

@@ -36,7 +36,7 @@ class DocumentContent:
     """What was read from a document: everything a record of it needs but its place.
 
     *recipe* says how it was read, *cut* how it was cut into `chunks`. `extracted` is the text with its headings and
-    pages, as `domain.originals.Extracted` is kept.
+    pages, as `domain.document_files.Extracted` is kept.
     """
 
     source: str
@@ -88,7 +88,7 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
     """Make *content* what the document at *origin* says, new or not; flushed, not committed.
 
     It keeps its id. The index follows later and answers from the former chunks until then. The former version stays
-    open to those who cited it, until `domain.originals` lets it go.
+    open to those who cited it, until `domain.document_files` lets it go.
     """
     document = _claim(session, ctx, origin, content.source)
     for name in ("source", "title", "url", "language", "media_type", "size_bytes", "content_hash", "recipe", "details"):
@@ -122,7 +122,7 @@ def clear_failure(session: Session, ctx: TenantContext, document_id: str) -> Non
 def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterable[str]) -> int:
     """Take documents away from readers, in all versions. How many there were.
 
-    Their rows go once the index has let go of them, their files with `domain.originals`.
+    Their rows go once the index has let go of them, their files with `domain.document_files`.
     """
     removed, document_ids = 0, sorted(document_ids)
     lock_documents(session, ctx, document_ids)

@@ -42,7 +42,7 @@ def open_engine(uri: str, *, pool_size: int) -> Engine:
     Raises:
         StoreRefused: it is no address of a database that is supported.
     """
-    url = _parsed(uri)
+    url = _parse(uri)
     if url is None or "@" in (url.host or ""):  # the rest of a password that holds one
         raise StoreRefused(f"DATABASE_URI: this is not the address of a database. {_HOW}")
     backend = url.get_backend_name()
@@ -53,7 +53,7 @@ def open_engine(uri: str, *, pool_size: int) -> Engine:
     raise StoreRefused(f"DATABASE_URI: {backend} is not supported. {_HOW} Unset it for a database in DATA_DIR.")
 
 
-def _parsed(uri: str) -> URL | None:
+def _parse(uri: str) -> URL | None:
     # What the parser complains of may be a part of the password: nothing of it goes on.
     try:
         return make_url(uri.strip())

@@ -158,7 +158,7 @@ def drop_index(session: Session, number: int) -> IndexRow:
     return row
 
 
-def expired(rows: Sequence[IndexRow], keep_days: float, wanted: IndexSpec) -> list[IndexRow]:
+def find_expired(rows: Sequence[IndexRow], keep_days: float, wanted: IndexSpec) -> list[IndexRow]:
     """Those that ceased to serve more than *keep_days* ago.
 
     Not the one that is *wanted*, which was gone back from: gone, it would be built again and serve.
@@ -187,7 +187,7 @@ def progress_of(session: Session, row: IndexRow) -> Progress:
     )
 
 
-def moved_to(session: Session, number: int, base_url: str | None) -> None:
+def record_move(session: Session, number: int, base_url: str | None) -> None:
     """Note where the model of an index is asked now."""
     get_index(session, number).base_url = base_url
 

@@ -119,7 +119,7 @@ def passages_without_vectors(
 
 def mark_words(session: Session, ctx: TenantContext, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
     """The index holds the words of these passages; those that were replaced meanwhile are passed over."""
-    held = _held(session, slot)
+    held = _get_held(session, slot)
     lock_documents(session, ctx, {passage.document_id for passage in passages})
     ids = [passage.passage_id for passage in passages]
     these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids))
@@ -130,7 +130,7 @@ def mark_searchable(
     session: Session, ctx: TenantContext, documents: Sequence[Document], slot: int = FIRST_SLOT
 ) -> None:
     """The index holds all words of these versions; those changed or removed meanwhile stay to be done."""
-    held = _held(session, slot)
+    held = _get_held(session, slot)
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
         this = _version(scoped_update(ctx, Document), document).where(Document.state != DocumentState.REMOVED)
@@ -144,7 +144,7 @@ def mark_searchable(
 
 def mark_vectors(session: Session, ctx: TenantContext, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
     """The index holds the vectors of these passages, but of those that were replaced by their like meanwhile."""
-    held = _held(session, slot)
+    held = _get_held(session, slot)
     document_ids = sorted({passage.document_id for passage in passages})
     lock_documents(session, ctx, document_ids)
     ids = [passage.passage_id for passage in passages]
@@ -159,7 +159,7 @@ def drop_removed(session: Session, ctx: TenantContext, documents: Sequence[Docum
 
     Those that came back meanwhile stay.
     """
-    held = _held(session, slot)
+    held = _get_held(session, slot)
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
         this = _version(scoped_update(ctx, Document), document).where(Document.state == DocumentState.REMOVED)
@@ -262,7 +262,7 @@ class _Held:
     serves: bool
 
 
-def _held(session: Session, slot: int) -> _Held:
+def _get_held(session: Session, slot: int) -> _Held:
     slots = slots_in_use(session)
     if not slot & slots.used:  # given up meanwhile: its bit may be another one's by now
         return _Held(ALL_SLOTS - slots.used, ALL_SLOTS - slots.used, serves=False)

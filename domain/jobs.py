@@ -30,7 +30,7 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ClaimedJob:
     """A job as its worker knows it: `worker` is the name that its lease was given to."""
 
     job_id: str
@@ -87,7 +87,7 @@ def tenants_to_tidy(session: Session) -> list[TenantContext]:
     return tenants_with(session, Job, or_(is_abandoned(moment(session)), follows_index()))
 
 
-def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float = LEASE_S) -> Held | None:
+def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float = LEASE_S) -> ClaimedJob | None:
     """A job of the tenant, now held by *worker*; None if none is due or others have them all.
 
     Small files come before large ones, and all before pages that are pictures, which take seconds each; what has waited
@@ -108,7 +108,7 @@ def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float =
     job.attempts += 1
     job.error, job.advice = None, None  # why it waited
     session.flush()
-    return _held(job, worker)
+    return _to_claimed(job, worker)
 
 
 def _weight(at: datetime) -> ColumnElement[int]:
@@ -130,7 +130,9 @@ def postpone_reading(session: Session, ctx: TenantContext, failure: Failure, *, 
     session.execute(due.values(not_before=again_at, error=failure.reason, advice=failure.advice))
 
 
-def renew(session: Session, ctx: TenantContext, held: Held, *, share_done: float, lease_s: float = LEASE_S) -> None:
+def renew(
+    session: Session, ctx: TenantContext, held: ClaimedJob, *, share_done: float, lease_s: float = LEASE_S
+) -> None:
     """Hold the job for *lease_s* more, and say how much of its stage is done.
 
     Raises:
@@ -142,7 +144,7 @@ def renew(session: Session, ctx: TenantContext, held: Held, *, share_done: float
     session.flush()
 
 
-def lock_held(session: Session, ctx: TenantContext, held: Held) -> Document:
+def lock_held(session: Session, ctx: TenantContext, held: ClaimedJob) -> Document:
     """The document of a job of ours, both kept from others until the commit: first thing before its result is written.
 
     Raises:
@@ -156,7 +158,7 @@ def lock_held(session: Session, ctx: TenantContext, held: Held) -> Document:
     return document
 
 
-def advance(session: Session, ctx: TenantContext, held: Held, stage: JobStage) -> Held:
+def advance(session: Session, ctx: TenantContext, held: ClaimedJob, stage: JobStage) -> ClaimedJob:
     """The job at its next stage.
 
     From INDEXING on nobody holds it: it is over when the index has its document. For RECOGNISING it waits for its turn
@@ -173,10 +175,10 @@ def advance(session: Session, ctx: TenantContext, held: Held, stage: JobStage) -
         _release(job, moment(session))
         job.attempts = 0
     session.flush()
-    return _held(job, held.worker)
+    return _to_claimed(job, held.worker)
 
 
-def fail(session: Session, ctx: TenantContext, held: Held, failure: Failure) -> None:
+def fail(session: Session, ctx: TenantContext, held: ClaimedJob, failure: Failure) -> None:
     """End the job without success.
 
     Raises:
@@ -185,7 +187,7 @@ def fail(session: Session, ctx: TenantContext, held: Held, failure: Failure) -> 
     _fail(session, ctx, _ours(session, ctx, held), failure)
 
 
-def put_off(session: Session, ctx: TenantContext, held: Held, failure: Failure) -> bool:
+def put_off(session: Session, ctx: TenantContext, held: ClaimedJob, failure: Failure) -> bool:
     """Let the job be tried again, later each time; False where it was the last time, and the job has failed.
 
     Raises:
@@ -195,7 +197,7 @@ def put_off(session: Session, ctx: TenantContext, held: Held, failure: Failure) 
     return _again(session, ctx, job, failure)
 
 
-def wait(session: Session, ctx: TenantContext, held: Held, failure: Failure, *, pause_s: float) -> None:
+def wait(session: Session, ctx: TenantContext, held: ClaimedJob, failure: Failure, *, pause_s: float) -> None:
     """Let the job be tried again after a pause, as often as it takes: what it needs is away.
 
     Raises:
@@ -207,7 +209,7 @@ def wait(session: Session, ctx: TenantContext, held: Held, failure: Failure, *, 
     _release(job, moment(session) + timedelta(seconds=pause_s))
 
 
-def hand_back(session: Session, ctx: TenantContext, held: Held) -> None:
+def hand_back(session: Session, ctx: TenantContext, held: ClaimedJob) -> None:
     """Let another worker have the job at once: this one stops.
 
     Raises:
@@ -218,12 +220,12 @@ def hand_back(session: Session, ctx: TenantContext, held: Held) -> None:
     _release(job, moment(session))
 
 
-def recognised_so_far(session: Session, ctx: TenantContext, held: Held) -> str | None:
+def get_recognised(session: Session, ctx: TenantContext, held: ClaimedJob) -> str | None:
     """What `give_way` was given last for this job; None where it has not given way."""
     return session.scalar(_by_id(ctx, held).with_only_columns(Job.recognised))
 
 
-def give_way(session: Session, ctx: TenantContext, held: Held, *, recognised: str, share_done: float) -> None:
+def give_way(session: Session, ctx: TenantContext, held: ClaimedJob, *, recognised: str, share_done: float) -> None:
     """Let others go first, and whoever has the job next go on after what is *recognised*.
 
     Raises:
@@ -234,7 +236,7 @@ def give_way(session: Session, ctx: TenantContext, held: Held, *, recognised: st
     job.attempts, job.recognised, job.share_done = 0, recognised, share_done
 
 
-def end_cancelled(session: Session, ctx: TenantContext, held: Held) -> bool:
+def end_cancelled(session: Session, ctx: TenantContext, held: ClaimedJob) -> bool:
     """End a job of ours that is to be cancelled; False if that was not asked for, or it is not ours."""
     lock_documents(session, ctx, [held.document_id])
     job = session.scalar(_by_id(ctx, held).with_for_update())
@@ -270,8 +272,8 @@ def tidy(session: Session, ctx: TenantContext) -> int:
     return len(jobs) + len(done)
 
 
-def _held(job: Job, worker: str) -> Held:
-    return Held(
+def _to_claimed(job: Job, worker: str) -> ClaimedJob:
+    return ClaimedJob(
         job_id=job.job_id,
         document_id=job.document_id,
         worker=worker,
@@ -282,12 +284,12 @@ def _held(job: Job, worker: str) -> Held:
     )
 
 
-def _by_id(ctx: TenantContext, held: Held) -> Select[Job]:
+def _by_id(ctx: TenantContext, held: ClaimedJob) -> Select[Job]:
     this = scoped(ctx, Job).where(Job.job_id == held.job_id, Job.worker == held.worker)
     return this.where(Job.status == JobStatus.PROCESSING)
 
 
-def _ours(session: Session, ctx: TenantContext, held: Held) -> Job:
+def _ours(session: Session, ctx: TenantContext, held: ClaimedJob) -> Job:
     job = session.scalar(_by_id(ctx, held).with_for_update())
     if job is None or job.cancel_requested:
         raise LeaseLost

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.db import Database
-from domain.refusals import told_plainly
+from domain.refusals import translate_errors
 from utils.errors import StoreUnavailable
 
 LEADER_LOCK = 7_021_960  # as MIGRATION_LOCK: any number, the same in every process
@@ -91,7 +91,7 @@ class ServerLock:
     def take(self) -> bool:
         """See `Lock`. The connection is kept for the next attempt."""
         try:
-            with _told():
+            with _translate_errors():
                 connection = self._connection or self._connect()
                 return bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": LEADER_LOCK}))
         except StoreUnavailable:
@@ -102,7 +102,7 @@ class ServerLock:
         """See `Lock`. Asked of the server, because a pooler may give each transaction another session."""
         if self._connection is None:
             raise StoreUnavailable("DATABASE_URI: the database server was not reached.")
-        with _told():
+        with _translate_errors():
             held = self._connection.scalar(_IS_HELD, {"key": LEADER_LOCK})
         if not held:
             raise StoreUnavailable(
@@ -143,10 +143,10 @@ class ServerLock:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Whatever is wrong with the connection, whoever holds it does not lead."""
     try:
-        with told_plainly():
+        with translate_errors():
             yield
     except SQLAlchemyError as exc:
         raise StoreUnavailable("DATABASE_URI: the database server does not answer as it should.") from exc

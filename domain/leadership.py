@@ -154,7 +154,7 @@ async def _end(task: "asyncio.Future[None]") -> None:
     if task.cancel():
         await asyncio.wait({task})
         if not task.cancelled() and (failure := task.exception()):
-            logger.error("The work of the leader failed when it was to end.", exc_info=failure)
+            logger.error("The work of the leader failed while stopping.", exc_info=failure)
 
 
 def _failure(task: "asyncio.Future[None]") -> BaseException | None:

@@ -252,7 +252,7 @@ class Document(Base):
 
 
 class DocumentVersion(Base):
-    """What a document was at one time, and the files that keep it: see `domain/originals.py`.
+    """What a document was at one time, and the files that keep it: see `domain/document_files.py`.
 
     Without a reference to its document, whose row may go first: this one goes with its files.
     """

@@ -64,9 +64,9 @@ def get_usage(session: Session, ctx: TenantContext) -> Usage:
     pages = scoped(ctx, PagesRead).where(PagesRead.day == _today()).with_only_columns(PagesRead.pages)
     return Usage(
         documents=session.scalar(documents.with_only_columns(func.count())) or 0,
-        size_bytes=_kept_bytes(session, ctx) + _coming_bytes(session, ctx),
+        size_bytes=_sum_kept_bytes(session, ctx) + _coming_bytes(session, ctx),
         pages_today=session.scalar(pages) or 0,
-        queued_jobs=_queued_jobs(session, ctx),
+        queued_jobs=_count_queued_jobs(session, ctx),
     )
 
 
@@ -78,9 +78,9 @@ def require_room(session: Session, ctx: TenantContext, quotas: Quotas, *, docume
     """
     used = get_usage(session, ctx)
     if used.documents + documents > quotas.documents:
-        raise _exceeded("documents", quotas.documents, used.documents, _FREE_SOME)
+        raise _quota_exceeded("documents", quotas.documents, used.documents, _FREE_SOME)
     if used.size_bytes + size_bytes > quotas.size_bytes:
-        raise _exceeded("bytes", quotas.size_bytes, used.size_bytes, _FREE_SOME)
+        raise _quota_exceeded("bytes", quotas.size_bytes, used.size_bytes, _FREE_SOME)
 
 
 def require_room_in_queue(session: Session, ctx: TenantContext, quotas: Quotas) -> None:
@@ -89,10 +89,10 @@ def require_room_in_queue(session: Session, ctx: TenantContext, quotas: Quotas) 
     Raises:
         QuotaExceeded: it may not.
     """
-    waiting = _queued_jobs(session, ctx)
+    waiting = _count_queued_jobs(session, ctx)
     if waiting >= quotas.queued_jobs:
         advice = "Wait until some of them are done."
-        raise _exceeded("queued_jobs", quotas.queued_jobs, waiting, advice, retry_after_s=60)
+        raise _quota_exceeded("queued_jobs", quotas.queued_jobs, waiting, advice, retry_after_s=60)
     require_pages(session, ctx, quotas)
 
 
@@ -107,7 +107,7 @@ def require_pages(session: Session, ctx: TenantContext, quotas: Quotas) -> None:
     if read >= quotas.pages_per_day:
         wait_s = max(1, int((next_day() - datetime.now(UTC)).total_seconds()))
         advice = f"More are read from {next_day():%Y-%m-%d %H:%M} UTC on."
-        raise _exceeded("pages_per_day", quotas.pages_per_day, read, advice, retry_after_s=wait_s)
+        raise _quota_exceeded("pages_per_day", quotas.pages_per_day, read, advice, retry_after_s=wait_s)
 
 
 def count_pages(session: Session, ctx: TenantContext, content: DocumentContent) -> None:
@@ -140,7 +140,7 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _kept_bytes(session: Session, ctx: TenantContext) -> int:
+def _sum_kept_bytes(session: Session, ctx: TenantContext) -> int:
     kept = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
     return int(session.scalar(kept.with_only_columns(func.sum(DocumentVersion.size_bytes))) or 0)
 
@@ -153,12 +153,14 @@ def _coming_bytes(session: Session, ctx: TenantContext) -> int:
     return int(session.scalar(coming.with_only_columns(func.sum(Job.size_bytes))) or 0)
 
 
-def _queued_jobs(session: Session, ctx: TenantContext) -> int:
+def _count_queued_jobs(session: Session, ctx: TenantContext) -> int:
     queued = scoped(ctx, Job).where(Job.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
     return session.scalar(queued.with_only_columns(func.count())) or 0
 
 
-def _exceeded(name: str, limit: int, used: int, advice: str, *, retry_after_s: int | None = None) -> QuotaExceeded:
+def _quota_exceeded(
+    name: str, limit: int, used: int, advice: str, *, retry_after_s: int | None = None
+) -> QuotaExceeded:
     headers = {"Retry-After": str(retry_after_s)} if retry_after_s else {}
     reason = _REASONS[name].format(limit=limit, used=used)
     return QuotaExceeded(

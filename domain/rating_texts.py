@@ -44,7 +44,7 @@ def read_texts(row: AnswerRating, keys: Keyring | None) -> Texts:
     """
     if _is_plain(row):
         return {name: getattr(row, name) for name in NO_TEXTS}
-    sealed = _sealed(row)
+    sealed = _seal(row)
     try:
         if keys is None:
             raise missing_key(key_name(sealed))
@@ -72,14 +72,14 @@ def is_current(row: AnswerRating, keys: Keyring | None) -> bool:
     """
     if keys is None or _is_plain(row):
         return keys is None and _is_plain(row)
-    return keys.is_current(_sealed(row))
+    return keys.is_current(_seal(row))
 
 
 def _is_plain(row: AnswerRating) -> bool:
     return isinstance(row.sources, list)
 
 
-def _sealed(row: AnswerRating) -> bytes:
+def _seal(row: AnswerRating) -> bytes:
     try:
         return b64decode(row.sources, validate=True)  # type: ignore[arg-type]  # anything but a text is refused here
     except (TypeError, ValueError) as exc:

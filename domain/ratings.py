@@ -51,7 +51,7 @@ def rate(session: Session, ctx: TenantContext, rating: Rating, *, keys: Keyring 
         Conflict: the tenant has as many as it may.
         RatingUnreadable: words of before are to stay, and their key is missing.
     """
-    row = _locked(session, ctx, rating.run_id) or _added(session, ctx, rating)
+    row = _lock_rating(session, ctx, rating.run_id) or _add(session, ctx, rating)
     texts = _texts(rating) | _staying(row, rating, keys)
     for name, value in _facts(rating).items():
         setattr(row, name, value)
@@ -67,7 +67,7 @@ def rekey(session: Session, ctx: TenantContext, run_id: str, *, old: Keyring | N
     Raises:
         RatingUnreadable: its key is missing, or what is stored was changed or moved; it is as it was.
     """
-    row = _locked(session, ctx, run_id)
+    row = _lock_rating(session, ctx, run_id)
     if row is None:
         return "absent"
     if is_current(row, new):
@@ -115,7 +115,7 @@ def verdicts(session: Session, ctx: TenantContext, conversation_id: str, run_ids
     return found
 
 
-def rated_runs(session: Session, ctx: TenantContext, conversation_id: str | None = None) -> list[str]:
+def list_rated_runs(session: Session, ctx: TenantContext, conversation_id: str | None = None) -> list[str]:
     """The runs whose answers are rated, of all conversations or of one."""
     here = () if conversation_id is None else _in(ctx, conversation_id)
     return list(session.scalars(scoped(ctx, AnswerRating).where(*here).with_only_columns(AnswerRating.run_id)))
@@ -158,11 +158,11 @@ def _staying(row: AnswerRating, rating: Rating, keys: Keyring | None) -> dict[st
     return {name: texts[name] for name in left_out}
 
 
-def _locked(session: Session, ctx: TenantContext, run_id: str) -> AnswerRating | None:
+def _lock_rating(session: Session, ctx: TenantContext, run_id: str) -> AnswerRating | None:
     return session.scalar(scoped(ctx, AnswerRating).where(AnswerRating.run_id == run_id).with_for_update())
 
 
-def _added(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating:
+def _add(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating:
     if (session.scalar(scoped_count(ctx, AnswerRating)) or 0) >= MOST_RATINGS:
         raise Conflict(f"There are {MOST_RATINGS:,} ratings already: `flask ratings --forget` makes room.")
     # Without its words: what a database was once given it keeps for a while, also where it is replaced at once.
@@ -171,5 +171,5 @@ def _added(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating
         with session.begin_nested():
             session.add(row)
     except IntegrityError:  # another verdict about it came in between, which may be gone again
-        return _locked(session, ctx, rating.run_id) or _added(session, ctx, rating)
+        return _lock_rating(session, ctx, rating.run_id) or _add(session, ctx, rating)
     return row

@@ -120,7 +120,7 @@ _CONNECTING, _ANSWERED, _SQLITE = (
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn what SQLAlchemy raises in the block into our own errors, where the store is at fault and not the statement.
 
     Raises:

@@ -19,7 +19,7 @@ class HeldDocument:
     vectors: set[str] = field(default_factory=set)
 
 
-def held_documents(session: Session, ctx: TenantContext, slot: int) -> dict[str, HeldDocument]:
+def list_held_documents(session: Session, ctx: TenantContext, slot: int) -> dict[str, HeldDocument]:
     """The tenant's documents that the index of *slot* holds, by id; not those it is still to be given."""
     given = scoped(ctx, Document).where(
         Document.words_in.bitwise_and(slot) != 0,
@@ -37,12 +37,12 @@ def held_documents(session: Session, ctx: TenantContext, slot: int) -> dict[str,
     return found
 
 
-def known_documents(session: Session, ctx: TenantContext) -> set[str]:
+def list_known_documents(session: Session, ctx: TenantContext) -> set[str]:
     """The ids of all the tenant's documents, whatever their state."""
     return set(session.scalars(scoped(ctx, Document).with_only_columns(Document.document_id)))
 
 
-def named_files(session: Session, ctx: TenantContext) -> set[str]:
+def list_named_files(session: Session, ctx: TenantContext) -> set[str]:
     """The hashes of all files that jobs of the tenant name, or versions of documents which readers still have."""
     present = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
     columns = DocumentVersion.content_hash, DocumentVersion.text_hash

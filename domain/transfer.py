@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from domain.dataset_roles import ensure_dataset_of
+from domain.document_files import find_version
 from domain.documents import DocumentContent, chunk_id_of, get_chunks, replace_document
 from domain.indexes import serving_index
 from domain.indexing import as_passage, mark_searchable, mark_vectors, mark_words
 from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion
-from domain.originals import find_version
 from domain.scoping import scoped
 from utils.context import TenantContext
 from utils.passages import Passage

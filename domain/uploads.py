@@ -74,7 +74,7 @@ def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Inco
         if document is not None:
             return _leave(session, ctx, document, quotas)
     else:
-        document = session.scalar(_called(ctx, dataset_id, incoming.about.external_id))
+        document = session.scalar(_select_by_name(ctx, dataset_id, incoming.about.external_id))
     if document is None:
         document, is_new = _add(session, ctx, dataset_id, incoming, quotas)
         if is_new:
@@ -89,7 +89,7 @@ def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Inco
     return Accepted(document, job, replaced=True, former_file=former_file)
 
 
-def _called(ctx: TenantContext, dataset_id: str, external_id: str) -> Select[Document]:
+def _select_by_name(ctx: TenantContext, dataset_id: str, external_id: str) -> Select[Document]:
     its = Document.dataset_id == dataset_id, Document.external_id == external_id
     return scoped(ctx, Document).where(*its).with_for_update()
 
@@ -136,7 +136,7 @@ def _add(
         with session.begin_nested():
             session.add(document)
     except IntegrityError:  # PostgreSQL: another one was first
-        return session.scalars(_called(ctx, dataset_id, incoming.about.external_id or "")).one(), False
+        return session.scalars(_select_by_name(ctx, dataset_id, incoming.about.external_id or "")).one(), False
     return document, True
 
 

@@ -70,7 +70,7 @@ def get_web_source(session: Session, ctx: TenantContext, web_source_id: str) -> 
     Raises:
         NotFound: the tenant has none of this id.
     """
-    return _found(session.scalar(scoped(ctx, WebSource).where(WebSource.web_source_id == web_source_id)))
+    return _get_source(session.scalar(scoped(ctx, WebSource).where(WebSource.web_source_id == web_source_id)))
 
 
 def find_web_source(session: Session, ctx: TenantContext, url: str) -> WebSource | None:
@@ -274,10 +274,10 @@ def lock_web_source(session: Session, ctx: TenantContext, web_source_id: str) ->
         NotFound: the tenant has none of this id.
     """
     its = scoped(ctx, WebSource).where(WebSource.web_source_id == web_source_id)
-    return _found(session.scalar(its.with_for_update()))
+    return _get_source(session.scalar(its.with_for_update()))
 
 
-def _found(source: WebSource | None) -> WebSource:
+def _get_source(source: WebSource | None) -> WebSource:
     if source is None:
         raise NotFound("Web source not found.")
     return source

@@ -66,7 +66,7 @@ class LocalAsker:
         """What comes of *question*, as a first turn."""
         found = await self.retriever.search(self.ctx, question, limit=SHOWN)
         passages = [
-            _shown(hit.passage.document_id, hit.passage.title, hit.passage.source, hit.passage.text)
+            _to_shown(hit.passage.document_id, hit.passage.title, hit.passage.source, hit.passage.text)
             for hit in found.hits
         ]
         if self.model is None or not found.verdict.answerable:
@@ -77,7 +77,7 @@ class LocalAsker:
         if said.strip().startswith(NOT_IN_DOCUMENTS_MARK):
             return Outcome(passages, answered=False, answer="")
         text, citations = bind_citations(said.strip(), hits)
-        quotes = [_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
+        quotes = [_to_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
         return Outcome(passages, answered=True, answer=without_marks(text), quotes=quotes)
 
 
@@ -113,12 +113,12 @@ class HttpAsker:
         return told
 
 
-def _shown(document_id: str, title: str, source: str, text: str) -> Shown:
+def _to_shown(document_id: str, title: str, source: str, text: str) -> Shown:
     return Shown(frozenset((document_id, title)), source, text)
 
 
 def _of_json(told: dict[str, Any], text: str) -> Shown:
-    return _shown(told["document_id"], told["title"], told["source"], text)
+    return _to_shown(told["document_id"], told["title"], told["source"], text)
 
 
 def _detail(answer: httpx.Response) -> str:

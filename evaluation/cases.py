@@ -31,11 +31,11 @@ _QUERIES, _CORPUS = ".queries.jsonl", ".corpus.jsonl"
 Json = dict[str, Any]
 
 
-def _listed(value: object) -> object:
+def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Texts = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_listed)]
+Texts = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)]
 
 
 class Case(BaseModel):
@@ -92,16 +92,16 @@ def load_set(path: Path) -> QuestionSet:
     if not path.is_file():
         raise BadInput(f"There is no question set {path}: name a YAML or JSONL file, or <set> beside <set>{_QUERIES}.")
     if path.suffix == ".jsonl":
-        return _checked(path, {"questions": _lines(path)})
+        return _check(path, {"questions": _lines(path)})
     try:
         loaded = yaml.safe_load(_text(path))
     except yaml.YAMLError as exc:
         where = f", line {mark.line + 1}" if (mark := getattr(exc, "problem_mark", None)) else ""
         raise BadInput(f"{path} is not YAML{where}.") from exc
-    return _checked(path, loaded)
+    return _check(path, loaded)
 
 
-def _checked(path: Path, loaded: object) -> QuestionSet:
+def _check(path: Path, loaded: object) -> QuestionSet:
     try:
         read = _File.model_validate(loaded)
     except ValidationError as exc:

@@ -17,7 +17,7 @@ _BATCH = 16  # passages embedded at once
 
 
 @asynccontextmanager
-async def indexed(
+async def index_corpus(
     questions: QuestionSet,
     ctx: TenantContext,
     embedder: Embedder,

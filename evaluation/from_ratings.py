@@ -29,9 +29,9 @@ def question_set(rows: Iterable[AnswerRating], *, with_good: bool) -> tuple[str,
     wanted = [row for row in newest.values() if row.rating == "down" or with_good]
     cases = [case for row in wanted if (case := _case(row))]
     left = [row for row in wanted if row.rating == "down" and not _case(row)]
-    text = _HEAD + _dumped({"name": "ratings", "questions": cases})
+    text = _HEAD + _dump({"name": "ratings", "questions": cases})
     if left:
-        text += _OPEN + "".join(f"# {line}\n" for line in _dumped([_to_complete(row) for row in left]).splitlines())
+        text += _OPEN + "".join(f"# {line}\n" for line in _dump([_to_complete(row) for row in left]).splitlines())
     return text, len(cases), len(left)
 
 
@@ -58,5 +58,5 @@ def _to_complete(row: AnswerRating) -> Json:
     return {name: value for name, value in told.items() if value}
 
 
-def _dumped(value: Json | Sequence[Json]) -> str:
+def _dump(value: Json | Sequence[Json]) -> str:
     return str(yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=120))

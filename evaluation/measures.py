@@ -60,7 +60,7 @@ def _of_answer(case: Case, outcome: Outcome) -> Measured:
     return figures
 
 
-def summed_up(cases: Sequence[Case], rows: Sequence[Measured]) -> dict[str, dict[str, Figure]]:
+def sum_up(cases: Sequence[Case], rows: Sequence[Measured]) -> dict[str, dict[str, Figure]]:
     """The figures of all questions, under `all`, and of those in each language under its code."""
     groups = {"all": list(rows)}
     for case, row in zip(cases, rows, strict=True):
@@ -89,7 +89,7 @@ def spread(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float,
     return float(low), float(high)
 
 
-def missed_floors(figures: Mapping[str, Mapping[str, Figure]], floors: Mapping[str, float]) -> list[str]:
+def find_missed_floors(figures: Mapping[str, Mapping[str, Figure]], floors: Mapping[str, float]) -> list[str]:
     """A line for each floor that is missed: `recall@5` is of all questions, `id.recall@5` of those in Indonesian."""
     missed = []
     for name, floor in floors.items():

@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluation.asking import Asker
 from evaluation.cases import Case, QuestionSet
-from evaluation.measures import Figure, Measured, measured, spread, summed_up
+from evaluation.measures import Figure, Measured, measured, spread, sum_up
 
 Json = dict[str, Any]
 
@@ -59,7 +59,7 @@ async def run_set(questions: QuestionSet, asker: Asker, *, mode: str, progress: 
     for case in questions.cases:
         rows.append(measured(case, await asker.ask(case.question)))
         progress()
-    figures = summed_up(questions.cases, rows)
+    figures = sum_up(questions.cases, rows)
     by_question = {key: row for key, row in zip(_keys(questions.cases), rows, strict=True)}
     return Run(questions.name, mode, datetime.now(UTC).isoformat(timespec="microseconds"), figures, by_question)
 

@@ -127,7 +127,7 @@ class _Cutter:
                 section.start, section.body, section.end, section.heading, section.page, self._tokens(section)
             )
             if open_group is not None and self._belong_together(open_group, group, section.level):
-                open_group = _joined(open_group, group)
+                open_group = _join(open_group, group)
                 continue
             if open_group is not None:
                 yield open_group
@@ -226,7 +226,7 @@ class _Cutter:
         return (start + left, start + len(stretch.rstrip())) if stretch.strip() else (end, end)
 
 
-def _joined(former: _Group, latter: _Group) -> _Group:
+def _join(former: _Group, latter: _Group) -> _Group:
     """Both as one. Where their headings part, the headings' own lines become text."""
     common = _common(former.heading, latter.heading)
     body = former.body if common == former.heading else former.start

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from domain.cuts import add_cut, what_is_known
 from domain.db import Database
+from domain.document_files import NO_TEXT, Extracted
 from domain.documents import ChunkText
 from domain.models import Chunk, Document, DocumentVersion
-from domain.originals import NO_TEXT, Extracted
 from ingestion.chunking import CountTokens, Sizes, chunk_text, estimate_tokens
 from ingestion.language import passage_language
 from ingestion.parsers.parsed import HEADING_SEPARATOR, Section
@@ -67,7 +67,7 @@ class Cutter:
             extracted = Extracted.from_bytes(self._files.get(ctx, version.text_hash))
         except (NotFound, ValueError) as exc:
             facts = {"tenant_id": ctx.tenant_id, "document_id": version.document_id, "reason": str(exc)}
-            logger.warning("The kept text of a document is gone: it stays in the passages it has.", extra=facts)
+            logger.warning("The stored text of a document is missing; keeping its current passages.", extra=facts)
             return []
         sections = _sections(extracted, former)
         return cut(extracted.text, sections, version.language, sizes=self._sizes, count_tokens=self._count)

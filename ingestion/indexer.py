@@ -136,7 +136,7 @@ class Indexer:
         for ctx in await self._read(indexing.all_tenants):
             # Twice: a document may be taken out between the question to SQL and the one to the index.
             if await self._has_lost_any(ctx) and await self._has_lost_any(ctx):
-                logger.warning("The index lacks passages that it had: it is filled again.", extra=_whose(ctx))
+                logger.warning("Passages are missing in the index; indexing them again.", extra=_whose(ctx))
                 await self._write(partial(indexing.mark_undone, ctx=ctx, slot=self._slot))
         await self._words()
         self._pending = await self._count_pending()

@@ -18,7 +18,7 @@ _STOP_LIMIT_S = 5.0
 Step = Callable[[], bool]
 
 
-class Working:
+class JobWorkerPool:
     """*count* workers and one thread that tidies up, from the begin of `run` to its end."""
 
     def __init__(self, make_worker: Callable[[], JobWorker], tidy: Callable[[], None], *, count: int) -> None:

@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 
 from domain import jobs
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import DocumentContent, replace_document
-from domain.jobs import LEASE_S, Failure, Held, LeaseLost
+from domain.jobs import LEASE_S, ClaimedJob, Failure, LeaseLost
 from domain.models import Document, JobStage
-from domain.originals import Originals
 from domain.quotas import Quotas, add_pages, count_pages, next_day, require_pages
 from ingestion.parsers.recognition import Recognition
 from ingestion.parsers.sandbox import PageProgress
@@ -60,14 +60,14 @@ class JobWorker:
     def __init__(
         self,
         database: Database,
-        originals: Originals,
+        document_files: DocumentFiles,
         policy: ReadingPolicy,
         *,
         quotas: Quotas,
         lease_s: float = LEASE_S,
         slice_s: float = SLICE_S,
     ) -> None:
-        self._database, self._originals, self._lease_s, self._slice_s = database, originals, lease_s, slice_s
+        self._database, self._document_files, self._lease_s, self._slice_s = database, document_files, lease_s, slice_s
         self._quotas = quotas
         self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid4().hex[:12]}"
         self._parser = policy.open_parser()
@@ -118,9 +118,9 @@ class JobWorker:
         except QuotaExceeded as exc:
             jobs.postpone_reading(session, ctx, Failure(exc.detail, "It is read then by itself."), until=next_day())
 
-    def _bring_on(self, ctx: TenantContext, held: Held, lease: "_Lease") -> None:
+    def _bring_on(self, ctx: TenantContext, held: ClaimedJob, lease: "_Lease") -> None:
         """Do the stage that the job is at."""
-        data = self._originals.file(ctx, held.content_hash)
+        data = self._document_files.file(ctx, held.content_hash)
         if held.stage == JobStage.READING:
             content = self._reader.read(data, held.file_name, held.file_name)
             awaits = self._reader.awaits_recognition(content.details)
@@ -131,10 +131,10 @@ class JobWorker:
         elif held.stage == JobStage.RECOGNISING:
             self._recognise(ctx, held, data, lease)
 
-    def _recognise(self, ctx: TenantContext, held: Held, data: bytes, lease: "_Lease") -> None:
+    def _recognise(self, ctx: TenantContext, held: ClaimedJob, data: bytes, lease: "_Lease") -> None:
         """Recognise pages for a while, and then let others go first: a scan may have a thousand, of seconds each."""
         with self._database.reading() as session:
-            kept = jobs.recognised_so_far(session, ctx, held)
+            kept = jobs.get_recognised(session, ctx, held)
         so_far = Recognition.from_json(kept) if kept else None
         progress = self._watching(lease)
         done = self._reader.read_pages(data, held.file_name, so_far, progress=progress, slice_s=self._slice_s)
@@ -156,35 +156,37 @@ class JobWorker:
 
         return note
 
-    def _advance(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> Held:
+    def _advance(self, ctx: TenantContext, held: ClaimedJob, content: DocumentContent, stage: JobStage) -> ClaimedJob:
         with self._database.writing() as session:
             jobs.lock_held(session, ctx, held)
             count_pages(session, ctx, content)
             return jobs.advance(session, ctx, held, stage)
 
-    def _write(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> Held:
+    def _write(self, ctx: TenantContext, held: ClaimedJob, content: DocumentContent, stage: JobStage) -> ClaimedJob:
         version, held = self._replace(ctx, held, content, stage)
         if version > 1:
-            self._originals.let_go(ctx, replaced=[held.document_id])
+            self._document_files.let_go(ctx, replaced=[held.document_id])
         return held
 
-    def _replace(self, ctx: TenantContext, held: Held, content: DocumentContent, stage: JobStage) -> tuple[int, Held]:
-        with self._originals.writing(ctx, content.extracted) as (session, _):
+    def _replace(
+        self, ctx: TenantContext, held: ClaimedJob, content: DocumentContent, stage: JobStage
+    ) -> tuple[int, ClaimedJob]:
+        with self._document_files.writing(ctx, content.extracted) as (session, _):
             document = jobs.lock_held(session, ctx, held)
             document = replace_document(session, ctx, document.origin, _as_given(document, content))
             if held.stage == JobStage.READING:
                 count_pages(session, ctx, content)
             return document.version, jobs.advance(session, ctx, held, stage)
 
-    def _settle(self, ctx: TenantContext, held: Held, lease: "_Lease", exc: Exception) -> None:
+    def _settle(self, ctx: TenantContext, held: ClaimedJob, lease: "_Lease", exc: Exception) -> None:
         """Write down what became of a job that did not come to its end."""
         lease.close()
         # Afterwards: whoever has the job now has to find the file.
         if self._write_failure(ctx, held, exc) and isinstance(exc, InfectedFile):
             logger.warning("An uploaded file contains malware.", extra=_facts(ctx, held) | {"malware": exc.signature})
-            self._originals.quarantine(ctx, held.content_hash)
+            self._document_files.quarantine(ctx, held.content_hash)
 
-    def _write_failure(self, ctx: TenantContext, held: Held, exc: Exception) -> bool:
+    def _write_failure(self, ctx: TenantContext, held: ClaimedJob, exc: Exception) -> bool:
         """Whether the job was ours to fail, and neither cancelled nor given to another worker."""
         with self._database.writing() as session:
             try:
@@ -196,7 +198,7 @@ class JobWorker:
                     return False
                 _record(session, ctx, held, exc)
             except LeaseLost:
-                logger.info("A job went to another worker, or was removed", extra=_facts(ctx, held))
+                logger.info("Lost job lease: another worker has the job, or it was deleted", extra=_facts(ctx, held))
                 return False
         return True
 
@@ -208,7 +210,7 @@ class _Lease:
     """
 
     def __init__(
-        self, database: Database, ctx: TenantContext, held: Held, lease_s: float, *, on_lost: Callable[[], None]
+        self, database: Database, ctx: TenantContext, held: ClaimedJob, lease_s: float, *, on_lost: Callable[[], None]
     ) -> None:
         self.share_done = 0.0
         self._database, self._ctx, self._held, self._lease_s, self._on_lost = database, ctx, held, lease_s, on_lost
@@ -256,7 +258,7 @@ def tidy(database: Database) -> None:
             jobs.tidy(session, ctx)
 
 
-def _record(session: Session, ctx: TenantContext, held: Held, exc: Exception) -> None:
+def _record(session: Session, ctx: TenantContext, held: ClaimedJob, exc: Exception) -> None:
     """What failed for good, or is worth another try."""
     if isinstance(exc, ScannerUnavailable):
         jobs.wait(session, ctx, held, Failure(exc.detail, _SCANNER_AWAY), pause_s=_SCANNER_PAUSE_S)
@@ -279,5 +281,5 @@ def _as_given(document: Document, content: DocumentContent) -> DocumentContent:
     return replace(content, source=document.source, title=document.given_title or content.title)
 
 
-def _facts(ctx: TenantContext, held: Held) -> dict[str, object]:
+def _facts(ctx: TenantContext, held: ClaimedJob) -> dict[str, object]:
     return {"tenant_id": ctx.tenant_id, "job_id": held.job_id, "document_id": held.document_id, "stage": held.stage}

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 from domain.dataset_roles import ensure_dataset_of
 from domain.datasets import remove_dataset
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import get_document
 from domain.job_requests import begin_again, get_job, remove_with_jobs
 from domain.models import DatasetRole
-from domain.originals import Originals
 from domain.quotas import Quotas
 from domain.uploads import Accepted, Description, Incoming, accept
 from utils.context import TenantContext
@@ -21,8 +21,8 @@ from utils.errors import Conflict, StoreUnavailable
 class Library:
     """Takes files in and lets go of them. Blocking, for threads."""
 
-    def __init__(self, database: Database, originals: Originals, quotas: Quotas) -> None:
-        self._database, self._originals, self._quotas = database, originals, quotas
+    def __init__(self, database: Database, document_files: DocumentFiles, quotas: Quotas) -> None:
+        self._database, self._document_files, self._quotas = database, document_files, quotas
 
     def take(
         self, ctx: TenantContext, dataset_id: str, name: str, data: bytes, about: Description | None = None
@@ -34,12 +34,12 @@ class Library:
             QuotaExceeded: the tenant may not keep it, or have no further job.
             StoreUnavailable: it cannot be kept; nothing has changed.
         """
-        with self._originals.writing(ctx, data) as (session, [content_hash]):
+        with self._document_files.writing(ctx, data) as (session, [content_hash]):
             incoming = Incoming(name, content_hash, len(data), about or Description())
             accepted = accept(session, ctx, dataset_id, incoming, self._quotas)
         if accepted.former_file:
             with suppress(StoreUnavailable):  # the job is committed; the next sweep removes the file
-                self._originals.discard(ctx, {accepted.former_file})
+                self._document_files.discard(ctx, {accepted.former_file})
         return accepted
 
     def read_again(self, ctx: TenantContext, document_id: str) -> None:
@@ -85,9 +85,9 @@ class Library:
                 check(session)
             files = remove_dataset(session, ctx, dataset_id)
         self._let_go(ctx, files)
-        self._originals.sweep(ctx)  # what a worker that was killed has left behind
+        self._document_files.sweep(ctx)  # what a worker that was killed has left behind
 
     def _let_go(self, ctx: TenantContext, files: set[str]) -> None:
         """Remove what nobody names any more; what a process that is killed here leaves, the next start removes."""
-        self._originals.let_go(ctx, replaced=())
-        self._originals.discard(ctx, files)
+        self._document_files.let_go(ctx, replaced=())
+        self._document_files.discard(ctx, files)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import (
     DocumentContent,
     clear_failure,
@@ -16,13 +17,12 @@ from domain.documents import (
     replace_document,
 )
 from domain.models import Document, DocumentState
-from domain.originals import Originals
 from ingestion.chunking import CountTokens, estimate_tokens
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
 from ingestion.reader import RECIPE, DocumentReader, content_hash
-from ingestion.walk import SAMPLES, Found, Origins, Walk, walk
+from ingestion.walk import SAMPLES, FileEntry, Origins, Walk, walk
 from utils.context import TenantContext
 from utils.errors import UnreadableDocument
 
@@ -58,14 +58,14 @@ def load_paths(
     samples_root: Path | None = None,
     progress: Progress | None = None,
     count_tokens: CountTokens = estimate_tokens,
-    originals: Originals | None = None,
+    document_files: DocumentFiles | None = None,
 ) -> LoadSummary:
     """Load every document below *paths* into the caller's tenant; with *prune*, forget those whose file is gone.
 
     Each document is a transaction of its own: what was loaded stays when a later one fails or the process is killed.
     Documents with pages that are pictures come twice: first with what is text in them, and when all others are done
     with the text that was recognised. *progress* is called before each of these steps, in the latter before each page,
-    with how many steps are done, how many there are, and the file's name. *originals* keeps the files, so that
+    with how many steps are done, how many there are, and the file's name. *document_files* keeps the files, so that
     citations can be opened; without it they are not kept.
 
     Raises:
@@ -76,24 +76,24 @@ def load_paths(
     found, origins = walk(paths), Origins(samples_root.resolve() if samples_root else None)
     with policy.open_parser() as parser:
         reader = policy.reader(parser, count_tokens)
-        load = _Load(database, ctx, origins, policy.limits, reader, originals)
+        load = _Load(database, ctx, origins, policy.limits, reader, document_files)
         load.take_all(found, progress)
     # A folder that cannot be read looks as if its files were gone.
     if prune and not found.unreadable:
         load.summary.removed = _prune(database, ctx, origins, found.folders)
-    if originals and load.summary.changed + load.summary.removed:
-        originals.let_go(ctx)
+    if document_files and load.summary.changed + load.summary.removed:
+        document_files.let_go(ctx)
     load.summary.seconds = time.monotonic() - began
     return load.summary
 
 
-def remove_samples(database: Database, ctx: TenantContext, originals: Originals | None = None) -> int:
-    """Forget the built-in samples, and their files where *originals* keeps them; how many there were."""
+def remove_samples(database: Database, ctx: TenantContext, document_files: DocumentFiles | None = None) -> int:
+    """Forget the built-in samples, and their files where *document_files* keeps them; how many there were."""
     with database.writing() as session:
         samples = [known.document_id for known in list_documents(session, ctx) if known.origin.startswith(SAMPLES)]
         removed = remove_documents(session, ctx, samples)
-    if originals and removed:
-        originals.let_go(ctx)
+    if document_files and removed:
+        document_files.let_go(ctx)
     return removed
 
 
@@ -107,15 +107,15 @@ class _Load:
         origins: Origins,
         limits: Limits,
         reader: DocumentReader,
-        originals: Originals | None,
+        document_files: DocumentFiles | None,
     ) -> None:
         self.summary = LoadSummary()
         self._database, self._ctx, self._origins, self._limits, self._reader = database, ctx, origins, limits, reader
-        self._originals = originals
+        self._document_files = document_files
         with database.reading() as session:
             self._known = {document.origin: document for document in list_documents(session, ctx)}
         self._written: dict[str, int] = {}  # chunks by origin, in this load
-        self._waiting: list[tuple[Found, str]] = []
+        self._waiting: list[tuple[FileEntry, str]] = []
 
     def take_all(self, found: Walk, progress: Progress | None) -> None:
         """Load all files, and note those that cannot be."""
@@ -132,7 +132,7 @@ class _Load:
 
             self._recognise(file, origin, note)
 
-    def _take(self, file: Found, origin: str) -> None:
+    def _take(self, file: FileEntry, origin: str) -> None:
         try:
             data = _read(file.path, self._limits.size_bytes)
             known = self._known.get(origin)
@@ -149,14 +149,14 @@ class _Load:
             self._store(origin, data, content)
         self._see_to_unread(file, origin, content.details)
 
-    def _see_to_unread(self, file: Found, origin: str, details: Mapping[str, object]) -> None:
+    def _see_to_unread(self, file: FileEntry, origin: str, details: Mapping[str, object]) -> None:
         """Put the document in line for its pages to be recognised, or note those that are not read."""
         if self._reader.awaits_recognition(details):
             self._waiting.append((file, origin))
         elif note := self._reader.unread_note(details):
             self.summary.unread.append((file.source, note))
 
-    def _recognise(self, file: Found, origin: str, progress: PageProgress) -> None:
+    def _recognise(self, file: FileEntry, origin: str, progress: PageProgress) -> None:
         try:
             data = _read(file.path, self._limits.size_bytes)
             content = self._reader.read_whole(data, file.path.name, file.source, progress=progress)
@@ -177,8 +177,8 @@ class _Load:
                 clear_failure(session, self._ctx, known.document_id)
 
     def _store(self, origin: str, data: bytes, content: DocumentContent) -> None:
-        if self._originals:
-            self._originals.replace(self._ctx, origin, data, content)
+        if self._document_files:
+            self._document_files.replace(self._ctx, origin, data, content)
         else:
             with self._database.writing() as session:
                 replace_document(session, self._ctx, origin, content)
@@ -192,7 +192,7 @@ class _Load:
         else:
             self.summary.changed += 1
 
-    def _fail(self, file: Found, origin: str, reason: str) -> None:
+    def _fail(self, file: FileEntry, origin: str, reason: str) -> None:
         self.summary.failed.append((file.source, reason))
         with self._database.writing() as session:
             record_failure(session, self._ctx, origin, file.source, reason)

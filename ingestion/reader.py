@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import PurePath
 
+from domain.document_files import Extracted, Part
 from domain.documents import DocumentContent
-from domain.originals import Extracted, Part
 from ingestion.chunking import CountTokens, Sizes, estimate_tokens
 from ingestion.cutting import cut
 from ingestion.language import document_language
@@ -164,11 +164,11 @@ class DocumentReader:
             details=details,
             file_name=PurePath(name).name[-LONGEST_FILE_NAME:],
             pages=parsed.pages,
-            extracted=extracted_of(parsed).to_bytes(),
+            extracted=make_extracted(parsed).to_bytes(),
         )
 
 
-def extracted_of(parsed: ParsedDocument) -> Extracted:
+def make_extracted(parsed: ParsedDocument) -> Extracted:
     """The text and where its headings and pages begin, as it is kept beside the original."""
     parts = (Part(part.start, part.body, part.end, part.level, part.page, part.heading) for part in parsed.sections)
     return Extracted(parsed.text, tuple(parts))

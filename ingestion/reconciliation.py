@@ -9,11 +9,11 @@ from dataclasses import astuple, dataclass, field
 from functools import partial
 
 from domain.db import Database
+from domain.document_files import NO_TEXT, DocumentFiles
 from domain.in_thread import read, write
 from domain.indexing import all_tenants, mark_undone
-from domain.originals import NO_TEXT, Originals
 from domain.scoping import every_tenant
-from domain.stock import HeldDocument, held_documents, known_documents, named_files
+from domain.stock import HeldDocument, list_held_documents, list_known_documents, list_named_files
 from retrieval.index import Entry, PassageIndex
 from utils.context import TenantContext
 from utils.ports import FileStore
@@ -69,7 +69,7 @@ class _Differences:
         return sum(self.uneven.values(), Findings(unknown=sum(self.unknown.values())))
 
 
-async def take_stock(database: Database, index: PassageIndex, *, slot: int, repair: bool) -> Findings:
+async def reconcile(database: Database, index: PassageIndex, *, slot: int, repair: bool) -> Findings:
     """Compare the index of *slot* with SQL, for tenants that either knows; mend what differs where *repair* says so.
 
     What is left over is removed; documents of which something is missing are taken out, and the indexer puts them in
@@ -107,22 +107,22 @@ def take_stock_of_files(database: Database, files: FileStore, *, repair: bool) -
     for ctx in tenants:
         kept = set(files.hashes(ctx))
         with database.reading() as session:
-            named = named_files(session, ctx)
+            named = list_named_files(session, ctx)
         missing += len(named - kept - {NO_TEXT})
         # Counted after SQL was asked again, for what came while one looked.
-        unknown += Originals(database, files).sweep(ctx) if repair and kept - named else len(kept - named)
+        unknown += DocumentFiles(database, files).sweep(ctx) if repair and kept - named else len(kept - named)
     return FileFindings(unknown, missing)
 
 
 async def _compare(database: Database, index: PassageIndex, ctx: TenantContext, slot: int) -> _Differences:
     # SQL before the index and again after it: only what did not change meanwhile can be compared.
-    before = await read(database, partial(held_documents, ctx=ctx, slot=slot))
+    before = await read(database, partial(list_held_documents, ctx=ctx, slot=slot))
     listed: dict[str, dict[str, Entry]] = {}
     async for batch in index.inventory(ctx):
         for entry in batch:
             listed.setdefault(entry.document_id, {})[entry.passage_id] = entry
-    after = await read(database, partial(held_documents, ctx=ctx, slot=slot))
-    known = await read(database, partial(known_documents, ctx=ctx))
+    after = await read(database, partial(list_held_documents, ctx=ctx, slot=slot))
+    known = await read(database, partial(list_known_documents, ctx=ctx))
     differences = _Differences({key: len(entries) for key, entries in listed.items() if key not in known})
     for document_id, held in before.items():
         if after.get(document_id) == held:

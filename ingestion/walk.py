@@ -13,7 +13,7 @@ LONGEST_PATH_BYTES = 2_000  # PostgreSQL's indexes take 2,700 bytes, a tenant's 
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FileEntry:
     """A file to load: where it is, and what readers are shown as its source."""
 
     path: Path
@@ -24,7 +24,7 @@ class Found:
 class Walk:
     """What was found below some paths; `unreadable` folders were not looked into, with the reason."""
 
-    files: list[Found] = field(default_factory=list)
+    files: list[FileEntry] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
@@ -93,7 +93,7 @@ def _add(found: Walk, file: Path, source: str) -> None:
     elif len(os.fsencode(file)) > LONGEST_PATH_BYTES:
         found.unreadable.append((source, f"Its path is longer than {LONGEST_PATH_BYTES:,} bytes: move it."))
     else:
-        found.files.append(Found(file, source))
+        found.files.append(FileEntry(file, source))
 
 
 def _is_unicode(name: str) -> bool:

@@ -120,7 +120,7 @@ class Calibrations:
         except Exception as exc:  # whatever broke, newer ones must go on being seen
             reason = exc.detail if isinstance(exc, ProblemError) else f"{type(exc).__name__}: {exc}"
             if reason != self._told:
-                logger.warning("How other processes calibrated what is not in the documents is not seen: %s", reason)
+                logger.warning("Cannot read the calibrations of other processes: %s", reason)
             self._told = reason
             return
         self._told = ""
@@ -152,7 +152,7 @@ class Calibrations:
             if await self._is_new(ctx):
                 pause_s = _LOOK_EVERY_S
         except ProblemError as exc:
-            logger.warning("What is not in the documents could not be calibrated.", exc_info=exc)
+            logger.warning("The calibration of refusals failed.", exc_info=exc)
         finally:
             self._look_at_s[ctx.tenant_id] = self._clock() + pause_s
 

@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 # Passages written in one call of the engine: what the rest of the process waits for, about 3 ms.
 SLICE = 64
-LISTED = 500  # passages of a stocktaking read in one call: as long
+LISTED = 500  # passages of a reconciliation read in one call: as long
 
 
 class EdgeIndex:

@@ -57,26 +57,26 @@ class Search:
         # Each language proposes its own: a model places the passages of the question's language nearer.
         self._take(found, spoken, [self._near(query, language, *self._let_through()) for language in spoken])
         most = max(Counter(found.languages.values()).values(), default=0)
-        found.lexical = self._worded_scores(terms, found.dense, one_by_one=most < self.wanted)
+        found.lexical = self._score_words(terms, found.dense, one_by_one=most < self.wanted)
         if missing := found.lexical.keys() - found.dense.keys():
             among = self._among(missing)
             self._take(found, spoken, [self._near(query, language, among) for language in spoken])
         return found
 
-    def _worded_scores(self, terms: Terms, dense: Collection[int], *, one_by_one: bool) -> dict[int, float]:
+    def _score_words(self, terms: Terms, dense: Collection[int], *, one_by_one: bool) -> dict[int, float]:
         """What the words propose, and the scores of *dense* too; none means no common word.
 
         Asked *one_by_one*, the second is left out where the words do not propose all they may: then they left out none.
         In one call the engine counts the frequencies of the words once.
         """
-        proposed = self._worded(terms, self.wanted, *self._let_through())
+        proposed = self._word_query(terms, self.wanted, *self._let_through())
         if one_by_one:
             [scores] = self._ask([proposed])
             if len(scores) < self.wanted or not dense:
                 return scores
-            [theirs] = self._ask([self._worded(terms, len(dense), self._among(dense))])
+            [theirs] = self._ask([self._word_query(terms, len(dense), self._among(dense))])
         else:
-            scores, theirs = self._ask([proposed, self._worded(terms, len(dense), self._among(dense))])
+            scores, theirs = self._ask([proposed, self._word_query(terms, len(dense), self._among(dense))])
         return theirs | scores
 
     def _take(self, found: Candidates[int], languages: Sequence[str], requests: list[engine.QueryRequest]) -> None:
@@ -95,7 +95,7 @@ class Search:
         nearest = engine.Query.Nearest(query, using=MEANING)
         return engine.QueryRequest(limit=self.wanted, query=nearest, filter=owned(self.ctx, spoken, *only))
 
-    def _worded(self, terms: Terms, limit: int, *only: Condition) -> engine.QueryRequest:
+    def _word_query(self, terms: Terms, limit: int, *only: Condition) -> engine.QueryRequest:
         nearest = engine.Query.Nearest(sparse(terms), using=WORDS)
         # Document frequencies of the tenant's own passages: others' texts must not move its ranking.
         params = engine.SearchParams(idf=engine.IdfParams(owned(self.ctx)))

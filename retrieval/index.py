@@ -29,7 +29,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A passage as a stocktaking lists it."""
+    """A passage as a reconciliation lists it."""
 
     passage_id: str
     document_id: str
@@ -81,7 +81,7 @@ class PassageIndex(Protocol):
         """Every passage of the tenant without its text and vector, in batches, in no particular order."""
 
     async def tenant_ids(self) -> set[str]:
-        """Whose passages are in the index: for a stocktaking, which also looks for those of tenants nobody knows."""
+        """Whose passages are in the index: for a reconciliation, which also looks for those of tenants nobody knows."""
 
     async def check(self) -> None:
         """Ask the engine whether it can serve now; for health checks.

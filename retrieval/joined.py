@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from retrieval.langchain import Found
+from retrieval.langchain import ScoredDocument
 from retrieval.lexical import Lexicon, Terms
 from retrieval.ranking import Candidates
 from utils.passages import Passage
@@ -13,7 +13,7 @@ from utils.passages import Passage
 def join(
     own: Candidates[str],
     own_passages: Mapping[str, Passage],
-    foreign: Mapping[str, Found],
+    foreign: Mapping[str, ScoredDocument],
     question: str,
     lexicon: Lexicon,
 ) -> Candidates[str]:

@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 from qdrant_client import AsyncQdrantClient, models
 
-from retrieval.qdrant import understood
+from retrieval.qdrant import translate_errors
 from retrieval.ranking import LONGEST_PASSAGE
-from retrieval.wire import Wire, written
+from retrieval.wire import Wire, write_vector
 from utils.errors import StoreRefused
 from utils.language import detect_language
 from utils.passages import Passage
@@ -32,7 +32,7 @@ Metadata = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScoredDocument:
     """A passage of such a collection; `dense` is its cosine similarity, None where no vector was asked with."""
 
     passage: Passage
@@ -46,15 +46,15 @@ class LangchainCollection:
     name: str
     vector_name: str
 
-    async def near(self, wire: Wire, vector: FloatArray, *, limit: int) -> dict[str, Found]:
+    async def near(self, wire: Wire, vector: FloatArray, *, limit: int) -> dict[str, ScoredDocument]:
         """The passages nearest to *vector* by point; the languages are not apart here, since no field tells them."""
         using = {"using": self.vector_name} if self.vector_name else {}
-        query = {"query": written(vector), "limit": limit, "with_payload": [CONTENT, METADATA]} | using
+        query = {"query": write_vector(vector), "limit": limit, "with_payload": [CONTENT, METADATA]} | using
         answer = await wire.ask(self.name, "points/query", query)
-        with understood():
-            return self._found({each["id"]: (each["payload"], each["score"]) for each in answer["points"]})
+        with translate_errors():
+            return self._to_documents({each["id"]: (each["payload"], each["score"]) for each in answer["points"]})
 
-    async def with_words(self, client: AsyncQdrantClient, words: Sequence[str]) -> dict[str, Found]:
+    async def with_words(self, client: AsyncQdrantClient, words: Sequence[str]) -> dict[str, ScoredDocument]:
         """Passages that hold any of *words* by point, as written, in lower case or with a capital.
 
         Where the institution has no text index, older servers look for the letters just as they are.
@@ -71,15 +71,17 @@ class LangchainCollection:
             limit=_READ_BY_WORDS,
             with_payload=[CONTENT, METADATA],
         )
-        return self._found({record.id: (record.payload, None) for record in records})
+        return self._to_documents({record.id: (record.payload, None) for record in records})
 
     async def count(self, client: AsyncQdrantClient) -> int:
         """How many passages there are."""
         return (await client.count(self.name, exact=True)).count
 
-    def _found(self, points: Mapping[models.ExtendedPointId, tuple[Metadata | None, float | None]]) -> dict[str, Found]:
+    def _to_documents(
+        self, points: Mapping[models.ExtendedPointId, tuple[Metadata | None, float | None]]
+    ) -> dict[str, ScoredDocument]:
         return {
-            _key(self.name, point): Found(passage_from(payload, collection=self.name, point=point), dense)
+            _key(self.name, point): ScoredDocument(passage_from(payload, collection=self.name, point=point), dense)
             for point, (payload, dense) in points.items()
             if payload and str(payload.get(CONTENT) or "").strip()
         }
@@ -178,9 +180,9 @@ def _heading(metadata: Metadata) -> str:
 
 def _language(metadata: Metadata, text: str) -> str:
     code = _CODE.match(_text(metadata, "language", "lang").lower())
-    return code.group() if code else _detected(text)
+    return code.group() if code else _detect_vector(text)
 
 
 @lru_cache(4096)
-def _detected(text: str) -> str:
+def _detect_vector(text: str) -> str:
     return detect_language(text)

@@ -11,7 +11,7 @@ _BETWEEN = {0: "", 2: "\n\n"}
 LONGEST_JOINED = 4000  # characters, so that one document does not take the whole prompt
 
 
-def joined(hits: Iterable[Hit], *, limit: int) -> list[Hit]:
+def join_neighbours(hits: Iterable[Hit], *, limit: int) -> list[Hit]:
     """The first *limit* passages of *hits*, best first, neighbours among them made one at the place of the better.
 
     Neighbours are of one page and heading of a document. Joined they keep the id and the scores of the better one.
@@ -56,12 +56,12 @@ def _joint(one: Passage, other: Passage) -> Passage | None:
     seams = (
         *former.seams,
         *([len(former.text)] if between else []),
-        *_moved(latter.seams, len(text) - len(latter.text)),
+        *_move(latter.seams, len(text) - len(latter.text)),
     )
     return replace(one, start=former.start, end=latter.end, text=text, seams=seams)
 
 
-def _moved(seams: Iterable[int], by: int) -> Iterator[int]:
+def _move(seams: Iterable[int], by: int) -> Iterator[int]:
     return (seam + by for seam in seams)
 
 

@@ -11,7 +11,7 @@ from utils.context import TenantContext
 from utils.passages import Passage
 from utils.ports import FloatArray
 
-LISTED = 1000  # points of a stocktaking in one answer
+LISTED = 1000  # points of a reconciliation in one answer
 
 
 def point_of(ctx: TenantContext, passage: Passage, terms: Terms) -> models.PointStruct:

@@ -96,7 +96,7 @@ def our_errors(*, with_key: bool) -> Iterator[None]:
 
 
 @contextmanager
-def understood() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Around the reading of an answer that no model of the client has checked.
 
     Raises:

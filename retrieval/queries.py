@@ -19,12 +19,12 @@ from utils.ports import FloatArray
 Json = dict[str, Any]
 
 
-def owned(ctx: TenantContext, *also: Any) -> models.Filter:
-    """The tenant filter for the client: here and in `owned_json` are the only places it is written."""
+def tenant_filter(ctx: TenantContext, *also: Any) -> models.Filter:
+    """The tenant filter for the client: here and in `tenant_filter_json` are the only places it is written."""
     return models.Filter(must=[models.FieldCondition(key=TENANT, match=models.MatchValue(value=ctx.tenant_id)), *also])
 
 
-def owned_json(ctx: TenantContext, *also: Json) -> Json:
+def tenant_filter_json(ctx: TenantContext, *also: Json) -> Json:
     """The tenant filter as it is sent."""
     return {"must": [_is(TENANT, ctx.tenant_id), *also]}
 
@@ -36,12 +36,12 @@ def conditions(filters: Filters) -> list[Json]:
 
 def pending(ctx: TenantContext) -> models.Filter:
     """The tenant's passages that wait for their vector."""
-    return models.Filter(must=[owned(ctx)], must_not=[models.HasVectorCondition(has_vector=MEANING)])
+    return models.Filter(must=[tenant_filter(ctx)], must_not=[models.HasVectorCondition(has_vector=MEANING)])
 
 
-def embedded(ctx: TenantContext) -> models.Filter:
+def embedded_filter(ctx: TenantContext) -> models.Filter:
     """The tenant's passages that have their vector."""
-    return owned(ctx, models.HasVectorCondition(has_vector=MEANING))
+    return tenant_filter(ctx, models.HasVectorCondition(has_vector=MEANING))
 
 
 def sparse(terms: Terms) -> models.SparseVector:
@@ -123,14 +123,14 @@ class Plan:
     def _by_words(self, limit: int) -> Json:
         query = {"indices": self.terms.indices, "values": self.terms.values}
         # Document frequencies of the tenant's own passages: others' texts must not move its ranking.
-        params = {"params": {"idf": {"corpus": owned_json(self.asked.ctx)}}} if self.idf_by_tenant else {}
+        params = {"params": {"idf": {"corpus": tenant_filter_json(self.asked.ctx)}}} if self.idf_by_tenant else {}
         return {"query": query, "using": WORDS, "filter": self._let_through(), "limit": limit} | params
 
     def _by_meaning(self, *also: Json) -> Json:
         return {"query": self.vector, "using": MEANING, "filter": self._let_through(*also), "limit": self.asked.wanted}
 
     def _let_through(self, *also: Json) -> Json:
-        return owned_json(self.asked.ctx, *conditions(self.asked.filters), *also)
+        return tenant_filter_json(self.asked.ctx, *conditions(self.asked.filters), *also)
 
 
 def _is(field: str, value: str) -> Json:

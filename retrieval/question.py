@@ -52,7 +52,7 @@ class Question:
         places = self._places[passage.language]
         total = sum(times for _, _, times in asked)
         sentences = _stems_by_sentence(passage.text, passage.language)
-        return max((_met(asked, places, there) for there in sentences), default=0) / total
+        return max((_count_met(asked, places, there) for there in sentences), default=0) / total
 
     def _stems_in(self, language: str) -> Stems:
         if language not in self._stems:
@@ -75,7 +75,7 @@ class Question:
         return list(islice(Counter(weighted).items(), _MOST_WORDS))
 
 
-def _met(asked: Stems, places: Mapping[int, Sequence[int]], there: frozenset[int]) -> int:
+def _count_met(asked: Stems, places: Mapping[int, Sequence[int]], there: frozenset[int]) -> int:
     """How many of the words *asked* are *there*; looked for by its stems, which are few in a sentence."""
     found = {place for stem in there if stem in places for place in places[stem]}
     return sum(asked[place][2] for place in found)

@@ -14,7 +14,7 @@ from retrieval.duplicates import distinct
 from retrieval.filters import ALL, Filters
 from retrieval.index import PassageIndex
 from retrieval.lexical import embedding_text
-from retrieval.neighbours import joined
+from retrieval.neighbours import join_neighbours
 from retrieval.question import Question
 from retrieval.sentences import by_best_sentence
 from utils.context import TenantContext
@@ -56,7 +56,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """Passages for a question, best first, maybe none; the `verdict` is whether they hold an answer.
 
     `degraded` says what was missing when the ranking is worse than it could be, None otherwise. `stages` are those the
@@ -79,7 +79,9 @@ class Retriever:
     reranker: Reranker | None = None
     calibrations: Calibrations | None = None  # for a model that none is fixed for
 
-    async def search(self, ctx: TenantContext, question: str, *, limit: int, options: SearchOptions = PLAIN) -> Found:
+    async def search(
+        self, ctx: TenantContext, question: str, *, limit: int, options: SearchOptions = PLAIN
+    ) -> SearchResult:
         """The best passages of the caller's tenant, at most *limit*; the same text once, neighbours as one passage.
 
         When the embedder fails they are found by their words alone, and when the reranker fails they stay in the order
@@ -90,22 +92,26 @@ class Retriever:
         course.passed("embedding", [])
         hits = course.passed("index", await self._candidates(ctx, question, vector, limit, options.filters))
         asked = Question(question)
-        ordered = await self._processed(partial(by_best_sentence, asked, hits), hits)
+        ordered = await self._process(partial(by_best_sentence, asked, hits), hits)
         hits = course.passed("sentences", ordered)
         if options.priorities:
-            hits = course.passed("priorities", _preferred(hits, options.priorities))
+            hits = course.passed("priorities", _prefer_language(hits, options.priorities))
         without_reranker = None
         if self.reranker is not None and len(hits) > 1:
-            ranked, without_reranker = await self._reranked(self.reranker, question, hits)
+            ranked, without_reranker = await self._rerank(self.reranker, question, hits)
             hits = course.passed("rerank", ranked)
         found = hits
-        shown = course.passed("selection", await self._processed(lambda: joined(distinct(found), limit=limit), found))
+        shown = course.passed(
+            "selection", await self._process(lambda: join_neighbours(distinct(found), limit=limit), found)
+        )
         estimated = self.calibrations.of(ctx) if self.calibrations else None
         judged = partial(judge, asked, hits[:limit], model=self.embedder.model, estimated=estimated)
-        verdict = await self._processed(judged, hits)
-        return Found(shown, " ".join(filter(None, (without_vector, without_reranker))) or None, verdict, course.stages)
+        verdict = await self._process(judged, hits)
+        return SearchResult(
+            shown, " ".join(filter(None, (without_vector, without_reranker))) or None, verdict, course.stages
+        )
 
-    async def _processed(self, work: Callable[[], T], hits: Sequence[Hit]) -> T:
+    async def _process(self, work: Callable[[], T], hits: Sequence[Hit]) -> T:
         return await process_text(work, characters=sum(len(hit.passage.text) for hit in hits), at_once=_AT_ONCE)
 
     async def _candidates(
@@ -127,9 +133,7 @@ class Retriever:
             logger.warning("Searching by words alone: the embedding model failed.", exc_info=exc)
             return None, "The embedding model did not answer: passages were found by their words alone."
 
-    async def _reranked(
-        self, reranker: Reranker, question: str, hits: Sequence[Hit]
-    ) -> tuple[Sequence[Hit], str | None]:
+    async def _rerank(self, reranker: Reranker, question: str, hits: Sequence[Hit]) -> tuple[Sequence[Hit], str | None]:
         shown = hits[:_RERANKED]
         try:
             scores = await reranker.rerank(question, [embedding_text(hit.passage) for hit in shown])
@@ -155,7 +159,7 @@ class _Course:
         return hits
 
 
-def _preferred(hits: Sequence[Hit], priorities: Mapping[str, float]) -> list[Hit]:
+def _prefer_language(hits: Sequence[Hit], priorities: Mapping[str, float]) -> list[Hit]:
     return _by_score([replace(hit, score=hit.score + priorities.get(hit.passage.dataset_id, 0.0)) for hit in hits])
 
 

@@ -12,13 +12,13 @@ from retrieval.entries import entry_of
 from retrieval.filters import ALL, Filters
 from retrieval.index import Entry, IndexCounts, Stored
 from retrieval.joined import join
-from retrieval.langchain import Found
+from retrieval.langchain import ScoredDocument
 from retrieval.languages import Languages
 from retrieval.layout import Layout, point_alias, prepare_layout
 from retrieval.lexical import Lexicon, RememberingLexicon
 from retrieval.points import dense_of, list_page, point_of
-from retrieval.qdrant import CollectionGone, PointGone, connect, our_errors, rest_address, understood
-from retrieval.queries import Asked, Plan, embedded, owned, owned_json, pending
+from retrieval.qdrant import CollectionGone, PointGone, connect, our_errors, rest_address, translate_errors
+from retrieval.queries import Asked, Plan, embedded_filter, pending, tenant_filter, tenant_filter_json
 from retrieval.ranking import (
     DOCUMENT,
     LANGUAGE,
@@ -33,7 +33,7 @@ from retrieval.ranking import (
     rank,
     require_fitting,
 )
-from retrieval.wire import HttpWire, Wire, written
+from retrieval.wire import HttpWire, Wire, write_vector
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
@@ -88,7 +88,7 @@ class ServerIndex:
             StoreUnavailable: the server does not answer.
             StoreRefused: it refuses the key, is no Qdrant, or the collection was made for something else.
         """
-        self._layout = await self._prepared()
+        self._layout = await self._prepare()
 
     async def check(self) -> None:
         """Ask the server whether it can serve now, and prepare it if it is new.
@@ -122,7 +122,7 @@ class ServerIndex:
         if not document_ids:
             return
         of_documents = models.FieldCondition(key=DOCUMENT, match=models.MatchAny(any=list(document_ids)))
-        selector = models.FilterSelector(filter=owned(ctx, of_documents))
+        selector = models.FilterSelector(filter=tenant_filter(ctx, of_documents))
         await self._run(lambda at: self._client.delete(at.own, selector, wait=True))
         self._languages.changed(ctx)
 
@@ -136,13 +136,13 @@ class ServerIndex:
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in our collection for this tenant."""
         # One after the other, here as elsewhere: if one fails, nothing is left running.
-        return IndexCounts(await self._count(owned(ctx)), await self._count(pending(ctx)))
+        return IndexCounts(await self._count(tenant_filter(ctx)), await self._count(pending(ctx)))
 
     async def document_ids(self, ctx: TenantContext) -> set[str]:
         """The documents the tenant has passages of in our collection."""
-        at_most = max(await self._count(owned(ctx)), 1)
+        at_most = max(await self._count(tenant_filter(ctx)), 1)
         answer = await self._run(
-            lambda at: self._client.facet(at.own, DOCUMENT, facet_filter=owned(ctx), limit=at_most, exact=True)
+            lambda at: self._client.facet(at.own, DOCUMENT, facet_filter=tenant_filter(ctx), limit=at_most, exact=True)
         )
         return {str(hit.value) for hit in answer.hits}
 
@@ -161,7 +161,7 @@ class ServerIndex:
 
     async def inventory(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant in our collection without its text and vector, in batches."""
-        for condition, has_vector in ((pending(ctx), False), (embedded(ctx), True)):
+        for condition, has_vector in ((pending(ctx), False), (embedded_filter(ctx), True)):
             offset: models.ExtendedPointId | None = None
             while True:
                 page, offset = await self._run(partial(list_page, self._client, condition, offset))
@@ -208,7 +208,7 @@ class ServerIndex:
             self._layout = None
             raise
 
-    async def _prepared(self) -> Layout:
+    async def _prepare(self) -> Layout:
         with our_errors(with_key=self._with_key):
             return await prepare_layout(
                 self._client, collection=self._collection, dimension=self._dimension, model=self._model
@@ -217,7 +217,7 @@ class ServerIndex:
     async def _ready(self) -> Layout:
         if self._layout is None:
             # Not one at a time: calls would queue up behind a server that does not answer, each for its own time-out.
-            self._layout = await self._prepared()
+            self._layout = await self._prepare()
         return self._layout
 
     async def _upsert(self, points: list[models.PointStruct], at: Layout) -> None:
@@ -247,7 +247,12 @@ class ServerIndex:
         self, ctx: TenantContext, offset: models.ExtendedPointId | None, at: Layout
     ) -> tuple[list[models.Record], models.ExtendedPointId | None]:
         return await self._client.scroll(
-            at.own, scroll_filter=owned(ctx), limit=BATCH, offset=offset, with_payload=True, with_vectors=[MEANING]
+            at.own,
+            scroll_filter=tenant_filter(ctx),
+            limit=BATCH,
+            offset=offset,
+            with_payload=True,
+            with_vectors=[MEANING],
         )
 
     async def _search(self, at: Layout, asked: Asked) -> list[Hit]:
@@ -270,20 +275,20 @@ class ServerIndex:
         plan = Plan(
             asked,
             self._lexicon.of_question(asked.question),
-            None if asked.vector is None else written(asked.vector),
+            None if asked.vector is None else write_vector(asked.vector),
             languages,
             idf_by_tenant=at.idf_by_tenant,
         )
         if not (requests := plan.requests()):
             return Candidates()
         answers = await self._wire.ask(at.own, "points/query/batch", {"searches": requests})
-        with understood():
+        with translate_errors():
             return plan.candidates(requests, answers)
 
     async def _ask_languages(self, ctx: TenantContext) -> list[str]:
-        asked = {"key": LANGUAGE, "limit": LANGUAGES_APART, "filter": owned_json(ctx)}
+        asked = {"key": LANGUAGE, "limit": LANGUAGES_APART, "filter": tenant_filter_json(ctx)}
         answer = await self._wire.ask((await self._ready()).own, "facet", asked)
-        with understood():
+        with translate_errors():
             return [str(hit["value"]) for hit in answer["hits"]]
 
     async def _passages(self, at: Layout, points: Sequence[str]) -> dict[str, Passage]:
@@ -291,10 +296,10 @@ class ServerIndex:
         if not points:
             return {}
         records = await self._wire.ask(at.own, "points", {"ids": points, "with_payload": True})
-        with understood():
+        with translate_errors():
             return {record["id"]: passage_of(record["payload"]) for record in records}
 
-    async def _foreign(self, at: Layout, asked: Asked) -> dict[str, Found]:
+    async def _foreign(self, at: Layout, asked: Asked) -> dict[str, ScoredDocument]:
         """What the foreign collection proposes; it has no fields of ours to be filtered by."""
         if at.foreign is None:
             return {}

@@ -79,7 +79,7 @@ class HttpWire:
             self._session = None
 
     async def _post(self, url: URL, data: bytes) -> bytes:
-        async with self._opened().post(url, data=data, proxy=self._proxy, allow_redirects=False) as response:
+        async with self._open_session().post(url, data=data, proxy=self._proxy, allow_redirects=False) as response:
             try:
                 answer = await read_at_most(response, _LARGEST_ANSWER)
             except ValueError as exc:
@@ -88,7 +88,7 @@ class HttpWire:
                 raise UnexpectedResponse(response.status, response.reason or "", answer, httpx.Headers())
             return answer
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._proxy = proxy_for(self._url)
             limit_s = self._timeout_s
@@ -103,7 +103,7 @@ class HttpWire:
         return self._session
 
 
-def written(vector: FloatArray) -> orjson.Fragment:
+def write_vector(vector: FloatArray) -> orjson.Fragment:
     """*vector* as JSON, to be put into a request any number of times: writing 384 numbers takes as long as a parse."""
     return orjson.Fragment(orjson.dumps(np.ascontiguousarray(vector, np.float32), option=orjson.OPT_SERIALIZE_NUMPY))
 

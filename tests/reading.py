@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.db import Database
-from domain.originals import Originals
+from domain.document_files import DocumentFiles
 from domain.quotas import UNLIMITED, Quotas
 from ingestion.chunking import Sizes
 from ingestion.jobs import JobWorker
@@ -31,7 +31,7 @@ def policy_with(
 @contextmanager
 def job_worker(
     database: Database,
-    originals: Originals,
+    document_files: DocumentFiles,
     *,
     limits: Limits | None = None,
     quotas: Quotas = UNLIMITED,
@@ -41,7 +41,7 @@ def job_worker(
     """A worker with a sandbox of its own."""
     with Sandbox() as sandbox:
         policy = policy_with(sandbox, limits=limits, malware=malware)
-        with JobWorker(database, originals, policy, quotas=quotas, **options) as worker:
+        with JobWorker(database, document_files, policy, quotas=quotas, **options) as worker:
             yield worker
 
 

@@ -17,7 +17,7 @@ def use_log_key(secret: bytes) -> None:
     _keys[:] = [hmac.digest(secret, _PURPOSE, "sha256")]
 
 
-def hashed_id(value: str) -> str:
+def hash_id(value: str) -> str:
     """What stands for the id *value*: `~` and 16 hexadecimal digits."""
     digest = hmac.digest(_keys[0], value.encode(errors="surrogatepass"), "sha256")
     return f"~{digest.hex()[:_HEX_DIGITS]}"

@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from utils.log_ids import hashed_id
+from utils.log_ids import hash_id
 
 HIDDEN = "***"
 TEXT_LIMIT = 16_000
@@ -53,22 +53,22 @@ _SIGNS = (
 )
 
 
-def masked(text: str) -> str:
+def mask(text: str) -> str:
     """*text* with API keys, credentials in headers and passwords in addresses replaced by `***`, and ids hashed."""
     if len(text) < _SHORTEST_SECRET:
         return text
     folded = text.casefold()
     for sign in _SIGNS:  # six patterns over every name and value were a fifth of a request
         if sign in folded:
-            return _masked(text)
+            return _mask_value(text)
     return text
 
 
-def _masked(text: str) -> str:
+def _mask_value(text: str) -> str:
     for pattern in _PATTERNS:
         text = pattern.sub(rf"\1{HIDDEN}", text)
     for pattern in _ID_PATTERNS:
-        text = pattern.sub(lambda found: found[1] + hashed_id(found[2]), text)
+        text = pattern.sub(lambda found: found[1] + hash_id(found[2]), text)
     return text
 
 
@@ -90,7 +90,7 @@ def _loggable(value: object, name: str, around: tuple[int, ...]) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(value)  # JSON has no NaN
     if isinstance(value, str):
-        return hashed_id(value) if name and value and _is_id(name) else _text(str(value))
+        return hash_id(value) if name and value and _is_id(name) else _text(str(value))
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         return "…" if id(value) in around else _collection(value, name, (*around, id(value)))
     return _text(_text_of(value))
@@ -101,13 +101,13 @@ def _collection(value: Any, name: str, around: tuple[int, ...]) -> Any:
         return "…"
     if isinstance(value, Mapping):
         named = ((_text_of(key), item) for key, item in islice(value.items(), _ITEM_LIMIT))
-        return {_masked_name(key): _loggable(item, key, around) for key, item in named}
+        return {_mask_named(key): _loggable(item, key, around) for key, item in named}
     return [_loggable(item, name, around) for item in islice(value, _ITEM_LIMIT)]
 
 
 # A service logs the same few names again and again, each with every line.
 @lru_cache(1024)
-def _known_secret(name: str) -> bool:
+def _mask_known_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
@@ -116,19 +116,19 @@ def _is_known_id(name: str) -> bool:
     return _ID_NAME.search(name) is not None
 
 
-_known_masked = lru_cache(1024)(masked)
+_known_masked = lru_cache(1024)(mask)
 
 
 def _is_secret(name: str) -> bool:
-    return _known_secret(name) if len(name) <= _LONGEST_KNOWN else _SECRET_NAME.search(name) is not None
+    return _mask_known_secret(name) if len(name) <= _LONGEST_KNOWN else _SECRET_NAME.search(name) is not None
 
 
 def _is_id(name: str) -> bool:
     return len(name) <= _LONGEST_KNOWN and _is_known_id(name)
 
 
-def _masked_name(name: str) -> str:
-    return _known_masked(name) if len(name) <= _LONGEST_KNOWN else masked(name)
+def _mask_named(name: str) -> str:
+    return _known_masked(name) if len(name) <= _LONGEST_KNOWN else mask(name)
 
 
 def _text_of(value: object) -> str:
@@ -140,10 +140,10 @@ def _text_of(value: object) -> str:
 
 def _text(text: str) -> str:
     # Shortened twice: masking megabytes takes a second, and a secret cut in two would not be recognised at the cut.
-    return _shortened(masked(_shortened(text, 4 * TEXT_LIMIT)), TEXT_LIMIT)
+    return _shorten(mask(_shorten(text, 4 * TEXT_LIMIT)), TEXT_LIMIT)
 
 
-def _shortened(text: str, limit: int) -> str:
+def _shorten(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     half = limit // 2

@@ -94,5 +94,5 @@ def sync_folder(folder: Path) -> None:
 
 def _close(folder: Path) -> None:
     mode = stat.S_IMODE(folder.lstat().st_mode)
-    logger.warning("%s was open to other users (mode %04o): it is closed now (0700).", folder, mode)
+    logger.warning("%s was accessible to other users (mode %04o); changed to 0700.", folder, mode)
     folder.chmod(0o700)

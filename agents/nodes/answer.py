@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from agents.citations import bind_citations, without_marks
 from agents.messages import answer_message, spoken
 from agents.nodes.refuse import refusal, refuse
-from agents.nodes.verify import Sieve, verify
+from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, ChatState
 from prompts.rag import NOT_IN_DOCUMENTS_MARK, system_prompt
 
@@ -29,49 +29,51 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     """
     run = runtime.context
     run.emit({"type": "status", "stage": "answer"})
-    sieve = None if run.unsupported == "mark" else Sieve(run, state["passages"])
+    support_filter = None if run.unsupported == "mark" else SupportFilter(run, state["passages"])
     shown = sum(len(hit.passage.text) for hit in state["passages"])
     prompt = await run.process_text(lambda: _prompt(state, run), characters=shown, at_once=_SHOWN_AT_ONCE)
-    text, name = await _streamed(_held_back(_said(run.model.chat, prompt, run.streams)), run, sieve)
+    text, name = await _stream_answer(
+        _hold_back_refusal(_ask_model(run.model.chat, prompt, run.streams)), run, support_filter
+    )
     if not text.strip():
         return await refuse(state, runtime)
-    if sieve is not None and sieve.refuses:
-        return refusal(state, run, sieve.support)
-    said = (sieve.text if sieve else text).strip()
+    if support_filter is not None and support_filter.refuses:
+        return refusal(state, run, support_filter.support)
+    said = (support_filter.text if support_filter else text).strip()
     text, citations = await run.process_text(
         lambda: bind_citations(said, state["passages"]), characters=len(said) + shown, at_once=_BOUND_AT_ONCE
     )
-    support = sieve.support if sieve else await verify(text, state["passages"], run)
+    support = support_filter.support if support_filter else await verify(text, state["passages"], run)
     run.emit({"type": "support", **support})
     is_model = run.model.is_language_model
     message = answer_message(
         text, run.run_id, citations=citations, model=name, language_model=is_model, support=support
     )
     if citations:
-        run.recollection.keep(message)
+        run.cache_session.keep(message)
     return {"messages": [message]}
 
 
-async def _streamed(
-    pieces: AsyncGenerator[tuple[str, BaseMessage | None]], run: AgentContext, sieve: Sieve | None
+async def _stream_answer(
+    pieces: AsyncGenerator[tuple[str, BaseMessage | None]], run: AgentContext, support_filter: SupportFilter | None
 ) -> tuple[str, str]:
-    """What the model said and its name; told as it comes, or what *sieve* lets through."""
+    """What the model said and its name; told as it comes, or what *support_filter* lets through."""
     text, name = "", ""
     async with run.place.outside(), aclosing(pieces):
         async for piece, chunk in pieces:
             piece = piece[: LONGEST_ANSWER - len(text)]
-            name = name or _answered_by(chunk)
+            name = name or _get_model_name(chunk)
             if _is_fallback(chunk):
-                run.recollection.forget()
+                run.cache_session.forget()
             text += piece
-            _tell(await sieve.take(piece) if sieve and piece else piece, run)
+            _tell(await support_filter.take(piece) if support_filter and piece else piece, run)
             if len(text) >= LONGEST_ANSWER:
-                run.recollection.forget()
+                run.cache_session.forget()
                 run.emit({"type": "status", "stage": "answer", "degraded": _CUT})
                 break
-        if sieve:
-            rest = await sieve.rest()
-            _tell("" if sieve.refuses else rest if run.unsupported == "drop" else sieve.text, run)
+        if support_filter:
+            rest = await support_filter.rest()
+            _tell("" if support_filter.refuses else rest if run.unsupported == "drop" else support_filter.text, run)
     return text, name
 
 
@@ -80,7 +82,7 @@ def _tell(text: str, run: AgentContext) -> None:
         run.emit({"type": "token", "content": text})
 
 
-async def _said(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -> AsyncGenerator[BaseMessage]:
+async def _ask_model(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -> AsyncGenerator[BaseMessage]:
     """What the model says, in pieces where somebody watches: each of them costs CPU."""
     if streams:
         async for chunk in chat.astream(prompt):
@@ -118,7 +120,7 @@ def _as_said(message: AnyMessage) -> BaseMessage:
     return AIMessage(without_marks(message.text))
 
 
-async def _held_back(chunks: AsyncGenerator[BaseMessage]) -> AsyncGenerator[tuple[str, BaseMessage | None]]:
+async def _hold_back_refusal(chunks: AsyncGenerator[BaseMessage]) -> AsyncGenerator[tuple[str, BaseMessage | None]]:
     """Text as it comes, but nothing while it may still become the word for "not in the documents", and never that."""
     held, passed = "", False
     async with aclosing(chunks):
@@ -134,7 +136,7 @@ async def _held_back(chunks: AsyncGenerator[BaseMessage]) -> AsyncGenerator[tupl
             yield held.strip(), None
 
 
-def _answered_by(chunk: BaseMessage | None) -> str:
+def _get_model_name(chunk: BaseMessage | None) -> str:
     known = chunk.response_metadata if chunk else {}
     return str(known.get("answered_by") or known.get("model_name") or "")
 

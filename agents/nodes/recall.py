@@ -1,6 +1,6 @@
 """A first question that was asked before, over the same documents, is answered as it was then."""
 
-from agents.messages import said_again
+from agents.messages import repeat_answer
 from agents.state import AgentContext
 
 
@@ -9,13 +9,13 @@ async def recall(question: str, run: AgentContext) -> dict[str, object]:
 
     Emits the answer as one `token`, and its `support`.
     """
-    if run.recollection.cache is None:
+    if run.cache_session.cache is None:
         return {}
     async with run.place.outside():
-        found = await run.recollection.find(question)
+        found = await run.cache_session.find(question)
     if found is None:
         return {}
     run.emit({"type": "token", "content": found.text})
     if support := found.additional_kwargs.get("support"):
         run.emit({"type": "support", **support})
-    return {"messages": [said_again(found, run.run_id)]}
+    return {"messages": [repeat_answer(found, run.run_id)]}

@@ -19,6 +19,6 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     async with run.place.outside():
         found = await run.retriever.search(run.tenant, query, limit=run.top_k)
     if found.degraded:
-        run.recollection.forget()
+        run.cache_session.forget()
         run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
     return Command(update={"passages": found.hits}, goto="answer" if found.verdict.answerable else "refuse")

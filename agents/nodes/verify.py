@@ -38,7 +38,7 @@ _LONG = 4000  # characters of a sentence, with its marks
 
 
 @dataclass(slots=True)
-class Sieve:
+class SupportFilter:
     """Lets through what may be shown of an answer as it comes, where sentences without support are not shown.
 
     `text` is what has passed, its marks made valid; `sentences` are those of it that were checked.
@@ -60,16 +60,16 @@ class Sieve:
             return ""
         if len(self._held) < self._looked_at_from or "]" not in self._held:
             return ""
-        cut = await process_text(partial(_settled, self._held), characters=len(self._held))
+        cut = await process_text(partial(_find_settled_end, self._held), characters=len(self._held))
         ready, self._held = self._held[:cut], self._held[cut:]
         # What grows without an end in sight is not looked through with each piece of it.
         self._looked_at_from = len(self._held) * 9 // 8 if len(self._held) > _LONG else 0
-        return await self._passed(ready) if ready.strip() else ""
+        return await self._take_supported(ready) if ready.strip() else ""
 
     async def rest(self) -> str:
         """What may be shown of the rest, which has come."""
         ready, self._held = self._held, ""
-        return (await self._passed(ready)).rstrip()
+        return (await self._take_supported(ready)).rstrip()
 
     @property
     def refuses(self) -> bool:
@@ -81,7 +81,7 @@ class Sieve:
         """What the check came to, as `report` gives it; of a refused answer only how much had no support."""
         return report([] if self.refuses else self.sentences, dropped=self.dropped)
 
-    async def _passed(self, ready: str) -> str:
+    async def _take_supported(self, ready: str) -> str:
         size = len(ready) + sum(len(hit.passage.text) for hit in self.hits)
         text, _ = await process_text(lambda: bind_citations(ready, self.hits), characters=size, at_once=_BOUND_AT_ONCE)
         text = text if self.text else text.lstrip()
@@ -113,7 +113,7 @@ class Sieve:
         return settled
 
 
-def _settled(text: str) -> int:
+def _find_settled_end(text: str) -> int:
     """Up to where the marks of every sentence of *text* are known: the end of the last one that has its own."""
     found = claims(text)
     ends = [after.start for claim, after in pairwise(found) if _has_mark(text, claim)]

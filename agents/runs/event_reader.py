@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from agents.runs.events import ENDS, Event
-from agents.runs.journal import Batch, Journal
+from agents.runs.run_store import Batch, RunStore
 from utils.errors import NotFound
 
 _LOOK_S = 0.1
@@ -19,11 +19,11 @@ class _Reader:
     news: "asyncio.Future[Batch]"
 
 
-class Following:
-    """Readers of runs in the journal."""
+class RunEventReader:
+    """Readers of runs in the run store."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, run_store: RunStore) -> None:
+        self._run_store = run_store
         self._readers: list[_Reader] = []
         self._looking: asyncio.Task[None] | None = None
         self.is_draining = False  # this worker is about to stop: who reads its own runs is sent to others
@@ -37,7 +37,7 @@ class Following:
             NotFound: the run has expired.
             StoreUnavailable: Redis is away.
         """
-        batch = await self._journal.events_after(run_id, after)
+        batch = await self._run_store.events_after(run_id, after)
         while not self._is_closed:
             if not batch and await self._has_ended(run_id):
                 batch = await self._last(run_id, after)
@@ -58,7 +58,7 @@ class Following:
         Raises:
             StoreUnavailable: Redis is away.
         """
-        numbered = await self._journal.last_event(run_id)
+        numbered = await self._run_store.last_event(run_id)
         return numbered[1] if numbered else None
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class Following:
                 reader.news.set_result([])
 
     async def _has_ended(self, run_id: str) -> bool:
-        record = await self._journal.record(run_id)
+        record = await self._run_store.record(run_id)
         if record is None:
             raise NotFound("Run not found or expired.")
         return record.status != "running"
@@ -77,8 +77,8 @@ class Following:
     async def _last(self, run_id: str, after: int) -> Batch:
         """What came between two looks; else its end, if its number is not *after*: a run that Redis has lost and that
         was begun again is numbered from 1 on."""
-        batch = await self._journal.events_after(run_id, after)
-        last = None if batch else await self._journal.last_event(run_id)
+        batch = await self._run_store.events_after(run_id, after)
+        last = None if batch else await self._run_store.last_event(run_id)
         return [last] if last is not None and last[0] < after else batch
 
     async def _next(self, run_id: str, after: int) -> Batch:
@@ -100,7 +100,7 @@ class Following:
             while self._readers:
                 await asyncio.sleep(_LOOK_S)
                 readers = list(self._readers)
-                found = await self._journal.news([(reader.run_id, reader.after) for reader in readers])
+                found = await self._run_store.news([(reader.run_id, reader.after) for reader in readers])
                 for reader, batch in zip(readers, found or (), strict=False):
                     if batch and not reader.news.done():
                         reader.news.set_result(batch)

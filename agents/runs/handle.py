@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+from agents.runs.event_reader import RunEventReader
 from agents.runs.events import ENDS, Event, result_in
-from agents.runs.following import Following
-from agents.runs.journal import Batch
 from agents.runs.live import LiveRun
+from agents.runs.run_store import Batch
 from utils.errors import Conflict, NotReady, RunFailed
 
 
@@ -19,7 +19,7 @@ class RunHandle:
         following: for what other workers tell of it.
     """
 
-    def __init__(self, run_id: str, live: LiveRun | None, following: Following, *, is_new: bool = False) -> None:
+    def __init__(self, run_id: str, live: LiveRun | None, following: RunEventReader, *, is_new: bool = False) -> None:
         self.id, self.is_new = run_id, is_new
         self._live, self._following = live, following
 

@@ -1,11 +1,11 @@
-"""A run as the worker that works on it sees it: its events, those who follow them, and their way to the journal."""
+"""A run as the worker that works on it sees it: its events, those who follow them, and their way to the run store."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 
 from agents.runs.events import ENDS, Event
-from agents.runs.journal import HOLED, LOST, TAKEN, UNWANTED, Batch, Journal
 from agents.runs.record import RunRecord
+from agents.runs.run_store import HOLED, LOST, TAKEN, UNWANTED, Batch, RunStore
 from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict
 from utils.ports import RunOutcome, RunWatch
@@ -25,7 +25,7 @@ class LiveRun:
     """
 
     def __init__(
-        self, record: RunRecord, journal: Journal, watch: RunWatch, *, taken_over_after: int | None = None
+        self, record: RunRecord, run_store: RunStore, watch: RunWatch, *, taken_over_after: int | None = None
     ) -> None:
         self.record = record
         self.failure: Exception | None = None
@@ -33,11 +33,11 @@ class LiveRun:
         self.followers = 0
         self.usage = TokenUsage()
         self.task: asyncio.Task[None] | None = None
-        self._journal, self._watch = journal, watch
+        self._run_store, self._watch = run_store, watch
         self._first = 1 if taken_over_after is None else taken_over_after + _TAKEN_OVER
         self._events: list[Event] = []
         self._told = 0  # how many of them followers may see
-        self._written = 0  # how many are in the journal
+        self._written = 0  # how many are in the run store
         self._writing = asyncio.Lock()
         self._is_at_work = False
         self._flushing: asyncio.Task[None] | None = None
@@ -61,7 +61,7 @@ class LiveRun:
 
     @property
     def is_unwritten(self) -> bool:
-        """Whether the journal lacks something of it that it is ours to write."""
+        """Whether the run store lacks something of it that it is ours to write."""
         return self.is_ours and self._written < len(self._events)
 
     def begin_work(self) -> None:
@@ -75,7 +75,7 @@ class LiveRun:
             raise asyncio.CancelledError
 
     def emit(self, event: Event) -> None:
-        """Tell an event; it is in the journal a moment later, where somebody may follow the run."""
+        """Tell an event; it is in the run store a moment later, where somebody may follow the run."""
         self._events.append(event)
         self._watch.saw(event)
         self._tell()
@@ -83,7 +83,7 @@ class LiveRun:
             self._flushing = asyncio.create_task(self._flush_soon())
 
     async def end(self, *events: Event) -> None:
-        """Tell the last events, of which the final one is an end; they are in the journal before anybody sees them."""
+        """Tell the last events, of which the final one is an end; they are stored before anybody sees them."""
         self.is_ending = True
         self._events += events
         await self.flush()
@@ -158,24 +158,24 @@ class LiveRun:
         await self.flush()
 
     async def flush(self) -> None:
-        """Write to the journal what is not there yet."""
+        """Write to the run store what is not there yet."""
         async with self._writing:
             upto = len(self._events)
             if upto == self._written:
                 return
             before = self._first + self._written - 1 if self._written else 0
-            state = await self._journal.append(self.record, self._batch(self._written, upto), after=before)
+            state = await self._run_store.append(self.record, self._batch(self._written, upto), after=before)
             if state == LOST:  # or Redis did not answer when it began
-                await self._journal.begin(self.record)
+                await self._run_store.begin(self.record)
             if state in (LOST, HOLED):
-                state = await self._journal.append(self.record, self._batch(0, upto))
+                state = await self._run_store.append(self.record, self._batch(0, upto))
             if state is not None and state > LOST:
                 self._written = upto
                 self.heard(state)
 
     async def is_still_ours(self) -> bool:
         """Whether no other worker has taken it over, as far as Redis knows; one that Redis has lost is told it anew."""
-        state = await self._journal.append(self.record, [])
+        state = await self._run_store.append(self.record, [])
         if state == LOST:
             await self.register()
         elif state is not None:
@@ -185,13 +185,13 @@ class LiveRun:
     async def register(self) -> None:
         """Tell Redis, which has lost it, of the run and what it has told so far."""
         async with self._writing:
-            await self._journal.begin(self.record)
+            await self._run_store.begin(self.record)
             self._written, had = 0, self._written
         if had:
             await self.flush()
 
     def heard(self, state: int) -> None:
-        """What the journal says of it."""
+        """What the run store says of it."""
         if state == TAKEN and self.is_ours:
             self.drop()
         elif state == UNWANTED and not self.is_cancelled:

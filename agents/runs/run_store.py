@@ -45,7 +45,7 @@ Batch = list[tuple[int, Event]]  # events with their numbers
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ControlMessage:
     """What all workers are told: to `cancel` a run, or that a conversation was `deleted`; and where in the stream."""
 
     place: str
@@ -66,7 +66,7 @@ class Claimed:
     is_readable: bool = True
 
 
-class Journal:
+class RunStore:
     """What this worker writes and reads of runs. While Redis does not answer, methods give None, at once.
 
     Args:
@@ -92,7 +92,7 @@ class Journal:
         self._claims_from_s = 0.0
         self._circuit = Circuit(
             retry_s=_RETRY_S,
-            changed=self._changed,
+            changed=self._log_state,
             away="Redis does not answer: runs are known to this process only",
             back="Redis answers again: runs are known to all workers",
         )
@@ -103,7 +103,7 @@ class Journal:
         """Register a run as ours. Gives its fingerprint if there is one of that id already, else the empty string."""
         told = {**record.fields(), "owner": self._worker}
         flat = [part for pair in told.items() for part in pair]
-        message = self._sealed(record.message.encode(), record.id)
+        message = self._seal(record.message.encode(), record.id)
         reply = await self._call(
             "begin",
             (run_key(record.id), active_key(record.id), runs_of_key(shard_of(record.id), record.thread_id)),
@@ -117,7 +117,7 @@ class Journal:
         1; `UNWANTED`; `TAKEN`; `LOST`; `HOLED` if events up to *after* are not there any more.
         """
         last, event = batch[-1] if batch else (0, {})
-        told = self._sealed(json_bytes([event for _, event in batch]), record.id) if batch else b""
+        told = self._seal(json_bytes([event for _, event in batch]), record.id) if batch else b""
         status = ENDS.get(event.get("type", ""), "")
         keys = (run_key(record.id), events_key(record.id), active_key(record.id))
         state: int | None = await self._call(
@@ -200,7 +200,7 @@ class Journal:
             await self._surely("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "cancel", run_id)
             await self._surely("EXPIRE", CONTROL, CONTROL_KEPT_S)
 
-    async def orders(self, after: str, *, wait_ms: int) -> list[Order] | None:
+    async def orders(self, after: str, *, wait_ms: int) -> list[ControlMessage] | None:
         """What all workers are told; waits for the first one."""
         if not self._circuit.may_try():
             return None
@@ -212,7 +212,7 @@ class Journal:
         self._circuit.worked()
         streams = reply.items() if isinstance(reply, Mapping) else reply or ()
         return [
-            Order(at.decode(), name.decode(), value.decode())
+            ControlMessage(at.decode(), name.decode(), value.decode())
             for _, entries in streams
             for at, fields in entries
             for name, value in fields.items()
@@ -251,15 +251,15 @@ class Journal:
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         message, is_readable = "", True
         try:
-            message = self._opened(fields[b"message"], run_id).decode()
+            message = self._unseal(fields[b"message"], run_id).decode()
         except StateUnreadable as exc:
-            logger.error("An abandoned run cannot be gone on with: %s", exc)
+            logger.error("Cannot resume an abandoned run: %s", exc)
             is_readable = False
         number = int(last.partition(b"-")[0] or 0)
         return Claimed(_record_of(run_id, fields, message), number, b"cancelled" in fields, is_readable)
 
     def _record(self, run_id: str, fields: Mapping[bytes, bytes]) -> RunRecord:
-        return _record_of(run_id, fields, self._opened(fields[b"message"], run_id).decode())
+        return _record_of(run_id, fields, self._unseal(fields[b"message"], run_id).decode())
 
     def _batch_after(self, run_id: str, entries: Iterable[Any], number: int) -> Batch:
         """The events after *number* in order, each once: what was written again stands in two entries."""
@@ -270,14 +270,14 @@ class Journal:
 
     def _batch(self, run_id: str, entry: Any) -> Batch:
         place, fields = entry
-        events = json.loads(self._opened(_only_value(fields), run_id))
+        events = json.loads(self._unseal(_only_value(fields), run_id))
         first = int(place.partition(b"-")[0]) - len(events) + 1
         return list(enumerate(events, first))
 
-    def _sealed(self, plain: bytes, run_id: str) -> bytes:
+    def _seal(self, plain: bytes, run_id: str) -> bytes:
         return plain if self._keys is None else self._keys.encrypt(plain, f"run {run_id}".encode())
 
-    def _opened(self, sealed: bytes, run_id: str) -> bytes:
+    def _unseal(self, sealed: bytes, run_id: str) -> bytes:
         if self._keys is None:
             return sealed
         try:
@@ -285,7 +285,7 @@ class Journal:
         except UnreadableValue as exc:
             raise StateUnreadable(run_key(run_id), str(exc)) from exc
 
-    def _changed(self, persistence: str) -> None:
+    def _log_state(self, persistence: str) -> None:
         if persistence == "redis":
             self._claims_from_s = time.monotonic() + self._hold_ms / 1000 + _RETRY_S
 

@@ -14,12 +14,12 @@ from agents.messages import question_message
 from agents.reading import Answered
 from agents.runner import Runner, Turn
 from agents.runs.deletions import Deletions
+from agents.runs.event_reader import RunEventReader
 from agents.runs.events import Event, cancelled, failure, resumed
-from agents.runs.following import Following
 from agents.runs.handle import RunHandle
-from agents.runs.journal import LOST, Claimed, Journal
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
+from agents.runs.run_store import LOST, Claimed, RunStore
 from utils.checkpointer.errors import RunSuperseded
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, StoreUnavailable
@@ -58,15 +58,15 @@ class Runs:
     def __init__(
         self,
         runner: Runner,
-        journal: Journal,
+        run_store: RunStore,
         policy: RunPolicy,
         *,
         deletions: Deletions,
         observer: RunObserver | None = None,
     ) -> None:
-        self._runner, self._journal, self._policy, self._deletions = runner, journal, policy, deletions
+        self._runner, self._run_store, self._policy, self._deletions = runner, run_store, policy, deletions
         self._observer = observer or UnwatchedRun()
-        self._following = Following(journal)
+        self._following = RunEventReader(run_store)
         self._live: dict[str, LiveRun] = {}
         self._unwritten: dict[str, LiveRun] = {}  # they have ended, which Redis did not take
 
@@ -113,7 +113,7 @@ class Runs:
     async def _begin(self, record: RunRecord, on_end: Callable[[int], None]) -> RunHandle:
         # Asked first, since Redis may have lost it.
         live = self._here(record.id)
-        known = live.record.fingerprint if live else await self._journal.begin(record)
+        known = live.record.fingerprint if live else await self._run_store.begin(record)
         if not known:
             live = self._live_run(record)
             self._work_on(live).add_done_callback(lambda task: on_end(live.usage.tokens))
@@ -131,7 +131,7 @@ class Runs:
             StoreUnavailable: it is not this worker's, and Redis is away.
         """
         live = self._here(run_id)
-        record = live.record if live else await self._journal.record(run_id)
+        record = live.record if live else await self._run_store.record(run_id)
         if record is None or not record.is_of(ctx):
             raise NotFound("Run not found or expired.")
         return record, RunHandle(run_id, live, self._following)
@@ -172,7 +172,7 @@ class Runs:
         """
         live = self._here(run_id)
         if live is None:
-            await self._journal.cancel(run_id)
+            await self._run_store.cancel(run_id)
         else:
             live.cancel()
 
@@ -186,9 +186,9 @@ class Runs:
         for live in left:
             live.drop()
         if left:
-            logger.info("%s runs are left to other workers.", len(left))
+            logger.info("Handing over %s runs to other workers.", len(left))
             await asyncio.wait([live.task for live in left if live.task], timeout=_LAST_WORDS_S)
-            await asyncio.gather(*(self._journal.leave(live.record.id) for live in left))
+            await asyncio.gather(*(self._run_store.leave(live.record.id) for live in left))
         if time.monotonic() >= until_s:
             self._following.close()
             await self._write_ends()
@@ -207,7 +207,7 @@ class Runs:
 
     def _live_run(self, record: RunRecord, taken_over_after: int | None = None) -> LiveRun:
         watch = self._observer.begin(record.id, streams=record.streams)
-        return LiveRun(record, self._journal, watch, taken_over_after=taken_over_after)
+        return LiveRun(record, self._run_store, watch, taken_over_after=taken_over_after)
 
     def _work_on(self, live: LiveRun, *, is_resumed: bool = False) -> asyncio.Task[None]:
         self._live[live.record.id] = live
@@ -240,7 +240,7 @@ class Runs:
                 logger.error("A run failed: %s", error, exc_info=error)
         if isinstance(live.failure, Conflict) and not live.has_begun:  # the same request may be sent again
             live.is_ending = True  # else a beat that finds it gone would bring it back
-            await self._journal.forget(record.id)
+            await self._run_store.forget(record.id)
             live.refuse(*last)
         elif last:
             await live.end(*last)
@@ -266,18 +266,18 @@ class Runs:
             try:
                 await self._beat_once()
             except Exception:  # without beats all runs of this worker would count as abandoned
-                logger.exception("A beat failed.")
+                logger.exception("The heartbeat of the runs failed.")
 
     async def _beat_once(self) -> None:
         ours = [live for live in self._live.values() if live.is_ours]
-        states = await self._journal.beat(live.record for live in ours)
+        states = await self._run_store.beat(live.record for live in ours)
         for live in ours:
             await self._hear(live, states.get(live.record.id))
         await self._write_ends()
         await self._take_over()
 
     async def _write_ends(self) -> None:
-        """Tell the journal of ends that it could not take, so that nobody takes those runs over."""
+        """Tell the run store of ends that it could not take, so that nobody takes those runs over."""
         for run_id, live in list(self._unwritten.items()):
             await live.flush()
             if live.is_unwritten:
@@ -291,10 +291,10 @@ class Runs:
             live.heard(state)
 
     async def _take_over(self) -> None:
-        while not self.is_draining and (claimed := await self._journal.claim_abandoned()):
+        while not self.is_draining and (claimed := await self._run_store.claim_abandoned()):
             for one in claimed:
                 if self.is_draining:
-                    await self._journal.leave(one.record.id)
+                    await self._run_store.leave(one.record.id)
                 elif one.record.id not in self._live and one.record.id not in self._unwritten:
                     await self._go_on(one)
 
@@ -302,7 +302,7 @@ class Runs:
         record = claimed.record
         live = self._live_run(record, claimed.last)
         facts = {"run_id": record.id, "attempt": record.attempts}
-        logger.warning("A run was abandoned by its worker; another attempt begins.", extra=facts)
+        logger.warning("The worker of a run died; resuming the run.", extra=facts)
         if claimed.cancelled:
             await live.end(cancelled(record.id))
             live.close()
@@ -317,8 +317,8 @@ class Runs:
     async def _listen(self) -> None:
         place = None
         while True:
-            place = place or await self._journal.last_control()
-            heard = None if place is None else await self._journal.orders(place, wait_ms=1000)
+            place = place or await self._run_store.last_control()
+            heard = None if place is None else await self._run_store.orders(place, wait_ms=1000)
             if heard is None:
                 # From the end again: a Redis that has lost its data begins anew. Beats tell of what was missed.
                 place = None

@@ -30,12 +30,12 @@ class Facts:
 def facts_of(text: str) -> Facts:
     """The facts of *text*; digits of dates are no numbers beside."""
     found = dates(text)
-    of_dates = _covered(text, ((date.start, date.end) for date in found if not date.weekdays))
+    of_dates = _mark_covered(text, ((date.start, date.end) for date in found if not date.weekdays))
     free = [number for number in numbers(text) if not of_dates[number.start]]
     return Facts(free, found, names(text))
 
 
-def _covered(text: str, spans: Iterable[tuple[int, int]]) -> bytearray:
+def _mark_covered(text: str, spans: Iterable[tuple[int, int]]) -> bytearray:
     """For each character of *text* whether it is in one of *spans*."""
     covered = bytearray(len(text) + 1)
     for start, end in spans:
@@ -60,7 +60,7 @@ def missing_fact(facts: Facts, text: str, sources: Sequence[Source]) -> str:
     return ""
 
 
-def replaced_fact(facts: Facts, text: str, source: Source, sentence: SourceSentence) -> str:
+def find_replaced_fact(facts: Facts, text: str, source: Source, sentence: SourceSentence) -> str:
     """What *sentence* of *source* has in the place of a fact of *text*, as '"40" where this has "50"', else "".
 
     Only where the two are made of nearly the same words in the same order.
@@ -120,7 +120,7 @@ def _is_code(text: str) -> bool:
 
 def _fact_words(facts: Facts, text: str) -> set[str]:
     groups = (facts.numbers, facts.dates, facts.names)
-    covered = _covered(text, ((each.start, each.end) for group in groups for each in group))
+    covered = _mark_covered(text, ((each.start, each.end) for group in groups for each in group))
     return {word for word, start in tokens(text) if covered[start]}
 
 

@@ -26,7 +26,7 @@ async def ask_judge(
         async with asyncio.timeout(timeout_s):
             reply = await model.ainvoke([HumanMessage(judging_prompt(asked, passages))])
     except (ProviderError, TimeoutError) as exc:
-        logger.warning("Sentences stay unchecked: the judging model did not answer.", exc_info=exc)
+        logger.warning("Sentences not verified: the judge model did not answer.", exc_info=exc)
         return [None] * len(sentences)
     judged = read_judgement(reply.text, len(asked))
     return [_finding(verdict) for verdict in judged] + [None] * (len(sentences) - len(asked))

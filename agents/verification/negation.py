@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 
 from agents.verification.facts import shares_order
 from agents.verification.sources import SourceSentence
-from utils.facts.polarity import Negation, denying, negations, opposed, tokens
+from utils.facts.polarity import Negation, denying, find_opposed, negations, tokens
 
 _SAME = 0.75  # of the words of two sentences in the same order
 _STEM = 5  # letters that two forms of a word share
@@ -21,7 +21,7 @@ def contradiction_between(claim: str, sentence: SourceSentence, language: str) -
     ours, theirs = tokens(claim), sentence.tokens
     our_words, their_words = {word for word, _ in ours}, {word for word, _ in theirs}
     ours_denied, theirs_denied = negations(ours, language)[:_MOST], negations(theirs, language)[:_MOST]
-    opposite = opposed(our_words, their_words)
+    opposite = find_opposed(our_words, their_words)
     if opposite is None and (word := _put_in_or_taken_out(ours, theirs, language)):
         return f'"{word}" stands in one of the two only: here or'
     for negation in ours_denied:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agents.verification.claims import Claim
-from agents.verification.support import Place
+from agents.verification.support import SentenceMatch
 from agents.verification.verdict import Finding
 from utils.errors import ProviderError
 from utils.ports import Embedder
@@ -39,14 +39,14 @@ _LEVELS = {
 
 
 async def compare(
-    undecided: Sequence[tuple[Claim, Sequence[Place]]], embedder: Embedder, *, timeout_s: float
+    undecided: Sequence[tuple[Claim, Sequence[SentenceMatch]]], embedder: Embedder, *, timeout_s: float
 ) -> list[Finding | None]:
     """A finding for each claim and the places found for it, None where it stays undecided.
 
     All of them do where the model takes longer than *timeout_s*, fails, or was not measured.
     """
     levels = _LEVELS.get(embedder.model)
-    pairs = [(claim.text[:_LONGEST], list(_compared(places)), places[0]) for claim, places in undecided]
+    pairs = [(claim.text[:_LONGEST], list(_iter_sentences(places)), places[0]) for claim, places in undecided]
     texts = list(dict.fromkeys(text for claim, there, _ in pairs for text in (claim, *(each for each, _ in there))))
     texts = texts[:_MOST_TEXTS]
     if levels is None or not texts:
@@ -55,7 +55,7 @@ async def compare(
         async with asyncio.timeout(timeout_s):
             vectors = dict(zip(texts, await embedder.embed_passages(texts), strict=True))
     except (ProviderError, TimeoutError) as exc:
-        logger.warning("Sentences stay unchecked: the embedding model did not answer.", exc_info=exc)
+        logger.warning("Sentences not verified: the embedding model did not answer.", exc_info=exc)
         return [None] * len(undecided)
     findings: list[Finding | None] = []
     for claim, there, place in pairs:
@@ -66,7 +66,7 @@ async def compare(
     return findings
 
 
-def _compared(places: Sequence[Place]) -> Iterator[tuple[str, int]]:
+def _iter_sentences(places: Sequence[SentenceMatch]) -> Iterator[tuple[str, int]]:
     """Sentences of the sources with their numbers."""
     for place in places[:_PLACES]:
         sentences = place.source.sentences[:_SENTENCES] if place.is_foreign else [place.sentence]

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 
 from providers.chat.sentences import split_sentences
 from utils.facts.dates import KnownDates, dates
-from utils.facts.folding import folded
+from utils.facts.folding import fold
 from utils.facts.names import initials, names, vocabulary
 from utils.facts.numbers import KnownNumbers, numbers
 from utils.facts.polarity import tokens
@@ -39,8 +39,8 @@ class SourceSentence:
 
     @cached_property
     def spelled(self) -> str:
-        """Its words in their order, as `spelled_out`."""
-        return spelled_out(self.text)
+        """Its words in their order, as `spell_out`."""
+        return spell_out(self.text)
 
     @cached_property
     def tokens(self) -> list[tuple[str, int]]:
@@ -81,8 +81,8 @@ class Source:
 
     @cached_property
     def spelled(self) -> str:
-        """Its words in their order, as `spelled_out`."""
-        return spelled_out(self.text)
+        """Its words in their order, as `spell_out`."""
+        return spell_out(self.text)
 
     @cached_property
     def words(self) -> frozenset[int]:
@@ -120,9 +120,9 @@ def source_of(passage: Passage) -> Source:
     return _source(passage.text, f"{passage.title}\n{passage.heading}".strip(), passage.language)
 
 
-def spelled_out(text: str) -> str:
+def spell_out(text: str) -> str:
     """The words and numbers of *text*, folded, in their order, with a blank around each: for verbatim comparison."""
-    return f" {' '.join(_VERBATIM.findall(folded(_REFERENCE_MARK.sub('', text))))} "
+    return f" {' '.join(_VERBATIM.findall(fold(_REFERENCE_MARK.sub('', text))))} "
 
 
 @lru_cache(_KEPT)

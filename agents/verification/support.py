@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agents.verification.claims import Claim
-from agents.verification.facts import Facts, facts_of, missing_fact, replaced_fact
+from agents.verification.facts import Facts, facts_of, find_replaced_fact, missing_fact
 from agents.verification.negation import contradiction_between, denial_before
-from agents.verification.sources import Source, SourceSentence, spelled_out
+from agents.verification.sources import Source, SourceSentence, spell_out
 from agents.verification.verdict import Finding
 from utils.language import detect_language
 from utils.words import content_words
@@ -23,7 +23,7 @@ _SHORTEST = 4  # characters of a sentence whose being there word for word proves
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SentenceMatch:
     """The sentence *at* of source *number* that shares most with a claim, and shares of the claim's words, 0 to 1.
 
     *alone* in that sentence, *near* with its neighbours and what it stands under, *anywhere* in the source.
@@ -49,7 +49,7 @@ class FirstLook:
     """What words alone say: a finding, or None where they do not decide, and then where to look, best place first."""
 
     finding: Finding | None
-    places: Sequence[Place] = ()
+    places: Sequence[SentenceMatch] = ()
 
 
 def look(claim: Claim, sources: Mapping[int, Source]) -> FirstLook:
@@ -72,7 +72,7 @@ def look(claim: Claim, sources: Mapping[int, Source]) -> FirstLook:
 
 
 def _verbatim(claim: Claim, sources: Mapping[int, Source]) -> Finding | None:
-    wanted = spelled_out(claim.text)
+    wanted = spell_out(claim.text)
     if len(wanted) < _SHORTEST:
         return None
     for number, source in sources.items():
@@ -90,17 +90,17 @@ def _cut_from_denial(wanted: str, source: Source) -> str:
     return cuts[0] if cuts and all(cuts) else ""
 
 
-def _contradiction(claim: Claim, facts: Facts, place: Place) -> Finding | None:
+def _contradiction(claim: Claim, facts: Facts, place: SentenceMatch) -> Finding | None:
     if place.alone < _COMPARED:
         return None
     if words := contradiction_between(claim.text, place.sentence, place.source.language):
         return Finding("unsupported", 0.0, f"{words} in source [{place.number}]")
-    if instead := replaced_fact(facts, claim.text, place.source, place.sentence):
+    if instead := find_replaced_fact(facts, claim.text, place.source, place.sentence):
         return Finding("unsupported", 0.0, f"source [{place.number}] has {instead}")
     return None
 
 
-def _by_share(places: Sequence[Place], marks: str) -> Finding | None:
+def _by_share(places: Sequence[SentenceMatch], marks: str) -> Finding | None:
     best = places[0]
     if best.near >= ENOUGH_SHARED:
         return Finding("supported", round(best.near, 2), f"source [{best.number}] says it in nearly the same words")
@@ -109,17 +109,17 @@ def _by_share(places: Sequence[Place], marks: str) -> Finding | None:
     return None
 
 
-def _is_foreign(text: str, places: Sequence[Place]) -> bool:
+def _is_foreign(text: str, places: Sequence[SentenceMatch]) -> bool:
     spoken = {place.source.language for place in places}
     return detect_language(text, default=places[0].source.language) not in spoken
 
 
-def _best_place(text: str, facts: Facts, number: int, source: Source) -> Place:
+def _best_place(text: str, facts: Facts, number: int, source: Source) -> SentenceMatch:
     """Where *source* shares most with *text*; a fact that agrees by value counts as a word shared."""
     wanted = content_words(_without(text, facts), source.language)
     count = (len(wanted) + len(facts.numbers) + len(facts.dates)) or 1
     if not source.sentences:
-        return Place(number, source, 0, 0.0, 0.0, 0.0)
+        return SentenceMatch(number, source, 0, 0.0, 0.0, 0.0)
     agreeing = [_agreeing(facts, each) for each in source.sentences]
     alone = [
         (len(wanted & (each.words | each.around)) + n) / count
@@ -130,7 +130,7 @@ def _best_place(text: str, facts: Facts, number: int, source: Source) -> Place:
     ]
     best = max(range(len(alone)), key=lambda at: (alone[at] + near[at], -at))
     anywhere = (len(wanted & source.words) + max(agreeing)) / count
-    return Place(number, source, best, alone[best], near[best], anywhere)
+    return SentenceMatch(number, source, best, alone[best], near[best], anywhere)
 
 
 def _without(text: str, facts: Facts) -> str:

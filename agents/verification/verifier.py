@@ -55,7 +55,7 @@ class Verifier:
 
     def first_look(self, claim: Claim, hits: Sequence[Hit]) -> FirstLook:
         """What words alone say of *claim*: no model is asked."""
-        return look(claim, _cited(claim, hits))
+        return look(claim, _get_cited(claim, hits))
 
     async def _looks(self, claims: Sequence[Claim], hits: Sequence[Hit]) -> list[FirstLook]:
         """The first look at each; in a thread where they are many or long, so that the loop is not held."""
@@ -90,7 +90,7 @@ class Verifier:
             _fill(findings, open_, await ask_judge(judge, texts, passages, timeout_s=_JUDGING_S))
 
 
-def _cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:
+def _get_cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:
     return {number: source_of(hits[number - 1].passage) for number in claim.cited if 1 <= number <= len(hits)}
 
 

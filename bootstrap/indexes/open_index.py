@@ -45,7 +45,7 @@ async def plain_retriever(
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenIndex:
     """An index that is open: its number and slot, what it was made with, and who searches it."""
 
     number: int
@@ -68,7 +68,7 @@ class Opener:
     ) -> None:
         self._settings, self._folder = settings, folder
         self._embedder, self._asked, self._make_retriever = embedder, asked, make_retriever
-        self._open: dict[int, tuple[Opened, AsyncExitStack]] = {}
+        self._open: dict[int, tuple[OpenIndex, AsyncExitStack]] = {}
         self._opening = asyncio.Lock()
 
     @property
@@ -79,7 +79,7 @@ class Opener:
         cut = chunk_sizes(self._settings).cut
         return IndexSpec(self._embedder.model, self._embedder.dimension, base_url, RECIPE, cut)
 
-    async def open(self, row: IndexRow) -> Opened:
+    async def open(self, row: IndexRow) -> OpenIndex:
         """The index of *row*, opened unless it is.
 
         Raises:
@@ -125,20 +125,20 @@ class Opener:
         finally:
             await server.close()
 
-    async def publish(self, opened: Opened) -> None:
+    async def publish(self, opened: OpenIndex) -> None:
         """Let the server's alias stand for *opened*; an engine in this process has no names for others."""
         if server := self._on_server(opened):
             await server.publish(f"{self._settings.qdrant_collection_name}-serving")
 
-    async def reads_along(self, opened: Opened) -> str | None:
+    async def reads_along(self, opened: OpenIndex) -> str | None:
         """The collection of LangChain's that is searched along with *opened*, which no other model can search."""
         server = self._on_server(opened)
         return await server.reads_along() if server else None
 
-    def _on_server(self, opened: Opened) -> "ServerIndex | None":
+    def _on_server(self, opened: OpenIndex) -> "ServerIndex | None":
         return None if self._settings.qdrant_url is None else cast("ServerIndex", opened.index)
 
-    async def _opened(self, row: IndexRow) -> tuple[Opened, AsyncExitStack]:
+    async def _opened(self, row: IndexRow) -> tuple[OpenIndex, AsyncExitStack]:
         async with AsyncExitStack() as stack:
             embedder, asked = await self._models(stack, row)
             index = await open_passages(self._settings, self._folder, row, row.number)
@@ -147,7 +147,7 @@ class Opener:
             retriever = await self._make_retriever(
                 stack, number=row.number, embedder=embedder, asked=asked, index=index
             )
-            return Opened(row.number, row.slot, spec, index, embedder, retriever), stack.pop_all()
+            return OpenIndex(row.number, row.slot, spec, index, embedder, retriever), stack.pop_all()
         raise AssertionError  # the stack swallows nothing
 
     async def _models(self, stack: AsyncExitStack, row: IndexRow) -> tuple[Embedder, Embedder]:

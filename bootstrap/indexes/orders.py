@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from bootstrap.data_folder import open_data_folder
-from bootstrap.indexes.opened import Opened, Opener, plain_retriever
+from bootstrap.indexes.open_index import Opener, OpenIndex, plain_retriever
 from bootstrap.models import open_embedder
 from bootstrap.stores import open_files
 from config import Settings
@@ -21,7 +21,7 @@ from domain import index_orders, indexes
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.models import IndexState
-from ingestion.stocktaking import take_stock, take_stock_of_files
+from ingestion.reconciliation import reconcile, take_stock_of_files
 from ingestion.transfer.moving import Target, export_documents, import_documents
 from utils.context import TenantContext
 from utils.errors import Conflict, ProblemError, StoreUnavailable
@@ -29,33 +29,33 @@ from utils.ports import FileStore
 from utils.processes import StartError
 
 Outcome = dict[str, object]
-Handler = Callable[["Held", dict[str, object]], Awaitable[Outcome]]
+Handler = Callable[["ClaimedOrder", dict[str, object]], Awaitable[Outcome]]
 
 _TAKEN_UP_S = 30.0
 _ASK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ClaimedOrder:
     """What an order works on: the records, the files of documents, and the indexes that are open."""
 
     database: Database
     files: FileStore
-    opened: Sequence[Opened]
+    opened: Sequence[OpenIndex]
 
 
-async def scan(held: Held, arguments: dict[str, object]) -> Outcome:
+async def scan(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     """Compare each index, and the files, with SQL; `repair` mends what differs."""
     findings: Outcome = {}
     repair = bool(arguments["repair"])
     for each in held.opened:
-        found = await take_stock(held.database, each.index, slot=each.slot, repair=repair)
+        found = await reconcile(held.database, each.index, slot=each.slot, repair=repair)
         findings[str(each.number)] = asdict(found)
     look = partial(take_stock_of_files, held.database, held.files, repair=repair)
     return {"indexes": findings, "files": asdict(await asyncio.to_thread(look))}
 
 
-async def export(held: Held, arguments: dict[str, object]) -> Outcome:
+async def export(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     """Write the documents of `tenant` to the file `path`."""
     row = await read(held.database, indexes.serving_index)
     serving = next(each for each in held.opened if row is not None and each.number == row.number)
@@ -64,7 +64,7 @@ async def export(held: Held, arguments: dict[str, object]) -> Outcome:
     return head.model_dump()
 
 
-async def import_(held: Held, arguments: dict[str, object]) -> Outcome:
+async def import_(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     """Add the documents in the file `path` to those of `tenant`."""
     targets = [_target(each) for each in held.opened]
     return asdict(await import_documents(held.database, held.files, *_whose(arguments), targets))
@@ -74,7 +74,7 @@ def _whose(arguments: dict[str, object]) -> tuple[TenantContext, Path]:
     return TenantContext.for_operator(str(arguments["tenant"])), Path(str(arguments["path"]))
 
 
-def _target(opened: Opened) -> Target:
+def _target(opened: OpenIndex) -> Target:
     return Target(opened.index, opened.slot, opened.spec.model, opened.spec.dimension, opened.spec.cut)
 
 
@@ -102,7 +102,7 @@ async def carry_out(settings: Settings, database: Database, kind: str, arguments
         if not rows:
             raise Conflict("There is no index yet: start the service once.")
         opened = [await opener.open(row) for row in rows if row.state != IndexState.DROPPING]
-        return await HANDLERS[kind](Held(database, open_files(settings), opened), arguments)
+        return await HANDLERS[kind](ClaimedOrder(database, open_files(settings), opened), arguments)
 
 
 async def _order(database: Database, kind: str, arguments: dict[str, object]) -> Outcome:

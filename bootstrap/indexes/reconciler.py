@@ -10,10 +10,10 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
+from bootstrap.indexes.active import ActiveIndex
 from bootstrap.indexes.check import IndexCheck
-from bootstrap.indexes.opened import Opened, Opener
-from bootstrap.indexes.orders import HANDLERS, Held
-from bootstrap.indexes.serving import Serving
+from bootstrap.indexes.open_index import Opener, OpenIndex
+from bootstrap.indexes.orders import HANDLERS, ClaimedOrder
 from domain import index_orders, indexes, indexing
 from domain.db import Database
 from domain.in_thread import read, write
@@ -22,7 +22,7 @@ from domain.slots import SLOTS
 from ingestion.chunking import Sizes
 from ingestion.cutting import Cutter
 from ingestion.indexer import POLL_S, Indexer
-from ingestion.stocktaking import take_stock, take_stock_of_files
+from ingestion.reconciliation import reconcile, take_stock_of_files
 from utils.errors import Conflict, ProblemError
 from utils.ports import FileStore
 
@@ -37,13 +37,13 @@ STOCKTAKING_S = 86_400.0
 class _Followed:
     """An index, the indexer that keeps it in step with SQL, and the task in which it does."""
 
-    opened: Opened
+    opened: OpenIndex
     indexer: Indexer
     task: "asyncio.Task[None] | None" = None
 
 
 @dataclass(slots=True, kw_only=True)
-class Tending:
+class IndexReconciler:
     """Keeps every index in step with SQL and carries out what their rows say; by one process at a time.
 
     Where the settings want another index than the one that serves, it is begun here, filled beside it, and serves once
@@ -55,7 +55,7 @@ class Tending:
 
     database: Database
     opener: Opener
-    serving: Serving
+    serving: ActiveIndex
     check: IndexCheck
     keep_days: float
     files: FileStore
@@ -136,11 +136,11 @@ class Tending:
         ]
         for row in stale:
             logger.info(
-                "Index %s, for %s cut %s, is given up: the settings name %s cut %s.",
+                "Index %s, for %s in chunks %s, is abandoned: the settings name %s in chunks %s.",
                 *(row.number, row.model, row.cut, wanted.model, wanted.cut),
             )
             await write(self.database, partial(indexes.drop_index, number=row.number))
-        expired = indexes.expired(rows, self.keep_days, wanted)
+        expired = indexes.find_expired(rows, self.keep_days, wanted)
         for row in expired:
             await write(self.database, partial(indexes.drop_index, number=row.number))
         is_former = bool(serving.served_at and serving.served_at.timestamp() > self._began_at)
@@ -245,7 +245,7 @@ class Tending:
         outcome: dict[str, object]
         try:
             opened = [followed.opened for followed in self._followed.values()]
-            outcome = await HANDLERS[kind](Held(self.database, self.files, opened), arguments)
+            outcome = await HANDLERS[kind](ClaimedOrder(self.database, self.files, opened), arguments)
         except ProblemError as exc:
             outcome = {"error": exc.detail}
         except Exception as exc:  # who ordered waits for an answer
@@ -262,26 +262,26 @@ class Tending:
         for row in rows:
             if row.state not in (IndexState.DROPPING, IndexState.BUILDING):
                 opened = await self.opener.open(row)
-                findings = await take_stock(self.database, opened.index, slot=row.slot, repair=True)
+                findings = await reconcile(self.database, opened.index, slot=row.slot, repair=True)
                 if findings.count:
-                    logger.warning("Index %s and SQL differed, which was mended: %s", row.number, findings.told())
+                    logger.warning("Repaired differences between index %s and SQL: %s", row.number, findings.told())
         look = partial(take_stock_of_files, self.database, self.files, repair=True)
         files = await asyncio.to_thread(look)
         if files.unknown or files.missing:
-            logger.warning("%s files were nobody's and are gone, %s are missing.", files.unknown, files.missing)
+            logger.warning("Deleted %s orphaned files; %s files are missing.", files.unknown, files.missing)
         self._stock_taken_at = time.monotonic()
 
     def _report(self, exc: Exception, pause_s: float) -> None:
         known = isinstance(exc, ProblemError)
         self._problem = exc.detail if isinstance(exc, ProblemError) else f"{type(exc).__name__}: {exc}"
         logger.warning(
-            "Looking after the indexes pauses for %.0f s: %s", pause_s, self._problem, exc_info=None if known else exc
+            "Index reconciliation pauses for %.0f s: %s", pause_s, self._problem, exc_info=None if known else exc
         )
 
 
 def _serving_row(session: Session) -> IndexRow:
     row = indexes.serving_index(session)
-    assert row is not None  # noqa: S101 - `Serving.begin` noted it
+    assert row is not None  # noqa: S101 - `ActiveIndex.begin` noted it
     return row
 
 

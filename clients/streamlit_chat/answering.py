@@ -11,7 +11,7 @@ from clients.api_errors import ApiError
 from clients.run_events import Answer, Cancelled, Event, Reconnecting, Resumed, Stage, Started, Token
 from clients.streamlit_chat.markdown import answer_markdown
 from clients.streamlit_chat.messages import bubble, show_answer
-from clients.streamlit_chat.polling import polled
+from clients.streamlit_chat.polling import poll
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.shelf import show_shelf
 from clients.streamlit_chat.talk import Attempt, Talk, end_attempt, fail_attempt, put_in_address, stop_answer
@@ -67,7 +67,7 @@ def _follow(
         _show_begun(talk)
         stream = api.follow(attempt.run_id, attempt.after)
     _draw(attempt, place)
-    with closing(polled(stream, _LOOK_UP_EVERY_S)) as batches:
+    with closing(poll(stream, _LOOK_UP_EVERY_S)) as batches:
         for batch in batches:
             st.session_state.get("talk")  # lets Streamlit stop the script here
             for event, number in batch:

@@ -23,12 +23,12 @@ def link_for_browser(link: str, page_url: str | None) -> str | None:
     if not page.hostname or not _is_private_to_us(parts.hostname or ""):
         return link
     if page.port is None:
-        return _moved(parts, page.scheme, page.netloc)
+        return _rebase(parts, page.scheme, page.netloc)
     host = f"[{page.hostname}]" if ":" in page.hostname else page.hostname
-    return _moved(parts, parts.scheme, f"{host}:{parts.port}" if parts.port else host)
+    return _rebase(parts, parts.scheme, f"{host}:{parts.port}" if parts.port else host)
 
 
-def _moved(parts: SplitResult, scheme: str, netloc: str) -> str:
+def _rebase(parts: SplitResult, scheme: str, netloc: str) -> str:
     return parts._replace(scheme=scheme, netloc=netloc).geturl()
 
 

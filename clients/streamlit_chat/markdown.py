@@ -133,7 +133,7 @@ def _block(node: SyntaxTreeNode) -> list[str]:
         case "bullet_list" | "ordered_list":
             return list(_items(node))
         case "fence" | "code_block":
-            return _fenced(node.content, node.info)
+            return _fence(node.content, node.info)
         case "hr":
             return ["***"]
         case "table":
@@ -157,7 +157,7 @@ def _number(listed: SyntaxTreeNode, place: int) -> int:
     return min(int(listed.attrs.get("start", 1)) + place, 999_999_999)
 
 
-def _fenced(code: str, info: str) -> list[str]:
+def _fence(code: str, info: str) -> list[str]:
     """A block of code that nothing in the code ends."""
     language = info.strip().lower()
     fence = "`" * max(3, _longest_run(code) + 1)
@@ -203,11 +203,11 @@ def _piece(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
         case "code_inline":
             return _code(node.content, in_table)
         case "mark":
-            return _marked(node, within)
+            return _render_mark(node, within)
         case "link" | "image":
             return _link(node, in_table, within)
         case "em" | "strong" | "s":
-            return _emphasised(node, in_table, within)
+            return _emphasise(node, in_table, within)
         case _:
             return _escape(node.content)
 
@@ -225,7 +225,7 @@ def _longest_run(code: str) -> int:
     return max((len(run) for run in re.findall("`+", code)), default=0)
 
 
-def _marked(node: SyntaxTreeNode, within: frozenset[str]) -> str:
+def _render_mark(node: SyntaxTreeNode, within: frozenset[str]) -> str:
     shown = rf"\[{node.content}\]"
     mark: Mark = node.meta["mark"]
     if "link" in within:
@@ -251,7 +251,7 @@ def _opens_something(address: str) -> bool:
     return parts.scheme in _LINKS and (bool(parts.netloc) or parts.scheme in ("mailto", "tel"))
 
 
-def _emphasised(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
+def _emphasise(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
     inside = _inline(node.children, in_table=in_table, within=within | {node.type})
     # Signs around nothing, or twice around the same, could make a fence or a line across.
     if node.type in within or not inside.strip(f" \n{_NO_BREAK}"):

@@ -17,10 +17,10 @@ from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.shelf import confirm_discarding, show_shelf, take_off_shelf
 from clients.streamlit_chat.signing_in import (
     forget_failed_sign_in,
+    get_signed_in_token,
     note_failed_sign_in,
     show_failed_sign_in,
     show_sign_in,
-    signed_in_token,
 )
 from clients.streamlit_chat.talk import (
     Talk,
@@ -61,7 +61,7 @@ def show_page() -> None:
     st.set_page_config(page_title=settings.title, page_icon=ICON)
     mount_page_script(on_stopped=stop_answer)
     note_failed_sign_in()
-    signed_in = signed_in_token(settings)
+    signed_in = get_signed_in_token(settings)
     if settings.sign_in and settings.sign_in.is_required and signed_in is None:
         show_title(settings)
         show_sign_in()
@@ -100,13 +100,13 @@ def _api(address: ApiAddress) -> ApiClient:
 
 def _health(address: ApiAddress) -> Health | ApiError:
     try:
-        return _kept_health(address)
+        return _get_cached_health(address)
     except ApiError as failure:
         return failure
 
 
 @st.cache_data(show_spinner=False, ttl=30, max_entries=4)
-def _kept_health(address: ApiAddress) -> Health:
+def _get_cached_health(address: ApiAddress) -> Health:
     return _api(address).health()
 
 

@@ -10,7 +10,7 @@ from clients.run_events import Event
 Numbered = tuple[Event, int]
 
 
-def polled(stream: AnswerStream, every_s: float) -> Generator[list[Numbered]]:
+def poll(stream: AnswerStream, every_s: float) -> Generator[list[Numbered]]:
     """What has arrived of *stream*, each event with its number; nothing when there was none for *every_s* seconds.
 
     Streamlit can stop a script only where the script calls it. One that waits for the next event in a socket would

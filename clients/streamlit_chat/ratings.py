@@ -38,11 +38,11 @@ def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: i
         _tell_failure(failure)
     else:
         st.session_state[f"kept-{run_id}"] = chosen
-        st.session_state.pop(_told(run_id), None)
+        st.session_state.pop(_describe_rating(run_id), None)
 
 
 def _ask_what_is_right(api: ApiClient, conversation_id: str, run_id: str) -> None:
-    if st.session_state.get(_told(run_id)):
+    if st.session_state.get(_describe_rating(run_id)):
         st.caption("Thank you: it is noted.")
         return
     with st.popover("What is wrong?", icon=":material/edit_note:"), st.form(f"wrong-{run_id}", border=False):
@@ -66,10 +66,10 @@ def _explain(api: ApiClient, conversation_id: str, run_id: str) -> None:
     except ApiError as failure:
         _tell_failure(failure)
     else:
-        st.session_state[_told(run_id)] = True
+        st.session_state[_describe_rating(run_id)] = True
 
 
-def _told(run_id: str) -> str:
+def _describe_rating(run_id: str) -> str:
     return f"told-{run_id}"
 
 

@@ -56,10 +56,10 @@ def _sign_in() -> SignIn | None:
         return None
     return SignIn(
         is_required=login == "required",
-        chat_url=_needed("CHAT_URL").rstrip("/"),
-        issuer=_needed("OIDC_ISSUER").rstrip("/"),
-        client_id=_needed("OIDC_CLIENT_ID"),
-        client_secret=_needed("OIDC_CLIENT_SECRET"),
+        chat_url=_require("CHAT_URL").rstrip("/"),
+        issuer=_require("OIDC_ISSUER").rstrip("/"),
+        client_id=_require("OIDC_CLIENT_ID"),
+        client_secret=_require("OIDC_CLIENT_SECRET"),
     )
 
 
@@ -71,7 +71,7 @@ def _chosen(name: str, *choices: str) -> str:
     return value
 
 
-def _needed(name: str) -> str:
+def _require(name: str) -> str:
     value = os.environ.get(name)
     if not value:
         raise ValueError(f"CHAT_LOGIN needs {name}.")

@@ -14,7 +14,7 @@ from clients.api_errors import ApiError, ApiRefused, nothing_there
 from clients.streamlit_chat.browser import chosen, mount_shelf
 from clients.streamlit_chat.markdown import plain_markdown
 from clients.streamlit_chat.settings import read_settings
-from clients.streamlit_chat.signing_in import signed_in_token
+from clients.streamlit_chat.signing_in import get_signed_in_token
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
 from clients.streamlit_chat.wording import log_failure, visitor_text
 
@@ -40,7 +40,7 @@ def show_shelf(talk: Talk) -> None:
         title, turns = _title(asked[0]) if asked else "", len(asked) + offset // 2
         current = {"id": talk.conversation_id, "title": title, "turns": turns, "fromStart": not offset}
     settings = read_settings()
-    signed_in = signed_in_token(settings)
+    signed_in = get_signed_in_token(settings)
     with st.sidebar:
         mount_shelf(
             history=settings.local_history,

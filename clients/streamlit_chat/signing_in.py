@@ -28,7 +28,7 @@ def streamlit_secrets(settings: PageSettings) -> dict[str, Any]:
     return {"auth": auth}
 
 
-def signed_in_token(settings: PageSettings) -> str | None:
+def get_signed_in_token(settings: PageSettings) -> str | None:
     """The token of who has signed in: the same visitor in every browser. None for anybody else."""
     if settings.sign_in is None or not _is_signed_in():
         return None

@@ -66,7 +66,7 @@ def current_talk() -> Talk:
     talk: Talk | None = st.session_state.get(_TALK)
     asked_for = st.query_params.get(_PARAMETER)
     if talk is None or asked_for != (talk.conversation_id if talk.in_address and _may_stay_in_browser() else None):
-        talk = _opened(asked_for)
+        talk = _open_talk(asked_for)
         st.session_state[_TALK] = talk
     return talk
 
@@ -180,12 +180,12 @@ def _bring_up_to_date(talk: Talk, api: ApiClient) -> None:
     if talk.attempt:
         _settle(talk, api, talk.attempt)
     elif talk.conversation is None:
-        talk.conversation = _fetched(talk, api)
+        talk.conversation = _fetch(talk, api)
     elif talk.outdated:
         known = talk.conversation
         with suppress(ApiError):  # then the question meets it too, and tells
-            now = _fetched(talk, api)
-            talk.conversation = now and _joined(known, now)
+            now = _fetch(talk, api)
+            talk.conversation = now and _join(known, now)
         if talk.question and talk.conversation and _is_answered(talk.question, known, talk.conversation):
             talk.question = None
     talk.outdated = False
@@ -193,7 +193,7 @@ def _bring_up_to_date(talk: Talk, api: ApiClient) -> None:
         _take_up(talk, talk.conversation)
 
 
-def _joined(known: Conversation, now: Conversation) -> Conversation:
+def _join(known: Conversation, now: Conversation) -> Conversation:
     """The conversation as it is now, with the earlier messages that are known, where none between is missing."""
     if not known.offset < now.offset <= known.length:
         return now
@@ -222,7 +222,7 @@ def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     with nothing_there():
         state = api.cancel(attempt.run_id or "")
     if state == _COMPLETED:  # before it could be stopped
-        talk.conversation, talk.attempt = _fetched(talk, api), None
+        talk.conversation, talk.attempt = _fetch(talk, api), None
     else:
         end_attempt(talk, attempt)
 
@@ -244,7 +244,7 @@ def load_earlier(talk: Talk, api: ApiClient) -> None:
         talk.conversation = whole
 
 
-def _fetched(talk: Talk, api: ApiClient) -> Conversation | None:
+def _fetch(talk: Talk, api: ApiClient) -> Conversation | None:
     with nothing_there():
         return api.conversation(talk.conversation_id)
     return None
@@ -264,7 +264,7 @@ def _may_stay_in_browser() -> bool:
     return read_settings().local_history != "off"
 
 
-def _opened(asked_for: str | None) -> Talk:
+def _open_talk(asked_for: str | None) -> Talk:
     if asked_for is not None and is_ours(asked_for) and _may_stay_in_browser():
         return Talk(asked_for, in_address=True)
     st.query_params.pop(_PARAMETER, None)

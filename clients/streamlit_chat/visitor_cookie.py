@@ -38,7 +38,9 @@ class VisitorCookie:
         sent = cookies.get(self._name(scope), "")
         token = valid_token(self._page_key, sent) or new_token(self._page_key)
         changes = [] if token == sent else [self._cookie(scope, token)]
-        changes += [f"{name}=; Path=/; Max-Age=0{_secure(scope)}" for name in self._outdated(scope) if name in cookies]
+        changes += [
+            f"{name}=; Path=/; Max-Age=0{_secure(scope)}" for name in self._find_outdated(scope) if name in cookies
+        ]
 
         async def send_with_cookie(message: Message) -> None:
             if _begins_page(message):
@@ -65,7 +67,7 @@ class VisitorCookie:
         name = COOKIE if self._is_kept else f"{COOKIE}_session"
         return f"__Host-{name}" if _secure(scope) else name
 
-    def _outdated(self, scope: Scope) -> list[str]:
+    def _find_outdated(self, scope: Scope) -> list[str]:
         """What the browser keeps of a time when it might."""
         return [] if self._is_kept else [f"__Host-{COOKIE}" if _secure(scope) else COOKIE]
 

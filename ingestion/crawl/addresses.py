@@ -51,7 +51,7 @@ def canonical(address: str, base: str | None = None) -> str:
         raise UnusableAddress("It holds a user name or a password.")
     host = _host(parts.hostname or "")
     at_port = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
-    path = _escaped(_PATH_SESSION.sub("", _without_dots(parts.path)), "/:@!$&'()*+,;=")
+    path = _escape(_PATH_SESSION.sub("", _without_dots(parts.path)), "/:@!$&'()*+,;=")
     found = urlunsplit((parts.scheme, host + at_port, path or "/", _query(parts.query), ""))
     if len(found) > LONGEST_ADDRESS:
         raise UnusableAddress(f"It is longer than {LONGEST_ADDRESS:,} characters.")
@@ -94,7 +94,7 @@ def path_and_query(address: str) -> str:
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def shown(address: str) -> str:
+def display_address(address: str) -> str:
     """*address* as readers like it: without scheme, and with the letters of its own script."""
     parts = urlsplit(address)
     try:
@@ -140,7 +140,7 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def _escaped(text: str, safe: str) -> str:
+def _escape(text: str, safe: str) -> str:
     def tidy(found: re.Match[str]) -> str:
         character = chr(int(found[1], 16))
         return character if character in _UNRESERVED else f"%{found[1].upper()}"
@@ -150,4 +150,4 @@ def _escaped(text: str, safe: str) -> str:
 
 def _query(query: str) -> str:
     kept = [part for part in query.split("&") if part and not _TRACKING.fullmatch(part.partition("=")[0])]
-    return _escaped("&".join(kept), "/:@!$'()*+,;=?&")
+    return _escape("&".join(kept), "/:@!$'()*+,;=?&")

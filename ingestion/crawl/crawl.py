@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from domain import web_sources
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import DocumentContent, record_failure, replace_document
 from domain.models import Document, DocumentState, WebPage, WebSource
-from domain.originals import Originals
 from domain.quotas import Quotas, count_pages, lock_usage, require_pages, require_room
 from ingestion.crawl import sitemap
-from ingestion.crawl.addresses import link, root, shown
+from ingestion.crawl.addresses import display_address, link, root
 from ingestion.crawl.fetch import FetchFailed
 from ingestion.crawl.frontier import Frontier
 from ingestion.crawl.guard import AddressRefused
@@ -40,11 +40,11 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where documents are kept, and their files if `originals` keeps them."""
+class CrawlPosition:
+    """Where documents are kept, and their files if `document_files` keeps them."""
 
     database: Database
-    originals: Originals | None
+    document_files: DocumentFiles | None
     quotas: Quotas
 
 
@@ -52,7 +52,7 @@ class NotOurs(Exception):
     """The web source was removed, cancelled, or somebody else crawls it now."""
 
 
-def crawl(place: Place, claim: Claim, site: Site, reader: DocumentReader) -> None:
+def crawl(place: CrawlPosition, claim: Claim, site: Site, reader: DocumentReader) -> None:
     """Crawl until it is done, or not ours any more: cancelled, removed, or claimed by somebody else.
 
     Raises:
@@ -60,20 +60,20 @@ def crawl(place: Place, claim: Claim, site: Site, reader: DocumentReader) -> Non
         StoreUnavailable: the database is away; it is to be gone on with.
     """
     _Crawl(place, claim, site, reader).run()
-    if place.originals:
-        place.originals.let_go(claim.ctx)
+    if place.document_files:
+        place.document_files.let_go(claim.ctx)
 
 
 class _Crawl:
-    def __init__(self, place: Place, claim: Claim, site: Site, reader: DocumentReader) -> None:
-        self._database, self._originals, self._quotas = place.database, place.originals, place.quotas
+    def __init__(self, place: CrawlPosition, claim: Claim, site: Site, reader: DocumentReader) -> None:
+        self._database, self._document_files, self._quotas = place.database, place.document_files, place.quotas
         self._ctx, self._source, self._claim = claim.ctx, claim.source, claim
         self._site, self._reader = site, reader
         with self._database.reading() as session:
             known = web_sources.pages_of(session, self._ctx, self._source)
         self._frontier = Frontier(site.scope, self._source.crawl, known)
         texts = {page.text_hash: page.url for page in known if page.taken and not page.waiting}
-        self._visitor = Visitor(site, self._frontier, reader, self._known, texts)
+        self._visitor = Visitor(site, self._frontier, reader, self._get_known, texts)
 
     def run(self) -> None:
         """Everything.
@@ -123,7 +123,7 @@ class _Crawl:
         pages = sum(counts.get(name, 0) for name in ("added", "changed", "unchanged"))
         return pages >= self._site.scope.max_pages or self._site.requests >= self._site.scope.most_requests
 
-    def _known(self, page: WebPage) -> Document | None:
+    def _get_known(self, page: WebPage) -> Document | None:
         """The page's document, if it need not be read again when the page did not change."""
         if not page.taken:
             return None
@@ -163,7 +163,7 @@ class _Crawl:
             self._require_room(session, outcome.content, is_new=outcome.became == "added")
             replace_document(session, self._ctx, origin, outcome.content)
         elif outcome.unreadable:
-            record_failure(session, self._ctx, origin, shown(page.url), outcome.unreadable)
+            record_failure(session, self._ctx, origin, display_address(page.url), outcome.unreadable)
         elif outcome.remove:
             web_sources.remove_pages(session, self._ctx, self._source.web_source_id, [page.url])
             page.taken, page.etag, page.last_modified, page.text_hash = False, None, None, ""
@@ -175,14 +175,14 @@ class _Crawl:
         count_pages(session, self._ctx, content)
 
     def _discard_files(self, outcome: Outcome | None) -> None:
-        if self._originals and outcome is not None and outcome.content is not None:
-            self._originals.try_discard(self._ctx, outcome.data, outcome.content.extracted)
+        if self._document_files and outcome is not None and outcome.content is not None:
+            self._document_files.try_discard(self._ctx, outcome.data, outcome.content.extracted)
 
     @contextmanager
     def _writing(self, outcome: Outcome | None) -> Iterator[Session]:
         """A transaction, with the files of the page's document if there is one."""
-        if self._originals and outcome is not None and outcome.content is not None:
-            with self._originals.writing(self._ctx, outcome.data, outcome.content.extracted) as (session, _):
+        if self._document_files and outcome is not None and outcome.content is not None:
+            with self._document_files.writing(self._ctx, outcome.data, outcome.content.extracted) as (session, _):
                 yield session
         else:
             with self._database.writing() as session:

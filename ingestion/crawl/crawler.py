@@ -7,15 +7,15 @@ from sqlalchemy.orm import Session
 
 from domain import web_sources
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.models import WebSource
-from domain.originals import Originals
 from domain.quotas import Quotas
-from ingestion.crawl.crawl import HOLD_S, Claim, Place, crawl
+from ingestion.crawl.crawl import HOLD_S, Claim, CrawlPosition, crawl
 from ingestion.crawl.fetch import Fetcher
 from ingestion.crawl.frontier import Scope
 from ingestion.crawl.guard import Reach, Resolve, resolve
 from ingestion.crawl.politeness import Politeness, Stopped
-from ingestion.crawl.site import Manners, Site
+from ingestion.crawl.site import CrawlPolicy, Site
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
@@ -25,7 +25,7 @@ from utils.context import TenantContext
 class CrawlRules:
     """How web sources are crawled: politely, where, and what is made of what is found."""
 
-    manners: Manners
+    crawl_policy: CrawlPolicy
     reach: Reach
     policy: ReadingPolicy
     quotas: Quotas  # of the tenant whose web source it is
@@ -36,7 +36,7 @@ class CrawlRules:
 class Crawler:
     """Crawls for one *holder*, who claims what it crawls; `stop` may be called from another thread.
 
-    *parser* is used by no other thread meanwhile. *originals* keeps the pages and files as they came.
+    *parser* is used by no other thread meanwhile. *document_files* keeps the pages and files as they came.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Crawler:
         *,
         holder: str,
         politeness: Politeness,
-        originals: Originals | None = None,
+        document_files: DocumentFiles | None = None,
     ) -> None:
         self._database, self._rules, self._holder, self._politeness = database, rules, holder, politeness
-        self._place = Place(database, originals, rules.quotas)
+        self._place = CrawlPosition(database, document_files, rules.quotas)
         self._reader = rules.policy.reader(parser)
         self._stopping = threading.Event()
         self._fetcher: Fetcher | None = None
@@ -82,11 +82,11 @@ class Crawler:
         """
         source, rules = claim.source, self._rules
         scope = Scope(source.url, source.kind == "site", source.max_depth, min(source.max_pages, rules.max_pages))
-        with Fetcher(rules.manners.agent, rules.reach, resolver=rules.resolver) as self._fetcher:
+        with Fetcher(rules.crawl_policy.agent, rules.reach, resolver=rules.resolver) as self._fetcher:
             if self._stopping.is_set():
                 self._fetcher.abort()
             file_bytes = rules.policy.limits.size_bytes
-            site = Site(scope, self._fetcher, rules.manners, self._politeness, self._stopping, file_bytes)
+            site = Site(scope, self._fetcher, rules.crawl_policy, self._politeness, self._stopping, file_bytes)
             try:
                 crawl(self._place, claim, site, self._reader)
             except (Stopped, KeyboardInterrupt):

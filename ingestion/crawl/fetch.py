@@ -99,7 +99,7 @@ class Fetcher:
         }
         self._clock.begin(self._request_s)
         with (
-            _told_plainly(self._clock, self._request_s),
+            _translate_errors(self._clock, self._request_s),
             self._pool.stream("GET", address, headers=headers, extensions={"timeout": _TIMEOUTS}) as response,
         ):
             return self._reply(response, most_bytes)
@@ -166,7 +166,7 @@ def _read_head(status: int, headers: _Headers) -> Reply:
         raise FetchFailed("Its headers cannot be read.", temporary=False) from exc
 
 
-def unpacked(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
+def unpack(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
     """What gzip made *pieces* of, a bounded part at a time, and not much more than *limit* bytes.
 
     Raises:
@@ -192,7 +192,7 @@ def unpacked(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
 def _body(pieces: Iterable[bytes], headers: _Headers, limit: int) -> bytes:
     encoding = (headers.one("content-encoding") or "identity").lower()
     if encoding in ("gzip", "x-gzip"):
-        pieces = unpacked(pieces, limit)
+        pieces = unpack(pieces, limit)
     elif encoding != "identity":
         raise FetchFailed("It is packed in a way that was not asked for.", temporary=False)
     body = bytearray()
@@ -211,7 +211,7 @@ def _seconds(value: str | None) -> float | None:
 
 
 @contextmanager
-def _told_plainly(clock: Clock, request_s: float) -> Iterator[None]:
+def _translate_errors(clock: Clock, request_s: float) -> Iterator[None]:
     try:
         yield
     except AddressRefused as exc:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from domain.documents import DocumentContent
-from ingestion.crawl.addresses import link, shown, site
+from ingestion.crawl.addresses import display_address, link, site
 from ingestion.crawl.fetch import MostBytes, Reply
 from ingestion.parsers.kinds import PAGE_SUFFIX, is_known
 from ingestion.parsers.parsed import ParsedDocument
@@ -41,7 +41,7 @@ _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FetchedPage:
     """What a reply holds: a document, unless `refused` says why not, and where its page leads to.
 
     `text_hash` is of what readers see: pages that change with every request, by a token or a clock, stay the same.
@@ -67,7 +67,7 @@ def most_bytes(address: str, file_bytes: int) -> MostBytes:
     return limit
 
 
-def take(reply: Reply, address: str, reader: DocumentReader, product: str) -> Found:
+def take(reply: Reply, address: str, reader: DocumentReader, product: str) -> FetchedPage:
     """The document in *reply*, which was fetched from *address* by a crawler called *product*.
 
     Raises:
@@ -76,17 +76,17 @@ def take(reply: Reply, address: str, reader: DocumentReader, product: str) -> Fo
     """
     directives = _directives(reply.robots_tags, product)
     if reply.body is None:
-        return Found(refused=f"Its kind is not read: {reply.media_type[:80]}.")
+        return FetchedPage(refused=f"Its kind is not read: {reply.media_type[:80]}.")
     if reply.media_type in PAGES:
         return _page(reply, address, reader, directives)
     if "noindex" in directives:
-        return _unwanted()
+        return _refuse()
     name = _file_name(address, reply.media_type, reply.file_name) or "file"
-    content = reader.read_whole(reply.body, name, shown(address))
-    return Found(content_hash(reply.body), replace(content, url=address), reply.body)
+    content = reader.read_whole(reply.body, name, display_address(address))
+    return FetchedPage(content_hash(reply.body), replace(content, url=address), reply.body)
 
 
-def _page(reply: Reply, address: str, reader: DocumentReader, directives: set[str]) -> Found:
+def _page(reply: Reply, address: str, reader: DocumentReader, directives: set[str]) -> FetchedPage:
     data = _as_utf8(reply.body or b"", reply.charset)
     name = _page_name(address)
     checked = reader.parse(data, name)
@@ -98,15 +98,15 @@ def _page(reply: Reply, address: str, reader: DocumentReader, directives: set[st
     base = link(facts.base or "", address) or address
     links = () if directives & {"nofollow", "none"} else _leading(facts.links, base)
     if directives & {"noindex", "none"}:
-        return replace(_unwanted(), links=links)
+        return replace(_refuse(), links=links)
     canonical = link(facts.canonical, base) if facts.canonical else None
     if canonical and site(canonical) != site(address):
         canonical = None  # the page of somebody else, but it stands here
-    found = Found(_text_hash(parsed), data=data, canonical=canonical, links=links)
+    found = FetchedPage(_text_hash(parsed), data=data, canonical=canonical, links=links)
     if not parsed.sections:
         return replace(found, refused="There is no text in it.", is_empty=True)
     try:
-        content = reader.content(checked, data, name, shown(address))
+        content = reader.content(checked, data, name, display_address(address))
     except UnreadableDocument as exc:
         return replace(found, refused=exc.detail, is_empty=True)
     told = {"published": facts.published, "declared_language": facts.language}
@@ -115,8 +115,8 @@ def _page(reply: Reply, address: str, reader: DocumentReader, directives: set[st
     return replace(found, content=replace(content, url=address, details=details, file_name=file_name))
 
 
-def _unwanted() -> Found:
-    return Found(refused="It asks not to be indexed.")
+def _refuse() -> FetchedPage:
+    return FetchedPage(refused="It asks not to be indexed.")
 
 
 def _leading(links: tuple[str, ...], base: str) -> tuple[str, ...]:

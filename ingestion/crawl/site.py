@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from ingestion.crawl.addresses import link, path_and_query, root, site
-from ingestion.crawl.fetch import Fetcher, FetchFailed, MostBytes, Reply, TooLarge, unpacked
+from ingestion.crawl.fetch import Fetcher, FetchFailed, MostBytes, Reply, TooLarge, unpack
 from ingestion.crawl.frontier import Scope
 from ingestion.crawl.politeness import Politeness, Stopped
 from ingestion.crawl.robots import MOST_BYTES, Robots, read_robots
@@ -16,7 +16,7 @@ _MOST_REDIRECTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class CrawlPolicy:
     """How a crawl behaves: what it calls itself, and the seconds between two of its requests to a host."""
 
     agent: str
@@ -35,7 +35,7 @@ class Site:
 
     scope: Scope
     fetcher: Fetcher
-    manners: Manners
+    crawl_policy: CrawlPolicy
     politeness: Politeness
     stopping: threading.Event
     file_bytes: int
@@ -53,7 +53,7 @@ class Site:
         """
         known = self._robots.get(root(address, "/robots.txt"))
         asked_s = known.delay_s if isinstance(known, Robots) else None
-        pause_s = max(self.manners.delay_s, asked_s or 0.0)
+        pause_s = max(self.crawl_policy.delay_s, asked_s or 0.0)
         with self.politeness.turn(site(address), pause_s, self.stopping):
             self.requests += 1
             try:
@@ -63,7 +63,7 @@ class Site:
                     raise Stopped from None
                 raise
         if reply.status in (429, 503):
-            self.politeness.rest(site(address), max(reply.retry_after_s or 0.0, self.manners.back_off_s, pause_s))
+            self.politeness.rest(site(address), max(reply.retry_after_s or 0.0, self.crawl_policy.back_off_s, pause_s))
         return reply
 
     def robots(self, address: str) -> Robots:
@@ -75,7 +75,7 @@ class Site:
         at = root(address, "/robots.txt")
         if at not in self._robots:
             try:
-                self._robots[at] = read_robots(self._text(at) or b"", self.manners.product)
+                self._robots[at] = read_robots(self._text(at) or b"", self.crawl_policy.product)
             except FetchFailed as exc:
                 self._robots[at] = exc
         known = self._robots[at]
@@ -100,7 +100,7 @@ class Site:
             if reply.status != 200 or reply.body is None:
                 return None
             if reply.body.startswith(b"\x1f\x8b"):
-                return b"".join(unpacked([reply.body], SITEMAP_BYTES))
+                return b"".join(unpack([reply.body], SITEMAP_BYTES))
         except FetchFailed:
             return None
         return reply.body

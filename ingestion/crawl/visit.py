@@ -8,8 +8,8 @@ from domain.models import Document, WebPage
 from ingestion.crawl.addresses import likeness, link
 from ingestion.crawl.fetch import FetchFailed, Reply
 from ingestion.crawl.frontier import Frontier
+from ingestion.crawl.page_storage import FetchedPage, most_bytes, take
 from ingestion.crawl.site import BUSY, REDIRECTS, Site
-from ingestion.crawl.taking import Found, most_bytes, take
 from ingestion.reader import DocumentReader
 from utils.errors import UnreadableDocument
 
@@ -69,28 +69,28 @@ class Visitor:
             asked = {"etag": page.etag, "last_modified": page.last_modified} if known else {}
             reply = self._site.get(page.url, most_bytes(page.url, self._site.file_bytes), **asked)
         except FetchFailed as exc:
-            return self._failed(page, exc.reason, temporary=exc.temporary)
-        return self._answered(page, reply, known)
+            return self._handle_failure(page, exc.reason, temporary=exc.temporary)
+        return self._handle_answer(page, reply, known)
 
-    def _answered(self, page: WebPage, reply: Reply, known: Document | None) -> Outcome:
+    def _handle_answer(self, page: WebPage, reply: Reply, known: Document | None) -> Outcome:
         if reply.status in BUSY or reply.status >= 500:
-            return self._failed(page, f"It answers {reply.status}.", temporary=True)
+            return self._handle_failure(page, f"It answers {reply.status}.", temporary=True)
         self._in_a_row = 0
         if reply.status == 304 and known:
             page.missed = 0
             self._texts[page.text_hash] = page.url
             return Outcome("unchanged")
         if reply.status == 200:
-            return self._taken(page, reply, known)
+            return self._store(page, reply, known)
         if reply.status in REDIRECTS:
-            return self._moved(page, reply)
+            return self._handle_redirect(page, reply)
         if reply.status == GONE:
             page.missed = MISSED_BEFORE_GONE
         return self._missing(page, f"It answers {reply.status}.")
 
-    def _taken(self, page: WebPage, reply: Reply, known: Document | None) -> Outcome:
+    def _store(self, page: WebPage, reply: Reply, known: Document | None) -> Outcome:
         try:
-            found = take(reply, page.url, self._reader, self._site.manners.product)
+            found = take(reply, page.url, self._reader, self._site.crawl_policy.product)
         except UnreadableDocument as exc:
             page.taken, page.missed, page.text_hash = True, 0, ""
             return Outcome("failed", exc.detail, unreadable=exc.detail)
@@ -101,12 +101,12 @@ class Visitor:
             page.alias = True
             ahead = self._frontier.follow(page, elsewhere)
             new += [ahead] if ahead else []
-            return _dropped(page, f"It names {elsewhere} as its address.", new)
+            return _drop(page, f"It names {elsewhere} as its address.", new)
         if found.content is None:
-            return Outcome("skipped", found.refused, new=new) if found.is_empty else _dropped(page, found.refused, new)
+            return Outcome("skipped", found.refused, new=new) if found.is_empty else _drop(page, found.refused, new)
         twin = self._texts.get(found.text_hash)
         if twin not in (None, page.url):
-            return _dropped(page, f"It says the same as {twin}.")
+            return _drop(page, f"It says the same as {twin}.")
         self._texts[found.text_hash] = page.url
         same = known is not None and page.text_hash == found.text_hash
         became = "unchanged" if same else "changed" if page.taken else "added"
@@ -116,7 +116,7 @@ class Visitor:
             return Outcome(became, new=new)
         return Outcome(became, content=_at(found.content, page, found.canonical), data=found.data, new=new)
 
-    def _elsewhere(self, page: WebPage, found: Found) -> str | None:
+    def _elsewhere(self, page: WebPage, found: FetchedPage) -> str | None:
         """The address the page names as its own, unless that one named another, or names this one."""
         address = found.canonical
         if address is None or likeness(address) == likeness(page.url):
@@ -124,7 +124,7 @@ class Visitor:
         there = self._frontier.find(address)
         return None if there is not None and (there.alias or there.missed) else address
 
-    def _moved(self, page: WebPage, reply: Reply) -> Outcome:
+    def _handle_redirect(self, page: WebPage, reply: Reply) -> Outcome:
         address = link(reply.location or "", page.url)
         if address is None or not self._site.scope.holds(address):
             return self._missing(page, "It leads to another site.")
@@ -136,7 +136,7 @@ class Visitor:
             return self._missing(page, "It leads on and on.")
         new = [ahead] if ahead else []
         if reply.status in PERMANENT:
-            return _dropped(page, f"It is now at {address}.", new)
+            return _drop(page, f"It is now at {address}.", new)
         if page.taken:
             missing = self._missing(page, f"It leads to {address} for now.")
             return Outcome(missing.became, missing.reason, remove=missing.remove, new=new)
@@ -151,7 +151,7 @@ class Visitor:
             return Outcome("failed", f"{reason} It is kept until the next crawl.")
         return Outcome("gone", reason, remove=True)
 
-    def _failed(self, page: WebPage, reason: str, *, temporary: bool) -> Outcome:
+    def _handle_failure(self, page: WebPage, reason: str, *, temporary: bool) -> Outcome:
         self._in_a_row += temporary
         if self._in_a_row >= MOST_FAILURES_IN_A_ROW:
             raise SiteAway(f"{self._in_a_row} pages in a row failed. {reason}")
@@ -166,6 +166,6 @@ def _at(content: DocumentContent, page: WebPage, named: str | None) -> DocumentC
     return replace(content, url=named if is_same else page.url)
 
 
-def _dropped(page: WebPage, reason: str, new: Sequence[WebPage] = ()) -> Outcome:
+def _drop(page: WebPage, reason: str, new: Sequence[WebPage] = ()) -> Outcome:
     """No document, and not any more if there was one."""
     return Outcome("gone" if page.taken else "skipped", reason, remove=page.taken, new=new)

@@ -96,7 +96,7 @@ class PageImages:
         try:
             return read(answer)
         except ValueError as exc:
-            raise self._refused(pdf, question) from exc
+            raise self._to_error(pdf, question) from exc
 
     async def _ask_in_turn(
         self, pdf: PdfFile, question: dict[str, Any], most_bytes: int, began: asyncio.Event
@@ -108,9 +108,9 @@ class PageImages:
             try:
                 return await asyncio.to_thread(self._answer, pdf.open, question, most_bytes)
             except UnreadableDocument as exc:
-                raise self._refused(pdf, question) from exc
+                raise self._to_error(pdf, question) from exc
 
-    def _refused(self, pdf: PdfFile, question: dict[str, Any]) -> UnreadableDocument:
+    def _to_error(self, pdf: PdfFile, question: dict[str, Any]) -> UnreadableDocument:
         self._failed.put((pdf.tenant_id, pdf.content_hash, question["page"]), True)
         return UnreadableDocument(_REFUSAL)
 
@@ -132,7 +132,7 @@ class PageImages:
                     raise UnreadableDocument(_REFUSAL)
                 return answer
         except ProcessEnded as exc:
-            logger.warning("A page of a PDF could not be drawn: %s", exc)
+            logger.warning("Could not render a page of a PDF: %s", exc)
             raise UnreadableDocument(_REFUSAL) from exc
 
 

@@ -31,14 +31,14 @@ def answer(requests: BinaryIO, answers: BinaryIO) -> None:
         document = PdfDocument(file.read())
     page = document[question["page"] - 1]
     if question["quote"] is None:
-        answers.write(_drawn(page))
+        answers.write(_draw(page))
         return
     width, height = page.get_size()
     places = _places(page, question["quote"], question["near"])
     answers.write(json.dumps({"width": width, "height": height, "pages": len(document), "places": places}).encode())
 
 
-def _drawn(page: PdfPage) -> bytes:
+def _draw(page: PdfPage) -> bytes:
     width, height = page.get_size()
     scale = min(_WIDTH / width, _TALLEST / height, _LARGEST_SCALE)
     out = io.BytesIO()
@@ -60,7 +60,7 @@ def _places(page: PdfPage, quote: str, near: float) -> list[list[int]]:
             letters.append(letter)
             indices.append(index)
     text, found = "".join(letters), set()
-    for wanted in _wanted(quote, text):
+    for wanted in _find_wanted(quote, text):
         at = min(_occurrences(text, wanted), key=lambda one: abs(one - near * len(text)))
         found |= set(indices[at : at + len(wanted)])
     boxes = [textpage.get_charbox(index) for index in sorted(found)]
@@ -68,7 +68,7 @@ def _places(page: PdfPage, quote: str, near: float) -> list[list[int]]:
     return [_as_shown(page, line) for line in lines]
 
 
-def _wanted(quote: str, text: str) -> list[str]:
+def _find_wanted(quote: str, text: str) -> list[str]:
     """The quote; where it does not stand there in one piece, its lines that do."""
     whole = "".join(_letters(quote))
     if whole and whole in text:

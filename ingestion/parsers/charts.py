@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from lxml import etree
 
 from ingestion.parsers.archive import Archive
-from ingestion.parsers.ooxml import attribute, children, descendants, local, related, relations
+from ingestion.parsers.ooxml import attribute, children, descendants, find_related, local, relations
 from ingestion.parsers.parsed import TextBuilder
 from ingestion.parsers.tables import Row, add_table
 
@@ -14,7 +14,7 @@ MAX_POINTS = 10_000
 
 def add_charts(builder: TextBuilder, archive: Archive, part: str) -> None:
     """The charts that *part* shows, each with its title and a row a category."""
-    for chart in related(archive, part, "chart"):
+    for chart in find_related(archive, part, "chart"):
         title = next((child for found in descendants(chart, "chart") for child in children(found)), None)
         if title is not None and local(title) == "title":
             builder.block("".join(text.text or "" for text in descendants(title, "t")))
@@ -46,11 +46,11 @@ def _points(series: etree._Element, *names: str) -> dict[int, str]:
                 value = next(descendants(point, "v"), None)
                 place = attribute(point, "idx") or ""
                 if value is not None and place.isdigit():
-                    found[int(place)] = _shown(value.text or "")
+                    found[int(place)] = _format_value(value.text or "")
     return found
 
 
-def _shown(value: str) -> str:
+def _format_value(value: str) -> str:
     """A value as it was typed: what is kept is often a fraction with its binary error."""
     try:
         return f"{float(value):.12g}" if "." in value else value

@@ -8,7 +8,7 @@ from lxml import etree
 
 from ingestion.parsers.archive import Archive
 from ingestion.parsers.charts import add_charts
-from ingestion.parsers.ooxml import attribute, children, descendants, local, main_part, related
+from ingestion.parsers.ooxml import attribute, children, descendants, find_related, local, main_part
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
 
@@ -31,12 +31,12 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     body = next(descendants(archive.xml(part), "body"), None)
     if body is None:
         raise archive.damaged()
-    styles = _styles(next(related(archive, part, "styles"), None))
+    styles = _styles(next(find_related(archive, part, "styles"), None))
     builder = TextBuilder(limits)
     reader = _Reader(builder, styles)
     reader.read(body)
     for kind in ("footnotes", "endnotes"):
-        for notes in related(archive, part, kind):
+        for notes in find_related(archive, part, kind):
             reader.read_notes(notes)
     add_charts(builder, archive, part)
     title = _property(archive, "title") or reader.title or builder.first_heading()

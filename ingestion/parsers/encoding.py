@@ -21,15 +21,15 @@ def decode(data: bytes, *, declared: str | None = None) -> str:
 
     It never fails: what cannot be read becomes U+FFFD. Line ends are `\\n`.
     """
-    encoding = _marked(data) or _declared(data, declared) or _guessed(data)
+    encoding = _read_byte_order_mark(data) or _read_declared(data, declared) or _guess(data)
     return data.decode(encoding, errors="replace").replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
 
 
-def _marked(data: bytes) -> str | None:
+def _read_byte_order_mark(data: bytes) -> str | None:
     return next((encoding for mark, encoding in MARKS if data.startswith(mark)), None)
 
 
-def _declared(data: bytes, declared: str | None) -> str | None:
+def _read_declared(data: bytes, declared: str | None) -> str | None:
     for encoding in (declared, "utf-8"):
         try:
             if encoding:
@@ -40,7 +40,7 @@ def _declared(data: bytes, declared: str | None) -> str | None:
     return None
 
 
-def _guessed(data: bytes) -> str:
+def _guess(data: bytes) -> str:
     if _is_damaged_utf8(data):
         return "utf-8"
     nuls = data[:SAMPLE_BYTES].count(0)

@@ -24,7 +24,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     archive = Archive.of(data, limits, "EPUB")
     package = _package(archive)
     root = archive.xml(package)
-    locked = _locked(archive)
+    locked = _find_encrypted(archive)
     builder = TextBuilder(limits)
     chapters = list(_chapters(root, posixpath.dirname(package)))[:MAX_CHAPTERS]
     if locked & set(chapters):
@@ -51,7 +51,7 @@ def _chapters(root: etree._Element, folder: str) -> Iterator[str]:
             yield posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
 
 
-def _locked(archive: Archive) -> set[str]:
+def _find_encrypted(archive: Archive) -> set[str]:
     """The parts that are encrypted; fonts often are, in books that anybody may read."""
     if ENCRYPTION not in archive:
         return set()

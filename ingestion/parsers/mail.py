@@ -33,7 +33,7 @@ def _message(builder: TextBuilder, message: EmailMessage, limits: Limits, depth:
     builder.heading(depth, _header(message, "Subject") or "")
     builder.lines(f"{name}: {value}" for name in SHOWN if (value := _header(message, name)))
     _body(builder, message)
-    for number, part in enumerate(_attached(message)):
+    for number, part in enumerate(_list_attachments(message)):
         if number < MAX_ATTACHED:
             _attachment(builder, part, limits, depth + 1)
 
@@ -68,7 +68,7 @@ def add_text(builder: TextBuilder, text: str) -> None:
         builder.block(paragraph)
 
 
-def _attached(message: EmailMessage) -> list[EmailMessage]:
+def _list_attachments(message: EmailMessage) -> list[EmailMessage]:
     if sum(1 for _, _ in zip(message.walk(), range(MAX_PARTS + 1), strict=False)) > MAX_PARTS:
         raise UnreadableDocument(f"It holds more than {MAX_PARTS} parts: save the attachments one by one.")
     return [part for part in message.iter_attachments() if isinstance(part, EmailMessage)]

@@ -121,20 +121,20 @@ def _cells(table: etree._Element) -> Iterator[Row]:
         texts = list(spanning.row(spread for cell in own for spread in _spread(cell)))
         while texts and not texts[-1]:
             texts.pop()
-        yield from [texts] * (_repeated(row, "number-rows-repeated") if texts else 1)
+        yield from [texts] * (_count_repeats(row, "number-rows-repeated") if texts else 1)
 
 
 def _spread(cell: etree._Element) -> list[tuple[str, int, int]]:
     """A cell as often as it is repeated: its text, and how many columns and rows it spans."""
-    spans = (_cell(cell), _repeated(cell, "number-columns-spanned"), _repeated(cell, "number-rows-spanned"))
-    return [spans] * _repeated(cell, "number-columns-repeated")
+    spans = (_cell(cell), _count_repeats(cell, "number-columns-spanned"), _count_repeats(cell, "number-rows-spanned"))
+    return [spans] * _count_repeats(cell, "number-columns-repeated")
 
 
 def _table_of(row: etree._Element) -> etree._Element | None:
     return next(row.iterancestors("{*}table"), None)
 
 
-def _repeated(element: etree._Element, name: str) -> int:
+def _count_repeats(element: etree._Element, name: str) -> int:
     value = attribute(element, name) or "1"
     return max(1, min(int(value), MAX_REPEATED)) if value.isdigit() else 1
 

@@ -46,7 +46,7 @@ def relations(archive: Archive, part: str) -> list[Relation]:
     ]
 
 
-def related(archive: Archive, part: str, kind: str) -> Iterator[etree._Element]:
+def find_related(archive: Archive, part: str, kind: str) -> Iterator[etree._Element]:
     """The roots of the parts of *kind* that *part* names; one that is damaged is left out."""
     for relation in relations(archive, part):
         if relation.kind == kind and relation.target in archive:

@@ -114,10 +114,10 @@ def _blocks(page: Page, levels: Mapping[int, int]) -> Iterator[Block]:
         elif level:
             yield level, " ".join(line.text for line in lines)
         else:
-            yield from ((0, paragraph) for paragraph in paragraphs(_spaced(lines, usual_gap), longest))
+            yield from ((0, paragraph) for paragraph in paragraphs(_space_lines(lines, usual_gap), longest))
 
 
-def _spaced(lines: Sequence[Line], usual: float) -> str:
+def _space_lines(lines: Sequence[Line], usual: float) -> str:
     """The lines, with an empty one where there is clearly more room between two than is *usual*."""
     texts = [line.text for line in lines[:1]]
     for former, line in pairwise(lines):

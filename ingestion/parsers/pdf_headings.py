@@ -21,10 +21,10 @@ Levels = dict[tuple[int, int], int]
 
 def find_headings(document: PdfDocument, pages: Sequence[Page]) -> Levels:
     """The level of each line that is a heading, by the page's and the line's place, both counted from 0."""
-    return _outlined(document, pages) or _large(pages)
+    return _find_outlined(document, pages) or _large(pages)
 
 
-def _outlined(document: PdfDocument, pages: Sequence[Page]) -> Levels:
+def _find_outlined(document: PdfDocument, pages: Sequence[Page]) -> Levels:
     """Lines that say what the outline says of their page."""
     found: Levels = {}
     for title, level, number in _outline(document):

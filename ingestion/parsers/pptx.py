@@ -6,7 +6,7 @@ from lxml import etree
 
 from ingestion.parsers.archive import Archive
 from ingestion.parsers.charts import add_charts
-from ingestion.parsers.ooxml import attribute, children, descendants, local, main_part, related, relations
+from ingestion.parsers.ooxml import attribute, children, descendants, find_related, local, main_part, relations
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
 
@@ -60,7 +60,7 @@ def _slide(builder: TextBuilder, root: etree._Element) -> None:
             for table in descendants(shape, "tbl"):
                 builder.lines(_rows(table))
         else:
-            builder.lines(_listed(shape))
+            builder.lines(_list_paragraphs(shape))
 
 
 def _shapes(tree: etree._Element) -> Iterator[etree._Element]:
@@ -80,7 +80,7 @@ def _placeholder(shape: etree._Element) -> str | None:
     return (attribute(mark, "type") or "body") if mark is not None else None
 
 
-def _listed(shape: etree._Element) -> Iterator[str]:
+def _list_paragraphs(shape: etree._Element) -> Iterator[str]:
     """The shape's paragraphs, a line each; those of a body with several are the items of a list."""
     texts = list(_paragraphs(shape))
     is_list = _placeholder(shape) == "body" and len(texts) > 1
@@ -121,11 +121,11 @@ def _rows(table: etree._Element) -> Iterator[str]:
 
 def _beside(builder: TextBuilder, archive: Archive, slide: str) -> None:
     """What the speaker noted below the slide, and what readers remarked."""
-    for notes in related(archive, slide, "notesSlide"):
+    for notes in find_related(archive, slide, "notesSlide"):
         for tree in descendants(notes, "spTree"):
             for shape in _shapes(tree):
                 if _placeholder(shape) not in FURNITURE:
                     builder.lines(_paragraphs(shape))
-    for comments in related(archive, slide, "comments"):
+    for comments in find_related(archive, slide, "comments"):
         for text in comments.iter("{*}text", "{*}txBody"):
             builder.block(one_line("".join(text.itertext())))

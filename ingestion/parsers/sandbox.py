@@ -52,7 +52,7 @@ class ParserProcess(ClosedAtExit):
             UnreadableDocument: in plain words, with what to do about it.
             NotReady: no process can be started for it.
         """
-        return self._parsed(data, name, {})
+        return self._parse(data, name, {})
 
     def recognise(
         self, data: bytes, name: str, pages: Sequence[int], progress: PageProgress | None = None
@@ -106,7 +106,7 @@ class ParserProcess(ClosedAtExit):
         Raises:
             UnreadableDocument, NotReady: as `parse`.
         """
-        return self._parsed(data, name, {page: text for page, text in recognition.texts.items() if text is not None})
+        return self._parse(data, name, {page: text for page, text in recognition.texts.items() if text is not None})
 
     def interrupt(self) -> None:
         """End what is being read, or what is begun next, from another thread: `parse` refuses it."""
@@ -130,7 +130,7 @@ class ParserProcess(ClosedAtExit):
             self._is_interrupted = False
         return process
 
-    def _parsed(self, data: bytes, name: str, recognised: Mapping[int, str]) -> ParsedDocument:
+    def _parse(self, data: bytes, name: str, recognised: Mapping[int, str]) -> ParsedDocument:
         try:
             answer = self._ask(data, name, recognised)
         except ProcessEnded as exc:

@@ -17,14 +17,14 @@ TITLES = ("title", "name")
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The document; also one with a value of its own on each line (JSON Lines)."""
-    value = _loaded(decode(data))
+    value = _load(decode(data))
     builder = TextBuilder(limits)
     _value(builder, value, 1)
     title = value.get("title") if isinstance(value, dict) else None
     return builder.build(title=title if isinstance(title, str) else None, media_type="application/json")
 
 
-def _loaded(text: str) -> Any:
+def _load(text: str) -> Any:
     if not text.strip():
         raise UnreadableDocument("There is no text in it.")
     try:
@@ -56,12 +56,12 @@ def _value(builder: TextBuilder, value: Any, depth: int) -> None:
     elif isinstance(value, list):
         _list(builder, value, depth)
     else:
-        builder.block(_shown(value))
+        builder.block(_format_value(value))
 
 
 def _record(builder: TextBuilder, record: dict[str, Any], depth: int) -> None:
     """What a record says itself, then what is nested in it, each below its name."""
-    builder.lines(f"{name}: {_shown(value)}" for name, value in record.items() if not _is_nested(value))
+    builder.lines(f"{name}: {_format_value(value)}" for name, value in record.items() if not _is_nested(value))
     for name, value in record.items():
         if _is_nested(value) and value:
             builder.heading(min(depth, HEADING_LEVELS), name)
@@ -71,7 +71,7 @@ def _record(builder: TextBuilder, record: dict[str, Any], depth: int) -> None:
 
 def _list(builder: TextBuilder, values: list[Any], depth: int) -> None:
     if not any(_is_nested(value) for value in values):
-        builder.lines(f"- {_shown(value)}" for value in values)
+        builder.lines(f"- {_format_value(value)}" for value in values)
     elif _is_table(values):
         add_table(builder, _rows(values))
     else:
@@ -98,14 +98,14 @@ def _is_table(values: list[Any]) -> bool:
 def _rows(values: list[dict[str, Any]]) -> Iterator[list[str]]:
     names = list(dict.fromkeys(name for value in values for name in value))
     yield names
-    yield from ([_shown(value.get(name)) for name in names] for value in values)
+    yield from ([_format_value(value.get(name)) for name in names] for value in values)
 
 
 def _name(record: dict[str, Any]) -> str | None:
     return next((one_line(name) for key in TITLES if isinstance(name := record.get(key), str) and name.strip()), None)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -18,7 +18,7 @@ def add_sheet(builder: TextBuilder, name: str, rows: Iterable[Row]) -> None:
     """A sheet below its name as a heading; empty rows and columns part its tables. An empty sheet is passed over."""
     is_first = True
     for has_text, group in groupby(rows, key=lambda row: any(cell.strip() for cell in row)):
-        for table in _side_by_side(_taken(group, builder.limits)) if has_text else ():
+        for table in _side_by_side(_take_rows(group, builder.limits)) if has_text else ():
             if is_first:
                 builder.heading(1, name)
             add_table(builder, table)
@@ -47,16 +47,16 @@ class SpanningCells:
         texts: list[str] = []
         column, below = 0, dict[int, tuple[str, int]]()
         for text, columns, rows in cells:
-            column = self._said_above(texts, column, below)
+            column = self._repeat_spanning(texts, column, below)
             texts.append(text)
             if rows > 1:
                 below[column] = (text, rows - 1)
             column += max(1, min(columns, MAX_SPAN))
-        self._said_above(texts, column, below)
+        self._repeat_spanning(texts, column, below)
         self._open = below
         return texts
 
-    def _said_above(self, texts: list[str], column: int, below: dict[int, tuple[str, int]]) -> int:
+    def _repeat_spanning(self, texts: list[str], column: int, below: dict[int, tuple[str, int]]) -> int:
         """Say what spans from above at *column* and right behind it; the column after that."""
         while column in self._open:
             text, rows = self._open.pop(column)
@@ -67,7 +67,7 @@ class SpanningCells:
         return column
 
 
-def _taken(rows: Iterable[Row], limits: Limits) -> list[Row]:
+def _take_rows(rows: Iterable[Row], limits: Limits) -> list[Row]:
     taken, length = [], 0
     for row in rows:
         taken.append(row)

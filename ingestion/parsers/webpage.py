@@ -31,7 +31,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         links=tuple(_links(root)),
         base=_first(root.xpath("//base/@href")),
         canonical=_first(root.xpath("//head/link[@rel='canonical']/@href")),
-        robots=",".join(_named(root, "robots")).lower()[:500],
+        robots=",".join(_find_meta(root, "robots")).lower()[:500],
         published=next(_dates(root), None),
         language=one_line(root.get("lang", ""))[:20] or None,
     )
@@ -46,7 +46,7 @@ def _main_text(root: etree._Element, limits: Limits) -> TextBuilder | None:
     _drop_hidden(root)
     main = html.main_of(root)
     ours = _read(main, limits)
-    extracted = _extracted(root)
+    extracted = _extract(root)
     if extracted is None or _rows(extracted) < TABLES_SHARE * _rows(main):
         return ours
     theirs = _read(extracted, limits)
@@ -64,7 +64,7 @@ def _rows(root: etree._Element) -> int:
     return sum(1 for _ in root.iter("tr"))
 
 
-def _extracted(root: etree._Element) -> etree._Element | None:
+def _extract(root: etree._Element) -> etree._Element | None:
     # Half a second, which files of other kinds need not wait for.
     from trafilatura import extract
     from trafilatura.settings import use_config
@@ -107,7 +107,7 @@ def _links(root: etree._Element) -> Iterator[str]:
             return
 
 
-def _named(root: etree._Element, name: str) -> list[str]:
+def _find_meta(root: etree._Element, name: str) -> list[str]:
     """The contents of `<meta>` of this *name*."""
     return [meta.get("content", "") for meta in root.iter("meta") if meta.get("name", "").lower() == name]
 

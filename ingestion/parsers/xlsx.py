@@ -10,7 +10,7 @@ from openpyxl import load_workbook
 
 from ingestion.parsers.archive import Archive
 from ingestion.parsers.charts import add_charts, drawings
-from ingestion.parsers.ooxml import attribute, children, descendants, main_part, related, relations
+from ingestion.parsers.ooxml import attribute, children, descendants, find_related, main_part, relations
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from ingestion.parsers.tables import Row, add_sheet
 
@@ -58,7 +58,7 @@ def _beside(builder: TextBuilder, archive: Archive, part: str) -> None:
     """What is drawn on a sheet, and what readers remarked on its cells."""
     for drawing in drawings(archive, part):
         add_charts(builder, archive, drawing)
-    for comments in related(archive, part, "comments"):
+    for comments in find_related(archive, part, "comments"):
         for comment in descendants(comments, "comment"):
             text = "".join(piece.text or "" for piece in descendants(comment, "t"))
             builder.block(one_line(text.rpartition(THREADED)[2]))
@@ -67,14 +67,14 @@ def _beside(builder: TextBuilder, archive: Archive, part: str) -> None:
 def _rows(sheet: Any) -> Iterator[Row]:
     empty = 0
     for row in sheet.iter_rows(max_col=MAX_COLUMNS):
-        texts = [_shown(cell.value, cell.number_format) for cell in row]
+        texts = [_format_value(cell.value, cell.number_format) for cell in row]
         empty = 0 if any(texts) else empty + 1
         if empty > MAX_EMPTY_ROWS:
             return
         yield texts
 
 
-def _shown(value: object, number_format: str | None) -> str:
+def _format_value(value: object, number_format: str | None) -> str:
     """A value as text: dates without a time that says nothing, whole numbers without a fraction, shares in percent."""
     if value is None or isinstance(value, str):
         return value or ""

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import ChunkText, DocumentContent, replace_document
 from domain.in_thread import read, write
 from domain.models import Chunk, Document, DocumentState, DocumentVersion
-from domain.originals import Originals
 from domain.transfer import (
     add_indexed,
     ensure_import_dataset,
@@ -106,7 +106,7 @@ async def import_documents(
         archive = await asyncio.to_thread(stack.enter_context, open_archive(path))
         made_with = archive.head.model, archive.head.dimension
         fitting = [target for target in targets if (target.model, target.dimension) == made_with]
-        importing = _Import(database, Originals(database, files), ctx, archive, fitting)
+        importing = _Import(database, DocumentFiles(database, files), ctx, archive, fitting)
         lines = archive.read_documents()
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             await importing.import_document(line)
@@ -116,7 +116,7 @@ async def import_documents(
 @dataclass(slots=True)
 class _Import:
     database: Database
-    originals: Originals
+    document_files: DocumentFiles
     ctx: TenantContext
     archive: Archive
     targets: Sequence[Target]
@@ -162,7 +162,7 @@ class _Import:
 
     async def _write(self, files: Sequence[bytes], work: Callable[[Session], object]) -> None:
         def in_thread() -> None:
-            with self.originals.writing(self.ctx, *files) as (session, _):
+            with self.document_files.writing(self.ctx, *files) as (session, _):
                 work(session)
 
         await asyncio.to_thread(in_thread)

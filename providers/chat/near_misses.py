@@ -19,7 +19,7 @@ from itertools import pairwise
 from providers.chat.selection import Candidate, Quote
 from utils.facts.names import is_known, names, vocabulary
 from utils.facts.numbers import KnownNumbers, Number, numbers
-from utils.facts.polarity import denying, opposed, tokens
+from utils.facts.polarity import denying, find_opposed, tokens
 from utils.words import content_words
 
 SIGNS = (
@@ -85,10 +85,10 @@ def signs(
     quoted = " ".join(quote.text for quote in quotes)
     there = [word for word, _ in tokens(chosen.text)]
     denied = denying(asked, chosen.language) and not denying(there, chosen.language)
-    rarest, share = _uncovered(question, sentences, passage, chosen)
+    rarest, share = _measure_uncovered(question, sentences, passage, chosen)
     return (
         float(bool(denied)),
-        float(opposed(set(asked), set(there)) is not None),
+        float(find_opposed(set(asked), set(there)) is not None),
         _missing_names(question, f"{text}\n{titles.get(chosen.number, '')}"),
         _missing_numbers(question, text),
         rarest,
@@ -103,7 +103,7 @@ def signs(
     )
 
 
-def _uncovered(
+def _measure_uncovered(
     question: str, sentences: Sequence[Candidate], passage: Sequence[Candidate], chosen: Candidate
 ) -> tuple[float, float]:
     """The greatest weight of a word that is not near *chosen*, and the weighted share of words in *passage*."""

@@ -112,7 +112,7 @@ def select_quotes(
     *scores* are those of `sentence_scores`.
     """
     best, *others = sorted(range(len(sentences)), key=lambda i: -scores[i])
-    chosen: dict[float, Quote] = {best: _shortened(question, sentences[best], max_chars)}
+    chosen: dict[float, Quote] = {best: _shorten(question, sentences[best], max_chars)}
     left = max_chars - len(str(chosen[best]))
     for i in others:
         quote = Quote(sentences[i].number, sentences[i].text)
@@ -173,7 +173,7 @@ class _AskedFor:
         return number + name
 
 
-def _shortened(question: str, sentence: Candidate, max_chars: int) -> Quote:
+def _shorten(question: str, sentence: Candidate, max_chars: int) -> Quote:
     """The sentence, or if it is too long its run of clauses with most of the question's words, cut ends marked "…"."""
     whole = Quote(sentence.number, sentence.text)
     room = max_chars - len(str(whole)) + len(whole.text)

@@ -29,7 +29,7 @@ class FolderFileStore:
         """As in `FileStore`; it is on the disk, also its name, when this returns."""
         content_hash = hashlib.sha256(data).hexdigest()
         path = self._path(ctx, content_hash)
-        with _told():
+        with _translate_errors():
             if not path.exists():
                 _make_folder(path.parent)
                 replace_file(path, data)
@@ -37,14 +37,14 @@ class FolderFileStore:
 
     def get(self, ctx: TenantContext, content_hash: str) -> bytes:
         """As in `FileStore`."""
-        with self.open(ctx, content_hash) as file, _told():
+        with self.open(ctx, content_hash) as file, _translate_errors():
             return file.read()
 
     def open(self, ctx: TenantContext, content_hash: str) -> BinaryIO:
         """As in `FileStore`."""
         if not _HASH.fullmatch(content_hash):
             raise NotFound("File not found.")
-        with _told():
+        with _translate_errors():
             try:
                 return self._path(ctx, content_hash).open("rb")
             except FileNotFoundError as exc:
@@ -53,7 +53,7 @@ class FolderFileStore:
     def delete(self, ctx: TenantContext, content_hash: str) -> None:
         """As in `FileStore`."""
         if _HASH.fullmatch(content_hash):
-            with _told():
+            with _translate_errors():
                 self._path(ctx, content_hash).unlink(missing_ok=True)
 
     def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
@@ -61,7 +61,7 @@ class FolderFileStore:
         if not _HASH.fullmatch(content_hash):
             return
         folder = self._folder(ctx) / _QUARANTINE
-        with _told(), suppress(FileNotFoundError):
+        with _translate_errors(), suppress(FileNotFoundError):
             _make_folder(folder)
             self._path(ctx, content_hash).replace(folder / content_hash)
             os.utime(folder / content_hash)
@@ -71,7 +71,7 @@ class FolderFileStore:
 
     def hashes(self, ctx: TenantContext) -> Iterator[str]:
         """As in `FileStore`. What a process left that was killed while it wrote is removed on the way."""
-        with _told():
+        with _translate_errors():
             for path in self._folder(ctx).glob("??/*"):
                 if _HASH.fullmatch(path.name):
                     yield path.name
@@ -87,7 +87,7 @@ class FolderFileStore:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except OSError as exc:

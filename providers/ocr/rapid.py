@@ -50,7 +50,7 @@ class RapidOcr:
             lines = max((self._lines(np.rot90(picture, turn)) for turn in (1, 3)), key=_worth)
         elif lines and fmean(line.score for line in lines) < SURE:
             lines = max((lines, self._lines(np.rot90(picture, 2))), key=_worth)
-        return "\n".join(_spaced(_in_order(lines)))
+        return "\n".join(_space_lines(_in_order(lines)))
 
     def _lines(self, picture: Picture) -> list[_Line]:
         found = self._engine(np.ascontiguousarray(picture[:, :, ::-1]))  # it takes blue, green, red
@@ -83,7 +83,7 @@ def _in_order(lines: list[_Line]) -> list[list[_Line]]:
     return [sorted(row, key=lambda line: line.left) for row in rows]
 
 
-def _spaced(rows: list[list[_Line]]) -> list[str]:
+def _space_lines(rows: list[list[_Line]]) -> list[str]:
     """A text a row, an empty one where the page leaves room."""
     height = median(line.bottom - line.top for row in rows for line in row) if rows else 0.0
     texts: list[str] = []

@@ -96,7 +96,7 @@ class Tesseract:
         self._check_languages(complaints.decode("utf-8", "replace"))
         if exit_code:
             raise ProviderUnavailable("Tesseract could not read the picture.")
-        return _found(table.decode("utf-8", "replace"))
+        return _parse_words(table.decode("utf-8", "replace"))
 
     def _run(self, bitmap: bytes, deadline: float) -> tuple[bytes, bytes, int]:
         """What it writes about *bitmap*, what it complains about, and its exit code."""
@@ -129,7 +129,7 @@ class Tesseract:
             raise ProviderUnavailable(f"Tesseract lacks the data of languages: install {packages}.")
 
 
-def _found(table: str) -> list[_Word]:
+def _parse_words(table: str) -> list[_Word]:
     """The words of Tesseract's TSV (level, page, block, paragraph, line, word, four of the box, confidence, text)."""
     words = []
     for row in table.split("\n"):

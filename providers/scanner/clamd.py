@@ -50,7 +50,7 @@ class Clamd:
     def _ask(self, command: bytes, data: bytes | None) -> str:
         deadline_s = time.monotonic() + self._timeout_s
         try:
-            with self._connected() as connection:
+            with self._connect() as connection:
                 connection.sendall(command)
                 if data is not None:
                     self._send(connection, data, deadline_s)
@@ -59,7 +59,7 @@ class Clamd:
             reason = exc.strerror or type(exc).__name__
             raise ScannerUnavailable(f"CLAMD_ADDRESS: the malware scanner does not answer: {reason}.") from exc
 
-    def _connected(self) -> socket.socket:
+    def _connect(self) -> socket.socket:
         if self._address.scheme == "tcp":
             return socket.create_connection((self._address.hostname, self._address.port), timeout=_CONNECT_S)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

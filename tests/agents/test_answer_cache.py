@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage
 
-from agents.answer_cache import AnswerCache, Recollection, normalised
-from agents.messages import answer_id, said_again
+from agents.answer_cache import AnswerCache, AnswerCacheSession, normalise
+from agents.messages import answer_id, repeat_answer
 from domain.db import Database
 from domain.documents import replace_document
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
@@ -45,7 +45,7 @@ async def test_the_same_first_question_gets_the_same_answer_as_a_message_of_its_
     await answered(cache, ACME, QUESTION)
     found = await cache.turn(ACME, "a").find("  when does the OFFICE open ")
     assert found is not None
-    message = said_again(found, "run2")
+    message = repeat_answer(found, "run2")
     assert (message.text, message.id) == ("At eight [1].", answer_id("run2"))
     assert message.additional_kwargs["citations"] == [{"number": 1}]
     assert message.additional_kwargs["cached"] is True
@@ -127,8 +127,8 @@ async def test_while_the_database_is_away_nothing_is_found_and_nothing_fails(
 async def test_a_turn_that_did_not_ask_or_has_no_cache_keeps_nothing(cache: AnswerCache) -> None:
     cache.turn(ACME, "a").keep(AIMessage("x"))
     assert len(cache.answers) == 0
-    assert await Recollection().find(QUESTION) is None
-    Recollection().keep(AIMessage("x"))
+    assert await AnswerCacheSession().find(QUESTION) is None
+    AnswerCacheSession().keep(AIMessage("x"))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_a_turn_that_did_not_ask_or_has_no_cache_keeps_nothing(cache: Answ
     ],
 )
 def test_questions_are_equal_when_they_mean_the_same(one: str, other: str, equal: bool) -> None:
-    assert (normalised(one) == normalised(other)) is equal
+    assert (normalise(one) == normalise(other)) is equal
 
 
 async def test_an_answer_ends_with_the_conversation_it_was_first_given_in(database: Database) -> None:

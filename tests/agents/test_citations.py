@@ -10,8 +10,8 @@ from agents.citations import bind_citations, without_marks
 from ingestion.chunking import Sizes, chunk_document
 from ingestion.parsers.markdown import parse as parse_markdown
 from ingestion.parsers.parsed import Limits
-from ingestion.reader import extracted_of
-from retrieval.neighbours import joined
+from ingestion.reader import make_extracted
+from retrieval.neighbours import join_neighbours
 from utils.errors import UnreadableDocument
 from utils.passages import Hit, Passage
 
@@ -152,7 +152,7 @@ def test_every_quote_is_verbatim_at_its_place_in_the_text_that_is_kept(source: s
         parsed = parse_markdown(source.encode(), Limits())
     except UnreadableDocument:
         return
-    text = extracted_of(parsed).text
+    text = make_extracted(parsed).text
     chunks = chunk_document(parsed, sizes=Sizes(target=12, most=20, small=6, tiny=2))
     hits = [Hit(as_passage(text[chunk.start : chunk.end], chunk.start, chunk.end), 1.0, None, 1.0) for chunk in chunks]
     answer = ""
@@ -173,7 +173,7 @@ def test_a_quote_stays_verbatim_where_neighbours_were_joined_over_unknown_white_
     document = "A deposit of one month is due.  Rent is paid in advance."
     parts = [Passage("p1", "d1", "Title", "a.md", None, None, "", 0, 30, "en", document[:30])]
     parts.append(Passage("p2", "d1", "Title", "a.md", None, None, "", 32, 56, "en", document[32:]))
-    together = joined([Hit(part, 1.0, 0.9, 4.0) for part in parts], limit=5)
+    together = join_neighbours([Hit(part, 1.0, 0.9, 4.0) for part in parts], limit=5)
     assert len(together) == 1
     _, cited = bind_citations("A deposit of one month is due. Rent is paid in advance. [1]", together)
     assert [document[one.start : one.end] for one in cited] == [one.quote for one in cited]

@@ -1,4 +1,4 @@
-"""The journal of runs when answers are lost, calls overtake each other, Redis forgets, and keys differ."""
+"""The run store of runs when answers are lost, calls overtake each other, Redis forgets, and keys differ."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -10,11 +10,11 @@ import pytest
 
 from agents.leases import Leases
 from agents.runs.deletions import Deletions
-from agents.runs.following import Following
-from agents.runs.journal import UNWANTED, Batch, Claimed, Journal
+from agents.runs.event_reader import RunEventReader
 from agents.runs.keys import active_key, events_key, places_key, run_key
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
+from agents.runs.run_store import UNWANTED, Batch, Claimed, RunStore
 from bootstrap.valkey import find_valkey
 from tests.servers.cutting import CuttingProxy
 from tests.servers.redis import RedisServer
@@ -61,10 +61,10 @@ async def worker(url: str) -> AsyncIterator[AsyncClient]:
 
 
 @asynccontextmanager
-async def journal(url: str, *, hold_s: float = 60, keys: Keyring | None = None) -> AsyncIterator[Journal]:
+async def run_store(url: str, *, hold_s: float = 60, keys: Keyring | None = None) -> AsyncIterator[RunStore]:
     """That of a worker of its own."""
     async with worker(url) as redis:
-        yield Journal(redis, worker=uuid4().hex, hold_s=hold_s, keys=keys)
+        yield RunStore(redis, worker=uuid4().hex, hold_s=hold_s, keys=keys)
 
 
 def record(**changes: object) -> RunRecord:
@@ -74,9 +74,9 @@ def record(**changes: object) -> RunRecord:
     return RunRecord(id=uuid4().hex, **fields | changes)  # type: ignore[arg-type]
 
 
-def live_run(of: RunRecord, journal: Journal, tokens: int = 0) -> LiveRun:
+def live_run(of: RunRecord, run_store: RunStore, tokens: int = 0) -> LiveRun:
     """One that has told so much."""
-    live = LiveRun(of, journal, UnwatchedRun())
+    live = LiveRun(of, run_store, UnwatchedRun())
     for _ in range(tokens):
         live.emit(TOKEN)
     return live
@@ -86,19 +86,19 @@ def numbers(batch: Batch) -> list[int]:
     return [number for number, _ in batch]
 
 
-async def heard(journal: Journal, run_id: str, after: int) -> list[int]:
+async def heard(run_store: RunStore, run_id: str, after: int) -> list[int]:
     """The numbers of all events that a reader is given, to the end."""
     found: list[int] = []
-    async with asyncio.timeout(20), aclosing(Following(journal).follow(run_id, after)) as batches:
+    async with asyncio.timeout(20), aclosing(RunEventReader(run_store).follow(run_id, after)) as batches:
         async for batch in batches:
             found += numbers(batch)
     return found
 
 
-async def claimed(journal: Journal) -> list[Claimed]:
+async def claimed(run_store: RunStore) -> list[Claimed]:
     """What it takes over once there is something."""
     async with asyncio.timeout(20):
-        while not (found := await journal.claim_abandoned()):
+        while not (found := await run_store.claim_abandoned()):
             await asyncio.sleep(0.02)  # between two looks
     return found
 
@@ -107,7 +107,7 @@ async def test_a_run_whose_registration_was_not_confirmed_is_not_taken_for_anoth
     valkey: RedisServer, proxy: CuttingProxy
 ) -> None:
     run = record()
-    async with journal(proxy.url) as ours, journal(valkey.url) as other:
+    async with run_store(proxy.url) as ours, run_store(valkey.url) as other:
         await ours.last_control()  # connects
         proxy.cut("after")
         assert await ours.begin(run) == ""
@@ -117,7 +117,7 @@ async def test_a_run_whose_registration_was_not_confirmed_is_not_taken_for_anoth
 
 async def test_events_written_again_after_a_lost_answer_are_read_once(valkey: RedisServer, proxy: CuttingProxy) -> None:
     run = record()
-    async with journal(proxy.url) as ours, journal(valkey.url) as other:
+    async with run_store(proxy.url) as ours, run_store(valkey.url) as other:
         await ours.begin(run)
         assert await ours.append(run, [(1, TOKEN), (2, TOKEN)]) == 1
         # As a writer does that has not heard of its success: with what has come since.
@@ -128,7 +128,7 @@ async def test_events_written_again_after_a_lost_answer_are_read_once(valkey: Re
 
 async def test_an_end_that_overtakes_a_beat_stays_an_end(valkey: RedisServer) -> None:
     run = record()
-    async with journal(valkey.url, hold_s=0.01) as ours, journal(valkey.url) as other:
+    async with run_store(valkey.url, hold_s=0.01) as ours, run_store(valkey.url) as other:
         await ours.begin(run)
         await ours.append(run, [(1, DONE)])
         assert await ours.beat([run]) == {run.id: 1}
@@ -141,7 +141,7 @@ async def test_an_end_that_overtakes_a_beat_stays_an_end(valkey: RedisServer) ->
 @pytest.mark.parametrize("by_beat", [True, False])
 async def test_all_events_can_be_read_again_after_redis_has_lost_them(valkey: RedisServer, by_beat: bool) -> None:
     run = record()
-    async with journal(valkey.url) as ours, journal(valkey.url) as other:
+    async with run_store(valkey.url) as ours, run_store(valkey.url) as other:
         await ours.begin(run)
         live = live_run(run, ours, tokens=3)
         await live.flush()
@@ -157,7 +157,7 @@ async def test_all_events_can_be_read_again_after_redis_has_lost_them(valkey: Re
 async def test_events_of_the_last_second_that_redis_has_lost_are_written_again(valkey: RedisServer) -> None:
     run = record()
     keys = (run_key(run.id), events_key(run.id))
-    async with journal(valkey.url) as ours, journal(valkey.url) as other:
+    async with run_store(valkey.url) as ours, run_store(valkey.url) as other:
         await ours.begin(run)
         live = live_run(run, ours, tokens=2)
         await live.flush()
@@ -173,7 +173,7 @@ async def test_events_of_the_last_second_that_redis_has_lost_are_written_again(v
 
 async def test_who_has_heard_the_end_is_not_kept_waiting_for_more(valkey: RedisServer) -> None:
     run = record()
-    async with journal(valkey.url) as ours, journal(valkey.url) as other:
+    async with run_store(valkey.url) as ours, run_store(valkey.url) as other:
         await ours.begin(run)
         await live_run(run, ours, tokens=2).end(DONE)
         assert await heard(other, run.id, 3) == []
@@ -182,7 +182,7 @@ async def test_who_has_heard_the_end_is_not_kept_waiting_for_more(valkey: RedisS
 
 async def test_who_has_heard_more_than_there_is_now_is_told_the_end(valkey: RedisServer) -> None:
     run = record()
-    async with journal(valkey.url) as ours, journal(valkey.url) as other:
+    async with run_store(valkey.url) as ours, run_store(valkey.url) as other:
         await ours.begin(run)
         await live_run(run, ours, tokens=2).end(DONE)
         assert await heard(other, run.id, 50) == [3]
@@ -191,8 +191,8 @@ async def test_who_has_heard_more_than_there_is_now_is_told_the_end(valkey: Redi
 async def test_a_run_that_cannot_be_read_here_is_kept_and_can_be_ended(valkey: RedisServer) -> None:
     run, key, other_key = record(), Keyring({"a": b"1" * 32}), Keyring({"b": b"2" * 32})
     async with (
-        journal(valkey.url, hold_s=0.01, keys=key) as ours,
-        journal(valkey.url, keys=other_key) as other,
+        run_store(valkey.url, hold_s=0.01, keys=key) as ours,
+        run_store(valkey.url, keys=other_key) as other,
     ):
         await ours.begin(run)
         (found,) = await claimed(other)
@@ -202,10 +202,10 @@ async def test_a_run_that_cannot_be_read_here_is_kept_and_can_be_ended(valkey: R
 
 
 @asynccontextmanager
-async def outlived(valkey: RedisServer) -> AsyncIterator[tuple[RunRecord, Journal, Journal]]:
-    """A run, the journal of its worker, and that of another who has seen Redis go, which is there again."""
+async def outlived(valkey: RedisServer) -> AsyncIterator[tuple[RunRecord, RunStore, RunStore]]:
+    """A run, the run store of its worker, and that of another who has seen Redis go, which is there again."""
     run = record()
-    async with journal(valkey.url, hold_s=0.5) as ours, journal(valkey.url, hold_s=0.5) as other:
+    async with run_store(valkey.url, hold_s=0.5) as ours, run_store(valkey.url, hold_s=0.5) as other:
         await ours.begin(run)
         valkey.stop()
         assert await other.claim_abandoned() == []
@@ -238,7 +238,7 @@ async def test_nothing_is_taken_by_the_call_that_finds_redis_back(
 
 
 async def test_a_run_that_is_stopped_before_it_begins_tells_its_end(valkey: RedisServer) -> None:
-    async with journal(valkey.url) as ours:
+    async with run_store(valkey.url) as ours:
         live = live_run(record(), ours)
 
         async def work() -> None:
@@ -253,7 +253,7 @@ async def test_a_run_that_is_stopped_before_it_begins_tells_its_end(valkey: Redi
 
 async def test_an_end_that_could_not_be_written_is_written_later(valkey: RedisServer) -> None:
     run = record()
-    async with journal(valkey.url) as ours, journal(valkey.url) as other:
+    async with run_store(valkey.url) as ours, run_store(valkey.url) as other:
         await ours.begin(run)
         live = live_run(run, ours, tokens=2)
         valkey.stop()
@@ -291,7 +291,7 @@ async def test_runs_of_a_deleted_conversation_are_gone_and_their_workers_cannot_
     valkey.client.flushall()
     deleted, kept = record(message="deleted words"), record(conversation_id="another", message="kept words")
     elsewhere = record(ctx=TenantContext("acme", "another"), message="kept words")
-    async with journal(valkey.url, hold_s=0.05) as ours, journal(valkey.url, hold_s=60) as other:
+    async with run_store(valkey.url, hold_s=0.05) as ours, run_store(valkey.url, hold_s=60) as other:
         for run in (deleted, kept, elsewhere):
             assert await ours.begin(run) == ""
             assert await ours.append(run, [(1, {**TOKEN, "content": run.message})]) == 1

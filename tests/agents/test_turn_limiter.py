@@ -6,7 +6,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.turnstile import Turnstile
+from agents.turn_limiter import TurnLimiter
 
 # How often a turn goes out and comes back, how long it takes inside and outside, and when it is cancelled, in ticks.
 turns = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.none() | st.integers(0, 12))
@@ -21,7 +21,7 @@ async def rest(ticks: int) -> None:
 async def test_no_more_are_at_work_than_there_are_places_and_none_is_lost(
     places: int, plan: list[tuple[int, int, int, int | None]]
 ) -> None:
-    turnstile, at_work = Turnstile(places), 0
+    turn_limiter, at_work = TurnLimiter(places), 0
 
     async def work(ticks: int) -> None:
         nonlocal at_work
@@ -33,7 +33,7 @@ async def test_no_more_are_at_work_than_there_are_places_and_none_is_lost(
             at_work -= 1
 
     async def turn(times_out: int, inside: int, outside: int) -> None:
-        async with turnstile.inside() as place:
+        async with turn_limiter.inside() as place:
             await work(inside)
             for _ in range(times_out):
                 async with place.outside():
@@ -51,30 +51,30 @@ async def test_no_more_are_at_work_than_there_are_places_and_none_is_lost(
                 group.create_task(cancelled(task, cancelled_after))
     async with asyncio.timeout(5):  # every place can be had again
         for _ in range(places):
-            await turnstile.take(is_back=False)
+            await turn_limiter.take(is_back=False)
         with suppress(TimeoutError):
             async with asyncio.timeout(0):
-                await turnstile.take(is_back=True)
+                await turn_limiter.take(is_back=True)
                 raise AssertionError("there is a place too many")
 
 
 async def test_who_was_at_work_before_is_let_in_before_those_who_come() -> None:
-    turnstile, entered = Turnstile(1), list[str]()
+    turn_limiter, entered = TurnLimiter(1), list[str]()
     is_out, may_come_back, may_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def begun() -> None:
-        async with turnstile.inside() as place:
+        async with turn_limiter.inside() as place:
             async with place.outside():
                 is_out.set()
                 await may_come_back.wait()
             entered.append("begun")
 
     async def holding() -> None:
-        async with turnstile.inside():
+        async with turn_limiter.inside():
             await may_go.wait()
 
     async def newcomer() -> None:
-        async with turnstile.inside():
+        async with turn_limiter.inside():
             entered.append("new")
 
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:

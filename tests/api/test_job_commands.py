@@ -10,7 +10,7 @@ from click.testing import Result
 from app import create_app
 from config import load_settings
 from domain.db import Database
-from domain.originals import Originals
+from domain.document_files import DocumentFiles
 from domain.quotas import UNLIMITED
 from ingestion.library import Library
 from providers.files.folder import FolderFileStore
@@ -42,14 +42,14 @@ def files(tmp_path: Path) -> FolderFileStore:
 
 @pytest.fixture
 def library(database: Database, files: FolderFileStore) -> Library:
-    return Library(database, Originals(database, files), UNLIMITED)
+    return Library(database, DocumentFiles(database, files), UNLIMITED)
 
 
 @pytest.fixture
 def broken(database: Database, library: Library, files: FolderFileStore) -> str:
     """A document of acme that could not be read, beside one of globex that waits."""
     taken = library.take(ACME, new_dataset(database, ACME), "broken.pdf", b"%PDF-1.7 and nothing more")
-    with job_worker(database, Originals(database, files)) as worker:
+    with job_worker(database, DocumentFiles(database, files)) as worker:
         worker.run_next()
     library.take(GLOBEX, new_dataset(database, GLOBEX), "b.txt", b"text")
     return taken.document.document_id

@@ -10,11 +10,11 @@ from flask import Flask
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.runs.following import Following
+from agents.runs.event_reader import RunEventReader
 from agents.runs.handle import RunHandle
-from agents.runs.journal import Journal
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
+from agents.runs.run_store import RunStore
 from api.sse import HEARTBEAT, as_sse, encode_event, number_after
 from bootstrap.valkey import find_valkey
 from tests.servers.redis import RedisServer
@@ -37,15 +37,15 @@ async def live(valkey: RedisServer) -> AsyncIterator[LiveRun]:
     """A run that has begun."""
     valkey.client.flushdb()
     connections = Connections(valkey.url)
-    journal = Journal(connections.asynchronous(), worker="w", hold_s=60)
+    run_store = RunStore(connections.asynchronous(), worker="w", hold_s=60)
     record = RunRecord("r", TenantContext("acme", "k"), "c", "Why?", "q", True, "f", "2026-11-21T00:00:00Z", 60)
-    await journal.begin(record)
-    yield LiveRun(record, journal, UnwatchedRun())
+    await run_store.begin(record)
+    yield LiveRun(record, run_store, UnwatchedRun())
     await connections.aclose()
 
 
 def handle(live: LiveRun) -> RunHandle:
-    return RunHandle(live.record.id, live, Following(live._journal))
+    return RunHandle(live.record.id, live, RunEventReader(live._run_store))
 
 
 async def read(live: LiveRun, *, after: int = 0, slowly: bool = False) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ async def test_a_reader_may_begin_anywhere_here_and_in_the_journal(live: LiveRun
     await live.end(DONE)
     expected = list(range(after + 1, 21))
     assert [event["number"] for event in await read(live, after=after)] == expected
-    kept = await live._journal.events_after("r", after)
+    kept = await live._run_store.events_after("r", after)
     assert [number for number, _ in kept] == expected
     assert [event for _, event in kept] == [
         {name: value for name, value in event.items() if name != "number"} for event in await read(live, after=after)

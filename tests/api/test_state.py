@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from agents.runs.journal import Journal
 from agents.runs.record import RunRecord
+from agents.runs.run_store import RunStore
 from bootstrap.data_folder import open_data_folder
 from bootstrap.valkey import ValkeyChild
 from tests.api.stored import SAID, THREADS, TTL_S, Run, client, command, converse, redis_server
@@ -330,11 +330,11 @@ def test_deleting_takes_the_runs_of_the_conversation_along_and_no_others(
 
     async def begin_runs() -> None:
         connections = Connections(redis_server.url)
-        journal = Journal(connections.asynchronous(), worker="w", hold_s=60)
+        run_store = RunStore(connections.asynchronous(), worker="w", hold_s=60)
         for subject in ("k1", "k2"):
             ctx = TenantContext("acme", subject)
             asked = f"the words of {subject}"
-            await journal.begin(RunRecord(subject, ctx, "x", asked, "r", False, "f", "2026-11-21T00:00:00Z", 60))
+            await run_store.begin(RunRecord(subject, ctx, "x", asked, "r", False, "f", "2026-11-21T00:00:00Z", 60))
         await connections.aclose()
 
     asyncio.run(begin_runs())

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.links import Grant, LinkSigner
-from api.view_page import Opened, lay_out, text_page
+from api.view_page import OpenedDocument, lay_out, text_page
 from api.view_text import Block, Layout, Span
+from domain.document_files import Extracted, Part
 from domain.models import DocumentVersion, now
-from domain.originals import Extracted, Part
 from ingestion.parsers.html import parse as parse_html
 from ingestion.parsers.markdown import parse as parse_markdown
 from ingestion.parsers.parsed import Limits
-from ingestion.reader import extracted_of
+from ingestion.reader import make_extracted
 from utils.errors import UnreadableDocument
 
 WORDS = st.lists(
@@ -28,7 +28,7 @@ FAQ = "# Top\n\n## Below\n\nText.\n\n- one\n- two\n\n| a | b |\n|---|---|\n| c |
 
 
 def extracted(markdown: str) -> Extracted:
-    return extracted_of(parse_markdown(markdown.encode(), Limits()))
+    return make_extracted(parse_markdown(markdown.encode(), Limits()))
 
 
 def said(blocks: list[Block], *, is_marked: bool = False) -> str:
@@ -51,7 +51,7 @@ def test_headings_lists_and_tables_are_told_apart() -> None:
 
 def test_the_rows_of_a_web_pages_table_are_one_table() -> None:
     page = b"<h1>T</h1><p>x</p><table><tr><th>a</th><th>b</th></tr><tr><td>c</td><td></td></tr></table>"
-    found = Layout(extracted_of(parse_html(page, Limits())), Span(0, 0)).blocks(Span(0, 1000), shows_pages=True)
+    found = Layout(make_extracted(parse_html(page, Limits())), Span(0, 0)).blocks(Span(0, 1000), shows_pages=True)
     assert [(block.kind, len(block.rows)) for block in found] == [("heading", 1), ("paragraph", 1), ("table", 2)]
 
 
@@ -93,12 +93,12 @@ class Place:
     page: int | None = None
 
 
-def opened() -> Opened:
+def opened() -> OpenedDocument:
     version = DocumentVersion(
         document_id="d", version=1, title="Long", file_name="long.txt", language="en", media_type="text/plain",
         created_at=now(), pages=None,
     )  # fmt: skip
-    return Opened(version, 1, partial(LinkSigner(b"key", 60).sign, "acme", "d"), grant=Grant())
+    return OpenedDocument(version, 1, partial(LinkSigner(b"key", 60).sign, "acme", "d"), grant=Grant())
 
 
 @pytest.mark.parametrize("piece", ["Nothing in particular.\n\n", "a | b\n"])

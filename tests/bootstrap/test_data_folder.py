@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.data_folder import kept_secret, open_data_folder
+from bootstrap.data_folder import load_secret, open_data_folder
 from utils.processes import StartError, reserve_port
 
 ROOT = Path(__file__).parents[2]
@@ -199,8 +199,8 @@ def test_a_worker_waits_for_the_one_whose_place_it_takes(tmp_path: Path) -> None
 
 def test_a_secret_is_made_once_for_its_owner_alone_also_by_several_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = set(pool.map(lambda _: kept_secret(tmp_path, "link.key"), range(16)))
-    assert made == {kept_secret(tmp_path, "link.key")}
+        made = set(pool.map(lambda _: load_secret(tmp_path, "link.key"), range(16)))
+    assert made == {load_secret(tmp_path, "link.key")}
     assert len(made.pop()) == 32
     assert [path.name for path in tmp_path.iterdir()] == ["link.key"]
     assert stat.S_IMODE((tmp_path / "link.key").stat().st_mode) == 0o600
@@ -210,5 +210,5 @@ def test_a_secret_is_made_once_for_its_owner_alone_also_by_several_at_once(tmp_p
 def test_a_secret_that_is_not_whole_stops_the_start_by_name_and_is_not_shown(tmp_path: Path, text: str) -> None:
     (tmp_path / "link.key").write_text(text)
     with pytest.raises(StartError, match=r"link\.key") as refused:
-        kept_secret(tmp_path, "link.key")
+        load_secret(tmp_path, "link.key")
     assert not text or text not in str(refused.value)

@@ -11,7 +11,7 @@ from sqlalchemy import delete
 
 from bootstrap.evaluation import Askers
 from bootstrap.indexes.check import SelfCheck, Verdict
-from bootstrap.indexes.opened import Opened
+from bootstrap.indexes.open_index import OpenIndex
 from bootstrap.stores import index_folder, open_passages
 from config import Settings
 from domain.db import Database
@@ -167,7 +167,7 @@ async def test_a_former_model_that_is_gone_leaves_a_search_by_words_that_says_so
         await until(lambda: site.finds_both("two"))
 
 
-async def refuse(old: Opened, new: Opened) -> Verdict:
+async def refuse(old: OpenIndex, new: OpenIndex) -> Verdict:
     return Verdict(False, f"Index {new.number} is worse than index {old.number}.")
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from bootstrap import knowledge
 from domain.db import open_database
+from domain.document_files import DocumentFiles
 from domain.documents import list_documents
-from domain.originals import Originals
 from ingestion.malware import MalwareCheck
 from providers.files.folder import FolderFileStore
 from providers.scanner.clamd import Clamd
@@ -46,7 +46,7 @@ async def test_a_database_that_is_away_is_waited_for(
                 samples=tmp_path,
                 policy=policy_with(sandbox),
                 progress=lambda *_: None,
-                originals=Originals(database, FolderFileStore(tmp_path / "files")),
+                document_files=DocumentFiles(database, FolderFileStore(tmp_path / "files")),
             )
         )
         await asyncio.wait({loading}, timeout=1)
@@ -88,7 +88,7 @@ async def test_a_malware_scanner_that_is_away_is_waited_for_and_no_document_fail
             samples=tmp_path,
             policy=policy_with(sandbox, malware=MalwareCheck(scanner)),
             progress=lambda *_: None,
-            originals=Originals(database, FolderFileStore(tmp_path / "files")),
+            document_files=DocumentFiles(database, FolderFileStore(tmp_path / "files")),
         )
     )
     while "KNOWLEDGE_DIR is loaded as soon as" not in caplog.text and not loading.done():

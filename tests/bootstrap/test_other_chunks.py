@@ -10,12 +10,12 @@ import pytest
 from bootstrap.stores import open_files
 from config import Settings
 from domain.db import Database
+from domain.document_files import DocumentFiles, Extracted, find_version
 from domain.documents import get_chunks, list_documents, replace_document
 from domain.indexes import drop_index, former_index, switch_to
 from domain.models import Document
-from domain.originals import Extracted, Originals, find_version
 from ingestion.chunking import Sizes
-from ingestion.stocktaking import take_stock
+from ingestion.reconciliation import reconcile
 from tests.bootstrap.index_site import Site, running, settings_for, until
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.fakes.model_server import FakeModelServer
@@ -76,7 +76,9 @@ def load(database: Database, settings: Settings, ctx: TenantContext, name: str, 
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text)
     sizes = Sizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
-    load_files(database, ctx, [folder / name], sizes=sizes, originals=Originals(database, open_files(settings)))
+    load_files(
+        database, ctx, [folder / name], sizes=sizes, document_files=DocumentFiles(database, open_files(settings))
+    )
 
 
 def documents(database: Database, ctx: TenantContext) -> list[Document]:
@@ -149,7 +151,7 @@ def text_of(settings: Settings, database: Database, ctx: TenantContext, document
     with database.reading() as session:
         version = find_version(session, ctx, document.document_id)
         assert version is not None
-        return Originals(database, open_files(settings)).extracted(ctx, version).text
+        return DocumentFiles(database, open_files(settings)).extracted(ctx, version).text
 
 
 async def test_what_is_loaded_by_processes_of_either_setting_is_in_both_indexes(
@@ -175,7 +177,7 @@ async def test_what_is_loaded_by_processes_of_either_setting_is_in_both_indexes(
         await until(lambda: whole(site))
         for row in site.rows():
             opened = await site.opener.open(row)
-            assert (await take_stock(database, opened.index, slot=opened.slot, repair=False)).count == 0
+            assert (await reconcile(database, opened.index, slot=opened.slot, repair=False)).count == 0
 
 
 def whole(site: Site) -> bool:

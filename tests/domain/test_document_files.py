@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from domain.db import Database
+from domain.document_files import DocumentFiles, Extracted, Part, current_versions, find_version
 from domain.documents import DocumentContent, remove_documents
 from domain.models import Document, DocumentVersion
-from domain.originals import Extracted, Originals, Part, current_versions, find_version
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, content
 from tests.service import ROOT
@@ -32,8 +32,8 @@ def files(tmp_path: Path) -> FolderFileStore:
 
 
 @pytest.fixture
-def originals(database: Database, files: FolderFileStore) -> Originals:
-    return Originals(database, files, versions_kept=2)
+def originals(database: Database, files: FolderFileStore) -> DocumentFiles:
+    return DocumentFiles(database, files, versions_kept=2)
 
 
 def read(*texts: str) -> tuple[bytes, DocumentContent]:
@@ -45,7 +45,7 @@ def read(*texts: str) -> tuple[bytes, DocumentContent]:
     )
 
 
-def put(originals: Originals, ctx: TenantContext, *texts: str, origin: str = ORIGIN) -> Document:
+def put(originals: DocumentFiles, ctx: TenantContext, *texts: str, origin: str = ORIGIN) -> Document:
     return originals.replace(ctx, origin, *read(*texts))
 
 
@@ -56,24 +56,26 @@ def version(
         return find_version(session, ctx, document_id, number)
 
 
-def texts_of(database: Database, originals: Originals, ctx: TenantContext, document_id: str, most: int) -> list[str]:
+def texts_of(
+    database: Database, originals: DocumentFiles, ctx: TenantContext, document_id: str, most: int
+) -> list[str]:
     found = [version(database, ctx, document_id, number) for number in range(1, most + 1)]
     return [originals.extracted(ctx, one).text for one in found if one]
 
 
-def remove(database: Database, originals: Originals, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+def remove(database: Database, originals: DocumentFiles, ctx: TenantContext, document_ids: Sequence[str]) -> None:
     with database.writing() as session:
         remove_documents(session, ctx, document_ids)
     originals.let_go(ctx)
 
 
-def read_original(originals: Originals, ctx: TenantContext, kept: DocumentVersion) -> bytes:
+def read_original(originals: DocumentFiles, ctx: TenantContext, kept: DocumentVersion) -> bytes:
     with originals.open_original(ctx, kept) as file:
         return file.read()
 
 
 def test_a_version_keeps_the_file_and_what_was_read_from_it_for_its_tenant(
-    database: Database, originals: Originals
+    database: Database, originals: DocumentFiles
 ) -> None:
     document = put(originals, ACME, "Twelve days.")
     put(originals, GLOBEX, "Secret.")
@@ -90,7 +92,7 @@ def test_a_version_keeps_the_file_and_what_was_read_from_it_for_its_tenant(
         assert current_versions(session, GLOBEX, [document.document_id]) == {}
 
 
-def test_only_the_newest_replaced_versions_stay_open(database: Database, originals: Originals) -> None:
+def test_only_the_newest_replaced_versions_stay_open(database: Database, originals: DocumentFiles) -> None:
     theirs = put(originals, GLOBEX, "theirs")
     for number in range(1, 6):
         document = put(originals, ACME, f"version {number}")
@@ -102,7 +104,7 @@ def test_only_the_newest_replaced_versions_stay_open(database: Database, origina
 
 
 def test_a_deleted_document_leaves_neither_rows_nor_files(
-    database: Database, originals: Originals, files: FolderFileStore
+    database: Database, originals: DocumentFiles, files: FolderFileStore
 ) -> None:
     ours, theirs = put(originals, ACME, "one"), put(originals, GLOBEX, "one")
     put(originals, ACME, "two")
@@ -115,7 +117,7 @@ def test_a_deleted_document_leaves_neither_rows_nor_files(
 
 
 def test_a_file_of_two_documents_stays_until_both_are_gone(
-    database: Database, originals: Originals, files: FolderFileStore
+    database: Database, originals: DocumentFiles, files: FolderFileStore
 ) -> None:
     first, second = put(originals, ACME, "same"), put(originals, ACME, "same", origin="/srv/copy.md")
     assert len(list(files.hashes(ACME))) == 2
@@ -126,7 +128,7 @@ def test_a_file_of_two_documents_stays_until_both_are_gone(
 
 
 def test_a_document_that_is_loaded_again_after_it_was_deleted_can_be_opened(
-    database: Database, originals: Originals
+    database: Database, originals: DocumentFiles
 ) -> None:
     document_id = put(originals, ACME, "one").document_id
     with database.writing() as session:
@@ -137,7 +139,7 @@ def test_a_document_that_is_loaded_again_after_it_was_deleted_can_be_opened(
 
 
 def test_files_of_a_load_that_was_killed_are_swept_and_others_stay(
-    database: Database, originals: Originals, files: FolderFileStore
+    database: Database, originals: DocumentFiles, files: FolderFileStore
 ) -> None:
     for ctx in (ACME, GLOBEX):
         put(originals, ctx, "kept")
@@ -151,7 +153,7 @@ def test_files_of_a_load_that_was_killed_are_swept_and_others_stay(
 
 def test_nothing_is_recorded_of_a_file_that_could_not_be_kept(database: Database, tmp_path: Path) -> None:
     (tmp_path / "full").write_text("no folder")
-    broken = Originals(database, FolderFileStore(tmp_path / "full"))
+    broken = DocumentFiles(database, FolderFileStore(tmp_path / "full"))
     for ctx in (ACME, GLOBEX):
         with pytest.raises(StoreUnavailable):
             put(broken, ctx, "text")
@@ -160,7 +162,7 @@ def test_nothing_is_recorded_of_a_file_that_could_not_be_kept(database: Database
 
 
 def test_no_document_loses_its_file_to_one_that_is_deleted_at_the_same_moment(
-    database: Database, originals: Originals
+    database: Database, originals: DocumentFiles
 ) -> None:
     def load_and_delete(number: int) -> list[bytes]:
         found = []
@@ -194,7 +196,7 @@ def test_what_was_read_is_found_as_it_was_kept_where_its_parts_are_within_its_te
             Extracted.from_bytes(extracted.to_bytes())
 
 
-def test_a_deletion_looks_at_the_versions_of_no_other_document(database: Database, originals: Originals) -> None:
+def test_a_deletion_looks_at_the_versions_of_no_other_document(database: Database, originals: DocumentFiles) -> None:
     asked: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     originals.let_go(ACME, replaced=())
@@ -212,4 +214,4 @@ def test_files_are_put_by_what_discards_them_unless_they_are_recorded_and_by_not
         for path in (ROOT / folder).rglob("*.py")
         if re.search(r"files\.put\(", path.read_text("utf-8"))
     }
-    assert puts == {"domain/originals.py"}
+    assert puts == {"domain/document_files.py"}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import replace_document
 from domain.job_requests import begin_again, cancel, remove_with_jobs
-from domain.originals import Originals
 from domain.quotas import UNLIMITED, Quotas, Usage, add_pages, count_pages, get_usage
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, content
@@ -62,7 +62,10 @@ def test_many_files_at_once_never_exceed_a_quota(database: Database, name: str, 
 
 
 def test_what_is_deleted_makes_room(database: Database, tmp_path: Any) -> None:
-    originals, quotas = Originals(database, FolderFileStore(tmp_path)), replace(UNLIMITED, documents=1, size_bytes=15)
+    document_files, quotas = (
+        DocumentFiles(database, FolderFileStore(tmp_path)),
+        replace(UNLIMITED, documents=1, size_bytes=15),
+    )
     dataset = new_dataset(database, ACME)
     first = upload(database, ACME, dataset, quotas=quotas).document.document_id
     read(database, ACME, claimed(database, ACME))
@@ -71,7 +74,7 @@ def test_what_is_deleted_makes_room(database: Database, tmp_path: Any) -> None:
         upload(database, ACME, dataset, "other.md", "b" * 64, quotas)
     with database.writing() as session:
         remove_with_jobs(session, ACME, [first])
-    originals.let_go(ACME)
+    document_files.let_go(ACME)
     assert usage(database, ACME) == Usage(0, 0, 0, 0)
     upload(database, ACME, dataset, "other.md", "b" * 64, quotas)
 

@@ -316,12 +316,14 @@ def finish(session: Session, ctx: TenantContext, dice: random.Random) -> None:
         jobs.advance(session, ctx, held, JobStage.INDEXING)
 
 
-def one_held(session: Session, ctx: TenantContext, dice: random.Random) -> jobs.Held | None:
+def one_held(session: Session, ctx: TenantContext, dice: random.Random) -> jobs.ClaimedJob | None:
     taken = session.scalars(scoped(ctx, Job).where(Job.worker.is_not(None))).all()
     if not taken:
         return None
     job = dice.choice(taken)
-    found = jobs.Held(job.job_id, job.document_id, str(job.worker), JobStage(job.stage), job.content_hash, "a.md", 1)
+    found = jobs.ClaimedJob(
+        job.job_id, job.document_id, str(job.worker), JobStage(job.stage), job.content_hash, "a.md", 1
+    )
     session.expunge_all()
     return found
 

@@ -6,7 +6,7 @@ from domain import jobs
 from domain.datasets import create_dataset
 from domain.db import Database
 from domain.documents import replace_document
-from domain.jobs import Held
+from domain.jobs import ClaimedJob
 from domain.models import Job, JobStage, now
 from domain.quotas import UNLIMITED, Quotas
 from domain.scoping import scoped, scoped_update
@@ -38,7 +38,7 @@ def upload(
         return accept(session, ctx, dataset_id, incoming, quotas)
 
 
-def claimed(database: Database, ctx: TenantContext, worker: str = "one") -> Held:
+def claimed(database: Database, ctx: TenantContext, worker: str = "one") -> ClaimedJob:
     """The job that *worker* gets."""
     with database.writing() as session:
         held = jobs.claim(session, ctx, worker=worker)
@@ -46,7 +46,7 @@ def claimed(database: Database, ctx: TenantContext, worker: str = "one") -> Held
     return held
 
 
-def read(database: Database, ctx: TenantContext, held: Held) -> None:
+def read(database: Database, ctx: TenantContext, held: ClaimedJob) -> None:
     """What a worker writes that has read the document."""
     with database.writing() as session:
         document = jobs.lock_held(session, ctx, held)

@@ -13,7 +13,7 @@ from app import create_app
 from config import load_settings
 from evaluation.asking import Outcome, Shown
 from evaluation.cases import Case, load_set
-from evaluation.measures import figure, measured, missed_floors, summed_up
+from evaluation.measures import figure, find_missed_floors, measured, sum_up
 from evaluation.runs import Run, compare, keep, last_run
 from tests.service import Service, free_port
 from utils.errors import BadInput
@@ -152,9 +152,9 @@ def test_a_figure_says_how_sure_it_is() -> None:
 
 def test_floors_are_of_all_questions_or_of_one_language() -> None:
     rows = [measured(FEES, Outcome([shown("IDR 5")], answered=True)), measured(ABSENT, Outcome([], answered=True))]
-    figures = summed_up([FEES, ABSENT], rows)
-    assert missed_floors(figures, {"recall@5": 1.0, "en.recall@5": 1.0}) == []
-    missed = missed_floors(figures, {"refused_far": 0.5, "es.recall@5": 0.5, "fr.recall@5": 0.1})
+    figures = sum_up([FEES, ABSENT], rows)
+    assert find_missed_floors(figures, {"recall@5": 1.0, "en.recall@5": 1.0}) == []
+    missed = find_missed_floors(figures, {"refused_far": 0.5, "es.recall@5": 0.5, "fr.recall@5": 0.1})
     assert [line.split(":")[0] for line in missed] == ["refused_far", "es.recall@5", "fr.recall@5"]
 
 

@@ -11,9 +11,9 @@ import pytest
 from pypdfium2 import PdfDocument
 
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import get_chunks, list_documents
 from domain.models import CrawlState, Document, WebSource
-from domain.originals import Originals
 from domain.quotas import UNLIMITED
 from domain.web_sources import (
     Plan,
@@ -27,7 +27,7 @@ from domain.web_sources import (
 from ingestion.crawl.crawler import Crawler, CrawlRules
 from ingestion.crawl.guard import Reach
 from ingestion.crawl.politeness import Politeness, Stopped
-from ingestion.crawl.site import Manners
+from ingestion.crawl.site import CrawlPolicy
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.sandbox import ParserProcess
 from providers.files.folder import FolderFileStore
@@ -64,10 +64,10 @@ class Web:
 
     def __init__(self, database: Database, site: Website, parser: ParserProcess, ctx: TenantContext = ACME) -> None:
         self.database, self.site, self.parser, self.ctx = database, site, parser, ctx
-        self.originals: Originals | None = None
+        self.document_files: DocumentFiles | None = None
         reach = Reach((ip_network("127.0.0.0/8"),), frozenset({site.port}))
         self.rules = CrawlRules(
-            Manners("Pustaka/1.0", delay_s=0.0, back_off_s=0.0), reach, policy_with(Sandbox()), UNLIMITED
+            CrawlPolicy("Pustaka/1.0", delay_s=0.0, back_off_s=0.0), reach, policy_with(Sandbox()), UNLIMITED
         )
 
     def add(self, path: str = "/", **plan: object) -> str:
@@ -78,7 +78,7 @@ class Web:
     def crawler(self, holder: str, politeness: Politeness | None = None) -> Crawler:
         shared = politeness or Politeness()
         return Crawler(
-            self.database, self.rules, self.parser, holder=holder, politeness=shared, originals=self.originals
+            self.database, self.rules, self.parser, holder=holder, politeness=shared, document_files=self.document_files
         )
 
     def crawl(self, web_source_id: str, holder: str = "test") -> WebSource:
@@ -145,7 +145,7 @@ def test_a_crawl_ends_where_a_quota_of_the_tenant_does_and_says_so(
     web: Web, limits: dict[str, int], documents: int, reason: str, tmp_path: Path
 ) -> None:
     files = FolderFileStore(tmp_path / "files")
-    web.originals = Originals(web.database, files)
+    web.document_files = DocumentFiles(web.database, files)
     web.rules = replace(web.rules, quotas=replace(UNLIMITED, **limits))
     source_id = web.add()
     source = web.crawl(source_id)
@@ -416,7 +416,7 @@ def test_a_crawl_ends_when_it_is_cancelled_or_its_source_removed(
     web: Web, site: Website, removed: bool, tmp_path: Path
 ) -> None:
     files = FolderFileStore(tmp_path / "files")
-    web.originals = Originals(web.database, files)
+    web.document_files = DocumentFiles(web.database, files)
     for number in range(30):
         site.pages[f"/item{number}"] = html(f"Item {number}", f"{RENT} This is item {number} of all of them.")
     site.pages["/"] = html("Handbook", LEAVE, links=tuple(f"/item{number}" for number in range(30)))
@@ -489,7 +489,7 @@ def _crawl_together(webs: list[Web]) -> None:
     shared = Politeness()
     threads = []
     for web in webs:
-        web.rules = replace(web.rules, manners=Manners("Pustaka/1.0", delay_s=0.1))
+        web.rules = replace(web.rules, crawl_policy=CrawlPolicy("Pustaka/1.0", delay_s=0.1))
         crawler = web.crawler("test", shared)
         threads.append(threading.Thread(target=crawler.crawl, args=(crawler.claim(web.ctx, web.add()),)))
     for thread in threads:

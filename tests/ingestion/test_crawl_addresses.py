@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.crawl.addresses import UnusableAddress, canonical, likeness, link, shown
+from ingestion.crawl.addresses import UnusableAddress, canonical, display_address, likeness, link
 from ingestion.crawl.robots import MOST_BYTES, MOST_RULES, Robots, read_robots
 from ingestion.crawl.sitemap import addresses_of, read_sitemap
 from tests.security.cost import cpu_s
@@ -75,7 +75,7 @@ def test_addresses_that_are_most_likely_one_page_are_alike(one: str, other: str,
 
 
 def test_readers_see_an_address_in_their_own_letters() -> None:
-    assert shown("https://xn--bcher-kva.example/%C3%A9?x=1") == "bücher.example/é?x=1"
+    assert display_address("https://xn--bcher-kva.example/%C3%A9?x=1") == "bücher.example/é?x=1"
 
 
 RULES = """

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ingestion.crawl.fetch import Fetcher, FetchFailed, TooLarge, unpacked
+from ingestion.crawl.fetch import Fetcher, FetchFailed, TooLarge, unpack
 from ingestion.crawl.guard import AddressRefused, Reach, resolve
 from tests.fakes.website import Page, Website, packed
 
@@ -159,7 +159,7 @@ def test_what_gzip_makes_small_is_unpacked_to_the_limit_and_no_further(site: Web
             with pytest.raises(FetchFailed, match=r"packed|damaged"):
                 fetcher.get(site.url + path, lambda _: 100)
     assert site.requests[0].headers["Accept-Encoding"] == "gzip"
-    assert len(b"".join(unpacked([bomb], 1_000))) < 100_000
+    assert len(b"".join(unpack([bomb], 1_000))) < 100_000
 
 
 _IN_HEADERS = (

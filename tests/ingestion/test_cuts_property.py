@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from domain import indexes, indexing
+from domain.document_files import Extracted, Part
 from domain.documents import get_chunks, get_document, list_documents, remove_documents, replace_document
 from domain.indexes import IndexSpec, list_indexes, serving_index
 from domain.models import IndexRow
-from domain.originals import Extracted, Part
 from domain.slots import ALL_SLOTS
 from ingestion.chunking import Sizes, estimate_tokens
 from ingestion.cutting import Cutter, cut
 from ingestion.indexer import Indexer
 from ingestion.parsers.parsed import Section
-from ingestion.stocktaking import Findings, take_stock
+from ingestion.reconciliation import Findings, reconcile
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
-from tests.ingestion.test_stocktaking import DIMENSION, Hashing
+from tests.ingestion.test_reconciliation import DIMENSION, Hashing
 from tests.servers.postgres import PostgresServer
 from utils.context import TenantContext
 from utils.passages import Passage
@@ -178,7 +178,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
             if self.kept:
                 assert all(estimate_tokens(passage.text) <= sizes.most for passage in found)
                 assert sizes == SMALL or len(found) == len(texts)
-        stock = self.loop.run(take_stock(self.database, index, slot=slot, repair=False))
+        stock = self.loop.run(reconcile(self.database, index, slot=slot, repair=False))
         assert stock == Findings()
 
     def nothing_is_left_to_do(self) -> None:

@@ -6,17 +6,17 @@ import pytest
 from sqlalchemy import select
 
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import get_chunks, list_documents
 from domain.indexes import IndexSpec, begin_index, first_row, list_indexes
 from domain.models import Document, DocumentVersion
-from domain.originals import Originals
 from ingestion.chunking import Sizes
 from ingestion.cutting import Cutter
 from ingestion.indexer import Indexer
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from tests.domain.records import ACME, GLOBEX
-from tests.ingestion.test_stocktaking import DIMENSION, Hashing
+from tests.ingestion.test_reconciliation import DIMENSION, Hashing
 from tests.reading import load_files
 from utils.context import TenantContext
 from utils.errors import StoreUnavailable
@@ -39,7 +39,7 @@ def test_a_document_that_is_cut_again_has_the_chunks_it_would_have_been_loaded_w
         session.flush()
         slot = begin_index(session, spec(SMALL)).slot
     for ctx, sizes in ((ACME, WHOLE), (GLOBEX, SMALL)):
-        load_files(database, ctx, [SAMPLES], sizes=sizes, originals=Originals(database, files))
+        load_files(database, ctx, [SAMPLES], sizes=sizes, document_files=DocumentFiles(database, files))
     cutter = Cutter(database, files, slot=slot, sizes=SMALL)
     for document in documents(database, ACME):
         assert cutter.cut(ACME, document)
@@ -64,7 +64,7 @@ async def test_a_document_whose_kept_text_is_not_one_stays_in_its_passages(
         session.add(first_row(spec(SMALL)))
     for ctx in (ACME, GLOBEX):
         (tmp_path / "a.md").write_text(f"# Rooms\n\nThe room of {ctx.tenant_id} is closed.\n")
-        load_files(database, ctx, [tmp_path / "a.md"], sizes=WHOLE, originals=Originals(database, files))
+        load_files(database, ctx, [tmp_path / "a.md"], sizes=WHOLE, document_files=DocumentFiles(database, files))
     with database.writing() as session:
         [version] = session.scalars(select(DocumentVersion).where(DocumentVersion.tenant_id == "acme"))
         version.text_hash = files.put(ACME, damaged)
@@ -84,7 +84,7 @@ async def test_a_kept_text_that_cannot_be_read_keeps_no_other_document_waiting(
     for ctx in (ACME, GLOBEX):
         for name, sizes in (("a.md", WHOLE), ("b.md", SMALL)):
             (tmp_path / name).write_text(f"# Rooms\n\nThe room {name} of {ctx.tenant_id} is closed.\n")
-            load_files(database, ctx, [tmp_path / name], sizes=sizes, originals=Originals(database, files))
+            load_files(database, ctx, [tmp_path / name], sizes=sizes, document_files=DocumentFiles(database, files))
     with database.reading() as session:
         hashes = session.scalars(select(DocumentVersion.text_hash).where(DocumentVersion.file_name == "a.md")).all()
     for text_hash in hashes:

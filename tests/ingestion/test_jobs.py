@@ -12,11 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from domain import jobs
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import get_chunks
 from domain.job_requests import cancel
 from domain.jobs import OPEN
 from domain.models import Job, JobStage, JobStatus
-from domain.originals import Originals
 from domain.progress import get_progress
 from domain.quotas import UNLIMITED, get_usage, next_day
 from domain.scoping import count_everywhere, scoped
@@ -51,18 +51,18 @@ def files(tmp_path: Path) -> FolderFileStore:
 
 
 @pytest.fixture
-def originals(database: Database, files: FolderFileStore) -> Originals:
-    return Originals(database, files)
+def document_files(database: Database, files: FolderFileStore) -> DocumentFiles:
+    return DocumentFiles(database, files)
 
 
 @pytest.fixture
-def library(database: Database, originals: Originals) -> Library:
-    return Library(database, originals, UNLIMITED)
+def library(database: Database, document_files: DocumentFiles) -> Library:
+    return Library(database, document_files, UNLIMITED)
 
 
 @pytest.fixture
-def worker(database: Database, originals: Originals) -> Iterator[JobWorker]:
-    with job_worker(database, originals) as worker:
+def worker(database: Database, document_files: DocumentFiles) -> Iterator[JobWorker]:
+    with job_worker(database, document_files) as worker:
         yield worker
 
 
@@ -103,11 +103,11 @@ def test_tenants_take_turns_and_a_scan_lets_the_files_of_others_go_first(
 
 
 def test_scanned_pages_are_recognised_after_the_text_of_the_others_can_be_found(
-    database: Database, library: Library, originals: Originals, worker: JobWorker
+    database: Database, library: Library, document_files: DocumentFiles, worker: JobWorker
 ) -> None:
     data = joined(pdf(["The office opens at nine."]), pictures(["The library closes at ten"], kind="PDF"))
     document_id = take(library, ACME, "mixed.pdf", data)
-    with job_worker(database, originals) as first:
+    with job_worker(database, document_files) as first:
         working = threading.Thread(target=first.run_next)
         working.start()
         wait_until(lambda: job_of(database, ACME, document_id).stage not in (JobStage.STORED, JobStage.READING))
@@ -123,14 +123,14 @@ def test_scanned_pages_are_recognised_after_the_text_of_the_others_can_be_found(
 
 
 def test_a_scan_of_many_pages_gives_way_to_others_and_goes_on_where_it_stopped(
-    database: Database, library: Library, originals: Originals
+    database: Database, library: Library, document_files: DocumentFiles
 ) -> None:
     said = ["The library closes at ten", "The warden has a dog", "Bicycles stand behind it"]
     scan = take(library, ACME, "scan.pdf", pictures(*([line] for line in said), kind="PDF"))
-    with job_worker(database, originals, slice_s=0) as worker:
+    with job_worker(database, document_files, slice_s=0) as worker:
         worker.run_next()
         for done in (1, 2):
-            with job_worker(database, originals, slice_s=0) as another:
+            with job_worker(database, document_files, slice_s=0) as another:
                 assert another.run_next()
             job = job_of(database, ACME, scan)
             assert (job.status, job.stage, job.attempts) == (JobStatus.PENDING, JobStage.RECOGNISING, 0)
@@ -148,11 +148,11 @@ def test_a_scan_of_many_pages_gives_way_to_others_and_goes_on_where_it_stopped(
 
 
 def test_a_page_that_cannot_be_read_is_not_tried_again_in_the_next_slice(
-    database: Database, library: Library, originals: Originals, caplog: pytest.LogCaptureFixture
+    database: Database, library: Library, document_files: DocumentFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
     pages = [["The library closes at ten"], ["The warden has a dog"]]
     scan = take(library, ACME, "scan.pdf", pictures(*pages, kind="PDF"))
-    with job_worker(database, originals, slice_s=0, limits=Limits(page_timeout_s=0.001)) as worker:
+    with job_worker(database, document_files, slice_s=0, limits=Limits(page_timeout_s=0.001)) as worker:
         while job_of(database, ACME, scan).status in OPEN:
             assert worker.run_next()
     assert job_of(database, ACME, scan).status == JobStatus.FAILED
@@ -183,10 +183,10 @@ def test_a_scan_has_nothing_to_be_found_until_it_is_recognised(
 
 
 def test_documents_beyond_the_pages_of_a_day_wait_and_say_why_while_other_tenants_go_on(
-    database: Database, library: Library, originals: Originals
+    database: Database, library: Library, document_files: DocumentFiles
 ) -> None:
     first, second = (take(library, ACME, name, b"%d." % place + TEXT) for place, name in enumerate(("a.txt", "b.txt")))
-    with job_worker(database, originals, quotas=replace(UNLIMITED, pages_per_day=1)) as worker:
+    with job_worker(database, document_files, quotas=replace(UNLIMITED, pages_per_day=1)) as worker:
         while worker.run_next():
             pass
         theirs = take(library, GLOBEX)
@@ -199,7 +199,7 @@ def test_documents_beyond_the_pages_of_a_day_wait_and_say_why_while_other_tenant
     )
     assert job_of(database, GLOBEX, theirs).stage == JobStage.INDEXING
     let_pause_be_over(database, ACME)
-    with job_worker(database, originals, quotas=replace(UNLIMITED, pages_per_day=2)) as worker:
+    with job_worker(database, document_files, quotas=replace(UNLIMITED, pages_per_day=2)) as worker:
         assert worker.run_next()
     job = job_of(database, ACME, second)
     assert (job.stage, job.error, job.advice) == (JobStage.INDEXING, None, None)
@@ -209,18 +209,20 @@ def from_next_day() -> str:
     return f"More are read from {next_day():%Y-%m-%d %H:%M} UTC on."
 
 
-def test_files_that_cannot_be_read_use_up_pages_too(database: Database, library: Library, originals: Originals) -> None:
+def test_files_that_cannot_be_read_use_up_pages_too(
+    database: Database, library: Library, document_files: DocumentFiles
+) -> None:
     take(library, ACME, "broken.pdf", b"%PDF-1.7 and nothing more")
-    with job_worker(database, originals) as worker:
+    with job_worker(database, document_files) as worker:
         assert worker.run_next()
     with database.reading() as session:
         assert get_usage(session, ACME).pages_today == 1
 
 
 def test_a_file_that_is_refused_by_a_quota_is_not_kept(
-    database: Database, originals: Originals, files: FolderFileStore
+    database: Database, document_files: DocumentFiles, files: FolderFileStore
 ) -> None:
-    library = Library(database, originals, replace(UNLIMITED, size_bytes=len(TEXT)))
+    library = Library(database, document_files, replace(UNLIMITED, size_bytes=len(TEXT)))
     document_id = take(library, ACME)
     with pytest.raises(QuotaExceeded):
         take(library, ACME, "other.txt", b"something else")
@@ -310,7 +312,7 @@ def test_a_store_that_is_away_puts_a_document_off_until_it_is_back(
 
 
 def test_a_job_that_a_dead_worker_had_is_brought_on_by_another(
-    database: Database, library: Library, originals: Originals, worker: JobWorker
+    database: Database, library: Library, document_files: DocumentFiles, worker: JobWorker
 ) -> None:
     document_id = take(library, ACME)
     with database.writing() as session:
@@ -326,7 +328,7 @@ def test_a_job_that_a_dead_worker_had_is_brought_on_by_another(
 
 
 def test_a_file_is_left_to_the_worker_that_has_its_job_now_whatever_was_found_in_it(
-    database: Database, library: Library, originals: Originals, files: FolderFileStore
+    database: Database, library: Library, document_files: DocumentFiles, files: FolderFileStore
 ) -> None:
     document_id = take(library, ACME, data=EICAR)
 
@@ -341,17 +343,17 @@ def test_a_file_is_left_to_the_worker_that_has_its_job_now_whatever_was_found_in
                 assert jobs.claim(session, ACME, worker="another")
             return SIGNATURE
 
-    with job_worker(database, originals, malware=MalwareCheck(SlowScanner())) as slow:
+    with job_worker(database, document_files, malware=MalwareCheck(SlowScanner())) as slow:
         assert slow.run_next()
     assert kept(files, ACME) == {hashlib.sha256(EICAR).hexdigest()}
     assert job_of(database, ACME, document_id).status == JobStatus.PROCESSING
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_document_to_another_in_the_middle(
-    database: Database, library: Library, originals: Originals, worker: JobWorker
+    database: Database, library: Library, document_files: DocumentFiles, worker: JobWorker
 ) -> None:
     document_id = take(library, ACME, "long.txt", b"A word and another. " * 100_000)
-    with job_worker(database, originals) as first:
+    with job_worker(database, document_files) as first:
         working = threading.Thread(target=first.run_next)
         working.start()
         wait_until(lambda: job_of(database, ACME, document_id).status == JobStatus.PROCESSING)
@@ -365,10 +367,10 @@ def test_a_worker_that_is_told_to_stop_gives_its_document_to_another_in_the_midd
 
 
 def test_a_document_is_cancelled_while_it_is_read_and_the_worker_reads_on_with_others(
-    database: Database, library: Library, originals: Originals
+    database: Database, library: Library, document_files: DocumentFiles
 ) -> None:
     document_id = take(library, ACME, "long.txt", b"A word and another. " * 100_000)
-    with job_worker(database, originals, lease_s=0.2) as worker:
+    with job_worker(database, document_files, lease_s=0.2) as worker:
         working = threading.Thread(target=worker.run_next)
         working.start()
         wait_until(lambda: job_of(database, ACME, document_id).status == JobStatus.PROCESSING)
@@ -382,13 +384,13 @@ def test_a_document_is_cancelled_while_it_is_read_and_the_worker_reads_on_with_o
 
 
 def test_files_stay_as_long_as_a_version_or_a_job_names_them(
-    database: Database, library: Library, originals: Originals, files: FolderFileStore, worker: JobWorker
+    database: Database, library: Library, document_files: DocumentFiles, files: FolderFileStore, worker: JobWorker
 ) -> None:
     ours, _ = take(library, ACME), take(library, GLOBEX)
-    originals.tidy()
+    document_files.tidy()
     assert len(kept(files, ACME)) == 1  # not read yet: the job alone names it
     worker.run_next()
-    originals.tidy()
+    document_files.tidy()
     assert len(kept(files, ACME)) == 2  # and what was read from it
     twin = library.take(ACME, new_dataset(database, ACME), "twin.txt", TEXT).document.document_id
     library.remove_document(ACME, ours)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from domain.db import Database
+from domain.document_files import DocumentFiles, find_version
 from domain.documents import get_chunks, list_documents
 from domain.models import DocumentVersion
-from domain.originals import Originals, find_version
 from ingestion.pipeline import remove_samples
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX
@@ -27,8 +27,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def originals(database: Database, tmp_path: Path) -> Originals:
-    return Originals(database, FolderFileStore(tmp_path / "files"), versions_kept=1)
+def document_files(database: Database, tmp_path: Path) -> DocumentFiles:
+    return DocumentFiles(database, FolderFileStore(tmp_path / "files"), versions_kept=1)
 
 
 def versions(database: Database, ctx: TenantContext) -> list[DocumentVersion]:
@@ -42,14 +42,14 @@ def kept(tmp_path: Path, ctx: TenantContext) -> set[str]:
 
 
 def test_a_document_is_kept_as_it_came_and_its_chunks_stand_where_they_say(
-    database: Database, folder: Path, originals: Originals
+    database: Database, folder: Path, document_files: DocumentFiles
 ) -> None:
-    load_files(database, ACME, [folder], originals=originals)
+    load_files(database, ACME, [folder], document_files=document_files)
     [version] = versions(database, ACME)
     assert (version.file_name, version.title, version.media_type) == ("leave.md", "Leave", "text/markdown")
-    with originals.open_original(ACME, version) as file:
+    with document_files.open_original(ACME, version) as file:
         assert file.read() == LEAVE.encode()
-    extracted = originals.extracted(ACME, version)
+    extracted = document_files.extracted(ACME, version)
     with database.reading() as session:
         chunks = get_chunks(session, ACME, version.document_id)
     assert [extracted.text[chunk.start : chunk.end] for chunk in chunks] == [chunk.text for chunk in chunks] != []
@@ -61,13 +61,13 @@ def test_a_document_is_kept_as_it_came_and_its_chunks_stand_where_they_say(
 
 
 def test_an_older_version_stays_open_until_there_are_too_many(
-    database: Database, folder: Path, originals: Originals, tmp_path: Path
+    database: Database, folder: Path, document_files: DocumentFiles, tmp_path: Path
 ) -> None:
     texts = [b"First.", b"Second.", b"Third."]
     for text in texts:
         (folder / "leave.md").write_bytes(text)
         for ctx in (ACME, GLOBEX):
-            load_files(database, ctx, [folder], originals=originals)
+            load_files(database, ctx, [folder], document_files=document_files)
     first, second, third = (sha256(text).hexdigest() for text in texts)
     for ctx in (ACME, GLOBEX):
         assert {second, third} < kept(tmp_path, ctx)
@@ -75,16 +75,16 @@ def test_an_older_version_stays_open_until_there_are_too_many(
 
 
 def test_a_document_that_is_forgotten_leaves_no_file(
-    database: Database, folder: Path, originals: Originals, tmp_path: Path
+    database: Database, folder: Path, document_files: DocumentFiles, tmp_path: Path
 ) -> None:
     for ctx in (ACME, GLOBEX):
-        load_files(database, ctx, [folder], originals=originals, samples_root=folder)
+        load_files(database, ctx, [folder], document_files=document_files, samples_root=folder)
     theirs = kept(tmp_path, GLOBEX)
     (folder / "leave.md").rename(tmp_path / "leave.md")
     (folder / "other.md").write_text("Other.")
-    load_files(database, ACME, [folder], originals=originals, samples_root=folder, prune=True)
+    load_files(database, ACME, [folder], document_files=document_files, samples_root=folder, prune=True)
     assert kept(tmp_path, ACME) & theirs == set()
     assert len(kept(tmp_path, ACME)) == 2
-    remove_samples(database, ACME, originals)
+    remove_samples(database, ACME, document_files)
     assert kept(tmp_path, ACME) == set()
     assert kept(tmp_path, GLOBEX) == theirs

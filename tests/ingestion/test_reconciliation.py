@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import remove_documents, replace_document
 from domain.indexing import all_tenants
 from domain.models import Document
-from domain.originals import Originals
 from domain.quotas import UNLIMITED
-from domain.stock import known_documents
+from domain.stock import list_known_documents
 from ingestion.indexer import Indexer
 from ingestion.library import Library
-from ingestion.stocktaking import FileFindings, Findings, take_stock, take_stock_of_files
+from ingestion.reconciliation import FileFindings, Findings, reconcile, take_stock_of_files
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts, PassageIndex
@@ -92,9 +92,9 @@ async def both_hold(index: PassageIndex, passages: int) -> bool:
 async def test_an_index_in_step_has_nothing_to_find(database: Database, index: PassageIndex) -> None:
     for ctx in TENANTS:
         say(database, ctx, "/a.md", "one", "two")
-    assert (await take_stock(database, index, slot=1, repair=True)).count == 0  # all of it still waits
+    assert (await reconcile(database, index, slot=1, repair=True)).count == 0  # all of it still waits
     await follow(database, index)
-    assert (await take_stock(database, index, slot=1, repair=True)).count == 0
+    assert (await reconcile(database, index, slot=1, repair=True)).count == 0
     assert await both_hold(index, 2)
 
 
@@ -106,13 +106,13 @@ async def test_passages_of_documents_sql_does_not_know_are_found_and_removed(
     await follow(database, index)
     for ctx in (ACME, STRANGER):  # as after SQL was restored from a backup
         await index.put(ctx, [passage("left over", document_id="forgotten"), passage("too", document_id="forgotten")])
-    found = await take_stock(database, index, slot=1, repair=False)
+    found = await reconcile(database, index, slot=1, repair=False)
     assert found == Findings(unknown=4)
     assert (await index.counts(STRANGER)).passages == 2
-    assert await take_stock(database, index, slot=1, repair=True) == Findings(unknown=4)
+    assert await reconcile(database, index, slot=1, repair=True) == Findings(unknown=4)
     assert await index.tenant_ids() == {"acme", "globex"}
     assert await both_hold(index, 2)
-    assert (await take_stock(database, index, slot=1, repair=False)).count == 0
+    assert (await reconcile(database, index, slot=1, repair=False)).count == 0
 
 
 async def test_what_one_tenant_lost_is_put_in_again_and_the_other_is_left_alone(
@@ -126,14 +126,14 @@ async def test_what_one_tenant_lost_is_put_in_again_and_the_other_is_left_alone(
     await index.delete_documents(ACME, [lost])
     # As many as before, so that counting does not show it.
     await index.put(ACME, [passage("former", document_id=lost), passage("older", document_id=lost)])
-    found = await take_stock(database, index, slot=1, repair=True)
+    found = await reconcile(database, index, slot=1, repair=True)
     assert found == Findings(stale=2, missing=2)
     with database.reading() as session:
         assert session.get_one(Document, lost).state == "pending"
         assert session.get_one(Document, theirs).state == "ready"
     await follow(database, index)
     assert await both_hold(index, 3)
-    assert (await take_stock(database, index, slot=1, repair=False)).count == 0
+    assert (await reconcile(database, index, slot=1, repair=False)).count == 0
 
 
 async def test_a_vector_that_was_lost_is_computed_again(database: Database, index: PassageIndex) -> None:
@@ -142,7 +142,7 @@ async def test_a_vector_that_was_lost_is_computed_again(database: Database, inde
     stored = [each async for batch in index.export(GLOBEX) for each in batch]
     await index.put(GLOBEX, [stored[0].passage])  # takes its vector away
     assert stored[0].passage.document_id == ids["globex"]
-    assert await take_stock(database, index, slot=1, repair=True) == Findings(vectors=1)
+    assert await reconcile(database, index, slot=1, repair=True) == Findings(vectors=1)
     await follow(database, index)
     assert await both_hold(index, 2)
 
@@ -156,12 +156,12 @@ async def test_after_every_document_is_removed_nothing_is_left_anywhere(
     await follow(database, index)
     for ctx in TENANTS:
         with database.writing() as session:
-            remove_documents(session, ctx, known_documents(session, ctx))
+            remove_documents(session, ctx, list_known_documents(session, ctx))
     await follow(database, index)
     assert await index.tenant_ids() == set()
     with database.reading() as session:
         assert all_tenants(session) == []
-    assert (await take_stock(database, index, slot=1, repair=False)).count == 0
+    assert (await reconcile(database, index, slot=1, repair=False)).count == 0
 
 
 def test_files_of_no_document_are_found_and_removed_and_missing_ones_told(database: Database, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_files_of_no_document_are_found_and_removed_and_missing_ones_told(databa
         data = f"{ctx.tenant_id}".encode()
         lost.append(hashlib.sha256(data).hexdigest())
         said = replace(content("one"), content_hash=lost[-1], extracted=b"{}")
-        Originals(database, files).replace(ctx, "/a.md", data, said)
+        DocumentFiles(database, files).replace(ctx, "/a.md", data, said)
     assert take_stock_of_files(database, files, repair=True) == FileFindings()
     stray = files.put(ACME, b"left over")
     files.delete(GLOBEX, lost[1])
@@ -186,7 +186,7 @@ def test_a_file_that_waits_to_be_read_is_neither_unknown_nor_removed(database: D
     uploaded = {}
     for ctx in TENANTS:
         data = f"of {ctx.tenant_id}".encode()
-        Library(database, Originals(database, files), UNLIMITED).take(ctx, new_dataset(database, ctx), "a.md", data)
+        Library(database, DocumentFiles(database, files), UNLIMITED).take(ctx, new_dataset(database, ctx), "a.md", data)
         uploaded[ctx] = hashlib.sha256(data).hexdigest()
     assert take_stock_of_files(database, files, repair=False) == FileFindings()
     take_stock_of_files(database, files, repair=True)

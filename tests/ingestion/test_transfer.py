@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from domain.db import Database
+from domain.document_files import DocumentFiles, Extracted, find_version
 from domain.documents import get_chunks, list_documents, record_failure, replace_document
 from domain.indexes import IndexSpec, first_row
-from domain.originals import Extracted, Originals, find_version
 from ingestion.chunking import Sizes
 from ingestion.cutting import Cutter
 from ingestion.indexer import Indexer
@@ -24,7 +24,7 @@ from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
 from tests.domain.records import ACME, GLOBEX, content, refuse, two_tenants
-from tests.ingestion.test_stocktaking import DIMENSION, Hashing, follow, say
+from tests.ingestion.test_reconciliation import DIMENSION, Hashing, follow, say
 from utils.context import TenantContext
 from utils.errors import BadInput
 
@@ -58,7 +58,7 @@ def target(index: EdgeIndex, model: str = Hashing.model) -> Target:
 async def exported(database: Database, index: EdgeIndex, files: FolderFileStore, path: Path) -> Path:
     """Acme's two documents of three chunks in all, one without its vector yet, as a file."""
     read = replace(content("Rooms cost 500.", "Guests leave at ten."), content_hash=ORIGINAL_HASH, extracted=EXTRACTED)
-    Originals(database, files).replace(ACME, "/a.md", ORIGINAL, read)
+    DocumentFiles(database, files).replace(ACME, "/a.md", ORIGINAL, read)
     await follow(database, index)
     say(database, ACME, "/b.md", "Bicycles stand in the yard.")
     with database.writing() as session:
@@ -117,9 +117,9 @@ async def test_documents_come_to_another_tenant_with_their_vectors_and_ids_of_it
     with database.reading() as session:
         version = find_version(session, GLOBEX, next(each[0] for each in now["globex"] if each[1] == "/a.md"))
     assert version is not None
-    with Originals(database, files).open_original(GLOBEX, version) as file:
+    with DocumentFiles(database, files).open_original(GLOBEX, version) as file:
         assert file.read() == ORIGINAL
-    assert Originals(database, files).extracted(GLOBEX, version).text.startswith("Rooms cost")
+    assert DocumentFiles(database, files).extracted(GLOBEX, version).text.startswith("Rooms cost")
     await follow(database, index)
     assert await index.counts(GLOBEX) == IndexCounts(3, 0)
     [hit] = [hit for hit in await index.search(GLOBEX, "bicycles yard", None, limit=5) if hit.lexical]

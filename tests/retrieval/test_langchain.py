@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from retrieval.index import IndexCounts
 from retrieval.joined import join
-from retrieval.langchain import Found, passage_from
+from retrieval.langchain import ScoredDocument, passage_from
 from retrieval.lexical import Lexicon
 from retrieval.ranking import Candidates
 from retrieval.server import ServerIndex
@@ -147,7 +147,7 @@ async def test_without_a_vector_what_langchain_wrote_is_found_by_words(server: F
 
 def test_a_word_inside_another_is_not_that_word() -> None:
     """Servers that know no words of an unindexed text look for any text within it."""
-    party = {"a": Found(passage("The party is on Friday."), None)}
+    party = {"a": ScoredDocument(passage("The party is on Friday."), None)}
     assert join(Candidates(), {}, party, "art", Lexicon()).lexical == {}
     assert join(Candidates(), {}, party, "parties", Lexicon()).lexical.keys() == party.keys()
 

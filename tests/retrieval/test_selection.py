@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from retrieval.duplicates import distinct
-from retrieval.neighbours import LONGEST_JOINED, joined
+from retrieval.neighbours import LONGEST_JOINED, join_neighbours
 from tests.retrieval.corpus import passage, texts
 from utils.passages import Hit, Passage
 
@@ -57,7 +57,7 @@ def test_short_texts_are_the_same_only_word_for_word(text: str) -> None:
 
 
 def test_neighbours_become_one_passage_that_stands_so_in_the_document() -> None:
-    [whole] = joined([SECOND, THIRD, FIRST], limit=5)
+    [whole] = join_neighbours([SECOND, THIRD, FIRST], limit=5)
     assert whole.passage.text == DOCUMENT[whole.passage.start : whole.passage.end]
     assert whole.passage.text.startswith("First")
     assert whole.passage.text.endswith("on rooms.")
@@ -65,7 +65,7 @@ def test_neighbours_become_one_passage_that_stands_so_in_the_document() -> None:
 
 
 def test_a_passage_that_touches_two_closes_the_gap_between_them() -> None:
-    [whole] = joined([THIRD, FIRST, SECOND], limit=3)
+    [whole] = join_neighbours([THIRD, FIRST, SECOND], limit=3)
     assert whole.passage.text == "\n\n".join(texts([FIRST, SECOND, THIRD]))
     assert whole.passage.passage_id == THIRD.passage.passage_id
 
@@ -81,20 +81,20 @@ def test_a_passage_that_touches_two_closes_the_gap_between_them() -> None:
     ],
 )
 def test_what_does_not_stand_together_stays_apart(one: Hit, other: Hit) -> None:
-    assert joined([one, other], limit=5) == [one, other]
+    assert join_neighbours([one, other], limit=5) == [one, other]
 
 
 def test_joined_passages_make_room_for_others_up_to_the_limit() -> None:
     others = [hit(f"Another text, number {number}.", document_id=f"d{number}") for number in range(3)]
-    shown = joined([FIRST, SECOND, *others], limit=3)
+    shown = join_neighbours([FIRST, SECOND, *others], limit=3)
     assert shown[1:] == others[:2]
-    assert joined([others[0], FIRST, SECOND], limit=2)[1].passage == FIRST.passage
+    assert join_neighbours([others[0], FIRST, SECOND], limit=2)[1].passage == FIRST.passage
 
 
 def test_a_joined_passage_does_not_grow_without_end() -> None:
     size = LONGEST_JOINED // 2
     long: list[Passage] = [replace(passage("x" * size), start=at, end=at + size) for at in (0, size, 2 * size)]
-    assert [len(each.passage.text) for each in joined([Hit(p, 1.0, None, 1.0) for p in long], limit=5)] == [
+    assert [len(each.passage.text) for each in join_neighbours([Hit(p, 1.0, None, 1.0) for p in long], limit=5)] == [
         2 * size,
         size,
     ]

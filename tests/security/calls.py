@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from agents.answer_cache import normalised
+from agents.answer_cache import normalise
 from agents.citations import bind_citations, without_marks
 from agents.verification.claims import claims
 from agents.verification.facts import facts_of
 from agents.verification.sources import Source
 from agents.verification.support import look
 from api.view_text import Layout, Span
-from domain.originals import Extracted, Part
+from domain.document_files import Extracted, Part
 from prompts.judging import read_judgement
 from prompts.rag import parse_passages, render_passages
 from providers.chat.selection import candidates, select_quotes, sentence_scores
@@ -19,12 +19,12 @@ from retrieval.lexical import Lexicon
 from retrieval.question import Question
 from retrieval.sentences import by_best_sentence
 from utils.facts.dates import dates
-from utils.facts.folding import folded
+from utils.facts.folding import fold
 from utils.facts.names import initials, names, vocabulary
 from utils.facts.numbers import numbers
 from utils.facts.polarity import tokens
 from utils.language import detect_language
-from utils.masking import masked
+from utils.masking import mask
 from utils.passages import Hit, Passage
 from utils.words import content_words
 
@@ -58,7 +58,7 @@ def _view(text: str) -> object:
 
 
 CALLS: Mapping[str, Call] = {
-    "normalised": normalised,
+    "normalised": normalise,
     "without_marks": without_marks,
     "claims": claims,
     "citations of an answer": lambda text: bind_citations(text, [hit("The office opens at 8:00.")] * 3),
@@ -80,13 +80,13 @@ CALLS: Mapping[str, Call] = {
     "best sentence": lambda text: by_best_sentence(Question("When does it open?"), [hit(text)]),
     "share": lambda text: Question("When does it open?").share_in(hit(text).passage),
     "dates": dates,
-    "folded": folded,
+    "folded": fold,
     "initials": initials,
     "names": names,
     "vocabulary": vocabulary,
     "numbers": numbers,
     "tokens": tokens,
     "language": detect_language,
-    "masked": masked,
+    "masked": mask,
     "content words": lambda text: content_words(text, "en"),
 }

@@ -12,10 +12,10 @@ from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langgraph.runtime import Runtime
 
-from agents.answer_cache import Recollection
+from agents.answer_cache import AnswerCacheSession
 from agents.nodes.answer import LONGEST_ANSWER, answer
 from agents.state import AgentContext, AnswerModel, ChatState
-from agents.turnstile import Turnstile
+from agents.turn_limiter import TurnLimiter
 from agents.verification.policy import Policy
 from agents.verification.verifier import MOST_CLAIMS, Verifier
 from providers.chat.extractive import ExtractiveChatModel
@@ -89,7 +89,7 @@ async def test_what_takes_too_long_is_given_up_with_a_problem() -> None:
 async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy: Policy) -> list[Event]:
     """What is told of a turn in which *chat* answers from *hits*."""
     told: list[Event] = []
-    async with Turnstile(1).inside() as place:
+    async with TurnLimiter(1).inside() as place:
         run = AgentContext(
             run_id="run",
             tenant=ACME,
@@ -101,7 +101,7 @@ async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy:
             top_k=2,
             streams=False,
             place=place,
-            recollection=Recollection(),
+            cache_session=AnswerCacheSession(),
             verifier=Verifier(_NoModel()),
             unsupported=policy,
         )

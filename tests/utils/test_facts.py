@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.facts.dates import KnownDates, dates
-from utils.facts.folding import folded
+from utils.facts.folding import fold
 from utils.facts.names import is_known, names, vocabulary
 from utils.facts.numbers import KnownNumbers, numbers
-from utils.facts.polarity import negations, opposed, tokens
+from utils.facts.polarity import find_opposed, negations, tokens
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_denials_are_found(text: str, language: str, denied: list[str]) -> None:
 
 
 def test_a_word_is_opposed_by_its_opposite_in_its_place() -> None:
-    assert opposed({"the", "door", "closed"}, {"the", "door", "open"}) == ("closed", "open")
-    assert opposed({"closed", "open"}, {"open"}) is None
+    assert find_opposed({"the", "door", "closed"}, {"the", "door", "open"}) == ("closed", "open")
+    assert find_opposed({"closed", "open"}, {"open"}) is None
 
 
 @given(st.text(max_size=200))
@@ -161,7 +161,7 @@ def test_any_text_can_be_looked_at(text: str) -> None:
 def test_a_word_of_a_table_is_folded_and_has_one_value(table: str) -> None:
     tables = json.loads((files("utils.facts") / "words.json").read_text("utf-8"))
     words = [word for listed in tables[table].values() for word in listed]
-    assert words == [folded(word) for word in words]
+    assert words == [fold(word) for word in words]
     assert len(words) == len(set(words))
 
 
@@ -170,4 +170,4 @@ def test_words_that_deny_or_oppose_or_name_nothing_are_folded() -> None:
     by_language = [*tables["negations"].values(), *tables["not_only"].values()]
     sides = [side for pair in tables["opposites"] for side in pair]
     for words in (*by_language, *sides, tables["weak_numbers"], tables["never_names"]):
-        assert words == [folded(word) for word in words]
+        assert words == [fold(word) for word in words]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from agents.runs import keys as run_keys
 from api import limits
 from utils.checkpointer import keys as checkpointer_keys
-from utils.log_ids import hashed_id
-from utils.masking import TEXT_LIMIT, loggable, masked
+from utils.log_ids import hash_id
+from utils.masking import TEXT_LIMIT, loggable, mask
 
 SECRET = "Zq8vT3kLmN7pR2sX"
 
@@ -45,8 +45,8 @@ SECRET = "Zq8vT3kLmN7pR2sX"
     ],
 )
 def test_a_secret_is_taken_out_of_a_text(text: str) -> None:
-    assert SECRET not in masked(text)
-    assert "***" in masked(text)
+    assert SECRET not in mask(text)
+    assert "***" in mask(text)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_secret_is_taken_out_of_a_text(text: str) -> None:
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
-    assert masked(text) == text
+    assert mask(text) == text
 
 
 ID = "visitor-42_jakarta"
@@ -77,10 +77,10 @@ ID = "visitor-42_jakarta"
     ],
 )
 def test_an_id_in_the_name_of_a_key_is_hashed_alike_each_time(text: str) -> None:
-    found = masked(text)
+    found = mask(text)
     assert ID not in found
-    assert found.count(hashed_id(ID)) == text.count(ID)
-    assert found == masked(text)
+    assert found.count(hash_id(ID)) == text.count(ID)
+    assert found == mask(text)
 
 
 def key_names(module: ModuleType) -> Iterator[tuple[str, str]]:
@@ -98,8 +98,8 @@ def test_an_id_in_the_name_of_any_key_in_redis_is_hidden(module: ModuleType) -> 
     assert named
     for name, key in named:
         for text in (key, f"MOVED 3999 {key}", f"['{key}', '{key}']", f"WRONGTYPE at {key}, which is no hash"):
-            assert ID not in masked(text), name
-            assert hashed_id(ID) in masked(text), name
+            assert ID not in mask(text), name
+            assert hash_id(ID) in mask(text), name
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ def test_an_id_in_the_name_of_any_key_in_redis_is_hidden(module: ModuleType) -> 
 )
 def test_a_value_that_is_named_as_an_id_is_hashed(name: str) -> None:
     told = loggable({name: ID, f"former_{name}": ID, "dataset": ID, "missing": {name: None}})
-    assert told == {name: hashed_id(ID), f"former_{name}": hashed_id(ID), "dataset": ID, "missing": {name: None}}
+    assert told == {name: hash_id(ID), f"former_{name}": hash_id(ID), "dataset": ID, "missing": {name: None}}
 
 
 def test_what_is_around_a_secret_stays() -> None:
-    told = masked(f"redis://default:{SECRET}@cache.example:6379/0 refused ak_live_{SECRET}")
+    told = mask(f"redis://default:{SECRET}@cache.example:6379/0 refused ak_live_{SECRET}")
     assert told == "redis://default:***@cache.example:6379/0 refused ak_live_***"
 
 
@@ -168,8 +168,8 @@ def test_whatever_is_logged_is_strict_json(value: Any) -> None:
 
 @given(st.text(alphabet="ab:/@.= -'\"\\ak_live_Bearer x-api-key", max_size=300))
 def test_masking_twice_changes_nothing_more(text: str) -> None:
-    once = masked(text)
-    assert masked(once) == once
+    once = mask(text)
+    assert mask(once) == once
 
 
 _fragments = st.sampled_from(
@@ -181,4 +181,4 @@ _fragments = st.sampled_from(
 
 @given(st.lists(st.one_of(_fragments, st.text(max_size=3)), max_size=12).map("".join))
 def test_a_text_without_a_sign_of_a_secret_is_one_that_no_pattern_changes(text: str) -> None:
-    assert masked(f"://\n{text}") == f"://\n{masked(text)}"  # with a sign before it, every pattern is tried
+    assert mask(f"://\n{text}") == f"://\n{mask(text)}"  # with a sign before it, every pattern is tried

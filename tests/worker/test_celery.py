@@ -9,9 +9,9 @@ import pytest
 
 from config import load_settings
 from domain.db import Database
+from domain.document_files import DocumentFiles
 from domain.documents import get_chunks
 from domain.models import Job, JobStage
-from domain.originals import Originals
 from domain.quotas import UNLIMITED
 from domain.scoping import scoped
 from ingestion.library import Library
@@ -36,7 +36,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def library(database: Database, tmp_path: Path) -> Library:
-    return Library(database, Originals(database, FolderFileStore(tmp_path / "data" / "files")), UNLIMITED)
+    return Library(database, DocumentFiles(database, FolderFileStore(tmp_path / "data" / "files")), UNLIMITED)
 
 
 def stages(database: Database) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from utils.facts.folding import folded
+from utils.facts.folding import fold
 from utils.facts.words import MONTHS, WEEKDAYS
 
 _MONTH = "(?:" + "|".join(sorted(MONTHS, key=len, reverse=True)) + r")\b\.?"
@@ -59,12 +59,12 @@ class KnownDates:
 
 def dates(text: str) -> list[Date]:
     """The dates in *text*, in order of place; none overlaps another."""
-    low = folded(text)
+    low = fold(text)
     if len(low) != len(text):
         low = text.casefold() if len(text.casefold()) == len(text) else text
     taken: list[Date] = []
     if _has_digit(low):
-        for date in (*_spelled(low, text), *_numeric(low, text)):
+        for date in (*_find_spelled(low, text), *_numeric(low, text)):
             at = bisect_left(taken, date.start, key=_start)
             overlaps = (at > 0 and taken[at - 1].end > date.start) or (at < len(taken) and taken[at].start < date.end)
             if not overlaps:
@@ -80,16 +80,16 @@ def _has_digit(text: str) -> bool:
     return any(map(str.isdigit, text))
 
 
-def _spelled(low: str, text: str) -> Iterator[Date]:
+def _find_spelled(low: str, text: str) -> Iterator[Date]:
     for found in _DAY_MONTH.finditer(low):
-        yield from _made(found, text, found[3], found[2], found[1])
+        yield from _make_dates(found, text, found[3], found[2], found[1])
     for found in _MONTH_DAY.finditer(low):
-        yield from _made(found, text, found[3], found[1], found[2])
+        yield from _make_dates(found, text, found[3], found[1], found[2])
     for found in _MONTH_YEAR.finditer(low):
-        yield from _made(found, text, found[2], found[1], None)
+        yield from _make_dates(found, text, found[2], found[1], None)
 
 
-def _made(found: re.Match[str], text: str, year: str | None, month: str, day: str | None) -> Iterator[Date]:
+def _make_dates(found: re.Match[str], text: str, year: str | None, month: str, day: str | None) -> Iterator[Date]:
     if day is None or 1 <= int(day) <= 31:
         reading = (int(year) if year else None, MONTHS[month.rstrip(".")], int(day) if day else None)
         yield Date((reading,), found.start(), found.end(), text[found.start() : found.end()])

@@ -19,13 +19,13 @@ def alike(text: str) -> str:
 _SHORT = 40  # characters of a text that comes again
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """*text* without case and accents."""
     if text.isascii():
         return text.casefold()
-    return _folded(text) if len(text) <= _SHORT else _folded.__wrapped__(text)
+    return _fold_character(text) if len(text) <= _SHORT else _fold_character.__wrapped__(text)
 
 
 @lru_cache(8192)
-def _folded(text: str) -> str:
+def _fold_character(text: str) -> str:
     return _MARKS_OF_ACCENTS.sub("", normalize("NFKD", alike(text).casefold()))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
-from utils.facts.folding import alike, folded
+from utils.facts.folding import alike, fold
 from utils.facts.words import MONTHS, NEVER_NAMES, UNITS, WEEKDAYS
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’‘][^\W_]+)*")
@@ -39,7 +39,7 @@ def names(text: str) -> list[Name]:
 @lru_cache(4096)
 def name_key(word: str) -> str:
     """A word as names are compared: without case, accents and possessive."""
-    return _POSSESSIVE.sub("", folded(alike(word)))
+    return _POSSESSIVE.sub("", fold(alike(word)))
 
 
 def vocabulary(text: str) -> frozenset[str]:
@@ -56,7 +56,7 @@ def is_known(key: str, words: frozenset[str]) -> bool:
         return True
     if len(key) <= _LEAST_SHARED:
         return False
-    known, stems = _sorted(words)
+    known, stems = _sort_words(words)
     beginning = key[:-1]
     at = bisect_left(known, beginning)
     if at < len(known) and known[at].startswith(beginning):
@@ -65,7 +65,7 @@ def is_known(key: str, words: frozenset[str]) -> bool:
 
 
 @lru_cache(512)
-def _sorted(words: frozenset[str]) -> tuple[list[str], Set[tuple[int, str]]]:
+def _sort_words(words: frozenset[str]) -> tuple[list[str], Set[tuple[int, str]]]:
     """*words* in order, and how long each is with what longer ones have to begin with."""
     known = sorted(word for word in words if len(word) >= _LEAST_SHARED)
     return known, {(len(word), word[: max(_LEAST_SHARED, len(word) - 1)]) for word in known}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from utils.facts.folding import folded
+from utils.facts.folding import fold
 from utils.facts.words import MAGNITUDES, SPELLED, UNITS, WEAK
 
 Key = tuple[str, float]
@@ -81,10 +81,10 @@ def _what_follows(text: str, at: int) -> tuple[float, str, int]:
     magnitude, end = 1.0, at
     for _ in range(3):  # "2 mil millones de euros", "5 per cent"
         found = _AFTER.match(text, end)
-        word = folded(found[1]).rstrip(".") if found else ""
+        word = fold(found[1]).rstrip(".") if found else ""
         if found and word in MAGNITUDES:
             magnitude *= MAGNITUDES[word]
-        elif found and word in ("per", "por") and folded(text[found.end() : found.end() + 7]).strip()[:4] in _PERCENT:
+        elif found and word in ("per", "por") and fold(text[found.end() : found.end() + 7]).strip()[:4] in _PERCENT:
             return magnitude, "%", found.end()
         elif not (found and word in ("de", "of", "square") and magnitude > 1):
             return (magnitude, UNITS[word], found.end()) if found and word in UNITS else (magnitude, "", end)
@@ -132,17 +132,17 @@ def _times(digits: str, after: str, unit: str) -> set[Key]:
 
 
 def _in_words(text: str) -> Iterator[Number]:
-    if not SPELLED.keys().isdisjoint(_WORD.findall(folded(text))):
-        yield from _spelled_numbers(text)
+    if not SPELLED.keys().isdisjoint(_WORD.findall(fold(text))):
+        yield from _find_spelled_numbers(text)
     for match in _ROMAN.finditer(text):
         yield Number(frozenset({("n", _roman(match[0]))}), "", match.start(), match.end(), match[0], is_weak=True)
 
 
-def _spelled_numbers(text: str) -> Iterator[Number]:
+def _find_spelled_numbers(text: str) -> Iterator[Number]:
     run: list[tuple[re.Match[str], float]] = []
     value = 0.0
     for match in _WORD.finditer(text):
-        word = folded(match[0])
+        word = fold(match[0])
         worth = SPELLED.get(word, MAGNITUDES.get(word) if run else None)
         if run and worth is not None and _is_beside(text, run[-1][0].end(), match.start()) and _grows(value, worth):
             value = value * worth if worth > value else value + worth
@@ -151,10 +151,10 @@ def _spelled_numbers(text: str) -> Iterator[Number]:
         if run and word in ("and", "y") and value >= 20:
             continue  # "two hundred and five"
         if run:
-            yield _spelled(text, value, run[0][0].start(), run[-1][0])
+            yield _parse_spelled(text, value, run[0][0].start(), run[-1][0])
         value, run = (worth, [(match, worth)]) if worth is not None and word in SPELLED else (0.0, [])
     if run:
-        yield _spelled(text, value, run[0][0].start(), run[-1][0])
+        yield _parse_spelled(text, value, run[0][0].start(), run[-1][0])
 
 
 def _is_beside(text: str, end: int, start: int) -> bool:
@@ -168,9 +168,9 @@ def _grows(value: float, worth: float) -> bool:
     return (value >= 20 and value % 10 == 0 and 0 < worth < 10) or (value >= 100 and value % 100 == 0 and worth < 100)
 
 
-def _spelled(text: str, value: float, start: int, last: re.Match[str]) -> Number:
+def _parse_spelled(text: str, value: float, start: int, last: re.Match[str]) -> Number:
     magnitude, unit, after = _what_follows(text, last.end())
-    is_weak = start == last.start() and folded(last[0]) in WEAK
+    is_weak = start == last.start() and fold(last[0]) in WEAK
     end = max(last.end(), after)
     return Number(frozenset({("n", value * magnitude)}), unit, start, end, text[start:end].strip(), is_weak)
 

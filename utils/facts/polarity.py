@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from utils.facts.folding import folded
+from utils.facts.folding import fold
 from utils.facts.words import NEGATIONS, NOT_ONLY, OPPOSITES
 
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
@@ -37,7 +37,7 @@ class Negation:
 
 def tokens(text: str) -> list[tuple[str, int]]:
     """The words of *text*, folded, with their places."""
-    return [(folded(found[0]), found.start()) for found in _TOKEN.finditer(text)]
+    return [(fold(found[0]), found.start()) for found in _TOKEN.finditer(text)]
 
 
 def negations(words: Sequence[tuple[str, int]], language: str) -> list[Negation]:
@@ -59,7 +59,7 @@ def denying(words: Sequence[str], language: str) -> list[str]:
     return [word for word in words if word in known or word.endswith("n't")]
 
 
-def opposed(claim: set[str], source: set[str]) -> tuple[str, str] | None:
+def find_opposed(claim: set[str], source: set[str]) -> tuple[str, str] | None:
     """A word of *claim* and its opposite that stands in *source* instead; both are words folded."""
     for word in sorted((claim - source) & _SIDES.keys()):
         same, opposite = _SIDES[word]

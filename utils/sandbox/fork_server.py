@@ -168,7 +168,7 @@ def _work(grounds: Grounds, descriptors: Sequence[int], server: int) -> NoReturn
         os.setsid()
         walls = Walls(grounds)
         _keep(descriptors, walls)
-        ready = _prepared(job, walls, server)
+        ready = _prepare(job, walls, server)
         os.write(_CONNECTION, json.dumps(ready).encode() + b"\n")
         if "failed" not in ready:
             _become(job) if job.program else _serve(job)
@@ -188,7 +188,7 @@ def _keep(descriptors: Sequence[int], walls: Walls) -> None:
     os.closerange(_CONNECTION + len(copies), _MOST_DESCRIPTORS)
 
 
-def _prepared(job: Job, walls: Walls, server: int) -> dict[str, Any]:
+def _prepare(job: Job, walls: Walls, server: int) -> dict[str, Any]:
     """Load what the job takes and seal the process; which walls stand, or why the job cannot be begun."""
     try:
         if job.prepare:

@@ -37,13 +37,13 @@ def call(number: int, *arguments: object) -> int:
     """
     _check_linux()
     converted = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
-    return _checked(int(_libc.syscall(ctypes.c_long(number), *converted)))
+    return _check_result(int(_libc.syscall(ctypes.c_long(number), *converted)))
 
 
 def function(name: str, *arguments: object) -> int:
     """The same for a function of the C library that gives -1 when it fails."""
     _check_linux()
-    return _checked(int(getattr(_libc, name)(*arguments)))
+    return _check_result(int(getattr(_libc, name)(*arguments)))
 
 
 def forbid_new_privileges() -> None:
@@ -88,7 +88,7 @@ def _prctl(option: int, argument: int = 0) -> int:
     return function("prctl", option, *(ctypes.c_ulong(value) for value in (argument, 0, 0, 0)))
 
 
-def _checked(result: int) -> int:
+def _check_result(result: int) -> int:
     if result == -1:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

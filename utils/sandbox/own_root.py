@@ -31,7 +31,7 @@ def enter(reads: Iterable[Path]) -> None:
         raise OSError(errno.ENOSYS, f"The calls of {platform.machine()} are not known")
     _enter_namespaces(os.geteuid(), os.getegid())
     _mount("none", Path("/"), "", _REC | _PRIVATE)
-    with _opened(reads) as opened:
+    with _open_paths(reads) as opened:
         _mount("none", _NEW_ROOT, "tmpfs", _NOSUID | _NODEV)
         for path, descriptor in opened.items():
             _show(path, descriptor)
@@ -56,7 +56,7 @@ def _enter_namespaces(user: int, group: int) -> None:
 
 
 @contextmanager
-def _opened(reads: Iterable[Path]) -> Iterator[dict[Path, int]]:
+def _open_paths(reads: Iterable[Path]) -> Iterator[dict[Path, int]]:
     """Each path that is there, its links followed, by a descriptor that stays when something is mounted above it.
 
     What lies within another one of them is seen with that.

@@ -68,12 +68,12 @@ class SandboxedProcess(ClosedAtExit):
     def write(self, data: bytes, deadline: float) -> None:
         """Send *data*."""
         try:
-            self._connection.settimeout(_left_s(deadline))
+            self._connection.settimeout(_seconds_left(deadline))
             self._connection.sendall(data)
         except TimeoutError:
             raise self._end("time", "it did not take its file in") from None
         except OSError:
-            raise self._ended() from None
+            raise self._to_process_ended() from None
 
     def is_alive(self) -> bool:
         """Whether it has not ended yet, as far as is known."""
@@ -136,14 +136,14 @@ class SandboxedProcess(ClosedAtExit):
     def _receive_more(self, most_bytes: int, deadline: float) -> None:
         received = self._receive(self._connection, deadline)
         if not received:
-            raise self._ended()
+            raise self._to_process_ended()
         self._received += received
         self._check_size(most_bytes + _CHUNK_BYTES)  # what follows an answer may have come along
 
     def _receive(self, source: socket.socket, deadline: float) -> bytes:
         """What there is; nothing at its end."""
         try:
-            source.settimeout(_left_s(deadline))
+            source.settimeout(_seconds_left(deadline))
             return source.recv(_CHUNK_BYTES)
         except TimeoutError:
             raise self._end("time", "it did not answer in time") from None
@@ -163,7 +163,7 @@ class SandboxedProcess(ClosedAtExit):
         self.kill()
         return ProcessEnded(reason, detail)
 
-    def _ended(self) -> ProcessEnded:
+    def _to_process_ended(self) -> ProcessEnded:
         """Why it is no more, or has closed its connection, which comes to the same."""
         was_killed, code = self._is_killed, self.exit_code()
         if was_killed:
@@ -245,14 +245,14 @@ class Sandbox(ClosedAtExit):
             server = None if self._server is None or self._server.is_others() else self._server
             spare = server.take_spare(job) if server else None
         try:
-            return self._begun(spare) if spare else None
+            return self._begin(spare) if spare else None
         except (ProcessEnded, NotReady):  # it ended, or was ended, while it waited: another one may do better
             return None
 
     def _start(self, job: Job, file: BinaryIO | None = None) -> tuple[SandboxedProcess, WallReport]:
-        return self._begun(self._fork(job, file))
+        return self._begin(self._fork(job, file))
 
-    def _begun(self, process: SandboxedProcess) -> tuple[SandboxedProcess, WallReport]:
+    def _begin(self, process: SandboxedProcess) -> tuple[SandboxedProcess, WallReport]:
         try:
             ready = json.loads(process.read_line(_READY_BYTES, time.monotonic() + _START_S))
             if "failed" in ready:
@@ -266,7 +266,7 @@ class Sandbox(ClosedAtExit):
         return process, WallReport(*walls)
 
     def _fork(self, job: Job, file: BinaryIO | None) -> SandboxedProcess:
-        return _connected(job, file, self._ask_for)
+        return _connect(job, file, self._ask_for)
 
     def _ask_for(self, job: Job, descriptors: list[int]) -> None:
         with self._lock:
@@ -331,7 +331,7 @@ class _ForkServer:
         spare = self.take_spare(job)
         if spare is None:
             self._end_spare()
-            spare = _connected(replace(job, is_ahead=True), None, self._send)
+            spare = _connect(replace(job, is_ahead=True), None, self._send)
         self._spare = job, spare
 
     def take_spare(self, job: Job) -> SandboxedProcess | None:
@@ -368,7 +368,7 @@ class _ForkServer:
             self._spare = None
 
 
-def _connected(job: Job, file: BinaryIO | None, ask_for: Callable[[Job, list[int]], None]) -> SandboxedProcess:
+def _connect(job: Job, file: BinaryIO | None, ask_for: Callable[[Job, list[int]], None]) -> SandboxedProcess:
     """A process that *ask_for* has started, or will have."""
     ours, theirs = zip(*(socket.socketpair() for _ in range(3 if job.program else 2)), strict=True)
     process = SandboxedProcess(*ours)
@@ -383,6 +383,6 @@ def _connected(job: Job, file: BinaryIO | None, ask_for: Callable[[Job, list[int
     return process
 
 
-def _left_s(deadline: float) -> float:
+def _seconds_left(deadline: float) -> float:
     """Seconds until then; 0 would mean not to wait at all, and to fail in another way."""
     return max(0.001, deadline - time.monotonic())

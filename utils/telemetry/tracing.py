@@ -11,7 +11,7 @@ from typing import Any
 
 from opentelemetry.trace import Span, StatusCode, Tracer, set_span_in_context
 
-from utils.log_ids import hashed_id
+from utils.log_ids import hash_id
 from utils.ports import CallOutcome, RunOutcome, RunWatch
 
 _FAILED = ("failed", "busy")
@@ -29,7 +29,7 @@ class TracedRuns:
         """A span for the new run."""
         kept = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "pustaka"}
         span = self._tracer.start_span(
-            "invoke_agent pustaka", attributes={**kept, "pustaka.run_id": hashed_id(run_id), "pustaka.streams": streams}
+            "invoke_agent pustaka", attributes={**kept, "pustaka.run_id": hash_id(run_id), "pustaka.streams": streams}
         )
         return _TracedRun(self._tracer, span, self.stage)
 
@@ -54,7 +54,7 @@ class _TracedRun:
             self._stage = self._tracer.start_span(self._name, context=set_span_in_context(self._span))
             self._current.set(self._stage)
         elif kind == "start":
-            self._span.set_attribute("gen_ai.conversation.id", hashed_id(str(event["conversation_id"])))
+            self._span.set_attribute("gen_ai.conversation.id", hash_id(str(event["conversation_id"])))
         elif kind == "done":
             self._span.set_attribute("gen_ai.response.model", str(event["model"]))
         elif kind == "resumed":
