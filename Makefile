@@ -22,10 +22,10 @@ run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
 
 test: $(TOOLS)  ## what must hold after each change, with real servers
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not long or smoke"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not long or smoke"
 
 test-long: $(TOOLS)  ## the other tests: faults, moves, switches of indexes, deployment, documentation, the browser
-	$(BIN)/pytest -n $(LONG_JOBS) --dist loadgroup -m "long and not smoke"
+	$(BIN)/pytest -n $(LONG_JOBS) --dist worksteal -m "long and not smoke"
 
 check: $(TOOLS)  ## style, types, which package may import which, the container files and the API's description
 	$(BIN)/ruff check .

@@ -96,7 +96,7 @@ class FileFindings:
     missing: int = 0
 
 
-def take_stock_of_files(database: Database, files: FileStore, *, repair: bool) -> FileFindings:
+def reconcile_files(database: Database, files: FileStore, *, repair: bool) -> FileFindings:
     """Compare the kept files with the versions SQL has; *repair* removes those nobody names. Blocking.
 
     What is missing cannot be mended here: its document is read again where it came from.

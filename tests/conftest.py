@@ -20,16 +20,6 @@ PAGE_KEY = "the-key-of-the-chat-page"
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the mark in the same hook
-def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
-    """Give tests that share a fixture of their module to one process, so that it is made once."""
-    fixtures = session.config.pluginmanager.get_plugin("funcmanage")
-    for item in items:
-        scopes = {found.scope for name in item.fixturenames for found in fixtures.getfixturedefs(name, item) or ()}
-        if scopes & {"class", "module", "package"}:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-
-
 @pytest.fixture(autouse=True)
 def restored_umask() -> Iterator[None]:
     """Commands run within this process close new files to others: the next test's files are as open as before."""

@@ -21,7 +21,7 @@ from domain import index_orders, indexes
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.models import IndexState
-from ingestion.reconciliation import reconcile, take_stock_of_files
+from ingestion.reconciliation import reconcile, reconcile_files
 from ingestion.transfer.moving import Target, export_documents, import_documents
 from utils.context import TenantContext
 from utils.errors import Conflict, ProblemError, StoreUnavailable
@@ -51,7 +51,7 @@ async def scan(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     for each in held.opened:
         found = await reconcile(held.database, each.index, slot=each.slot, repair=repair)
         findings[str(each.number)] = asdict(found)
-    look = partial(take_stock_of_files, held.database, held.files, repair=repair)
+    look = partial(reconcile_files, held.database, held.files, repair=repair)
     return {"indexes": findings, "files": asdict(await asyncio.to_thread(look))}
 
 

@@ -22,7 +22,7 @@ from domain.slots import SLOTS
 from ingestion.chunking import Sizes
 from ingestion.cutting import Cutter
 from ingestion.indexer import POLL_S, Indexer
-from ingestion.reconciliation import reconcile, take_stock_of_files
+from ingestion.reconciliation import reconcile, reconcile_files
 from utils.errors import Conflict, ProblemError
 from utils.ports import FileStore
 
@@ -120,7 +120,7 @@ class IndexReconciler:
         await self._publish()
         if is_ordered:
             await self._take_order()
-        await self._take_stock(rows)
+        await self._reconcile(rows)
 
     async def _settled(self, rows: Sequence[IndexRow]) -> Sequence[IndexRow]:
         """The rows after what follows from the settings and the time was done."""
@@ -253,7 +253,7 @@ class IndexReconciler:
             outcome = {"error": f"It failed ({type(exc).__name__}): see the log of the service."}
         await write(self.database, partial(index_orders.settle_order, order_id=order_id, outcome=outcome))
 
-    async def _take_stock(self, rows: Sequence[IndexRow]) -> None:
+    async def _reconcile(self, rows: Sequence[IndexRow]) -> None:
         """Once at the start and then daily: remove from every index what SQL does not know, and add what is missing."""
         if self._stock_taken_at is not None and time.monotonic() - self._stock_taken_at < STOCKTAKING_S:
             return
@@ -265,7 +265,7 @@ class IndexReconciler:
                 findings = await reconcile(self.database, opened.index, slot=row.slot, repair=True)
                 if findings.count:
                     logger.warning("Repaired differences between index %s and SQL: %s", row.number, findings.told())
-        look = partial(take_stock_of_files, self.database, self.files, repair=True)
+        look = partial(reconcile_files, self.database, self.files, repair=True)
         files = await asyncio.to_thread(look)
         if files.unknown or files.missing:
             logger.warning("Deleted %s orphaned files; %s files are missing.", files.unknown, files.missing)

@@ -98,7 +98,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_1(service: Service, tmp_p
     assert "serves already" in refusal(service, "switch", "1", "--force")
     assert "answers the questions" in refusal(service, "drop", "1")
     assert "no former index to go back to" in refusal(service, "rollback")
-    assert "no tenant 'nobody'" in refusal(service, "export", str(tmp_path / "f.zip"), "--tenant", "nobody")
+    assert "Tenant 'nobody' not found" in refusal(service, "export", str(tmp_path / "f.zip"), "--tenant", "nobody")
     assert "cannot be read" in refusal(service, "import", str(tmp_path / "f.zip"), "--tenant", "acme")
 
 

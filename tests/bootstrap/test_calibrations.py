@@ -216,7 +216,7 @@ async def test_while_sql_is_away_they_go_by_what_they_know(
         assert await settled(process.calibrations, GLOBEX) is None
         for _ in range(2):
             await process.calibrations.look()
-    assert caplog.text.count("is not seen: DATABASE_URI") == 1
+    assert caplog.text.count("calibrations of other processes: DATABASE_URI") == 1
     records.rmdir()
     taken_away.rename(records)
     process.clock.now_s += 121

@@ -18,7 +18,7 @@ from domain.quotas import UNLIMITED
 from domain.stock import list_known_documents
 from ingestion.indexer import Indexer
 from ingestion.library import Library
-from ingestion.reconciliation import FileFindings, Findings, reconcile, take_stock_of_files
+from ingestion.reconciliation import FileFindings, Findings, reconcile, reconcile_files
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts, PassageIndex
@@ -172,12 +172,12 @@ def test_files_of_no_document_are_found_and_removed_and_missing_ones_told(databa
         lost.append(hashlib.sha256(data).hexdigest())
         said = replace(content("one"), content_hash=lost[-1], extracted=b"{}")
         DocumentFiles(database, files).replace(ctx, "/a.md", data, said)
-    assert take_stock_of_files(database, files, repair=True) == FileFindings()
+    assert reconcile_files(database, files, repair=True) == FileFindings()
     stray = files.put(ACME, b"left over")
     files.delete(GLOBEX, lost[1])
-    assert take_stock_of_files(database, files, repair=False) == FileFindings(unknown=1, missing=1)
+    assert reconcile_files(database, files, repair=False) == FileFindings(unknown=1, missing=1)
     assert stray in files.hashes(ACME)
-    assert take_stock_of_files(database, files, repair=True) == FileFindings(unknown=1, missing=1)
+    assert reconcile_files(database, files, repair=True) == FileFindings(unknown=1, missing=1)
     assert set(files.hashes(ACME)) == {lost[0], hashlib.sha256(b"{}").hexdigest()}
 
 
@@ -188,6 +188,6 @@ def test_a_file_that_waits_to_be_read_is_neither_unknown_nor_removed(database: D
         data = f"of {ctx.tenant_id}".encode()
         Library(database, DocumentFiles(database, files), UNLIMITED).take(ctx, new_dataset(database, ctx), "a.md", data)
         uploaded[ctx] = hashlib.sha256(data).hexdigest()
-    assert take_stock_of_files(database, files, repair=False) == FileFindings()
-    take_stock_of_files(database, files, repair=True)
+    assert reconcile_files(database, files, repair=False) == FileFindings()
+    reconcile_files(database, files, repair=True)
     assert [set(files.hashes(ctx)) for ctx in TENANTS] == [{uploaded[ctx]} for ctx in TENANTS]

@@ -90,7 +90,7 @@ def test_workers_are_woken_by_the_redis_of_the_service_unless_they_have_their_ow
 
 def test_a_worker_hashes_ids_in_its_logs_as_the_service_does(tmp_path: Path) -> None:
     service = Service(tmp_path / "data")
-    code = "import worker.celery; from utils.log_ids import hashed_id; print(hashed_id('visitor-42'))"
+    code = "import worker.celery; from utils.log_ids import hash_id; print(hash_id('visitor-42'))"
     environment = plain_environment({"DATA_DIR": str(tmp_path / "data"), "REDIS_URL": "redis://127.0.0.1:1"})
     told = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True

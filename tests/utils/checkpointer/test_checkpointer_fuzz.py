@@ -66,8 +66,9 @@ def fields(valkey: Any, saver: RedisCheckpointer) -> dict[bytes, bytes]:
 
 
 @pytest.fixture(scope="module")
-def right(valkey: Any, saver: RedisCheckpointer) -> dict[str, Any]:
+def right(valkey: Any, saver: RedisCheckpointer, fields: dict[bytes, bytes]) -> dict[str, Any]:
     """What each question is answered with when nothing is damaged."""
+    renew(valkey, fields)
     return {name: ask(saver) for name, ask in QUESTIONS.items()}
 
 
