@@ -46,37 +46,37 @@ class Parity(Flask):
 
 def make_app(hook_kind: Kind) -> tuple[Flask, Journal]:
     """The app and its journal."""
-    app, run_store = Parity("parity"), Journal()
+    app, journal = Parity("parity"), Journal()
     app.config.update(SECRET_KEY="for a test", MAX_CONTENT_LENGTH=LIMIT_BYTES)
-    _add_hooks(app, run_store, hook_kind)
-    _add_handlers(app, run_store, hook_kind)
-    _connect_signals(app, run_store, hook_kind)
+    _add_hooks(app, journal, hook_kind)
+    _add_handlers(app, journal, hook_kind)
+    _connect_signals(app, journal, hook_kind)
     for prefix, kind in {"sync": as_sync, "coroutine": as_coroutine}.items():
         plain, special = Blueprint(prefix, __name__), Blueprint(f"{prefix}_special", __name__)
         add_requests(plain, kind)
         add_responses(plain, kind)
-        add_streams(plain, run_store, kind)
+        add_streams(plain, journal, kind)
         add_errors(plain, kind)
-        add_special(special, run_store, kind, hook_kind)
+        add_special(special, journal, kind, hook_kind)
         app.register_blueprint(plain, url_prefix=f"/{prefix}")
         app.register_blueprint(special, url_prefix=f"/{prefix}/special/<int:number>")
-    app.logger.addHandler(_Noting(run_store))
+    app.logger.addHandler(_Noting(journal))
     app.logger.propagate = False
-    return app, run_store
+    return app, journal
 
 
 class _Noting(logging.Handler):
-    def __init__(self, run_store: Journal) -> None:
+    def __init__(self, journal: Journal) -> None:
         super().__init__()
-        self._run_store = run_store
+        self._journal = journal
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._run_store.note(f"logged {record.levelname} {record.getMessage()}")
+        self._journal.note(f"logged {record.levelname} {record.getMessage()}")
 
 
-def _add_hooks(app: Flask, run_store: Journal, kind: Kind) -> None:
+def _add_hooks(app: Flask, journal: Journal, kind: Kind) -> None:
     def first() -> Any:
-        run_store.note(f"before {request.path}")
+        journal.note(f"before {request.path}")
         g.seen = ["first"]
         match request.args.get("before"):
             case "answer":
@@ -86,14 +86,14 @@ def _add_hooks(app: Flask, run_store: Journal, kind: Kind) -> None:
             case "fail":
                 raise RuntimeError("in the hook")
             case "read":
-                run_store.note(f"hook read {len(request.get_data())}")
+                journal.note(f"hook read {len(request.get_data())}")
         return None
 
     def second() -> None:
         g.seen.append("second")
 
     def after(response: Response) -> Response:
-        run_store.note(f"after {response.status_code} {g.get('seen')}")
+        journal.note(f"after {response.status_code} {g.get('seen')}")
         response.headers["X-After"] = "yes"
         if request.args.get("after") == "fail":
             raise RuntimeError("after the request")
@@ -102,23 +102,23 @@ def _add_hooks(app: Flask, run_store: Journal, kind: Kind) -> None:
         return response
 
     def teardown(error: BaseException | None) -> None:
-        run_store.note(f"teardown {error!r} {request.path} {g.get('seen')}")
+        journal.note(f"teardown {error!r} {request.path} {g.get('seen')}")
 
     def app_teardown(error: BaseException | None) -> None:
-        run_store.note(f"app teardown {error!r}")
+        journal.note(f"app teardown {error!r}")
 
     app.before_request(kind(first))
     app.before_request(kind(second))
     app.after_request(kind(after))
-    app.after_request(lambda response: run_store.note("registered last, runs first") or response)
+    app.after_request(lambda response: journal.note("registered last, runs first") or response)
     app.teardown_request(kind(teardown))
     app.teardown_appcontext(kind(app_teardown))
     app.context_processor(lambda: {"who": "parity"})
 
 
-def _add_handlers(app: Flask, run_store: Journal, kind: Kind) -> None:
+def _add_handlers(app: Flask, journal: Journal, kind: Kind) -> None:
     def odd(error: Odd) -> Any:
-        run_store.note("handled Odd")
+        journal.note("handled Odd")
         return {"odd": str(error)}, 422
 
     def nested(error: Nested) -> Any:
@@ -128,7 +128,7 @@ def _add_handlers(app: Flask, run_store: Journal, kind: Kind) -> None:
         return {"too large": error.description}, 413, {"X-Handled": "413"}
 
     def unexpected(error: InternalServerError) -> Any:
-        run_store.note(f"handled 500 {error.original_exception!r}")
+        journal.note(f"handled 500 {error.original_exception!r}")
         return {"unexpected": type(error.original_exception).__name__}, 500
 
     app.register_error_handler(Odd, kind(odd))
@@ -137,12 +137,12 @@ def _add_handlers(app: Flask, run_store: Journal, kind: Kind) -> None:
     app.register_error_handler(InternalServerError, kind(unexpected))
 
 
-def _connect_signals(app: Flask, run_store: Journal, kind: Kind) -> None:
+def _connect_signals(app: Flask, journal: Journal, kind: Kind) -> None:
     receivers = []
     for signal in (request_started, request_finished, request_tearing_down, got_request_exception):
 
         def receiver(sender: Flask, name: str = signal.name, **kwargs: Any) -> None:
-            run_store.note(f"signal {name} {sorted(kwargs)}")
+            journal.note(f"signal {name} {sorted(kwargs)}")
 
         receivers.append(kind(receiver))
         signal.connect(receivers[-1], app)

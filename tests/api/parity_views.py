@@ -134,7 +134,7 @@ def add_responses(bp: Blueprint, kind: Kind) -> None:
     bp.add_url_rule("/two", view_func=Two.as_view("two"))
 
 
-def add_streams(bp: Blueprint, run_store: Journal, kind: Kind) -> None:
+def add_streams(bp: Blueprint, journal: Journal, kind: Kind) -> None:
     def generated() -> Response:
         def chunks() -> Iterator[str]:
             try:
@@ -142,10 +142,10 @@ def add_streams(bp: Blueprint, run_store: Journal, kind: Kind) -> None:
                 yield ""
                 yield "b"
             finally:
-                run_store.note("generator closed")
+                journal.note("generator closed")
 
         response = Response(chunks())
-        response.call_on_close(lambda: run_store.note("response closed"))
+        response.call_on_close(lambda: journal.note("response closed"))
         return response
 
     def with_context() -> Response:
@@ -185,7 +185,7 @@ def _throw(error: Exception) -> None:
     raise error
 
 
-def add_special(bp: Blueprint, run_store: Journal, kind: Kind, hook_kind: Kind) -> None:
+def add_special(bp: Blueprint, journal: Journal, kind: Kind, hook_kind: Kind) -> None:
     """A blueprint with hooks of its own, and a number in its prefix that the views do not see."""
 
     def special(how: str) -> Any:
@@ -201,8 +201,8 @@ def add_special(bp: Blueprint, run_store: Journal, kind: Kind, hook_kind: Kind) 
     def add_number(endpoint: str, values: dict[str, Any]) -> None:
         values.setdefault("number", g.number)
 
-    bp.before_request(hook_kind(lambda: run_store.note(f"blueprint before {g.number}")))
-    bp.after_request(hook_kind(lambda response: run_store.note("blueprint after") or response))
-    bp.teardown_request(hook_kind(lambda error: run_store.note("blueprint teardown")))
+    bp.before_request(hook_kind(lambda: journal.note(f"blueprint before {g.number}")))
+    bp.after_request(hook_kind(lambda response: journal.note("blueprint after") or response))
+    bp.teardown_request(hook_kind(lambda error: journal.note("blueprint teardown")))
     bp.register_error_handler(Exception, hook_kind(lambda error: (f"the blueprint's: {error!r}", 500)))
     bp.add_url_rule("/<how>", "special", kind(special))

@@ -30,7 +30,7 @@ class Gate:
         self.for_coroutines.set()
 
 
-def make_app(run_store: Journal, gate: Gate) -> Flask:
+def make_app(journal: Journal, gate: Gate) -> Flask:
     app = Flask("streams")
 
     @app.get("/health")
@@ -48,16 +48,16 @@ def make_app(run_store: Journal, gate: Gate) -> Flask:
 
     @app.get("/ticks")
     async def ticks() -> AsyncStream:
-        return AsyncStream(noted(run_store, waiting_chunks(gate)), headers={"X-Later": "kept"})
+        return AsyncStream(noted(journal, waiting_chunks(gate)), headers={"X-Later": "kept"})
 
     @app.get("/late")
     async def late() -> AsyncStream:
-        run_store.note("working")
-        return AsyncStream(noted(run_store, late_chunks(gate)))
+        journal.note("working")
+        return AsyncStream(noted(journal, late_chunks(gate)))
 
     @app.get("/endless")
     async def endless() -> AsyncStream:
-        return AsyncStream(noted(run_store, many()))
+        return AsyncStream(noted(journal, many()))
 
     @app.get("/generated")
     def generated() -> Response:
@@ -68,7 +68,7 @@ def make_app(run_store: Journal, gate: Gate) -> Flask:
                 while True:
                     yield MEGABYTE
             finally:
-                run_store.note("closed")
+                journal.note("closed")
 
         return Response(chunks())
 
@@ -82,13 +82,13 @@ def make_app(run_store: Journal, gate: Gate) -> Flask:
 
     @app.get("/working")
     async def working() -> str:
-        run_store.note("working")
+        journal.note("working")
         try:
             await gate.for_coroutines.wait()
         except asyncio.CancelledError:
-            run_store.note("cancelled")
+            journal.note("cancelled")
             raise
-        run_store.note("finished")
+        journal.note("finished")
         return "done"
 
     @app.get("/crash")
@@ -97,9 +97,9 @@ def make_app(run_store: Journal, gate: Gate) -> Flask:
 
     @app.get("/blocking")
     def blocking() -> str:
-        run_store.note("working")
+        journal.note("working")
         gate.for_threads.wait(10)
-        run_store.note("finished")
+        journal.note("finished")
         return "done"
 
     @app.errorhandler(Refused)
@@ -108,27 +108,27 @@ def make_app(run_store: Journal, gate: Gate) -> Flask:
 
     @app.teardown_request
     def teardown(error: BaseException | None) -> None:
-        run_store.note(f"teardown {type(error).__name__}")
+        journal.note(f"teardown {type(error).__name__}")
 
     @app.after_request
     def after(response: Response) -> Response:
         if "X-Replace" in request.headers:
             return Response("another")
-        response.call_on_close(lambda: run_store.note("response closed"))
+        response.call_on_close(lambda: journal.note("response closed"))
         return response
 
     return app
 
 
-async def noted(run_store: Journal, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def noted(journal: Journal, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
         async for chunk in chunks:
             yield chunk
     except asyncio.CancelledError:
-        run_store.note("cancelled")
+        journal.note("cancelled")
         raise
     finally:
-        run_store.note("closed")
+        journal.note("closed")
 
 
 async def waiting_chunks(gate: Gate) -> AsyncIterator[bytes]:

@@ -21,7 +21,7 @@ from utils.errors import Overloaded, TooManyAtOnce
 ACME, GLOBEX, PAGE = TenantContext("acme", "key"), TenantContext("globex", "key"), TenantContext("default", "page")
 
 
-def make_app(admission: Admission, run_store: Journal, gate: Gate) -> Flask:
+def make_app(admission: Admission, journal: Journal, gate: Gate) -> Flask:
     app = Flask("admission")
     register_problems(app)
 
@@ -37,7 +37,7 @@ def make_app(admission: Admission, run_store: Journal, gate: Gate) -> Flask:
     @app.route("/work", methods=["GET", "POST"])
     async def work() -> str:
         at_end(request, admission.request_of(TenantContext(request.headers["X-Tenant"], "key")).release)
-        run_store.note("working")
+        journal.note("working")
         await gate.for_coroutines.wait()
         return "done"
 
@@ -56,7 +56,7 @@ def make_app(admission: Admission, run_store: Journal, gate: Gate) -> Flask:
 
 
 @pytest.fixture
-def run_store() -> Journal:
+def journal() -> Journal:
     return Journal()
 
 
@@ -66,8 +66,8 @@ def admission() -> Admission:
 
 
 @pytest.fixture
-def live(admission: Admission, run_store: Journal) -> Iterator[Address]:
-    app = make_app(admission, run_store, gate := Gate())
+def live(admission: Admission, journal: Journal) -> Iterator[Address]:
+    app = make_app(admission, journal, gate := Gate())
     with serving(FlaskAsgi(app, admission=admission)) as address:
         try:
             yield address
@@ -79,12 +79,12 @@ def tenant(name: str) -> str:
     return f"X-Tenant: {name}"
 
 
-def test_a_request_too_many_is_refused_with_a_problem_and_probes_are_not(live: Address, run_store: Journal) -> None:
+def test_a_request_too_many_is_refused_with_a_problem_and_probes_are_not(live: Address, journal: Journal) -> None:
     with ExitStack() as stack:
         busy = [stack.enter_context(Connection(live)) for _ in range(4)]
         for number, connection in enumerate(busy):
             connection.send(get("/work", tenant(f"t{number}")))
-        run_store.wait(lambda entries: len(entries) == 4)
+        journal.wait(lambda entries: len(entries) == 4)
         with Connection(live) as late:
             late.send(get("/work", tenant("late")))
             refused = late.answer()
@@ -94,16 +94,16 @@ def test_a_request_too_many_is_refused_with_a_problem_and_probes_are_not(live: A
             late.send(get("/work", tenant("late"), "Content-Length: 3").replace(b"GET", b"POST", 1) + b"abc")
             assert late.answer().status == 503  # on the same connection: a small body costs nobody his
             assert [live.get("/health").status for _ in range(20)] == [200] * 20
-        assert len(run_store.entries) == 4
+        assert len(journal.entries) == 4
 
 
-def test_a_request_that_has_been_served_makes_room(live: Address, admission: Admission, run_store: Journal) -> None:
+def test_a_request_that_has_been_served_makes_room(live: Address, admission: Admission, journal: Journal) -> None:
     for _ in range(3):
         for _ in range(4):
             with Connection(live) as leaving:  # while it is served
-                run_store.take()
+                journal.take()
                 leaving.send(get("/work", tenant("acme")))
-                assert run_store.wait_for("working")
+                assert journal.wait_for("working")
     assert live.get("/go").status == 200
     assert live.get("/work", tenant("acme")).status == 200
     assert admission.requests == 0

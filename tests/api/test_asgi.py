@@ -186,12 +186,12 @@ def test_no_request_sees_anothers_context(reset_contextvars: bool) -> None:
 
 
 def test_a_coroutine_view_answers_while_sync_views_fill_the_pool() -> None:
-    app, run_store, release = Flask("full"), Journal(), threading.Event()
+    app, journal, release = Flask("full"), Journal(), threading.Event()
     app.get("/health")(as_health)
 
     @app.get("/slow")
     def slow() -> str:
-        run_store.note("slow")
+        journal.note("slow")
         release.wait(10)
         return "done"
 
@@ -203,7 +203,7 @@ def test_a_coroutine_view_answers_while_sync_views_fill_the_pool() -> None:
     ):
         for connection in (one, two):
             connection.send(get("/slow"))
-        assert run_store.wait(lambda entries: len(entries) == 2) == ["slow", "slow"]
+        assert journal.wait(lambda entries: len(entries) == 2) == ["slow", "slow"]
         three.send(get("/slow"))  # waits in the queue
         assert live.get("/health").status == 200
         refused = live.get("/slow")
@@ -225,22 +225,22 @@ def test_wsgi_middleware_that_would_never_run_is_refused() -> None:
 
 
 def test_the_lifespan_surrounds_all_requests() -> None:
-    run_store, app = Journal(), Flask("alive")
+    journal, app = Journal(), Flask("alive")
 
     @app.get("/")
     async def view() -> str:
-        run_store.note("request")
+        journal.note("request")
         return "x"
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        run_store.note("start")
+        journal.note("start")
         yield
-        run_store.note("stop")
+        journal.note("stop")
 
     with serving(FlaskAsgi(app, lifespan=lifespan)) as live:
         assert live.get("/").status == 200
-    assert run_store.entries == ["start", "request", "stop"]
+    assert journal.entries == ["start", "request", "stop"]
 
 
 def test_flask_refuses_changes_to_an_app_that_has_begun_to_serve() -> None:

@@ -24,19 +24,19 @@ LARGE_BYTES = 40_000_000
 SOON_S = 0.3
 
 
-def make_app(run_store: Journal) -> Flask:
+def make_app(journal: Journal) -> Flask:
     app = Flask("bodies")
     app.config["MAX_CONTENT_LENGTH"] = LIMIT_BYTES
 
     @app.before_request
     def hook() -> Any:
         if "X-Read" in request.headers:
-            run_store.note(f"hook read {len(request.get_data())}")
+            journal.note(f"hook read {len(request.get_data())}")
         return ("no key", 401) if "X-Refuse" in request.headers else None
 
     @app.post("/coroutine")
     async def coroutine() -> Any:
-        run_store.note("view")
+        journal.note("view")
         return {"bytes": len(request.get_data()), "json": request.get_json(silent=True)}
 
     @app.post("/sync")
@@ -51,7 +51,7 @@ def make_app(run_store: Journal) -> Flask:
         sizes = []
         async for piece in body_pieces(request, max_bytes=LARGE_BYTES):
             sizes.append(len(piece))
-            run_store.note("piece")
+            journal.note("piece")
         return {"bytes": sum(sizes), "largest": max(sizes)}
 
     @app.post("/later")
@@ -76,19 +76,19 @@ def make_app(run_store: Journal) -> Flask:
 @dataclass(frozen=True)
 class Bodies:
     live: Address
-    run_store: Journal
+    journal: Journal
 
 
 @pytest.fixture(scope="module")
 def _server() -> Iterator[Bodies]:
-    run_store = Journal()
-    with serving(FlaskAsgi(make_app(run_store))) as live:
-        yield Bodies(live, run_store)
+    journal = Journal()
+    with serving(FlaskAsgi(make_app(journal))) as live:
+        yield Bodies(live, journal)
 
 
 @pytest.fixture
 def bodies(_server: Bodies) -> Bodies:
-    _server.run_store.take()
+    _server.journal.take()
     return _server
 
 
@@ -117,7 +117,7 @@ def test_a_body_of_exactly_the_limit_is_read(bodies: Bodies, path: str) -> None:
 def test_a_declared_excess_is_refused_before_a_byte_of_it_has_come(bodies: Bodies) -> None:
     answer = bodies.live.ask(post("/coroutine", f"Content-Length: {LIMIT_BYTES + 1}"))
     assert (answer.status, json.loads(answer.body)) == (413, {"type": "too-large"})
-    assert bodies.run_store.entries == []
+    assert bodies.journal.entries == []
 
 
 def test_a_client_that_asks_first_is_not_told_to_go_on(bodies: Bodies) -> None:
@@ -129,7 +129,7 @@ def test_an_undeclared_excess_is_cut_off_on_the_way(bodies: Bodies) -> None:
     endless = chunked(b"x" * LIMIT_BYTES, b"x")  # no last chunk: nobody waits for the end
     answer = bodies.live.ask(post("/coroutine", "Transfer-Encoding: chunked") + endless)
     assert (answer.status, json.loads(answer.body)) == (413, {"type": "too-large"})
-    assert bodies.run_store.entries == []
+    assert bodies.journal.entries == []
 
 
 def test_a_client_that_goes_on_sending_still_gets_to_read_the_refusal(bodies: Bodies) -> None:
@@ -151,7 +151,7 @@ def test_hooks_come_before_the_refusal_of_a_body(bodies: Bodies) -> None:
 def test_a_hook_that_reads_a_body_cut_off_is_refused_too(bodies: Bodies) -> None:
     endless = chunked(b"x" * LIMIT_BYTES, b"x")
     assert bodies.live.ask(post("/coroutine", "Transfer-Encoding: chunked", "X-Read: yes") + endless).status == 413
-    assert bodies.run_store.entries == []
+    assert bodies.journal.entries == []
 
 
 def test_a_client_that_leaves_before_its_body_is_whole_ends_quietly(
@@ -161,7 +161,7 @@ def test_a_client_that_leaves_before_its_body_is_whole_ends_quietly(
         with Connection(bodies.live) as connection:
             connection.send(post("/coroutine", *headers) + b"3\r\nxyz")
     assert bodies.live.get("/health").status == 200
-    assert bodies.run_store.entries == []
+    assert bodies.journal.entries == []
     assert not caplog.records
 
 
@@ -181,7 +181,7 @@ def test_a_view_may_take_a_body_larger_than_memory_in_pieces(bodies: Bodies) -> 
 def test_a_piece_is_there_before_the_next_is_sent(bodies: Bodies) -> None:
     with Connection(bodies.live) as connection:
         connection.send(post("/pieces", "Content-Length: 2") + b"a")
-        assert bodies.run_store.wait_for("piece")
+        assert bodies.journal.wait_for("piece")
         connection.send(b"b")
         assert json.loads(connection.answer().body)["bytes"] == 2
         connection.send(get("/health"))
@@ -209,7 +209,7 @@ def test_a_client_that_leaves_in_the_middle_of_pieces_ends_the_view(
 ) -> None:
     with Connection(bodies.live) as connection:
         connection.send(post("/pieces", "Content-Length: 1000") + b"x")
-        assert bodies.run_store.wait_for("piece")
+        assert bodies.journal.wait_for("piece")
     assert bodies.live.get("/health").status == 200
     assert not caplog.records
 

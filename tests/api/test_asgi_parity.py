@@ -118,7 +118,7 @@ class Both:
     """The same app under WSGI and live."""
 
     app: Flask
-    run_store: Journal
+    journal: Journal
     live: Address
 
     def through_wsgi(self, case: Case) -> Answer:
@@ -158,19 +158,19 @@ def _comparable(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
 
 @pytest.fixture(scope="module", params=[as_sync, as_coroutine], ids=["sync hooks", "coroutine hooks"])
 def both(request: pytest.FixtureRequest) -> Iterator[Both]:
-    app, run_store = make_app(request.param)
+    app, journal = make_app(request.param)
     with serving(FlaskAsgi(app, pool_threads=2)) as live:
-        yield Both(app, run_store, live)
+        yield Both(app, journal, live)
 
 
 @pytest.mark.parametrize("kind", ["sync", "coroutine"])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_bridge_answers_as_wsgi_does(both: Both, kind: str, case: Case) -> None:
     case = Case(f"/{kind}{case.target}", case.method, case.headers, case.body)
-    both.run_store.take()
+    both.journal.take()
     expected = both.through_wsgi(case)
-    expected_journal = both.run_store.take()
+    expected_journal = both.journal.take()
     answer = both.through_the_bridge(case)
     assert _comparable(answer) == _comparable(expected)
     # The response may be closed after the client has it all.
-    assert both.run_store.wait(lambda entries: len(entries) >= len(expected_journal)) == expected_journal
+    assert both.journal.wait(lambda entries: len(entries) >= len(expected_journal)) == expected_journal

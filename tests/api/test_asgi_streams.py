@@ -18,17 +18,17 @@ from tests.processes import resident_bytes
 @dataclass(frozen=True)
 class Streams:
     live: Address
-    run_store: Journal
+    journal: Journal
     gate: Gate
 
 
 @pytest.fixture(params=["own", "uvicorn"])
 def streams(request: pytest.FixtureRequest) -> Iterator[Streams]:
     """A server for each test: what ends late in one must not be noted in the next. On our connections and on others."""
-    run_store, gate = Journal(), Gate()
+    journal, gate = Journal(), Gate()
     options: dict[str, Any] = {"http": "httptools"} if request.param == "uvicorn" else {}
-    with serving(FlaskAsgi(make_app(run_store, gate), pool_threads=2), **options) as live:
-        yield Streams(live, run_store, gate)
+    with serving(FlaskAsgi(make_app(journal, gate), pool_threads=2), **options) as live:
+        yield Streams(live, journal, gate)
 
 
 def test_a_chunk_is_sent_before_the_next_is_made(streams: Streams) -> None:
@@ -57,7 +57,7 @@ def test_a_stream_is_closed_the_moment_its_client_leaves(streams: Streams, caplo
     with Connection(streams.live) as connection:
         connection.send(get("/ticks"))
         connection.head()
-    seen = streams.run_store.wait(lambda entries: "response closed" in entries)
+    seen = streams.journal.wait(lambda entries: "response closed" in entries)
     assert seen == ["cancelled", "closed", "teardown CancelledError", "response closed"]
     assert streams.live.get("/health").status == 200  # by now the server would have complained
     assert not caplog.records
@@ -66,8 +66,8 @@ def test_a_stream_is_closed_the_moment_its_client_leaves(streams: Streams, caplo
 def test_a_stream_is_closed_when_its_client_leaves_before_the_first_chunk(streams: Streams) -> None:
     with Connection(streams.live) as connection:
         connection.send(get("/late"))
-        assert streams.run_store.wait_for("working")
-    seen = streams.run_store.wait(lambda entries: len(entries) == 4)
+        assert streams.journal.wait_for("working")
+    seen = streams.journal.wait(lambda entries: len(entries) == 4)
     assert seen == ["working", "cancelled", "closed", "teardown CancelledError"]
 
 
@@ -76,10 +76,10 @@ def test_a_stream_goes_no_faster_than_its_client_reads(streams: Streams) -> None
         connection.send(get("/endless"))
         # Without a brake nothing else would be served until all 1000 MB were in the server's memory.
         assert streams.live.get("/health").status == 200
-        assert "closed" not in streams.run_store.entries
+        assert "closed" not in streams.journal.entries
         connection.head()
         assert connection.chunk() == MEGABYTE
-    assert streams.run_store.wait_for("closed")
+    assert streams.journal.wait_for("closed")
 
 
 def test_a_sync_generator_is_closed_when_its_client_leaves(streams: Streams) -> None:
@@ -87,7 +87,7 @@ def test_a_sync_generator_is_closed_when_its_client_leaves(streams: Streams) -> 
         connection.send(get("/generated"))
         connection.head()
     assert streams.live.get("/go").status == 200
-    assert streams.run_store.wait_for("closed")
+    assert streams.journal.wait_for("closed")
 
 
 def test_a_coroutine_view_is_cancelled_when_its_client_leaves(
@@ -95,8 +95,8 @@ def test_a_coroutine_view_is_cancelled_when_its_client_leaves(
 ) -> None:
     with Connection(streams.live) as connection:
         connection.send(get("/working"))
-        assert streams.run_store.wait_for("working")
-    seen = streams.run_store.wait(lambda entries: len(entries) == 3)
+        assert streams.journal.wait_for("working")
+    seen = streams.journal.wait(lambda entries: len(entries) == 3)
     assert seen == ["working", "cancelled", "teardown CancelledError"]
     assert streams.live.get("/health").status == 200  # by now the server would have complained
     assert not caplog.records
@@ -107,9 +107,9 @@ def test_a_sync_view_is_let_finish_after_its_client_has_left(
 ) -> None:
     with Connection(streams.live) as connection:
         connection.send(get("/blocking"))
-        assert streams.run_store.wait_for("working")
+        assert streams.journal.wait_for("working")
     assert streams.live.get("/go").status == 200
-    assert streams.run_store.wait_for("finished")
+    assert streams.journal.wait_for("finished")
     assert streams.live.get("/health").status == 200
     assert not caplog.records
 
@@ -120,14 +120,14 @@ def test_an_exception_that_nothing_handles_is_logged_once(streams: Streams, capl
 
 
 def test_a_view_may_be_let_finish_after_its_client_has_left() -> None:
-    run_store, gate = Journal(), Gate()
-    with serving(FlaskAsgi(make_app(run_store, gate), cancel_on_disconnect=False)) as live:
+    journal, gate = Journal(), Gate()
+    with serving(FlaskAsgi(make_app(journal, gate), cancel_on_disconnect=False)) as live:
         with Connection(live) as connection:
             connection.send(get("/working"))
-            assert run_store.wait_for("working")
+            assert journal.wait_for("working")
         assert live.get("/go").status == 200
-        assert run_store.wait_for("finished")
-        assert "cancelled" not in run_store.entries
+        assert journal.wait_for("finished")
+        assert "cancelled" not in journal.entries
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
@@ -138,7 +138,7 @@ def test_a_stream_that_fails_on_the_way_is_not_passed_off_as_whole(
         connection.send(get(f"/broken/{kind}"))
         with pytest.raises(EOFError):
             connection.answer()
-    assert streams.run_store.wait_for("response closed")
+    assert streams.journal.wait_for("response closed")
     logged = [record for record in caplog.records if record.exc_info]
     assert [record.getMessage() for record in logged] == ["A response was aborted."]
 
@@ -146,7 +146,7 @@ def test_a_stream_that_fails_on_the_way_is_not_passed_off_as_whole(
 def test_the_teardown_functions_are_given_a_streams_error(streams: Streams) -> None:
     with pytest.raises(EOFError):
         streams.live.get("/broken/async")
-    assert streams.run_store.wait_for("teardown ValueError")
+    assert streams.journal.wait_for("teardown ValueError")
 
 
 def test_a_stream_that_fails_before_its_first_byte_is_answered_by_the_apps_handler(streams: Streams) -> None:
@@ -157,7 +157,7 @@ def test_a_stream_that_fails_before_its_first_byte_is_answered_by_the_apps_handl
 
 def test_a_stream_that_is_not_sent_is_closed(streams: Streams) -> None:
     assert streams.live.get("/ticks", "X-Replace: yes").body == b"another"
-    assert streams.run_store.entries == ["closed", "teardown NoneType"]
+    assert streams.journal.entries == ["closed", "teardown NoneType"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is looked up in /proc")
@@ -179,35 +179,35 @@ def test_nothing_is_made_for_a_head_request(streams: Streams) -> None:
     with Connection(streams.live) as connection:
         connection.send(get("/ticks").replace(b"GET", b"HEAD"))
         assert connection.head().status == 200
-    assert streams.run_store.wait_for("response closed")
-    assert "closed" not in streams.run_store.entries
+    assert streams.journal.wait_for("response closed")
+    assert "closed" not in streams.journal.entries
 
 
 def test_a_sync_view_is_never_torn_down_while_it_runs() -> None:
-    run_store, gate = Journal(), Gate()
+    journal, gate = Journal(), Gate()
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         yield
         gate.open()  # the server has given up on the view by now
 
-    asgi = FlaskAsgi(make_app(run_store, gate), lifespan=lifespan)
+    asgi = FlaskAsgi(make_app(journal, gate), lifespan=lifespan)
     with serving(asgi, timeout_graceful_shutdown=0) as live, Connection(live) as connection:
         connection.send(get("/blocking"))
-        assert run_store.wait_for("working")
-    assert run_store.entries == ["working", "finished", "teardown CancelledError"]
+        assert journal.wait_for("working")
+    assert journal.entries == ["working", "finished", "teardown CancelledError"]
 
 
 def test_a_server_that_stops_ends_streams_and_views() -> None:
-    run_store, gate = Journal(), Gate()
-    app = FlaskAsgi(make_app(run_store, gate))
+    journal, gate = Journal(), Gate()
+    app = FlaskAsgi(make_app(journal, gate))
     with serving(app, timeout_graceful_shutdown=0) as live:
         stream, view = Connection(live), Connection(live)
         stream.send(get("/ticks"))
         stream.head()
         view.send(get("/working"))
-        assert run_store.wait_for("working")
-    assert run_store.entries.count("cancelled") == 2
-    assert run_store.entries.count("teardown CancelledError") == 2
+        assert journal.wait_for("working")
+    assert journal.entries.count("cancelled") == 2
+    assert journal.entries.count("teardown CancelledError") == 2
     stream.close()
     view.close()

@@ -25,7 +25,7 @@ MEGABYTE = b"x" * (1 << 20)
 SOON_S = 0.3
 
 
-def make_app(run_store: Journal) -> Flask:
+def make_app(journal: Journal) -> Flask:
     app = Flask("connections")
 
     @app.get("/health")
@@ -51,23 +51,23 @@ def make_app(run_store: Journal) -> Flask:
                 for _ in range(10_000):
                     yield MEGABYTE
             finally:
-                run_store.note("closed")
+                journal.note("closed")
 
         return AsyncStream(chunks())
 
     @app.after_request
     def after(response: Response) -> Response:
-        response.call_on_close(lambda: run_store.note("response closed"))
+        response.call_on_close(lambda: journal.note("response closed"))
         return response
 
     return app
 
 
 @contextmanager
-def limited(run_store: Journal | None = None, **limits: Any) -> Iterator[Address]:
+def limited(journal: Journal | None = None, **limits: Any) -> Iterator[Address]:
     """A live server whose connections have these limits."""
     options = uvicorn_options(limits=ConnectionLimits(**limits))
-    asgi = FlaskAsgi(make_app(run_store or Journal()), admission=Admission(AdmissionLimits()))
+    asgi = FlaskAsgi(make_app(journal or Journal()), admission=Admission(AdmissionLimits()))
     with serving(asgi, http=options["http"]) as live:
         yield live
 
@@ -222,19 +222,19 @@ def test_requests_in_a_row_are_answered_in_order_and_too_many_end_the_connection
 
 
 def test_a_reader_that_stops_reading_is_dropped_and_its_stream_closed() -> None:
-    run_store = Journal()
-    with limited(run_store, unread_s=SOON_S) as live, Connection(live) as connection:
+    journal = Journal()
+    with limited(journal, unread_s=SOON_S) as live, Connection(live) as connection:
         connection.send(get("/endless"))
         assert connection.head().status == 200
-        assert run_store.wait_for("response closed")
-        assert "closed" in run_store.entries
+        assert journal.wait_for("response closed")
+        assert "closed" in journal.entries
 
 
 def test_a_whole_answer_that_is_not_read_is_dropped_too() -> None:
-    run_store = Journal()
-    with limited(run_store, unread_s=SOON_S) as live, Connection(live) as connection:
+    journal = Journal()
+    with limited(journal, unread_s=SOON_S) as live, Connection(live) as connection:
         connection.send(get("/large"))
-        assert run_store.wait_for("response closed")
+        assert journal.wait_for("response closed")
         deadline_s = time.monotonic() + 10
         while established(live) and time.monotonic() < deadline_s:
             time.sleep(0.02)  # between two looks

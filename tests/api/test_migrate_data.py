@@ -352,10 +352,10 @@ def test_a_move_that_is_killed_again_and_again_is_completed_by_repeating_it(
 ) -> None:
     folder = tmp_path / "data"
     shutil.copytree(installation, folder)
-    run_store = folder / "migration.json"
+    journal = folder / "migration.json"
     with stores.records_held_up():  # so that it cannot finish before it is killed
         for condition in (
-            run_store.exists,
+            journal.exists,
             lambda: stores.points() > 0,
             lambda: stores.points() > 80,
             lambda: stores.redis.client.dbsize() > 20,
@@ -365,11 +365,11 @@ def test_a_move_that_is_killed_again_and_again_is_completed_by_repeating_it(
             assert stores.sql("SELECT count(*) FROM tenants") == 0
     with stores.qdrant.holding(lambda: stores.sql("SELECT count(*) FROM chunks")):
         Migrating(folder, stores.variables).kill_when(stores.qdrant.is_holding.is_set)
-    assert run_store.exists()
+    assert journal.exists()
     code, told = Migrating(folder, stores.variables).finish()
     assert code == 0, told
     assert "An earlier move that was broken off was continued." in told
-    assert not run_store.exists()
+    assert not journal.exists()
     before = read_embedded(installation)
     assert_same(before, stores.contents())
     assert_same(before, read_embedded(folder))

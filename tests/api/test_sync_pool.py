@@ -12,20 +12,20 @@ from tests.api.live_server import Journal
 class Work:
     """A call that says when it runs and ends when it is told to."""
 
-    def __init__(self, run_store: Journal, name: str) -> None:
-        self._run_store, self._name = run_store, name
+    def __init__(self, journal: Journal, name: str) -> None:
+        self._journal, self._name = journal, name
         self.began, self.end = asyncio.Event(), threading.Event()
         self._loop = asyncio.get_running_loop()
 
     def __call__(self) -> None:
         self._loop.call_soon_threadsafe(self.began.set)
         self.end.wait(10)
-        self._run_store.note(self._name)
+        self._journal.note(self._name)
 
 
 async def test_a_caller_waits_for_its_call_however_often_it_is_cancelled() -> None:
-    run_store, pool = Journal(), SyncPool(threads=1, queue_limit=1)
-    work = Work(run_store, "done")
+    journal, pool = Journal(), SyncPool(threads=1, queue_limit=1)
+    work = Work(journal, "done")
     caller = asyncio.create_task(pool.run(work))
     await work.began.wait()
     for _ in range(3):
@@ -36,12 +36,12 @@ async def test_a_caller_waits_for_its_call_however_often_it_is_cancelled() -> No
     work.end.set()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    assert run_store.entries == ["done"]
+    assert journal.entries == ["done"]
 
 
 async def test_a_call_still_in_the_queue_is_dropped_with_its_caller() -> None:
-    run_store, pool = Journal(), SyncPool(threads=1, queue_limit=1)
-    first, second = Work(run_store, "first"), Work(run_store, "second")
+    journal, pool = Journal(), SyncPool(threads=1, queue_limit=1)
+    first, second = Work(journal, "first"), Work(journal, "second")
     running = asyncio.create_task(pool.run(first))
     await first.began.wait()
     queued = asyncio.create_task(pool.run(second))
@@ -51,7 +51,7 @@ async def test_a_call_still_in_the_queue_is_dropped_with_its_caller() -> None:
         await queued
     first.end.set()
     await running
-    assert run_store.entries == ["first"]
+    assert journal.entries == ["first"]
 
 
 async def test_an_exception_in_the_thread_is_the_callers() -> None:

@@ -79,16 +79,16 @@ def kill_workers(
     return Told(conversations, acknowledged, kills - left, time.monotonic() - began)
 
 
-def _worker(url: str, run_store: Path, mine: range, turns_each: int, enough: Path) -> None:
-    asyncio.run(_work(url, run_store, mine, turns_each, enough))
+def _worker(url: str, journal: Path, mine: range, turns_each: int, enough: Path) -> None:
+    asyncio.run(_work(url, journal, mine, turns_each, enough))
 
 
-async def _work(url: str, run_store: Path, mine: range, turns_each: int, enough: Path) -> None:
+async def _work(url: str, journal: Path, mine: range, turns_each: int, enough: Path) -> None:
     """Say what has not been tried yet in each conversation, writing down before and after each turn that it is so."""
     saver = RedisCheckpointer.from_url(url, ttl_s=3600)
     chat, places = Chat(saver), asyncio.Semaphore(_AT_ONCE)
-    tried = {(thread_id, said) for _, thread_id, said in _lines(run_store)}
-    with run_store.open("a", buffering=1) as lines:
+    tried = {(thread_id, said) for _, thread_id, said in _lines(journal)}
+    with journal.open("a", buffering=1) as lines:
 
         async def talk(thread_id: str, up_to: int) -> None:
             async with places:
@@ -109,8 +109,8 @@ async def _work(url: str, run_store: Path, mine: range, turns_each: int, enough:
 async def _check(server: RedisServer, journals: list[Path], conversations: int) -> int:
     saver, acknowledged = RedisCheckpointer.from_url(server.url, ttl_s=3600), 0
     done: dict[str, list[str]] = {_thread(number): [] for number in range(conversations)}
-    for run_store in journals:
-        for what, thread_id, said in _lines(run_store):
+    for journal in journals:
+        for what, thread_id, said in _lines(journal):
             if what == "ack":
                 done[thread_id].append(said)
     for thread_id, expected in done.items():
@@ -129,13 +129,13 @@ def _thread(number: int) -> str:
     return f"{TENANTS[number % len(TENANTS)]}{number}"
 
 
-def _acknowledged(run_store: Path) -> int:
-    return sum(what == "ack" for what, *_ in _lines(run_store))
+def _acknowledged(journal: Path) -> int:
+    return sum(what == "ack" for what, *_ in _lines(journal))
 
 
-def _lines(run_store: Path) -> list[list[str]]:
+def _lines(journal: Path) -> list[list[str]]:
     # The last line may be one that its writer did not finish.
-    return [line.split() for line in run_store.read_text().split("\n")[:-1]] if run_store.exists() else []
+    return [line.split() for line in journal.read_text().split("\n")[:-1]] if journal.exists() else []
 
 
 # ---- Redis dies

@@ -203,7 +203,7 @@ async def test_a_run_that_cannot_be_read_here_is_kept_and_can_be_ended(valkey: R
 
 @asynccontextmanager
 async def outlived(valkey: RedisServer) -> AsyncIterator[tuple[RunRecord, RunStore, RunStore]]:
-    """A run, the run store of its worker, and that of another who has seen Redis go, which is there again."""
+    """A run, the store of its worker, and that of another who has seen Redis go, which is there again."""
     run = record()
     async with run_store(valkey.url, hold_s=0.5) as ours, run_store(valkey.url, hold_s=0.5) as other:
         await ours.begin(run)
