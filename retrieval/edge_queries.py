@@ -8,7 +8,7 @@ from uuid import UUID
 
 import qdrant_edge as engine
 
-from retrieval.filters import Filters
+from retrieval.index import Filters
 from retrieval.lexical import Terms
 from retrieval.ranking import LANGUAGE, MEANING, TENANT, WORDS, Candidates
 from utils.context import TenantContext

@@ -1,14 +1,47 @@
 """The port to the passage index; every adapter passes `tests/retrieval/test_index_contract.py`."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from retrieval.filters import ALL, Filters
+from retrieval.ranking import DATASET, DOCUMENT, LABELS, LANGUAGE, PASSAGE
 from utils.context import TenantContext
 from utils.errors import StoreRefused
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Passages that have, for each field that says anything, one of its values; *labels* must all be there."""
+
+    dataset_ids: tuple[str, ...] = ()
+    document_ids: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    def conditions(self) -> Iterator[tuple[str, list[str]]]:
+        """Payload fields, each with the values of which a passage must have one."""
+        for field, values in ((DATASET, self.dataset_ids), (DOCUMENT, self.document_ids), (LANGUAGE, self.languages)):
+            if values:
+                yield field, list(values)
+        for label in self.labels:
+            yield LABELS, [label]
+
+    def allow(self, passage: Passage) -> bool:
+        """Whether *passage* is let through, for stores that cannot tell by themselves."""
+        of_fields = {
+            DATASET: {passage.dataset_id},
+            DOCUMENT: {passage.document_id},
+            LANGUAGE: {passage.language},
+            LABELS: set(passage.labels),
+        }
+        return all(of_fields[field].intersection(values) for field, values in self.conditions())
+
+
+ALL = Filters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +67,12 @@ class Entry:
     passage_id: str
     document_id: str
     has_vector: bool
+
+
+def entry_of(payload: Mapping[str, Any] | None, *, has_vector: bool) -> Entry:
+    """The entry of a passage, by what an engine keeps beside its vectors."""
+    known = payload or {}
+    return Entry(str(known[PASSAGE]), str(known[DOCUMENT]), has_vector)
 
 
 class MadeForAnother(StoreRefused):
@@ -102,3 +141,17 @@ async def put_stored(index: PassageIndex, ctx: TenantContext, stored: Sequence[S
         await index.put_vectors(
             ctx, {each.passage.passage_id: each.vector for each in stored if each.vector is not None}
         )
+
+
+async def pages(fetch: Callable[[Any], Awaitable[tuple[Sequence[T], Any]]]) -> AsyncIterator[Sequence[T]]:
+    """What *fetch* gives page by page: it is told where one begins, None at first, and says where the next one does.
+
+    What is written meanwhile may be in it or not; what was there before and stays is in it once.
+    """
+    offset = None
+    while True:
+        page, offset = await fetch(offset)
+        if page:
+            yield page
+        if offset is None:
+            return

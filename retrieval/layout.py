@@ -16,6 +16,7 @@ from utils.errors import StoreRefused
 logger = logging.getLogger(__name__)
 
 _OTHER_NAME = "set QDRANT_COLLECTION_NAME to a name that is not in use yet"
+BESIDE = "-pustaka"  # ends the name of ours, where another is there that was written with LangChain
 _MODEL = "embedding_model"  # the key in the collection's metadata
 _METADATA_SINCE, _CORPUS_IDF_SINCE = (1, 16), (1, 19)
 
@@ -43,9 +44,9 @@ async def prepare_layout(client: AsyncQdrantClient, *, collection: str, dimensio
     """
     version = await server_version(client)
     info, own, foreign = await _find(client, collection), collection, None
-    if info is not None and not _is_ours(info):
+    if info is not None and not is_ours(info):
         foreign = await recognise(client, collection, info.config.params.vectors, dimension=dimension)
-        own = f"{collection}-pustaka"
+        own = f"{collection}{BESIDE}"
         info = await _find(client, own)
     if info is None:
         info = await _make(client, own, dimension=dimension, model=model, with_metadata=version >= _METADATA_SINCE)
@@ -93,13 +94,14 @@ async def _make(
     return await client.get_collection(name)
 
 
-def _is_ours(info: models.CollectionInfo) -> bool:
+def is_ours(info: models.CollectionInfo) -> bool:
+    """Whether a collection has the vectors that ours have."""
     params = info.config.params
     return isinstance(params.vectors, dict) and MEANING in params.vectors and WORDS in (params.sparse_vectors or {})
 
 
 def _require_fitting(name: str, info: models.CollectionInfo, *, dimension: int, model: str) -> None:
-    if not _is_ours(info) or not isinstance(info.config.params.vectors, dict):
+    if not is_ours(info) or not isinstance(info.config.params.vectors, dict):
         raise StoreRefused(f"The Qdrant collection {name} was not made by this service: {_OTHER_NAME}.")
     dense = info.config.params.vectors[MEANING]
     noted: str | None = (info.config.metadata or {}).get(_MODEL)

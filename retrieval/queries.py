@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 from qdrant_client import models
 
-from retrieval.filters import Filters
+from retrieval.index import Filters
 from retrieval.lexical import Terms
-from retrieval.ranking import CANDIDATES, LANGUAGE, MEANING, TENANT, WORDS, Candidates
+from retrieval.ranking import CANDIDATES, LANGUAGE, MEANING, TENANT, WORDS, Candidates, payload_of, point_id
 from utils.context import TenantContext
+from utils.passages import Passage
 from utils.ports import FloatArray
 
 Json = dict[str, Any]
@@ -29,24 +30,18 @@ def tenant_filter_json(ctx: TenantContext, *also: Json) -> Json:
     return {"must": [_is(TENANT, ctx.tenant_id), *also]}
 
 
-def conditions(filters: Filters) -> list[Json]:
-    """*filters* as they are sent."""
-    return [{"key": field, "match": {"any": values}} for field, values in filters.conditions()]
-
-
 def pending(ctx: TenantContext) -> models.Filter:
     """The tenant's passages that wait for their vector."""
     return models.Filter(must=[tenant_filter(ctx)], must_not=[models.HasVectorCondition(has_vector=MEANING)])
 
 
-def embedded_filter(ctx: TenantContext) -> models.Filter:
-    """The tenant's passages that have their vector."""
-    return tenant_filter(ctx, models.HasVectorCondition(has_vector=MEANING))
-
-
-def sparse(terms: Terms) -> models.SparseVector:
-    """*terms* as the client wants them."""
-    return models.SparseVector(indices=terms.indices, values=terms.values)
+def point_of(ctx: TenantContext, passage: Passage, terms: Terms) -> models.PointStruct:
+    """A passage with its words, without its vector: replacing one takes the vector of the old text away."""
+    words = models.SparseVector(indices=terms.indices, values=terms.values)
+    vectors: dict[str, models.Vector] = {WORDS: words} if terms.indices else {}
+    return models.PointStruct(
+        id=str(point_id(ctx, passage.passage_id)), vector=vectors, payload=payload_of(ctx, passage)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +76,17 @@ class Plan:
 
     def requests(self) -> list[Json]:
         """The queries, maybe none: a question may have no words to search."""
-        by_words, by_meaning = bool(self.terms.indices), self.vector is not None and bool(self.languages)
-        requests = [self._words()] if by_words else []
-        if by_meaning:
-            requests += [self._by_meaning(_is(LANGUAGE, language)) for language in self.languages]
+        by_words = [self._by_words(self.asked.wanted)] if self.terms.indices else []
+        spoken = self.languages if self.vector is not None else ()
+        # Each language proposes its own: a model places the passages of the question's language nearer.
+        by_meaning = [self._by_meaning(_is(LANGUAGE, language)) for language in spoken]
+        requests = by_words + by_meaning
         if by_words and by_meaning:
-            requests += [self._meaning_of_words(), self._words_of_meaning()]
+            # Without a condition on the language: the engine would hand it on to the candidates and propose others.
+            # So each says which language it is in; of the others that is known.
+            requests.append(self._by_meaning() | {"prefetch": by_words, "with_payload": [LANGUAGE]})
+            # No score for a passage means no common word.
+            requests.append(self._by_words(self.asked.wanted * len(by_meaning)) | {"prefetch": by_meaning})
         return requests
 
     def candidates(self, requests: Sequence[Json], answers: Iterable[Mapping[str, Any]]) -> Candidates[str]:
@@ -106,20 +106,6 @@ class Plan:
                 found.dense |= {key: score for key, score in scores.items() if spoken[key] in self.languages}
         return found
 
-    def _words(self, prefetch: list[Json] | None = None, limit: int | None = None) -> Json:
-        return self._by_words(limit or self.asked.wanted) | ({"prefetch": prefetch} if prefetch else {})
-
-    def _meaning_of_words(self) -> Json:
-        # Without a condition on the language: the engine would hand it on to the candidates and propose others.
-        # So each says which language it is in; of the others that is known.
-        return self._by_meaning() | {"prefetch": [self._by_words(self.asked.wanted)], "with_payload": [LANGUAGE]}
-
-    def _words_of_meaning(self) -> Json:
-        """No score for a passage means no common word."""
-        # Each language proposes its own: a model places the passages of the question's language nearer.
-        prefetches = [self._by_meaning(_is(LANGUAGE, language)) for language in self.languages]
-        return self._words(prefetches, limit=self.asked.wanted * len(prefetches))
-
     def _by_words(self, limit: int) -> Json:
         query = {"indices": self.terms.indices, "values": self.terms.values}
         # Document frequencies of the tenant's own passages: others' texts must not move its ranking.
@@ -130,7 +116,8 @@ class Plan:
         return {"query": self.vector, "using": MEANING, "filter": self._let_through(*also), "limit": self.asked.wanted}
 
     def _let_through(self, *also: Json) -> Json:
-        return tenant_filter_json(self.asked.ctx, *conditions(self.asked.filters), *also)
+        chosen = [{"key": field, "match": {"any": values}} for field, values in self.asked.filters.conditions()]
+        return tenant_filter_json(self.asked.ctx, *chosen, *also)
 
 
 def _is(field: str, value: str) -> Json:

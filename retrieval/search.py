@@ -10,13 +10,10 @@ from typing import TypeVar
 
 from retrieval.answerability import Verdict, judge
 from retrieval.calibration import Calibrations
-from retrieval.duplicates import distinct
-from retrieval.filters import ALL, Filters
-from retrieval.index import PassageIndex
+from retrieval.index import ALL, Filters, PassageIndex
 from retrieval.lexical import embedding_text
-from retrieval.neighbours import join_neighbours
 from retrieval.question import Question
-from retrieval.sentences import by_best_sentence
+from retrieval.selection import by_best_sentence, distinct, join_neighbours
 from utils.context import TenantContext
 from utils.errors import ProviderError
 from utils.long_texts import process_text

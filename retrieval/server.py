@@ -4,27 +4,25 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
-from retrieval.entries import entry_of
-from retrieval.filters import ALL, Filters
-from retrieval.index import Entry, IndexCounts, Stored
-from retrieval.joined import join
-from retrieval.langchain import ScoredDocument
+from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, entry_of, pages
+from retrieval.langchain import ScoredDocument, join
 from retrieval.languages import Languages
 from retrieval.layout import Layout, point_alias, prepare_layout
 from retrieval.lexical import Lexicon, RememberingLexicon
-from retrieval.points import dense_of, list_page, point_of
 from retrieval.qdrant import CollectionGone, PointGone, connect, our_errors, rest_address, translate_errors
-from retrieval.queries import Asked, Plan, embedded_filter, pending, tenant_filter, tenant_filter_json
+from retrieval.queries import Asked, Plan, pending, point_of, tenant_filter, tenant_filter_json
 from retrieval.ranking import (
     DOCUMENT,
     LANGUAGE,
     LANGUAGES_APART,
     MEANING,
     MOST_TENANTS,
+    PASSAGE,
     TENANT,
     Candidates,
     hits_of,
@@ -43,12 +41,13 @@ T = TypeVar("T")
 
 # Points in one request: 100 vectors of 3072 numbers are 4 MB as JSON, the server takes 32.
 BATCH = 100
+LISTED = 1000  # points of a reconciliation in one answer
 _TRIES = 3
 _WORD = re.compile(r"\w+")
 
 
-class ServerIndex:
-    """One collection on a Qdrant server, made when it is first needed.
+class ServerIndex(PassageIndex):
+    """`PassageIndex` in one collection on a Qdrant server, made when it is first needed.
 
     Nothing is asked of the server before `prepare`, `check` or the first call; when it was away then, the next call
     tries again. Where the collection was written with LangChain it is only read, for the default tenant, and our own
@@ -91,34 +90,25 @@ class ServerIndex:
         self._layout = await self._prepare()
 
     async def check(self) -> None:
-        """Ask the server whether it can serve now, and prepare it if it is new.
-
-        Raises:
-            StoreUnavailable: it does not answer.
-            StoreRefused: it answers, and cannot be used as it is; the message says what to do.
-        """
+        """Ask the server whether it can serve now, and prepare it if it is new."""
         await self.prepare()
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
-        """Add or replace passages, found by their words at once, durable on return."""
+        """Add or replace passages."""
         for part in slices(passages, BATCH):
             points = [point_of(ctx, passage, self._lexicon.of_passage(passage)) for passage in part]
             await self._run(partial(self._upsert, points))
             self._languages.changed(ctx)
 
     async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
-        """Give passages their vectors by passage id, durable on return; ids that are gone meanwhile are passed over.
-
-        Raises:
-            ValueError: a vector has not the index's dimension, or holds something else than numbers; none is written.
-        """
+        """Give passages their vectors."""
         require_fitting(vectors, self._dimension)
         by_point = {str(point_id(ctx, passage_id)): vector for passage_id, vector in vectors.items()}
         for part in slices(list(by_point), BATCH):
             await self._run(partial(self._put_vectors, {point: by_point[point] for point in part}))
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
-        """Remove every passage of these documents, durable on return."""
+        """Remove every passage of these documents."""
         if not document_ids:
             return
         of_documents = models.FieldCondition(key=DOCUMENT, match=models.MatchAny(any=list(document_ids)))
@@ -147,28 +137,18 @@ class ServerIndex:
         return {str(hit.value) for hit in answer.hits}
 
     async def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
-        """Every passage of the tenant in our collection with its vector, in batches.
-
-        What is written meanwhile may be in it or not; what was there before and stays is in it once.
-        """
-        offset: models.ExtendedPointId | None = None
-        while True:
-            page, offset = await self._run(partial(self._page, ctx, offset))
-            if page:
-                yield [Stored(passage_of(record.payload), dense_of(record)) for record in page]
-            if offset is None:
-                return
+        """Every passage of the tenant in our collection with its vector, in batches."""
+        asked = {"limit": BATCH, "with_payload": True, "with_vectors": [MEANING]}
+        async for page in pages(partial(self._scroll, tenant_filter(ctx), asked)):
+            yield [_stored(record) for record in page]
 
     async def inventory(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant in our collection without its text and vector, in batches."""
-        for condition, has_vector in ((pending(ctx), False), (embedded_filter(ctx), True)):
-            offset: models.ExtendedPointId | None = None
-            while True:
-                page, offset = await self._run(partial(list_page, self._client, condition, offset))
-                if page:
-                    yield [entry_of(record.payload, has_vector=has_vector) for record in page]
-                if offset is None:
-                    break
+        has_vector = models.HasVectorCondition(has_vector=MEANING)
+        asked = {"limit": LISTED, "with_payload": [PASSAGE, DOCUMENT]}
+        for condition, known in ((pending(ctx), False), (tenant_filter(ctx, has_vector), True)):
+            async for page in pages(partial(self._scroll, condition, asked)):
+                yield [entry_of(record.payload, has_vector=known) for record in page]
 
     async def tenant_ids(self) -> set[str]:
         """Whose passages are in our collection."""
@@ -243,17 +223,10 @@ class ServerIndex:
         answer = await self._run(lambda at: self._client.count(at.own, condition, exact=True))
         return answer.count
 
-    async def _page(
-        self, ctx: TenantContext, offset: models.ExtendedPointId | None, at: Layout
-    ) -> tuple[list[models.Record], models.ExtendedPointId | None]:
-        return await self._client.scroll(
-            at.own,
-            scroll_filter=tenant_filter(ctx),
-            limit=BATCH,
-            offset=offset,
-            with_payload=True,
-            with_vectors=[MEANING],
-        )
+    async def _scroll(
+        self, condition: models.Filter, asked: Mapping[str, Any], offset: Any
+    ) -> tuple[list[models.Record], Any]:
+        return await self._run(lambda at: self._client.scroll(at.own, scroll_filter=condition, offset=offset, **asked))
 
     async def _search(self, at: Layout, asked: Asked) -> list[Hit]:
         if at.foreign is not None and asked.ctx.tenant_id == DEFAULT_TENANT:
@@ -309,3 +282,8 @@ class ServerIndex:
             words = [word for word in _WORD.findall(asked.question) if self._lexicon.of_question(word).indices]
             found = await at.foreign.with_words(self._client, words)
         return {point: each for point, each in found.items() if asked.filters.allow(each.passage)}
+
+
+def _stored(record: models.Record) -> Stored:
+    vector = record.vector.get(MEANING) if isinstance(record.vector, dict) else None
+    return Stored(passage_of(record.payload), None if vector is None else np.array(vector, np.float32))

@@ -5,9 +5,11 @@ from typing import Any, cast
 from qdrant_client import AsyncQdrantClient
 
 from retrieval.index import MadeForAnother
-from retrieval.layout import prepare_layout
+from retrieval.layout import BESIDE, is_ours, prepare_layout
 from retrieval.qdrant import connect, our_errors, server_version
 from utils.addresses import hide_login
+
+_COUNTING_S = 30.0
 
 
 class _WouldBeMade(Exception):
@@ -64,3 +66,17 @@ async def _describe(client: AsyncQdrantClient, collection: str, space: tuple[str
         return f"; the collection {exc} is made at the first start"
     beside = f", and {layout.foreign.name} beside it, written with LangChain" if layout.foreign else ""
     return f", collection {layout.own} of {dimension} numbers, {points} points{beside}"
+
+
+async def count_on_server(url: str, *, api_key: str | None, collection: str) -> int | None:
+    """How many passages our collection holds, of whichever tenant; None where there is none yet. Makes nothing."""
+    client = connect(url, api_key=api_key, timeout_s=_COUNTING_S)
+    try:
+        with our_errors(with_key=api_key is not None):
+            await server_version(client)
+            for name in (collection, f"{collection}{BESIDE}"):
+                if await client.collection_exists(name) and is_ours(await client.get_collection(name)):
+                    return (await client.count(name, exact=True)).count
+        return None
+    finally:
+        await client.close()

@@ -11,7 +11,7 @@ from ingestion.chunking import Sizes, chunk_document
 from ingestion.parsers.markdown import parse as parse_markdown
 from ingestion.parsers.parsed import Limits
 from ingestion.reader import make_extracted
-from retrieval.neighbours import join_neighbours
+from retrieval.selection import join_neighbours
 from utils.errors import UnreadableDocument
 from utils.passages import Hit, Passage
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.filters import Filters
-from retrieval.index import IndexCounts, PassageIndex
+from retrieval.index import Filters, IndexCounts, PassageIndex
 from retrieval.ranking import LONGEST_PASSAGE
 from tests.retrieval.conftest import Open
 from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage, texts, vector

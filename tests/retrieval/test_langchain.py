@@ -11,8 +11,7 @@ from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings,
 from qdrant_client import QdrantClient, models
 
 from retrieval.index import IndexCounts
-from retrieval.joined import join
-from retrieval.langchain import ScoredDocument, passage_from
+from retrieval.langchain import ScoredDocument, join, passage_from
 from retrieval.lexical import Lexicon
 from retrieval.ranking import Candidates
 from retrieval.server import ServerIndex

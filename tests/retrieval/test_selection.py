@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from retrieval.duplicates import distinct
-from retrieval.neighbours import LONGEST_JOINED, join_neighbours
+from retrieval.selection import LONGEST_JOINED, distinct, join_neighbours
 from tests.retrieval.corpus import passage, texts
 from utils.passages import Hit, Passage
 

@@ -3,7 +3,7 @@
 import pytest
 
 from retrieval.question import Question
-from retrieval.sentences import SENTENCE_WEIGHT, by_best_sentence
+from retrieval.selection import SENTENCE_WEIGHT, by_best_sentence
 from tests.retrieval.corpus import passage
 from utils.passages import Hit
 

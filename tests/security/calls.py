@@ -14,10 +14,9 @@ from prompts.judging import read_judgement
 from prompts.rag import parse_passages, render_passages
 from providers.chat.selection import candidates, select_quotes, sentence_scores
 from providers.chat.sentences import sentence_spans, split_sentences
-from retrieval.duplicates import distinct
 from retrieval.lexical import Lexicon
 from retrieval.question import Question
-from retrieval.sentences import by_best_sentence
+from retrieval.selection import by_best_sentence, distinct
 from utils.facts.dates import dates
 from utils.facts.folding import fold
 from utils.facts.names import initials, names, vocabulary

@@ -14,7 +14,7 @@ from prompts.rag import parse_passages, render_passages
 from providers.chat.near_misses import signs
 from providers.chat.selection import candidates
 from retrieval.question import Question
-from retrieval.sentences import by_best_sentence
+from retrieval.selection import by_best_sentence
 from tests.security.calls import CALLS, hit
 from tests.security.cost import cpu_s, slowness
 from tests.security.hostile import PUMPS, Shape
