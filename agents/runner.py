@@ -17,11 +17,11 @@ from agents.leases import Leases
 from agents.messages import answer_id, question_message
 from agents.rag import compile_graph
 from agents.reading import Answered, ConversationReader
-from agents.runs.events import Event
+from agents.runs.record import Event
 from agents.state import AgentContext, AnswerModel
 from agents.threads import thread_of
 from agents.turn_limiter import Permit, TurnLimiter
-from agents.verification.policy import Policy
+from agents.verification.verdict import Policy
 from agents.verification.verifier import Verifier
 from retrieval.search import Retriever
 from utils.checkpointer.errors import StateUnreadable

@@ -11,7 +11,7 @@ from langgraph.graph.message import add_messages
 
 from agents.answer_cache import AnswerCacheSession
 from agents.turn_limiter import Permit
-from agents.verification.policy import Policy
+from agents.verification.verdict import Policy
 from agents.verification.verifier import Verifier
 from retrieval.search import Retriever
 from utils.context import TenantContext

@@ -6,9 +6,8 @@ from flask import Response, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from agents.runs.events import Event, result_in
 from agents.runs.handle import RunHandle
-from agents.runs.record import RunRecord
+from agents.runs.record import Event, RunRecord, result_in
 from api.access import requires
 from api.chat import CONVERSATION_HEADER, RUN_HEADER, streamed
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header

@@ -7,8 +7,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
-from agents.runs.events import ENDS, Event
 from agents.runs.handle import RunHandle
+from agents.runs.record import ENDS, Event
 from utils.errors import BadInput
 
 HEARTBEAT = b": still here\n\n"

@@ -7,8 +7,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from agents.citations import without_marks
-from agents.messages import spoken
-from agents.nodes.recall import recall
+from agents.messages import repeat_answer, spoken
 from agents.state import AgentContext, ChatState
 from prompts.rag import standalone_prompt
 from providers.chat.extractive import standalone_question
@@ -21,13 +20,30 @@ async def contextualize(state: ChatState, runtime: Runtime[AgentContext]) -> Com
     """Make the newest question standalone.
 
     Reads `messages`; writes `query`. A first question is taken as it is, so a first turn costs one model call only; one
-    that is remembered is answered here, as `recall` does, and the turn ends.
+    that was asked before, over the same documents, is answered as it was then, and the turn ends.
     """
     *history, newest = spoken(state["messages"])
     if any(isinstance(message, HumanMessage) for message in history):
         return Command(update={"query": await _standalone(history, newest, runtime.context)}, goto="retrieve")
-    remembered = await recall(newest.text, runtime.context)
+    remembered = await _recall(newest.text, runtime.context)
     return Command(update={"query": newest.text, **remembered}, goto="__end__" if remembered else "retrieve")
+
+
+async def _recall(question: str, run: AgentContext) -> dict[str, object]:
+    """What the turn that answered *question* before left in its conversation, for this one; empty if there was none.
+
+    Emits the answer as one `token`, and its `support`.
+    """
+    if run.cache_session.cache is None:
+        return {}
+    async with run.place.outside():
+        found = await run.cache_session.find(question)
+    if found is None:
+        return {}
+    run.emit({"type": "token", "content": found.text})
+    if support := found.additional_kwargs.get("support"):
+        run.emit({"type": "support", **support})
+    return {"messages": [repeat_answer(found, run.run_id)]}
 
 
 async def _standalone(history: list[AnyMessage], newest: AnyMessage, run: AgentContext) -> str:

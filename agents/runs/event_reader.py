@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from agents.runs.events import ENDS, Event
+from agents.runs.record import ENDS, Event
 from agents.runs.run_store import Batch, RunStore
 from utils.errors import NotFound
 

@@ -5,8 +5,8 @@ from contextlib import aclosing
 from typing import Any
 
 from agents.runs.event_reader import RunEventReader
-from agents.runs.events import ENDS, Event, result_in
 from agents.runs.live import LiveRun
+from agents.runs.record import ENDS, Event, result_in
 from agents.runs.run_store import Batch
 from utils.errors import Conflict, NotReady, RunFailed
 

@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from agents.runs.events import ENDS, Event
-from agents.runs.record import RunRecord
+from agents.runs.record import ENDS, Event, RunRecord
 from agents.runs.run_store import HOLED, LOST, TAKEN, UNWANTED, Batch, RunStore
 from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
-from agents.runs.events import ENDS, Event
 from agents.runs.keys import (
     CONTROL,
     CONTROL_KEPT_S,
@@ -24,7 +23,7 @@ from agents.runs.keys import (
     runs_of_key,
     shard_of,
 )
-from agents.runs.record import RunRecord
+from agents.runs.record import ENDS, Event, RunRecord
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient

@@ -15,10 +15,9 @@ from agents.reading import Answered
 from agents.runner import Runner, Turn
 from agents.runs.deletions import Deletions
 from agents.runs.event_reader import RunEventReader
-from agents.runs.events import Event, cancelled, failure, resumed
 from agents.runs.handle import RunHandle
 from agents.runs.live import LiveRun
-from agents.runs.record import RunRecord
+from agents.runs.record import Event, RunRecord, cancelled, failure, resumed
 from agents.runs.run_store import LOST, Claimed, RunStore
 from utils.checkpointer.errors import RunSuperseded
 from utils.context import TenantContext

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from langchain_core.language_models import BaseChatModel
 
 from agents.verification.claims import Claim
-from agents.verification.judge import ask_judge
-from agents.verification.similarity import compare
+from agents.verification.models import ask_judge, compare
 from agents.verification.sources import Source, source_of
 from agents.verification.support import FirstLook, look
 from agents.verification.verdict import Finding, SentenceSupport

@@ -6,11 +6,10 @@ LangChain takes apart again. What LangChain asks of it, tests/providers/test_com
 Wire format: https://platform.openai.com/docs/api-reference/chat
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from providers.chat.pieces import joined
 from providers.openai_wire import EventStream, Json, OpenAIWire
 
 _PATH = "/chat/completions"
@@ -72,3 +71,29 @@ async def _read_now_and_then(stream: EventStream) -> AsyncGenerator[Json, None]:
             yield event
         if has_begun and not has_ended:
             await stream.look_away(_READ_EVERY_S)
+
+
+def joined(events: Iterable[Json]) -> Iterator[Json]:
+    """*events* in order, runs of those that only add text made one, each costs the same; a run's first is changed."""
+    held: Json | None = None
+    for event in events:
+        if (text := _plain_text(event)) is None:
+            if held is not None:
+                yield held
+            held = None
+            yield event
+        elif held is None:
+            held = event
+        else:
+            held["choices"][0]["delta"]["content"] += text
+    if held is not None:
+        yield held
+
+
+def _plain_text(event: Json) -> str | None:
+    """The text that is all *event* says, None if it says anything else."""
+    match event:
+        case {"choices": [{"delta": {"content": str(text), **delta}, **choice}]} if not event.get("usage"):
+            silent = not choice.get("finish_reason") and not choice.get("logprobs")
+            return text if silent and delta.keys() <= {"role"} else None
+    return None

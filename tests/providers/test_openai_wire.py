@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.chat.pieces import joined
+from providers.chat.completions import joined
 from providers.openai_errors import EndpointError
 from providers.openai_wire import EventParser
 

@@ -16,7 +16,7 @@ from agents.answer_cache import AnswerCacheSession
 from agents.nodes.answer import LONGEST_ANSWER, answer
 from agents.state import AgentContext, AnswerModel, ChatState
 from agents.turn_limiter import TurnLimiter
-from agents.verification.policy import Policy
+from agents.verification.verdict import Policy
 from agents.verification.verifier import MOST_CLAIMS, Verifier
 from providers.chat.extractive import ExtractiveChatModel
 from tests.retrieval.corpus import ACME

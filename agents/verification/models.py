@@ -1,4 +1,4 @@
-"""The second look at a sentence, where words did not decide: whether its source says something that means the same.
+"""The second look at a sentence, where words did not decide: by meaning, and last by a chat model that is to judge.
 
 Vectors tell what a sentence is about, not whether its numbers or denials are right: those were compared before. How
 near two texts must be differs from model to model; `benchmarks/verification.py` measures it. With a model that was not
@@ -10,10 +10,15 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
+
 from agents.verification.claims import Claim
 from agents.verification.support import SentenceMatch
 from agents.verification.verdict import Finding
+from prompts.judging import judging_prompt, read_judgement
 from utils.errors import ProviderError
+from utils.passages import Passage
 from utils.ports import Embedder
 
 logger = logging.getLogger(__name__)
@@ -22,6 +27,13 @@ _SENTENCES = 8  # of sources in another language that are compared with a claim:
 _PLACES = 2  # else: the best sentence of so many sources
 _LONGEST = 600  # characters of a text that is embedded
 _MOST_TEXTS = 24  # of an answer; each costs some 50 ms of CPU with the model that comes with the service
+
+_MOST_JUDGED = 12  # sentences of an answer that a chat model is asked about, in one call
+
+_JUDGED = {
+    True: Finding("supported", 1.0, "the judging model finds it in its source", "judge"),
+    False: Finding("unsupported", 0.0, "the judging model does not find it in its source", "judge"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +92,20 @@ def _finding(likeness: float, number: int, levels: Levels) -> Finding | None:
     if likeness < levels.other:
         return Finding("unsupported", score, f"source [{number}] says something else", "meaning")
     return None
+
+
+async def ask_judge(
+    model: BaseChatModel, sentences: Sequence[str], passages: Sequence[Passage], *, timeout_s: float
+) -> list[Finding | None]:
+    """A finding for each of *sentences*, which rest on *passages*; None where the model does not say, or fails."""
+    asked = sentences[:_MOST_JUDGED]
+    try:
+        async with asyncio.timeout(timeout_s):
+            reply = await model.ainvoke([HumanMessage(judging_prompt(asked, passages))])
+    except (ProviderError, TimeoutError) as exc:
+        logger.warning("Sentences not verified: the judge model did not answer.", exc_info=exc)
+        return [None] * len(sentences)
+    judged = read_judgement(reply.text, len(asked))
+    return [None if verdict is None else _JUDGED[verdict] for verdict in judged] + [None] * (
+        len(sentences) - len(asked)
+    )
