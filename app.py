@@ -13,11 +13,8 @@ import uvicorn
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models import License, SecurityScheme, Server
 
-from api.admission import Admission, AdmissionLimits
-from api.asgi import FlaskAsgi, Lifespan, uvicorn_options
 from api.auth import Authenticator
 from api.chat import chat_blueprint
-from api.commands import register_commands
 from api.conversations import conversations_blueprint
 from api.datasets import datasets_blueprint
 from api.deprecations import register_deprecations
@@ -25,10 +22,7 @@ from api.description import DescribedApi
 from api.docs import register_docs
 from api.document_links import document_links_blueprint
 from api.documents import documents_blueprint
-from api.graceful import GracefulServer
 from api.health import health_blueprint
-from api.http_protocol import ConnectionLimits
-from api.intake import BodyLimits
 from api.json_provider import OrjsonProvider
 from api.limits import RateLimits
 from api.link_limits import LinkLimits
@@ -41,7 +35,7 @@ from api.repeats import Repeats
 from api.runs import runs_blueprint
 from api.schemas import Problem
 from api.search import search_blueprint
-from api.services import ApiServices, attach_services, configure, running_services
+from api.services import ApiServices, attach_services, running_services
 from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.visitor_limits import QuestionLimits, VisitorLimits
@@ -50,10 +44,17 @@ from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
 from bootstrap.observability import start_observability
 from bootstrap.services import Services, open_services
+from cli.commands import register_commands
+from cli.operator import configure
 from config import VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
 from domain.document_links import LinkMode
 from ingestion.pages.images import PageImages
+from server.admission import Admission, AdmissionLimits
+from server.asgi import FlaskAsgi, Lifespan, uvicorn_options
+from server.graceful import GracefulServer
+from server.http_protocol import ConnectionLimits
+from server.request_body import BodyLimits
 from utils.concurrency import ConcurrencyLimit
 from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, Kind, TenantContext
 from utils.logging_config import configure_logging

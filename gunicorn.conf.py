@@ -16,8 +16,8 @@ from typing import Any
 if (_root := str(Path(__file__).resolve().parent)) not in sys.path:
     sys.path.insert(0, _root)  # started from elsewhere
 
-from api.asgi import KEEP_ALIVE_S
 from config import Settings, SettingsError, load_settings
+from server.asgi import KEEP_ALIVE_S
 from utils.capacity import Machine, affordable_workers
 from utils.logging_config import configure_logging, log_prints
 from utils.private_files import keep_files_private
@@ -98,8 +98,8 @@ except (SettingsError, StartError) as _refusal:
     sys.exit(1)
 
 wsgi_app = "wsgi:application"
-worker_class = "api.gunicorn_worker.ChatWorker"
-logger_class = "api.gunicorn_worker.JsonLogger"
+worker_class = "server.gunicorn_worker.ChatWorker"
+logger_class = "server.gunicorn_worker.JsonLogger"
 loglevel = _settings.log_level.lower()
 proc_name = "pustaka"
 

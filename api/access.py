@@ -11,14 +11,14 @@ from flask_openapi3 import validate_request
 
 from api.auth import has_key
 from api.conditional import refuse_unread_condition
-from api.intake import SMALL_BYTES, at_end, load_body, reads_body_itself, takes_no_body
 from api.links import Link
 from api.repeats import answers_repeats
 from api.request_parts import parts_of
 from api.services import services
-from api.sync_pool import sync_pool
 from api.visitors import client_network
 from domain.document_links import LinkMode
+from server.request_body import SMALL_BYTES, at_end, load_body, reads_body_itself, takes_no_body
+from server.sync_pool import sync_pool
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import Forbidden, LinkRefused, ProblemError
 from utils.turns import current_tenant

@@ -18,8 +18,8 @@ from api.links import linked
 from api.schemas import NON_BLANK, ChatOut, ConversationId, Problem
 from api.services import services
 from api.sse import as_sse
-from api.streaming import AsyncStream
 from api.visitor_limits import headers_of
+from server.streaming import AsyncStream
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id

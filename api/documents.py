@@ -31,11 +31,11 @@ from api.paging import page_members, part_of
 from api.repeats import answer_once
 from api.responses import respond
 from api.services import services
-from api.sync_pool import sync_pool
 from domain import datasets, job_requests, progress
 from domain.documents import get_document
 from domain.progress import Progress
 from domain.uploads import Accepted, Description
+from server.sync_pool import sync_pool
 from utils.context import Scope, TenantContext
 from utils.errors import NotFound, QuotaExceeded, TooLarge, UnreadableDocument
 from utils.validation import wrong_field

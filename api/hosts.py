@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from flask import Flask
 from flask.globals import request_ctx
 
-from api.admission import is_probe
+from server.admission import is_probe
 from utils.errors import BadInput, UntrustedHost
 
 # RFC 9112, 3.2, as far as names of hosts go that somebody has.

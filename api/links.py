@@ -15,6 +15,7 @@ from flask import request
 
 from api.services import services
 from domain.db import Database
+from domain.document_files import document_status
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.documents import in_batches
 from utils.context import Kind, TenantContext
@@ -191,7 +192,7 @@ class CitationLinks:
         return {
             **citation,
             "link": self._address(ctx, citation, known or _GONE, base),
-            **_status(state_of(version, known.version if known else None)),
+            **_status(document_status(version, known.version if known else None)),
         }
 
     def _address(self, ctx: TenantContext, citation: Mapping[str, Any], rules: LinkRules, base: str) -> str | None:
@@ -237,13 +238,6 @@ def sibling_prefix() -> str:
 
 def _status(status: str | None) -> dict[str, str | None]:
     return {"document_status": status, "document_state": status}  # the second is its old name
-
-
-def state_of(version: int, current: int | None) -> str:
-    """What has become of *version* of a document that is at *current* now, None where it is deleted."""
-    if current is None:
-        return "deleted"
-    return "current" if version >= current else "replaced"
 
 
 async def linked(ctx: TenantContext, told: Mapping[str, Any], base: str) -> dict[str, Any]:

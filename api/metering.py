@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
-from api.admission import Admission
 from api.problems import PROBLEM
 from api.services import services
-from api.streaming import AsyncStream
-from api.sync_pool import has_pool, sync_pool
+from server.admission import Admission
+from server.streaming import AsyncStream
+from server.sync_pool import has_pool, sync_pool
 from utils.telemetry.catalogue import POOL_BUSY, POOL_QUEUE, PROBLEMS, REQUESTS, REQUESTS_ACTIVE, STREAMS, TURNS_WAITING
 
 if TYPE_CHECKING:  # it imports prometheus_client

@@ -8,10 +8,10 @@ from uuid import uuid4
 from flask import Flask, Response, request
 from flask.globals import request_ctx
 
-from api.admission import is_probe
-from api.careful_headers import CAREFUL
 from api.cors import register_cors
 from api.hosts import register_hosts
+from server.admission import is_probe
+from server.security_headers import CAREFUL
 from utils.log_ids import hash_id
 from utils.logging_config import request_id
 from utils.validation import REQUEST_ID

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from api.idempotency import IDEMPOTENCY_HEADER, KEPT_S, check_key
 from api.services import services
-from api.sync_pool import sync_pool
+from server.sync_pool import sync_pool
 from utils.checkpointer import Connections
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.errors import UnreadableValue

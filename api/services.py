@@ -1,17 +1,13 @@
-"""What routes and commands work with, by type instead of by name."""
+"""What routes work with, by type instead of by name."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from flask import Flask, current_app
 
 from bootstrap.services import Services
-from config import Settings
-from domain.db import Database
 
 if TYPE_CHECKING:  # most of these use `services` themselves
-    from api.admission import Admission
     from api.auth import Authenticator
     from api.limits import RateLimits
     from api.link_limits import LinkLimits
@@ -19,9 +15,10 @@ if TYPE_CHECKING:  # most of these use `services` themselves
     from api.repeats import Repeats
     from api.visitor_limits import VisitorLimits
     from ingestion.pages.images import PageImages
+    from server.admission import Admission
     from utils.concurrency import ConcurrencyLimit
 
-_SERVICES, _SETTINGS, _OPEN_DATABASE = "services", "settings", "open_database"  # in Flask's `extensions`
+_SERVICES = "services"  # in Flask's `extensions`
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +54,3 @@ def running_services(app: Flask) -> ApiServices | None:
 def attach_services(app: Flask, attached: ApiServices) -> None:
     """Let the routes of *app* work with these."""
     app.extensions[_SERVICES] = attached
-
-
-def settings() -> Settings:
-    """The settings of the present app; for commands, which run without a service."""
-    return cast(Settings, current_app.extensions[_SETTINGS])
-
-
-def open_database() -> Database:
-    """The database that the settings name; the caller closes it."""
-    return cast("Callable[[], Database]", current_app.extensions[_OPEN_DATABASE])()
-
-
-def configure(app: Flask, settings: Settings, open_database: Callable[[], Database]) -> None:
-    """Give *app* what its commands work with."""
-    app.extensions |= {_SETTINGS: settings, _OPEN_DATABASE: open_database}

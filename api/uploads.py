@@ -15,11 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from werkzeug.http import parse_options_header
 
 from api.dataset_schemas import MOST_METADATA_BYTES, ExternalId, Metadata
-from api.intake import body_pieces
 from api.multipart import MOST_FILES, UploadedFile, UploadParser
-from api.sync_pool import SyncPool
 from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
+from server.request_body import body_pieces
+from server.sync_pool import SyncPool
 from utils.errors import BadInput, TooLarge, UnreadableDocument, UnsupportedMediaType
 from utils.strict_json import read_json
 from utils.validation import plain_message, wrong_field

@@ -19,16 +19,16 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 from api.access import requires
-from api.admission import Admission, AdmissionLimits
-from api.asgi import FlaskAsgi, uvicorn_options
 from api.auth import Authenticator
 from api.json_provider import OrjsonProvider
 from api.limits import RateLimits
 from api.middleware import register_middleware
 from api.problems import register_problems
 from api.services import ApiServices, attach_services
-from api.streaming import AsyncStream
 from domain.db import open_database
+from server.admission import Admission, AdmissionLimits
+from server.asgi import FlaskAsgi, uvicorn_options
+from server.streaming import AsyncStream
 from utils.context import ALL_SCOPES, Scope, TenantContext
 from utils.logging_config import configure_logging
 from utils.processes import spare_collector

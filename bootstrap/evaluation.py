@@ -9,7 +9,7 @@ import httpx
 from pydantic import SecretStr
 
 from agents.state import AnswerModel
-from bootstrap.indexes.open_index import Opener
+from bootstrap.index_opener import IndexOpener
 from bootstrap.models import open_answer_model, open_embedder, open_reranker
 from bootstrap.stores import open_records
 from config import Settings
@@ -98,7 +98,7 @@ class Askers:
             return Retriever(asked, index, reranker=reranker)
 
         folder = await asyncio.to_thread(private_folder, self._settings.data_dir, variable="DATA_DIR")
-        opener = Opener(self._settings, folder, embedder, embedder, make)
+        opener = IndexOpener(self._settings, folder, embedder, embedder, make)
         self._stack.push_async_callback(opener.close_all)
         try:
             database = await open_records(self._stack, self._settings)

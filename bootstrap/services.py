@@ -21,10 +21,7 @@ from agents.state import AnswerModel
 from bootstrap.background import Background
 from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
 from bootstrap.data_folder import load_secret, open_data_folder, open_link_key
-from bootstrap.indexes.active import ActiveIndex
-from bootstrap.indexes.check import SelfCheck
-from bootstrap.indexes.open_index import MakeRetriever, Opener
-from bootstrap.indexes.reconciler import IndexReconciler
+from bootstrap.index_opener import IndexOpener, MakeRetriever
 from bootstrap.ingesting import ingesting, quotas_of, reading_policy, scanner_check
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
 from bootstrap.looks import Models, look_around, time_statements
@@ -49,6 +46,9 @@ from domain.in_thread import write
 from domain.keys import create_first_key
 from domain.leadership import Leadership
 from domain.ratings import forget_older
+from indexing.active import ActiveIndex
+from indexing.check import SelfCheck
+from indexing.reconciler import IndexReconciler
 from ingestion.job_workers import JobWorkerPool
 from ingestion.library import Library
 from ingestion.pipeline import LoadSummary
@@ -140,7 +140,7 @@ async def open_services(
         embedder = await open_embedder(stack, settings, telemetry.embedding_model)
         asked = remembering(settings, embedder)
         model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
-        opener = Opener(settings, folder, embedder, asked, _retrievers(stack, settings, telemetry, database))
+        opener = IndexOpener(settings, folder, embedder, asked, _retrievers(stack, settings, telemetry, database))
         stack.push_async_callback(opener.close_all)
         serving = await ActiveIndex.begin(database, opener)
         tending = IndexReconciler(

@@ -265,3 +265,10 @@ def _batches(names: set[str]) -> Iterator[set[str]]:
     waiting = iter(names)
     while batch := set(islice(waiting, _AT_ONCE)):
         yield batch
+
+
+def document_status(version: int, current: int | None) -> str:
+    """What has become of *version* of a document that is at *current* now, None where it is deleted."""
+    if current is None:
+        return "deleted"
+    return "current" if version >= current else "replaced"

@@ -1,4 +1,4 @@
-"""What the index still has to be told, read from and noted in SQL; `ingestion/indexer.py` does the telling."""
+"""What the index still has to be told, read from and noted in SQL; `indexing/indexer.py` does the telling."""
 
 import json
 from collections.abc import Sequence

@@ -7,6 +7,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from domain.db import Database
+from tests.domain.records import two_tenants
 from tests.fakes.model_server import FakeModelServer
 from tests.programs import installed
 from tests.servers.fixtures import database_uri, postgres, redis_cluster
@@ -18,6 +20,14 @@ expect.set_options(timeout=20_000)  # a page on a machine that does other things
 Service.preloaded = True
 PAGE_KEY = "the-key-of-the-chat-page"
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
+
+
+@pytest.fixture
+def database(database_uri: str) -> Iterator[Database]:
+    """A migrated database with two tenants, of each kind in turn."""
+    database = two_tenants(database_uri)
+    yield database
+    database.close()
 
 
 @pytest.fixture(autouse=True)

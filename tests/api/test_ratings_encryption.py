@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.stored import NEW, OLD
+from tests.cli.stored import NEW, OLD
 from tests.service import Service, ask, await_knowledge, one_document
 
 pytestmark = pytest.mark.long

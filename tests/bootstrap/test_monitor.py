@@ -7,7 +7,7 @@ import pytest
 
 from bootstrap.background import Background
 from bootstrap.monitor import Monitor
-from ingestion.indexer import Indexer
+from indexing.indexer import Indexer
 from providers.scanner.clamd import Clamd
 from retrieval.index import PassageIndex
 from tests.domain.records import two_tenants

@@ -19,6 +19,7 @@ from domain.documents import DocumentContent, remove_documents
 from domain.models import Document, DocumentVersion
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, content
+from tests.packages import source_files
 from tests.service import ROOT
 from utils.context import TenantContext
 from utils.errors import NotFound, StoreUnavailable
@@ -207,11 +208,7 @@ def test_a_deletion_looks_at_the_versions_of_no_other_document(database: Databas
 
 
 def test_files_are_put_by_what_discards_them_unless_they_are_recorded_and_by_nothing_else() -> None:
-    folders = ("agents", "api", "bootstrap", "domain", "evaluation", "ingestion", "retrieval", "worker")
     puts = {
-        str(path.relative_to(ROOT))
-        for folder in folders
-        for path in (ROOT / folder).rglob("*.py")
-        if re.search(r"files\.put\(", path.read_text("utf-8"))
+        str(path.relative_to(ROOT)) for path in source_files() if re.search(r"files\.put\(", path.read_text("utf-8"))
     }
     assert puts == {"domain/document_files.py"}

@@ -2,19 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.db import Database
 from providers.ocr.chosen import available
-from tests.domain.records import two_tenants
 from tests.ocr import tesseract_installed, without_rapidocr
 from utils.sandbox.sandbox import Sandbox
-
-
-@pytest.fixture
-def database(database_uri: str) -> Iterator[Database]:
-    """A migrated database with two tenants, of each kind in turn."""
-    database = two_tenants(database_uri)
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -17,15 +17,15 @@ from domain.documents import get_chunks, get_document, list_documents, remove_do
 from domain.indexes import IndexSpec, list_indexes, serving_index
 from domain.models import IndexRow
 from domain.slots import ALL_SLOTS
+from indexing.indexer import Indexer
+from indexing.reconciliation import Findings, reconcile
 from ingestion.chunking import Sizes, estimate_tokens
 from ingestion.cutting import Cutter, cut
-from ingestion.indexer import Indexer
 from ingestion.parsers.parsed import Section
-from ingestion.reconciliation import Findings, reconcile
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
-from tests.ingestion.test_reconciliation import DIMENSION, Hashing
+from tests.indexing.test_reconciliation import DIMENSION, Hashing
 from tests.servers.postgres import PostgresServer
 from utils.context import TenantContext
 from utils.passages import Passage

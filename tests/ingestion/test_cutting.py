@@ -10,13 +10,13 @@ from domain.document_files import DocumentFiles
 from domain.documents import get_chunks, list_documents
 from domain.indexes import IndexSpec, begin_index, first_row, list_indexes
 from domain.models import Document, DocumentVersion
+from indexing.indexer import Indexer
 from ingestion.chunking import Sizes
 from ingestion.cutting import Cutter
-from ingestion.indexer import Indexer
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from tests.domain.records import ACME, GLOBEX
-from tests.ingestion.test_reconciliation import DIMENSION, Hashing
+from tests.indexing.test_reconciliation import DIMENSION, Hashing
 from tests.reading import load_files
 from utils.context import TenantContext
 from utils.errors import StoreUnavailable

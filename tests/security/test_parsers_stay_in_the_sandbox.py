@@ -9,10 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.service import ROOT
+from tests.packages import ROOT, source_files
 
-PACKAGES = ("agents", "api", "bootstrap", "clients", "domain", "evaluation", "ingestion", "prompts", "providers",
-            "retrieval", "utils", "worker")  # fmt: skip
 # What decodes the formats that strangers choose.
 READERS = {"PIL", "cv2", "docx", "lxml", "olefile", "onnxruntime", "openpyxl", "pdfminer", "pdfplumber", "pypdfium2",
            "rapidocr", "shapely", "tarfile", "trafilatura", "xml", "zipfile"}  # fmt: skip
@@ -23,7 +21,7 @@ IN_THE_SANDBOX = (
     "providers/ocr/rapid.py",
     "providers/ocr/worker.py",
 )
-OF_OPERATORS = ("ingestion/transfer/archive.py",)
+OF_OPERATORS = ("indexing/archive.py",)
 # What the service's side of a parser is made of: these run outside.
 OUTSIDE = {"answers", "kinds", "parsed", "recognition", "sandbox", "sniffing"}
 STARTERS = {"subprocess", "multiprocessing", "pty"}
@@ -38,7 +36,7 @@ MAY_START = {
 
 def modules() -> Iterator[tuple[str, set[str]]]:
     """Each file of ours, and the packages that it imports anywhere in it."""
-    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+    for path in source_files():
         imported: set[str] = set()
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):

@@ -1,0 +1,144 @@
+"""Opens the indexes of an installation, each with the embedding model its vectors are of."""
+
+import asyncio
+import shutil
+from collections.abc import Set
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from bootstrap.ingesting import chunk_sizes
+from bootstrap.models import open_former_embedder, remembering
+from bootstrap.stores import index_folder, open_passages, server_index
+from config import Settings
+from domain.indexes import IndexSpec
+from domain.models import IndexRow
+from indexing.open_index import OpenIndex
+from retrieval.index import PassageIndex
+from retrieval.lexical import RECIPE
+from retrieval.search import Retriever
+from utils.ports import Embedder, MadeWith
+
+if TYPE_CHECKING:
+    from retrieval.server import ServerIndex
+
+
+class MakeRetriever(Protocol):
+    """Makes what searches *index*, of this *number*, with vectors of *embedder*; *asked* is that model for questions.
+
+    What it needs beside them is closed with *stack*, before the index.
+    """
+
+    async def __call__(
+        self, stack: AsyncExitStack, *, number: int, embedder: Embedder, asked: Embedder, index: PassageIndex
+    ) -> Retriever: ...
+
+
+async def plain_retriever(
+    stack: AsyncExitStack, *, number: int, embedder: Embedder, asked: Embedder, index: PassageIndex
+) -> Retriever:
+    """Search by words and meaning alone; *stack*, *number* and *embedder* are not used."""
+    return Retriever(asked, index)
+
+
+class IndexOpener:
+    """The `Opener` of an installation.
+
+    *embedder* is the configured model, *asked* the same for questions. An index of another one gets that: it goes on
+    being asked with the model its vectors are of.
+    """
+
+    def __init__(
+        self, settings: Settings, folder: Path, embedder: Embedder, asked: Embedder, make_retriever: MakeRetriever
+    ) -> None:
+        self._settings, self._folder = settings, folder
+        self._embedder, self._asked, self._make_retriever = embedder, asked, make_retriever
+        self._open: dict[int, tuple[OpenIndex, AsyncExitStack]] = {}
+        self._opening = asyncio.Lock()
+
+    @property
+    def wanted(self) -> IndexSpec:
+        """What an index is made with that fits the settings."""
+        endpoint = self._settings.embedding_endpoint
+        base_url = endpoint.base_url if endpoint else None
+        cut = chunk_sizes(self._settings).cut
+        return IndexSpec(self._embedder.model, self._embedder.dimension, base_url, RECIPE, cut)
+
+    async def open(self, row: IndexRow) -> OpenIndex:
+        """The index of *row*, opened unless it is.
+
+        Raises:
+            StoreUnavailable: it cannot be opened.
+        """
+        async with self._opening:
+            known = self._open.get(row.number)
+            if known is None:
+                known = self._open[row.number] = await self._opened(row)
+            return known[0]
+
+    async def close(self, number: int) -> None:
+        """Close an index, if it is open."""
+        async with self._opening:
+            _, stack = self._open.pop(number, (None, None))
+            if stack is not None:
+                await stack.aclose()
+
+    async def close_others(self, numbers: Set[int]) -> None:
+        """Close all indexes but these."""
+        for number in self._open.keys() - numbers:
+            await self.close(number)
+
+    async def close_all(self) -> None:
+        """Close all."""
+        for number in list(self._open):
+            await self.close(number)
+
+    async def remove(self, number: int, made_with: MadeWith) -> None:
+        """Remove all that index *number* holds, for good; nothing where there is none.
+
+        Raises:
+            StoreUnavailable: the server does not answer.
+        """
+        await self.close(number)
+        if self._settings.qdrant_url is None:
+            folder = index_folder(self._settings, self._folder, made_with.model, number)
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            return
+        server = server_index(self._settings, made_with, number)
+        try:
+            await server.remove()
+        finally:
+            await server.close()
+
+    async def publish(self, opened: OpenIndex) -> None:
+        """Let the server's alias stand for *opened*; an engine in this process has no names for others."""
+        if server := self._on_server(opened):
+            await server.publish(f"{self._settings.qdrant_collection_name}-serving")
+
+    async def reads_along(self, opened: OpenIndex) -> str | None:
+        """The collection of LangChain's that is searched along with *opened*, which no other model can search."""
+        server = self._on_server(opened)
+        return await server.reads_along() if server else None
+
+    def _on_server(self, opened: OpenIndex) -> "ServerIndex | None":
+        return None if self._settings.qdrant_url is None else cast("ServerIndex", opened.index)
+
+    async def _opened(self, row: IndexRow) -> tuple[OpenIndex, AsyncExitStack]:
+        async with AsyncExitStack() as stack:
+            embedder, asked = await self._models(stack, row)
+            index = await open_passages(self._settings, self._folder, row, row.number)
+            stack.push_async_callback(index.close)
+            spec = IndexSpec(row.model, row.dimension, row.base_url, row.recipe, row.cut)
+            retriever = await self._make_retriever(
+                stack, number=row.number, embedder=embedder, asked=asked, index=index
+            )
+            return OpenIndex(row.number, row.slot, spec, index, embedder, retriever), stack.pop_all()
+        raise AssertionError  # the stack swallows nothing
+
+    async def _models(self, stack: AsyncExitStack, row: IndexRow) -> tuple[Embedder, Embedder]:
+        if (row.model, row.dimension) == (self._embedder.model, self._embedder.dimension):
+            return self._embedder, self._asked
+        former = await open_former_embedder(
+            stack, self._settings, model=row.model, dimension=row.dimension, base_url=row.base_url
+        )
+        return former, remembering(self._settings, former)

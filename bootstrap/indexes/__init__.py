@@ -1,1 +1,0 @@
-"""The indexes of an installation: opened, switched between, and looked after."""

@@ -1,0 +1,167 @@
+"""The operator's commands: `flask load`, `flask documents`, `flask datasets`, `flask links`, `flask jobs`,
+`flask crawl`, `flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`, `flask index`,
+`flask log-id`.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from flask import Flask
+from flask.cli import with_appcontext
+from tqdm import tqdm
+
+from bootstrap.data_folder import use_installations_log_key
+from bootstrap.ingesting import reading_policy
+from bootstrap.stores import open_originals
+from cli.crawl import crawl
+from cli.evaluate import evaluate
+from cli.indexes import index
+from cli.jobs import datasets, jobs
+from cli.keys import api_key
+from cli.links import links
+from cli.migrate_data import migrate_data
+from cli.operator import operator, records, settings
+from cli.ratings import ratings
+from cli.state import state
+from config import SAMPLES
+from domain.db import Database
+from domain.documents import list_documents
+from domain.indexing import count_chunks_without_vectors
+from ingestion.pipeline import LoadSummary, Progress, load_paths
+from utils.context import DEFAULT_TENANT, TenantContext
+from utils.log_ids import hash_id
+from utils.sandbox.sandbox import Sandbox
+
+SKIPPED_SHOWN = 5
+STALLED_S = 60.0
+
+
+def register_commands(app: Flask) -> None:
+    """Add the commands to the app's `flask` command line."""
+    documents_and_jobs = (load, documents, datasets, links, jobs, crawl)
+    for command in (*documents_and_jobs, api_key, evaluate, ratings, migrate_data, state, index, log_id):
+        app.cli.add_command(command)
+
+
+@click.command("log-id")
+@click.argument("ids", nargs=-1, required=True)
+@with_appcontext
+def log_id(ids: tuple[str, ...]) -> None:
+    """Print what stands for each of IDS in logs and traces: of conversations, runs, visitors, documents."""
+    use_installations_log_key(settings())
+    for each in ids:
+        click.echo(hash_id(each))
+
+
+@click.command("load")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents these are.")
+@click.option("--prune", is_flag=True, help="Forget documents below the given folders whose file is gone.")
+@click.option("--wait", is_flag=True, help="Return only when the running service has computed all vectors.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@with_appcontext
+def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json: bool) -> None:
+    """Load the documents in PATHS, files or folders; unchanged ones are passed over."""
+    with records() as database:
+        ctx = operator(database, tenant)
+        with _progress() as progress, Sandbox(required=settings().sandbox_required, prepares=True) as sandbox:
+            summary = load_paths(
+                database,
+                ctx,
+                paths,
+                policy=reading_policy(settings(), sandbox),
+                prune=prune,
+                samples_root=SAMPLES,
+                progress=progress,
+                document_files=open_originals(settings(), database),
+            )
+        if wait:
+            _wait_for_vectors(database, ctx)
+        waiting = _waiting(database, ctx)
+    click.echo(json.dumps(asdict(summary) | {"waiting": waiting}) if as_json else _told(summary, waiting))
+    if summary.failed:
+        sys.exit(1)
+
+
+@click.command("documents")
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@with_appcontext
+def documents(tenant: str, as_json: bool) -> None:
+    """List the documents: id, state, chunks, language, source, and what went wrong."""
+    with records() as database:
+        ctx = operator(database, tenant)
+        with database.reading() as session:
+            rows = [
+                {
+                    "document_id": document.document_id,
+                    "state": document.state,
+                    "chunks": document.chunk_count,
+                    "language": document.language,
+                    "source": document.source,
+                    "title": document.title,
+                    "error": document.error,
+                }
+                for document in list_documents(session, ctx)
+            ]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    if not rows:
+        click.echo("No documents.")
+    for row in rows:
+        error = f"  {row['error']}" if row["error"] else ""
+        sizes = f"{row['chunks']:>5}  {row['language']:<2}"
+        click.echo(f"{row['document_id']}  {row['state']:<10}  {sizes}  {row['source']}{error}")
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on a terminal, nothing elsewhere."""
+    with tqdm(unit="file", leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def show(done: int, total: int, name: str) -> None:
+            bar.total, bar.n = total, done
+            bar.set_postfix_str(name[-40:])
+
+        yield show
+
+
+def _waiting(database: Database, ctx: TenantContext) -> int:
+    with database.reading() as session:
+        return count_chunks_without_vectors(session, ctx)
+
+
+def _wait_for_vectors(database: Database, ctx: TenantContext) -> None:
+    fewest, since = _waiting(database, ctx), time.monotonic()
+    while fewest:
+        time.sleep(0.5)
+        waiting = _waiting(database, ctx)
+        if waiting < fewest:
+            fewest, since = waiting, time.monotonic()
+        elif time.monotonic() - since > STALLED_S:
+            raise click.ClickException(f"{waiting} passages still wait for their vectors: is the service running?")
+
+
+def _told(summary: LoadSummary, waiting: int) -> str:
+    lines = [f"Failed: {name}: {reason}" for name, reason in summary.failed]
+    lines += [f"Read in part: {name}: {reason}" for name, reason in summary.unread]
+    if summary.skipped:
+        some = ", ".join(summary.skipped[:SKIPPED_SHOWN]) + (" …" if len(summary.skipped) > SKIPPED_SHOWN else "")
+        lines.append(f"Skipped, not a kind that is read: {len(summary.skipped)} ({some})")
+    lines.append(
+        f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed, "
+        f"{len(summary.failed)} failed; {summary.chunks} chunks in {summary.seconds:.1f} s"
+    )
+    if waiting:
+        lines.append(
+            f"{waiting} passages wait for their vectors: the running service computes them, or the next start. "
+            "They are found by their words meanwhile."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,163 @@
+"""`flask crawl`: a page or a site read here and now, and again by the service if it is to be."""
+
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from bootstrap.crawl_scheduler import crawl_rules
+from bootstrap.ingesting import reading_policy
+from bootstrap.stores import open_originals
+from cli.operator import counted, operator, records, settings
+from config import Settings
+from domain import web_sources
+from domain.db import Database
+from domain.document_files import DocumentFiles
+from domain.models import CrawlState, WebSource
+from domain.web_sources import Plan
+from ingestion.crawl.addresses import UnusableAddress, canonical
+from ingestion.crawl.crawl import Claim
+from ingestion.crawl.crawler import Crawler
+from ingestion.crawl.politeness import Politeness
+from utils.context import DEFAULT_TENANT, TenantContext
+from utils.errors import BadInput
+from utils.sandbox.sandbox import Sandbox
+
+DEFAULT_PAGES = 200
+_FIELDS = (
+    *("web_source_id", "url", "kind", "max_depth", "max_pages", "every_s"),
+    *("state", "counts", "problems", "error"),
+)
+_COUNTED = ("added", "changed", "unchanged", "gone", "failed", "skipped", "trapped")
+
+
+@click.command("crawl")
+@click.argument("url", required=False)
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents these are.")
+@click.option("--page", is_flag=True, help="This page alone, not its site.")
+@click.option(
+    "--depth", type=click.IntRange(0, 20), default=5, show_default=True, help="Links away from the first page."
+)
+@click.option("--pages", type=click.IntRange(1, 20_000), help="Documents at most.  [default: 200]")
+@click.option("--every", type=click.FloatRange(1, 8760), help="Hours until the service reads it again.")
+@click.option("--remove", is_flag=True, help="Forget it, and its documents.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@with_appcontext
+def crawl(
+    url: str | None,
+    tenant: str,
+    page: bool,
+    depth: int,
+    pages: int | None,
+    every: float | None,
+    remove: bool,
+    as_json: bool,
+) -> None:
+    """Read the site of URL, or list what is read from the web. After Ctrl-C the service goes on with it."""
+    most = settings().crawl_max_pages
+    plan = Plan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), _seconds(every))
+    with records() as database:
+        ctx, document_files = operator(database, tenant), open_originals(settings(), database)
+        if url is None:
+            _list(database, ctx, as_json=as_json)
+        elif remove:
+            _remove(database, ctx, document_files, _canonical(url))
+        else:
+            _tell(_crawl(database, ctx, document_files, settings(), _canonical(url), plan), as_json=as_json)
+
+
+def _seconds(hours: float | None) -> int | None:
+    return None if hours is None else int(hours * 3600)
+
+
+def _canonical(url: str) -> str:
+    try:
+        return canonical(url)
+    except UnusableAddress as exc:
+        raise BadInput(f"{url}: {exc}") from exc
+
+
+def _crawl(
+    database: Database, ctx: TenantContext, document_files: DocumentFiles, settings: Settings, url: str, plan: Plan
+) -> WebSource | None:
+    holder = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
+    with Sandbox(required=settings.sandbox_required, prepares=True) as sandbox:
+        rules = crawl_rules(settings, reading_policy(settings, sandbox))
+        with rules.policy.open_parser() as parser:
+            crawler = Crawler(
+                database, rules, parser, holder=holder, politeness=Politeness(), document_files=document_files
+            )
+            return crawler.crawl(_claim(database, ctx, crawler, url, plan))
+
+
+def _claim(database: Database, ctx: TenantContext, crawler: Crawler, url: str, plan: Plan) -> Claim:
+    """The web source, made or changed, and claimed in the same moment: a running service would begin it otherwise."""
+    with database.writing() as session:
+        known = web_sources.find_web_source(session, ctx, url)
+        if known is None:
+            source = web_sources.create_web_source(session, ctx, url, plan)
+        else:
+            source = web_sources.change_web_source(session, ctx, known.web_source_id, plan)
+        return crawler.claim_in(session, ctx, source.web_source_id)
+
+
+def _list(database: Database, ctx: TenantContext, *, as_json: bool) -> None:
+    with database.reading() as session:
+        sources = web_sources.list_web_sources(session, ctx).rows
+    if as_json:
+        click.echo(json.dumps([_fields(source) for source in sources]))
+        return
+    if not sources:
+        click.echo("No web sources.")
+    for source in sources:
+        again = f"every {source.every_s / 3600:g} h" if source.every_s else "once"
+        error = f"  {source.error}" if source.error else ""
+        click.echo(f"{source.state:<10} {again:<12} {source.url}  {_counted(source)}{error}")
+
+
+def _remove(database: Database, ctx: TenantContext, document_files: DocumentFiles, url: str) -> None:
+    with database.writing() as session:
+        source = web_sources.find_web_source(session, ctx, url)
+        if source is None:
+            raise BadInput(f"There is no web source at {url}.")
+        removed = web_sources.remove_web_source(session, ctx, source.web_source_id)
+    document_files.let_go(ctx)
+    click.echo(f"{counted(removed, 'document')} removed")
+
+
+def _tell(source: WebSource | None, *, as_json: bool) -> None:
+    if source is None:
+        raise click.ClickException("It was removed while it was read.")
+    if as_json:
+        click.echo(json.dumps(_fields(source)))
+    else:
+        for problem in source.problems:
+            click.echo(f"{problem['became'].capitalize()}: {problem['url']}: {problem['reason']}")
+        click.echo(_counted(source))
+    if source.state != CrawlState.COMPLETED:
+        click.echo(source.error or f"It is {source.state}.", err=True)
+        sys.exit(1)
+
+
+def _counted(source: WebSource) -> str:
+    return ", ".join(f"{source.counts[name]} {name}" for name in _COUNTED if source.counts.get(name))
+
+
+def _fields(source: WebSource) -> dict[str, Any]:
+    names = (
+        "web_source_id",
+        "url",
+        "kind",
+        "max_depth",
+        "max_pages",
+        "every_s",
+        "state",
+        "counts",
+        "problems",
+        "error",
+    )
+    return {name: getattr(source, name) for name in names}

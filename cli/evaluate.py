@@ -1,0 +1,111 @@
+"""`flask eval`: how well questions are answered, against floors and against the run before."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+from flask.cli import with_appcontext
+from pydantic import SecretStr
+from tqdm import tqdm
+
+from bootstrap.evaluation import Askers, Service
+from cli.operator import settings
+from config import Settings
+from evaluation.cases import QuestionSet, load_set
+from evaluation.measures import find_missed_floors
+from evaluation.reports import difference, table
+from evaluation.runs import Comparison, Run, compare, keep, last_run, run_set
+from utils.context import DEFAULT_TENANT, TenantContext
+from utils.errors import ProblemError
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    run: Run
+    comparison: Comparison | None
+    missed: Sequence[str]
+
+
+@click.command("eval")
+@click.argument("sets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SET...")
+@click.option("--answers", is_flag=True, help="Ask for answers too, not for passages alone.")
+@click.option("--against", type=click.Choice(["last"]), help="Compare with the last run of the same set.")
+@click.option("--url", help="A running service to ask, such as http://localhost:8000.")
+@click.option("--key", envvar="API_KEY", help="The key it is asked with. Default: API_KEY.")
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents, without --url.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@with_appcontext
+def evaluate(
+    sets: tuple[Path, ...],
+    answers: bool,
+    against: str | None,
+    url: str | None,
+    key: str | None,
+    tenant: str,
+    as_json: bool,
+) -> None:
+    """Measure the question sets SET...: YAML or JSONL files, or public sets beside their corpus.
+
+    Runs are kept in DATA_DIR/evaluations. Exit code 1 when a floor that a set gives is missed.
+    """
+    if url and not key:
+        raise click.UsageError("--url needs --key, or API_KEY.")
+    service = Service(url.rstrip("/"), SecretStr(key or "")) if url else None
+    try:
+        loaded = [load_set(path) for path in sets]
+        ctx = TenantContext.for_operator(tenant)
+        outcomes = asyncio.run(_measure(settings(), loaded, ctx, service, answers=answers, against=against))
+    except ProblemError as error:
+        raise click.ClickException(error.detail) from error
+    click.echo(json.dumps([_as_json(each) for each in outcomes]) if as_json else "\n\n".join(map(_told, outcomes)))
+    if any(outcome.missed for outcome in outcomes):
+        sys.exit(1)
+
+
+async def _measure(
+    settings: Settings,
+    sets: Sequence[QuestionSet],
+    ctx: TenantContext,
+    service: Service | None,
+    *,
+    answers: bool,
+    against: str | None,
+) -> list[_Outcome]:
+    folder = settings.data_dir / "evaluations"
+    async with AsyncExitStack() as stack:
+        askers = Askers(stack, settings, ctx, service, answers=answers)
+        return [await _measure_one(askers, each, folder, answers=answers, against=against) for each in sets]
+
+
+async def _measure_one(
+    askers: Askers, questions: QuestionSet, folder: Path, *, answers: bool, against: str | None
+) -> _Outcome:
+    mode = "answers" if answers else "retrieval"
+    steps = len(questions.corpus) + len(questions.cases)
+    with tqdm(total=steps, desc=questions.name, leave=False, disable=not sys.stderr.isatty()) as bar:
+        advance: Callable[[int], object] = bar.update
+        async with askers.for_set(questions, advance) as asker:
+            run = await run_set(questions, asker, mode=mode, progress=partial(advance, 1))
+    before = last_run(folder, name=run.name, mode=mode) if against else None
+    keep(folder, run)
+    comparison = compare(before, run) if before else None
+    return _Outcome(run, comparison, find_missed_floors(run.figures, questions.floors))
+
+
+def _as_json(outcome: _Outcome) -> dict[str, object]:
+    comparison = asdict(outcome.comparison) if outcome.comparison else None
+    return {**outcome.run.as_json(), "against": comparison, "missed_floors": list(outcome.missed)}
+
+
+def _told(outcome: _Outcome) -> str:
+    parts = [f"{outcome.run.name}, {len(outcome.run.rows)} questions, {outcome.run.mode}", table(outcome.run)]
+    if outcome.comparison:
+        parts.append(difference(outcome.comparison))
+    parts += [f"Missed floor: {line}" for line in outcome.missed]
+    return "\n".join(parts)

@@ -1,0 +1,150 @@
+"""`flask index`: the indexes of an installation, looked at, switched between, compared with the records, moved."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from bootstrap.index_orders import carry_out
+from cli.index_status import IndexStatus, look_at_indexes
+from cli.operator import records, settings
+from domain.indexes import drop_index, former_index, get_index, switch_to
+from domain.keys import ensure_tenant, get_tenant
+from domain.models import IndexState
+from ingestion.chunking import Sizes
+from utils.context import DEFAULT_TENANT
+from utils.processes import StartError
+
+index = AppGroup("index", help="The indexes: status, switch, rollback, drop, scan, export, import.")
+
+_number = click.argument("number", type=int)
+_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+_tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents.")
+_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@index.command("status")
+@_json
+def status(as_json: bool) -> None:
+    """List the indexes: which serves, its model, what it holds, how far one that is being built has come."""
+    with records() as database:
+        found = look_at_indexes(settings(), database)
+    click.echo(json.dumps([each.as_json() for each in found]) if as_json else "\n".join(_told(found)))
+
+
+@index.command("switch")
+@_number
+@click.option("--force", is_flag=True, help="Also to one that is not whole, or whose check did not pass.")
+def switch(number: int, force: bool) -> None:
+    """Let index NUMBER answer the questions, in every process within seconds."""
+    with records() as database, database.writing() as session:
+        row = get_index(session, number)
+        if row.state in (IndexState.BUILDING, IndexState.REFUSED) and not force:
+            reason = row.note or "It is being built, and will be switched to by itself when it is whole."
+            raise click.ClickException(f"{reason} --force switches all the same.")
+        switch_to(session, number, note="Switched to by an operator.")
+    click.echo(f"Index {number} serves.")
+
+
+@index.command("rollback")
+def rollback() -> None:
+    """Go back to the index that served before, in every process within seconds."""
+    with records() as database, database.writing() as session:
+        row = switch_to(session, former_index(session).number, note="Gone back to by an operator.")
+        click.echo(f"Index {row.number}, made with {row.model}, serves again, whatever EMBEDDING_… and CHUNK_… say.")
+
+
+@index.command("drop")
+@_number
+def drop(number: int) -> None:
+    """Remove index NUMBER for good; the running service does it, or the next start."""
+    with records() as database, database.writing() as session:
+        drop_index(session, number)
+    click.echo(f"Index {number} is removed within a minute by the running service, or by the next start.")
+
+
+@index.command("scan")
+@click.option("--repair", is_flag=True, help="Remove what is left over, and put in again what is missing.")
+@_json
+def scan(repair: bool, as_json: bool) -> None:
+    """Compare the indexes with the records, passage by passage. Exit code 1 if they differ and were not mended."""
+    outcome = _carry_out("scan", {"repair": repair})
+    found: dict[str, dict[str, int]] = outcome["indexes"]
+    files: dict[str, int] = outcome["files"]
+    lines = [_counted(number, found[number]) for number in found]
+    if any(files.values()):
+        lines.append(f"files: {files['unknown']} of no document, {files['missing']} missing")
+    click.echo(json.dumps(outcome) if as_json else "\n".join(lines))
+    if not repair and any(any(counts.values()) for counts in (files, *found.values())):
+        sys.exit(1)
+
+
+@index.command("export")
+@_file
+@_tenant
+@_json
+def export(file: Path, tenant: str, as_json: bool) -> None:
+    """Write a tenant's documents, with their vectors, to FILE."""
+    with records() as database, database.reading() as session:
+        get_tenant(session, tenant)
+    told = _carry_out("export", {"tenant": tenant, "path": str(file.absolute())})
+    click.echo(
+        json.dumps(told)
+        if as_json
+        else f"{told['documents']} documents, {told['chunks']} chunks, {told['vectors']} vectors of {told['model']}"
+    )
+
+
+@index.command("import")
+@_file
+@_tenant
+@_json
+def import_(file: Path, tenant: str, as_json: bool) -> None:
+    """Add the documents in FILE to a tenant's; vectors are used where the embedding model is the same."""
+    with records() as database, database.writing() as session:
+        ensure_tenant(session, tenant)
+    told = _carry_out("import", {"tenant": tenant, "path": str(file.absolute())})
+    click.echo(
+        json.dumps(told)
+        if as_json
+        else f"{told['added']} added, {told['changed']} changed, {told['unchanged']} unchanged; "
+        f"{told['reused']} vectors from the file, {told['to_embed']} to be computed by the running service"
+    )
+
+
+def _carry_out(kind: str, arguments: dict[str, object]) -> dict[str, Any]:
+    with records() as database:
+        try:
+            return asyncio.run(carry_out(settings(), database, kind, arguments))
+        except StartError as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _told(found: list[IndexStatus]) -> Iterator[str]:
+    if not found:
+        yield "There is no index yet: the first start makes it."
+    for each in found:
+        share = each.vectors / each.passages if each.passages else 1.0
+        made_with = f"{each.model} ({each.dimension} numbers) at {each.place}, {each.recipe}"
+        sizes = Sizes.of(each.cut)
+        yield f"{each.number}  {each.state:<9} {made_with}, passages of {sizes.target} tokens, {sizes.most} at most"
+        yield (
+            f"   {each.words} of {each.passages} passages, {each.vectors} vectors ({share:.0%}), "
+            f"{each.size_bytes / 1e6:.1f} MB{'' if each.is_measured else ' or so'}"
+        )
+        if each.note:
+            yield f"   {each.note}"
+
+
+def _counted(number: str, counts: dict[str, int]) -> str:
+    if not any(counts.values()):
+        return f"index {number}: complete, nothing left over"
+    return (
+        f"index {number}: {counts['unknown']} passages of unknown documents, {counts['stale']} of former versions, "
+        f"{counts['missing']} missing, {counts['vectors']} without their vector"
+    )

@@ -1,0 +1,63 @@
+"""What the operator's commands begin with: the settings, the database, a context of the tenant they are about."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import click
+from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from config import Settings
+from domain.db import Database
+from domain.keys import ensure_tenant
+from utils.context import TenantContext
+from utils.errors import ProblemError
+from utils.processes import StartError
+
+_SETTINGS, _OPEN_DATABASE = "settings", "open_database"  # in Flask's `extensions`
+
+
+def configure(app: Flask, settings: Settings, open_database: Callable[[], Database]) -> None:
+    """Give *app* what its commands work with."""
+    app.extensions |= {_SETTINGS: settings, _OPEN_DATABASE: open_database}
+
+
+def settings() -> Settings:
+    """The settings of the present app; commands run without a service."""
+    return cast(Settings, current_app.extensions[_SETTINGS])
+
+
+def open_database() -> Database:
+    """The database that the settings name; the caller closes it."""
+    return cast("Callable[[], Database]", current_app.extensions[_OPEN_DATABASE])()
+
+
+@contextmanager
+def records() -> Iterator[Database]:
+    """The database, closed at the end; refusals become one line and exit code 1."""
+    try:
+        database = open_database()
+        try:
+            database.migrate()
+            yield database
+        finally:
+            database.close()
+    except ProblemError as error:
+        raise click.ClickException(error.detail) from error
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+    except (SQLAlchemyError, OSError) as error:
+        # Without the driver's words: they may hold the address, and with it the password.
+        raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
+
+
+def counted(number: int, noun: str) -> str:
+    """*number* of things whose name takes an s in the plural: `1 document`, `2 documents`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def operator(database: Database, tenant: str) -> TenantContext:
+    """A context of *tenant*, which is made if it is new."""
+    with database.writing() as session:
+        return TenantContext.for_operator(ensure_tenant(session, tenant).tenant_id)

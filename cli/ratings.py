@@ -1,0 +1,53 @@
+"""`flask ratings`: what people thought of answers, as a question set for `flask eval`."""
+
+import sys
+from collections.abc import Iterable
+
+import click
+from flask.cli import with_appcontext
+
+from bootstrap.savers import keyring_of
+from cli.operator import operator, records, settings
+from cli.state_encryption import Outcomes, format_failures
+from domain.models import AnswerRating
+from domain.rating_texts import RatingUnreadable, readable
+from domain.ratings import forget_all, list_ratings
+from evaluation.from_ratings import question_set
+from utils.context import DEFAULT_TENANT
+
+
+@click.command("ratings")
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose.")
+@click.option("--good", is_flag=True, help="Also of answers rated good: they must go on citing the same documents.")
+@click.option("--forget", is_flag=True, help="Remove all of the tenant's ratings once they are printed.")
+@with_appcontext
+def ratings(tenant: str, good: bool, forget: bool) -> None:
+    """Print the answers rated bad as a question set in YAML; those that cannot be measured yet, as comments.
+
+    Those whose key is not configured are told, and not forgotten.
+    """
+    with records() as database:
+        ctx = operator(database, tenant)
+        with database.reading() as session:
+            found, unread = _read(list_ratings(session, ctx).rows)
+        text, complete, left = question_set(found, with_good=good)
+        click.echo(text, nl=False)
+        sys.stdout.flush()  # not to forget what could not be written
+        if forget:
+            with database.writing() as session:
+                forget_all(session, ctx, [row.run_id for row in found])
+    click.echo(f"{complete} questions, {left} to be completed.", err=True)
+    if not unread.complete:
+        raise click.ClickException(format_failures(unread))
+
+
+def _read(rows: Iterable[AnswerRating]) -> tuple[list[AnswerRating], Outcomes]:
+    """Those that can be read, and what is told of the others."""
+    keys = keyring_of(settings())
+    found, unread = [], Outcomes()
+    for row in rows:
+        try:
+            found.append(readable(row, keys))
+        except RatingUnreadable as error:
+            unread.unreadable[error.reason].append(error.key)
+    return found, unread

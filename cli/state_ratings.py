@@ -1,0 +1,72 @@
+"""Ratings in SQL, where `flask state` deals with conversations: forgotten and encrypted along with them."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+
+import click
+from sqlalchemy.orm import Session
+
+from agents.threads import parse_thread
+from bootstrap.savers import Rekeying
+from cli.state_encryption import Outcomes
+from config import RECORDS_FILE, Settings
+from domain.db import open_database
+from domain.rating_texts import RatingUnreadable
+from domain.ratings import forget_ratings, list_rated_runs, rekey
+from domain.scoping import every_tenant
+from utils.context import TenantContext
+
+Rated = tuple[TenantContext, str]  # whose rating, and of which run's answer
+
+
+def forget_ratings_of(settings: Settings, thread_ids: Sequence[str]) -> None:
+    """Forget what was said of the answers of these conversations."""
+    if not _can_have_ratings(settings):
+        return
+    with closing(open_database(settings.database_address)) as database, database.writing() as session:
+        for thread_id in thread_ids:
+            forget_ratings(session, *_parse_owner(thread_id))
+
+
+def reencrypt_ratings(
+    settings: Settings, outcomes: Outcomes, *, keys: Rekeying, tenant: str | None, thread_ids: Sequence[str] | None
+) -> None:
+    """Bring the ratings of these conversations under the key of *keys*, each at once; what becomes of them is added to
+    *outcomes*. Without *thread_ids* all there are, of the tenant if one is given: they outlive their conversations.
+
+    Raises:
+        StoreUnavailable: the database does not answer; what was done is done, and can be gone on with.
+    """
+    if not _can_have_ratings(settings):
+        return
+    label = "Encrypting ratings" if keys.target else "Decrypting ratings"
+    with closing(open_database(settings.database_address)) as database:
+        database.migrate()
+        with database.reading() as session:
+            rated = _list_rated(session, tenant, thread_ids)
+        with click.progressbar(rated, label=label, show_pos=True, file=sys.stderr) as bar:
+            for ctx, run_id in bar:
+                try:
+                    with database.writing() as session:
+                        outcomes.ratings[rekey(session, ctx, run_id, old=keys.old, new=keys.new)] += 1
+                except RatingUnreadable as error:
+                    outcomes.unreadable[error.reason].append(error.key)
+
+
+def _list_rated(session: Session, tenant: str | None, thread_ids: Sequence[str] | None) -> list[Rated]:
+    if thread_ids is None:
+        tenants = [ctx for ctx in every_tenant(session) if tenant in (None, ctx.tenant_id)]
+        return [(ctx, run_id) for ctx in tenants for run_id in list_rated_runs(session, ctx)]
+    conversations = map(_parse_owner, thread_ids)
+    return [(ctx, run_id) for ctx, one in conversations for run_id in list_rated_runs(session, ctx, one)]
+
+
+def _can_have_ratings(settings: Settings) -> bool:
+    """Whether there can be ratings: connecting would make the database."""
+    return settings.database_uri is not None or (settings.data_dir / RECORDS_FILE).exists()
+
+
+def _parse_owner(thread_id: str) -> tuple[TenantContext, str]:
+    thread = parse_thread(thread_id)
+    return thread.as_operator(), thread.conversation_id

@@ -1,0 +1,1 @@
+"""The life of an index: filled from SQL, checked, switched to, compared, exported."""

