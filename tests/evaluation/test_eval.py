@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from evaluation.asking import Outcome, Shown
 from evaluation.cases import Case, load_set
 from evaluation.measures import figure, find_missed_floors, measured, sum_up
 from evaluation.runs import Run, compare, keep, last_run
-from tests.service import Service, free_port
+from tests.service import Library, Service, free_port
 from utils.errors import BadInput
 
 SAMPLES = Path(__file__).with_name("samples.yaml")
@@ -38,8 +38,15 @@ def flask_eval(service: Service, tmp_path: Path) -> Eval:
     return run
 
 
-def test_the_sample_library_is_searched_well_enough_in_each_language(service: Service, flask_eval: Eval) -> None:
-    at_service = ("--url", service.url, "--key", service.key, "--json")
+@pytest.fixture
+def samples_alone(library: Library, tmp_path: Path) -> Iterator[Service]:
+    """A service of its own: in the shared one, documents of other tests may answer what the samples do not."""
+    with library.service(tmp_path / "samples", RATE_LIMIT_ENABLED="false") as running:
+        yield running
+
+
+def test_the_sample_library_is_searched_well_enough_in_each_language(samples_alone: Service, flask_eval: Eval) -> None:
+    at_service = ("--url", samples_alone.url, "--key", samples_alone.key, "--json")
     done = flask_eval(SAMPLES, *at_service)
     [outcome] = json.loads(done.stdout)
     assert outcome["missed_floors"] == []
