@@ -66,9 +66,8 @@ def _open_embedded(stack: AsyncExitStack, settings: Settings, made_with: MadeWit
 
 def _open_configured(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassageStore:
     """The collection of index *number* on the Qdrant server."""
-    from retrieval.server_check import (
-        count_on_server,  # here: its client takes long to import, and is of no use to others
-    )
+    # Here: its client takes long to import, and is of no use to others.
+    from retrieval.server_check import count_on_server
 
     url, collection = settings.qdrant_url or "", collection_name(settings, number)
     key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None

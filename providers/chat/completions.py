@@ -74,7 +74,10 @@ async def _read_now_and_then(stream: EventStream) -> AsyncGenerator[Json, None]:
 
 
 def joined(events: Iterable[Json]) -> Iterator[Json]:
-    """*events* in order, runs of those that only add text made one, each costs the same; a run's first is changed."""
+    """*events* in order, with neighbours that only add text made one; the first of them is changed.
+
+    Each event costs the same, however short its text is.
+    """
     held: Json | None = None
     for event in events:
         if (text := _plain_text(event)) is None:
