@@ -63,7 +63,7 @@ def requires(scope: Scope, *, repeats: Repeating = "kept", most_body_bytes: int 
         TooManyAtOnce: it has as many under way as it may.
         BadInput, UnsupportedMediaType: what was sent is not valid; see `api/request_parts.py`.
     """
-    return partial(_guarded, scope=scope, take_body=load_body, repeats=repeats, most_body_bytes=most_body_bytes)
+    return partial(_guard, scope=scope, take_body=load_body, repeats=repeats, most_body_bytes=most_body_bytes)
 
 
 def checks_if_match(view: DecoratedView) -> DecoratedView:
@@ -79,23 +79,23 @@ def requires_before_body(scope: Scope) -> Decorator:
 
     It answers repeats itself: until it has read the body, nothing tells one request from another.
     """
-    return partial(_guarded, scope=scope, take_body=_leave_body, repeats="own")
+    return partial(_guard, scope=scope, take_body=_leave_body, repeats="own")
 
 
-def _guarded(
+def _guard(
     view: View,
     scope: Scope,
     take_body: Callable[[Request, str, int | None], Awaitable[None]],
     repeats: Repeating,
     most_body_bytes: int | None = MOST_BODY_BYTES,
 ) -> AsyncView:
-    answered = validated = _validated(view)
+    answered = validated = _read_arguments(view)
     is_conditional: bool = getattr(view, _CONDITIONAL, False)
     if repeats == "kept":
         answered = answers_repeats(validated)
 
     @wraps(validated)
-    async def guarded(**kwargs: Any) -> Response:
+    async def answer(**kwargs: Any) -> Response:
         ctx = await services().authenticator.principal(request)
         current_tenant.set(ctx.tenant_id)
         at_end(request, services().admission.request_of(ctx).release)
@@ -113,15 +113,15 @@ def _guarded(
             response.headers.setdefault(name, value)  # a view may know more of it
         return response
 
-    guarded.__dict__["policy"] = Policy("key", scope, repeats, is_conditional, most_body_bytes)
-    return reads_body_itself(guarded)  # a body takes memory only for those who may send it
+    answer.__dict__["policy"] = Policy("key", scope, repeats, is_conditional, most_body_bytes)
+    return reads_body_itself(answer)  # a body takes memory only for those who may send it
 
 
 async def _count(ctx: TenantContext) -> dict[str, str]:
     """Count the request; what is to be said of it in headers."""
     if ctx.kind is Kind.VISITOR:
         visitors = services().visitor_limits
-        return (await visitors.spend_request(visitors.visit_of(ctx, request))).headers if visitors else {}
+        return (await visitors.spend_request(visitors.find_visit(ctx, request))).headers if visitors else {}
     limits = services().rate_limits
     return (await limits.spend(ctx.tenant_id, ctx.subject_id)).headers if limits else {}
 
@@ -145,14 +145,14 @@ def requires_or_link(scope: Scope, *, mode: LinkMode = LinkMode.FULL) -> Decorat
         RateLimited: the network, or the tenant, has had all of this hour.
         TooManyAtOnce: the network has as many under way as it may.
     """
-    return partial(_guarded_or_linked, scope=scope, mode=mode)
+    return partial(_guard_unless_linked, scope=scope, mode=mode)
 
 
-def _guarded_or_linked(view: View, scope: Scope, mode: LinkMode) -> AsyncView:
-    validated, by_key = _validated(view), requires(scope)(view)
+def _guard_unless_linked(view: View, scope: Scope, mode: LinkMode) -> AsyncView:
+    validated, by_key = _read_arguments(view), requires(scope)(view)
 
     @wraps(validated)
-    async def guarded(**kwargs: Any) -> Response:
+    async def answer(**kwargs: Any) -> Response:
         token = request.args.get("token")
         if token is None:
             return await by_key(**kwargs)
@@ -165,8 +165,8 @@ def _guarded_or_linked(view: View, scope: Scope, mode: LinkMode) -> AsyncView:
         current_tenant.set(link.tenant_id)
         return await validated(link.bearer, **kwargs)  # a body is left where it is: no such view takes one
 
-    guarded.__dict__["policy"] = Policy("link", scope)
-    return reads_body_itself(guarded)
+    answer.__dict__["policy"] = Policy("link", scope)
+    return reads_body_itself(answer)
 
 
 async def _admit_link(token: str, document_id: str, mode: LinkMode) -> Link:
@@ -197,12 +197,12 @@ def open_to_all(view: View) -> AsyncView:
 
     Its arguments are read as those of others.
     """
-    validated = _validated(view)
+    validated = _read_arguments(view)
     validated.__dict__["policy"] = Policy("open")
     return takes_no_body(validated)
 
 
-def _validated(view: View) -> AsyncView:
+def _read_arguments(view: View) -> AsyncView:
     """The view with its arguments read from the request, in a thread where that may take long."""
     parts = parts_of(view)
     is_coroutine = iscoroutinefunction(view)
@@ -210,7 +210,7 @@ def _validated(view: View) -> AsyncView:
     marked = validate_request()(view)  # type: ignore[no-untyped-call] # by this flask-openapi3 leaves requests unread
 
     @wraps(marked)
-    async def validated(*args: Any, **path_values: Any) -> Response:
+    async def call(*args: Any, **path_values: Any) -> Response:
         pool = sync_pool()
         if not is_coroutine:
             pool.check_room()
@@ -222,4 +222,4 @@ def _validated(view: View) -> AsyncView:
         response: Response = await view(*args, **arguments)  # type: ignore[misc]  # it is a coroutine function
         return response
 
-    return validated
+    return call

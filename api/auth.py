@@ -62,23 +62,23 @@ class Authenticator:
             Unauthorized: there is no key, or it is not valid.
             VisitorRefused: the visitor's token is not valid.
         """
-        presented = _presented(request)
+        presented = _list_credentials(request)
         if not presented:
-            raise _refusal("Send your API key in the X-API-Key header, or as Authorization: Bearer <key>.")
+            raise _refuse("Send your API key in the X-API-Key header, or as Authorization: Bearer <key>.")
         for key in presented:
-            found = self._fixed(key) or await self._stored(key)
+            found = self._find_fixed(key) or await self._find_stored(key)
             if found is not None:
-                return _for_visitor(found, key, request)
-        raise _refusal("This API key is not valid. Check that it is complete and has not been revoked.")
+                return _act_for_visitor(found, key, request)
+        raise _refuse("This API key is not valid. Check that it is complete and has not been revoked.")
 
-    def _fixed(self, presented: str) -> TenantContext | None:
+    def _find_fixed(self, presented: str) -> TenantContext | None:
         found = None
         for secret, ctx in self.fixed.items():  # every one is compared, so that the time taken tells nothing
             if secrets.compare_digest(secret.encode(), presented.encode()):
                 found = ctx
         return found
 
-    async def _stored(self, presented: str) -> TenantContext | None:
+    async def _find_stored(self, presented: str) -> TenantContext | None:
         digest = hashlib.sha256(presented.encode()).hexdigest()
         known = self._seen.get(digest)
         if known is None or time.monotonic() >= known.until:
@@ -142,7 +142,7 @@ class _Uses:
             logger.warning("Could not store the last use of the key %s: %s", ctx.subject_id, type(exc).__name__)
 
 
-def _for_visitor(ctx: TenantContext, key: str, request: Request) -> TenantContext:
+def _act_for_visitor(ctx: TenantContext, key: str, request: Request) -> TenantContext:
     token = request.headers.get(VISITOR_HEADER)
     if ctx.kind is not Kind.VISITOR or token is None:
         return ctx
@@ -151,14 +151,14 @@ def _for_visitor(ctx: TenantContext, key: str, request: Request) -> TenantContex
 
 def has_key(request: Request) -> bool:
     """Whether the request presents a key, valid or not."""
-    return bool(_presented(request))
+    return bool(_list_credentials(request))
 
 
-def _presented(request: Request) -> list[str]:
+def _list_credentials(request: Request) -> list[str]:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     keys = (request.headers.get("X-API-Key", ""), token if scheme.lower() == "bearer" else "")
     return [key for key in dict.fromkeys(map(str.strip, keys)) if 0 < len(key) <= _LONGEST_KEY]
 
 
-def _refusal(detail: str) -> Unauthorized:
+def _refuse(detail: str) -> Unauthorized:
     return Unauthorized(detail, headers={"WWW-Authenticate": 'Bearer realm="pustaka"'})

@@ -14,11 +14,11 @@ from agents.runs.handle import RunHandle
 from api.access import requires
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.idempotency import IDEMPOTENCY_HEADER, identify
-from api.links import linked
+from api.links import link_citations
 from api.schemas import NON_BLANK, ChatOut, ConversationId, Problem
 from api.services import services
 from api.sse import as_sse
-from api.visitor_limits import headers_of
+from api.visitor_limits import join_headers
 from server.streaming import AsyncStream
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import BadInput, ProblemError
@@ -93,7 +93,7 @@ async def stream_chat(ctx: TenantContext, body: ChatIn) -> Response:
 
 
 async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Response:
-    conversation_id = _conversation_id(body)
+    conversation_id = _read_conversation_id(body)
     identity = identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), (conversation_id, body.message))
     turn = Turn(
         conversation_id=conversation_id or identity.run_id,
@@ -116,10 +116,10 @@ async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Respons
     run = await services().runs.start(ctx, turn, fingerprint=identity.fingerprint, keep_s=identity.keep_s, on_end=end)
     leaving = run.is_new and (body.on_disconnect or identity.on_disconnect) == "cancel"
     if streams:
-        response = streamed(ctx, run, leaving=leaving)
+        response = stream_run(ctx, run, leaving=leaving)
     else:
-        result = await _result(run, leaving=leaving)
-        response = jsonify(await linked(ctx, result, services().links.base()))
+        result = await _wait_for_result(run, leaving=leaving)
+        response = jsonify(await link_citations(ctx, result, services().links.base()))
     response.headers.update({CONVERSATION_HEADER: turn.conversation_id, RUN_HEADER: run.id, **headers})
     if not run.is_new:
         response.headers["Idempotency-Replayed"] = "true"
@@ -131,20 +131,20 @@ async def _count_question(ctx: TenantContext) -> tuple[Callable[[int], None], di
     limits = services().visitor_limits
     if ctx.kind is not Kind.VISITOR or limits is None:
         return lambda tokens: None, {}
-    visit = limits.visit_of(ctx, request)
-    return partial(limits.charge, visit), headers_of(await limits.spend_question(visit))
+    visit = limits.find_visit(ctx, request)
+    return partial(limits.charge, visit), join_headers(await limits.spend_question(visit))
 
 
-def streamed(ctx: TenantContext, run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:
+def stream_run(ctx: TenantContext, run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:
     """The events of a run after number *after*; with *leaving*, it is cancelled when its reader leaves."""
-    shown = partial(linked, ctx, base=services().links.base())
-    events = as_sse(run, after, quiet_s=_QUIET_S, leaving=leaving, shown=shown)
+    prepare = partial(link_citations, ctx, base=services().links.base())
+    events = as_sse(run, after, quiet_s=_QUIET_S, leaving=leaving, prepare=prepare)
     response = AsyncStream(events, mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # Nginx would hold the events back
     return response
 
 
-async def _result(run: RunHandle, *, leaving: bool) -> dict[str, Any]:
+async def _wait_for_result(run: RunHandle, *, leaving: bool) -> dict[str, Any]:
     try:
         return await run.result()
     except asyncio.CancelledError:
@@ -156,7 +156,7 @@ async def _result(run: RunHandle, *, leaving: bool) -> dict[str, Any]:
         raise
 
 
-def _conversation_id(body: ChatIn) -> str | None:
+def _read_conversation_id(body: ChatIn) -> str | None:
     """The conversation that the request names, None for a new one."""
     header = request.headers.get(CONVERSATION_HEADER)
     if header is not None:
@@ -164,17 +164,17 @@ def _conversation_id(body: ChatIn) -> str | None:
     if body.session_id is not None:
         named = check_conversation_id(body.session_id, field="session_id")
         if header not in (None, named):
-            raise _unclear(f"The {CONVERSATION_HEADER} header and session_id name different conversations; send one.")
+            raise _refuse(f"The {CONVERSATION_HEADER} header and session_id name different conversations; send one.")
         return named
     if header is None and "session_id" not in body.model_fields_set:
-        raise _unclear(
+        raise _refuse(
             f"Name the conversation in the {CONVERSATION_HEADER} header or in session_id; "
             '"session_id": null begins a new one.'
         )
     return header
 
 
-def _unclear(detail: str) -> BadInput:
+def _refuse(detail: str) -> BadInput:
     return wrong_field(detail, CONVERSATION_HEADER, "session_id")
 
 

@@ -7,9 +7,9 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires
-from api.links import linked_conversation
+from api.links import link_conversation
 from api.paging import MOST_A_PAGE
-from api.ratings import forget_ratings, rated
+from api.ratings import add_ratings, forget_ratings
 from api.schemas import ConversationId, ConversationOut, Problem
 from api.services import services
 from utils.context import Scope, TenantContext
@@ -50,7 +50,7 @@ async def show(ctx: TenantContext, path: ConversationPath, query: ConversationQu
     """
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     part = await services().runs.conversation(ctx, conversation_id, limit=query.limit, before=query.before)
-    shown = await linked_conversation(ctx, await rated(ctx, part))
+    shown = await link_conversation(ctx, await add_ratings(ctx, part))
     earlier = f"{request.path}?{urlencode({'limit': query.limit, 'before': part['offset']})}"
     return jsonify({**shown, "next": earlier if part["offset"] else None})
 

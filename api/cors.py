@@ -47,10 +47,10 @@ def _is_below(origin: str, scheme: str, end: str) -> bool:
 
 def register_cors(app: Flask, allowed: Sequence[str]) -> None:
     """Answer browsers that ask for pages of *allowed* origins."""
-    app.after_request(_adding(Origins(allowed)))
+    app.after_request(_make_adder(Origins(allowed)))
 
 
-def _adding(origins: Origins) -> Callable[[Response], Response]:
+def _make_adder(origins: Origins) -> Callable[[Response], Response]:
     def add(response: Response) -> Response:
         asked = request_ctx.request
         origin = asked.headers.get("Origin", "")

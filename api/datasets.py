@@ -48,7 +48,7 @@ def create(ctx: TenantContext, body: DatasetIn) -> Response:
     )
     with services().database.writing() as session:
         made = _describe(datasets.create_dataset(session, ctx, body.name, change), 0)
-    return respond(made, 201, etag=_etag(made), location=url_for("datasets.show", dataset_id=made.id))
+    return respond(made, 201, etag=_compute_etag(made), location=url_for("datasets.show", dataset_id=made.id))
 
 
 @datasets_blueprint.get(
@@ -79,7 +79,7 @@ def show(ctx: TenantContext, path: DatasetPath) -> Response:
         dataset = datasets.get_dataset(session, ctx, path.dataset_id)
         counts = datasets.count_documents(session, ctx, [dataset.dataset_id])
     shown = _describe(dataset, counts.get(dataset.dataset_id, 0))
-    return respond(shown, etag=_etag(shown))
+    return respond(shown, etag=_compute_etag(shown))
 
 
 @datasets_blueprint.patch(
@@ -99,7 +99,7 @@ def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Respons
         dataset = datasets.change_dataset(session, ctx, path.dataset_id, change)
         shown = _describe(dataset, former.document_count)
     services().links.forget()
-    return respond(shown, etag=_etag(shown))
+    return respond(shown, etag=_compute_etag(shown))
 
 
 @datasets_blueprint.delete(
@@ -121,7 +121,7 @@ def _check_unchanged(session: Session, ctx: TenantContext, dataset_id: str) -> D
     """The dataset as it is shown, locked, if `If-Match` lets it be changed."""
     dataset = datasets.lock_dataset(session, ctx, dataset_id)
     shown = _describe(dataset, datasets.count_documents(session, ctx, [dataset_id]).get(dataset_id, 0))
-    check_unchanged(_etag(shown), shown.model_dump())
+    check_unchanged(_compute_etag(shown), shown.model_dump())
     return shown
 
 
@@ -143,5 +143,5 @@ def _describe(dataset: Dataset, documents: int) -> DatasetOut:
     )
 
 
-def _etag(shown: DatasetOut) -> str:
+def _compute_etag(shown: DatasetOut) -> str:
     return etag_of(shown.model_dump(include={"name", "description", "tags", "metadata", "document_links"}))

@@ -74,19 +74,19 @@ class DescribedApi(OpenAPI):
         components["headers"], components["responses"] = described_headers(), described_problems()
         _add_events(components["schemas"])
         _tell_defaults(self.spec_json)
-        for operation in self._operations():
+        for operation in self._list_operations():
             _complete(operation, components)
         _remove_unused(self.spec_json, "headers", "responses")
 
     def deprecating(self) -> frozenset[tuple[str, str]]:
         """The endpoints, each with its method, whose answers hold names that are deprecated."""
         schemas = self.api_doc["components"]["schemas"]
-        operations = ((one, _answer_schemas(one.described)) for one in self._operations())
+        operations = ((one, _list_answer_schemas(one.described)) for one in self._list_operations())
         return frozenset(
             (one.endpoint, one.method) for one, answers in operations if _has_deprecated(answers, schemas, set())
         )
 
-    def _operations(self) -> Iterator[Operation]:
+    def _list_operations(self) -> Iterator[Operation]:
         for rule in self.url_map.iter_rules():
             policy: Policy | None = getattr(self.view_functions[rule.endpoint], "policy", None)
             path = re.sub(r"<(?:[^<>:]++:)?+([^<>]++)>", r"{\1}", rule.rule)
@@ -98,7 +98,7 @@ class DescribedApi(OpenAPI):
 
 def _complete(operation: Operation, components: Json) -> None:
     described, policy = operation.described, operation.policy
-    described["security"] = _security(policy) if policy.scope else described.get("security", [])
+    described["security"] = _describe_security(policy) if policy.scope else described.get("security", [])
     described["description"] = described.get("description", "").replace("<br/>", "\n")
     given, streams = described.pop(RESPONSE_HEADERS, []), described.pop(STREAMS, False)
     taken = [*described.pop(REQUEST_HEADERS, []), *([_REPEATED] if operation.is_repeatable else [])]
@@ -107,7 +107,7 @@ def _complete(operation: Operation, components: Json) -> None:
         described["parameters"] = [*described.get("parameters", []), *taken]
     given += ["RateLimit", "RateLimit-Policy"] if policy.scope else []
     given += [REPLAYED_HEADER] if operation.is_repeatable else []
-    if _has_deprecated(_answer_schemas(described), components["schemas"], set()):
+    if _has_deprecated(_list_answer_schemas(described), components["schemas"], set()):
         given = [*given, *DEPRECATED]
     for status, response in described["responses"].items():
         if int(status) < 400:
@@ -139,7 +139,7 @@ def _complete_response(response: Json, given: list[str], components: Json) -> No
             response["description"] = components["schemas"].get(name, {}).get("description", response["description"])
 
 
-def _answer_schemas(described: Json) -> list[Json]:
+def _list_answer_schemas(described: Json) -> list[Json]:
     answers = (answer for status, answer in described["responses"].items() if int(status) < 300)
     return [content["schema"] for answer in answers for content in answer.get("content", {}).values()]
 
@@ -199,7 +199,7 @@ def _remove_unused(document: Json, *kinds: str) -> None:
         document["components"][kind] = {name: one for name, one in described.items() if f"{kind}/{name}" in used}
 
 
-def _security(policy: Policy) -> list[dict[str, list[str]]]:
+def _describe_security(policy: Policy) -> list[dict[str, list[str]]]:
     """Any one of these is enough; the scope stands as the role that a key has to have."""
     by_link: list[dict[str, list[str]]] = [{"link": []}] if policy.kind == "link" else []
     return [{"key": [str(policy.scope)]}, {"bearer": [str(policy.scope)]}, *by_link]

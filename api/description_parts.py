@@ -70,10 +70,10 @@ def described_problems() -> Json:
     kinds: dict[int, list[str]] = {}
     for kind in problem_types():
         kinds.setdefault(kind.status, []).append(kind.slug)
-    return {f"Problem{status}": _problem(status, slugs) for status, slugs in sorted(kinds.items())}
+    return {f"Problem{status}": _describe_problem(status, slugs) for status, slugs in sorted(kinds.items())}
 
 
-def _problem(status: int, slugs: list[str]) -> Json:
+def _describe_problem(status: int, slugs: list[str]) -> Json:
     types = ", ".join(f"`{slug}`" for slug in sorted(slugs))
     return {
         "description": f"{HTTPStatus(status).phrase}. Problem types: {types}.",

@@ -34,7 +34,7 @@ def register_docs(app: OpenAPI) -> None:
     _add(app, "/openapi.json", "openapi_document", lambda: Response(document(), mimetype="application/json"))
     _add(app, "/docs", "docs", _show_swagger)
     _add(app, "/redoc", "redoc", _show_redoc)
-    _add(app, "/docs/assets/<path:name>", "docs_asset", lambda name: _asset(folder, name))
+    _add(app, "/docs/assets/<path:name>", "docs_asset", lambda name: _find_asset(folder, name))
     _add(app, "/docs/start.js", "docs_start", lambda: Response(_SWAGGER_START, mimetype="text/javascript"))
     _add(app, "/redoc/redoc.js", "redoc_script", lambda: Response(script, mimetype="text/javascript"))
     _add(app, "/redoc/start.js", "redoc_start", lambda: Response(_REDOC_START, mimetype="text/javascript"))
@@ -46,20 +46,20 @@ def _add(app: OpenAPI, rule: str, endpoint: str, view: View) -> None:
 
 def _show_swagger() -> Response:
     style = f'<link rel="stylesheet" href="{sibling_prefix()}docs/assets/css/swagger-ui.css">'
-    return _page("docs/assets/js/swagger-ui-bundle.js", "docs/start.js", style=style)
+    return _make_page("docs/assets/js/swagger-ui-bundle.js", "docs/start.js", style=style)
 
 
 def _show_redoc() -> Response:
-    return _page("redoc/redoc.js", "redoc/start.js")
+    return _make_page("redoc/redoc.js", "redoc/start.js")
 
 
-def _asset(folder: str, name: str) -> Response:
+def _find_asset(folder: str, name: str) -> Response:
     response = send_from_directory(folder, name)
     response.headers.pop("Date", None)  # the server gives one to every answer
     return response
 
 
-def _page(*scripts: str, style: str = "") -> Response:
+def _make_page(*scripts: str, style: str = "") -> Response:
     loaded = "".join(f'<script src="{sibling_prefix()}{path}"></script>' for path in scripts)
     page = _PAGE.format(style=style, scripts=loaded)
     return Response(page, mimetype="text/html", headers={"Content-Security-Policy": _PAGE_POLICY})

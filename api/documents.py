@@ -88,9 +88,9 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
 def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Response:
     """A document of the text that is sent. Others may have its title; `external_id` says which one it replaces."""
     data = uploads.check_size(body.content.encode(), services().settings.max_file_size)
-    about = Description(body.title, body.tags, body.metadata, body.external_id, source=uploads.shown_name(body.title))
+    about = Description(body.title, body.tags, body.metadata, body.external_id, source=uploads.clean_name(body.title))
     taken = services().library.take(ctx, path.dataset_id, uploads.text_file_name(body.title), data, about)
-    progress, outcome = _progress(ctx, taken.document.document_id), _outcome(taken)
+    progress, outcome = _get_progress(ctx, taken.document.document_id), _describe_outcome(taken)
     shown = AddedOut.model_validate({**_members(progress), **outcome})
     return respond(shown, 202, location=shown.status_url)
 
@@ -104,7 +104,7 @@ def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Res
 @requires(Scope.DOCUMENTS_READ)
 def index(ctx: TenantContext, path: DatasetPath, query: DocumentsQuery) -> Response:
     """A page of them, oldest first, with how far each is."""
-    return _page(ctx, path.dataset_id, query)
+    return _list_page(ctx, path.dataset_id, query)
 
 
 @documents_blueprint.get(
@@ -113,7 +113,7 @@ def index(ctx: TenantContext, path: DatasetPath, query: DocumentsQuery) -> Respo
 @requires(Scope.DOCUMENTS_READ)
 def index_all(ctx: TenantContext, query: DocumentsQuery) -> Response:
     """A page of the documents of all datasets, oldest first, with how far each is."""
-    return _page(ctx, None, query)
+    return _list_page(ctx, None, query)
 
 
 @documents_blueprint.get(
@@ -122,7 +122,7 @@ def index_all(ctx: TenantContext, query: DocumentsQuery) -> Response:
 @requires(Scope.DOCUMENTS_READ)
 def show(ctx: TenantContext, path: DocumentPath) -> Response:
     """The document and how far it is. 404 if the caller has none of this id."""
-    return respond(_describe(_progress(ctx, path.document_id)))
+    return respond(_describe(_get_progress(ctx, path.document_id)))
 
 
 @documents_blueprint.delete(
@@ -184,11 +184,11 @@ def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
     about = Description(labels=body.metadata, external_id=body.external_id)
     taken = services().library.take(ctx, dataset_id, name, data, about)
     document_id = taken.document.document_id
-    shown = {"id": document_id, "document_id": _number_of(document_id), **_outcome(taken)}
+    shown = {"id": document_id, "document_id": _convert_to_number(document_id), **_describe_outcome(taken)}
     return respond(LoadedOut.model_validate(shown))
 
 
-def _page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery) -> Response:
+def _list_page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery) -> Response:
     part = part_of(query, datetime, str)
     with services().database.reading() as session:
         if dataset_id is not None:
@@ -200,7 +200,7 @@ def _page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery) -> 
 def _accept(ctx: TenantContext, document_id: str) -> Response:
     """202: what was asked for will be done."""
     status_url = url_for("documents.show", document_id=document_id)
-    shown = AcceptedDocumentOut.model_validate({**_members(_progress(ctx, document_id)), "status_url": status_url})
+    shown = AcceptedDocumentOut.model_validate({**_members(_get_progress(ctx, document_id)), "status_url": status_url})
     return respond(shown, 202, location=status_url)
 
 
@@ -222,7 +222,7 @@ def _take_all(ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[s
                 raise UnreadableDocument("Another file of this upload has the same external id.")
             taken.append(_take(ctx, dataset_id, file, about))
         except (UnreadableDocument, TooLarge, QuotaExceeded) as exc:
-            refused.append({"name": uploads.shown_name(file.name), "reason": exc.detail})
+            refused.append({"name": uploads.clean_name(file.name), "reason": exc.detail})
             quota = exc if isinstance(exc, QuotaExceeded) else quota
             too_large += isinstance(exc, TooLarge)
         else:
@@ -242,15 +242,15 @@ def _take(ctx: TenantContext, dataset_id: str, file: UploadedFile, about: Descri
     taken = services().library.take(ctx, dataset_id, name, data, about)
     document = taken.document
     own = {"document_id": document.document_id, "external_id": document.external_id, "name": name}
-    return own | _outcome(taken)
+    return own | _describe_outcome(taken)
 
 
-def _number_of(document_id: str) -> int:
+def _convert_to_number(document_id: str) -> int:
     """The id as a number: its first 52 bits, as every language reads so many from JSON exactly."""
     return UUID(document_id).int >> (128 - 52)
 
 
-def _outcome(taken: Accepted) -> dict[str, Any]:
+def _describe_outcome(taken: Accepted) -> dict[str, Any]:
     return {
         "job_id": taken.job.job_id if taken.job else None,
         "status": progress.status_of(taken.document, taken.job),
@@ -260,7 +260,7 @@ def _outcome(taken: Accepted) -> dict[str, Any]:
     }
 
 
-def _progress(ctx: TenantContext, document_id: str) -> Progress:
+def _get_progress(ctx: TenantContext, document_id: str) -> Progress:
     with services().database.reading() as session:
         return progress.get_progress(session, ctx, document_id)
 

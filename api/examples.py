@@ -48,10 +48,10 @@ def example_of(schema: Json, schemas: Json, name: str = "") -> Any:
         return schema["const"]
     if "anyOf" in schema:
         return example_of(next(one for one in schema["anyOf"] if one.get("type") != "null"), schemas, name)
-    return _of_type(schema, schemas, name)
+    return _make_value(schema, schemas, name)
 
 
-def _of_type(schema: Json, schemas: Json, name: str) -> Any:
+def _make_value(schema: Json, schemas: Json, name: str) -> Any:
     match schema.get("type"):
         case "object":
             fields = schema.get("properties", {}).items()
@@ -64,10 +64,10 @@ def _of_type(schema: Json, schemas: Json, name: str) -> Any:
             known = _BY_NAME.get(name)
             return known if isinstance(known, int) else schema.get("default") or schema.get("minimum", 1)
         case _:
-            return _text(schema, name)
+            return _make_text(schema, name)
 
 
-def _text(schema: Json, name: str) -> Any:
+def _make_text(schema: Json, name: str) -> Any:
     if schema.get("format") == "date-time":
         return _MOMENT
     if name in _BY_NAME:

@@ -125,7 +125,7 @@ async def health(query: HealthQuery) -> Response:
             "persistence": services().checkpointer.persistence,
         }
         if Scope.HEALTH_READ in ctx.scopes:
-            told |= _details(status)
+            told |= _describe_details(status)
     return respond(HealthOut.model_validate(told))
 
 
@@ -138,12 +138,12 @@ async def health(query: HealthQuery) -> Response:
 @open_to_all
 async def ready() -> Response:
     """200 when a turn can be served, 503 when it cannot; `/health?verbose` names the reasons to those with a key."""
-    if reason := _why_not_ready():
+    if reason := _explain_not_ready():
         raise NotReady(reason, headers={"Retry-After": "5"})
     return respond(ReadyOut(status="ready"))
 
 
-def _why_not_ready() -> str:
+def _explain_not_ready() -> str:
     status = services().monitor.status
     if services().runs.is_draining:
         return "This process is about to stop."
@@ -152,12 +152,12 @@ def _why_not_ready() -> str:
     return "The service is starting." if status.blocking else ""
 
 
-def _details(status: Status) -> dict[str, Any]:
+def _describe_details(status: Status) -> dict[str, Any]:
     admission, walls = services().admission, services().walls
     pending = services().monitor.pending()
     return {
         "environment": services().settings.flask_env,
-        "ready": not _why_not_ready(),
+        "ready": not _explain_not_ready(),
         "dependencies": {"redis": status.redis, "database": status.database, "index": status.index},
         "problems": status.problems,
         "sandbox": {"walls": walls.standing, "missing": walls.missing},

@@ -20,10 +20,10 @@ def register_hosts(app: Flask, trusted: Sequence[str]) -> None:
 
     An entry is a name, an address, or `*.example.org` for all names below it. X-Forwarded-Host is never read.
     """
-    app.before_request(_checking(trusted))
+    app.before_request(_make_check(trusted))
 
 
-def _checking(trusted: Sequence[str]) -> Callable[[], None]:
+def _make_check(trusted: Sequence[str]) -> Callable[[], None]:
     exact = _THIS_MACHINE | {name for name in trusted if not name.startswith("*.")}
     endings = tuple(name[1:] for name in trusted if name.startswith("*."))
     seen: set[str] = set()  # Host headers that were let through

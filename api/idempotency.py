@@ -40,7 +40,7 @@ def identify(ctx: TenantContext, key: str | None, request: tuple[str | None, ...
     if key is None:
         return Identity(uuid4().hex)
     named = "\0".join((ctx.tenant_id, ctx.subject_id, check_key(key)))
-    return Identity(_digest(named), _digest(json.dumps(request)), KEPT_S, "continue")
+    return Identity(_hash_parts(named), _hash_parts(json.dumps(request)), KEPT_S, "continue")
 
 
 def check_key(key: str) -> str:
@@ -54,5 +54,5 @@ def check_key(key: str) -> str:
     raise wrong_field(f"{IDEMPOTENCY_HEADER} has 1 to 255 visible ASCII characters.", IDEMPOTENCY_HEADER)
 
 
-def _digest(text: str) -> str:
+def _hash_parts(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -16,14 +16,14 @@ _OPTIONS = (
 _COMPACT = {"separators": (",", ":")}  # how Flask asks for the JSON of an answer outside of debug mode
 
 
-def _default(value: Any) -> Any:
+def _convert(value: Any) -> Any:
     return format_moment(value) if isinstance(value, datetime) else DefaultJSONProvider.default(value)
 
 
 class OrjsonProvider(DefaultJSONProvider):
     """Flask's own, but for the answers of views outside of debug mode; and moments are RFC 3339 everywhere."""
 
-    default = staticmethod(_default)
+    default = staticmethod(_convert)
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """*obj* as JSON."""

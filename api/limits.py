@@ -67,11 +67,11 @@ class Allowance:
 def refusal(reason: str, allowance: Allowance) -> RateLimited:
     """What is answered where *allowance* is used up: the sentence *reason*, and when to come back."""
     wait_s = max(1, allowance.reset_s)
-    detail = f"{reason} Please try again in {_duration(wait_s)}."
+    detail = f"{reason} Please try again in {_format_duration(wait_s)}."
     return RateLimited(detail, headers={**allowance.headers, "Retry-After": str(wait_s)})
 
 
-def _duration(seconds: int) -> str:
+def _format_duration(seconds: int) -> str:
     if seconds < 2 * MINUTE_S:
         return "1 second" if seconds == 1 else f"{seconds} seconds"
     minutes = -(-seconds // MINUTE_S)
@@ -143,14 +143,14 @@ class RateLimits:
         limit = self._item.amount
         # The whole script each time: it is short, and no server has to know it.
         allowed, used, free_in_us = await client.eval(_COUNT, 1, key, limit, self.window_s * 1_000_000)
-        return bool(allowed), self._allowance(max(0, limit - used), math.ceil(free_in_us / 1_000_000))
+        return bool(allowed), self._make_allowance(max(0, limit - used), math.ceil(free_in_us / 1_000_000))
 
     def _count_alone(self, tenant_id: str, name: str) -> tuple[bool, Allowance]:
         names = ("key", tenant_id, name)
         allowed = self._own.hit(self._item, *names)
         stats = self._own.get_window_stats(self._item, *names)
         reset_s = max(0, math.ceil(stats.reset_time - time.time()))
-        return allowed, self._allowance(stats.remaining, reset_s)
+        return allowed, self._make_allowance(stats.remaining, reset_s)
 
-    def _allowance(self, remaining: int, reset_s: int) -> Allowance:
+    def _make_allowance(self, remaining: int, reset_s: int) -> Allowance:
         return Allowance(self._item.amount, remaining, reset_s, self.name, self.window_s)

@@ -93,7 +93,7 @@ class LinkSigner:
         """A token for that version, which expires after *ttl_s* or a little more."""
         step = max(1, self.ttl_s // _STEPS)
         expires_at = (int(time.time()) + self.ttl_s) // step * step + step
-        return _kept_token(self.key, tenant_id, document_id, version, grant or Grant(), expires_at)
+        return _make_token_once(self.key, tenant_id, document_id, version, grant or Grant(), expires_at)
 
     def open(self, token: str, document_id: str, version: int) -> Link:
         """What the token was made for; whether it was revoked since, its documents know.
@@ -104,7 +104,7 @@ class LinkSigner:
         expires_at, tenant_id, told, _ = [*token[:_LONGEST_TOKEN].split("."), "", "", ""][:4]
         try:
             grant = Grant.of(told)
-            expected = _token(self.key, tenant_id, document_id, version, grant, int(expires_at, 16))
+            expected = _make_token(self.key, tenant_id, document_id, version, grant, int(expires_at, 16))
         except ValueError:
             raise LinkRefused(_CHANGED) from None
         if not hmac.compare_digest(token.encode(), expected.encode()):
@@ -114,14 +114,14 @@ class LinkSigner:
         return Link(token, tenant_id, grant)
 
 
-def _token(key: bytes, tenant_id: str, document_id: str, version: int, grant: Grant, expires_at: int) -> str:
+def _make_token(key: bytes, tenant_id: str, document_id: str, version: int, grant: Grant, expires_at: int) -> str:
     told = "\n".join(["view", tenant_id, document_id, str(version), str(grant), str(expires_at)])
     mac = hmac.digest(key, told.encode(), "sha256")[:_MAC_BYTES]
     return f"{expires_at:x}.{tenant_id}.{grant}.{urlsafe_b64encode(mac).decode()}"
 
 
 # Every answer from a document has the same token until the next step. Not for tokens that strangers bring.
-_kept_token = lru_cache(4096)(_token)
+_make_token_once = lru_cache(4096)(_make_token)
 
 
 class CitationLinks:
@@ -172,30 +172,30 @@ class CitationLinks:
             raise LinkRefused(_QUOTE_ALONE)
         return replace(link, grant=replace(link.grant, mode=mode))
 
-    async def shown(
+    async def add_links(
         self, ctx: TenantContext, citations: Sequence[Mapping[str, Any]], base: str
     ) -> list[dict[str, Any]]:
         """The citations as they are given out; *base* as `base` has told it."""
         asked = {one["document_id"] for one in citations if one.get("version")}
-        rules = await self._present(ctx, asked)
-        return [self._linked(ctx, citation, rules, base) for citation in citations]
+        rules = await self._load_rules(ctx, asked)
+        return [self._add_link(ctx, citation, rules, base) for citation in citations]
 
-    def _linked(
+    def _add_link(
         self, ctx: TenantContext, citation: Mapping[str, Any], rules: Mapping[str, LinkRules] | None, base: str
     ) -> dict[str, Any]:
         document_id, version = citation["document_id"], citation.get("version")
         if not version:
-            return {**citation, "version": None, "link": None, **_status(None)}
+            return {**citation, "version": None, "link": None, **_name_status(None)}
         if rules is None:  # nor could the link be opened now
-            return {**citation, "link": None, **_status(None)}
+            return {**citation, "link": None, **_name_status(None)}
         known = rules.get(document_id)
         return {
             **citation,
-            "link": self._address(ctx, citation, known or _GONE, base),
-            **_status(document_status(version, known.version if known else None)),
+            "link": self._make_address(ctx, citation, known or _GONE, base),
+            **_name_status(document_status(version, known.version if known else None)),
         }
 
-    def _address(self, ctx: TenantContext, citation: Mapping[str, Any], rules: LinkRules, base: str) -> str | None:
+    def _make_address(self, ctx: TenantContext, citation: Mapping[str, Any], rules: LinkRules, base: str) -> str | None:
         mode = self.mode_of(rules)
         if mode is LinkMode.OFF:
             return None
@@ -205,7 +205,7 @@ class CitationLinks:
         query |= {"token": self.signer.sign(ctx.tenant_id, document_id, version, grant)}
         return f"{base}/v1/documents/{quote(document_id, safe='')}/view?{urlencode(query)}#quote"
 
-    async def _present(self, ctx: TenantContext, document_ids: Iterable[str]) -> dict[str, LinkRules] | None:
+    async def _load_rules(self, ctx: TenantContext, document_ids: Iterable[str]) -> dict[str, LinkRules] | None:
         """What holds for each document, without those that are deleted; None while it cannot be known."""
         known = {one: self._rules.get((ctx.tenant_id, one)) for one in document_ids}
         unknown = [one for one, rules in known.items() if rules is None]
@@ -236,26 +236,26 @@ def sibling_prefix() -> str:
     return "../" if request.path.endswith("/") else ""
 
 
-def _status(status: str | None) -> dict[str, str | None]:
+def _name_status(status: str | None) -> dict[str, str | None]:
     return {"document_status": status, "document_state": status}  # the second is its old name
 
 
-async def linked(ctx: TenantContext, told: Mapping[str, Any], base: str) -> dict[str, Any]:
+async def link_citations(ctx: TenantContext, told: Mapping[str, Any], base: str) -> dict[str, Any]:
     """An answer, or an event of a run, with its citations as they are given out."""
     links = services().links
     if told.get("type") == "citation":
-        return (await links.shown(ctx, [told], base))[0]
+        return (await links.add_links(ctx, [told], base))[0]
     if not told.get("citations"):
         return dict(told)
-    return {**told, "citations": await links.shown(ctx, told["citations"], base)}
+    return {**told, "citations": await links.add_links(ctx, told["citations"], base)}
 
 
-async def linked_conversation(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str, Any]:
+async def link_conversation(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str, Any]:
     """A conversation with the citations of all its messages as they are given out."""
     links = services().links
     messages = conversation["messages"]
     cited = [citation for message in messages for citation in message.get("citations", ())]
-    shown = iter(await links.shown(ctx, cited, links.base()))
+    shown = iter(await links.add_links(ctx, cited, links.base()))
     told = [
         {**message, "citations": [next(shown) for _ in message["citations"]]} if "citations" in message else message
         for message in messages

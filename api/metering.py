@@ -41,14 +41,14 @@ def look_at_requests(app: Flask, admission: Admission) -> "Look":
 
 def _begin() -> None:
     request.environ[_BEGAN] = time.perf_counter()
-    _instruments().add(REQUESTS_ACTIVE, 1)
+    _get_instruments().add(REQUESTS_ACTIVE, 1)
 
 
 def _note(response: Response) -> Response:
     request.environ[_STATUS] = f"{response.status_code // 100}xx"
     if isinstance(response, AsyncStream):
         request.environ[_STREAMS] = True
-        _instruments().add(STREAMS, 1)
+        _get_instruments().add(STREAMS, 1)
     return response
 
 
@@ -56,7 +56,7 @@ def _end(error: BaseException | None) -> None:
     facts = request.environ
     if (began_s := facts.pop(_BEGAN, None)) is None:
         return
-    instruments = _instruments()
+    instruments = _get_instruments()
     instruments.add(REQUESTS_ACTIVE, -1)
     if facts.pop(_STREAMS, False):
         instruments.add(STREAMS, -1)
@@ -68,7 +68,7 @@ def _end(error: BaseException | None) -> None:
     instruments.observe(REQUESTS, time.perf_counter() - began_s, route, method, status)
 
 
-def _instruments() -> "Instruments":
+def _get_instruments() -> "Instruments":
     sampler = services().telemetry.sampler
     assert sampler is not None  # noqa: S101 - these hooks are registered where metrics are on
     return sampler.instruments

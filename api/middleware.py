@@ -26,7 +26,7 @@ def register_middleware(app: Flask, *, cors_origins: Sequence[str], trusted_host
     """Set up ids, logs, headers, CORS, and which Host headers are believed."""
     app.before_request(_begin)
     register_hosts(app, trusted_hosts)
-    app.after_request(_finishing(_path_hasher(app)))
+    app.after_request(_make_finish(_make_path_hasher(app)))
     register_cors(app, cors_origins)
 
 
@@ -36,7 +36,7 @@ def _begin() -> None:
     request.environ[_BEGAN] = time.perf_counter()
 
 
-def _finishing(hash_path: Callable[[str], str]) -> Callable[[Response], Response]:
+def _make_finish(hash_path: Callable[[str], str]) -> Callable[[Response], Response]:
     def finish(response: Response) -> Response:
         this_id = request_id.get() or ""
         response.headers["X-Request-Id"] = this_id
@@ -63,7 +63,7 @@ def _finishing(hash_path: Callable[[str], str]) -> Callable[[Response], Response
     return finish
 
 
-def _path_hasher(app: Flask) -> Callable[[str], str]:
+def _make_path_hasher(app: Flask) -> Callable[[str], str]:
     """A function that keeps of a path the words that stand in the rules of *app*, and hashes every other segment.
 
     What callers write into a path is mostly ids.

@@ -59,11 +59,11 @@ def part_of(query: PageQuery, *kinds: type) -> Part:
 def page_members(found: Rows[Any], part: Part) -> dict[str, Any]:
     """What a `PageOut` of this part of a list has beside its rows."""
     offset = part.offset + len(found.rows)
-    next_ = None if found.next_after is None else _address(part, offset, found.next_after)
+    next_ = None if found.next_after is None else _make_address(part, offset, found.next_after)
     return {"total": found.total, "limit": part.limit, "offset": part.offset, "next": next_}
 
 
-def _address(part: Part, offset: int, keys: tuple[Any, ...]) -> str:
+def _make_address(part: Part, offset: int, keys: tuple[Any, ...]) -> str:
     written = [key.isoformat() if isinstance(key, datetime) else key for key in keys]
     cursor = urlsafe_b64encode(json.dumps([offset, *written], separators=(",", ":")).encode()).decode()
     asked = {name: value for name, value in request.args.items() if name not in ("offset", "after", "limit")}

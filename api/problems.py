@@ -23,10 +23,10 @@ PROBLEM = "pustaka.problem"  # where in a request's environ the slug of what it 
 
 def register_problems(app: Flask) -> None:
     """Render whatever goes wrong in a request."""
-    app.register_error_handler(ProblemError, _refused)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(RecursionError, _too_deep)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(ProblemError, _refuse)
+    app.register_error_handler(HTTPException, _answer_http_error)
+    app.register_error_handler(RecursionError, _answer_deep_nesting)
+    app.register_error_handler(Exception, _answer_failure)
 
 
 def note_failure(error: BaseException) -> None:
@@ -37,22 +37,22 @@ def note_failure(error: BaseException) -> None:
         logger.error("A request failed: %s", error, exc_info=error)
 
 
-def _refused(error: ProblemError) -> Response:
+def _refuse(error: ProblemError) -> Response:
     note_failure(error)
     return _respond(error, error.headers)
 
 
-def _too_deep(error: RecursionError) -> Response:
+def _answer_deep_nesting(error: RecursionError) -> Response:
     # Python's JSON reader gives up on deep nesting this way; what `read_json` reads is refused much sooner.
-    return _refused(BadInput("The body is nested too deeply."))
+    return _refuse(BadInput("The body is nested too deeply."))
 
 
-def _http(error: HTTPException) -> Response:
+def _answer_http_error(error: HTTPException) -> Response:
     code = error.code or 500
     if code == 413:
-        return _refused(TooLarge("The body is too large; send less."))
+        return _refuse(TooLarge("The body is too large; send less."))
     if isinstance(error, WebsocketMismatch):
-        return _refused(BadInput("There are no websockets here: send a plain request, without the Upgrade header."))
+        return _refuse(BadInput("There are no websockets here: send a plain request, without the Upgrade header."))
     if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
         error.description = f"The range begins behind the end: the file has {error.length} bytes."
     detail = _ADDRESS.get(code) or error.description or HTTPStatus(code).phrase
@@ -63,7 +63,7 @@ def _http(error: HTTPException) -> Response:
     return response
 
 
-def _unexpected(error: Exception) -> Response:
+def _answer_failure(error: Exception) -> Response:
     note_failure(error)
     return _respond(error, {})
 

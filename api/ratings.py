@@ -96,9 +96,9 @@ class RatingsOut(PageOut):
 @requires(Scope.RATINGS_WRITE)
 async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response:
     """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
-    conversation_id, run_id = _checked(path)
+    conversation_id, run_id = _check_path(path)
     found = await services().runs.answer(ctx, conversation_id, run_id)
-    rating = _about(conversation_id, run_id, found, body)
+    rating = _make_rating(conversation_id, run_id, found, body)
     keys = services().state_keys
     shown = await write(services().database, lambda session: _describe(ratings.rate(session, ctx, rating, keys=keys)))
     try:
@@ -118,7 +118,7 @@ async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response
 @requires(Scope.RATINGS_WRITE)
 async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
     """Also when the conversation has expired. 204; 404 if the answer is not rated."""
-    where = _checked(path)
+    where = _check_path(path)
     await write(services().database, lambda session: ratings.take_back(session, ctx, *where))
     return Response(status=204)
 
@@ -139,7 +139,7 @@ async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
     return respond(await read(services().database, work))
 
 
-async def rated(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str, Any]:
+async def add_ratings(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str, Any]:
     """A conversation with what was said of its answers, or without while the database is away."""
     conversation_id, found = conversation["conversation_id"], dict[str, str]()
     with suppress(StoreUnavailable):
@@ -158,11 +158,11 @@ async def forget_ratings(ctx: TenantContext, conversation_id: str) -> int:
     return await write(services().database, lambda session: ratings.forget_ratings(session, ctx, conversation_id))
 
 
-def _checked(path: AnswerPath) -> tuple[str, str]:
+def _check_path(path: AnswerPath) -> tuple[str, str]:
     return check_conversation_id(path.conversation_id, field="conversation_id"), check_run_id(path.run_id)
 
 
-def _about(conversation_id: str, run_id: str, found: Answered, body: RatingIn) -> Rating:
+def _make_rating(conversation_id: str, run_id: str, found: Answered, body: RatingIn) -> Rating:
     return Rating(
         run_id=run_id,
         conversation_id=conversation_id,

@@ -91,7 +91,7 @@ class Repeats:
             return kept
         renewing = asyncio.create_task(self._renew(request, claim))
         try:
-            response = await _finished(asyncio.ensure_future(work()))
+            response = await _finish(asyncio.ensure_future(work()))
             await self._end(request, claim, response)
         except BaseException:
             await self._end(request, claim, None)
@@ -137,12 +137,12 @@ class Repeats:
             if response is None or response.status_code >= 300:
                 await redis.eval(_RELEASE, 1, request.name, claim)
             else:
-                kept = _DONE + request.fingerprint + self._written(request, response)
+                kept = _DONE + request.fingerprint + self._serialize(request, response)
                 await redis.eval(_FINISH, 1, request.name, claim, kept, KEPT_S * 1000)
         except RedisError:
             logger.warning("Redis does not answer: what a request with an %s came to is not kept.", IDEMPOTENCY_HEADER)
 
-    def _written(self, request: Repeatable, response: Response) -> bytes:
+    def _serialize(self, request: Repeatable, response: Response) -> bytes:
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
         told = {"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)}
         plain = json.dumps(told).encode()
@@ -163,13 +163,13 @@ def answers_repeats(view: AsyncView) -> AsyncView:
     """Let the routes of *view* that are POST take an `Idempotency-Key`; the body is read by then."""
 
     @wraps(view)
-    async def answered(ctx: TenantContext, **path_values: Any) -> Response:
+    async def answer(ctx: TenantContext, **path_values: Any) -> Response:
         work = partial(view, ctx, **path_values)
         if request.method != "POST":
             return await work()
         return await answer_once(ctx, work, request.get_data)
 
-    return answered
+    return answer
 
 
 async def answer_once(ctx: TenantContext, work: Work, body: Callable[[], bytes]) -> Response:
@@ -187,7 +187,7 @@ async def answer_once(ctx: TenantContext, work: Work, body: Callable[[], bytes])
     return await services().repeats.answer_once(Repeatable.of(ctx, key, fingerprint), work)
 
 
-async def _finished(work: "asyncio.Future[Response]") -> Response:
+async def _finish(work: "asyncio.Future[Response]") -> Response:
     """What *work* gives. A cancelled caller waits until it is over, and takes note of what came of it."""
     try:
         return await asyncio.shield(work)

@@ -41,15 +41,15 @@ class RequestParts:
         """
         for name, value in path_values.items():
             if "\0" in str(value):
-                raise _refusal([_error(name, "Contains a NUL character")])
+                raise _refuse([_describe_error(name, "Contains a NUL character")])
         query = self._read_query()
         arguments: dict[str, Any] = {} if self.path else dict(path_values)
         if self.path:
-            arguments["path"] = _validated(self.path, path_values)
+            arguments["path"] = _validate(self.path, path_values)
         if self.query:
-            arguments["query"] = _validated(self.query, query)
+            arguments["query"] = _validate(self.query, query)
         if self.body:
-            arguments["body"] = _validated(self.body, _read_json())
+            arguments["body"] = _validate(self.body, _read_json())
         return arguments
 
     def _read_query(self) -> dict[str, Any]:
@@ -59,18 +59,18 @@ class RequestParts:
         errors = []
         for name, values in request.args.lists():
             if name not in self.query_names:
-                errors.append(_error(name, f"Unknown parameter. {self._known()}"))
+                errors.append(_describe_error(name, f"Unknown parameter. {self._list_known()}"))
             elif name not in self.lists and len(values) > 1:
-                errors.append(_error(name, "It is given more than once"))
+                errors.append(_describe_error(name, "It is given more than once"))
             elif any("\0" in value for value in values):
-                errors.append(_error(name, "It holds a NUL character"))
+                errors.append(_describe_error(name, "It holds a NUL character"))
             else:
                 given[name] = values if name in self.lists else values[0]
         if errors:
-            raise _refusal(errors)
+            raise _refuse(errors)
         return given
 
-    def _known(self) -> str:
+    def _list_known(self) -> str:
         known = ", ".join(sorted(self.query_names))
         return f"This address takes {known}" if known else "This address takes none"
 
@@ -94,10 +94,10 @@ def parts_of(view: Callable[..., Any]) -> RequestParts:
 def refuse_invalid(error: ValidationError) -> BadInput:
     """The refusal for what pydantic found, with every wrong field, up to 20 of them."""
     found = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
-    return _refusal([_error(".".join(map(str, one["loc"])) or "body", plain_message(one)) for one in found])
+    return _refuse([_describe_error(".".join(map(str, one["loc"])) or "body", plain_message(one)) for one in found])
 
 
-def _validated(model: type[BaseModel], value: object) -> BaseModel:
+def _validate(model: type[BaseModel], value: object) -> BaseModel:
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -108,7 +108,7 @@ def _read_json() -> Any:
     """The body, which has to be JSON."""
     data = request.get_data()
     if not data:
-        raise _refusal([_error("body", "Send a JSON object with Content-Type: application/json")])
+        raise _refuse([_describe_error("body", "Send a JSON object with Content-Type: application/json")])
     _check_media_type()
     try:
         value = read_json(data)
@@ -136,21 +136,21 @@ def _check_characters(value: object) -> None:
     for name, content in fields:
         text = json.dumps([name, content], ensure_ascii=False)
         if "\\u0000" in text.replace("\\\\", ""):
-            raise _refusal([_error(_printable(name), "Holds a NUL character, which databases do not take")])
+            raise _refuse([_describe_error(_clean(name), "Holds a NUL character, which databases do not take")])
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise _refusal([_error(_printable(name), "Holds a lone surrogate, which is not a character")]) from None
+            raise _refuse([_describe_error(_clean(name), "Holds a lone surrogate, which is not a character")]) from None
 
 
-def _printable(name: str) -> str:
+def _clean(name: str) -> str:
     return name.encode(errors="replace").decode()[:100]
 
 
-def _error(name: str, message: str) -> dict[str, str]:
+def _describe_error(name: str, message: str) -> dict[str, str]:
     return {"field": name, "message": message}
 
 
-def _refusal(errors: list[dict[str, str]]) -> BadInput:
+def _refuse(errors: list[dict[str, str]]) -> BadInput:
     named = "; ".join(f"{error['field']}: {error['message']}" for error in errors[:_MOST_ERRORS])
     return BadInput(f"{named}.", members={"errors": errors[:_MOST_ERRORS]})

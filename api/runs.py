@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 from agents.runs.handle import RunHandle
 from agents.runs.record import Event, RunRecord, result_in
 from api.access import requires
-from api.chat import CONVERSATION_HEADER, RUN_HEADER, streamed
+from api.chat import CONVERSATION_HEADER, RUN_HEADER, stream_run
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
-from api.links import linked
+from api.links import link_citations
 from api.responses import respond
 from api.schemas import AcceptedRunOut, Problem, RunId, RunOut
 from api.services import services
@@ -36,7 +36,7 @@ class RunPath(BaseModel):
 async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     """Its state, and what it came to. Runs are kept for a while after their end."""
     record, run = await _find(ctx, path)
-    return respond(RunOut.model_validate(await _members(ctx, record, await run.end())))
+    return respond(RunOut.model_validate(await _describe(ctx, record, await run.end())))
 
 
 @runs_blueprint.get(
@@ -62,7 +62,7 @@ async def show_run(ctx: TenantContext, path: RunPath) -> Response:
 async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
     """Its events to the end, on whichever worker it is. Leaving does not cancel it."""
     record, run = await _find(ctx, path)
-    response = streamed(ctx, run, number_after(request.headers.get(LAST_EVENT), record.id))
+    response = stream_run(ctx, run, number_after(request.headers.get(LAST_EVENT), record.id))
     response.headers.update({CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id})
     return response
 
@@ -78,7 +78,7 @@ async def cancel_run(ctx: TenantContext, path: RunPath) -> Response:
     """Stop the model, on whichever worker it is. What was asked stays in the conversation; an end stays an end."""
     record, run = await _find(ctx, path)
     await services().runs.cancel(run.id)
-    members, status_url = await _members(ctx, record, await run.end()), url_for("runs.show_run", run_id=record.id)
+    members, status_url = await _describe(ctx, record, await run.end()), url_for("runs.show_run", run_id=record.id)
     shown = AcceptedRunOut.model_validate({**members, "status_url": status_url})
     return respond(shown, 202, location=status_url)
 
@@ -87,7 +87,7 @@ async def _find(ctx: TenantContext, path: RunPath) -> tuple[RunRecord, RunHandle
     return await services().runs.find(ctx, check_run_id(path.run_id))
 
 
-async def _members(ctx: TenantContext, record: RunRecord, last: Event | None) -> dict[str, Any]:
+async def _describe(ctx: TenantContext, record: RunRecord, last: Event | None) -> dict[str, Any]:
     status = record.ended(last).status if last else record.status
     view = {
         "id": record.id,
@@ -101,7 +101,7 @@ async def _members(ctx: TenantContext, record: RunRecord, last: Event | None) ->
         "problem": None,
     }
     if last and last["type"] == "done":
-        view["result"] = await linked(ctx, result_in(last), services().links.base())
+        view["result"] = await link_citations(ctx, result_in(last), services().links.base())
     elif last and last["type"] == "error":
         view["problem"] = last["problem"]
     return view

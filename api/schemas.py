@@ -12,11 +12,11 @@ ConversationId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^
 RunId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"})]
 
 
-def _whole(value: object) -> object:
+def _accept_whole_float(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-WHOLE = BeforeValidator(_whole)
+WHOLE = BeforeValidator(_accept_whole_float)
 """Of a number in a body, which may be written as 5.0, too: JSON does not tell the two apart (RFC 8259, 6)."""
 NON_BLANK = Field(json_schema_extra={"pattern": NON_BLANK_PATTERN})
 """Of a text that `check_text` looks at, for the description of the API."""
@@ -85,6 +85,10 @@ class ChatOut(BaseModel):
     sources: str = Field(description="The cited documents, separated by commas.")
     citations: list[CitationOut]
     answered: bool = Field(description="False when the documents do not hold the answer.")
+    confidence: Literal["high", "low"] | None = Field(
+        description="low: the closest passages, which may not answer the question; null where nothing is cited."
+    )
+    small_talk: bool = Field(description="True for a greeting, thanks and the like, answered without a search.")
     support: SupportOut | None = Field(description="Each sentence checked against its source; null where none was.")
     language_model: bool = Field(description="False when the answer is made of quotes alone.")
     model: str
@@ -107,6 +111,8 @@ class MessageOut(BaseModel):
     created_at: datetime | None
     citations: list[CitationOut] | None = None
     answered: bool | None = None
+    confidence: Literal["high", "low"] | None = None
+    small_talk: bool | None = None
     support: SupportOut | None = None
     run_id: str | None = Field(None, description="The run that gave this answer; it is rated under this id.")
     rating: Literal["up", "down"] | None = Field(None, description="What was said of it; null: nothing.")

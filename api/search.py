@@ -125,9 +125,9 @@ async def search(ctx: TenantContext, body: SearchIn) -> Response:
 
 def describe_search(found: SearchResult, *, explain: bool) -> SearchOut:
     """*found* as the API gives it, with its stages where they are to *explain* it."""
-    stages = {"stages": _stages(found.stages)} if explain else {}
+    stages = {"stages": _describe_stages(found.stages)} if explain else {}
     return SearchOut(
-        passages=[_passage(rank, hit) for rank, hit in enumerate(found.hits, 1)],
+        passages=[_describe_passage(rank, hit) for rank, hit in enumerate(found.hits, 1)],
         answerable=found.verdict.answerable,
         evidence=round(found.verdict.evidence, 4),
         degraded=found.degraded,
@@ -135,7 +135,7 @@ def describe_search(found: SearchResult, *, explain: bool) -> SearchOut:
     )
 
 
-def _passage(rank: int, hit: Hit) -> PassageOut:
+def _describe_passage(rank: int, hit: Hit) -> PassageOut:
     passage = hit.passage
     return PassageOut(
         rank=rank,
@@ -157,7 +157,7 @@ def _passage(rank: int, hit: Hit) -> PassageOut:
     )
 
 
-def _stages(stages: Sequence[Stage]) -> list[StageOut]:
+def _describe_stages(stages: Sequence[Stage]) -> list[StageOut]:
     return [
         StageOut(
             stage=stage.name,

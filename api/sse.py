@@ -13,17 +13,17 @@ from utils.errors import BadInput
 
 HEARTBEAT = b": still here\n\n"
 LAST_EVENT = "Last-Event-ID"
-Shown = Callable[[Event], Awaitable[Event]]
+Prepare = Callable[[Event], Awaitable[Event]]
 # Escaped, because many readers end a line at U+2028 or U+0085 as well, which the format does not.
 _in_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _CITING = frozenset({"citation", "done"})
 
 
 async def as_sse(
-    run: RunHandle, after: int, *, quiet_s: float, leaving: bool, shown: Shown | None = None
+    run: RunHandle, after: int, *, quiet_s: float, leaving: bool, prepare: Prepare | None = None
 ) -> AsyncIterator[bytes]:
     """The events on the wire after number *after*, with ids `<run id>-<number>`; a comment when there was none for
-    *quiet_s* seconds. With *leaving*, whoever stops reading wants the run no more. *shown* makes of citations, and of
+    *quiet_s* seconds. With *leaving*, whoever stops reading wants the run no more. *prepare* makes of citations, and of
     what has some, what is given out.
 
     Raises:
@@ -41,7 +41,7 @@ async def as_sse(
                 if number == 1 and event["type"] == "error":
                     raise run.failure(event)
                 told = [
-                    (number, await shown(event) if shown and event["type"] in _CITING else event)
+                    (number, await prepare(event) if prepare and event["type"] in _CITING else event)
                     for number, event in batch
                 ]
                 yield b"".join(encode_event(f"{run.id}-{number}", event) for number, event in told)

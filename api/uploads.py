@@ -95,7 +95,7 @@ async def receive(
         TooLarge: it has too many parts.
         HTTPException: it is larger than *max_bytes* (413), comes too slowly (408), or all threads are busy (503).
     """
-    boundary = _boundary(request)
+    boundary = _read_boundary(request)
     pool.check_room()
     # One file for all: an upload of many small ones that comes slowly must not hold a descriptor for each.
     with await pool.run(lambda: tempfile.TemporaryFile(dir=folder, prefix=".upload-")) as disk:
@@ -109,7 +109,7 @@ async def receive(
 
         def finish() -> Form:
             parser.write(bytes(waiting))
-            return _form(parser)
+            return _make_form(parser)
 
         return await work(await pool.run(finish))
 
@@ -149,7 +149,7 @@ def text_file_name(title: str) -> str:
         return "text.txt"
 
 
-def shown_name(sent: str) -> str:
+def clean_name(sent: str) -> str:
     """*sent* as it may be told to its sender: cleaned and short."""
     return _UNWANTED.sub("", sent)[:LONGEST_NAME]
 
@@ -168,7 +168,7 @@ def check_size(data: bytes, max_bytes: int) -> bytes:
     return data
 
 
-def _boundary(request: Request) -> str:
+def _read_boundary(request: Request) -> str:
     kind, options = parse_options_header(request.headers.get("Content-Type"))
     if kind.lower() != MULTIPART:
         detail = f"Send the files as {MULTIPART}, each in a part called files."
@@ -178,12 +178,12 @@ def _boundary(request: Request) -> str:
     return options["boundary"]
 
 
-def _form(parser: UploadParser) -> Form:
+def _make_form(parser: UploadParser) -> Form:
     parser.finish()
-    return Form(parser.files, _metadata(bytes(parser.metadata)), _external_ids(parser))
+    return Form(parser.files, _read_metadata(bytes(parser.metadata)), _read_external_ids(parser))
 
 
-def _metadata(sent: bytes) -> dict[str, Any]:
+def _read_metadata(sent: bytes) -> dict[str, Any]:
     if not sent:
         return {}
     try:
@@ -195,17 +195,17 @@ def _metadata(sent: bytes) -> dict[str, Any]:
         raise wrong_field(f"metadata: {said}.", "metadata") from exc
 
 
-def _external_ids(parser: UploadParser) -> list[str | None]:
+def _read_external_ids(parser: UploadParser) -> list[str | None]:
     sent = parser.external_ids
     if not sent:
         return [None] * len(parser.files)
     if len(sent) != len(parser.files):
         said = f"There are {len(parser.files)} files, and {len(sent)} external ids: send as many, in the same order."
         raise wrong_field(said, "external_ids")
-    return [_external_id(bytes(one)) if one else None for one in sent]
+    return [_read_external_id(bytes(one)) if one else None for one in sent]
 
 
-def _external_id(sent: bytes) -> str:
+def _read_external_id(sent: bytes) -> str:
     try:
         return _EXTERNAL_ID.validate_python(sent.decode())
     except ValueError as exc:

@@ -68,16 +68,16 @@ def for_browsers(view: View) -> View:
     """Show what the view refuses as a page to whoever asks for pages, and as a problem document to all others."""
 
     @wraps(view)
-    async def shown(**kwargs: Any) -> Response:
+    async def answer(**kwargs: Any) -> Response:
         try:
             return await view(**kwargs)
         except ProblemError as error:
             if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
                 raise
             note_failure(error)
-            return _page(problem_page(error), error.status, error.headers)
+            return _respond_page(problem_page(error), error.status, error.headers)
 
-    return shown
+    return answer
 
 
 @view_blueprint.get(
@@ -98,8 +98,8 @@ async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery
         extracted = await _read(services().document_files.extracted, ctx, opened.version)
         layout = await process_text(partial(lay_out, opened, extracted, query), characters=len(extracted.text))
     if layout.page is None:
-        return _page(await process_text(partial(text_page, layout), characters=layout.size))
-    return _page(await pdf_page(layout, layout.page, _pdf(ctx, opened.version), services().page_images))
+        return _respond_page(await process_text(partial(text_page, layout), characters=layout.size))
+    return _respond_page(await pdf_page(layout, layout.page, _open_pdf(ctx, opened.version), services().page_images))
 
 
 @view_blueprint.get(
@@ -114,7 +114,7 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
     opened = await _open(ctx, path.document_id, query)
     if not opened.is_pdf or path.page > (opened.version.pages or 0):
         raise NotFound("Page not found.")
-    picture = await services().page_images.png(_pdf(ctx, opened.version), path.page)
+    picture = await services().page_images.png(_open_pdf(ctx, opened.version), path.page)
     kept = {"Cache-Control": f"private, max-age={_PICTURE_KEPT_S}"}
     return Response(picture, mimetype="image/png", headers=kept)
 
@@ -145,7 +145,7 @@ async def download_original(ctx: TenantContext, path: DocumentPath, query: Versi
     opened = await _open(ctx, path.document_id, query)
     file = await _read(services().document_files.open_original, ctx, opened.version)
     response = stream_file(request, file, etag=opened.version.content_hash)
-    response.headers.set("Content-Disposition", "attachment", filename=_file_name(opened.version))
+    response.headers.set("Content-Disposition", "attachment", filename=_clean_file_name(opened.version))
     return response
 
 
@@ -169,14 +169,14 @@ async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Op
             raise Gone("This document has been deleted, with all its versions. What was quoted stays in the answers.")
         raise NotFound("Document not found; it may have been deleted.")
     if version is None:
-        raise _unkept(query.version, rules.version)
+        raise _explain_missing_version(query.version, rules.version)
     signed = partial(links.signer.sign, ctx.tenant_id, document_id)
     # Whoever has the key may go on without it, but not where links open less than all.
     whole = Grant(LinkMode.FULL, rules.generation) if links.mode_of(rules) is LinkMode.FULL else None
     return OpenedDocument(version, rules.version, signed, link=valid_link(), grant=whole, prefix=sibling_prefix())
 
 
-def _unkept(version: int | None, current: int) -> ProblemError:
+def _explain_missing_version(version: int | None, current: int) -> ProblemError:
     if version is not None and version < current:
         older = f"Version {version} of this document was replaced, and is too old to be kept."
         return Gone(f"{older} The present one is version {current}.", members={"current_version": current})
@@ -186,26 +186,26 @@ def _unkept(version: int | None, current: int) -> ProblemError:
 
 
 async def _read(read: Callable[[TenantContext, DocumentVersion], T], ctx: TenantContext, version: DocumentVersion) -> T:
-    return await asyncio.to_thread(partial(_from_store, read, ctx, version))
+    return await asyncio.to_thread(partial(_load, read, ctx, version))
 
 
-def _pdf(ctx: TenantContext, version: DocumentVersion) -> PdfFile:
-    open_file = partial(_from_store, services().document_files.open_original, ctx, version)
+def _open_pdf(ctx: TenantContext, version: DocumentVersion) -> PdfFile:
+    open_file = partial(_load, services().document_files.open_original, ctx, version)
     return PdfFile(ctx.tenant_id, version.content_hash, open_file)
 
 
-def _from_store(read: Callable[[TenantContext, DocumentVersion], T], ctx: TenantContext, version: DocumentVersion) -> T:
+def _load(read: Callable[[TenantContext, DocumentVersion], T], ctx: TenantContext, version: DocumentVersion) -> T:
     try:
         return read(ctx, version)
     except NotFound as exc:
         raise NotFound("The file of this document is not kept on this machine.") from exc
 
 
-def _page(html: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _respond_page(html: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     policy = {"Content-Security-Policy": PAGE_POLICY}
     return Response(html, status, {**(headers or {}), **policy}, mimetype="text/html")
 
 
-def _file_name(version: DocumentVersion) -> str:
+def _clean_file_name(version: DocumentVersion) -> str:
     printable = "".join(one if one.isprintable() and one not in '/\\"' else "_" for one in version.file_name)
     return printable or "document"

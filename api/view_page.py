@@ -135,13 +135,13 @@ def lay_out(opened: OpenedDocument, extracted: Extracted, position: ViewPosition
     """What is shown of the document at *position*; it keeps nothing of *extracted* beyond that."""
     if opened.passage is not None:
         return _lay_out_passage(opened, extracted, opened.passage)
-    quote = _quote(position.start, position.end, len(extracted.text))
+    quote = _limit_quote(position.start, position.end, len(extracted.text))
     return (_lay_out_page if opened.is_pdf else _lay_out_text)(opened, extracted, position, quote)
 
 
 def text_page(layout: PageLayout) -> str:
     """The page for a stretch of text."""
-    return _rendered("view.html", **_facts(layout, None), **_shown(layout))
+    return _render("view.html", **_describe_document(layout, None), **_describe_layout(layout))
 
 
 async def pdf_page(layout: PageLayout, page: PdfPage, pdf: PdfFile, images: PageImages) -> str:
@@ -152,23 +152,23 @@ async def pdf_page(layout: PageLayout, page: PdfPage, pdf: PdfFile, images: Page
     except (UnreadableDocument, Overloaded, TimeoutError):
         picture = None
     address = layout.opened.address(f"pages/{page.number}.png") if picture else None
-    shown = {**_facts(layout, picture), **_shown(layout), "picture_address": address}
-    return await process_text(partial(_rendered, "view.html", **shown), characters=layout.size)
+    shown = {**_describe_document(layout, picture), **_describe_layout(layout), "picture_address": address}
+    return await process_text(partial(_render, "view.html", **shown), characters=layout.size)
 
 
 def problem_page(error: ProblemError) -> str:
     """What is refused, and why."""
     phrase = HTTPStatus(error.status).phrase
-    return _rendered("problem.html", title=error.title, error=error, phrase=phrase, language="en")
+    return _render("problem.html", title=error.title, error=error, phrase=phrase, language="en")
 
 
 def _lay_out_text(opened: OpenedDocument, extracted: Extracted, position: ViewPosition, quote: Span) -> PageLayout:
     size = len(extracted.text)
     # Otherwise from where another part ends.
-    begin = _after_line(extracted.text, quote.start - AROUND) if position.at is None else min(position.at, size - 1)
-    window = Span(begin, _after_line(extracted.text, begin + 2 * AROUND + quote.end - quote.start))
+    begin = _end_line(extracted.text, quote.start - AROUND) if position.at is None else min(position.at, size - 1)
+    window = Span(begin, _end_line(extracted.text, begin + 2 * AROUND + quote.end - quote.start))
 
-    def elsewhere(at: int) -> str:
+    def link_to(at: int) -> str:
         return opened.address("view", start=position.start, end=position.end, at=at)
 
     return PageLayout(
@@ -177,14 +177,17 @@ def _lay_out_text(opened: OpenedDocument, extracted: Extracted, position: ViewPo
         size=window.end - window.start,
         blocks=Layout(extracted, quote).blocks(window, shows_pages=True),
         has_mark=bool(quote.within(window)),
-        earlier=elsewhere(_after_line(extracted.text, begin - 2 * AROUND)) if begin else None,
-        later=elsewhere(window.end) if window.end < size else None,
+        earlier=link_to(_end_line(extracted.text, begin - 2 * AROUND)) if begin else None,
+        later=link_to(window.end) if window.end < size else None,
     )
 
 
 def _lay_out_passage(opened: OpenedDocument, extracted: Extracted, passage: Span) -> PageLayout:
-    quote = _quote(passage.start, passage.end, len(extracted.text))
-    begin, end = _after_word(extracted.text, quote.start - CONTEXT), _after_word(extracted.text, quote.end + CONTEXT)
+    quote = _limit_quote(passage.start, passage.end, len(extracted.text))
+    begin, end = (
+        _end_word(extracted.text, quote.start - CONTEXT),
+        _end_word(extracted.text, quote.end + CONTEXT),
+    )
     window = Span(min(begin, quote.start), end)
     return PageLayout(
         opened=opened,
@@ -199,12 +202,12 @@ def _lay_out_passage(opened: OpenedDocument, extracted: Extracted, passage: Span
 
 def _lay_out_page(opened: OpenedDocument, extracted: Extracted, position: ViewPosition, quote: Span) -> PageLayout:
     pages = opened.version.pages or 1
-    number = min(position.page or _page_of(extracted, quote) or 1, pages)
-    window = _page_window(extracted, number)
+    number = min(position.page or _find_page(extracted, quote) or 1, pages)
+    window = _find_page_window(extracted, number)
     there = quote.within(window)
     near = (there.start - window.start) / max(1, window.end - window.start)
 
-    def elsewhere(page: int) -> str:
+    def link_to(page: int) -> str:
         return opened.address("view", start=position.start, end=position.end, page=page)
 
     return PageLayout(
@@ -213,13 +216,13 @@ def _lay_out_page(opened: OpenedDocument, extracted: Extracted, position: ViewPo
         size=window.end - window.start,
         blocks=Layout(extracted, quote).blocks(window, shows_pages=False),
         has_mark=bool(there),
-        earlier=elsewhere(number - 1) if number > 1 else None,
-        later=elsewhere(number + 1) if number < pages else None,
+        earlier=link_to(number - 1) if number > 1 else None,
+        later=link_to(number + 1) if number < pages else None,
         page=PdfPage(number, extracted.text[there.start : there.end], near),
     )
 
 
-def _shown(layout: PageLayout) -> dict[str, Any]:
+def _describe_layout(layout: PageLayout) -> dict[str, Any]:
     return {
         "blocks": layout.blocks,
         "earlier": layout.earlier,
@@ -228,7 +231,7 @@ def _shown(layout: PageLayout) -> dict[str, Any]:
     }
 
 
-def _facts(layout: PageLayout, picture: PagePlaces | None) -> dict[str, Any]:
+def _describe_document(layout: PageLayout, picture: PagePlaces | None) -> dict[str, Any]:
     opened, quote = layout.opened, layout.quote
     version = opened.version
     return {
@@ -246,18 +249,18 @@ def _facts(layout: PageLayout, picture: PagePlaces | None) -> dict[str, Any]:
     }
 
 
-def _quote(start: int | None, end: int | None, size: int) -> Span:
+def _limit_quote(start: int | None, end: int | None, size: int) -> Span:
     start = min(start or 0, size)
     return Span(start, max(start, min(end or 0, size, start + _LONGEST_QUOTE)))
 
 
-def _after_word(text: str, at: int) -> int:
+def _end_word(text: str, at: int) -> int:
     """Where the word that *at* is in ends, if that is near."""
     at = min(max(0, at), len(text))
     return next((end for end in range(at, min(at + _LONGEST_WORD, len(text))) if text[end].isspace()), at)
 
 
-def _after_line(text: str, at: int) -> int:
+def _end_line(text: str, at: int) -> int:
     """Where the line that *at* is in ends, or the word where that is far."""
     if at <= 0 or at >= len(text) or text[at - 1] == "\n":
         return min(max(0, at), len(text))
@@ -265,12 +268,12 @@ def _after_line(text: str, at: int) -> int:
     return next((end for end in ends if end), at)
 
 
-def _page_of(extracted: Extracted, quote: Span) -> int | None:
+def _find_page(extracted: Extracted, quote: Span) -> int | None:
     """The page on which the quote begins; the first without one."""
     return next((part.page for part in extracted.parts if part.end > quote.start), None)
 
 
-def _page_window(extracted: Extracted, number: int) -> Span:
+def _find_page_window(extracted: Extracted, number: int) -> Span:
     """The page's text, of which no more is shown than of anything else."""
     parts = [part for part in extracted.parts if part.page == number]
     if not parts:
@@ -278,5 +281,5 @@ def _page_window(extracted: Extracted, number: int) -> Span:
     return Span(parts[0].start, min(parts[-1].end, parts[0].start + 4 * AROUND))
 
 
-def _rendered(name: str, **values: Any) -> str:
+def _render(name: str, **values: Any) -> str:
     return _PAGES.get_template(name).render(style=Markup(_STYLE), **values)  # noqa: S704 - a file of ours

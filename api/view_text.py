@@ -63,7 +63,7 @@ class Layout:
 
     def blocks(self, window: Span, *, shows_pages: bool) -> list[Block]:
         """What is in the window, in reading order. Tables whose rows stand apart are one."""
-        found = list(self._blocks(window, shows_pages))
+        found = list(self._lay_out_parts(window, shows_pages))
         together: list[Block] = []
         for kind, run in groupby(found, key=lambda block: block.kind):
             blocks = list(run)
@@ -74,7 +74,7 @@ class Layout:
                 together += blocks
         return together
 
-    def _blocks(self, window: Span, shows_pages: bool) -> Iterator[Block]:
+    def _lay_out_parts(self, window: Span, shows_pages: bool) -> Iterator[Block]:
         page, end = None, window.start
         for part in self._parts:
             if part.end <= window.start or part.start >= window.end:
@@ -82,45 +82,45 @@ class Layout:
             if shows_pages and part.page is not None and part.page != page:
                 page = part.page
                 yield Block("page", [[]], level=page)
-            yield from self._headings(Span(end, part.body).within(window), part)
-            yield from self._bodies(Span(part.body, part.end).within(window))
+            yield from self._lay_out_headings(Span(end, part.body).within(window), part)
+            yield from self._lay_out_body(Span(part.body, part.end).within(window))
             end = part.end
 
-    def _headings(self, span: Span, part: Part) -> Iterator[Block]:
+    def _lay_out_headings(self, span: Span, part: Part) -> Iterator[Block]:
         """The part's own heading and those above it that have no text of their own."""
-        lines = list(_lines(self._text, span))
+        lines = list(_split_lines(self._text, span))
         for above, line in zip(reversed(range(len(lines))), lines, strict=True):
-            if self._kind(line) == "table":  # a long table's columns are said as its heading
-                yield Block("table", self._table([line]).rows, has_head=True)
+            if self._classify_line(line) == "table":  # a long table's columns are said as its heading
+                yield Block("table", self._lay_out_table([line]).rows, has_head=True)
                 continue
-            yield Block("heading", [[self._pieces(line)]], level=min(max(1, part.level - above) + 1, _DEEPEST))
+            yield Block("heading", [[self._mark_pieces(line)]], level=min(max(1, part.level - above) + 1, _DEEPEST))
 
-    def _bodies(self, span: Span) -> Iterator[Block]:
+    def _lay_out_body(self, span: Span) -> Iterator[Block]:
         start = span.start
         for gap in _BETWEEN.finditer(self._text, span.start, span.end):
-            yield from self._block(Span(start, gap.start()))
+            yield from self._lay_out_block(Span(start, gap.start()))
             start = gap.end()
-        yield from self._block(Span(start, span.end))
+        yield from self._lay_out_block(Span(start, span.end))
 
-    def _block(self, span: Span) -> Iterator[Block]:
+    def _lay_out_block(self, span: Span) -> Iterator[Block]:
         """A block's lines; those of tables and lists apart from others."""
-        for kind, run in groupby(_lines(self._text, span), key=self._kind):
+        for kind, run in groupby(_split_lines(self._text, span), key=self._classify_line):
             lines = list(run)
             if kind == "table":
-                yield self._table(lines)
+                yield self._lay_out_table(lines)
             else:
-                yield Block(kind, [[self._pieces(line)] for line in lines])
+                yield Block(kind, [[self._mark_pieces(line)] for line in lines])
 
-    def _kind(self, line: Span) -> str:
+    def _classify_line(self, line: Span) -> str:
         text = self._text[line.start : line.end]
         if " | " in f" {text} " or (text.startswith("|") and text.endswith("|") and len(text) > 1):
             return "table"
         return "list" if _ITEM.match(text) else "paragraph"
 
-    def _table(self, lines: list[Span]) -> Block:
+    def _lay_out_table(self, lines: list[Span]) -> Block:
         rules = [self._is_rule(line) for line in lines]
         rows = [
-            [self._pieces(cell) for cell in self._cells(line)]
+            [self._mark_pieces(cell) for cell in self._split_cells(line)]
             for line, is_rule in zip(lines, rules, strict=True)
             if not is_rule
         ]
@@ -130,7 +130,7 @@ class Layout:
         is_of_marks = _RULE.fullmatch(self._text, line.start, line.end) is not None
         return is_of_marks and self._text.find("-", line.start, line.end) >= 0
 
-    def _cells(self, line: Span) -> Iterator[Span]:
+    def _split_cells(self, line: Span) -> Iterator[Span]:
         """What stands between the bars, without the white space around these."""
         start, end = line.start, line.end
         if self._text.startswith("|", start, end) and self._text.endswith("|", start, end):
@@ -143,7 +143,7 @@ class Layout:
             yield Span(at, at + len(shown))
             start += len(cell) + 1
 
-    def _pieces(self, span: Span) -> Pieces:
+    def _mark_pieces(self, span: Span) -> Pieces:
         marked = span.within(self._quote)
         if not marked:
             return [Piece(self._text[span.start : span.end], is_marked=False)]
@@ -156,5 +156,5 @@ class Layout:
         return [piece for piece in pieces if piece.text]
 
 
-def _lines(text: str, span: Span) -> Iterable[Span]:
+def _split_lines(text: str, span: Span) -> Iterable[Span]:
     return (Span(*line.span()) for line in _LINE.finditer(text, span.start, span.end) if line[0].strip())

@@ -66,10 +66,10 @@ class VisitorLimits:
         self._tokens = TokenBudgets(redis_url)
         self._charging: set[asyncio.Task[None]] = set()
 
-    def visit_of(self, ctx: TenantContext, request: Request) -> Visit:
+    def find_visit(self, ctx: TenantContext, request: Request) -> Visit:
         """Who sends the request. Where the page names no visitor, all from one address count as one."""
-        network = self._named(visitor_address(request))
-        visitor = self._named(ctx.subject_id) if VISITOR_HEADER in request.headers else f"unnamed-{network}"
+        network = self._hash_name(visitor_address(request))
+        visitor = self._hash_name(ctx.subject_id) if VISITOR_HEADER in request.headers else f"unnamed-{network}"
         return Visit(ctx.tenant_id, visitor, network)
 
     async def spend_request(self, visit: Visit) -> Allowance:
@@ -87,7 +87,7 @@ class VisitorLimits:
             RateLimited: the visitor, or the address, has asked as much as is allowed in this minute or day.
         """
         allowances = []
-        for group, who in self._of(visit):
+        for group, who in self._list_groups(visit):
             await self._check_tokens(group, who)
             for limits in group.limits:
                 allowances.append(await limits.spend(visit.tenant_id, f"{limits.name}:{who}"))
@@ -106,7 +106,7 @@ class VisitorLimits:
         for opened in (*self._visitor.limits, *self._address.limits, self._requests, self._tokens):
             await opened.aclose()
 
-    def _of(self, visit: Visit) -> Sequence[tuple["_Group", str]]:
+    def _list_groups(self, visit: Visit) -> Sequence[tuple["_Group", str]]:
         return (self._visitor, visit.visitor), (self._address, visit.network)
 
     async def _check_tokens(self, group: "_Group", who: str) -> None:
@@ -116,10 +116,10 @@ class VisitorLimits:
             raise refusal(f"{group.whose} as much as is allowed in a day.", allowance)
 
     async def _charge(self, visit: Visit, tokens: int) -> None:
-        for group, who in self._of(visit):
+        for group, who in self._list_groups(visit):
             await self._tokens.add(f"{group.name}/{who}", tokens)
 
-    def _named(self, text: str) -> str:
+    def _hash_name(self, text: str) -> str:
         # Redis keeps no address of anybody, nor what an address could be found from.
         return hmac.digest(self._secret, f"limit {text}".encode(), "sha256")[:_DIGEST_BYTES].hex()
 
@@ -152,7 +152,7 @@ class _Group:
         )
 
 
-def headers_of(allowances: Sequence[Allowance]) -> dict[str, str]:
+def join_headers(allowances: Sequence[Allowance]) -> dict[str, str]:
     """`RateLimit` and `RateLimit-Policy` of several rules; the headers of the earlier draft have room for one, which is
     that of which least is left."""
     parts = [allowance.headers for allowance in allowances]

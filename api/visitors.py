@@ -47,15 +47,15 @@ def visitor_address(request: Request) -> str:
     As the page says; where it says nothing that is an address, as the connection does. To be asked for requests with
     the page's key alone: others could say anything.
     """
-    return _network(request.headers.get(ADDRESS_HEADER, "")) or _network(request.remote_addr or "") or "unknown"
+    return _mask(request.headers.get(ADDRESS_HEADER, "")) or _mask(request.remote_addr or "") or "unknown"
 
 
 def client_network(request: Request) -> str:
     """The network that a request comes from, as the connection says, or a proxy of FORWARDED_ALLOW_IPS."""
-    return _network(request.remote_addr or "") or "unknown"
+    return _mask(request.remote_addr or "") or "unknown"
 
 
-def _network(text: str) -> str | None:
+def _mask(text: str) -> str | None:
     try:
         address = ipaddress.ip_address(text.strip())
     except ValueError:

@@ -139,8 +139,8 @@ class WebSourcesOut(PageOut):
 @requires(Scope.WEB_SOURCES_WRITE)
 async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
     """Read a page or a site, beginning at once. 409 if there is one at this address."""
-    url = _checked_url(body.url)
-    plan = Plan(body.kind, body.max_depth, _bounded(body.max_pages), body.every_s)
+    url = _check_url(body.url)
+    plan = Plan(body.kind, body.max_depth, _limit_pages(body.max_pages), body.every_s)
     shown, etag = await _write(ctx, lambda session: web_sources.create_web_source(session, ctx, url, plan))
     return respond(shown, 201, etag=etag, location=url_for("web_sources.show", web_source_id=shown.id))
 
@@ -174,7 +174,7 @@ async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
 
     def work(session: Session) -> tuple[WebSourceOut, str]:
         source = web_sources.get_web_source(session, ctx, path.web_source_id)
-        return _describe(session, ctx, source), _etag(source)
+        return _describe(session, ctx, source), _compute_etag(source)
 
     shown, etag = await read(services().database, work)
     return respond(shown, etag=etag)
@@ -196,7 +196,7 @@ async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange)
         source = _check_unchanged(session, ctx, path.web_source_id)
         wanted = body.model_dump(include=body.model_fields_set)
         if "max_pages" in wanted:
-            wanted["max_pages"] = _bounded(body.max_pages)
+            wanted["max_pages"] = _limit_pages(body.max_pages)
         plan = Plan(source.kind, source.max_depth, source.max_pages, source.every_s)
         return web_sources.change_web_source(session, ctx, path.web_source_id, replace(plan, **wanted))
 
@@ -259,7 +259,7 @@ async def _accept(ctx: TenantContext, work: Callable[[Session], WebSource]) -> R
     return respond(accepted, 202, etag=etag, location=status_url)
 
 
-def _checked_url(address: str) -> str:
+def _check_url(address: str) -> str:
     """The canonical address, if it may be crawled as far as can be told without asking for its name."""
     reach = crawl_reach(services().settings)
     try:
@@ -282,7 +282,7 @@ def _is_literal(host: str) -> bool:
     return True
 
 
-def _bounded(pages: int | None) -> int:
+def _limit_pages(pages: int | None) -> int:
     most = services().settings.crawl_max_pages
     if pages is None:
         return min(DEFAULT_PAGES, most)
@@ -296,7 +296,7 @@ async def _write(ctx: TenantContext, work: Callable[[Session], WebSource]) -> tu
 
     def in_session(session: Session) -> tuple[WebSourceOut, str]:
         source = work(session)
-        return _describe(session, ctx, source), _etag(source)
+        return _describe(session, ctx, source), _compute_etag(source)
 
     return await write(services().database, in_session)
 
@@ -304,11 +304,11 @@ async def _write(ctx: TenantContext, work: Callable[[Session], WebSource]) -> tu
 def _check_unchanged(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:
     """The web source, locked, if `If-Match` lets it be changed."""
     source = web_sources.lock_web_source(session, ctx, web_source_id)
-    check_unchanged(_etag(source), _describe(session, ctx, source).model_dump())
+    check_unchanged(_compute_etag(source), _describe(session, ctx, source).model_dump())
     return source
 
 
-def _etag(source: WebSource) -> str:
+def _compute_etag(source: WebSource) -> str:
     return etag_of({name: getattr(source, name) for name in ("kind", "max_depth", "max_pages", "every_s")})
 
 

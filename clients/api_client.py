@@ -20,7 +20,8 @@ MESSAGES_AT_ONCE = 100
 class Message:
     """One message of a conversation; `role` is "user" or "assistant", `created_at` ISO 8601.
 
-    An answer is rated under its `run_id`; `rating` is "up", "down", or None where nothing was said of it.
+    An answer is rated under its `run_id`; `rating` is "up", "down", or None where nothing was said of it. `small_talk`:
+    an answer to a greeting and the like, which is not rated.
     """
 
     role: str
@@ -30,6 +31,7 @@ class Message:
     created_at: str | None = None
     run_id: str | None = None
     rating: str | None = None
+    small_talk: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the service is doing now: `stage` is "contextualize", "retrieve", "answer" and so on."""
+    """What the service is doing now: `stage` is "retrieve", "answer" or "verify"."""
 
     stage: str
 
@@ -86,6 +86,7 @@ class Answer:
     citations: tuple[Citation, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     answered: bool = True
+    small_talk: bool = False
     persistence: str = "redis"
     request_id: str | None = None
     run_id: str | None = None

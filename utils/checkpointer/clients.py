@@ -48,14 +48,14 @@ class Timeouts:
 def open_client(address: Address, timeouts: Timeouts) -> AsyncClient:
     """A client for the running event loop; it connects when it is first used."""
     if address.kind == "cluster":
-        client: AsyncClient = _cluster(address, timeouts)
+        client: AsyncClient = _open_cluster(address, timeouts)
     else:
-        client = _server(address, timeouts) if address.kind == "server" else _master(address, timeouts)
+        client = _open_server(address, timeouts) if address.kind == "server" else _open_master(address, timeouts)
     client.limiter = timeouts.limiter(address)
     return client
 
 
-def _server(address: Address, timeouts: Timeouts) -> "ServerClient":
+def _open_server(address: Address, timeouts: Timeouts) -> "ServerClient":
     # A command has an end anyway, see CommandLimiter; redis-py's own for each request takes a task on Python 3.11, and
     # a fifth of the time of a small one.
     options = {**timeouts.options, "socket_timeout": None}
@@ -65,17 +65,17 @@ def _server(address: Address, timeouts: Timeouts) -> "ServerClient":
     return cast(ServerClient, ServerClient.from_pool(pool))
 
 
-def _master(address: Address, timeouts: Timeouts) -> "ServerClient":
+def _open_master(address: Address, timeouts: Timeouts) -> "ServerClient":
     of_sentinels = {"retry": Retry(NoBackoff(), 0), "ssl": address.tls, **timeouts.options, **address.sentinel_options}
     sentinels = Sentinel(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        list(address.hosts), sentinel_kwargs=of_sentinels, retry=_retry_once(), **_options(address, timeouts)
+        list(address.hosts), sentinel_kwargs=of_sentinels, retry=_retry_once(), **_make_options(address, timeouts)
     )
     master: ServerClient = sentinels.master_for(address.service, redis_class=ServerClient)
     master.sentinels = sentinels
     return master
 
 
-def _cluster(address: Address, timeouts: Timeouts) -> "ClusterClient":
+def _open_cluster(address: Address, timeouts: Timeouts) -> "ClusterClient":
     return ClusterClient(
         startup_nodes=[ClusterNode(*host) for host in address.hosts],
         # A node's name stays while its address may change: the ones given are asked, not those the cluster names.
@@ -84,7 +84,7 @@ def _cluster(address: Address, timeouts: Timeouts) -> "ClusterClient":
         # Each slot that has moved is learned by itself. To learn all anew redis-py would close the connections of the
         # commands that are under way.
         reinitialize_steps=0,
-        **_options(address, timeouts),
+        **_make_options(address, timeouts),
     )
 
 
@@ -92,7 +92,7 @@ def _retry_once() -> Retry:
     return Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
 
 
-def _options(address: Address, timeouts: Timeouts) -> dict[str, Any]:
+def _make_options(address: Address, timeouts: Timeouts) -> dict[str, Any]:
     # The limiter counts connections: redis-py would refuse one too many instead of waiting.
     return {**timeouts.options, **address.options, "ssl": address.tls, "max_connections": _NO_LIMIT}
 

@@ -46,11 +46,11 @@ async def examine(address: Address, timeouts: Timeouts) -> list[str]:
             context = await _ask_sentinels(client, address, timeouts)
         async with _explain_errors(context):
             await _try(client, address, "", "PING")
-            facts = await _facts(client)
+            facts = await _ask_facts(client)
             for node in facts:
                 _refuse_unfit(node, address)
             await _try_rights(client, address)
-        return list(dict.fromkeys(warning for node in facts for warning in _warnings(node, address)))
+        return list(dict.fromkeys(warning for node in facts for warning in _list_warnings(node, address)))
     finally:
         await client.aclose()
 
@@ -105,7 +105,7 @@ def _find_master(known: Mapping[str, Any], address: Address) -> Mapping[str, Any
     return found
 
 
-async def _facts(client: AsyncClient) -> list[Facts]:
+async def _ask_facts(client: AsyncClient) -> list[Facts]:
     """What each server says about itself and how it saves; nothing of what our user may not ask."""
     told, saving = await ask_each(client, "INFO"), await ask_each(client, "CONFIG GET", "save")
     return [{**facts, **(saves or {})} for facts, saves in zip_longest(told, saving)]
@@ -159,7 +159,7 @@ async def _try_rights(client: AsyncClient, address: Address) -> None:
         refused = await _try(client, address, pattern, "EVAL", source, 1, key, *FIRST_COMMANDS, *commands)
         if refused:
             command, reason = refused[0].decode(), ResponseError(refused[1].decode().removeprefix("ERR "))
-            raise _missing_right(address, command) if is_refusal(reason) else reason
+            raise _explain_denial(address, command) if is_refusal(reason) else reason
     await _try(client, address, "", "SCRIPT LOAD", source)
     await _try(client, address, "", "SCAN", 0, "COUNT", 1)
     await _try(client, address, "state:*", "UNLINK", state_key(probe))
@@ -172,10 +172,10 @@ async def _try(client: AsyncClient, address: Address, pattern: str, *call: str |
     except NoScriptError:
         return None
     except NoPermissionError as exc:
-        raise _missing_right(address, f"keys {pattern}" if "one of the keys" in str(exc) else str(call[0])) from exc
+        raise _explain_denial(address, f"keys {pattern}" if "one of the keys" in str(exc) else str(call[0])) from exc
 
 
-def _missing_right(address: Address, what: str) -> StoreRefused:
+def _explain_denial(address: Address, what: str) -> StoreRefused:
     rights = f"{RIGHTS} {_CLUSTER_RIGHTS}" if address.kind == "cluster" else RIGHTS
     return StoreRefused(
         f"The user that REDIS_URL names may not use {what} on Redis at {address}. What the service needs: "
@@ -183,7 +183,7 @@ def _missing_right(address: Address, what: str) -> StoreRefused:
     )
 
 
-def _warnings(facts: Facts, address: Address) -> list[str]:
+def _list_warnings(facts: Facts, address: Address) -> list[str]:
     found = []
     policy = facts.get("maxmemory_policy", "noeviction")
     if facts.get("maxmemory") and policy != "noeviction":

@@ -46,7 +46,7 @@ def to_json(value: object) -> Any:
         return {"type": "bytes", "base64": base64.b64encode(value).decode()}
     if isinstance(value, date | time):
         return value.isoformat()
-    fields = _fields(value)
+    fields = _list_fields(value)
     if fields is not None:
         return {name: to_json(item) for name, item in fields.items()}
     try:
@@ -55,7 +55,7 @@ def to_json(value: object) -> Any:
         return str(value)
 
 
-def _fields(value: object) -> dict[str, Any] | None:
+def _list_fields(value: object) -> dict[str, Any] | None:
     """What an object consists of; None if it is none that says so."""
     named = {"type": type(value).__name__}
     if isinstance(value, BaseModel):

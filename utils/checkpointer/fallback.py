@@ -79,7 +79,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     async def probe(self) -> Persistence:
         """Ask Redis, if it is time to, so that `persistence` becomes true again without a turn."""
-        await self._or_memory(self.primary.aprobe, lambda: None)
+        await self._try_primary(self.primary.aprobe, lambda: None)
         return self.persistence
 
     async def return_held(self, *, within_s: float = 1.0) -> int:
@@ -106,7 +106,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         """See `RedisCheckpointer.aput`."""
         thread_id = CheckpointAddress.of(config).thread_id
         whole = self._recovery.rejoin(config, checkpoint, metadata)
-        return await self._where_it_is(
+        return await self._write_held(
             thread_id,
             # What was joined to another worker's part is not the child it was meant to be.
             lambda: (
@@ -121,7 +121,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """See `RedisCheckpointer.aput_writes`."""
-        await self._where_it_is(
+        await self._write_held(
             CheckpointAddress.of(config).thread_id,
             lambda: self.primary.aput_writes(config, writes, task_id, task_path),
             lambda: self._memory.put_writes(self.serde, config, writes, task_id, task_path),
@@ -135,7 +135,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         held = self._memory.get(self.serde, address)
         if held is not None:
             return held
-        return await self._or_memory(
+        return await self._try_primary(
             lambda: self._read(config, address), lambda: self._remember_unread(address.thread_id)
         )
 
@@ -147,7 +147,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         address = CheckpointAddress(thread_id, "", "")
         await self._recovery.return_one(thread_id)
         held = self._memory.get(self.serde, address)
-        return held or await self._or_memory(lambda: self.primary.aget_tuple(address.config()), lambda: None)
+        return held or await self._try_primary(lambda: self.primary.aget_tuple(address.config()), lambda: None)
 
     async def aget_part(
         self, thread_id: str, channel: str, *, limit: int, before: int | None = None
@@ -157,7 +157,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         held = self._memory.get(self.serde, CheckpointAddress(thread_id, "", ""))
         if held is not None:
             return Window(limit, before).cut(held.checkpoint["channel_values"].get(channel, []))
-        return await self._or_memory(
+        return await self._try_primary(
             lambda: self.primary.aget_part(thread_id, channel, limit=limit, before=before), lambda: None
         )
 
@@ -200,7 +200,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         left_s = self._memory.left_s(thread_id)
         if left_s is not None:
             return int(left_s) + 1
-        return await self._or_memory(lambda: self.primary.ttl_s(thread_id), lambda: None)
+        return await self._try_primary(lambda: self.primary.ttl_s(thread_id), lambda: None)
 
     async def exists(self, thread_id: str) -> bool:
         """Whether anything is kept of a conversation, as far as can be known now."""
@@ -257,13 +257,13 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     # ----
 
-    async def _where_it_is(self, thread_id: str, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
+    async def _write_held(self, thread_id: str, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
         # A turn stays where it is: half a turn in memory would be of no use to Redis, and the other way round.
         # So does one that began without its past, which it would hide: on the way back from memory the two are joined.
         if self._memory.find(thread_id) is not None or thread_id in self._unread:
             self._unread.pop(thread_id, None)
             return memory()
-        return await self._or_memory(primary, memory)
+        return await self._try_primary(primary, memory)
 
     async def _read(self, config: RunnableConfig, address: CheckpointAddress) -> CheckpointTuple | None:
         found = await self.primary.aget_tuple(config)
@@ -277,7 +277,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         while len(self._unread) > _REMEMBERED:
             self._unread.popitem(last=False)
 
-    async def _or_memory(self, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
+    async def _try_primary(self, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
         if not self._circuit.may_try():
             return memory()
         try:

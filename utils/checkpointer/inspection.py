@@ -126,16 +126,16 @@ class Inspector:
     async def overview(self, found: StoredConversation, *, limit: int) -> ConversationOverview:
         """What *found* is made of, with its *limit* newest checkpoints."""
         addresses = await self._addresses(found.thread_id)
-        newest = [one async for one in self.saver.alist(_config(found.thread_id), limit=limit)]
+        newest = [one async for one in self.saver.alist(_make_config(found.thread_id), limit=limit)]
         readable = {CheckpointAddress.of(one.config): one for one in newest}
-        head = await self._head(found.thread_id)
+        head = await self._read_head(found.thread_id)
         values = head.checkpoint["channel_values"] if head else {}
         pending = (head.pending_writes if head else None) or []
         return ConversationOverview(
             found=found,
             heads={address.namespace: address.checkpoint_id for address in reversed(addresses)},
             counts=Counter(address.namespace for address in addresses),
-            newest=[_describe(at, readable.get(at) or await self._whole(at)) for at in addresses[:limit]],
+            newest=[_describe(at, readable.get(at) or await self._read_entry(at)) for at in addresses[:limit]],
             channels=[self._describe_value(*item) for item in values.items()],
             pending=[self._describe_value(name, value, task) for task, name, value in pending],
             head=head,
@@ -153,12 +153,12 @@ class Inspector:
             left = set({address.namespace: address for address in reversed(addresses)}.values())
         else:
             left = set(addresses)
-            async for one in self.saver.alist(_config(thread_id)):
+            async for one in self.saver.alist(_make_config(thread_id)):
                 left.discard(CheckpointAddress.of(one.config))
                 yield one
         for address in addresses:
             if address in left:
-                yield await self._whole(address)
+                yield await self._read_entry(address)
 
     async def sizes(self, thread_id: str) -> Sizes:
         """What is stored of a conversation, by kind, and what it would take as whole checkpoints."""
@@ -167,7 +167,7 @@ class Inspector:
             cursor, page = await self.saver.store.command("HSCAN", state, max(0, cursor), "COUNT", _PAGE)
             cursor = int(cursor)
             fields.update(page)
-        memory = {key: await self._memory(key) for key in (summary_key(thread_id), state)}
+        memory = {key: await self._measure_memory(key) for key in (summary_key(thread_id), state)}
         return sizes_of(fields, self.saver.codec, thread_id, memory)
 
     async def prune(self, thread_id: str, keep: int | None = None) -> int:
@@ -190,7 +190,7 @@ class Inspector:
         looked = zip(keys, replies[::2], replies[1::2], strict=True)
         return [_parse_summary(key, raw, left_ms) for key, raw, left_ms in looked if left_ms != -2 and raw is not None]
 
-    async def _memory(self, key: str) -> int | None:
+    async def _measure_memory(self, key: str) -> int | None:
         # Some providers do not let one ask.
         try:
             used: int | None = await self.saver.store.command("MEMORY USAGE", key, "SAMPLES", 0)
@@ -205,13 +205,13 @@ class Inspector:
         found = [CheckpointAddress(thread_id, *parts) for parts in split if len(parts) == 2]
         return sorted(found, key=lambda address: (address.checkpoint_id, address.namespace), reverse=True)
 
-    async def _head(self, thread_id: str) -> CheckpointTuple | None:
+    async def _read_head(self, thread_id: str) -> CheckpointTuple | None:
         try:
-            return await self.saver.aget_tuple(_config(thread_id, checkpoint_ns=""))
+            return await self.saver.aget_tuple(_make_config(thread_id, checkpoint_ns=""))
         except StateUnreadable:
             return None  # `newest` says so
 
-    async def _whole(self, address: CheckpointAddress) -> CheckpointTuple | CheckpointEntry:
+    async def _read_entry(self, address: CheckpointAddress) -> CheckpointTuple | CheckpointEntry:
         try:
             found = await self.saver.aget_tuple(address.config())
         except StateUnreadable as exc:
@@ -263,5 +263,5 @@ def _to_seconds(left_ms: int) -> int | None:
     return -(-left_ms // 1000) if left_ms >= 0 else None
 
 
-def _config(thread_id: str, **names: str) -> RunnableConfig:
+def _make_config(thread_id: str, **names: str) -> RunnableConfig:
     return {"configurable": {"thread_id": thread_id, **names}}

@@ -168,7 +168,7 @@ class Memory:
         if held is None:
             return None
         for found in [address] if address.checkpoint_id else held.newest(address.namespace):
-            return self._tuple(serde, held, found) if found in held.checkpoints else None
+            return self._restore(serde, held, found) if found in held.checkpoints else None
         return None
 
     def all(self, serde: SerializerProtocol, thread_id: str) -> list[CheckpointTuple]:
@@ -177,7 +177,7 @@ class Memory:
         if held is None:
             return []
         order = sorted(held.checkpoints, key=lambda one: (one.checkpoint_id, one.namespace), reverse=True)
-        return [self._tuple(serde, held, address) for address in order]
+        return [self._restore(serde, held, address) for address in order]
 
     def knows(self, thread_id: str, checkpoint_id: str) -> bool:
         """Whether a checkpoint of the conversation itself is held here, or is the one that those continue."""
@@ -191,7 +191,9 @@ class Memory:
         held = self._held.get(thread_id)
         return [(address, call) for address, log in held.logs.items() for call in log] if held else []
 
-    def _tuple(self, serde: SerializerProtocol, held: HeldConversation, address: CheckpointAddress) -> CheckpointTuple:
+    def _restore(
+        self, serde: SerializerProtocol, held: HeldConversation, address: CheckpointAddress
+    ) -> CheckpointTuple:
         parent_id, sealed = held.checkpoints[address]
         whole = cast(dict[str, Any], self._codec.load(serde, self._codec.open(sealed, b"")))
         log = held.logs.get(address, [])
@@ -223,9 +225,9 @@ class Memory:
         self._report()
 
     def _is_too_large(self) -> bool:
-        return self._size_bytes() > self._max_bytes
+        return self._measure() > self._max_bytes
 
-    def _size_bytes(self) -> int:
+    def _measure(self) -> int:
         return sum(held.size_bytes for held in self._held.values())
 
     def _give_up(self, thread_id: str) -> None:
@@ -237,4 +239,4 @@ class Memory:
         logger.error("Memory is full, Redis is away: a conversation is lost.", extra={"thread_id": thread_id})
 
     def _report(self) -> None:
-        self._meter.holds(len(self._held), self._size_bytes())
+        self._meter.holds(len(self._held), self._measure())

@@ -29,7 +29,7 @@ def remove_messages(old: Checkpoint, base: Checkpoint, new: Checkpoint) -> Check
     values = dict(old["channel_values"])
     for channel, before in base["channel_values"].items():
         if _are_messages(before) and _are_messages(values.get(channel)):
-            removed = _ids(before) - _ids(new["channel_values"].get(channel, []))
+            removed = _list_ids(before) - _list_ids(new["channel_values"].get(channel, []))
             values[channel] = [message for message in values[channel] if message.id not in removed]
     return cast(Checkpoint, {**old, "channel_values": values})
 
@@ -38,12 +38,12 @@ def merge_messages(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) 
     """All messages of both, each once and as *after* has it: first what they share and what stands between, with the
     rest of the turn they share last; then the turns that only one of them has, by the time they began, else those of
     *before* first."""
-    shared, waiting = _ids(before) & _ids(after), list(after)
+    shared, waiting = _list_ids(before) & _list_ids(after), list(after)
     line: list[BaseMessage] = []
     left = len(shared)
     for at, message in enumerate(before):
         if left == 0:
-            ends = [_end_of_turn(tail) if shared else 0 for tail in (before[at:], waiting)]
+            ends = [_find_end_of_turn(tail) if shared else 0 for tail in (before[at:], waiting)]
             line += [*before[at : at + ends[0]], *waiting[: ends[1]]]
             return line + _merge_by_time(_split_turns(before[at + ends[0] :]), _split_turns(waiting[ends[1] :]))
         if message.id not in shared:
@@ -56,14 +56,14 @@ def merge_messages(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) 
     return line + waiting
 
 
-def _end_of_turn(messages: Sequence[BaseMessage]) -> int:
+def _find_end_of_turn(messages: Sequence[BaseMessage]) -> int:
     return sum(1 for _ in takewhile(lambda message: not isinstance(message, HumanMessage), messages))
 
 
 def _merge_by_time(before: list[list[BaseMessage]], after: list[list[BaseMessage]]) -> list[BaseMessage]:
-    if not all(isinstance(_start_time(turn), str) for turn in before + after):
+    if not all(isinstance(_find_start_time(turn), str) for turn in before + after):
         return list(chain(*before, *after))
-    return list(chain(*heapq.merge(before, after, key=lambda turn: str(_start_time(turn)))))
+    return list(chain(*heapq.merge(before, after, key=lambda turn: str(_find_start_time(turn)))))
 
 
 def _split_turns(messages: Sequence[BaseMessage]) -> list[list[BaseMessage]]:
@@ -75,11 +75,11 @@ def _split_turns(messages: Sequence[BaseMessage]) -> list[list[BaseMessage]]:
     return turns
 
 
-def _start_time(turn: list[BaseMessage]) -> object:
+def _find_start_time(turn: list[BaseMessage]) -> object:
     return turn[0].additional_kwargs.get("created_at")
 
 
-def _ids(messages: Sequence[BaseMessage]) -> set[str | None]:
+def _list_ids(messages: Sequence[BaseMessage]) -> set[str | None]:
     return {message.id for message in messages if message.id}
 
 

@@ -111,10 +111,10 @@ class Reader:
         if not reply:
             return None
         checkpoint_id, record, log, fields = reply
-        address = asked.at(_text(checkpoint_id))
+        address = asked.at(_decode(checkpoint_id))
         try:
             unpacker = ValueUnpacker(self.codec, self.serde, asked.thread_id, pairs(fields), cached.values)
-            found, channels = self._tuple(unpacker, address, record, log)
+            found, channels = self._make_tuple(unpacker, address, record, log)
         except UnreadableValue as exc:
             reason = f"checkpoint {address.checkpoint_id}: {exc}"
             raise self.store.unreadable("get", asked.thread_id, reason) from exc
@@ -136,12 +136,12 @@ class Reader:
             size = BATCH if query.metadata or left is None else min(BATCH, left)
             rows, fields = await self.store.script("list", thread_id, *asked, *last, size)
             unpacker = ValueUnpacker(self.codec, self.serde, thread_id, pairs(fields), CachedValues())
-            found = [one for row in rows if (one := self._row(unpacker, thread_id, query, row)) is not None]
+            found = [one for row in rows if (one := self._read_row(unpacker, thread_id, query, row)) is not None]
             for one in found[:left]:
                 yield one
             if len(rows) < size:
                 return
-            last = _text(rows[-1][1]), _text(rows[-1][0])
+            last = _decode(rows[-1][1]), _decode(rows[-1][0])
             left = None if left is None else max(0, left - len(found))
 
     async def part(self, thread_id: str, channel: str, window: Window) -> ListPart | None:
@@ -155,16 +155,16 @@ class Reader:
         if not reply:
             return None
         checkpoint_id, record, pages = reply
-        address = CheckpointAddress(thread_id, "", _text(checkpoint_id))
+        address = CheckpointAddress(thread_id, "", _decode(checkpoint_id))
         try:
             inline, root = self._find(address, record, channel)
             if inline is not None:
-                return window.cut(_as_list(self.codec.load(self.serde, inline)))
+                return window.cut(_check_list(self.codec.load(self.serde, inline)))
             if root[:1] != PAGE:
-                return window.cut(_as_list((await self._values(thread_id, [root]))[0]) if root else [])
+                return window.cut(_check_list((await self._read_values(thread_id, [root]))[0]) if root else [])
             refs = Pages(self.codec.page_ref, pairs(pages), {}).items(root)
             wanted = window.of(len(refs))
-            return ListPart(await self._values(thread_id, refs[wanted]), wanted.start, len(refs))
+            return ListPart(await self._read_values(thread_id, refs[wanted]), wanted.start, len(refs))
         except UnreadableValue as exc:
             raise self.store.unreadable("part", thread_id, f"checkpoint {address.checkpoint_id}: {exc}") from exc
 
@@ -194,13 +194,13 @@ class Reader:
             unseeded -= values.keys()
         return history
 
-    def _row(
+    def _read_row(
         self, unpacker: ValueUnpacker, thread_id: str, query: Query, row: Sequence[bytes]
     ) -> CheckpointTuple | None:
         namespace, checkpoint_id, record, log = row
-        address = CheckpointAddress(thread_id, _text(namespace), _text(checkpoint_id))
+        address = CheckpointAddress(thread_id, _decode(namespace), _decode(checkpoint_id))
         try:
-            found, _ = self._tuple(unpacker, address, record, log)
+            found, _ = self._make_tuple(unpacker, address, record, log)
         except UnreadableValue as exc:
             logger.error("Left out %s of %s: %s", address.checkpoint_id, state_key(thread_id), exc)
             return None
@@ -221,7 +221,7 @@ class Reader:
             raise UnreadableValue("a record that is not ours") from exc
         return None, b""
 
-    async def _values(self, thread_id: str, refs: Sequence[bytes]) -> list[Any]:
+    async def _read_values(self, thread_id: str, refs: Sequence[bytes]) -> list[Any]:
         if not refs:
             return []
         found = await self.store.command("HMGET", state_key(thread_id), *refs)
@@ -235,7 +235,7 @@ class Reader:
             self.serde, self.codec.open(head.body, address.record_context(RECORD, head.head()))
         )
 
-    def _tuple(
+    def _make_tuple(
         self, unpacker: ValueUnpacker, address: CheckpointAddress, record: bytes, log: bytes
     ) -> tuple[CheckpointTuple, dict[str, CachedChannel]]:
         head, body = self._open(address, record)
@@ -276,12 +276,12 @@ def _refuse_gap(child: CheckpointTuple, unseeded: set[str]) -> None:
         raise StateUnreadable(state_key(address.thread_id), reason)
 
 
-def _as_list(value: object) -> list[Any]:
+def _check_list(value: object) -> list[Any]:
     if not isinstance(value, list):
         raise UnreadableValue("a value that is no list")
     return value
 
 
-def _text(name: bytes | str) -> str:
+def _decode(name: bytes | str) -> str:
     # Bytes that are no UTF-8 are not ours: they must not end a scan.
     return name.decode(errors="backslashreplace") if isinstance(name, bytes) else name

@@ -37,8 +37,8 @@ class CheckpointRecord:
     def head(self) -> bytes:
         """What scripts read of the field: all but the body."""
         unseeded = "\0".join(self.unseeded).encode()
-        names = b"".join(_short(part) for part in (self.parent_id.encode(), self.run_id.encode(), unseeded))
-        return names + _long(self.refs)
+        names = b"".join(_pack_short(part) for part in (self.parent_id.encode(), self.run_id.encode(), unseeded))
+        return names + _pack_long(self.refs)
 
     def pack(self) -> bytes:
         """The field's bytes."""
@@ -64,7 +64,7 @@ class CheckpointRecord:
 
 def pack_writes(refs: bytes, body: bytes) -> bytes:
     """One frame of the log of pending writes."""
-    return _long(refs) + _long(body)
+    return _pack_long(refs) + _pack_long(body)
 
 
 def unpack_writes(log: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -120,11 +120,11 @@ def resolve_writes(log: Iterable[Write]) -> list[PendingWrite]:
     return [(write.task_id, write.channel, write.value) for write in ordered]
 
 
-def _short(part: bytes) -> bytes:
+def _pack_short(part: bytes) -> bytes:
     return struct.pack(">H", len(part)) + part
 
 
-def _long(part: bytes) -> bytes:
+def _pack_long(part: bytes) -> bytes:
     return struct.pack(">I", len(part)) + part
 
 

@@ -122,7 +122,7 @@ class Recovery:
         revision = -1
         while held is not None and held.revision != revision:  # until nothing was added meanwhile
             revision = held.revision
-            old = self._joined_to.get(thread_id) or await self._unknown_history(thread_id)
+            old = self._joined_to.get(thread_id) or await self._find_unknown_history(thread_id)
             if old is not None:
                 self._joined_to[thread_id] = old
             await self._write_back(thread_id, old)
@@ -132,14 +132,14 @@ class Recovery:
         while len(self._joined_to) > _REMEMBERED:
             self._joined_to.popitem(last=False)
 
-    async def _unknown_history(self, thread_id: str) -> Checkpoint | None:
+    async def _find_unknown_history(self, thread_id: str) -> Checkpoint | None:
         """What Redis has of the conversation and its part in memory does not know: the newest state there, if another
         worker wrote it or memory began without it. None where there is no such thing."""
         head = await self._primary.aget_tuple(CheckpointAddress(thread_id, "", "").config())
         held = self._memory.find(thread_id)
         if head is None or held is None or self._memory.knows(thread_id, head.checkpoint["id"]):
             return None
-        newest, base = _newest(self._memory.all(self._primary.serde, thread_id)), None
+        newest, base = _find_newest(self._memory.all(self._primary.serde, thread_id)), None
         if held.base_id:
             base = await self._primary.aget_tuple(CheckpointAddress(thread_id, "", held.base_id).config())
         if base is None or newest is None:
@@ -152,7 +152,7 @@ class Recovery:
         Repeating it after a failure, with the same *old*, does no harm.
         """
         found, writes = self._memory.all(self._primary.serde, thread_id), self._memory.writes(thread_id)
-        newest = _newest(found)
+        newest = _find_newest(found)
         if newest is not None:
             if old is not None and newest.checkpoint["id"] < old["id"]:
                 # Another worker's turn was the last: what is newest here would not be found.
@@ -173,20 +173,20 @@ class Recovery:
             await self._primary.aput_writes(at.config(), call.writes, call.task_id, call.task_path)
 
 
-def _newest(found: list[CheckpointTuple]) -> CheckpointTuple | None:
+def _find_newest(found: list[CheckpointTuple]) -> CheckpointTuple | None:
     return next((one for one in found if CheckpointAddress.of(one.config).namespace == ""), None)
 
 
 def _continue(old: Checkpoint, newest: CheckpointTuple) -> CheckpointTuple:
     """The state of *newest* joined to *old*, as a checkpoint after that."""
-    whole = cast(Checkpoint, {**join_checkpoints(old, newest.checkpoint), "id": _id_after(old["id"])})
+    whole = cast(Checkpoint, {**join_checkpoints(old, newest.checkpoint), "id": _make_id_after(old["id"])})
     address = CheckpointAddress.of(newest.config)
     return newest._replace(
         config=address.at(whole["id"]).config(), parent_config=address.at(old["id"]).config(), checkpoint=whole
     )
 
 
-def _id_after(checkpoint_id: str) -> str:
+def _make_id_after(checkpoint_id: str) -> str:
     """An id made now, or, where the other worker's clock is ahead of ours, just after *checkpoint_id*."""
     made = str(uuid6())
     if made > checkpoint_id:

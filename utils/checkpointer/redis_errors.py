@@ -79,16 +79,16 @@ _TLS_UNWANTED = (
 
 def is_away(exc: ResponseError) -> bool:
     """Whether the server says in this reply that it cannot serve now."""
-    return isinstance(exc, AWAY) or _code(exc) in _AWAY_CODES
+    return isinstance(exc, AWAY) or _find_code(exc) in _AWAY_CODES
 
 
 def is_refusal(exc: RedisError) -> bool:
     """Whether the server says that this user may not do this."""
     known = isinstance(exc, AuthenticationError | NoPermissionError)
-    return known or _code(exc) in _REFUSED_CODES or _NO_RIGHT_WITHIN_SCRIPT.search(str(exc)) is not None
+    return known or _find_code(exc) in _REFUSED_CODES or _NO_RIGHT_WITHIN_SCRIPT.search(str(exc)) is not None
 
 
-def _code(exc: RedisError) -> str:
+def _find_code(exc: RedisError) -> str:
     text = str(exc)
     within = _WITHIN_SCRIPT.search(text)
     return within[1] if within else text.partition(" ")[0]
@@ -109,77 +109,77 @@ class ErrorContext:
 
     async def explain(self, exc: BaseException) -> StoreUnavailable:
         """What *exc* means."""
-        causes = list(_chain(exc))
+        causes = list(_walk_causes(exc))
         for cause in causes:
-            found = self._of_reply(cause) if isinstance(cause, RedisError) else self._of_cause(cause)
+            found = self._explain_reply(cause) if isinstance(cause, RedisError) else self._explain_cause(cause)
             if found is not None:
                 return found
         for host in self.hosts:
-            found = self._of_sample(await sample(host, self.timeout_s))
+            found = self._explain_sample(await sample(host, self.timeout_s))
             if found is not None:
                 return found
         in_time = not any(isinstance(cause, TimeoutError | builtins.TimeoutError) for cause in causes)
-        return self._error("Redis at {where} does not answer: {text}.", _CLOSED if in_time else "no reply in time")
+        return self._fail("Redis at {where} does not answer: {text}.", _CLOSED if in_time else "no reply in time")
 
-    def _of_reply(self, exc: RedisError) -> StoreUnavailable | None:
-        text, code = str(exc), _code(exc)
+    def _explain_reply(self, exc: RedisError) -> StoreUnavailable | None:
+        text, code = str(exc), _find_code(exc)
         if isinstance(exc, AuthenticationError):
             wrong = next(message for part, message in _LOGINS if part in text)
-            return self._refused(wrong)
+            return self._refuse(wrong)
         if isinstance(exc, InvalidResponse):
-            return self._refused(_FOREIGN)
+            return self._refuse(_FOREIGN)
         if isinstance(exc, BusyLoadingError):
-            return self._error("Redis at {where} is still reading its data.")
+            return self._fail("Redis at {where} is still reading its data.")
         if code == "OOM" or isinstance(exc, OutOfMemoryError):
-            return self._error("Redis at {where} is full: raise its maxmemory.")
+            return self._fail("Redis at {where} is full: raise its maxmemory.")
         if code == "READONLY" or isinstance(exc, ReadOnlyError):
-            return self._refused("Redis at {where} is a read-only replica: REDIS_URL must lead to its master.")
+            return self._refuse("Redis at {where} is a read-only replica: REDIS_URL must lead to its master.")
         for part, message in _REPLIES:
             if part in text:
-                return self._refused(message)
+                return self._refuse(message)
         if "unknown command" in text and "SENTINEL" in text:
-            return self._refused("What answers at {where} is no Sentinel: begin REDIS_URL with redis:// instead.")
+            return self._refuse("What answers at {where} is no Sentinel: begin REDIS_URL with redis:// instead.")
         if is_refusal(exc):
-            return self._refused("Redis at {where} refuses: {text}", text)
-        return self._error("Redis at {where} cannot serve: {text}", text) if isinstance(exc, ResponseError) else None
+            return self._refuse("Redis at {where} refuses: {text}", text)
+        return self._fail("Redis at {where} cannot serve: {text}", text) if isinstance(exc, ResponseError) else None
 
-    def _of_cause(self, exc: BaseException) -> StoreUnavailable | None:
+    def _explain_cause(self, exc: BaseException) -> StoreUnavailable | None:
         if isinstance(exc, ssl.SSLCertVerificationError):
-            return self._refused(_UNTRUSTED, exc.verify_message)
+            return self._refuse(_UNTRUSTED, exc.verify_message)
         if isinstance(exc, ssl.SSLError) and _asks_for_certificate(exc):
-            return self._refused(_NO_CERTIFICATE)
+            return self._refuse(_NO_CERTIFICATE)
         if isinstance(exc, FileNotFoundError | PermissionError | IsADirectoryError) and self.tls:
-            return self._refused("A certificate file named in REDIS_URL cannot be read: {text}.", str(exc.strerror))
+            return self._refuse("A certificate file named in REDIS_URL cannot be read: {text}.", str(exc.strerror))
         if isinstance(exc, PermissionError):
-            return self._refused("The socket {where} may not be used by this user of the system.")
+            return self._refuse("The socket {where} may not be used by this user of the system.")
         if isinstance(exc, FileNotFoundError):
-            return self._error("No Redis answers at {where}: there is no such socket.")
+            return self._fail("No Redis answers at {where}: there is no such socket.")
         if isinstance(exc, socket.gaierror):
-            return self._error("Redis at {where} cannot be found: the name of the host is not known.")
+            return self._fail("Redis at {where} cannot be found: the name of the host is not known.")
         if isinstance(exc, ConnectionRefusedError):
-            return self._error("No Redis answers at {where}: the connection is refused.")
+            return self._fail("No Redis answers at {where}: the connection is refused.")
         if isinstance(exc, TypeError):
-            return self._refused("REDIS_URL has an option after its ? that redis-py does not know.")
-        return self._refused(_FOREIGN) if isinstance(exc, ValueError) else None
+            return self._refuse("REDIS_URL has an option after its ? that redis-py does not know.")
+        return self._refuse(_FOREIGN) if isinstance(exc, ValueError) else None
 
-    def _of_sample(self, seen: bytes) -> StoreUnavailable | None:
+    def _explain_sample(self, seen: bytes) -> StoreUnavailable | None:
         speaks_tls, is_redis = seen in (TLS, TLS_WITH_CERTIFICATE), seen.startswith((b"+PONG", b"-"))
         if seen == TLS_WITH_CERTIFICATE and self.tls:
-            return self._refused(_NO_CERTIFICATE)
+            return self._refuse(_NO_CERTIFICATE)
         if speaks_tls and not self.tls:
-            return self._refused(_TLS_WANTED)
+            return self._refuse(_TLS_WANTED)
         if is_redis and self.tls:
-            return self._refused(_TLS_UNWANTED)
+            return self._refuse(_TLS_UNWANTED)
         if seen.startswith(b"-DENIED"):
-            return self._refused("Redis at {where} is in protected mode: give it a password, and REDIS_URL, too.")
+            return self._refuse("Redis at {where} is in protected mode: give it a password, and REDIS_URL, too.")
         if b"max number of clients" in seen:
-            return self._error("Redis at {where} has no connection left: raise its maxclients.")
-        return self._refused(_FOREIGN) if seen and not speaks_tls and not is_redis else None
+            return self._fail("Redis at {where} has no connection left: raise its maxclients.")
+        return self._refuse(_FOREIGN) if seen and not speaks_tls and not is_redis else None
 
-    def _error(self, message: str, text: str = "") -> StoreUnavailable:
+    def _fail(self, message: str, text: str = "") -> StoreUnavailable:
         return StoreUnavailable(message.format(where=self.where, login=self.login, text=text))
 
-    def _refused(self, message: str, text: str = "") -> StoreRefused:
+    def _refuse(self, message: str, text: str = "") -> StoreRefused:
         return StoreRefused(message.format(where=self.where, login=self.login, text=text))
 
 
@@ -189,12 +189,12 @@ async def sample(host: Host, timeout_s: float) -> bytes:
     if port == 0:
         return b""
     reply, handshake = await asyncio.gather(
-        _within(timeout_s, _ping(name, port)), _within(timeout_s, _shake_hands(name, port))
+        _run_within(timeout_s, _ping(name, port)), _run_within(timeout_s, _shake_hands(name, port))
     )
     return reply or handshake
 
 
-async def _within(timeout_s: float, attempt: Coroutine[None, None, bytes]) -> bytes:
+async def _run_within(timeout_s: float, attempt: Coroutine[None, None, bytes]) -> bytes:
     try:
         async with asyncio.timeout(timeout_s):
             return await attempt
@@ -232,7 +232,7 @@ def _asks_for_certificate(exc: ssl.SSLError) -> bool:
     return "ALERT" in (exc.reason or "") and "CERTIFICATE" in (exc.reason or "")
 
 
-def _chain(exc: BaseException | None) -> Iterator[BaseException]:
+def _walk_causes(exc: BaseException | None) -> Iterator[BaseException]:
     while exc is not None:
         yield exc
         exc = exc.__cause__ or exc.__context__

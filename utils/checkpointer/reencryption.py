@@ -90,7 +90,7 @@ def is_current(fields: Mapping[bytes, bytes], codec: Codec) -> bool:
     Raises:
         UnreadableValue: a record is broken.
     """
-    return all(codec.is_current(sealed) for name, value in fields.items() for sealed in _sealed(name, value))
+    return all(codec.is_current(sealed) for name, value in fields.items() for sealed in _list_sealed(name, value))
 
 
 @dataclass
@@ -153,7 +153,7 @@ class _Rewriting:
         return list(pages)[-1]
 
 
-def _sealed(name: bytes, value: bytes) -> Iterator[bytes]:
+def _list_sealed(name: bytes, value: bytes) -> Iterator[bytes]:
     if name[:1] == BLOB:
         yield value
     elif name[:1] == RECORD:

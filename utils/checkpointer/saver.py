@@ -30,7 +30,7 @@ from .reading import ListPart, Query, Reader, Window
 from .reencryption import Outcome, reencrypt, rewrite_fields
 from .retention import is_due, keep_last, sweep
 from .scripts import StateStore, pairs, translate_errors
-from .serializer import StrictSerializer, TypeName, known_types
+from .serializer import StrictSerializer, TypeName, list_known_types
 from .writing import Writer
 
 _SCANNED = 1000  # keys looked at by one call
@@ -78,7 +78,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         self.cache = ConversationCache(warm_conversations, warm_bytes)
         self.lifetime_s, self._keep, self._refuse_conflicts = ttl_s, keep, refuse_conflicts
         reading = self.store if refresh_on_read else replace(self.store, ttl_ms=0)
-        self.use(StrictSerializer([*known_types(), *allowed_types]), reading)
+        self.use(StrictSerializer([*list_known_types(), *allowed_types]), reading)
 
     @classmethod
     def from_url(

@@ -48,22 +48,22 @@ _SCALARS = frozenset((bool, int, float, str))  # they name no type
 _OPTIONS = ormsgpack.OPT_NON_STR_KEYS
 
 
-def known_types() -> frozenset[TypeName]:
+def list_known_types() -> frozenset[TypeName]:
     """LangChain's messages, LangGraph's own types and a few plain values, as (module, name)."""
     messages = {(f"langchain_core.messages.{module}", name) for module, names in _MESSAGES.items() for name in names}
     return frozenset(messages | {(module, name) for module, names in _PLAIN.items() for name in names})
 
 
 class StrictSerializer(JsonPlusSerializer):
-    """Writes what JsonPlusSerializer writes, of *allowed* types only (default: `known_types()`); reads no others."""
+    """Writes what JsonPlusSerializer writes, of *allowed* types only (default: `list_known_types`); reads no others."""
 
     def __init__(self, allowed: Collection[TypeName | type] | None = None) -> None:
-        self._allowed = frozenset(map(_type_name, allowed or known_types()))
+        self._allowed = frozenset(map(_name_type, allowed or list_known_types()))
         super().__init__(allowed_msgpack_modules=sorted(self._allowed))
 
     def with_msgpack_allowlist(self, extra_allowlist: Iterable[TypeName | type]) -> "StrictSerializer":
         """A serializer that also takes these types."""
-        extra = set(map(_type_name, extra_allowlist))
+        extra = set(map(_name_type, extra_allowlist))
         return self if extra <= self._allowed else StrictSerializer(self._allowed | extra)
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
@@ -96,7 +96,7 @@ class StrictSerializer(JsonPlusSerializer):
             raise UnreadableValue(f"the serialization {kind!r} is not read here")
         try:
             # LangGraph answers a forbidden type with its raw data, so they are looked for first.
-            refused = _types_in(payload) - self._allowed if kind == "msgpack" else None
+            refused = _list_types(payload) - self._allowed if kind == "msgpack" else None
             if not refused:
                 return super().loads_typed(data)
         except Exception as exc:  # also whatever a constructor of an allowed type makes of foreign data
@@ -105,7 +105,7 @@ class StrictSerializer(JsonPlusSerializer):
 
     def _check_writable(self, payload: bytes) -> None:
         try:
-            names = _types_in(payload)
+            names = _list_types(payload)
         except Exception as exc:  # such as a dictionary whose keys cannot be keys any more
             raise TypeNotAllowed("a value", f"it could not be read again ({exc})") from exc
         for name in names:
@@ -118,7 +118,7 @@ class StrictSerializer(JsonPlusSerializer):
                 raise TypeNotAllowed(".".join(name), "no module has it under this name: define it at the top") from exc
 
 
-def _type_name(given: TypeName | type) -> TypeName:
+def _name_type(given: TypeName | type) -> TypeName:
     return (given.__module__, given.__name__) if isinstance(given, type) else tuple(given)
 
 
@@ -127,7 +127,7 @@ def _find_class(module: str, name: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _types_in(payload: bytes) -> set[TypeName]:
+def _list_types(payload: bytes) -> set[TypeName]:
     """The types that *payload* names, as (module, name); nothing is imported. It raises whatever msgpack does."""
     found: set[TypeName] = set()
 

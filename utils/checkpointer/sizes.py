@@ -63,23 +63,23 @@ def sizes_of(
                 weights[name] = len(content)  # if it cannot be opened
                 weights[name] = len(codec.open(content, blob_context(thread_id, name), name).data)
             elif name[:1] in (RECORD, LOG):
-                roots += _refs_in(name, content)
+                roots += _list_refs(name, content)
         except UnreadableValue:
             unreadable += 1
     pages, own = Pages(codec.page_ref, fields, {}), bytes_by_kind["records"] + bytes_by_kind["writes"]
-    shared = sum(weights.get(item, 0) for root in roots for item in _items(root, pages))
+    shared = sum(weights.get(item, 0) for root in roots for item in _list_items(root, pages))
     sizes = (dict(counts), dict(bytes_by_kind), sum(weights.values()), shared + own)
     return Sizes(*sizes, memory_bytes, unreadable)
 
 
-def _refs_in(name: bytes, content: bytes) -> Iterator[bytes]:
+def _list_refs(name: bytes, content: bytes) -> Iterator[bytes]:
     """The references of a record, or of every frame of a log."""
     if name[:1] == RECORD:
         return split_refs(CheckpointRecord.unpack(content).refs)
     return split_refs(b"".join(refs for refs, _ in unpack_writes(content)))
 
 
-def _items(root: bytes, pages: Pages) -> list[bytes]:
+def _list_items(root: bytes, pages: Pages) -> list[bytes]:
     """What a reference stands for: a value, or the items of a list, none of one that is broken."""
     try:
         return pages.items(root) if root[:1] == PAGE else [root]

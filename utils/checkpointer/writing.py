@@ -62,7 +62,7 @@ class Writer:
             packer = self._packer(parent, cached)
             channels = _pack_channels(packer, checkpoint, parent.checkpoint_id, new_versions, cached)
             record = self._record(parent, checkpoint, meta, channels).pack()
-            head = (parent.namespace, checkpoint["id"], record, meta.get("step", -1), _list_lengths(channels))
+            head = (parent.namespace, checkpoint["id"], record, meta.get("step", -1), _count_list_lengths(channels))
             asked: list[Argument] = [*head, int(expected), fence, *packer.fields()]
             # Of many that wait for their replies the garbage collector would look at all that is held.
             del packer, record, head
@@ -98,7 +98,7 @@ class Writer:
             # Before it is sent: LangGraph puts the next checkpoint without waiting for this.
             self.cache.add_written(address, packed)
             refs = _join_roots(packed)
-            frame = pack_writes(refs, self._frame_body(address, refs, log, packed))
+            frame = pack_writes(refs, self._make_frame_body(address, refs, log, packed))
             asked: list[Argument] = [address.namespace, address.checkpoint_id, refs, frame, fence, *packer.fields()]
             del packer, packed  # see put
             [stored] = await self.store.script("writes", address.thread_id, *asked, fence=fence)
@@ -111,7 +111,7 @@ class Writer:
     def _packer(self, address: CheckpointAddress, cached: CachedConversation) -> ValuePacker:
         return ValuePacker(self.codec, self.serde, address.thread_id, cached.knows, cached.values.refs)
 
-    def _frame_body(
+    def _make_frame_body(
         self, address: CheckpointAddress, refs: bytes, log: Sequence[Write], packed: Sequence[PackedValue]
     ) -> bytes:
         rows = [
@@ -170,6 +170,6 @@ def _join_roots(packed: Iterable[PackedValue]) -> bytes:
     return b"".join(value.root for value in packed if value.root is not None)
 
 
-def _list_lengths(channels: Mapping[str, PackedValue]) -> str:
+def _count_list_lengths(channels: Mapping[str, PackedValue]) -> str:
     lengths = {name: packed.length for name, packed in channels.items() if packed.length is not None}
     return json.dumps(dict(list(lengths.items())[:_COUNTED]))

@@ -71,9 +71,7 @@ TURNS = _seconds(
     buckets=_TURN_S,
 )  # fmt: skip
 TURN_FAILURES = _counter("turn_failures", "Turns that failed, by the slug of the problem.", "problem")
-STAGES = _seconds(
-    "turn_stage_duration", "Stages of turns: contextualize, retrieve, answer, verify.", "stage", buckets=_TURN_S
-)
+STAGES = _seconds("turn_stage_duration", "Stages of turns: retrieve, answer, verify.", "stage", buckets=_TURN_S)
 FIRST_TOKEN = _seconds(
     "time_to_first_token", "Streamed turns from their begin to the first piece of the answer.", buckets=_TURN_S
 )

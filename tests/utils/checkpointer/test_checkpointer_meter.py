@@ -18,11 +18,11 @@ from tests.utils.checkpointer.conftest import Server
 from utils.checkpointer import Memory, RedisCheckpointer
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.meter import Meter, OperationFigures
-from utils.checkpointer.serializer import StrictSerializer, known_types
+from utils.checkpointer.serializer import StrictSerializer, list_known_types
 from utils.errors import StoreUnavailable
 
 TENANTS = ("x", "acme.x")
-SERDE = StrictSerializer(known_types())
+SERDE = StrictSerializer(list_known_types())
 
 
 def named(thread_id: str, checkpoint_id: str = "") -> Any:
