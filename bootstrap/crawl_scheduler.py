@@ -19,8 +19,7 @@ from domain.in_thread import write
 from domain.models import WebSource
 from ingestion.crawl.crawler import Crawler, CrawlRules
 from ingestion.crawl.guard import Reach
-from ingestion.crawl.politeness import Politeness, Stopped
-from ingestion.crawl.site import CrawlPolicy
+from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext

@@ -26,7 +26,7 @@ from cli.jobs import datasets, jobs
 from cli.keys import api_key
 from cli.links import links
 from cli.migrate_data import migrate_data
-from cli.operator import operator, records, settings
+from cli.operator import json_option, operator, read_as_operator, records, settings, tenant_option
 from cli.ratings import ratings
 from cli.state import state
 from config import SAMPLES
@@ -34,7 +34,7 @@ from domain.db import Database
 from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
 from ingestion.pipeline import LoadSummary, Progress, load_paths
-from utils.context import DEFAULT_TENANT, TenantContext
+from utils.context import TenantContext
 from utils.log_ids import hash_id
 from utils.sandbox.sandbox import Sandbox
 
@@ -61,16 +61,16 @@ def log_id(ids: tuple[str, ...]) -> None:
 
 @click.command("load")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents these are.")
+@tenant_option(help="Whose documents these are.")
 @click.option("--prune", is_flag=True, help="Forget documents below the given folders whose file is gone.")
 @click.option("--wait", is_flag=True, help="Return only when the running service has computed all vectors.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@json_option
 @with_appcontext
 def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json: bool) -> None:
     """Load the documents in PATHS, files or folders; unchanged ones are passed over."""
     with records() as database:
         ctx = operator(database, tenant)
-        with _progress() as progress, Sandbox(required=settings().sandbox_required, prepares=True) as sandbox:
+        with _show_progress() as progress, Sandbox(required=settings().sandbox_required, prepares=True) as sandbox:
             summary = load_paths(
                 database,
                 ctx,
@@ -83,33 +83,31 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
             )
         if wait:
             _wait_for_vectors(database, ctx)
-        waiting = _waiting(database, ctx)
-    click.echo(json.dumps(asdict(summary) | {"waiting": waiting}) if as_json else _told(summary, waiting))
+        waiting = _count_waiting(database, ctx)
+    click.echo(json.dumps(asdict(summary) | {"waiting": waiting}) if as_json else _format_summary(summary, waiting))
     if summary.failed:
         sys.exit(1)
 
 
 @click.command("documents")
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@tenant_option(help="Whose documents.")
+@json_option
 @with_appcontext
 def documents(tenant: str, as_json: bool) -> None:
     """List the documents: id, state, chunks, language, source, and what went wrong."""
-    with records() as database:
-        ctx = operator(database, tenant)
-        with database.reading() as session:
-            rows = [
-                {
-                    "document_id": document.document_id,
-                    "state": document.state,
-                    "chunks": document.chunk_count,
-                    "language": document.language,
-                    "source": document.source,
-                    "title": document.title,
-                    "error": document.error,
-                }
-                for document in list_documents(session, ctx)
-            ]
+    with read_as_operator(tenant) as (session, ctx):
+        rows = [
+            {
+                "document_id": document.document_id,
+                "state": document.state,
+                "chunks": document.chunk_count,
+                "language": document.language,
+                "source": document.source,
+                "title": document.title,
+                "error": document.error,
+            }
+            for document in list_documents(session, ctx)
+        ]
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -122,7 +120,7 @@ def documents(tenant: str, as_json: bool) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _show_progress() -> Iterator[Progress]:
     """A bar on a terminal, nothing elsewhere."""
     with tqdm(unit="file", leave=False, disable=not sys.stderr.isatty()) as bar:
 
@@ -133,23 +131,23 @@ def _progress() -> Iterator[Progress]:
         yield show
 
 
-def _waiting(database: Database, ctx: TenantContext) -> int:
+def _count_waiting(database: Database, ctx: TenantContext) -> int:
     with database.reading() as session:
         return count_chunks_without_vectors(session, ctx)
 
 
 def _wait_for_vectors(database: Database, ctx: TenantContext) -> None:
-    fewest, since = _waiting(database, ctx), time.monotonic()
+    fewest, since = _count_waiting(database, ctx), time.monotonic()
     while fewest:
         time.sleep(0.5)
-        waiting = _waiting(database, ctx)
+        waiting = _count_waiting(database, ctx)
         if waiting < fewest:
             fewest, since = waiting, time.monotonic()
         elif time.monotonic() - since > STALLED_S:
             raise click.ClickException(f"{waiting} passages still wait for their vectors: is the service running?")
 
 
-def _told(summary: LoadSummary, waiting: int) -> str:
+def _format_summary(summary: LoadSummary, waiting: int) -> str:
     lines = [f"Failed: {name}: {reason}" for name, reason in summary.failed]
     lines += [f"Read in part: {name}: {reason}" for name, reason in summary.unread]
     if summary.skipped:

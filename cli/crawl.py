@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 from bootstrap.crawl_scheduler import crawl_rules
 from bootstrap.ingesting import reading_policy
 from bootstrap.stores import open_originals
-from cli.operator import counted, operator, records, settings
+from cli.operator import counted, json_option, operator, records, settings, tenant_option
 from config import Settings
 from domain import web_sources
 from domain.db import Database
@@ -20,10 +20,9 @@ from domain.document_files import DocumentFiles
 from domain.models import CrawlState, WebSource
 from domain.web_sources import Plan
 from ingestion.crawl.addresses import UnusableAddress, canonical
-from ingestion.crawl.crawl import Claim
-from ingestion.crawl.crawler import Crawler
-from ingestion.crawl.politeness import Politeness
-from utils.context import DEFAULT_TENANT, TenantContext
+from ingestion.crawl.crawler import Claim, Crawler
+from ingestion.crawl.site import Politeness
+from utils.context import TenantContext
 from utils.errors import BadInput
 from utils.sandbox.sandbox import Sandbox
 
@@ -37,7 +36,7 @@ _COUNTED = ("added", "changed", "unchanged", "gone", "failed", "skipped", "trapp
 
 @click.command("crawl")
 @click.argument("url", required=False)
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents these are.")
+@tenant_option(help="Whose documents these are.")
 @click.option("--page", is_flag=True, help="This page alone, not its site.")
 @click.option(
     "--depth", type=click.IntRange(0, 20), default=5, show_default=True, help="Links away from the first page."
@@ -45,7 +44,7 @@ _COUNTED = ("added", "changed", "unchanged", "gone", "failed", "skipped", "trapp
 @click.option("--pages", type=click.IntRange(1, 20_000), help="Documents at most.  [default: 200]")
 @click.option("--every", type=click.FloatRange(1, 8760), help="Hours until the service reads it again.")
 @click.option("--remove", is_flag=True, help="Forget it, and its documents.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@json_option
 @with_appcontext
 def crawl(
     url: str | None,
@@ -59,22 +58,19 @@ def crawl(
 ) -> None:
     """Read the site of URL, or list what is read from the web. After Ctrl-C the service goes on with it."""
     most = settings().crawl_max_pages
-    plan = Plan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), _seconds(every))
+    every_s = None if every is None else int(every * 3600)
+    plan = Plan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), every_s)
     with records() as database:
         ctx, document_files = operator(database, tenant), open_originals(settings(), database)
         if url is None:
             _list(database, ctx, as_json=as_json)
         elif remove:
-            _remove(database, ctx, document_files, _canonical(url))
+            _remove(database, ctx, document_files, _canonicalize(url))
         else:
-            _tell(_crawl(database, ctx, document_files, settings(), _canonical(url), plan), as_json=as_json)
+            _print_outcome(_crawl(database, ctx, document_files, settings(), _canonicalize(url), plan), as_json=as_json)
 
 
-def _seconds(hours: float | None) -> int | None:
-    return None if hours is None else int(hours * 3600)
-
-
-def _canonical(url: str) -> str:
+def _canonicalize(url: str) -> str:
     try:
         return canonical(url)
     except UnusableAddress as exc:
@@ -109,14 +105,14 @@ def _list(database: Database, ctx: TenantContext, *, as_json: bool) -> None:
     with database.reading() as session:
         sources = web_sources.list_web_sources(session, ctx).rows
     if as_json:
-        click.echo(json.dumps([_fields(source) for source in sources]))
+        click.echo(json.dumps([_describe(source) for source in sources]))
         return
     if not sources:
         click.echo("No web sources.")
     for source in sources:
         again = f"every {source.every_s / 3600:g} h" if source.every_s else "once"
         error = f"  {source.error}" if source.error else ""
-        click.echo(f"{source.state:<10} {again:<12} {source.url}  {_counted(source)}{error}")
+        click.echo(f"{source.state:<10} {again:<12} {source.url}  {_count_outcomes(source)}{error}")
 
 
 def _remove(database: Database, ctx: TenantContext, document_files: DocumentFiles, url: str) -> None:
@@ -129,35 +125,23 @@ def _remove(database: Database, ctx: TenantContext, document_files: DocumentFile
     click.echo(f"{counted(removed, 'document')} removed")
 
 
-def _tell(source: WebSource | None, *, as_json: bool) -> None:
+def _print_outcome(source: WebSource | None, *, as_json: bool) -> None:
     if source is None:
         raise click.ClickException("It was removed while it was read.")
     if as_json:
-        click.echo(json.dumps(_fields(source)))
+        click.echo(json.dumps(_describe(source)))
     else:
         for problem in source.problems:
             click.echo(f"{problem['became'].capitalize()}: {problem['url']}: {problem['reason']}")
-        click.echo(_counted(source))
+        click.echo(_count_outcomes(source))
     if source.state != CrawlState.COMPLETED:
         click.echo(source.error or f"It is {source.state}.", err=True)
         sys.exit(1)
 
 
-def _counted(source: WebSource) -> str:
+def _count_outcomes(source: WebSource) -> str:
     return ", ".join(f"{source.counts[name]} {name}" for name in _COUNTED if source.counts.get(name))
 
 
-def _fields(source: WebSource) -> dict[str, Any]:
-    names = (
-        "web_source_id",
-        "url",
-        "kind",
-        "max_depth",
-        "max_pages",
-        "every_s",
-        "state",
-        "counts",
-        "problems",
-        "error",
-    )
-    return {name: getattr(source, name) for name in names}
+def _describe(source: WebSource) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in _FIELDS}

@@ -15,13 +15,13 @@ from pydantic import SecretStr
 from tqdm import tqdm
 
 from bootstrap.evaluation import Askers, Service
-from cli.operator import settings
+from cli.operator import json_option, settings, tenant_option
 from config import Settings
 from evaluation.cases import QuestionSet, load_set
 from evaluation.measures import find_missed_floors
 from evaluation.reports import difference, table
 from evaluation.runs import Comparison, Run, compare, keep, last_run, run_set
-from utils.context import DEFAULT_TENANT, TenantContext
+from utils.context import TenantContext
 from utils.errors import ProblemError
 
 
@@ -38,8 +38,8 @@ class _Outcome:
 @click.option("--against", type=click.Choice(["last"]), help="Compare with the last run of the same set.")
 @click.option("--url", help="A running service to ask, such as http://localhost:8000.")
 @click.option("--key", envvar="API_KEY", help="The key it is asked with. Default: API_KEY.")
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents, without --url.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@tenant_option(help="Whose documents, without --url.")
+@json_option
 @with_appcontext
 def evaluate(
     sets: tuple[Path, ...],
@@ -63,7 +63,7 @@ def evaluate(
         outcomes = asyncio.run(_measure(settings(), loaded, ctx, service, answers=answers, against=against))
     except ProblemError as error:
         raise click.ClickException(error.detail) from error
-    click.echo(json.dumps([_as_json(each) for each in outcomes]) if as_json else "\n\n".join(map(_told, outcomes)))
+    click.echo(json.dumps([_as_json(each) for each in outcomes]) if as_json else "\n\n".join(map(_format, outcomes)))
     if any(outcome.missed for outcome in outcomes):
         sys.exit(1)
 
@@ -103,7 +103,7 @@ def _as_json(outcome: _Outcome) -> dict[str, object]:
     return {**outcome.run.as_json(), "against": comparison, "missed_floors": list(outcome.missed)}
 
 
-def _told(outcome: _Outcome) -> str:
+def _format(outcome: _Outcome) -> str:
     parts = [f"{outcome.run.name}, {len(outcome.run.rows)} questions, {outcome.run.mode}", table(outcome.run)]
     if outcome.comparison:
         parts.append(difference(outcome.comparison))

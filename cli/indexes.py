@@ -12,29 +12,27 @@ from flask.cli import AppGroup
 
 from bootstrap.index_orders import carry_out
 from cli.index_status import IndexStatus, look_at_indexes
-from cli.operator import records, settings
+from cli.operator import json_option, records, settings, tenant_option
 from domain.indexes import drop_index, former_index, get_index, switch_to
 from domain.keys import ensure_tenant, get_tenant
 from domain.models import IndexState
 from ingestion.chunking import Sizes
-from utils.context import DEFAULT_TENANT
 from utils.processes import StartError
 
 index = AppGroup("index", help="The indexes: status, switch, rollback, drop, scan, export, import.")
 
 _number = click.argument("number", type=int)
-_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-_tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose documents.")
+_tenant = tenant_option(help="Whose documents.")
 _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
 @index.command("status")
-@_json
+@json_option
 def status(as_json: bool) -> None:
     """List the indexes: which serves, its model, what it holds, how far one that is being built has come."""
     with records() as database:
         found = look_at_indexes(settings(), database)
-    click.echo(json.dumps([each.as_json() for each in found]) if as_json else "\n".join(_told(found)))
+    click.echo(json.dumps([each.as_json() for each in found]) if as_json else "\n".join(_format(found)))
 
 
 @index.command("switch")
@@ -70,13 +68,13 @@ def drop(number: int) -> None:
 
 @index.command("scan")
 @click.option("--repair", is_flag=True, help="Remove what is left over, and put in again what is missing.")
-@_json
+@json_option
 def scan(repair: bool, as_json: bool) -> None:
     """Compare the indexes with the records, passage by passage. Exit code 1 if they differ and were not mended."""
     outcome = _carry_out("scan", {"repair": repair})
     found: dict[str, dict[str, int]] = outcome["indexes"]
     files: dict[str, int] = outcome["files"]
-    lines = [_counted(number, found[number]) for number in found]
+    lines = [_format_differences(number, found[number]) for number in found]
     if any(files.values()):
         lines.append(f"files: {files['unknown']} of no document, {files['missing']} missing")
     click.echo(json.dumps(outcome) if as_json else "\n".join(lines))
@@ -87,34 +85,30 @@ def scan(repair: bool, as_json: bool) -> None:
 @index.command("export")
 @_file
 @_tenant
-@_json
+@json_option
 def export(file: Path, tenant: str, as_json: bool) -> None:
     """Write a tenant's documents, with their vectors, to FILE."""
     with records() as database, database.reading() as session:
         get_tenant(session, tenant)
-    told = _carry_out("export", {"tenant": tenant, "path": str(file.absolute())})
-    click.echo(
-        json.dumps(told)
-        if as_json
-        else f"{told['documents']} documents, {told['chunks']} chunks, {told['vectors']} vectors of {told['model']}"
-    )
+    _move("export", file, tenant, as_json, "{documents} documents, {chunks} chunks, {vectors} vectors of {model}")
 
 
 @index.command("import")
 @_file
 @_tenant
-@_json
+@json_option
 def import_(file: Path, tenant: str, as_json: bool) -> None:
     """Add the documents in FILE to a tenant's; vectors are used where the embedding model is the same."""
     with records() as database, database.writing() as session:
         ensure_tenant(session, tenant)
-    told = _carry_out("import", {"tenant": tenant, "path": str(file.absolute())})
-    click.echo(
-        json.dumps(told)
-        if as_json
-        else f"{told['added']} added, {told['changed']} changed, {told['unchanged']} unchanged; "
-        f"{told['reused']} vectors from the file, {told['to_embed']} to be computed by the running service"
-    )
+    outcome = "{added} added, {changed} changed, {unchanged} unchanged; {reused} vectors from the file, "
+    _move("import", file, tenant, as_json, outcome + "{to_embed} to be computed by the running service")
+
+
+def _move(kind: str, file: Path, tenant: str, as_json: bool, outcome: str) -> None:
+    """Export or import *file*, and print what came of it: as JSON, or *outcome* with its figures filled in."""
+    figures = _carry_out(kind, {"tenant": tenant, "path": str(file.absolute())})
+    click.echo(json.dumps(figures) if as_json else outcome.format(**figures))
 
 
 def _carry_out(kind: str, arguments: dict[str, object]) -> dict[str, Any]:
@@ -125,7 +119,7 @@ def _carry_out(kind: str, arguments: dict[str, object]) -> dict[str, Any]:
             raise click.ClickException(str(error)) from error
 
 
-def _told(found: list[IndexStatus]) -> Iterator[str]:
+def _format(found: list[IndexStatus]) -> Iterator[str]:
     if not found:
         yield "There is no index yet: the first start makes it."
     for each in found:
@@ -141,7 +135,7 @@ def _told(found: list[IndexStatus]) -> Iterator[str]:
             yield f"   {each.note}"
 
 
-def _counted(number: str, counts: dict[str, int]) -> str:
+def _format_differences(number: str, counts: dict[str, int]) -> str:
     if not any(counts.values()):
         return f"index {number}: complete, nothing left over"
     return (

@@ -4,125 +4,102 @@ import json
 from typing import Any
 
 import click
-from flask.cli import with_appcontext
+from flask.cli import AppGroup
 
 from bootstrap.ingesting import open_library
-from cli.operator import operator, records, settings
+from cli.operator import json_option, operator, read_as_operator, records, settings, tenant_option, write_as_operator
 from domain import datasets as all_datasets
 from domain import job_requests
 from domain.models import JobStatus
 from domain.paging import Part
 from domain.progress import Progress, list_jobs
 from domain.quotas import UNLIMITED
-from utils.context import DEFAULT_TENANT
 
-_tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose.")
-_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+_tenant = tenant_option(help="Whose.")
 _MOST = 10_000
 _STATUSES = [status.value for status in JobStatus]
 
 
-@click.group("datasets")
+@click.group("datasets", cls=AppGroup)
 def datasets() -> None:
     """Collections of uploaded documents."""
 
 
 @datasets.command("list")
 @_tenant
-@_json
-@with_appcontext
+@json_option
 def list_datasets(tenant: str, as_json: bool) -> None:
     """List them with how many documents each holds."""
-    with records() as database:
-        ctx = operator(database, tenant)
-        with database.reading() as session:
-            found = all_datasets.list_datasets(session, ctx, Part(_MOST)).rows
-            counts = all_datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in found])
+    with read_as_operator(tenant) as (session, ctx):
+        found = all_datasets.list_datasets(session, ctx, Part(_MOST)).rows
+        counts = all_datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in found])
     rows = [{"id": one.dataset_id, "name": one.name, "documents": counts.get(one.dataset_id, 0)} for one in found]
-    _tell(rows, as_json, lambda row: f"{row['id']}  {row['documents']:>6}  {row['name']}", none="No datasets.")
+    _print(rows, as_json, lambda row: f"{row['id']}  {row['documents']:>6}  {row['name']}", none="No datasets.")
 
 
 @datasets.command("create")
 @click.argument("name")
 @_tenant
-@with_appcontext
 def create_dataset(name: str, tenant: str) -> None:
     """Make an empty one and print its id."""
-    with records() as database:
-        ctx = operator(database, tenant)
-        with database.writing() as session:
-            click.echo(all_datasets.create_dataset(session, ctx, name).dataset_id)
+    with write_as_operator(tenant) as (session, ctx):
+        click.echo(all_datasets.create_dataset(session, ctx, name).dataset_id)
 
 
 @datasets.command("delete")
 @click.argument("dataset_id")
 @_tenant
 @click.confirmation_option(prompt="Its documents go with it. Go on?")
-@with_appcontext
 def delete_dataset(dataset_id: str, tenant: str) -> None:
     """Delete one with its documents; the running service, or the next start, takes them out of the index."""
     with records() as database:
         open_library(settings(), database).remove_dataset(operator(database, tenant), dataset_id)
 
 
-@click.group("jobs")
+@click.group("jobs", cls=AppGroup)
 def jobs() -> None:
     """Uploaded documents on their way into the index."""
 
 
 @jobs.command("list")
-@click.option(
-    "--status",
-    type=click.Choice(_STATUSES),
-    multiple=True,
-    help="Only these; may be repeated.",
-)
+@click.option("--status", type=click.Choice(_STATUSES), multiple=True, help="Only these; may be repeated.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, _MOST))
 @_tenant
-@_json
-@with_appcontext
+@json_option
 def list_all(status: tuple[str, ...], limit: int, tenant: str, as_json: bool) -> None:
     """List documents by what changed last: status, stage, share done, tries, and what went wrong."""
-    with records() as database:
-        ctx = operator(database, tenant)
-        with database.reading() as session:
-            found = list_jobs(session, ctx, statuses=status or [*JobStatus], limit=limit)
-    _tell([_row(progress) for progress in found], as_json, _line, none="No jobs.")
+    with read_as_operator(tenant) as (session, ctx):
+        found = list_jobs(session, ctx, statuses=status or [*JobStatus], limit=limit)
+    _print([_describe(progress) for progress in found], as_json, _format, none="No jobs.")
 
 
 @jobs.command("retry")
 @click.argument("document_ids", nargs=-1)
 @click.option("--failed", is_flag=True, help="All that failed, instead.")
 @_tenant
-@with_appcontext
 def retry(document_ids: tuple[str, ...], failed: bool, tenant: str) -> None:
     """Read documents again from their files."""
     if bool(document_ids) == failed:
         raise click.UsageError("Name documents, or give --failed.")
-    with records() as database:
-        ctx = operator(database, tenant)
-        with database.writing() as session:
-            found = list_jobs(session, ctx, statuses=[JobStatus.FAILED], limit=_MOST) if failed else []
-            chosen = sorted(document_ids or [progress.document.document_id for progress in found])
-            for document_id in chosen:
-                job_requests.begin_again(session, ctx, document_id, UNLIMITED)
+    with write_as_operator(tenant) as (session, ctx):
+        found = list_jobs(session, ctx, statuses=[JobStatus.FAILED], limit=_MOST) if failed else []
+        chosen = sorted(document_ids or [progress.document.document_id for progress in found])
+        for document_id in chosen:
+            job_requests.begin_again(session, ctx, document_id, UNLIMITED)
     click.echo(f"{len(chosen)} begin again.")
 
 
 @jobs.command("cancel")
 @click.argument("document_ids", nargs=-1, required=True)
 @_tenant
-@with_appcontext
 def cancel(document_ids: tuple[str, ...], tenant: str) -> None:
     """Read documents no further; what can be found of them already stays."""
-    with records() as database:
-        ctx = operator(database, tenant)
-        with database.writing() as session:
-            for document_id in sorted(document_ids):
-                job_requests.cancel(session, ctx, document_id)
+    with write_as_operator(tenant) as (session, ctx):
+        for document_id in sorted(document_ids):
+            job_requests.cancel(session, ctx, document_id)
 
 
-def _row(progress: Progress) -> dict[str, Any]:
+def _describe(progress: Progress) -> dict[str, Any]:
     job = progress.job
     return {
         "document_id": progress.document.document_id,
@@ -139,11 +116,11 @@ def _row(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _line(row: dict[str, Any]) -> str:
+def _format(row: dict[str, Any]) -> str:
     stage = f"{row['stage']} {row['progress']:.0%}" if row["stage"] else ""
     error = f"  {row['error']} {row['advice'] or ''}".rstrip() if row["error"] else ""
     return f"{row['document_id']}  {row['status']:<10}  {stage:<16}  {row['attempt_count']}  {row['source']}{error}"
 
 
-def _tell(rows: list[dict[str, Any]], as_json: bool, line: Any, *, none: str) -> None:
+def _print(rows: list[dict[str, Any]], as_json: bool, line: Any, *, none: str) -> None:
     click.echo(json.dumps(rows) if as_json else "\n".join(map(line, rows)) or none)

@@ -6,16 +6,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import click
-from flask.cli import with_appcontext
+from flask.cli import AppGroup
 
-from cli.operator import operator, records
+from cli.operator import json_option, read_as_operator, tenant_option, write_as_operator
 from domain import keys
 from domain.models import ApiKey, now
 from utils.context import DEFAULT_TENANT, Scope
 
 _HEAD = ("KEY", "STATUS", "CREATED", "EXPIRES", "LAST USED", "NAME", "SCOPES")
 _KEY_ID = re.compile(r"(?:ak_live_)?([a-z0-9]{8})")
-_tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose key it is.")
+_tenant = tenant_option(help="Whose key it is.")
 
 
 class _KeyIdType(click.ParamType[str]):
@@ -30,7 +30,7 @@ class _KeyIdType(click.ParamType[str]):
         return form[1]
 
 
-class _CreateByDefault(click.Group):
+class _CreateByDefault(AppGroup):
     """`flask api-key acme` is `flask api-key create acme`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -55,42 +55,33 @@ def api_key() -> None:
     help="What it may do; may be repeated. Without: everything but conversations:all.",
 )
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Without: it does not expire.")
-@with_appcontext
 def create(tenant: str, name: str, scopes: tuple[str, ...], expires_in_days: int | None) -> None:
     """Make a key for TENANT, and the tenant if it is new. The key is shown this once."""
     expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
-    with records() as database:
-        ctx = operator(database, tenant)
-        with database.writing() as session:
-            _, presented = keys.create_key(
-                session, ctx.tenant_id, name, scopes=scopes or keys.NEW_KEY_SCOPES, expires_at=expires_at
-            )
+    with write_as_operator(tenant) as (session, ctx):
+        _, presented = keys.create_key(
+            session, ctx.tenant_id, name, scopes=scopes or keys.NEW_KEY_SCOPES, expires_at=expires_at
+        )
     click.echo(f"API_KEY='{presented}'")
 
 
 @api_key.command("list")
 @click.argument("tenant", default=DEFAULT_TENANT)
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-@with_appcontext
+@json_option
 def list_all(tenant: str, as_json: bool) -> None:
     """List the keys of TENANT, the newest first. API_KEY and CHAT_PAGE_KEY are settings, and not among them."""
-    with records() as database:
-        ctx = operator(database, tenant)
-        with database.reading() as session:
-            rows = [_row(key) for key in keys.list_keys(session, ctx)]
-    click.echo(json.dumps(rows) if as_json else _table(rows))
+    with read_as_operator(tenant) as (session, ctx):
+        rows = [_describe(key) for key in keys.list_keys(session, ctx)]
+    click.echo(json.dumps(rows) if as_json else _format_table(rows))
 
 
 @api_key.command("revoke")
 @click.argument("key", type=_KeyIdType())
 @_tenant
-@with_appcontext
 def revoke(key: str, tenant: str) -> None:
     """Let KEY open nothing any more; every worker knows it within 10 seconds."""
-    with records() as database:
-        ctx = operator(database, tenant)
-        with database.writing() as session:
-            revoked = keys.revoke_key(session, ctx, key)
+    with write_as_operator(tenant) as (session, ctx):
+        revoked = keys.revoke_key(session, ctx, key)
     click.echo(f"{revoked.prefix} is revoked; every worker refuses it within 10 seconds.")
 
 
@@ -104,37 +95,34 @@ def revoke(key: str, tenant: str) -> None:
     help="How long the present secret is still valid; 0: not at all.",
 )
 @_tenant
-@with_appcontext
 def rotate(key: str, overlap_hours: int, tenant: str) -> None:
     """Give KEY a new secret, shown this once. Its scopes, expiry and conversations stay."""
-    with records() as database:
-        ctx = operator(database, tenant)
-        with database.writing() as session:
-            rotated, presented = keys.rotate_key(session, ctx, key, overlap=timedelta(hours=overlap_hours))
+    with write_as_operator(tenant) as (session, ctx):
+        rotated, presented = keys.rotate_key(session, ctx, key, overlap=timedelta(hours=overlap_hours))
     click.echo(f"API_KEY='{presented}'")
     until = rotated.former_until.isoformat(timespec="seconds") if overlap_hours and rotated.former_until else "now"
     click.echo(f"The former secret is valid until {until}.", err=True)
 
 
-def _row(key: ApiKey) -> dict[str, Any]:
+def _describe(key: ApiKey) -> dict[str, Any]:
     usable = keys.is_usable(key)
     return {
         "key": key.prefix,
         "status": "active" if usable else "revoked" if key.revoked_at else "expired",
-        "created_at": _moment(key.created_at),
-        "expires_at": _moment(key.expires_at),
-        "last_used_at": _moment(key.last_used_at),
-        "revoked_at": _moment(key.revoked_at),
+        "created_at": _format_moment(key.created_at),
+        "expires_at": _format_moment(key.expires_at),
+        "last_used_at": _format_moment(key.last_used_at),
+        "revoked_at": _format_moment(key.revoked_at),
         "name": key.name,
         "scopes": key.scopes,
     }
 
 
-def _moment(moment: datetime | None) -> str | None:
+def _format_moment(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="seconds") if moment else None
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def _format_table(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "No keys."
     lines = [

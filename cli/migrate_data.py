@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from bootstrap.relocation.move import relocate
 from bootstrap.relocation.report import ROLES, Comparison, Direction, Progress, Report, format_counts
-from cli.operator import settings
+from cli.operator import json_option, settings
 from utils.errors import ProblemError
 from utils.processes import StartError
 
@@ -30,7 +30,7 @@ _DIFFERENCES_SHOWN = 10
 )
 @click.option("--only", multiple=True, type=click.Choice(ROLES), help="Move this alone; may be given several times.")
 @click.option("--dry-run", is_flag=True, help="Say what would be moved, and change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@json_option
 @with_appcontext
 def migrate_data(direction: str, only: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Copy records, passages and conversations between the embedded stores and the configured ones, and compare them.

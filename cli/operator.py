@@ -1,20 +1,25 @@
-"""What the operator's commands begin with: the settings, the database, a context of the tenant they are about."""
+"""What the operator's commands begin with: the settings, the database, a context of the tenant they are about; and the
+options that many of them have."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import click
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from config import Settings
 from domain.db import Database
 from domain.keys import ensure_tenant
-from utils.context import TenantContext
+from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import ProblemError
 from utils.processes import StartError
 
+tenant_option = partial(click.option, "--tenant", default=DEFAULT_TENANT, show_default=True)
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 _SETTINGS, _OPEN_DATABASE = "settings", "open_database"  # in Flask's `extensions`
 
 
@@ -61,3 +66,21 @@ def operator(database: Database, tenant: str) -> TenantContext:
     """A context of *tenant*, which is made if it is new."""
     with database.writing() as session:
         return TenantContext.for_operator(ensure_tenant(session, tenant).tenant_id)
+
+
+@contextmanager
+def read_as_operator(tenant: str) -> Iterator[tuple[Session, TenantContext]]:
+    """A session that reads, and a context of *tenant*, which is made if it is new."""
+    with records() as database:
+        ctx = operator(database, tenant)
+        with database.reading() as session:
+            yield session, ctx
+
+
+@contextmanager
+def write_as_operator(tenant: str) -> Iterator[tuple[Session, TenantContext]]:
+    """A session that writes, and a context of *tenant*, which is made if it is new; committed at the end."""
+    with records() as database:
+        ctx = operator(database, tenant)
+        with database.writing() as session:
+            yield session, ctx

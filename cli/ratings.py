@@ -7,17 +7,16 @@ import click
 from flask.cli import with_appcontext
 
 from bootstrap.savers import keyring_of
-from cli.operator import operator, records, settings
+from cli.operator import operator, records, settings, tenant_option
 from cli.state_encryption import Outcomes, format_failures
 from domain.models import AnswerRating
 from domain.rating_texts import RatingUnreadable, readable
 from domain.ratings import forget_all, list_ratings
 from evaluation.from_ratings import question_set
-from utils.context import DEFAULT_TENANT
 
 
 @click.command("ratings")
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose.")
+@tenant_option(help="Whose.")
 @click.option("--good", is_flag=True, help="Also of answers rated good: they must go on citing the same documents.")
 @click.option("--forget", is_flag=True, help="Remove all of the tenant's ratings once they are printed.")
 @with_appcontext

@@ -40,13 +40,13 @@ logger = logging.getLogger(__name__)
 
 SLICE_S = 10.0  # half a second of it goes by before the first page is read
 _BEATS = 4  # renewals in the time that a lease lasts
-_UPLOAD_ANEW = "Correct the file and upload it again, with the same external id if it has one."
-_CLEAN_ANEW = "Look for malware on the computer that it came from, and upload a clean file."
-_SCANNER_AWAY = "It is read as soon as the malware scanner answers."
+_UPLOAD_AGAIN = "Correct the file and upload it again, with the same external id if it has one."
+_UPLOAD_CLEAN = "Look for malware on the computer that it came from, and upload a clean file."
+_WAITS_FOR_SCANNER = "It is read as soon as the malware scanner answers."
 _SCANNER_PAUSE_S = 15.0
-_ORIGINAL_GONE = Failure("Its file is not in the store of files any more.", "Upload it again.")
+_FILE_MISSING = Failure("Its file is not in the store of files any more.", "Upload it again.")
 _TRY_LATER = "It is tried again by itself; should it fail for good, see that the stores can be reached and try again."
-_OUR_FAULT = Failure(
+_INTERNAL_ERROR = Failure(
     "Something went wrong on our side while it was read.", "Try again; if it stays so, the log of the worker says why."
 )
 
@@ -105,9 +105,9 @@ class JobWorker:
             return False
         with _Lease(self._database, ctx, held, self._lease_s, on_lost=self._parser.interrupt) as lease:
             try:
-                self._bring_on(ctx, held, lease)
+                self._do_stage(ctx, held, lease)
             except Exception as exc:  # whatever a document does, the worker must go on with others
-                self._settle(ctx, held, lease, exc)
+                self._record_failure(ctx, held, lease, exc)
         if lease.lost:  # the parser was interrupted, maybe between two files: the next one must not suffer for it
             self._parser.close()
         return True
@@ -118,16 +118,13 @@ class JobWorker:
         except QuotaExceeded as exc:
             jobs.postpone_reading(session, ctx, Failure(exc.detail, "It is read then by itself."), until=next_day())
 
-    def _bring_on(self, ctx: TenantContext, held: ClaimedJob, lease: "_Lease") -> None:
+    def _do_stage(self, ctx: TenantContext, held: ClaimedJob, lease: "_Lease") -> None:
         """Do the stage that the job is at."""
         data = self._document_files.file(ctx, held.content_hash)
         if held.stage == JobStage.READING:
             content = self._reader.read(data, held.file_name, held.file_name)
             awaits = self._reader.awaits_recognition(content.details)
-            following = JobStage.RECOGNISING if awaits else JobStage.INDEXING
-            # Of a scan there is nothing to be found yet.
-            write = self._write if content.chunks else self._advance
-            write(ctx, held, content, following)
+            self._store(ctx, held, content, JobStage.RECOGNISING if awaits else JobStage.INDEXING)
         elif held.stage == JobStage.RECOGNISING:
             self._recognise(ctx, held, data, lease)
 
@@ -136,17 +133,17 @@ class JobWorker:
         with self._database.reading() as session:
             kept = jobs.get_recognised(session, ctx, held)
         so_far = Recognition.from_json(kept) if kept else None
-        progress = self._watching(lease)
+        progress = self._watch_progress(lease)
         done = self._reader.read_pages(data, held.file_name, so_far, progress=progress, slice_s=self._slice_s)
         if not done.left:
             content = self._reader.read_with(data, held.file_name, held.file_name, done)
-            self._write(ctx, held, content, JobStage.INDEXING)
+            self._store(ctx, held, content, JobStage.INDEXING)
             return
         with self._database.writing() as session:
             jobs.lock_held(session, ctx, held)
             jobs.give_way(session, ctx, held, recognised=done.to_json(), share_done=done.share_done)
 
-    def _watching(self, lease: "_Lease") -> PageProgress:
+    def _watch_progress(self, lease: "_Lease") -> PageProgress:
         """Tells how far the pages are, and ends the work on them when it is another worker's."""
 
         def note(done: int, pages: int) -> None:
@@ -156,34 +153,28 @@ class JobWorker:
 
         return note
 
-    def _advance(self, ctx: TenantContext, held: ClaimedJob, content: DocumentContent, stage: JobStage) -> ClaimedJob:
-        with self._database.writing() as session:
-            jobs.lock_held(session, ctx, held)
-            count_pages(session, ctx, content)
-            return jobs.advance(session, ctx, held, stage)
-
-    def _write(self, ctx: TenantContext, held: ClaimedJob, content: DocumentContent, stage: JobStage) -> ClaimedJob:
-        version, held = self._replace(ctx, held, content, stage)
-        if version > 1:
-            self._document_files.let_go(ctx, replaced=[held.document_id])
-        return held
-
-    def _replace(
-        self, ctx: TenantContext, held: ClaimedJob, content: DocumentContent, stage: JobStage
-    ) -> tuple[int, ClaimedJob]:
-        with self._document_files.writing(ctx, content.extracted) as (session, _):
+    def _store(self, ctx: TenantContext, held: ClaimedJob, content: DocumentContent, stage: JobStage) -> None:
+        """Write what was read and the stage that follows. Of a scan there is nothing to be found yet."""
+        files = [content.extracted] if content.chunks else []
+        with self._document_files.writing(ctx, *files) as (session, _):
             document = jobs.lock_held(session, ctx, held)
-            document = replace_document(session, ctx, document.origin, _as_given(document, content))
+            if content.chunks:
+                document = replace_document(session, ctx, document.origin, _keep_given_names(document, content))
             if held.stage == JobStage.READING:
                 count_pages(session, ctx, content)
-            return document.version, jobs.advance(session, ctx, held, stage)
+            jobs.advance(session, ctx, held, stage)
+            has_former_version = document.version > 1
+        if content.chunks and has_former_version:
+            self._document_files.let_go(ctx, replaced=[held.document_id])
 
-    def _settle(self, ctx: TenantContext, held: ClaimedJob, lease: "_Lease", exc: Exception) -> None:
+    def _record_failure(self, ctx: TenantContext, held: ClaimedJob, lease: "_Lease", exc: Exception) -> None:
         """Write down what became of a job that did not come to its end."""
         lease.close()
         # Afterwards: whoever has the job now has to find the file.
         if self._write_failure(ctx, held, exc) and isinstance(exc, InfectedFile):
-            logger.warning("An uploaded file contains malware.", extra=_facts(ctx, held) | {"malware": exc.signature})
+            logger.warning(
+                "An uploaded file contains malware.", extra=_log_extra(ctx, held) | {"malware": exc.signature}
+            )
             self._document_files.quarantine(ctx, held.content_hash)
 
     def _write_failure(self, ctx: TenantContext, held: ClaimedJob, exc: Exception) -> bool:
@@ -196,9 +187,11 @@ class JobWorker:
                 if self._stopping.is_set():
                     jobs.hand_back(session, ctx, held)
                     return False
-                _record(session, ctx, held, exc)
+                _record_error(session, ctx, held, exc)
             except LeaseLost:
-                logger.info("Lost job lease: another worker has the job, or it was deleted", extra=_facts(ctx, held))
+                logger.info(
+                    "Lost job lease: another worker has the job, or it was deleted", extra=_log_extra(ctx, held)
+                )
                 return False
         return True
 
@@ -242,7 +235,9 @@ class _Lease:
                 self._on_lost()
                 return
             except StoreUnavailable as exc:
-                logger.warning("%s A job may go to another worker.", exc.detail, extra=_facts(self._ctx, self._held))
+                logger.warning(
+                    "%s A job may go to another worker.", exc.detail, extra=_log_extra(self._ctx, self._held)
+                )
 
 
 def tidy(database: Database) -> None:
@@ -258,28 +253,28 @@ def tidy(database: Database) -> None:
             jobs.tidy(session, ctx)
 
 
-def _record(session: Session, ctx: TenantContext, held: ClaimedJob, exc: Exception) -> None:
+def _record_error(session: Session, ctx: TenantContext, held: ClaimedJob, exc: Exception) -> None:
     """What failed for good, or is worth another try."""
     if isinstance(exc, ScannerUnavailable):
-        jobs.wait(session, ctx, held, Failure(exc.detail, _SCANNER_AWAY), pause_s=_SCANNER_PAUSE_S)
+        jobs.wait(session, ctx, held, Failure(exc.detail, _WAITS_FOR_SCANNER), pause_s=_SCANNER_PAUSE_S)
     elif isinstance(exc, InfectedFile):
-        jobs.fail(session, ctx, held, Failure(f"{exc.detail} The file is in quarantine.", _CLEAN_ANEW))
+        jobs.fail(session, ctx, held, Failure(f"{exc.detail} The file is in quarantine.", _UPLOAD_CLEAN))
     elif isinstance(exc, UnreadableDocument):
         add_pages(session, ctx, 1)  # it took as much work as one that could be read
-        jobs.fail(session, ctx, held, Failure(exc.detail, _UPLOAD_ANEW))
+        jobs.fail(session, ctx, held, Failure(exc.detail, _UPLOAD_AGAIN))
     elif isinstance(exc, NotFound):
-        jobs.fail(session, ctx, held, _ORIGINAL_GONE)
+        jobs.fail(session, ctx, held, _FILE_MISSING)
     elif isinstance(exc, StoreUnavailable):
         jobs.put_off(session, ctx, held, Failure(exc.detail, _TRY_LATER))
     else:
-        logger.error("A job failed unexpectedly.", exc_info=exc, extra=_facts(ctx, held))
-        jobs.put_off(session, ctx, held, _OUR_FAULT)
+        logger.error("A job failed unexpectedly.", exc_info=exc, extra=_log_extra(ctx, held))
+        jobs.put_off(session, ctx, held, _INTERNAL_ERROR)
 
 
-def _as_given(document: Document, content: DocumentContent) -> DocumentContent:
+def _keep_given_names(document: Document, content: DocumentContent) -> DocumentContent:
     """*content* under the name and the title that it was uploaded with."""
     return replace(content, source=document.source, title=document.given_title or content.title)
 
 
-def _facts(ctx: TenantContext, held: ClaimedJob) -> dict[str, object]:
+def _log_extra(ctx: TenantContext, held: ClaimedJob) -> dict[str, object]:
     return {"tenant_id": ctx.tenant_id, "job_id": held.job_id, "document_id": held.document_id, "stage": held.stage}

@@ -14,10 +14,8 @@ from domain.documents import (
     list_documents,
     record_failure,
     remove_documents,
-    replace_document,
 )
 from domain.models import Document, DocumentState
-from ingestion.chunking import CountTokens, estimate_tokens
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
@@ -56,17 +54,15 @@ def load_paths(
     policy: ReadingPolicy,
     prune: bool = False,
     samples_root: Path | None = None,
+    document_files: DocumentFiles,
     progress: Progress | None = None,
-    count_tokens: CountTokens = estimate_tokens,
-    document_files: DocumentFiles | None = None,
 ) -> LoadSummary:
     """Load every document below *paths* into the caller's tenant; with *prune*, forget those whose file is gone.
 
     Each document is a transaction of its own: what was loaded stays when a later one fails or the process is killed.
     Documents with pages that are pictures come twice: first with what is text in them, and when all others are done
     with the text that was recognised. *progress* is called before each of these steps, in the latter before each page,
-    with how many steps are done, how many there are, and the file's name. *document_files* keeps the files, so that
-    citations can be opened; without it they are not kept.
+    with how many steps are done, how many there are, and the file's name.
 
     Raises:
         BadInput: a path is not there, or is a folder without documents; nothing was changed.
@@ -75,24 +71,23 @@ def load_paths(
     began = time.monotonic()
     found, origins = walk(paths), Origins(samples_root.resolve() if samples_root else None)
     with policy.open_parser() as parser:
-        reader = policy.reader(parser, count_tokens)
-        load = _Load(database, ctx, origins, policy.limits, reader, document_files)
+        load = _Load(database, ctx, origins, policy.limits, policy.reader(parser), document_files)
         load.take_all(found, progress)
     # A folder that cannot be read looks as if its files were gone.
     if prune and not found.unreadable:
         load.summary.removed = _prune(database, ctx, origins, found.folders)
-    if document_files and load.summary.changed + load.summary.removed:
+    if load.summary.changed + load.summary.removed:
         document_files.let_go(ctx)
     load.summary.seconds = time.monotonic() - began
     return load.summary
 
 
-def remove_samples(database: Database, ctx: TenantContext, document_files: DocumentFiles | None = None) -> int:
-    """Forget the built-in samples, and their files where *document_files* keeps them; how many there were."""
+def remove_samples(database: Database, ctx: TenantContext, document_files: DocumentFiles) -> int:
+    """Forget the built-in samples and their files; how many there were."""
     with database.writing() as session:
         samples = [known.document_id for known in list_documents(session, ctx) if known.origin.startswith(SAMPLES)]
         removed = remove_documents(session, ctx, samples)
-    if document_files and removed:
+    if removed:
         document_files.let_go(ctx)
     return removed
 
@@ -107,7 +102,7 @@ class _Load:
         origins: Origins,
         limits: Limits,
         reader: DocumentReader,
-        document_files: DocumentFiles | None,
+        document_files: DocumentFiles,
     ) -> None:
         self.summary = LoadSummary()
         self._database, self._ctx, self._origins, self._limits, self._reader = database, ctx, origins, limits, reader
@@ -177,11 +172,7 @@ class _Load:
                 clear_failure(session, self._ctx, known.document_id)
 
     def _store(self, origin: str, data: bytes, content: DocumentContent) -> None:
-        if self._document_files:
-            self._document_files.replace(self._ctx, origin, data, content)
-        else:
-            with self._database.writing() as session:
-                replace_document(session, self._ctx, origin, content)
+        self._document_files.replace(self._ctx, origin, data, content)
         former, self._written[origin] = self._written.get(origin), len(content.chunks)
         self.summary.chunks += len(content.chunks) - (former or 0)
         known = self._known.get(origin)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ingestion.chunking import CountTokens, Sizes, estimate_tokens
+from ingestion.chunking import Sizes
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
@@ -26,6 +26,6 @@ class ReadingPolicy:
         """What parses files, for one thread."""
         return ParserProcess(self.limits, self.sandbox)
 
-    def reader(self, parser: ParserProcess, count_tokens: CountTokens = estimate_tokens) -> DocumentReader:
+    def reader(self, parser: ParserProcess) -> DocumentReader:
         """What reads files with *parser*."""
-        return DocumentReader(parser, self.malware, self.sizes, count_tokens)
+        return DocumentReader(parser, self.malware, self.sizes)

@@ -9,8 +9,7 @@ from pathlib import PurePath
 
 from domain.document_files import Extracted, Part
 from domain.documents import DocumentContent
-from ingestion.chunking import CountTokens, Sizes, estimate_tokens
-from ingestion.cutting import cut
+from ingestion.chunking import Sizes, chunk_text, estimate_tokens
 from ingestion.language import document_language
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import ParsedDocument
@@ -39,9 +38,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class DocumentReader:
-    """Reads files with one parser process, into chunks of *sizes* as *count_tokens* counts them.
+    """Reads files with one parser process, into chunks of *sizes*.
 
-    None is parsed that has not passed the *malware* check: what reads files does it by this class.
+    None is parsed that has not passed the *malware* check: what reads files does it by this class. What reads raises
+    `UnreadableDocument`, which says in plain words what to do about it.
 
     `read` is quick: it takes the text that is there. `read_whole` also recognises that of pages which are pictures,
     where `awaits_recognition` says of the former's content that this gives more.
@@ -50,16 +50,12 @@ class DocumentReader:
     parser: ParserProcess
     malware: MalwareCheck
     sizes: Sizes = field(default_factory=Sizes)
-    count_tokens: CountTokens = estimate_tokens
 
     def read(self, data: bytes, name: str, source: str) -> DocumentContent:
         """The document in *data*; *name* is its file's, *source* what readers are shown.
 
         `details["unread_pages"]` lists the pages that are pictures. Where nothing else is in the document, and they can
         be recognised, there are no chunks yet.
-
-        Raises:
-            UnreadableDocument: in plain words, with what to do about it.
         """
         return self.content(self.parse(data, name), data, name, source)
 
@@ -70,9 +66,6 @@ class DocumentReader:
 
         *progress* is called before each of them and at the end with how many are done and how many there are; what it
         raises ends the work. `details["unread_pages"]` lists those that could not be recognised.
-
-        Raises:
-            UnreadableDocument: in plain words, with what to do about it.
         """
         checked = self.parse(data, name)
         if checked.document.unread_pages:
@@ -86,9 +79,6 @@ class DocumentReader:
         """What `read_whole` takes long for, in slices: further pages that are pictures, for *slice_s* seconds.
 
         *so_far* is what the former call gave, None for the first one.
-
-        Raises:
-            UnreadableDocument: in plain words, with what to do about it.
         """
         if so_far is None:
             so_far = self.parser.begin_recognition(self.parse(data, name).document.unread_pages)
@@ -97,11 +87,7 @@ class DocumentReader:
         return self.parser.read_pages(data, name, so_far, progress, slice_s=slice_s)
 
     def read_with(self, data: bytes, name: str, source: str, recognition: Recognition) -> DocumentContent:
-        """What `read_whole` gives, once no page is left for `read_pages`.
-
-        Raises:
-            UnreadableDocument: in plain words, with what to do about it.
-        """
+        """What `read_whole` gives, once no page is left for `read_pages`."""
         is_clean = self.malware.check(data)
         checked = Checked(self.parser.parse_with(data, name, recognition), is_clean)
         return self._content(checked, data, name, source, recognised=self.parser.recognises)
@@ -110,7 +96,7 @@ class DocumentReader:
         """What is in *data*, once it was looked at.
 
         Raises:
-            UnreadableDocument: in plain words, with what to do about it; `InfectedFile` where there is malware in it.
+            InfectedFile: there is malware in it.
             ScannerUnavailable: that cannot be known now, and has to be.
         """
         is_clean = self.malware.check(data)
@@ -147,7 +133,7 @@ class DocumentReader:
         if checked.is_clean is not None:
             details["scanned"] = checked.is_clean
         language = document_language(parsed.text)
-        chunks = cut(parsed.text, parsed.sections, language, sizes=self.sizes, count_tokens=self.count_tokens)
+        chunks = chunk_text(parsed.text, parsed.sections, language, sizes=self.sizes, count_tokens=estimate_tokens)
         if not chunks and not self.awaits_recognition(details):
             raise UnreadableDocument(_nothing(parsed, recognises=self.parser.recognises))
         return DocumentContent(

@@ -1,6 +1,8 @@
-"""Crawls web sources, one after the other, with all they need; in the service and for `flask crawl`."""
+"""Crawls web sources, one after the other; what is done is in SQL after every page, in one transaction a page."""
 
+import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -8,17 +10,34 @@ from sqlalchemy.orm import Session
 from domain import web_sources
 from domain.db import Database
 from domain.document_files import DocumentFiles
-from domain.models import WebSource
-from domain.quotas import Quotas
-from ingestion.crawl.crawl import HOLD_S, Claim, CrawlPosition, crawl
-from ingestion.crawl.fetch import Fetcher
-from ingestion.crawl.frontier import Scope
-from ingestion.crawl.guard import Reach, Resolve, resolve
-from ingestion.crawl.politeness import Politeness, Stopped
-from ingestion.crawl.site import CrawlPolicy, Site
+from domain.documents import DocumentContent, record_failure, replace_document
+from domain.models import Document, DocumentState, WebPage, WebSource
+from domain.quotas import Quotas, count_pages, lock_usage, require_pages, require_room
+from ingestion.crawl import sitemap
+from ingestion.crawl.addresses import display_address, link, root
+from ingestion.crawl.fetch import Fetcher, FetchFailed
+from ingestion.crawl.frontier import Frontier, Scope
+from ingestion.crawl.guard import AddressRefused, Reach, Resolve, resolve
+from ingestion.crawl.site import CrawlPolicy, Politeness, Site, Stopped
+from ingestion.crawl.visit import Outcome, SiteAway, Visitor
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
+from ingestion.reader import RECIPE, DocumentReader
 from utils.context import TenantContext
+from utils.errors import ProblemError, QuotaExceeded, ScannerUnavailable
+
+logger = logging.getLogger(__name__)
+
+HOLD_S = 1_200.0  # longer than anything between two signs of life takes, as a file of scanned pages
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A web source that is ours to crawl until we do not show a sign of life for `HOLD_S`."""
+
+    ctx: TenantContext
+    source: WebSource
+    holder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +66,10 @@ class Crawler:
         *,
         holder: str,
         politeness: Politeness,
-        document_files: DocumentFiles | None = None,
+        document_files: DocumentFiles,
     ) -> None:
         self._database, self._rules, self._holder, self._politeness = database, rules, holder, politeness
-        self._place = CrawlPosition(database, document_files, rules.quotas)
-        self._reader = rules.policy.reader(parser)
+        self._document_files, self._reader = document_files, rules.policy.reader(parser)
         self._stopping = threading.Event()
         self._fetcher: Fetcher | None = None
 
@@ -88,10 +106,11 @@ class Crawler:
             file_bytes = rules.policy.limits.size_bytes
             site = Site(scope, self._fetcher, rules.crawl_policy, self._politeness, self._stopping, file_bytes)
             try:
-                crawl(self._place, claim, site, self._reader)
+                _Crawl(self._database, self._document_files, claim, site, self._reader, quotas=rules.quotas).run()
             except (Stopped, KeyboardInterrupt):
-                self._let_go(claim)
+                self._release(claim)
                 raise
+        self._document_files.let_go(claim.ctx)
         with self._database.reading() as session:
             return web_sources.find_web_source(session, claim.ctx, source.url)
 
@@ -101,6 +120,168 @@ class Crawler:
         if self._fetcher is not None:
             self._fetcher.abort()
 
-    def _let_go(self, claim: Claim) -> None:
+    def _release(self, claim: Claim) -> None:
         with self._database.writing() as session:
             web_sources.let_go(session, claim.ctx, claim.source.web_source_id, holder=claim.holder)
+
+
+class _NotOurs(Exception):
+    """The web source was removed, cancelled, or somebody else crawls it now."""
+
+
+class _Crawl:
+    def __init__(
+        self,
+        database: Database,
+        document_files: DocumentFiles,
+        claim: Claim,
+        site: Site,
+        reader: DocumentReader,
+        *,
+        quotas: Quotas,
+    ) -> None:
+        self._database, self._document_files, self._quotas = database, document_files, quotas
+        self._ctx, self._source, self._claim = claim.ctx, claim.source, claim
+        self._site, self._reader = site, reader
+        with self._database.reading() as session:
+            known = web_sources.pages_of(session, self._ctx, self._source)
+        self._frontier = Frontier(site.scope, self._source.crawl, known)
+        texts = {page.text_hash: page.url for page in known if page.taken and not page.waiting}
+        self._visitor = Visitor(site, self._frontier, reader, self._get_known, texts)
+
+    def run(self) -> None:
+        try:
+            self._add_first_addresses()
+            while not self._has_enough() and (page := self._frontier.next()) is not None:
+                self._record(page, self._visitor.visit(page))
+        except SiteAway as exc:
+            self._finish(str(exc))
+        except (QuotaExceeded, ScannerUnavailable) as exc:
+            self._finish(exc.detail)
+        except _NotOurs:
+            return
+        except (Stopped, ProblemError):
+            raise
+        except Exception:  # otherwise it would be begun again and again, and fail each time
+            logger.exception("A crawl failed unexpectedly.")
+            self._finish("Something went wrong on our side.")
+        else:
+            self._finish(None)
+
+    def _add_first_addresses(self) -> None:
+        """The first address, and those of the sitemaps; what was written down before is there already."""
+        try:
+            robots = self._site.robots(self._source.url)
+        except FetchFailed as exc:
+            if isinstance(exc.__cause__, AddressRefused):  # of which robots.txt is but the first file
+                raise SiteAway(exc.reason) from exc
+            raise SiteAway(f"Its robots.txt could not be asked. {exc.reason}") from exc
+        first = self._frontier.add(self._source.url, depth=0)
+        new = [first] if first else []
+        if self._site.scope.whole_site and not self._source.counts:
+            named = [at for at in (link(one, self._source.url) for one in robots.sitemaps) if at]
+            places = named or [root(self._source.url, "/sitemap.xml")]
+            listed = sitemap.addresses_of(
+                places, self._site.sitemap, wanted=self._site.scope.holds, limit=self._site.scope.most_addresses
+            )
+            new += [page for page in (self._frontier.add(at, depth=1, listed=True) for at in listed) if page]
+        self._write(None, None, new)
+
+    def _has_enough(self) -> bool:
+        counts = self._source.counts
+        pages = sum(counts.get(name, 0) for name in ("added", "changed", "unchanged"))
+        return pages >= self._site.scope.max_pages or self._site.requests >= self._site.scope.most_requests
+
+    def _get_known(self, page: WebPage) -> Document | None:
+        """The page's document, if it need not be read again when the page did not change."""
+        if not page.taken:
+            return None
+        with self._database.reading() as session:
+            document = web_sources.document_at(session, self._ctx, page.url)
+        readable = (DocumentState.PENDING, DocumentState.SEARCHABLE, DocumentState.READY)
+        fits = document is not None and document.state in readable and document.recipe == RECIPE
+        return document if fits and document and document.error is None else None
+
+    def _record(self, page: WebPage, outcome: Outcome) -> None:
+        if outcome.became != "later":
+            page.waiting = False
+        self._write(page, outcome, outcome.new)
+
+    def _write(self, page: WebPage | None, outcome: Outcome | None, new: Sequence[WebPage]) -> None:
+        """Everything about one page in one transaction, if the crawl is still ours."""
+        content = outcome.content if outcome else None
+        files = (outcome.data, content.extracted) if outcome and content else ()
+        with self._document_files.writing(self._ctx, *files) as (session, _):
+            source = web_sources.beat(
+                session, self._ctx, self._source.web_source_id, holder=self._claim.holder, hold_s=HOLD_S
+            )
+            if source is not None:
+                if page is not None and outcome is not None:
+                    self._write_document(session, page, outcome)
+                    _count(source, page, outcome)
+                for one in new:
+                    one.tenant_id, one.web_source_id = self._ctx.tenant_id, source.web_source_id
+                session.add_all(new)
+                web_sources.put_pages(session, [page] if page is not None else [])
+                self._source = source
+        if source is None:  # committed all the same: a crawl that is cancelled is noted as over
+            self._document_files.try_discard(self._ctx, *files)
+            raise _NotOurs
+
+    def _write_document(self, session: Session, page: WebPage, outcome: Outcome) -> None:
+        origin = web_sources.ORIGIN + page.url
+        if outcome.content is not None:
+            self._require_room(session, outcome.content, is_new=outcome.became == "added")
+            replace_document(session, self._ctx, origin, outcome.content)
+        elif outcome.unreadable:
+            record_failure(session, self._ctx, origin, display_address(page.url), outcome.unreadable)
+        elif outcome.remove:
+            web_sources.remove_pages(session, self._ctx, self._source.web_source_id, [page.url])
+            page.taken, page.etag, page.last_modified, page.text_hash = False, None, None, ""
+
+    def _require_room(self, session: Session, content: DocumentContent, *, is_new: bool) -> None:
+        lock_usage(session, self._ctx)
+        require_pages(session, self._ctx, self._quotas)
+        require_room(session, self._ctx, self._quotas, documents=int(is_new), size_bytes=content.size_bytes)
+        count_pages(session, self._ctx, content)
+
+    def _finish(self, error: str | None) -> None:
+        with self._database.writing() as session:
+            source = web_sources.beat(
+                session, self._ctx, self._source.web_source_id, holder=self._claim.holder, hold_s=HOLD_S
+            )
+            if source is None:
+                return
+            if error is None:
+                self._drop_beyond_limits(session, source)
+                error = self._nothing_found(source)
+            web_sources.finish(session, source, error)
+        facts = {"tenant_id": self._ctx.tenant_id, "web_source_id": source.web_source_id, **source.counts}
+        logger.info("A web source was crawled.", extra={**facts, "trapped": self._frontier.trapped, "error": error})
+
+    def _drop_beyond_limits(self, session: Session, source: WebSource) -> None:
+        beyond = [page for page in self._frontier.left() if page.taken]
+        web_sources.remove_pages(session, self._ctx, source.web_source_id, [page.url for page in beyond])
+        for page in beyond:
+            page.taken = page.waiting = False
+        web_sources.put_pages(session, beyond)
+        if beyond:
+            source.counts = {**source.counts, "gone": source.counts.get("gone", 0) + len(beyond)}
+        if self._frontier.trapped:
+            source.counts = {**source.counts, "trapped": self._frontier.trapped}
+
+    def _nothing_found(self, source: WebSource) -> str | None:
+        counts = source.counts
+        if any(counts.get(name) for name in ("added", "changed", "unchanged", "gone")):
+            return None
+        reason = next((problem["reason"] for problem in source.problems), "There is no text on it.")
+        return f"Nothing could be read. {reason}"
+
+
+def _count(source: WebSource, page: WebPage, outcome: Outcome) -> None:
+    if outcome.became == "later":
+        return
+    source.counts = {**source.counts, outcome.became: source.counts.get(outcome.became, 0) + 1}
+    if outcome.reason and len(source.problems) < web_sources.MOST_PROBLEMS:
+        problem = {"url": page.url, "became": outcome.became, "reason": outcome.reason}
+        source.problems = [*source.problems, problem]

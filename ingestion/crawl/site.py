@@ -1,18 +1,73 @@
 """A site as a crawler sees it: fetched politely, its robots.txt heeded, its sitemaps read."""
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ingestion.crawl.addresses import link, path_and_query, root, site
 from ingestion.crawl.fetch import Fetcher, FetchFailed, MostBytes, Reply, TooLarge, unpack
 from ingestion.crawl.frontier import Scope
-from ingestion.crawl.politeness import Politeness, Stopped
 from ingestion.crawl.robots import MOST_BYTES, Robots, read_robots
 from ingestion.crawl.sitemap import MOST_BYTES as SITEMAP_BYTES
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
 _MOST_REDIRECTS = 5
+LONGEST_PAUSE_S = 60.0
+_ASK_AGAIN_S = 0.2
+_MOST_HOSTS = 1_000
+
+
+class Stopped(Exception):
+    """The crawl is to end here; whoever goes on with it finds everything as it is."""
+
+
+@dataclass(slots=True)
+class _Host:
+    next_at: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Politeness:
+    """One request at a time to a host, and a pause after each: shared by all crawls of a process."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, _Host] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self, host: str, pause_s: float, stopping: threading.Event) -> Iterator[None]:
+        """Wait for *host* to be free and rested; it rests *pause_s* seconds from the end of the block on.
+
+        Raises:
+            Stopped: *stopping* was set before it was.
+        """
+        entry = self._get_host(host)
+        while not entry.lock.acquire(timeout=_ASK_AGAIN_S):
+            if stopping.is_set():
+                raise Stopped
+        try:
+            if stopping.wait(max(0.0, entry.next_at - time.monotonic())):
+                raise Stopped
+            yield
+        finally:
+            entry.next_at = max(entry.next_at, time.monotonic() + pause_s)
+            entry.lock.release()
+
+    def rest(self, host: str, seconds: float) -> None:
+        """Leave *host* alone for so long: it said that it has too much to do."""
+        self._get_host(host).next_at = time.monotonic() + min(seconds, LONGEST_PAUSE_S)
+
+    def _get_host(self, host: str) -> _Host:
+        with self._lock:
+            if len(self._hosts) >= _MOST_HOSTS:
+                rested = [name for name, entry in self._hosts.items() if entry.next_at < time.monotonic()]
+                for name in rested:
+                    if not self._hosts[name].lock.locked() and name != host:
+                        del self._hosts[name]
+            return self._hosts.setdefault(host, _Host())
 
 
 @dataclass(frozen=True, slots=True)

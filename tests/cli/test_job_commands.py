@@ -9,14 +9,10 @@ from click.testing import Result
 
 from app import create_app
 from config import load_settings
-from domain.db import Database
-from domain.document_files import DocumentFiles
-from domain.quotas import UNLIMITED
-from ingestion.library import Library
-from providers.files.folder import FolderFileStore
-from tests.domain.records import ACME, GLOBEX, two_tenants
+from tests.domain.records import ACME, GLOBEX
 from tests.domain.uploaded import new_dataset
 from tests.reading import job_worker
+from tests.upload_store import UploadStore, open_upload_store
 
 Run = Callable[..., Result]
 
@@ -29,27 +25,17 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = two_tenants(f"sqlite:///{tmp_path / 'pustaka.db'}")
-    yield database
-    database.close()
+def uploads(tmp_path: Path) -> Iterator[UploadStore]:
+    with open_upload_store(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> FolderFileStore:
-    return FolderFileStore(tmp_path / "files")
-
-
-@pytest.fixture
-def library(database: Database, files: FolderFileStore) -> Library:
-    return Library(database, DocumentFiles(database, files), UNLIMITED)
-
-
-@pytest.fixture
-def broken(database: Database, library: Library, files: FolderFileStore) -> str:
+def broken(uploads: UploadStore) -> str:
     """A document of acme that could not be read, beside one of globex that waits."""
+    database, library = uploads.database, uploads.library
     taken = library.take(ACME, new_dataset(database, ACME), "broken.pdf", b"%PDF-1.7 and nothing more")
-    with job_worker(database, DocumentFiles(database, files)) as worker:
+    with job_worker(database, uploads.document_files) as worker:
         worker.run_next()
     library.take(GLOBEX, new_dataset(database, GLOBEX), "b.txt", b"text")
     return taken.document.document_id
@@ -89,9 +75,7 @@ def test_a_waiting_document_is_cancelled_by_its_tenant_alone(run: Run, broken: s
     assert "cancelled" in again.output
 
 
-def test_datasets_are_made_listed_and_deleted_with_their_documents(
-    run: Run, broken: str, files: FolderFileStore
-) -> None:
+def test_datasets_are_made_listed_and_deleted_with_their_documents(run: Run, broken: str, uploads: UploadStore) -> None:
     made = run("datasets", "create", "Rules", "--tenant", "acme").output.strip()
     rows = json.loads(run("datasets", "list", "--tenant", "acme", "--json").output)
     assert [(row["name"], row["documents"]) for row in rows] == [("Handbook", 1), ("Rules", 0)]
@@ -100,5 +84,5 @@ def test_datasets_are_made_listed_and_deleted_with_their_documents(
         assert run("datasets", "delete", row["id"], "--yes", "--tenant", "acme").exit_code == 0
     assert json.loads(run("datasets", "list", "--tenant", "acme", "--json").output) == []
     assert listed(run, "acme") == []
-    assert set(files.hashes(ACME)) == set()
-    assert len(set(files.hashes(GLOBEX))) == 1
+    assert set(uploads.files.hashes(ACME)) == set()
+    assert len(set(uploads.files.hashes(GLOBEX))) == 1

@@ -26,8 +26,7 @@ from domain.web_sources import (
 )
 from ingestion.crawl.crawler import Crawler, CrawlRules
 from ingestion.crawl.guard import Reach
-from ingestion.crawl.politeness import Politeness, Stopped
-from ingestion.crawl.site import CrawlPolicy
+from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.sandbox import ParserProcess
 from providers.files.folder import FolderFileStore
@@ -35,7 +34,7 @@ from providers.scanner.clamd import Clamd
 from tests.domain.records import ACME, GLOBEX
 from tests.fakes.clamd import FakeClamd
 from tests.fakes.website import Page, Website, html
-from tests.reading import parsing, policy_with
+from tests.reading import files_for_one_run, parsing, policy_with
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 from utils.sandbox.sandbox import Sandbox
@@ -64,7 +63,7 @@ class Web:
 
     def __init__(self, database: Database, site: Website, parser: ParserProcess, ctx: TenantContext = ACME) -> None:
         self.database, self.site, self.parser, self.ctx = database, site, parser, ctx
-        self.document_files: DocumentFiles | None = None
+        self.document_files = files_for_one_run(database)
         reach = Reach((ip_network("127.0.0.0/8"),), frozenset({site.port}))
         self.rules = CrawlRules(
             CrawlPolicy("Pustaka/1.0", delay_s=0.0, back_off_s=0.0), reach, policy_with(Sandbox()), UNLIMITED

@@ -27,11 +27,12 @@ from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.recognition import Recognition
 from providers.files.folder import FolderFileStore
-from tests.domain.records import ACME, GLOBEX, refuse, two_tenants
+from tests.domain.records import ACME, GLOBEX, refuse
 from tests.domain.uploaded import job_of, let_lease_run_out, let_pause_be_over, new_dataset, tidy
 from tests.fakes.clamd import EICAR, SIGNATURE
 from tests.ingestion.files import joined, pdf, picture, pictures
 from tests.reading import job_worker
+from tests.upload_store import UploadStore, open_upload_store
 from utils.context import TenantContext
 from utils.errors import QuotaExceeded
 
@@ -39,25 +40,29 @@ TEXT = b"The warden of the tower is Miller."
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = two_tenants(f"sqlite:///{tmp_path / 'records.db'}")
-    yield database
-    database.close()
+def uploads(tmp_path: Path) -> Iterator[UploadStore]:
+    with open_upload_store(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> FolderFileStore:
-    return FolderFileStore(tmp_path / "files")
+def database(uploads: UploadStore) -> Database:
+    return uploads.database
 
 
 @pytest.fixture
-def document_files(database: Database, files: FolderFileStore) -> DocumentFiles:
-    return DocumentFiles(database, files)
+def files(uploads: UploadStore) -> FolderFileStore:
+    return uploads.files
 
 
 @pytest.fixture
-def library(database: Database, document_files: DocumentFiles) -> Library:
-    return Library(database, document_files, UNLIMITED)
+def document_files(uploads: UploadStore) -> DocumentFiles:
+    return uploads.document_files
+
+
+@pytest.fixture
+def library(uploads: UploadStore) -> Library:
+    return uploads.library
 
 
 @pytest.fixture

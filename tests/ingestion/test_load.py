@@ -14,7 +14,7 @@ from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import remove_samples
 from tests.domain.records import ACME, GLOBEX
 from tests.ingestion.files import joined, pdf, picture, pictures
-from tests.reading import load_files
+from tests.reading import files_for_one_run, load_files
 from utils.context import TenantContext
 from utils.errors import BadInput
 
@@ -205,7 +205,7 @@ def test_samples_that_moved_are_the_same_documents_and_can_be_removed_together(
     assert load_files(database, ACME, [moved, own], samples_root=moved).unchanged == 2
     (moved / "library.txt").unlink()
     assert load_files(database, ACME, [moved], samples_root=moved, prune=True).removed == 1
-    assert remove_samples(database, ACME) == 1
+    assert remove_samples(database, ACME, files_for_one_run(database)) == 1
     assert sources(database) == ["own.md"]
     with database.reading() as session:
         assert len(list_documents(session, GLOBEX)) == 2
