@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Self
 
-from ingestion.parsers.parsed import HEADING_SEPARATOR, ParsedDocument, Section
+from domain.documents import ChunkText
+from ingestion.language import passage_language
+from ingestion.parsers.parsed import HEADING_SEPARATOR, Section
 
 CountTokens = Callable[[str], int]
 
@@ -62,16 +64,6 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """A stretch of the document's text, `start` to `end`, and where it stands."""
-
-    start: int
-    end: int
-    heading: str
-    page: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Piece:
     start: int
     end: int
@@ -99,25 +91,20 @@ def estimate_tokens(text: str) -> int:
     return sum(1 + (len(word) - 1) // 6 if word.isascii() else math.ceil(len(word) / 2) for word in WORD.findall(text))
 
 
-def chunk_document(
-    document: ParsedDocument, *, count_tokens: CountTokens = estimate_tokens, sizes: Sizes | None = None
-) -> list[Chunk]:
-    """The document's chunks in reading order: all of its text but white space and headings, each once."""
-    return chunk_text(document.text, document.sections, count_tokens=count_tokens, sizes=sizes or Sizes())
-
-
-def chunk_text(text: str, sections: Sequence[Section], *, count_tokens: CountTokens, sizes: Sizes) -> list[Chunk]:
-    """The chunks of *text*, of which *sections* say where its headings and pages are.
+def chunk_text(
+    text: str, sections: Sequence[Section], language: str, *, count_tokens: CountTokens, sizes: Sizes
+) -> list[ChunkText]:
+    """The chunks in reading order: all of *text* but white space and headings, once; *language* is the document's.
 
     Takes time linear in the length of the text, whatever is in it.
     """
-    cutter = _Cutter(text, count_tokens, sizes)
+    cutter = _Cutter(text, language, count_tokens, sizes)
     return [chunk for group in cutter.groups(sections) for chunk in cutter.chunks(group)]
 
 
 class _Cutter:
-    def __init__(self, text: str, count_tokens: CountTokens, sizes: Sizes) -> None:
-        self._text, self._count, self._sizes = text, count_tokens, sizes
+    def __init__(self, text: str, language: str, count_tokens: CountTokens, sizes: Sizes) -> None:
+        self._text, self._language, self._count, self._sizes = text, language, count_tokens, sizes
 
     def groups(self, sections: Sequence[Section]) -> Iterator[_Group]:
         """The sections, short ones joined with what follows them."""
@@ -135,7 +122,7 @@ class _Cutter:
         if open_group is not None:
             yield open_group
 
-    def chunks(self, group: _Group) -> Iterator[Chunk]:
+    def chunks(self, group: _Group) -> Iterator[ChunkText]:
         """The group's text in chunks of at most the largest size."""
         if group.tokens <= self._sizes.target:
             stretches = [(group.body, group.end)]
@@ -143,7 +130,10 @@ class _Cutter:
             stretches = [(run[0].start, run[-1].end) for run in self._runs(group)]
         for start, end in stretches:
             for tight_start, tight_end in self._fitting(*self._tight(start, end)):
-                yield Chunk(tight_start, tight_end, HEADING_SEPARATOR.join(group.heading), group.page)
+                chunk = self._text[tight_start:tight_end]
+                language = passage_language(chunk, self._language)
+                heading = HEADING_SEPARATOR.join(group.heading)
+                yield ChunkText(chunk, tight_start, tight_end, heading, group.page, language)
 
     def _tokens(self, section: Section) -> int:
         """Tokens in the section, or one more than the target if there are certainly more."""

@@ -1,4 +1,4 @@
-"""Texts to the chunks of a document record: cut when they are read, and again for an index with other sizes."""
+"""Documents cut once more, for an index whose chunks have other sizes."""
 
 import logging
 from collections.abc import Sequence
@@ -9,24 +9,12 @@ from domain.document_files import NO_TEXT, Extracted
 from domain.documents import ChunkText
 from domain.models import Chunk, Document, DocumentVersion
 from ingestion.chunking import CountTokens, Sizes, chunk_text, estimate_tokens
-from ingestion.language import passage_language
 from ingestion.parsers.parsed import HEADING_SEPARATOR, Section
 from utils.context import TenantContext
 from utils.errors import NotFound
 from utils.ports import FileStore
 
 logger = logging.getLogger(__name__)
-
-
-def cut(
-    text: str, sections: Sequence[Section], language: str, *, sizes: Sizes, count_tokens: CountTokens
-) -> list[ChunkText]:
-    """The chunks of a document's text, each with the language it is in; *language* is the document's."""
-    return [
-        ChunkText(piece, chunk.start, chunk.end, chunk.heading, chunk.page, passage_language(piece, language))
-        for chunk in chunk_text(text, sections, count_tokens=count_tokens, sizes=sizes)
-        if (piece := text[chunk.start : chunk.end])
-    ]
 
 
 class Cutter:
@@ -53,14 +41,16 @@ class Cutter:
         with self._database.reading() as session:
             version, former = what_is_known(session, ctx, document)
             session.expunge_all()
-        chunks = self._anew(ctx, version, former) or [_as_it_was(chunk) for chunk in former]
+        chunks = self._cut_stored_text(ctx, version, former) or [_copy_chunk(chunk) for chunk in former]
         if not chunks:
             return False
         with self._database.writing() as session:
             add_cut(session, ctx, document, self._slot, chunks)
         return True
 
-    def _anew(self, ctx: TenantContext, version: DocumentVersion | None, former: Sequence[Chunk]) -> list[ChunkText]:
+    def _cut_stored_text(
+        self, ctx: TenantContext, version: DocumentVersion | None, former: Sequence[Chunk]
+    ) -> list[ChunkText]:
         if version is None or version.text_hash == NO_TEXT:
             return []
         try:
@@ -70,7 +60,7 @@ class Cutter:
             logger.warning("The stored text of a document is missing; keeping its current passages.", extra=facts)
             return []
         sections = _sections(extracted, former)
-        return cut(extracted.text, sections, version.language, sizes=self._sizes, count_tokens=self._count)
+        return chunk_text(extracted.text, sections, version.language, sizes=self._sizes, count_tokens=self._count)
 
 
 def _sections(extracted: Extracted, former: Sequence[Chunk]) -> list[Section]:
@@ -86,5 +76,5 @@ def _sections(extracted: Extracted, former: Sequence[Chunk]) -> list[Section]:
     return sections
 
 
-def _as_it_was(chunk: Chunk) -> ChunkText:
+def _copy_chunk(chunk: Chunk) -> ChunkText:
     return ChunkText(chunk.text, chunk.start, chunk.end, chunk.heading, chunk.page, chunk.language)

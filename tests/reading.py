@@ -3,18 +3,21 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from domain.db import Database
 from domain.document_files import DocumentFiles
+from domain.documents import ChunkText
 from domain.quotas import UNLIMITED, Quotas
-from ingestion.chunking import Sizes
+from ingestion.chunking import CountTokens, Sizes, chunk_text, estimate_tokens
 from ingestion.jobs import JobWorker
 from ingestion.malware import MalwareCheck
-from ingestion.parsers.parsed import Limits
+from ingestion.parsers.parsed import Limits, ParsedDocument
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.pipeline import LoadSummary, load_paths
 from ingestion.policy import ReadingPolicy
+from providers.files.folder import FolderFileStore
 from utils.context import TenantContext
 from utils.sandbox.sandbox import Sandbox
 
@@ -52,6 +55,14 @@ def parsing(limits: Limits | None = None) -> Iterator[ParserProcess]:
         yield parser
 
 
+_FOLDER = TemporaryDirectory(prefix="document-files-")
+
+
+def files_for_one_run(database: Database) -> DocumentFiles:
+    """A store of files for tests that look at none of them; it is removed when the process ends."""
+    return DocumentFiles(database, FolderFileStore(Path(_FOLDER.name)))
+
+
 def load_files(
     database: Database,
     ctx: TenantContext,
@@ -59,8 +70,18 @@ def load_files(
     *,
     limits: Limits | None = None,
     sizes: Sizes | None = None,
+    document_files: DocumentFiles | None = None,
     **options: Any,
 ) -> LoadSummary:
-    """`load_paths` with a sandbox of its own."""
+    """`load_paths` with a sandbox of its own, and files that nobody keeps where the test gives no store."""
+    files = document_files or files_for_one_run(database)
     with Sandbox() as sandbox:
-        return load_paths(database, ctx, paths, policy=policy_with(sandbox, limits=limits, sizes=sizes), **options)
+        policy = policy_with(sandbox, limits=limits, sizes=sizes)
+        return load_paths(database, ctx, paths, policy=policy, document_files=files, **options)
+
+
+def chunk_document(
+    document: ParsedDocument, *, count_tokens: CountTokens = estimate_tokens, sizes: Sizes | None = None
+) -> list[ChunkText]:
+    """The chunks of a document in English."""
+    return chunk_text(document.text, document.sections, "en", count_tokens=count_tokens, sizes=sizes or Sizes())

@@ -89,3 +89,12 @@ class Archive:
             f"It is damaged, or a variant of {self.kind} that is not read: open it in the program that made it, "
             "and save it again."
         )
+
+
+def find_title(archive: Archive, part: str) -> str | None:
+    """The document's title in *part*, which holds its properties; None where there is none, or *part* is damaged."""
+    try:
+        found = archive.xml(part).find(".//{http://purl.org/dc/elements/1.1/}title")
+    except UnreadableDocument:
+        return None
+    return (found.text or "").strip() or None if found is not None else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from ingestion.parsers.archive import Archive
+from ingestion.parsers.archive import Archive, find_title
 from ingestion.parsers.charts import add_charts
 from ingestion.parsers.ooxml import attribute, children, descendants, find_related, local, main_part
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
@@ -39,7 +39,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         for notes in find_related(archive, part, kind):
             reader.read_notes(notes)
     add_charts(builder, archive, part)
-    title = _property(archive, "title") or reader.title or builder.first_heading()
+    title = find_title(archive, PROPERTIES) or reader.title or builder.first_heading()
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
 
@@ -64,18 +64,14 @@ def _styles(root: etree._Element | None) -> dict[str, _Style]:
     return found
 
 
+def _child(element: etree._Element | None, name: str) -> etree._Element | None:
+    return next((child for child in children(element) if local(child) == name), None) if element is not None else None
+
+
 def _value(element: etree._Element | None, name: str) -> str | None:
     """The `val` of the child called *name*."""
-    child = next((child for child in children(element) if local(child) == name), None) if element is not None else None
+    child = _child(element, name)
     return attribute(child, "val") if child is not None else None
-
-
-def _property(archive: Archive, name: str) -> str | None:
-    try:
-        found = archive.xml(PROPERTIES).find(f"{{*}}{name}") if PROPERTIES in archive else None
-    except UnreadableDocument:
-        return None
-    return (found.text or "").strip() or None if found is not None else None
 
 
 @dataclass(slots=True)
@@ -109,7 +105,7 @@ class _Reader:
 
     def _paragraph(self, paragraph: etree._Element) -> None:
         text = "".join(self._pieces(paragraph))
-        properties = next((child for child in children(paragraph) if local(child) == "pPr"), None)
+        properties = _child(paragraph, "pPr")
         chain = list(self._chain(_value(properties, "pStyle")))
         level = _level(chain, _value(properties, "outlineLvl"))
         if self.title is None and text.strip() and any(style.name.lower() == "title" for style in chain):
@@ -178,13 +174,9 @@ def _inside(element: etree._Element, *names: str) -> Iterator[etree._Element]:
 
 def _spans(cell: etree._Element) -> tuple[int, bool]:
     """How many columns a cell spans, and whether it goes on with the one above."""
-    properties = next((child for child in children(cell) if local(child) == "tcPr"), None)
+    properties = _child(cell, "tcPr")
     columns = _value(properties, "gridSpan") or "1"
-    merged = (
-        next((item for item in children(properties) if local(item) == "vMerge"), None)
-        if properties is not None
-        else None
-    )
+    merged = _child(properties, "vMerge")
     return int(columns) if columns.isdigit() else 1, merged is not None and attribute(merged, "val") != "restart"
 
 

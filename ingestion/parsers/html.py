@@ -22,22 +22,8 @@ DROPPED = frozenset(
 BLOCKS = frozenset(
     [
         *("address", "article", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "fieldset", "form"),
-        *(
-            "figcaption",
-            "figure",
-            "header",
-            "hr",
-            "html",
-            "li",
-            "main",
-            "ol",
-            "p",
-            "pre",
-            "section",
-            "summary",
-            "table",
-        ),
-        *("tbody", "td", "tfoot", "th", "thead", "tr", "ul"),
+        *("figcaption", "figure", "header", "hr", "html", "li", "main", "ol", "p", "pre", "section", "summary"),
+        *("table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"),
     ]
 )
 ROW_GROUPS = frozenset(["thead", "tbody", "tfoot"])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from ingestion.parsers.archive import Archive
+from ingestion.parsers.archive import Archive, find_title
 from ingestion.parsers.ooxml import attribute, local
 from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument, TextBuilder, one_line
 from ingestion.parsers.tables import Row, SpanningCells, add_sheet
@@ -28,15 +28,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         raise archive.damaged()
     builder = TextBuilder(limits)
     _Reader(builder, limits).read(content[0])
-    return builder.build(title=_title(archive) or builder.first_heading(), media_type=media_type)
-
-
-def _title(archive: Archive) -> str | None:
-    try:
-        found = archive.xml("meta.xml").find(".//{http://purl.org/dc/elements/1.1/}title")
-    except UnreadableDocument:
-        return None
-    return (found.text or "").strip() or None if found is not None else None
+    return builder.build(title=find_title(archive, "meta.xml") or builder.first_heading(), media_type=media_type)
 
 
 class _Reader:

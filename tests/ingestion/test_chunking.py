@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.chunking import Sizes, chunk_document, estimate_tokens
+from ingestion.chunking import Sizes, estimate_tokens
 from ingestion.parsers.markdown import parse
 from ingestion.parsers.parsed import Limits, ParsedDocument, Section, TextBuilder, clean
+from tests.reading import chunk_document
 from utils.errors import UnreadableDocument
 
 SMALL = Sizes(target=12, most=20, small=6, tiny=2)

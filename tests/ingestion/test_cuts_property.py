@@ -19,8 +19,8 @@ from domain.models import IndexRow
 from domain.slots import ALL_SLOTS
 from indexing.indexer import Indexer
 from indexing.reconciliation import Findings, reconcile
-from ingestion.chunking import Sizes, estimate_tokens
-from ingestion.cutting import Cutter, cut
+from ingestion.chunking import Sizes, chunk_text, estimate_tokens
+from ingestion.cutting import Cutter
 from ingestion.parsers.parsed import Section
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
@@ -85,7 +85,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
     def load(self, ctx: TenantContext, origin: str, text: str, sizes: Sizes) -> None:
         extracted = Extracted(text, (Part(0, 0, len(text), 0, None, ()),)).to_bytes()
         sections = [Section((), 0, None, 0, 0, len(text))]
-        chunks = cut(text, sections, "en", sizes=sizes, count_tokens=estimate_tokens)
+        chunks = chunk_text(text, sections, "en", sizes=sizes, count_tokens=estimate_tokens)
         self.files.put(ctx, extracted)
         with self.database.writing() as session:
             new = replace(content(text), extracted=extracted, cut=sizes.cut, chunks=chunks)

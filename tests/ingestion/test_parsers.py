@@ -200,3 +200,47 @@ def test_what_cannot_be_read_is_refused_with_the_reason(name: str, data: bytes, 
 def test_markup_nested_very_deep_is_read_or_refused(name: str, source: bytes) -> None:
     with contextlib.suppress(UnreadableDocument):
         assert read(source, name).text
+
+
+def test_headings_tables_and_broken_lines_of_plain_text_are_read_as_such() -> None:
+    text = """HARBOUR POOL - FEES
+===================
+
+The pool of the harbour is open from May to the middle of September, on every
+day of the week, and the last visitors are let in one hour before it closes at
+night.
+
+TICKETS
+
+Ticket              Price
+Adult ............. 5.80
+Child ............. 2.40
+Dog
+
+- Bring a towel that is large enough, for the harbour's wind is cold in the night
+- Bring a cap
+"""
+    document = read(text.encode(), "pool.txt")
+    assert document.title == "HARBOUR POOL - FEES"
+    assert sections(document) == [
+        (
+            "HARBOUR POOL - FEES",
+            "The pool of the harbour is open from May to the middle of September, on every day of the week, and the "
+            "last visitors are let in one hour before it closes at night.",
+        ),
+        (
+            "HARBOUR POOL - FEES › TICKETS",
+            "Ticket | Price\nAdult | 5.80\nChild | 2.40\n\nDog\n\n- Bring a towel that is large enough, for the "
+            "harbour's wind is cold in the night\n- Bring a cap",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["=====", "A\n---\n---\n", "....\n....\n....", "\t\t\n", "a\tb\n" * 3, "X\n===\n\nX\n==="]
+)
+def test_plain_text_that_only_looks_like_headings_or_tables_is_read_or_refused(text: str) -> None:
+    try:
+        assert read(text.encode(), "a.txt").text.strip()
+    except UnreadableDocument:
+        assert not any(map(str.isalnum, text))

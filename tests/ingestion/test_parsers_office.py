@@ -8,10 +8,10 @@ import openpyxl
 import pytest
 from openpyxl.comments import Comment
 
-from ingestion.chunking import chunk_document
 from ingestion.parsers.kinds import parse
 from ingestion.parsers.parsed import Limits, ParsedDocument
 from tests.ingestion.office import STRICT_WORD, book, open_document, shape, slides, word_parts, zipped
+from tests.reading import chunk_document
 from utils.errors import UnreadableDocument
 
 
