@@ -13,7 +13,7 @@ from retrieval.calibration import Calibrations
 from retrieval.index import ALL, Filters, PassageIndex
 from retrieval.lexical import embedding_text
 from retrieval.question import Question
-from retrieval.selection import by_best_sentence, distinct, join_neighbours
+from retrieval.selection import add_scores, by_best_sentence, distinct, join_neighbours
 from utils.context import TenantContext
 from utils.errors import ProviderError
 from utils.long_texts import process_text
@@ -33,11 +33,13 @@ class SearchOptions:
     """What a search is limited to, and what it prefers.
 
     `priorities` by dataset id are added to the fused score, which counts in standard deviations of the candidates: with
-    0.5 a passage passes others that are half a deviation better. Negative ones hold back.
+    0.5 a passage passes others that are half a deviation better. Negative ones hold back. `context` are words of the
+    conversation before: the question is searched for with and without them, and both scores count.
     """
 
     filters: Filters = ALL
     priorities: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    context: str = ""
 
 
 PLAIN = SearchOptions()
@@ -85,28 +87,40 @@ class Retriever:
         of the fused score; `degraded` says so.
         """
         course = _Course()
-        vector, without_vector = await self._vector(question)
-        course.passed("embedding", [])
-        hits = course.passed("index", await self._candidates(ctx, question, vector, limit, options.filters))
-        asked = Question(question)
-        ordered = await self._process(partial(by_best_sentence, asked, hits), hits)
-        hits = course.passed("sentences", ordered)
+        questions = [f"{question} ({options.context})", question] if options.context else [question]
+        asked = [Question(each) for each in questions]
+        rankings, degraded = [], []
+        for each in asked:
+            ranking, without_vector = await self._rank(ctx, each, limit, options.filters, course)
+            rankings.append(ranking)
+            degraded.append(without_vector)
+        hits = add_scores(rankings)
         if options.priorities:
             hits = course.passed("priorities", _prefer_language(hits, options.priorities))
-        without_reranker = None
         if self.reranker is not None and len(hits) > 1:
-            ranked, without_reranker = await self._rerank(self.reranker, question, hits)
+            ranked, without_reranker = await self._rerank(self.reranker, asked[0].text, hits)
             hits = course.passed("rerank", ranked)
+            degraded.append(without_reranker)
         found = hits
         shown = course.passed(
             "selection", await self._process(lambda: join_neighbours(distinct(found), limit=limit), found)
         )
         estimated = self.calibrations.of(ctx) if self.calibrations else None
-        judged = partial(judge, asked, hits[:limit], model=self.embedder.model, estimated=estimated)
-        verdict = await self._process(judged, hits)
-        return SearchResult(
-            shown, " ".join(filter(None, (without_vector, without_reranker))) or None, verdict, course.stages
+        judged = (rankings[0] if options.context else hits)[:limit]
+        verdict = await self._process(
+            lambda: judge(asked[0], judged, model=self.embedder.model, estimated=estimated), judged
         )
+        return SearchResult(shown, " ".join(dict.fromkeys(filter(None, degraded))) or None, verdict, course.stages)
+
+    async def _rank(
+        self, ctx: TenantContext, question: Question, limit: int, filters: Filters, course: "_Course"
+    ) -> tuple[Sequence[Hit], str | None]:
+        """The candidates for *question*, best first, and what was missing."""
+        vector, without_vector = await self._vector(question.text)
+        course.passed("embedding", [])
+        hits = course.passed("index", await self._candidates(ctx, question.text, vector, limit, filters))
+        ordered = await self._process(partial(by_best_sentence, question, hits), hits)
+        return course.passed("sentences", ordered), without_vector
 
     async def _process(self, work: Callable[[], T], hits: Sequence[Hit]) -> T:
         return await process_text(work, characters=sum(len(hit.passage.text) for hit in hits), at_once=_AT_ONCE)

@@ -42,6 +42,20 @@ def by_best_sentence(question: Question, hits: Sequence[Hit]) -> list[Hit]:
     return sorted(scored, key=lambda hit: -hit.score)
 
 
+def add_scores(rankings: Sequence[Sequence[Hit]]) -> Sequence[Hit]:
+    """The hits of several searches in order of their added scores; one that a search missed has the least there is."""
+    if len(rankings) == 1:
+        return rankings[0]
+    least = [min((hit.score for hit in hits), default=0.0) for hits in rankings]
+    scores = [{hit.passage.passage_id: hit.score for hit in hits} for hits in rankings]
+    by_id = {hit.passage.passage_id: hit for hits in reversed(rankings) for hit in hits}
+    added = [
+        replace(hit, score=sum(known.get(passage_id, low) for known, low in zip(scores, least, strict=True)))
+        for passage_id, hit in by_id.items()
+    ]
+    return sorted(added, key=lambda hit: -hit.score)
+
+
 def distinct(hits: Sequence[Hit]) -> Iterator[Hit]:
     """*hits* in order, without those whose text nearly is that of one before; what is not taken is not compared.
 

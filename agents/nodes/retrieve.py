@@ -1,24 +1,47 @@
 """Second step: the passages for the question, and whether they hold an answer at all."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
+from agents.citations import without_marks
+from agents.messages import spoken
 from agents.state import AgentContext, ChatState
+from retrieval.conversation import topic_words
+from retrieval.search import SearchOptions
 
 
 async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["answer", "refuse"]]:
-    """Fetch passages for the standalone question.
+    """Fetch passages for the question, and in a conversation for what it leaves unsaid.
 
-    Reads `query`; writes `passages` (best first, at most `top_k`, maybe empty). An empty list is a result, not an
-    error: the run goes on to `refuse`, as it does where the passages hold no answer.
+    Reads `query` and `messages`; writes `passages` (best first, at most `top_k`, maybe empty). An empty list is a
+    result, not an error: the run goes on to `refuse`, as it does where nothing speaks for an answer in them. Where
+    little does, they are shown as the closest ones.
     """
     run, query = runtime.context, state["query"]
     run.emit({"type": "status", "stage": "retrieve"})
+    options = SearchOptions(context=_topic(state["messages"]))
     async with run.place.outside():
-        found = await run.retriever.search(run.tenant, query, limit=run.top_k)
+        found = await run.retriever.search(run.tenant, query, limit=run.top_k, options=options)
     if found.degraded:
         run.cache_session.forget()
         run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
-    return Command(update={"passages": found.hits}, goto="answer" if found.verdict.answerable else "refuse")
+    # A language model says by itself when passages do not answer; quotes cannot.
+    is_sure = found.verdict.answerable if run.model.is_language_model else found.verdict.is_sure
+    update = {"passages": found.hits, "is_uncertain": not is_sure}
+    return Command(update=update, goto="answer" if found.verdict.is_near else "refuse")
+
+
+def _topic(messages: Sequence[AnyMessage]) -> str:
+    """What the conversation is about by its last question and answer, "" where there is none; small talk is neither."""
+    *history, newest = spoken(messages)
+    for before, message in pairwise(reversed(history)):
+        is_answer = isinstance(before, AIMessage) and not before.additional_kwargs.get("small_talk")
+        if is_answer and isinstance(message, HumanMessage):
+            answered = without_marks(before.text) if before.additional_kwargs.get("answered") else ""
+            return topic_words(newest.text, message.text, answered)
+    return ""
