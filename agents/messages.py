@@ -27,9 +27,12 @@ def answer_message(
     model: str,
     language_model: bool,
     support: dict[str, Any] | None = None,
+    is_uncertain: bool = False,
+    small_talk: bool = False,
 ) -> AIMessage:
-    """An answer given now; one without citations counts as not answered from the documents.
+    """An answer given now; one without citations counts as not answered from the documents, unless it is small talk.
 
+    *is_uncertain*: it gives the closest passages, which may not answer the question.
     *support*: how far its sentences are supported, as `agents.verification.verdict.report` gives it; None: not checked.
     """
     return AIMessage(
@@ -38,7 +41,9 @@ def answer_message(
         additional_kwargs={
             "created_at": format_now(),
             "citations": [citation.as_dict() for citation in citations],
-            "answered": bool(citations),
+            "answered": bool(citations) or small_talk,
+            "confidence": ("low" if is_uncertain else "high") if citations else None,
+            "small_talk": small_talk,
             "model": model,
             "language_model": language_model,
             "support": support,
@@ -72,6 +77,7 @@ def to_json(message: AnyMessage) -> dict[str, Any]:
     view = {"role": role, "content": message.text, "created_at": extra.get("created_at")}
     if role == "assistant":
         view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
+        view |= {"confidence": extra.get("confidence"), "small_talk": extra.get("small_talk", False)}
         view |= {"support": extra.get("support"), "run_id": run_of(message.id)}
     return view
 

@@ -1,6 +1,7 @@
 """The answering graph, readable top to bottom:
 
     contextualize → retrieve → answer (and verify) | refuse → END
+                  → talk → END, where it is small talk
                   → END, where the first question was answered before
 
 Where a step has a choice, its node says where the turn goes on: two edges with conditions took a twentieth of a turn's
@@ -17,6 +18,7 @@ from agents.nodes.answer import answer
 from agents.nodes.contextualize import contextualize
 from agents.nodes.refuse import refuse
 from agents.nodes.retrieve import retrieve
+from agents.nodes.talk import talk
 from agents.state import AgentContext, ChatState
 
 Graph = CompiledStateGraph[ChatState, AgentContext, ChatState, ChatState]
@@ -26,10 +28,12 @@ def compile_graph(saver: BaseCheckpointSaver[Any]) -> Graph:
     """The graph, keeping conversations in *saver*."""
     graph = StateGraph(ChatState, context_schema=AgentContext)
     graph.add_node("contextualize", contextualize)
+    graph.add_node("talk", talk)
     graph.add_node("retrieve", retrieve)
     graph.add_node("answer", answer)
     graph.add_node("refuse", refuse)
     graph.add_edge(START, "contextualize")
+    graph.add_edge("talk", END)
     graph.add_edge("answer", END)
     graph.add_edge("refuse", END)
     return graph.compile(checkpointer=saver)

@@ -20,6 +20,7 @@ from agents.reading import Answered, ConversationReader
 from agents.runs.record import Event
 from agents.state import AgentContext, AnswerModel
 from agents.threads import thread_of
+from agents.topics import TopicFinder
 from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.verdict import Policy
 from agents.verification.verifier import Verifier
@@ -104,6 +105,7 @@ class Runner:
         self._graph = compile_graph(saver)
         self._answers = answers
         self._judge = judge
+        self._topics = TopicFinder()
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
         self._leases, self._retriever, self._model, self._voice, self._top_k = leases, retriever, model, voice, top_k
 
@@ -175,6 +177,7 @@ class Runner:
             cache_session=self._cache_session(ctx, turn),
             verifier=Verifier(retriever.embedder, self._judge),
             unsupported=self._voice.unsupported,
+            topics=self._topics,
         )
 
     def _cache_session(self, ctx: TenantContext, turn: Turn) -> AnswerCacheSession:
@@ -242,6 +245,8 @@ class Runner:
             "sources": ", ".join(dict.fromkeys(item["url"] or item["source"] for item in citations)),
             "citations": citations,
             "answered": extra["answered"],
+            "confidence": extra.get("confidence"),
+            "small_talk": extra.get("small_talk", False),
             "support": extra.get("support"),
             "language_model": extra["language_model"],
             "model": extra["model"],

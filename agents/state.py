@@ -1,7 +1,7 @@
 """What a conversation keeps between turns, and what a turn is given for its own time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict, TypeVar
 
 from langchain_core.language_models import BaseChatModel
@@ -10,6 +10,7 @@ from langgraph.channels import UntrackedValue
 from langgraph.graph.message import add_messages
 
 from agents.answer_cache import AnswerCacheSession
+from agents.topics import TopicFinder
 from agents.turn_limiter import Permit
 from agents.verification.verdict import Policy
 from agents.verification.verifier import Verifier
@@ -26,12 +27,13 @@ class ChatState(TypedDict, total=False):
 
     Persisted with the conversation: `messages`, the talk; citations ride in an answer's `additional_kwargs`, as plain
     values, so that the saver needs to know no class of ours. For one turn alone: `query`, the newest question made
-    standalone, and `passages`, what it is answered from, best first.
+    standalone, `passages`, what it is answered from, best first, and `is_uncertain`: whether they may not answer it.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
     query: Annotated[str, UntrackedValue(str)]
     passages: Annotated[Sequence[Hit], UntrackedValue(Sequence)]
+    is_uncertain: Annotated[bool, UntrackedValue(bool)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class AgentContext:
 
     `emit` tells an event. LangGraph's own stream of events costs a third of a millisecond for each.
     `cache_session`: what was answered before. `place`: left while a node waits for a model or a search. `verifier`
-    checks sentences; `unsupported` is what becomes of those that fail.
+    checks sentences; `unsupported` is what becomes of those that fail. `topics`: what the documents are about.
     """
 
     run_id: str
@@ -64,6 +66,7 @@ class AgentContext:
     cache_session: AnswerCacheSession
     verifier: Verifier
     unsupported: Policy
+    topics: TopicFinder = field(default_factory=TopicFinder)
 
     async def process_text(self, work: Callable[[], T], *, characters: int, at_once: int = AT_ONCE) -> T:
         """As `utils.long_texts.process_text`; the place is left while a thread works."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks.embedding_cache import CachedEmbedder
 from benchmarks.retrieval import CTX, fill, load_evaluation
-from prompts.rag import NOT_IN_DOCUMENTS_MARK, parse_passages, render_passages, system_prompt
+from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, parse_passages, render_passages, system_prompt
 from providers.chat import near_misses as model
 from providers.chat.extractive import ExtractiveChatModel
 from providers.chat.selection import candidates, select_quotes, sentence_scores
@@ -82,7 +82,7 @@ async def ask_all(evaluation: ModuleType, data: Path, embedder: CachedEmbedder, 
 async def _asked(query: Row, hits: Sequence[Hit], answerer: ExtractiveChatModel, embedding: str) -> Asked:
     question, passages = query["question"], [hit.passage for hit in hits]
     system = system_prompt(passages, institution="", language_policy="Answer in English.")
-    said = (await answerer.ainvoke([SystemMessage(system), HumanMessage(question)])).text
+    said = await answerer.ainvoke([SystemMessage(system), HumanMessage(question)])
     shown = parse_passages(render_passages(passages))
     sentences = candidates(shown)
     scores = sentence_scores(question, sentences)
@@ -94,7 +94,7 @@ async def _asked(query: Row, hits: Sequence[Hit], answerer: ExtractiveChatModel,
         model.signs(question, sentences, scores.index(max(scores)), quotes, titles),
         hits[0].dense or 0.0,
         not is_answerable(question, hits, model=embedding).answerable,
-        said == NOT_IN_DOCUMENTS_MARK,
+        said.text == NOT_IN_DOCUMENTS_MARK or bool(said.response_metadata[IS_UNCERTAIN]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
@@ -12,7 +13,9 @@ from agents.messages import answer_message, spoken
 from agents.nodes.refuse import refusal, refuse
 from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, ChatState
-from prompts.rag import NOT_IN_DOCUMENTS_MARK, system_prompt
+from agents.verification.verdict import shift
+from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
+from utils.language import detect_language
 
 _MESSAGES_REMEMBERED = 20
 LONGEST_ANSWER = 64_000  # characters
@@ -30,35 +33,70 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     run = runtime.context
     run.emit({"type": "status", "stage": "answer"})
     support_filter = None if run.unsupported == "mark" else SupportFilter(run, state["passages"])
+    output = _Output(run, detect_language(state["messages"][-1].text), state["is_uncertain"])
     shown = sum(len(hit.passage.text) for hit in state["passages"])
     prompt = await run.process_text(lambda: _prompt(state, run), characters=shown, at_once=_SHOWN_AT_ONCE)
     text, name = await _stream_answer(
-        _hold_back_refusal(_ask_model(run.model.chat, prompt, run.streams)), run, support_filter
+        _hold_back_refusal(_ask_model(run.model.chat, prompt, run.streams)), output, support_filter
     )
     if not text.strip():
         return await refuse(state, runtime)
     if support_filter is not None and support_filter.refuses:
-        return refusal(state, run, support_filter.support)
+        return await refusal(state, run, support_filter.support)
     said = (support_filter.text if support_filter else text).strip()
     text, citations = await run.process_text(
         lambda: bind_citations(said, state["passages"]), characters=len(said) + shown, at_once=_BOUND_AT_ONCE
     )
     support = support_filter.support if support_filter else await verify(text, state["passages"], run)
+    support = shift(support, len(output.introduction))
     run.emit({"type": "support", **support})
-    is_model = run.model.is_language_model
     message = answer_message(
-        text, run.run_id, citations=citations, model=name, language_model=is_model, support=support
+        output.introduction + text,
+        run.run_id,
+        citations=citations,
+        model=name,
+        language_model=run.model.is_language_model,
+        support=support,
+        is_uncertain=output.is_uncertain,
     )
     if citations:
         run.cache_session.keep(message)
     return {"messages": [message]}
 
 
+@dataclass(slots=True)
+class _Output:
+    """Tells an answer as it comes; one that may be none, or is in another language, begins with words that say so."""
+
+    run: AgentContext
+    language: str
+    is_uncertain: bool
+    _quoted_in: str = ""
+    _has_begun: bool = False
+
+    @property
+    def introduction(self) -> str:
+        """What stands before the answer."""
+        closest = closest_passages(self.language) if self.is_uncertain else ""
+        return closest + (found_in(self.language, self._quoted_in) if self._quoted_in else "")
+
+    def hear(self, chunk: BaseMessage | None) -> None:
+        """Learn from the first *chunk* what has to be said before it."""
+        if chunk is not None:
+            self.is_uncertain = self.is_uncertain or bool(chunk.response_metadata.get(IS_UNCERTAIN))
+            self._quoted_in = self._quoted_in or str(chunk.response_metadata.get(FOUND_IN, ""))
+
+    def tell(self, text: str) -> None:
+        if text:
+            self.run.emit({"type": "token", "content": text if self._has_begun else self.introduction + text})
+            self._has_begun = True
+
+
 async def _stream_answer(
-    pieces: AsyncGenerator[tuple[str, BaseMessage | None]], run: AgentContext, support_filter: SupportFilter | None
+    pieces: AsyncGenerator[tuple[str, BaseMessage | None]], output: _Output, support_filter: SupportFilter | None
 ) -> tuple[str, str]:
     """What the model said and its name; told as it comes, or what *support_filter* lets through."""
-    text, name = "", ""
+    text, name, run = "", "", output.run
     async with run.place.outside(), aclosing(pieces):
         async for piece, chunk in pieces:
             piece = piece[: LONGEST_ANSWER - len(text)]
@@ -66,20 +104,16 @@ async def _stream_answer(
             if _is_fallback(chunk):
                 run.cache_session.forget()
             text += piece
-            _tell(await support_filter.take(piece) if support_filter and piece else piece, run)
+            output.hear(chunk)
+            output.tell(await support_filter.take(piece) if support_filter and piece else piece)
             if len(text) >= LONGEST_ANSWER:
                 run.cache_session.forget()
                 run.emit({"type": "status", "stage": "answer", "degraded": _CUT})
                 break
         if support_filter:
             rest = await support_filter.rest()
-            _tell("" if support_filter.refuses else rest if run.unsupported == "drop" else support_filter.text, run)
+            output.tell("" if support_filter.refuses else rest if run.unsupported == "drop" else support_filter.text)
     return text, name
-
-
-def _tell(text: str, run: AgentContext) -> None:
-    if text:
-        run.emit({"type": "token", "content": text})
 
 
 async def _ask_model(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -> AsyncGenerator[BaseMessage]:

@@ -1,28 +1,67 @@
-"""The step taken when the documents hold no answer: say so, in the language of the question."""
+"""The step taken when the documents hold no answer: say so, and where to look, in the language of the question."""
 
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from agents.messages import answer_message
 from agents.state import AgentContext, ChatState
-from prompts.rag import not_in_documents
+from prompts.rag import not_in_documents, where_to_look
+from providers.chat.sentences import split_sentences
+from retrieval.index import Filters
+from retrieval.search import SearchOptions
 from utils.language import detect_language
+from utils.passages import Hit
+
+_HEADINGS = 3
+_CONTACT_QUERY = "contact: e-mail, telephone"
+_CONTACTS_LOOKED_AT = 5  # passages
+_CONTACT = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,}|\+?\d[\d ().-]{6,18}\d")
+_LONGEST_CONTACT = 200  # characters
+_LOOKED_AT = 1500  # characters of a passage
 
 
 async def refuse(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
     """Say that the answer is not in the documents.
 
-    Reads `messages`; adds the refusal to them, with `answered` false and no citations.
+    Reads `messages` and `passages`; adds the refusal to `messages`, with `answered` false and no citations.
     """
-    return refusal(state, runtime.context)
+    return await refusal(state, runtime.context)
 
 
-def refusal(state: ChatState, run: AgentContext, support: dict[str, Any] | None = None) -> dict[str, object]:
-    """The same; *support* tells of sentences that were left out because nothing supports them."""
-    text = not_in_documents(detect_language(state["messages"][-1].text))
+async def refusal(state: ChatState, run: AgentContext, support: dict[str, Any] | None = None) -> dict[str, object]:
+    """A refusal; *support* tells of sentences that were left out because nothing supports them."""
+    language = detect_language(state["messages"][-1].text)
+    hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
+    contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
+    text = not_in_documents(language) + where_to_look(language, _headings(hits), contact)
     run.emit({"type": "token", "content": text})
     if support is not None:
         run.emit({"type": "support", **support})
     message = answer_message(text, run.run_id, citations=[], model="", language_model=False, support=support)
     return {"messages": [message]}
+
+
+def _headings(hits: Sequence[Hit]) -> list[str]:
+    """The first headings with the titles of their documents."""
+    named = []
+    for passage in (hit.passage for hit in hits):
+        heading = passage.heading.rpartition(" › ")[2]
+        named.append(f"{passage.title} › {heading}" if heading and heading != passage.title else passage.title)
+    return list(dict.fromkeys(named))[:_HEADINGS]
+
+
+async def _find_contact(document_id: str, run: AgentContext) -> str:
+    """The first sentence of the document with an e-mail address or a telephone number, "" if it has none."""
+    only = SearchOptions(filters=Filters(document_ids=(document_id,)))
+    async with run.place.outside():
+        found = await run.retriever.search(run.tenant, _CONTACT_QUERY, limit=_CONTACTS_LOOKED_AT, options=only)
+    texts = [hit.passage.text[:_LOOKED_AT] for hit in found.hits]
+    return await run.process_text(lambda: _first_contact(texts), characters=sum(map(len, texts)))
+
+
+def _first_contact(texts: Iterable[str]) -> str:
+    sentences = (sentence.text for text in texts for sentence in split_sentences(text))
+    return next((text for text in sentences if len(text) <= _LONGEST_CONTACT and _CONTACT.search(text)), "")

@@ -18,7 +18,6 @@ from clients.streamlit_chat.talk import Attempt, Talk, end_attempt, fail_attempt
 
 _LOOK_UP_EVERY_S = 0.1
 _STAGES = {
-    "contextualize": "Reading the conversation…",
     "retrieve": "Searching the documents…",
     "answer": "Writing the answer…",
     "verify": "Checking the answer…",
@@ -45,7 +44,9 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         if isinstance(last, Cancelled):
             end_attempt(talk, attempt)
             st.rerun()
-        message = Message("assistant", last.answer, last.citations, last.doubts, run_id=last.run_id)
+        message = Message(
+            "assistant", last.answer, last.citations, last.doubts, run_id=last.run_id, small_talk=last.small_talk
+        )
         notice.empty()
         control.empty()
         with place.container():

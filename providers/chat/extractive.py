@@ -4,19 +4,31 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
-import numpy as np
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import SkipValidation
 
-from prompts.rag import NOT_IN_DOCUMENTS_MARK, NumberedPassage, parse_passages
+from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, NumberedPassage, parse_passages
 from providers.chat.followups import standalone_question
 from providers.chat.near_misses import lacks_answer
-from providers.chat.selection import ON_TOPIC, Candidate, candidates, select_quotes, sentence_scores, word_scores
+from providers.chat.selection import (
+    FOREIGN_BONUS,
+    ON_TOPIC,
+    SEPARATOR,
+    Candidate,
+    candidates,
+    is_foreign,
+    needs_meaning,
+    order_by_words,
+    select_quotes,
+    sentence_scores,
+    word_scores,
+)
 from utils.errors import ProviderError
 from utils.long_texts import process_text
 from utils.ports import Embedder
@@ -25,24 +37,25 @@ __all__ = ["ExtractiveChatModel", "standalone_question"]
 
 logger = logging.getLogger(__name__)
 
+Metadata = dict[str, Any]
 METADATA = {"model_name": "extractive", "language_model": False}
-# Embedding a sentence takes about 50 ms of CPU, so only the first passages' sentences are compared by meaning.
 _AT_ONCE = 16_000  # characters of a prompt, see `process_text`
-_COMPARED_PASSAGES, _COMPARED_SENTENCES = 2, 12
+_COMPARED = 10  # blocks by meaning: each takes about 100 ms of CPU
+_SENTENCES_COMPARED = 8  # of the best paragraph
 
 
 class ExtractiveChatModel(BaseChatModel):
     """Answers with sentences of the passages that `prompts.rag` put into the system message, each with its `[n]`.
 
     The question is the last human message, understandable by itself. The answer is at most *max_chars* long with its
-    marks, in the language of the documents. A question that the passages come near without answering it gets
-    `NOT_IN_DOCUMENTS_MARK`, as a language model is told to say. With an *embedder* the async calls can also tell which
-    sentence answers a question in another language; the sync ones go by words alone. `response_metadata` says that no
-    language model was used.
+    marks, in the language of the documents. Quotes that come near the question without answering it are marked
+    `IS_UNCERTAIN`; without any sentence it says `NOT_IN_DOCUMENTS_MARK`, as a language model is told to. With an
+    *embedder* the async calls can also tell which sentence answers a question in another language; the sync ones go by
+    words alone. `response_metadata` says that no language model was used.
     """
 
     embedder: SkipValidation[Embedder | None] = None
-    max_chars: int = 400
+    max_chars: int = 600
     comparing_s: float = 3.0  # while documents are being indexed the embedder is busy: then go by words
 
     @property
@@ -56,7 +69,7 @@ class ExtractiveChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _result(self._pieces(messages))
+        return _result(*self._pieces(messages))
 
     async def _agenerate(
         self,
@@ -65,7 +78,7 @@ class ExtractiveChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _result(await self._pieces_by_meaning(messages))
+        return _result(*await self._pieces_by_meaning(messages))
 
     def _stream(
         self,
@@ -75,7 +88,7 @@ class ExtractiveChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain's core tells the run manager of each chunk.
-        yield from _chunks(self._pieces(messages))
+        yield from _chunks(*self._pieces(messages))
 
     async def _astream(
         self,
@@ -84,14 +97,14 @@ class ExtractiveChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        for chunk in _chunks(await self._pieces_by_meaning(messages)):
+        for chunk in _chunks(*await self._pieces_by_meaning(messages)):
             yield chunk
 
-    def _pieces(self, messages: Sequence[BaseMessage]) -> list[str]:
+    def _pieces(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
         question, passages = _read(messages)
         return self._answer(question, passages, candidates(passages), None)
 
-    async def _pieces_by_meaning(self, messages: Sequence[BaseMessage]) -> list[str]:
+    async def _pieces_by_meaning(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
         size = sum(len(message.text) for message in messages)
 
         def read() -> tuple[str, list[NumberedPassage], list[Candidate], float]:
@@ -100,7 +113,7 @@ class ExtractiveChatModel(BaseChatModel):
             return question, passages, sentences, max(word_scores(question, sentences), default=1.0)
 
         question, passages, sentences, share = await process_text(read, characters=size, at_once=_AT_ONCE)
-        likeness = await self._likeness(question, sentences) if share < ON_TOPIC else None
+        likeness = await self._likeness(question, sentences) if needs_meaning(question, sentences, share) else None
         answer = partial(self._answer, question, passages, sentences, likeness)
         return await process_text(answer, characters=size, at_once=_AT_ONCE)
 
@@ -110,33 +123,48 @@ class ExtractiveChatModel(BaseChatModel):
         passages: Sequence[NumberedPassage],
         sentences: list[Candidate],
         likeness: list[float] | None,
-    ) -> list[str]:
+    ) -> tuple[list[str], Metadata]:
+        """The quotes, and what is to be known of them before they are told."""
         if not sentences:
-            return [NOT_IN_DOCUMENTS_MARK]
+            return [NOT_IN_DOCUMENTS_MARK], {IS_UNCERTAIN: False}
         scores = sentence_scores(question, sentences, likeness)
         quotes = select_quotes(question, sentences, scores, max_chars=self.max_chars)
         titles = {passage.number: f"{passage.title}\n{passage.heading}" for passage in passages}
         best = scores.index(max(scores))
         # In another language than the documents', the words of a question show nothing.
         by_words = likeness is None and max(word_scores(question, sentences)) >= ON_TOPIC
-        if by_words and lacks_answer(question, sentences, best, quotes, titles):
-            return [NOT_IN_DOCUMENTS_MARK]
-        return [str(quote) for quote in quotes]
+        is_uncertain = by_words and lacks_answer(question, sentences, best, quotes, titles)
+        about: Metadata = {IS_UNCERTAIN: is_uncertain}
+        first = next(sentence for sentence in sentences if sentence.number == quotes[0].number)
+        if is_foreign(question, first):
+            about[FOUND_IN] = first.language
+        return [str(quote) for quote in quotes], about
 
     async def _likeness(self, question: str, sentences: list[Candidate]) -> list[float] | None:
-        """Similarities in standard deviations, the lowest for sentences not compared; None if they cannot be had."""
-        compared = [s.text for s in sentences if s.rank < _COMPARED_PASSAGES][:_COMPARED_SENTENCES]
+        """The cosine of the question and each sentence's block, the lowest for those not compared; None without any."""
+        compared = order_by_words(question, sentences)[:_COMPARED]
         if not self.embedder or len(compared) < 2:
             return None
         try:
             async with asyncio.timeout(self.comparing_s):
-                vectors = await self.embedder.embed_passages(compared)
-                similarities = vectors @ await self.embedder.embed_query(question)
+                asked = await self.embedder.embed_query(question)
+                vectors = await self.embedder.embed_passages([sentences[members[0]].in_context for members in compared])
+                similarities = vectors @ asked
+                likeness = [float(similarities.min())] * len(sentences)
+                for members, similarity in zip(compared, similarities.tolist(), strict=True):
+                    for i in members:
+                        likeness[i] = similarity + (FOREIGN_BONUS if is_foreign(question, sentences[i]) else 0.0)
+                best = max(compared, key=lambda members: likeness[members[0]])
+                if len(best) > 1 and sentences[best[0]].block.kind == "paragraph":
+                    shown = [sentences[i].alone_in_context for i in best[:_SENTENCES_COMPARED]]
+                    alone = ((await self.embedder.embed_passages(shown)) @ asked).tolist()
+                    # Those that were not compared are no better than the worst that was.
+                    for i, similarity in zip_longest(best, alone, fillvalue=min(alone)):
+                        likeness[i] -= max(alone) - similarity
         except (ProviderError, TimeoutError) as exc:
             logger.warning("Choosing sentences by words alone: the embedding model did not answer.", exc_info=exc)
             return None
-        deviations = (similarities - similarities.mean()) / max(float(similarities.std()), 1e-6)
-        return [*deviations.tolist(), *[float(np.min(deviations))] * (len(sentences) - len(compared))]
+        return likeness
 
 
 def _read(messages: Sequence[BaseMessage]) -> tuple[str, list[NumberedPassage]]:
@@ -146,18 +174,21 @@ def _read(messages: Sequence[BaseMessage]) -> tuple[str, list[NumberedPassage]]:
     return question, parse_passages(prompt)
 
 
-def _result(pieces: Sequence[str]) -> ChatResult:
-    message = AIMessage(" ".join(pieces), response_metadata=dict(METADATA))
+def _result(pieces: Sequence[str], about: Metadata) -> ChatResult:
+    message = AIMessage(SEPARATOR.join(pieces), response_metadata={**METADATA, **about})
     return ChatResult(generations=[ChatGeneration(message=message)])
 
 
-def _chunks(pieces: Sequence[str]) -> Iterator[ChatGenerationChunk]:
-    """A chunk a piece; the last one carries the metadata, since merging chunks would repeat its strings."""
+def _chunks(pieces: Sequence[str], about: Metadata) -> Iterator[ChatGenerationChunk]:
+    """A chunk a piece. Merging chunks would repeat strings of their metadata, so each of them is in one alone.
+
+    What introduces an answer stands before it, so the first one carries *about*, and the last one the rest.
+    """
     for number, piece in enumerate(pieces, 1):
         last = number == len(pieces)
         message = AIMessageChunk(
-            content=piece if last else f"{piece} ",
-            response_metadata=dict(METADATA) if last else {},
+            content=piece if last else piece + SEPARATOR,
+            response_metadata={**(about if number == 1 else {}), **(METADATA if last else {})},
             chunk_position="last" if last else None,
         )
         yield ChatGenerationChunk(message=message)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from prompts.rag import NumberedPassage
-from providers.chat.sentences import split_sentences
+from providers.chat.sentences import Block, split_blocks
 from utils.language import detect_language
 from utils.words import content_words
 
@@ -23,10 +23,17 @@ ON_TOPIC = 0.3
 _LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a list, not in the sentence
 _ASKED_FOR_BONUS = 0.3
 _MOST_CLAUSES = 100  # of a sentence that is too long, from which its run may begin
-_MEANING_WEIGHT = 0.4  # of a standard deviation of similarity
-# A sentence with less than this share of the best one's score is left out: it fills the answer without adding to it.
-# Beside the best one, in its passage, the bar is lower: the answer often stands near it.
-_RELATIVE_FLOOR, _FLOOR_AT_HOME = 0.3, 0.1
+_MEANING_WEIGHT, _SHARE_BESIDE_MEANING, _LATER_BESIDE_MEANING = 20.0, 0.6, 0.6
+# Less than this share, and a passage in another language among the first ones may say it better.
+_SURE_BY_WORDS, _FIRST_PASSAGES = 0.6, 2
+# Texts in two languages are less alike than in one, whatever they say: by .03 to .06 (`retrieval.answerability`).
+FOREIGN_BONUS = 0.04
+# Blocks and rows that are worse than the best one by more are left out: they fill the answer without adding to it.
+_WORSE, _WORSE_ROW = 0.5, 0.25
+_MOST_ROWS = 3
+_WORSE_SENTENCE, _WORSE_OF_TWO = 0.25, 0.5  # of a paragraph, where one or two things are asked
+_SHORT_PARAGRAPH = 160  # characters, which are quoted whole
+SEPARATOR = "\n\n"  # between quotes: each is a block of its own
 
 _ASKS_FOR_NUMBER = re.compile(
     r"\bhow (?:many|much|long|old|far|often|high|large|big|tall|fast)\b|\bwhen\b"
@@ -39,8 +46,15 @@ _ASKS_FOR_NAME = re.compile(
     r"\bwho(?:m|se)?\b|\bwhere\b|\bquién(?:es)?\b|\bdónde\b|\bsiapa(?:kah)?\b|\b(?:di|ke|dari) ?mana(?:kah)?\b",
     re.IGNORECASE,
 )
+_ASKS_TWICE = re.compile(
+    r"\b(?:and|y|e|dan) (?:what|when|who|where|how|which|can|do|does|is|are|qué|cuánd|cuánt|cómo|quién|dónde|puedo"
+    r"|se puede|apa|berapa|kapan|siapa|di mana|bagaimana)",
+    re.IGNORECASE,
+)
 _CAPITALISED = re.compile(r"(?<=[^.!?\s] )[^\W\d_a-zß-öø-ÿ]\w+")
 _REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
+_ROWS_COMPARED = 6  # of a table
+_LONGEST_IN_CONTEXT = 1200  # characters
 _CLAUSE_END = re.compile(r"[,;:)–—]\s+")
 
 
@@ -48,7 +62,8 @@ _CLAUSE_END = re.compile(r"[,;:)–—]\s+")
 class Candidate:
     """A sentence that can be quoted. *number* is its passage's mark, *rank* counts passages from 0.
 
-    *head* names the columns of the table it is a row of; *lead* are the words of what it stands under.
+    *head* names the columns of the table it is a row of; *lead* are the words of what it stands under, *title* those of
+    its document's. It stands at *start* to *end* in *passage*, as a part of *block*.
     """
 
     number: int
@@ -58,17 +73,43 @@ class Candidate:
     head: str
     words: frozenset[int]
     lead: frozenset[int]
+    title: frozenset[int]
+    passage: NumberedPassage
+    block: Block
+    start: int
+    end: int
+
+    @property
+    def in_context(self) -> str:
+        """Its block with what it stands under; of a table the row alone, as "column: value"."""
+        return self._below_headings(self.passage.text[self.block.start : self.block.end])
+
+    @property
+    def alone_in_context(self) -> str:
+        """The sentence itself with what it stands under."""
+        return self._below_headings(self.text)
+
+    def _below_headings(self, text: str) -> str:
+        above = dict.fromkeys(filter(None, (self.passage.title, self.passage.heading)))
+        if self.block.kind == "table":
+            columns, cells = self.head.split(" | "), self.text.split(" | ")
+            text = "; ".join(map(": ".join, zip(columns, cells, strict=False))) if self.head else self.text
+        return f"{' › '.join(above)}: {text}"[:_LONGEST_IN_CONTEXT]
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Words of passage *number*, verbatim but for a cut marked with "…" and the document's own reference marks."""
+    """A piece of passage *number*, verbatim but for a cut marked with "…" and the document's own reference marks.
+
+    A row of a table is Markdown, and its mark stands in its last cell.
+    """
 
     number: int
     text: str
 
     def __str__(self) -> str:
-        return f"{self.text} [{self.number}]"
+        mark = f" [{self.number}]"
+        return f"{self.text[:-2]}{mark} |" if self.text.endswith(" |") else f"{self.text}{mark}"
 
 
 def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
@@ -76,18 +117,34 @@ def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
     found: dict[str, Candidate] = {}
     for rank, passage in enumerate(passages):
         language = detect_language(passage.text)
-        for sentence in split_sentences(passage.text):
-            text = _REFERENCE_MARK.sub("", sentence.text)  # a reader would take it for a mark of ours
-            words = content_words(text, language)
-            lead = content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language)
-            candidate = Candidate(passage.number, rank, language, text, sentence.head, words, lead)
-            found.setdefault(" ".join(text.split()), candidate)
+        title = content_words(passage.title, language)
+        for block in split_blocks(passage.text):
+            for sentence, (start, end) in zip(block.sentences, block.spans, strict=True):
+                text = _REFERENCE_MARK.sub("", sentence.text)  # a reader would take it for a mark of ours
+                words = content_words(text, language)
+                lead = content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language)
+                candidate = Candidate(
+                    passage.number,
+                    rank,
+                    language,
+                    text,
+                    sentence.head,
+                    words,
+                    lead,
+                    title,
+                    passage,
+                    block,
+                    start,
+                    end,
+                )
+                found.setdefault(" ".join(text.split()), candidate)
     return [candidate for text, candidate in found.items() if any(map(str.isalnum, text))]
 
 
 def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
     """The share of the question's words in each sentence, 0 to 1, a rare word counting more than a common one.
 
+    What the document's title says goes for all of it: a sentence gains nothing by saying it again.
     Weights are BM25's inverse document frequencies over *sentences*.
     """
     frequency = Counter(word for sentence in sentences for word in sentence.words)
@@ -96,41 +153,139 @@ def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
     def weight(words: frozenset[int]) -> float:
         return sum(math.log1p((len(sentences) - frequency[w] + 0.5) / (frequency[w] + 0.5)) for w in words)
 
-    totals = {language: weight(words) or 1.0 for language, words in asked.items()}
-    return [
-        (weight(asked[s.language] & s.words) + _LEAD_WEIGHT * weight(asked[s.language] & (s.lead - s.words)))
-        / totals[s.language]
-        for s in sentences
-    ]
+    scores = []
+    for sentence in sentences:
+        wanted = asked[sentence.language] - sentence.title
+        met = weight(wanted & sentence.words) + _LEAD_WEIGHT * weight(wanted & (sentence.lead - sentence.words))
+        scores.append(met / (weight(wanted) or 1.0))
+    return scores
+
+
+def needs_meaning(question: str, sentences: Sequence[Candidate], best_share: float) -> bool:
+    """Whether words, of which one of *sentences* has at best this share, do not tell which one answers."""
+    if best_share < ON_TOPIC:
+        return True
+    first = (sentence for sentence in sentences if sentence.rank < _FIRST_PASSAGES)
+    return best_share < _SURE_BY_WORDS and any(is_foreign(question, sentence) for sentence in first)
+
+
+def is_foreign(question: str, sentence: Candidate) -> bool:
+    """Whether *sentence* is in another language than *question*; not where that is too short to tell its own."""
+    return detect_language(question, default=sentence.language) != sentence.language
 
 
 def select_quotes(
     question: str, sentences: Sequence[Candidate], scores: Sequence[float], *, max_chars: int
 ) -> list[Quote]:
-    """The sentences that answer *question* best, at most *max_chars* with their marks, the best one's passage first.
+    """The paragraphs, lists and rows that answer *question* best, at most *max_chars* with their marks.
 
-    *scores* are those of `sentence_scores`.
+    *scores* are those of `sentence_scores`. The best sentence's passage comes first, the pieces of a passage stand as
+    they do there. A list is whole, a row has the names of its columns above it.
     """
-    best, *others = sorted(range(len(sentences)), key=lambda i: -scores[i])
-    chosen: dict[float, Quote] = {best: _shorten(question, sentences[best], max_chars)}
-    left = max_chars - len(str(chosen[best]))
-    for i in others:
-        quote = Quote(sentences[i].number, sentences[i].text)
-        floor = _FLOOR_AT_HOME if sentences[i].number == sentences[best].number else _RELATIVE_FLOOR
-        if scores[i] >= floor * scores[best] and len(str(quote)) < left:
-            chosen[i] = quote
-            left -= len(str(quote)) + 1
-    _add_table_heads(chosen, sentences, left)
+    best, left = max(scores), max_chars
+    worse = _WORSE_OF_TWO if _ASKS_TWICE.search(question) else _WORSE_SENTENCE
+    chosen: list[tuple[int, Quote]] = []
+    for members in sorted(group_by_block(sentences), key=lambda members: -max(scores[i] for i in members)):
+        score = max(scores[i] for i in members)
+        if chosen and (score < best - _WORSE or score <= 0):
+            break
+        of_block = [sentences[i] for i in members]
+        text = _quote_block(of_block, [scores[i] for i in members], left, worse=worse, may_cut=not chosen)
+        if not chosen and not text:
+            first = sentences[scores.index(best)]
+            text = _shorten(question, first, left - len(str(Quote(first.number, ""))))
+        if text:
+            quote = Quote(of_block[0].number, text)
+            chosen.append((members[0], quote))
+            left -= len(str(quote)) + len(SEPARATOR)
     return _in_reading_order(chosen)
 
 
-def _add_table_heads(chosen: dict[float, Quote], sentences: Sequence[Candidate], left: int) -> None:
-    """Put the names of the columns above quoted rows that are hard to understand without, where there is room."""
-    for i in sorted(chosen):
-        head = Quote(sentences[int(i)].number, sentences[int(i)].head)
-        if head.text.count(" | ") > 1 and head not in chosen.values() and len(str(head)) < left:
-            chosen[i - 0.5] = head
-            left -= len(str(head)) + 1
+def group_by_block(sentences: Sequence[Candidate]) -> list[list[int]]:
+    """The indexes of *sentences*, those of a block together."""
+    blocks: dict[tuple[int, int], list[int]] = {}
+    for i, sentence in enumerate(sentences):
+        blocks.setdefault((sentence.rank, sentence.block.start), []).append(i)
+    return list(blocks.values())
+
+
+def order_by_words(question: str, sentences: Sequence[Candidate]) -> list[list[int]]:
+    """The indexes of *sentences* in what is compared by meaning: blocks, and each row of a table by itself.
+
+    Those come first that most likely answer by words and place.
+    """
+    scores = [share - _later(s.rank) for share, s in zip(word_scores(question, sentences), sentences, strict=True)]
+    blocks = sorted(group_by_block(sentences), key=lambda members: -max(scores[i] for i in members))
+    compared: list[list[int]] = []
+    for members in blocks:
+        is_table = sentences[members[0]].block.kind == "table"
+        rows = sorted(members, key=lambda i: -scores[i])[:_ROWS_COMPARED]
+        compared += [[i] for i in rows] if is_table else [members]
+    return compared
+
+
+def _quote_block(
+    sentences: Sequence[Candidate], scores: Sequence[float], room: int, *, worse: float, may_cut: bool
+) -> str:
+    """The part of a block that is quoted, at most *room* characters with its mark; "" if that is too little.
+
+    A list is whole unless it *may* be *cut*. A paragraph is quoted from its first to its last sentence that is *worse*
+    than the best one by no more.
+    """
+    block, passage = sentences[0].block, sentences[0].passage
+    room -= len(f" [{passage.number}]")
+    if block.kind == "table":
+        return _rows(sentences, scores, room)
+    whole = _verbatim(passage, block.start, block.end)
+    if block.kind == "paragraph" and len(whole) > _SHORT_PARAGRAPH:
+        floor = max(scores) - worse
+        told = [sentence for sentence, score in zip(sentences, scores, strict=True) if score >= floor]
+        whole = _verbatim(passage, told[0].start, told[-1].end)
+    if len(whole) <= room:
+        return whole
+    return _run_of_sentences(sentences, scores, room) if may_cut or block.kind == "paragraph" else ""
+
+
+def _rows(sentences: Sequence[Candidate], scores: Sequence[float], room: int) -> str:
+    """The best rows as they stand, below the names of the columns where they have any."""
+    floor = max(scores) - _WORSE_ROW
+    head = sentences[0].head
+    lines = [f"| {head} |", f"|{' --- |' * (head.count(' | ') + 1)}"] if head else []
+    left = room - sum(len(line) + 1 for line in lines)
+    ranked = sorted(range(len(sentences)), key=lambda i: -scores[i])[:_MOST_ROWS]
+    rows = {}
+    for i in ranked:
+        row = f"| {sentences[i].text} |" if head else sentences[i].text
+        if scores[i] >= floor and len(row) < left:
+            rows[i] = row
+            left -= len(row) + 1
+    return "\n".join([*lines, *(rows[i] for i in sorted(rows))]) if rows else ""
+
+
+def _run_of_sentences(sentences: Sequence[Candidate], scores: Sequence[float], room: int) -> str:
+    """The best sentence with those around it that fit; "" if not even that one does."""
+    passage = sentences[0].passage
+    first = last = max(range(len(sentences)), key=scores.__getitem__)
+    # With its bullet or number.
+    starts = [
+        passage.text.rfind("\n", 0, each.start) + 1 if each.block.kind == "list" else each.start for each in sentences
+    ]
+    text = _verbatim(passage, starts[first], sentences[first].end)
+    if len(text) > room:
+        return ""
+    while True:
+        beside = [i for i in (first - 1, last + 1) if 0 <= i < len(sentences)]
+        for i in sorted(beside, key=lambda i: -scores[i]):
+            longer = _verbatim(passage, starts[min(first, i)], sentences[max(last, i)].end)
+            if len(longer) <= room:
+                first, last, text = min(first, i), max(last, i), longer
+                break
+        else:
+            return text
+
+
+def _verbatim(passage: NumberedPassage, start: int, end: int) -> str:
+    return _REFERENCE_MARK.sub("", passage.text[start:end])
 
 
 def sentence_scores(
@@ -138,17 +293,19 @@ def sentence_scores(
 ) -> list[float]:
     """How well each of *sentences* answers *question*; the greater the better.
 
-    *likeness* is each sentence's similarity of meaning in standard deviations from their mean, where it is known.
+    *likeness* is the cosine of the question and each sentence's block, where it is known.
     """
     shares, asked = word_scores(question, sentences), _AskedFor(question)
     on_topic = {s.rank for s, share in zip(sentences, shares, strict=True) if share >= ON_TOPIC or likeness}
     scores = [
-        share
-        + _MEANING_WEIGHT * like
+        _MEANING_WEIGHT * like
+        + (_SHARE_BESIDE_MEANING if likeness else 1.0) * share
         + _ASKED_FOR_BONUS * (asked.given_in(s.text) if share or s.rank in on_topic else 0)
-        - _later(s.rank)
+        - (_LATER_BESIDE_MEANING if likeness else 1.0) * _later(s.rank)
         for share, like, s in zip(shares, likeness or [0.0] * len(sentences), sentences, strict=True)
     ]
+    if likeness:
+        return scores
     # Beside the best sentence, others of its passage are not at a disadvantage.
     home = sentences[scores.index(max(scores))].rank
     return [score + _later(home) * (s.rank == home) for score, s in zip(scores, sentences, strict=True)]
@@ -173,16 +330,14 @@ class _AskedFor:
         return number + name
 
 
-def _shorten(question: str, sentence: Candidate, max_chars: int) -> Quote:
+def _shorten(question: str, sentence: Candidate, room: int) -> str:
     """The sentence, or if it is too long its run of clauses with most of the question's words, cut ends marked "…"."""
-    whole = Quote(sentence.number, sentence.text)
-    room = max_chars - len(str(whole)) + len(whole.text)
-    if len(whole.text) <= room:
-        return whole
-    starts = [0, *(end.end() for end in islice(_CLAUSE_END.finditer(whole.text), _MOST_CLAUSES))]
+    if len(sentence.text) <= room:
+        return sentence.text
+    starts = [0, *(end.end() for end in islice(_CLAUSE_END.finditer(sentence.text), _MOST_CLAUSES))]
     asked = content_words(question, sentence.language)
-    runs = [_run(whole.text, start, room) for start in starts]
-    return Quote(sentence.number, max(runs, key=lambda run: len(asked & content_words(run, sentence.language))))
+    runs = [_run(sentence.text, start, room) for start in starts]
+    return max(runs, key=lambda run: len(asked & content_words(run, sentence.language)))
 
 
 def _run(text: str, start: int, room: int) -> str:
@@ -196,7 +351,7 @@ def _run(text: str, start: int, room: int) -> str:
     return f"{head}{piece[:end].rstrip()}…"
 
 
-def _in_reading_order(chosen: dict[float, Quote]) -> list[Quote]:
+def _in_reading_order(chosen: Sequence[tuple[int, Quote]]) -> list[Quote]:
     """Quotes passage by passage, in the order of *chosen*, and inside a passage as they stand there."""
-    numbers = list(dict.fromkeys(quote.number for quote in chosen.values()))
-    return [chosen[i] for i in sorted(chosen, key=lambda i: (numbers.index(chosen[i].number), i))]
+    numbers = list(dict.fromkeys(quote.number for _, quote in chosen))
+    return [quote for _, quote in sorted(chosen, key=lambda each: (numbers.index(each[1].number), each[0]))]

@@ -1,9 +1,10 @@
 """Text to sentences: the units that are quoted, each exactly as it stands in the document."""
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal, NamedTuple
 
 # A full stop after one of these ends no sentence, in any of the three languages we serve.
 _ABBREVIATION = re.compile(
@@ -24,6 +25,9 @@ _LONGEST_LEAD = 1000  # characters: it is said again with each of the sentences 
 _CONTEXT_CHARS = 40  # that are looked at on both sides of a full stop
 
 
+Kind = Literal["paragraph", "list", "table"]
+
+
 class Sentence(NamedTuple):
     """A piece of a text that can be quoted.
 
@@ -36,16 +40,81 @@ class Sentence(NamedTuple):
     head: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is quoted as a whole where there is room: a paragraph, a list with the line above it, or a table.
+
+    It stands from *start* to *end* in its text; *spans* are where its *sentences* stand. A table's rows are sentences
+    without its head, a list's items sentences after the one above them.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+    sentences: tuple[Sentence, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
 def split_sentences(text: str) -> list[Sentence]:
     """The sentences of *text* in order, headings left out: full stops end them, semicolons do not.
 
     List items and table rows count as sentences of their own, without their bullets and outer bars. A text of headings
     alone gives the headings. What comes after the first `MOST_SENTENCES` is left out.
     """
-    blocks = [block for block in _blocks(text) if not _RULE.fullmatch(block)]
-    return list(islice(_sentences(blocks), MOST_SENTENCES)) or [
-        Sentence(_HEADING.sub("", block).strip()) for block in blocks
-    ]
+    return [sentence for block in split_blocks(text) for sentence in block.sentences]
+
+
+def split_blocks(text: str) -> list[Block]:
+    """The blocks of *text* in order with their sentences, as `split_sentences` gives them."""
+    pieces = [piece for piece in _blocks(text) if not _RULE.fullmatch(piece)]
+    found, left = list[Block](), MOST_SENTENCES
+    for block in _join_lists(_structure(text, pieces)):
+        found.append(_first_sentences(block, left))
+        left -= len(found[-1].sentences)
+        if left <= 0:
+            return found
+    return found or _headings_alone(text, pieces)
+
+
+def _first_sentences(block: Block, most: int) -> Block:
+    if len(block.sentences) <= most:
+        return block
+    spans = block.spans[:most]
+    return replace(block, sentences=block.sentences[:most], spans=spans, end=spans[-1][1])
+
+
+def _headings_alone(text: str, pieces: Sequence[str]) -> list[Block]:
+    at, found = 0, []
+    for piece in pieces:
+        heading = _HEADING.sub("", piece).strip()
+        at = text.index(heading, at)
+        span = at, at + len(heading)
+        found.append(Block("paragraph", *span, (Sentence(heading),), (span,)))
+    return found
+
+
+def _join_lists(blocks: Iterable[Block]) -> Iterator[Block]:
+    """*blocks*, items in a row as one list, with the line above them where that ends with a colon."""
+    last: Block | None = None
+    for block in blocks:
+        if last is None:
+            last = block
+        elif block.kind == "list" and last.kind == "list":
+            last = _join(last, block)
+        elif block.kind == "list" and last.kind == "paragraph" and last.sentences[-1].text.endswith(":"):
+            if len(last.sentences) > 1:
+                yield replace(last, sentences=last.sentences[:-1], spans=last.spans[:-1], end=last.spans[-2][1])
+            above = replace(last, kind="list", sentences=last.sentences[-1:], spans=last.spans[-1:])
+            last = _join(replace(above, start=above.spans[0][0]), block)
+        else:
+            yield last
+            last = block
+    if last is not None:
+        yield last
+
+
+def _join(one: Block, other: Block) -> Block:
+    return replace(one, end=other.end, sentences=one.sentences + other.sentences, spans=one.spans + other.spans)
 
 
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
@@ -82,11 +151,16 @@ def _is_whole(line: str) -> bool:
     return _is_row(line) or _HEADING.match(line) is not None
 
 
-def _sentences(blocks: Sequence[str]) -> Iterator[Sentence]:
+def _structure(text: str, blocks: Sequence[str]) -> Iterator[Block]:
+    """A block for each paragraph, item and table of *text*, whose pieces are *blocks*."""
     heading = lead = ""
+    at = 0
     for is_table, run in groupby(range(len(blocks)), lambda i: _is_row(blocks[i])):
         if is_table:
-            yield from _rows([blocks[i].strip("|").strip() for i in run], lead)
+            rows = [blocks[i].strip("|").strip() for i in run]
+            block = _locate(text, "table", list(_rows(rows, lead)), at, first=rows[0])
+            at = block.end
+            yield block
             continue
         for i in run:
             if _is_heading(blocks, i):
@@ -94,10 +168,26 @@ def _sentences(blocks: Sequence[str]) -> Iterator[Sentence]:
                 continue
             item = _ITEM.match(blocks[i])
             lead = lead if item else heading
-            for sentence in _split_block(blocks[i][item.end() if item else 0 :]):
-                yield Sentence(sentence, lead)
+            pieces = list(_split_block(blocks[i][item.end() if item else 0 :]))
+            if not pieces:
+                continue
+            sentences = [Sentence(piece, lead) for piece in pieces]
+            block = _locate(text, "list" if item else "paragraph", sentences, at, first=blocks[i])
+            at = block.end
+            yield block
             if not item and blocks[i].endswith(":"):
                 lead = blocks[i][-_LONGEST_LEAD:]
+
+
+def _locate(text: str, kind: Kind, sentences: Sequence[Sentence], at: int, *, first: str) -> Block:
+    """A block of *sentences* that begins with *first*, from the place *at* on."""
+    start = at = text.index(first, at)
+    spans = []
+    for sentence in sentences:
+        at = text.index(sentence.text, at)
+        spans.append((at, at + len(sentence.text)))
+        at += len(sentence.text)
+    return Block(kind, start, at, tuple(sentences), tuple(spans))
 
 
 def _rows(rows: list[str], lead: str) -> Iterator[Sentence]:

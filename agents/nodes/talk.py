@@ -1,0 +1,32 @@
+"""The step that answers small talk, from what the documents are about and without a search for an answer."""
+
+from typing import cast
+
+from langchain_core.messages import HumanMessage
+from langgraph.runtime import Runtime
+
+from agents.messages import answer_message
+from agents.small_talk import SmallTalk, recognise
+from agents.state import AgentContext, ChatState
+from agents.topics import Topics
+from prompts.small_talk import is_brief, reply
+from utils.language import detect_language
+
+
+async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
+    """Answer a greeting, thanks, or a question about the assistant itself.
+
+    Reads `messages`; adds the answer to them, marked `small_talk`, without citations. Streams one `token`.
+    """
+    run = runtime.context
+    message = cast(HumanMessage, state["messages"][-1]).text
+    said = cast(SmallTalk, recognise(message))
+    language = said.language or detect_language(message)
+    topics = Topics((), ())
+    if not is_brief(said.intent):
+        async with run.place.outside():
+            topics = await run.topics.find(run.retriever, run.tenant, language)
+    text = reply(said.intent, language, institution=run.institution, titles=topics.titles, examples=topics.examples)
+    run.emit({"type": "token", "content": text})
+    answer = answer_message(text, run.run_id, citations=[], model="", language_model=False, small_talk=True)
+    return {"messages": [answer]}
