@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from agents.verification.asides import is_aside, without_references
 from providers.chat.sentences import is_abbreviated
 
 # Strangers write what models repeat. So nothing here is tried at each of many blanks or dots in a row: a repeat is
@@ -14,7 +15,10 @@ _STOP = "(?<![.!?…])[.!?…]++[\"'”’»)*_]*+"
 _END = re.compile(rf"(?:{_STOP}(?:{_SPACED}){{0,12}}|(?:{_SPACED}){{1,12}}(?:{_STOP})?)(?=\s|$)")
 _MARKS = re.compile(_SPACED)
 _NEXT = re.compile(r"[\"'“‘«(\[¿¡*_-]{0,10}+[^\W_a-zß-öø-ÿ]|…")
-_BULLET = re.compile(r"\s*(?:[-*•‣–+>]\s+|\d{1,3}[.)]\s+|\|\s*)*")
+_BULLET = re.compile(
+    r"\s*(?:[-*•‣–+>]\s+|\d{1,3}[.)]\s+|\|\s*|(?:step|method|option|paso|método|opción|langkah|cara) \d{1,2}[:.)]\s+)*",
+    re.IGNORECASE,
+)
 _RULE = re.compile(r"[\s|:=_*+-]*")
 _HEADING = re.compile(r"#{1,6}\s")
 _DECORATION = re.compile(r"\*\*|__|`|^\*|\*$|(?<=\s)\*(?=\S)|(?<=\S)\*(?=\s)")
@@ -28,7 +32,8 @@ _NODS = frozenset({"of course", "no problem", "por supuesto", "tentu saja", "ten
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A sentence of an answer, which stands with its marks from *start* to *end*; *text* is without them.
+    """A sentence of an answer, which stands with its marks from *start* to *end*; *text* is without them and without
+    other words that only name a source.
 
     *cited* are the passages it rests on: those it names, else those named next in its paragraph, else those before.
     """
@@ -37,11 +42,12 @@ class Claim:
     end: int
     text: str
     cited: tuple[int, ...]
+    whole: str = ""  # with those words
 
     @property
     def says_something(self) -> bool:
         """Whether there is anything to check: no heading, question, line above a list, or courtesy without a mark."""
-        if not _WORD.search(self.text) or (self.text.endswith((":", "?")) and not self.cited):
+        if not _WORD.search(self.text) or (self.text.endswith((":", "?")) and not self.cited) or is_aside(self.whole):
             return False
         return bool(self.cited) or len(_WORD.findall(self.text)) >= _LEAST_WORDS or any(map(str.isdigit, self.text))
 
@@ -107,7 +113,7 @@ def _claim(line: str, start: int, end: int, offset: int) -> Claim:
     cited = tuple(dict.fromkeys(int(n) for mark in _MARKS.findall(piece) for n in re.findall(r"\d+", mark)))
     text = _SPACE.sub(" ", _DECORATION.sub("", _MARKS.sub("", piece))).strip(" |")
     text = text[:_LONGEST].removeprefix("…").removesuffix("…").strip()
-    return Claim(offset + start, offset + end, text, cited)
+    return Claim(offset + start, offset + end, without_references(text), cited, text)
 
 
 def _with_marks(paragraph: Sequence[Claim]) -> list[Claim]:

@@ -4,14 +4,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import islice, product
 
 from agents.verification.sources import Source, SourceSentence
 from utils.facts.dates import Date, dates
+from utils.facts.folding import fold
 from utils.facts.names import Name, is_known, names
 from utils.facts.numbers import Number, numbers
 from utils.facts.polarity import tokens
 from utils.language import detect_language
 
+_SHORTEST_ABBREVIATION = 3  # letters: fewer are found in any text
+_ROUNDED_DEGREES = 5  # Fahrenheit
+_MOST_CONVERTED = 4  # temperatures of a sentence that may be the same as another
 _ALIGNED = 0.6  # of the words of two sentences in the same order: then one was made of the other
 _LONGEST_REPLACED = 6  # words
 _MOST_COMPARED = 40_000  # pairs of words
@@ -49,7 +54,10 @@ def missing_fact(facts: Facts, text: str, sources: Sequence[Source]) -> str:
     Names are looked for where the sentence is in the language of a source: translated ones are spelled otherwise.
     """
     for number in facts.numbers:
-        if not number.is_weak and not any(source.numbers.agree(number) for source in sources):
+        if number.is_weak or _has_number(number, sources):
+            continue
+        converted = (each for each in facts.numbers if number.unit and _is_same_temperature(number, each))
+        if not any(_has_number(each, sources) for each in islice(converted, _MOST_CONVERTED)):
             return f"the number {number.text}"
     for date in facts.dates:
         if not _has_date(date, sources):
@@ -95,6 +103,23 @@ def shares_order(ours: Sequence[str], theirs: Sequence[str], *, least: float = _
     return matcher.quick_ratio() >= least and matcher.ratio() >= least
 
 
+def _has_number(number: Number, sources: Sequence[Source]) -> bool:
+    return any(source.numbers.agree(number) for source in sources)
+
+
+def _is_same_temperature(one: Number, other: Number) -> bool:
+    """Whether they are the same in Celsius and Fahrenheit, as recipes round them."""
+    celsius, fahrenheit = (one, other) if one.unit == "C" else (other, one)
+    if (celsius.unit, fahrenheit.unit) != ("C", "F"):
+        return False
+    pairs = product(_values(celsius), _values(fahrenheit))
+    return any(abs(c * 9 / 5 + 32 - f) <= _ROUNDED_DEGREES for c, f in pairs)
+
+
+def _values(number: Number) -> list[float]:
+    return [value for kind, value in number.keys if kind == "n"]
+
+
 def _has_date(date: Date, sources: Sequence[Source]) -> bool:
     if any(source.dates.say(date) for source in sources):
         return True
@@ -111,7 +136,14 @@ def _has_date(date: Date, sources: Sequence[Source]) -> bool:
 def _absent_names(found: Iterable[Name], sources: Sequence[Source]) -> list[Name]:
     # The first word of a sentence has a capital whatever it is.
     meant = (name for name in found if not name.opens or _is_code(name.text))
-    return [name for name in meant if not any(is_known(name.key, source.vocabulary) for source in sources)]
+    return [name for name in meant if not any(_has_name(name, source) for source in sources)]
+
+
+def _has_name(name: Name, source: Source) -> bool:
+    if is_known(name.key, source.vocabulary):
+        return True
+    letters = name.text.removesuffix("s")
+    return len(letters) >= _SHORTEST_ABBREVIATION and letters.isupper() and fold(letters) in source.first_letters
 
 
 def _is_code(text: str) -> bool:
@@ -119,7 +151,8 @@ def _is_code(text: str) -> bool:
 
 
 def _fact_words(facts: Facts, text: str) -> set[str]:
-    groups = (facts.numbers, facts.dates, facts.names)
+    # The first word of a sentence has a capital whatever it is.
+    groups = (facts.numbers, facts.dates, [name for name in facts.names if not name.opens or _is_code(name.text)])
     covered = _mark_covered(text, ((each.start, each.end) for group in groups for each in group))
     return {word for word, start in tokens(text) if covered[start]}
 

@@ -46,7 +46,7 @@ class Levels:
 
 # For texts of one language, and of two.
 _LEVELS = {
-    "multilingual-e5-small-q4": (Levels(same=0.885, other=0.84), Levels(same=0.86, other=0.82)),
+    "multilingual-e5-small-q4": (Levels(same=0.885, other=0.82), Levels(same=0.86, other=0.82)),
 }
 
 

@@ -110,6 +110,11 @@ class Source:
         return vocabulary(self.text) | vocabulary(self.title) | initials(self.text)
 
     @cached_property
+    def first_letters(self) -> str:
+        """The first letters of all words in order, in which an abbreviation of some of them stands."""
+        return "".join(word[0] for word in fold(self.text).split())
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """Words that are names wherever they stand: with a capital in the midst of a sentence at least once."""
         return frozenset(name.key for name in names(self.text) if not name.opens or name.follows)

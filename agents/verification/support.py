@@ -8,17 +8,19 @@ between the two the sentence is undecided. `benchmarks/verification.py` measures
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from agents.verification.asides import is_general
 from agents.verification.claims import Claim
 from agents.verification.facts import Facts, facts_of, find_replaced_fact, missing_fact
 from agents.verification.negation import contradiction_between, denial_before
 from agents.verification.sources import Source, SourceSentence, spell_out
-from agents.verification.verdict import Finding
+from agents.verification.verdict import Finding, Status
 from utils.language import detect_language
 from utils.words import content_words
 
 ENOUGH_SHARED = 0.72  # of a sentence's words, in a sentence of the source and its neighbours
 TOO_LITTLE_SHARED = 0.25  # anywhere in the source
-_COMPARED = 0.5  # of the words shared: then the two sentences speak of the same, and may contradict each other
+_COMPARED = 0.5  # of the words shared: then the two sentences speak of the same
+_CONTRADICTED = 0.75  # of the words shared: then they contradict each other; below that, they may
 _SHORTEST = 4  # characters of a sentence whose being there word for word proves anything
 
 
@@ -65,7 +67,7 @@ def look(claim: Claim, sources: Mapping[int, Source]) -> FirstLook:
     if missing := missing_fact(facts, claim.text, list(sources.values())):
         return FirstLook(Finding("unsupported", 0.0, f"{missing} is not in source {marks}"))
     places = sorted((_best_place(claim.text, facts, *item) for item in sources.items()), key=lambda place: -place.near)
-    finding = _contradiction(claim, facts, places[0]) or _by_share(places, marks)
+    finding = _contradiction(claim, facts, places[0]) or _by_share(places, marks, claim.text)
     if finding and finding.status == "unsupported" and places[0].alone < _COMPARED and _is_foreign(claim.text, places):
         return FirstLook(None, [replace(place, is_foreign=True) for place in places])
     return FirstLook(finding, places)
@@ -93,19 +95,21 @@ def _cut_from_denial(wanted: str, source: Source) -> str:
 def _contradiction(claim: Claim, facts: Facts, place: SentenceMatch) -> Finding | None:
     if place.alone < _COMPARED:
         return None
+    status: Status = "unsupported" if place.alone >= _CONTRADICTED else "unverified"
     if words := contradiction_between(claim.text, place.sentence, place.source.language):
-        return Finding("unsupported", 0.0, f"{words} in source [{place.number}]")
+        return Finding(status, 0.0, f"{words} in source [{place.number}]")
     if instead := find_replaced_fact(facts, claim.text, place.source, place.sentence):
-        return Finding("unsupported", 0.0, f"source [{place.number}] has {instead}")
+        return Finding(status, 0.0, f"source [{place.number}] has {instead}")
     return None
 
 
-def _by_share(places: Sequence[SentenceMatch], marks: str) -> Finding | None:
+def _by_share(places: Sequence[SentenceMatch], marks: str, text: str) -> Finding | None:
     best = places[0]
     if best.near >= ENOUGH_SHARED:
         return Finding("supported", round(best.near, 2), f"source [{best.number}] says it in nearly the same words")
     if max(place.anywhere for place in places) <= TOO_LITTLE_SHARED:
-        return Finding("unsupported", round(best.near, 2), f"source {marks} says nothing like it")
+        status: Status = "unverified" if is_general(text) else "unsupported"
+        return Finding(status, round(best.near, 2), f"source {marks} says nothing like it")
     return None
 
 

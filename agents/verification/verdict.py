@@ -58,6 +58,12 @@ def report(sentences: Sequence[SentenceSupport], *, dropped: int = 0) -> dict[st
     }
 
 
+def shift(support: dict[str, Any], by: int) -> dict[str, Any]:
+    """*support* of a text before which *by* characters stand now."""
+    sentences = [{**each, "start": each["start"] + by, "end": each["end"] + by} for each in support["sentences"]]
+    return {**support, "sentences": sentences} if by else support
+
+
 _PLAIN = tuple(field.name for field in fields(SentenceSupport) if field.name != "sources")
 _NUMBERS = ("citation_numbers", "sources")  # the second is its old name
 _STATUSES: tuple[Status, ...] = ("supported", "unsupported", "unverified")

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.citations import bind_citations, without_marks
-from ingestion.chunking import Sizes, chunk_document
+from ingestion.chunking import Sizes
 from ingestion.parsers.markdown import parse as parse_markdown
 from ingestion.parsers.parsed import Limits
 from ingestion.reader import make_extracted
 from retrieval.selection import join_neighbours
+from tests.reading import chunk_document
 from utils.errors import UnreadableDocument
 from utils.passages import Hit, Passage
 

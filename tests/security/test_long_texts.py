@@ -4,6 +4,7 @@ import asyncio
 import time
 from asyncio import events
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from agents.turn_limiter import TurnLimiter
 from agents.verification.verdict import Policy
 from agents.verification.verifier import MOST_CLAIMS, Verifier
 from providers.chat.extractive import ExtractiveChatModel
+from retrieval.answerability import Verdict
+from retrieval.search import SearchResult
 from tests.retrieval.corpus import ACME
 from tests.security.calls import hit
 from tests.security.cost import LARGEST, LIMIT_S
@@ -94,7 +97,7 @@ async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy:
             run_id="run",
             tenant=ACME,
             emit=told.append,
-            retriever=None,  # type: ignore[arg-type] # the passages are there
+            retriever=_Finds(hits),  # type: ignore[arg-type] # all that is asked of it
             model=AnswerModel(chat, is_language_model=not isinstance(chat, ExtractiveChatModel)),
             institution="",
             language_policy="",
@@ -105,9 +108,19 @@ async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy:
             verifier=Verifier(_NoModel()),
             unsupported=policy,
         )
-        state = ChatState(messages=[HumanMessage(question)], query=question, passages=hits)
+        state = ChatState(messages=[HumanMessage(question)], query=question, passages=hits, is_uncertain=False)
         await answer(state, Runtime(context=run))
     return told
+
+
+@dataclass(frozen=True)
+class _Finds:
+    """A search that finds the same passages for every question, as that for the contact of a refusal."""
+
+    hits: list[Hit]
+
+    async def search(self, *_: object, **__: object) -> SearchResult:
+        return SearchResult(self.hits, None, Verdict(answerable=False, evidence=0), [])
 
 
 class _NoModel:

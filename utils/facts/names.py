@@ -87,7 +87,7 @@ def _names(text: str) -> Iterator[Name]:
     last_end, last_is_name = -1, False
     for match in _TOKEN.finditer(text):
         word = match[0]
-        is_name = _looks_like_name(word)
+        is_name = _looks_like_name(word) and text[max(0, match.start() - 1) : match.start()] != "°"
         opens = is_name and _STARTS.search(text, max(0, match.start() - _LOOKED_BACK), match.start()) is not None
         follows = last_is_name and text[last_end : match.start()] in (" ", "-", "'", "’", ". ")
         if is_name:
