@@ -9,10 +9,10 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from agents.citations import bind_citations, without_marks
 from agents.state import AnswerModel
-from prompts.rag import NOT_IN_DOCUMENTS_MARK, system_prompt
+from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, system_prompt
 from retrieval.search import Retriever
 from utils.context import TenantContext
-from utils.errors import ProviderError, StoreUnavailable
+from utils.errors import BadInput, ProviderError, StoreUnavailable
 
 SHOWN = 10  # passages that are looked at, as in recall@10
 _TIMEOUT_S = 120.0
@@ -32,7 +32,8 @@ class Outcome:
     """What came of a question: passages, best first; `answered` is whether the documents are said to hold an answer.
 
     `answer` is None where no answer was asked for, and without marks; `supported` is the share of its sentences that a
-    running service found supported by what they cite, None where it found nothing to check.
+    running service found supported by what they cite, None where it found nothing to check. `is_uncertain`: the answer
+    says of itself that it may not be one. `is_small_talk`: no answer from documents was looked for.
     """
 
     passages: Sequence[Shown]
@@ -40,13 +41,15 @@ class Outcome:
     answer: str | None = None
     quotes: Sequence[Shown] = ()
     supported: float | None = None
+    is_uncertain: bool = False
+    is_small_talk: bool = False
 
 
 class Asker(Protocol):
     """Whom the questions are put to."""
 
-    async def ask(self, question: str) -> Outcome:
-        """What comes of *question*.
+    async def ask(self, question: str, after: Sequence[str] = ()) -> Outcome:
+        """What comes of *question*, asked *after* others in one conversation.
 
         Raises:
             ProblemError: it could not be asked.
@@ -62,8 +65,14 @@ class LocalAsker:
     model: AnswerModel | None = None
     top_k: int = 6
 
-    async def ask(self, question: str) -> Outcome:
-        """What comes of *question*, as a first turn."""
+    async def ask(self, question: str, after: Sequence[str] = ()) -> Outcome:
+        """What comes of *question*, as a first turn.
+
+        Raises:
+            BadInput: it is asked *after* others, which needs a conversation.
+        """
+        if after:
+            raise BadInput("Questions after others are asked of a running service: give --url, --key and --answers.")
         found = await self.retriever.search(self.ctx, question, limit=SHOWN)
         passages = [
             _to_shown(hit.passage.document_id, hit.passage.title, hit.passage.source, hit.passage.text)
@@ -73,12 +82,13 @@ class LocalAsker:
             return Outcome(passages, found.verdict.answerable, None if self.model is None else "")
         hits = found.hits[: self.top_k]
         system = system_prompt([hit.passage for hit in hits], institution="", language_policy=_POLICY)
-        said = (await self.model.chat.ainvoke([SystemMessage(system), HumanMessage(question)])).text
+        reply = await self.model.chat.ainvoke([SystemMessage(system), HumanMessage(question)])
+        said, is_uncertain = reply.text, bool(reply.response_metadata.get(IS_UNCERTAIN))
         if said.strip().startswith(NOT_IN_DOCUMENTS_MARK):
             return Outcome(passages, answered=False, answer="")
         text, citations = bind_citations(said.strip(), hits)
         quotes = [_to_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
-        return Outcome(passages, answered=True, answer=without_marks(text), quotes=quotes)
+        return Outcome(passages, answered=True, answer=without_marks(text), quotes=quotes, is_uncertain=is_uncertain)
 
 
 _POLICY = "Answer in the language of the question."
@@ -91,16 +101,26 @@ class HttpAsker:
     client: httpx.AsyncClient
     with_answers: bool = False
 
-    async def ask(self, question: str) -> Outcome:
+    async def ask(self, question: str, after: Sequence[str] = ()) -> Outcome:
         """What comes of *question*."""
         found = await self._post("/v1/search", {"query": question, "limit": SHOWN})
         passages = [_of_json(each, each["text"]) for each in found["passages"]]
         if not self.with_answers:
             return Outcome(passages, found["answerable"])
-        said = await self._post("/v1/chat", {"message": question, "session_id": None})
-        quotes = [_of_json(each, each["quote"]) for each in said["citations"]]
-        supported = (said.get("support") or {}).get("total")
-        return Outcome(passages, said["answered"], without_marks(said["answer"]), quotes, supported)
+        conversation_id = None
+        for message in after:
+            before = await self._post("/v1/chat", {"message": message, "session_id": conversation_id})
+            conversation_id = before["conversation_id"]
+        said = await self._post("/v1/chat", {"message": question, "session_id": conversation_id})
+        return Outcome(
+            passages,
+            said["answered"],
+            without_marks(said["answer"]),
+            [_of_json(each, each["quote"]) for each in said["citations"]],
+            (said.get("support") or {}).get("total"),
+            is_uncertain=said.get("confidence") == "low",
+            is_small_talk=said.get("small_talk", False),
+        )
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -11,6 +11,14 @@ questions:
     language: en
     unanswerable: true
     near_miss: true                             # its subject is in the documents, the answer is not
+  - question: And for a double?
+    kind: follow-up                             # a group of the report
+    after: [How much is a single room?]         # asked before it, in one conversation
+    document: student-dormitory.md
+    facts: [[1,400,000, 1.400.000], [month]]    # of each group one must be in the answer
+    contradicted_by: [IDR 950,000]              # shows a wrong answer
+  - question: Hello!
+    small_talk: true
 """
 
 import json
@@ -44,16 +52,21 @@ class Case(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     question: str = Field(min_length=1, max_length=LONGEST_MESSAGE)
-    language: str = Field("", max_length=8)
+    language: str = Field(default="", max_length=8)
     document: Texts = []
     answer: Texts = []
     unanswerable: bool = False
     near_miss: bool = False
+    small_talk: bool = False
+    kind: str = Field(default="", max_length=40)
+    after: Texts = []
+    facts: list[Texts] = []
+    contradicted_by: Texts = []
 
     @model_validator(mode="after")
     def _says_what_is_right(self) -> "Case":
-        if self.unanswerable == bool(self.document or self.answer):
-            raise ValueError("needs a document or an answer, or is unanswerable")
+        if sum((self.unanswerable, self.small_talk, bool(self.document or self.answer or self.facts))) != 1:
+            raise ValueError("needs a document, an answer or facts, or is unanswerable or small_talk")
         if self.near_miss and not self.unanswerable:
             raise ValueError("near_miss is for unanswerable questions")
         return self

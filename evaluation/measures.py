@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from utils.normal_forms import normalize
 
 RESAMPLES = 2000
 Measured = dict[str, float]
+Grade = Literal["right", "partly", "refused", "wrong"]
+GRADES: tuple[Grade, ...] = ("right", "partly", "refused", "wrong")
+_PASSAGES_USED = 6  # as TOP_K is by default
+_LONGEST_RIGHT = 700  # characters: a whole table printed leaves the reader to search
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +34,75 @@ def measured(case: Case, outcome: Outcome) -> Measured:
     """The figures of one question, each 0 to 1; only those that it has a say in.
 
     recall@k, mrr@10, ndcg@10: the place of the first right passage (one is enough, so the ideal gain is 1)
-    answered_present: an answerable question is not refused   refused_absent: an unanswerable one is
+    answered_present: an answerable question is not refused
+    refused_absent: an unanswerable one is, or the answer is said to be uncertain
     refused_near_miss, refused_far: the same for the two kinds of those
     answer_contained: the answer holds one of the strings that count; a refusal does not
     citation_precision: the part of its quotes that are of a right document
     quote_holds_answer: one of its quotes holds such a string
     sentences_supported: the part of its sentences that is supported by what they cite, as the service judged them
+    facts_found: one of the first six passages, or all of them together, hold every fact of the case
+    right, partly, refused, wrong: one of them is 1, see `grade`; sure_but_wrong: wrong, and not said to be uncertain
     """
+    graded = _of_grade(case, outcome) if outcome.answer is not None and _is_graded(case) else {}
+    if case.small_talk:
+        return graded
     if case.unanswerable:
         kind = "refused_near_miss" if case.near_miss else "refused_far"
-        return {"refused_absent": float(not outcome.answered), kind: float(not outcome.answered)}
+        refused = float(not outcome.answered or outcome.is_uncertain)
+        return graded | {"refused_absent": refused, kind: refused}
+    if case.after:  # what is searched for is not the question alone
+        return graded
+    return graded | _of_passages(case, outcome) | (_of_answer(case, outcome) if outcome.answer is not None else {})
+
+
+def _of_passages(case: Case, outcome: Outcome) -> Measured:
     place = next((n for n, each in enumerate(outcome.passages[:10]) if _is_right(case, each)), None)
     figures = {f"recall@{k}": float(place is not None and place < k) for k in (1, 5, 10)}
     figures["mrr@10"] = 0.0 if place is None else 1 / (place + 1)
     figures["ndcg@10"] = 0.0 if place is None else 1 / math.log2(place + 2)
     figures["answered_present"] = float(outcome.answered)
-    return figures | (_of_answer(case, outcome) if outcome.answer is not None else {})
+    if case.facts:
+        text = "\n".join(each.text for each in outcome.passages[:_PASSAGES_USED])
+        figures["facts_found"] = float(_count_facts(case, text) == len(case.facts))
+    return figures
+
+
+def _is_graded(case: Case) -> bool:
+    return bool(case.kind or case.facts or case.small_talk)
+
+
+def _of_grade(case: Case, outcome: Outcome) -> Measured:
+    found = grade(case, outcome)
+    grades = {name: float(name == found) for name in GRADES}
+    return grades | {"sure_but_wrong": float(found == "wrong" and not outcome.is_uncertain)}
+
+
+def grade(case: Case, outcome: Outcome) -> Grade:
+    """How good the answer is.
+
+    right: it cites a right document first, says every fact, nothing that contradicts them, and is short; of an
+    unanswerable question: it is refused, or said to be uncertain; small talk is taken for small talk
+    partly: one of the facts is said, from a right document
+    """
+    if case.small_talk:
+        return "right" if outcome.is_small_talk else "wrong"
+    if case.unanswerable:
+        return "right" if not outcome.answered or outcome.is_uncertain else "wrong"
+    if not outcome.answered or outcome.is_small_talk:
+        return "refused"
+    text = outcome.answer or ""
+    said = _count_facts(case, text)
+    of_document = [_is_of_document(case, quote) for quote in outcome.quotes]
+    is_contradicted = any(_plain(each) in _plain(text) for each in case.contradicted_by)
+    if said == len(case.facts) and of_document[:1] == [True] and not is_contradicted and len(text) <= _LONGEST_RIGHT:
+        return "right"
+    return "partly" if said and any(of_document) else "wrong"
+
+
+def _count_facts(case: Case, text: str) -> int:
+    plain = _plain(text)
+    return sum(any(_plain(form) in plain for form in forms) for forms in case.facts)
 
 
 def _of_answer(case: Case, outcome: Outcome) -> Measured:
@@ -61,11 +119,11 @@ def _of_answer(case: Case, outcome: Outcome) -> Measured:
 
 
 def sum_up(cases: Sequence[Case], rows: Sequence[Measured]) -> dict[str, dict[str, Figure]]:
-    """The figures of all questions, under `all`, and of those in each language under its code."""
+    """The figures of all questions, under `all`, of those in each language under its code, and of each kind."""
     groups = {"all": list(rows)}
     for case, row in zip(cases, rows, strict=True):
-        if case.language:
-            groups.setdefault(case.language, []).append(row)
+        for name in filter(None, (case.language, case.kind)):
+            groups.setdefault(name, []).append(row)
     return {name: _figures(of_group) for name, of_group in sorted(groups.items())}
 
 

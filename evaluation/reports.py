@@ -6,14 +6,21 @@ from evaluation.measures import Figure
 from evaluation.runs import Comparison, Run
 
 _QUESTIONS_SHOWN = 10
+_MOST_COLUMNS = 5
 
 
 def table(run: Run) -> str:
-    """A row a measure, a column a group of questions: the mean, and its range."""
-    groups = list(run.figures)
+    """A row a measure, a column a group of questions, with the mean and its range; a row a group where they are many,
+    with the mean alone.
+    """
+    groups, measures = list(run.figures), list(run.figures["all"])
     rows = [["", *groups]]
-    for measure in run.figures["all"]:
+    for measure in measures:
         rows.append([measure, *(_cell(run.figures[group].get(measure)) for group in groups)])
+    if len(groups) > _MOST_COLUMNS:
+        rows = [["", *measures]] + [
+            [group, *(_mean(run.figures[group].get(measure)) for measure in measures)] for group in groups
+        ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -35,6 +42,10 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         if questions:
             yield f"  {word} ({len(questions)}):"
             yield from (f"    {question}" for question in questions[:_QUESTIONS_SHOWN])
+
+
+def _mean(figure: Figure | None) -> str:
+    return f"{figure.value:.3f}" if figure else "–"
 
 
 def _cell(figure: Figure | None) -> str:

@@ -57,7 +57,7 @@ async def run_set(questions: QuestionSet, asker: Asker, *, mode: str, progress: 
     """Ask all of *questions*, one after the other; *progress* is called after each."""
     rows: list[Measured] = []
     for case in questions.cases:
-        rows.append(measured(case, await asker.ask(case.question)))
+        rows.append(measured(case, await asker.ask(case.question, case.after)))
         progress()
     figures = sum_up(questions.cases, rows)
     by_question = {key: row for key, row in zip(_keys(questions.cases), rows, strict=True)}

@@ -13,7 +13,7 @@ from app import create_app
 from config import load_settings
 from evaluation.asking import Outcome, Shown
 from evaluation.cases import Case, load_set
-from evaluation.measures import figure, find_missed_floors, measured, sum_up
+from evaluation.measures import figure, find_missed_floors, grade, measured, sum_up
 from evaluation.runs import Run, compare, keep, last_run
 from tests.service import Library, Service, free_port
 from utils.errors import BadInput
@@ -143,6 +143,59 @@ def test_citations_count_by_their_document_and_their_words() -> None:
     refused = measured(FEES, Outcome([], answered=False, answer=""))
     assert refused["answer_contained"] == refused["answered_present"] == 0
     assert "citation_precision" not in refused
+
+
+FEE_AND_DAY = Case(
+    question="How much, and when?",
+    kind="direct",
+    document=["fees.md"],
+    facts=[["IDR 5", "Rp5"], ["Monday"]],
+    contradicted_by=["IDR 9"],
+)
+CITED, FOREIGN = shown("IDR 5"), shown("IDR 5", "/files/other.md")
+
+
+@pytest.mark.parametrize(
+    ("answer", "quotes", "expected"),
+    [
+        ("Rp5, on a monday.", [CITED], "right"),
+        ("Rp5, on a Monday.", [CITED, FOREIGN], "right"),
+        ("Rp5, on a Monday.", [FOREIGN, CITED], "partly"),
+        ("Rp5, on a Monday.", [FOREIGN], "wrong"),
+        ("IDR 5.", [CITED], "partly"),
+        ("IDR 5 on a Monday, IDR 9 on Sundays.", [CITED], "partly"),
+        ("Rp5, on a Monday." + " And so on." * 70, [CITED], "partly"),
+        ("IDR 9.", [CITED], "wrong"),
+    ],
+)
+def test_an_answer_is_graded_by_its_document_its_facts_and_its_length(
+    answer: str, quotes: list[Shown], expected: str
+) -> None:
+    assert grade(FEE_AND_DAY, Outcome([], answered=True, answer=answer, quotes=quotes)) == expected
+
+
+def test_what_is_said_to_be_uncertain_counts_apart() -> None:
+    unsure = Outcome([], answered=True, answer="It opens at 8.", is_uncertain=True)
+    sure = Outcome([], answered=True, answer="It opens at 8.")
+    near = NEAR.model_copy(update={"kind": "near"})
+    assert [grade(near, unsure), grade(near, sure), grade(near, Outcome([], answered=False, answer=""))] == [
+        "right",
+        "wrong",
+        "right",
+    ]
+    assert [measured(FEE_AND_DAY, each)["sure_but_wrong"] for each in (unsure, sure)] == [0, 1]
+    talk = Case(question="Hello!", small_talk=True)
+    assert [grade(talk, each) for each in (sure, Outcome([], answered=True, answer="Hello.", is_small_talk=True))] == [
+        "wrong",
+        "right",
+    ]
+    assert grade(FEE_AND_DAY, Outcome([], answered=False, answer="")) == "refused"
+
+
+def test_the_facts_may_stand_in_several_of_the_passages_that_an_answer_is_made_from() -> None:
+    spread = [shown("IDR 5"), *[shown("no")] * 4, shown("Monday")]
+    assert measured(FEE_AND_DAY, Outcome(spread, answered=True))["facts_found"] == 1
+    assert measured(FEE_AND_DAY, Outcome([shown("no"), *spread], answered=True))["facts_found"] == 0
 
 
 def test_refusals_are_counted_apart_for_near_misses() -> None:
