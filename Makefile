@@ -50,6 +50,8 @@ bench: $(TOOLS)  ## the figures of the README, against their peers; results go t
 	$(BIN)/python -m benchmarks.retrieval $(DATA)
 	$(BIN)/python -m benchmarks.answers $(DATA)
 	$(BIN)/python -m benchmarks.verification $(DATA)
+	$(BIN)/python -m benchmarks.grounding $(DATA)/../grounding
+	$(BIN)/python -m benchmarks.followups $(DATA)/../multiturn
 	$(BIN)/python -m benchmarks.ingestion --mode celery
 	$(BIN)/python -m benchmarks.index_switch --change model --save
 	$(BIN)/python -m benchmarks.index_switch --change passages --documents 100 --asides 5 --save

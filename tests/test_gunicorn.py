@@ -61,11 +61,12 @@ def listening(service: GunicornService, talk: str) -> Listener:
     return listener
 
 
-def heard_whole(listener: Listener) -> bool:
-    """Whether all of the answer came."""
+def assert_heard_whole(listener: Listener) -> None:
+    """All of the answer came."""
     listener.join(30)
     assert listener.failure is None
-    return listener.events[-1] == "done" and listener.events.count("token") > 10
+    assert listener.events[-1] == "done", listener.events
+    assert listener.events.count("token") > 10, listener.events
 
 
 def with_model(model: FakeModelServer) -> dict[str, str]:
@@ -111,11 +112,11 @@ def test_answers_that_are_being_streamed_arrive_whole_through_a_reload_and_a_sto
         listener = listening(service, talk)
         service.process.send_signal(signal.SIGHUP)
         service.wait_for(lambda: worker not in service.workers() and service.is_ready())
-        assert heard_whole(listener)
+        assert_heard_whole(listener)
         assert len(client.get(f"/v1/conversations/{talk}").json()["messages"]) == 2
         listener = listening(service, uuid4().hex)
         assert service.stop(signal.SIGTERM) == 0
-        assert heard_whole(listener)
+        assert_heard_whole(listener)
 
 
 def test_a_question_that_comes_just_before_the_end_is_answered(
@@ -145,7 +146,7 @@ def test_a_worker_that_has_served_its_number_of_requests_finishes_its_answers(
     with GunicornService(tmp_path / "data", *few, **documents, **with_model(model)) as service:
         listener = listening(service, uuid4().hex)
         service.wait_for(lambda: service.is_ready() and service.says("Maximum request limit"))
-        assert heard_whole(listener)
+        assert_heard_whole(listener)
         service.wait_for(service.is_ready)
 
 
