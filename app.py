@@ -59,7 +59,14 @@ from utils.concurrency import ConcurrencyLimit
 from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, Kind, TenantContext
 from utils.logging_config import configure_logging
 from utils.private_files import keep_files_private, private_folder
-from utils.processes import StartError, allow_open_files, hide_from_others, reserve_port, spare_collector
+from utils.processes import (
+    StartError,
+    allow_open_files,
+    hide_from_others,
+    reserve_port,
+    spare_collector,
+    switch_threads_often,
+)
 
 _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -167,6 +174,7 @@ async def attached(app: OpenAPI, services: Services, admission: Admission) -> As
     if services.telemetry.sampler:
         services.telemetry.sampler.looks.append(look_at_requests(app, admission))
     spare_collector()
+    switch_threads_often()
     allow_open_files(ConnectionLimits().open_files)
     try:
         yield

@@ -44,7 +44,7 @@ class CachedEmbedder:
         vector: FloatArray = (await self._kept("question", [text], embed))[0]
         return vector
 
-    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         """The vectors of passages, shape `(len(texts), dimension)`, in order; kept from now on."""
         return await self._kept("passage", texts, self._embedder.embed_passages)
 

@@ -65,7 +65,7 @@ class Known:
         """What is at hand."""
         return self._vectors[text]
 
-    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         """As the embedder does."""
         return await self._embedder.embed_passages(texts)
 

@@ -31,7 +31,7 @@ from server.asgi import FlaskAsgi, uvicorn_options
 from server.streaming import AsyncStream
 from utils.context import ALL_SCOPES, Scope, TenantContext
 from utils.logging_config import configure_logging
-from utils.processes import spare_collector
+from utils.processes import spare_collector, switch_threads_often
 
 API_KEY = "benchmark-key-of-this-run-only"
 ANSWER = {"answer": "x" * 200, "sources": ["a", "b"], "n": 1}
@@ -169,6 +169,7 @@ def main() -> None:
     configure_logging("INFO")
     if args.name != "starlette":  # which is as anyone runs it
         spare_collector()  # as the service does
+        switch_threads_often()
     common: dict[str, Any] = {"host": "127.0.0.1", "port": args.port, "log_config": None, "access_log": False}
     if args.name.startswith("starlette"):
         uvicorn.run(starlette_app(), **common)

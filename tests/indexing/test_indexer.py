@@ -44,7 +44,7 @@ class Interrupted:
     async def embed_query(self, text: str) -> FloatArray:
         return await self._model.embed_query(text)
 
-    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         if any(self.refused in text for text in texts):
             raise ProviderUnavailable("The line is cut.")
         return await self._model.embed_passages(texts)
@@ -178,7 +178,7 @@ class Recorded(Interrupted):
         super().__init__(model, refused="no such word")
         self._at_first, self.embedded = at_first, list[str]()
 
-    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         if not self.embedded:
             self._at_first()
         self.embedded += [text.rpartition("\n")[2] for text in texts]

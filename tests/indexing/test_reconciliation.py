@@ -44,7 +44,7 @@ class Hashing:
     async def embed_query(self, text: str) -> FloatArray:
         return embedding(text, DIMENSION)
 
-    async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         return np.stack([embedding(text, DIMENSION) for text in texts])
 
 

