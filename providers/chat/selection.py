@@ -23,15 +23,16 @@ ON_TOPIC = 0.3
 _LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a list, not in the sentence
 _ASKED_FOR_BONUS = 0.3
 _MOST_CLAUSES = 100  # of a sentence that is too long, from which its run may begin
-_MEANING_WEIGHT, _SHARE_BESIDE_MEANING, _LATER_BESIDE_MEANING = 20.0, 0.6, 0.6
+_MEANING_WEIGHT, _SHARE_BESIDE_MEANING, _LATER_BESIDE_MEANING = 20.0, 0.8, 0.5
 # Less than this share, and a passage in another language among the first ones may say it better.
 _SURE_BY_WORDS, _FIRST_PASSAGES = 0.6, 2
 # Texts in two languages are less alike than in one, whatever they say: by .03 to .06 (`retrieval.answerability`).
 FOREIGN_BONUS = 0.04
-# Blocks and rows that are worse than the best one by more are left out: they fill the answer without adding to it.
-_WORSE, _WORSE_ROW = 0.5, 0.25
+# Blocks, rows of a table and sentences of a paragraph that are worse than the best one by more are left out: they fill
+# the answer without adding to it. Twice as much for sentences where two things are asked.
+_WORSE, _WORSE_ROW = 0.5, 0.1
+WORSE_BY_WORDS, WORSE_BY_MEANING = 0.25, 0.1  # sentences
 _MOST_ROWS = 3
-_WORSE_SENTENCE, _WORSE_OF_TWO = 0.25, 0.5  # of a paragraph, where one or two things are asked
 _SHORT_PARAGRAPH = 160  # characters, which are quoted whole
 SEPARATOR = "\n\n"  # between quotes: each is a block of its own
 
@@ -53,7 +54,6 @@ _ASKS_TWICE = re.compile(
 )
 _CAPITALISED = re.compile(r"(?<=[^.!?\s] )[^\W\d_a-zß-öø-ÿ]\w+")
 _REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
-_ROWS_COMPARED = 6  # of a table
 _LONGEST_IN_CONTEXT = 1200  # characters
 _CLAUSE_END = re.compile(r"[,;:)–—]\s+")
 
@@ -81,19 +81,10 @@ class Candidate:
 
     @property
     def in_context(self) -> str:
-        """Its block with what it stands under; of a table the row alone, as "column: value"."""
-        return self._below_headings(self.passage.text[self.block.start : self.block.end])
-
-    @property
-    def alone_in_context(self) -> str:
-        """The sentence itself with what it stands under."""
-        return self._below_headings(self.text)
-
-    def _below_headings(self, text: str) -> str:
-        above = dict.fromkeys(filter(None, (self.passage.title, self.passage.heading)))
-        if self.block.kind == "table":
-            columns, cells = self.head.split(" | "), self.text.split(" | ")
-            text = "; ".join(map(": ".join, zip(columns, cells, strict=False))) if self.head else self.text
+        """It with what it stands under; of a table the row as "column: value"."""
+        above, text = dict.fromkeys(filter(None, (self.passage.title, self.passage.heading))), self.text
+        if self.block.kind == "table" and self.head:
+            text = "; ".join(map(": ".join, zip(self.head.split(" | "), text.split(" | "), strict=False)))
         return f"{' › '.join(above)}: {text}"[:_LONGEST_IN_CONTEXT]
 
 
@@ -175,15 +166,22 @@ def is_foreign(question: str, sentence: Candidate) -> bool:
 
 
 def select_quotes(
-    question: str, sentences: Sequence[Candidate], scores: Sequence[float], *, max_chars: int
+    question: str,
+    sentences: Sequence[Candidate],
+    scores: Sequence[float],
+    *,
+    max_chars: int,
+    worse: float = WORSE_BY_WORDS,
 ) -> list[Quote]:
     """The paragraphs, lists and rows that answer *question* best, at most *max_chars* with their marks.
 
-    *scores* are those of `sentence_scores`. The best sentence's passage comes first, the pieces of a passage stand as
-    they do there. A list is whole, a row has the names of its columns above it.
+    *scores* are those of `sentence_scores`; a sentence may be *worse* than the best of its paragraph by so much. The
+    best sentence's passage comes first, the pieces of a passage stand as they do there. A list is whole, a row has the
+    names of its columns above it.
     """
     best, left = max(scores), max_chars
-    worse = _WORSE_OF_TWO if _ASKS_TWICE.search(question) else _WORSE_SENTENCE
+    if _ASKS_TWICE.search(question):
+        worse *= 2
     chosen: list[tuple[int, Quote]] = []
     for members in sorted(group_by_block(sentences), key=lambda members: -max(scores[i] for i in members)):
         score = max(scores[i] for i in members)
@@ -209,19 +207,14 @@ def group_by_block(sentences: Sequence[Candidate]) -> list[list[int]]:
     return list(blocks.values())
 
 
-def order_by_words(question: str, sentences: Sequence[Candidate]) -> list[list[int]]:
-    """The indexes of *sentences* in what is compared by meaning: blocks, and each row of a table by itself.
-
-    Those come first that most likely answer by words and place.
-    """
-    scores = [share - _later(s.rank) for share, s in zip(word_scores(question, sentences), sentences, strict=True)]
-    blocks = sorted(group_by_block(sentences), key=lambda members: -max(scores[i] for i in members))
-    compared: list[list[int]] = []
-    for members in blocks:
-        is_table = sentences[members[0]].block.kind == "table"
-        rows = sorted(members, key=lambda i: -scores[i])[:_ROWS_COMPARED]
-        compared += [[i] for i in rows] if is_table else [members]
-    return compared
+def order_by_words(question: str, sentences: Sequence[Candidate]) -> list[int]:
+    """The indexes of *sentences*, those first that most likely answer by words, by what is asked for, and by place."""
+    asked = _AskedFor(question)
+    scores = [
+        share + _ASKED_FOR_BONUS * asked.given_in(s.text) - _later(s.rank)
+        for share, s in zip(word_scores(question, sentences), sentences, strict=True)
+    ]
+    return sorted(range(len(sentences)), key=lambda i: -scores[i])
 
 
 def _quote_block(
@@ -229,8 +222,8 @@ def _quote_block(
 ) -> str:
     """The part of a block that is quoted, at most *room* characters with its mark; "" if that is too little.
 
-    A list is whole unless it *may* be *cut*. A paragraph is quoted from its first to its last sentence that is *worse*
-    than the best one by no more.
+    A list is whole unless it *may* be *cut*. A paragraph is quoted from its first to its last sentence that is
+    *worse* than its best one by no more.
     """
     block, passage = sentences[0].block, sentences[0].passage
     room -= len(f" [{passage.number}]")
@@ -293,7 +286,7 @@ def sentence_scores(
 ) -> list[float]:
     """How well each of *sentences* answers *question*; the greater the better.
 
-    *likeness* is the cosine of the question and each sentence's block, where it is known.
+    *likeness* is the cosine of the question and each sentence in its context, where it is known.
     """
     shares, asked = word_scores(question, sentences), _AskedFor(question)
     on_topic = {s.rank for s, share in zip(sentences, shares, strict=True) if share >= ON_TOPIC or likeness}
