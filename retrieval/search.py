@@ -19,6 +19,7 @@ from utils.errors import ProviderError
 from utils.long_texts import process_text
 from utils.passages import Hit
 from utils.ports import Embedder, FloatArray, Reranker, StoreObserver, UnobservedStores
+from utils.shorthand import spell_out
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -86,7 +87,7 @@ class Retriever:
         When the embedder fails they are found by their words alone, and when the reranker fails they stay in the order
         of the fused score; `degraded` says so.
         """
-        course = _Course()
+        course, question = _Course(), spell_out(question)
         questions = [f"{question} ({options.context})", question] if options.context else [question]
         asked = [Question(each) for each in questions]
         rankings, degraded = [], []

@@ -10,6 +10,7 @@ from agents.messages import repeat_answer, spoken
 from agents.small_talk import recognise
 from agents.state import AgentContext, ChatState
 from providers.chat.extractive import standalone_question
+from utils.shorthand import spell_out
 
 
 async def contextualize(
@@ -17,19 +18,20 @@ async def contextualize(
 ) -> Command[Literal["retrieve", "talk", "__end__"]]:
     """Find what to search for.
 
-    Reads `messages`; writes `query`: the newest question, in which quotes of the documents, that know nothing of the
-    conversation, get the topic of the one before. A first question that was asked before, over the same documents, is
-    answered as it was then, and the turn ends. Small talk is not searched for.
+    Reads `messages`; writes `query`: the newest question with its short forms spelled out. Quotes of the documents know
+    nothing of the conversation, so for them it gets the topic of the question before. A first question that was asked
+    before, over the same documents, is answered as it was then, and the turn ends. Small talk is not searched for.
     """
     *history, newest = spoken(state["messages"])
     if recognise(newest.text):
         return Command(goto="talk")
+    question = spell_out(newest.text)
     if any(isinstance(message, HumanMessage) for message in history):
         is_model = runtime.context.model.is_language_model
-        query = newest.text if is_model else standalone_question(history, newest.text)
+        query = question if is_model else standalone_question(history, question)
         return Command(update={"query": query}, goto="retrieve")
     remembered = await _recall(newest.text, runtime.context)
-    return Command(update={"query": newest.text, **remembered}, goto="__end__" if remembered else "retrieve")
+    return Command(update={"query": question, **remembered}, goto="__end__" if remembered else "retrieve")
 
 
 async def _recall(question: str, run: AgentContext) -> dict[str, object]:

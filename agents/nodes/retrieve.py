@@ -13,6 +13,7 @@ from agents.messages import spoken
 from agents.state import AgentContext, ChatState
 from retrieval.conversation import topic_words
 from retrieval.search import SearchOptions
+from utils.shorthand import spell_out
 
 
 async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["answer", "refuse"]]:
@@ -43,5 +44,5 @@ def _topic(messages: Sequence[AnyMessage]) -> str:
         is_answer = isinstance(before, AIMessage) and not before.additional_kwargs.get("small_talk")
         if is_answer and isinstance(message, HumanMessage):
             answered = without_marks(before.text) if before.additional_kwargs.get("answered") else ""
-            return topic_words(newest.text, message.text, answered)
+            return topic_words(newest.text, spell_out(message.text), answered)
     return ""

@@ -9,6 +9,7 @@ from importlib.resources import files
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from utils.language import LANGUAGES, detect_language
+from utils.shorthand import spell_out
 from utils.words import content_words
 
 # Words that ask for a property of something, or introduce it, without naming it: alone they make no topic.
@@ -38,7 +39,7 @@ def standalone_question(history: Sequence[BaseMessage], question: str) -> str:
     "How much does it cost?" after "Tell me about the dormitory" gives "How much does it cost? (dormitory)". A question
     that names what it asks about comes back unchanged. English, Indonesian and Spanish.
     """
-    earlier = [message.text for message in history if isinstance(message, HumanMessage)][-_REMEMBERED:]
+    earlier = [spell_out(message.text) for message in history if isinstance(message, HumanMessage)][-_REMEMBERED:]
     resolved = ""
     for asked in [*earlier, question]:
         resolved = _with_topic_of(resolved, asked)

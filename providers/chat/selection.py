@@ -39,12 +39,12 @@ SEPARATOR = "\n\n"  # between quotes: each is a block of its own
 _ASKS_FOR_NUMBER = re.compile(
     r"\bhow (?:many|much|long|old|far|often|high|large|big|tall|fast)\b|\bwhen\b"
     r"|\bwhat (?:time|year|date|percent\w*|number)\b"
-    r"|\bcuánt[oa]s?\b|\bcuándo\b|\bqué (?:hora|año|fecha|porcentaje|número|día)\b"
+    r"|\bcu[áa]nt[oa]s?\b|\bcu[áa]ndo\b|\bqué (?:hora|año|fecha|porcentaje|número|día)\b"
     r"|\bberapa(?:kah)?\b|\b(?:kapan|bila)(?:kah)?\b",
     re.IGNORECASE,
 )
 _ASKS_FOR_NAME = re.compile(
-    r"\bwho(?:m|se)?\b|\bwhere\b|\bquién(?:es)?\b|\bdónde\b|\bsiapa(?:kah)?\b|\b(?:di|ke|dari) ?mana(?:kah)?\b",
+    r"\bwho(?:m|se)?\b|\bwhere\b|\bqui[ée]n(?:es)?\b|\bd[óo]nde\b|\bsiapa(?:kah)?\b|\b(?:di|ke|dari) ?mana(?:kah)?\b",
     re.IGNORECASE,
 )
 _ASKS_TWICE = re.compile(

@@ -1,0 +1,37 @@
+"""How people type on a phone, in the words that documents use: "brp org yg boleh masuk" asks "berapa orang …"."""
+
+import json
+import re
+from functools import cache
+from importlib.resources import files
+
+from utils.language import detect_language
+
+_WORD = re.compile(r"[^\W_]+")
+_LONGEST = 500  # characters
+_SHORTEST_DOUBLED = 3  # letters: "P2" is a place
+
+
+def spell_out(text: str) -> str:
+    """*text* with the short forms of its language spelled out, English, Spanish or Indonesian; the rest as it stands.
+
+    A text longer than a message from a phone comes back as it is.
+    """
+    if len(text) > _LONGEST:
+        return text
+    language = detect_language(text)
+    known = _short_forms().get(language, {})
+
+    def spelled(found: re.Match[str]) -> str:
+        word = found[0]
+        if language == "id" and word[-1] == "2" and len(word) > _SHORTEST_DOUBLED and word[:-1].isalpha():
+            return f"{word[:-1]}-{word[:-1]}"  # "teman2"
+        return word if word.isupper() else known.get(word.casefold(), word)  # "Band U" is none
+
+    return _WORD.sub(spelled, text)
+
+
+@cache
+def _short_forms() -> dict[str, dict[str, str]]:
+    """By language, lower case. Those that are words of their own in it are left out: "no", "sin", "sale"."""
+    return dict(json.loads((files("utils") / "shorthand.json").read_text("utf-8")))
