@@ -5,9 +5,8 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 SERVER := .venv/.server-installed
 TOOLS := .venv/.tools-installed
-JOBS ?= 2
-# The longer tests wait more than they compute.
-LONG_JOBS ?= 3
+# One more than most machines have cores: tests also wait, for servers and browsers.
+JOBS ?= 3
 COMPOSE := docker-compose.yml deploy/compose/postgres.yml deploy/compose/qdrant-key.yml deploy/compose/monitoring.yml deploy/compose/tls.yml
 MONITORING := deploy/monitoring/prometheus.yml deploy/monitoring/alerts.yml deploy/monitoring/grafana/datasource.yml deploy/monitoring/grafana/dashboards.yml
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --yes @redocly/cli@2.77.0
@@ -25,7 +24,7 @@ test: $(TOOLS)  ## what must hold after each change, with real servers
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not long or smoke"
 
 test-long: $(TOOLS)  ## the other tests: faults, moves, switches of indexes, deployment, documentation, the browser
-	$(BIN)/pytest -n $(LONG_JOBS) --dist worksteal -m "long and not smoke"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "long and not smoke"
 
 check: $(TOOLS)  ## style, types, which package may import which, the container files and the API's description
 	$(BIN)/ruff check .

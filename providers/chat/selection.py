@@ -29,9 +29,9 @@ _SURE_BY_WORDS, _FIRST_PASSAGES = 0.6, 2
 # Texts in two languages are less alike than in one, whatever they say: by .03 to .06 (`retrieval.answerability`).
 FOREIGN_BONUS = 0.04
 # Blocks, rows of a table and sentences of a paragraph that are worse than the best one by more are left out: they fill
-# the answer without adding to it. Twice as much for sentences where two things are asked.
+# the answer without adding to it.
 _WORSE, _WORSE_ROW = 0.5, 0.1
-WORSE_BY_WORDS, WORSE_BY_MEANING = 0.25, 0.1  # sentences
+WORSE_BY_WORDS, WORSE_BY_MEANING = (0.6, 0.5), (0.1, 0.2)  # sentences; the second where two things are asked
 _MOST_ROWS = 3
 _SHORT_PARAGRAPH = 160  # characters, which are quoted whole
 SEPARATOR = "\n\n"  # between quotes: each is a block of its own
@@ -171,24 +171,23 @@ def select_quotes(
     scores: Sequence[float],
     *,
     max_chars: int,
-    worse: float = WORSE_BY_WORDS,
+    worse: tuple[float, float] = WORSE_BY_WORDS,
 ) -> list[Quote]:
     """The paragraphs, lists and rows that answer *question* best, at most *max_chars* with their marks.
 
-    *scores* are those of `sentence_scores`; a sentence may be *worse* than the best of its paragraph by so much. The
-    best sentence's passage comes first, the pieces of a passage stand as they do there. A list is whole, a row has the
-    names of its columns above it.
+    *scores* are those of `sentence_scores`; by so much a sentence may be *worse* than the best of its paragraph, where
+    one and where two things are asked. The best sentence's passage comes first, the pieces of a passage stand as they
+    do there. A list is whole, a row has the names of its columns above it.
     """
     best, left = max(scores), max_chars
-    if _ASKS_TWICE.search(question):
-        worse *= 2
+    by = worse[_ASKS_TWICE.search(question) is not None]
     chosen: list[tuple[int, Quote]] = []
     for members in sorted(group_by_block(sentences), key=lambda members: -max(scores[i] for i in members)):
         score = max(scores[i] for i in members)
         if chosen and (score < best - _WORSE or score <= 0):
             break
         of_block = [sentences[i] for i in members]
-        text = _quote_block(of_block, [scores[i] for i in members], left, worse=worse, may_cut=not chosen)
+        text = _quote_block(of_block, [scores[i] for i in members], left, worse=by, may_cut=not chosen)
         if not chosen and not text:
             first = sentences[scores.index(best)]
             text = _shorten(question, first, left - len(str(Quote(first.number, ""))))
