@@ -67,7 +67,7 @@ def test_a_stop_ends_the_model_call_and_the_next_question_is_answered_at_once(
     tab: Page, url: str, model: FakeModelServer, service: Service
 ) -> None:
     tab.goto(url)
-    model.configure(gap_ms=300)
+    model.configure(gap_ms=300, tokens=60)  # 18 s, so that a slow browser does not come too late
     ask(tab, FIRST)
     expect(tab.get_by_text("▌")).to_be_visible()
     tab.get_by_test_id("stChatInputStopButton").click()
