@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,9 +95,19 @@ def test_the_pages_do_run_something() -> None:
     assert len(BLOCKS) > 25
 
 
-def test_the_changelog_has_each_section_and_each_entry_once() -> None:
-    version, *_ = (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1:]
-    lines = version.splitlines()
+def test_the_changelog_dates_each_version_but_the_next() -> None:
+    unreleased, *versions = re.findall(r"^## (.*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert unreleased == "Unreleased"
+    assert versions
+    assert [version for version in versions if not re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", version)] == []
+    assert versions[0].split()[0] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+@pytest.mark.parametrize(
+    "version", (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1:], ids=lambda text: text.split()[0]
+)
+def test_the_changelog_has_each_section_and_each_entry_once(version: str) -> None:
+    lines = [*version.splitlines(), ""]
     sections = [line for line in lines if line.startswith("### ")]
     kinds = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
     assert sections == [f"### {kind}" for kind in kinds if f"### {kind}" in sections]
