@@ -1,6 +1,5 @@
 """Word documents: paragraphs, headings, lists, tables and text boxes in their order, then notes and charts."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -8,11 +7,21 @@ from lxml import etree
 
 from ingestion.parsers.archive import Archive, find_title
 from ingestion.parsers.charts import add_charts
-from ingestion.parsers.ooxml import attribute, children, descendants, find_related, local, main_part
+from ingestion.parsers.docx_numbering import Numbering
+from ingestion.parsers.docx_styles import Styles, heading_level, list_place
+from ingestion.parsers.ooxml import (
+    attribute,
+    children,
+    descendants,
+    find_child,
+    find_related,
+    find_value,
+    local,
+    main_part,
+)
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
 
-HEADING_STYLE = re.compile(r"heading (\d)", re.IGNORECASE)
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MAX_NESTED_TABLES = 5
 PROPERTIES = "docProps/core.xml"
@@ -31,9 +40,9 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     body = next(descendants(archive.xml(part), "body"), None)
     if body is None:
         raise archive.damaged()
-    styles = _styles(next(find_related(archive, part, "styles"), None))
     builder = TextBuilder(limits)
-    reader = _Reader(builder, styles)
+    styles = Styles(next(find_related(archive, part, "styles"), None))
+    reader = _Reader(builder, styles, Numbering(next(find_related(archive, part, "numbering"), None), styles))
     reader.read(body)
     for kind in ("footnotes", "endnotes"):
         for notes in find_related(archive, part, kind):
@@ -43,43 +52,13 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Style:
-    name: str
-    based_on: str | None
-    outline: int | None
-    listed: bool
-
-
-def _styles(root: etree._Element | None) -> dict[str, _Style]:
-    found = {}
-    for style in descendants(root, "style") if root is not None else ():
-        level = next((attribute(item, "val") for item in descendants(style, "outlineLvl")), None)
-        found[attribute(style, "styleId") or ""] = _Style(
-            name=_value(style, "name") or "",
-            based_on=_value(style, "basedOn"),
-            outline=int(level) if level is not None and level.isdigit() else None,
-            listed=any(True for _ in descendants(style, "numPr")),
-        )
-    return found
-
-
-def _child(element: etree._Element | None, name: str) -> etree._Element | None:
-    return next((child for child in children(element) if local(child) == name), None) if element is not None else None
-
-
-def _value(element: etree._Element | None, name: str) -> str | None:
-    """The `val` of the child called *name*."""
-    child = _child(element, name)
-    return attribute(child, "val") if child is not None else None
-
-
 @dataclass(slots=True)
 class _Reader:
     """Goes through the document once; `title` is the first paragraph of style "Title"."""
 
     builder: TextBuilder
-    styles: dict[str, _Style]
+    styles: Styles
+    numbering: Numbering
     title: str | None = None
     _boxes: list[etree._Element] = field(default_factory=list)
 
@@ -104,27 +83,24 @@ class _Reader:
                 self.read(note)
 
     def _paragraph(self, paragraph: etree._Element) -> None:
-        text = "".join(self._pieces(paragraph))
-        properties = _child(paragraph, "pPr")
-        chain = list(self._chain(_value(properties, "pStyle")))
-        level = _level(chain, _value(properties, "outlineLvl"))
+        text = "".join(self._pieces(paragraph)).strip("\n")
+        properties = find_child(paragraph, "pPr")
+        chain = self.styles.chain(find_value(properties, "pStyle"))
         if self.title is None and text.strip() and any(style.name.lower() == "title" for style in chain):
             self.title = text
-        if level:
-            self.builder.heading(level, text)
-        elif text.strip() and _is_listed(chain, properties):
-            self.builder.block(f"- {text.strip()}")
-        else:
-            self.builder.block(text)
+        level = heading_level(chain, find_value(properties, "outlineLvl"))
+        label = self._label(paragraph, text)
+        if level and text.strip():
+            self.builder.heading(level, label + text)
+        elif text.strip():
+            self.builder.block(label + text.strip() if label else text)
 
-    def _chain(self, style_id: str | None) -> Iterator[_Style]:
-        """A style and those it is based on."""
-        for _ in range(10):
-            style = self.styles.get(style_id or "")
-            if style is None:
-                return
-            yield style
-            style_id = style.based_on
+    def _label(self, paragraph: etree._Element, text: str) -> str:
+        """The number or mark that Word shows before the paragraph; one that was deleted has none."""
+        properties = find_child(paragraph, "pPr")
+        if not text.strip() and find_child(find_child(properties, "rPr"), "del") is not None:
+            return ""
+        return self.numbering.label(list_place(properties), self.styles.chain(find_value(properties, "pStyle"))) or ""
 
     def _pieces(self, element: etree._Element) -> Iterator[str]:
         for child in children(element):
@@ -155,7 +131,9 @@ class _Reader:
         parts = []
         for item in _inside(cell, "p", "tbl"):
             if local(item) == "p":
-                parts.append("".join(self._pieces(item)))
+                text = "".join(self._pieces(item))
+                label = self._label(item, text)
+                parts.append(label + text if text.strip() else "")
             elif depth < MAX_NESTED_TABLES:
                 parts.extend(self._rows(item, depth + 1))
         while self._boxes:
@@ -174,25 +152,7 @@ def _inside(element: etree._Element, *names: str) -> Iterator[etree._Element]:
 
 def _spans(cell: etree._Element) -> tuple[int, bool]:
     """How many columns a cell spans, and whether it goes on with the one above."""
-    properties = _child(cell, "tcPr")
-    columns = _value(properties, "gridSpan") or "1"
-    merged = _child(properties, "vMerge")
+    properties = find_child(cell, "tcPr")
+    columns = find_value(properties, "gridSpan") or "1"
+    merged = find_child(properties, "vMerge")
     return int(columns) if columns.isdigit() else 1, merged is not None and attribute(merged, "val") != "restart"
-
-
-def _level(chain: list[_Style], outline: str | None) -> int:
-    """The heading's level, 0 for what is none: by its style or one of those it is based on, or its own outline."""
-    for style in chain:
-        match = HEADING_STYLE.fullmatch(style.name)
-        if match:
-            return int(match[1])
-        if style.outline is not None and style.outline < 9:
-            return style.outline + 1
-    return int(outline) + 1 if outline is not None and outline.isdigit() and int(outline) < 9 else 0
-
-
-def _is_listed(chain: list[_Style], properties: etree._Element | None) -> bool:
-    for own in children(properties) if properties is not None else ():
-        if local(own) == "numPr":
-            return _value(own, "numId") != "0"
-    return any(style.listed or style.name.startswith("List") for style in chain)

@@ -77,6 +77,17 @@ def children(element: etree._Element) -> Iterator[etree._Element]:
             yield child
 
 
+def find_child(element: etree._Element | None, name: str) -> etree._Element | None:
+    """The first child called *name*; None where there is none, or no element."""
+    return next((one for one in children(element) if local(one) == name), None) if element is not None else None
+
+
+def find_value(element: etree._Element | None, name: str) -> str | None:
+    """The attribute `val` of the first child called *name*."""
+    found = find_child(element, name)
+    return attribute(found, "val") if found is not None else None
+
+
 def descendants(element: etree._Element, name: str) -> Iterator[etree._Element]:
     """What is called *name* below the element, in document order, not looking below what was found."""
     for child in children(element):
