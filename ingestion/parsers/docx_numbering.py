@@ -82,6 +82,8 @@ class Numbering:
             if depth in its_list.starts:
                 counts.pop(depth, None)
         counts[depth] = counts[depth] + 1 if depth in counts else _start(its_list, depth)
+        for above in range(depth):  # one that was passed over counts as begun
+            counts.setdefault(above, _start(its_list, above))
         for deeper in [one for one in counts if one > depth and _restarts(its_list, one, depth)]:
             del counts[deeper]
         return counts

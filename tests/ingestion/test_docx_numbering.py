@@ -75,6 +75,12 @@ def test_levels_show_those_above_and_begin_anew_below_them() -> None:
     assert lines(body, numbering + listed("1", "0")) == ["1. x", "1.A x", "1.B x", "(i) x", "2. x", "2.A x", "(i) x"]
 
 
+def test_a_level_that_was_passed_over_counts_as_begun() -> None:
+    numbering = definition("0", level(0, "%1"), level(1, "%1.%2"), level(2, "%1.%2.%3")) + listed("1", "0")
+    body = "".join(paragraph("x", f"1 {depth}") for depth in (0, 2, 1, 0, 1))
+    assert lines(body, numbering) == ["1 x", "1.1.1 x", "1.2 x", "2 x", "2.1 x"]
+
+
 def test_a_level_goes_on_counting_where_it_says_so() -> None:
     never, after_first = '<w:lvlRestart w:val="0"/>', '<w:lvlRestart w:val="1"/>'
     numbering = definition(
