@@ -33,6 +33,9 @@ TEXT: tuple[Content, ...] = ("text", "a web page")
 _PICTURE = Kind("image", ("a picture",), has_pictures=True)
 _ATTACHED = ("ingestion.parsers.pdf", "ingestion.parsers.docx")
 _OPEN_DOCUMENT = Kind("odf", ("an OpenDocument file",))
+_WORD = Kind("docx", ("a Word document",))
+_SLIDES = Kind("pptx", ("a presentation",))
+_SHEETS = Kind("xlsx", ("a spreadsheet",))
 KINDS: Mapping[str, Kind] = {
     ".md": Kind("markdown", TEXT),
     ".markdown": Kind("markdown", TEXT),
@@ -42,12 +45,11 @@ KINDS: Mapping[str, Kind] = {
     ".htm": Kind("html", TEXT),
     ".xhtml": Kind("html", TEXT),
     ".pdf": Kind("pdf", ("a PDF",), has_pictures=True, imports=("ingestion.parsers.pdf_tables",)),
-    ".docx": Kind("docx", ("a Word document",)),
-    ".pptx": Kind("pptx", ("a presentation",)),
-    ".xlsx": Kind("xlsx", ("a spreadsheet",)),
-    ".odt": _OPEN_DOCUMENT,
-    ".ods": _OPEN_DOCUMENT,
-    ".odp": _OPEN_DOCUMENT,
+    # With macros, which nobody looks at, and templates; as their plain kin.
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), _WORD),
+    **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), _SLIDES),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), _SHEETS),
+    **dict.fromkeys((".odt", ".ott", ".ods", ".ots", ".odp", ".otp"), _OPEN_DOCUMENT),
     ".csv": Kind("delimited", TEXT),
     ".tsv": Kind("delimited", TEXT),
     ".json": Kind("structured", TEXT),
@@ -143,7 +145,7 @@ def _check_content(found: Content, suffix: str) -> None:
     wanted = _kind(suffix).contents
     if found in wanted:
         return
-    if found == "a locked Office document" and suffix in (".docx", ".pptx", ".xlsx"):
+    if found == "a locked Office document" and set(wanted) & set(OFFICE):
         raise UnreadableDocument(LOCKED)
     if found == "an old Office document" and set(wanted) & set(OFFICE):
         raise UnreadableDocument(f"It is in the format of Office before 2007: save it as {suffix[1:].upper()}.")

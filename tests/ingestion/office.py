@@ -21,13 +21,19 @@ SECTOR = 512
 LEAST_STREAM = 4096  # shorter ones would have to go into a stream of their own
 
 
-def zipped(parts: Mapping[str, str]) -> bytes:
-    """An archive of text parts, in their order."""
+def zipped(parts: Mapping[str, str | bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    """An archive of parts, in their order."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, text in parts.items():
-            archive.writestr(name, text)
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
     return file.getvalue()
+
+
+def contents(data: bytes) -> dict[str, bytes]:
+    """The parts of an archive."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def word_parts(body: str, *, namespace: str = WORD, **others: str) -> bytes:

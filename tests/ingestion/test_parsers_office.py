@@ -2,7 +2,8 @@
 
 import datetime
 import io
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 
 import openpyxl
 import pytest
@@ -10,7 +11,7 @@ from openpyxl.comments import Comment
 
 from ingestion.parsers.kinds import parse
 from ingestion.parsers.parsed import Limits, ParsedDocument
-from tests.ingestion.office import STRICT_WORD, book, open_document, shape, slides, word_parts, zipped
+from tests.ingestion.office import STRICT_WORD, book, contents, open_document, shape, slides, word_parts, zipped
 from tests.reading import chunk_document
 from utils.errors import UnreadableDocument
 
@@ -156,6 +157,55 @@ def test_a_book_is_read_in_its_own_order_of_chapters() -> None:
     document = read(book("<h1>Second</h1><p>Low water.</p>", "<h1>First</h1><p>High water.</p>"), "a.epub")
     assert document.title == "Tides"
     assert sections(document) == [(None, "First", "High water."), (None, "Second", "Low water.")]
+
+
+@pytest.mark.parametrize("name", ["a.docm", "a.dotx", "a.dotm"])
+def test_word_files_with_macros_and_templates_are_read_without_a_look_at_their_macros(name: str) -> None:
+    plain = word_parts("<w:p><w:r><w:t>Fill in below.</w:t></w:r></w:p>")
+    assert read(with_parts(plain, {"word/vbaProject.bin": "no macro, and none is run"}), name).text == "Fill in below."
+
+
+@pytest.mark.parametrize("name", ["a.pptm", "a.ppsx", "a.ppsm", "a.potx", "a.potm"])
+def test_shows_and_templates_of_slides_are_read_like_presentations(name: str) -> None:
+    assert read(with_parts(slides(shape("Welcome")), {"ppt/vbaProject.bin": "x"}), name).text == "Welcome"
+
+
+@pytest.mark.parametrize("name", ["a.xlsm", "a.xltx", "a.xltm"])
+def test_sheets_with_macros_and_templates_are_read_like_spreadsheets(name: str) -> None:
+    content = with_parts(sheet(["Fee", 10]), {"xl/vbaProject.bin": "x"})
+    assert read(content, name).text == "Loans\n\nFee | 10"
+
+
+@pytest.mark.parametrize("first", ["mimetype", "META-INF/container.xml"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_book_that_was_packed_anew_is_read(first: str, method: int) -> None:
+    repacked = packed_anew(book("<p>High water.</p>"), first, method)
+    assert read(repacked, "a.epub").text == "High water."
+    without = packed_anew(book("<p>High water.</p>"), first, method, leave_out="mimetype")
+    assert read(without, "a.epub").text == "High water."
+
+
+def test_an_open_document_that_was_packed_anew_is_read() -> None:
+    plain = open_document("text", "<text:p>Open daily.</text:p>")
+    assert read(packed_anew(plain, "content.xml", zipfile.ZIP_DEFLATED), "a.ott").text == "Open daily."
+
+
+def test_a_presentation_with_a_word_document_inside_is_a_presentation() -> None:
+    inner = word_parts("<w:p><w:r><w:t>Inside</w:t></w:r></w:p>")
+    assert read(with_parts(slides(shape("Outside")), {"ppt/embeddings/a.docx": inner}), "a.pptx").text == "Outside"
+    with pytest.raises(UnreadableDocument, match="looks like a presentation"):
+        read(with_parts(slides(shape("Outside")), {"ppt/embeddings/a.docx": inner}), "a.docx")
+
+
+def with_parts(data: bytes, parts: Mapping[str, str | bytes]) -> bytes:
+    """The archive with further *parts*, before all others."""
+    return zipped({**parts, **contents(data)})
+
+
+def packed_anew(data: bytes, first: str, method: int, leave_out: str = "") -> bytes:
+    """The archive as another program packs it: part *first* before the others, without *leave_out*."""
+    parts = {name: part for name, part in contents(data).items() if name != leave_out}
+    return zipped(dict(sorted(parts.items(), key=lambda entry: entry[0] != first)), method)
 
 
 def locked_part() -> bytes:
