@@ -401,6 +401,17 @@ class Settings(BaseSettings):
     verify_judge: bool = Field(
         False, description="Let the chat model decide about sentences of which nothing else is certain: another call."
     )
+    verify_model_path: Path | None = Field(
+        None,
+        description="Folder of a model for entailment (model.onnx, tokenizer.json, config.json), which reads each "
+        "sentence with the passages that it cites. Unset: none does.",
+    )
+    verify_model_languages: Annotated[list[str], NoDecode] = Field(
+        ["en"], description="Languages of passages that it knows, as en,es; * for all."
+    )
+    verify_model_threshold: float = Field(
+        0.5, ge=0.5, lt=1, description="How sure it must be, 0.5 to 1; what is less certain stays undecided."
+    )
     embedding_provider: Literal["auto", "embedded", "openai"] = Field(
         "auto", description="auto: OpenAI-compatible where configured, else the model that comes with the service."
     )
@@ -467,7 +478,13 @@ class Settings(BaseSettings):
     emotion_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
 
     @field_validator(
-        "cors_origins", "trusted_hosts", "forwarded_allow_ips", "crawl_networks", "crawl_ports", mode="before"
+        "cors_origins",
+        "trusted_hosts",
+        "forwarded_allow_ips",
+        "crawl_networks",
+        "crawl_ports",
+        "verify_model_languages",
+        mode="before",
     )
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
@@ -493,7 +510,7 @@ class Settings(BaseSettings):
             raise ValueError("is not an address: its port is not a number") from None
         return value.rstrip("/") if value else None
 
-    @field_validator("data_dir", "knowledge_dir", "prometheus_multiproc_dir")
+    @field_validator("data_dir", "knowledge_dir", "prometheus_multiproc_dir", "verify_model_path")
     @classmethod
     def _is_whole(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None

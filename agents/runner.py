@@ -22,6 +22,7 @@ from agents.state import AgentContext, AnswerModel
 from agents.threads import thread_of
 from agents.topics import TopicFinder
 from agents.turn_limiter import Permit, TurnLimiter
+from agents.verification.models import Entailment
 from agents.verification.verdict import Policy
 from agents.verification.verifier import Verifier
 from retrieval.search import Retriever
@@ -85,6 +86,7 @@ class Runner:
         places: of the answers in long conversations.
         answers: those to first questions, None where they are not to be given again.
         judge: decides about sentences of which nothing else is certain, None where nobody is to.
+        entailment: reads sentences with their passages, None where no such model is configured.
     """
 
     def __init__(
@@ -99,12 +101,13 @@ class Runner:
         places: AnswerPlaces,
         answers: AnswerCache | None = None,
         judge: BaseChatModel | None = None,
+        entailment: Entailment | None = None,
     ) -> None:
         self._store: ConversationStore = saver
         self._places, self._reader = places, ConversationReader(saver, places)
         self._graph = compile_graph(saver)
         self._answers = answers
-        self._judge = judge
+        self._judge, self._entailment = judge, entailment
         self._topics = TopicFinder()
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
         self._leases, self._retriever, self._model, self._voice, self._top_k = leases, retriever, model, voice, top_k
@@ -175,7 +178,7 @@ class Runner:
             streams=turn.streams,
             place=place,
             cache_session=self._cache_session(ctx, turn),
-            verifier=Verifier(retriever.embedder, self._judge),
+            verifier=Verifier(retriever.embedder, self._judge, entailment=self._entailment),
             unsupported=self._voice.unsupported,
             topics=self._topics,
         )

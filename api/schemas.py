@@ -54,7 +54,9 @@ class SentenceSupportOut(BaseModel):
     status: Literal["supported", "unsupported", "unverified"]
     score: float = Field(description="How well, 0 to 1.")
     reason: str = Field(examples=["the number 40 is not in source [2]"])
-    method: Literal["words", "meaning", "judge", "none"] = Field(description="By what that was found out.")
+    method: Literal["words", "meaning", "entailment", "judge", "none"] = Field(
+        description="By what that was found out."
+    )
     citation_numbers: list[int] = Field([], description="The marks it was held to: its own, or its neighbours'.")
     sources: list[int] = Field([], description="citation_numbers, as it was called before.", deprecated=True)
 

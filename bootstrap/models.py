@@ -1,12 +1,16 @@
 """The models a service answers and searches with: configured endpoints, else the ones that come with it."""
 
+import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from agents.answer_cache import AnswerCache
 from agents.runs.deletions import Deletions
 from agents.state import AnswerModel
+from agents.verification.models import Entailment
 from bootstrap.calibrations import SharedEstimates
 from config import Settings
 from domain.calibrations import MeasuredBy
@@ -26,6 +30,10 @@ from utils.errors import ProviderError
 from utils.ports import Embedder, ModelObserver, Reranker
 from utils.processes import StartError
 
+if TYPE_CHECKING:
+    from providers.entailment.onnx import OnnxEntailment
+
+ENTAILMENT_EXTRA = "requirements-entailment.txt"
 _FORMER_TIMEOUT_S = 8.0
 
 
@@ -98,6 +106,32 @@ def open_reranker(stack: AsyncExitStack, settings: Settings) -> Reranker | None:
     )
     stack.push_async_callback(reranker.aclose)
     return reranker
+
+
+async def open_entailment(stack: AsyncExitStack, settings: Settings) -> Entailment | None:
+    """The model for entailment, closed with *stack*; None where none is configured.
+
+    Raises:
+        StartError: the packages it needs are missing, or it cannot be read.
+    """
+    if settings.verify_model_path is None:
+        return None
+    model = await asyncio.to_thread(_load_entailment, settings.verify_model_path)
+    stack.push_async_callback(model.aclose)
+    return Entailment(
+        model, frozenset(settings.verify_model_languages) - {"*"}, threshold=settings.verify_model_threshold
+    )
+
+
+def _load_entailment(folder: Path) -> "OnnxEntailment":
+    try:
+        from providers.entailment.onnx import OnnxEntailment, UnusableModel  # an extra
+    except ImportError as exc:
+        raise StartError(f"VERIFY_MODEL_PATH needs more packages: pip install -r {ENTAILMENT_EXTRA}") from exc
+    try:
+        return OnnxEntailment(folder)
+    except UnusableModel as exc:
+        raise StartError(f"VERIFY_MODEL_PATH: {exc}") from exc
 
 
 async def open_calibrations(

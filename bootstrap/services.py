@@ -30,6 +30,7 @@ from bootstrap.models import (
     open_answers,
     open_calibrations,
     open_embedder,
+    open_entailment,
     open_reranker,
     remembering,
 )
@@ -166,6 +167,7 @@ async def open_services(
             places=AnswerPlaces(connections.asynchronous(), ttl_s=settings.conversation_ttl),
             answers=answers,
             judge=model.chat if settings.verify_judge and model.is_language_model else None,
+            entailment=await open_entailment(stack, settings),
         )
         runs = _open_runs(stack, settings, connections, runner, deletions, telemetry)
         leadership = None if settings.is_embedded else Leadership(database, folder=folder)

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from retrieval.server import ServerIndex
+from tests.entailment_model import write_model
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.servers.postgres import PostgresServer
@@ -272,6 +273,20 @@ def test_a_reranker_that_answers_is_found_and_one_that_refuses_the_key_is_warned
     refused = check(tmp_path, "Search", RERANK_BASE_URL=f"http://{refusing}/v1", **variables)
     assert (refused.failing, refused.warned_of) == ([], ["Reranker"]), refused.text
     assert "RERANK_API_KEY" in refused.of("Reranker")[0]["remedy"]
+
+
+def test_a_model_for_entailment_is_put_to_a_use_and_a_folder_without_one_named(tmp_path: Path) -> None:
+    passage = "The library opens at eight."
+    folder = write_model(tmp_path / "model", [passage], "pairs")
+    found = check(tmp_path, "Verification", VERIFY_MODEL_PATH=str(folder))
+    assert (found.failing, found.warned_of) == ([], []), found.text
+    blind = write_model(tmp_path / "blind", [passage], "pairs", {0: "entailment", 1: "other"})
+    assert check(tmp_path, "Verification", VERIFY_MODEL_PATH=str(blind)).warned_of == ["Entailment model"]
+    (folder / "model.onnx").unlink()
+    missing = check(tmp_path, "Verification", VERIFY_MODEL_PATH=str(folder)).of("Entailment model")[0]
+    assert (missing["level"], "model.onnx" in missing["found"]) == ("FAILURE", True)
+    assert "VERIFY_MODEL_PATH" in missing["remedy"]
+    assert not check(tmp_path, "Verification").of("Entailment model")
 
 
 def fake_embedding(model_server: FakeModelServer) -> dict[str, str]:

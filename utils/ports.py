@@ -114,6 +114,13 @@ class Reranker(Protocol):
         """
 
 
+class EntailmentModel(Protocol):
+    """A model that reads a passage and a sentence together, and says whether the passage supports the sentence."""
+
+    async def score(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        """How surely each pair's passage supports its sentence, 0 to 1, shape `(len(pairs),)`, in order."""
+
+
 RunOutcome = Literal["answered", "refused", "failed", "cancelled", "busy", "handed_over"]
 """How a run left this process: `refused` by the documents, which hold no answer; `busy`: its conversation had another
 run; `handed_over`: another process goes on with it."""

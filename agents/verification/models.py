@@ -1,4 +1,4 @@
-"""The second look at a sentence, where words did not decide: by meaning, and last by a chat model that is to judge.
+"""The second look at a sentence: by a model for entailment, by meaning, and last by a chat model that is to judge.
 
 Vectors tell what a sentence is about, not whether its numbers or denials are right: those were compared before. How
 near two texts must be differs from model to model; `benchmarks/verification.py` measures it. With a model that was not
@@ -19,7 +19,7 @@ from agents.verification.verdict import Finding
 from prompts.judging import judging_prompt, read_judgement
 from utils.errors import ProviderError
 from utils.passages import Passage
-from utils.ports import Embedder
+from utils.ports import Embedder, EntailmentModel
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,9 @@ _SENTENCES = 8  # of sources in another language that are compared with a claim:
 _PLACES = 2  # else: the best sentence of so many sources
 _LONGEST = 600  # characters of a text that is embedded
 _MOST_TEXTS = 24  # of an answer; each costs some 50 ms of CPU with the model that comes with the service
+
+_MOST_ENTAILED = 40  # sentences of an answer that the entailment model reads, each with so many passages:
+_PREMISES = 2
 
 _MOST_JUDGED = 12  # sentences of an answer that a chat model is asked about, in one call
 
@@ -48,6 +51,56 @@ class Levels:
 _LEVELS = {
     "multilingual-e5-small-q4": (Levels(same=0.885, other=0.82), Levels(same=0.86, other=0.82)),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Entailment:
+    """A model for entailment, and how it is used: for sources in *languages*, empty for all.
+
+    A sentence is supported from the score *threshold* on, unsupported below 1 - *threshold*, undecided between them.
+    """
+
+    model: EntailmentModel
+    languages: frozenset[str] = frozenset({"en"})
+    threshold: float = 0.5
+    timeout_s: float = 4.0  # of a turn's time, for all its sentences
+
+    def reads(self, places: Sequence[SentenceMatch]) -> bool:
+        """Whether the model knows the language of the sentence and of the sources in *places*."""
+        return not self.languages or (
+            all(place.source.language in self.languages for place in places) and not any(p.is_foreign for p in places)
+        )
+
+
+async def entail(
+    claims: Sequence[tuple[Claim, Sequence[SentenceMatch]]], entailment: Entailment
+) -> list[Finding | None]:
+    """A finding for each claim and the places found for it, by the best of its passages; None where it stays undecided.
+
+    Where the time is over, or the model fails, the rest stays so.
+    """
+    findings: list[Finding | None] = [None] * len(claims)
+    try:
+        async with asyncio.timeout(entailment.timeout_s):
+            for at, (claim, places) in enumerate(claims[:_MOST_ENTAILED]):
+                if entailment.reads(places):
+                    findings[at] = await _entail(claim, places[:_PREMISES], entailment)
+    except TimeoutError:
+        logger.warning("Some sentences not verified: the entailment model took more than %g s.", entailment.timeout_s)
+    except ProviderError as exc:
+        logger.warning("Sentences not verified: the entailment model failed.", exc_info=exc)
+    return findings
+
+
+async def _entail(claim: Claim, places: Sequence[SentenceMatch], entailment: Entailment) -> Finding | None:
+    premises = [f"{place.source.title}\n{place.source.text}".strip() for place in places]
+    scores = await entailment.model.score([(premise, claim.text[:_LONGEST]) for premise in premises])
+    score, number = max((float(score), place.number) for score, place in zip(scores, places, strict=True))
+    if score >= entailment.threshold:
+        return Finding("supported", round(score, 2), f"source [{number}] says it in other words", "entailment")
+    if score < 1 - entailment.threshold:
+        return Finding("unsupported", round(score, 2), "it does not follow from its source", "entailment")
+    return None
 
 
 async def compare(

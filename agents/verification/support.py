@@ -48,7 +48,10 @@ class SentenceMatch:
 
 @dataclass(frozen=True, slots=True)
 class FirstLook:
-    """What words alone say: a finding, or None where they do not decide, and then where to look, best place first."""
+    """What words alone say: a finding, or None where they do not decide.
+
+    *places*: where a model may look, best first; none where a model could not change the finding.
+    """
 
     finding: Finding | None
     places: Sequence[SentenceMatch] = ()
@@ -67,7 +70,9 @@ def look(claim: Claim, sources: Mapping[int, Source]) -> FirstLook:
     if missing := missing_fact(facts, claim.text, list(sources.values())):
         return FirstLook(Finding("unsupported", 0.0, f"{missing} is not in source {marks}"))
     places = sorted((_best_place(claim.text, facts, *item) for item in sources.items()), key=lambda place: -place.near)
-    finding = _contradiction(claim, facts, places[0]) or _by_share(places, marks, claim.text)
+    if finding := _contradiction(claim, facts, places[0]):
+        return FirstLook(finding)
+    finding = _by_share(places, marks, claim.text)
     if finding and finding.status == "unsupported" and places[0].alone < _COMPARED and _is_foreign(claim.text, places):
         return FirstLook(None, [replace(place, is_foreign=True) for place in places])
     return FirstLook(finding, places)

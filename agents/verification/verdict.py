@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 Status = Literal["supported", "unsupported", "unverified"]
-Method = Literal["words", "meaning", "judge", "none"]
+Method = Literal["words", "meaning", "entailment", "judge", "none"]
 Policy = Literal["mark", "drop", "refuse"]
 """What becomes of sentences that are not supported: `mark` says so of each; `drop` leaves them out, before anybody sees
 them; `refuse` gives no answer that has one."""

