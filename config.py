@@ -5,18 +5,22 @@ else reads the environment. Names are those of the systems this service replaces
 """
 
 import logging
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from utils.checkpointer.cipher import parse_keys
+from utils.misspelt import find_misspelt, with_prefix_of
 from utils.validation import plain_message
 
 VERSION = "1.0.0"
@@ -30,10 +34,16 @@ _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]{{0,30}}+://({_HOST.pattern})(:[0-9]+)?"
 SHORTEST_KEY = 16
 MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 _NO_EFFECT: JsonDict = {"no_effect": True}
+_ENV_FILE = ".env"
+_OF_THE_PAGE = ("API_URL",)  # read by the chat page alone
 
 
 class SettingsError(Exception):
     """A setting has a value that cannot be used; the message names it, what it accepts, and never a secret."""
+
+
+class SettingsFileError(SettingsError):
+    """The file of the settings cannot be read; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +55,20 @@ class Endpoint:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """A variable that is set and not known, like one that is: its name, where it stands, and that one."""
+
+    name: str
+    where: str
+    meant: str
+
+
 class Settings(BaseSettings):
     """What can be configured, by variable name; an empty value counts as not set."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=True
+        env_file=_ENV_FILE, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=True
     )
 
     # --- Who may ask
@@ -594,32 +613,24 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _models_are_named(self) -> "Settings":
+    def _fits_together(self) -> "Settings":
+        if found := list(self._find_contradictions()):
+            raise ValueError("\n".join(found))  # a line each, as for wrong values
+        return self
+
+    def _find_contradictions(self) -> Iterator[str]:
         if self.embedding_provider == "openai" and self.embedding_endpoint is None:
-            raise ValueError("EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, OPENAI_BASE_URL or EMBEDDING_BASE_URL")
+            yield "EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, OPENAI_BASE_URL or EMBEDDING_BASE_URL"
         if self.rerank_base_url and not self.rerank_model:
-            raise ValueError("RERANK_BASE_URL needs RERANK_MODEL")
-        return self
-
-    @model_validator(mode="after")
-    def _page_has_its_own_key(self) -> "Settings":
+            yield "RERANK_BASE_URL needs RERANK_MODEL"
         if self.api_key and self.chat_page_key == self.api_key:
-            raise ValueError(f"CHAT_PAGE_KEY must not be API_KEY, which may do everything. Make another: {MAKE_KEY}")
-        return self
-
-    @model_validator(mode="after")
-    def _visitors_can_sign_in(self) -> "Settings":
+            yield f"CHAT_PAGE_KEY must not be API_KEY, which may do everything. Make another: {MAKE_KEY}"
         needed = ("chat_url", "oidc_issuer", "oidc_client_id", "oidc_client_secret")
         missing = [name.upper() for name in needed if getattr(self, name) is None]
         if self.chat_login != "off" and missing:
-            raise ValueError(f"CHAT_LOGIN={self.chat_login} needs {', '.join(missing)}")
-        return self
-
-    @model_validator(mode="after")
-    def _chunks_fit(self) -> "Settings":
+            yield f"CHAT_LOGIN={self.chat_login} needs {', '.join(missing)}"
         if self.chunk_max_tokens < self.chunk_tokens:
-            raise ValueError(f"CHUNK_MAX_TOKENS must be at least CHUNK_TOKENS, which is {self.chunk_tokens}")
-        return self
+            yield f"CHUNK_MAX_TOKENS must be at least CHUNK_TOKENS, which is {self.chunk_tokens}"
 
     @property
     def redis_address(self) -> str | None:
@@ -700,14 +711,39 @@ def load_settings(**overrides: Any) -> Settings:
 
     Raises:
         SettingsError: a value cannot be used.
+        SettingsFileError: the file cannot be read.
     """
     try:
         settings = Settings(**overrides)
     except ValidationError as exc:
         raise SettingsError("\n".join(_explain(error) for error in exc.errors())) from None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsFileError(
+            f"{_ENV_FILE} cannot be read ({type(exc).__name__}): make it a text file in UTF-8 that this user may read."
+        ) from None
+    log = logging.getLogger("config")
     for name in settings.without_effect:
-        logging.getLogger("config").warning("%s is set but has no effect in this version.", name)
+        log.warning("%s is set but has no effect in this version.", name)
+    for slip in find_slips():
+        log.warning("%s in %s is not known to the service. Is %s meant?", slip.name, slip.where, slip.meant)
     return settings
+
+
+def list_variables() -> dict[str, str]:
+    """The field that each variable sets, aliases included."""
+    fields = {field.upper(): field for field in Settings.model_fields}
+    for field, info in Settings.model_fields.items():
+        if isinstance(info.validation_alias, AliasChoices):
+            fields |= {str(choice): field for choice in info.validation_alias.choices}
+    return fields
+
+
+def find_slips() -> list[Slip]:
+    """The variables of `.env`, and those of the environment that begin as ours do, that are probably misspelt."""
+    known = {*list_variables(), *_OF_THE_PAGE}
+    named = {_ENV_FILE: list(dotenv_values(_ENV_FILE, interpolate=False))}
+    named["the environment"] = with_prefix_of(set(os.environ) - set(named[_ENV_FILE]), known)
+    return [Slip(name, where, meant) for where in named for name, meant in find_misspelt(named[where], known).items()]
 
 
 def _explain(error: Any) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from domain.engines import CONNECT_TIMEOUT_S, open_engine
-from domain.refusals import translate_errors
+from domain.refusals import DAMAGED, translate_errors
 from utils.errors import StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -152,6 +152,27 @@ def open_read_only(file: Path) -> Database:
     untouched = "" if Path(f"{file}-wal").exists() else "&immutable=1"
     address = f"{file.absolute().as_uri()}?mode=ro{untouched}"
     return Database(create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True)))
+
+
+def look_for_damage(database: Database, limit_s: float) -> bool:
+    """Whether all of an SQLite database was looked through within *limit_s*, and is whole. Blocking.
+
+    Raises:
+        StoreRefused: it is damaged.
+    """
+    deadline = time.monotonic() + limit_s
+    with translate_errors(), database.engine.connect() as connection:
+        driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment] # of SQLite
+        driver.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+        try:
+            found = driver.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorname == "SQLITE_INTERRUPT":
+                return False
+            raise
+    if found != "ok":
+        raise StoreRefused(f"DATABASE_URI, DATA_DIR: {DAMAGED}")
+    return True
 
 
 def wait_for_database(database: Database, patience_s: float) -> None:

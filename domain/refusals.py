@@ -95,6 +95,9 @@ _WHEN_ANSWERED: _Written = [
     ("^40", StoreUnavailable, "two changes were in each other's way. Try again."),
 ]
 _AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system
+DAMAGED = (
+    "the file is no SQLite database, or is damaged. Stop the service, put the file aside and restore a backup of it."
+)
 # https://www.sqlite.org/rescode.html
 _BY_SQLITE: _Written = [
     (
@@ -103,7 +106,7 @@ _BY_SQLITE: _Written = [
         "the database file cannot be opened: its folder must exist and may be written.",
     ),
     ("^SQLITE_(READONLY|PERM|AUTH)", StoreRefused, "the database file cannot be written. Check who owns it."),
-    ("^SQLITE_(NOTADB|CORRUPT)", StoreRefused, "the file is no SQLite database, or is damaged: restore a backup."),
+    ("^SQLITE_(NOTADB|CORRUPT)", StoreRefused, DAMAGED),
     ("^SQLITE_(BUSY|LOCKED)", StoreUnavailable, "another process has been writing to the database for too long."),
     (
         "^SQLITE_ERROR: no such (table|column)",

@@ -153,6 +153,7 @@ WRONG = [
     ("RATE_LIMIT_ENABLED", "perhaps"), ("LOG_LEVEL", "LOUD"), ("LLM_BASE_URL", "ftp://x"), ("REDIS_PORT", "x"),
     ("QDRANT_COLLECTION_NAME", "a/b"), ("EMBEDDING_PROVIDER", "magic"), ("LLM_TEMPERATURE", "9"), ("WORKERS", "0"),
     ("FORWARDED_ALLOW_IPS", "proxy"), ("FORWARDED_ALLOW_IPS", "10.1.2.3/8"), ("QDRANT_URL", "http://h:abc"),
+    ("CORS_ORIGINS", "foo"), ("CORS_ORIGINS", "https://a.org,example.org"),
 ]  # fmt: skip
 
 
@@ -172,6 +173,37 @@ def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert {line.split(":")[0] for line in str(refusal.value).splitlines()} == {"PORT", "LOG_LEVEL"}
     assert "PORT: Has to be a whole number (it is 'many')." in str(refusal.value)
     assert "LOG_LEVEL: Has to be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' (it is 'LOUD')." in str(refusal.value)
+
+
+def test_all_contradictions_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDDING_PROVIDER", "openai")
+    monkeypatch.setenv("RERANK_BASE_URL", "http://r")
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    assert str(refusal.value).splitlines() == [
+        "EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, OPENAI_BASE_URL or EMBEDDING_BASE_URL",
+        "RERANK_BASE_URL needs RERANK_MODEL",
+    ]
+
+
+def test_misspelt_variables_are_named_wherever_they_stand(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("QDRANT_APIKEY=hush\nMAILER=x\n")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:hush@host/db")
+    for other in ("STREAMLIT_SERVER_PORT", "REDIS_SERVICE_PORT", "HOSTNAME", "PORTAGE", "API_URL"):
+        monkeypatch.setenv(other, "1")
+    load_settings()
+    assert caplog.messages == [
+        "QDRANT_APIKEY in .env is not known to the service. Is QDRANT_API_KEY meant?",
+        "DATABASE_URL in the environment is not known to the service. Is DATABASE_URI meant?",
+    ]
+
+
+def test_a_file_of_settings_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"INSTITUTION=\xff\xfe")
+    with pytest.raises(SettingsError, match=r"^\.env cannot be read .*: make it a text file in UTF-8"):
+        load_settings()
 
 
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:

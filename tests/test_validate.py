@@ -12,6 +12,8 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from domain.db import open_database
+from domain.keys import create_key, ensure_tenant
 from retrieval.server import ServerIndex
 from tests.entailment_model import write_model
 from tests.fakes.model_server import FakeModelServer
@@ -239,6 +241,22 @@ def test_a_sqlite_database_of_a_newer_version_is_named(tmp_path: Path) -> None:
     assert sorted(path.name for path in file.parent.iterdir()) == ["pustaka.db"]
 
 
+def test_a_damaged_sqlite_database_is_named_wherever_the_damage_is(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "pustaka.db"
+    database = open_database(f"sqlite:///{file}")
+    database.migrate()
+    with database.writing() as session:
+        ensure_tenant(session, "x" * 60)
+        for number in range(2000):
+            create_key(session, "x" * 60, f"key {number}")
+    database.close()
+    assert check(tmp_path, "Stores").failing == []
+    with file.open("r+b") as opened:  # pages that nobody reads at a start
+        opened.seek(file.stat().st_size // 2)
+        opened.write(b"\xff" * 16384)
+    assert_failing(check(tmp_path, "Stores"), "Database", "damaged", "restore a backup")
+
+
 def _mark_as_newer(connection: "sqlite3.Connection | psycopg.Connection[tuple[object, ...]]") -> None:
     connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
     connection.execute("INSERT INTO alembic_version VALUES ('9999')")
@@ -252,6 +270,32 @@ def test_a_wrong_value_is_named_and_the_rest_is_looked_at(tmp_path: Path, refusi
     assert "'many'" in report.of("REDIS_PORT")[0]["found"]
     assert report.of("Redis")[0]["level"] == "skipped"
     assert report.of("Database")[0]["level"] == "ok"
+
+
+def test_contradictions_are_all_named_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700, exist_ok=True)
+    variables = {
+        **{"EMBEDDING_PROVIDER": "openai", "RERANK_BASE_URL": "http://r"},
+        **{"CHUNK_TOKENS": "900", "REDIS_PORT": "many"},
+    }
+    report = check(tmp_path, "Stores", **variables)
+    wrong = {"REDIS_PORT", "EMBEDDING_PROVIDER", "RERANK_BASE_URL", "CHUNK_MAX_TOKENS"}
+    assert set(report.failing) == wrong, report.text
+    assert len(report.failing) == len(wrong)
+    assert report.of("Database")[0]["level"] == "ok"
+
+
+def test_a_misspelt_variable_of_the_environment_is_warned_of(tmp_path: Path) -> None:
+    report = check(tmp_path, "Configuration", LLM_MODLE="m", QDRANT_APIKEY=SECRET)
+    assert sorted(report.warned_of) == ["LLM_MODLE", "QDRANT_APIKEY"], report.text
+    assert report.of("LLM_MODLE")[0] | {"group": ""} == {
+        "group": "",
+        "check": "LLM_MODLE",
+        "level": "warning",
+        "found": "This variable in the environment is not known to the service.",
+        "remedy": "Is LLM_MODEL meant?",
+    }
+    assert SECRET not in report.text
 
 
 def test_a_chat_model_that_its_endpoint_does_not_have_is_warned_of(

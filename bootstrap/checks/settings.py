@@ -1,27 +1,23 @@
 """The settings: loaded as the service does it, and where values are wrong, without those, so that the rest is checked.
 
-And `.env`: who may read it, and names in it that look like slips of the pen. Values are never shown.
+And `.env`: who may read it; and names that are probably misspelt. Values are never shown.
 """
 
-import difflib
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from dotenv import dotenv_values
-from pydantic import AliasChoices, SecretStr
+from pydantic import SecretStr
 
-from config import Settings, SettingsError, load_settings
-from utils.findings import Finding, failure, ok, warning
+from config import Settings, SettingsError, SettingsFileError, find_slips, list_variables, load_settings
+from utils.findings import Finding, failure, ok, split_message, warning
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]+")
 _LOGIN = re.compile(r"//[^/@\s'\"]*@")
 _LONG_ENOUGH = 6  # to tell a secret from a word that is meant as one
-_ALIKE = 0.8
-_OF_THE_PAGE = ("API_URL",)  # read by the chat page alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +44,37 @@ def load_installation(root: Path, *, offline: bool) -> tuple[Installation | None
     """The installation by this environment and `.env`, None where that cannot be told; and what was found."""
     try:
         settings = load_settings()
+    except SettingsFileError as exc:
+        return None, [split_message(".env", str(exc), "")]
     except SettingsError as exc:
         return _load_without_wrong(root, str(exc).splitlines(), offline=offline)
-    except (OSError, UnicodeDecodeError) as exc:
-        found = f"It cannot be read ({type(exc).__name__})."
-        return None, [failure(".env", found, "Make it a text file in UTF-8 that this user may read.")]
     given = len(settings.model_fields_set)
     found = f"{given} set, each with a value of its kind" if given else "none is set: everything embedded"
     return Installation(root, settings, offline), [ok("Variables", found)]
 
 
 def _load_without_wrong(root: Path, messages: list[str], *, offline: bool) -> tuple[Installation | None, list[Finding]]:
-    findings = [_explain_wrong(message) for message in messages]
-    known = _list_variables()
-    fields = {known[finding.check] for finding in findings if finding.check in known}
-    try:
-        settings = load_settings(**{field: Settings.model_fields[field].default for field in fields})
-    except SettingsError:
-        return None, findings
-    return Installation(root, settings, offline, frozenset(fields)), findings
+    """With the defaults of all that is wrong: contradictions show only when every value is of its kind."""
+    findings, known, wrong = [], list_variables(), set[str]()
+    while messages:
+        findings += [_explain_wrong(message) for message in messages]
+        concerned = {known[name] for message in messages for name in _list_concerned(message, known, wrong)}
+        if concerned <= wrong:
+            break
+        wrong |= concerned
+        try:
+            settings = load_settings(**{field: Settings.model_fields[field].default for field in wrong})
+        except SettingsError as exc:
+            messages = str(exc).splitlines()
+        else:
+            return Installation(root, settings, offline, frozenset(wrong)), list(dict.fromkeys(findings))
+    return None, list(dict.fromkeys(findings))
+
+
+def _list_concerned(message: str, known: Mapping[str, str], wrong: Collection[str]) -> list[str]:
+    """The variable that *message* begins with; where that has its default already, all others that it names."""
+    names = [name for name in _NAME.findall(message.partition(" It sets: ")[0]) if name in known]
+    return names[:1] if names and known[names[0]] not in wrong else names[1:]
 
 
 def _explain_wrong(message: str) -> Finding:
@@ -75,15 +83,6 @@ def _explain_wrong(message: str) -> Finding:
     what, _, sets = message.partition(" It sets: ")
     found = _LOGIN.sub("//", what.removeprefix(f"{name[0]}: ") if name else what)
     return failure(name[0] if name else "Variables", found, f"Correct it. It sets: {sets}" if sets else "Correct it.")
-
-
-def _list_variables() -> dict[str, str]:
-    """The field that each variable sets, aliases included."""
-    fields = {field.upper(): field for field in Settings.model_fields}
-    for field, info in Settings.model_fields.items():
-        if isinstance(info.validation_alias, AliasChoices):
-            fields |= {str(choice): field for choice in info.validation_alias.choices}
-    return fields
 
 
 def hide_secrets(findings: list[Finding], settings: Settings) -> list[Finding]:
@@ -119,9 +118,13 @@ def _find_password(address: str) -> Iterator[str]:
 def check_env_file(_: Installation) -> list[Finding]:
     """The file that a service started in this folder reads."""
     path = Path(".env").absolute()
+    slips = [
+        warning(slip.name, f"This variable in {slip.where} is not known to the service.", f"Is {slip.meant} meant?")
+        for slip in find_slips()
+    ]
     if not path.is_file():
-        return [ok(".env", f"there is none in {path.parent}: variables come from the environment alone")]
-    return [*_check_permissions(path), *_find_slips(path)] or [ok(".env", f"{path}, for its owner alone")]
+        return [ok(".env", f"there is none in {path.parent}: variables come from the environment alone"), *slips]
+    return [*_check_permissions(path), *slips] or [ok(".env", f"{path}, for its owner alone")]
 
 
 def _check_permissions(path: Path) -> Iterator[Finding]:
@@ -129,14 +132,3 @@ def _check_permissions(path: Path) -> Iterator[Finding]:
     if mode & (stat.S_IRGRP | stat.S_IROTH):
         found = f"Other users of this machine may read {path} (mode {stat.S_IMODE(mode):o}), keys included."
         yield warning(".env", found, f"chmod 600 {path}")
-
-
-def _find_slips(path: Path) -> Iterator[Finding]:
-    known = {*_list_variables(), *_OF_THE_PAGE}
-    for name in dotenv_values(path, interpolate=False):
-        if name.upper() in known:
-            continue
-        # A name that is like none of ours may belong to another program, or be a value that lost its name: not shown.
-        alike = difflib.get_close_matches(name.upper(), known, n=1, cutoff=_ALIKE)
-        if alike:
-            yield warning(name, "This variable in .env is not known to the service.", f"Is {alike[0]} meant?")

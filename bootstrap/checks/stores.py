@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 
 from bootstrap.checks.settings import Installation
 from bootstrap.valkey import find_valkey
-from domain.db import Database, open_database, open_read_only
+from domain.db import Database, look_for_damage, open_database, open_read_only
 from providers.scanner.clamd import Clamd
 from utils.checkpointer import Connections
 from utils.errors import ScannerUnavailable
@@ -17,6 +17,7 @@ from utils.findings import Finding, Level, failure, ok, skipped, split_message
 from utils.processes import StartError
 
 _SCAN_TIMEOUT_S = 8.0
+_LOOK_THROUGH_S = 8.0
 
 
 async def check_redis(installation: Installation) -> AsyncIterator[Finding]:
@@ -64,12 +65,22 @@ def check_database(installation: Installation) -> Iterator[Finding]:
         yield failure("Database", f"{file} cannot be read and written by this user.", "Let this user own it.")
     else:
         yield _check_tables(open_read_only(file), f"SQLite: {file}")
+        yield from _look_through(open_read_only(file))
 
 
 def _check_tables(database: Database, where: str) -> Finding:
     """Raises StoreUnavailable or StoreRefused as `Database.check` does."""
     try:
         return ok("Database", f"{where}; {database.describe_tables()}")
+    finally:
+        database.close()
+
+
+def _look_through(database: Database) -> Iterator[Finding]:
+    """Raises StoreRefused where the file is damaged."""
+    try:
+        if not look_for_damage(database, _LOOK_THROUGH_S):
+            yield skipped("Database", f"not looked through whole, which takes more than {_LOOK_THROUGH_S:.0f} s")
     finally:
         database.close()
 

@@ -196,4 +196,9 @@ def _list_warnings(facts: Facts, address: Address) -> list[str]:
             f"Redis at {address} keeps nothing on disk, so its next restart loses all conversations: set "
             "appendonly yes there."
         )
+    elif facts.get("aof_enabled") == 0:
+        found.append(
+            f"Redis at {address} has no append-only file, so it loses what came since its last snapshot when it fails: "
+            "set appendonly yes there."
+        )
     return found

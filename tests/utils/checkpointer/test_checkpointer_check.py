@@ -229,6 +229,9 @@ async def test_what_endangers_conversations_is_a_warning(tmp_path: Path) -> None
         assert "keeps nothing on disk" in forgetting
         server.client.config_set("save", "3600 1")
         server.client.config_set("maxmemory-policy", "noeviction")
+        (losing,) = await check(server.url)
+        assert "has no append-only file, so it loses what came since its last snapshot" in losing
+        server.client.config_set("appendonly", "yes")
         assert await check(server.url) == []
 
 
