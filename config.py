@@ -320,7 +320,11 @@ class Settings(BaseSettings):
     )
 
     # --- Documents and index
-    knowledge_dir: Path = Field(SAMPLES, description="Folder loaded at every start. Unset: the samples.")
+    knowledge_dir: Path | None = Field(
+        None,
+        description="Folder loaded at every start. Unset: the sample documents, until there are documents, a Redis, a "
+        "database or a Qdrant of your own. `samples` keeps them.",
+    )
     document_versions_kept: int = Field(
         3, ge=0, le=1000, description="Replaced versions of a document kept, so that citations of them still open."
     )
@@ -529,6 +533,12 @@ class Settings(BaseSettings):
             raise ValueError("is not an address: its port is not a number") from None
         return value.rstrip("/") if value else None
 
+    @field_validator("knowledge_dir")
+    @classmethod
+    def _names_samples(cls, value: Path | None) -> Path | None:
+        is_name = value == Path(SAMPLES.name) and not Path(SAMPLES.name).exists()
+        return SAMPLES if is_name else value
+
     @field_validator("data_dir", "knowledge_dir", "prometheus_multiproc_dir", "verify_model_path")
     @classmethod
     def _is_whole(cls, value: Path | None) -> Path | None:
@@ -648,6 +658,16 @@ class Settings(BaseSettings):
     def is_embedded(self) -> bool:
         """Whether a store has one owner, this process, so that a second one cannot serve beside it."""
         return self.redis_address is None or self.qdrant_url is None
+
+    @property
+    def has_own_stores(self) -> bool:
+        """Whether any store is named: nobody does that to try the service out."""
+        return bool(self.redis_address or self.database_uri or self.qdrant_url)
+
+    @property
+    def documents_folder(self) -> Path | None:
+        """The folder that is loaded at every start, None for none; the samples only where nothing says otherwise."""
+        return self.knowledge_dir or (None if self.has_own_stores else SAMPLES)
 
     @property
     def page_title(self) -> str:

@@ -16,7 +16,7 @@ from utils.errors import ProblemError
 logger = logging.getLogger("bootstrap.background")
 
 Load = Callable[[], Coroutine[Any, Any, LoadSummary | None]]
-Crawl = Callable[[], Coroutine[Any, Any, None]]
+Loop = Callable[[], Coroutine[Any, Any, None]]
 Forget = Callable[[], Coroutine[Any, Any, object]]
 
 COMPARE_S = 60.0  # for so long nobody notices that an index lost passages while the service runs
@@ -50,12 +50,14 @@ class Background:
         forget: Forget,
         working: JobWorkerPool,
         leadership: Leadership | None,
-        crawl: Crawl | None = None,
+        crawl: Loop | None = None,
+        retire_samples: Loop | None = None,
         compare_s: float = COMPARE_S,
         retry_s: float = RETRY_S,
     ) -> None:
         self._indexer, self._load, self._working = indexer, load, working
-        self._crawl, self._leadership, self._forget = crawl, leadership, forget
+        self._crawl, self._retire_samples = crawl, retire_samples
+        self._leadership, self._forget = leadership, forget
         self._compare_s, self._retry_s = compare_s, retry_s
         self._loaded: asyncio.Future[LoadSummary | None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
@@ -75,6 +77,11 @@ class Background:
     def loaded(self) -> "asyncio.Future[LoadSummary | None]":
         """What KNOWLEDGE_DIR held, None for nothing; done once it is loaded, never while another process does it."""
         return self._loaded
+
+    @property
+    def has_loaded(self) -> bool:
+        """Whether KNOWLEDGE_DIR is loaded, and held documents."""
+        return self._loaded.done() and not self._loaded.cancelled() and self._loaded.result() is not None
 
     async def start(self) -> None:
         """Begin. The words of what is in SQL are in an index of our own on return, before the first question.
@@ -104,8 +111,9 @@ class Background:
                 all_of_it.create_task(self._keep_whole())
                 all_of_it.create_task(self._working.run())
                 all_of_it.create_task(self._keep_forgetting())
-                if self._crawl is not None:
-                    all_of_it.create_task(self._crawl())
+                for optional in (self._crawl, self._retire_samples):
+                    if optional is not None:
+                        all_of_it.create_task(optional())
         finally:
             self._at_work = False
 

@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tqdm import tqdm
 
 from bootstrap.knowledge import Progress
+from config import SAMPLES
 from ingestion.pipeline import LoadSummary
 
 
@@ -23,8 +25,10 @@ def loading_bar() -> Iterator[Progress]:
         yield show
 
 
-def loaded(summary: LoadSummary | None, folder: str) -> str:
+def loaded(summary: LoadSummary | None, folder: Path | None) -> str:
     """One line about the documents, and one for each that could not be read."""
+    if folder is None or (summary is None and folder == SAMPLES):
+        return "Documents  no folder is loaded (KNOWLEDGE_DIR); `.venv/bin/flask documents` lists those there are"
     if summary is None:
         return f"Documents  none in {folder}"
     counts = f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged"

@@ -66,9 +66,10 @@ def _greet(services: Services, page_url: str | None, first_key: str | None) -> N
     settings = services.settings
     endpoint = settings.chat_endpoint
     if services.background.is_shared:
-        print(f"Documents  {settings.knowledge_dir}, loaded by one of the processes on these stores")
+        folder = settings.documents_folder or "no folder (KNOWLEDGE_DIR)"
+        print(f"Documents  {folder}, loaded by one of the processes on these stores")
     else:
-        print(loaded(services.background.loaded.result(), str(settings.knowledge_dir)))
+        print(loaded(services.background.loaded.result(), settings.documents_folder))
     print(
         welcome(
             api_url=_api_url(settings),
@@ -78,7 +79,7 @@ def _greet(services: Services, page_url: str | None, first_key: str | None) -> N
             data_folder=str(services.data_folder),
             # About the samples one that is answered well by words alone: their vectors take half a minute.
             question="How much does a dormitory room cost?"
-            if settings.knowledge_dir == SAMPLES
+            if settings.documents_folder == SAMPLES and services.background.has_loaded
             else "What is it about?",
         ),
         flush=True,

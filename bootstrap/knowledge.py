@@ -10,7 +10,7 @@ from pathlib import Path
 
 from domain.db import Database
 from domain.document_files import DocumentFiles
-from ingestion.pipeline import LoadSummary, load_paths, remove_samples
+from ingestion.pipeline import LoadSummary, has_own_documents, has_samples, load_paths, remove_samples
 from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
 from utils.errors import BadInput, ScannerUnavailable, StoreUnavailable
@@ -20,31 +20,34 @@ logger = logging.getLogger("bootstrap.knowledge")
 
 Progress = Callable[[int, int, str], None]
 _RETRY_S = 5.0
+_LOOK_S = 2.0
 
 
 class _Stopped(Exception):
     """The service ends while documents are loaded."""
 
 
-def check_knowledge(folder: Path) -> None:
+def check_knowledge(folder: Path | None) -> None:
     """Raises StartError if there is no such folder: a typing mistake must not look like an empty library."""
-    if not folder.is_dir():
+    if folder is not None and not folder.is_dir():
         raise StartError(f"KNOWLEDGE_DIR: there is no folder {folder}. Name one with documents, or unset it.")
 
 
 async def load_knowledge(
     database: Database,
     ctx: TenantContext,
-    folder: Path,
+    folder: Path | None,
     *,
     samples: Path,
+    keep_samples: bool = True,
     policy: ReadingPolicy,
     progress: Progress,
     document_files: DocumentFiles,
 ) -> LoadSummary | None:
-    """Load what is new or changed in *folder*; the built-in samples go when it is another folder.
+    """Load what is new or changed in *folder*; the built-in samples go when it is another folder, or none.
 
-    The summary is logged and given back; None when the folder holds no documents. It waits for a database, or
+    Without *keep_samples* they go as well where anybody has documents of their own. The summary is logged and given
+    back; None when the folder holds no documents. It waits for a database, or
     a malware scanner, that is away. Cancelled, it ends after the document it is at; the next start goes on from there.
     """
     loading = _Loading(
@@ -52,6 +55,7 @@ async def load_knowledge(
         ctx=ctx,
         folder=folder,
         samples=samples,
+        keep_samples=keep_samples,
         policy=policy,
         progress=progress,
         document_files=document_files,
@@ -72,8 +76,31 @@ async def load_knowledge(
             logger.exception("KNOWLEDGE_DIR could not be loaded")
             return None
         else:
-            _tell(summary)
+            if summary is not None:
+                _tell(summary)
             return summary
+
+
+async def retire_samples(
+    database: Database, ctx: TenantContext, document_files: DocumentFiles, *, every_s: float = _LOOK_S
+) -> None:
+    """Remove the built-in samples as soon as anybody has documents of their own; until cancelled."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await asyncio.to_thread(_retire_samples, database, ctx, document_files)
+        except StoreUnavailable as exc:
+            logger.debug("Cannot look for documents: %s", exc.detail)  # the monitor warns of it
+
+
+def _retire_samples(database: Database, ctx: TenantContext, document_files: DocumentFiles) -> None:
+    if has_samples(database, ctx) and has_own_documents(database):
+        _remove_samples(database, ctx, document_files, "there are documents of your own now")
+
+
+def _remove_samples(database: Database, ctx: TenantContext, document_files: DocumentFiles, why: str) -> None:
+    if removed := remove_samples(database, ctx, document_files):
+        logger.warning("Removed the %s sample documents: %s. KNOWLEDGE_DIR=samples keeps them.", removed, why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +109,14 @@ class _Loading:
 
     database: Database
     ctx: TenantContext
-    folder: Path
+    folder: Path | None
     samples: Path
+    keep_samples: bool
     policy: ReadingPolicy
     progress: Progress
     document_files: DocumentFiles
 
-    async def once(self) -> LoadSummary:
+    async def once(self) -> LoadSummary | None:
         """Load in a thread; cancelled, it ends after the document it is at."""
         stopping = threading.Event()
         loading = asyncio.ensure_future(asyncio.to_thread(self._work, stopping))
@@ -100,14 +128,16 @@ class _Loading:
                 await loading
             raise
 
-    def _work(self, stopping: threading.Event) -> LoadSummary:
+    def _work(self, stopping: threading.Event) -> LoadSummary | None:
         def note(done: int, total: int, name: str) -> None:
             if stopping.is_set():
                 raise _Stopped
             self.progress(done, total, name)
 
-        if self.folder.resolve() != self.samples.resolve():
-            remove_samples(self.database, self.ctx, self.document_files)
+        if why := self._why_no_samples():
+            _remove_samples(self.database, self.ctx, self.document_files, why)
+        if self.folder is None or (why and self._is_of_samples()):
+            return None
         return load_paths(
             self.database,
             self.ctx,
@@ -117,6 +147,18 @@ class _Loading:
             progress=note,
             document_files=self.document_files,
         )
+
+    def _is_of_samples(self) -> bool:
+        return self.folder is not None and self.folder.resolve() == self.samples.resolve()
+
+    def _why_no_samples(self) -> str:
+        if self.folder is None:
+            return "this installation has stores of its own"
+        if not self._is_of_samples():
+            return "KNOWLEDGE_DIR names another folder"
+        if not self.keep_samples and has_own_documents(self.database):
+            return "there are documents of your own"
+        return ""
 
 
 def _tell(summary: LoadSummary) -> None:

@@ -23,7 +23,7 @@ from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
 from bootstrap.data_folder import load_secret, open_data_folder, open_link_key
 from bootstrap.index_opener import IndexOpener, MakeRetriever
 from bootstrap.ingesting import ingesting, quotas_of, reading_policy, scanner_check
-from bootstrap.knowledge import Progress, check_knowledge, load_knowledge
+from bootstrap.knowledge import Progress, check_knowledge, load_knowledge, retire_samples
 from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import (
     open_answer_model,
@@ -127,7 +127,7 @@ async def open_services(
     Raises:
         StartError: something is missing or in the way; the message says what to do.
     """
-    check_knowledge(settings.knowledge_dir)
+    check_knowledge(settings.documents_folder)
     async with AsyncExitStack() as stack:
         folder = await _open_folder(stack, settings, patience_s)
         link_key = await asyncio.to_thread(open_link_key, settings, folder)
@@ -182,8 +182,15 @@ async def open_services(
         working = JobWorkerPool(stores.make_worker, stores.tidy, count=settings.ingestion_workers)
         await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
         forget = partial(write, database, partial(forget_older, keep_days=settings.ratings_keep_days))
+        retire = partial(retire_samples, database, OPERATOR, document_files) if settings.knowledge_dir is None else None
         background = Background(
-            tending, loading, forget=forget, working=working, leadership=leadership, crawl=crawling.run
+            tending,
+            loading,
+            forget=forget,
+            working=working,
+            leadership=leadership,
+            crawl=crawling.run,
+            retire_samples=retire,
         )
         stack.push_async_callback(background.stop)
         await background.start()
@@ -308,8 +315,9 @@ async def _load(
     summary = await load_knowledge(
         database,
         OPERATOR,
-        settings.knowledge_dir,
+        settings.documents_folder,
         samples=SAMPLES,
+        keep_samples=settings.knowledge_dir is not None,
         policy=policy,
         progress=progress,
         document_files=document_files,

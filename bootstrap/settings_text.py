@@ -99,8 +99,6 @@ def _default(field: FieldInfo) -> str:
     value: Any = field.default
     if value is None:
         return ""
-    if value == SAMPLES:
-        return SAMPLES.name
     if isinstance(value, list):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -29,7 +29,6 @@ from cli.migrate_data import migrate_data
 from cli.operator import json_option, operator, read_as_operator, records, settings, tenant_option
 from cli.ratings import ratings
 from cli.state import state
-from config import SAMPLES
 from domain.db import Database
 from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
@@ -77,7 +76,6 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
                 paths,
                 policy=reading_policy(settings(), sandbox),
                 prune=prune,
-                samples_root=SAMPLES,
                 progress=progress,
                 document_files=open_originals(settings(), database),
             )

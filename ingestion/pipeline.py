@@ -11,11 +11,13 @@ from domain.document_files import DocumentFiles
 from domain.documents import (
     DocumentContent,
     clear_failure,
+    is_present,
     list_documents,
     record_failure,
     remove_documents,
 )
 from domain.models import Document, DocumentState
+from domain.scoping import count_everywhere, scoped
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
@@ -80,6 +82,20 @@ def load_paths(
         document_files.let_go(ctx)
     load.summary.seconds = time.monotonic() - began
     return load.summary
+
+
+def has_own_documents(database: Database) -> bool:
+    """Whether anybody has documents but for the built-in samples, those that cannot be read left out."""
+    present = Document.state.not_in((DocumentState.FAILED, DocumentState.REMOVED))
+    with database.reading() as session:
+        return count_everywhere(session, Document, present & ~Document.origin.startswith(SAMPLES)) > 0
+
+
+def has_samples(database: Database, ctx: TenantContext) -> bool:
+    """Whether the tenant has built-in samples."""
+    with database.reading() as session:
+        samples = scoped(ctx, Document).where(Document.origin.startswith(SAMPLES), is_present())
+        return session.scalar(samples.limit(1)) is not None
 
 
 def remove_samples(database: Database, ctx: TenantContext, document_files: DocumentFiles) -> int:

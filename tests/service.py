@@ -49,7 +49,9 @@ class Service:
     def __init__(self, data_dir: Path, **variables: str) -> None:
         self.data_dir = data_dir
         self.port = free_port()
-        self.variables = {"STREAMLIT_ENABLED": "false", "DATA_DIR": str(data_dir), "PORT": str(self.port), **variables}
+        # The samples stay, whatever else a test loads, and with whatever stores.
+        own = {"KNOWLEDGE_DIR": str(ROOT / "samples"), "STREAMLIT_ENABLED": "false"}
+        self.variables = {**own, "DATA_DIR": str(data_dir), "PORT": str(self.port), **variables}
         self.key = variables.get("API_KEY", "")
         self._process: Process | None = None
         # Where there is no `.env` of the developer's.

@@ -205,6 +205,45 @@ def test_another_knowledge_folder_takes_the_place_of_the_samples(tmp_path: Path)
             assert not ask(client, "How much does a dormitory room cost?", "b").json()["citations"]
 
 
+def test_samples_go_when_somebody_uploads_a_document_and_do_not_come_back(tmp_path: Path) -> None:
+    price = "How much does a dormitory room cost?"
+    service = Service(tmp_path / "data", RATE_LIMIT_ENABLED="false")
+    del service.variables["KNOWLEDGE_DIR"]
+    with service, service.client() as client:
+        service.wait_for(lambda: ask(client, price).json()["citations"], limit_s=20)
+        acme = service.new_key("acme")
+        with service.client(acme) as other:
+            dataset = other.post("/v1/tenant/datasets", json={"name": "clubs"}).json()["id"]
+            text = {"title": "Kites", "content": "The kite club meets on Sundays at 09:40 on the beach."}
+            assert other.post(f"/v1/tenant/datasets/{dataset}/documents", json=text).status_code == 202
+            service.wait_for(lambda: "Removed the 17 sample documents" in service.logged(), limit_s=20)
+            service.wait_for(lambda: "09:40" in ask(other, "When does the kite club meet?").text, limit_s=20)
+        service.wait_for(lambda: not ask(client, price, "b").json()["citations"], limit_s=20)
+        assert client.get("/v1/tenant/documents").json()["documents"] == []
+        service.stop()
+        service.start()
+        assert "no folder is loaded" in service.printed()
+        assert not ask(client, price, "c").json()["citations"]
+    message = "there are documents of your own now. KNOWLEDGE_DIR=samples keeps them."
+    assert service.logged().count(message) == 1
+
+
+def test_samples_are_not_loaded_into_stores_of_ones_own_unless_named(tmp_path: Path) -> None:
+    price, variables = "How much does a dormitory room cost?", {"RATE_LIMIT_ENABLED": "false"}
+    with Service(tmp_path / "data", **variables) as service, service.client() as client:
+        assert ask(client, price).json()["citations"]
+        service.stop()
+        service.variables["DATABASE_URI"] = f"sqlite:///{service.data_dir / 'pustaka.db'}"
+        del service.variables["KNOWLEDGE_DIR"]
+        service.start()
+        assert "this installation has stores of its own. KNOWLEDGE_DIR=samples keeps them." in service.logged()
+        service.wait_for(lambda: not ask(client, price, "b").json()["citations"], limit_s=20)
+        service.stop()
+        service.variables["KNOWLEDGE_DIR"] = "samples"
+        service.start()
+        service.wait_for(lambda: ask(client, price, "c").json()["citations"], limit_s=20)
+
+
 def test_answers_go_on_while_redis_is_away_and_it_comes_back_by_itself(tmp_path: Path) -> None:
     with Service(tmp_path / "data", **one_document(tmp_path)) as service, service.client() as client:
         ask(client, "How do I apply?", "before")

@@ -86,8 +86,10 @@ def _check_lock(folder: Path) -> Finding:
 
 def check_knowledge(installation: Installation) -> Iterator[Finding]:
     """Whether the folder of documents can be read and holds any."""
-    folder = installation.settings.knowledge_dir
-    if not folder.is_dir():
+    folder = installation.settings.documents_folder
+    if folder is None:
+        yield ok("KNOWLEDGE_DIR", "not set: only what you load or upload is there, the samples are for trying it out")
+    elif not folder.is_dir():
         yield failure("KNOWLEDGE_DIR", f"There is no folder {folder}.", "Name a folder with documents, or unset it.")
     elif not os.access(folder, os.R_OK | os.X_OK):
         yield failure("KNOWLEDGE_DIR", f"{folder} cannot be read by this user.", "Let this user read it.")
