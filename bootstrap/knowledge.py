@@ -167,4 +167,5 @@ def _tell(summary: LoadSummary) -> None:
     for name, reason in summary.unread:
         logger.warning("A document of KNOWLEDGE_DIR is read in part", extra={"document": name, "reason": reason})
     facts = {name: getattr(summary, name) for name in ("added", "changed", "unchanged", "chunks")}
-    logger.info("KNOWLEDGE_DIR is loaded", extra={**facts, "failed": len(summary.failed), "seconds": summary.seconds})
+    facts |= {"failed": len(summary.failed), "skipped": len(summary.skipped)}
+    logger.info("KNOWLEDGE_DIR is loaded", extra={**facts, "seconds": summary.seconds})

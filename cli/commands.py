@@ -37,7 +37,6 @@ from utils.context import TenantContext
 from utils.log_ids import hash_id
 from utils.sandbox.sandbox import Sandbox
 
-SKIPPED_SHOWN = 5
 STALLED_S = 60.0
 
 
@@ -148,16 +147,15 @@ def _wait_for_vectors(database: Database, ctx: TenantContext) -> None:
 def _format_summary(summary: LoadSummary, waiting: int) -> str:
     lines = [f"Failed: {name}: {reason}" for name, reason in summary.failed]
     lines += [f"Read in part: {name}: {reason}" for name, reason in summary.unread]
-    if summary.skipped:
-        some = ", ".join(summary.skipped[:SKIPPED_SHOWN]) + (" …" if len(summary.skipped) > SKIPPED_SHOWN else "")
-        lines.append(f"Skipped, not a kind that is read: {len(summary.skipped)} ({some})")
-    lines.append(
-        f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed, "
-        f"{len(summary.failed)} failed; {summary.chunks} chunks in {summary.seconds:.1f} s"
-    )
+    lines += [f"Skipped: {name}: {reason}" for name, reason in summary.skipped]
     if waiting:
         lines.append(
             f"{waiting} passages wait for their vectors: the running service computes them, or the next start. "
             "They are found by their words meanwhile."
         )
+    lines.append(
+        f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed, "
+        f"{len(summary.failed)} failed, {len(summary.skipped)} skipped; "
+        f"{summary.chunks} chunks in {summary.seconds:.1f} s"
+    )
     return "\n".join(lines)

@@ -31,7 +31,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(slots=True)
 class LoadSummary:
-    """What a load did. `failed` holds names with reasons; `skipped` the names of files of kinds that are not read.
+    """What a load did. `failed` and `skipped` hold names with reasons; the latter are no documents, see `Walk`.
 
     `unread` holds the names of documents with pages that were not read, and which and why. `chunks` were written, for
     the `added` and `changed` documents.
@@ -42,7 +42,7 @@ class LoadSummary:
     unchanged: int = 0
     removed: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
     unread: list[tuple[str, str]] = field(default_factory=list)
     chunks: int = 0
     seconds: float = 0.0

@@ -9,6 +9,8 @@ from ingestion.parsers.kinds import is_known
 from utils.errors import BadInput
 
 SAMPLES = "samples:"
+NAMED = 5  # of the files in a folder without documents
+HIDDEN = "It is hidden: its name begins with a dot."
 LONGEST_PATH_BYTES = 2_000  # PostgreSQL's indexes take 2,700 bytes, a tenant's name among them
 
 
@@ -22,11 +24,15 @@ class FileEntry:
 
 @dataclass(slots=True)
 class Walk:
-    """What was found below some paths; `unreadable` folders were not looked into, with the reason."""
+    """What was found below some paths.
+
+    `skipped` names what is no document to load, `unreadable` files and folders that cannot be, each with the reason; a
+    folder that was not looked into stands for all that is in it.
+    """
 
     files: list[FileEntry] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -80,11 +86,22 @@ def _look_at(path: Path, found: Walk) -> None:
     for file in _files_below(resolved, found):
         source = file.relative_to(resolved.parent).as_posix()
         if _is_unicode(source) and not is_known(file.name):
-            found.skipped.append(source)
+            found.skipped.append((source, _why_unknown(file)))
         else:
             _add(found, file, source)
     if len(found.files) + len(found.unreadable) == before:
-        raise BadInput(f"The folder {path} holds no document of a kind that is read.")
+        raise BadInput(f"The folder {path} holds no document of a kind that is read.{_name_some(found.skipped)}")
+
+
+def _why_unknown(file: Path) -> str:
+    if not file.suffix:
+        return "Its name has no ending that says what it is, such as .pdf."
+    return f"Files of this kind ({file.suffix.lower()}) are not read."
+
+
+def _name_some(skipped: Sequence[tuple[str, str]]) -> str:
+    names = ", ".join(name for name, _ in skipped[:NAMED])
+    return f" Skipped: {names}{' …' if len(skipped) > NAMED else ''}" if skipped else ""
 
 
 def _add(found: Walk, file: Path, source: str) -> None:
@@ -118,10 +135,18 @@ def _files_below(root: Path, found: Walk) -> Iterator[Path]:
         name = Path(error.filename).relative_to(root.parent).as_posix()
         found.unreadable.append((name, f"The folder cannot be read: {error.strerror}."))
 
+    def skip(path: Path, reason: str) -> None:
+        if _is_unicode(name := path.relative_to(root.parent).as_posix()):
+            found.skipped.append((name, reason))
+
     for folder, folders, files in os.walk(root, followlinks=True, onerror=note):
         real = os.path.realpath(folder)
-        folders[:] = [] if real in entered else sorted(name for name in folders if not name.startswith("."))
         if real in entered:
+            folders.clear()
+            skip(Path(folder), "It leads to a folder that is looked into already.")
             continue
         entered.add(real)
+        for name in sorted(name for name in (*folders, *files) if name.startswith(".")):
+            skip(Path(folder, name), HIDDEN)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))

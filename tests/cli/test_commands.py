@@ -47,13 +47,15 @@ def handbook(tmp_path: Path) -> Path:
 def test_load_says_what_it_did_and_what_is_still_to_come(run: Run, handbook: Path) -> None:
     first = run("load", handbook)
     assert first.exit_code == 0
-    assert "2 added, 0 changed, 0 unchanged, 0 removed, 0 failed; 2 chunks in" in first.output
+    assert "2 added, 0 changed, 0 unchanged, 0 removed, 0 failed, 0 skipped; 2 chunks in" in first.output
     assert "2 passages wait for their vectors" in first.output
     (handbook / "leave.md").unlink()
     (handbook / "film.mp4").write_bytes(b"x")
     second = run("load", handbook, "--prune")
-    assert "0 added, 0 changed, 1 unchanged, 1 removed, 0 failed" in second.output
-    assert "Skipped, not a kind that is read: 1 (handbook/film.mp4)" in second.output
+    assert second.output.splitlines()[-1].startswith(
+        "0 added, 0 changed, 1 unchanged, 1 removed, 0 failed, 1 skipped; 0"
+    )
+    assert "Skipped: handbook/film.mp4: Files of this kind (.mp4) are not read.\n" in second.output
 
 
 def test_load_names_what_failed_and_exits_with_1(run: Run, handbook: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_broken_document_is_reported_by_name_and_the_others_go_in(database: Da
     (handbook / "notes.xyz").write_text("of a kind that is not read")
     os.mkfifo(handbook / "pipe.txt")
     summary = load_files(database, ACME, [handbook])
-    assert (summary.added, summary.skipped) == (2, ["handbook/notes.xyz"])
+    assert (summary.added, summary.skipped) == (2, [("handbook/notes.xyz", "Files of this kind (.xyz) are not read.")])
     reasons = dict(summary.failed)
     assert set(reasons) == {"handbook/broken.pdf", "handbook/empty.docx", "handbook/pipe.txt"}
     assert "not a PDF" in reasons["handbook/broken.pdf"]
@@ -175,6 +175,26 @@ def test_links_are_followed_once_and_hidden_files_are_not_read(database: Databas
     assert [name for name, _ in summary.failed] == ["handbook/dangling.md"]
     loaded = [source for source in sources(database) if source != "handbook/dangling.md"]
     assert loaded == ["handbook/library.txt", "handbook/rules.md", "handbook/staff/leave.md"]
+    hidden = "It is hidden: its name begins with a dot."
+    assert summary.skipped == [
+        ("handbook/.draft.md", hidden),
+        ("handbook/.git", hidden),
+        ("handbook/staff/up", "It leads to a folder that is looked into already."),
+    ]
+
+
+def test_a_folder_without_documents_is_refused_by_the_names_of_what_is_in_it(
+    database: Database, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "films").mkdir()
+    for number in range(7):
+        (folder / f"{number}.mp4").write_bytes(b"x")
+    (folder / "README").write_bytes(b"x")
+    with pytest.raises(BadInput, match=r"no document.* Skipped: films/0\.mp4, .*4\.mp4 …$"):
+        load_files(database, ACME, [folder])
+    (folder / "a.md").write_text("text")
+    no_ending = "Its name has no ending that says what it is, such as .pdf."
+    assert load_files(database, ACME, [folder]).skipped[-1] == ("films/README", no_ending)
 
 
 def test_a_file_whose_name_is_no_unicode_is_reported_and_the_others_go_in(database: Database, handbook: Path) -> None:
