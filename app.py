@@ -51,21 +51,21 @@ from domain.db import Database, open_database
 from domain.document_links import LinkMode
 from ingestion.pages.images import PageImages
 from server.admission import Admission, AdmissionLimits
-from server.asgi import FlaskAsgi, Lifespan, uvicorn_options
+from server.asgi import FlaskAsgi, Lifespan, make_uvicorn_options
 from server.graceful import GracefulServer
 from server.http_protocol import ConnectionLimits
 from server.request_body import BodyLimits
 from utils.concurrency import ConcurrencyLimit
 from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, Kind, TenantContext
 from utils.logging_config import configure_logging
-from utils.private_files import keep_files_private, private_folder
+from utils.private_files import ensure_private_folder, keep_files_private
 from utils.processes import (
     StartError,
     allow_open_files,
     hide_from_others,
     reserve_port,
-    spare_collector,
     switch_threads_often,
+    tune_collector,
 )
 
 _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
@@ -173,7 +173,7 @@ async def attached(app: OpenAPI, services: Services, admission: Admission) -> As
     )
     if services.telemetry.sampler:
         services.telemetry.sampler.looks.append(look_at_requests(app, admission))
-    spare_collector()
+    tune_collector()
     switch_threads_often()
     allow_open_files(ConnectionLimits().open_files)
     try:
@@ -213,7 +213,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     app, admission = create_app(settings), make_admission(settings)
     with loading_bar() as progress:
         async with open_services(settings, progress=progress) as services, attached(app, services, admission):
-            options = uvicorn_options(
+            options = make_uvicorn_options(
                 graceful_timeout_s=settings.graceful_timeout, forwarded_allow_ips=settings.forwarded_allow_ips
             )
             config = uvicorn.Config(
@@ -310,7 +310,7 @@ def _stopping_on_signals(server: uvicorn.Server) -> Iterator[None]:
 
 def _database_for_commands(settings: Settings) -> Database:
     if settings.database_uri is None:
-        private_folder(settings.data_dir, variable="DATA_DIR")
+        ensure_private_folder(settings.data_dir, variable="DATA_DIR")
     return open_database(settings.database_address)
 
 

@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from utils.checkpointer.cipher import parse_keys
 from utils.misspelt import find_misspelt, with_prefix_of
-from utils.validation import plain_message
+from utils.validation import describe_error
 
 VERSION = "1.0.0"
 RECORDS_FILE = "pustaka.db"  # in DATA_DIR, without a DATABASE_URI
@@ -768,7 +768,7 @@ def find_slips() -> list[Slip]:
 
 def _explain(error: Any) -> str:
     """One line for one wrong value: its variable, what is wrong, and the value unless it may be a secret."""
-    message = plain_message(error)
+    message = describe_error(error)
     if not error["loc"]:
         return message
     name = str(error["loc"][0])

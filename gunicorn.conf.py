@@ -18,7 +18,7 @@ if (_root := str(Path(__file__).resolve().parent)) not in sys.path:
 
 from config import Settings, SettingsError, load_settings
 from server.asgi import KEEP_ALIVE_S
-from utils.capacity import Machine, affordable_workers
+from utils.capacity import Machine, count_affordable_workers
 from utils.logging_config import configure_logging, log_prints
 from utils.private_files import keep_files_private
 from utils.processes import StartError, hide_from_others
@@ -55,8 +55,8 @@ _PACKAGES = (
 @cache  # after a reload, workers of our own would count as memory that is used
 def _affordable() -> int:
     machine = Machine()
-    cpus, free_bytes = machine.cpus(), machine.free_memory_bytes()
-    count = affordable_workers(cpus=cpus, free_bytes=free_bytes, each_bytes=_WORKER_BYTES)
+    cpus, free_bytes = machine.count_cpus(), machine.measure_free_memory()
+    count = count_affordable_workers(cpus=cpus, free_bytes=free_bytes, each_bytes=_WORKER_BYTES)
     _log.info("%s workers: %.3g CPUs, %s MB of free memory.", count, cpus, free_bytes and free_bytes >> 20)
     return count
 

@@ -61,7 +61,7 @@ class AnswerPlaces:
         try:
             reply = await self._redis.execute_command(*command)
         except RedisError as exc:
-            self._circuit.failed(exc)
+            self._circuit.note_failure(exc)
             return None
-        self._circuit.worked()
+        self._circuit.note_success()
         return reply

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import RunSuperseded
-from utils.checkpointer.keys import lease_key, state_key
+from utils.checkpointer.keys import make_lease_key, make_state_key
 from utils.errors import Conflict
 
 logger = logging.getLogger("agents.leases")
@@ -166,11 +166,11 @@ class Leases:
             return "", False
         try:
             await self._release_former()
-            found = await self._redis.eval(_LOOK, 1, lease_key(thread_id))
+            found = await self._redis.eval(_LOOK, 1, make_lease_key(thread_id))
         except RedisError as exc:
-            self._circuit.failed(exc)
+            self._circuit.note_failure(exc)
             return "", False
-        self._circuit.worked()
+        self._circuit.note_success()
         return (found[0].decode(), bool(found[1])) if found else ("", False)
 
     async def _ask_for(self, lease: Lease, until_s: float) -> bool:
@@ -184,9 +184,9 @@ class Leases:
                 await self._release_former()
                 holder = await self._take(lease)
             except RedisError as exc:
-                self._circuit.failed(exc)
+                self._circuit.note_failure(exc)
                 return False
-            self._circuit.worked()
+            self._circuit.note_success()
             if holder is None:
                 return True
             if time.monotonic() >= until_s:
@@ -196,7 +196,7 @@ class Leases:
 
     async def _take(self, lease: Lease) -> str | None:
         """Take or keep it in Redis: None, or the run that has it."""
-        keys = (lease_key(lease.thread_id), state_key(lease.thread_id))
+        keys = (make_lease_key(lease.thread_id), make_state_key(lease.thread_id))
         hold_ms = max(1, round(self.hold_s * 1000))
         asked = (lease.token, lease.run_id, hold_ms, lease.fence, int(lease.takes_over))
         lease.is_asked_for = True
@@ -235,9 +235,9 @@ class Leases:
                 await self._release_former()
                 holder = await self._take(lease)
             except RedisError as exc:
-                self._circuit.failed(exc)
+                self._circuit.note_failure(exc)
                 continue
-            self._circuit.worked()
+            self._circuit.note_success()
             if holder is not None:
                 logger.warning("Lost conversation lease; cancelling local run")
                 lease.lose()
@@ -249,14 +249,14 @@ class Leases:
         try:
             if self._circuit.may_try():
                 await self._let_go(lease)
-                self._circuit.worked()
+                self._circuit.note_success()
                 return
         except RedisError as exc:
-            self._circuit.failed(exc)
+            self._circuit.note_failure(exc)
         self._unreleased[lease.token] = time.monotonic() + self.hold_s, lease
 
     async def _let_go(self, lease: Lease) -> None:
-        if not await self._redis.eval(_RELEASE, 1, lease_key(lease.thread_id), lease.token):
+        if not await self._redis.eval(_RELEASE, 1, make_lease_key(lease.thread_id), lease.token):
             logger.info("The conversation lease had expired when its run ended")
 
     async def _release_former(self) -> None:

@@ -17,7 +17,7 @@ from api.request_parts import parts_of
 from api.services import services
 from api.visitors import client_network
 from domain.document_links import LinkMode
-from server.request_body import SMALL_BYTES, at_end, load_body, reads_body_itself, takes_no_body
+from server.request_body import SMALL_BYTES, call_at_end, expect_no_body, load_body, reads_body_itself
 from server.sync_pool import sync_pool
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import Forbidden, LinkRefused, ProblemError
@@ -98,7 +98,7 @@ def _guard(
     async def answer(**kwargs: Any) -> Response:
         ctx = await services().authenticator.principal(request)
         current_tenant.set(ctx.tenant_id)
-        at_end(request, services().admission.request_of(ctx).release)
+        call_at_end(request, services().admission.request_of(ctx).release)
         headers = await _count(ctx)
         try:
             _check_scope(ctx, scope)
@@ -176,9 +176,9 @@ async def _admit_link(token: str, document_id: str, mode: LinkMode) -> Link:
     link = links.signer.open(token, document_id, request.args.get("version", default=0, type=int))
     if limits is not None:
         network = client_network(request)
-        at_end(request, limits.enter(network))
+        call_at_end(request, limits.enter(network))
         await limits.spend(link.tenant_id, network)
-    at_end(request, services().admission.request_of(link.bearer).release)
+    call_at_end(request, services().admission.request_of(link.bearer).release)
     return await links.check(link, document_id, needed=mode)
 
 
@@ -199,7 +199,7 @@ def open_to_all(view: View) -> AsyncView:
     """
     validated = _read_arguments(view)
     validated.__dict__["policy"] = Policy("open")
-    return takes_no_body(validated)
+    return expect_no_body(validated)
 
 
 def _read_arguments(view: View) -> AsyncView:

@@ -23,7 +23,7 @@ from server.streaming import AsyncStream
 from utils.context import Kind, Scope, TenantContext
 from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id
-from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, wrong_field
+from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, refuse_field
 
 CONVERSATION_HEADER, RUN_HEADER = "X-Conversation-Id", "X-Run-Id"
 _QUIET_S = 12.0  # promised is a sign of life every 15 s; proxies often close what is quiet for 60 s
@@ -102,7 +102,7 @@ async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Respons
         run_id=identity.run_id,
         streams=streams,
     )
-    permit = await services().admission.turn(ctx)
+    permit = await services().admission.admit_turn(ctx)
     try:
         charge, headers = await _count_question(ctx)
     except BaseException:
@@ -175,7 +175,7 @@ def _read_conversation_id(body: ChatIn) -> str | None:
 
 
 def _refuse(detail: str) -> BadInput:
-    return wrong_field(detail, CONVERSATION_HEADER, "session_id")
+    return refuse_field(detail, CONVERSATION_HEADER, "session_id")
 
 
 def _wants_events() -> bool:

@@ -12,7 +12,7 @@ from api.paging import PageOut, PageQuery
 from api.schemas import NON_BLANK, ErrorOut
 from domain.datasets import DatasetChange
 from domain.uploads import LONGEST_EXTERNAL_ID
-from utils.validation import check_text, wrong_field
+from utils.validation import check_text, refuse_field
 
 MOST_TAGS, MOST_METADATA_BYTES = 50, 16_384
 
@@ -126,7 +126,7 @@ class DatasetPatch(Strict):
             try:
                 sent["labels"] = check_metadata(merged)
             except ValueError as exc:
-                raise wrong_field(f"{exc}, merged into what is there.", "metadata") from exc
+                raise refuse_field(f"{exc}, merged into what is there.", "metadata") from exc
         return cast(DatasetChange, sent)
 
 

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from utils.errors import problem_types
+from utils.errors import list_problem_types
 
 Json = dict[str, Any]
 
@@ -68,7 +68,7 @@ def problem_reference(status: int) -> Json:
 def described_problems() -> Json:
     """`components.responses`: a problem for every status that one may have, with the types that have it."""
     kinds: dict[int, list[str]] = {}
-    for kind in problem_types():
+    for kind in list_problem_types():
         kinds.setdefault(kind.status, []).append(kind.slug)
     return {f"Problem{status}": _describe_problem(status, slugs) for status, slugs in sorted(kinds.items())}
 

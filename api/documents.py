@@ -38,7 +38,7 @@ from domain.uploads import Accepted, Description
 from server.sync_pool import sync_pool
 from utils.context import Scope, TenantContext
 from utils.errors import NotFound, QuotaExceeded, TooLarge, UnreadableDocument
-from utils.validation import wrong_field
+from utils.validation import refuse_field
 
 documents_blueprint = APIBlueprint(
     "documents", __name__, abp_tags=[Tag(name="Documents", description="What answers come from.")]
@@ -178,7 +178,7 @@ def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
     try:
         data = b64decode("".join(body.content.split()), validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise wrong_field("content is not Base64.", "content") from exc
+        raise refuse_field("content is not Base64.", "content") from exc
     name, data = uploads.file_name(body.filename), uploads.check_size(data, services().settings.max_file_size)
     dataset_id = services().library.loaded_dataset(ctx)
     about = Description(labels=body.metadata, external_id=body.external_id)
@@ -207,7 +207,7 @@ def _accept(ctx: TenantContext, document_id: str) -> Response:
 def _take_all(ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[str, Any]:
     """Take each file; those that cannot be are named with the reason."""
     if not form.files:
-        raise wrong_field("There is no file in it: send each in a part called files.", "files")
+        raise refuse_field("There is no file in it: send each in a part called files.", "files")
     with services().database.reading() as session:
         datasets.get_dataset(session, ctx, dataset_id)
     taken: list[dict[str, Any]] = []

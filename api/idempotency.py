@@ -11,7 +11,7 @@ from typing import Literal
 from uuid import uuid4
 
 from utils.context import TenantContext
-from utils.validation import wrong_field
+from utils.validation import refuse_field
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -51,7 +51,7 @@ def check_key(key: str) -> str:
     """
     if IDEMPOTENCY_KEY.fullmatch(key):
         return key
-    raise wrong_field(f"{IDEMPOTENCY_HEADER} has 1 to 255 visible ASCII characters.", IDEMPOTENCY_HEADER)
+    raise refuse_field(f"{IDEMPOTENCY_HEADER} has 1 to 255 visible ASCII characters.", IDEMPOTENCY_HEADER)
 
 
 def _hash_parts(text: str) -> str:

@@ -130,10 +130,10 @@ class RateLimits:
             try:
                 counted = await self._count_together(tenant_id, name)
             except RedisError as exc:
-                self._circuit.failed(exc)
+                self._circuit.note_failure(exc)
             else:
-                self._circuit.worked()
-            self._stores.took("redis", "limit", time.perf_counter() - began_s, succeeded=counted is not None)
+                self._circuit.note_success()
+            self._stores.note_duration("redis", "limit", time.perf_counter() - began_s, succeeded=counted is not None)
             if counted is not None:
                 return counted
         return self._count_alone(tenant_id, name)

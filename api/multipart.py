@@ -14,7 +14,7 @@ from werkzeug.http import parse_options_header
 from api.dataset_schemas import MOST_METADATA_BYTES
 from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.errors import BadInput, TooLarge
-from utils.validation import wrong_field
+from utils.validation import refuse_field
 
 MOST_FILES = 200  # in one request
 _MOST_OTHERS = 20  # parts that are no files of ours
@@ -125,11 +125,11 @@ class UploadParser:
         elif self._part_name == "metadata":
             self.metadata += data[start:end]
             if len(self.metadata) > _METADATA_BYTES:
-                raise wrong_field(f"metadata has at most {MOST_METADATA_BYTES:,} bytes as JSON.", "metadata")
+                raise refuse_field(f"metadata has at most {MOST_METADATA_BYTES:,} bytes as JSON.", "metadata")
         elif self._part_name == "external_ids":
             self.external_ids[-1] += data[start:end]
             if len(self.external_ids[-1]) > _EXTERNAL_ID_BYTES:
-                raise wrong_field(f"An external id has at most {LONGEST_EXTERNAL_ID} characters.", "external_ids")
+                raise refuse_field(f"An external id has at most {LONGEST_EXTERNAL_ID} characters.", "external_ids")
 
     def _end_part(self) -> None:
         if self._is_file:

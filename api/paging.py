@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from domain.paging import Part, Rows
 from utils.errors import BadInput
 from utils.strict_json import read_json
-from utils.validation import wrong_field
+from utils.validation import refuse_field
 
 MOST_A_PAGE = 200
 DEEPEST_OFFSET = 10_000  # rows before it are stepped over one by one
@@ -53,7 +53,7 @@ def part_of(query: PageQuery, *kinds: type) -> Part:
         values = tuple(_read_key(kind, key) for kind, key in zip(kinds, keys, strict=True))
         return Part(query.limit, min(DEEPEST_OFFSET * 10_000, max(0, int(offset))), values)
     except (ValueError, TypeError, BadInput):
-        raise wrong_field("Invalid cursor. Use the address in `next`.", "after") from None
+        raise refuse_field("Invalid cursor. Use the address in `next`.", "after") from None
 
 
 def page_members(found: Rows[Any], part: Part) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 from werkzeug.routing import WebsocketMismatch
 
-from utils.errors import BadInput, Overloaded, ProblemError, TooLarge, problem_document, refusal_of_status
+from utils.errors import BadInput, Overloaded, ProblemError, TooLarge, make_problem_document, make_refusal
 from utils.logging_config import request_id
 
 logger = logging.getLogger("api.problems")
@@ -56,7 +56,7 @@ def _answer_http_error(error: HTTPException) -> Response:
     if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
         error.description = f"The range begins behind the end: the file has {error.length} bytes."
     detail = _ADDRESS.get(code) or error.description or HTTPStatus(code).phrase
-    response = _respond(refusal_of_status(code, detail), {})
+    response = _respond(make_refusal(code, detail), {})
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value  # such as Allow for a 405
@@ -69,6 +69,6 @@ def _answer_failure(error: Exception) -> Response:
 
 
 def _respond(error: BaseException, headers: dict[str, str]) -> Response:
-    document = problem_document(error, instance=quote(request.path), request_id=request_id.get())
+    document = make_problem_document(error, instance=quote(request.path), request_id=request_id.get())
     request.environ[PROBLEM] = str(document["type"]).rpartition(":")[2]
     return Response(json.dumps(document), int(str(document["status"])), headers, mimetype="application/problem+json")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from utils.errors import BadInput, UnsupportedMediaType
 from utils.strict_json import read_json
-from utils.validation import plain_message
+from utils.validation import describe_error
 
 JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
 _MOST_ERRORS = 20
@@ -94,7 +94,7 @@ def parts_of(view: Callable[..., Any]) -> RequestParts:
 def refuse_invalid(error: ValidationError) -> BadInput:
     """The refusal for what pydantic found, with every wrong field, up to 20 of them."""
     found = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
-    return _refuse([_describe_error(".".join(map(str, one["loc"])) or "body", plain_message(one)) for one in found])
+    return _refuse([_describe_error(".".join(map(str, one["loc"])) or "body", describe_error(one)) for one in found])
 
 
 def _validate(model: type[BaseModel], value: object) -> BaseModel:

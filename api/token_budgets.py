@@ -56,9 +56,9 @@ class TokenBudgets:
         try:
             reply: Any = await self._connections.asynchronous().eval(script, 1, limit_key("tokens", name), *arguments)
         except RedisError as exc:
-            self._circuit.failed(exc)
+            self._circuit.note_failure(exc)
             return None
-        self._circuit.worked()
+        self._circuit.note_success()
         return int(reply[0]), max(0, int(reply[1]))
 
     def _add_alone(self, name: str, tokens: int) -> tuple[int, int]:

@@ -18,11 +18,11 @@ from api.dataset_schemas import MOST_METADATA_BYTES, ExternalId, Metadata
 from api.multipart import MOST_FILES, UploadedFile, UploadParser
 from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
-from server.request_body import body_pieces
+from server.request_body import read_pieces
 from server.sync_pool import SyncPool
 from utils.errors import BadInput, TooLarge, UnreadableDocument, UnsupportedMediaType
 from utils.strict_json import read_json
-from utils.validation import plain_message, wrong_field
+from utils.validation import describe_error, refuse_field
 
 LONGEST_NAME = 200
 MULTIPART = "multipart/form-data"
@@ -101,7 +101,7 @@ async def receive(
     with await pool.run(lambda: tempfile.TemporaryFile(dir=folder, prefix=".upload-")) as disk:
         parser = UploadParser(boundary, disk, max_file_bytes=max_file_bytes)
         waiting = bytearray()
-        async for piece in body_pieces(request, max_bytes=max_bytes):
+        async for piece in read_pieces(request, max_bytes=max_bytes):
             waiting += piece
             if len(waiting) >= _AT_ONCE_BYTES:
                 await pool.run(partial(parser.write, bytes(waiting)))
@@ -189,10 +189,12 @@ def _read_metadata(sent: bytes) -> dict[str, Any]:
     try:
         return _METADATA.validate_python(read_json(sent), strict=True)
     except BadInput as exc:
-        raise wrong_field(str(exc), "metadata") from exc
+        raise refuse_field(str(exc), "metadata") from exc
     except ValueError as exc:
-        said = plain_message(exc.errors()[0]) if isinstance(exc, ValidationError) else f"Has to be a JSON object: {exc}"
-        raise wrong_field(f"metadata: {said}.", "metadata") from exc
+        said = (
+            describe_error(exc.errors()[0]) if isinstance(exc, ValidationError) else f"Has to be a JSON object: {exc}"
+        )
+        raise refuse_field(f"metadata: {said}.", "metadata") from exc
 
 
 def _read_external_ids(parser: UploadParser) -> list[str | None]:
@@ -201,7 +203,7 @@ def _read_external_ids(parser: UploadParser) -> list[str | None]:
         return [None] * len(parser.files)
     if len(sent) != len(parser.files):
         said = f"There are {len(parser.files)} files, and {len(sent)} external ids: send as many, in the same order."
-        raise wrong_field(said, "external_ids")
+        raise refuse_field(said, "external_ids")
     return [_read_external_id(bytes(one)) if one else None for one in sent]
 
 
@@ -209,5 +211,5 @@ def _read_external_id(sent: bytes) -> str:
     try:
         return _EXTERNAL_ID.validate_python(sent.decode())
     except ValueError as exc:
-        said = plain_message(exc.errors()[0]) if isinstance(exc, ValidationError) else "Has to be UTF-8"
-        raise wrong_field(f"external_ids: {said}.", "external_ids") from exc
+        said = describe_error(exc.errors()[0]) if isinstance(exc, ValidationError) else "Has to be UTF-8"
+        raise refuse_field(f"external_ids: {said}.", "external_ids") from exc

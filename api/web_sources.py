@@ -28,7 +28,7 @@ from domain.web_sources import Plan
 from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.guard import AddressRefused
 from utils.context import Scope, TenantContext
-from utils.validation import wrong_field
+from utils.validation import refuse_field
 
 HOUR_S, YEAR_S = 3_600, 31_536_000
 DEEPEST = 20
@@ -270,7 +270,7 @@ def _check_url(address: str) -> str:
         if _is_literal(parts.hostname or ""):
             reach.check(parts.hostname or "", port)
     except (UnusableAddress, AddressRefused) as exc:
-        raise wrong_field(str(exc), "url") from exc
+        raise refuse_field(str(exc), "url") from exc
     return url
 
 
@@ -287,7 +287,7 @@ def _limit_pages(pages: int | None) -> int:
     if pages is None:
         return min(DEFAULT_PAGES, most)
     if pages > most:
-        raise wrong_field(f"At most {most} pages are read here.", "max_pages")
+        raise refuse_field(f"At most {most} pages are read here.", "max_pages")
     return pages
 
 

@@ -27,11 +27,11 @@ from api.problems import register_problems
 from api.services import ApiServices, attach_services
 from domain.db import open_database
 from server.admission import Admission, AdmissionLimits
-from server.asgi import FlaskAsgi, uvicorn_options
+from server.asgi import FlaskAsgi, make_uvicorn_options
 from server.streaming import AsyncStream
 from utils.context import ALL_SCOPES, Scope, TenantContext
 from utils.logging_config import configure_logging
-from utils.processes import spare_collector, switch_threads_often
+from utils.processes import switch_threads_often, tune_collector
 
 API_KEY = "benchmark-key-of-this-run-only"
 ANSWER = {"answer": "x" * 200, "sources": ["a", "b"], "n": 1}
@@ -168,7 +168,7 @@ def main() -> None:
     args = parser.parse_args()
     configure_logging("INFO")
     if args.name != "starlette":  # which is as anyone runs it
-        spare_collector()  # as the service does
+        tune_collector()  # as the service does
         switch_threads_often()
     common: dict[str, Any] = {"host": "127.0.0.1", "port": args.port, "log_config": None, "access_log": False}
     if args.name.startswith("starlette"):
@@ -177,7 +177,7 @@ def main() -> None:
     app, admission = flask_app(), Admission(AdmissionLimits())
     if args.name == "edge":
         add_edge(app, admission, args.redis_url)
-    uvicorn.run(FlaskAsgi(app, admission=admission), **(uvicorn_options() | common))
+    uvicorn.run(FlaskAsgi(app, admission=admission), **(make_uvicorn_options() | common))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from config import Settings
 from utils.log_ids import use_log_key
-from utils.private_files import private_folder
+from utils.private_files import ensure_private_folder
 from utils.processes import StartError
 
 LOCK = "pustaka.lock"
@@ -38,7 +38,7 @@ def open_data_folder(path: Path, *, shared: bool = False, patience_s: float = 0.
     Raises:
         StartError: it is not a folder of this user's own, cannot be written, or another instance holds it.
     """
-    folder = private_folder(path, variable="DATA_DIR")
+    folder = ensure_private_folder(path, variable="DATA_DIR")
     _try_to_write(folder)
     with _open_lock(folder) as lock:
         _take(lock, folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + patience_s)
@@ -76,7 +76,7 @@ def use_installations_log_key(settings: Settings) -> None:
     Raises:
         StartError: the data folder cannot be used.
     """
-    use_log_key(open_link_key(settings, private_folder(settings.data_dir, variable="DATA_DIR")))
+    use_log_key(open_link_key(settings, ensure_private_folder(settings.data_dir, variable="DATA_DIR")))
 
 
 def open_link_key(settings: Settings, folder: Path) -> bytes:

@@ -23,7 +23,7 @@ from retrieval.search import Retriever
 from utils.context import TenantContext
 from utils.errors import BadInput, StoreUnavailable
 from utils.ports import Embedder, Reranker, UnobservedModel
-from utils.private_files import private_folder
+from utils.private_files import ensure_private_folder
 from utils.processes import StartError
 
 Progress = Callable[[int], object]
@@ -97,7 +97,7 @@ class Askers:
         ) -> Retriever:
             return Retriever(asked, index, reranker=reranker)
 
-        folder = await asyncio.to_thread(private_folder, self._settings.data_dir, variable="DATA_DIR")
+        folder = await asyncio.to_thread(ensure_private_folder, self._settings.data_dir, variable="DATA_DIR")
         opener = IndexOpener(self._settings, folder, embedder, embedder, make)
         self._stack.push_async_callback(opener.close_all)
         try:

@@ -56,17 +56,17 @@ def look_at_checkpointer(checkpointer: FallbackCheckpointer) -> "Look":
     def look(sampler: "Sampler") -> None:
         figures, put = checkpointer.meter.snapshot(), sampler.instruments.put
         for name, seen in figures.operations.items():
-            sampler.total(series.CHECKPOINTER_CALLS, seen.calls, name)
-            sampler.total(series.CHECKPOINTER_SECONDS, seen.seconds, name)
-            sampler.total(series.CHECKPOINTER_SENT, seen.sent_bytes, name)
-            sampler.total(series.CHECKPOINTER_RECEIVED, seen.received_bytes, name)
-            sampler.total(series.CHECKPOINTER_MISSES, seen.misses, name)
+            sampler.set_total(series.CHECKPOINTER_CALLS, seen.calls, name)
+            sampler.set_total(series.CHECKPOINTER_SECONDS, seen.seconds, name)
+            sampler.set_total(series.CHECKPOINTER_SENT, seen.sent_bytes, name)
+            sampler.set_total(series.CHECKPOINTER_RECEIVED, seen.received_bytes, name)
+            sampler.set_total(series.CHECKPOINTER_MISSES, seen.misses, name)
             for reason, count in seen.failures.items():
-                sampler.total(series.CHECKPOINTER_FAILURES, count, name, reason)
-        sampler.total(series.CHECKPOINTER_RELOADS, figures.script_reloads)
-        sampler.total(series.MEMORY_BEGAN, figures.memory.began)
-        sampler.total(series.MEMORY_RETURNED, figures.memory.returned)
-        sampler.total(series.MEMORY_LOST, figures.memory.lost)
+                sampler.set_total(series.CHECKPOINTER_FAILURES, count, name, reason)
+        sampler.set_total(series.CHECKPOINTER_RELOADS, figures.script_reloads)
+        sampler.set_total(series.MEMORY_BEGAN, figures.memory.began)
+        sampler.set_total(series.MEMORY_RETURNED, figures.memory.returned)
+        sampler.set_total(series.MEMORY_LOST, figures.memory.lost)
         put(series.MEMORY_ACTIVE, checkpointer.persistence == "memory")
         put(series.MEMORY_CONVERSATIONS, figures.memory.conversations)
         put(series.MEMORY_BYTES, figures.memory.held_bytes)
@@ -94,8 +94,8 @@ def look_at_models(models: Models) -> "Look":
             put(series.MODEL_RUNNING, gate.running, kind)
             put(series.MODEL_WAITING, gate.waiting, kind)
         for name, cache in models.caches.items():
-            sampler.total(series.CACHE_LOOKUPS, cache.hits, name, "hit")
-            sampler.total(series.CACHE_LOOKUPS, cache.misses, name, "miss")
+            sampler.set_total(series.CACHE_LOOKUPS, cache.hits, name, "hit")
+            sampler.set_total(series.CACHE_LOOKUPS, cache.misses, name, "miss")
             put(series.CACHE_ENTRIES, len(cache), name)
 
     return look
@@ -114,10 +114,10 @@ def time_statements(database: Database, stores: StoreObserver) -> None:
     def end(
         connection: Connection, cursor: object, statement: str, values: object, context: object, many: bool
     ) -> None:
-        stores.took("database", "statement", time.perf_counter() - connection.info.pop(_BEGAN), succeeded=True)
+        stores.note_duration("database", "statement", time.perf_counter() - connection.info.pop(_BEGAN), succeeded=True)
 
     @event.listens_for(database.engine, "handle_error")
     def fail(failure: ExceptionContext) -> None:
         began_s = failure.connection.info.pop(_BEGAN, None) if failure.connection else None
         if began_s is not None:
-            stores.took("database", "statement", time.perf_counter() - began_s, succeeded=False)
+            stores.note_duration("database", "statement", time.perf_counter() - began_s, succeeded=False)

@@ -147,7 +147,7 @@ class Monitor:
                 await ask()
                 succeeded = True
             finally:
-                self.stores.took(store, "check", time.perf_counter() - began_s, succeeded=succeeded)
+                self.stores.note_duration(store, "check", time.perf_counter() - began_s, succeeded=succeeded)
 
         return timed
 

@@ -20,7 +20,7 @@ from utils.checkpointer import Connections
 from utils.context import DEFAULT_TENANT
 from utils.errors import ProblemError, StoreRefused, StoreUnavailable
 from utils.ports import FileStore, MadeWith
-from utils.private_files import private_folder
+from utils.private_files import ensure_private_folder
 from utils.processes import StartError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def open_files(settings: Settings) -> FileStore:
     Raises:
         StartError: DATA_DIR is not a folder of this user's own.
     """
-    return FolderFileStore(private_folder(settings.data_dir, variable="DATA_DIR") / "files")
+    return FolderFileStore(ensure_private_folder(settings.data_dir, variable="DATA_DIR") / "files")
 
 
 def open_originals(settings: Settings, database: Database) -> DocumentFiles:

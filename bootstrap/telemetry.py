@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from config import VERSION, Settings
 from providers.openai_errors import Reason
 from utils.ports import RunOutcome
-from utils.private_files import private_folder
+from utils.private_files import ensure_private_folder
 from utils.processes import StartError, reserve_port
 from utils.telemetry import Telemetry
 from utils.telemetry.catalogue import BUILD, CATALOGUE, MODEL_ERRORS, TURNS
@@ -33,7 +33,7 @@ async def open_telemetry(stack: AsyncExitStack, settings: Settings, folder: Path
         return Telemetry()
     closing = ExitStack()
     stack.push_async_callback(asyncio.to_thread, closing.close)
-    counting = private_folder(
+    counting = ensure_private_folder(
         settings.prometheus_multiproc_dir or folder / "metrics", variable="PROMETHEUS_MULTIPROC_DIR"
     )
     # By host: containers that share a volume are scraped one by one.
@@ -44,13 +44,13 @@ def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
     # Only now: prometheus_client is neither imported nor paid for where metrics are off.
     from utils.telemetry.calls import MeteredModel, MeteredStores
     from utils.telemetry.exposition import Exposition
-    from utils.telemetry.folder import clear_abandoned, joining
+    from utils.telemetry.folder import clear_abandoned, join_folder
     from utils.telemetry.instruments import Instruments
     from utils.telemetry.runs import MeteredRuns
     from utils.telemetry.sampling import Sampler
 
     try:
-        with joining(folder) as counts:
+        with join_folder(folder) as counts:
             closing.callback(counts.close)
             listen = partial(reserve_port, settings.metrics_host, settings.metrics_port, variable="METRICS_PORT")
             if counts.is_first:  # whoever has the port now is none of us

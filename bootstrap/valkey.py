@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from urllib.parse import quote
 
-from utils.private_files import private_folder
+from utils.private_files import ensure_private_folder
 from utils.processes import Child, Command, StartError
 
 PUBLICATION = "valkey.json"
@@ -82,7 +82,9 @@ class ValkeyChild:
         with _held_lock(self._folder, self._earlier_timeout_s) as lock:
             # The same over restarts: clients know it.
             socket_path = self._socket_path = self._socket_path or _socket_path(self._folder)
-            private_folder(socket_path.parent, variable="TMPDIR" if socket_path.parent != self._folder else "DATA_DIR")
+            ensure_private_folder(
+                socket_path.parent, variable="TMPDIR" if socket_path.parent != self._folder else "DATA_DIR"
+            )
             self._child = Child(_command(self._folder, socket_path, lock))
         self._publication = Publication(str(socket_path), self._child.pid)
         try:

@@ -102,7 +102,7 @@ async def show(
 ) -> None:
     """Show what a conversation is made of: newest checkpoints, channels, pending writes; no text unless asked for."""
     found = await _find(inspector, _resolve_id(conversation, tenant))
-    overview = await inspector.overview(found, limit=limit)
+    overview = await inspector.summarize(found, limit=limit)
     click.echo(format_overview(overview, messages=messages, as_json=as_json_))
 
 
@@ -114,7 +114,7 @@ async def show(
 async def size(inspector: Inspector, conversation: str, tenant: str | None, as_json_: bool) -> None:
     """Tell where the bytes of a conversation go, and what sharing and compression save."""
     found = await _find(inspector, _resolve_id(conversation, tenant))
-    click.echo(format_sizes(await inspector.sizes(found.thread_id), as_json=as_json_))
+    click.echo(format_sizes(await inspector.measure_sizes(found.thread_id), as_json=as_json_))
 
 
 @state.command("export")

@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from agents.threads import parse_thread
-from utils.checkpointer.export import to_json
+from utils.checkpointer.export import convert_to_json
 from utils.checkpointer.inspection import CheckpointEntry, ConversationOverview, StoredConversation
 from utils.checkpointer.sizes import Sizes
 
@@ -126,7 +126,7 @@ def _list_messages(overview: ConversationOverview) -> Iterator[dict[str, Any]]:
     values = overview.head.checkpoint["channel_values"] if overview.head else {}
     for value in values.values():
         if isinstance(value, list):
-            yield from (to_json(item) for item in value if isinstance(item, BaseMessage))
+            yield from (convert_to_json(item) for item in value if isinstance(item, BaseMessage))
 
 
 def _align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -14,7 +14,7 @@ from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentV
 from domain.scoping import scoped, scoped_delete, scoped_update
 from utils.context import TenantContext
 from utils.errors import NotFound
-from utils.slices import slices
+from utils.slices import cut_into_slices
 
 MOST_AT_ONCE = 1_000  # ids in one statement: databases take some ten thousand
 
@@ -160,7 +160,7 @@ def lock_in_order(session: Session, documents: Select[Document]) -> list[str]:
 
 def in_batches(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """These ids in parts that a statement can name."""
-    return slices(document_ids, MOST_AT_ONCE)
+    return cut_into_slices(document_ids, MOST_AT_ONCE)
 
 
 def _claim(session: Session, ctx: TenantContext, origin: str, source: str) -> Document:

@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from typing import Any
 
 from domain.models import AnswerRating
-from utils.checkpointer.cipher import Keyring, key_name, missing_key
+from utils.checkpointer.cipher import Keyring, make_missing_key_error, read_key_name
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 
 Texts = dict[str, Any]
@@ -47,7 +47,7 @@ def read_texts(row: AnswerRating, keys: Keyring | None) -> Texts:
     sealed = _seal(row)
     try:
         if keys is None:
-            raise missing_key(key_name(sealed))
+            raise make_missing_key_error(read_key_name(sealed))
         texts: Texts = json.loads(keys.decrypt(sealed, _name(row).encode()))
     except UnreadableValue as exc:
         raise RatingUnreadable(row, str(exc)) from exc

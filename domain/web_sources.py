@@ -14,7 +14,7 @@ from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_count, scoped_delete, scoped_update, tenants_with
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
-from utils.slices import slices
+from utils.slices import cut_into_slices
 
 ORIGIN = "web:"
 MOST_SOURCES = 100  # of a tenant
@@ -229,7 +229,7 @@ def document_at(session: Session, ctx: TenantContext, url: str) -> Document | No
 def remove_pages(session: Session, ctx: TenantContext, web_source_id: str, urls: Sequence[str]) -> int:
     """Take away the documents of these pages, but of those that another web source of the tenant has too."""
     removed = 0
-    for some in slices(urls, MOST_AT_ONCE):
+    for some in cut_into_slices(urls, MOST_AT_ONCE):
         others = scoped(ctx, WebPage).where(WebPage.url.in_(some), WebPage.taken)
         shared = {page.url for page in session.scalars(others.where(WebPage.web_source_id != web_source_id))}
         lost = [ORIGIN + url for url in some if url not in shared]

@@ -31,7 +31,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from utils.errors import BadInput
-from utils.validation import LONGEST_MESSAGE, plain_message
+from utils.validation import LONGEST_MESSAGE, describe_error
 
 MOST_CASES = 20_000
 _LARGEST_FILE = 64 * 2**20
@@ -119,7 +119,7 @@ def _check(path: Path, loaded: object) -> QuestionSet:
         read = _File.model_validate(loaded)
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
-        raise BadInput(f"{path}, {'.'.join(map(str, first['loc'])) or 'as a whole'}: {plain_message(first)}.") from exc
+        raise BadInput(f"{path}, {'.'.join(map(str, first['loc'])) or 'as a whole'}: {describe_error(first)}.") from exc
     return QuestionSet(read.name or path.stem, read.questions, read.floors)
 
 

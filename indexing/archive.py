@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from retrieval.index import Stored
 from utils.errors import BadInput
 from utils.ports import FloatArray
-from utils.validation import plain_message
+from utils.validation import describe_error
 
 DOCUMENTS, VECTORS, FILES, HEAD = "documents.jsonl", "vectors.bin", "files/", "head.json"
 _LARGEST_FILE = 512 * 2**20
@@ -279,4 +279,4 @@ def _parse_document(line: bytes, number: int) -> DocumentLine:
 
 def _first_error(exc: ValidationError) -> str:
     error = exc.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, error['loc'])) or 'it'}: {plain_message(error)}"
+    return f"{'.'.join(map(str, error['loc'])) or 'it'}: {describe_error(error)}"

@@ -28,7 +28,7 @@ from utils.context import TenantContext
 from utils.errors import ProblemError
 from utils.passages import Passage
 from utils.ports import Embedder
-from utils.slices import slices
+from utils.slices import cut_into_slices
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -227,7 +227,7 @@ class Indexer:
             for chunk in chunks
             if not self._holds_words(chunk)
         ]
-        for batch in slices(passages, WORDS_BATCH):
+        for batch in cut_into_slices(passages, WORDS_BATCH):
             async with self._writing:
                 await self._index.put(ctx, batch)
                 await self._write(partial(indexing.mark_words, ctx=ctx, passages=batch, slot=self._slot))

@@ -17,7 +17,7 @@ from domain.stock import HeldDocument, list_held_documents, list_known_documents
 from retrieval.index import Entry, PassageIndex
 from utils.context import TenantContext
 from utils.ports import FileStore
-from utils.slices import slices
+from utils.slices import cut_into_slices
 
 _AT_ONCE = 200  # documents in one request to the index
 
@@ -147,10 +147,10 @@ async def _mend(database: Database, index: PassageIndex, ctx: TenantContext, slo
     # Out first: were it the other way round, the indexer could put in what is then taken out.
     uneven = list(seen.uneven)
     await _take_out(index, ctx, uneven)
-    for some in slices(uneven, _AT_ONCE):
+    for some in cut_into_slices(uneven, _AT_ONCE):
         await write(database, partial(mark_undone, ctx=ctx, slot=slot, document_ids=some))
 
 
 async def _take_out(index: PassageIndex, ctx: TenantContext, document_ids: list[str]) -> None:
-    for some in slices(document_ids, _AT_ONCE):
+    for some in cut_into_slices(document_ids, _AT_ONCE):
         await index.delete_documents(ctx, some)

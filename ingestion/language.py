@@ -1,6 +1,6 @@
 """The language of documents and of passages that clearly differ from theirs."""
 
-from utils.language import most_likely
+from utils.language import choose_most_likely
 
 # Without the close relatives of a language that is here (Malay, Javanese, Galician …): a short text is too easily
 # taken for one of them, and search treats all it has no stemmer for alike.
@@ -23,7 +23,7 @@ def document_language(text: str) -> str:
     """
     step = max(len(text) // SAMPLES, SAMPLE_CHARACTERS)
     sample = " ".join(text[start : start + SAMPLE_CHARACTERS] for start in range(0, len(text), step))
-    language, probability = most_likely(sample, PLAUSIBLE)
+    language, probability = choose_most_likely(sample, PLAUSIBLE)
     return language if probability >= LIKELY else UNKNOWN
 
 
@@ -31,5 +31,5 @@ def passage_language(text: str, document: str) -> str:
     """The language of a passage: the document's, unless it is long and clearly in another."""
     if len(text) < LONG_CHARACTERS:
         return document
-    language, probability = most_likely(text, PLAUSIBLE)
+    language, probability = choose_most_likely(text, PLAUSIBLE)
     return language if probability >= CLEARLY else document

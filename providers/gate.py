@@ -51,7 +51,7 @@ class Gate:
             outcome = "cancelled"
             raise
         finally:
-            self.observer.called(time.perf_counter() - began_s, outcome)
+            self.observer.note_call(time.perf_counter() - began_s, outcome)
             self.running -= 1
             self._places.release(tenant_id)
 

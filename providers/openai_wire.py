@@ -18,7 +18,7 @@ import orjson
 from pydantic import SecretStr
 
 from providers.openai_errors import EndpointError, StatusError
-from utils.outbound import open_session, proxy_for, read_at_most
+from utils.outbound import find_proxy, open_session, read_at_most
 from utils.ticks import sleep_to_a_tick
 
 Json = dict[str, Any]
@@ -40,7 +40,7 @@ class OpenAIWire:
     """
 
     def __init__(self, base_url: str, api_key: SecretStr, *, connect_timeout_s: float) -> None:
-        self._base_url, self._proxy = base_url.rstrip("/"), proxy_for(base_url)
+        self._base_url, self._proxy = base_url.rstrip("/"), find_proxy(base_url)
         self._http = open_session(
             base_url,
             headers={"Authorization": f"Bearer {api_key.get_secret_value()}", "Content-Type": "application/json"},

@@ -61,7 +61,7 @@ async def retry(ask: Callable[[], Awaitable[T]], side: Side, limits: CallLimits,
         except CALL_ERRORS as exc:
             # A try that the deadline ends says less than what the endpoint answered before.
             failure = last if last and now() >= deadline else failure_of(exc, side)
-            observer.try_failed(failure.reason)
+            observer.note_failed_try(failure.reason)
             last, pause_s = failure, _pause_s(failure, tries, limits)
             if not failure.passing or tries > limits.max_retries or now() + pause_s >= deadline:
                 raise CallFailed(failure) from exc

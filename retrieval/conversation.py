@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 
 from utils.language import detect_language
-from utils.words import content_words
+from utils.words import hash_content_words
 
 _MOST = 6
 _QUESTION_LOOKED_AT = 1000  # characters
@@ -29,7 +29,7 @@ def topic_words(question: str, asked: str, answered: str) -> str:
         language = detect_language(text)
         for place, word in enumerate(_WORD.findall(text)):
             stem = _stem(word)
-            if stem in known or len(word) < _SHORTEST or not content_words(word, language):
+            if stem in known or len(word) < _SHORTEST or not hash_content_words(word, language):
                 continue
             is_name = (place > 0 and word[0].isupper()) or any(map(str.isdigit, word))
             weights[stem] += weight * (_NAME if is_name else 1)

@@ -37,7 +37,7 @@ from utils.context import TenantContext
 from utils.errors import StoreRefused, StoreUnavailable
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
-from utils.slices import slices
+from utils.slices import cut_into_slices
 
 logger = logging.getLogger(__name__)
 
@@ -74,14 +74,14 @@ class EdgeIndex(PassageIndex):
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add or replace passages."""
-        for part in slices(passages, SLICE):
+        for part in cut_into_slices(passages, SLICE):
             await self._run(partial(self._put, ctx, part))
         await self._run(lambda: self._shard.flush())
 
     async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
         """Give passages their vectors."""
         require_fitting(vectors, self._dimension)
-        for part in slices(list(vectors), SLICE):
+        for part in cut_into_slices(list(vectors), SLICE):
             await self._run(partial(self._put_vectors, ctx, {key: vectors[key] for key in part}))
         await self._run(lambda: self._shard.flush())
 

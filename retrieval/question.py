@@ -9,7 +9,7 @@ from itertools import islice
 from retrieval.lexical import embedding_text
 from utils.language import detect_language
 from utils.passages import Passage
-from utils.words import content_words
+from utils.words import hash_content_words
 
 _NAME_WEIGHT = 3  # names and numbers say more about the subject than any other word
 _WORD = re.compile(r"[^\W_]+(?:[-'’.,][^\W_]+)*")
@@ -56,7 +56,7 @@ class Question:
 
     def _stems_in(self, language: str) -> Stems:
         if language not in self._stems:
-            stemmed = ((content_words(word, language), weight, times) for (word, weight), times in self._words)
+            stemmed = ((hash_content_words(word, language), weight, times) for (word, weight), times in self._words)
             self._stems[language] = asked = [each for each in stemmed if each[0]]
             places: dict[int, list[int]] = {}
             for place, (stems, _, _) in enumerate(asked):
@@ -83,9 +83,9 @@ def _count_met(asked: Stems, places: Mapping[int, Sequence[int]], there: frozens
 
 @lru_cache(_KEPT)
 def _stems(text: str, language: str) -> frozenset[int]:
-    return content_words(text, language)
+    return hash_content_words(text, language)
 
 
 @lru_cache(_KEPT)
 def _stems_by_sentence(text: str, language: str) -> Sequence[frozenset[int]]:
-    return [content_words(each, language) for each in _SENTENCE_END.split(text) if each]
+    return [hash_content_words(each, language) for each in _SENTENCE_END.split(text) if each]

@@ -135,7 +135,7 @@ class Retriever:
             hits = await self.index.search(ctx, question, vector, limit=wanted, filters=filters)
             succeeded = True
         finally:
-            self.stores.took("index", "search", time.perf_counter() - began_s, succeeded=succeeded)
+            self.stores.note_duration("index", "search", time.perf_counter() - began_s, succeeded=succeeded)
         return hits
 
     async def _vector(self, question: str) -> tuple[FloatArray | None, str | None]:

@@ -35,7 +35,7 @@ from retrieval.wire import HttpWire, Wire, write_vector
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
-from utils.slices import slices
+from utils.slices import cut_into_slices
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class ServerIndex(PassageIndex):
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add or replace passages."""
-        for part in slices(passages, BATCH):
+        for part in cut_into_slices(passages, BATCH):
             points = [point_of(ctx, passage, self._lexicon.of_passage(passage)) for passage in part]
             await self._run(partial(self._upsert, points))
             self._languages.changed(ctx)
@@ -104,7 +104,7 @@ class ServerIndex(PassageIndex):
         """Give passages their vectors."""
         require_fitting(vectors, self._dimension)
         by_point = {str(point_id(ctx, passage_id)): vector for passage_id, vector in vectors.items()}
-        for part in slices(list(by_point), BATCH):
+        for part in cut_into_slices(list(by_point), BATCH):
             await self._run(partial(self._put_vectors, {point: by_point[point] for point in part}))
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from yarl import URL
 
 from retrieval.qdrant import CONNECTIONS, KEPT_IDLE_S, NO_ANSWER
 from utils.errors import StoreUnavailable
-from utils.outbound import open_session, proxy_for, read_at_most
+from utils.outbound import find_proxy, open_session, read_at_most
 from utils.ports import FloatArray
 
 Json = Mapping[str, Any]
@@ -90,7 +90,7 @@ class HttpWire:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._proxy = proxy_for(self._url)
+            self._proxy = find_proxy(self._url)
             limit_s = self._timeout_s
             self._session = open_session(
                 self._url,

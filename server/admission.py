@@ -93,7 +93,7 @@ class Admission:
         self._requests_of.enter(ctx)
         return Permit(partial(self._requests_of.leave, ctx))
 
-    async def turn(self, ctx: TenantContext) -> "Permit":
+    async def admit_turn(self, ctx: TenantContext) -> "Permit":
         """A permit for one turn of this key, after a wait if need be, to be released when the turn has ended.
 
         Raises:

@@ -36,7 +36,7 @@ _LIMITS = ConnectionLimits()
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 
-def uvicorn_options(
+def make_uvicorn_options(
     *,
     graceful_timeout_s: int = 30,
     forwarded_allow_ips: Sequence[str] = (),
@@ -61,11 +61,11 @@ def uvicorn_options(
         "access_log": False,  # `api/middleware.py` writes a line for each request
         "server_header": False,
         "proxy_headers": bool(forwarded_allow_ips),
-        "forwarded_allow_ips": [network for given in forwarded_allow_ips for network in _as_seen(given)],
+        "forwarded_allow_ips": [network for given in forwarded_allow_ips for network in _list_spellings(given)],
     }
 
 
-def _as_seen(proxy: str) -> list[str]:
+def _list_spellings(proxy: str) -> list[str]:
     """*proxy* as uvicorn compares it, and as a socket for both IPv4 and IPv6 shows it (RFC 4291, 2.5.5.2)."""
     network = ip_network(proxy, strict=False)
     if network.version == 6:

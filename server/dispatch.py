@@ -124,7 +124,7 @@ class Dispatch:
         self._stream = _stream_in(rv)
         if self._stream is not None and request.method != "HEAD":
             with self._view_watch:
-                await self._stream.prime()
+                await self._stream.fetch_first()
         return rv
 
     async def _call_view(self, view: Callable[..., Any], args: dict[str, Any]) -> Any:

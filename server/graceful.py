@@ -45,10 +45,10 @@ class GracefulServer(uvicorn.Server):
             return
         await super().startup(sockets=[])
         self.servers = [
-            cast(asyncio.Server, Acceptor(listener, self._connection, self.config.ssl)) for listener in sockets
+            cast(asyncio.Server, Acceptor(listener, self._make_protocol, self.config.ssl)) for listener in sockets
         ]
 
-    def _connection(self) -> asyncio.Protocol:
+    def _make_protocol(self) -> asyncio.Protocol:
         made: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
         return made(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
@@ -70,7 +70,7 @@ class GracefulServer(uvicorn.Server):
                     break
                 draining = asyncio.ensure_future(self._drain(math.inf))  # a run may have begun since
             if self.should_exit:
-                until_s = min(until_s, end_s + self._grace_s())
+                until_s = min(until_s, end_s + self._get_grace_s())
             if self._is_hurried or time.monotonic() > until_s:
                 break
             await asyncio.sleep(_LOOK_S)
@@ -89,5 +89,5 @@ class GracefulServer(uvicorn.Server):
         """
         return not self.should_exit or time.monotonic() < last_begin_s
 
-    def _grace_s(self) -> float:
+    def _get_grace_s(self) -> float:
         return max(1.0, (self.config.timeout_graceful_shutdown or 30) - _ENDS_S)

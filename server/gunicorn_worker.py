@@ -17,7 +17,7 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped] # neither o
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
-from server.asgi import uvicorn_options
+from server.asgi import make_uvicorn_options
 from server.graceful import LAST_REQUESTS_S, GracefulServer
 from utils.logging_config import configure_logging
 
@@ -43,7 +43,7 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
     def __init__(
         self, age: int, ppid: int, sockets: list[Any], app: Any, timeout: float, cfg: Any, log: JsonLogger
     ) -> None:
-        self.CONFIG_KWARGS = uvicorn_options(
+        self.CONFIG_KWARGS = make_uvicorn_options(
             graceful_timeout_s=cfg.graceful_timeout - LAST_REQUESTS_S, forwarded_allow_ips=cfg.forwarded_allow_ips
         )
         super().__init__(age, ppid, sockets, app, timeout, cfg, log)
@@ -98,7 +98,7 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
         self.config.app = self.wsgi
         server = GracefulServer(self.config, self.wsgi.drain)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.hurry)
-        beating = asyncio.create_task(self._beat(server))
+        beating = asyncio.create_task(self._note_heartbeat(server))
         try:
             # Without gunicorn's wrapper, which complains when uvloop has closed what is in it.
             await server.serve(sockets=[listener.sock for listener in self.sockets])
@@ -107,7 +107,7 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
-    async def _beat(self, server: uvicorn.Server) -> None:
+    async def _note_heartbeat(self, server: uvicorn.Server) -> None:
         # uvicorn does so only while it serves: a long start or stop would be taken for a hang.
         while True:
             self.notify()

@@ -18,7 +18,7 @@ from uuid import uuid4
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from server.security_headers import CAREFUL
-from utils.errors import problem_document, refusal_of_status
+from utils.errors import make_problem_document, make_refusal
 
 logger = logging.getLogger("app")
 _LINGER_S = 1.0  # a refused client is let finish its sentence: closing at once would reset the answer away
@@ -92,13 +92,13 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """A client has connected; it has to say something soon."""
         super().connection_made(transport)
-        _notice_when_gone(transport, self._limits.unread_s)
+        _watch_connection(transport, self._limits.unread_s)
         surplus = len(self.connections) - self._limits.connections
         self._is_surplus = surplus > 0
         if surplus > self._limits.spare_connections:
             transport.abort()
         else:
-            self._head_timer = self.loop.call_later(self._limits.head_s, self._head_is_late)
+            self._head_timer = self.loop.call_later(self._limits.head_s, self._refuse_late_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended, whoever wanted it."""
@@ -119,7 +119,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._unconsumed_bytes > self._limits.head_bytes:
             self._refuse(431, "Send fewer or shorter headers.")
         elif self._head_timer is None and not self._in_body:
-            self._head_timer = self.loop.call_later(self._limits.head_s, self._head_is_late)
+            self._head_timer = self.loop.call_later(self._limits.head_s, self._refuse_late_head)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -188,10 +188,10 @@ class BoundedHttp(HttpToolsProtocol):
         """Refuse what is not HTTP."""
         self._refuse(400, "This is not a valid HTTP/1.1 request.")
 
-    def _head_is_late(self) -> None:
+    def _refuse_late_head(self) -> None:
         self._head_timer = None
         if self.flow.read_paused:  # it waits for us, not we for it
-            self._head_timer = self.loop.call_later(self._limits.head_s, self._head_is_late)
+            self._head_timer = self.loop.call_later(self._limits.head_s, self._refuse_late_head)
         elif self._unconsumed_bytes:
             self._refuse(408, f"Send the whole head of a request within {self._limits.head_s:g} seconds.")
         else:
@@ -210,7 +210,7 @@ class BoundedHttp(HttpToolsProtocol):
             current.disconnected = True
             current.message_event.set()
             self._disconnect.set()
-        self.transport.write(_problem(status, detail, instance=_path_in(getattr(self, "url", b""))))
+        self.transport.write(_make_problem(status, detail, instance=_read_path(getattr(self, "url", b""))))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(_LINGER_S, self.transport.abort)
@@ -231,7 +231,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._expect_reading()
 
 
-def _notice_when_gone(transport: asyncio.Transport, limit_s: float) -> None:
+def _watch_connection(transport: asyncio.Transport, limit_s: float) -> None:
     """Let the kernel find out that the other machine is gone, or does not read, within about *limit_s*."""
     connection: socket.socket = transport.get_extra_info("socket")
     if connection.family not in (socket.AF_INET, socket.AF_INET6):
@@ -245,16 +245,16 @@ def _notice_when_gone(transport: asyncio.Transport, limit_s: float) -> None:
         connection.setsockopt(tcp, socket.TCP_USER_TIMEOUT, int(limit_s * 1000))
 
 
-def _path_in(url: bytes) -> str:
+def _read_path(url: bytes) -> str:
     """The path of a request as far as it was read, "" where that is no path; without the query, which may be secret."""
     path = url.partition(b"?")[0][:_LONGEST_INSTANCE].decode("latin-1")
     return quote(path, safe="/%") if path.startswith("/") else ""
 
 
-def _problem(status: int, detail: str, *, instance: str) -> bytes:
+def _make_problem(status: int, detail: str, *, instance: str) -> bytes:
     """A whole response with a problem document (RFC 9457): there is no request yet that the app could answer."""
     this_id = str(uuid4())
-    body = json.dumps(problem_document(refusal_of_status(status, detail), instance=instance, request_id=this_id))
+    body = json.dumps(make_problem_document(make_refusal(status, detail), instance=instance, request_id=this_id))
     logger.info("Request refused", extra={"status": status, "request_id": this_id})
     headers = {"content-type": "application/problem+json", "content-length": str(len(body)), "x-request-id": this_id}
     lines = [f"{name}: {value}" for name, value in {**headers, **CAREFUL, "connection": "close"}.items()]

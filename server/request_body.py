@@ -70,14 +70,14 @@ class BodyLimits:
             del self.held_by[owner]  # owners come and go
 
 
-def takes_no_body(view: View) -> View:
+def expect_no_body(view: View) -> View:
     """Mark a view that needs none: a large one that is sent to it is not read, and takes no room."""
     view.__dict__[_TAKES_NO_BODY] = True
     return view
 
 
 def reads_body_itself(view: View) -> View:
-    """Mark a coroutine view that awaits `load_body` or iterates `body_pieces`; others find the body read.
+    """Mark a coroutine view that awaits `load_body` or iterates `read_pieces`; others find the body read.
 
     Such a view can refuse a caller before the body takes memory, or take a body that is larger than memory.
     """
@@ -98,7 +98,7 @@ async def load_body(request: Request, owner: str = "", max_bytes: int | None = N
         await intake.read(owner, max_bytes)
 
 
-def at_end(request: Request, call: Callable[[], None]) -> None:
+def call_at_end(request: Request, call: Callable[[], None]) -> None:
     """Call it when the request has been served to its last byte, or has failed; at once under WSGI."""
     intake: RequestBodyReader | None = request.environ.get(_INTAKE)
     if intake is None:
@@ -107,14 +107,14 @@ def at_end(request: Request, call: Callable[[], None]) -> None:
         intake.endings.append(call)
 
 
-async def body_pieces(request: Request, *, max_bytes: int) -> AsyncIterator[bytes]:
+async def read_pieces(request: Request, *, max_bytes: int) -> AsyncIterator[bytes]:
     """The body as it comes, at most 64 KB of it in memory at a time, and read no faster than this is iterated.
 
     Raises:
         HTTPException: it is larger than *max_bytes* (413), or comes too slowly (408).
     """
     intake: RequestBodyReader = request.environ[_INTAKE]
-    async for piece in intake.pieces(max_bytes):
+    async for piece in intake.read_pieces(max_bytes):
         yield piece
 
 
@@ -130,7 +130,7 @@ class RequestBodyReader:
     ) -> None:
         self.environ, self.receive = environ, receive
         self.refusal: HTTPException | None = None
-        self.declared_bytes = _declared_bytes(environ)
+        self.declared_bytes = _read_declared_bytes(environ)
         self._has_body = self.declared_bytes > 0 or "HTTP_TRANSFER_ENCODING" in environ
         self._limits, self._is_read = limits, tells_bodies and not self._has_body
         self._held_bytes, self._owner = 0, ""
@@ -153,7 +153,7 @@ class RequestBodyReader:
     def refuse(self, refusal: HTTPException) -> None:
         """Let the app refuse it: whoever reads the body gets *refusal*, too."""
         self.refusal = refusal
-        self.environ["wsgi.input"] = _unread(refusal)
+        self.environ["wsgi.input"] = _make_unread_body(refusal)
 
     async def decline(self, refusal: HTTPException) -> None:
         """Refuse it, but read a small body, so that the connection may go on.
@@ -177,10 +177,12 @@ class RequestBodyReader:
         if self.refusal is not None:
             return
         if self._has_body and getattr(view, _READS_BODY_ITSELF, False):
-            self.environ["wsgi.input"] = _unread(RuntimeError("The view of this request has not read its body yet."))
+            self.environ["wsgi.input"] = _make_unread_body(
+                RuntimeError("The view of this request has not read its body yet.")
+            )
             return
         if (view is None or getattr(view, _TAKES_NO_BODY, False)) and not self.is_small:
-            self.environ["wsgi.input"] = _unread(RequestEntityTooLarge())
+            self.environ["wsgi.input"] = _make_unread_body(RequestEntityTooLarge())
             return
         with suppress(HTTPException):
             await self.read()
@@ -198,13 +200,13 @@ class RequestBodyReader:
             return
         parts, size_bytes, self._owner = [], 0, owner
         limits = [limit for limit in (self._limits.body_bytes, max_bytes) if limit is not None]
-        async for piece in self.pieces(min(limits, default=None), holds_all=True):
+        async for piece in self.read_pieces(min(limits, default=None), holds_all=True):
             parts.append(piece)
             size_bytes += len(piece)
             self._hold(size_bytes)
         self.environ["wsgi.input"] = io.BytesIO(parts[0] if len(parts) == 1 else b"".join(parts))
 
-    async def pieces(self, max_bytes: int | None, *, holds_all: bool = False) -> AsyncIterator[bytes]:
+    async def read_pieces(self, max_bytes: int | None, *, holds_all: bool = False) -> AsyncIterator[bytes]:
         """The body as it comes, *holds_all* if its declared size is to be reserved; raises as `read` does."""
         try:
             if max_bytes is not None and self.declared_bytes > max_bytes:
@@ -214,7 +216,7 @@ class RequestBodyReader:
             size_bytes, began_s = 0, asyncio.get_running_loop().time()
             while not self._is_read:
                 allowed_s = self._limits.patience_s + size_bytes / self._limits.bytes_per_s
-                piece = await self._next(began_s + allowed_s)
+                piece = await self._receive_next(began_s + allowed_s)
                 size_bytes += len(piece)
                 if max_bytes is not None and size_bytes > max_bytes:
                     raise RequestEntityTooLarge
@@ -223,7 +225,7 @@ class RequestBodyReader:
             self.refuse(refusal)
             raise
 
-    async def until_read(self) -> None:
+    async def wait_until_read(self) -> None:
         """Return when the whole body has been read: from then on, all that can come is that the client leaves."""
         if self.leaves_rest:
             self._whole = asyncio.Event()
@@ -262,7 +264,7 @@ class RequestBodyReader:
             raise
         self._held_bytes = size_bytes
 
-    async def _next(self, deadline_s: float) -> bytes:
+    async def _receive_next(self, deadline_s: float) -> bytes:
         if not self._has_body:  # nothing to wait for
             message = await self.receive()
         else:
@@ -285,10 +287,10 @@ class RequestBodyReader:
 def open_request(scope: HTTPScope, receive: ASGIReceiveCallable, limits: BodyLimits) -> RequestBodyReader:
     """A request whose body is still to be read."""
     try:
-        return RequestBodyReader(_environ(scope), receive, limits, tells_bodies=DISCONNECT in scope)
+        return RequestBodyReader(_make_environ(scope), receive, limits, tells_bodies=DISCONNECT in scope)
     except ValueError:
         # Without them the app can still say so in its own words.
-        intake = RequestBodyReader(_environ(scope | {"headers": []}), receive, limits)
+        intake = RequestBodyReader(_make_environ(scope | {"headers": []}), receive, limits)
         intake.refuse(BadRequest("There are too many headers of one name."))
         return intake
 
@@ -306,11 +308,11 @@ class _UnreadBody(io.RawIOBase):
         raise self._reason
 
 
-def _unread(reason: Exception) -> io.BufferedReader:
+def _make_unread_body(reason: Exception) -> io.BufferedReader:
     return io.BufferedReader(_UnreadBody(reason))
 
 
-def _environ(scope: HTTPScope) -> WSGIEnvironment:
+def _make_environ(scope: HTTPScope) -> WSGIEnvironment:
     """What asgiref's `build_environ` makes of *scope*, without its per-request objects."""
     root_path = scope.get("root_path", "")
     path = scope["path"].removeprefix(root_path)
@@ -318,8 +320,8 @@ def _environ(scope: HTTPScope) -> WSGIEnvironment:
     client = scope.get("client")
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": _wsgi_text(root_path),
-        "PATH_INFO": _wsgi_text(path),
+        "SCRIPT_NAME": _encode_for_wsgi(root_path),
+        "PATH_INFO": _encode_for_wsgi(path),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "SERVER_NAME": host,
@@ -351,7 +353,7 @@ def _add_headers(environ: WSGIEnvironment, scope: HTTPScope) -> None:
     for name, value in scope["headers"]:
         if b"_" in name:
             continue
-        variable, text = _variable(name), value.decode("latin-1")
+        variable, text = _make_variable(name), value.decode("latin-1")
         if variable not in environ:
             environ[variable] = text
             continue
@@ -362,16 +364,16 @@ def _add_headers(environ: WSGIEnvironment, scope: HTTPScope) -> None:
 
 
 @lru_cache(1024)
-def _variable(header: bytes) -> str:
+def _make_variable(header: bytes) -> str:
     name = header.decode("latin-1").upper().replace("-", "_")
     return name if name in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{name}"
 
 
-def _wsgi_text(text: str) -> str:
+def _encode_for_wsgi(text: str) -> str:
     return text if text.isascii() else text.encode().decode("latin-1")
 
 
-def _declared_bytes(environ: WSGIEnvironment) -> int:
+def _read_declared_bytes(environ: WSGIEnvironment) -> int:
     declared = environ.get("CONTENT_LENGTH", "")
     return int(declared) if declared.isdecimal() else 0
 

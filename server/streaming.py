@@ -40,7 +40,7 @@ class AsyncStream(Response):
         self._chunks = chunks
         self._first: bytes | None = None
 
-    async def prime(self) -> None:
+    async def fetch_first(self) -> None:
         """Fetch the first chunk."""
         self._first = await anext(self._chunks, None)
 
@@ -105,7 +105,7 @@ class ClientWatch:
         self._task = asyncio.get_running_loop().create_task(self._wait(owner))
 
     async def _wait(self, owner: asyncio.Task[Any]) -> None:
-        await self._intake.until_read()  # a view that reads the body itself learns from it
+        await self._intake.wait_until_read()  # a view that reads the body itself learns from it
         while (await self._intake.receive())["type"] != "http.disconnect":
             pass
         self._end(owner)
@@ -147,7 +147,7 @@ class ResponseSender:
             return
         with self._watch:
             async for chunk in response:
-                await self._send(_piece(chunk, more=True))
+                await self._send(_make_body_event(chunk, more=True))
 
     async def send_rest(self) -> None:
         """Send everything else, and the end."""
@@ -155,9 +155,9 @@ class ResponseSender:
         if response is None or isinstance(response, AsyncStream):
             pass
         elif response.is_sequence:
-            last = _whole_body(response, self._intake.environ)
+            last = _join_body(response, self._intake.environ)
             if len(last) > _LARGE_BYTES:
-                file = await self._in_pool(partial(_on_disk, last, self._folder))
+                file = await self._run_in_pool(partial(_find_file, last, self._folder))
                 response.content_length, response.response, last = len(last), (), b""  # the file has it now
                 await self._send_file(response, file)
             else:
@@ -165,10 +165,10 @@ class ResponseSender:
         else:
             await self._send_iterated(response)
         if self._closes:
-            await self._send(_piece(last, more=True))
+            await self._send(_make_body_event(last, more=True))
             await self._intake.linger()
             last = b""
-        await self._send(_piece(last, more=False))
+        await self._send(_make_body_event(last, more=False))
 
     async def __aenter__(self) -> Self:
         return self
@@ -187,26 +187,26 @@ class ResponseSender:
         if response.is_sequence:
             response.close()
         else:
-            await self._in_pool(response.close)
+            await self._run_in_pool(response.close)
 
     async def _send_iterated(self, response: Response) -> None:
         chunks = iter(response.get_app_iter(self._intake.environ))
         with self._watch:
-            while (chunk := await self._in_pool(partial(next, chunks, None))) is not None:
+            while (chunk := await self._run_in_pool(partial(next, chunks, None))) is not None:
                 await self._start(response)  # not before there is a chunk: an exception till then is a plain 500
-                await self._send(_piece(chunk, more=True))
+                await self._send(_make_body_event(chunk, more=True))
         await self._start(response)
 
     async def _send_file(self, response: Response, file: IO[bytes]) -> None:
         try:
             await self._start(response)
             with self._watch:
-                while piece := await self._in_pool(partial(file.read, _PIECE_BYTES)):
-                    await self._send(_piece(piece, more=True))
+                while piece := await self._run_in_pool(partial(file.read, _PIECE_BYTES)):
+                    await self._send(_make_body_event(piece, more=True))
         finally:
             file.close()
 
-    async def _in_pool(self, call: Callable[[], T]) -> T:
+    async def _run_in_pool(self, call: Callable[[], T]) -> T:
         # One context for all calls: a generator may hold something open in it from chunk to chunk.
         self._context = self._context or contextvars.copy_context()
         return await self._pool.run_in(self._context, call)
@@ -216,7 +216,7 @@ class ResponseSender:
             return
         self._closes = self._intake.leaves_rest
         pairs = response.get_wsgi_headers(self._intake.environ)
-        headers = [(_header_name(name), _header_bytes(value)) for name, value in pairs]
+        headers = [(_encode_header_name(name), _encode_header(value)) for name, value in pairs]
         if self._closes:
             headers.append((b"connection", b"close"))  # the rest of the body stands where the next request would
         self._started = True
@@ -225,7 +225,7 @@ class ResponseSender:
         )
 
 
-def _whole_body(response: Response, environ: WSGIEnvironment) -> bytes:
+def _join_body(response: Response, environ: WSGIEnvironment) -> bytes:
     parts, status = response.response, response.status_code
     if type(response) is Response and type(parts) is list and len(parts) == 1 and type(parts[0]) is bytes:
         # What `get_app_iter` comes to for nearly every answer.
@@ -234,7 +234,7 @@ def _whole_body(response: Response, environ: WSGIEnvironment) -> bytes:
     return b"".join(response.get_app_iter(environ))
 
 
-def _on_disk(body: bytes, folder: Path | None) -> IO[bytes]:
+def _find_file(body: bytes, folder: Path | None) -> IO[bytes]:
     file = tempfile.TemporaryFile(dir=folder, prefix=".answer-")  # noqa: SIM115 - the caller closes it
     file.write(body)
     file.seek(0)
@@ -242,16 +242,16 @@ def _on_disk(body: bytes, folder: Path | None) -> IO[bytes]:
 
 
 @lru_cache(256)
-def _header_name(name: str) -> bytes:
+def _encode_header_name(name: str) -> bytes:
     return name.lower().encode("latin-1")
 
 
-def _header_bytes(value: str) -> bytes:
+def _encode_header(value: str) -> bytes:
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:
         return value.encode("utf-8")  # opaque bytes to HTTP (RFC 9110, 5.5), and what clients try first
 
 
-def _piece(body: bytes, *, more: bool) -> HTTPResponseBodyEvent:
+def _make_body_event(body: bytes, *, more: bool) -> HTTPResponseBodyEvent:
     return {"type": "http.response.body", "body": body, "more_body": more}

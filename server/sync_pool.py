@@ -59,7 +59,7 @@ class SyncPool:
         """The same in a given context, which several calls after one another may share."""
         self._jobs += 1
         try:
-            return await _result(self._executor.submit(context.run, call))
+            return await _get_result(self._executor.submit(context.run, call))
         finally:
             self._jobs -= 1
 
@@ -79,17 +79,17 @@ def give_pool(app: Flask, pool: SyncPool) -> None:
     app.extensions[_SYNC_POOL] = pool
 
 
-async def _result(job: Future[T]) -> T:
+async def _get_result(job: Future[T]) -> T:
     waiter = asyncio.wrap_future(job)
     try:
         return await asyncio.shield(waiter)
     except asyncio.CancelledError:
         if not job.cancel():
-            await _settled(waiter)
+            await _wait_settled(waiter)
         raise
 
 
-async def _settled(waiter: asyncio.Future[T]) -> None:
+async def _wait_settled(waiter: asyncio.Future[T]) -> None:
     while not waiter.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait([waiter])

@@ -34,7 +34,7 @@ def remember_hosts(app: Flask) -> None:
     matches = Matches()
 
     def create_url_adapter(request: Request | None) -> MapAdapter | None:
-        if request is None or not _goes_by_host(app, request):
+        if request is None or not _matches_hosts(app, request):
             return create(request)
         environ = request.environ
         scheme, script_name = environ["wsgi.url_scheme"], environ["SCRIPT_NAME"]
@@ -49,7 +49,7 @@ def remember_hosts(app: Flask) -> None:
             return adapter
         request.host = known.host
         where = (known.server_name, known.script_name, known.subdomain, scheme)
-        path, query = _text(environ["PATH_INFO"]), _text(environ["QUERY_STRING"])
+        path, query = _read_text(environ["PATH_INFO"]), _read_text(environ["QUERY_STRING"])
         adapter = _RememberingAdapter(url_map, *where, path, environ["REQUEST_METHOD"], query)
         adapter.matches = matches
         return adapter
@@ -76,11 +76,11 @@ class _RememberingAdapter(MapAdapter):
         return rule, values
 
 
-def _text(from_wsgi: str) -> str:
+def _read_text(from_wsgi: str) -> str:
     return from_wsgi if from_wsgi.isascii() else from_wsgi.encode("latin-1").decode(errors="replace")
 
 
-def _goes_by_host(app: Flask, request: Request) -> bool:
+def _matches_hosts(app: Flask, request: Request) -> bool:
     config = app.config
     return not (
         app.url_map.host_matching

@@ -20,33 +20,33 @@ class Machine:
     proc: Path = Path("/proc")
     cgroups: Path = Path("/sys/fs/cgroup")
 
-    def cpus(self) -> float:
+    def count_cpus(self) -> float:
         """Processors this process may use, perhaps a fraction: its affinity, and the smallest quota above it."""
         affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
         count = float(len(affinity(0)) if affinity else os.cpu_count() or 1)
-        return min([count, *self._cpu_quotas()])
+        return min([count, *self._read_cpu_quotas()])
 
-    def free_memory_bytes(self) -> int | None:
+    def measure_free_memory(self) -> int | None:
         """Memory that may still be taken without anything being swapped or killed; None where nothing tells."""
         found = re.search(r"^MemAvailable:\s+(\d+) kB$", _read(self.proc / "meminfo"), re.M)
         free = [int(found[1]) * 1024] if found else []
-        return min([*free, *self._free_in_cgroups()], default=None)
+        return min([*free, *self._measure_free_in_cgroups()], default=None)
 
-    def _cpu_quotas(self) -> Iterator[float]:
-        for folder in self._groups("cpu"):
+    def _read_cpu_quotas(self) -> Iterator[float]:
+        for folder in self._list_cgroups("cpu"):
             told = _read(folder / "cpu.max").split()
             told = told or [_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
             if len(told) == 2 and all(part.isdecimal() for part in told) and int(told[1]):
                 yield int(told[0]) / int(told[1])
 
-    def _free_in_cgroups(self) -> Iterator[int]:
-        for folder in self._groups("memory"):
-            yield from _free(folder, limit="memory.max", used="memory.current", cache="inactive_file")
-            yield from _free(
+    def _measure_free_in_cgroups(self) -> Iterator[int]:
+        for folder in self._list_cgroups("memory"):
+            yield from _measure_free(folder, limit="memory.max", used="memory.current", cache="inactive_file")
+            yield from _measure_free(
                 folder, limit="memory.limit_in_bytes", used="memory.usage_in_bytes", cache="total_inactive_file"
             )
 
-    def _groups(self, controller: str) -> Iterator[Path]:
+    def _list_cgroups(self, controller: str) -> Iterator[Path]:
         """The groups of this process and all above them, which limit it too."""
         for line in _read(self.proc / "self/cgroup").splitlines():
             _, controllers, path = line.split(":", 2)
@@ -59,13 +59,13 @@ class Machine:
             yield from (root.joinpath(*parts[:depth]) for depth in range(len(parts) + 1))
 
 
-def affordable_workers(*, cpus: float, free_bytes: int | None, each_bytes: int) -> int:
+def count_affordable_workers(*, cpus: float, free_bytes: int | None, each_bytes: int) -> int:
     """CPU*2+1 processes, or as many as there is memory for, at least one."""
     by_cpu = int(cpus * 2) + 1
     return max(1, by_cpu if free_bytes is None else min(by_cpu, free_bytes // each_bytes))
 
 
-def _free(folder: Path, *, limit: str, used: str, cache: str) -> Iterator[int]:
+def _measure_free(folder: Path, *, limit: str, used: str, cache: str) -> Iterator[int]:
     """Nothing where there is no limit. Files in the cache count as used, but go when memory is wanted."""
     allowed, taken = _read(folder / limit).strip(), _read(folder / used).strip()
     if allowed.isdecimal() and taken.isdecimal() and int(allowed) < _NO_LIMIT:

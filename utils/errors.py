@@ -210,7 +210,7 @@ class RunFailed(ProblemError):
         self.status = int(str(problem["status"]))  # type: ignore[misc]  # of this one, not of all
 
 
-def problem_of(error: BaseException) -> dict[str, object]:
+def describe_problem(error: BaseException) -> dict[str, object]:
     """What may be told of *error*, as members of a problem document; what is not ours to tell becomes a plain 500."""
     if isinstance(error, RunFailed):
         return error.members
@@ -220,25 +220,25 @@ def problem_of(error: BaseException) -> dict[str, object]:
     return {**told, "detail": error.detail, **error.members}
 
 
-def problem_document(error: BaseException, *, instance: str, request_id: str | None) -> dict[str, object]:
+def make_problem_document(error: BaseException, *, instance: str, request_id: str | None) -> dict[str, object]:
     """The whole document for *error*, as every client gets it, wherever the request failed.
 
     *instance* is the path of the request, percent-encoded; `message` repeats `detail` for clients that look there.
     """
-    problem = problem_of(error)
+    problem = describe_problem(error)
     if instance.startswith("//"):  # which would name another host (RFC 3986, 4.2)
         instance = "/" + instance.lstrip("/")
     where = {"instance": instance, "request_id": request_id, "timestamp": int(time.time())}
     return {**problem, "message": problem["detail"], **where}
 
 
-def problem_types(of: type[ProblemError] = ProblemError) -> list[type[ProblemError]]:
+def list_problem_types(of: type[ProblemError] = ProblemError) -> list[type[ProblemError]]:
     """Every type of problem: the classes of refusals that have a name of their own."""
-    below = [kind for child in of.__subclasses__() for kind in problem_types(child)]
+    below = [kind for child in of.__subclasses__() for kind in list_problem_types(child)]
     return [*([of] if "slug" in vars(of) and of is not ProblemError else []), *below]
 
 
-def refusal_of_status(status: int, detail: str) -> ProblemError:
+def make_refusal(status: int, detail: str) -> ProblemError:
     """Our refusal for what an HTTP library refuses with *status*."""
     kind = _OF_STATUS.get(status, BadInput if 400 <= status < 500 else InternalError)
     return kind(_UNEXPECTED if kind is InternalError else detail)

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 
-def json_bytes(value: Any) -> bytes:
+def dump_json(value: Any) -> bytes:
     """*value* as JSON in UTF-8; what orjson refuses, such as half a surrogate pair, as the standard library has it."""
     try:
         return orjson.dumps(value)

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-from utils.masking import loggable
+from utils.masking import make_loggable
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request being served; a log line carries it without every function having to pass it on."""
@@ -33,7 +33,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
 
     Warnings and what nobody caught, in any thread, become log lines too.
     """
-    handler = _LineHandler(stream or _beneath(sys.stderr))
+    handler = _LineHandler(stream or _unwrap(sys.stderr))
     handler.setFormatter(_Formatter(_FIELDS, rename_fields=_NAMES, reserved_attrs=[*RESERVED_ATTRS, "color_message"]))
     handler.addFilter(_add_request_id)
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -52,8 +52,8 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
 
 def log_prints() -> None:
     """Turn what is printed from now on into log lines, by whatever library; for servers, whose output is their log."""
-    sys.stdout = _Printed("stdout", logging.INFO, _beneath(sys.stdout))
-    sys.stderr = _Printed("stderr", logging.WARNING, _beneath(sys.stderr))
+    sys.stdout = _Printed("stdout", logging.INFO, _unwrap(sys.stdout))
+    sys.stderr = _Printed("stderr", logging.WARNING, _unwrap(sys.stderr))
 
 
 def _add_request_id(record: logging.LogRecord) -> bool:
@@ -75,7 +75,7 @@ class _Formatter(JsonFormatter):
                 "logger": record.name,
             }
             line |= {"message": told, "request_id": getattr(record, "request_id", None)}
-            return json.dumps(loggable(line | {"logging_error": f"{type(exc).__name__}: {exc}"}))
+            return json.dumps(make_loggable(line | {"logging_error": f"{type(exc).__name__}: {exc}"}))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """Local time to the millisecond: ISO 8601 with the zone's offset."""
@@ -83,7 +83,7 @@ class _Formatter(JsonFormatter):
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         """What of it may be written; message and traceback are texts as well."""
-        cleaned: dict[str, Any] = loggable(log_data)
+        cleaned: dict[str, Any] = make_loggable(log_data)
         return cleaned
 
 
@@ -98,14 +98,14 @@ class _LineHandler(logging.Handler):
         """Write it; a log that cannot be written must not stop the service."""
         line = self.format(record) + "\n"
         with suppress(OSError, ValueError):  # the disk is full, or nobody reads any more
-            if (descriptor := _descriptor(self._stream)) is None:
+            if (descriptor := _get_descriptor(self._stream)) is None:
                 self._stream.write(line)
                 self._stream.flush()
             else:
                 _write_whole(descriptor, line.encode("utf-8", "backslashreplace"))
 
 
-def _descriptor(stream: TextIO) -> int | None:
+def _get_descriptor(stream: TextIO) -> int | None:
     try:
         return stream.fileno()
     except (OSError, AttributeError):  # not a file: a test's
@@ -152,7 +152,7 @@ class _Printed(io.TextIOBase):
         return False
 
 
-def _beneath(stream: TextIO) -> TextIO:
+def _unwrap(stream: TextIO) -> TextIO:
     # By its attribute: the class may be from a former import of this module.
     return getattr(stream, "beneath", stream)
 

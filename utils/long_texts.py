@@ -29,12 +29,12 @@ async def process_text(
         return work()
     try:
         async with asyncio.timeout(limit_s):
-            return await asyncio.get_running_loop().run_in_executor(_thread(), work)
+            return await asyncio.get_running_loop().run_in_executor(_get_thread(), work)
     except TimeoutError as exc:
         raise Overloaded(f"A long text took more than {limit_s:g} s to be worked on. Try again later.") from exc
 
 
 @cache
-def _thread() -> ThreadPoolExecutor:
+def _get_thread() -> ThreadPoolExecutor:
     # One: the interpreter runs one at a time anyway, and the event loop waits for its turn among fewer.
     return ThreadPoolExecutor(1, "long-text")

@@ -72,15 +72,15 @@ def _mask_value(text: str) -> str:
     return text
 
 
-def loggable(value: object, name: str = "") -> Any:
+def make_loggable(value: object, name: str = "") -> Any:
     """*value* as JSON can hold it, without secrets and ids; what bears the *name* of a secret is hidden as a whole.
 
     Long texts lose their middle, large collections their end; a collection inside itself becomes "…".
     """
-    return _loggable(value, name, ())
+    return _convert(value, name, ())
 
 
-def _loggable(value: object, name: str, around: tuple[int, ...]) -> Any:
+def _convert(value: object, name: str, around: tuple[int, ...]) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if name and _is_secret(name):
@@ -90,19 +90,19 @@ def _loggable(value: object, name: str, around: tuple[int, ...]) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(value)  # JSON has no NaN
     if isinstance(value, str):
-        return hash_id(value) if name and value and _is_id(name) else _text(str(value))
+        return hash_id(value) if name and value and _is_id(name) else _read_text(str(value))
     if isinstance(value, Mapping | list | tuple | set | frozenset):
-        return "…" if id(value) in around else _collection(value, name, (*around, id(value)))
-    return _text(_text_of(value))
+        return "…" if id(value) in around else _convert_collection(value, name, (*around, id(value)))
+    return _read_text(_shorten_text(value))
 
 
-def _collection(value: Any, name: str, around: tuple[int, ...]) -> Any:
+def _convert_collection(value: Any, name: str, around: tuple[int, ...]) -> Any:
     if len(around) > 8:
         return "…"
     if isinstance(value, Mapping):
-        named = ((_text_of(key), item) for key, item in islice(value.items(), _ITEM_LIMIT))
-        return {_mask_named(key): _loggable(item, key, around) for key, item in named}
-    return [_loggable(item, name, around) for item in islice(value, _ITEM_LIMIT)]
+        named = ((_shorten_text(key), item) for key, item in islice(value.items(), _ITEM_LIMIT))
+        return {_mask_named(key): _convert(item, key, around) for key, item in named}
+    return [_convert(item, name, around) for item in islice(value, _ITEM_LIMIT)]
 
 
 # A service logs the same few names again and again, each with every line.
@@ -131,14 +131,14 @@ def _mask_named(name: str) -> str:
     return _known_masked(name) if len(name) <= _LONGEST_KNOWN else mask(name)
 
 
-def _text_of(value: object) -> str:
+def _shorten_text(value: object) -> str:
     try:
         return str(value)
     except Exception as exc:  # a log line must not fail for what is told in it
         return f"<{type(value).__name__} that cannot be shown: {type(exc).__name__}>"
 
 
-def _text(text: str) -> str:
+def _read_text(text: str) -> str:
     # Shortened twice: masking megabytes takes a second, and a secret cut in two would not be recognised at the cut.
     return _shorten(mask(_shorten(text, 4 * TEXT_LIMIT)), TEXT_LIMIT)
 

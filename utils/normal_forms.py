@@ -23,11 +23,11 @@ _MARKS = "".join(filter(_is_mark, map(chr, range(_FIRST, _LAST + 1))))
 _FLOOD = re.compile(f"([{_MARKS}]{{{MOST_MARKS}}})[{_MARKS}]++")
 
 
-def without_floods(text: str) -> str:
+def limit_marks(text: str) -> str:
     """*text* with at most `MOST_MARKS` accents in a row."""
     return text if text.isascii() else _FLOOD.sub(r"\1", text)
 
 
 def normalize(form: Form, text: str) -> str:
     """*text* in a normal form, with at most `MOST_MARKS` accents in a row."""
-    return text if text.isascii() else unicodedata.normalize(form, without_floods(text))
+    return text if text.isascii() else unicodedata.normalize(form, limit_marks(text))

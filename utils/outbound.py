@@ -28,7 +28,7 @@ def open_session(
     )
 
 
-def proxy_for(url: str) -> str | None:
+def find_proxy(url: str) -> str | None:
     """What HTTPS_PROXY, HTTP_PROXY and NO_PROXY say, to be asked once instead of at every call."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

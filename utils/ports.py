@@ -129,10 +129,10 @@ run; `handed_over`: another process goes on with it."""
 class RunWatch(Protocol):
     """Watches one run. Its methods return at once and never fail; they are for the event loop that runs it."""
 
-    def saw(self, event: Mapping[str, Any]) -> None:
+    def note_event(self, event: Mapping[str, Any]) -> None:
         """The run emitted *event*: `status` begins a stage, the first `token` is the first word of the answer."""
 
-    def ended(self, outcome: RunOutcome, *, problem: str = "") -> None:
+    def note_end(self, outcome: RunOutcome, *, problem: str = "") -> None:
         """The run is over here; *problem* is the slug of what it failed of. What comes after is not looked at."""
 
 
@@ -150,10 +150,10 @@ class UnwatchedRun:
         """Itself."""
         return self
 
-    def saw(self, event: Mapping[str, Any]) -> None:
+    def note_event(self, event: Mapping[str, Any]) -> None:
         """Nothing."""
 
-    def ended(self, outcome: RunOutcome, *, problem: str = "") -> None:
+    def note_end(self, outcome: RunOutcome, *, problem: str = "") -> None:
         """Nothing."""
 
 
@@ -163,44 +163,44 @@ CallOutcome = Literal["ok", "failed", "cancelled"]
 class ModelObserver(Protocol):
     """Hears of every call to the endpoint of one model. Its methods return at once and never fail."""
 
-    def called(self, duration_s: float, outcome: CallOutcome) -> None:
+    def note_call(self, duration_s: float, outcome: CallOutcome) -> None:
         """A call is over, with all its tries, after *duration_s*, the wait in line not counted."""
 
-    def try_failed(self, reason: str) -> None:
+    def note_failed_try(self, reason: str) -> None:
         """One try failed, by the `reason` of a `providers.openai_errors.Failure`."""
 
-    def used(self, *, input_tokens: int, output_tokens: int) -> None:
+    def note_tokens(self, *, input_tokens: int, output_tokens: int) -> None:
         """What the endpoint says a call took, where it says so; told before the call is over."""
 
-    def fell_back(self) -> None:
+    def note_fallback(self) -> None:
         """The fallback model is asked, because the first did not answer."""
 
 
 class UnobservedModel:
     """A `ModelObserver` that lets everything pass."""
 
-    def called(self, duration_s: float, outcome: CallOutcome) -> None:
+    def note_call(self, duration_s: float, outcome: CallOutcome) -> None:
         """Nothing."""
 
-    def try_failed(self, reason: str) -> None:
+    def note_failed_try(self, reason: str) -> None:
         """Nothing."""
 
-    def used(self, *, input_tokens: int, output_tokens: int) -> None:
+    def note_tokens(self, *, input_tokens: int, output_tokens: int) -> None:
         """Nothing."""
 
-    def fell_back(self) -> None:
+    def note_fallback(self) -> None:
         """Nothing."""
 
 
 class StoreObserver(Protocol):
     """Hears how long stores took; *store* is "redis", "database" or "index". Returns at once, never fails."""
 
-    def took(self, store: str, operation: str, duration_s: float, *, succeeded: bool) -> None:
+    def note_duration(self, store: str, operation: str, duration_s: float, *, succeeded: bool) -> None:
         """A call to a store is over; *operation* is one of few words."""
 
 
 class UnobservedStores:
     """A `StoreObserver` that lets everything pass."""
 
-    def took(self, store: str, operation: str, duration_s: float, *, succeeded: bool) -> None:
+    def note_duration(self, store: str, operation: str, duration_s: float, *, succeeded: bool) -> None:
         """Nothing."""

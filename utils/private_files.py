@@ -22,7 +22,7 @@ def keep_files_private() -> None:
     os.umask(_OTHERS)
 
 
-def private_folder(path: Path, *, variable: str) -> Path:
+def ensure_private_folder(path: Path, *, variable: str) -> Path:
     """The folder *path*, absolute, made where it is missing (0700), and closed to other users where it was open.
 
     Raises:
@@ -32,7 +32,7 @@ def private_folder(path: Path, *, variable: str) -> Path:
     another = f"set {variable} to another folder"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if reason := why_not_ours(folder, variable=variable):
+        if reason := explain_not_ours(folder, variable=variable):
             raise StartError(reason)
         if is_open_to_others(folder):
             _close(folder)
@@ -45,7 +45,7 @@ def private_folder(path: Path, *, variable: str) -> Path:
     return folder
 
 
-def why_not_ours(folder: Path, *, variable: str) -> str:
+def explain_not_ours(folder: Path, *, variable: str) -> str:
     """Why an existing *folder* cannot be this user's alone, with what to do about it; "" where it can.
 
     Raises:

@@ -27,7 +27,7 @@ _KEPT_VARIABLES = frozenset(
 )
 
 
-def spare_collector() -> None:
+def tune_collector() -> None:
     """Let the garbage collector look at what requests leave behind, not at all that was there before the first.
 
     With 1000 requests in flight it looks at all of them again and again.
@@ -148,10 +148,10 @@ class Child:
 
     def stop(self, timeout_s: float) -> bool:
         """End it and all it has started; False when it had to be killed. Ending it twice is no error."""
-        self._signal(signal.SIGTERM)
+        self._send_signal(signal.SIGTERM)
         if self._ended.wait(timeout_s):
             return True
-        self._signal(signal.SIGKILL)
+        self._send_signal(signal.SIGKILL)
         self._ended.wait()
         return False
 
@@ -167,7 +167,7 @@ class Child:
             os.killpg(process.pid, signal.SIGKILL)  # what it has left behind
         self._ended.set()
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _send_signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             if self.is_alive():
                 os.killpg(self.pid, number)
@@ -197,11 +197,11 @@ def reserve_port(host: str, port: int, *, variable: str, shared: bool = False) -
         listener.listen(2048)
     except OSError as exc:
         listener.close()
-        raise StartError(_why_no_port(exc, host, port, variable)) from exc
+        raise StartError(_explain_no_port(exc, host, port, variable)) from exc
     return listener
 
 
-def _why_no_port(exc: OSError, host: str, port: int, variable: str) -> str:
+def _explain_no_port(exc: OSError, host: str, port: int, variable: str) -> str:
     if exc.errno == errno.EADDRINUSE:
         return f"Port {port} is in use by another program; stop it or set {variable} to another port."
     if exc.errno in (errno.EACCES, errno.EPERM):
@@ -215,7 +215,7 @@ def _spawn(command: Command) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(  # noqa: S603 - our own programs, no shell
             [sys.executable, "-I", "-S", _EXEC_CHILD, str(os.getpid()), *command.argv],
             cwd=command.cwd,
-            env=_plain_environment() | dict(command.variables),
+            env=_make_environment() | dict(command.variables),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -225,7 +225,7 @@ def _spawn(command: Command) -> "subprocess.Popen[bytes]":
         )
 
 
-def _plain_environment() -> dict[str, str]:
+def _make_environment() -> dict[str, str]:
     """What programs need to run at all.
 
     Not our configuration: its keys are none of a child's business, and Streamlit would take our PORT for its own.

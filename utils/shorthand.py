@@ -20,18 +20,18 @@ def spell_out(text: str) -> str:
     if len(text) > _LONGEST:
         return text
     language = detect_language(text)
-    known = _short_forms().get(language, {})
+    known = _load_short_forms().get(language, {})
 
-    def spelled(found: re.Match[str]) -> str:
+    def replace(found: re.Match[str]) -> str:
         word = found[0]
         if language == "id" and word[-1] == "2" and len(word) > _SHORTEST_DOUBLED and word[:-1].isalpha():
             return f"{word[:-1]}-{word[:-1]}"  # "teman2"
         return word if word.isupper() else known.get(word.casefold(), word)  # "Band U" is none
 
-    return _WORD.sub(spelled, text)
+    return _WORD.sub(replace, text)
 
 
 @cache
-def _short_forms() -> dict[str, dict[str, str]]:
+def _load_short_forms() -> dict[str, dict[str, str]]:
     """By language, lower case. Those that are words of their own in it are left out: "no", "sin", "sale"."""
     return dict(json.loads((files("utils") / "shorthand.json").read_text("utf-8")))

@@ -6,6 +6,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def cut_into_slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """*items* in order, *size* at a time."""
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -33,7 +33,7 @@ def read_json(data: bytes) -> Any:
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     except RecursionError:
-        raise _too_much() from None
+        raise _refuse_size() from None
     _check_depth(value)
     return value
 
@@ -46,25 +46,25 @@ def _check_number_of_values(data: bytes) -> None:
         place = found.end() if found else len(data)
         if place == len(data):
             return
-    raise _too_much()
+    raise _refuse_size()
 
 
 def _check_depth(value: object) -> None:
     inner = [value]
     for _ in range(DEEPEST_JSON):
-        inner = [child for one in inner for child in _children(one) if isinstance(child, dict | list)]
+        inner = [child for one in inner for child in _list_children(one) if isinstance(child, dict | list)]
         if not inner:
             return
-    raise _too_much()
+    raise _refuse_size()
 
 
-def _children(value: object) -> Iterable[object]:
+def _list_children(value: object) -> Iterable[object]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
 
 
-def _too_much() -> BadInput:
+def _refuse_size() -> BadInput:
     return BadInput(
         f"The JSON is nested too deeply or has too many values: send at most {DEEPEST_JSON} objects and lists within "
         f"each other, and at most {MOST_VALUES:,} values."
@@ -85,10 +85,10 @@ def _read_float(digits: str) -> float:
 def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError(f"it has the name {_first_repeated(pairs)[:100]!r} twice in one object")
+        raise ValueError(f"it has the name {_find_repeated(pairs)[:100]!r} twice in one object")
     return found
 
 
-def _first_repeated(pairs: list[tuple[str, Any]]) -> str:
+def _find_repeated(pairs: list[tuple[str, Any]]) -> str:
     seen: set[str] = set()
     return next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]

@@ -46,7 +46,7 @@ def check_conversation_id(value: str, *, field: str) -> str:
     """
     if CONVERSATION_ID.fullmatch(value):
         return value
-    raise wrong_field("A conversation id has 1 to 128 characters out of A-Z, a-z, 0-9, _ and -.", field)
+    raise refuse_field("A conversation id has 1 to 128 characters out of A-Z, a-z, 0-9, _ and -.", field)
 
 
 def check_run_id(value: str) -> str:
@@ -57,15 +57,15 @@ def check_run_id(value: str) -> str:
     """
     if REQUEST_ID.fullmatch(value):
         return value
-    raise wrong_field("A run id has 1 to 128 characters out of A-Z, a-z, 0-9, ., _ and -.", "run_id")
+    raise refuse_field("A run id has 1 to 128 characters out of A-Z, a-z, 0-9, ., _ and -.", "run_id")
 
 
-def wrong_field(detail: str, *fields: str) -> BadInput:
+def refuse_field(detail: str, *fields: str) -> BadInput:
     """The refusal of a value in one of *fields*, or of what they say together."""
     return BadInput(detail, members={"errors": [{"field": field, "message": detail} for field in fields]})
 
 
-def plain_message(found: Mapping[str, Any]) -> str:
+def describe_error(found: Mapping[str, Any]) -> str:
     """What pydantic found wrong with a value, as one of its `errors()` with the context, in plain words."""
     kind, limits = str(found["type"]), found.get("ctx", {})
     if kind in ("string_too_short", "too_short") and limits["min_length"] == 1:

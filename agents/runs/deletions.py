@@ -20,7 +20,7 @@ from agents.runs.keys import (
 )
 from utils.checkpointer.clients import AsyncClient
 from utils.errors import StoreUnavailable
-from utils.slices import slices
+from utils.slices import cut_into_slices
 
 _AT_ONCE = 500  # runs of one call
 
@@ -58,7 +58,7 @@ class Deletions:
     async def _delete_in(self, shard: int, thread_id: str) -> int:
         index = runs_of_key(shard, thread_id)
         ids = [found.decode() for found in await self._ask("SMEMBERS", index)]
-        for batch in slices(ids, _AT_ONCE):
+        for batch in cut_into_slices(ids, _AT_ONCE):
             of_runs = [key for run_id in batch for key in (run_key(run_id), events_key(run_id))]
             keys = [index, active_key_of(shard), *of_runs]
             await self._ask("EVAL", self._script, len(keys), *keys, self._keep_s * 1000, *batch)

@@ -76,7 +76,7 @@ class LiveRun:
     def emit(self, event: Event) -> None:
         """Tell an event; it is in the run store a moment later, where somebody may follow the run."""
         self._events.append(event)
-        self._watch.saw(event)
+        self._watch.note_event(event)
         self._tell()
         if self.record.streams and self._flushing is None:
             self._flushing = asyncio.create_task(self._flush_soon())
@@ -98,7 +98,7 @@ class LiveRun:
     def close(self) -> None:
         """Nothing more is done here; its watch hears how it ended."""
         outcome, problem = _outcome(self.last_event if self.is_ours else None, self)
-        self._watch.ended(outcome, problem=problem)
+        self._watch.note_end(outcome, problem=problem)
 
     def cancel(self) -> None:
         """Stop working on it, and tell that this was its end; an end that is being told already stays."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from agents.threads import thread_of
 from utils.context import Kind, Scope, TenantContext
-from utils.errors import problem_document
+from utils.errors import make_problem_document
 
 Event = dict[str, Any]
 Status = Literal["running", "completed", "failed", "cancelled"]
@@ -26,7 +26,7 @@ def cancelled(run_id: str) -> Event:
 
 def failure(run_id: str, error: BaseException, *, request_id: str) -> Event:
     """It failed; with a whole problem document, for whoever reads it later."""
-    problem = problem_document(error, instance=f"/v1/runs/{run_id}", request_id=request_id)
+    problem = make_problem_document(error, instance=f"/v1/runs/{run_id}", request_id=request_id)
     return {"type": "error", "run_id": run_id, "problem": problem}
 
 

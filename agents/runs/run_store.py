@@ -29,7 +29,7 @@ from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 from utils.errors import StoreUnavailable
-from utils.json_bytes import json_bytes
+from utils.json_bytes import dump_json
 from utils.ports import StoreObserver, UnobservedStores
 
 logger = logging.getLogger("agents.runs")
@@ -116,7 +116,7 @@ class RunStore:
         1; `UNWANTED`; `TAKEN`; `LOST`; `HOLED` if events up to *after* are not there any more.
         """
         last, event = batch[-1] if batch else (0, {})
-        told = self._seal(json_bytes([event for _, event in batch]), record.id) if batch else b""
+        told = self._seal(dump_json([event for _, event in batch]), record.id) if batch else b""
         status = ENDS.get(event.get("type", ""), "")
         keys = (run_key(record.id), events_key(record.id), active_key(record.id))
         state: int | None = await self._call(
@@ -206,9 +206,9 @@ class RunStore:
         try:
             reply = await self._redis.execute_command("XREAD", "BLOCK", wait_ms, "STREAMS", CONTROL, after)
         except RedisError as exc:
-            self._circuit.failed(exc)
+            self._circuit.note_failure(exc)
             return None
-        self._circuit.worked()
+        self._circuit.note_success()
         streams = reply.items() if isinstance(reply, Mapping) else reply or ()
         return [
             ControlMessage(at.decode(), name.decode(), value.decode())
@@ -298,10 +298,10 @@ class RunStore:
         try:
             reply = await self._redis.execute_command(*command)
         except RedisError as exc:
-            self._circuit.failed(exc)
+            self._circuit.note_failure(exc)
         else:
-            self._circuit.worked()
-        self._stores.took("redis", "runs", time.perf_counter() - began_s, succeeded=reply is not None)
+            self._circuit.note_success()
+        self._stores.note_duration("redis", "runs", time.perf_counter() - began_s, succeeded=reply is not None)
         return reply
 
     async def _surely(self, *command: Any) -> Any:

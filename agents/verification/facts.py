@@ -7,11 +7,11 @@ from difflib import SequenceMatcher
 from itertools import islice, product
 
 from agents.verification.sources import Source, SourceSentence
-from utils.facts.dates import Date, dates
+from utils.facts.dates import Date, find_dates
 from utils.facts.folding import fold
-from utils.facts.names import Name, is_known, names
-from utils.facts.numbers import Number, numbers
-from utils.facts.polarity import tokens
+from utils.facts.names import Name, find_names, is_known
+from utils.facts.numbers import Number, find_numbers
+from utils.facts.polarity import tokenize
 from utils.language import detect_language
 
 _SHORTEST_ABBREVIATION = 3  # letters: fewer are found in any text
@@ -34,10 +34,10 @@ class Facts:
 
 def facts_of(text: str) -> Facts:
     """The facts of *text*; digits of dates are no numbers beside."""
-    found = dates(text)
+    found = find_dates(text)
     of_dates = _mark_covered(text, ((date.start, date.end) for date in found if not date.weekdays))
-    free = [number for number in numbers(text) if not of_dates[number.start]]
-    return Facts(free, found, names(text))
+    free = [number for number in find_numbers(text) if not of_dates[number.start]]
+    return Facts(free, found, find_names(text))
 
 
 def _mark_covered(text: str, spans: Iterable[tuple[int, int]]) -> bytearray:
@@ -73,7 +73,7 @@ def find_replaced_fact(facts: Facts, text: str, source: Source, sentence: Source
 
     Only where the two are made of nearly the same words in the same order.
     """
-    ours, theirs = [word for word, _ in tokens(text)], [word for word, _ in sentence.tokens]
+    ours, theirs = [word for word, _ in tokenize(text)], [word for word, _ in sentence.tokens]
     values = _fact_words(facts, text)
     for a, b, c, d in _replacements(ours, theirs):
         said = [word for word in ours[a:b] if word in values and word not in theirs]
@@ -154,7 +154,7 @@ def _fact_words(facts: Facts, text: str) -> set[str]:
     # The first word of a sentence has a capital whatever it is.
     groups = (facts.numbers, facts.dates, [name for name in facts.names if not name.opens or _is_code(name.text)])
     covered = _mark_covered(text, ((each.start, each.end) for group in groups for each in group))
-    return {word for word, start in tokens(text) if covered[start]}
+    return {word for word, start in tokenize(text) if covered[start]}
 
 
 def _disagree(facts: Facts, sentence: SourceSentence) -> bool:

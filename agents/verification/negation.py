@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 
 from agents.verification.facts import shares_order
 from agents.verification.sources import SourceSentence
-from utils.facts.polarity import Negation, denying, find_opposed, negations, tokens
+from utils.facts.polarity import Negation, find_denying, find_negations, find_opposed, tokenize
 
 _SAME = 0.75  # of the words of two sentences in the same order
 _STEM = 5  # letters that two forms of a word share
@@ -18,9 +18,9 @@ _REPLACED = 2  # words by which two sentences differ whose one has the opposite 
 
 def contradiction_between(claim: str, sentence: SourceSentence, language: str) -> str:
     """How *claim* and *sentence*, which speak of the same, deny each other, in words, "" where they do not."""
-    ours, theirs = tokens(claim), sentence.tokens
+    ours, theirs = tokenize(claim), sentence.tokens
     our_words, their_words = {word for word, _ in ours}, {word for word, _ in theirs}
-    ours_denied, theirs_denied = negations(ours, language)[:_MOST], negations(theirs, language)[:_MOST]
+    ours_denied, theirs_denied = find_negations(ours, language)[:_MOST], find_negations(theirs, language)[:_MOST]
     opposite = find_opposed(our_words, their_words)
     if opposite is None and (word := _put_in_or_taken_out(ours, theirs, language)):
         return f'"{word}" stands in one of the two only: here or'
@@ -42,7 +42,7 @@ def _put_in_or_taken_out(ours: Sequence[tuple[str, int]], theirs: Sequence[tuple
         return ""
     codes = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
     for at, (kind, a, b, c, d) in enumerate(codes):
-        here, there = denying(one[a:b], language), denying(other[c:d], language)
+        here, there = find_denying(one[a:b], language), find_denying(other[c:d], language)
         inside = 0 < at < len(codes) - 1 and codes[at - 1][0] == codes[at + 1][0] == "equal"
         if kind != "equal" and (here or (there and inside)) and not (here and there):
             return (here or there)[0]
@@ -55,7 +55,7 @@ def denial_before(spelled: str, clip: str, language: str) -> str:
     for at in range(len(before) - 1, -1, -1):
         if before[at][0] in _CONNECTING.split():
             return ""
-        if negations(before[at : at + 2], language):
+        if find_negations(before[at : at + 2], language):
             return before[at][0]
     return ""
 

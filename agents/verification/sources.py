@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from providers.chat.sentences import split_sentences
-from utils.facts.dates import KnownDates, dates
+from utils.facts.dates import KnownDates, find_dates
 from utils.facts.folding import fold
-from utils.facts.names import initials, names, vocabulary
-from utils.facts.numbers import KnownNumbers, numbers
-from utils.facts.polarity import tokens
+from utils.facts.names import find_initials, find_names, list_words
+from utils.facts.numbers import KnownNumbers, find_numbers
+from utils.facts.polarity import tokenize
 from utils.passages import Passage
-from utils.words import content_words
+from utils.words import hash_content_words
 
 _REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
 _VERBATIM = re.compile(r"[^\W_]+(?:[.,:/'-][^\W_]+)*|[%$€£<>≤≥]")
@@ -29,13 +29,13 @@ class SourceSentence:
 
     @cached_property
     def words(self) -> frozenset[int]:
-        """Hashes of its stems (`content_words`), without those of its lead."""
-        return content_words(self.text, self.language)
+        """Hashes of its stems (`hash_content_words`), without those of its lead."""
+        return hash_content_words(self.text, self.language)
 
     @cached_property
     def around(self) -> frozenset[int]:
         """Hashes of the stems of its lead."""
-        return content_words(self.lead, self.language) if self.lead else frozenset()
+        return hash_content_words(self.lead, self.language) if self.lead else frozenset()
 
     @cached_property
     def spelled(self) -> str:
@@ -45,22 +45,22 @@ class SourceSentence:
     @cached_property
     def tokens(self) -> list[tuple[str, int]]:
         """Its words, folded, with their places."""
-        return tokens(self.text)
+        return tokenize(self.text)
 
     @cached_property
     def numbers(self) -> KnownNumbers:
         """Its numbers, those of its lead too."""
-        return KnownNumbers(numbers(f"{self.text}\n{self.lead}"))
+        return KnownNumbers(find_numbers(f"{self.text}\n{self.lead}"))
 
     @cached_property
     def dates(self) -> KnownDates:
         """Its dates, those of its lead too."""
-        return KnownDates(dates(f"{self.text}\n{self.lead}"))
+        return KnownDates(find_dates(f"{self.text}\n{self.lead}"))
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
         """Its words as names are compared."""
-        return vocabulary(self.text)
+        return list_words(self.text)
 
 
 @dataclass(frozen=True)
@@ -87,27 +87,27 @@ class Source:
     @cached_property
     def words(self) -> frozenset[int]:
         """Hashes of all stems, the title's too."""
-        return content_words(self.text, self.language) | self.title_words
+        return hash_content_words(self.text, self.language) | self.title_words
 
     @cached_property
     def title_words(self) -> frozenset[int]:
         """Hashes of the title's and the headings' stems."""
-        return content_words(self.title, self.language)
+        return hash_content_words(self.title, self.language)
 
     @cached_property
     def numbers(self) -> KnownNumbers:
         """All numbers."""
-        return KnownNumbers(numbers(f"{self.text}\n{self.title}"))
+        return KnownNumbers(find_numbers(f"{self.text}\n{self.title}"))
 
     @cached_property
     def dates(self) -> KnownDates:
         """All dates."""
-        return KnownDates(dates(f"{self.text}\n{self.title}"))
+        return KnownDates(find_dates(f"{self.text}\n{self.title}"))
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
         """All words as names are compared, and what runs of names are short for."""
-        return vocabulary(self.text) | vocabulary(self.title) | initials(self.text)
+        return list_words(self.text) | list_words(self.title) | find_initials(self.text)
 
     @cached_property
     def first_letters(self) -> str:
@@ -117,7 +117,7 @@ class Source:
     @cached_property
     def names(self) -> frozenset[str]:
         """Words that are names wherever they stand: with a capital in the midst of a sentence at least once."""
-        return frozenset(name.key for name in names(self.text) if not name.opens or name.follows)
+        return frozenset(name.key for name in find_names(self.text) if not name.opens or name.follows)
 
 
 def source_of(passage: Passage) -> Source:

@@ -15,7 +15,7 @@ from agents.verification.negation import contradiction_between, denial_before
 from agents.verification.sources import Source, SourceSentence, spell_out
 from agents.verification.verdict import Finding, Status
 from utils.language import detect_language
-from utils.words import content_words
+from utils.words import hash_content_words
 
 ENOUGH_SHARED = 0.72  # of a sentence's words, in a sentence of the source and its neighbours
 TOO_LITTLE_SHARED = 0.25  # anywhere in the source
@@ -125,7 +125,7 @@ def _is_foreign(text: str, places: Sequence[SentenceMatch]) -> bool:
 
 def _best_place(text: str, facts: Facts, number: int, source: Source) -> SentenceMatch:
     """Where *source* shares most with *text*; a fact that agrees by value counts as a word shared."""
-    wanted = content_words(_without(text, facts), source.language)
+    wanted = hash_content_words(_without(text, facts), source.language)
     count = (len(wanted) + len(facts.numbers) + len(facts.dates)) or 1
     if not source.sentences:
         return SentenceMatch(number, source, 0, 0.0, 0.0, 0.0)

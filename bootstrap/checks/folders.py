@@ -10,7 +10,7 @@ from pathlib import Path
 from bootstrap.checks.settings import Installation
 from bootstrap.data_folder import LOCK
 from utils.findings import Finding, failure, ok, warning
-from utils.private_files import is_open_to_others, why_not_ours
+from utils.private_files import explain_not_ours, is_open_to_others
 
 _LEAST_BYTES, _FEW_BYTES = 100_000_000, 1_000_000_000
 _OTHER_FOLDER = "Let this user write it, or set DATA_DIR to another folder."
@@ -43,7 +43,7 @@ def _why_not_writable(folder: Path) -> str:
 
 
 def _check_privacy(folder: Path) -> Iterator[Finding]:
-    if reason := why_not_ours(folder, variable="DATA_DIR"):
+    if reason := explain_not_ours(folder, variable="DATA_DIR"):
         yield failure("DATA_DIR", reason, "Then run this again.")
     elif is_open_to_others(folder):
         found = f"{folder} is open to other users; it holds conversations and keys."

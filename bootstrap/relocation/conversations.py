@@ -16,7 +16,7 @@ from utils.addresses import hide_login
 from utils.checkpointer import Connections
 from utils.checkpointer.keys import STATE_PATTERN
 from utils.errors import StoreRefused, StoreUnavailable
-from utils.slices import slices
+from utils.slices import cut_into_slices
 
 _SUMMARY_PATTERN = "checkpoint:*"
 _AT_ONCE = 16  # conversations under way together, so that a server far away is not waited for one by one
@@ -124,7 +124,7 @@ class ConversationsMove:
     async def copy(self, progress: Progress) -> None:
         """Copy every conversation, also over an earlier copy, but not over one that went on in the target."""
         keys, done = sorted(await _list_keys(self._source)), 0
-        for part in slices(keys, _AT_ONCE):
+        for part in cut_into_slices(keys, _AT_ONCE):
             await asyncio.gather(*(self._copy(key) for key in part))
             done += len(part)
             progress(CONVERSATIONS, done, len(keys))

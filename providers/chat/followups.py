@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from utils.language import LANGUAGES, detect_language
 from utils.shorthand import spell_out
-from utils.words import content_words
+from utils.words import hash_content_words
 
 # Words that ask for a property of something, or introduce it, without naming it: alone they make no topic.
 _GENERIC: dict[str, list[str]] = json.loads((files("providers.chat") / "generic_words.json").read_text("utf-8"))
@@ -80,7 +80,7 @@ def _shape(word: str) -> str:
 
 def _content(question: str) -> list[str]:
     language = detect_language(question)
-    return [word for word in _WORD.findall(question) if content_words(word, language) or _shape(word)]
+    return [word for word in _WORD.findall(question) if hash_content_words(word, language) or _shape(word)]
 
 
 def _depends(question: str) -> bool:
@@ -106,13 +106,13 @@ def _topic_words(question: str) -> list[str]:
 def _is_generic(word: str, language: str) -> bool:
     """Whether *word* names no topic. Short questions do not show their language, so lower-case words count in any."""
     languages = LANGUAGES if word.islower() else (language,)
-    return any(content_words(word, code) <= _generic(code) for code in languages)
+    return any(hash_content_words(word, code) <= _generic(code) for code in languages)
 
 
 def _stem(word: str) -> frozenset[int]:
-    return content_words(word, detect_language(word))
+    return hash_content_words(word, detect_language(word))
 
 
 @cache
 def _generic(language: str) -> frozenset[int]:
-    return content_words(" ".join(_GENERIC[language]), language)
+    return hash_content_words(" ".join(_GENERIC[language]), language)

@@ -17,10 +17,10 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 from providers.chat.selection import Candidate, Quote
-from utils.facts.names import is_known, names, vocabulary
-from utils.facts.numbers import KnownNumbers, Number, numbers
-from utils.facts.polarity import denying, find_opposed, tokens
-from utils.words import content_words
+from utils.facts.names import find_names, is_known, list_words
+from utils.facts.numbers import KnownNumbers, Number, find_numbers
+from utils.facts.polarity import find_denying, find_opposed, tokenize
+from utils.words import hash_content_words
 
 SIGNS = (
     "denies what the best sentence does not",
@@ -81,10 +81,10 @@ def signs(
     chosen = sentences[best]
     passage = [sentence for sentence in sentences if sentence.number == chosen.number]
     text = "\n".join(sentence.text for sentence in passage)
-    asked = [word for word, _ in tokens(question)]
+    asked = [word for word, _ in tokenize(question)]
     quoted = " ".join(quote.text for quote in quotes)
-    there = [word for word, _ in tokens(chosen.text)]
-    denied = denying(asked, chosen.language) and not denying(there, chosen.language)
+    there = [word for word, _ in tokenize(chosen.text)]
+    denied = find_denying(asked, chosen.language) and not find_denying(there, chosen.language)
     rarest, share = _measure_uncovered(question, sentences, passage, chosen)
     return (
         float(bool(denied)),
@@ -110,7 +110,7 @@ def _measure_uncovered(
     frequency = Counter(word for sentence in sentences for word in sentence.words)
     weights = {
         word: math.log1p((len(sentences) - frequency[word] + 0.5) / (frequency[word] + 0.5))
-        for word in content_words(question, chosen.language)
+        for word in hash_content_words(question, chosen.language)
     }
     at = passage.index(chosen)
     near, anywhere = _words(passage[max(0, at - 1) : at + 2]), _words(passage)
@@ -124,28 +124,28 @@ def _words(sentences: Sequence[Candidate]) -> frozenset[int]:
 
 
 def _missing_names(question: str, text: str) -> float:
-    asked = [name for name in names(question) if not name.opens]
-    known = vocabulary(text) if asked else frozenset()
+    asked = [name for name in find_names(question) if not name.opens]
+    known = list_words(text) if asked else frozenset()
     return float(min(_COUNTED, sum(not is_known(name.key, known) for name in asked)))
 
 
 def _missing_numbers(question: str, text: str) -> float:
     asked = _plain_numbers(question)
-    known = KnownNumbers(numbers(text) if asked else [])
+    known = KnownNumbers(find_numbers(text) if asked else [])
     return float(min(_COUNTED, sum(not known.agree(number) for number in asked)))
 
 
 def _plain_numbers(text: str) -> list[Number]:
-    return [number for number in numbers(text) if not number.is_weak]
+    return [number for number in find_numbers(text) if not number.is_weak]
 
 
 def _neighbours(asked: Sequence[str], passage: Sequence[Candidate], language: str) -> float:
     """How many of the neighbouring content words of a question are neighbours in one sentence too, at best."""
-    content = [word[:_STEM] for word in asked if content_words(word, language)]
+    content = [word[:_STEM] for word in asked if hash_content_words(word, language)]
     pairs = list(pairwise(content))[:_MOST_PAIRS]
     if not pairs:
         return 1.0
-    return max(_adjacent(pairs, [word[:_STEM] for word, _ in tokens(each.text)]) for each in passage) / len(pairs)
+    return max(_adjacent(pairs, [word[:_STEM] for word, _ in tokenize(each.text)]) for each in passage) / len(pairs)
 
 
 def _adjacent(pairs: Sequence[tuple[str, str]], words: Sequence[str]) -> int:
@@ -166,9 +166,9 @@ def _are_near(some: Sequence[int], others: Sequence[int]) -> bool:
 
 
 def _has_new_name(text: str, asked: Collection[str]) -> bool:
-    return any(name.key not in asked for name in names(text) if not name.opens or name.follows)
+    return any(name.key not in asked for name in find_names(text) if not name.opens or name.follows)
 
 
 def _has_new_number(text: str, question: str) -> bool:
     known = KnownNumbers(_plain_numbers(question))
-    return any(not known.agree(number) for number in numbers(text))
+    return any(not known.agree(number) for number in find_numbers(text))

@@ -132,7 +132,7 @@ class RemoteChatModel(EndpointModel):
         logger.warning(
             "Asking the fallback chat model", extra={"model": self.model_name, "reason": str(failure.problem)}
         )
-        self.gate.observer.fell_back()
+        self.gate.observer.note_fallback()
         try:
             return await self._ask(self.fallback, ask), self.fallback
         except CallFailed as exc:
@@ -162,7 +162,7 @@ class RemoteChatModel(EndpointModel):
 
     def _failed(self, exc: Exception, model: EndpointModel) -> ProviderError:
         failure = failure_of(exc, _side(model))
-        self.gate.observer.try_failed(failure.reason)
+        self.gate.observer.note_failed_try(failure.reason)
         return failure.problem
 
     def _note_usage(self, message: BaseMessage) -> bool:
@@ -170,7 +170,7 @@ class RemoteChatModel(EndpointModel):
         usage = cast(AIMessage, message).usage_metadata
         if not usage:
             return False
-        self.gate.observer.used(input_tokens=usage["input_tokens"], output_tokens=usage["output_tokens"])
+        self.gate.observer.note_tokens(input_tokens=usage["input_tokens"], output_tokens=usage["output_tokens"])
         add_tokens(usage["input_tokens"] + usage["output_tokens"])
         return True
 

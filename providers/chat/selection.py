@@ -13,7 +13,7 @@ from itertools import islice
 from prompts.rag import NumberedPassage
 from providers.chat.sentences import Block, split_blocks
 from utils.language import detect_language
-from utils.words import content_words
+from utils.words import hash_content_words
 
 # What a sentence of a later passage has to make up for, in shares of the question's words.
 _LATER_PASSAGE = (0.0, 0.3, 0.5, 0.6, 0.7)
@@ -108,12 +108,12 @@ def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
     found: dict[str, Candidate] = {}
     for rank, passage in enumerate(passages):
         language = detect_language(passage.text)
-        title = content_words(passage.title, language)
+        title = hash_content_words(passage.title, language)
         for block in split_blocks(passage.text):
             for sentence, (start, end) in zip(block.sentences, block.spans, strict=True):
                 text = _REFERENCE_MARK.sub("", sentence.text)  # a reader would take it for a mark of ours
-                words = content_words(text, language)
-                lead = content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language)
+                words = hash_content_words(text, language)
+                lead = hash_content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language)
                 candidate = Candidate(
                     passage.number,
                     rank,
@@ -139,7 +139,7 @@ def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
     Weights are BM25's inverse document frequencies over *sentences*.
     """
     frequency = Counter(word for sentence in sentences for word in sentence.words)
-    asked = {language: content_words(question, language) for language in {s.language for s in sentences}}
+    asked = {language: hash_content_words(question, language) for language in {s.language for s in sentences}}
 
     def weight(words: frozenset[int]) -> float:
         return sum(math.log1p((len(sentences) - frequency[w] + 0.5) / (frequency[w] + 0.5)) for w in words)
@@ -327,9 +327,9 @@ def _shorten(question: str, sentence: Candidate, room: int) -> str:
     if len(sentence.text) <= room:
         return sentence.text
     starts = [0, *(end.end() for end in islice(_CLAUSE_END.finditer(sentence.text), _MOST_CLAUSES))]
-    asked = content_words(question, sentence.language)
+    asked = hash_content_words(question, sentence.language)
     runs = [_run(sentence.text, start, room) for start in starts]
-    return max(runs, key=lambda run: len(asked & content_words(run, sentence.language)))
+    return max(runs, key=lambda run: len(asked & hash_content_words(run, sentence.language)))
 
 
 def _run(text: str, start: int, room: int) -> str:

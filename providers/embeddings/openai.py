@@ -113,7 +113,7 @@ class OpenAIEmbedder:
                 ask = partial(self._wire.ask, "/embeddings", body)
                 answered = await retry(ask, self._side, self._limits, self.gate.observer)
                 if isinstance(tokens := (answered.get("usage") or {}).get("prompt_tokens"), int):
-                    self.gate.observer.used(input_tokens=tokens, output_tokens=0)
+                    self.gate.observer.note_tokens(input_tokens=tokens, output_tokens=0)
             vectors = np.array([_numbers(item["embedding"]) for item in answered["data"]], dtype=np.float32)
         except CallFailed as exc:
             raise exc.failure.problem from exc.__cause__

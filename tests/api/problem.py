@@ -6,14 +6,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from utils.errors import problem_types
+from utils.errors import list_problem_types
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "request_id", "message", "timestamp"}
 
 
 def assert_problem(document: dict[str, Any], status: int) -> None:
     """It has every member, and the title and the status of its type."""
-    table = {f"urn:pustaka:problem:{kind.slug}": (kind.title, kind.status) for kind in problem_types()}
+    table = {f"urn:pustaka:problem:{kind.slug}": (kind.title, kind.status) for kind in list_problem_types()}
     assert set(document) >= MEMBERS, document
     assert table[document["type"]] == (document["title"], document["status"])
     assert document["status"] == status

@@ -178,7 +178,7 @@ async def test_a_redis_that_hangs_delays_one_request_at_most_and_is_found_when_i
         assert time.monotonic() - began < 1
         redis.resume()
         limits._circuit._retry_s = 0
-        limits._circuit.failed(OSError())  # as if the time until the next try were over
+        limits._circuit.note_failure(OSError())  # as if the time until the next try were over
         assert (await limits.spend(*ACME)).remaining < 40
 
 

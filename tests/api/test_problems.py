@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.problem import assert_refused
 from tests.service import ROOT, Service
-from utils.errors import problem_types
+from utils.errors import list_problem_types
 
 WRONG = [
     ("GET", "/no/such/path", {}, 404),
@@ -27,14 +27,18 @@ WRONG = [
 
 
 def test_a_type_has_one_title_and_one_status() -> None:
-    assert {slug: count for slug, count in Counter(kind.slug for kind in problem_types()).items() if count > 1} == {}
-    assert {title: count for title, count in Counter(kind.title for kind in problem_types()).items() if count > 1} == {}
+    assert {
+        slug: count for slug, count in Counter(kind.slug for kind in list_problem_types()).items() if count > 1
+    } == {}
+    assert {
+        title: count for title, count in Counter(kind.title for kind in list_problem_types()).items() if count > 1
+    } == {}
 
 
 def test_the_documentation_lists_every_type() -> None:
     page = (ROOT / "docs" / "api-conventions.md").read_text("utf-8")
     listed = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
-    assert sorted(listed) == sorted((kind.slug, str(kind.status), kind.title) for kind in problem_types())
+    assert sorted(listed) == sorted((kind.slug, str(kind.status), kind.title) for kind in list_problem_types())
 
 
 @pytest.mark.parametrize(("method", "path", "sent", "status"), WRONG)

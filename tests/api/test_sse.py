@@ -20,7 +20,7 @@ from bootstrap.valkey import find_valkey
 from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
 from utils.context import TenantContext
-from utils.errors import BadInput, ProviderUnavailable, RunFailed, problem_of
+from utils.errors import BadInput, ProviderUnavailable, RunFailed, describe_problem
 from utils.ports import UnwatchedRun
 
 DONE = {"type": "done"}
@@ -64,7 +64,7 @@ async def read(live: LiveRun, *, after: int = 0, slowly: bool = False) -> list[d
 
 
 def failed(error: Exception) -> dict[str, Any]:
-    return {"type": "error", "problem": problem_of(error)}
+    return {"type": "error", "problem": describe_problem(error)}
 
 
 @pytest.mark.parametrize("slowly", [False, True])

@@ -39,7 +39,7 @@ from tests.servers.postgres import PASSWORD as POSTGRES_PASSWORD
 from tests.servers.postgres import USER, PostgresServer
 from tests.servers.redis import PASSWORD, RedisCluster, RedisServer
 from tests.service import Service
-from utils.checkpointer.keys import state_key, summary_key
+from utils.checkpointer.keys import make_state_key, make_summary_key
 
 pytestmark = pytest.mark.long
 
@@ -400,12 +400,12 @@ def test_what_changed_in_the_source_since_a_move_broke_off_is_moved_as_it_is_now
 
 def test_a_conversation_that_went_on_in_the_target_is_not_overwritten(broken_off: Path, stores: Stores) -> None:
     converse(stores.redis.url, TALK, life_s=LIVES_S[0])
-    stores.redis.client.hset(state_key(TALK), "@updated", "2999-01-01T00:00:00+00:00")
-    theirs = stores.redis.client.hgetall(state_key(TALK))
+    stores.redis.client.hset(make_state_key(TALK), "@updated", "2999-01-01T00:00:00+00:00")
+    theirs = stores.redis.client.hgetall(make_state_key(TALK))
     result = migrate(broken_off, stores.variables, "--to", "production")
     assert result.exit_code == 1
-    assert f"{summary_key(TALK)} went on in the target" in result.output
-    assert stores.redis.client.hgetall(state_key(TALK)) == theirs
+    assert f"{make_summary_key(TALK)} went on in the target" in result.output
+    assert stores.redis.client.hgetall(make_state_key(TALK)) == theirs
 
 
 def test_a_target_that_somebody_used_meanwhile_is_not_called_moved(broken_off: Path, stores: Stores) -> None:

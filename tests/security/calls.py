@@ -17,15 +17,15 @@ from providers.chat.sentences import sentence_spans, split_sentences
 from retrieval.lexical import Lexicon
 from retrieval.question import Question
 from retrieval.selection import by_best_sentence, distinct
-from utils.facts.dates import dates
+from utils.facts.dates import find_dates
 from utils.facts.folding import fold
-from utils.facts.names import initials, names, vocabulary
-from utils.facts.numbers import numbers
-from utils.facts.polarity import tokens
+from utils.facts.names import find_initials, find_names, list_words
+from utils.facts.numbers import find_numbers
+from utils.facts.polarity import tokenize
 from utils.language import detect_language
 from utils.masking import mask
 from utils.passages import Hit, Passage
-from utils.words import content_words
+from utils.words import hash_content_words
 
 Call = Callable[[str], object]
 _LONGEST_QUESTION = 5000
@@ -78,14 +78,14 @@ CALLS: Mapping[str, Call] = {
     "terms of a passage": lambda text: Lexicon().of_passage(hit(text).passage),
     "best sentence": lambda text: by_best_sentence(Question("When does it open?"), [hit(text)]),
     "share": lambda text: Question("When does it open?").share_in(hit(text).passage),
-    "dates": dates,
+    "dates": find_dates,
     "folded": fold,
-    "initials": initials,
-    "names": names,
-    "vocabulary": vocabulary,
-    "numbers": numbers,
-    "tokens": tokens,
+    "initials": find_initials,
+    "names": find_names,
+    "vocabulary": list_words,
+    "numbers": find_numbers,
+    "tokens": tokenize,
     "language": detect_language,
     "masked": mask,
-    "content words": lambda text: content_words(text, "en"),
+    "content words": lambda text: hash_content_words(text, "en"),
 }

@@ -7,7 +7,7 @@ import pytest
 
 from tests.service import Library, Service
 from utils.language import detect_language
-from utils.processes import spare_collector
+from utils.processes import tune_collector
 
 HOST = "chat.example.org"
 ALLOWED_ORIGIN = "https://www.example.org"
@@ -29,7 +29,7 @@ def public_service(library: Library, tmp_path_factory: pytest.TempPathFactory) -
 def collector_of_the_service() -> Iterator[None]:
     """Garbage of tests is looked through as seldom as that of the service, and what is loaded once is loaded."""
     thresholds = gc.get_threshold()
-    spare_collector()
+    tune_collector()
     detect_language("Its model is loaded when it is first asked for.")
     yield
     gc.set_threshold(*thresholds)

@@ -6,7 +6,7 @@ import sys
 from errno import EFAULT, EPERM
 
 from tests.service import ROOT
-from utils.sandbox.kernel import function
+from utils.sandbox.kernel import call_function
 
 _VERSION_3 = 0x20080522  # capset(2)
 _SYS_PTRACE = 1 << 19  # what root may beyond others: look into every process
@@ -35,13 +35,13 @@ def main() -> None:
     """Try it, and say what came of it."""
     sets = (_Sets * 2)()
     header = _Header(_VERSION_3, 0)
-    function("capget", ctypes.byref(header), ctypes.byref(sets))
+    call_function("capget", ctypes.byref(header), ctypes.byref(sets))
     sets[0].effective &= ~_SYS_PTRACE
-    function("capset", ctypes.byref(header), ctypes.byref(sets))
+    call_function("capset", ctypes.byref(header), ctypes.byref(sets))
     here, there = _Vector(ctypes.addressof(sets), 1), _Vector(8, 1)  # nothing is at address 8
     one = ctypes.c_ulong(1)
     try:
-        function(
+        call_function(
             "process_vm_readv", int(sys.argv[1]), ctypes.byref(here), one, ctypes.byref(there), one, ctypes.c_ulong(0)
         )
     except OSError as exc:

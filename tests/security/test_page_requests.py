@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.clients.api_stub import ACME_KEY, ROOM, ApiStub, problem, serve_stub
 from tests.clients.browser_page import ask, running_page, shelf
 from tests.security.canary import Canary, listening_canary, texts
-from utils.slices import slices
+from utils.slices import cut_into_slices
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 CONVERSATION = "web-" + "c" * 22
@@ -89,7 +89,7 @@ def test_no_answer_causes_a_request_or_draws_anything_but_text(
     tab: Page, url: str, api: ApiStub, canary: Canary, asked: list[str]
 ) -> None:
     hostile = [f"{text}\n\nend of {name}" for name, text in texts(canary).items()]
-    for few in slices(hostile, 40):  # the page shows the last hundred messages of a conversation
+    for few in cut_into_slices(hostile, 40):  # the page shows the last hundred messages of a conversation
         said = api.conversations[ACME_KEY, CONVERSATION] = []
         for text in few:
             said.append({"role": "user", "content": text})

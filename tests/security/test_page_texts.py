@@ -11,7 +11,7 @@ from clients.api_errors import ApiError, ApiRefused
 from clients.streamlit_chat.wording import visitor_text
 from config import Settings
 from tests.security.drawn import PAGE, Module, modules
-from utils.errors import ProblemError, problem_of
+from utils.errors import ProblemError, describe_problem
 
 HINT = (
     "REDIS_URL is wrong in /etc/pustaka.env: set it to redis://10.0.0.7, run `flask api-key`, and look at pustaka.db."
@@ -42,9 +42,11 @@ def assert_tells_nothing(text: str) -> None:
 @pytest.mark.parametrize("kind", sorted({*kinds_of(ProblemError)}, key=lambda kind: kind.__name__))
 def test_no_problem_of_the_service_is_told_to_visitors_as_it_is(kind: type[ProblemError]) -> None:
     error = ProblemError.__new__(kind)
-    ProblemError.__init__(error, HINT, members=problem_of(ProblemError(HINT)))
+    ProblemError.__init__(error, HINT, members=describe_problem(ProblemError(HINT)))
     for status in {kind.status, 500, 418}:
-        told = visitor_text(ApiRefused(status, {**problem_of(error), "title": HINT, "detail": HINT, "status": status}))
+        told = visitor_text(
+            ApiRefused(status, {**describe_problem(error), "title": HINT, "detail": HINT, "status": status})
+        )
         assert_tells_nothing(" ".join(told))
         assert all(told)
 

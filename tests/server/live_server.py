@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 
-from server.asgi import uvicorn_options
+from server.asgi import make_uvicorn_options
 
 WAIT_S = 10.0  # never slept through: the most a test waits for what should come at once
 
@@ -121,7 +121,7 @@ def get(target: str, *headers: str) -> bytes:
 def serving(asgi: Any, *, must_start: bool = True, **options: Any) -> Iterator[Address]:
     """A live server for *asgi*, with the bridge's settings unless *options* of `uvicorn.Config` say otherwise."""
     quiet = {"log_config": None, "log_level": "warning", "access_log": False}  # whatever others here have set
-    merged = uvicorn_options() | quiet | options
+    merged = make_uvicorn_options() | quiet | options
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = LiveServer(uvicorn.Config(asgi, **merged))
         thread = threading.Thread(target=server.serve_until_told, args=(listener,))

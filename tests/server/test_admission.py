@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from api.problems import register_problems
 from server.admission import Admission, AdmissionLimits, Permit
 from server.asgi import FlaskAsgi
-from server.request_body import at_end
+from server.request_body import call_at_end
 from server.streaming import AsyncStream
 from tests.server.live_server import Address, Connection, Journal, get, serving
 from tests.server.streams_app import Gate
@@ -36,14 +36,14 @@ def make_app(admission: Admission, journal: Journal, gate: Gate) -> Flask:
 
     @app.route("/work", methods=["GET", "POST"])
     async def work() -> str:
-        at_end(request, admission.request_of(TenantContext(request.headers["X-Tenant"], "key")).release)
+        call_at_end(request, admission.request_of(TenantContext(request.headers["X-Tenant"], "key")).release)
         journal.note("working")
         await gate.for_coroutines.wait()
         return "done"
 
     @app.get("/stream")
     async def stream() -> Response:
-        at_end(request, admission.request_of(TenantContext(request.headers["X-Tenant"], "key")).release)
+        call_at_end(request, admission.request_of(TenantContext(request.headers["X-Tenant"], "key")).release)
 
         async def chunks() -> AsyncIterator[bytes]:
             yield b"first"
@@ -133,19 +133,19 @@ def test_a_key_has_its_share_and_leaves_the_others_theirs(live: Address) -> None
 
 async def waiting(admission: Admission, ctx: TenantContext) -> "asyncio.Task[Permit]":
     """A task that waits for a place."""
-    task = asyncio.create_task(admission.turn(ctx))
+    task = asyncio.create_task(admission.admit_turn(ctx))
     await asyncio.sleep(0)
     return task
 
 
 async def test_a_turn_waits_for_another_to_end_first_come_first_served() -> None:
     admission = Admission(AdmissionLimits(turns=1, waiting_turns=2))
-    running = await admission.turn(ACME)
+    running = await admission.admit_turn(ACME)
     first, second = await waiting(admission, ACME), await waiting(admission, GLOBEX)
     assert admission.waiting_turns == 2
     assert admission.is_saturated
     with pytest.raises(Overloaded) as refused:
-        await admission.turn(GLOBEX)
+        await admission.admit_turn(GLOBEX)
     assert refused.value.headers == {"Retry-After": "2"}
     running.release()
     running.release()  # once is enough
@@ -156,17 +156,17 @@ async def test_a_turn_waits_for_another_to_end_first_come_first_served() -> None
 
 async def test_a_turn_that_waits_too_long_is_refused_and_holds_nothing() -> None:
     admission = Admission(AdmissionLimits(turns=1, waiting_turns=2, wait_s=0.01, turns_per_key=2))
-    with await admission.turn(ACME):
+    with await admission.admit_turn(ACME):
         for _ in range(3):
             with pytest.raises(Overloaded):
-                await admission.turn(ACME)
+                await admission.admit_turn(ACME)
         assert admission.waiting_turns == 0
     assert admission.turns == 0
 
 
 async def test_a_waiter_that_is_cancelled_in_the_moment_of_its_turn_passes_it_on() -> None:
     admission = Admission(AdmissionLimits(turns=1, waiting_turns=3))
-    running = await admission.turn(ACME)
+    running = await admission.admit_turn(ACME)
     gone, leaving, staying = [await waiting(admission, ACME) for _ in range(3)]
     gone.cancel()  # before
     running.release()
@@ -180,14 +180,14 @@ async def test_a_waiter_that_is_cancelled_in_the_moment_of_its_turn_passes_it_on
 
 async def test_each_subject_has_its_share_of_turns() -> None:
     admission = Admission(AdmissionLimits(turns=10, turns_per_key=2))
-    held = [await admission.turn(ACME) for _ in range(2)]
+    held = [await admission.admit_turn(ACME) for _ in range(2)]
     with pytest.raises(TooManyAtOnce):
-        await admission.turn(ACME)
-    held += [await admission.turn(GLOBEX) for _ in range(2)]
-    held += [await admission.turn(PAGE) for _ in range(2)]
+        await admission.admit_turn(ACME)
+    held += [await admission.admit_turn(GLOBEX) for _ in range(2)]
+    held += [await admission.admit_turn(PAGE) for _ in range(2)]
     with pytest.raises(TooManyAtOnce):
-        await admission.turn(PAGE)
+        await admission.admit_turn(PAGE)
     for place in held:
         place.release()
     assert admission.turns == 0
-    (await admission.turn(ACME)).release()
+    (await admission.admit_turn(ACME)).release()

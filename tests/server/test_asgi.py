@@ -18,7 +18,7 @@ from flask_openapi3 import OpenAPI
 from pydantic import BaseModel
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from server.asgi import FlaskAsgi, uvicorn_options
+from server.asgi import FlaskAsgi, make_uvicorn_options
 from server.streaming import AsyncStream
 from tests.server.live_server import Connection, Journal, get, serving
 
@@ -275,5 +275,5 @@ def test_a_stop_that_fails_is_told_to_the_server(caplog: pytest.LogCaptureFixtur
 
 
 def test_the_servers_time_to_stop_is_shorter_than_the_process_managers() -> None:
-    assert uvicorn_options(graceful_timeout_s=30)["timeout_graceful_shutdown"] == 28
-    assert uvicorn_options(graceful_timeout_s=1)["timeout_graceful_shutdown"] == 1
+    assert make_uvicorn_options(graceful_timeout_s=30)["timeout_graceful_shutdown"] == 28
+    assert make_uvicorn_options(graceful_timeout_s=1)["timeout_graceful_shutdown"] == 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException
 
 from server.asgi import FlaskAsgi
-from server.request_body import BodyLimits, body_pieces, load_body, reads_body_itself
+from server.request_body import BodyLimits, load_body, read_pieces, reads_body_itself
 from tests.server.live_server import WAIT_S, Address, Connection, Journal, get, serving
 
 LIMIT_BYTES = 100_000
@@ -49,7 +49,7 @@ def make_app(journal: Journal) -> Flask:
         if "X-Stranger" in request.headers:
             return "no key", 401
         sizes = []
-        async for piece in body_pieces(request, max_bytes=LARGE_BYTES):
+        async for piece in read_pieces(request, max_bytes=LARGE_BYTES):
             sizes.append(len(piece))
             journal.note("piece")
         return {"bytes": sum(sizes), "largest": max(sizes)}

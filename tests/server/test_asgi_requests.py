@@ -8,7 +8,7 @@ import httpx
 import pytest
 from flask import Flask, request
 
-from server.asgi import FlaskAsgi, uvicorn_options
+from server.asgi import FlaskAsgi, make_uvicorn_options
 from tests.server.live_server import Address, serving
 
 
@@ -53,20 +53,20 @@ FORWARDED = ("X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https", "X-Forwar
 
 @pytest.mark.parametrize("proxies", [["127.0.0.1"], ["127.0.0.7/8", "2001:db8::/32"]])
 def test_a_proxys_word_on_the_client_is_taken_from_configured_proxies(proxies: list[str]) -> None:
-    with serving(FlaskAsgi(make_telling()), **uvicorn_options(forwarded_allow_ips=proxies)) as live:
+    with serving(FlaskAsgi(make_telling()), **make_uvicorn_options(forwarded_allow_ips=proxies)) as live:
         told = told_by(live.get("/", *FORWARDED))
     assert (told["client"], told["url"]) == ("192.0.2.7", "https://test/")
 
 
 @pytest.mark.parametrize("proxies", [[], ["10.0.0.0/8"]])
 def test_nobody_else_is_believed_about_the_client(proxies: list[str]) -> None:
-    with serving(FlaskAsgi(make_telling()), **uvicorn_options(forwarded_allow_ips=proxies)) as live:
+    with serving(FlaskAsgi(make_telling()), **make_uvicorn_options(forwarded_allow_ips=proxies)) as live:
         told = told_by(live.get("/", *FORWARDED))
     assert (told["client"], told["url"]) == ("127.0.0.1", "http://test/")
 
 
 def test_a_proxy_that_comes_by_a_socket_for_both_families_is_known() -> None:
-    trusted = uvicorn_options(forwarded_allow_ips=["10.0.0.0/8"])["forwarded_allow_ips"]
+    trusted = make_uvicorn_options(forwarded_allow_ips=["10.0.0.0/8"])["forwarded_allow_ips"]
     networks = [ip_network(network) for network in trusted]
     assert any(ip_address("::ffff:10.2.3.4") in network for network in networks)
     assert not any(ip_address("::ffff:11.2.3.4") in network for network in networks)

@@ -15,7 +15,7 @@ import pytest
 from flask import Flask, Response, request
 
 from server.admission import Admission, AdmissionLimits
-from server.asgi import FlaskAsgi, uvicorn_options
+from server.asgi import FlaskAsgi, make_uvicorn_options
 from server.http_protocol import ConnectionLimits
 from server.streaming import AsyncStream
 from tests.api.problem import assert_problem
@@ -66,7 +66,7 @@ def make_app(journal: Journal) -> Flask:
 @contextmanager
 def limited(journal: Journal | None = None, **limits: Any) -> Iterator[Address]:
     """A live server whose connections have these limits."""
-    options = uvicorn_options(limits=ConnectionLimits(**limits))
+    options = make_uvicorn_options(limits=ConnectionLimits(**limits))
     asgi = FlaskAsgi(make_app(journal or Journal()), admission=Admission(AdmissionLimits()))
     with serving(asgi, http=options["http"]) as live:
         yield live

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.facts.dates import KnownDates, dates
+from utils.facts.dates import KnownDates, find_dates
 from utils.facts.folding import fold
-from utils.facts.names import is_known, names, vocabulary
-from utils.facts.numbers import KnownNumbers, numbers
-from utils.facts.polarity import find_opposed, negations, tokens
+from utils.facts.names import find_names, is_known, list_words
+from utils.facts.numbers import KnownNumbers, find_numbers
+from utils.facts.polarity import find_negations, find_opposed, tokenize
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ from utils.facts.polarity import find_opposed, negations, tokens
     ],
 )
 def test_numbers_agree_by_value(one: str, other: str) -> None:
-    assert any(map(KnownNumbers(numbers(one)).agree, numbers(other)))
+    assert any(map(KnownNumbers(find_numbers(one)).agree, find_numbers(other)))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_numbers_agree_by_value(one: str, other: str) -> None:
     ],
 )
 def test_other_numbers_do_not(one: str, other: str) -> None:
-    assert not any(map(KnownNumbers(numbers(one)).agree, numbers(other)))
+    assert not any(map(KnownNumbers(find_numbers(one)).agree, find_numbers(other)))
 
 
 SAME_DAY = [
@@ -81,7 +81,7 @@ SAME_DAY = [
 @pytest.mark.parametrize("one", SAME_DAY)
 @pytest.mark.parametrize("other", SAME_DAY)
 def test_a_day_is_the_same_however_it_is_written(one: str, other: str) -> None:
-    [first], [second] = dates(one), dates(other)
+    [first], [second] = find_dates(one), find_dates(other)
     assert KnownDates([first]).say(second)
 
 
@@ -100,12 +100,12 @@ def test_a_day_is_the_same_however_it_is_written(one: str, other: str) -> None:
     ],
 )
 def test_a_date_says_what_is_less_exact_and_a_range_every_day_in_it(source: str, claim: str, says: bool) -> None:
-    assert KnownDates(dates(source)).say(dates(claim)[0]) is says
+    assert KnownDates(find_dates(source)).say(find_dates(claim)[0]) is says
 
 
 @pytest.mark.parametrize("text", ["In March they march.", "It may rain.", "room 12", "99/99/2026", "31 Flavours"])
 def test_what_looks_like_a_date_is_none(text: str) -> None:
-    assert not [each for each in dates(text) if each.readings]
+    assert not [each for each in find_dates(text) if each.readings]
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ def test_what_looks_like_a_date_is_none(text: str) -> None:
     ],
 )
 def test_names_are_known_without_case_accents_and_possessives(name: str, text: str, known: bool) -> None:
-    [found] = names(f"it was {name}")
-    assert is_known(found.key, vocabulary(text)) is known
+    [found] = find_names(f"it was {name}")
+    assert is_known(found.key, list_words(text)) is known
 
 
 def test_the_start_of_a_sentence_days_and_small_words_make_no_names() -> None:
-    found = names("The rent of Gull House is due. On Monday Dr Ortega opens B2 in March.")
+    found = find_names("The rent of Gull House is due. On Monday Dr Ortega opens B2 in March.")
     assert [each.text for each in found if not each.opens] == ["Gull", "House", "Ortega", "B2"]
 
 
@@ -142,7 +142,7 @@ def test_the_start_of_a_sentence_days_and_small_words_make_no_names() -> None:
     ],
 )
 def test_denials_are_found(text: str, language: str, denied: list[str]) -> None:
-    assert [each.word for each in negations(tokens(text), language)] == denied
+    assert [each.word for each in find_negations(tokenize(text), language)] == denied
 
 
 def test_a_word_is_opposed_by_its_opposite_in_its_place() -> None:
@@ -152,9 +152,9 @@ def test_a_word_is_opposed_by_its_opposite_in_its_place() -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_can_be_looked_at(text: str) -> None:
-    assert all(each.end <= len(text) for each in numbers(text))
-    assert all(text[each.start : each.end] == each.text for each in dates(text))
-    assert all(text[each.start : each.end] == each.text for each in names(text))
+    assert all(each.end <= len(text) for each in find_numbers(text))
+    assert all(text[each.start : each.end] == each.text for each in find_dates(text))
+    assert all(text[each.start : each.end] == each.text for each in find_names(text))
 
 
 @pytest.mark.parametrize("table", ["months", "weekdays", "numbers", "magnitudes", "units"])

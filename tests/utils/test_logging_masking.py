@@ -15,7 +15,7 @@ from agents.runs import keys as run_keys
 from api import limits
 from utils.checkpointer import keys as checkpointer_keys
 from utils.log_ids import hash_id
-from utils.masking import TEXT_LIMIT, loggable, mask
+from utils.masking import TEXT_LIMIT, make_loggable, mask
 
 SECRET = "Zq8vT3kLmN7pR2sX"
 
@@ -106,7 +106,7 @@ def test_an_id_in_the_name_of_any_key_in_redis_is_hidden(module: ModuleType) -> 
     "name", ["thread_id", "conversation_id", "session_id", "run_id", "visitor_id", "subject_id", "document_id"]
 )
 def test_a_value_that_is_named_as_an_id_is_hashed(name: str) -> None:
-    told = loggable({name: ID, f"former_{name}": ID, "dataset": ID, "missing": {name: None}})
+    told = make_loggable({name: ID, f"former_{name}": ID, "dataset": ID, "missing": {name: None}})
     assert told == {name: hash_id(ID), f"former_{name}": hash_id(ID), "dataset": ID, "missing": {name: None}}
 
 
@@ -120,7 +120,7 @@ def test_what_is_around_a_secret_stays() -> None:
     ["authorization", "X-API-Key", "api_key", "redis_password", "client_secret", "sentry_dsn", "Cookie", "token"],
 )
 def test_a_value_that_bears_the_name_of_a_secret_is_hidden_as_a_whole(name: str) -> None:
-    assert loggable({name: [SECRET]}) == {name: "***"}
+    assert make_loggable({name: [SECRET]}) == {name: "***"}
 
 
 class _Unshowable:
@@ -129,7 +129,7 @@ class _Unshowable:
 
 
 def test_values_that_json_has_no_form_for_are_told_as_text() -> None:
-    told = loggable({("a", 1): {3}, "nan": math.nan, "bytes": b"x", "broken": _Unshowable()})
+    told = make_loggable({("a", 1): {3}, "nan": math.nan, "bytes": b"x", "broken": _Unshowable()})
     assert told["('a', 1)"] == [3]
     assert told["nan"] == "nan"
     assert "RuntimeError" in told["broken"]
@@ -139,11 +139,11 @@ def test_values_that_json_has_no_form_for_are_told_as_text() -> None:
 def test_a_collection_inside_itself_ends(wrap: Callable[[Any], Any]) -> None:
     endless: list[Any] = []
     endless.append(wrap(endless))
-    assert len(json.dumps(loggable(endless))) < 100
+    assert len(json.dumps(make_loggable(endless))) < 100
 
 
 def test_a_long_text_keeps_both_ends() -> None:
-    told = loggable("a" * 50_000 + "the cause")
+    told = make_loggable("a" * 50_000 + "the cause")
     assert told.startswith("aaa")
     assert told.endswith("the cause")
     assert len(told) < TEXT_LIMIT + 100
@@ -151,7 +151,7 @@ def test_a_long_text_keeps_both_ends() -> None:
 
 def test_a_secret_at_the_cut_of_a_long_text_is_hidden() -> None:
     for length in range(TEXT_LIMIT // 2 - 40, TEXT_LIMIT // 2 + 10):
-        told = loggable("a" * length + f" Authorization: Bearer {SECRET} " + "b" * 50_000)
+        told = make_loggable("a" * length + f" Authorization: Bearer {SECRET} " + "b" * 50_000)
         assert SECRET[4:8] not in told
 
 
@@ -163,7 +163,7 @@ ANYTHING = st.recursive(
 
 @given(ANYTHING)
 def test_whatever_is_logged_is_strict_json(value: Any) -> None:
-    json.dumps(loggable(value), allow_nan=False)
+    json.dumps(make_loggable(value), allow_nan=False)
 
 
 @given(st.text(alphabet="ab:/@.= -'\"\\ak_live_Bearer x-api-key", max_size=300))

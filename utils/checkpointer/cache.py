@@ -57,7 +57,7 @@ class CachedConversation:
             return None
         return cached.packed if cached.version == version else None
 
-    def size(self) -> int:
+    def measure_size(self) -> int:
         """In bytes, about."""
         entries = len(self.values.values) + sum(len(channel.packed.refs) for channel in self.channels.values())
         return self.values.size_bytes + entries * _ENTRY_BYTES
@@ -86,7 +86,7 @@ class ConversationCache:
 
     def put(self, address: CheckpointAddress, cached: CachedConversation) -> None:
         """Keep *cached* instead of what was known; the conversations unused longest make room."""
-        name, size = (address.thread_id, address.namespace), cached.size()
+        name, size = (address.thread_id, address.namespace), cached.measure_size()
         with self._lock:
             self._drop(name)
             if size > self._limit_bytes:  # it would drive out all the others, and then itself

@@ -78,9 +78,9 @@ class Keyring:
         # Loaded by the cipher already; imported here because only who encrypts needs the package.
         from cryptography.exceptions import InvalidTag
 
-        name = key_name(sealed)
+        name = read_key_name(sealed)
         if name not in self._keys:
-            raise missing_key(name)
+            raise make_missing_key_error(name)
         prefix, cipher = self._keys[name]
         start = len(prefix) + _NONCE_BYTES
         try:
@@ -93,12 +93,12 @@ class Keyring:
         return sealed.startswith(self._keys[self.current].prefix)
 
 
-def key_name(sealed: bytes) -> str:
+def read_key_name(sealed: bytes) -> str:
     """The name of the key that encrypted bytes are under; bytes of a name that are no ASCII are kept as escapes."""
     return sealed[2 : 2 + sealed[1]].decode("ascii", "backslashreplace") if len(sealed) > 1 else ""
 
 
-def missing_key(name: str) -> UnreadableValue:
+def make_missing_key_error(name: str) -> UnreadableValue:
     """The error of who does not have that key."""
     return UnreadableValue(f"it is encrypted under the key {name!r}, which is not configured")
 

@@ -42,7 +42,7 @@ class Circuit:
         self._retry_at = self._clock() + self._retry_s
         return True
 
-    def failed(self, reason: BaseException) -> None:
+    def note_failure(self, reason: BaseException) -> None:
         """Redis did not answer."""
         is_news = self._retry_at is None
         self._retry_at = self._clock() + self._retry_s
@@ -50,7 +50,7 @@ class Circuit:
             logger.error("%s (%s)", self._away, reason.__cause__ or reason)
             self._changed("memory")
 
-    def worked(self) -> None:
+    def note_success(self) -> None:
         """Redis answered."""
         is_news = self._retry_at is not None
         self._retry_at = None

@@ -36,7 +36,7 @@ class Timeouts:
             "protocol": 2,  # Redis 5 knows no other
         }
 
-    def limiter(self, address: Address) -> CommandLimiter:
+    def make_limiter(self, address: Address) -> CommandLimiter:
         """The limits of all commands together."""
         once_s = max(self.timeout_s, 2 * self.connect_timeout_s)  # with a connection to open, and once more
         elsewhere_s = 2 * (self.connect_timeout_s + self.timeout_s)  # with asking others for the way
@@ -51,7 +51,7 @@ def open_client(address: Address, timeouts: Timeouts) -> AsyncClient:
         client: AsyncClient = _open_cluster(address, timeouts)
     else:
         client = _open_server(address, timeouts) if address.kind == "server" else _open_master(address, timeouts)
-    client.limiter = timeouts.limiter(address)
+    client.limiter = timeouts.make_limiter(address)
     return client
 
 
@@ -104,7 +104,7 @@ class ServerClient(redis.asyncio.Redis):
     sentinels: Sentinel | None = None
     _scripts: CommandBatcher | None = None
 
-    def script(self, *args: bytes | str | int) -> Awaitable[Any]:
+    def run_script(self, *args: bytes | str | int) -> Awaitable[Any]:
         """The reply to a command that calls a script; it raises what redis-py does."""
         if self._scripts is None:
             self._scripts = CommandBatcher(self.connection_pool, self.limiter)
@@ -130,8 +130,8 @@ class ClusterClient(redis.asyncio.RedisCluster):
 
     limiter: CommandLimiter
 
-    def script(self, *args: bytes | str | int) -> Awaitable[Any]:
-        """See `ServerClient.script`; each goes by itself to the node that has its keys."""
+    def run_script(self, *args: bytes | str | int) -> Awaitable[Any]:
+        """See `ServerClient.run_script`; each goes by itself to the node that has its keys."""
         return self.execute_command(*args)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:

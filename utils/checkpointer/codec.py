@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from .cipher import ENCRYPTED, key_name, missing_key
+from .cipher import ENCRYPTED, make_missing_key_error, read_key_name
 from .errors import UnreadableValue
 
 try:
@@ -124,7 +124,7 @@ class Codec:
                 raise UnreadableValue("it is not encrypted, although there are keys")
             return sealed
         if self._keys is None:
-            raise missing_key(key_name(sealed))
+            raise make_missing_key_error(read_key_name(sealed))
         return self._keys.decrypt(sealed, context)
 
 

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError, NoScriptError, RedisError, Respo
 from .address import Address
 from .clients import AsyncClient, Timeouts, open_client
 from .errors import StoreRefused, StoreUnavailable
-from .keys import state_key, summary_key
+from .keys import make_state_key, make_summary_key
 from .redis_errors import ErrorContext, is_refusal
 
 Facts = Mapping[str, Any]
@@ -148,8 +148,8 @@ async def _try_rights(client: AsyncClient, address: Address) -> None:
     probe = f"check-{uuid.uuid4().hex}"
     source = (files(str(__package__)) / "lua" / "check.lua").read_text()
     for pattern, key, commands in (
-        ("checkpoint:*", summary_key(probe), STRING_COMMANDS),
-        ("state:*", state_key(probe), HASH_COMMANDS),
+        ("checkpoint:*", make_summary_key(probe), STRING_COMMANDS),
+        ("state:*", make_state_key(probe), HASH_COMMANDS),
         ("lease:*", f"lease:{probe}", HASH_COMMANDS),
         ("limit:*", f"limit:{probe}", _COUNTER_COMMANDS),
         ("run:*", f"run:{probe}", _STREAM_COMMANDS),
@@ -162,7 +162,7 @@ async def _try_rights(client: AsyncClient, address: Address) -> None:
             raise _explain_denial(address, command) if is_refusal(reason) else reason
     await _try(client, address, "", "SCRIPT LOAD", source)
     await _try(client, address, "", "SCAN", 0, "COUNT", 1)
-    await _try(client, address, "state:*", "UNLINK", state_key(probe))
+    await _try(client, address, "state:*", "UNLINK", make_state_key(probe))
 
 
 async def _try(client: AsyncClient, address: Address, pattern: str, *call: str | int) -> Any:

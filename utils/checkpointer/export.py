@@ -24,33 +24,33 @@ def export_checkpoint(found: CheckpointTuple) -> dict[str, Any]:
         "checkpoint_id": names["checkpoint_id"],
         "parent_checkpoint_id": parent["configurable"]["checkpoint_id"] if parent else None,
         "created_at": found.checkpoint["ts"],
-        "metadata": to_json(found.metadata),
-        "channel_versions": to_json(found.checkpoint["channel_versions"]),
-        "values": to_json(found.checkpoint["channel_values"]),
+        "metadata": convert_to_json(found.metadata),
+        "channel_versions": convert_to_json(found.checkpoint["channel_versions"]),
+        "values": convert_to_json(found.checkpoint["channel_values"]),
         "pending_writes": [
-            {"task_id": task_id, "channel": channel, "value": to_json(value)}
+            {"task_id": task_id, "channel": channel, "value": convert_to_json(value)}
             for task_id, channel, value in found.pending_writes or ()
         ],
     }
 
 
-def to_json(value: object) -> Any:
+def convert_to_json(value: object) -> Any:
     """*value* as JSON has it. An object becomes its fields and its `type`, bytes become Base64, keys become strings."""
     if value is None or isinstance(value, str | bool | int):
         return str(value) if isinstance(value, Enum) else value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {key if isinstance(key, str) else str(key): to_json(item) for key, item in value.items()}
+        return {key if isinstance(key, str) else str(key): convert_to_json(item) for key, item in value.items()}
     if isinstance(value, bytes | bytearray):
         return {"type": "bytes", "base64": base64.b64encode(value).decode()}
     if isinstance(value, date | time):
         return value.isoformat()
     fields = _list_fields(value)
     if fields is not None:
-        return {name: to_json(item) for name, item in fields.items()}
+        return {name: convert_to_json(item) for name, item in fields.items()}
     try:
-        return [to_json(item) for item in value]  # type: ignore[attr-defined]  # a list, a set, a deque: or it is none
+        return [convert_to_json(item) for item in value]  # type: ignore[attr-defined]  # a list, a set, a deque: or it is none
     except TypeError:
         return str(value)
 

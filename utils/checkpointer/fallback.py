@@ -136,7 +136,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         if held is not None:
             return held
         return await self._try_primary(
-            lambda: self._read(config, address), lambda: self._remember_unread(address.thread_id)
+            lambda: self._read(config, address), lambda: self._note_unread(address.thread_id)
         )
 
     async def look(self, thread_id: str) -> CheckpointTuple | None:
@@ -272,7 +272,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
             self._unread.pop(address.thread_id, None)
         return found
 
-    def _remember_unread(self, thread_id: str) -> None:
+    def _note_unread(self, thread_id: str) -> None:
         self._unread[thread_id] = None
         while len(self._unread) > _REMEMBERED:
             self._unread.popitem(last=False)
@@ -289,9 +289,9 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         try:
             result = await operation
         except StoreUnavailable as exc:
-            self._circuit.failed(exc)
+            self._circuit.note_failure(exc)
             raise
-        self._circuit.worked()
+        self._circuit.note_success()
         return result
 
     def _note_change(self, persistence: Persistence) -> None:

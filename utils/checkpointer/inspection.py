@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.exceptions import ResponseError
 
 from .errors import StateUnreadable, StoreRefused
-from .keys import CheckpointAddress, state_key, summary_key, thread_of
+from .keys import CheckpointAddress, make_state_key, make_summary_key, parse_thread_id
 from .saver import RedisCheckpointer
 from .scripts import translate_errors
-from .sizes import Sizes, sizes_of
+from .sizes import Sizes, compute_sizes
 
 _PAGE = 500  # keys or fields of one call: what Redis is held for is one page
 _GLOB = re.compile(r"([\\*?\[\]])")
@@ -102,7 +102,7 @@ class Inspector:
         page: list[bytes] = []
         seen: set[bytes] = set()
         with translate_errors():
-            async for key in self.saver.connections.asynchronous().scan_iter(summary_key(pattern), _PAGE):
+            async for key in self.saver.connections.asynchronous().scan_iter(make_summary_key(pattern), _PAGE):
                 if key not in seen:  # SCAN may give a key twice
                     seen.add(key)
                     page.append(key)
@@ -115,17 +115,17 @@ class Inspector:
 
     async def find(self, thread_id: str) -> StoredConversation | None:
         """The conversation, None if there is none; also if only one of its two keys is there."""
-        found = await self._look([summary_key(thread_id).encode()])
+        found = await self._look([make_summary_key(thread_id).encode()])
         if found:
             return found[0]
-        left_ms = await self.saver.store.command("PTTL", state_key(thread_id))
+        left_ms = await self.saver.store.run_command("PTTL", make_state_key(thread_id))
         if left_ms == -2:
             return None
-        return StoredConversation(thread_id, None, _to_seconds(left_ms), "its readable key is missing")
+        return StoredConversation(thread_id, None, _convert_to_seconds(left_ms), "its readable key is missing")
 
-    async def overview(self, found: StoredConversation, *, limit: int) -> ConversationOverview:
+    async def summarize(self, found: StoredConversation, *, limit: int) -> ConversationOverview:
         """What *found* is made of, with its *limit* newest checkpoints."""
-        addresses = await self._addresses(found.thread_id)
+        addresses = await self._list_addresses(found.thread_id)
         newest = [one async for one in self.saver.alist(_make_config(found.thread_id), limit=limit)]
         readable = {CheckpointAddress.of(one.config): one for one in newest}
         head = await self._read_head(found.thread_id)
@@ -148,7 +148,7 @@ class Inspector:
 
         *latest_only*: the newest of each namespace.
         """
-        addresses = await self._addresses(thread_id)
+        addresses = await self._list_addresses(thread_id)
         if latest_only:
             left = set({address.namespace: address for address in reversed(addresses)}.values())
         else:
@@ -160,15 +160,15 @@ class Inspector:
             if address in left:
                 yield await self._read_entry(address)
 
-    async def sizes(self, thread_id: str) -> Sizes:
+    async def measure_sizes(self, thread_id: str) -> Sizes:
         """What is stored of a conversation, by kind, and what it would take as whole checkpoints."""
-        state, fields, cursor = state_key(thread_id), dict[bytes, bytes](), -1
+        state, fields, cursor = make_state_key(thread_id), dict[bytes, bytes](), -1
         while cursor != 0:
-            cursor, page = await self.saver.store.command("HSCAN", state, max(0, cursor), "COUNT", _PAGE)
+            cursor, page = await self.saver.store.run_command("HSCAN", state, max(0, cursor), "COUNT", _PAGE)
             cursor = int(cursor)
             fields.update(page)
-        memory = {key: await self._measure_memory(key) for key in (summary_key(thread_id), state)}
-        return sizes_of(fields, self.saver.codec, thread_id, memory)
+        memory = {key: await self._measure_memory(key) for key in (make_summary_key(thread_id), state)}
+        return compute_sizes(fields, self.saver.codec, thread_id, memory)
 
     async def prune(self, thread_id: str, keep: int | None = None) -> int:
         """Keep the *keep* newest checkpoints, or with None that of each namespace. Gives how many went.
@@ -193,14 +193,14 @@ class Inspector:
     async def _measure_memory(self, key: str) -> int | None:
         # Some providers do not let one ask.
         try:
-            used: int | None = await self.saver.store.command("MEMORY USAGE", key, "SAMPLES", 0)
+            used: int | None = await self.saver.store.run_command("MEMORY USAGE", key, "SAMPLES", 0)
         except (StateUnreadable, StoreRefused):
             return None
         return used
 
-    async def _addresses(self, thread_id: str) -> list[CheckpointAddress]:
+    async def _list_addresses(self, thread_id: str) -> list[CheckpointAddress]:
         """All its checkpoints, newest first."""
-        names = await self.saver.store.command("HKEYS", state_key(thread_id))
+        names = await self.saver.store.run_command("HKEYS", make_state_key(thread_id))
         split = (name[1:].decode(errors="backslashreplace").split("\0", 1) for name in names if name[:1] == b"c")
         found = [CheckpointAddress(thread_id, *parts) for parts in split if len(parts) == 2]
         return sorted(found, key=lambda address: (address.checkpoint_id, address.namespace), reverse=True)
@@ -220,7 +220,7 @@ class Inspector:
         return found or CheckpointEntry(address.namespace, address.checkpoint_id, problem="removed meanwhile")
 
     def _describe_value(self, channel: str, value: object, task_id: str = "") -> ValueEntry:
-        return ValueEntry(channel, kind_of(value), len(self.saver.serde.dumps_typed(value)[1]), task_id)
+        return ValueEntry(channel, describe_kind(value), len(self.saver.serde.dumps_typed(value)[1]), task_id)
 
 
 def escape_glob(text: str) -> str:
@@ -228,7 +228,7 @@ def escape_glob(text: str) -> str:
     return _GLOB.sub(r"\\\1", text)
 
 
-def kind_of(value: object) -> str:
+def describe_kind(value: object) -> str:
     """What sort of value it is, in a few words that show nothing of it: `str`, `list of 4 AIMessage, HumanMessage`."""
     if isinstance(value, list | tuple | set | frozenset):
         within = sorted({type(item).__name__ for item in value})
@@ -237,8 +237,8 @@ def kind_of(value: object) -> str:
 
 
 def _parse_summary(key: bytes, raw: object, left_ms: int) -> StoredConversation:
-    thread_id = thread_of(b"state:{" + key + b"}")
-    left_s = _to_seconds(left_ms)
+    thread_id = parse_thread_id(b"state:{" + key + b"}")
+    left_s = _convert_to_seconds(left_ms)
     if not isinstance(raw, bytes):
         foreign = isinstance(raw, ResponseError) and "WRONGTYPE" in str(raw)
         return StoredConversation(thread_id, None, left_s, "not a string" if foreign else str(raw))
@@ -259,7 +259,7 @@ def _describe(address: CheckpointAddress, found: CheckpointTuple | CheckpointEnt
     return CheckpointEntry(address.namespace, address.checkpoint_id, step, source, found.checkpoint["ts"])
 
 
-def _to_seconds(left_ms: int) -> int | None:
+def _convert_to_seconds(left_ms: int) -> int | None:
     return -(-left_ms // 1000) if left_ms >= 0 else None
 
 

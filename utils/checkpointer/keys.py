@@ -11,27 +11,27 @@ FENCE = "__fence"
 _STATE_PREFIX, _STATE_SUFFIX = "state:{checkpoint:", "}"
 
 
-def summary_key(thread_id: str) -> str:
+def make_summary_key(thread_id: str) -> str:
     """The readable key: a JSON string with ids, counts, times and sizes, never text of a message."""
     return f"checkpoint:{_escape(thread_id)}"
 
 
-def state_key(thread_id: str) -> str:
-    """The hash with the state. The braces make a cluster keep it in the slot of `summary_key`."""
+def make_state_key(thread_id: str) -> str:
+    """The hash with the state. The braces make a cluster keep it in the slot of `make_summary_key`."""
     return f"{_STATE_PREFIX}{_escape(thread_id)}{_STATE_SUFFIX}"
 
 
-def lease_key(thread_id: str) -> str:
+def make_lease_key(thread_id: str) -> str:
     """Who has a run in the conversation; not ours to write, see agents/leases.py. In the slot of the other two."""
     return f"lease:{{checkpoint:{_escape(thread_id)}}}"
 
 
-def fence_of(config: RunnableConfig) -> int:
+def get_fence(config: RunnableConfig) -> int:
     """The fence of the lease under which *config* writes; 0 where there is none."""
     return int(config["configurable"].get(FENCE, 0))
 
 
-def thread_of(key: bytes) -> str:
+def parse_thread_id(key: bytes) -> str:
     """The thread id of a key found by `STATE_PATTERN`; bytes that are no UTF-8 are kept as escapes."""
     name = key.decode(errors="backslashreplace").removeprefix(_STATE_PREFIX).removesuffix(_STATE_SUFFIX)
     return name.replace("%7D", "}").replace("%25", "%")
@@ -42,7 +42,7 @@ def _escape(thread_id: str) -> str:
     return thread_id.replace("%", "%25").replace("}", "%7D")
 
 
-def blob_context(thread_id: str, ref: bytes) -> bytes:
+def make_blob_context(thread_id: str, ref: bytes) -> bytes:
     """The context that a value is sealed with: whose it is, and its name."""
     return b"\0".join((thread_id.encode(), ref))
 

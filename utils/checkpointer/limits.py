@@ -56,14 +56,14 @@ async def _run_within(timeout_s: float, command: Callable[[], Awaitable[T]]) -> 
     """
     loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
 
-    def step() -> None:
+    def advance() -> None:
         if len(timers) < _STEPS:
-            timers.append(loop.call_later(timeout_s / _STEPS, step))
+            timers.append(loop.call_later(timeout_s / _STEPS, advance))
         else:
             timeout.reschedule(loop.time())
 
     async with asyncio.timeout(None) as timeout:
-        step()
+        advance()
         try:
             return await command()
         finally:

@@ -112,12 +112,12 @@ class Meter:
         self._held = (conversations, held_bytes)
 
 
-def size_bytes(item: object) -> int:
+def measure_bytes(item: object) -> int:
     """How many bytes arguments or a reply have, however nested; a number counts as 8, text as its characters."""
     if isinstance(item, bytes | str):
         return len(item)
     if isinstance(item, Mapping):
-        return sum(map(size_bytes, item)) + sum(map(size_bytes, item.values()))
+        return sum(map(measure_bytes, item)) + sum(map(measure_bytes, item.values()))
     if isinstance(item, list | tuple):
-        return sum(map(size_bytes, item))
+        return sum(map(measure_bytes, item))
     return 0 if item is None else 8

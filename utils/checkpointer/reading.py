@@ -11,9 +11,9 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, DeltaChannelH
 from .cache import NOTHING_CACHED, CachedChannel, CachedConversation, ConversationCache
 from .codec import PAGE, Codec, Value
 from .errors import StateUnreadable, UnreadableValue
-from .keys import CheckpointAddress, state_key
+from .keys import CheckpointAddress, make_state_key
 from .records import LOG, RECORD, CheckpointRecord, Write, resolve_writes, split_refs, unpack_writes
-from .scripts import StateStore, pairs
+from .scripts import StateStore, pair_fields
 from .serializer import StrictSerializer
 from .values import CachedValues, Pages, ValueUnpacker
 
@@ -107,17 +107,17 @@ class Reader:
         """
         asked = CheckpointAddress.of(config)
         cached = self.cache.get(asked)
-        reply = await self.store.script("get", asked.thread_id, asked.namespace, asked.checkpoint_id, cached.has)
+        reply = await self.store.run_script("get", asked.thread_id, asked.namespace, asked.checkpoint_id, cached.has)
         if not reply:
             return None
         checkpoint_id, record, log, fields = reply
         address = asked.at(_decode(checkpoint_id))
         try:
-            unpacker = ValueUnpacker(self.codec, self.serde, asked.thread_id, pairs(fields), cached.values)
+            unpacker = ValueUnpacker(self.codec, self.serde, asked.thread_id, pair_fields(fields), cached.values)
             found, channels = self._make_tuple(unpacker, address, record, log)
         except UnreadableValue as exc:
             reason = f"checkpoint {address.checkpoint_id}: {exc}"
-            raise self.store.unreadable("get", asked.thread_id, reason) from exc
+            raise self.store.refuse_unreadable("get", asked.thread_id, reason) from exc
         if not asked.checkpoint_id:
             has = b"".join(ref for channel in channels.values() for ref in channel.packed.ends)
             seen = CachedConversation(address.checkpoint_id, channels, values=unpacker.cached(), has=has)
@@ -134,8 +134,8 @@ class Reader:
         asked = (by_namespace, query.namespace or "", query.checkpoint_id, query.before)
         while left != 0:
             size = BATCH if query.metadata or left is None else min(BATCH, left)
-            rows, fields = await self.store.script("list", thread_id, *asked, *last, size)
-            unpacker = ValueUnpacker(self.codec, self.serde, thread_id, pairs(fields), CachedValues())
+            rows, fields = await self.store.run_script("list", thread_id, *asked, *last, size)
+            unpacker = ValueUnpacker(self.codec, self.serde, thread_id, pair_fields(fields), CachedValues())
             found = [one for row in rows if (one := self._read_row(unpacker, thread_id, query, row)) is not None]
             for one in found[:left]:
                 yield one
@@ -144,14 +144,14 @@ class Reader:
             last = _decode(rows[-1][1]), _decode(rows[-1][0])
             left = None if left is None else max(0, left - len(found))
 
-    async def part(self, thread_id: str, channel: str, window: Window) -> ListPart | None:
+    async def read_part(self, thread_id: str, channel: str, window: Window) -> ListPart | None:
         """Items of the list in *channel* of the newest checkpoint, none of a channel that is empty; None where there is
         no conversation. Other items are neither fetched nor decoded, and what tasks have written since is not included.
 
         Raises:
             StateUnreadable: it is there and cannot be decoded.
         """
-        reply = await self.store.script("part", thread_id, "")
+        reply = await self.store.run_script("part", thread_id, "")
         if not reply:
             return None
         checkpoint_id, record, pages = reply
@@ -162,13 +162,15 @@ class Reader:
                 return window.cut(_check_list(self.codec.load(self.serde, inline)))
             if root[:1] != PAGE:
                 return window.cut(_check_list((await self._read_values(thread_id, [root]))[0]) if root else [])
-            refs = Pages(self.codec.page_ref, pairs(pages), {}).items(root)
+            refs = Pages(self.codec.page_ref, pair_fields(pages), {}).items(root)
             wanted = window.of(len(refs))
             return ListPart(await self._read_values(thread_id, refs[wanted]), wanted.start, len(refs))
         except UnreadableValue as exc:
-            raise self.store.unreadable("part", thread_id, f"checkpoint {address.checkpoint_id}: {exc}") from exc
+            raise self.store.refuse_unreadable("part", thread_id, f"checkpoint {address.checkpoint_id}: {exc}") from exc
 
-    async def delta_history(self, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
+    async def read_delta_history(
+        self, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
         """What each of *channels* is rebuilt from, as `BaseCheckpointSaver.get_delta_channel_history` says.
 
         Retention keeps the ancestors that kept checkpoints are rebuilt from; but a checkpoint that stays for another's
@@ -202,7 +204,7 @@ class Reader:
         try:
             found, _ = self._make_tuple(unpacker, address, record, log)
         except UnreadableValue as exc:
-            logger.error("Left out %s of %s: %s", address.checkpoint_id, state_key(thread_id), exc)
+            logger.error("Left out %s of %s: %s", address.checkpoint_id, make_state_key(thread_id), exc)
             return None
         if query.before:  # so LangGraph finds where a subgraph was at a moment in the past, to go on from there
             self.cache.note_read(address, by_id=True)
@@ -224,7 +226,7 @@ class Reader:
     async def _read_values(self, thread_id: str, refs: Sequence[bytes]) -> list[Any]:
         if not refs:
             return []
-        found = await self.store.command("HMGET", state_key(thread_id), *refs)
+        found = await self.store.run_command("HMGET", make_state_key(thread_id), *refs)
         fields = {ref: value for ref, value in zip(refs, found, strict=True) if value is not None}
         return ValueUnpacker(self.codec, self.serde, thread_id, fields, CachedValues()).values(refs)
 
@@ -251,13 +253,13 @@ class Reader:
                 checkpoint=cast(Checkpoint, checkpoint),
                 metadata=body["m"],
                 parent_config=address.at(head.parent_id).config() if head.parent_id else None,
-                pending_writes=resolve_writes(self._writes(unpacker, address, log)),
+                pending_writes=resolve_writes(self._unpack_writes(unpacker, address, log)),
             )
         except (LookupError, TypeError, AttributeError, ValueError) as exc:
             raise UnreadableValue("a record that is not ours") from exc
         return found, cached
 
-    def _writes(self, unpacker: ValueUnpacker, address: CheckpointAddress, log: bytes) -> Iterator[Write]:
+    def _unpack_writes(self, unpacker: ValueUnpacker, address: CheckpointAddress, log: bytes) -> Iterator[Write]:
         for refs, sealed in unpack_writes(log):
             following = split_refs(refs)
             rows: Any = self.codec.load(self.serde, self.codec.open(sealed, address.record_context(LOG, refs)))
@@ -273,7 +275,7 @@ def _refuse_gap(child: CheckpointTuple, unseeded: set[str]) -> None:
     if missing:
         address = CheckpointAddress.of(child.config)
         reason = f"checkpoint {address.checkpoint_id}: what {missing} were rebuilt from was removed"
-        raise StateUnreadable(state_key(address.thread_id), reason)
+        raise StateUnreadable(make_state_key(address.thread_id), reason)
 
 
 def _check_list(value: object) -> list[Any]:

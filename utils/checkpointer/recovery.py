@@ -78,11 +78,11 @@ class Recovery:
             async with self.paused(thread_id), lease:
                 await self._move(thread_id)
         except StoreUnavailable as exc:
-            self._circuit.failed(exc)
+            self._circuit.note_failure(exc)
             return False
         except Conflict:
             return False
-        self._circuit.worked()
+        self._circuit.note_success()
         return True
 
     @asynccontextmanager

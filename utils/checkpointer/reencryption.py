@@ -14,9 +14,9 @@ from typing import Literal
 
 from .codec import BLOB, PAGE, Codec
 from .errors import StateUnreadable, UnreadableValue
-from .keys import CheckpointAddress, blob_context, state_key
+from .keys import CheckpointAddress, make_blob_context, make_state_key
 from .records import LOG, RECORD, CheckpointRecord, pack_writes, split_refs, unpack_writes
-from .scripts import StateStore, pairs
+from .scripts import StateStore, pair_fields
 from .values import Pages, fold
 
 _SIZE = b"@bytes"
@@ -34,9 +34,9 @@ async def reencrypt(store: StateStore, thread_id: str, old: Codec, new: Codec) -
     Raises:
         StateUnreadable: something of it is broken, or its key is missing; it is as it was.
     """
-    key = state_key(thread_id)
+    key = make_state_key(thread_id)
     for _ in range(TRIES):
-        fields = pairs(await store.command("HGETALL", key))
+        fields = pair_fields(await store.run_command("HGETALL", key))
         if not fields:
             return "absent"
         try:
@@ -45,12 +45,12 @@ async def reencrypt(store: StateStore, thread_id: str, old: Codec, new: Codec) -
             made = rewrite_fields(fields, old, new, thread_id, thread_id)
         except UnreadableValue as exc:
             raise StateUnreadable(key, str(exc)) from exc
-        if await store.script("replace", thread_id, len(fields), *_checksums(fields), *made):
+        if await store.run_script("replace", thread_id, len(fields), *_list_checksums(fields), *made):
             return "done"
     return "busy"
 
 
-def _checksums(fields: Mapping[bytes, bytes]) -> list[bytes | str]:
+def _list_checksums(fields: Mapping[bytes, bytes]) -> list[bytes | str]:
     """Names and checksums in turn: what must still be there. Values and pages never change, so theirs are empty."""
     sums: list[bytes | str] = []
     for name, value in fields.items():
@@ -107,7 +107,7 @@ class _Rewriting:
 
     def record(self, name: bytes, value: bytes) -> bytes:
         """A checkpoint record for the target."""
-        was, now = self._addresses(name)
+        was, now = self._split_name(name)
         before = CheckpointRecord.unpack(value)
         after = replace(before, refs=self._rename(before.refs))
         body = self.old.open(before.body, was.record_context(RECORD, before.head()))
@@ -115,14 +115,14 @@ class _Rewriting:
 
     def log(self, name: bytes, value: bytes) -> bytes:
         """A log of writes for the target."""
-        was, now = self._addresses(name)
+        was, now = self._split_name(name)
         frames = []
         for refs, sealed in unpack_writes(value):
             renamed, body = self._rename(refs), self.old.open(sealed, was.record_context(LOG, refs))
             frames.append(pack_writes(renamed, self.new.seal(body, now.record_context(LOG, renamed))))
         return b"".join(frames)
 
-    def _addresses(self, name: bytes) -> tuple[CheckpointAddress, CheckpointAddress]:
+    def _split_name(self, name: bytes) -> tuple[CheckpointAddress, CheckpointAddress]:
         namespace, _, checkpoint_id = name[1:].partition(b"\0")
         try:
             was = CheckpointAddress(self.source_id, namespace.decode(), checkpoint_id.decode())
@@ -141,9 +141,9 @@ class _Rewriting:
     def _add_value(self, ref: bytes) -> bytes:
         if ref not in self.fields:
             raise UnreadableValue("a value is missing")
-        value = self.old.open(self.fields[ref], blob_context(self.source_id, ref), ref)
+        value = self.old.open(self.fields[ref], make_blob_context(self.source_id, ref), ref)
         name = self.new.ref(value)
-        self.values[name] = self.new.seal(value, blob_context(self.target_id, name))
+        self.values[name] = self.new.seal(value, make_blob_context(self.target_id, name))
         return name
 
     def _add_list(self, root: bytes) -> bytes:

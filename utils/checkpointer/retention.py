@@ -32,6 +32,6 @@ async def sweep(store: StateStore, thread_id: str, *what: Argument) -> int:
     """Remove checkpoints as lua/sweep.lua says of *what*. Gives how many went."""
     removed, has_more = 0, 1
     while has_more:
-        count, has_more = await store.script("sweep", thread_id, STEP_FIELDS, *what)
+        count, has_more = await store.run_script("sweep", thread_id, STEP_FIELDS, *what)
         removed += count
     return removed

@@ -24,12 +24,12 @@ from .cipher import Keyring
 from .codec import Codec
 from .connections import Connections
 from .errors import StateUnreadable, StoreUnavailable, UnreadableValue
-from .keys import CheckpointAddress, state_key, summary_key, thread_of
+from .keys import CheckpointAddress, make_state_key, make_summary_key, parse_thread_id
 from .meter import Meter
 from .reading import ListPart, Query, Reader, Window
 from .reencryption import Outcome, reencrypt, rewrite_fields
 from .retention import is_due, keep_last, sweep
-from .scripts import StateStore, pairs, translate_errors
+from .scripts import StateStore, pair_fields, translate_errors
 from .serializer import StrictSerializer, TypeName, list_known_types
 from .writing import Writer
 
@@ -129,7 +129,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
 
     async def aprobe(self) -> None:
         """Do nothing but what needs a Redis that answers and can be written to. In a cluster each asks another node."""
-        await self.store.command("SET", f"state:probe:{uuid.uuid4().hex}", "", "PX", 1)
+        await self.store.run_command("SET", f"state:probe:{uuid.uuid4().hex}", "", "PX", 1)
 
     async def aput(
         self,
@@ -147,7 +147,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
                 await keep_last(self.store, address.thread_id, self._keep)
             except (StateUnreadable, StoreUnavailable) as exc:
                 # What was put is safe. The next one sweeps again.
-                logger.warning("Could not remove old checkpoints of %s: %s", state_key(address.thread_id), exc)
+                logger.warning("Could not remove old checkpoints of %s: %s", make_state_key(address.thread_id), exc)
         return address.at(checkpoint["id"]).config()
 
     async def arestore(
@@ -178,7 +178,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
 
         None if there is no such conversation. Other items are neither fetched nor decoded.
         """
-        return await self.reader.part(thread_id, channel, Window(limit, before))
+        return await self.reader.read_part(thread_id, channel, Window(limit, before))
 
     async def alist(
         self,
@@ -209,12 +209,12 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """What delta *channels* are rebuilt from; `StateUnreadable` if some of it was removed."""
-        return await self.reader.delta_history(config, channels)
+        return await self.reader.read_delta_history(config, channels)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Remove a conversation: both keys, at once."""
         self.cache.forget(thread_id)
-        await self.store.command("UNLINK", state_key(thread_id), summary_key(thread_id))
+        await self.store.run_command("UNLINK", make_state_key(thread_id), make_summary_key(thread_id))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Remove the checkpoints of these runs and their writes, in whichever conversations (a scan of all)."""
@@ -234,14 +234,14 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         slots.
         """
         self.cache.forget(target_thread_id)
-        key = state_key(source_thread_id)
-        fields = pairs(await self.store.command("HGETALL", key))
+        key = make_state_key(source_thread_id)
+        fields = pair_fields(await self.store.run_command("HGETALL", key))
         if fields:
             try:
                 copied = rewrite_fields(fields, self.codec, self.codec, source_thread_id, target_thread_id)
             except UnreadableValue as exc:
                 raise StateUnreadable(key, str(exc)) from exc
-            await self.store.script("restore", target_thread_id, *copied)
+            await self.store.run_script("restore", target_thread_id, *copied)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Keep only the newest checkpoint of each namespace (and what its delta channels need), or with "delete" none.
@@ -269,15 +269,15 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         """The ids that match Redis's glob *pattern*, in no order, of everything that is where conversations are."""
         seen: set[str] = set()  # SCAN may give a key twice, and a cluster one that is on its way from node to node
         with translate_errors():
-            async for key in self.connections.asynchronous().scan_iter(state_key(pattern), _SCANNED):
-                thread_id = thread_of(key)
+            async for key in self.connections.asynchronous().scan_iter(make_state_key(pattern), _SCANNED):
+                thread_id = parse_thread_id(key)
                 if thread_id not in seen:
                     seen.add(thread_id)
                     yield thread_id
 
     async def ttl_s(self, thread_id: str) -> int | None:
         """Seconds a conversation has left, rounded up; None if it does not exist. Asking does not prolong it."""
-        left_ms = await self.store.command("PTTL", state_key(thread_id))
+        left_ms = await self.store.run_command("PTTL", make_state_key(thread_id))
         return -(-left_ms // 1000) if left_ms >= 0 else None
 
     async def exists(self, thread_id: str) -> bool:

@@ -13,8 +13,8 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from .connections import Connections
 from .errors import StateUnreadable, StoreRefused, StoreUnavailable
-from .keys import lease_key, state_key, summary_key
-from .meter import Meter, size_bytes
+from .keys import make_lease_key, make_state_key, make_summary_key
+from .meter import Meter, measure_bytes
 from .redis_errors import AWAY, is_away, is_refusal
 
 NAMES = ("get", "list", "part", "put", "replace", "restore", "sweep", "writes")
@@ -37,29 +37,33 @@ class StateStore:
     ttl_ms: int
     scripts: Mapping[str, "_Script"] = field(default_factory=lambda: _load_scripts(), repr=False)
 
-    async def script(self, name: str, thread_id: str, *args: Argument, fence: int = 0) -> Any:
+    async def run_script(self, name: str, thread_id: str, *args: Argument, fence: int = 0) -> Any:
         """The reply of the script *name*; see lua/common.lua for what it begins with. *fence* is that of a lease."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        keys = (summary_key(thread_id), state_key(thread_id), *((lease_key(thread_id),) if fence else ()))
+        keys = (
+            make_summary_key(thread_id),
+            make_state_key(thread_id),
+            *((make_lease_key(thread_id),) if fence else ()),
+        )
         arguments = (len(keys), *keys, self.ttl_ms, now, thread_id, *args)
         script, client = self.scripts[name], self.connections.asynchronous()
         with self._count_call(name, arguments) as call, translate_errors(keys[1]):
             try:
-                call.reply = await client.script("EVALSHA", script.sha, *arguments)
+                call.reply = await client.run_script("EVALSHA", script.sha, *arguments)
             except NoScriptError:
                 self.meter.count("reloads")
-                call.reply = await client.script("EVAL", script.source, *arguments)
+                call.reply = await client.run_script("EVAL", script.source, *arguments)
         return call.reply
 
-    async def command(self, name: str, key: str, *args: Argument) -> Any:
+    async def run_command(self, name: str, key: str, *args: Argument) -> Any:
         """The reply of Redis to a command about *key*."""
         with self._count_call(name.lower(), (key, *args)) as call, translate_errors(key):
             call.reply = await self.connections.asynchronous().execute_command(name, key, *args)
         return call.reply
 
-    def unreadable(self, operation: str, thread_id: str, reason: str) -> StateUnreadable:
+    def refuse_unreadable(self, operation: str, thread_id: str, reason: str) -> StateUnreadable:
         """The error of an *operation* that met bytes which are not what we keep there; counted."""
-        error = StateUnreadable(state_key(thread_id), reason)
+        error = StateUnreadable(make_state_key(thread_id), reason)
         self.meter.count_failure(operation, error)
         return error
 
@@ -72,9 +76,9 @@ class StateStore:
             failure = exc
             raise
         finally:
-            seconds, received = time.perf_counter() - began, size_bytes(call.reply)
+            seconds, received = time.perf_counter() - began, measure_bytes(call.reply)
             is_miss = operation in _MAY_MISS and call.reply == [LACKING]
-            self.meter.count_call(operation, seconds, size_bytes(args), received, is_miss=is_miss)
+            self.meter.count_call(operation, seconds, measure_bytes(args), received, is_miss=is_miss)
             if failure is not None:
                 self.meter.count_failure(operation, failure)
 
@@ -98,7 +102,7 @@ def _load_scripts() -> dict[str, _Script]:
     }
 
 
-def pairs(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> Mapping[bytes, bytes]:
+def pair_fields(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> Mapping[bytes, bytes]:
     """Fields and their values, out of a reply that has them in turn; redis-py makes a dictionary of some."""
     return reply if isinstance(reply, Mapping) else dict(zip(reply[::2], reply[1::2], strict=True))
 

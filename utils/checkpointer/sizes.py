@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .codec import BLOB, PAGE, Codec
 from .errors import UnreadableValue
-from .keys import blob_context
+from .keys import make_blob_context
 from .records import LOG, RECORD, CheckpointRecord, split_refs, unpack_writes
 from .values import Pages
 
@@ -45,7 +45,7 @@ class Sizes:
         return self.whole_bytes / (self.stored_bytes or 1)
 
 
-def sizes_of(
+def compute_sizes(
     fields: Mapping[bytes, bytes], codec: Codec, thread_id: str, memory_bytes: Mapping[str, int | None]
 ) -> Sizes:
     """The sizes of a state hash with these *fields*."""
@@ -61,7 +61,7 @@ def sizes_of(
         try:
             if name[:1] == BLOB:
                 weights[name] = len(content)  # if it cannot be opened
-                weights[name] = len(codec.open(content, blob_context(thread_id, name), name).data)
+                weights[name] = len(codec.open(content, make_blob_context(thread_id, name), name).data)
             elif name[:1] in (RECORD, LOG):
                 roots += _list_refs(name, content)
         except UnreadableValue:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .codec import PAGE, REF_BYTES, Codec, Value
 from .errors import UnreadableValue
-from .keys import blob_context
+from .keys import make_blob_context
 from .models import MODEL, unpack_model
 from .records import split_refs
 from .serializer import StrictSerializer
@@ -160,7 +160,7 @@ class ValuePacker:
     def _add_blob(self, plain: Value) -> bytes:
         ref = self._codec.ref(plain)
         if ref not in self._fields and not self._is_known(ref):
-            self._fields[ref] = self._codec.seal(plain, blob_context(self._thread_id, ref))
+            self._fields[ref] = self._codec.seal(plain, make_blob_context(self._thread_id, ref))
         return ref
 
 
@@ -191,7 +191,7 @@ class ValueUnpacker:
         root = next(refs, b"")
         if root[:1] != PAGE:
             return self.values([root])[0], PackedValue(None, root, frozenset((root,)), ends=(root,))
-        return self._list(root)
+        return self._load_list(root)
 
     def cached(self) -> CachedValues:
         """For the next reader: all that was used."""
@@ -214,7 +214,7 @@ class ValueUnpacker:
             unpack_model(value.data) if value.kind == MODEL else self._codec.load(self._serde, value) for value in found
         ]
 
-    def _list(self, root: bytes) -> tuple[list[Any], PackedValue]:
+    def _load_list(self, root: bytes) -> tuple[list[Any], PackedValue]:
         pages = self._pages.unfold(root)
         items = [ref for _, on_page in reversed(pages) for ref in on_page]
         # The next checkpoint's list goes on from one of these pages, with the items of the last one.
@@ -227,4 +227,4 @@ class ValueUnpacker:
             return self._used[ref]
         if ref not in self._fields:
             raise UnreadableValue("a value is missing")
-        return self._codec.open(self._fields[ref], blob_context(self._thread_id, ref), ref)
+        return self._codec.open(self._fields[ref], make_blob_context(self._thread_id, ref), ref)

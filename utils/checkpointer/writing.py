@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import (
 from .cache import NOTHING_CACHED, CachedChannel, CachedConversation, ConversationCache
 from .codec import Codec
 from .errors import CheckpointConflict, RunSuperseded
-from .keys import CheckpointAddress, fence_of
+from .keys import CheckpointAddress, get_fence
 from .records import LOG, RECORD, CheckpointRecord, Write, number_writes, pack_writes
 from .scripts import LACKING, Argument, StateStore
 from .serializer import StrictSerializer
@@ -54,19 +54,19 @@ class Writer:
                 namespace and is not any more. A run may begin with an older one by naming it.
             RunSuperseded: the lease that *config* writes under has gone to another run.
         """
-        parent, fence = CheckpointAddress.of(config), fence_of(config)
+        parent, fence = CheckpointAddress.of(config), get_fence(config)
         meta = get_serializable_checkpoint_metadata(config, metadata)
         expected = refuse_conflict and _must_continue_newest(parent, meta) and not self.cache.was_read_by_id(parent)
         before = self.cache.get(parent)
         for cached in (before, NOTHING_CACHED):
-            packer = self._packer(parent, cached)
+            packer = self._make_packer(parent, cached)
             channels = _pack_channels(packer, checkpoint, parent.checkpoint_id, new_versions, cached)
             record = self._record(parent, checkpoint, meta, channels).pack()
             head = (parent.namespace, checkpoint["id"], record, meta.get("step", -1), _count_list_lengths(channels))
             asked: list[Argument] = [*head, int(expected), fence, *packer.fields()]
             # Of many that wait for their replies the garbage collector would look at all that is held.
             del packer, record, head
-            stored, *newest = await self.store.script("put", parent.thread_id, *asked, fence=fence)
+            stored, *newest = await self.store.run_script("put", parent.thread_id, *asked, fence=fence)
             if stored != LACKING:
                 break
         else:
@@ -90,10 +90,10 @@ class Writer:
         Raises:
             RunSuperseded: the lease that *config* writes under has gone to another run.
         """
-        address, fence = CheckpointAddress.of(config), fence_of(config)
+        address, fence = CheckpointAddress.of(config), get_fence(config)
         log = number_writes(writes, task_id, task_path)
         for cached in (self.cache.get(address), NOTHING_CACHED):
-            packer = self._packer(address, cached)
+            packer = self._make_packer(address, cached)
             packed = [packer.add(write.value) for write in log]
             # Before it is sent: LangGraph puts the next checkpoint without waiting for this.
             self.cache.add_written(address, packed)
@@ -101,14 +101,14 @@ class Writer:
             frame = pack_writes(refs, self._make_frame_body(address, refs, log, packed))
             asked: list[Argument] = [address.namespace, address.checkpoint_id, refs, frame, fence, *packer.fields()]
             del packer, packed  # see put
-            [stored] = await self.store.script("writes", address.thread_id, *asked, fence=fence)
+            [stored] = await self.store.run_script("writes", address.thread_id, *asked, fence=fence)
             if stored == _SUPERSEDED:
                 raise RunSuperseded
             if stored != LACKING:
                 return
         raise AssertionError(_SENT)
 
-    def _packer(self, address: CheckpointAddress, cached: CachedConversation) -> ValuePacker:
+    def _make_packer(self, address: CheckpointAddress, cached: CachedConversation) -> ValuePacker:
         return ValuePacker(self.codec, self.serde, address.thread_id, cached.knows, cached.values.refs)
 
     def _make_frame_body(

@@ -42,7 +42,7 @@ class KnownDates:
 
     def __init__(self, known: Iterable[Date]) -> None:
         each = list(known)
-        self._weekdays = {date.weekdays for date in each}
+        self._find_weekdays = {date.weekdays for date in each}
         self._readings = {
             told
             for date in each
@@ -53,23 +53,23 @@ class KnownDates:
     def say(self, date: Date) -> bool:
         """Whether one of them says all that *date* says."""
         if date.weekdays:
-            return any(date.weekdays <= known for known in self._weekdays)
+            return any(date.weekdays <= known for known in self._find_weekdays)
         return not self._readings.isdisjoint(date.readings)
 
 
-def dates(text: str) -> list[Date]:
+def find_dates(text: str) -> list[Date]:
     """The dates in *text*, in order of place; none overlaps another."""
     low = fold(text)
     if len(low) != len(text):
         low = text.casefold() if len(text.casefold()) == len(text) else text
     taken: list[Date] = []
     if _has_digit(low):
-        for date in (*_find_spelled(low, text), *_numeric(low, text)):
+        for date in (*_find_spelled(low, text), *_find_numeric(low, text)):
             at = bisect_left(taken, date.start, key=_start)
             overlaps = (at > 0 and taken[at - 1].end > date.start) or (at < len(taken) and taken[at].start < date.end)
             if not overlaps:
                 taken.insert(at, date)
-    return sorted([*taken, *_weekdays(low, text)], key=_start)
+    return sorted([*taken, *_find_weekdays(low, text)], key=_start)
 
 
 def _start(date: Date) -> int:
@@ -95,7 +95,7 @@ def _make_dates(found: re.Match[str], text: str, year: str | None, month: str, d
         yield Date((reading,), found.start(), found.end(), text[found.start() : found.end()])
 
 
-def _numeric(low: str, text: str) -> Iterator[Date]:
+def _find_numeric(low: str, text: str) -> Iterator[Date]:
     for found in _NUMERIC.finditer(low):
         if found[1]:
             wanted = [(int(found[1]), int(found[2]), int(found[3]))]
@@ -107,7 +107,7 @@ def _numeric(low: str, text: str) -> Iterator[Date]:
             yield Date(readings, found.start(), found.end(), text[found.start() : found.end()])
 
 
-def _weekdays(low: str, text: str) -> Iterator[Date]:
+def _find_weekdays(low: str, text: str) -> Iterator[Date]:
     found = list(_WEEKDAY.finditer(low))
     for at, day in enumerate(found):
         days = {WEEKDAYS[day[1]]}

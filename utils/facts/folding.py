@@ -11,7 +11,7 @@ _ALIKE = str.maketrans(
 _MARKS_OF_ACCENTS = re.compile("[\u0300-\u036f]+")
 
 
-def alike(text: str) -> str:
+def unify_marks(text: str) -> str:
     """*text* with one kind of quote and dash, of the same length unless it has soft hyphens."""
     return text.translate(_ALIKE)
 
@@ -28,4 +28,4 @@ def fold(text: str) -> str:
 
 @lru_cache(8192)
 def _fold_character(text: str) -> str:
-    return _MARKS_OF_ACCENTS.sub("", normalize("NFKD", alike(text).casefold()))
+    return _MARKS_OF_ACCENTS.sub("", normalize("NFKD", unify_marks(text).casefold()))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
-from utils.facts.folding import alike, fold
+from utils.facts.folding import fold, unify_marks
 from utils.facts.words import MONTHS, NEVER_NAMES, UNITS, WEEKDAYS
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’‘][^\W_]+)*")
@@ -31,24 +31,24 @@ class Name:
     opens: bool = False  # the sentence: may be a word like any other
 
 
-def names(text: str) -> list[Name]:
+def find_names(text: str) -> list[Name]:
     """The words of names in *text*, in order, days and months not among them."""
-    return list(_names(text))
+    return list(_read_names(text))
 
 
 @lru_cache(4096)
-def name_key(word: str) -> str:
+def make_name_key(word: str) -> str:
     """A word as names are compared: without case, accents and possessive."""
-    return _POSSESSIVE.sub("", fold(alike(word)))
+    return _POSSESSIVE.sub("", fold(unify_marks(word)))
 
 
-def vocabulary(text: str) -> frozenset[str]:
+def list_words(text: str) -> frozenset[str]:
     """All words of *text* as names are compared."""
-    return frozenset(name_key(token) for token in _TOKEN.findall(text))
+    return frozenset(make_name_key(token) for token in _TOKEN.findall(text))
 
 
 def is_known(key: str, words: frozenset[str]) -> bool:
-    """Whether a name, or a word made of it as "Indonesian" of "Indonesia", is among *words* (`vocabulary`).
+    """Whether a name, or a word made of it as "Indonesian" of "Indonesia", is among *words* (`list_words`).
 
     Two words are kin where the shorter one, but for its last letter, begins the other, by four letters at least.
     """
@@ -71,7 +71,7 @@ def _sort_words(words: frozenset[str]) -> tuple[list[str], Set[tuple[int, str]]]
     return known, {(len(word), word[: max(_LEAST_SHARED, len(word) - 1)]) for word in known}
 
 
-def initials(text: str) -> frozenset[str]:
+def find_initials(text: str) -> frozenset[str]:
     """What runs of words with capitals would be short for: "UN" for "United Nations"."""
     found, run = set(), ""
     for token in _TOKEN.findall(text):
@@ -83,7 +83,7 @@ def initials(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _names(text: str) -> Iterator[Name]:
+def _read_names(text: str) -> Iterator[Name]:
     last_end, last_is_name = -1, False
     for match in _TOKEN.finditer(text):
         word = match[0]
@@ -91,14 +91,14 @@ def _names(text: str) -> Iterator[Name]:
         opens = is_name and _STARTS.search(text, max(0, match.start() - _LOOKED_BACK), match.start()) is not None
         follows = last_is_name and text[last_end : match.start()] in (" ", "-", "'", "’", ". ")
         if is_name:
-            yield Name(name_key(word), word, match.start(), match.end(), follows, opens)
+            yield Name(make_name_key(word), word, match.start(), match.end(), follows, opens)
         last_end, last_is_name = match.end(), is_name
 
 
 def _looks_like_name(word: str) -> bool:
     if word[0].isdigit() or not word[0].isupper():
         return _is_mixed(word) and not _ORDINAL.fullmatch(word)
-    key = name_key(word)
+    key = make_name_key(word)
     return key not in _NO_NAMES and not _is_roman(word)
 
 

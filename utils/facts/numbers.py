@@ -58,25 +58,25 @@ class KnownNumbers:
         return any(not number.unit or "" in units or number.unit in units for units in found)
 
 
-def numbers(text: str) -> list[Number]:
+def find_numbers(text: str) -> list[Number]:
     """The numbers in *text*, in digits first, then in words."""
-    found = list(_in_digits(text)) if any(map(str.isdigit, text)) else []
-    return [*found, *_in_words(text)]
+    found = list(_find_in_digits(text)) if any(map(str.isdigit, text)) else []
+    return [*found, *_find_in_words(text)]
 
 
-def _in_digits(text: str) -> Iterator[Number]:
+def _find_in_digits(text: str) -> Iterator[Number]:
     for match in _NUMBER.finditer(text):
         digits = match["digits"]
         end = match.end("digits")
         currency = _CURRENCIES.get((match["currency"] or "").strip(" .").casefold(), "")
-        magnitude, unit, after = _what_follows(text, match.end())
-        keys = frozenset(_meanings(digits, magnitude) | _times(digits, text[end : end + 8], unit))
+        magnitude, unit, after = _read_unit(text, match.end())
+        keys = frozenset(_list_meanings(digits, magnitude) | _list_times(digits, text[end : end + 8], unit))
         yield Number(
             keys, currency or unit, match.start(), max(after, match.end()), text[match.start() : after].strip()
         )
 
 
-def _what_follows(text: str, at: int) -> tuple[float, str, int]:
+def _read_unit(text: str, at: int) -> tuple[float, str, int]:
     """The magnitude and the unit of a number that ends at *at*, and where they end."""
     magnitude, end = 1.0, at
     for _ in range(3):  # "2 mil millones de euros", "5 per cent"
@@ -95,12 +95,12 @@ def _what_follows(text: str, at: int) -> tuple[float, str, int]:
 _PERCENT = ("cent", "cien")
 
 
-def _meanings(digits: str, magnitude: float) -> set[Key]:
+def _list_meanings(digits: str, magnitude: float) -> set[Key]:
     # As it is written it always agrees, whatever it may mean.
-    return {(f"{digits} {magnitude}", 0.0), *(("n", value * magnitude) for value in _values(digits))}
+    return {(f"{digits} {magnitude}", 0.0), *(("n", value * magnitude) for value in _list_values(digits))}
 
 
-def _values(digits: str) -> set[float]:
+def _list_values(digits: str) -> set[float]:
     """What *digits* with their separators may be worth."""
     bare = re.sub("[\u00a0\u202f]", "", digits)
     marks = {char for char in bare if char in ".,"}
@@ -118,7 +118,7 @@ def _values(digits: str) -> set[float]:
     return values or {float("".join(groups))}
 
 
-def _times(digits: str, after: str, unit: str) -> set[Key]:
+def _list_times(digits: str, after: str, unit: str) -> set[Key]:
     """The minute of the day that is meant, where a clock time may be."""
     clock, half = _CLOCK.fullmatch(digits), _HALF_DAY.match(after)
     if clock is None and not (half and digits.isdecimal() and int(digits) <= 12):
@@ -131,11 +131,11 @@ def _times(digits: str, after: str, unit: str) -> set[Key]:
     return {("t", float(hour * 60 + minute))}
 
 
-def _in_words(text: str) -> Iterator[Number]:
+def _find_in_words(text: str) -> Iterator[Number]:
     if not SPELLED.keys().isdisjoint(_WORD.findall(fold(text))):
         yield from _find_spelled_numbers(text)
     for match in _ROMAN.finditer(text):
-        yield Number(frozenset({("n", _roman(match[0]))}), "", match.start(), match.end(), match[0], is_weak=True)
+        yield Number(frozenset({("n", _parse_roman(match[0]))}), "", match.start(), match.end(), match[0], is_weak=True)
 
 
 def _find_spelled_numbers(text: str) -> Iterator[Number]:
@@ -144,7 +144,7 @@ def _find_spelled_numbers(text: str) -> Iterator[Number]:
     for match in _WORD.finditer(text):
         word = fold(match[0])
         worth = SPELLED.get(word, MAGNITUDES.get(word) if run else None)
-        if run and worth is not None and _is_beside(text, run[-1][0].end(), match.start()) and _grows(value, worth):
+        if run and worth is not None and _is_beside(text, run[-1][0].end(), match.start()) and _continues(value, worth):
             value = value * worth if worth > value else value + worth
             run.append((match, worth))
             continue
@@ -161,7 +161,7 @@ def _is_beside(text: str, end: int, start: int) -> bool:
     return text[end:start].strip(" -").casefold() in ("", "and", "y")
 
 
-def _grows(value: float, worth: float) -> bool:
+def _continues(value: float, worth: float) -> bool:
     """Whether a word worth *worth* goes on with the number *value*: "two" "hundred", "forty" "five"."""
     if worth in (10, 1e2, 1e3, 1e6, 1e9, 1e12) and worth > value > 0:
         return True
@@ -169,12 +169,12 @@ def _grows(value: float, worth: float) -> bool:
 
 
 def _parse_spelled(text: str, value: float, start: int, last: re.Match[str]) -> Number:
-    magnitude, unit, after = _what_follows(text, last.end())
+    magnitude, unit, after = _read_unit(text, last.end())
     is_weak = start == last.start() and fold(last[0]) in WEAK
     end = max(last.end(), after)
     return Number(frozenset({("n", value * magnitude)}), unit, start, end, text[start:end].strip(), is_weak)
 
 
-def _roman(digits: str) -> float:
+def _parse_roman(digits: str) -> float:
     worth = [_ROMAN_DIGITS[digit] for digit in digits]
     return float(sum(-v if any(w > v for w in worth[i + 1 : i + 2]) else v for i, v in enumerate(worth)))

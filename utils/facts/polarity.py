@@ -11,7 +11,7 @@ _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _AFTER, _BEFORE = 4, 2  # words that a negation may bear on
 
 
-def _sides() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+def _load_sides() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
     """For each word, those that say the same in its pair, and those that say the opposite."""
     found: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
     for one, other in OPPOSITES:
@@ -22,7 +22,7 @@ def _sides() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
     return found
 
 
-_SIDES = _sides()
+_SIDES = _load_sides()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class Negation:
     before: tuple[str, ...]
 
 
-def tokens(text: str) -> list[tuple[str, int]]:
+def tokenize(text: str) -> list[tuple[str, int]]:
     """The words of *text*, folded, with their places."""
     return [(fold(found[0]), found.start()) for found in _TOKEN.finditer(text)]
 
 
-def negations(words: Sequence[tuple[str, int]], language: str) -> list[Negation]:
-    """What is denied in *words* (`tokens`) in *language*; "not only" denies nothing."""
+def find_negations(words: Sequence[tuple[str, int]], language: str) -> list[Negation]:
+    """What is denied in *words* (`tokenize`) in *language*; "not only" denies nothing."""
     denying, only = NEGATIONS.get(language, NEGATIONS["en"]), NOT_ONLY.get(language, NOT_ONLY["en"])
     found = []
     for at, (word, start) in enumerate(words):
@@ -53,7 +53,7 @@ def negations(words: Sequence[tuple[str, int]], language: str) -> list[Negation]
     return found
 
 
-def denying(words: Sequence[str], language: str) -> list[str]:
+def find_denying(words: Sequence[str], language: str) -> list[str]:
     """Those of *words*, which are folded, that deny."""
     known = NEGATIONS.get(language, NEGATIONS["en"])
     return [word for word in words if word in known or word.endswith("n't")]

@@ -10,24 +10,24 @@ V = TypeVar("V")
 _TABLES: dict[str, Any] = json.loads((files("utils.facts") / "words.json").read_text("utf-8"))
 
 
-def _values(table: str, value_of: Callable[[str], V]) -> dict[str, V]:
+def _invert(table: str, value_of: Callable[[str], V]) -> dict[str, V]:
     """The value of each word in a table of words by value."""
     return {word: value_of(value) for value, words in _TABLES[table].items() for word in words}
 
 
-def _by_language(table: str) -> dict[str, frozenset[str]]:
+def _load_by_language(table: str) -> dict[str, frozenset[str]]:
     return {language: frozenset(words) for language, words in _TABLES[table].items()}
 
 
-MONTHS = _values("months", int)
-WEEKDAYS = _values("weekdays", int)  # Monday is 0
-SPELLED = _values("numbers", float)
+MONTHS = _invert("months", int)
+WEEKDAYS = _invert("weekdays", int)  # Monday is 0
+SPELLED = _invert("numbers", float)
 # Words that are numbers and much else: they prove a number, but are not missed as one.
 WEAK = frozenset[str](_TABLES["weak_numbers"])
-MAGNITUDES = _values("magnitudes", float)
-UNITS = _values("units", str)
+MAGNITUDES = _invert("magnitudes", float)
+UNITS = _invert("units", str)
 # Often with a capital although they name nothing, or different in each language.
 NEVER_NAMES = frozenset[str](_TABLES["never_names"])
-NEGATIONS = _by_language("negations")
-NOT_ONLY = _by_language("not_only")  # a negation before one of these denies nothing
+NEGATIONS = _load_by_language("negations")
+NOT_ONLY = _load_by_language("not_only")  # a negation before one of these denies nothing
 OPPOSITES = [(frozenset[str](one), frozenset[str](other)) for one, other in _TABLES["opposites"]]

@@ -50,7 +50,7 @@ class _ForkServer:
     def run(self) -> None:
         """Serve until the service closes its end, or ends; no process is left behind then."""
         try:
-            while all([self._handle(key) for key, _ in self._selector.select(self._patience_s())]):
+            while all([self._handle(key) for key, _ in self._selector.select(self._get_timeout_s())]):
                 self._reap()
                 if not self._children and self._later:
                     _import([self._later.pop(0)])
@@ -58,7 +58,7 @@ class _ForkServer:
             for pid in self._children:
                 _kill(pid)
 
-    def _patience_s(self) -> float | None:
+    def _get_timeout_s(self) -> float | None:
         """How long to wait for a request: not at all while there is something to import, and nobody has to wait."""
         return 0 if self._later and not self._children else None
 
@@ -84,7 +84,7 @@ class _ForkServer:
         if job.is_ahead:
             _import(self._later)
             self._later.clear()
-        grounds = self._grounds(job)
+        grounds = self._prepare_grounds(job)
         pid = self._fork(grounds, [connection, *others])
         for one in (connection, *others):
             os.close(one)
@@ -99,7 +99,7 @@ class _ForkServer:
         self._control.send(b"\n")
         return True
 
-    def _grounds(self, job: Job) -> Grounds:
+    def _prepare_grounds(self, job: Job) -> Grounds:
         """What its walls are put up from; the same for all that read what our own code reads."""
         if job.program or job.reads:
             return lay_grounds(job)
@@ -192,9 +192,9 @@ def _prepare(job: Job, walls: Walls, server: int) -> dict[str, Any]:
     """Load what the job takes and seal the process; which walls stand, or why the job cannot be begun."""
     try:
         if job.prepare:
-            _function(job.prepare)()
+            _find_function(job.prepare)()
         if job.serve:
-            _function(job.serve)  # imported now, while all that takes is allowed
+            _find_function(job.serve)  # imported now, while all that takes is allowed
     except Exception as exc:  # whatever its packages raise: nothing of a file has been read
         return {"failed": f"{type(exc).__name__}: {exc}"[:500]}
     kernel.end_with(server)
@@ -203,7 +203,7 @@ def _prepare(job: Job, walls: Walls, server: int) -> dict[str, Any]:
 
 def _serve(job: Job) -> None:
     with os.fdopen(_CONNECTION, "rb") as requests, os.fdopen(os.dup(_CONNECTION), "wb") as answers:
-        _function(job.serve)(requests, answers)
+        _find_function(job.serve)(requests, answers)
 
 
 def _become(job: Job) -> None:
@@ -216,7 +216,7 @@ def _become(job: Job) -> None:
         os._exit(_NO_SUCH_PROGRAM)
 
 
-def _function(name: str) -> Any:
+def _find_function(name: str) -> Any:
     module, _, function = name.partition(":")
     return getattr(importlib.import_module(module), function)
 

@@ -40,7 +40,7 @@ def call(number: int, *arguments: object) -> int:
     return _check_result(int(_libc.syscall(ctypes.c_long(number), *converted)))
 
 
-def function(name: str, *arguments: object) -> int:
+def call_function(name: str, *arguments: object) -> int:
     """The same for a function of the C library that gives -1 when it fails."""
     _check_linux()
     return _check_result(int(getattr(_libc, name)(*arguments)))
@@ -48,18 +48,20 @@ def function(name: str, *arguments: object) -> int:
 
 def forbid_new_privileges() -> None:
     """Let no program that this process starts have more rights than it: set-uid bits are without effect."""
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _call_prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def forbids_new_privileges() -> bool:
     """Whether `forbid_new_privileges` was called here, or before this process was started."""
-    return _prctl(_PR_GET_NO_NEW_PRIVS) == 1
+    return _call_prctl(_PR_GET_NO_NEW_PRIVS) == 1
 
 
 def drop_capabilities() -> None:
     """Give up what root may do beyond others. A process of root's still owns root's files."""
-    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
-    function("capset", ctypes.byref(_CapabilityHeader(_CAPABILITY_VERSION_3, 0)), ctypes.byref((_CapabilitySets * 2)()))
+    _call_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    call_function(
+        "capset", ctypes.byref(_CapabilityHeader(_CAPABILITY_VERSION_3, 0)), ctypes.byref((_CapabilitySets * 2)())
+    )
 
 
 def set_inspectable(allowed: bool) -> None:
@@ -68,24 +70,24 @@ def set_inspectable(allowed: bool) -> None:
     It is inherited by a fork, and begins anew with each program that is executed. Root may always. See PR_SET_DUMPABLE
     in prctl(2).
     """
-    _prctl(_PR_SET_DUMPABLE, int(allowed))
+    _call_prctl(_PR_SET_DUMPABLE, int(allowed))
 
 
 def is_inspectable() -> bool:
     """Whether other processes of this user may look into this one."""
-    return _prctl(_PR_GET_DUMPABLE) == 1
+    return _call_prctl(_PR_GET_DUMPABLE) == 1
 
 
 def end_with(parent_pid: int) -> None:
     """Be killed when *parent_pid*, which must be our parent, ends, however that comes about."""
     if IS_LINUX:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _call_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it ended before we asked
         os._exit(1)
 
 
-def _prctl(option: int, argument: int = 0) -> int:
-    return function("prctl", option, *(ctypes.c_ulong(value) for value in (argument, 0, 0, 0)))
+def _call_prctl(option: int, argument: int = 0) -> int:
+    return call_function("prctl", option, *(ctypes.c_ulong(value) for value in (argument, 0, 0, 0)))
 
 
 def _check_result(result: int) -> int:

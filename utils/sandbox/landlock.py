@@ -26,7 +26,7 @@ _SCOPES = {6: 0b11}
 _NEWEST = 6  # that we know; later ones go on taking what this one took
 
 
-def version() -> int:
+def get_version() -> int:
     """The kernel's version of Landlock's ABI.
 
     Raises:
@@ -52,7 +52,7 @@ def make_ruleset(reads: Iterable[Path], programs: Iterable[Path] = ()) -> Rulese
     Raises:
         OSError: this kernel cannot do it.
     """
-    ruleset = _create_ruleset(version())
+    ruleset = _create_ruleset(get_version())
     for path in reads:
         _allow(ruleset, path, _READ_FILE | _READ_DIR)
     for path in programs:
@@ -77,9 +77,9 @@ def _create_ruleset(newest: int) -> Ruleset:
     for known in range(min(newest, _NEWEST), 0, -1):
         fields = struct.pack(
             "=QQQ",
-            _FIRST_FILE_RIGHTS | _up_to(known, _FILE_RIGHTS),
-            _up_to(known, _PORT_RIGHTS),
-            _up_to(known, _SCOPES),
+            _FIRST_FILE_RIGHTS | _list_rights(known, _FILE_RIGHTS),
+            _list_rights(known, _PORT_RIGHTS),
+            _list_rights(known, _SCOPES),
         )
         size = 8 if known < 4 else 16 if known < 6 else 24
         try:
@@ -90,7 +90,7 @@ def _create_ruleset(newest: int) -> Ruleset:
     raise OSError(errno.EINVAL, "Landlock takes no ruleset")
 
 
-def _up_to(known: int, additions: dict[int, int]) -> int:
+def _list_rights(known: int, additions: dict[int, int]) -> int:
     return sum(rights for since, rights in additions.items() if since <= known)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from utils.sandbox.kernel import call, function, set_inspectable
+from utils.sandbox.kernel import call, call_function, set_inspectable
 
 _NEW_MOUNTS, _NEW_USERS = 0x00020000, 0x10000000  # flags of unshare(2)
 _RDONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 2, 4, 8, 32, 4096, 1 << 14, 1 << 18  # mount(2)
@@ -38,7 +38,7 @@ def enter(reads: Iterable[Path]) -> None:
     (_NEW_ROOT / _OLD_ROOT).mkdir()
     call(_PIVOT_ROOT[platform.machine()], os.fsencode(_NEW_ROOT), os.fsencode(_NEW_ROOT / _OLD_ROOT))
     os.chdir("/")
-    function("umount2", os.fsencode(f"/{_OLD_ROOT}"), _DETACH)
+    call_function("umount2", os.fsencode(f"/{_OLD_ROOT}"), _DETACH)
     Path(f"/{_OLD_ROOT}").rmdir()
     _mount("none", Path("/"), "", _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
 
@@ -47,7 +47,7 @@ def _enter_namespaces(user: int, group: int) -> None:
     """Be the same user in namespaces of our own, where we may mount."""
     set_inspectable(True)  # else the files of /proc/self are root's
     try:
-        function("unshare", _NEW_MOUNTS | _NEW_USERS)
+        call_function("unshare", _NEW_MOUNTS | _NEW_USERS)
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
@@ -85,4 +85,4 @@ def _show(path: Path, descriptor: int) -> None:
 
 
 def _mount(source: str, target: Path, kind: str, flags: int) -> None:
-    function("mount", source.encode(), os.fsencode(target), kind.encode(), flags, None)
+    call_function("mount", source.encode(), os.fsencode(target), kind.encode(), flags, None)

@@ -68,12 +68,12 @@ class SandboxedProcess(ClosedAtExit):
     def write(self, data: bytes, deadline: float) -> None:
         """Send *data*."""
         try:
-            self._connection.settimeout(_seconds_left(deadline))
+            self._connection.settimeout(_compute_seconds_left(deadline))
             self._connection.sendall(data)
         except TimeoutError:
             raise self._end("time", "it did not take its file in") from None
         except OSError:
-            raise self._to_process_ended() from None
+            raise self._make_process_ended() from None
 
     def is_alive(self) -> bool:
         """Whether it has not ended yet, as far as is known."""
@@ -136,14 +136,14 @@ class SandboxedProcess(ClosedAtExit):
     def _receive_more(self, most_bytes: int, deadline: float) -> None:
         received = self._receive(self._connection, deadline)
         if not received:
-            raise self._to_process_ended()
+            raise self._make_process_ended()
         self._received += received
         self._check_size(most_bytes + _CHUNK_BYTES)  # what follows an answer may have come along
 
     def _receive(self, source: socket.socket, deadline: float) -> bytes:
         """What there is; nothing at its end."""
         try:
-            source.settimeout(_seconds_left(deadline))
+            source.settimeout(_compute_seconds_left(deadline))
             return source.recv(_CHUNK_BYTES)
         except TimeoutError:
             raise self._end("time", "it did not answer in time") from None
@@ -163,7 +163,7 @@ class SandboxedProcess(ClosedAtExit):
         self.kill()
         return ProcessEnded(reason, detail)
 
-    def _to_process_ended(self) -> ProcessEnded:
+    def _make_process_ended(self) -> ProcessEnded:
         """Why it is no more, or has closed its connection, which comes to the same."""
         was_killed, code = self._is_killed, self.exit_code()
         if was_killed:
@@ -383,6 +383,6 @@ def _connect(job: Job, file: BinaryIO | None, ask_for: Callable[[Job, list[int]]
     return process
 
 
-def _seconds_left(deadline: float) -> float:
+def _compute_seconds_left(deadline: float) -> float:
     """Seconds until then; 0 would mean not to wait at all, and to fail in another way."""
     return max(0.001, deadline - time.monotonic())

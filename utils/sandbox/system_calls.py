@@ -131,39 +131,39 @@ def forbid_calls(*, may_execute: bool = False) -> None:
 def prepare_filter(*, may_execute: bool = False) -> None:
     """Do what `forbid_calls` would do first, for the processes that are forked from this one."""
     if platform.machine() in _ARCHITECTURES:
-        _template(platform.machine(), may_execute)
+        _load_template(platform.machine(), may_execute)
 
 
 def compile_filter(machine: str, pid: int, *, may_execute: bool = False) -> bytes:
     """The filter for process *pid* on a *machine* ("x86_64" or "aarch64"), as struct sock_filter's."""
     # A process may signal itself, as it does to abort. Its number is all that differs: the rest is made once.
-    return _template(machine, may_execute).replace(_OWN_PID, struct.pack("=I", pid))
+    return _load_template(machine, may_execute).replace(_OWN_PID, struct.pack("=I", pid))
 
 
 @cache
-def _template(machine: str, may_execute: bool) -> bytes:
+def _load_template(machine: str, may_execute: bool) -> bytes:
     column = list(_ARCHITECTURES).index(machine)
     allowed = {**_ALLOWED, **(_OF_PROGRAMS if may_execute else {})}
     program = [
-        _instruction(_LOAD, _ARCHITECTURE),
-        _instruction(_EQUALS, _ARCHITECTURES[machine], 1, 0),
-        _instruction(_RETURN, _KILL),
-        _instruction(_LOAD, _NUMBER),
+        _make_instruction(_LOAD, _ARCHITECTURE),
+        _make_instruction(_EQUALS, _ARCHITECTURES[machine], 1, 0),
+        _make_instruction(_RETURN, _KILL),
+        _make_instruction(_LOAD, _NUMBER),
     ]
     if machine == "x86_64":
-        program += _unless(_HAS_BITS, _X32, _KILL)
-    program += _unless(_AT_LEAST, _LATER_THAN_KNOWN, _REFUSE | errno.ENOSYS)
+        program += _return_unless(_HAS_BITS, _X32, _KILL)
+    program += _return_unless(_AT_LEAST, _LATER_THAN_KNOWN, _REFUSE | errno.ENOSYS)
     for result, calls in ((_ALLOW, allowed), (_KILL, _FATAL), (_REFUSE | errno.ENOSYS, _ABSENT)):
-        for number in _of(calls, column):
-            program += _unless(_EQUALS, number, result)
+        for number in _list_numbers(calls, column):
+            program += _return_unless(_EQUALS, number, result)
     for checked in _CHECKED:
         if (its_number := checked.numbers[column]) is not None:
             block = list(_block(checked))
-            program += [_instruction(_EQUALS, its_number, 0, len(block)), *block]
-    return b"".join([*program, _instruction(_RETURN, _REFUSE | errno.EPERM)])
+            program += [_make_instruction(_EQUALS, its_number, 0, len(block)), *block]
+    return b"".join([*program, _make_instruction(_RETURN, _REFUSE | errno.EPERM)])
 
 
-def _of(calls: Mapping[str, _Numbers], column: int) -> Collection[int]:
+def _list_numbers(calls: Mapping[str, _Numbers], column: int) -> Collection[int]:
     return [numbers[column] for numbers in calls.values() if numbers[column] is not None]  # type: ignore[misc]
 
 
@@ -171,23 +171,23 @@ def _block(checked: _Checked) -> Iterator[bytes]:
     """Instructions that end in a result for a call whose number has been recognised."""
     at = _ARGUMENTS + 8 * checked.argument
     if checked.is_pointer:
-        yield _instruction(_LOAD, at + 4)
-        yield _instruction(_EQUALS, 0, 1, 0)
-        yield _instruction(_RETURN, _REFUSE | errno.EPERM)
-    yield _instruction(_LOAD, at)
+        yield _make_instruction(_LOAD, at + 4)
+        yield _make_instruction(_EQUALS, 0, 1, 0)
+        yield _make_instruction(_RETURN, _REFUSE | errno.EPERM)
+    yield _make_instruction(_LOAD, at)
     if checked.bits:
-        yield from _unless(_HAS_BITS, checked.bits, _REFUSE | errno.EPERM)
-        yield _instruction(_RETURN, _ALLOW)
+        yield from _return_unless(_HAS_BITS, checked.bits, _REFUSE | errno.EPERM)
+        yield _make_instruction(_RETURN, _ALLOW)
         return
     for value in checked.values:
-        yield from _unless(_EQUALS, value, _ALLOW)
-    yield _instruction(_RETURN, _REFUSE | errno.EPERM)
+        yield from _return_unless(_EQUALS, value, _ALLOW)
+    yield _make_instruction(_RETURN, _REFUSE | errno.EPERM)
 
 
-def _unless(comparison: int, value: int, result: int) -> list[bytes]:
+def _return_unless(comparison: int, value: int, result: int) -> list[bytes]:
     """Give *result* where the comparison holds, else go on."""
-    return [_instruction(comparison, value, 0, 1), _instruction(_RETURN, result)]
+    return [_make_instruction(comparison, value, 0, 1), _make_instruction(_RETURN, result)]
 
 
-def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+def _make_instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
     return struct.pack("=HBBI", code, if_true, if_false, value)

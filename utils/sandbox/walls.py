@@ -91,7 +91,7 @@ def lay_grounds(job: Job) -> Grounds:
     """What the walls of processes like that of *job* are put up from."""
     system_calls.prepare_filter(may_execute=bool(job.program))
     try:
-        ruleset = landlock.make_ruleset(readable_paths(job), executable_paths(job))
+        ruleset = landlock.make_ruleset(list_readable_paths(job), list_executable_paths(job))
     except OSError as exc:
         return Grounds(job, exc)
     return Grounds(job, ruleset)
@@ -134,7 +134,7 @@ class Walls:
             landlock.restrict(self._ruleset)
             return f"Landlock, version {self._ruleset.version}"
         try:
-            own_root.enter([*readable_paths(self._job), *executable_paths(self._job)])
+            own_root.enter([*list_readable_paths(self._job), *list_executable_paths(self._job)])
         except OSError as exc:
             reasons = f"No Landlock ({self._ruleset.strerror}), and no mount namespace ({exc.strerror})"
             raise OSError(reasons) from exc
@@ -145,7 +145,7 @@ class Walls:
         return "seccomp"
 
 
-def readable_paths(job: Job) -> list[Path]:
+def list_readable_paths(job: Job) -> list[Path]:
     """What the process of *job* may read: Python, its packages and ours, and what they take from the system."""
     scheme = sysconfig.get_paths()
     python = [scheme[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -155,7 +155,7 @@ def readable_paths(job: Job) -> list[Path]:
     return [Path(path) for path in (*python, *packages, *ours, *libraries, *job.reads)]
 
 
-def executable_paths(job: Job) -> list[Path]:
+def list_executable_paths(job: Job) -> list[Path]:
     """What the process of *job* may execute: its program, and what loads it.
 
     A program that is a script starts others, wherever they are kept; the walls hold for them as well.
@@ -185,16 +185,16 @@ def _limit(job: Job) -> str:
     others = {getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")} - {_CPU, _MEMORY}
     for kind in others:
         soft, hard = resource.getrlimit(kind)
-        value = _smaller(limits.get(kind, soft), hard)
+        value = _choose_smaller(limits.get(kind, soft), hard)
         resource.setrlimit(kind, (value, value))
-    cpu_s = _smaller(job.cpu_s + 1, resource.getrlimit(_CPU)[1]) - 1
+    cpu_s = _choose_smaller(job.cpu_s + 1, resource.getrlimit(_CPU)[1]) - 1
     resource.setrlimit(_CPU, (cpu_s, cpu_s + 1))  # at the first a signal that tells why, at the second the end
-    memory_bytes = _smaller(job.memory_bytes, resource.getrlimit(_MEMORY)[1])
+    memory_bytes = _choose_smaller(job.memory_bytes, resource.getrlimit(_MEMORY)[1])
     resource.setrlimit(_MEMORY, (memory_bytes, memory_bytes))  # the last, since macOS has none
     return "resource limits that cannot be raised"
 
 
-def _smaller(wanted: int, most: int) -> int:
+def _choose_smaller(wanted: int, most: int) -> int:
     unlimited = resource.RLIM_INFINITY
     return most if wanted == unlimited else wanted if most == unlimited else min(wanted, most)
 

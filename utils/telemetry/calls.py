@@ -11,20 +11,20 @@ class MeteredModel:
     def __init__(self, instruments: Instruments, kind: str) -> None:
         self._instruments, self._kind = instruments, kind
 
-    def called(self, duration_s: float, outcome: CallOutcome) -> None:
+    def note_call(self, duration_s: float, outcome: CallOutcome) -> None:
         """Into the histogram of calls."""
         self._instruments.observe(MODEL_CALLS, duration_s, self._kind, outcome)
 
-    def try_failed(self, reason: str) -> None:
+    def note_failed_try(self, reason: str) -> None:
         """One error more."""
         self._instruments.count(MODEL_ERRORS, self._kind, reason)
 
-    def used(self, *, input_tokens: int, output_tokens: int) -> None:
+    def note_tokens(self, *, input_tokens: int, output_tokens: int) -> None:
         """So many tokens more."""
         self._instruments.count(MODEL_TOKENS, self._kind, "input", by=input_tokens)
         self._instruments.count(MODEL_TOKENS, self._kind, "output", by=output_tokens)
 
-    def fell_back(self) -> None:
+    def note_fallback(self) -> None:
         """One more."""
         self._instruments.count(MODEL_FALLBACKS)
 
@@ -35,6 +35,6 @@ class MeteredStores:
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
 
-    def took(self, store: str, operation: str, duration_s: float, *, succeeded: bool) -> None:
+    def note_duration(self, store: str, operation: str, duration_s: float, *, succeeded: bool) -> None:
         """Into the histogram of calls."""
         self._instruments.observe(STORE_CALLS, duration_s, store, operation, "ok" if succeeded else "failed")

@@ -24,16 +24,16 @@ _ABANDONED_S = 3600.0
 
 
 class Counts(Collector):
-    """This process's place in *folder*, and the sum of all places; made by `joining`. Blocking, for a moment.
+    """This process's place in *folder*, and the sum of all places; made by `join_folder`. Blocking, for a moment.
 
     `is_first`: no other process of the installation lives, and the counts begin at zero.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.is_first = not any(map(_is_held, self._slots()))
+        self.is_first = not any(map(_is_held, self._list_slots()))
         if self.is_first:
-            for file in [*folder.glob("*.db"), *self._slots()]:
+            for file in [*folder.glob("*.db"), *self._list_slots()]:
                 file.unlink()
         self._slot, self._lock = self._take()
         self._forget_gauges(self._slot)
@@ -45,8 +45,8 @@ class Counts(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """All figures of all processes; gauges of those that live."""
-        with _alone_in(self._folder):
-            for slot in self._slots():
+        with _lock_folder(self._folder):
+            for slot in self._list_slots():
                 if not _is_held(slot):
                     self._forget_gauges(_number(slot))
             found: Iterable[Metric] = MultiProcessCollector(None, str(self._folder)).collect()  # type: ignore[no-untyped-call] # as above
@@ -59,7 +59,7 @@ class Counts(Collector):
     def _forget_gauges(self, number: int) -> None:
         mark_process_dead(number, str(self._folder))  # type: ignore[no-untyped-call] # as above
 
-    def _slots(self) -> list[Path]:
+    def _list_slots(self) -> list[Path]:
         return sorted(self._folder.glob("slot-*.lock"), key=_number)
 
     def _take(self) -> tuple[int, int]:
@@ -76,7 +76,7 @@ class Counts(Collector):
 
 
 @contextmanager
-def joining(folder: Path) -> Iterator[Counts]:
+def join_folder(folder: Path) -> Iterator[Counts]:
     """A place in *folder*; no other process comes or looks for the length of the block.
 
     All series are to be made in the block: a series of each kind without labels makes its file. Close the place in the
@@ -86,7 +86,7 @@ def joining(folder: Path) -> Iterator[Counts]:
         OSError: the folder cannot be written.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone_in(folder):
+    with _lock_folder(folder):
         counts = Counts(folder)
         before = os.environ.get(_FOLDER)
         os.environ[_FOLDER] = str(folder)  # prometheus_client takes it from nowhere else
@@ -126,7 +126,7 @@ def _number(slot: Path) -> int:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _lock_folder(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder / "folder.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -21,25 +21,25 @@ class Instruments:
 
     def count(self, series: Series, *labels: str, by: float = 1.0) -> None:
         """Add to a counter."""
-        self._child(series, labels).inc(by)
+        self._get_child(series, labels).inc(by)
 
     def observe(self, series: Series, value: float, *labels: str) -> None:
         """Put a value into a histogram."""
-        self._child(series, labels).observe(value)
+        self._get_child(series, labels).observe(value)
 
     def put(self, series: Series, value: float, *labels: str) -> None:
         """Set a gauge."""
-        self._child(series, labels).set(value)
+        self._get_child(series, labels).set(value)
 
     def add(self, series: Series, by: float) -> None:
         """Move a gauge without labels."""
-        self._child(series, ()).inc(by)
+        self._get_child(series, ()).inc(by)
 
     def prepare(self, series: Series, *labels: str) -> None:
         """Let a counter or histogram be there before its first event: what appears with it has not grown by it."""
-        self._child(series, labels)
+        self._get_child(series, labels)
 
-    def _child(self, series: Series, labels: tuple[str, ...]) -> Any:
+    def _get_child(self, series: Series, labels: tuple[str, ...]) -> Any:
         key = (series.name, *labels)
         child = self._children.get(key)
         if child is None:

@@ -29,7 +29,7 @@ class _MeteredRun:
         self._stage, self._pieces, self._over = "", 0, False
         instruments.add(RUNS_ACTIVE, 1)
 
-    def saw(self, event: Mapping[str, Any]) -> None:
+    def note_event(self, event: Mapping[str, Any]) -> None:
         kind = event["type"]
         if kind == "token":
             self._pieces += 1
@@ -41,7 +41,7 @@ class _MeteredRun:
         elif kind == "resumed":
             self._instruments.count(TAKEN_OVER)
 
-    def ended(self, outcome: RunOutcome, *, problem: str = "") -> None:
+    def note_end(self, outcome: RunOutcome, *, problem: str = "") -> None:
         if self._over:
             return
         self._over = True

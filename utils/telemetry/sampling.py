@@ -31,7 +31,7 @@ class Sampler:
         self._totals: Counter[tuple[str, ...]] = Counter()
         instruments.put(WORKERS, 1)
 
-    def total(self, series: Series, total: float, *labels: str) -> None:
+    def set_total(self, series: Series, total: float, *labels: str) -> None:
         """Bring a counter to *total*, as this process has it."""
         key = (series.name, *labels)
         grown = total - self._totals[key]
@@ -58,6 +58,6 @@ class Sampler:
 
 def _process(sampler: Sampler) -> None:
     used = os.times()
-    sampler.total(CPU, used.user + used.system)
+    sampler.set_total(CPU, used.user + used.system)
     if _STATM.exists():  # Linux
         sampler.instruments.put(MEMORY, int(_STATM.read_text().split()[1]) * _PAGE_BYTES)

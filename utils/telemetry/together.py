@@ -23,13 +23,13 @@ class _WatchTogether:
     def __init__(self, one: RunWatch, other: RunWatch) -> None:
         self._one, self._other = one, other
 
-    def saw(self, event: Mapping[str, Any]) -> None:
-        self._one.saw(event)
-        self._other.saw(event)
+    def note_event(self, event: Mapping[str, Any]) -> None:
+        self._one.note_event(event)
+        self._other.note_event(event)
 
-    def ended(self, outcome: RunOutcome, *, problem: str = "") -> None:
-        self._one.ended(outcome, problem=problem)
-        self._other.ended(outcome, problem=problem)
+    def note_end(self, outcome: RunOutcome, *, problem: str = "") -> None:
+        self._one.note_end(outcome, problem=problem)
+        self._other.note_end(outcome, problem=problem)
 
 
 class ModelTogether:
@@ -38,22 +38,22 @@ class ModelTogether:
     def __init__(self, one: ModelObserver, other: ModelObserver) -> None:
         self._both = (one, other)
 
-    def called(self, duration_s: float, outcome: CallOutcome) -> None:
+    def note_call(self, duration_s: float, outcome: CallOutcome) -> None:
         """To both."""
         for observer in self._both:
-            observer.called(duration_s, outcome)
+            observer.note_call(duration_s, outcome)
 
-    def try_failed(self, reason: str) -> None:
+    def note_failed_try(self, reason: str) -> None:
         """To both."""
         for observer in self._both:
-            observer.try_failed(reason)
+            observer.note_failed_try(reason)
 
-    def used(self, *, input_tokens: int, output_tokens: int) -> None:
+    def note_tokens(self, *, input_tokens: int, output_tokens: int) -> None:
         """To both."""
         for observer in self._both:
-            observer.used(input_tokens=input_tokens, output_tokens=output_tokens)
+            observer.note_tokens(input_tokens=input_tokens, output_tokens=output_tokens)
 
-    def fell_back(self) -> None:
+    def note_fallback(self) -> None:
         """To both."""
         for observer in self._both:
-            observer.fell_back()
+            observer.note_fallback()

@@ -42,7 +42,7 @@ class _TracedRun:
         self._stage: Span | None = None
         self._name, self._has_begun = "", False
 
-    def saw(self, event: Mapping[str, Any]) -> None:
+    def note_event(self, event: Mapping[str, Any]) -> None:
         kind = event["type"]
         if kind == "token":
             if not self._has_begun:
@@ -60,7 +60,7 @@ class _TracedRun:
         elif kind == "resumed":
             self._span.set_attribute("pustaka.taken_over", True)
 
-    def ended(self, outcome: RunOutcome, *, problem: str = "") -> None:
+    def note_end(self, outcome: RunOutcome, *, problem: str = "") -> None:
         self._end_stage()
         self._span.set_attribute("pustaka.outcome", outcome)
         if problem:
@@ -85,7 +85,7 @@ class TracedModel:
         self._tracer, self._stage, self._operation, self._model = tracer, runs.stage, operation, model
         self._usage: contextvars.ContextVar[tuple[int, int] | None] = contextvars.ContextVar("usage", default=None)
 
-    def called(self, duration_s: float, outcome: CallOutcome) -> None:
+    def note_call(self, duration_s: float, outcome: CallOutcome) -> None:
         """A span that ends now."""
         stage = self._stage.get()
         if stage is None:
@@ -104,16 +104,16 @@ class TracedModel:
             span.set_status(StatusCode.ERROR)
         span.end(ended_ns)
 
-    def try_failed(self, reason: str) -> None:
+    def note_failed_try(self, reason: str) -> None:
         """An event of the stage."""
         if stage := self._stage.get():
             stage.add_event("try failed", {"error.type": reason})
 
-    def used(self, *, input_tokens: int, output_tokens: int) -> None:
+    def note_tokens(self, *, input_tokens: int, output_tokens: int) -> None:
         """Kept for the span of the call, whose end comes next in the same task."""
         self._usage.set((input_tokens, output_tokens))
 
-    def fell_back(self) -> None:
+    def note_fallback(self) -> None:
         """An event of the stage."""
         if stage := self._stage.get():
             stage.add_event("fallback model asked")

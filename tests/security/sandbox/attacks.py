@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from utils.sandbox.kernel import call, function
+from utils.sandbox.kernel import call, call_function
 from utils.sandbox.walls import Wall
 
 FILES, CALLS, PRIVILEGES, LIMITS, MEMORY = Wall.FILES, Wall.CALLS, Wall.PRIVILEGES, Wall.LIMITS, Wall.MEMORY
@@ -227,9 +227,9 @@ def signal_every_process(targets: Targets) -> object:
 @stopped_by(CALLS, MEMORY, FILES)
 def debug_the_process_that_forked_it(targets: Targets) -> object:
     parent = os.getppid()
-    function("ptrace", ctypes.c_long(16), ctypes.c_long(parent), None, None)  # PTRACE_ATTACH
+    call_function("ptrace", ctypes.c_long(16), ctypes.c_long(parent), None, None)  # PTRACE_ATTACH
     os.waitpid(parent, 0)
-    function("ptrace", ctypes.c_long(17), ctypes.c_long(parent), None, None)  # PTRACE_DETACH
+    call_function("ptrace", ctypes.c_long(17), ctypes.c_long(parent), None, None)  # PTRACE_DETACH
     return parent
 
 
@@ -301,8 +301,8 @@ def fill_memory_that_is_no_process_s(targets: Targets) -> object:
 
 @stopped_by(CALLS)
 def leave_a_segment_of_shared_memory(targets: Targets) -> object:
-    segment = function("shmget", 0, ctypes.c_size_t(4096), 0o1600)
-    return function("shmctl", segment, 0, None)
+    segment = call_function("shmget", 0, ctypes.c_size_t(4096), 0o1600)
+    return call_function("shmctl", segment, 0, None)
 
 
 @stopped_by(CALLS)
@@ -333,23 +333,23 @@ def lower_the_limits_of_the_service(targets: Targets) -> object:
 
 @stopped_by(CALLS)
 def survive_its_parent(targets: Targets) -> object:
-    return function("prctl", 1, ctypes.c_ulong(0), 0, 0, 0)  # PR_SET_PDEATHSIG
+    return call_function("prctl", 1, ctypes.c_ulong(0), 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 @stopped_by(CALLS)
 def let_others_look_into_it(targets: Targets) -> object:
-    return function("prctl", 4, ctypes.c_ulong(1), 0, 0, 0)  # PR_SET_DUMPABLE
+    return call_function("prctl", 4, ctypes.c_ulong(1), 0, 0, 0)  # PR_SET_DUMPABLE
 
 
 @stopped_by(CALLS)
 def enter_a_namespace(targets: Targets) -> object:
-    return function("unshare", 0x10000000)  # CLONE_NEWUSER
+    return call_function("unshare", 0x10000000)  # CLONE_NEWUSER
 
 
 @stopped_by(CALLS, PRIVILEGES)
 def mount_a_file_system(targets: Targets) -> object:
-    function("unshare", 0x00020000)  # CLONE_NEWNS
-    return function("mount", b"none", b"/mnt", b"tmpfs", 0, None)
+    call_function("unshare", 0x00020000)  # CLONE_NEWNS
+    return call_function("mount", b"none", b"/mnt", b"tmpfs", 0, None)
 
 
 @stopped_by(CALLS, PRIVILEGES)
@@ -438,7 +438,7 @@ class _Vector(ctypes.Structure):
 def _copy(name: str, process: int) -> int:
     own = ctypes.create_string_buffer(b"changed", 8)
     mine, theirs = (_Vector(ctypes.addressof(one), 8) for one in (own, KNOWN_BEFORE_THE_FORK))
-    return function(
+    return call_function(
         name, process, ctypes.byref(mine), ctypes.c_ulong(1), ctypes.byref(theirs), ctypes.c_ulong(1), ctypes.c_ulong(0)
     )
 

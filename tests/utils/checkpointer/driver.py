@@ -14,7 +14,7 @@ from tests.servers.cutting import Cut, CuttingProxy
 from tests.utils.checkpointer.drawn import THREADS
 from tests.utils.checkpointer.oracle import Oracle, address, plain
 from utils.checkpointer import RedisCheckpointer
-from utils.checkpointer.keys import state_key, summary_key
+from utils.checkpointer.keys import make_state_key, make_summary_key
 from utils.errors import StoreUnavailable
 
 # Which of the savers, whether with asyncio, what happens to the connection, and whether a failure is tried again.
@@ -159,7 +159,7 @@ class Driver(RuleBasedStateMachine):
 
     def expire(self, thread_id: str) -> None:
         """The server does it: no saver hears of it."""
-        keys = summary_key(thread_id), state_key(thread_id)
+        keys = make_summary_key(thread_id), make_state_key(thread_id)
         for key in keys:
             self.client.pexpire(key, 1)
         while self.client.exists(*keys):

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from utils.checkpointer.cipher import Keyring, parse_keys
 from utils.checkpointer.codec import Codec, Value
 from utils.checkpointer.errors import UnreadableValue
-from utils.checkpointer.keys import blob_context
+from utils.checkpointer.keys import make_blob_context
 
 ROOT = Path(__file__).resolve().parents[3]
 NEW, OLD = secrets.token_bytes(32), secrets.token_bytes(32)
@@ -72,9 +72,9 @@ def test_a_change_anywhere_in_encrypted_bytes_is_noticed(value: Value, data: st.
 @pytest.mark.parametrize("thread_id", TENANTS)
 def test_a_value_is_opened_only_as_what_it_is_about(thread_id: str) -> None:
     ref = KEYED.ref(LONG)
-    sealed = KEYED.seal(LONG, blob_context(thread_id, ref))
-    others = [blob_context(other, ref) for other in TENANTS if other != thread_id]
-    for about in (*others, blob_context(thread_id, KEYED.ref(SHORT)), b""):
+    sealed = KEYED.seal(LONG, make_blob_context(thread_id, ref))
+    others = [make_blob_context(other, ref) for other in TENANTS if other != thread_id]
+    for about in (*others, make_blob_context(thread_id, KEYED.ref(SHORT)), b""):
         with pytest.raises(UnreadableValue, match="moved"):
             KEYED.open(sealed, about, ref)
 

@@ -20,7 +20,7 @@ from tests.utils.checkpointer.chats import forget
 from utils.checkpointer import RedisCheckpointer, StateUnreadable, reencryption
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.codec import REF_BYTES, Codec, Value
-from utils.checkpointer.keys import CheckpointAddress, blob_context
+from utils.checkpointer.keys import CheckpointAddress, make_blob_context
 from utils.checkpointer.records import CheckpointRecord, pack_writes, unpack_writes
 from utils.checkpointer.reencryption import rewrite_fields
 from utils.checkpointer.scripts import StateStore
@@ -283,9 +283,9 @@ def reencrypt(saver: RedisCheckpointer, thread_id: str, new: Codec, meanwhile: C
     """What becomes of re-encrypting; *meanwhile* happens after the conversation was read and before it is replaced."""
 
     class Late(StateStore):
-        async def script(self, *call: Any, **options: Any) -> Any:
+        async def run_script(self, *call: Any, **options: Any) -> Any:
             await asyncio.to_thread(meanwhile)
-            return await saver.store.script(*call, **options)
+            return await saver.store.run_script(*call, **options)
 
     late = Late(saver.connections, saver.meter, saver.store.ttl_ms)
     return saver.connections.run(reencryption.reencrypt(late, thread_id, MIXED, new))
@@ -400,7 +400,7 @@ def test_a_list_may_be_of_any_length() -> None:
     record = CheckpointRecord("", "", (), list(pages)[-1], b"")
     place = CheckpointAddress("acme.x", "", "1")
     record = replace(record, body=plain.seal(said, place.record_context(b"c", record.head())))
-    fields = pages | {ref: plain.seal(said, blob_context("acme.x", ref)), b"c\x001": record.pack()}
+    fields = pages | {ref: plain.seal(said, make_blob_context("acme.x", ref)), b"c\x001": record.pack()}
     made = dict(zip(*[iter(rewrite_fields(fields, plain, ENCRYPTED, "acme.x", "acme.x"))] * 2, strict=True))
     rekeyed_record = CheckpointRecord.unpack(made[b"c\x001"])
     chain = Pages(ENCRYPTED.page_ref, made, {}).unfold(rekeyed_record.refs)

@@ -35,7 +35,7 @@ async def frail(breakable: RedisServer) -> AsyncIterator[AsyncClient]:
 
 
 async def echoed(client: AsyncClient, text: str) -> Any:
-    return await client.script("EVAL", ECHO, 0, text)
+    return await client.run_script("EVAL", ECHO, 0, text)
 
 
 def named(thread_id: str) -> Any:

@@ -54,7 +54,7 @@ def steps(saver: RedisCheckpointer, thread_id: str, *what: str | int) -> Iterato
     """The replies to the calls of a sweep, one by one: a caller who stops is a sweep that is broken off."""
     has_more = 1
     while has_more:
-        reply = saver.connections.run(saver.store.script("sweep", thread_id, retention.STEP_FIELDS, *what))
+        reply = saver.connections.run(saver.store.run_script("sweep", thread_id, retention.STEP_FIELDS, *what))
         yield reply
         has_more = reply[1]
 

@@ -24,9 +24,9 @@ async def test_an_answer_that_a_late_loop_finds_counts(valkey: Server) -> None:
     connections = Connections(valkey.url, connect_timeout_s=WHOLE_S / 2, timeout_s=WHOLE_S)
     try:
         client = connections.asynchronous()
-        assert await client.script("EVAL", "return 1", 0) == 1  # it is connected
+        assert await client.run_script("EVAL", "return 1", 0) == 1  # it is connected
         for _ in range(5):
-            asked = client.script("EVAL", "return 2", 0)
+            asked = client.run_script("EVAL", "return 2", 0)
             _, answer = await asyncio.gather(_busy(3), asked)
             assert answer == 2
     finally:
