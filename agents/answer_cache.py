@@ -20,6 +20,7 @@ from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 from utils.expiring import Expiring
 from utils.normal_forms import normalize
+from utils.validity import today
 
 _VERSION_KEPT_S = 1.0
 _READING_LIMIT_S = 0.5  # of a turn's time; without the version there is no cache
@@ -97,7 +98,7 @@ class AnswerCache:
 
     def _read(self, ctx: TenantContext) -> str:
         with self._database.reading() as session:
-            return knowledge_version(session, ctx)
+            return f"{knowledge_version(session, ctx)}|{today()}"  # with the day documents may expire
 
 
 @dataclass(slots=True)

@@ -1,6 +1,5 @@
 """What datasets and documents look like on the wire, in and out."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
@@ -8,13 +7,15 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.conditional import merge_patch
+from api.metadata import DocumentMetadata, Metadata, check_metadata
 from api.paging import PageOut, PageQuery
-from api.schemas import NON_BLANK, ErrorOut
+from api.schemas import NON_BLANK, Day, ErrorOut
 from domain.datasets import DatasetChange
 from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.validation import check_text, refuse_field
+from utils.validity import Validity
 
-MOST_TAGS, MOST_METADATA_BYTES = 50, 16_384
+MOST_TAGS = 50
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(check_text), NON_BLANK]
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
@@ -54,27 +55,6 @@ _EXTERNAL_ID = Field(
     description="What you call the document, compared exactly: what comes with it again takes the document's place.",
     examples=["faq/opening-hours"],
 )
-
-
-def check_metadata(value: dict[str, Any]) -> dict[str, Any]:
-    """*value* if it can be stored.
-
-    Raises:
-        ValueError: as JSON it is too long, or holds what is no character or no number of JSON.
-    """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    try:
-        size_bytes = len(text.encode())
-    except UnicodeEncodeError:
-        raise ValueError("Holds a lone surrogate, which is not a character") from None
-    if size_bytes > MOST_METADATA_BYTES:
-        raise ValueError(f"Has more than {MOST_METADATA_BYTES:,} bytes as JSON")
-    if "\\u0000" in text:
-        raise ValueError("Holds a NUL character, which databases do not take")
-    return value
-
-
-Metadata = Annotated[dict[str, Any], AfterValidator(check_metadata)]
 
 
 class Strict(BaseModel):
@@ -159,7 +139,7 @@ class TextDocumentIn(Strict):
     source_type: Literal["text"] = "text"
     external_id: Annotated[ExternalId | None, _EXTERNAL_ID] = None
     tags: Tags = []
-    metadata: Metadata = {}
+    metadata: DocumentMetadata = {}
 
 
 class LoadDocumentIn(BaseModel):
@@ -171,7 +151,7 @@ class LoadDocumentIn(BaseModel):
     filename: str = Field(min_length=1, max_length=1000)
     content: str = Field(min_length=1, description="The file, Base64.")
     external_id: Annotated[ExternalId | None, _EXTERNAL_ID] = None
-    metadata: Metadata = {}
+    metadata: DocumentMetadata = {}
 
 
 class DatasetOut(BaseModel):
@@ -231,6 +211,15 @@ class DocumentOut(BaseModel):
     chunks: int = Field(default=0, description="chunk_count, as it was called before.", deprecated=True)
     tags: list[str]
     metadata: dict[str, Any]
+    date: Day = Field(description="The day that answers give for it.")
+    date_source: Literal["valid_from", "file", "upload"] = Field(
+        description="Whose day that is: from when it holds; what the file itself says (front matter, page); or when "
+        "this version came in."
+    )
+    valid_from: Day | None = Field(description="As its metadata says, else its front matter.")
+    valid_until: Day | None = Field(description="As its metadata says, else its front matter.")
+    validity: Validity = Field(description="Whether it holds today: nothing is answered from one that does not.")
+    precedence: float = Field(description="Of two documents that say different things the higher one wins.")
     created_at: datetime
     updated_at: datetime
 

@@ -11,7 +11,7 @@ from flask import Response, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
 
 from api import uploads
-from api.access import requires, requires_before_body
+from api.access import checks_if_match, requires, requires_before_body
 from api.dataset_schemas import (
     AcceptedDocumentOut,
     AddedOut,
@@ -26,13 +26,16 @@ from api.dataset_schemas import (
     UploadOut,
 )
 from api.datasets import answers
+from api.description_parts import RESPONSE_HEADERS
+from api.document_changes import DocumentPatch, take_unchanged
+from api.document_views import compute_etag, describe, members_of
 from api.multipart import UploadedFile
 from api.paging import page_members, part_of
 from api.repeats import answer_once
 from api.responses import respond
 from api.services import services
 from domain import datasets, job_requests, progress
-from domain.documents import get_document
+from domain.documents import change_description, get_document
 from domain.progress import Progress
 from domain.uploads import Accepted, Description
 from server.sync_pool import sync_pool
@@ -91,7 +94,7 @@ def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Res
     about = Description(body.title, body.tags, body.metadata, body.external_id, source=uploads.clean_name(body.title))
     taken = services().library.take(ctx, path.dataset_id, uploads.text_file_name(body.title), data, about)
     progress, outcome = _get_progress(ctx, taken.document.document_id), _describe_outcome(taken)
-    shown = AddedOut.model_validate({**_members(progress), **outcome})
+    shown = AddedOut.model_validate({**members_of(progress), **outcome})
     return respond(shown, 202, location=shown.status_url)
 
 
@@ -117,21 +120,49 @@ def index_all(ctx: TenantContext, query: DocumentsQuery) -> Response:
 
 
 @documents_blueprint.get(
-    _ONE, operation_id="getDocument", summary="Look at a document", responses=answers(200, DocumentOut, 404)
+    _ONE,
+    operation_id="getDocument",
+    summary="Look at a document",
+    responses=answers(200, DocumentOut, 404),
+    openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DOCUMENTS_READ)
 def show(ctx: TenantContext, path: DocumentPath) -> Response:
     """The document and how far it is. 404 if the caller has none of this id."""
-    return respond(_describe(_get_progress(ctx, path.document_id)))
+    shown = describe(_get_progress(ctx, path.document_id))
+    return respond(shown, etag=compute_etag(shown))
+
+
+@documents_blueprint.patch(
+    _ONE,
+    operation_id="updateDocument",
+    summary="Change what is said of a document",
+    description="Its tags and its metadata, with from when to when it holds. Searches know within a second or two; "
+    "until then its status may be processing.",
+    responses=answers(200, DocumentOut, 404),
+    openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
+)
+@requires(Scope.DOCUMENTS_WRITE)
+@checks_if_match
+def change(ctx: TenantContext, path: DocumentPath, body: DocumentPatch) -> Response:
+    """The document as it is now. 404 if the caller has none of this id."""
+    with services().database.writing() as session:
+        document = take_unchanged(session, ctx, path.document_id)
+        tags, labels = body.change(document)
+        change_description(session, document, tags=tags, labels=labels)
+        shown = describe(progress.get_progress(session, ctx, path.document_id))
+    return respond(shown, etag=compute_etag(shown))
 
 
 @documents_blueprint.delete(
     _ONE, operation_id="deleteDocument", summary="Delete a document", responses=answers(204, None, 404)
 )
 @requires(Scope.DOCUMENTS_WRITE)
+@checks_if_match
 def remove(ctx: TenantContext, path: DocumentPath) -> Response:
     """204, and nobody finds it any more; 404 if the caller has none of this id."""
-    services().library.remove_document(ctx, path.document_id)
+    check = partial(take_unchanged, ctx=ctx, document_id=path.document_id)
+    services().library.remove_document(ctx, path.document_id, check=check)
     return Response(status=204)
 
 
@@ -194,13 +225,15 @@ def _list_page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery
         if dataset_id is not None:
             datasets.get_dataset(session, ctx, dataset_id)
         found = progress.list_progress(session, ctx, dataset_id, part, status=query.status)
-    return respond(DocumentsOut(documents=list(map(_describe, found.rows)), **page_members(found, part)))
+    return respond(DocumentsOut(documents=list(map(describe, found.rows)), **page_members(found, part)))
 
 
 def _accept(ctx: TenantContext, document_id: str) -> Response:
     """202: what was asked for will be done."""
     status_url = url_for("documents.show", document_id=document_id)
-    shown = AcceptedDocumentOut.model_validate({**_members(_get_progress(ctx, document_id)), "status_url": status_url})
+    shown = AcceptedDocumentOut.model_validate(
+        {**members_of(_get_progress(ctx, document_id)), "status_url": status_url}
+    )
     return respond(shown, 202, location=status_url)
 
 
@@ -263,42 +296,3 @@ def _describe_outcome(taken: Accepted) -> dict[str, Any]:
 def _get_progress(ctx: TenantContext, document_id: str) -> Progress:
     with services().database.reading() as session:
         return progress.get_progress(session, ctx, document_id)
-
-
-def _describe(found: Progress) -> DocumentOut:
-    return DocumentOut.model_validate(_members(found))
-
-
-def _members(found: Progress) -> dict[str, Any]:
-    document, job = found.document, found.job
-    error, advice = (job.error, job.advice) if job else (document.error, None)
-    return {
-        "id": document.document_id,
-        "dataset_id": document.dataset_id,
-        "external_id": document.external_id,
-        "title": document.title,
-        "source": document.source,
-        "status": found.status,
-        "stage": found.stage,
-        "progress": round(found.share_done, 3),
-        "share_done": round(found.share_done, 3),
-        "searchable": found.is_searchable,
-        "error": {"detail": error, "advice": advice} if error else None,
-        "advice": advice,
-        "attempt_count": job.attempts if job else 0,
-        "attempts": job.attempts if job else 0,
-        "version": document.version,
-        "size_bytes": document.size_bytes,
-        "media_type": document.media_type,
-        "language": document.language,
-        "page_count": document.details.get("pages"),
-        "pages": document.details.get("pages"),
-        "scanned": document.details.get("scanned"),
-        "unread_pages": document.details.get("unread_pages") or [],
-        "chunk_count": document.chunk_count,
-        "chunks": document.chunk_count,
-        "tags": document.tags,
-        "metadata": document.labels,
-        "created_at": document.created_at,
-        "updated_at": document.updated_at,
-    }

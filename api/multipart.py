@@ -11,7 +11,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from werkzeug.http import parse_options_header
 
-from api.dataset_schemas import MOST_METADATA_BYTES
+from api.metadata import MOST_METADATA_BYTES
 from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.errors import BadInput, TooLarge
 from utils.validation import refuse_field

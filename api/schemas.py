@@ -1,15 +1,22 @@
 """What the API sends, as the documentation describes it."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from utils.validation import CONVERSATION_ID, NON_BLANK_PATTERN, REQUEST_ID
 
 # As `utils/validation.py` checks them, for the description of the API.
 ConversationId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CONVERSATION_ID.pattern}$"})]
 RunId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"})]
+
+
+Day = Annotated[
+    date,
+    PlainSerializer(date.isoformat),  # Flask would write it as HTTP does
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-12-31"]}),
+]
 
 
 def _accept_whole_float(value: object) -> object:

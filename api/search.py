@@ -40,7 +40,9 @@ class FiltersIn(BaseModel):
 
     def as_filters(self) -> Filters:
         """What the index is asked with."""
-        return Filters(*(tuple(v) for v in (self.dataset_ids, self.document_ids, self.languages, self.labels)))
+        return Filters(
+            tuple(self.dataset_ids), tuple(self.document_ids), tuple(self.languages), labels=tuple(self.labels)
+        )
 
 
 class SearchIn(BaseModel):

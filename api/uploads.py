@@ -14,7 +14,8 @@ from flask import Request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.http import parse_options_header
 
-from api.dataset_schemas import MOST_METADATA_BYTES, ExternalId, Metadata
+from api.dataset_schemas import ExternalId
+from api.metadata import MOST_METADATA_BYTES, DocumentMetadata
 from api.multipart import MOST_FILES, UploadedFile, UploadParser
 from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
@@ -28,7 +29,7 @@ LONGEST_NAME = 200
 MULTIPART = "multipart/form-data"
 _AT_ONCE_BYTES = 262_144  # taken in memory before they are parsed, in a thread
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
-_METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(Metadata)
+_METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(DocumentMetadata)
 _EXTERNAL_ID: TypeAdapter[str] = TypeAdapter(ExternalId)
 T = TypeVar("T")
 # For the description of the API alone: `receive` reads the body, and flask-openapi3 would read all of it into memory.
@@ -50,7 +51,8 @@ BODY: dict[str, Any] = {
                     "metadata": {
                         "type": "object",
                         "description": f"Holds for all files; at most {MOST_METADATA_BYTES:,} bytes as JSON. Searches "
-                        "can be limited by its values.",
+                        "can be limited by its values. `valid_from`, `valid_until` and `precedence` say when the "
+                        "documents hold, and which of two wins.",
                         "additionalProperties": True,
                         "default": {},
                     },

@@ -30,12 +30,15 @@ from cli.operator import json_option, operator, read_as_operator, records, setti
 from cli.ratings import ratings
 from cli.state import state
 from domain.db import Database
+from domain.document_dates import date_of, period_of
 from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
+from domain.models import Document
 from ingestion.pipeline import LoadSummary, Progress, load_paths
 from utils.context import TenantContext
 from utils.log_ids import hash_id
 from utils.sandbox.sandbox import Sandbox
+from utils.validity import today
 
 STALLED_S = 60.0
 
@@ -91,7 +94,7 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
 @json_option
 @with_appcontext
 def documents(tenant: str, as_json: bool) -> None:
-    """List the documents: id, state, chunks, language, source, and what went wrong."""
+    """List the documents: id, state, chunks, language, date, source, when it holds, and what went wrong."""
     with read_as_operator(tenant) as (session, ctx):
         rows = [
             {
@@ -101,6 +104,7 @@ def documents(tenant: str, as_json: bool) -> None:
                 "language": document.language,
                 "source": document.source,
                 "title": document.title,
+                **_describe_dates(document),
                 "error": document.error,
             }
             for document in list_documents(session, ctx)
@@ -112,8 +116,20 @@ def documents(tenant: str, as_json: bool) -> None:
         click.echo("No documents.")
     for row in rows:
         error = f"  {row['error']}" if row["error"] else ""
-        sizes = f"{row['chunks']:>5}  {row['language']:<2}"
-        click.echo(f"{row['document_id']}  {row['state']:<10}  {sizes}  {row['source']}{error}")
+        sizes = f"{row['chunks']:>5}  {row['language']:<2}  {row['date']}"
+        holds = "" if row["validity"] == "valid" else f"  {str(row['validity']).replace('_', ' ')}"
+        click.echo(f"{row['document_id']}  {row['state']:<10}  {sizes}  {row['source']}{holds}{error}")
+
+
+def _describe_dates(document: Document) -> dict[str, object]:
+    period, (day, _) = period_of(document), date_of(document)
+    return {
+        "date": day.isoformat(),
+        "valid_from": period.valid_from.isoformat() if period.valid_from else None,
+        "valid_until": period.valid_until.isoformat() if period.valid_until else None,
+        "validity": period.validity(today()),
+        "precedence": period.precedence,
+    }
 
 
 @contextmanager

@@ -78,6 +78,26 @@ def get_document(session: Session, ctx: TenantContext, document_id: str) -> Docu
     return document
 
 
+def lock_document(session: Session, ctx: TenantContext, document_id: str) -> Document:
+    """One document, which nobody else changes until the commit.
+
+    Raises:
+        NotFound: the tenant has no such document.
+    """
+    lock_documents(session, ctx, [document_id])
+    return get_document(session, ctx, document_id)
+
+
+def change_description(session: Session, document: Document, *, tags: list[str], labels: dict[str, object]) -> None:
+    """Change what is said of a document, which is locked; flushed. Each index is then told, without new vectors."""
+    if (document.tags, document.labels) == (tags, labels):
+        return
+    document.tags, document.labels, document.words_in = tags, labels, 0
+    if document.state in (DocumentState.SEARCHABLE, DocumentState.READY):
+        document.state = DocumentState.PENDING
+    session.flush()
+
+
 def get_chunks(session: Session, ctx: TenantContext, document_id: str) -> list[Chunk]:
     """A document's chunks in reading order, of one cut after the other; empty for a document of another tenant."""
     chunks = scoped(ctx, Chunk).where(Chunk.document_id == document_id)
@@ -94,6 +114,7 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
     for name in ("source", "title", "url", "language", "media_type", "size_bytes", "content_hash", "recipe", "details"):
         setattr(document, name, getattr(content, name))
     document.version += 1
+    document.version_at = now()
     document.state, document.error, document.words_in = DocumentState.PENDING, None, 0
     document.chunk_count = len(content.chunks)
     session.flush()

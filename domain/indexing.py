@@ -8,6 +8,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Delete, Update, and_, case, func, literal_column, select, true
 from sqlalchemy.orm import Session, aliased
 
+from domain.document_dates import date_of, period_of
 from domain.documents import in_batches, lock_documents
 from domain.indexes import let_go_of
 from domain.models import Chunk, Document, DocumentState
@@ -207,6 +208,7 @@ def mark_undone(
 
 def as_passage(document: Document, chunk: Chunk) -> Passage:
     """The chunk as it is searched, shown and cited."""
+    period = period_of(document)
     return Passage(
         passage_id=chunk.chunk_id,
         document_id=document.document_id,
@@ -222,6 +224,10 @@ def as_passage(document: Document, chunk: Chunk) -> Passage:
         version=document.version,
         dataset_id=document.dataset_id or "",
         labels=_labels(document),
+        dated=date_of(document)[0].isoformat(),
+        valid_from=period.valid_from.isoformat() if period.valid_from else None,
+        valid_until=period.valid_until.isoformat() if period.valid_until else None,
+        precedence=period.precedence,
     )
 
 

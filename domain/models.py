@@ -247,6 +247,7 @@ class Document(Base):
     links_generation: Mapped[int] = mapped_column(default=0, server_default="0")
     tags: Mapped[list[str]] = mapped_column(JSON, default=list, server_default=text("'[]'"))
     labels: Mapped[dict[str, object]] = mapped_column("metadata", JSON, default=dict, server_default=text("'{}'"))
+    version_at: Mapped[datetime | None]  # when this version came in; None: before that was kept, or it is not read yet
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 

@@ -231,6 +231,11 @@ class Indexer:
             async with self._writing:
                 await self._index.put(ctx, batch)
                 await self._write(partial(indexing.mark_words, ctx=ctx, passages=batch, slot=self._slot))
+        for document, chunks in waiting:
+            if held := next((chunk for chunk in chunks if self._holds_words(chunk)), None):
+                # It is there already: what is new is what is said of it, or nothing.
+                async with self._writing:
+                    await self._index.update_document(ctx, indexing.as_passage(document, held))
         documents = [document for document, _ in waiting]
         await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
 

@@ -61,14 +61,18 @@ class Library:
         with self._database.writing() as session:
             return ensure_dataset_of(session, ctx, DatasetRole.LOADED).dataset_id
 
-    def remove_document(self, ctx: TenantContext, document_id: str) -> None:
-        """Take a document away, and its files.
+    def remove_document(
+        self, ctx: TenantContext, document_id: str, *, check: Callable[[Session], object] | None = None
+    ) -> None:
+        """Take a document away, and its files; *check* may refuse that, in the same transaction.
 
         Raises:
             NotFound: the tenant has no such document.
         """
         with self._database.writing() as session:
             get_document(session, ctx, document_id)
+            if check is not None:
+                check(session)
             files = remove_with_jobs(session, ctx, [document_id])
         self._let_go(ctx, files)
 

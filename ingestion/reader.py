@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import PurePath
 
+from domain.document_dates import DATE_IN_FILE
 from domain.document_files import Extracted, Part
 from domain.documents import DocumentContent
 from ingestion.chunking import Sizes, chunk_text, estimate_tokens
@@ -130,6 +131,8 @@ class DocumentReader:
             "unread_pages": list(parsed.unread_pages),
             "recognised": recognised,
         }
+        front = {DATE_IN_FILE if name == "date" else name: value for name, value in parsed.front_matter.items()}
+        details |= front
         if checked.is_clean is not None:
             details["scanned"] = checked.is_clean
         language = document_language(parsed.text)

@@ -17,6 +17,7 @@ from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stor
 from retrieval.lexical import Lexicon
 from retrieval.ranking import (
     CANDIDATES,
+    DAYS,
     DOCUMENT,
     FILTERED,
     LANGUAGE,
@@ -26,6 +27,7 @@ from retrieval.ranking import (
     PASSAGE,
     TENANT,
     WORDS,
+    description_of,
     hits_of,
     passage_of,
     payload_of,
@@ -83,6 +85,13 @@ class EdgeIndex(PassageIndex):
         require_fitting(vectors, self._dimension)
         for part in cut_into_slices(list(vectors), SLICE):
             await self._run(partial(self._put_vectors, ctx, {key: vectors[key] for key in part}))
+        await self._run(lambda: self._shard.flush())
+
+    async def update_document(self, ctx: TenantContext, passage: Passage) -> None:
+        """Let every passage of the document have the describing fields of *passage*."""
+        of_document = owned(ctx, any_of(DOCUMENT, [passage.document_id]))
+        operation = engine.UpdateOperation.set_payload_by_filter(of_document, description_of(passage))
+        await self._run(lambda: self._shard.update(operation))
         await self._run(lambda: self._shard.flush())
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
@@ -227,9 +236,11 @@ def open_shard(folder: Path, dimension: int) -> engine.EdgeShard:
         folder.mkdir(parents=True, exist_ok=True)
         # Unlike `create` it also takes a folder whose making was broken off, and one that is empty.
         shard = engine.EdgeShard.load(str(folder), config)
-        for name in FILTERED:  # on every open, for a start that was broken off before it came to this
+        kinds = dict.fromkeys(FILTERED, engine.PayloadSchemaType.Keyword)
+        kinds |= dict.fromkeys(DAYS, engine.PayloadSchemaType.Datetime)
+        for name, kind in kinds.items():  # on every open, for a start that was broken off before it came to this
             if name not in shard.info().payload_schema:
-                shard.update(engine.UpdateOperation.create_field_index(name, engine.PayloadSchemaType.Keyword))
+                shard.update(engine.UpdateOperation.create_field_index(name, kind))
         shard.optimize()
     except Exception as exc:  # the engine raises nothing narrower
         raise _translate_error(folder, str(exc)) from exc

@@ -14,7 +14,7 @@ from retrieval.ranking import LANGUAGE, MEANING, TENANT, WORDS, Candidates
 from utils.context import TenantContext
 from utils.ports import FloatArray
 
-Condition = engine.HasIdCondition | engine.FieldCondition
+Condition = engine.HasIdCondition | engine.FieldCondition | engine.Filter
 
 
 def owned(ctx: TenantContext, *also: Any) -> engine.Filter:
@@ -84,8 +84,13 @@ class Search:
             found.dense |= scores
             found.languages |= dict.fromkeys(scores, language)
 
-    def _let_through(self) -> list[engine.FieldCondition]:
-        return [any_of(name, values) for name, values in self.filters.conditions()]
+    def _let_through(self) -> list[Condition]:
+        past: list[Any] = [
+            engine.FieldCondition(name, range=engine.RangeDateTime(**{compared: day}))
+            for name, compared, day in self.filters.exclusions()
+        ]
+        chosen = [any_of(name, values) for name, values in self.filters.conditions()]
+        return [*chosen, engine.Filter(must_not=past)]
 
     def _among(self, points: Iterable[int]) -> engine.HasIdCondition:
         return engine.HasIdCondition({self.ids[point] for point in points})

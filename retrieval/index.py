@@ -2,25 +2,31 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from datetime import date
+from typing import Any, Literal, Protocol, TypeVar
 
 from retrieval.ranking import DATASET, DOCUMENT, LABELS, LANGUAGE, PASSAGE
 from utils.context import TenantContext
 from utils.errors import StoreRefused
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
+from utils.validity import VALID_FROM, VALID_UNTIL, today
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Passages that have, for each field that says anything, one of its values; *labels* must all be there."""
+    """Passages that have, for each field that says anything, one of its values; *labels* must all be there.
+
+    Whatever else is asked for, those of documents that do not hold on *day* are left out.
+    """
 
     dataset_ids: tuple[str, ...] = ()
     document_ids: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    day: date | None = None  # of the question; None: today
 
     def conditions(self) -> Iterator[tuple[str, list[str]]]:
         """Payload fields, each with the values of which a passage must have one."""
@@ -30,6 +36,12 @@ class Filters:
         for label in self.labels:
             yield LABELS, [label]
 
+    def exclusions(self) -> Iterator[tuple[str, Literal["lt", "gt"], str]]:
+        """Payload fields with days, and how those of a passage must not compare with a day, as `2026-12-31`."""
+        day = (self.day or today()).isoformat()
+        yield VALID_UNTIL, "lt", day
+        yield VALID_FROM, "gt", day
+
     def allow(self, passage: Passage) -> bool:
         """Whether *passage* is let through, for stores that cannot tell by themselves."""
         of_fields = {
@@ -38,7 +50,9 @@ class Filters:
             LANGUAGE: {passage.language},
             LABELS: set(passage.labels),
         }
-        return all(of_fields[field].intersection(values) for field, values in self.conditions())
+        day = (self.day or today()).isoformat()
+        holds = (passage.valid_from or day) <= day <= (passage.valid_until or day)
+        return holds and all(of_fields[field].intersection(values) for field, values in self.conditions())
 
 
 ALL = Filters()
@@ -95,6 +109,9 @@ class PassageIndex(Protocol):
     async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
         """Give passages their vectors by passage id; ids that are gone meanwhile are passed over."""
 
+    async def update_document(self, ctx: TenantContext, passage: Passage) -> None:
+        """Let every passage of the document of *passage* have its `DESCRIBING` fields; texts and vectors stay."""
+
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
         """Remove every passage of these documents; unknown ids are no error."""
 
@@ -103,8 +120,8 @@ class PassageIndex(Protocol):
     ) -> Sequence[Hit]:
         """The best passages by words and, with a vector, by meaning, best first, at most *limit*, maybe none.
 
-        Only passages that *filters* let through are looked at. What a word is worth is counted over all of the
-        tenant's passages, whatever the filters.
+        Only passages that *filters* let through are looked at, never those of documents that do not hold on the day.
+        What a word is worth is counted over all of the tenant's passages, whatever the filters.
         """
 
     async def counts(self, ctx: TenantContext) -> IndexCounts:

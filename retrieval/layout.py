@@ -10,7 +10,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from retrieval.index import MadeForAnother
 from retrieval.langchain import LangchainCollection, recognise
 from retrieval.qdrant import server_version
-from retrieval.ranking import FILTERED, MEANING, TENANT, WORDS
+from retrieval.ranking import DAYS, FILTERED, MEANING, TENANT, WORDS
 from utils.errors import StoreRefused
 
 logger = logging.getLogger(__name__)
@@ -133,3 +133,7 @@ async def _index_fields(
         if field not in (there or {}):
             schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=field == TENANT or None)
             await client.create_payload_index(name, field, field_schema=schema, wait=True)
+    for field in DAYS:
+        if field not in (there or {}):
+            days = models.DatetimeIndexParams(type=models.DatetimeIndexType.DATETIME)
+            await client.create_payload_index(name, field, field_schema=days, wait=True)

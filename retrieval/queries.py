@@ -117,7 +117,8 @@ class Plan:
 
     def _let_through(self, *also: Json) -> Json:
         chosen = [{"key": field, "match": {"any": values}} for field, values in self.asked.filters.conditions()]
-        return tenant_filter_json(self.asked.ctx, *chosen, *also)
+        past = [{"key": field, "range": {compared: day}} for field, compared, day in self.asked.filters.exclusions()]
+        return tenant_filter_json(self.asked.ctx, *chosen, {"must_not": past}, *also)
 
 
 def _is(field: str, value: str) -> Json:

@@ -14,6 +14,7 @@ from utils.context import TenantContext
 from utils.language import detect_language
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
+from utils.validity import PRECEDENCE, VALID_FROM, VALID_UNTIL
 
 T = TypeVar("T")
 # How a point is named while it is ranked: text or a number in the same order. A UUID is 10 times dearer to sort, and is
@@ -25,6 +26,9 @@ WORDS, MEANING = "words", "meaning"
 TENANT, DOCUMENT, LANGUAGE = "tenant_id", "document_id", "language"
 DATASET, LABELS = "dataset_id", "labels"
 FILTERED = (TENANT, DOCUMENT, LANGUAGE, DATASET, LABELS)
+DAYS = (VALID_FROM, VALID_UNTIL)  # are filtered by, too, as days
+# What may change of a document that says the same as before.
+DESCRIBING = (LABELS, "dated", *DAYS, PRECEDENCE)
 PASSAGE = "passage_id"
 MOST_TENANTS = 100_000  # whose passages can be told apart
 LANGUAGES_APART = 8  # passages in rarer languages are found by their words
@@ -66,6 +70,11 @@ def payload_of(ctx: TenantContext, passage: Passage) -> dict[str, Any]:
     """What is stored beside the vectors: the passage's fields and the tenant."""
     known = {name: value for name, value in asdict(passage).items() if name in _PASSAGE_FIELDS}
     return known | {TENANT: ctx.tenant_id, LABELS: list(passage.labels)}
+
+
+def description_of(passage: Passage) -> dict[str, Any]:
+    """The `DESCRIBING` fields of *passage* as they are stored."""
+    return {name: getattr(passage, name) for name in DESCRIBING} | {LABELS: list(passage.labels)}
 
 
 def passage_of(payload: Mapping[str, Any] | None) -> Passage:

@@ -25,6 +25,7 @@ from retrieval.ranking import (
     PASSAGE,
     TENANT,
     Candidates,
+    description_of,
     hits_of,
     passage_of,
     point_id,
@@ -106,6 +107,12 @@ class ServerIndex(PassageIndex):
         by_point = {str(point_id(ctx, passage_id)): vector for passage_id, vector in vectors.items()}
         for part in cut_into_slices(list(by_point), BATCH):
             await self._run(partial(self._put_vectors, {point: by_point[point] for point in part}))
+
+    async def update_document(self, ctx: TenantContext, passage: Passage) -> None:
+        """Let every passage of the document have the describing fields of *passage*."""
+        is_its = models.FieldCondition(key=DOCUMENT, match=models.MatchValue(value=passage.document_id))
+        selector, described = models.FilterSelector(filter=tenant_filter(ctx, is_its)), description_of(passage)
+        await self._run(lambda at: self._client.set_payload(at.own, described, points=selector, wait=True))
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
         """Remove every passage of these documents."""

@@ -12,7 +12,9 @@ class Passage:
     joined with " › ", empty when there is none. `language` is an ISO 639-1 code. `source` is the path or address the
     document was loaded from, `url` an address a reader can open, if there is one. `version` is that of the document the
     passage was cut from; None for one that is not kept here. `dataset_id` is empty for documents of no dataset.
-    `labels` are what else a search can be limited to, each as `key=value`. `seams` are where neighbours were joined for
+    `labels` are what else a search can be limited to, each as `key=value`. `dated`, `valid_from` and `valid_until` are
+    days of the document such as `2026-12-31`, None where there is none, and of two documents that say different things
+    the one of higher `precedence` wins. `seams` are where neighbours were joined for
     a reader: each is the place in `text` of a blank line for which the document may have other white space.
     """
 
@@ -30,6 +32,10 @@ class Passage:
     version: int | None = None
     dataset_id: str = ""
     labels: tuple[str, ...] = ()
+    dated: str | None = None
+    valid_from: str | None = None
+    valid_until: str | None = None
+    precedence: float = 0
     seams: tuple[int, ...] = ()
 
 

@@ -13,26 +13,32 @@ from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_li
 
 FRONT_MATTER = re.compile(r"\A---[^\S\n]*\n(.*?\n)(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 FRONT_TITLE = re.compile(r"^title:[^\S\n]*(?P<quote>['\"]?)(?P<title>.+?)(?P=quote)[^\S\n]*$", re.MULTILINE)
+FRONT_DATES = re.compile(
+    r"^(?P<name>date|valid_from|valid_until|precedence):[^\S\n]*(?P<quote>['\"]?)(?P<value>[-\d.]{1,20})(?P=quote)[^\S\n]*$",
+    re.MULTILINE,
+)
 ATTRIBUTES = re.compile(r"(?<!\s)\s*+\{[:\s]*+[#.][^{}]*+\}\s*+$")  # of a heading, as several dialects write them
 LIST_MARKS = {"bullet_list_open": "-", "ordered_list_open": "1."}
 
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The document; its title is that of the front matter or the first heading of level 1."""
-    text, front_title = _without_front_matter(decode(data))
+    text, front = _split_front_matter(decode(data))
+    title = FRONT_TITLE.search(front)
+    dates = {found["name"]: found["value"] for found in FRONT_DATES.finditer(front)}
     limits.check_length(len(text))  # before the time is spent on parsing it
     builder = TextBuilder(limits)
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
     _Reader(builder).read(tokens)
-    return builder.build(title=front_title or _first_title(tokens), media_type="text/markdown")
+    return builder.build(
+        title=title["title"] if title else _first_title(tokens), media_type="text/markdown", front_matter=dates
+    )
 
 
-def _without_front_matter(text: str) -> tuple[str, str | None]:
+def _split_front_matter(text: str) -> tuple[str, str]:
+    """The text below the front matter, and that, "" without one."""
     front = FRONT_MATTER.match(text)
-    if front is None:
-        return text, None
-    title = FRONT_TITLE.search(front[1])
-    return text[front.end() :], title["title"] if title else None
+    return (text[front.end() :], front[1]) if front else (text, "")
 
 
 def _first_title(tokens: Sequence[Token]) -> str | None:

@@ -89,6 +89,7 @@ class ParsedDocument:
     pages: int | None = None
     unread_pages: tuple[int, ...] = ()
     facts: PageFacts | None = None
+    front_matter: dict[str, str] = field(default_factory=dict)  # what it says of its dates, as it stands there
 
 
 def clean(text: str) -> str:
@@ -183,7 +184,14 @@ class TextBuilder:
         """Characters so far."""
         return self._length
 
-    def build(self, *, title: str | None, media_type: str, url: str | None = None) -> ParsedDocument:
+    def build(
+        self,
+        *,
+        title: str | None,
+        media_type: str,
+        url: str | None = None,
+        front_matter: dict[str, str] | None = None,
+    ) -> ParsedDocument:
         """The document.
 
         Raises:
@@ -194,7 +202,14 @@ class TextBuilder:
             raise UnreadableDocument("There is no text in it.")
         shown = one_line(clean(title or ""))[:500] or None
         return ParsedDocument(
-            "".join(self._parts), tuple(self._sections), shown, media_type, url, self._page, tuple(self._unread)
+            "".join(self._parts),
+            tuple(self._sections),
+            shown,
+            media_type,
+            url,
+            self._page,
+            tuple(self._unread),
+            front_matter=front_matter or {},
         )
 
     def first_heading(self) -> str | None:

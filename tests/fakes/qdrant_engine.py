@@ -58,6 +58,7 @@ class FakeEngine:
             ("PUT", "points"): _upsert,
             ("PUT", "points/vectors"): _update_vectors,
             ("POST", "points/delete"): _delete,
+            ("POST", "points/payload"): _set_payload,
         }
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
@@ -175,14 +176,14 @@ def _info(collection: Collection) -> models.CollectionInfo:
 
 def _create_index(collection: Collection, body: bytes) -> models.UpdateResult:
     asked = models.CreateFieldIndex.model_validate_json(body)
-    if not isinstance(asked.field_schema, models.KeywordIndexParams):
-        raise ValueError("the fake server knows keyword indexes alone")
-    collection.shard.update(
-        engine.UpdateOperation.create_field_index(asked.field_name, engine.PayloadSchemaType.Keyword)
-    )
-    collection.indexes[asked.field_name] = models.PayloadIndexInfo(
-        data_type=models.PayloadSchemaType.KEYWORD, params=asked.field_schema, points=0
-    )
+    if isinstance(asked.field_schema, models.KeywordIndexParams):
+        kind, told = engine.PayloadSchemaType.Keyword, models.PayloadSchemaType.KEYWORD
+    elif isinstance(asked.field_schema, models.DatetimeIndexParams):
+        kind, told = engine.PayloadSchemaType.Datetime, models.PayloadSchemaType.DATETIME
+    else:
+        raise ValueError("the fake server knows indexes of keywords and of moments alone")
+    collection.shard.update(engine.UpdateOperation.create_field_index(asked.field_name, kind))
+    collection.indexes[asked.field_name] = models.PayloadIndexInfo(data_type=told, params=asked.field_schema, points=0)
     return _DONE
 
 
@@ -248,6 +249,13 @@ def _delete(collection: Collection, body: bytes) -> models.UpdateResult:
     else:
         operation = engine.UpdateOperation.delete_points_by_filter(wire.condition(asked.filter) or engine.Filter())
     collection.shard.update(operation)
+    return _DONE
+
+
+def _set_payload(collection: Collection, body: bytes) -> models.UpdateResult:
+    asked = models.SetPayload.model_validate_json(body)
+    chosen = wire.condition(asked.filter) or engine.Filter()
+    collection.shard.update(engine.UpdateOperation.set_payload_by_filter(chosen, asked.payload))
     return _DONE
 
 

@@ -171,6 +171,9 @@ def _condition(asked: object) -> Any:
             return engine.FieldCondition(asked.key, match=engine.MatchValue(wanted.value))
         case models.FieldCondition(match=models.MatchAny() as wanted):
             return engine.FieldCondition(asked.key, match=engine.MatchAny([str(each) for each in wanted.any]))
+        case models.FieldCondition(range=models.DatetimeRange() as wanted):
+            limits = {name: each.isoformat() for name in ("lt", "gt") if (each := getattr(wanted, name))}
+            return engine.FieldCondition(asked.key, range=engine.RangeDateTime(**limits))
         case models.FieldCondition(match=models.MatchText() as wanted):
             return engine.FieldCondition(asked.key, match=engine.MatchText(wanted.text))
     raise _unknown(asked)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,30 @@ async def test_deleting_a_document_removes_its_passages_and_no_others(index: Pas
     await index.delete_documents(ACME, ["handbook", "no such document"])
     assert texts(await index.search(ACME, "library parking", None, limit=5)) == [menu.text]
     assert await index.counts(GLOBEX) == IndexCounts(passages=3, pending=3)
+
+
+async def test_what_does_not_hold_on_the_day_is_not_found_and_the_days_may_change(index: PassageIndex) -> None:
+    ended = replace(LIBRARY, valid_until="2026-06-30", dated="2026-01-01")
+    await index.put(ACME, [ended, PARKING])
+    await index.put(GLOBEX, [LIBRARY])
+    await index.put_vectors(ACME, {LIBRARY.passage_id: vector(1)})
+    for day, found in (("2026-06-30", [ended]), ("2026-07-01", [])):
+        on_day = Filters(day=date.fromisoformat(day))
+        for question, by_meaning in (("library", None), ("¿Dónde?", vector(1)), ("library", vector(1))):
+            hits = await index.search(ACME, question, by_meaning, limit=5, filters=on_day)
+            assert [hit.passage for hit in hits] == found, (day, question)
+        assert all(on_day.allow(passage) for passage in found)
+    assert await index.search(ACME, "library", vector(1), limit=5) == []  # today
+    begins = replace(ended, valid_from="2027-01-01", valid_until=None, labels=("tag=new",), precedence=2, dated=None)
+    await index.update_document(ACME, replace(begins, passage_id="another of the document"))
+    before, after = Filters(day=date(2026, 12, 31)), Filters(day=date(2027, 1, 1), labels=("tag=new",))
+    assert await index.search(ACME, "library", vector(1), limit=5, filters=before) == []
+    assert not before.allow(begins)
+    hits = await index.search(ACME, "library", vector(1), limit=5, filters=after)
+    assert [(hit.passage, hit.dense is None) for hit in hits if hit.lexical] == [(begins, False)]
+    assert await index.counts(ACME) == IndexCounts(passages=2, pending=1)
+    [theirs] = await index.search(GLOBEX, "library", None, limit=5, filters=before)
+    assert theirs.passage == LIBRARY
 
 
 async def test_deleting_nothing_deletes_nothing(index: PassageIndex) -> None:

@@ -12,6 +12,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from retrieval.index import IndexCounts
+from retrieval.ranking import DAYS, FILTERED
 from retrieval.server import ServerIndex
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
@@ -68,7 +69,7 @@ async def test_the_collection_is_made_with_all_it_needs(server: FakeQdrantServer
         assert info.config.params.vectors == {"meaning": COSINE}
         assert info.config.params.sparse_vectors == {"words": IDF}
         assert info.config.metadata == {"made_by": "pustaka", "embedding_model": "a model"}
-        assert info.payload_schema.keys() == {"tenant_id", "document_id", "language", "dataset_id", "labels"}
+        assert info.payload_schema.keys() == {*FILTERED, *DAYS}
         server.requests.clear()
         await index.check()
         assert not [request for request in server.requests if request.startswith("PUT")], "nothing is made again"
@@ -78,7 +79,7 @@ async def test_a_making_that_was_broken_off_is_finished(server: FakeQdrantServer
     direct.create_collection("tests", vectors_config={"meaning": COSINE}, sparse_vectors_config={"words": IDF})
     async with index_at(server.url) as index:
         await put_both(index)
-        assert len(direct.get_collection("tests").payload_schema) == 5
+        assert len(direct.get_collection("tests").payload_schema) == len({*FILTERED, *DAYS})
         assert await index.counts(GLOBEX) == IndexCounts(1, 1)
 
 

@@ -1,0 +1,62 @@
+"""A document as the API shows it."""
+
+from typing import Any
+
+from api.conditional import etag_of
+from api.dataset_schemas import DocumentOut
+from domain.document_dates import date_of, period_of
+from domain.progress import Progress
+from utils.validity import today
+
+
+def describe(found: Progress) -> DocumentOut:
+    """The document and how far it is."""
+    return DocumentOut.model_validate(members_of(found))
+
+
+def compute_etag(shown: DocumentOut) -> str:
+    """The tag of what callers can change of it."""
+    return etag_of(shown.model_dump(include={"tags", "metadata"}))
+
+
+def members_of(found: Progress) -> dict[str, Any]:
+    """The members of a `DocumentOut`."""
+    document, job = found.document, found.job
+    period, (day, source) = period_of(document), date_of(document)
+    error, advice = (job.error, job.advice) if job else (document.error, None)
+    return {
+        "id": document.document_id,
+        "dataset_id": document.dataset_id,
+        "external_id": document.external_id,
+        "title": document.title,
+        "source": document.source,
+        "status": found.status,
+        "stage": found.stage,
+        "progress": round(found.share_done, 3),
+        "share_done": round(found.share_done, 3),
+        "searchable": found.is_searchable,
+        "error": {"detail": error, "advice": advice} if error else None,
+        "advice": advice,
+        "attempt_count": job.attempts if job else 0,
+        "attempts": job.attempts if job else 0,
+        "version": document.version,
+        "size_bytes": document.size_bytes,
+        "media_type": document.media_type,
+        "language": document.language,
+        "page_count": document.details.get("pages"),
+        "pages": document.details.get("pages"),
+        "scanned": document.details.get("scanned"),
+        "unread_pages": document.details.get("unread_pages") or [],
+        "chunk_count": document.chunk_count,
+        "chunks": document.chunk_count,
+        "tags": document.tags,
+        "metadata": document.labels,
+        "date": day,
+        "date_source": source,
+        "valid_from": period.valid_from,
+        "valid_until": period.valid_until,
+        "validity": period.validity(today()),
+        "precedence": period.precedence,
+        "created_at": document.created_at,
+        "updated_at": document.updated_at,
+    }

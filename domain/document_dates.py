@@ -1,0 +1,26 @@
+"""The days of a document: from when to when it holds, and of when it is."""
+
+from datetime import UTC, date, datetime
+from typing import Literal
+
+from domain.models import Document, now
+from utils.validity import Period, read_day, read_period
+
+DATE_IN_FILE = "published"  # in a document's details
+DateSource = Literal["valid_from", "file", "upload"]
+
+
+def period_of(document: Document) -> Period:
+    """When it holds: as its metadata says, else its front matter."""
+    return read_period(document.labels or {}, document.details or {})
+
+
+def date_of(document: Document) -> tuple[date, DateSource]:
+    """The day that readers are told, and whose it is: from when it holds, else the day that the file gives for itself,
+    else the day on which this version came in, in UTC."""
+    if (begins := period_of(document).valid_from) is not None:
+        return begins, "valid_from"
+    if (published := read_day((document.details or {}).get(DATE_IN_FILE))) is not None:
+        return published, "file"
+    came: datetime = document.version_at or document.created_at or now()
+    return came.astimezone(UTC).date(), "upload"

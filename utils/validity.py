@@ -1,0 +1,75 @@
+"""When a document holds, and which of two takes precedence: what its metadata says, else its own front matter."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal, TypeVar
+
+VALID_FROM, VALID_UNTIL, PRECEDENCE = "valid_from", "valid_until", "precedence"
+T = TypeVar("T")
+MOST_PRECEDENCE = 1_000_000
+Validity = Literal["valid", "expired", "not_yet_valid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The days on which a document holds, both included, None without a limit; of two the higher *precedence* wins."""
+
+    valid_from: date | None = None
+    valid_until: date | None = None
+    precedence: float = 0
+
+    def validity(self, day: date) -> Validity:
+        """Whether it holds on *day*."""
+        if self.valid_until is not None and self.valid_until < day:
+            return "expired"
+        return "not_yet_valid" if self.valid_from is not None and day < self.valid_from else "valid"
+
+
+def today() -> date:
+    """The day it is where the service runs (the variable TZ)."""
+    return date.today()
+
+
+def read_period(*sources: Mapping[str, object]) -> Period:
+    """What the first of *sources* says that says anything; what is no day or no number says nothing."""
+    days = {name: _first(read_day, sources, name) for name in (VALID_FROM, VALID_UNTIL)}
+    return Period(days[VALID_FROM], days[VALID_UNTIL], _first(_read_precedence, sources, PRECEDENCE) or 0)
+
+
+def check_period(metadata: Mapping[str, object]) -> None:
+    """Return if what *metadata* says of this can be read.
+
+    Raises:
+        ValueError: it cannot; the message says how to write it.
+    """
+    for name in (VALID_FROM, VALID_UNTIL):
+        if metadata.get(name) is not None and read_day(metadata[name]) is None:
+            raise ValueError(f"{name} has to be a day such as 2026-12-31, or null")
+    if metadata.get(PRECEDENCE) is not None and _read_precedence(metadata[PRECEDENCE]) is None:
+        raise ValueError(f"precedence has to be a number from -{MOST_PRECEDENCE:,} to {MOST_PRECEDENCE:,}, or null")
+    period = read_period(metadata)
+    if period.valid_from and period.valid_until and period.valid_until < period.valid_from:
+        raise ValueError("valid_until is before valid_from")
+
+
+def read_day(value: object) -> date | None:
+    """The day that *value* names as `2026-12-31`, None where it names none."""
+    if isinstance(value, str) and len(value) == len("2026-12-31"):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    return None
+
+
+def _read_precedence(value: object) -> float | None:
+    if isinstance(value, str):  # of front matter
+        with suppress(ValueError):
+            value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST_PRECEDENCE:
+        return None
+    return int(value) if value == int(value) else value
+
+
+def _first(read: Callable[[object], T | None], sources: Iterable[Mapping[str, object]], name: str) -> T | None:
+    return next((found for source in sources if (found := read(source.get(name))) is not None), None)
