@@ -1,0 +1,165 @@
+"""Sentences as they are compared with those of other documents: what they are about, for whom, and what they state."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from agents.conflicts.values import Stated, read_values
+from agents.conflicts.words import ALTERNATIVES, HEDGES, LINKS, OPPOSITES, OWNERS, PAST, days_of, is_general, subject_of
+from providers.chat.sentences import Sentence, split_sentences
+from utils.facts.folding import fold
+from utils.facts.names import find_names
+from utils.facts.polarity import find_denying, tokenize
+from utils.passages import Passage
+
+_KEPT = 512  # passages whose statements are kept
+MOST_STATEMENTS = 60  # of a passage
+_LONGEST = 600  # characters of a sentence that is compared
+_ADDS = re.compile(
+    r"[,;(–]|\b(?:and|but|with|without|before|after|when|if|y|e|pero|con|sin|antes|cuando|si|dan|tetapi|dengan|tanpa|sebelum"
+    r"|setelah|jika|yang)\b",
+    re.IGNORECASE,
+)
+_BETWEEN = "\n"  # headings
+_OWNER_WORDS = 3  # words of the name of a campus, and of what stands between it and "campus"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Of what and whom a text holds: its alternatives and opposites by group, and campuses, faculties and the like."""
+
+    alternatives: frozenset[tuple[int, int]]
+    opposites: frozenset[tuple[int, int]]
+    owners: frozenset[tuple[str, str]]
+    years: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence of a passage that states a value.
+
+    *about* are the words it is about, *added* those of a clause behind it, *around* those of its headings and title;
+    *named* are those of both that tell more than "fee" or "contact".
+    *scope* is its own, *context* that of its headings and title. *is_vague*: about how much, or of how it was.
+    """
+
+    text: str
+    stated: Stated
+    about: frozenset[int]
+    named: frozenset[int]
+    added: frozenset[int]
+    around: frozenset[int]
+    scope: Scope
+    context: Scope
+    is_vague: bool
+    is_denied: bool
+    is_row: bool  # of a table
+
+
+def statements_of(passage: Passage) -> Sequence[Statement]:
+    """The sentences of *passage* that state a value."""
+    return _statements(passage.text, passage.title, passage.heading, passage.language)
+
+
+@lru_cache(_KEPT)
+def _statements(text: str, title: str, heading: str, language: str) -> Sequence[Statement]:
+    found: list[Statement] = []
+    for sentence in split_sentences(text):
+        if len(sentence.text) <= _LONGEST and len(found) < MOST_STATEMENTS:
+            statement = _read(sentence, title, heading, language)
+            if statement.stated.values or statement.stated.weekdays:
+                found.append(statement)
+    return found
+
+
+def _read(sentence: Sentence, title: str, heading: str, language: str) -> Statement:
+    stated = read_values(sentence.text)
+    above = _BETWEEN.join(filter(None, (title, *heading.split(" › "), sentence.lead, sentence.head)))
+    words = tokenize(sentence.text)
+    plain = [word for word, _ in words]
+    free = [(word, at) for word, at in words if not any(start <= at < end for start, end in stated.spans)]
+    end = _main_end(sentence.text, stated)
+    main = [word for word, at in free if at < end]
+    weekdays = stated.weekdays.union(*map(days_of, plain))
+    stated = Stated(stated.values, stated.years, weekdays, stated.owners | _owners(sentence.text), stated.spans)
+    about = _subjects([word for word, at in free if at < end], language)
+    around = _subjects([word for word, _ in tokenize(above)], language)
+    return Statement(
+        text=sentence.text,
+        stated=stated,
+        about=about,
+        named=_named(about | around, language),
+        added=_subjects([word for word, at in free if at >= end], language),
+        around=around,
+        scope=_scope(main, stated.owners, stated.years),
+        context=_context(above, language),
+        is_vague=not HEDGES.isdisjoint(main) or not PAST.isdisjoint(main),
+        is_denied=bool(find_denying(main, language)),
+        is_row=" | " in sentence.text,
+    )
+
+
+@lru_cache(_KEPT)
+def _context(above: str, language: str) -> Scope:
+    return _scope([word for word, _ in tokenize(above)], _owners(above), read_values(above).years)
+
+
+def _main_end(text: str, stated: Stated) -> int:
+    """Where a clause begins that says more behind the last value, as ", next to the gate" or "and is sold there"."""
+    last = max((value.end for values in stated.values.values() for value in values), default=len(text))
+    found = _ADDS.search(text, last)
+    return found.start() if found else len(text)
+
+
+def _scope(words: Iterable[str], owners: frozenset[tuple[str, str]], years: frozenset[int]) -> Scope:
+    words = set(words)
+    return Scope(
+        frozenset(ALTERNATIVES[word] for word in words & ALTERNATIVES.keys()),
+        frozenset(OPPOSITES[word] for word in words & OPPOSITES.keys()),
+        owners,
+        years,
+    )
+
+
+def _named(subjects: frozenset[int], language: str) -> frozenset[int]:
+    return frozenset(subject for subject in subjects if not is_general(subject, language))
+
+
+def _subjects(words: Iterable[str], language: str) -> frozenset[int]:
+    return frozenset(found for word in words if (found := subject_of(word, language)) is not None)
+
+
+def _owners(text: str) -> frozenset[tuple[str, str]]:
+    """The campuses, faculties and programmes that *text* names, each as a kind and a word of its name."""
+    return frozenset().union(*map(_owners_in, text.split(_BETWEEN)))
+
+
+def _owners_in(text: str) -> frozenset[tuple[str, str]]:
+    words = tokenize(text)
+    if OWNERS.keys().isdisjoint(word for word, _ in words):
+        return frozenset()
+    named = {name.start: name.key for name in find_names(text)}
+    found = set()
+    for at, (word, _) in enumerate(words):
+        if word not in OWNERS:
+            continue
+        after = _name_after(words[at + 1 : at + 1 + _OWNER_WORDS], named)
+        before = _name_before(words[at - 1 : at], named) if at else None
+        name = after or before
+        if name is not None and fold(name) not in OWNERS:
+            found.add((OWNERS[word], name))
+    return frozenset(found)
+
+
+def _name_after(words: Sequence[tuple[str, int]], named: dict[int, str]) -> str | None:
+    for word, start in words:
+        if start in named:
+            return named[start]
+        if word not in LINKS:
+            return None
+    return None
+
+
+def _name_before(words: Sequence[tuple[str, int]], named: dict[int, str]) -> str | None:
+    return next((named[start] for _, start in words if start in named), None)

@@ -1,0 +1,192 @@
+"""The values that a sentence states, by kind: amounts, times, dates, places, telephone numbers, addresses, persons."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from agents.conflicts.words import OWNERS, PHONES, PLACES, ROLES, TIMES
+from agents.verification.facts import facts_of
+from utils.facts.folding import fold
+from utils.facts.names import Name
+from utils.facts.numbers import Number
+from utils.facts.polarity import tokenize
+
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
+_PHONE = re.compile(r"(?<![\w.,])\+?\(?\d(?:[ ().-]{0,2}\d){6,14}(?![\w])")
+_SHORT_PHONE = re.compile(r"\b\d{3,6}\b")
+_CODE = re.compile(r"\b(?:[^\W\d_]{1,3}[-.]?\d{1,4}[^\W\d_]?|\d{1,4}-?[^\W\d_])\b")
+_LETTER_OR_NUMBER = re.compile(r"\s*+(?:no\.?|nomor|número|n\.?º|nº)?\s*+(\d{1,4}[^\W\d_]?|[A-Z](?:[-.]?\d{1,4})?)\b")
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_TELLS_HOUR = re.compile(r"(?:pukul|jam|at|las|la|until|to|from|hasta|sampai|hingga|desde|a)\s*+$", re.IGNORECASE)
+_AFTER_HOUR = re.compile(r"\s*+(?:[ap]\.?\s?m\b|h\b|hrs?\b|horas\b|wi[bt]|uhr)", re.IGNORECASE)
+_MINUTES = {"second": 1 / 60, "minute": 1, "hour": 60, "day": 1440, "week": 10_080, "month": 43_800, "year": 525_600}
+_SUBJECT_TOKENS = 3  # a place that stands so early is what the sentence is about
+_SHORT_SENTENCE = 4  # words
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value: what it may mean, and where it stands in its sentence."""
+
+    meanings: frozenset[object]
+    start: int
+    end: int
+
+    def agrees(self, other: "Value") -> bool:
+        """Whether both may mean the same."""
+        return not self.meanings.isdisjoint(other.meanings)
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a sentence states, in order, by kind; and the years, days of the week and owners that it holds for."""
+
+    values: Mapping[str, Sequence[Value]]
+    years: frozenset[int]
+    weekdays: frozenset[int]
+    owners: frozenset[tuple[str, str]]
+    spans: Sequence[tuple[int, int]]
+
+
+def read_values(text: str) -> Stated:
+    """All values of *text*."""
+    return _Reader(text).read()
+
+
+class _Reader:
+    """Takes the values out of a text one kind after the other: what one has taken no other takes."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._facts, self._tokens = text, facts_of(text), tokenize(text)
+        self._values: dict[str, list[Value]] = {}
+        self._taken: list[tuple[int, int]] = []
+        self._years: set[int] = set()
+        self._weekdays: set[int] = set()
+        self._owners: set[tuple[str, str]] = set()
+
+    def read(self) -> Stated:
+        words = {word for word, _ in self._tokens}
+        self._take("mail", ((found[0].casefold(), found.span()) for found in _MAIL.finditer(self._text)))
+        self._take("phone", ((_digits(found[0]), found.span()) for found in self._phones(words)))
+        self._read_dates()
+        self._read_places()
+        self._read_numbers()
+        self._take("code", ((fold(found[0]).replace("-", ""), found.span()) for found in _CODE.finditer(self._text)))
+        if words & ROLES:
+            self._read_persons()
+        return Stated(
+            {kind: sorted(found, key=lambda value: value.start) for kind, found in self._values.items()},
+            frozenset(self._years),
+            frozenset(self._weekdays),
+            frozenset(self._owners),
+            self._taken,
+        )
+
+    def _phones(self, words: set[str]) -> Iterator[re.Match[str]]:
+        yield from (found for found in _PHONE.finditer(self._text) if self._looks_like_phone(found, words))
+        if words & PHONES:
+            yield from _SHORT_PHONE.finditer(self._text)
+
+    def _looks_like_phone(self, found: re.Match[str], words: set[str]) -> bool:
+        is_marked = found[0].startswith(("+", "0", "(")) or bool(words & PHONES)
+        spans = ((date.start, date.end) for date in self._facts.dates)
+        return is_marked and not any(start < found.end() and found.start() < end for start, end in spans)
+
+    def _read_dates(self) -> None:
+        for date in self._facts.dates:
+            if date.weekdays:
+                self._weekdays |= date.weekdays
+                self._taken.append((date.start, date.end))
+            else:
+                self._add("date", date.readings, date.start, date.end)
+
+    def _read_places(self) -> None:
+        """Numbers and letters that name a room or a building; those that a sentence begins with are its subject."""
+        for at, (word, start) in enumerate(self._tokens):
+            if word not in PLACES or not (found := _LETTER_OR_NUMBER.match(self._text, start + len(word))):
+                continue
+            named = fold(found[1]).replace("-", "").replace(".", "")
+            if at < _SUBJECT_TOKENS and len(self._tokens) > _SHORT_SENTENCE and self._has_more(found.end()):
+                self._owners.add((PLACES[word], named))
+                self._taken.append(found.span())
+            else:
+                self._add(PLACES[word], {named}, *found.span())
+
+    def _has_more(self, end: int) -> bool:
+        return any(number.start >= end for number in self._facts.numbers)
+
+    def _read_numbers(self) -> None:
+        for number in self._facts.numbers:
+            if number.unit == "" and _YEAR.fullmatch(number.text):
+                self._years.add(int(number.text))
+                self._taken.append((number.start, number.end))
+            elif kind := self._kind_of(number):
+                meanings = _clock(number) if kind == "clock" else _amounts(number, in_hours=kind == "duration")
+                self._add(kind, meanings, number.start, number.end)
+
+    def _kind_of(self, number: Number) -> str:
+        is_clock = any(kind == "t" for kind, _ in number.keys)
+        if is_clock and ("." not in number.text or self._tells_hour(number)):
+            return "clock"
+        following = next((word for word, start in self._tokens if start >= number.end), "")
+        if number.unit in _MINUTES or following == "jam":
+            return "duration"
+        if following in TIMES or number.text in _TWICE:
+            return "times"
+        if number.is_weak and not number.unit and number.text not in _COUNTING:
+            return ""
+        # Books are compared with books.
+        return number.unit or (f"number of {following[:_STEM]}" if following else "" if number.is_weak else "number")
+
+    def _tells_hour(self, number: Number) -> bool:
+        before = _TELLS_HOUR.search(self._text, max(0, number.start - 12), number.start)
+        return before is not None or _AFTER_HOUR.match(self._text, number.end) is not None
+
+    def _read_persons(self) -> None:
+        for group in _groups(self._facts.names):
+            start, end = group[0].start, group[-1].end
+            before = [word for word, at in self._tokens if at < start][-2:]
+            is_titled = bool(before) and before[-1] in _TITLES
+            is_owner = any(word in OWNERS for word in before) or group[0].key in OWNERS
+            if (len(group) > 1 or is_titled) and not is_owner:
+                self._add("person", {name.key for name in group}, start, end)
+
+    def _take(self, kind: str, found: Iterable[tuple[str, tuple[int, int]]]) -> None:
+        for meaning, (start, end) in found:
+            self._add(kind, {meaning}, start, end)
+
+    def _add(self, kind: str, meanings: Iterable[object], start: int, end: int) -> None:
+        if not any(first < end and start < last for first, last in self._taken):
+            self._values.setdefault(kind, []).append(Value(frozenset(meanings), start, end))
+            self._taken.append((start, end))
+
+
+_TWICE = ("twice",)
+_STEM = 5  # letters that two forms of a word share
+_TITLES = frozenset("dr prof mr mrs ms bapak ibu pak bu sr sra srta don dona drs ir".split())  # noqa: SIM905 - a table
+_COUNTING = frozenset("dos dua tiga lima".split())  # noqa: SIM905 - as above
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdigit, text))
+
+
+def _clock(number: Number) -> Iterator[object]:
+    return (value for kind, value in number.keys if kind == "t")
+
+
+def _amounts(number: Number, *, in_hours: bool) -> Iterator[object]:
+    """Its values; of a length of time in minutes, so that two weeks are fourteen days."""
+    scale = _MINUTES.get(number.unit, 60 if in_hours else 1)
+    return (round(value * scale, 6) for kind, value in number.keys if kind == "n")
+
+
+def _groups(names: Sequence[Name]) -> Iterator[Sequence[Name]]:
+    group: list[Name] = []
+    for name in names:
+        if group and not name.follows:
+            yield group
+            group = []
+        group.append(name)
+    if group:
+        yield group
