@@ -1,6 +1,6 @@
 """The messages of a conversation, with what rides on them: when they were said, and what an answer rests on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
@@ -29,10 +29,12 @@ def answer_message(
     support: dict[str, Any] | None = None,
     is_uncertain: bool = False,
     small_talk: bool = False,
+    conflicts: Sequence[dict[str, Any]] = (),
 ) -> AIMessage:
     """An answer given now; one without citations counts as not answered from the documents, unless it is small talk.
 
     *is_uncertain*: it gives the closest passages, which may not answer the question.
+    *conflicts*: sentences of two documents that differ, as `agents.conflicts.notes` gives them.
     *support*: how far its sentences are supported, as `agents.verification.verdict.report` gives it; None: not checked.
     """
     return AIMessage(
@@ -47,6 +49,7 @@ def answer_message(
             "model": model,
             "language_model": language_model,
             "support": support,
+            "conflicts": list(conflicts),
         },
     )
 
@@ -79,6 +82,7 @@ def to_json(message: AnyMessage) -> dict[str, Any]:
         view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
         view |= {"confidence": extra.get("confidence"), "small_talk": extra.get("small_talk", False)}
         view |= {"support": extra.get("support"), "run_id": run_of(message.id)}
+        view |= {"conflicts": extra.get("conflicts", [])}
     return view
 
 

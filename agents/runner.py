@@ -251,6 +251,7 @@ class Runner:
             "confidence": extra.get("confidence"),
             "small_talk": extra.get("small_talk", False),
             "support": extra.get("support"),
+            "conflicts": extra.get("conflicts", []),
             "language_model": extra["language_model"],
             "model": extra["model"],
             "conversation_id": turn.conversation_id,

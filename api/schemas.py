@@ -86,6 +86,30 @@ class SupportOut(BaseModel):
     sentences: list[SentenceSupportOut]
 
 
+class StatementOut(BaseModel):
+    """A sentence of a document, as it stands there."""
+
+    citation_number: int = Field(description="The mark of its passage in the answer.")
+    document_id: str
+    version: int | None = Field(None, description="Of the document; null for one that is not kept here.")
+    title: str
+    source: str
+    date: Day | None = Field(description="The day of the document.")
+    precedence: float
+    sentence: str
+
+
+class AnswerConflictOut(BaseModel):
+    """Two sentences of different documents that say different things of the same."""
+
+    kind: str = Field(description="What they differ in.", examples=["clock"])
+    statements: list[StatementOut] = Field(description="Both; the answer cites the first.", min_length=2, max_length=2)
+    preferred_document_id: str | None = Field(description="Which one holds; null where nothing says so.")
+    decided_by: Literal["precedence", "date"] | None = Field(
+        description="Why: it has the higher precedence, or is the newer one."
+    )
+
+
 class ChatOut(BaseModel):
     """An answer; `answer` and `response`, `conversation_id` and `session_id` are the same under two names."""
 
@@ -99,6 +123,9 @@ class ChatOut(BaseModel):
     )
     small_talk: bool = Field(description="True for a greeting, thanks and the like, answered without a search.")
     support: SupportOut | None = Field(description="Each sentence checked against its source; null where none was.")
+    conflicts: list[AnswerConflictOut] = Field(
+        [], description="Where another document says something else than what is cited; the answer tells of them, too."
+    )
     language_model: bool = Field(description="False when the answer is made of quotes alone.")
     model: str
     conversation_id: str
@@ -123,6 +150,7 @@ class MessageOut(BaseModel):
     confidence: Literal["high", "low"] | None = None
     small_talk: bool | None = None
     support: SupportOut | None = None
+    conflicts: list[AnswerConflictOut] | None = None
     run_id: str | None = Field(None, description="The run that gave this answer; it is rated under this id.")
     rating: Literal["up", "down"] | None = Field(None, description="What was said of it; null: nothing.")
 

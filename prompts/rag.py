@@ -39,7 +39,9 @@ _NOT_IN_DOCUMENTS = {
     "es": "Eso no está en los documentos que tengo. Pruebe con otras palabras o pregunte por otro tema que traten.",
 }
 
-_BEGIN = re.compile(r'<passage number="(?P<number>\d++)" title="(?P<title>[^"]*+)" heading="(?P<heading>[^"]*+)">\n')
+_BEGIN = re.compile(
+    r'<passage number="(?P<number>\d++)" title="(?P<title>[^"]*+)" heading="(?P<heading>[^"]*+)"(?: date="[^"]*+")?+>\n'
+)
 _END = "\n</passage>"
 # A document may contain our own delimiter; these two make it harmless and bring it back unchanged.
 # Also where it is spelled loosely, and the markers by which chat models tell who speaks: <|im_start|>.
@@ -68,6 +70,7 @@ Rules:
 3. If the passages do not hold the answer, reply with {NOT_IN_DOCUMENTS_MARK} and nothing else.
 4. {language_policy}
 5. Be brief and plain. Keep numbers, dates and names exactly as they stand in the passages.
+6. If passages give different values for the same thing, give both, with the date of each passage.
 
 {render_passages(passages)}
 
@@ -103,7 +106,8 @@ def where_to_look(language: str, headings: Sequence[str], contact: str) -> str:
 def render_passages(passages: Sequence[Passage]) -> str:
     """Passages numbered from 1, delimited so that no text inside can end its passage or begin another."""
     return "\n".join(
-        f'<passage number="{number}" title="{_attribute(passage.title)}" heading="{_attribute(passage.heading)}">\n'
+        f'<passage number="{number}" title="{_attribute(passage.title)}" heading="{_attribute(passage.heading)}"'
+        f"{_date(passage)}>\n"
         f"{_DELIMITER.sub(_escape, passage.text)}\n</passage>"
         for number, passage in enumerate(passages, 1)
     )
@@ -120,6 +124,10 @@ def _passages(prompt: str) -> Iterator[NumberedPassage]:
         text = _ESCAPED_DELIMITER.sub(_unescape, prompt[begin.end() : end])
         yield NumberedPassage(int(begin["number"]), unescape(begin["title"]), unescape(begin["heading"]), text)
         at = end + len(_END)
+
+
+def _date(passage: Passage) -> str:
+    return f' date="{_attribute(passage.dated)}"' if passage.dated else ""
 
 
 def _attribute(text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from agents.conflicts.values import Stated, read_values
+from agents.conflicts.values import Stated, may_state_values, read_values
 from agents.conflicts.words import ALTERNATIVES, HEDGES, LINKS, OPPOSITES, OWNERS, PAST, days_of, is_general, subject_of
 from providers.chat.sentences import Sentence, split_sentences
 from utils.facts.folding import fold
@@ -66,7 +66,7 @@ def statements_of(passage: Passage) -> Sequence[Statement]:
 def _statements(text: str, title: str, heading: str, language: str) -> Sequence[Statement]:
     found: list[Statement] = []
     for sentence in split_sentences(text):
-        if len(sentence.text) <= _LONGEST and len(found) < MOST_STATEMENTS:
+        if len(sentence.text) <= _LONGEST and len(found) < MOST_STATEMENTS and may_state_values(sentence.text):
             statement = _read(sentence, title, heading, language)
             if statement.stated.values or statement.stated.weekdays:
                 found.append(statement)

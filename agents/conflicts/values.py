@@ -10,6 +10,7 @@ from utils.facts.folding import fold
 from utils.facts.names import Name
 from utils.facts.numbers import Number
 from utils.facts.polarity import tokenize
+from utils.facts.words import SPELLED, WEEKDAYS
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
 _PHONE = re.compile(r"(?<![\w.,])\+?\(?\d(?:[ ().-]{0,2}\d){6,14}(?![\w])")
@@ -46,6 +47,13 @@ class Stated:
     weekdays: frozenset[int]
     owners: frozenset[tuple[str, str]]
     spans: Sequence[tuple[int, int]]
+
+
+def may_state_values(text: str) -> bool:
+    """A quick look whether *text* states any value, which most sentences do not."""
+    if "@" in text or any(map(str.isdigit, text)):
+        return True
+    return not _TELLING.isdisjoint(word for word, _ in tokenize(text))
 
 
 def read_values(text: str) -> Stated:
@@ -161,6 +169,7 @@ class _Reader:
             self._taken.append((start, end))
 
 
+_TELLING = frozenset(ROLES).union(SPELLED, WEEKDAYS, PLACES)
 _TWICE = ("twice",)
 _STEM = 5  # letters that two forms of a word share
 _TITLES = frozenset("dr prof mr mrs ms bapak ibu pak bu sr sra srta don dona drs ir".split())  # noqa: SIM905 - a table

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from langgraph.runtime import Runtime
 
 from agents.citations import bind_citations, without_marks
+from agents.conflicts.notes import note_conflicts
 from agents.messages import answer_message, spoken
 from agents.nodes.refuse import refusal, refuse
 from agents.nodes.verify import SupportFilter, verify
@@ -20,15 +21,16 @@ from utils.language import detect_language
 _MESSAGES_REMEMBERED = 20
 LONGEST_ANSWER = 64_000  # characters
 _CUT = f"The model's answer is cut after {LONGEST_ANSWER:,} characters."
-_SHOWN_AT_ONCE, _BOUND_AT_ONCE = 64_000, 16_000  # characters of passages, see `process_text`
+_SHOWN_AT_ONCE, _BOUND_AT_ONCE, _NOTED_AT_ONCE = 64_000, 16_000, 16_000  # characters of passages, see `process_text`
 
 
 async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
     """Answer the newest question from the passages, with a `[n]` mark after each sentence, and check the sentences.
 
     Reads `messages`, `query` and `passages`; adds the answer to `messages`, its citations and its support riding on it.
-    Streams `token` events, then one of `support`. A model that finds no answer in the passages says so by a fixed word,
-    and the turn ends as a refusal; so it does where too little of the answer is supported.
+    Where another passage says something else, that is told behind it. Streams `token` events, then one of `support`. A
+    model that finds no answer in the passages says so by a fixed word, and the turn ends as a refusal; so it does where
+    too little of the answer is supported.
     """
     run = runtime.context
     run.emit({"type": "status", "stage": "answer"})
@@ -49,15 +51,20 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     )
     support = support_filter.support if support_filter else await verify(text, state["passages"], run)
     support = shift(support, len(output.introduction))
+    note = await run.process_text(
+        lambda: note_conflicts(citations, state["passages"], output.language), characters=shown, at_once=_NOTED_AT_ONCE
+    )
+    output.tell(note.text)
     run.emit({"type": "support", **support})
     message = answer_message(
-        output.introduction + text,
+        output.introduction + text + note.text,
         run.run_id,
-        citations=citations,
+        citations=[*citations, *note.citations],
         model=name,
         language_model=run.model.is_language_model,
         support=support,
         is_uncertain=output.is_uncertain,
+        conflicts=note.conflicts,
     )
     if citations:
         run.cache_session.keep(message)

@@ -1,0 +1,48 @@
+"""What a reader is told where documents say different things, in English, Spanish and Indonesian."""
+
+from datetime import date
+
+_MONTHS = {
+    "en": "January February March April May June July August September October November December",
+    "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    "id": "Januari Februari Maret April Mei Juni Juli Agustus September Oktober November Desember",
+}
+_DAY = {"en": "{} {} {}", "es": "{} de {} de {}", "id": "{} {} {}"}
+_DIFFER = {
+    "en": "The documents differ here:",
+    "es": "Los documentos no coinciden en esto:",
+    "id": "Dokumen-dokumen berbeda dalam hal ini:",
+}
+_SIDE = {"en": "“{}” of {} says", "es": "«{}» del {} dice", "id": "“{}” tanggal {} menyatakan"}
+_NEWER = {"en": "“{}” is the newer one.", "es": "«{}» es el más reciente.", "id": "“{}” lebih baru."}
+_PRECEDES = {"en": "“{}” takes precedence.", "es": "Prevalece «{}».", "id": "“{}” yang diutamakan."}
+_UNDECIDED = {
+    "en": "Both are of the same day: ask which one holds.",
+    "es": "Ambos son del mismo día: pregunte cuál vale.",
+    "id": "Keduanya bertanggal sama: tanyakan mana yang berlaku.",
+}
+
+
+def differ(language: str) -> str:
+    """What two sentences that do not fit together begin with, in *language* (ISO 639-1), else in English."""
+    return _DIFFER.get(language, _DIFFER["en"])
+
+
+def side(title: str, dated: str | None, language: str) -> str:
+    """What a quote of a document of a day, such as 2026-12-31, begins with."""
+    return _SIDE.get(language, _SIDE["en"]).format(title, write_day(dated, language)) if dated else title
+
+
+def verdict(title: str | None, decided_by: str | None, language: str) -> str:
+    """Which of two documents holds: *title*, as *decided_by* "precedence" or "date"; None for neither."""
+    if title is None:
+        return _UNDECIDED.get(language, _UNDECIDED["en"])
+    words = _PRECEDES if decided_by == "precedence" else _NEWER
+    return words.get(language, words["en"]).format(title)
+
+
+def write_day(day: str, language: str) -> str:
+    """2026-12-31 as people write it: 31 December 2026."""
+    known = language if language in _MONTHS else "en"
+    moment = date.fromisoformat(day)
+    return _DAY[known].format(moment.day, _MONTHS[known].split()[moment.month - 1], moment.year)

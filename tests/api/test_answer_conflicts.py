@@ -1,0 +1,99 @@
+"""Two current documents that say different things: both are quoted with their dates, and which one holds is said."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service import Service
+from utils.validity import today
+
+QUESTION = "How much is the registration fee?"
+OLD, NEW = "The registration fee is 150 dollars.", "The registration fee is 180 dollars."
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("conflicts")
+    (folder / "knowledge").mkdir()
+    (folder / "knowledge" / "rooms.md").write_text("# Rooms\n\nA room costs 850,000 rupiah a month.\n")
+    variables = {"KNOWLEDGE_DIR": str(folder / "knowledge"), "RATE_LIMIT_ENABLED": "false"}
+    with Service(folder / "data", **variables) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def north(service: Service) -> Iterator[httpx.Client]:
+    with service.client(service.new_key("north")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def south(service: Service) -> Iterator[httpx.Client]:
+    with service.client(service.new_key("south")) as client:
+        yield client
+
+
+@pytest.fixture
+def fees(service: Service, north: httpx.Client, south: httpx.Client) -> Iterator[tuple[str, str]]:
+    """An old and a new document of north; south has the new one alone. Their ids, of north."""
+    made = [client.post("/v1/tenant/datasets", json={"name": "Fees"}).json()["id"] for client in (north, south)]
+    old = add(service, north, made[0], "Fees as they were", OLD, valid_from="2025-02-03")
+    new = add(service, north, made[0], "Admission guide", NEW, valid_from="2026-02-03")
+    add(service, south, made[1], "Admission guide", NEW, valid_from="2026-02-03")
+    yield old, new
+    for client, dataset_id in zip((north, south), made, strict=True):
+        client.delete(f"/v1/tenant/datasets/{dataset_id}")
+
+
+def add(service: Service, client: httpx.Client, dataset_id: str, title: str, text: str, **metadata: Any) -> str:
+    """A text in the index; its id."""
+    body = {"title": title, "content": f"{text} It is paid at the bank counter.", "metadata": metadata}
+    made = client.post(f"/v1/tenant/datasets/{dataset_id}/documents", json=body).json()
+    settle(service, client, made["id"])
+    return str(made["id"])
+
+
+def settle(service: Service, client: httpx.Client, document_id: str) -> None:
+    path = f"/v1/tenant/documents/{document_id}"
+    service.wait_for(lambda: (one := client.get(path).json())["status"] == "completed" and one["searchable"])
+
+
+def ask(client: httpx.Client) -> dict[str, Any]:
+    return dict(client.post("/v1/chat", json={"session_id": None, "message": QUESTION}).json())
+
+
+def test_both_sentences_are_quoted_with_their_dates_and_the_newer_one_is_named(
+    service: Service, north: httpx.Client, south: httpx.Client, fees: tuple[str, str]
+) -> None:
+    old, new = fees
+    said = ask(north)
+    [conflict] = said["conflicts"]
+    assert {each["document_id"] for each in conflict["statements"]} == {old, new}
+    assert {each["sentence"] for each in conflict["statements"]} == {OLD, NEW}
+    assert (conflict["preferred_document_id"], conflict["decided_by"], conflict["kind"]) == (new, "date", "USD")
+    assert "“Fees as they were” of 3 February 2025 says: The registration fee is 150 dollars. [" in said["answer"]
+    assert "“Admission guide” of 3 February 2026 says: The registration fee is 180 dollars. [" in said["answer"]
+    assert said["answer"].endswith("“Admission guide” is the newer one.")
+    quotes = {citation["document_id"]: citation["quote"] for citation in said["citations"]}
+    assert OLD in quotes[old]
+    assert NEW in quotes[new]
+    kept = north.get(f"/v1/conversations/{said['conversation_id']}").json()["messages"][-1]
+    assert (kept["conflicts"], kept["content"]) == (said["conflicts"], said["answer"])
+    theirs = ask(south)
+    assert (theirs["conflicts"], "150" in theirs["answer"]) == ([], False)
+
+    north.patch(f"/v1/tenant/documents/{old}", json={"metadata": {"precedence": 1}})
+    settle(service, north, old)
+    said = ask(north)
+    [conflict] = said["conflicts"]
+    assert (conflict["preferred_document_id"], conflict["decided_by"]) == (old, "precedence")
+    assert said["answer"].endswith("“Fees as they were” takes precedence.")
+
+    ended = (today() - timedelta(days=1)).isoformat()
+    north.patch(f"/v1/tenant/documents/{old}", json={"metadata": {"valid_until": ended}})
+    settle(service, north, old)
+    said = ask(north)
+    assert (said["conflicts"], "150" in said["answer"], "180" in said["answer"]) == ([], False, True)
