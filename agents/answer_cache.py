@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from langchain_core.messages import AIMessage
 
 from domain.db import Database
-from domain.knowledge import knowledge_version
+from domain.knowledge import compute_knowledge_version
 from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 from utils.expiring import Expiring
@@ -98,7 +98,7 @@ class AnswerCache:
 
     def _read(self, ctx: TenantContext) -> str:
         with self._database.reading() as session:
-            return f"{knowledge_version(session, ctx)}|{today()}"  # with the day documents may expire
+            return f"{compute_knowledge_version(session, ctx)}|{today()}"  # with the day documents may expire
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from api.auth import has_key
 from api.conditional import refuse_unread_condition
 from api.links import Link
 from api.repeats import answers_repeats
-from api.request_parts import parts_of
+from api.request_parts import read_signature
 from api.services import services
-from api.visitors import client_network
+from api.visitors import find_client_network
 from domain.document_links import LinkMode
 from server.request_body import SMALL_BYTES, call_at_end, expect_no_body, load_body, reads_body_itself
 from server.sync_pool import sync_pool
@@ -175,14 +175,14 @@ async def _admit_link(token: str, document_id: str, mode: LinkMode) -> Link:
     limits = services().link_limits
     link = links.signer.open(token, document_id, request.args.get("version", default=0, type=int))
     if limits is not None:
-        network = client_network(request)
+        network = find_client_network(request)
         call_at_end(request, limits.enter(network))
         await limits.spend(link.tenant_id, network)
     call_at_end(request, services().admission.request_of(link.bearer).release)
     return await links.check(link, document_id, needed=mode)
 
 
-def valid_link() -> Link | None:
+def get_valid_link() -> Link | None:
     """The link by which the present request was let in, None where a key did."""
     link: Link | None = g.get("valid_link")
     return link
@@ -204,7 +204,7 @@ def open_to_all(view: View) -> AsyncView:
 
 def _read_arguments(view: View) -> AsyncView:
     """The view with its arguments read from the request, in a thread where that may take long."""
-    parts = parts_of(view)
+    parts = read_signature(view)
     is_coroutine = iscoroutinefunction(view)
 
     marked = validate_request()(view)  # type: ignore[no-untyped-call] # by this flask-openapi3 leaves requests unread

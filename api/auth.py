@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.visitors import VISITOR_HEADER, verify_visitor
 from domain.db import Database
-from domain.keys import USE_NOTED_EVERY, find_key, note_use, scopes_of
+from domain.keys import USE_NOTED_EVERY, find_key, note_use, read_scopes
 from domain.models import now
 from utils.context import Kind, TenantContext
 from utils.errors import StoreUnavailable, Unauthorized
@@ -99,7 +99,7 @@ class Authenticator:
         if found is None:
             return _Known(None, asked_at + _REMEMBERED_S)
         key = found.key
-        ctx = TenantContext(key.tenant_id, key.key_id, Kind.KEY, scopes_of(key))
+        ctx = TenantContext(key.tenant_id, key.key_id, Kind.KEY, read_scopes(key))
         if key.last_used_at is None or moment - key.last_used_at > USE_NOTED_EVERY:
             self._uses.note(ctx)
         left_s = (found.valid_until - moment).total_seconds() if found.valid_until else _REMEMBERED_S

@@ -17,7 +17,7 @@ from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.links import link_citations
 from api.schemas import NON_BLANK, ChatOut, ConversationId, Problem
 from api.services import services
-from api.sse import as_sse
+from api.sse import encode_events
 from api.visitor_limits import join_headers
 from server.streaming import AsyncStream
 from utils.context import Kind, Scope, TenantContext
@@ -138,7 +138,7 @@ async def _count_question(ctx: TenantContext) -> tuple[Callable[[int], None], di
 def stream_run(ctx: TenantContext, run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:
     """The events of a run after number *after*; with *leaving*, it is cancelled when its reader leaves."""
     prepare = partial(link_citations, ctx, base=services().links.base())
-    events = as_sse(run, after, quiet_s=_QUIET_S, leaving=leaving, prepare=prepare)
+    events = encode_events(run, after, quiet_s=_QUIET_S, leaving=leaving, prepare=prepare)
     response = AsyncStream(events, mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # Nginx would hold the events back
     return response

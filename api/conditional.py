@@ -12,7 +12,7 @@ from utils.errors import BadInput, PreconditionFailed
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
-def etag_of(state: Mapping[str, Any]) -> str:
+def make_etag(state: Mapping[str, Any]) -> str:
     """The tag of *state*: all that callers can change, and nothing that changes by itself."""
     told = json.dumps(state, sort_keys=True, default=str)
     return f'"{blake2b(told.encode(), digest_size=12).hexdigest()}"'

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api.access import checks_if_match, requires
-from api.conditional import check_unchanged, etag_of
+from api.conditional import check_unchanged, make_etag
 from api.dataset_schemas import DatasetIn, DatasetOut, DatasetPatch, DatasetPath, DatasetsOut
 from api.description_parts import RESPONSE_HEADERS
-from api.paging import PageQuery, page_members, part_of
+from api.paging import PageQuery, make_page_members, read_part_query
 from api.responses import respond
 from api.schemas import Problem
 from api.services import services
@@ -57,12 +57,12 @@ def create(ctx: TenantContext, body: DatasetIn) -> Response:
 @requires(Scope.DATASETS_READ)
 def index(ctx: TenantContext, query: PageQuery) -> Response:
     """A part of them, oldest first, with how many documents each holds."""
-    part = part_of(query, datetime, str)
+    part = read_part_query(query, datetime, str)
     with services().database.reading() as session:
         found = datasets.list_datasets(session, ctx, part)
         counts = datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in found.rows])
     rows = [_describe(one, counts.get(one.dataset_id, 0)) for one in found.rows]
-    return respond(DatasetsOut(datasets=rows, **page_members(found, part)))
+    return respond(DatasetsOut(datasets=rows, **make_page_members(found, part)))
 
 
 @datasets_blueprint.get(
@@ -144,4 +144,4 @@ def _describe(dataset: Dataset, documents: int) -> DatasetOut:
 
 
 def _compute_etag(shown: DatasetOut) -> str:
-    return etag_of(shown.model_dump(include={"name", "description", "tags", "metadata", "document_links"}))
+    return make_etag(shown.model_dump(include={"name", "description", "tags", "metadata", "document_links"}))

@@ -20,15 +20,15 @@ from api.description_parts import (
     REQUEST_HEADERS,
     RESPONSE_HEADERS,
     STREAMS,
-    described_headers,
-    described_problems,
-    event_stream,
-    headers,
-    problem_reference,
+    describe_event_stream,
+    describe_headers,
+    describe_problems,
+    refer_to_headers,
+    refer_to_problem,
     request_header,
 )
 from api.event_schemas import RunEvent
-from api.examples import example_of
+from api.examples import make_example
 from api.idempotency import IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY
 from api.repeats import REPLAYED_HEADER
 from api.request_parts import MERGE_PATCH
@@ -71,7 +71,7 @@ class DescribedApi(OpenAPI):
         """Make the document."""
         super().generate_spec_json()  # type: ignore[no-untyped-call]  # flask-openapi3 has no type for it
         components = self.spec_json["components"]
-        components["headers"], components["responses"] = described_headers(), described_problems()
+        components["headers"], components["responses"] = describe_headers(), describe_problems()
         _add_events(components["schemas"])
         _tell_defaults(self.spec_json)
         for operation in self._list_operations():
@@ -113,7 +113,7 @@ def _complete(operation: Operation, components: Json) -> None:
         if int(status) < 400:
             _complete_response(response, [*given, *_OF_STATUS.get(status, ())], components)
     if streams:
-        described["responses"]["200"].setdefault("content", {})[EVENTS] = event_stream()
+        described["responses"]["200"].setdefault("content", {})[EVENTS] = describe_event_stream()
     if operation.has_body:
         _complete_body(operation, components)
     _add_problems(operation)
@@ -127,14 +127,14 @@ def _add_problems(operation: Operation) -> None:
     statuses |= set(_WITH_BODY) if operation.has_body else set()
     statuses |= {412} if operation.policy.conditional else set()
     answers = {status: response for status, response in responses.items() if int(status) < 400}
-    operation.described["responses"] = answers | {str(status): problem_reference(status) for status in sorted(statuses)}
+    operation.described["responses"] = answers | {str(status): refer_to_problem(status) for status in sorted(statuses)}
 
 
 def _complete_response(response: Json, given: list[str], components: Json) -> None:
-    response["headers"] = response.get("headers", {}) | headers("X-Request-Id", *given)
+    response["headers"] = response.get("headers", {}) | refer_to_headers("X-Request-Id", *given)
     for media_type, content in response.get("content", {}).items():
         if media_type == JSON:
-            content.setdefault("example", example_of(content["schema"], components["schemas"]))
+            content.setdefault("example", make_example(content["schema"], components["schemas"]))
             name = content["schema"].get("$ref", "").rpartition("/")[2]
             response["description"] = components["schemas"].get(name, {}).get("description", response["description"])
 
@@ -159,7 +159,7 @@ def _has_deprecated(schema: Any, schemas: Json, seen: set[str]) -> bool:
 def _complete_body(operation: Operation, components: Json) -> None:
     content = operation.described["requestBody"]["content"]
     if JSON in content:
-        content[JSON].setdefault("example", example_of(content[JSON]["schema"], components["schemas"]))
+        content[JSON].setdefault("example", make_example(content[JSON]["schema"], components["schemas"]))
     if operation.method == "patch":
         # In words: a second media type makes generated clients ask which of two bodies that are the same is meant.
         operation.described["description"] += (

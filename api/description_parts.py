@@ -38,7 +38,7 @@ _HEADERS: dict[str, tuple[str, Json]] = {
 }
 
 
-def headers(*names: str) -> Json:
+def refer_to_headers(*names: str) -> Json:
     """References to the described response headers *names*."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted(names)}
 
@@ -49,23 +49,23 @@ def request_header(name: str, description: str, *, pattern: str | None = None) -
     return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
-def file_response(media_type: str, description: str) -> Json:
+def describe_file_response(media_type: str, description: str) -> Json:
     """The success of a route that gives a file or a page."""
     binary = {} if media_type.startswith("text/") else {"format": "binary"}
     return {"description": description, "content": {media_type: {"schema": {"type": "string", **binary}}}}
 
 
-def described_headers() -> Json:
-    """`components.headers`."""
+def describe_headers() -> Json:
+    """`components.refer_to_headers`."""
     return {name: {"description": text, "schema": schema} for name, (text, schema) in _HEADERS.items()}
 
 
-def problem_reference(status: int) -> Json:
+def refer_to_problem(status: int) -> Json:
     """The response of a problem with *status*."""
     return {"$ref": f"#/components/responses/Problem{status}"}
 
 
-def described_problems() -> Json:
+def describe_problems() -> Json:
     """`components.responses`: a problem for every status that one may have, with the types that have it."""
     kinds: dict[int, list[str]] = {}
     for kind in list_problem_types():
@@ -77,12 +77,12 @@ def _describe_problem(status: int, slugs: list[str]) -> Json:
     types = ", ".join(f"`{slug}`" for slug in sorted(slugs))
     return {
         "description": f"{HTTPStatus(status).phrase}. Problem types: {types}.",
-        "headers": headers("X-Request-Id", *_PROBLEM_HEADERS.get(status, ())),
+        "headers": refer_to_headers("X-Request-Id", *_PROBLEM_HEADERS.get(status, ())),
         "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 
-def event_stream() -> Json:
+def describe_event_stream() -> Json:
     """The media type of a stream of events."""
     return {
         "schema": {

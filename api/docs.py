@@ -8,7 +8,7 @@ from flask import Response, send_from_directory
 from flask_openapi3 import OpenAPI
 
 from api.access import View, open_to_all
-from api.links import sibling_prefix
+from api.links import make_sibling_prefix
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -45,7 +45,7 @@ def _add(app: OpenAPI, rule: str, endpoint: str, view: View) -> None:
 
 
 def _show_swagger() -> Response:
-    style = f'<link rel="stylesheet" href="{sibling_prefix()}docs/assets/css/swagger-ui.css">'
+    style = f'<link rel="stylesheet" href="{make_sibling_prefix()}docs/assets/css/swagger-ui.css">'
     return _make_page("docs/assets/js/swagger-ui-bundle.js", "docs/start.js", style=style)
 
 
@@ -60,6 +60,6 @@ def _find_asset(folder: str, name: str) -> Response:
 
 
 def _make_page(*scripts: str, style: str = "") -> Response:
-    loaded = "".join(f'<script src="{sibling_prefix()}{path}"></script>' for path in scripts)
+    loaded = "".join(f'<script src="{make_sibling_prefix()}{path}"></script>' for path in scripts)
     page = _PAGE.format(style=style, scripts=loaded)
     return Response(page, mimetype="text/html", headers={"Content-Security-Policy": _PAGE_POLICY})

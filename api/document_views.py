@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.conditional import etag_of
+from api.conditional import make_etag
 from api.dataset_schemas import DocumentOut
 from domain.document_dates import date_of, period_of
 from domain.progress import Progress
@@ -16,7 +16,7 @@ def describe(found: Progress) -> DocumentOut:
 
 def compute_etag(shown: DocumentOut) -> str:
     """The tag of what callers can change of it."""
-    return etag_of(shown.model_dump(include={"tags", "metadata"}))
+    return make_etag(shown.model_dump(include={"tags", "metadata"}))
 
 
 def members_of(found: Progress) -> dict[str, Any]:

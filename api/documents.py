@@ -30,7 +30,7 @@ from api.description_parts import RESPONSE_HEADERS
 from api.document_changes import DocumentPatch, take_unchanged
 from api.document_views import compute_etag, describe, members_of
 from api.multipart import UploadedFile
-from api.paging import page_members, part_of
+from api.paging import make_page_members, read_part_query
 from api.repeats import answer_once
 from api.responses import respond
 from api.services import services
@@ -72,7 +72,7 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
         return respond(UploadOut.model_validate({**taken, "status_url": status_url}), 202, location=status_url)
 
     async def take_once(form: uploads.Form) -> Response:
-        return await answer_once(ctx, partial(take, form), partial(uploads.fingerprint, form))
+        return await answer_once(ctx, partial(take, form), partial(uploads.compute_fingerprint, form))
 
     return await uploads.receive(
         request,
@@ -92,7 +92,7 @@ def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Res
     """A document of the text that is sent. Others may have its title; `external_id` says which one it replaces."""
     data = uploads.check_size(body.content.encode(), services().settings.max_file_size)
     about = Description(body.title, body.tags, body.metadata, body.external_id, source=uploads.clean_name(body.title))
-    taken = services().library.take(ctx, path.dataset_id, uploads.text_file_name(body.title), data, about)
+    taken = services().library.take(ctx, path.dataset_id, uploads.make_text_file_name(body.title), data, about)
     progress, outcome = _get_progress(ctx, taken.document.document_id), _describe_outcome(taken)
     shown = AddedOut.model_validate({**members_of(progress), **outcome})
     return respond(shown, 202, location=shown.status_url)
@@ -210,7 +210,7 @@ def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
         data = b64decode("".join(body.content.split()), validate=True)
     except (binascii.Error, ValueError) as exc:
         raise refuse_field("content is not Base64.", "content") from exc
-    name, data = uploads.file_name(body.filename), uploads.check_size(data, services().settings.max_file_size)
+    name, data = uploads.clean_file_name(body.filename), uploads.check_size(data, services().settings.max_file_size)
     dataset_id = services().library.loaded_dataset(ctx)
     about = Description(labels=body.metadata, external_id=body.external_id)
     taken = services().library.take(ctx, dataset_id, name, data, about)
@@ -220,12 +220,12 @@ def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
 
 
 def _list_page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery) -> Response:
-    part = part_of(query, datetime, str)
+    part = read_part_query(query, datetime, str)
     with services().database.reading() as session:
         if dataset_id is not None:
             datasets.get_dataset(session, ctx, dataset_id)
         found = progress.list_progress(session, ctx, dataset_id, part, status=query.status)
-    return respond(DocumentsOut(documents=list(map(describe, found.rows)), **page_members(found, part)))
+    return respond(DocumentsOut(documents=list(map(describe, found.rows)), **make_page_members(found, part)))
 
 
 def _accept(ctx: TenantContext, document_id: str) -> Response:
@@ -270,7 +270,7 @@ def _take_all(ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[s
 
 
 def _take(ctx: TenantContext, dataset_id: str, file: UploadedFile, about: Description) -> dict[str, Any]:
-    name = uploads.file_name(file.name)
+    name = uploads.clean_file_name(file.name)
     data = uploads.check_size(file.read(), services().settings.max_file_size)
     taken = services().library.take(ctx, dataset_id, name, data, about)
     document = taken.document
@@ -286,7 +286,7 @@ def _convert_to_number(document_id: str) -> int:
 def _describe_outcome(taken: Accepted) -> dict[str, Any]:
     return {
         "job_id": taken.job.job_id if taken.job else None,
-        "status": progress.status_of(taken.document, taken.job),
+        "status": progress.derive_status(taken.document, taken.job),
         "unchanged": taken.unchanged,
         "replaced": taken.replaced,
         "status_url": url_for("documents.show", document_id=taken.document.document_id),

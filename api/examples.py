@@ -37,17 +37,17 @@ _BY_NAME: Json = {
 }
 
 
-def example_of(schema: Json, schemas: Json, name: str = "") -> Any:
+def make_example(schema: Json, schemas: Json, name: str = "") -> Any:
     """A value that *schema* allows, a field's called *name*; *schemas* are the named ones that it may refer to."""
     if "$ref" in schema:
-        return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
+        return make_example(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
     for given in ("examples", "enum"):
         if schema.get(given):
             return schema[given][0]
     if "const" in schema:
         return schema["const"]
     if "anyOf" in schema:
-        return example_of(next(one for one in schema["anyOf"] if one.get("type") != "null"), schemas, name)
+        return make_example(next(one for one in schema["anyOf"] if one.get("type") != "null"), schemas, name)
     return _make_value(schema, schemas, name)
 
 
@@ -55,9 +55,9 @@ def _make_value(schema: Json, schemas: Json, name: str) -> Any:
     match schema.get("type"):
         case "object":
             fields = schema.get("properties", {}).items()
-            return {field: example_of(of, schemas, field) for field, of in fields if not of.get("deprecated")}
+            return {field: make_example(of, schemas, field) for field, of in fields if not of.get("deprecated")}
         case "array":
-            return [example_of(schema["items"], schemas, name)]
+            return [make_example(schema["items"], schemas, name)]
         case "boolean":
             return bool(schema.get("default"))
         case "integer" | "number":

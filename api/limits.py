@@ -64,7 +64,7 @@ class Allowance:
         }
 
 
-def refusal(reason: str, allowance: Allowance) -> RateLimited:
+def make_refusal(reason: str, allowance: Allowance) -> RateLimited:
     """What is answered where *allowance* is used up: the sentence *reason*, and when to come back."""
     wait_s = max(1, allowance.reset_s)
     detail = f"{reason} Please try again in {_format_duration(wait_s)}."
@@ -117,7 +117,7 @@ class RateLimits:
         """
         allowed, allowance = await self._count(tenant_id, name)
         if not allowed:
-            raise refusal(self._reason, allowance)
+            raise make_refusal(self._reason, allowance)
         return allowance
 
     async def aclose(self) -> None:

@@ -15,7 +15,7 @@ from flask import request
 
 from api.services import services
 from domain.db import Database
-from domain.document_files import document_status
+from domain.document_files import find_document_status
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.documents import in_batches
 from utils.context import Kind, TenantContext
@@ -147,7 +147,7 @@ class CitationLinks:
         """What links begin with, asked within a request."""
         return self._public_url or request.host_url.rstrip("/")
 
-    def mode_of(self, rules: LinkRules) -> LinkMode:
+    def find_mode(self, rules: LinkRules) -> LinkMode:
         """What links to a document of these rules open."""
         return rules.mode or self._mode
 
@@ -165,7 +165,7 @@ class CitationLinks:
             return link
         if link.grant.generation != rules.generation:
             raise LinkRefused(_REVOKED)
-        mode = min(link.grant.mode, self.mode_of(rules), key=lambda one: one.rank)
+        mode = min(link.grant.mode, self.find_mode(rules), key=lambda one: one.rank)
         if mode is LinkMode.OFF:
             raise LinkRefused(_OFF)
         if mode.rank < needed.rank or (mode is LinkMode.QUOTE and link.grant.start == link.grant.end):
@@ -192,11 +192,11 @@ class CitationLinks:
         return {
             **citation,
             "link": self._make_address(ctx, citation, known or _GONE, base),
-            **_name_status(document_status(version, known.version if known else None)),
+            **_name_status(find_document_status(version, known.version if known else None)),
         }
 
     def _make_address(self, ctx: TenantContext, citation: Mapping[str, Any], rules: LinkRules, base: str) -> str | None:
-        mode = self.mode_of(rules)
+        mode = self.find_mode(rules)
         if mode is LinkMode.OFF:
             return None
         document_id, version = citation["document_id"], citation["version"]
@@ -227,7 +227,7 @@ class CitationLinks:
         return found
 
 
-def sibling_prefix() -> str:
+def make_sibling_prefix() -> str:
     """What the address of another page begins with, seen from the one that is asked for.
 
     Relative, because a proxy may serve the API below a path that is not known here; and pages answer with a slash at

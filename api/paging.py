@@ -40,7 +40,7 @@ class PageOut(BaseModel):
     next: str | None = Field(description="The address of the next part; null where there is none.")
 
 
-def part_of(query: PageQuery, *kinds: type) -> Part:
+def read_part_query(query: PageQuery, *kinds: type) -> Part:
     """The part that is asked for of a list whose keys are of *kinds*, text or datetime.
 
     Raises:
@@ -56,7 +56,7 @@ def part_of(query: PageQuery, *kinds: type) -> Part:
         raise refuse_field("Invalid cursor. Use the address in `next`.", "after") from None
 
 
-def page_members(found: Rows[Any], part: Part) -> dict[str, Any]:
+def make_page_members(found: Rows[Any], part: Part) -> dict[str, Any]:
     """What a `PageOut` of this part of a list has beside its rows."""
     offset = part.offset + len(found.rows)
     next_ = None if found.next_after is None else _make_address(part, offset, found.next_after)

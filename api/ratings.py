@@ -14,14 +14,14 @@ from sqlalchemy.orm import Session
 from agents.reading import Answered
 from api.access import requires
 from api.dataset_schemas import Strict
-from api.paging import PageOut, PageQuery, page_members, part_of
+from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
 from api.schemas import ConversationId, Problem, RunId
 from api.services import services
 from domain import ratings
 from domain.in_thread import read, write
 from domain.models import AnswerRating
-from domain.rating_texts import readable
+from domain.rating_texts import decrypt_texts
 from domain.ratings import Rating
 from utils.context import Scope, TenantContext
 from utils.errors import NotFound, StoreUnavailable
@@ -129,12 +129,12 @@ async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
 @requires(Scope.RATINGS_READ)
 async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
     """The newest first. `flask ratings` makes a question set of them."""
-    part = part_of(query, datetime, str)
+    part = read_part_query(query, datetime, str)
 
     def work(session: Session) -> RatingsOut:
         found = ratings.list_ratings(session, ctx, part, rating=query.rating)
-        rows = [_describe(readable(row, services().state_keys)) for row in found.rows]
-        return RatingsOut(ratings=rows, **page_members(found, part))
+        rows = [_describe(decrypt_texts(row, services().state_keys)) for row in found.rows]
+        return RatingsOut(ratings=rows, **make_page_members(found, part))
 
     return respond(await read(services().database, work))
 
@@ -144,7 +144,7 @@ async def add_ratings(ctx: TenantContext, conversation: Mapping[str, Any]) -> di
     conversation_id, found = conversation["conversation_id"], dict[str, str]()
     with suppress(StoreUnavailable):
         run_ids = [message["run_id"] for message in conversation["messages"] if message.get("run_id")]
-        known = partial(ratings.verdicts, ctx=ctx, conversation_id=conversation_id, run_ids=run_ids)
+        known = partial(ratings.find_verdicts, ctx=ctx, conversation_id=conversation_id, run_ids=run_ids)
         found = await read(services().database, known)
     told = [
         {**message, "rating": found.get(message["run_id"])} if "run_id" in message else message

@@ -75,7 +75,7 @@ class RequestParts:
         return f"This address takes {known}" if known else "This address takes none"
 
 
-def parts_of(view: Callable[..., Any]) -> RequestParts:
+def read_signature(view: Callable[..., Any]) -> RequestParts:
     """What the signature of *view* names.
 
     Raises:

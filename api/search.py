@@ -13,7 +13,7 @@ from api.access import requires
 from api.responses import respond
 from api.schemas import NON_BLANK, WHOLE, Problem
 from api.services import services
-from domain.dataset_roles import indexed_ids
+from domain.dataset_roles import list_indexed_ids
 from domain.in_thread import read
 from retrieval.index import Filters
 from retrieval.search import SearchOptions, SearchResult, Stage
@@ -38,7 +38,7 @@ class FiltersIn(BaseModel):
     languages: Values = Field(default=[], description="ISO 639-1 codes.", examples=[["en"]])
     labels: Values = Field(default=[], description="Metadata as key=value, tags as tag=value; all must hold.")
 
-    def as_filters(self) -> Filters:
+    def make_filters(self) -> Filters:
         """What the index is asked with."""
         return Filters(
             tuple(self.dataset_ids), tuple(self.document_ids), tuple(self.languages), labels=tuple(self.labels)
@@ -116,9 +116,9 @@ class SearchOut(BaseModel):
 @requires(Scope.SEARCH, repeats="none")
 async def search(ctx: TenantContext, body: SearchIn) -> Response:
     """The best passages of the caller's documents. 400 names the field, 503: the index does not answer."""
-    filters = body.filters.as_filters()
+    filters = body.filters.make_filters()
     if filters.dataset_ids:
-        named = partial(indexed_ids, ctx=ctx, dataset_ids=filters.dataset_ids)
+        named = partial(list_indexed_ids, ctx=ctx, dataset_ids=filters.dataset_ids)
         filters = replace(filters, dataset_ids=await read(services().database, named))
     options = SearchOptions(filters)
     found = await services().retriever.search(ctx, body.query, limit=body.limit, options=options)

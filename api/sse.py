@@ -19,7 +19,7 @@ _in_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _CITING = frozenset({"citation", "done"})
 
 
-async def as_sse(
+async def encode_events(
     run: RunHandle, after: int, *, quiet_s: float, leaving: bool, prepare: Prepare | None = None
 ) -> AsyncIterator[bytes]:
     """The events on the wire after number *after*, with ids `<run id>-<number>`; a comment when there was none for

@@ -37,7 +37,7 @@ class TokenBudgets:
             back="Redis answers again: tokens are counted across processes",
         )
 
-    async def spent(self, name: str) -> tuple[int, int]:
+    async def get_spent(self, name: str) -> tuple[int, int]:
         """How many tokens were spent under *name*, and seconds until they are forgotten."""
         return await self._ask(_LOOK, name) or self._add_alone(name, 0)
 

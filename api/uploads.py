@@ -116,7 +116,7 @@ async def receive(
         return await work(await pool.run(finish))
 
 
-def fingerprint(form: Form) -> bytes:
+def compute_fingerprint(form: Form) -> bytes:
     """What is the same of two uploads that consist of the same; blocking."""
     digest = blake2b()
     about = [form.metadata, form.external_ids, [(file.name, file.size_bytes) for file in form.files]]
@@ -126,7 +126,7 @@ def fingerprint(form: Form) -> bytes:
     return digest.digest()
 
 
-def file_name(sent: str) -> str:
+def clean_file_name(sent: str) -> str:
     """*sent* without a path and without characters that are not seen, at most 200 characters with its ending.
 
     Raises:
@@ -143,10 +143,10 @@ def file_name(sent: str) -> str:
     return name
 
 
-def text_file_name(title: str) -> str:
+def make_text_file_name(title: str) -> str:
     """What a text is called as a file: as much of its title as a name can have."""
     try:
-        return file_name(re.sub(r"[/\\]", " ", title) + ".txt")
+        return clean_file_name(re.sub(r"[/\\]", " ", title) + ".txt")
     except UnreadableDocument:
         return "text.txt"
 

@@ -11,7 +11,7 @@ from api.datasets import answers
 from api.responses import respond
 from api.services import services
 from bootstrap.ingesting import quotas_of
-from domain.quotas import get_usage, next_day
+from domain.quotas import find_next_day, get_usage
 from utils.context import Scope, TenantContext
 
 usage_blueprint = APIBlueprint("usage", __name__, abp_tags=[Tag(name="Usage", description="Quotas of the tenant.")])
@@ -48,7 +48,7 @@ def show(ctx: TenantContext) -> Response:
     with services().database.reading() as session:
         used = get_usage(session, ctx)
     may = quotas_of(services().settings)
-    resets_at = next_day()
+    resets_at = find_next_day()
     return respond(
         UsageOut(
             document_quota=QuotaOut(limit=may.documents, used=used.documents),

@@ -9,14 +9,14 @@ from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from api.access import requires_or_link, valid_link
-from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, file_response, request_header
-from api.links import Grant, sibling_prefix
+from api.access import get_valid_link, requires_or_link
+from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, describe_file_response, request_header
+from api.links import Grant, make_sibling_prefix
 from api.problems import note_failure
 from api.responses import stream_file
 from api.schemas import Problem
 from api.services import services
-from api.view_page import PAGE_POLICY, OpenedDocument, lay_out, pdf_page, problem_page, text_page
+from api.view_page import PAGE_POLICY, OpenedDocument, lay_out, render_pdf, render_problem, render_text
 from domain.document_files import find_version
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.models import DocumentVersion
@@ -64,7 +64,7 @@ class ViewQuery(VersionQuery):
     page: int | None = Field(None, ge=1, le=100_000, description="The page to show of a PDF, if not the quote's.")
 
 
-def for_browsers(view: View) -> View:
+def answer_browsers(view: View) -> View:
     """Show what the view refuses as a page to whoever asks for pages, and as a problem document to all others."""
 
     @wraps(view)
@@ -75,7 +75,7 @@ def for_browsers(view: View) -> View:
             if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
                 raise
             note_failure(error)
-            return _respond_page(problem_page(error), error.status, error.headers)
+            return _respond_page(render_problem(error), error.status, error.headers)
 
     return answer
 
@@ -86,27 +86,27 @@ def for_browsers(view: View) -> View:
     summary="Read a document at a place",
     description="A page for people; a citation's `link` leads to it. The quote from `start` to `end` is marked in it. "
     "Where links open the quote alone, that and some of its context is all there is.",
-    responses={200: file_response("text/html", "The page."), **_REFUSALS},
+    responses={200: describe_file_response("text/html", "The page."), **_REFUSALS},
 )
-@for_browsers
+@answer_browsers
 @requires_or_link(Scope.DOCUMENTS_READ, mode=LinkMode.QUOTE)
 async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery) -> Response:
     """The page. 410 for what was deleted, or is too old to be kept."""
     opened = await _open(ctx, path.document_id, query)
     # Of each document that is looked at, all of its text is in memory.
     async with services().view_texts.place(ctx.tenant_id):
-        extracted = await _read(services().document_files.extracted, ctx, opened.version)
+        extracted = await _read(services().document_files.read_extracted, ctx, opened.version)
         layout = await process_text(partial(lay_out, opened, extracted, query), characters=len(extracted.text))
     if layout.page is None:
-        return _respond_page(await process_text(partial(text_page, layout), characters=layout.size))
-    return _respond_page(await pdf_page(layout, layout.page, _open_pdf(ctx, opened.version), services().page_images))
+        return _respond_page(await process_text(partial(render_text, layout), characters=layout.size))
+    return _respond_page(await render_pdf(layout, layout.page, _open_pdf(ctx, opened.version), services().page_images))
 
 
 @view_blueprint.get(
     "/v1/documents/<document_id>/pages/<int:page>.png",
     operation_id="getPageImage",
     summary="A page of a PDF as a picture",
-    responses={200: file_response("image/png", "The picture."), **_REFUSALS, 422: Problem},
+    responses={200: describe_file_response("image/png", "The picture."), **_REFUSALS, 422: Problem},
 )
 @requires_or_link(Scope.DOCUMENTS_READ)
 async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> Response:
@@ -124,8 +124,8 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
     operation_id="downloadOriginal",
     summary="Download a document",
     responses={
-        200: file_response("application/octet-stream", "The file."),
-        206: file_response("application/octet-stream", "The range of it that was asked for."),
+        200: describe_file_response("application/octet-stream", "The file."),
+        206: describe_file_response("application/octet-stream", "The range of it that was asked for."),
         304: {"description": "The caller has it already."},
         **_REFUSALS,
         416: Problem,
@@ -138,7 +138,7 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
         RESPONSE_HEADERS: ["ETag", "Content-Disposition"],
     },
 )
-@for_browsers
+@answer_browsers
 @requires_or_link(Scope.DOCUMENTS_READ)
 async def download_original(ctx: TenantContext, path: DocumentPath, query: VersionQuery) -> Response:
     """The file as it came, or a range of it, to be kept and not to be shown: it may be anything."""
@@ -172,8 +172,10 @@ async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Op
         raise _explain_missing_version(query.version, rules.version)
     signed = partial(links.signer.sign, ctx.tenant_id, document_id)
     # Whoever has the key may go on without it, but not where links open less than all.
-    whole = Grant(LinkMode.FULL, rules.generation) if links.mode_of(rules) is LinkMode.FULL else None
-    return OpenedDocument(version, rules.version, signed, link=valid_link(), grant=whole, prefix=sibling_prefix())
+    whole = Grant(LinkMode.FULL, rules.generation) if links.find_mode(rules) is LinkMode.FULL else None
+    return OpenedDocument(
+        version, rules.version, signed, link=get_valid_link(), grant=whole, prefix=make_sibling_prefix()
+    )
 
 
 def _explain_missing_version(version: int | None, current: int) -> ProblemError:

@@ -85,17 +85,17 @@ class OpenedDocument:
             return None
         return Span(self.link.grant.start, self.link.grant.end)
 
-    def address(self, name: str, **query: int | None) -> str:
+    def make_address(self, name: str, **query: int | None) -> str:
         """A page of this version, by a path relative to it."""
-        return self._address(name, self.version.version, **query)
+        return self._make_address(name, self.version.version, **query)
 
-    def newest_address(self) -> str | None:
+    def make_newest_address(self) -> str | None:
         """The newest version; None where it is this, and for who came by a link: that was made for this one."""
         if self.link or self.version.version >= self.current:
             return None
-        return self._address("view", self.current)
+        return self._make_address("view", self.current)
 
-    def _address(self, name: str, version: int, **query: int | None) -> str:
+    def _make_address(self, name: str, version: int, **query: int | None) -> str:
         given: dict[str, int | str] = {"version": version}
         given |= {name: value for name, value in query.items() if value is not None}
         if self.link:
@@ -139,24 +139,24 @@ def lay_out(opened: OpenedDocument, extracted: Extracted, position: ViewPosition
     return (_lay_out_page if opened.is_pdf else _lay_out_text)(opened, extracted, position, quote)
 
 
-def text_page(layout: PageLayout) -> str:
+def render_text(layout: PageLayout) -> str:
     """The page for a stretch of text."""
     return _render("view.html", **_describe_document(layout, None), **_describe_layout(layout))
 
 
-async def pdf_page(layout: PageLayout, page: PdfPage, pdf: PdfFile, images: PageImages) -> str:
+async def render_pdf(layout: PageLayout, page: PdfPage, pdf: PdfFile, images: PageImages) -> str:
     """The page for one page of *pdf*: its picture, where it can be drawn and that is known in time, and its text."""
     try:
         async with asyncio.timeout(_PICTURE_WAIT_S):
             picture = await images.places(pdf, page.number, page.quote, page.near)
     except (UnreadableDocument, Overloaded, TimeoutError):
         picture = None
-    address = layout.opened.address(f"pages/{page.number}.png") if picture else None
-    shown = {**_describe_document(layout, picture), **_describe_layout(layout), "picture_address": address}
+    make_address = layout.opened.make_address(f"pages/{page.number}.png") if picture else None
+    shown = {**_describe_document(layout, picture), **_describe_layout(layout), "picture_address": make_address}
     return await process_text(partial(_render, "view.html", **shown), characters=layout.size)
 
 
-def problem_page(error: ProblemError) -> str:
+def render_problem(error: ProblemError) -> str:
     """What is refused, and why."""
     phrase = HTTPStatus(error.status).phrase
     return _render("problem.html", title=error.title, error=error, phrase=phrase, language="en")
@@ -169,14 +169,14 @@ def _lay_out_text(opened: OpenedDocument, extracted: Extracted, position: ViewPo
     window = Span(begin, _end_line(extracted.text, begin + 2 * AROUND + quote.end - quote.start))
 
     def link_to(at: int) -> str:
-        return opened.address("view", start=position.start, end=position.end, at=at)
+        return opened.make_address("view", start=position.start, end=position.end, at=at)
 
     return PageLayout(
         opened=opened,
         quote=quote,
         size=window.end - window.start,
-        blocks=Layout(extracted, quote).blocks(window, shows_pages=True),
-        has_mark=bool(quote.within(window)),
+        blocks=Layout(extracted, quote).lay_out_blocks(window, shows_pages=True),
+        has_mark=bool(quote.clip(window)),
         earlier=link_to(_end_line(extracted.text, begin - 2 * AROUND)) if begin else None,
         later=link_to(window.end) if window.end < size else None,
     )
@@ -193,7 +193,7 @@ def _lay_out_passage(opened: OpenedDocument, extracted: Extracted, passage: Span
         opened=opened,
         quote=quote,
         size=window.end - window.start,
-        blocks=Layout(extracted, quote).blocks(window, shows_pages=True),
+        blocks=Layout(extracted, quote).lay_out_blocks(window, shows_pages=True),
         has_mark=bool(quote),
         earlier=None,
         later=None,
@@ -204,17 +204,17 @@ def _lay_out_page(opened: OpenedDocument, extracted: Extracted, position: ViewPo
     pages = opened.version.pages or 1
     number = min(position.page or _find_page(extracted, quote) or 1, pages)
     window = _find_page_window(extracted, number)
-    there = quote.within(window)
+    there = quote.clip(window)
     near = (there.start - window.start) / max(1, window.end - window.start)
 
     def link_to(page: int) -> str:
-        return opened.address("view", start=position.start, end=position.end, page=page)
+        return opened.make_address("view", start=position.start, end=position.end, page=page)
 
     return PageLayout(
         opened=opened,
         quote=quote,
         size=window.end - window.start,
-        blocks=Layout(extracted, quote).blocks(window, shows_pages=False),
+        blocks=Layout(extracted, quote).lay_out_blocks(window, shows_pages=False),
         has_mark=bool(there),
         earlier=link_to(number - 1) if number > 1 else None,
         later=link_to(number + 1) if number < pages else None,
@@ -239,10 +239,10 @@ def _describe_document(layout: PageLayout, picture: PagePlaces | None) -> dict[s
         "version": version,
         "language": version.language or "en",
         "has_quote": bool(quote),
-        "to_quote": opened.address("view", start=quote.start, end=quote.end) + "#quote",
-        "download": opened.address("original") if opened.passage is None else None,
+        "to_quote": opened.make_address("view", start=quote.start, end=quote.end) + "#quote",
+        "download": opened.make_address("original") if opened.passage is None else None,
         "is_excerpt": opened.passage is not None,
-        "newest": opened.newest_address(),
+        "newest": opened.make_newest_address(),
         "current": opened.current,
         "page": layout.page.number if layout.page else None,
         "picture": picture,

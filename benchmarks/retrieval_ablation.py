@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qdrant_edge import Bm25, Bm25Config, DisabledStemmer
 
 from retrieval.fusion import LEXICAL_WEIGHT, Scores
-from retrieval.lexical import Lexicon, Terms, embedding_text
+from retrieval.lexical import Lexicon, Terms, make_embedding_text
 from utils.passages import Passage
 
 _RRF_K = 60
@@ -56,7 +56,7 @@ def _whole_words() -> Iterator[None]:
     plain = Bm25(Bm25Config(stemmer=DisabledStemmer(), ascii_folding=True, avg_len=150.0))
 
     def of_passage(_: Lexicon, passage: Passage) -> Terms:
-        found = plain.embed_document(embedding_text(passage))
+        found = plain.embed_document(make_embedding_text(passage))
         return Terms(found.indices, found.values)
 
     def of_question(_: Lexicon, question: str) -> Terms:

@@ -22,9 +22,9 @@ class SharedEstimates:
     database: Database
     by: MeasuredBy
 
-    async def made_since(self, moment: datetime | None) -> Mapping[str, Estimate]:
+    async def list_made_since(self, moment: datetime | None) -> Mapping[str, Estimate]:
         """See `Estimates`."""
-        rows = await read(self.database, partial(calibrations.made_since, by=self.by, since=moment))
+        rows = await read(self.database, partial(calibrations.list_made_since, by=self.by, since=moment))
         return {row.tenant_id: _estimate(row) for row in rows}
 
     async def claim(self, ctx: TenantContext, known: Estimate | None, *, hold_s: float) -> bool:

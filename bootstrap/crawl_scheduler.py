@@ -103,7 +103,7 @@ class CrawlScheduler:
     async def _take_over(self) -> None:
         """What a former leader left is ours now, without waiting for its claims to run out."""
         try:
-            await write(self._database, partial(web_sources.let_go_all, holder_prefix=HOLDER))
+            await write(self._database, partial(web_sources.release_crawls_of, holder_prefix=HOLDER))
         except ProblemError as exc:
             logger.warning("Web sources of a former process are not resumed yet: %s", exc.detail)
 
@@ -122,7 +122,7 @@ class CrawlScheduler:
     def _due(self) -> list[_Due]:
         """Those of every tenant, one of each in turn: nobody's hundred web sources keep the others waiting."""
         with self._database.reading() as session:
-            waiting = [(ctx, web_sources.due(session, ctx)) for ctx in web_sources.tenants_with_due(session)]
+            waiting = [(ctx, web_sources.list_due(session, ctx)) for ctx in web_sources.list_tenants_with_due(session)]
         most = max((len(sources) for _, sources in waiting), default=0)
         return [_Due(ctx, sources[n]) for n in range(most) for ctx, sources in waiting if n < len(sources)]
 

@@ -14,7 +14,7 @@ from bootstrap.models import open_answer_model, open_embedder, open_reranker
 from bootstrap.stores import open_records
 from config import Settings
 from domain.in_thread import read
-from domain.indexes import first_row, serving_index
+from domain.indexes import find_serving_index, make_first_row
 from evaluation.asking import Asker, HttpAsker, LocalAsker
 from evaluation.cases import QuestionSet
 from evaluation.corpora import index_corpus
@@ -102,8 +102,8 @@ class Askers:
         self._stack.push_async_callback(opener.close_all)
         try:
             database = await open_records(self._stack, self._settings)
-            row = await read(database, serving_index)
-            return (await opener.open(row or first_row(opener.wanted))).retriever
+            row = await read(database, find_serving_index)
+            return (await opener.open(row or make_first_row(opener.wanted))).retriever
         except (StartError, StoreUnavailable) as exc:
             reason = exc.detail if isinstance(exc, StoreUnavailable) else str(exc)
             raise StoreUnavailable(f"{reason} While the service runs, ask it: --url and --key.") from exc

@@ -121,7 +121,7 @@ def _remove(database: Database, ctx: TenantContext, document_files: DocumentFile
         if source is None:
             raise BadInput(f"There is no web source at {url}.")
         removed = web_sources.remove_web_source(session, ctx, source.web_source_id)
-    document_files.let_go(ctx)
+    document_files.delete_expired(ctx)
     click.echo(f"{counted(removed, 'document')} removed")
 
 

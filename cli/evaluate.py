@@ -19,8 +19,8 @@ from cli.operator import json_option, settings, tenant_option
 from config import Settings
 from evaluation.cases import QuestionSet, load_set
 from evaluation.measures import find_missed_floors
-from evaluation.reports import difference, table
-from evaluation.runs import Comparison, Run, compare, keep, last_run, run_set
+from evaluation.reports import describe_difference, make_table
+from evaluation.runs import Comparison, Run, compare, find_last_run, keep, run_set
 from utils.context import TenantContext
 from utils.errors import ProblemError
 
@@ -92,7 +92,7 @@ async def _measure_one(
         advance: Callable[[int], object] = bar.update
         async with askers.for_set(questions, advance) as asker:
             run = await run_set(questions, asker, mode=mode, progress=partial(advance, 1))
-    before = last_run(folder, name=run.name, mode=mode) if against else None
+    before = find_last_run(folder, name=run.name, mode=mode) if against else None
     keep(folder, run)
     comparison = compare(before, run) if before else None
     return _Outcome(run, comparison, find_missed_floors(run.figures, questions.floors))
@@ -104,8 +104,8 @@ def _as_json(outcome: _Outcome) -> dict[str, object]:
 
 
 def _format(outcome: _Outcome) -> str:
-    parts = [f"{outcome.run.name}, {len(outcome.run.rows)} questions, {outcome.run.mode}", table(outcome.run)]
+    parts = [f"{outcome.run.name}, {len(outcome.run.rows)} questions, {outcome.run.mode}", make_table(outcome.run)]
     if outcome.comparison:
-        parts.append(difference(outcome.comparison))
+        parts.append(describe_difference(outcome.comparison))
     parts += [f"Missed floor: {line}" for line in outcome.missed]
     return "\n".join(parts)

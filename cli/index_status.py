@@ -8,7 +8,7 @@ from pathlib import Path
 from bootstrap.stores import index_folder
 from config import Settings
 from domain.db import Database
-from domain.indexes import Progress, list_indexes, progress_of
+from domain.indexes import Progress, list_indexes, measure_progress
 from domain.models import IndexRow
 
 _BYTES_A_NUMBER = 4
@@ -47,7 +47,7 @@ class IndexStatus:
 def look_at_indexes(settings: Settings, database: Database) -> list[IndexStatus]:
     """All of them, oldest first."""
     with database.reading() as session:
-        return [_status(settings, row, progress_of(session, row)) for row in list_indexes(session)]
+        return [_status(settings, row, measure_progress(session, row)) for row in list_indexes(session)]
 
 
 def _status(settings: Settings, row: IndexRow, done: Progress) -> IndexStatus:

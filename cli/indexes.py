@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 from bootstrap.index_orders import carry_out
 from cli.index_status import IndexStatus, look_at_indexes
 from cli.operator import json_option, records, settings, tenant_option
-from domain.indexes import drop_index, former_index, get_index, switch_to
+from domain.indexes import drop_index, find_former_index, get_index, switch_to
 from domain.keys import ensure_tenant, get_tenant
 from domain.models import IndexState
 from ingestion.chunking import Sizes
@@ -53,7 +53,7 @@ def switch(number: int, force: bool) -> None:
 def rollback() -> None:
     """Go back to the index that served before, in every process within seconds."""
     with records() as database, database.writing() as session:
-        row = switch_to(session, former_index(session).number, note="Gone back to by an operator.")
+        row = switch_to(session, find_former_index(session).number, note="Gone back to by an operator.")
         click.echo(f"Index {row.number}, made with {row.model}, serves again, whatever EMBEDDING_… and CHUNK_… say.")
 
 

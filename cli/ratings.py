@@ -10,9 +10,9 @@ from bootstrap.savers import keyring_of
 from cli.operator import operator, records, settings, tenant_option
 from cli.state_encryption import Outcomes, format_failures
 from domain.models import AnswerRating
-from domain.rating_texts import RatingUnreadable, readable
+from domain.rating_texts import RatingUnreadable, decrypt_texts
 from domain.ratings import forget_all, list_ratings
-from evaluation.from_ratings import question_set
+from evaluation.from_ratings import make_question_set
 
 
 @click.command("ratings")
@@ -29,7 +29,7 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
         ctx = operator(database, tenant)
         with database.reading() as session:
             found, unread = _read(list_ratings(session, ctx).rows)
-        text, complete, left = question_set(found, with_good=good)
+        text, complete, left = make_question_set(found, with_good=good)
         click.echo(text, nl=False)
         sys.stdout.flush()  # not to forget what could not be written
         if forget:
@@ -46,7 +46,7 @@ def _read(rows: Iterable[AnswerRating]) -> tuple[list[AnswerRating], Outcomes]:
     found, unread = [], Outcomes()
     for row in rows:
         try:
-            found.append(readable(row, keys))
+            found.append(decrypt_texts(row, keys))
         except RatingUnreadable as error:
             unread.unreadable[error.reason].append(error.key)
     return found, unread

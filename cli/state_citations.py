@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from domain.db import Database
-from domain.document_files import current_versions, document_status
+from domain.document_files import find_current_versions, find_document_status
 from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 
@@ -29,9 +29,9 @@ class CitedDocuments:
             return None
         if document_id not in self._versions:
             with suppress(StoreUnavailable), self._database.reading() as session:
-                found = current_versions(session, self._ctx, [document_id])
+                found = find_current_versions(session, self._ctx, [document_id])
                 self._versions[document_id] = found.get(document_id)
-        return document_status(version, self._versions[document_id]) if document_id in self._versions else None
+        return find_document_status(version, self._versions[document_id]) if document_id in self._versions else None
 
 
 def _citations(checkpoint: dict[str, Any]) -> Iterator[dict[str, Any]]:

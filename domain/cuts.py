@@ -16,11 +16,11 @@ from domain.scoping import (
     select_everywhere,
     update_everywhere,
 )
-from domain.slots import of_cut, slots_in_use
+from domain.slots import find_slots_in_use, is_of_cut
 from utils.context import TenantContext
 
 
-def what_is_known(
+def find_known_text(
     session: Session, ctx: TenantContext, document: Document
 ) -> tuple[DocumentVersion | None, list[Chunk]]:
     """The version whose kept text is to be cut, None where there is none, and the chunks of another cut."""
@@ -34,18 +34,18 @@ def add_cut(session: Session, ctx: TenantContext, document: Document, slot: int,
 
     Nothing happens where it is cut already, or was replaced or removed meanwhile, or where the index is gone.
     """
-    slots = slots_in_use(session)
+    slots = find_slots_in_use(session)
     lock_documents(session, ctx, [document.document_id])
     present = scoped(ctx, Document).where(Document.document_id == document.document_id)
     there = session.scalar(present.execution_options(populate_existing=True))
     if there is None or there.version != document.version or there.state == DocumentState.REMOVED:
         return
     of_document = Chunk.document_id == document.document_id
-    if slot not in slots.cuts or session.scalar(scoped_count(ctx, Chunk).where(of_document, of_cut(slot))):
+    if slot not in slots.cuts or session.scalar(scoped_count(ctx, Chunk).where(of_document, is_of_cut(slot))):
         return
     insert_chunks(session, there, slots.cuts[slot], chunks)
     session.execute(scoped_delete(ctx, Chunk).where(of_document, Chunk.cut.not_in(set(slots.cuts.values()))))
-    if slots.alike(slot) & slots.serving:
+    if slots.find_alike(slot) & slots.serving:
         recount(session, slot, [document.document_id])
 
 
@@ -59,7 +59,7 @@ def recount(session: Session, slot: int, document_ids: Sequence[str]) -> None:
 
     The caller has locked them.
     """
-    passages = select(func.count()).where(Chunk.document_id == Document.document_id, of_cut(slot)).scalar_subquery()
+    passages = select(func.count()).where(Chunk.document_id == Document.document_id, is_of_cut(slot)).scalar_subquery()
     count = func.coalesce(func.nullif(passages, 0), Document.chunk_count)
     these = update_everywhere(Document).where(Document.document_id.in_(document_ids), Document.chunk_count > 0)
     session.execute(these.values(chunk_count=count, updated_at=Document.updated_at))

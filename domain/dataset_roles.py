@@ -20,13 +20,13 @@ _ABOUT = {
 
 def find_dataset_of(session: Session, ctx: TenantContext, role: DatasetRole) -> Dataset | None:
     """The tenant's dataset of this role, if it has been needed before."""
-    return session.scalar(_of_role(ctx, role))
+    return session.scalar(_select_role(ctx, role))
 
 
 def ensure_dataset_of(session: Session, ctx: TenantContext, role: DatasetRole) -> Dataset:
     """The tenant's dataset of this role, made if there is none, under a name that is free; flushed, not committed."""
     for name in _names(role):
-        found = session.scalar(_of_role(ctx, role))
+        found = session.scalar(_select_role(ctx, role))
         if found is not None:
             return found
         # The name is somebody's, or on PostgreSQL another transaction was first.
@@ -35,13 +35,13 @@ def ensure_dataset_of(session: Session, ctx: TenantContext, role: DatasetRole) -
     raise AssertionError("There is always another name.")
 
 
-def indexed_ids(session: Session, ctx: TenantContext, dataset_ids: Sequence[str]) -> tuple[str, ...]:
+def list_indexed_ids(session: Session, ctx: TenantContext, dataset_ids: Sequence[str]) -> tuple[str, ...]:
     """What the index calls these datasets: a passage that names no dataset counts to the default one."""
     default = find_dataset_of(session, ctx, DatasetRole.DEFAULT)
     return (*dataset_ids, "") if default and default.dataset_id in dataset_ids else tuple(dataset_ids)
 
 
-def _of_role(ctx: TenantContext, role: DatasetRole) -> Select[Dataset]:
+def _select_role(ctx: TenantContext, role: DatasetRole) -> Select[Dataset]:
     return scoped(ctx, Dataset).where(Dataset.role == role)
 
 

@@ -39,7 +39,7 @@ def create_dataset(session: Session, ctx: TenantContext, name: str, about: Datas
         with session.begin_nested():
             session.add(dataset)
     except IntegrityError as exc:
-        raise _name_taken(name) from exc
+        raise _make_name_taken_error(name) from exc
     return dataset
 
 
@@ -51,7 +51,7 @@ def get_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> Datase
     """
     dataset = session.scalar(scoped(ctx, Dataset).where(Dataset.dataset_id == dataset_id))
     if dataset is None:
-        raise _missing(dataset_id)
+        raise _make_missing_error(dataset_id)
     return dataset
 
 
@@ -80,7 +80,7 @@ def change_dataset(session: Session, ctx: TenantContext, dataset_id: str, change
         with session.begin_nested():
             _apply(dataset, change)
     except IntegrityError as exc:
-        raise _name_taken(change.get("name", "")) from exc
+        raise _make_name_taken_error(change.get("name", "")) from exc
     return dataset
 
 
@@ -117,7 +117,7 @@ def lock_dataset(session: Session, ctx: TenantContext, dataset_id: str, *, share
     found = scoped(ctx, Dataset).where(Dataset.dataset_id == dataset_id).with_for_update(read=shared)
     dataset = session.scalar(found)
     if dataset is None:
-        raise _missing(dataset_id)
+        raise _make_missing_error(dataset_id)
     return dataset
 
 
@@ -126,9 +126,9 @@ def _apply(dataset: Dataset, change: DatasetChange) -> None:
         setattr(dataset, name, value)
 
 
-def _missing(dataset_id: str) -> NotFound:
+def _make_missing_error(dataset_id: str) -> NotFound:
     return NotFound(f"Dataset {dataset_id!r} not found.")
 
 
-def _name_taken(name: str) -> Conflict:
+def _make_name_taken_error(name: str) -> Conflict:
     return Conflict(f"A dataset named {name!r} exists.")

@@ -39,7 +39,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._readers = sessionmaker(_for_reading(engine), expire_on_commit=False)
+        self._readers = sessionmaker(_open_for_reading(engine), expire_on_commit=False)
         writing = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         self._writers = sessionmaker(writing, expire_on_commit=False)
         self._being_checked = threading.Lock()
@@ -90,7 +90,7 @@ class Database:
             if self.is_server:
                 _wait_for_other_migrations(connection)
             self._refuse_newer_tables(connection)
-            config = _alembic_config()
+            config = _make_alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             connection.commit()
@@ -113,7 +113,7 @@ class Database:
 
     @cached_property
     def _scripts(self) -> ScriptDirectory:
-        return ScriptDirectory.from_config(_alembic_config())
+        return ScriptDirectory.from_config(_make_alembic_config())
 
     @cached_property
     def _newest(self) -> set[str]:
@@ -199,7 +199,7 @@ def wait_for_database(database: Database, patience_s: float) -> None:
         time.sleep(ASK_AGAIN_S)
 
 
-def _for_reading(engine: Engine) -> Engine:
+def _open_for_reading(engine: Engine) -> Engine:
     if engine.dialect.name != "postgresql":
         return engine  # SQLite's transactions all see one state
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -227,7 +227,7 @@ def _wait_for_other_migrations(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
 
 
-def _alembic_config() -> Config:
+def _make_alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     return config

@@ -63,7 +63,7 @@ class Extracted:
         """
         try:
             kept = orjson.loads(data)
-            extracted = cls(kept["text"], tuple(_part(*part) for part in kept["parts"]))
+            extracted = cls(kept["text"], tuple(_make_part(*part) for part in kept["parts"]))
             if all(0 <= part.start <= part.body <= part.end <= len(extracted.text) for part in extracted.parts):
                 return extracted
         except (KeyError, TypeError) as exc:
@@ -71,7 +71,9 @@ class Extracted:
         raise ValueError("Its parts are not within its text.")
 
 
-def _part(start: int, body: int, end: int, level: int, page: int | None, heading: Sequence[str] | None = None) -> Part:
+def _make_part(
+    start: int, body: int, end: int, level: int, page: int | None, heading: Sequence[str] | None = None
+) -> Part:
     names = None if heading is None else tuple(heading)
     if not all(isinstance(each, int) for each in (start, body, end, level, page or 0)):
         raise TypeError
@@ -129,7 +131,7 @@ class DocumentFiles:
         """
         return self._files.open(ctx, version.content_hash)
 
-    def extracted(self, ctx: TenantContext, version: DocumentVersion) -> Extracted:
+    def read_extracted(self, ctx: TenantContext, version: DocumentVersion) -> Extracted:
         """What was read from it.
 
         Raises:
@@ -137,7 +139,7 @@ class DocumentFiles:
         """
         return Extracted.from_bytes(self._files.get(ctx, version.text_hash))
 
-    def let_go(self, ctx: TenantContext, replaced: Sequence[str] | None = None) -> int:
+    def delete_expired(self, ctx: TenantContext, replaced: Sequence[str] | None = None) -> int:
         """Remove the files of deleted documents and of versions too old to be kept; how many versions that were.
 
         After every change; what a process leaves undone, the next one does. *replaced* are the documents, at most
@@ -152,7 +154,7 @@ class DocumentFiles:
         with self._database.writing() as session:
             for version in deleted:
                 gone = scoped_delete(ctx, DocumentVersion)
-                session.execute(_that(gone, version.document_id, version.version))
+                session.execute(_require(gone, version.document_id, version.version))
         return len(deleted)
 
     def tidy(self) -> None:
@@ -160,12 +162,12 @@ class DocumentFiles:
         with self._database.reading() as session:
             tenants = every_tenant(session)
         for ctx in tenants:
-            self.let_go(ctx)
+            self.delete_expired(ctx)
             self.sweep(ctx)
 
     def sweep(self, ctx: TenantContext) -> int:
         """Remove files that no version names, as a load leaves them that was killed; how many."""
-        names, removed = self._files.hashes(ctx), 0
+        names, removed = self._files.list_hashes(ctx), 0
         while batch := set(islice(names, _AT_ONCE)):
             removed += self.discard(ctx, batch)
         return removed
@@ -192,7 +194,7 @@ class DocumentFiles:
     def discard(self, ctx: TenantContext, names: set[str]) -> int:
         """Remove those of these files that nothing names any more; how many."""
         removed = 0
-        for batch in _batches(names):
+        for batch in _cut_into_batches(names):
             with self._database.reading() as session:
                 unused = _find_unused(session, ctx, batch)
             if unused:
@@ -219,7 +221,7 @@ def find_version(
     return session.scalar(found.order_by(DocumentVersion.version.desc()).limit(1))
 
 
-def current_versions(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> dict[str, int]:
+def find_current_versions(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> dict[str, int]:
     """The version that each of these documents is at, without those that are deleted; at most 1,000 at once."""
     present = scoped(ctx, Document).where(
         Document.document_id.in_(document_ids), Document.state != DocumentState.REMOVED
@@ -241,14 +243,14 @@ def _delete_outdated(
     ranked = replaced.with_only_columns(*key, newest_first.label("place")).subquery()
     outdated = select(ranked.c.document_id, ranked.c.version).where(ranked.c.place > versions_kept)
     for document_id, version in session.execute(outdated).all():
-        this = _that(scoped_update(ctx, DocumentVersion), document_id, version)
+        this = _require(scoped_update(ctx, DocumentVersion), document_id, version)
         session.execute(this.values(deleted_at=now()))
 
 
 Change = TypeVar("Change", Update, Delete)
 
 
-def _that(change: Change, document_id: str, version: int) -> Change:
+def _require(change: Change, document_id: str, version: int) -> Change:
     return change.where(DocumentVersion.document_id == document_id, DocumentVersion.version == version)
 
 
@@ -261,13 +263,13 @@ def _find_unused(session: Session, ctx: TenantContext, names: set[str]) -> set[s
     return names - used
 
 
-def _batches(names: set[str]) -> Iterator[set[str]]:
+def _cut_into_batches(names: set[str]) -> Iterator[set[str]]:
     waiting = iter(names)
     while batch := set(islice(waiting, _AT_ONCE)):
         yield batch
 
 
-def document_status(version: int, current: int | None) -> str:
+def find_document_status(version: int, current: int | None) -> str:
     """What has become of *version* of a document that is at *current* now, None where it is deleted."""
     if current is None:
         return "deleted"

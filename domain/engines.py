@@ -47,9 +47,9 @@ def open_engine(uri: str, *, pool_size: int) -> Engine:
         raise StoreRefused(f"DATABASE_URI: this is not the address of a database. {_HOW}")
     backend = url.get_backend_name()
     if backend == "sqlite":
-        return _sqlite_engine(url.set(drivername="sqlite"))
+        return _open_sqlite(url.set(drivername="sqlite"))
     if backend in ("postgres", "postgresql"):
-        return _postgres_engine(_without_secrets_in_query(url), pool_size)
+        return _open_postgres(_mask_query(url), pool_size)
     raise StoreRefused(f"DATABASE_URI: {backend} is not supported. {_HOW} Unset it for a database in DATA_DIR.")
 
 
@@ -61,14 +61,14 @@ def _parse(uri: str) -> URL | None:
         return None
 
 
-def _without_secrets_in_query(url: URL) -> URL:
+def _mask_query(url: URL) -> URL:
     """libpq takes `?password=` too, which SQLAlchemy would show wherever it shows the URL."""
     password = url.query.get("password")
     url = url.set(drivername="postgresql+psycopg").difference_update_query(["password"])
     return url.set(password=password) if isinstance(password, str) else url
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _open_sqlite(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -86,7 +86,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
 
-def _postgres_engine(url: URL, pool_size: int) -> Engine:
+def _open_postgres(url: URL, pool_size: int) -> Engine:
     try:
         engine = create_engine(
             url,

@@ -14,14 +14,14 @@ def place_order(session: Session, kind: str, arguments: dict[str, object]) -> st
     return order.order_id
 
 
-def indexes_and_orders(session: Session) -> tuple[list[IndexRow], bool]:
+def list_indexes_and_orders(session: Session) -> tuple[list[IndexRow], bool]:
     """All indexes, oldest first, and whether an order is to be done; one statement, since it is asked for ever."""
     waiting = select(IndexOrder.order_id).where(IndexOrder.outcome.is_(None)).exists()
     found = session.execute(select(IndexRow, waiting).order_by(IndexRow.number)).all()
     return [row for row, _ in found], any(is_ordered for _, is_ordered in found)
 
 
-def next_order(session: Session) -> IndexOrder | None:
+def take_next_order(session: Session) -> IndexOrder | None:
     """The oldest order that is to be done, which is taken up now."""
     waiting = select(IndexOrder).where(IndexOrder.outcome.is_(None)).order_by(IndexOrder.made_at)
     order = session.scalars(waiting.limit(1)).first()

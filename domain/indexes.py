@@ -14,7 +14,7 @@ from domain.cuts import delete_cut, has_chunks, recount
 from domain.documents import in_batches, lock_in_order
 from domain.models import Chunk, Document, DocumentState, IndexRow, IndexState, now
 from domain.scoping import count_everywhere, delete_everywhere, select_everywhere, update_everywhere
-from domain.slots import ALL_SLOTS, FIRST_SLOT, SLOTS, of_cut, slots_in_use
+from domain.slots import ALL_SLOTS, FIRST_SLOT, SLOTS, find_slots_in_use, is_of_cut
 from utils.errors import Conflict, NotFound
 
 
@@ -69,19 +69,19 @@ def get_index(session: Session, number: int) -> IndexRow:
     return row
 
 
-def serving_index(session: Session) -> IndexRow | None:
+def find_serving_index(session: Session) -> IndexRow | None:
     """The one that answers questions; None before the first start."""
     return session.scalar(select(IndexRow).where(IndexRow.state == IndexState.SERVING))
 
 
-def first_row(spec: IndexSpec) -> IndexRow:
+def make_first_row(spec: IndexSpec) -> IndexRow:
     """The row of the index there was before there were several; it serves."""
-    first = _row(1, FIRST_SLOT, spec, IndexState.SERVING)
+    first = _get_row(1, FIRST_SLOT, spec, IndexState.SERVING)
     first.served_at = now()
     return first
 
 
-def next_number(rows: Sequence[IndexRow]) -> int:
+def choose_next_number(rows: Sequence[IndexRow]) -> int:
     """The number of the index that comes after all of *rows*."""
     return max((row.number for row in rows), default=0) + 1
 
@@ -92,12 +92,12 @@ def begin_index(session: Session, spec: IndexSpec) -> IndexRow:
     Raises:
         Conflict: there are four already.
     """
-    slots_in_use(session)
+    find_slots_in_use(session)
     rows = list_indexes(session)
     free = [slot for slot in SLOTS if slot not in {row.slot for row in rows}]
     if not free:
         raise Conflict("There are four indexes: drop one first.")
-    row = _row(next_number(rows), free[0], spec, IndexState.BUILDING)
+    row = _get_row(choose_next_number(rows), free[0], spec, IndexState.BUILDING)
     session.add(row)
     _set_slot(session, row.slot, held=False)
     return row
@@ -110,19 +110,19 @@ def switch_to(session: Session, number: int, *, note: str = "") -> IndexRow:
         NotFound: there is none of this number.
         Conflict: it serves already, or is being dropped.
     """
-    slots_in_use(session)
-    chosen, former = get_index(session, number), serving_index(session)
+    find_slots_in_use(session)
+    chosen, former = get_index(session, number), find_serving_index(session)
     if chosen.state in (IndexState.SERVING, IndexState.DROPPING):
         raise Conflict(f"Index {number} {'serves already' if chosen is former else 'is being dropped'}.")
     if former is not None:
         former.state, former.left_at = IndexState.KEPT, now()
     chosen.state, chosen.served_at, chosen.note = IndexState.SERVING, now(), note or chosen.note
     session.flush()
-    _restate(session, chosen.slot, is_cut_alike=former is None or former.cut == chosen.cut)
+    _update_states(session, chosen.slot, is_cut_alike=former is None or former.cut == chosen.cut)
     return chosen
 
 
-def former_index(session: Session) -> IndexRow:
+def find_former_index(session: Session) -> IndexRow:
     """The index that served before the present one: where a rollback goes.
 
     Raises:
@@ -137,7 +137,7 @@ def former_index(session: Session) -> IndexRow:
 
 def refuse_index(session: Session, number: int, note: str) -> None:
     """Note that the check of a whole index did not pass."""
-    slots_in_use(session)
+    find_slots_in_use(session)
     row = get_index(session, number)
     if row.state == IndexState.BUILDING:
         row.state, row.note = IndexState.REFUSED, note
@@ -150,7 +150,7 @@ def drop_index(session: Session, number: int) -> IndexRow:
         NotFound: there is none of this number.
         Conflict: it serves.
     """
-    slots_in_use(session)
+    find_slots_in_use(session)
     row = get_index(session, number)
     if row.state == IndexState.SERVING:
         raise Conflict(f"Index {number} answers the questions: switch to another one first.")
@@ -169,14 +169,14 @@ def find_expired(rows: Sequence[IndexRow], keep_days: float, wanted: IndexSpec) 
 
 def forget_index(session: Session, number: int) -> None:
     """The index is gone: so are its row, its marks, and the chunks that only its passages were."""
-    slots = slots_in_use(session)
+    slots = find_slots_in_use(session)
     row = get_index(session, number)
-    is_last_of_cut = slots.alike(row.slot) == row.slot
+    is_last_of_cut = slots.find_alike(row.slot) == row.slot
     _set_slot(session, row.slot, held=True, unused_cut=row.cut if is_last_of_cut else None)
     session.delete(row)
 
 
-def progress_of(session: Session, row: IndexRow) -> Progress:
+def measure_progress(session: Session, row: IndexRow) -> Progress:
     """How far *row* has come; documents that are not cut for it yet count with the chunks they have."""
     cut = Chunk.cut == row.cut
     uncut = select(func.sum(Document.chunk_count)).where(Document.chunk_count > 0, ~has_chunks(row.cut))
@@ -192,7 +192,7 @@ def record_move(session: Session, number: int, base_url: str | None) -> None:
     get_index(session, number).base_url = base_url
 
 
-def _row(number: int, slot: int, spec: IndexSpec, state: IndexState) -> IndexRow:
+def _get_row(number: int, slot: int, spec: IndexSpec, state: IndexState) -> IndexRow:
     return IndexRow(
         number=number,
         slot=slot,
@@ -216,31 +216,34 @@ def _set_slot(session: Session, slot: int, *, held: bool, unused_cut: str | None
     for ids in in_batches(lock_in_order(session, select_everywhere(Document))):
         if unused_cut is not None:
             delete_cut(session, unused_cut, ids)
-        chunks = {column: _with(column, slot, held) for column in (Chunk.words_in, Chunk.vectors_in)}
-        session.execute(update_everywhere(Chunk).where(Chunk.document_id.in_(ids), of_cut(slot)).values(chunks))
+        chunks = {column: _add_slot(column, slot, held) for column in (Chunk.words_in, Chunk.vectors_in)}
+        session.execute(update_everywhere(Chunk).where(Chunk.document_id.in_(ids), is_of_cut(slot)).values(chunks))
         # Not changed for readers, who would otherwise be told that it was.
-        documents = {Document.words_in: _with(Document.words_in, slot, held), Document.updated_at: Document.updated_at}
+        documents = {
+            Document.words_in: _add_slot(Document.words_in, slot, held),
+            Document.updated_at: Document.updated_at,
+        }
         session.execute(update_everywhere(Document).where(Document.document_id.in_(ids)).values(documents))
         if held:  # the last that had not let go of them
-            session.execute(delete_everywhere(Document).where(Document.document_id.in_(ids), let_go_of()))
+            session.execute(delete_everywhere(Document).where(Document.document_id.in_(ids), is_held_nowhere()))
 
 
-def _with(column: InstrumentedAttribute[int], slot: int, held: bool) -> ColumnElement[int]:
+def _add_slot(column: InstrumentedAttribute[int], slot: int, held: bool) -> ColumnElement[int]:
     return column.bitwise_or(slot) if held else column.bitwise_and(ALL_SLOTS - slot)
 
 
-def let_go_of() -> ColumnElement[bool]:
+def is_held_nowhere() -> ColumnElement[bool]:
     """Removed documents that no index holds any more."""
     return and_(Document.state == DocumentState.REMOVED, Document.words_in == ALL_SLOTS)
 
 
-def _restate(session: Session, slot: int, *, is_cut_alike: bool) -> None:
+def _update_states(session: Session, slot: int, *, is_cut_alike: bool) -> None:
     """Let every document be in the state it has in the index of *slot*, which serves from now on.
 
     Unless that *is_cut_alike* the former, the documents also have another number of chunks.
     """
     waiting = select(Chunk.chunk_id).where(
-        Chunk.document_id == Document.document_id, Chunk.vectors_in.bitwise_and(slot) == 0, of_cut(slot)
+        Chunk.document_id == Document.document_id, Chunk.vectors_in.bitwise_and(slot) == 0, is_of_cut(slot)
     )
     state = case(
         (Document.words_in.bitwise_and(slot) == 0, DocumentState.PENDING.value),

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from domain.document_dates import date_of, period_of
 from domain.documents import in_batches, lock_documents
-from domain.indexes import let_go_of
+from domain.indexes import is_held_nowhere
 from domain.models import Chunk, Document, DocumentState
 from domain.scoping import (
     count_everywhere,
@@ -21,7 +21,7 @@ from domain.scoping import (
     select_everywhere,
     tenants_with,
 )
-from domain.slots import ALL_SLOTS, FIRST_SLOT, Slots, of_cut, serving_slot, slots_in_use
+from domain.slots import ALL_SLOTS, FIRST_SLOT, Slots, find_serving_slot, find_slots_in_use, is_of_cut
 from utils.context import TenantContext
 from utils.passages import Passage
 
@@ -37,7 +37,7 @@ def waiting_for_index(slot: int) -> ColumnElement[bool]:
 
 def without_vector(slot: int) -> ColumnElement[bool]:
     """Chunks whose vector the index of *slot* is still to get. The rest of it is the table's partial index."""
-    return and_(Chunk.vectors_in != literal_column("15"), Chunk.vectors_in.bitwise_and(slot) == 0, of_cut(slot))
+    return and_(Chunk.vectors_in != literal_column("15"), Chunk.vectors_in.bitwise_and(slot) == 0, is_of_cut(slot))
 
 
 def all_tenants(session: Session) -> list[TenantContext]:
@@ -62,7 +62,7 @@ def count_without_words(session: Session, slot: int) -> int:
 
 def count_without_vectors(session: Session, slot: int | None = None) -> int:
     """Chunks of all tenants that wait for their vector, in the index that serves unless another is named."""
-    return count_everywhere(session, Chunk, without_vector(slot or serving_slot(session)))
+    return count_everywhere(session, Chunk, without_vector(slot or find_serving_slot(session)))
 
 
 def without_words(session: Session, ctx: TenantContext, limit: int, slot: int = FIRST_SLOT) -> list[Waiting]:
@@ -75,7 +75,7 @@ def without_words(session: Session, ctx: TenantContext, limit: int, slot: int = 
     document = aliased(Document, waiting)
     rows = session.execute(
         select(document, Chunk)
-        .outerjoin(Chunk, and_(Chunk.document_id == document.document_id, of_cut(slot)))
+        .outerjoin(Chunk, and_(Chunk.document_id == document.document_id, is_of_cut(slot)))
         .order_by(document.created_at, document.document_id, Chunk.position)
     )
     by_id: dict[str, Waiting] = {}
@@ -165,21 +165,21 @@ def drop_removed(session: Session, ctx: TenantContext, documents: Sequence[Docum
     for document in documents:
         this = _version(scoped_update(ctx, Document), document).where(Document.state == DocumentState.REMOVED)
         session.execute(this.values(words_in=Document.words_in.bitwise_or(held.bits)))
-        session.execute(_version(scoped_delete(ctx, Document), document).where(let_go_of()))
+        session.execute(_version(scoped_delete(ctx, Document), document).where(is_held_nowhere()))
 
 
 def sample_passages(session: Session, limit: int) -> list[tuple[TenantContext, Passage]]:
     """At most *limit* passages of any tenants, of the index that serves: always the same while the documents are."""
     # Ids are hashes, so that their order is as good as chance.
     chunks = select_everywhere(Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
-    rows = session.execute(chunks.where(of_cut(serving_slot(session))).order_by(Chunk.chunk_id).limit(limit))
+    rows = session.execute(chunks.where(is_of_cut(find_serving_slot(session))).order_by(Chunk.chunk_id).limit(limit))
     return [(TenantContext.for_background(chunk.tenant_id), as_passage(document, chunk)) for chunk, document in rows]
 
 
 def count_done(session: Session, ctx: TenantContext, slot: int = FIRST_SLOT) -> tuple[int, int]:
     """How many passages of the tenant the index was given the words of, and how many the vectors."""
     words, vectors = (
-        session.scalar(scoped_count(ctx, Chunk).where(column.bitwise_and(slot) != 0, of_cut(slot)))
+        session.scalar(scoped_count(ctx, Chunk).where(column.bitwise_and(slot) != 0, is_of_cut(slot)))
         for column in (Chunk.words_in, Chunk.vectors_in)
     )
     return words or 0, vectors or 0
@@ -187,7 +187,7 @@ def count_done(session: Session, ctx: TenantContext, slot: int = FIRST_SLOT) -> 
 
 def count_chunks_without_vectors(session: Session, ctx: TenantContext) -> int:
     """How many passages of the tenant wait for their vector in the index that serves."""
-    return session.scalar(scoped_count(ctx, Chunk).where(without_vector(serving_slot(session)))) or 0
+    return session.scalar(scoped_count(ctx, Chunk).where(without_vector(find_serving_slot(session)))) or 0
 
 
 def mark_undone(
@@ -197,7 +197,7 @@ def mark_undone(
 
     *slot* may be a mask of several.
     """
-    slots = slots_in_use(session)
+    slots = find_slots_in_use(session)
     for ids in in_batches(lock_documents(session, ctx, document_ids)):
         _forget(session, ctx, ids, slot, slots)
         if slot & slots.serving:
@@ -241,8 +241,8 @@ def _labels(document: Document) -> tuple[str, ...]:
 def _forget(session: Session, ctx: TenantContext, document_ids: Sequence[str], slot: int, slots: Slots) -> None:
     for each in slots.cuts:
         if each & slot:
-            own = slot & (ALL_SLOTS - slots.used + slots.alike(each))  # not those of indexes of another cut
-            chunks = scoped_update(ctx, Chunk).where(Chunk.document_id.in_(document_ids), of_cut(each))
+            own = slot & (ALL_SLOTS - slots.used + slots.find_alike(each))  # not those of indexes of another cut
+            chunks = scoped_update(ctx, Chunk).where(Chunk.document_id.in_(document_ids), is_of_cut(each))
             marks = {column: column.bitwise_and(ALL_SLOTS - own) for column in (Chunk.words_in, Chunk.vectors_in)}
             session.execute(chunks.values(marks))
     left = ALL_SLOTS - slot
@@ -269,10 +269,10 @@ class _Held:
 
 
 def _get_held(session: Session, slot: int) -> _Held:
-    slots = slots_in_use(session)
+    slots = find_slots_in_use(session)
     if not slot & slots.used:  # given up meanwhile: its bit may be another one's by now
         return _Held(ALL_SLOTS - slots.used, ALL_SLOTS - slots.used, serves=False)
-    return _Held((ALL_SLOTS - slots.used) | slot, (ALL_SLOTS - slots.alike(slot)) | slot, slot == slots.serving)
+    return _Held((ALL_SLOTS - slots.used) | slot, (ALL_SLOTS - slots.find_alike(slot)) | slot, slot == slots.serving)
 
 
 def _version(change: Change, document: Document) -> Change:

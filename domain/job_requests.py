@@ -40,7 +40,7 @@ def cancel(session: Session, ctx: TenantContext, document_id: str) -> Job:
         NotFound: there is no job of this document.
         Conflict: it is over.
     """
-    job = _of_document(session, ctx, document_id)
+    job = _get_job_of(session, ctx, document_id)
     if job.status not in OPEN:
         raise Conflict(f"There is nothing to cancel: it is {job.status}.")
     if job.lease_until is None:
@@ -59,7 +59,7 @@ def begin_again(session: Session, ctx: TenantContext, document_id: str, quotas: 
         QuotaExceeded: the tenant may have no further job.
     """
     lock_usage(session, ctx)
-    former = _of_document(session, ctx, document_id)
+    former = _get_job_of(session, ctx, document_id)
     work = Work(former.content_hash, former.file_name, former.size_bytes)
     return replace_job(session, ctx, document_id, work, quotas)
 
@@ -106,7 +106,7 @@ def remove_with_jobs(session: Session, ctx: TenantContext, document_ids: Sequenc
     return files
 
 
-def _of_document(session: Session, ctx: TenantContext, document_id: str) -> Job:
+def _get_job_of(session: Session, ctx: TenantContext, document_id: str) -> Job:
     session.execute(scoped(ctx, Document).where(Document.document_id == document_id).with_for_update())
     job = session.scalar(scoped(ctx, Job).where(Job.document_id == document_id).with_for_update())
     if job is None:

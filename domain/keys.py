@@ -87,14 +87,14 @@ def create_key(
     """
     if len(name) > LONGEST_NAME:
         raise BadInput(f"A key's name has {LONGEST_NAME} characters at most.")
-    key_id = _random(8, string.ascii_lowercase + string.digits)
-    presented = _new_secret(key_id)
+    key_id = _draw_random(8, string.ascii_lowercase + string.digits)
+    presented = _make_secret(key_id)
     key = ApiKey(
         key_id=key_id,
         tenant_id=tenant_id,
         name=name,
         prefix=f"ak_live_{key_id}",
-        secret_hash=_digest(presented),
+        secret_hash=_compute_digest(presented),
         scopes=_check_scopes(scopes),
         expires_at=expires_at,
     )
@@ -139,9 +139,9 @@ def rotate_key(session: Session, ctx: TenantContext, key_id: str, *, overlap: ti
     key = _get_key(session, ctx, key_id)
     if not is_usable(key):
         raise Conflict(f"The key {key.prefix} was revoked or has expired. Make a new one: flask api-key create.")
-    presented = _new_secret(key.key_id)
+    presented = _make_secret(key.key_id)
     key.former_hash, key.former_until = key.secret_hash, now() + overlap
-    key.secret_hash = _digest(presented)
+    key.secret_hash = _compute_digest(presented)
     return key, presented
 
 
@@ -163,7 +163,7 @@ def is_usable(key: ApiKey) -> bool:
     return key.revoked_at is None and (key.expires_at is None or now() < key.expires_at)
 
 
-def scopes_of(key: ApiKey) -> frozenset[Scope]:
+def read_scopes(key: ApiKey) -> frozenset[Scope]:
     """What the key may do; a scope that this version does not know is none."""
     return ALL_SCOPES if ALL in key.scopes else frozenset(scope for scope in Scope if scope in key.scopes)
 
@@ -180,9 +180,9 @@ def find_key(session: Session, presented: str) -> FoundKey | None:
     """The key that was presented, or None if there is none, or it is not valid any more. Compared in constant time."""
     form = FORM.fullmatch(presented)
     key = session.get(ApiKey, form[1]) if form else None
-    digest = _digest(presented)
-    is_present = hmac.compare_digest(key.secret_hash if key else _digest(""), digest)
-    is_former = hmac.compare_digest((key.former_hash if key else None) or _digest(""), digest)
+    digest = _compute_digest(presented)
+    is_present = hmac.compare_digest(key.secret_hash if key else _compute_digest(""), digest)
+    is_former = hmac.compare_digest((key.former_hash if key else None) or _compute_digest(""), digest)
     if key is None or not is_usable(key):
         return None
     if is_present:
@@ -206,13 +206,13 @@ def _check_scopes(scopes: Collection[str]) -> list[str]:
     return [ALL] if ALL in scopes else sorted(set(map(str, scopes)))
 
 
-def _new_secret(key_id: str) -> str:
-    return f"ak_live_{key_id}_{_random(43, LETTERS)}"
+def _make_secret(key_id: str) -> str:
+    return f"ak_live_{key_id}_{_draw_random(43, LETTERS)}"
 
 
-def _digest(presented: str) -> str:
+def _compute_digest(presented: str) -> str:
     return hashlib.sha256(presented.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _random(length: int, letters: str) -> str:
+def _draw_random(length: int, letters: str) -> str:
     return "".join(secrets.choice(letters) for _ in range(length))

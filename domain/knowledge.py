@@ -8,7 +8,7 @@ from domain.scoping import scoped
 from utils.context import TenantContext
 
 
-def knowledge_version(session: Session, ctx: TenantContext) -> str:
+def compute_knowledge_version(session: Session, ctx: TenantContext) -> str:
     """A text that is another one after each change to the tenant's documents, to what the index holds of them, and when
     another index serves.
 

@@ -20,7 +20,7 @@ _IS_HELD = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND p
 
 
 class Lock(Protocol):
-    """A lock. All methods but `descriptor` and `break_off` block, and are for one thread at a time."""
+    """A lock. All methods but `get_descriptor` and `break_off` block, and are for one thread at a time."""
 
     def take(self) -> bool:
         """Take it if it is free; whether it is ours. Raises StoreUnavailable where it cannot be asked for."""
@@ -31,7 +31,7 @@ class Lock(Protocol):
     def release(self) -> None:
         """Let go of it, and of what it was taken with; of a free one, nothing happens."""
 
-    def descriptor(self) -> int | None:
+    def get_descriptor(self) -> int | None:
         """What becomes readable when it is lost; None where nothing does."""
 
     def break_off(self) -> None:
@@ -73,7 +73,7 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def descriptor(self) -> None:
+    def get_descriptor(self) -> None:
         """See `Lock`."""
 
     def break_off(self) -> None:
@@ -122,7 +122,7 @@ class ServerLock:
         if line is not None:
             line.close()
 
-    def descriptor(self) -> int | None:
+    def get_descriptor(self) -> int | None:
         """See `Lock`."""
         return None if self._line is None else self._line.fileno()
 

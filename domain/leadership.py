@@ -84,10 +84,10 @@ class Leadership:
         """Run the work until the lock is lost; None then, else what the work failed with."""
         logger.info("This process is the leader now: it loads and indexes.")
         self._leads = True
-        working, losing = asyncio.ensure_future(work()), asyncio.ensure_future(candidate.until_lost())
+        working, losing = asyncio.ensure_future(work()), asyncio.ensure_future(candidate.wait_until_lost())
         try:
             await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
-            failure = None if losing.done() else _failure(working)
+            failure = None if losing.done() else _get_failure(working)
             if failure is None:
                 await asyncio.wait({losing})
             return failure
@@ -108,10 +108,10 @@ class _Candidate:
         """Run a step of the lock; cancelled, the step goes on and `close` comes after it."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, step)
 
-    async def until_lost(self) -> None:
+    async def wait_until_lost(self) -> None:
         """Return when the lock is lost: at once when its connection breaks, else at the next check."""
         while True:
-            await _until_touched(self.lock.descriptor(), CHECK_S)
+            await _wait_until_readable(self.lock.get_descriptor(), CHECK_S)
             try:
                 async with asyncio.timeout(CHECK_LIMIT_S):
                     await self.do(self.lock.check)
@@ -133,7 +133,7 @@ class _Candidate:
             self._thread.shutdown(wait=False)
 
 
-async def _until_touched(descriptor: int | None, limit_s: float) -> None:
+async def _wait_until_readable(descriptor: int | None, limit_s: float) -> None:
     """Wait until there is something to read, as when the other side ends; *limit_s* at most."""
     if descriptor is None:
         await asyncio.sleep(limit_s)
@@ -157,6 +157,6 @@ async def _end(task: "asyncio.Future[None]") -> None:
             logger.error("The work of the leader failed while stopping.", exc_info=failure)
 
 
-def _failure(task: "asyncio.Future[None]") -> BaseException | None:
+def _get_failure(task: "asyncio.Future[None]") -> BaseException | None:
     """What it failed with; to cancel itself is a failure too."""
     return asyncio.CancelledError("It was cancelled.") if task.cancelled() else task.exception()

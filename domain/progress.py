@@ -11,7 +11,7 @@ from domain.jobs import OPEN
 from domain.models import Chunk, Document, DocumentState, Job, JobStage, JobStatus
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped
-from domain.slots import of_cut, serving_slot
+from domain.slots import find_serving_slot, is_of_cut
 from utils.context import TenantContext
 from utils.errors import NotFound
 
@@ -47,7 +47,7 @@ def get_progress(session: Session, ctx: TenantContext, document_id: str) -> Prog
     Raises:
         NotFound: the tenant has no such document.
     """
-    found = _read(session, ctx, _present(ctx).where(Document.document_id == document_id))
+    found = _read(session, ctx, _select_present(ctx).where(Document.document_id == document_id))
     if not found:
         raise NotFound(f"Document {document_id!r} not found.")
     return found[0]
@@ -57,65 +57,65 @@ def list_progress(
     session: Session, ctx: TenantContext, dataset_id: str | None, part: Part, *, status: str | None = None
 ) -> Rows[Progress]:
     """A part of the documents of a dataset, or of all, oldest first; with *status*, of those alone."""
-    wanted = _present(ctx) if status is None else scoped(ctx, Document).where(Document.status == status)
+    wanted = _select_present(ctx) if status is None else scoped(ctx, Document).where(Document.status == status)
     if dataset_id is not None:
         wanted = wanted.where(Document.dataset_id == dataset_id)
     total = session.scalar(wanted.with_only_columns(func.count())) or 0
     keys = Document.created_at, Document.document_id
     found = read_part(session, wanted, keys, part, total=total)
-    return Rows(_with_progress(session, ctx, found.rows), total, found.next_after)
+    return Rows(_add_progress(session, ctx, found.rows), total, found.next_after)
 
 
 def list_jobs(session: Session, ctx: TenantContext, *, statuses: Sequence[str], limit: int) -> list[Progress]:
     """The tenant's documents whose jobs are in one of *statuses*, those that changed last first."""
     wanted = scoped(ctx, Job).where(Job.status.in_(statuses)).order_by(Job.updated_at.desc(), Job.job_id).limit(limit)
     order = {job.document_id: place for place, job in enumerate(session.scalars(wanted))}
-    found = _read(session, ctx, _present(ctx).where(Document.document_id.in_(order)))
+    found = _read(session, ctx, _select_present(ctx).where(Document.document_id.in_(order)))
     return sorted(found, key=lambda progress: order[progress.document.document_id])
 
 
-def status_of(document: Document, job: Job | None) -> JobStatus:
+def derive_status(document: Document, job: Job | None) -> JobStatus:
     """What readers are told of a document: how its job is, or for one without a job how it is in the index."""
     return JobStatus(job.status) if job else _STATUS_OF_STATE[DocumentState(document.state)]
 
 
-def _present(ctx: TenantContext) -> Select[Document]:
+def _select_present(ctx: TenantContext) -> Select[Document]:
     return scoped(ctx, Document).where(is_present())
 
 
 def _read(session: Session, ctx: TenantContext, documents: Select[Document]) -> list[Progress]:
-    return _with_progress(session, ctx, session.scalars(documents).all())
+    return _add_progress(session, ctx, session.scalars(documents).all())
 
 
-def _with_progress(session: Session, ctx: TenantContext, found: Sequence[Document]) -> list[Progress]:
+def _add_progress(session: Session, ctx: TenantContext, found: Sequence[Document]) -> list[Progress]:
     if not found:  # without ids SQLite would look through all jobs
         return []
     ids = [document.document_id for document in found]
     jobs = {job.document_id: job for job in session.scalars(scoped(ctx, Job).where(Job.document_id.in_(ids)))}
     following = [one.document_id for one in found if _follows_index(one, jobs.get(one.document_id))]
-    done = _with_vectors(session, ctx, following)
-    return [_progress(document, jobs.get(document.document_id), done) for document in found]
+    done = _count_vectors(session, ctx, following)
+    return [_make_progress(document, jobs.get(document.document_id), done) for document in found]
 
 
 def _follows_index(document: Document, job: Job | None) -> bool:
     """Whether its passages are to be counted: what is done, or failed, need not be."""
     if job is None:
-        return status_of(document, None) in OPEN
+        return derive_status(document, None) in OPEN
     return job.status == JobStatus.PROCESSING and job.stage == JobStage.INDEXING
 
 
-def _with_vectors(session: Session, ctx: TenantContext, document_ids: list[str]) -> dict[str, int]:
+def _count_vectors(session: Session, ctx: TenantContext, document_ids: list[str]) -> dict[str, int]:
     if not document_ids:
         return {}
-    slot = serving_slot(session)
+    slot = find_serving_slot(session)
     has_vector = Chunk.vectors_in.bitwise_and(slot) != 0
-    chunks = scoped(ctx, Chunk).where(Chunk.document_id.in_(document_ids), has_vector, of_cut(slot))
+    chunks = scoped(ctx, Chunk).where(Chunk.document_id.in_(document_ids), has_vector, is_of_cut(slot))
     counted = chunks.with_only_columns(Chunk.document_id, func.count()).group_by(Chunk.document_id)
     return {document_id: count for document_id, count in session.execute(counted)}
 
 
-def _progress(document: Document, job: Job | None, with_vectors: dict[str, int]) -> Progress:
-    status = status_of(document, job)
+def _make_progress(document: Document, job: Job | None, with_vectors: dict[str, int]) -> Progress:
+    status = derive_status(document, job)
     if status not in OPEN:
         return Progress(document, job, status, None, 1.0 if status == JobStatus.COMPLETED else 0.0)
     stage = JobStage(job.stage) if job else JobStage.INDEXING

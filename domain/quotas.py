@@ -61,10 +61,10 @@ def get_usage(session: Session, ctx: TenantContext) -> Usage:
     # Literal, as the partial index of the table is.
     removed: BindParameter[str] = bindparam(None, DocumentState.REMOVED.value, literal_execute=True)
     documents = scoped(ctx, Document).where(Document.state != removed)
-    pages = scoped(ctx, PagesRead).where(PagesRead.day == _today()).with_only_columns(PagesRead.pages)
+    pages = scoped(ctx, PagesRead).where(PagesRead.day == _get_today()).with_only_columns(PagesRead.pages)
     return Usage(
         documents=session.scalar(documents.with_only_columns(func.count())) or 0,
-        size_bytes=_sum_kept_bytes(session, ctx) + _coming_bytes(session, ctx),
+        size_bytes=_sum_kept_bytes(session, ctx) + _sum_coming_bytes(session, ctx),
         pages_today=session.scalar(pages) or 0,
         queued_jobs=_count_queued_jobs(session, ctx),
     )
@@ -78,9 +78,9 @@ def require_room(session: Session, ctx: TenantContext, quotas: Quotas, *, docume
     """
     used = get_usage(session, ctx)
     if used.documents + documents > quotas.documents:
-        raise _quota_exceeded("documents", quotas.documents, used.documents, _FREE_SOME)
+        raise _make_quota_error("documents", quotas.documents, used.documents, _FREE_SOME)
     if used.size_bytes + size_bytes > quotas.size_bytes:
-        raise _quota_exceeded("bytes", quotas.size_bytes, used.size_bytes, _FREE_SOME)
+        raise _make_quota_error("bytes", quotas.size_bytes, used.size_bytes, _FREE_SOME)
 
 
 def require_room_in_queue(session: Session, ctx: TenantContext, quotas: Quotas) -> None:
@@ -92,7 +92,7 @@ def require_room_in_queue(session: Session, ctx: TenantContext, quotas: Quotas) 
     waiting = _count_queued_jobs(session, ctx)
     if waiting >= quotas.queued_jobs:
         advice = "Wait until some of them are done."
-        raise _quota_exceeded("queued_jobs", quotas.queued_jobs, waiting, advice, retry_after_s=60)
+        raise _make_quota_error("queued_jobs", quotas.queued_jobs, waiting, advice, retry_after_s=60)
     require_pages(session, ctx, quotas)
 
 
@@ -100,14 +100,14 @@ def require_pages(session: Session, ctx: TenantContext, quotas: Quotas) -> None:
     """Return if the tenant may have more pages read today.
 
     Raises:
-        QuotaExceeded: it may not before `next_day`.
+        QuotaExceeded: it may not before `find_next_day`.
     """
-    pages = scoped(ctx, PagesRead).where(PagesRead.day == _today()).with_only_columns(PagesRead.pages)
+    pages = scoped(ctx, PagesRead).where(PagesRead.day == _get_today()).with_only_columns(PagesRead.pages)
     read = session.scalar(pages) or 0
     if read >= quotas.pages_per_day:
-        wait_s = max(1, int((next_day() - datetime.now(UTC)).total_seconds()))
-        advice = f"More are read from {next_day():%Y-%m-%d %H:%M} UTC on."
-        raise _quota_exceeded("pages_per_day", quotas.pages_per_day, read, advice, retry_after_s=wait_s)
+        wait_s = max(1, int((find_next_day() - datetime.now(UTC)).total_seconds()))
+        advice = f"More are read from {find_next_day():%Y-%m-%d %H:%M} UTC on."
+        raise _make_quota_error("pages_per_day", quotas.pages_per_day, read, advice, retry_after_s=wait_s)
 
 
 def count_pages(session: Session, ctx: TenantContext, content: DocumentContent) -> None:
@@ -119,7 +119,7 @@ def count_pages(session: Session, ctx: TenantContext, content: DocumentContent) 
 
 def add_pages(session: Session, ctx: TenantContext, pages: int) -> None:
     """Count pages that were read for the tenant today; flushed, not committed."""
-    today = _today()
+    today = _get_today()
     counted = scoped_update(ctx, PagesRead).where(PagesRead.day == today).values(pages=PagesRead.pages + pages)
     if session.execute(counted).rowcount:  # type: ignore[attr-defined]
         return
@@ -131,12 +131,12 @@ def add_pages(session: Session, ctx: TenantContext, pages: int) -> None:
         session.execute(counted)
 
 
-def next_day() -> datetime:
+def find_next_day() -> datetime:
     """When pages are counted anew."""
-    return datetime.combine(_today() + timedelta(days=1), time(), UTC)
+    return datetime.combine(_get_today() + timedelta(days=1), time(), UTC)
 
 
-def _today() -> date:
+def _get_today() -> date:
     return datetime.now(UTC).date()
 
 
@@ -145,7 +145,7 @@ def _sum_kept_bytes(session: Session, ctx: TenantContext) -> int:
     return int(session.scalar(kept.with_only_columns(func.sum(DocumentVersion.size_bytes))) or 0)
 
 
-def _coming_bytes(session: Session, ctx: TenantContext) -> int:
+def _sum_coming_bytes(session: Session, ctx: TenantContext) -> int:
     """Of the files of jobs that have become no version, or not yet."""
     unfinished = Job.status.in_([JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELLED])
     coming = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id)
@@ -158,7 +158,7 @@ def _count_queued_jobs(session: Session, ctx: TenantContext) -> int:
     return session.scalar(queued.with_only_columns(func.count())) or 0
 
 
-def _quota_exceeded(
+def _make_quota_error(
     name: str, limit: int, used: int, advice: str, *, retry_after_s: int | None = None
 ) -> QuotaExceeded:
     headers = {"Retry-After": str(retry_after_s)} if retry_after_s else {}

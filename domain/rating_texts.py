@@ -54,7 +54,7 @@ def read_texts(row: AnswerRating, keys: Keyring | None) -> Texts:
     return texts
 
 
-def readable(row: AnswerRating, keys: Keyring | None) -> AnswerRating:
+def decrypt_texts(row: AnswerRating, keys: Keyring | None) -> AnswerRating:
     """The rating with its words: a copy that is in no session, so that they are not written back.
 
     Raises:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from domain.documents import in_batches
 from domain.models import AnswerRating, now
 from domain.paging import Part, Rows, read_part
-from domain.rating_texts import NO_TEXTS, is_current, read_texts, readable, write_texts
+from domain.rating_texts import NO_TEXTS, decrypt_texts, is_current, read_texts, write_texts
 from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_delete
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.reencryption import Outcome
@@ -52,13 +52,13 @@ def rate(session: Session, ctx: TenantContext, rating: Rating, *, keys: Keyring 
         RatingUnreadable: words of before are to stay, and their key is missing.
     """
     row = _lock_rating(session, ctx, rating.run_id) or _add(session, ctx, rating)
-    texts = _texts(rating) | _staying(row, rating, keys)
-    for name, value in _facts(rating).items():
+    texts = _list_texts(rating) | _keep_texts(row, rating, keys)
+    for name, value in _list_facts(rating).items():
         setattr(row, name, value)
     write_texts(row, texts, keys)
     row.rated_at = now()
     session.flush()
-    return readable(row, keys)
+    return decrypt_texts(row, keys)
 
 
 def rekey(session: Session, ctx: TenantContext, run_id: str, *, old: Keyring | None, new: Keyring | None) -> Outcome:
@@ -82,14 +82,14 @@ def take_back(session: Session, ctx: TenantContext, conversation_id: str, run_id
     Raises:
         NotFound: nothing was.
     """
-    here = AnswerRating.run_id == run_id, *_in(ctx, conversation_id)
+    here = AnswerRating.run_id == run_id, *_select_answer(ctx, conversation_id)
     if not session.execute(scoped_delete(ctx, AnswerRating).where(*here)).rowcount:  # type: ignore[attr-defined] # a DELETE gives a CursorResult
         raise NotFound("This answer is not rated.")
 
 
 def forget_ratings(session: Session, ctx: TenantContext, conversation_id: str) -> int:
     """Forget what was said of all answers of a conversation; of how many."""
-    here = _in(ctx, conversation_id)
+    here = _select_answer(ctx, conversation_id)
     return int(session.execute(scoped_delete(ctx, AnswerRating).where(*here)).rowcount)  # type: ignore[attr-defined] # as above
 
 
@@ -105,9 +105,9 @@ def forget_older(session: Session, keep_days: float) -> int:
     return int(session.execute(delete_everywhere(AnswerRating).where(old)).rowcount)  # type: ignore[attr-defined] # as above
 
 
-def verdicts(session: Session, ctx: TenantContext, conversation_id: str, run_ids: Sequence[str]) -> dict[str, str]:
+def find_verdicts(session: Session, ctx: TenantContext, conversation_id: str, run_ids: Sequence[str]) -> dict[str, str]:
     """The verdicts about the answers that these runs gave in a conversation, by run."""
-    here = scoped(ctx, AnswerRating).where(*_in(ctx, conversation_id))
+    here = scoped(ctx, AnswerRating).where(*_select_answer(ctx, conversation_id))
     columns = here.with_only_columns(AnswerRating.run_id, AnswerRating.rating)
     found: dict[str, str] = {}
     for ids in in_batches(run_ids):
@@ -117,14 +117,14 @@ def verdicts(session: Session, ctx: TenantContext, conversation_id: str, run_ids
 
 def list_rated_runs(session: Session, ctx: TenantContext, conversation_id: str | None = None) -> list[str]:
     """The runs whose answers are rated, of all conversations or of one."""
-    here = () if conversation_id is None else _in(ctx, conversation_id)
+    here = () if conversation_id is None else _select_answer(ctx, conversation_id)
     return list(session.scalars(scoped(ctx, AnswerRating).where(*here).with_only_columns(AnswerRating.run_id)))
 
 
 def list_ratings(
     session: Session, ctx: TenantContext, part: Part | None = None, *, rating: Verdict | None = None
 ) -> Rows[AnswerRating]:
-    """A part of the ratings as they are stored, or all, the newest first; see `readable`.
+    """A part of the ratings as they are stored, or all, the newest first; see `decrypt_texts`.
 
     All of the tenant for who shares its conversations, else those in the caller's own.
     """
@@ -136,20 +136,20 @@ def list_ratings(
     return read_part(session, found, keys, part or Part(MOST_RATINGS), total=total, descending=True)
 
 
-def _in(ctx: TenantContext, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _select_answer(ctx: TenantContext, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return AnswerRating.owner_id == ctx.owner_id, AnswerRating.conversation_id == conversation_id
 
 
-def _facts(rating: Rating) -> dict[str, Any]:
+def _list_facts(rating: Rating) -> dict[str, Any]:
     """All but the words."""
     return {part.name: getattr(rating, part.name) for part in fields(rating) if part.name not in NO_TEXTS}
 
 
-def _texts(rating: Rating) -> dict[str, Any]:
+def _list_texts(rating: Rating) -> dict[str, Any]:
     return {name: getattr(rating, name) for name in NO_TEXTS} | {"sources": list(rating.sources)}
 
 
-def _staying(row: AnswerRating, rating: Rating, keys: Keyring | None) -> dict[str, str]:
+def _keep_texts(row: AnswerRating, rating: Rating, keys: Keyring | None) -> dict[str, str]:
     """The words that were left out, as they were; empty where the verdict is another. Only to stay they are read."""
     left_out = [name for name in ("comment", "expected") if getattr(rating, name) is None]
     if not left_out or row.rating != rating.rating:
@@ -166,7 +166,7 @@ def _add(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating:
     if (session.scalar(scoped_count(ctx, AnswerRating)) or 0) >= MOST_RATINGS:
         raise Conflict(f"There are {MOST_RATINGS:,} ratings already: `flask ratings --forget` makes room.")
     # Without its words: what a database was once given it keeps for a while, also where it is replaced at once.
-    row = AnswerRating(tenant_id=ctx.tenant_id, owner_id=ctx.owner_id, **_facts(rating), **NO_TEXTS)
+    row = AnswerRating(tenant_id=ctx.tenant_id, owner_id=ctx.owner_id, **_list_facts(rating), **NO_TEXTS)
     try:
         with session.begin_nested():
             session.add(row)

@@ -133,38 +133,38 @@ def translate_errors() -> Iterator[None]:
     try:
         yield
     except exc.SQLAlchemyError as error:
-        refusal = _refusal(error)
+        refusal = _translate(error)
         if refusal is None:
             raise
         raise refusal from error
 
 
-def _refusal(error: exc.SQLAlchemyError) -> StoreUnavailable | None:
+def _translate(error: exc.SQLAlchemyError) -> StoreUnavailable | None:
     if isinstance(error, exc.TimeoutError):
         return StoreUnavailable("DB_POOL_SIZE: all connections to the database are in use. Try again, or raise it.")
     if not isinstance(error, exc.DBAPIError):
         return None
     name = getattr(error.orig, "sqlite_errorname", None)
     if name is not None:
-        return _first(_SQLITE, f"{name}: {error.orig}", "DATABASE_URI, DATA_DIR")
-    return _of_server(error)
+        return _get_first(_SQLITE, f"{name}: {error.orig}", "DATABASE_URI, DATA_DIR")
+    return _translate_server_error(error)
 
 
-def _of_server(error: exc.DBAPIError) -> StoreUnavailable | None:
+def _translate_server_error(error: exc.DBAPIError) -> StoreUnavailable | None:
     state = getattr(error.orig, "sqlstate", None) or ""
     if error.connection_invalidated or state[:2] in _AWAY:
-        return _first(_ANSWERED, state) or StoreUnavailable("DATABASE_URI: the database server does not answer.")
+        return _get_first(_ANSWERED, state) or StoreUnavailable("DATABASE_URI: the database server does not answer.")
     if state:
-        return _first(_ANSWERED, state)
+        return _get_first(_ANSWERED, state)
     if error.statement is not None:
         return None
-    found = _first(_CONNECTING, str(error.orig))
+    found = _get_first(_CONNECTING, str(error.orig))
     if found is None:  # such as in another language
         logger.warning("The database server cannot be used: %s", error.orig)
     return found or StoreUnavailable("DATABASE_URI: the database server does not let us in; the log says why.")
 
 
-def _first(known: list[Known], words: str, variable: str = "DATABASE_URI") -> StoreUnavailable | None:
+def _get_first(known: list[Known], words: str, variable: str = "DATABASE_URI") -> StoreUnavailable | None:
     for pattern, kind, detail in known:
         if pattern.search(words):
             return kind(f"{variable}: {detail}")

@@ -25,17 +25,17 @@ class Slots:
         """All of them as one mask."""
         return sum(self.cuts)
 
-    def alike(self, slot: int) -> int:
+    def find_alike(self, slot: int) -> int:
         """Those of indexes that hold the same passages as that of *slot*, itself among them, as one mask."""
         return sum(each for each, cut in self.cuts.items() if cut == self.cuts.get(slot))
 
 
-def serving_slot(session: Session) -> int:
+def find_serving_slot(session: Session) -> int:
     """The slot of the index that serves."""
     return session.scalar(select(IndexRow.slot).where(IndexRow.state == IndexState.SERVING)) or FIRST_SLOT
 
 
-def slots_in_use(session: Session) -> Slots:
+def find_slots_in_use(session: Session) -> Slots:
     """The slots of all indexes.
 
     Locks the rows until the commit, first thing before documents are: no index may come or go while its bit is written.
@@ -48,7 +48,7 @@ def slots_in_use(session: Session) -> Slots:
     return Slots(cuts, next((row.slot for row in rows if row.state == IndexState.SERVING), FIRST_SLOT))
 
 
-def of_cut(slot: int) -> ColumnElement[bool]:
+def is_of_cut(slot: int) -> ColumnElement[bool]:
     """The chunks that are passages of the index of *slot*; those of the first cut, before there is a row of it."""
     chosen = select(IndexRow.cut).where(IndexRow.slot == slot).scalar_subquery()
     # One value for all rows: with a column in it PostgreSQL would not look through the partial index in its order.

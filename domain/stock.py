@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from domain.models import Chunk, Document, DocumentState, DocumentVersion, Job
 from domain.scoping import scoped
-from domain.slots import of_cut
+from domain.slots import is_of_cut
 from utils.context import TenantContext
 
 
@@ -28,7 +28,7 @@ def list_held_documents(session: Session, ctx: TenantContext, slot: int) -> dict
     versions = session.execute(given.with_only_columns(Document.document_id, Document.version))
     found = {document_id: HeldDocument(version) for document_id, version in versions}
     columns = Chunk.document_id, Chunk.chunk_id, Chunk.vectors_in.bitwise_and(slot)
-    chunks = scoped(ctx, Chunk).where(of_cut(slot))
+    chunks = scoped(ctx, Chunk).where(is_of_cut(slot))
     for document_id, chunk_id, has_vector in session.execute(chunks.with_only_columns(*columns)):
         if held := found.get(document_id):
             held.words.add(chunk_id)

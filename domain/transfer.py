@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from domain.dataset_roles import ensure_dataset_of
 from domain.document_files import find_version
 from domain.documents import DocumentContent, chunk_id_of, get_chunks, replace_document
-from domain.indexes import serving_index
+from domain.indexes import find_serving_index
 from domain.indexing import as_passage, mark_searchable, mark_vectors, mark_words
 from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion
 from domain.scoping import scoped
@@ -37,7 +37,7 @@ def find_document(
     if document is None:
         return None
     chunks = get_chunks(session, ctx, document_id)
-    row = serving_index(session)
+    row = find_serving_index(session)
     cut = row.cut if row and any(chunk.cut == row.cut for chunk in chunks) else next((c.cut for c in chunks), "")
     passages = [chunk for chunk in chunks if chunk.cut == cut]
     return document, find_version(session, ctx, document_id), passages

@@ -78,14 +78,14 @@ def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Inco
     if document is None:
         document, is_new = _add(session, ctx, dataset_id, incoming, quotas)
         if is_new:
-            return Accepted(document, _new_job(session, ctx, document, incoming, quotas))
+            return Accepted(document, _make_job(session, ctx, document, incoming, quotas))
     if _says_the_same(session, ctx, document, incoming):
         return _leave(session, ctx, document, quotas)
     require_room(session, ctx, quotas, documents=0, size_bytes=incoming.size_bytes)
     _describe(document, incoming)
     former = get_job(session, ctx, document.document_id)
     former_file = former.content_hash if former else None
-    job = _new_job(session, ctx, document, incoming, quotas)
+    job = _make_job(session, ctx, document, incoming, quotas)
     return Accepted(document, job, replaced=True, former_file=former_file)
 
 
@@ -157,6 +157,6 @@ def _says_the_same(session: Session, ctx: TenantContext, document: Document, inc
     return said == (about.source or incoming.name, about.title, about.tags, about.labels)
 
 
-def _new_job(session: Session, ctx: TenantContext, document: Document, incoming: Incoming, quotas: Quotas) -> Job:
+def _make_job(session: Session, ctx: TenantContext, document: Document, incoming: Incoming, quotas: Quotas) -> Job:
     work = Work(incoming.content_hash, incoming.name, incoming.size_bytes)
     return replace_job(session, ctx, document.document_id, work, quotas)

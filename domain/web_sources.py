@@ -139,12 +139,12 @@ def remove_web_source(session: Session, ctx: TenantContext, web_source_id: str) 
     return removed
 
 
-def tenants_with_due(session: Session) -> list[TenantContext]:
+def list_tenants_with_due(session: Session) -> list[TenantContext]:
     """The tenants with web sources to be crawled now."""
     return tenants_with(session, WebSource, _is_due())
 
 
-def due(session: Session, ctx: TenantContext) -> list[WebSource]:
+def list_due(session: Session, ctx: TenantContext) -> list[WebSource]:
     """Those of the tenant, the longest overdue first."""
     return list(session.scalars(scoped(ctx, WebSource).where(_is_due()).order_by(WebSource.next_at)))
 
@@ -167,7 +167,9 @@ def claim(session: Session, ctx: TenantContext, web_source_id: str, *, holder: s
     return source
 
 
-def beat(session: Session, ctx: TenantContext, web_source_id: str, *, holder: str, hold_s: float) -> WebSource | None:
+def renew_crawl(
+    session: Session, ctx: TenantContext, web_source_id: str, *, holder: str, hold_s: float
+) -> WebSource | None:
     """Go on with a crawl: a sign of life, and a lock on the web source until the transaction ends.
 
     None if it is not to be gone on with: it was removed, cancelled, or is somebody else's now.
@@ -184,13 +186,13 @@ def beat(session: Session, ctx: TenantContext, web_source_id: str, *, holder: st
     return source
 
 
-def let_go(session: Session, ctx: TenantContext, web_source_id: str, *, holder: str) -> None:
+def release_crawl(session: Session, ctx: TenantContext, web_source_id: str, *, holder: str) -> None:
     """Leave a crawl for somebody to go on with at once."""
     mine = scoped_update(ctx, WebSource).where(WebSource.web_source_id == web_source_id, WebSource.holder == holder)
     session.execute(mine.values(holder=None, held_until=None))
 
 
-def let_go_all(session: Session, holder_prefix: str) -> None:
+def release_crawls_of(session: Session, holder_prefix: str) -> None:
     """Leave every crawl of those whose name begins so: they are not there any more."""
     theirs = WebSource.holder.startswith(holder_prefix, autoescape=True)
     for ctx in tenants_with(session, WebSource, theirs):
@@ -203,7 +205,7 @@ def finish(session: Session, source: WebSource, error: str | None) -> None:
     session.flush()
 
 
-def pages_of(session: Session, ctx: TenantContext, source: WebSource) -> list[WebPage]:
+def list_pages(session: Session, ctx: TenantContext, source: WebSource) -> list[WebPage]:
     """What is known of the addresses of the present crawl."""
     known = scoped(ctx, WebPage).where(WebPage.web_source_id == source.web_source_id)
     return list(session.scalars(known.order_by(WebPage.position)))
@@ -221,7 +223,7 @@ def put_pages(session: Session, pages: Sequence[WebPage]) -> None:
         session.merge(page)
 
 
-def document_at(session: Session, ctx: TenantContext, url: str) -> Document | None:
+def find_document_at(session: Session, ctx: TenantContext, url: str) -> Document | None:
     """The document of the page at *url*, also one that is being removed."""
     return session.scalar(scoped(ctx, Document).where(Document.origin == ORIGIN + url))
 

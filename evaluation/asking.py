@@ -75,7 +75,7 @@ class LocalAsker:
             raise BadInput("Questions after others are asked of a running service: give --url, --key and --answers.")
         found = await self.retriever.search(self.ctx, question, limit=SHOWN)
         passages = [
-            _to_shown(hit.passage.document_id, hit.passage.title, hit.passage.source, hit.passage.text)
+            _make_shown(hit.passage.document_id, hit.passage.title, hit.passage.source, hit.passage.text)
             for hit in found.hits
         ]
         if self.model is None or not found.verdict.answerable:
@@ -87,7 +87,7 @@ class LocalAsker:
         if said.strip().startswith(NOT_IN_DOCUMENTS_MARK):
             return Outcome(passages, answered=False, answer="")
         text, citations = bind_citations(said.strip(), hits)
-        quotes = [_to_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
+        quotes = [_make_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
         return Outcome(passages, answered=True, answer=without_marks(text), quotes=quotes, is_uncertain=is_uncertain)
 
 
@@ -104,7 +104,7 @@ class HttpAsker:
     async def ask(self, question: str, after: Sequence[str] = ()) -> Outcome:
         """What comes of *question*."""
         found = await self._post("/v1/search", {"query": question, "limit": SHOWN})
-        passages = [_of_json(each, each["text"]) for each in found["passages"]]
+        passages = [_parse_shown(each, each["text"]) for each in found["passages"]]
         if not self.with_answers:
             return Outcome(passages, found["answerable"])
         conversation_id = None
@@ -116,7 +116,7 @@ class HttpAsker:
             passages,
             said["answered"],
             without_marks(said["answer"]),
-            [_of_json(each, each["quote"]) for each in said["citations"]],
+            [_parse_shown(each, each["quote"]) for each in said["citations"]],
             (said.get("support") or {}).get("total"),
             is_uncertain=said.get("confidence") == "low",
             is_small_talk=said.get("small_talk", False),
@@ -128,20 +128,20 @@ class HttpAsker:
         except httpx.HTTPError as exc:
             raise StoreUnavailable(f"The service at {self.client.base_url} does not answer.") from exc
         if answer.status_code != 200:
-            raise ProviderError(f"The service refused {path}: {answer.status_code} {_detail(answer)}")
+            raise ProviderError(f"The service refused {path}: {answer.status_code} {_read_detail(answer)}")
         told: dict[str, Any] = answer.json()
         return told
 
 
-def _to_shown(document_id: str, title: str, source: str, text: str) -> Shown:
+def _make_shown(document_id: str, title: str, source: str, text: str) -> Shown:
     return Shown(frozenset((document_id, title)), source, text)
 
 
-def _of_json(told: dict[str, Any], text: str) -> Shown:
-    return _to_shown(told["document_id"], told["title"], told["source"], text)
+def _parse_shown(told: dict[str, Any], text: str) -> Shown:
+    return _make_shown(told["document_id"], told["title"], told["source"], text)
 
 
-def _detail(answer: httpx.Response) -> str:
+def _read_detail(answer: httpx.Response) -> str:
     try:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):

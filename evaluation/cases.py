@@ -39,11 +39,11 @@ _QUERIES, _CORPUS = ".queries.jsonl", ".corpus.jsonl"
 Json = dict[str, Any]
 
 
-def _as_list(value: object) -> object:
+def _make_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Texts = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)]
+Texts = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_make_list)]
 
 
 class Case(BaseModel):
@@ -99,15 +99,15 @@ def load_set(path: Path) -> QuestionSet:
     stem = path.name.removesuffix(_QUERIES)
     if path.with_name(f"{stem}{_QUERIES}").is_file():
         try:
-            return _public(path.with_name(stem))
+            return _load_public(path.with_name(stem))
         except (KeyError, TypeError, ValidationError) as exc:
             raise BadInput(f"{path}: its rows are not those of a public set ({type(exc).__name__}: {exc}).") from exc
     if not path.is_file():
         raise BadInput(f"There is no question set {path}: name a YAML or JSONL file, or <set> beside <set>{_QUERIES}.")
     if path.suffix == ".jsonl":
-        return _check(path, {"questions": _lines(path)})
+        return _check(path, {"questions": _read_lines(path)})
     try:
-        loaded = yaml.safe_load(_text(path))
+        loaded = yaml.safe_load(_read_text(path))
     except yaml.YAMLError as exc:
         where = f", line {mark.line + 1}" if (mark := getattr(exc, "problem_mark", None)) else ""
         raise BadInput(f"{path} is not YAML{where}.") from exc
@@ -123,27 +123,27 @@ def _check(path: Path, loaded: object) -> QuestionSet:
     return QuestionSet(read.name or path.stem, read.questions, read.floors)
 
 
-def _public(path: Path) -> QuestionSet:
+def _load_public(path: Path) -> QuestionSet:
     """A set with a corpus. An unanswerable question is a near miss: its passage is in the corpus."""
-    corpus = _lines(path.with_name(f"{path.name}{_CORPUS}"))
+    corpus = _read_lines(path.with_name(f"{path.name}{_CORPUS}"))
     alike: dict[str, list[str]] = {}  # the same paragraph may be there under two ids
     for item in corpus:
         alike.setdefault(" ".join(item["text"].split()), []).append(item["id"])
     same = {passage_id: ids for ids in alike.values() for passage_id in ids}
-    cases = [_public_case(row, same) for row in _lines(path.with_name(f"{path.name}{_QUERIES}"))]
+    cases = [_parse_public_case(row, same) for row in _read_lines(path.with_name(f"{path.name}{_QUERIES}"))]
     return QuestionSet(path.name, cases, corpus=corpus)
 
 
-def _public_case(row: Json, same: Mapping[str, list[str]]) -> Case:
+def _parse_public_case(row: Json, same: Mapping[str, list[str]]) -> Case:
     if not row["answerable"]:
         return Case(question=row["question"], language=row["lang"], unanswerable=True, near_miss=True)
     right = sorted({each for gold in row["gold"] for each in same.get(gold, [gold])})
     return Case(question=row["question"], language=row["lang"], document=right, answer=row["answers"])
 
 
-def _lines(path: Path) -> list[Json]:
+def _read_lines(path: Path) -> list[Json]:
     rows = []
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(_read_text(path).splitlines(), 1):
         try:
             rows += [json.loads(line)] if line.strip() else []
         except ValueError as exc:
@@ -151,7 +151,7 @@ def _lines(path: Path) -> list[Json]:
     return rows
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise BadInput(f"{path} is larger than {_LARGEST_FILE >> 20} MiB.")

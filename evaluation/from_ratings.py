@@ -13,7 +13,7 @@ _HEAD = "# Made of ratings. A question that came within a conversation may need 
 _OPEN = "# To be completed: give what is right as `answer` or `document`, or say `unanswerable: true`.\n"
 
 
-def question_set(rows: Iterable[AnswerRating], *, with_good: bool) -> tuple[str, int, int]:
+def make_question_set(rows: Iterable[AnswerRating], *, with_good: bool) -> tuple[str, int, int]:
     """YAML as `evaluation.cases` reads it, how many questions are in it, and how many as comments to be completed.
 
     *rows*: the newest first; of several about one question the newest verdict counts, with the newest words about what
@@ -27,15 +27,17 @@ def question_set(rows: Iterable[AnswerRating], *, with_good: bool) -> tuple[str,
         if row.expected and not known.expected and row.rating == known.rating:
             newest[asked] = row
     wanted = [row for row in newest.values() if row.rating == "down" or with_good]
-    cases = [case for row in wanted if (case := _case(row))]
-    left = [row for row in wanted if row.rating == "down" and not _case(row)]
+    cases = [case for row in wanted if (case := _make_case(row))]
+    left = [row for row in wanted if row.rating == "down" and not _make_case(row)]
     text = _HEAD + _dump({"name": "ratings", "questions": cases})
     if left:
-        text += _OPEN + "".join(f"# {line}\n" for line in _dump([_to_complete(row) for row in left]).splitlines())
+        text += _OPEN + "".join(
+            f"# {line}\n" for line in _dump([_make_incomplete_case(row) for row in left]).splitlines()
+        )
     return text, len(cases), len(left)
 
 
-def _case(row: AnswerRating) -> Json | None:
+def _make_case(row: AnswerRating) -> Json | None:
     """What must be found or said, None where nobody has told; only of a question that stands alone."""
     if not row.stands_alone:
         return None
@@ -46,7 +48,7 @@ def _case(row: AnswerRating) -> Json | None:
     return {"question": row.question, **({"document": row.sources} if row.answered else {"unanswerable": True})}
 
 
-def _to_complete(row: AnswerRating) -> Json:
+def _make_incomplete_case(row: AnswerRating) -> Json:
     told = {
         "question": row.question,
         "within a conversation": None if row.stands_alone else True,

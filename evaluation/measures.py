@@ -30,7 +30,7 @@ class Figure:
     n: int
 
 
-def measured(case: Case, outcome: Outcome) -> Measured:
+def measure_question(case: Case, outcome: Outcome) -> Measured:
     """The figures of one question, each 0 to 1; only those that it has a say in.
 
     recall@k, mrr@10, ndcg@10: the place of the first right passage (one is enough, so the ideal gain is 1)
@@ -44,7 +44,7 @@ def measured(case: Case, outcome: Outcome) -> Measured:
     facts_found: one of the first six passages, or all of them together, hold every fact of the case
     right, partly, refused, wrong: one of them is 1, see `grade`; sure_but_wrong: wrong, and not said to be uncertain
     """
-    graded = _of_grade(case, outcome) if outcome.answer is not None and _is_graded(case) else {}
+    graded = _measure_grade(case, outcome) if outcome.answer is not None and _is_graded(case) else {}
     if case.small_talk:
         return graded
     if case.unanswerable:
@@ -53,10 +53,14 @@ def measured(case: Case, outcome: Outcome) -> Measured:
         return graded | {"refused_absent": refused, kind: refused}
     if case.after:  # what is searched for is not the question alone
         return graded
-    return graded | _of_passages(case, outcome) | (_of_answer(case, outcome) if outcome.answer is not None else {})
+    return (
+        graded
+        | _measure_passages(case, outcome)
+        | (_measure_answer(case, outcome) if outcome.answer is not None else {})
+    )
 
 
-def _of_passages(case: Case, outcome: Outcome) -> Measured:
+def _measure_passages(case: Case, outcome: Outcome) -> Measured:
     place = next((n for n, each in enumerate(outcome.passages[:10]) if _is_right(case, each)), None)
     figures = {f"recall@{k}": float(place is not None and place < k) for k in (1, 5, 10)}
     figures["mrr@10"] = 0.0 if place is None else 1 / (place + 1)
@@ -72,7 +76,7 @@ def _is_graded(case: Case) -> bool:
     return bool(case.kind or case.facts or case.small_talk)
 
 
-def _of_grade(case: Case, outcome: Outcome) -> Measured:
+def _measure_grade(case: Case, outcome: Outcome) -> Measured:
     found = grade(case, outcome)
     grades = {name: float(name == found) for name in GRADES}
     return grades | {"sure_but_wrong": float(found == "wrong" and not outcome.is_uncertain)}
@@ -94,18 +98,18 @@ def grade(case: Case, outcome: Outcome) -> Grade:
     text = outcome.answer or ""
     said = _count_facts(case, text)
     of_document = [_is_of_document(case, quote) for quote in outcome.quotes]
-    is_contradicted = any(_plain(each) in _plain(text) for each in case.contradicted_by)
+    is_contradicted = any(_simplify(each) in _simplify(text) for each in case.contradicted_by)
     if said == len(case.facts) and of_document[:1] == [True] and not is_contradicted and len(text) <= _LONGEST_RIGHT:
         return "right"
     return "partly" if said and any(of_document) else "wrong"
 
 
 def _count_facts(case: Case, text: str) -> int:
-    plain = _plain(text)
-    return sum(any(_plain(form) in plain for form in forms) for forms in case.facts)
+    plain = _simplify(text)
+    return sum(any(_simplify(form) in plain for form in forms) for forms in case.facts)
 
 
-def _of_answer(case: Case, outcome: Outcome) -> Measured:
+def _measure_answer(case: Case, outcome: Outcome) -> Measured:
     figures = {} if outcome.supported is None else {"sentences_supported": outcome.supported}
     if case.answer:
         figures["answer_contained"] = float(_holds(case, outcome.answer or ""))
@@ -124,15 +128,15 @@ def sum_up(cases: Sequence[Case], rows: Sequence[Measured]) -> dict[str, dict[st
     for case, row in zip(cases, rows, strict=True):
         for name in filter(None, (case.language, case.kind)):
             groups.setdefault(name, []).append(row)
-    return {name: _figures(of_group) for name, of_group in sorted(groups.items())}
+    return {name: _compute_figures(of_group) for name, of_group in sorted(groups.items())}
 
 
-def _figures(rows: Sequence[Measured]) -> dict[str, Figure]:
+def _compute_figures(rows: Sequence[Measured]) -> dict[str, Figure]:
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: figure([row[name] for row in rows if name in row]) for name in names}
+    return {name: compute_figure([row[name] for row in rows if name in row]) for name in names}
 
 
-def figure(values: Sequence[float]) -> Figure:
+def compute_figure(values: Sequence[float]) -> Figure:
     """The mean of *values* with its range; the same values give the same range."""
     drawn = np.asarray(values, dtype=np.float64)
     low, high = spread(drawn)
@@ -173,9 +177,9 @@ def _is_of_document(case: Case, shown: Shown) -> bool:
 def _holds(case: Case, text: str) -> bool:
     if not case.answer:
         return True
-    plain = _plain(text)
-    return any(_plain(answer) in plain for answer in case.answer)
+    plain = _simplify(text)
+    return any(_simplify(answer) in plain for answer in case.answer)
 
 
-def _plain(text: str) -> str:
+def _simplify(text: str) -> str:
     return re.sub(r"\s+", " ", normalize("NFKC", text).casefold()).strip()

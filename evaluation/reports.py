@@ -9,17 +9,17 @@ _QUESTIONS_SHOWN = 10
 _MOST_COLUMNS = 5
 
 
-def table(run: Run) -> str:
+def make_table(run: Run) -> str:
     """A row a measure, a column a group of questions, with the mean and its range; a row a group where they are many,
     with the mean alone.
     """
     groups, measures = list(run.figures), list(run.figures["all"])
     rows = [["", *groups]]
     for measure in measures:
-        rows.append([measure, *(_cell(run.figures[group].get(measure)) for group in groups)])
+        rows.append([measure, *(_format_cell(run.figures[group].get(measure)) for group in groups)])
     if len(groups) > _MOST_COLUMNS:
         rows = [["", *measures]] + [
-            [group, *(_mean(run.figures[group].get(measure)) for measure in measures)] for group in groups
+            [group, *(_format_mean(run.figures[group].get(measure)) for measure in measures)] for group in groups
         ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
@@ -27,12 +27,12 @@ def table(run: Run) -> str:
     )
 
 
-def difference(comparison: Comparison) -> str:
+def describe_difference(comparison: Comparison) -> str:
     """What moved since the run before; `*` marks what is more than chance."""
-    return "\n".join(_lines(comparison))
+    return "\n".join(_make_lines(comparison))
 
 
-def _lines(comparison: Comparison) -> Iterator[str]:
+def _make_lines(comparison: Comparison) -> Iterator[str]:
     moved = [change for change in comparison.changes if change.before != change.now]
     yield f"Against the run of {comparison.before}:" + ("" if moved else " the same.")
     for change in moved:
@@ -44,9 +44,9 @@ def _lines(comparison: Comparison) -> Iterator[str]:
             yield from (f"    {question}" for question in questions[:_QUESTIONS_SHOWN])
 
 
-def _mean(figure: Figure | None) -> str:
+def _format_mean(figure: Figure | None) -> str:
     return f"{figure.value:.3f}" if figure else "–"
 
 
-def _cell(figure: Figure | None) -> str:
+def _format_cell(figure: Figure | None) -> str:
     return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f}, n={figure.n})" if figure else "–"

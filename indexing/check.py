@@ -82,7 +82,7 @@ class SelfCheck:
         )
 
 
-def question_of(passage: Passage) -> str:
+def make_question(passage: Passage) -> str:
     """The first sentence of *passage*, or its beginning where none ends in time."""
     beginning = passage.text[:_LONGEST]
     end = _SENTENCE_END.search(beginning, _SHORTEST)
@@ -92,7 +92,7 @@ def question_of(passage: Passage) -> str:
 async def _ask(opened: OpenIndex, sample: Sequence[tuple[TenantContext, Passage]]) -> _Found:
     asked = meaning = 0
     for ctx, passage in sample:  # one after the other: people ask at the same time
-        question = question_of(passage)
+        question = make_question(passage)
         vector = await opened.retriever.embedder.embed_query(question)
         asked += await _finds(opened, ctx, passage, question, vector)
         meaning += await _finds(opened, ctx, passage, "", vector)
@@ -100,7 +100,7 @@ async def _ask(opened: OpenIndex, sample: Sequence[tuple[TenantContext, Passage]
 
 
 async def _ask_by_words(opened: OpenIndex, sample: Sequence[tuple[TenantContext, Passage]]) -> _Found:
-    found = [await _finds(opened, ctx, passage, question_of(passage), None) for ctx, passage in sample]
+    found = [await _finds(opened, ctx, passage, make_question(passage), None) for ctx, passage in sample]
     return _Found(sum(found) / len(sample), 0.0)
 
 
@@ -126,4 +126,4 @@ def _sample_passages(found: Sequence[Passage], length: int) -> Iterator[Passage]
 def _says_as_much(found: Passage, wanted: Passage) -> bool:
     """Whether *found* holds the beginning of *wanted*, though it may be cut otherwise, or stand elsewhere."""
     is_there = found.document_id == wanted.document_id and found.start <= wanted.start < found.end
-    return is_there or question_of(wanted) in found.text
+    return is_there or make_question(wanted) in found.text

@@ -23,7 +23,7 @@ from domain.models import Chunk, Document, DocumentState
 from domain.slots import FIRST_SLOT
 from ingestion.cutting import Cutter
 from retrieval.index import PassageIndex
-from retrieval.lexical import embedding_text
+from retrieval.lexical import make_embedding_text
 from utils.context import TenantContext
 from utils.errors import ProblemError
 from utils.passages import Passage
@@ -64,7 +64,7 @@ class _Pace:
     def speed_up(self) -> None:
         self.batch = min(self.batch * 2, VECTORS_BATCH)
 
-    def next_documents(self) -> tuple[list[str], int]:
+    def choose_documents(self) -> tuple[list[str], int]:
         """Those that hold the next batch, and how many passages of the first of them are to be passed over."""
         chosen: list[str] = []
         skip, room = self.skip, self.batch
@@ -125,8 +125,8 @@ class Indexer:
     async def run(self) -> None:
         """Keep in step until cancelled. Errors are logged, kept in `last_error`, and retried ever more slowly."""
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(self._repeat("words", self._words))
-            loops.create_task(self._repeat("vectors", self._vectors))
+            loops.create_task(self._repeat("words", self._catch_up_words))
+            loops.create_task(self._repeat("vectors", self._embed_vectors))
 
     async def catch_up_words(self) -> None:
         """Put all words into the index that SQL has; at a start before the first question, and now and then.
@@ -136,9 +136,9 @@ class Indexer:
         for ctx in await self._read(indexing.all_tenants):
             # Twice: a document may be taken out between the question to SQL and the one to the index.
             if await self._has_lost_any(ctx) and await self._has_lost_any(ctx):
-                logger.warning("Passages are missing in the index; indexing them again.", extra=_whose(ctx))
+                logger.warning("Passages are missing in the index; indexing them again.", extra=_map_to_tenants(ctx))
                 await self._write(partial(indexing.mark_undone, ctx=ctx, slot=self._slot))
-        await self._words()
+        await self._catch_up_words()
         self._pending = await self._count_pending()
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[bool]]) -> None:
@@ -164,21 +164,21 @@ class Indexer:
         counts = await self._index.counts(ctx)
         return counts.passages < words or counts.passages - counts.pending < vectors
 
-    async def _words(self) -> bool:
+    async def _catch_up_words(self) -> bool:
         """Make the index hold the words of every document; whether any was waiting."""
-        return await _for_each(
-            await self._read(partial(indexing.tenants_without_words, slot=self._slot)), self._words_of
+        return await _run_for_each(
+            await self._read(partial(indexing.tenants_without_words, slot=self._slot)), self._catch_up_words_of
         )
 
-    async def _vectors(self) -> bool:
+    async def _embed_vectors(self) -> bool:
         """Embed one batch for each tenant that waits for vectors; whether any did."""
         tenants = await self._read(partial(indexing.tenants_without_vectors, slot=self._slot))
         try:
-            return await _for_each(tenants, self._vectors_of)
+            return await _run_for_each(tenants, self._embed_vectors_of)
         finally:
             self._pending = await self._count_pending() if tenants else 0
 
-    async def _words_of(self, ctx: TenantContext) -> bool:
+    async def _catch_up_words_of(self, ctx: TenantContext) -> bool:
         while waiting := await self._read(
             partial(indexing.without_words, ctx=ctx, limit=DOCUMENTS_BATCH, slot=self._slot)
         ):
@@ -239,12 +239,12 @@ class Indexer:
         documents = [document for document, _ in waiting]
         await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
 
-    async def _vectors_of(self, ctx: TenantContext) -> bool:
+    async def _embed_vectors_of(self, ctx: TenantContext) -> bool:
         pace = self._pace.setdefault(ctx.tenant_id, _Pace())
-        passages = await self._next(ctx, pace)
+        passages = await self._choose_next(ctx, pace)
         if not passages and pace.skip:
             pace.skip = 0
-            passages = await self._next(ctx, pace)
+            passages = await self._choose_next(ctx, pace)
         if not passages:
             return False
         try:
@@ -256,25 +256,25 @@ class Indexer:
         pace.speed_up()
         return True
 
-    async def _next(self, ctx: TenantContext, pace: _Pace) -> list[Passage]:
-        if monotonic() < pace.expires_at and (passages := await self._next_listed(ctx, pace)):
+    async def _choose_next(self, ctx: TenantContext, pace: _Pace) -> list[Passage]:
+        if monotonic() < pace.expires_at and (passages := await self._choose_next_listed(ctx, pace)):
             return passages
         began = monotonic()
         listed = partial(indexing.documents_without_vectors, ctx=ctx, limit=LISTED + pace.skip, slot=self._slot)
         pace.waiting = await self._read(listed)
         took_s = monotonic() - began
         pace.expires_at = began + max(POLLS_A_LIST * self.poll_s, LIST_COST * took_s)
-        return await self._next_listed(ctx, pace)
+        return await self._choose_next_listed(ctx, pace)
 
-    async def _next_listed(self, ctx: TenantContext, pace: _Pace) -> list[Passage]:
-        ids, offset = pace.next_documents()
+    async def _choose_next_listed(self, ctx: TenantContext, pace: _Pace) -> list[Passage]:
+        ids, offset = pace.choose_documents()
         if not ids:
             return []
         waiting = partial(indexing.passages_without_vectors, ctx=ctx, limit=pace.batch, offset=offset)
         return await self._read(partial(waiting, slot=self._slot, document_ids=ids))
 
     async def _embed(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
-        vectors = await self._embedder.embed_passages([embedding_text(passage) for passage in passages])
+        vectors = await self._embedder.embed_passages([make_embedding_text(passage) for passage in passages])
         by_id = {passage.passage_id: vector for passage, vector in zip(passages, vectors, strict=True)}
         async with self._writing:
             await self._index.put_vectors(ctx, by_id)
@@ -304,7 +304,7 @@ class Indexer:
         await write(self._database, work)
 
 
-async def _for_each(tenants: Sequence[TenantContext], work: Callable[[TenantContext], Awaitable[bool]]) -> bool:
+async def _run_for_each(tenants: Sequence[TenantContext], work: Callable[[TenantContext], Awaitable[bool]]) -> bool:
     """Do *work* for each tenant, also after it failed for one; whether any gave True. Raises the last failure."""
     busy, failure = False, None
     for ctx in tenants:
@@ -317,5 +317,5 @@ async def _for_each(tenants: Sequence[TenantContext], work: Callable[[TenantCont
     return busy
 
 
-def _whose(ctx: TenantContext) -> dict[str, str]:
+def _map_to_tenants(ctx: TenantContext) -> dict[str, str]:
     return {"tenant_id": ctx.tenant_id}

@@ -45,24 +45,26 @@ async def scan(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
 
 async def export(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     """Write the documents of `tenant` to the file `path`."""
-    row = await read(held.database, indexes.serving_index)
+    row = await read(held.database, indexes.find_serving_index)
     serving = next(each for each in held.opened if row is not None and each.number == row.number)
     recipe = serving.spec.recipe
-    head = await export_documents(held.database, held.files, *_whose(arguments), _target(serving), recipe=recipe)
+    head = await export_documents(
+        held.database, held.files, *_parse_arguments(arguments), _open_target(serving), recipe=recipe
+    )
     return head.model_dump()
 
 
 async def import_(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     """Add the documents in the file `path` to those of `tenant`."""
-    targets = [_target(each) for each in held.opened]
-    return asdict(await import_documents(held.database, held.files, *_whose(arguments), targets))
+    targets = [_open_target(each) for each in held.opened]
+    return asdict(await import_documents(held.database, held.files, *_parse_arguments(arguments), targets))
 
 
-def _whose(arguments: dict[str, object]) -> tuple[TenantContext, Path]:
+def _parse_arguments(arguments: dict[str, object]) -> tuple[TenantContext, Path]:
     return TenantContext.for_operator(str(arguments["tenant"])), Path(str(arguments["path"]))
 
 
-def _target(opened: OpenIndex) -> Target:
+def _open_target(opened: OpenIndex) -> Target:
     return Target(opened.index, opened.slot, opened.spec.model, opened.spec.dimension, opened.spec.cut)
 
 

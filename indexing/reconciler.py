@@ -86,7 +86,7 @@ class IndexReconciler:
         try:
             while True:
                 try:
-                    await self._step()
+                    await self._advance()
                     self._problem, pause_s = None, self.tick_s
                 except Exception as exc:  # whatever broke, the indexes must go on being followed
                     pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
@@ -99,15 +99,15 @@ class IndexReconciler:
 
     async def catch_up_words(self) -> None:
         """Put all words that SQL has into the index that serves, and look whether one lost what it held."""
-        serving = await self._follow(await read(self.database, _serving_row), start=False)
+        serving = await self._follow(await read(self.database, _find_serving_row), start=False)
         await serving.indexer.catch_up_words()
         for followed in list(self._followed.values()):
             if followed is not serving and followed.task is not None:
                 await followed.indexer.catch_up_words()
 
-    async def _step(self) -> None:
-        found, is_ordered = await read(self.database, index_orders.indexes_and_orders)
-        rows = await self._settled(found)
+    async def _advance(self) -> None:
+        found, is_ordered = await read(self.database, index_orders.list_indexes_and_orders)
+        rows = await self._apply_settings(found)
         await self.serving.follow(rows)
         for row in rows:
             if row.state == IndexState.DROPPING:
@@ -122,7 +122,7 @@ class IndexReconciler:
             await self._take_order()
         await self._reconcile(rows)
 
-    async def _settled(self, rows: Sequence[IndexRow]) -> Sequence[IndexRow]:
+    async def _apply_settings(self, rows: Sequence[IndexRow]) -> Sequence[IndexRow]:
         """The rows after what follows from the settings and the time was done."""
         serving = next(row for row in rows if row.state == IndexState.SERVING)
         wanted = self.opener.wanted
@@ -172,7 +172,7 @@ class IndexReconciler:
             return
         wanted = self.opener.wanted
         # What is there already is nobody's: SQL was restored from a backup that is older than it.
-        await self.opener.remove(indexes.next_number(rows), wanted)
+        await self.opener.remove(indexes.choose_next_number(rows), wanted)
         row = await write(self.database, partial(indexes.begin_index, spec=wanted))
         logger.info(
             "Index %s, for %s cut %s, is being built beside the one that serves.", row.number, row.model, row.cut
@@ -237,7 +237,7 @@ class IndexReconciler:
     async def _take_order(self) -> None:
         if self._ordered is not None and not self._ordered.done():
             return
-        order = await write(self.database, _taken_up)
+        order = await write(self.database, _take_up_order)
         if order is not None:
             self._ordered = asyncio.create_task(self._carry_out(*order))
 
@@ -264,7 +264,7 @@ class IndexReconciler:
                 opened = await self.opener.open(row)
                 findings = await reconcile(self.database, opened.index, slot=row.slot, repair=True)
                 if findings.count:
-                    logger.warning("Repaired differences between index %s and SQL: %s", row.number, findings.told())
+                    logger.warning("Repaired differences between index %s and SQL: %s", row.number, findings.describe())
         look = partial(reconcile_files, self.database, self.files, repair=True)
         files = await asyncio.to_thread(look)
         if files.unknown or files.missing:
@@ -279,8 +279,8 @@ class IndexReconciler:
         )
 
 
-def _serving_row(session: Session) -> IndexRow:
-    row = indexes.serving_index(session)
+def _find_serving_row(session: Session) -> IndexRow:
+    row = indexes.find_serving_index(session)
     assert row is not None  # noqa: S101 - `ActiveIndex.begin` noted it
     return row
 
@@ -293,8 +293,8 @@ def _is_whole(session: Session, row: IndexRow) -> bool:
     return lacking == 0 or lacking <= indexing.count_without_vectors(session)
 
 
-def _taken_up(session: Session) -> tuple[str, str, dict[str, object]] | None:
-    order = index_orders.next_order(session)
+def _take_up_order(session: Session) -> tuple[str, str, dict[str, object]] | None:
+    order = index_orders.take_next_order(session)
     return (order.order_id, order.kind, order.arguments) if order else None
 
 

@@ -43,7 +43,7 @@ class Findings:
     def __add__(self, other: "Findings") -> "Findings":
         return Findings(*(one + another for one, another in zip(astuple(self), astuple(other), strict=True)))
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """In words."""
         return (
             f"{self.unknown} passages of unknown documents, {self.stale} of former versions, {self.missing} missing, "
@@ -58,14 +58,14 @@ class _Differences:
     unknown: dict[str, int] = field(default_factory=dict)
     uneven: dict[str, Findings] = field(default_factory=dict)
 
-    def also_in(self, other: "_Differences") -> "_Differences":
+    def intersect(self, other: "_Differences") -> "_Differences":
         """Those that were seen both times: what was being written while one looked is no difference."""
         return _Differences(
             {key: count for key, count in self.unknown.items() if key in other.unknown},
             {key: found for key, found in self.uneven.items() if other.uneven.get(key) == found},
         )
 
-    def summed(self) -> Findings:
+    def sum_up(self) -> Findings:
         return sum(self.uneven.values(), Findings(unknown=sum(self.unknown.values())))
 
 
@@ -77,12 +77,12 @@ async def reconcile(database: Database, index: PassageIndex, *, slot: int, repai
     """
     known = {ctx.tenant_id for ctx in await read(database, all_tenants)}
     findings = Findings()
-    for tenant_id in sorted(known | await index.tenant_ids()):
+    for tenant_id in sorted(known | await index.list_tenant_ids()):
         ctx = TenantContext.for_background(tenant_id)
         seen = await _compare(database, index, ctx, slot)
         if seen.unknown or seen.uneven:
-            seen = seen.also_in(await _compare(database, index, ctx, slot))
-        findings += seen.summed()
+            seen = seen.intersect(await _compare(database, index, ctx, slot))
+        findings += seen.sum_up()
         if repair:
             await _mend(database, index, ctx, slot, seen)
     return findings
@@ -105,7 +105,7 @@ def reconcile_files(database: Database, files: FileStore, *, repair: bool) -> Fi
     with database.reading() as session:
         tenants = every_tenant(session)
     for ctx in tenants:
-        kept = set(files.hashes(ctx))
+        kept = set(files.list_hashes(ctx))
         with database.reading() as session:
             named = list_named_files(session, ctx)
         missing += len(named - kept - {NO_TEXT})
@@ -118,7 +118,7 @@ async def _compare(database: Database, index: PassageIndex, ctx: TenantContext, 
     # SQL before the index and again after it: only what did not change meanwhile can be compared.
     before = await read(database, partial(list_held_documents, ctx=ctx, slot=slot))
     listed: dict[str, dict[str, Entry]] = {}
-    async for batch in index.inventory(ctx):
+    async for batch in index.list_entries(ctx):
         for entry in batch:
             listed.setdefault(entry.document_id, {})[entry.passage_id] = entry
     after = await read(database, partial(list_held_documents, ctx=ctx, slot=slot))
@@ -126,13 +126,13 @@ async def _compare(database: Database, index: PassageIndex, ctx: TenantContext, 
     differences = _Differences({key: len(entries) for key, entries in listed.items() if key not in known})
     for document_id, held in before.items():
         if after.get(document_id) == held:
-            found = _differing(held, listed.get(document_id, {}))
+            found = _find_differing(held, listed.get(document_id, {}))
             if found.count:
                 differences.uneven[document_id] = found
     return differences
 
 
-def _differing(held: HeldDocument, listed: Mapping[str, Entry]) -> Findings:
+def _find_differing(held: HeldDocument, listed: Mapping[str, Entry]) -> Findings:
     with_vectors = {key for key, entry in listed.items() if entry.has_vector}
     missing = held.words - listed.keys()
     return Findings(

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from domain.cuts import add_cut, what_is_known
+from domain.cuts import add_cut, find_known_text
 from domain.db import Database
 from domain.document_files import NO_TEXT, Extracted
 from domain.documents import ChunkText
@@ -39,7 +39,7 @@ class Cutter:
             StoreUnavailable: the text cannot be read, or the chunks not be written.
         """
         with self._database.reading() as session:
-            version, former = what_is_known(session, ctx, document)
+            version, former = find_known_text(session, ctx, document)
             session.expunge_all()
         chunks = self._cut_stored_text(ctx, version, former) or [_copy_chunk(chunk) for chunk in former]
         if not chunks:

@@ -22,7 +22,7 @@ from domain.document_files import DocumentFiles
 from domain.documents import DocumentContent, replace_document
 from domain.jobs import LEASE_S, ClaimedJob, Failure, LeaseLost
 from domain.models import Document, JobStage
-from domain.quotas import Quotas, add_pages, count_pages, next_day, require_pages
+from domain.quotas import Quotas, add_pages, count_pages, find_next_day, require_pages
 from ingestion.parsers.recognition import Recognition
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
@@ -116,7 +116,9 @@ class JobWorker:
         try:
             require_pages(session, ctx, self._quotas)
         except QuotaExceeded as exc:
-            jobs.postpone_reading(session, ctx, Failure(exc.detail, "It is read then by itself."), until=next_day())
+            jobs.postpone_reading(
+                session, ctx, Failure(exc.detail, "It is read then by itself."), until=find_next_day()
+            )
 
     def _do_stage(self, ctx: TenantContext, held: ClaimedJob, lease: "_Lease") -> None:
         """Do the stage that the job is at."""
@@ -165,7 +167,7 @@ class JobWorker:
             jobs.advance(session, ctx, held, stage)
             has_former_version = document.version > 1
         if content.chunks and has_former_version:
-            self._document_files.let_go(ctx, replaced=[held.document_id])
+            self._document_files.delete_expired(ctx, replaced=[held.document_id])
 
     def _record_failure(self, ctx: TenantContext, held: ClaimedJob, lease: "_Lease", exc: Exception) -> None:
         """Write down what became of a job that did not come to its end."""

@@ -93,5 +93,5 @@ class Library:
 
     def _let_go(self, ctx: TenantContext, files: set[str]) -> None:
         """Remove what nobody names any more; what a process that is killed here leaves, the next start removes."""
-        self._document_files.let_go(ctx, replaced=())
+        self._document_files.delete_expired(ctx, replaced=())
         self._document_files.discard(ctx, files)

@@ -79,7 +79,7 @@ def load_paths(
     if prune and not found.unreadable:
         load.summary.removed = _prune(database, ctx, origins, found.folders)
     if load.summary.changed + load.summary.removed:
-        document_files.let_go(ctx)
+        document_files.delete_expired(ctx)
     load.summary.seconds = time.monotonic() - began
     return load.summary
 
@@ -104,7 +104,7 @@ def remove_samples(database: Database, ctx: TenantContext, document_files: Docum
         samples = [known.document_id for known in list_documents(session, ctx) if known.origin.startswith(SAMPLES)]
         removed = remove_documents(session, ctx, samples)
     if removed:
-        document_files.let_go(ctx)
+        document_files.delete_expired(ctx)
     return removed
 
 

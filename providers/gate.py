@@ -33,7 +33,7 @@ class Gate:
         self.running = self.waiting = 0
 
     @asynccontextmanager
-    async def inside(self) -> AsyncIterator[None]:
+    async def hold_place(self) -> AsyncIterator[None]:
         """Have a place for the length of the block.
 
         Raises:
@@ -64,11 +64,11 @@ class Gate:
             async with asyncio.timeout(self._wait_s):
                 await self._places.acquire(tenant_id)
         except TimeoutError:
-            raise self._busy() from None
+            raise self._make_busy_error() from None
         finally:
             self.waiting -= 1
 
-    def _busy(self) -> ProviderBusy:
+    def _make_busy_error(self) -> ProviderBusy:
         detail = (
             f"{self.limit} calls of the {self.name} are under way, and no place became free within {self._wait_s:g} s."
         )

@@ -79,10 +79,10 @@ class Side:
     model: str
 
 
-def failure_of(exc: Exception, side: Side) -> Failure:
+def describe_failure(exc: Exception, side: Side) -> Failure:
     """What *exc*, one of `CALL_ERRORS`, means. No message holds a key, an address or words of the endpoint."""
     if isinstance(exc, StatusError):
-        return _status_failure(exc, side)
+        return _describe_status(exc, side)
     who = f"The {side.name} endpoint"
     if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return Failure(
@@ -101,7 +101,7 @@ def failure_of(exc: Exception, side: Side) -> Failure:
     return Failure(ProviderUnavailable(detail), "malformed", passing=False)
 
 
-def _status_failure(exc: StatusError, side: Side) -> Failure:
+def _describe_status(exc: StatusError, side: Side) -> Failure:
     who, status = f"The {side.name} endpoint", exc.status
     code = exc.code if exc.code and _CODE.fullmatch(exc.code) else ""
     shown = f"{status}, {code}" if code else str(status)
@@ -113,7 +113,7 @@ def _status_failure(exc: StatusError, side: Side) -> Failure:
             ProviderUnavailable(f"{who} reports that its credit is used up ({shown})."), "no_credit", passing=False
         )
     if status in _PASSING_STATUSES or status >= 500:
-        return _passing_failure(exc, f"{who} is limiting requests" if status == 429 else f"{who} failed", shown)
+        return _describe_passing(exc, f"{who} is limiting requests" if status == 429 else f"{who} failed", shown)
     if status == 404:
         detail = f"{who} does not know the address or the model {side.model!r} ({shown})"
         detail += f": check {side.prefix}_BASE_URL and {side.prefix}_MODEL."
@@ -125,7 +125,7 @@ def _status_failure(exc: StatusError, side: Side) -> Failure:
     )
 
 
-def _passing_failure(exc: StatusError, what: str, shown: str) -> Failure:
+def _describe_passing(exc: StatusError, what: str, shown: str) -> Failure:
     wait_s = retry_after_s(exc.retry_after)
     headers = {} if wait_s is None else {"Retry-After": str(int(wait_s + 1))}
     problem = ProviderUnavailable(f"{what} ({shown}): try again later.", headers=headers)

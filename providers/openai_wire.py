@@ -52,15 +52,15 @@ class OpenAIWire:
     async def fetch(self, path: str) -> Json:
         """What the endpoint has at *path*."""
         async with self._answer("GET", path, None) as response:
-            return _checked(orjson.loads(await read_at_most(response, _LARGEST_ANSWER)))
+            return _check_answer(orjson.loads(await read_at_most(response, _LARGEST_ANSWER)))
 
     async def ask(self, path: str, body: Json) -> Json:
         """What the endpoint answers to *body* as a whole."""
         async with self._answer("POST", path, json.dumps(body).encode()) as response:
-            return _checked(orjson.loads(await read_at_most(response, _LARGEST_ANSWER)))
+            return _check_answer(orjson.loads(await read_at_most(response, _LARGEST_ANSWER)))
 
     @asynccontextmanager
-    async def events(self, path: str, body: Json) -> AsyncIterator["EventStream"]:
+    async def open_events(self, path: str, body: Json) -> AsyncIterator["EventStream"]:
         """A streamed answer, which is broken off where it is left before its end."""
         async with self._answer("POST", path, json.dumps(body).encode()) as response:
             yield EventStream(response)
@@ -75,7 +75,7 @@ class OpenAIWire:
         url = f"{self._base_url}{path}"
         async with self._http.request(method, url, data=body, proxy=self._proxy) as response:
             if response.status >= 400:
-                code = _code(await read_at_most(response, _LARGEST_REFUSAL))
+                code = _read_code(await read_at_most(response, _LARGEST_REFUSAL))
                 raise StatusError(response.status, code, response.headers.get("Retry-After"))
             yield response
 
@@ -88,7 +88,7 @@ class EventStream:
 
     async def __aiter__(self) -> AsyncGenerator[list[Json], None]:
         """What has come in, as often as there is something, to the end."""
-        while data := await _next_bytes(self._response.content):
+        while data := await _receive(self._response.content):
             for events in self._parser.feed(data):
                 yield events
             if self._parser.is_done:
@@ -126,7 +126,7 @@ class EventParser:
         *lines, self._rest = (self._rest + data).split(b"\n")
         events: list[Json] = []
         try:
-            events.extend(_checked(orjson.loads(text)) for text in self._texts(lines))
+            events.extend(_check_answer(orjson.loads(text)) for text in self._split_events(lines))
             if len(self._rest) > _LARGEST_EVENT:
                 raise ValueError("an event without an end")
         except (ValueError, TypeError, EndpointError):
@@ -136,7 +136,7 @@ class EventParser:
         if events:
             yield events
 
-    def _texts(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+    def _split_events(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         for line in lines:
             line = line.rstrip(b"\r")
             if line.startswith(b"data:"):
@@ -149,7 +149,7 @@ class EventParser:
                 yield text
 
 
-def _checked(answer: Any) -> Json:
+def _check_answer(answer: Any) -> Json:
     """*answer*, unless it tells of an error: some endpoints do with status 200."""
     if isinstance(answer, dict) and answer.get("error"):
         raise EndpointError
@@ -158,7 +158,7 @@ def _checked(answer: Any) -> Json:
     return answer
 
 
-async def _next_bytes(content: aiohttp.StreamReader) -> bytes:
+async def _receive(content: aiohttp.StreamReader) -> bytes:
     """What has come, none at the end; aiohttp tells of a broken connection before what came over it."""
     try:
         return await content.readany()
@@ -179,7 +179,7 @@ async def _read_end(response: aiohttp.ClientResponse) -> None:
             await read_at_most(response, _LARGEST_EVENT)
 
 
-def _code(refusal: bytes) -> str:
+def _read_code(refusal: bytes) -> str:
     """The error code in a refusal's body, empty without one."""
     try:
         body = orjson.loads(refusal)

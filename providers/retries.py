@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from providers.openai_errors import CALL_ERRORS, Failure, Side, failure_of
+from providers.openai_errors import CALL_ERRORS, Failure, Side, describe_failure
 from utils.ports import ModelObserver
 
 logger = logging.getLogger(__name__)
@@ -60,9 +60,9 @@ async def retry(ask: Callable[[], Awaitable[T]], side: Side, limits: CallLimits,
                 return await ask()
         except CALL_ERRORS as exc:
             # A try that the deadline ends says less than what the endpoint answered before.
-            failure = last if last and now() >= deadline else failure_of(exc, side)
+            failure = last if last and now() >= deadline else describe_failure(exc, side)
             observer.note_failed_try(failure.reason)
-            last, pause_s = failure, _pause_s(failure, tries, limits)
+            last, pause_s = failure, _choose_pause_s(failure, tries, limits)
             if not failure.passing or tries > limits.max_retries or now() + pause_s >= deadline:
                 raise CallFailed(failure) from exc
         details = {"model": side.model, "reason": failure.problem.detail, "tries": tries, "pause_s": pause_s}
@@ -70,7 +70,7 @@ async def retry(ask: Callable[[], Awaitable[T]], side: Side, limits: CallLimits,
         await asyncio.sleep(pause_s)
 
 
-def _pause_s(failure: Failure, tries: int, limits: CallLimits) -> float:
+def _choose_pause_s(failure: Failure, tries: int, limits: CallLimits) -> float:
     """Seconds before the next try: as the endpoint asks, else doubling and random, so that clients spread."""
     if failure.retry_after_s is not None:
         return failure.retry_after_s

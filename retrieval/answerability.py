@@ -87,13 +87,13 @@ def judge(question: Question, hits: Sequence[Hit], *, model: str, estimated: Cal
     # The order of hits that wait for their vectors means less: whichever of them speaks for an answer counts.
     judged = [hit for place, hit in enumerate(hits) if place < _JUDGED_HITS or hit.dense is None]
     calibration = CALIBRATIONS.get(model, estimated)
-    evidence = max((_evidence(question, hit, calibration) for hit in judged), default=0.0)
+    evidence = max((_find_evidence(question, hit, calibration) for hit in judged), default=0.0)
     comparable = [hit.passage for hit in hits if question.language in ("", hit.passage.language)]
     share = max(map(question.share_in_best_sentence, comparable), default=1.0)
     return Verdict(evidence >= 1, evidence, share)
 
 
-def _evidence(question: Question, hit: Hit, calibration: Calibration | None) -> float:
+def _find_evidence(question: Question, hit: Hit, calibration: Calibration | None) -> float:
     share = question.share_in(hit.passage)
     language = hit.passage.language
     foreign = (question.language or language) != language

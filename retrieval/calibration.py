@@ -58,7 +58,7 @@ class Estimates(Protocol):
     Every method raises `StoreUnavailable` where they are away.
     """
 
-    async def made_since(self, moment: datetime | None) -> Mapping[str, Estimate]:
+    async def list_made_since(self, moment: datetime | None) -> Mapping[str, Estimate]:
         """Those that were kept after *moment*, by tenant id, maybe with older ones among them; all of them for None."""
 
     async def claim(self, ctx: TenantContext, known: Estimate | None, *, hold_s: float) -> bool:
@@ -116,7 +116,7 @@ class Calibrations:
         """Take over what other processes have made since; where that cannot be seen, what is known stays."""
         newest = max((each.made_at for each in self._known.values()), default=None)
         try:
-            found = await self._estimates.made_since(newest)
+            found = await self._estimates.list_made_since(newest)
         except Exception as exc:  # whatever broke, newer ones must go on being seen
             reason = exc.detail if isinstance(exc, ProblemError) else f"{type(exc).__name__}: {exc}"
             if reason != self._told:
@@ -172,7 +172,7 @@ class Calibrations:
 
 async def estimate(ctx: TenantContext, index: PassageIndex, embedder: Embedder) -> Calibration | None:
     """The calibration that the tenant's documents give with *embedder*; None where they are too few."""
-    asked = await _sentences(ctx, index)
+    asked = await _draw_sentences(ctx, index)
     if len(asked) < FEWEST or len({passage.document_id for passage, _ in asked}) < FEWEST_DOCUMENTS:
         return None
     same: dict[str, list[float]] = {}
@@ -190,17 +190,17 @@ async def estimate(ctx: TenantContext, index: PassageIndex, embedder: Embedder) 
                 nearest[hit.passage.language] = max(hit.dense, nearest.get(hit.passage.language, -1.0))
         for language, similarity in nearest.items():
             (same if language == passage.language else foreign).setdefault(language, []).append(similarity)
-    levels = _levels(same)
+    levels = _estimate_levels(same)
     above = [similarity - levels[language] for language, similarity in own if language in levels]
     step = float(np.median(above)) / _STEPS if above else 0.0
-    return Calibration(levels, _levels(foreign), step) if step > 0 else None
+    return Calibration(levels, _estimate_levels(foreign), step) if step > 0 else None
 
 
-def _levels(found: dict[str, list[float]]) -> dict[str, float]:
+def _estimate_levels(found: dict[str, list[float]]) -> dict[str, float]:
     return {language: float(np.quantile(each, _LEVEL)) for language, each in found.items() if len(each) >= FEWEST}
 
 
-async def _sentences(ctx: TenantContext, index: PassageIndex) -> Sequence[tuple[Passage, str]]:
+async def _draw_sentences(ctx: TenantContext, index: PassageIndex) -> Sequence[tuple[Passage, str]]:
     """Passages with vectors, drawn as their ids fall, which is by chance, each with one of its sentences."""
     chance = random.Random(7)  # noqa: S311 - no secret
     found: list[tuple[Passage, str]] = []

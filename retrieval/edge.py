@@ -12,8 +12,8 @@ from typing import Any, Self, TypeVar, cast
 import numpy as np
 import qdrant_edge as engine
 
-from retrieval.edge_queries import Search, any_of, id_of, owned, sparse
-from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, entry_of, pages
+from retrieval.edge_queries import Search, make_condition, make_sparse_vector, make_tenant_filter, parse_point_id
+from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, fetch_pages, make_entry
 from retrieval.lexical import Lexicon
 from retrieval.ranking import (
     CANDIDATES,
@@ -28,10 +28,10 @@ from retrieval.ranking import (
     TENANT,
     WORDS,
     description_of,
-    hits_of,
-    passage_of,
-    payload_of,
-    point_id,
+    make_hits,
+    make_payload,
+    make_point_id,
+    parse_passage,
     rank,
     require_fitting,
 )
@@ -89,14 +89,14 @@ class EdgeIndex(PassageIndex):
 
     async def update_document(self, ctx: TenantContext, passage: Passage) -> None:
         """Let every passage of the document have the describing fields of *passage*."""
-        of_document = owned(ctx, any_of(DOCUMENT, [passage.document_id]))
+        of_document = make_tenant_filter(ctx, make_condition(DOCUMENT, [passage.document_id]))
         operation = engine.UpdateOperation.set_payload_by_filter(of_document, description_of(passage))
         await self._run(lambda: self._shard.update(operation))
         await self._run(lambda: self._shard.flush())
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
         """Remove every passage of these documents."""
-        of_documents = owned(ctx, any_of(DOCUMENT, document_ids))
+        of_documents = make_tenant_filter(ctx, make_condition(DOCUMENT, document_ids))
         operation = engine.UpdateOperation.delete_points_by_filter(of_documents)
         await self._run(lambda: self._change(ctx, operation))
         await self._run(lambda: self._shard.flush())
@@ -109,24 +109,26 @@ class EdgeIndex(PassageIndex):
 
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in the index for this tenant."""
-        return await self._run(lambda: IndexCounts(self._count(owned(ctx)), self._count(_pending(ctx))))
+        return await self._run(
+            lambda: IndexCounts(self._count(make_tenant_filter(ctx)), self._count(_make_pending_filter(ctx)))
+        )
 
-    async def document_ids(self, ctx: TenantContext) -> set[str]:
+    async def list_document_ids(self, ctx: TenantContext) -> set[str]:
         """The documents the tenant has passages of."""
-        return await self._run(lambda: self._document_ids(ctx))
+        return await self._run(lambda: self._read_document_ids(ctx))
 
     def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant with its vector, in batches."""
-        return pages(partial(self._page, ctx))
+        return fetch_pages(partial(self._read_page, ctx))
 
-    async def inventory(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
+    async def list_entries(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant without its text and vector, in batches."""
         has_vector = engine.HasVectorCondition(MEANING)
-        for condition, known in ((_pending(ctx), False), (owned(ctx, has_vector), True)):
-            async for page in pages(partial(self._list_page, condition, known)):
+        for condition, known in ((_make_pending_filter(ctx), False), (make_tenant_filter(ctx, has_vector), True)):
+            async for page in fetch_pages(partial(self._list_page, condition, known)):
                 yield page
 
-    async def tenant_ids(self) -> set[str]:
+    async def list_tenant_ids(self) -> set[str]:
         """Whose passages are in the index."""
         request = engine.FacetRequest(TENANT, limit=MOST_TENANTS, exact=True)
         # Also those of whom all is deleted, with a count of none.
@@ -163,9 +165,9 @@ class EdgeIndex(PassageIndex):
     def _put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         points = [
             engine.Point(
-                point_id(ctx, passage.passage_id),
-                {WORDS: sparse(self._lexicon.of_passage(passage))},
-                payload_of(ctx, passage),
+                make_point_id(ctx, passage.passage_id),
+                {WORDS: make_sparse_vector(self._lexicon.make_passage_terms(passage))},
+                make_payload(ctx, passage),
             )
             for passage in passages
         ]
@@ -176,11 +178,11 @@ class EdgeIndex(PassageIndex):
         self._shard.update(operation)
 
     def _put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
-        by_point = {point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
+        by_point = {make_point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
         # The engine refuses the whole batch for one unknown id. Nothing can vanish in between: there is one thread.
-        there = [id_of(point) for point in self._shard.retrieve(list(by_point), False, False)]
+        there = [parse_point_id(point) for point in self._shard.retrieve(list(by_point), False, False)]
         updates = [engine.PointVectors(point, {MEANING: by_point[point].tolist()}) for point in there]
-        self._shard.update(engine.UpdateOperation.update_vectors(updates, condition=owned(ctx)))
+        self._shard.update(engine.UpdateOperation.update_vectors(updates, condition=make_tenant_filter(ctx)))
 
     def _count(self, condition: engine.Filter) -> int:
         return self._shard.count(engine.CountRequest(filter=condition))
@@ -189,35 +191,39 @@ class EdgeIndex(PassageIndex):
         self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int, filters: Filters
     ) -> list[Hit]:
         search = Search(self._shard, ctx, max(limit, CANDIDATES), filters)
-        languages = [] if vector is None else self._languages(ctx)
-        found = search.candidates(self._lexicon.of_question(question), vector, languages)
+        languages = [] if vector is None else self._read_languages(ctx)
+        found = search.candidates(self._lexicon.make_question_terms(question), vector, languages)
         ranked = rank(found, question, limit=limit)
         points = self._shard.retrieve([search.ids[item.point] for item in ranked], True, False)
-        return hits_of(ranked, {id_of(point).int: passage_of(point.payload) for point in points})
+        return make_hits(ranked, {parse_point_id(point).int: parse_passage(point.payload) for point in points})
 
-    def _languages(self, ctx: TenantContext) -> list[str]:
+    def _read_languages(self, ctx: TenantContext) -> list[str]:
         """The languages of the tenant's passages, most spoken first."""
         if ctx.tenant_id not in self._spoken:
-            counted = self._shard.facet(engine.FacetRequest(LANGUAGE, limit=LANGUAGES_APART, filter=owned(ctx)))
+            counted = self._shard.facet(
+                engine.FacetRequest(LANGUAGE, limit=LANGUAGES_APART, filter=make_tenant_filter(ctx))
+            )
             self._spoken[ctx.tenant_id] = [str(hit.value) for hit in counted.hits]
         return self._spoken[ctx.tenant_id]
 
-    def _document_ids(self, ctx: TenantContext) -> set[str]:
-        passages = self._count(owned(ctx))
-        request = engine.FacetRequest(DOCUMENT, limit=max(passages, 1), exact=True, filter=owned(ctx))
+    def _read_document_ids(self, ctx: TenantContext) -> set[str]:
+        passages = self._count(make_tenant_filter(ctx))
+        request = engine.FacetRequest(DOCUMENT, limit=max(passages, 1), exact=True, filter=make_tenant_filter(ctx))
         return {str(hit.value) for hit in self._shard.facet(request).hits}
 
-    async def _page(self, ctx: TenantContext, offset: Any) -> tuple[list[Stored], Any]:
-        asked = engine.ScrollRequest(offset, limit=SLICE, filter=owned(ctx), with_payload=True, with_vector=[MEANING])
+    async def _read_page(self, ctx: TenantContext, offset: Any) -> tuple[list[Stored], Any]:
+        asked = engine.ScrollRequest(
+            offset, limit=SLICE, filter=make_tenant_filter(ctx), with_payload=True, with_vector=[MEANING]
+        )
         records, following = await self._run(lambda: self._shard.scroll(asked))
-        return [_stored(record) for record in records], following
+        return [_make_stored(record) for record in records], following
 
     async def _list_page(self, condition: engine.Filter, has_vector: bool, offset: Any) -> tuple[list[Entry], Any]:
         asked = engine.ScrollRequest(
             offset, limit=LISTED, filter=condition, with_payload=[PASSAGE, DOCUMENT], with_vector=False
         )
         records, following = await self._run(lambda: self._shard.scroll(asked))
-        return [entry_of(record.payload, has_vector=has_vector) for record in records], following
+        return [make_entry(record.payload, has_vector=has_vector) for record in records], following
 
 
 def open_shard(folder: Path, dimension: int) -> engine.EdgeShard:
@@ -267,11 +273,11 @@ def _ask_engine(work: Callable[[], T]) -> T:
         raise StoreUnavailable("The passage index failed: see the log.") from exc
 
 
-def _pending(ctx: TenantContext) -> engine.Filter:
-    return engine.Filter(must=[owned(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
+def _make_pending_filter(ctx: TenantContext) -> engine.Filter:
+    return engine.Filter(must=[make_tenant_filter(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
 
 
-def _stored(record: engine.Record) -> Stored:
+def _make_stored(record: engine.Record) -> Stored:
     named = cast(Mapping[str, list[float]], record.vector or {})
     vector = np.array(named[MEANING], np.float32) if MEANING in named else None
-    return Stored(passage_of(record.payload), vector)
+    return Stored(parse_passage(record.payload), vector)

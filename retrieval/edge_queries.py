@@ -17,22 +17,22 @@ from utils.ports import FloatArray
 Condition = engine.HasIdCondition | engine.FieldCondition | engine.Filter
 
 
-def owned(ctx: TenantContext, *also: Any) -> engine.Filter:
+def make_tenant_filter(ctx: TenantContext, *also: Any) -> engine.Filter:
     """The tenant filter: the only place it is written."""
     return engine.Filter(must=[engine.FieldCondition(TENANT, match=engine.MatchValue(ctx.tenant_id)), *also])
 
 
-def any_of(name: str, values: Sequence[str]) -> engine.FieldCondition:
+def make_condition(name: str, values: Sequence[str]) -> engine.FieldCondition:
     """The points whose field *name* has one of *values*."""
     return engine.FieldCondition(name, match=engine.MatchAny(list(values)))
 
 
-def sparse(terms: Terms) -> engine.SparseVector:
+def make_sparse_vector(terms: Terms) -> engine.SparseVector:
     """*terms* as the engine wants them."""
     return engine.SparseVector(terms.indices, terms.values)
 
 
-def id_of(point: engine.ScoredPoint | engine.Record) -> UUID:
+def parse_point_id(point: engine.ScoredPoint | engine.Record) -> UUID:
     """All our points have UUIDs; the engine knows numbers too."""
     return cast(UUID, point.id)
 
@@ -55,12 +55,14 @@ class Search:
         found, query = Candidates[int](), [] if vector is None else vector.tolist()
         spoken = list(languages) if query else []
         # Each language proposes its own: a model places the passages of the question's language nearer.
-        self._take(found, spoken, [self._near(query, language, *self._let_through()) for language in spoken])
+        self._take(
+            found, spoken, [self._make_meaning_query(query, language, *self._make_conditions()) for language in spoken]
+        )
         most = max(Counter(found.languages.values()).values(), default=0)
         found.lexical = self._score_words(terms, found.dense, one_by_one=most < self.wanted)
         if missing := found.lexical.keys() - found.dense.keys():
-            among = self._among(missing)
-            self._take(found, spoken, [self._near(query, language, among) for language in spoken])
+            among = self._make_id_condition(missing)
+            self._take(found, spoken, [self._make_meaning_query(query, language, among) for language in spoken])
         return found
 
     def _score_words(self, terms: Terms, dense: Collection[int], *, one_by_one: bool) -> dict[int, float]:
@@ -69,14 +71,16 @@ class Search:
         Asked *one_by_one*, the second is left out where the words do not propose all they may: then they left out none.
         In one call the engine counts the frequencies of the words once.
         """
-        proposed = self._word_query(terms, self.wanted, *self._let_through())
+        proposed = self._make_word_query(terms, self.wanted, *self._make_conditions())
         if one_by_one:
             [scores] = self._ask([proposed])
             if len(scores) < self.wanted or not dense:
                 return scores
-            [theirs] = self._ask([self._word_query(terms, len(dense), self._among(dense))])
+            [theirs] = self._ask([self._make_word_query(terms, len(dense), self._make_id_condition(dense))])
         else:
-            scores, theirs = self._ask([proposed, self._word_query(terms, len(dense), self._among(dense))])
+            scores, theirs = self._ask(
+                [proposed, self._make_word_query(terms, len(dense), self._make_id_condition(dense))]
+            )
         return theirs | scores
 
     def _take(self, found: Candidates[int], languages: Sequence[str], requests: list[engine.QueryRequest]) -> None:
@@ -84,36 +88,38 @@ class Search:
             found.dense |= scores
             found.languages |= dict.fromkeys(scores, language)
 
-    def _let_through(self) -> list[Condition]:
+    def _make_conditions(self) -> list[Condition]:
         past: list[Any] = [
             engine.FieldCondition(name, range=engine.RangeDateTime(**{compared: day}))
             for name, compared, day in self.filters.exclusions()
         ]
-        chosen = [any_of(name, values) for name, values in self.filters.conditions()]
+        chosen = [make_condition(name, values) for name, values in self.filters.list_conditions()]
         return [*chosen, engine.Filter(must_not=past)]
 
-    def _among(self, points: Iterable[int]) -> engine.HasIdCondition:
+    def _make_id_condition(self, points: Iterable[int]) -> engine.HasIdCondition:
         return engine.HasIdCondition({self.ids[point] for point in points})
 
-    def _near(self, query: list[float], language: str, *only: Condition) -> engine.QueryRequest:
+    def _make_meaning_query(self, query: list[float], language: str, *only: Condition) -> engine.QueryRequest:
         spoken = engine.FieldCondition(LANGUAGE, match=engine.MatchValue(language))
         nearest = engine.Query.Nearest(query, using=MEANING)
-        return engine.QueryRequest(limit=self.wanted, query=nearest, filter=owned(self.ctx, spoken, *only))
+        return engine.QueryRequest(limit=self.wanted, query=nearest, filter=make_tenant_filter(self.ctx, spoken, *only))
 
-    def _word_query(self, terms: Terms, limit: int, *only: Condition) -> engine.QueryRequest:
-        nearest = engine.Query.Nearest(sparse(terms), using=WORDS)
+    def _make_word_query(self, terms: Terms, limit: int, *only: Condition) -> engine.QueryRequest:
+        nearest = engine.Query.Nearest(make_sparse_vector(terms), using=WORDS)
         # Document frequencies of the tenant's own passages: others' texts must not move its ranking.
-        params = engine.SearchParams(idf=engine.IdfParams(owned(self.ctx)))
-        return engine.QueryRequest(limit=limit, query=nearest, filter=owned(self.ctx, *only), params=params)
+        params = engine.SearchParams(idf=engine.IdfParams(make_tenant_filter(self.ctx)))
+        return engine.QueryRequest(
+            limit=limit, query=nearest, filter=make_tenant_filter(self.ctx, *only), params=params
+        )
 
     def _ask(self, requests: list[engine.QueryRequest]) -> list[dict[int, float]]:
         """The scores of the points that each of *requests* finds."""
         if not requests:
             return []
-        return [self._scores(points) for points in self.shard.query_batch(engine.QueryBatchRequest(requests))]
+        return [self._read_scores(points) for points in self.shard.query_batch(engine.QueryBatchRequest(requests))]
 
-    def _scores(self, points: Sequence[engine.ScoredPoint]) -> dict[int, float]:
-        ids = [id_of(point) for point in points]
+    def _read_scores(self, points: Sequence[engine.ScoredPoint]) -> dict[int, float]:
+        ids = [parse_point_id(point) for point in points]
         keys = [each.int for each in ids]
         self.ids.update(zip(keys, ids, strict=True))
         return dict(zip(keys, [point.score for point in points], strict=True))

@@ -28,7 +28,7 @@ def fuse(lexical: Scores, dense: Scores, foreign: NDArray[np.bool_] | None = Non
     for its lexical one, at most the best lexical z there is. Where all are, their lexical z count .2 instead.
     Scores that are all the same say nothing, their z is 0; without any dense score the ranking is the lexical one.
     """
-    by_words, by_meaning = _z(lexical), _z(dense)
+    by_words, by_meaning = _standardize(lexical), _standardize(dense)
     waiting = np.isnan(dense)
     if waiting.any():
         best = np.inf if waiting.all() else np.nanmax(by_meaning)
@@ -41,7 +41,7 @@ def fuse(lexical: Scores, dense: Scores, foreign: NDArray[np.bool_] | None = Non
     return weight * by_words + (1 - weight) * by_meaning
 
 
-def level(dense: Scores, languages: Sequence[str]) -> Scores:
+def level_scores(dense: Scores, languages: Sequence[str]) -> Scores:
     """Cosine scores of candidates freed of how near the model places each passage language to the question's.
 
     Multilingual models put a passage in the question's own language nearer than the same said in another. So the mean
@@ -62,7 +62,7 @@ def level(dense: Scores, languages: Sequence[str]) -> Scores:
     return result
 
 
-def _z(scores: Scores) -> Scores:
+def _standardize(scores: Scores) -> Scores:
     """Distance from the mean in standard deviations; NaN stays and does not count."""
     known = scores[~np.isnan(scores)]
     spread = known.std() if known.size else 0.0

@@ -28,7 +28,7 @@ class Filters:
     labels: tuple[str, ...] = ()
     day: date | None = None  # of the question; None: today
 
-    def conditions(self) -> Iterator[tuple[str, list[str]]]:
+    def list_conditions(self) -> Iterator[tuple[str, list[str]]]:
         """Payload fields, each with the values of which a passage must have one."""
         for field, values in ((DATASET, self.dataset_ids), (DOCUMENT, self.document_ids), (LANGUAGE, self.languages)):
             if values:
@@ -52,7 +52,7 @@ class Filters:
         }
         day = (self.day or today()).isoformat()
         holds = (passage.valid_from or day) <= day <= (passage.valid_until or day)
-        return holds and all(of_fields[field].intersection(values) for field, values in self.conditions())
+        return holds and all(of_fields[field].intersection(values) for field, values in self.list_conditions())
 
 
 ALL = Filters()
@@ -83,7 +83,7 @@ class Entry:
     has_vector: bool
 
 
-def entry_of(payload: Mapping[str, Any] | None, *, has_vector: bool) -> Entry:
+def make_entry(payload: Mapping[str, Any] | None, *, has_vector: bool) -> Entry:
     """The entry of a passage, by what an engine keeps beside its vectors."""
     known = payload or {}
     return Entry(str(known[PASSAGE]), str(known[DOCUMENT]), has_vector)
@@ -98,7 +98,7 @@ class MadeForAnother(StoreRefused):
 
 
 class PassageIndex(Protocol):
-    """Passages of many tenants; each call but `tenant_ids` sees the caller's tenant alone."""
+    """Passages of many tenants; each call but `list_tenant_ids` sees the caller's tenant alone."""
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add passages, or replace those of the same id; found by their words at once, durable on return.
@@ -127,16 +127,16 @@ class PassageIndex(Protocol):
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in the index for this tenant."""
 
-    async def document_ids(self, ctx: TenantContext) -> set[str]:
+    async def list_document_ids(self, ctx: TenantContext) -> set[str]:
         """The documents the tenant has passages of."""
 
     def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant with its vector, in batches, in no particular order; for moving elsewhere."""
 
-    def inventory(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
+    def list_entries(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant without its text and vector, in batches, in no particular order."""
 
-    async def tenant_ids(self) -> set[str]:
+    async def list_tenant_ids(self) -> set[str]:
         """Whose passages are in the index: for a reconciliation, which also looks for those of tenants nobody knows."""
 
     async def check(self) -> None:
@@ -160,7 +160,7 @@ async def put_stored(index: PassageIndex, ctx: TenantContext, stored: Sequence[S
         )
 
 
-async def pages(fetch: Callable[[Any], Awaitable[tuple[Sequence[T], Any]]]) -> AsyncIterator[Sequence[T]]:
+async def fetch_pages(fetch: Callable[[Any], Awaitable[tuple[Sequence[T], Any]]]) -> AsyncIterator[Sequence[T]]:
     """What *fetch* gives page by page: it is told where one begins, None at first, and says where the next one does.
 
     What is written meanwhile may be in it or not; what was there before and stays is in it once.

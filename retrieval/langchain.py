@@ -49,15 +49,15 @@ class LangchainCollection:
     name: str
     vector_name: str
 
-    async def near(self, wire: Wire, vector: FloatArray, *, limit: int) -> dict[str, ScoredDocument]:
+    async def find_near(self, wire: Wire, vector: FloatArray, *, limit: int) -> dict[str, ScoredDocument]:
         """The passages nearest to *vector* by point; the languages are not apart here, since no field tells them."""
         using = {"using": self.vector_name} if self.vector_name else {}
         query = {"query": write_vector(vector), "limit": limit, "with_payload": [CONTENT, METADATA]} | using
         answer = await wire.ask(self.name, "points/query", query)
         with translate_errors():
-            return self._to_documents({each["id"]: (each["payload"], each["score"]) for each in answer["points"]})
+            return self._make_documents({each["id"]: (each["payload"], each["score"]) for each in answer["points"]})
 
-    async def with_words(self, client: AsyncQdrantClient, words: Sequence[str]) -> dict[str, ScoredDocument]:
+    async def find_by_words(self, client: AsyncQdrantClient, words: Sequence[str]) -> dict[str, ScoredDocument]:
         """Passages that hold any of *words* by point, as written, in lower case or with a capital.
 
         Where the institution has no text index, older servers look for the letters just as they are.
@@ -74,17 +74,17 @@ class LangchainCollection:
             limit=_READ_BY_WORDS,
             with_payload=[CONTENT, METADATA],
         )
-        return self._to_documents({record.id: (record.payload, None) for record in records})
+        return self._make_documents({record.id: (record.payload, None) for record in records})
 
     async def count(self, client: AsyncQdrantClient) -> int:
         """How many passages there are."""
         return (await client.count(self.name, exact=True)).count
 
-    def _to_documents(
+    def _make_documents(
         self, points: Mapping[models.ExtendedPointId, tuple[Metadata | None, float | None]]
     ) -> dict[str, ScoredDocument]:
         return {
-            _key(self.name, point): ScoredDocument(passage_from(payload, collection=self.name, point=point), dense)
+            _make_key(self.name, point): ScoredDocument(make_passage(payload, collection=self.name, point=point), dense)
             for point, (payload, dense) in points.items()
             if payload and str(payload.get(CONTENT) or "").strip()
         }
@@ -126,45 +126,45 @@ async def recognise(
     return LangchainCollection(name, fitting[0])
 
 
-def passage_from(payload: Metadata, *, collection: str, point: models.ExtendedPointId) -> Passage:
+def make_passage(payload: Metadata, *, collection: str, point: models.ExtendedPointId) -> Passage:
     """The passage in a payload that LangChain wrote; its ids are made from the collection's name and the point's id."""
     text, found = str(payload[CONTENT])[:LONGEST_PASSAGE], payload.get(METADATA)
     metadata = found if isinstance(found, dict) else {}
-    source = _text(metadata, "source", "file_path", "url", "link", "file_name", "filename") or collection
-    url = _text(metadata, "url", "link") or source
+    source = _read_text(metadata, "source", "file_path", "url", "link", "file_name", "filename") or collection
+    url = _read_text(metadata, "url", "link") or source
     start = metadata.get("start_index")
     start = start if isinstance(start, int) and start >= 0 else 0
     return Passage(
-        passage_id=_key(collection, point),
+        passage_id=_make_key(collection, point),
         document_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{collection}\n\n{source}")),
-        title=_text(metadata, "title", "file_name", "filename") or _file_name(source),
+        title=_read_text(metadata, "title", "file_name", "filename") or _read_file_name(source),
         source=source,
         url=url if url.startswith(("http://", "https://")) else None,
-        page=_page(metadata),
-        heading=_heading(metadata),
+        page=_read_page(metadata),
+        heading=_read_heading(metadata),
         start=start,
         end=start + len(text),
-        language=_language(metadata, text),
+        language=_read_language(metadata, text),
         text=text,
     )
 
 
-def _key(collection: str, point: models.ExtendedPointId) -> str:
+def _make_key(collection: str, point: models.ExtendedPointId) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{collection}\n{point}"))
 
 
-def _text(metadata: Metadata, *names: str) -> str:
+def _read_text(metadata: Metadata, *names: str) -> str:
     """The first of these fields that has something in it."""
     values = (metadata.get(name) for name in names)
     return next((value.strip() for value in values if isinstance(value, str) and value.strip()), "")
 
 
-def _file_name(source: str) -> str:
+def _read_file_name(source: str) -> str:
     path = unquote(urlsplit(source).path) if "://" in source else source.replace("\\", "/")
     return PurePosixPath(path).name or source
 
 
-def _page(metadata: Metadata) -> int | None:
+def _read_page(metadata: Metadata) -> int | None:
     """The page, from 1 on: `page_number` and `page_label` are counted so, `page` of the PDF loaders from 0."""
     for name, first in (("page_number", 1), ("page_label", 1), ("page", 0)):
         value = metadata.get(name)
@@ -175,14 +175,14 @@ def _page(metadata: Metadata) -> int | None:
     return None
 
 
-def _heading(metadata: Metadata) -> str:
+def _read_heading(metadata: Metadata) -> str:
     """Headings as the Markdown and HTML splitters give them, "Header 1" and so on, or a single field."""
-    levels = [_text(metadata, f"Header {number}") for number in range(1, 7)]
-    return " › ".join(level for level in levels if level) or _text(metadata, "heading", "section")
+    levels = [_read_text(metadata, f"Header {number}") for number in range(1, 7)]
+    return " › ".join(level for level in levels if level) or _read_text(metadata, "heading", "section")
 
 
-def _language(metadata: Metadata, text: str) -> str:
-    code = _CODE.match(_text(metadata, "language", "lang").lower())
+def _read_language(metadata: Metadata, text: str) -> str:
+    code = _CODE.match(_read_text(metadata, "language", "lang").lower())
     return code.group() if code else _detect_language(text)
 
 
@@ -204,8 +204,8 @@ def join(
     .957, .953, .953; xquad_es .967 each.
     """
     passages = dict(own_passages) | {point: found.passage for point, found in foreign.items()}
-    asked = lexicon.of_question(question)
-    scores = bm25_among(asked, [lexicon.of_passage(passage) for passage in passages.values()])
+    asked = lexicon.make_question_terms(question)
+    scores = score_bm25(asked, [lexicon.make_passage_terms(passage) for passage in passages.values()])
     dense = own.dense | {point: found.dense for point, found in foreign.items() if found.dense is not None}
     return Candidates(
         lexical={point: score for point, score in zip(passages, scores, strict=True) if score > 0},
@@ -214,7 +214,7 @@ def join(
     )
 
 
-def bm25_among(asked: Terms, passages: Sequence[Terms]) -> list[float]:
+def score_bm25(asked: Terms, passages: Sequence[Terms]) -> list[float]:
     """The BM25 score of each of *passages* with the document frequencies among them, as Qdrant's engine counts it.
 
     idf = ln(1 + (n - df + .5) / (df + .5))

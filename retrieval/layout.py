@@ -9,7 +9,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from retrieval.index import MadeForAnother
 from retrieval.langchain import LangchainCollection, recognise
-from retrieval.qdrant import server_version
+from retrieval.qdrant import read_server_version
 from retrieval.ranking import DAYS, FILTERED, MEANING, TENANT, WORDS
 from utils.errors import StoreRefused
 
@@ -42,7 +42,7 @@ async def prepare_layout(client: AsyncQdrantClient, *, collection: str, dimensio
     Raises:
         StoreRefused: the server is not what we need, or the collection was made for something else.
     """
-    version = await server_version(client)
+    version = await read_server_version(client)
     info, own, foreign = await _find(client, collection), collection, None
     if info is not None and not is_ours(info):
         foreign = await recognise(client, collection, info.config.params.vectors, dimension=dimension)
@@ -57,7 +57,7 @@ async def prepare_layout(client: AsyncQdrantClient, *, collection: str, dimensio
     return Layout(own, foreign, idf_by_tenant=version >= _CORPUS_IDF_SINCE)
 
 
-async def point_alias(client: AsyncQdrantClient, alias: str, collection: str) -> None:
+async def move_alias(client: AsyncQdrantClient, alias: str, collection: str) -> None:
     """Let *alias* stand for *collection*, in one step where it stood for another.
 
     Source: https://api.qdrant.tech/api-reference/aliases/update-aliases

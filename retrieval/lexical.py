@@ -28,7 +28,7 @@ class Terms:
     values: list[float]
 
 
-def embedding_text(passage: Passage) -> str:
+def make_embedding_text(passage: Passage) -> str:
     """What stands for *passage* in both rankings: title, headings and text, a line each."""
     return "\n".join(part for part in (passage.title, passage.heading, passage.text) if part)
 
@@ -43,17 +43,17 @@ class Lexicon:
     """
 
     def __init__(self) -> None:
-        self._known = {code: Bm25(_config(language=name)) for code, name in LANGUAGES.items()}
-        self._spaced = Bm25(_config(stemmer=DisabledStemmer()))
-        self._unspaced = Bm25(_config(stemmer=DisabledStemmer(), tokenizer=TokenizerType.Multilingual))
+        self._known = {code: Bm25(_make_config(language=name)) for code, name in LANGUAGES.items()}
+        self._spaced = Bm25(_make_config(stemmer=DisabledStemmer()))
+        self._unspaced = Bm25(_make_config(stemmer=DisabledStemmer(), tokenizer=TokenizerType.Multilingual))
 
-    def of_passage(self, passage: Passage) -> Terms:
+    def make_passage_terms(self, passage: Passage) -> Terms:
         """The terms of *passage* in its own language, weighted by how often they occur and how long it is."""
         other = self._unspaced if passage.language in UNSPACED else self._spaced
-        found = self._known.get(passage.language, other).embed_document(embedding_text(passage))
+        found = self._known.get(passage.language, other).embed_document(make_embedding_text(passage))
         return Terms(found.indices, found.values)
 
-    def of_question(self, question: str) -> Terms:
+    def make_question_terms(self, question: str) -> Terms:
         """The terms *question* has in any of the languages, since a short one does not show its own.
 
         That costs at most .002 of R@1 against knowing it: a stem of another language rarely is a term of a passage.
@@ -68,14 +68,14 @@ class RememberingLexicon(Lexicon):
 
     def __init__(self) -> None:
         super().__init__()
-        self._remembered = lru_cache(_PASSAGES_REMEMBERED)(super().of_passage)
+        self._remembered = lru_cache(_PASSAGES_REMEMBERED)(super().make_passage_terms)
 
-    def of_passage(self, passage: Passage) -> Terms:
+    def make_passage_terms(self, passage: Passage) -> Terms:
         """As in `Lexicon`; not to be changed, since others are given the same."""
         return self._remembered(passage)
 
 
-def _config(
+def _make_config(
     *, language: str | None = None, stemmer: DisabledStemmer | None = None, tokenizer: TokenizerType | None = None
 ) -> Bm25Config:
     stopwords = StopwordsSet(languages={Language.English, Language.Spanish, Language.Indonesian})

@@ -40,18 +40,18 @@ def connect(url: str, *, api_key: str | None, timeout_s: float) -> AsyncQdrantCl
         # Given as `api_key` it would warn of plain HTTP, which inside a cluster is what people have.
         headers={"api-key": api_key} if api_key else None,
         timeout=timeout_s,  # type: ignore[arg-type] # it rounds up itself
-        # Its own check runs in a thread and prints a warning; `server_version` is ours.
+        # Its own check runs in a thread and prints a warning; `read_server_version` is ours.
         check_compatibility=False,
         limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=KEPT_IDLE_S),
     )
 
 
-def rest_address(client: AsyncQdrantClient) -> str:
+def make_rest_address(client: AsyncQdrantClient) -> str:
     """Where *client* reaches the server: QDRANT_URL with the port that goes without saying."""
     return str(client.http.client.host)
 
 
-async def server_version(client: AsyncQdrantClient) -> tuple[int, int]:
+async def read_server_version(client: AsyncQdrantClient) -> tuple[int, int]:
     """Major and minor version of the server.
 
     Raises:
@@ -76,7 +76,7 @@ async def server_version(client: AsyncQdrantClient) -> tuple[int, int]:
 
 
 @contextmanager
-def our_errors(*, with_key: bool) -> Iterator[None]:
+def translate_client_errors(*, with_key: bool) -> Iterator[None]:
     """Turn what the client raises inside into our errors; *with_key* is whether the client was given a key.
 
     Raises:
@@ -90,7 +90,7 @@ def our_errors(*, with_key: bool) -> Iterator[None]:
             raise StoreUnavailable(NO_ANSWER) from exc
         raise StoreRefused(NOT_A_QDRANT) from exc
     except UnexpectedResponse as exc:
-        raise _refusal(exc, with_key=with_key) from exc
+        raise _make_refusal(exc, with_key=with_key) from exc
     except (ApiException, QdrantException) as exc:
         raise StoreUnavailable("The Qdrant server cannot serve now.") from exc
 
@@ -108,7 +108,7 @@ def translate_errors() -> Iterator[None]:
         raise StoreRefused(NOT_A_QDRANT) from exc
 
 
-def _refusal(exc: UnexpectedResponse, *, with_key: bool) -> StoreUnavailable:
+def _make_refusal(exc: UnexpectedResponse, *, with_key: bool) -> StoreUnavailable:
     reason = exc.content.decode(errors="replace")
     if exc.status_code in _KEY_REFUSED:
         return StoreRefused(_WRONG_KEY if with_key else _NO_KEY)

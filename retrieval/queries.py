@@ -12,7 +12,7 @@ from qdrant_client import models
 
 from retrieval.index import Filters
 from retrieval.lexical import Terms
-from retrieval.ranking import CANDIDATES, LANGUAGE, MEANING, TENANT, WORDS, Candidates, payload_of, point_id
+from retrieval.ranking import CANDIDATES, LANGUAGE, MEANING, TENANT, WORDS, Candidates, make_payload, make_point_id
 from utils.context import TenantContext
 from utils.passages import Passage
 from utils.ports import FloatArray
@@ -20,27 +20,27 @@ from utils.ports import FloatArray
 Json = dict[str, Any]
 
 
-def tenant_filter(ctx: TenantContext, *also: Any) -> models.Filter:
-    """The tenant filter for the client: here and in `tenant_filter_json` are the only places it is written."""
+def make_tenant_filter(ctx: TenantContext, *also: Any) -> models.Filter:
+    """The tenant filter for the client: here and in `make_tenant_filter_json` are the only places it is written."""
     return models.Filter(must=[models.FieldCondition(key=TENANT, match=models.MatchValue(value=ctx.tenant_id)), *also])
 
 
-def tenant_filter_json(ctx: TenantContext, *also: Json) -> Json:
+def make_tenant_filter_json(ctx: TenantContext, *also: Json) -> Json:
     """The tenant filter as it is sent."""
     return {"must": [_is(TENANT, ctx.tenant_id), *also]}
 
 
-def pending(ctx: TenantContext) -> models.Filter:
+def make_pending_filter(ctx: TenantContext) -> models.Filter:
     """The tenant's passages that wait for their vector."""
-    return models.Filter(must=[tenant_filter(ctx)], must_not=[models.HasVectorCondition(has_vector=MEANING)])
+    return models.Filter(must=[make_tenant_filter(ctx)], must_not=[models.HasVectorCondition(has_vector=MEANING)])
 
 
-def point_of(ctx: TenantContext, passage: Passage, terms: Terms) -> models.PointStruct:
+def make_point(ctx: TenantContext, passage: Passage, terms: Terms) -> models.PointStruct:
     """A passage with its words, without its vector: replacing one takes the vector of the old text away."""
     words = models.SparseVector(indices=terms.indices, values=terms.values)
     vectors: dict[str, models.Vector] = {WORDS: words} if terms.indices else {}
     return models.PointStruct(
-        id=str(point_id(ctx, passage.passage_id)), vector=vectors, payload=payload_of(ctx, passage)
+        id=str(make_point_id(ctx, passage.passage_id)), vector=vectors, payload=make_payload(ctx, passage)
     )
 
 
@@ -76,17 +76,17 @@ class Plan:
 
     def requests(self) -> list[Json]:
         """The queries, maybe none: a question may have no words to search."""
-        by_words = [self._by_words(self.asked.wanted)] if self.terms.indices else []
+        by_words = [self._make_word_query(self.asked.wanted)] if self.terms.indices else []
         spoken = self.languages if self.vector is not None else ()
         # Each language proposes its own: a model places the passages of the question's language nearer.
-        by_meaning = [self._by_meaning(_is(LANGUAGE, language)) for language in spoken]
+        by_meaning = [self._make_meaning_query(_is(LANGUAGE, language)) for language in spoken]
         requests = by_words + by_meaning
         if by_words and by_meaning:
             # Without a condition on the language: the engine would hand it on to the candidates and propose others.
             # So each says which language it is in; of the others that is known.
-            requests.append(self._by_meaning() | {"prefetch": by_words, "with_payload": [LANGUAGE]})
+            requests.append(self._make_meaning_query() | {"prefetch": by_words, "with_payload": [LANGUAGE]})
             # No score for a passage means no common word.
-            requests.append(self._by_words(self.asked.wanted * len(by_meaning)) | {"prefetch": by_meaning})
+            requests.append(self._make_word_query(self.asked.wanted * len(by_meaning)) | {"prefetch": by_meaning})
         return requests
 
     def candidates(self, requests: Sequence[Json], answers: Iterable[Mapping[str, Any]]) -> Candidates[str]:
@@ -106,19 +106,19 @@ class Plan:
                 found.dense |= {key: score for key, score in scores.items() if spoken[key] in self.languages}
         return found
 
-    def _by_words(self, limit: int) -> Json:
+    def _make_word_query(self, limit: int) -> Json:
         query = {"indices": self.terms.indices, "values": self.terms.values}
         # Document frequencies of the tenant's own passages: others' texts must not move its ranking.
-        params = {"params": {"idf": {"corpus": tenant_filter_json(self.asked.ctx)}}} if self.idf_by_tenant else {}
-        return {"query": query, "using": WORDS, "filter": self._let_through(), "limit": limit} | params
+        params = {"params": {"idf": {"corpus": make_tenant_filter_json(self.asked.ctx)}}} if self.idf_by_tenant else {}
+        return {"query": query, "using": WORDS, "filter": self._make_filter(), "limit": limit} | params
 
-    def _by_meaning(self, *also: Json) -> Json:
-        return {"query": self.vector, "using": MEANING, "filter": self._let_through(*also), "limit": self.asked.wanted}
+    def _make_meaning_query(self, *also: Json) -> Json:
+        return {"query": self.vector, "using": MEANING, "filter": self._make_filter(*also), "limit": self.asked.wanted}
 
-    def _let_through(self, *also: Json) -> Json:
-        chosen = [{"key": field, "match": {"any": values}} for field, values in self.asked.filters.conditions()]
+    def _make_filter(self, *also: Json) -> Json:
+        chosen = [{"key": field, "match": {"any": values}} for field, values in self.asked.filters.list_conditions()]
         past = [{"key": field, "range": {compared: day}} for field, compared, day in self.asked.filters.exclusions()]
-        return tenant_filter_json(self.asked.ctx, *chosen, {"must_not": past}, *also)
+        return make_tenant_filter_json(self.asked.ctx, *chosen, {"must_not": past}, *also)
 
 
 def _is(field: str, value: str) -> Json:

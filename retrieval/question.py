@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import islice
 
-from retrieval.lexical import embedding_text
+from retrieval.lexical import make_embedding_text
 from utils.language import detect_language
 from utils.passages import Passage
 from utils.words import hash_content_words
@@ -27,7 +27,7 @@ class Question:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._stems: dict[str, Stems] = {}
+        self._hash_stems: dict[str, Stems] = {}
         self._places: dict[str, dict[int, list[int]]] = {}
 
     @cached_property
@@ -37,33 +37,33 @@ class Question:
 
     def share_in(self, passage: Passage) -> float:
         """The part of its content words in *passage*, 0 to 1, names and numbers counting threefold."""
-        asked = self._stems_in(passage.language)
+        asked = self._find_stems(passage.language)
         total = sum(weight * times for _, weight, times in asked)
         if not total:
             return 0.0
-        there = _stems(embedding_text(passage), passage.language)
+        there = _hash_stems(make_embedding_text(passage), passage.language)
         return sum(weight * times for stems, weight, times in asked if not stems.isdisjoint(there)) / total
 
     def share_in_best_sentence(self, passage: Passage) -> float:
         """The part of its content words in the sentence of *passage* that has most of them, 0 to 1."""
-        asked = self._stems_in(passage.language)
+        asked = self._find_stems(passage.language)
         if not asked:
             return 0.0
         places = self._places[passage.language]
         total = sum(times for _, _, times in asked)
-        sentences = _stems_by_sentence(passage.text, passage.language)
+        sentences = _hash_stems_by_sentence(passage.text, passage.language)
         return max((_count_met(asked, places, there) for there in sentences), default=0) / total
 
-    def _stems_in(self, language: str) -> Stems:
-        if language not in self._stems:
+    def _find_stems(self, language: str) -> Stems:
+        if language not in self._hash_stems:
             stemmed = ((hash_content_words(word, language), weight, times) for (word, weight), times in self._words)
-            self._stems[language] = asked = [each for each in stemmed if each[0]]
+            self._hash_stems[language] = asked = [each for each in stemmed if each[0]]
             places: dict[int, list[int]] = {}
             for place, (stems, _, _) in enumerate(asked):
                 for stem in stems:
                     places.setdefault(stem, []).append(place)
             self._places[language] = places
-        return self._stems[language]
+        return self._hash_stems[language]
 
     @cached_property
     def _words(self) -> list[tuple[tuple[str, int], int]]:
@@ -82,10 +82,10 @@ def _count_met(asked: Stems, places: Mapping[int, Sequence[int]], there: frozens
 
 
 @lru_cache(_KEPT)
-def _stems(text: str, language: str) -> frozenset[int]:
+def _hash_stems(text: str, language: str) -> frozenset[int]:
     return hash_content_words(text, language)
 
 
 @lru_cache(_KEPT)
-def _stems_by_sentence(text: str, language: str) -> Sequence[frozenset[int]]:
+def _hash_stems_by_sentence(text: str, language: str) -> Sequence[frozenset[int]]:
     return [hash_content_words(each, language) for each in _SENTENCE_END.split(text) if each]

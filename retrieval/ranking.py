@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.fusion import Scores, fuse, level
+from retrieval.fusion import Scores, fuse, level_scores
 from utils.context import TenantContext
 from utils.language import detect_language
 from utils.passages import Hit, Passage
@@ -61,12 +61,12 @@ class Ranked(Generic[P]):
     lexical_rank: int | None
 
 
-def point_id(ctx: TenantContext, passage_id: str) -> uuid.UUID:
+def make_point_id(ctx: TenantContext, passage_id: str) -> uuid.UUID:
     """A point of this tenant alone, so that the same passage id of two tenants is two points."""
     return uuid.uuid5(uuid.NAMESPACE_OID, f"{ctx.tenant_id}\n{passage_id}")
 
 
-def payload_of(ctx: TenantContext, passage: Passage) -> dict[str, Any]:
+def make_payload(ctx: TenantContext, passage: Passage) -> dict[str, Any]:
     """What is stored beside the vectors: the passage's fields and the tenant."""
     known = {name: value for name, value in asdict(passage).items() if name in _PASSAGE_FIELDS}
     return known | {TENANT: ctx.tenant_id, LABELS: list(passage.labels)}
@@ -77,8 +77,8 @@ def description_of(passage: Passage) -> dict[str, Any]:
     return {name: getattr(passage, name) for name in DESCRIBING} | {LABELS: list(passage.labels)}
 
 
-def passage_of(payload: Mapping[str, Any] | None) -> Passage:
-    """The passage in a payload that `payload_of` made, also before passages had all the fields they have now."""
+def parse_passage(payload: Mapping[str, Any] | None) -> Passage:
+    """The passage in a payload that `make_payload` made, also before passages had all the fields they have now."""
     known = payload or {}
     named = {name: known[name] for name in _PASSAGE_FIELDS if name in known}
     if len(text := named.get("text", "")) > LONGEST_PASSAGE:  # of before chunks had a limit
@@ -103,9 +103,9 @@ def rank(found: Candidates[P], question: str, *, limit: int) -> list[Ranked[P]]:
     lexical = np.array(list(map(found.lexical.get, points, repeat(0.0))))
     dense = np.array(list(map(found.dense.get, points, repeat(np.nan))))
     spoken = list(map(found.languages.get, points, repeat("")))
-    fused = fuse(lexical, level(dense, spoken), _foreign(spoken, question))
+    fused = fuse(lexical, level_scores(dense, spoken), _find_foreign(spoken, question))
     best = np.argsort(-fused, kind="stable")[:limit]
-    places = zip(_places(dense, best), _places(lexical, best), strict=True)
+    places = zip(_rank_places(dense, best), _rank_places(lexical, best), strict=True)
     return [
         Ranked(
             points[at],
@@ -119,13 +119,13 @@ def rank(found: Candidates[P], question: str, *, limit: int) -> list[Ranked[P]]:
     ]
 
 
-def _places(scores: Scores, of: NDArray[np.intp]) -> list[int]:
+def _rank_places(scores: Scores, of: NDArray[np.intp]) -> list[int]:
     """The places, from 1 on, that those at *of* have among *scores*."""
     places: list[int] = (1 + (scores > scores[of, None]).sum(axis=1)).tolist()
     return places
 
 
-def _foreign(spoken: Sequence[str], question: str) -> NDArray[np.bool_] | None:
+def _find_foreign(spoken: Sequence[str], question: str) -> NDArray[np.bool_] | None:
     """Which candidates are in another language than *question*, given what is *spoken* in each; None for none."""
     asked_in = detect_language(question, default="")
     if not asked_in or not any(spoken):
@@ -134,7 +134,7 @@ def _foreign(spoken: Sequence[str], question: str) -> NDArray[np.bool_] | None:
     return np.array(list(map(foreign.__getitem__, spoken)), dtype=bool)
 
 
-def hits_of(ranked: Sequence[Ranked[P]], passages: Mapping[P, Passage]) -> list[Hit]:
+def make_hits(ranked: Sequence[Ranked[P]], passages: Mapping[P, Passage]) -> list[Hit]:
     """*ranked* with their passages, in the same order; points that are not in *passages* are left out."""
     return [
         Hit(passages[item.point], item.score, item.dense, item.lexical, item.dense_rank, item.lexical_rank)

@@ -11,9 +11,9 @@ from typing import TypeVar
 from retrieval.answerability import Verdict, judge
 from retrieval.calibration import Calibrations
 from retrieval.index import ALL, Filters, PassageIndex
-from retrieval.lexical import embedding_text
+from retrieval.lexical import make_embedding_text
 from retrieval.question import Question
-from retrieval.selection import add_scores, by_best_sentence, distinct, join_neighbours
+from retrieval.selection import add_scores, drop_repeats, join_neighbours, order_by_best_sentence
 from utils.context import TenantContext
 from utils.errors import ProviderError
 from utils.long_texts import process_text
@@ -97,14 +97,14 @@ class Retriever:
             degraded.append(without_vector)
         hits = add_scores(rankings)
         if options.priorities:
-            hits = course.passed("priorities", _prefer_language(hits, options.priorities))
+            hits = course.note_stage("priorities", _prefer_language(hits, options.priorities))
         if self.reranker is not None and len(hits) > 1:
             ranked, without_reranker = await self._rerank(self.reranker, asked[0].text, hits)
-            hits = course.passed("rerank", ranked)
+            hits = course.note_stage("rerank", ranked)
             degraded.append(without_reranker)
         found = hits
-        shown = course.passed(
-            "selection", await self._process(lambda: join_neighbours(distinct(found), limit=limit), found)
+        shown = course.note_stage(
+            "selection", await self._process(lambda: join_neighbours(drop_repeats(found), limit=limit), found)
         )
         estimated = self.calibrations.of(ctx) if self.calibrations else None
         judged = (rankings[0] if options.context else hits)[:limit]
@@ -117,16 +117,16 @@ class Retriever:
         self, ctx: TenantContext, question: Question, limit: int, filters: Filters, course: "_Course"
     ) -> tuple[Sequence[Hit], str | None]:
         """The candidates for *question*, best first, and what was missing."""
-        vector, without_vector = await self._vector(question.text)
-        course.passed("embedding", [])
-        hits = course.passed("index", await self._candidates(ctx, question.text, vector, limit, filters))
-        ordered = await self._process(partial(by_best_sentence, question, hits), hits)
-        return course.passed("sentences", ordered), without_vector
+        vector, without_vector = await self._embed_question(question.text)
+        course.note_stage("embedding", [])
+        hits = course.note_stage("index", await self._find_candidates(ctx, question.text, vector, limit, filters))
+        ordered = await self._process(partial(order_by_best_sentence, question, hits), hits)
+        return course.note_stage("sentences", ordered), without_vector
 
     async def _process(self, work: Callable[[], T], hits: Sequence[Hit]) -> T:
         return await process_text(work, characters=sum(len(hit.passage.text) for hit in hits), at_once=_AT_ONCE)
 
-    async def _candidates(
+    async def _find_candidates(
         self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int, filters: Filters
     ) -> Sequence[Hit]:
         wanted = max(limit * _SPARE, _RERANKED if self.reranker else 0)
@@ -138,7 +138,7 @@ class Retriever:
             self.stores.note_duration("index", "search", time.perf_counter() - began_s, succeeded=succeeded)
         return hits
 
-    async def _vector(self, question: str) -> tuple[FloatArray | None, str | None]:
+    async def _embed_question(self, question: str) -> tuple[FloatArray | None, str | None]:
         try:
             return await self.embedder.embed_query(question), None
         except ProviderError as exc:
@@ -148,12 +148,12 @@ class Retriever:
     async def _rerank(self, reranker: Reranker, question: str, hits: Sequence[Hit]) -> tuple[Sequence[Hit], str | None]:
         shown = hits[:_RERANKED]
         try:
-            scores = await reranker.rerank(question, [embedding_text(hit.passage) for hit in shown])
+            scores = await reranker.rerank(question, [make_embedding_text(hit.passage) for hit in shown])
         except ProviderError as exc:
             logger.warning("Searching without the reranker: it failed.", exc_info=exc)
             return hits, "The reranker did not answer: passages are in the order of the search alone."
         scored = [replace(hit, score=score) for hit, score in zip(shown, scores, strict=True)]
-        return [*_by_score(scored), *hits[_RERANKED:]], None
+        return [*_sort_by_score(scored), *hits[_RERANKED:]], None
 
 
 class _Course:
@@ -163,7 +163,7 @@ class _Course:
         self.stages: list[Stage] = []
         self._since_s = time.perf_counter()
 
-    def passed(self, name: str, hits: Sequence[Hit]) -> Sequence[Hit]:
+    def note_stage(self, name: str, hits: Sequence[Hit]) -> Sequence[Hit]:
         """*hits*, which the stage *name* left just now."""
         now_s = time.perf_counter()
         self.stages.append(Stage(name, now_s - self._since_s, hits))
@@ -172,8 +172,8 @@ class _Course:
 
 
 def _prefer_language(hits: Sequence[Hit], priorities: Mapping[str, float]) -> list[Hit]:
-    return _by_score([replace(hit, score=hit.score + priorities.get(hit.passage.dataset_id, 0.0)) for hit in hits])
+    return _sort_by_score([replace(hit, score=hit.score + priorities.get(hit.passage.dataset_id, 0.0)) for hit in hits])
 
 
-def _by_score(hits: Sequence[Hit]) -> list[Hit]:
+def _sort_by_score(hits: Sequence[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: -hit.score)

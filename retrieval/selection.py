@@ -22,7 +22,7 @@ _BETWEEN = {0: "", 2: "\n\n"}
 LONGEST_JOINED = 4000  # characters, so that one document does not take the whole prompt
 
 
-def by_best_sentence(question: Question, hits: Sequence[Hit]) -> list[Hit]:
+def order_by_best_sentence(question: Question, hits: Sequence[Hit]) -> list[Hit]:
     """*hits* in order of their fused score and of the part of the question's words that one of their sentences has.
 
     Words that stand together speak for a passage more than the same ones here and there. Only what is compared with it
@@ -56,7 +56,7 @@ def add_scores(rankings: Sequence[Sequence[Hit]]) -> Sequence[Hit]:
     return sorted(added, key=lambda hit: -hit.score)
 
 
-def distinct(hits: Sequence[Hit]) -> Iterator[Hit]:
+def drop_repeats(hits: Sequence[Hit]) -> Iterator[Hit]:
     """*hits* in order, without those whose text nearly is that of one before; what is not taken is not compared.
 
     Texts that differ in a figure are no duplicates, however alike: a fee of last year, and the one of this year.
@@ -114,7 +114,7 @@ def join_neighbours(hits: Iterable[Hit], *, limit: int) -> list[Hit]:
             break
         kept.append(hit)
         at = len(kept) - 1
-        while (found := _neighbour(kept, at)) is not None:  # it may close the gap between two
+        while (found := _find_neighbour(kept, at)) is not None:  # it may close the gap between two
             other, together = found
             at, gone = sorted((at, other))
             kept[at] = replace(kept[at], passage=together)
@@ -122,20 +122,20 @@ def join_neighbours(hits: Iterable[Hit], *, limit: int) -> list[Hit]:
     return kept
 
 
-def _neighbour(kept: Sequence[Hit], at: int) -> tuple[int, Passage] | None:
+def _find_neighbour(kept: Sequence[Hit], at: int) -> tuple[int, Passage] | None:
     """Another of *kept* that the one *at* a place touches, and both as one passage."""
     for other in range(len(kept)):
         first, second = sorted((at, other))
-        if first != second and (together := _joint(kept[first].passage, kept[second].passage)):
+        if first != second and (together := _join(kept[first].passage, kept[second].passage)):
             return other, together
     return None
 
 
-def _joint(one: Passage, other: Passage) -> Passage | None:
+def _join(one: Passage, other: Passage) -> Passage | None:
     """Both as one passage under the id of *one*, None if they are no neighbours or too long together."""
     former, latter = (one, other) if one.start <= other.start else (other, one)
     between = _BETWEEN.get(latter.start - former.end)
-    if between is None or _section(one) != _section(other):
+    if between is None or _get_section(one) != _get_section(other):
         return None
     text = former.text + between + latter.text
     if len(text) > LONGEST_JOINED:
@@ -145,5 +145,5 @@ def _joint(one: Passage, other: Passage) -> Passage | None:
     return replace(one, start=former.start, end=latter.end, text=text, seams=(*former.seams, *seam, *moved))
 
 
-def _section(passage: Passage) -> tuple[object, ...]:
+def _get_section(passage: Passage) -> tuple[object, ...]:
     return passage.document_id, passage.version, passage.page, passage.heading

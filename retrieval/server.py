@@ -9,13 +9,20 @@ from typing import Any, TypeVar
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
-from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, entry_of, pages
+from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, fetch_pages, make_entry
 from retrieval.langchain import ScoredDocument, join
 from retrieval.languages import Languages
-from retrieval.layout import Layout, point_alias, prepare_layout
+from retrieval.layout import Layout, move_alias, prepare_layout
 from retrieval.lexical import Lexicon, RememberingLexicon
-from retrieval.qdrant import CollectionGone, PointGone, connect, our_errors, rest_address, translate_errors
-from retrieval.queries import Asked, Plan, pending, point_of, tenant_filter, tenant_filter_json
+from retrieval.qdrant import (
+    CollectionGone,
+    PointGone,
+    connect,
+    make_rest_address,
+    translate_client_errors,
+    translate_errors,
+)
+from retrieval.queries import Asked, Plan, make_pending_filter, make_point, make_tenant_filter, make_tenant_filter_json
 from retrieval.ranking import (
     DOCUMENT,
     LANGUAGE,
@@ -26,9 +33,9 @@ from retrieval.ranking import (
     TENANT,
     Candidates,
     description_of,
-    hits_of,
-    passage_of,
-    point_id,
+    make_hits,
+    make_point_id,
+    parse_passage,
     rank,
     require_fitting,
 )
@@ -52,7 +59,7 @@ class ServerIndex(PassageIndex):
 
     Nothing is asked of the server before `prepare`, `check` or the first call; when it was away then, the next call
     tries again. Where the collection was written with LangChain it is only read, for the default tenant, and our own
-    passages are in another beside it: `retrieval/layout.py`. `counts`, `document_ids` and `export` are of our own.
+    passages are in another beside it: `retrieval/layout.py`. `counts`, `list_document_ids` and `export` are of our own.
     """
 
     def __init__(
@@ -78,7 +85,7 @@ class ServerIndex(PassageIndex):
         self._lexicon, self._joining_lexicon = Lexicon(), RememberingLexicon()
         self._layout: Layout | None = None
         self._languages = Languages(self._ask_languages)
-        self._wire = wire or HttpWire(rest_address(self._client), api_key=api_key, timeout_s=timeout_s)
+        self._wire = wire or HttpWire(make_rest_address(self._client), api_key=api_key, timeout_s=timeout_s)
         self._owns_wire = wire is None
 
     async def prepare(self) -> None:
@@ -97,21 +104,21 @@ class ServerIndex(PassageIndex):
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add or replace passages."""
         for part in cut_into_slices(passages, BATCH):
-            points = [point_of(ctx, passage, self._lexicon.of_passage(passage)) for passage in part]
+            points = [make_point(ctx, passage, self._lexicon.make_passage_terms(passage)) for passage in part]
             await self._run(partial(self._upsert, points))
             self._languages.changed(ctx)
 
     async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
         """Give passages their vectors."""
         require_fitting(vectors, self._dimension)
-        by_point = {str(point_id(ctx, passage_id)): vector for passage_id, vector in vectors.items()}
+        by_point = {str(make_point_id(ctx, passage_id)): vector for passage_id, vector in vectors.items()}
         for part in cut_into_slices(list(by_point), BATCH):
             await self._run(partial(self._put_vectors, {point: by_point[point] for point in part}))
 
     async def update_document(self, ctx: TenantContext, passage: Passage) -> None:
         """Let every passage of the document have the describing fields of *passage*."""
         is_its = models.FieldCondition(key=DOCUMENT, match=models.MatchValue(value=passage.document_id))
-        selector, described = models.FilterSelector(filter=tenant_filter(ctx, is_its)), description_of(passage)
+        selector, described = models.FilterSelector(filter=make_tenant_filter(ctx, is_its)), description_of(passage)
         await self._run(lambda at: self._client.set_payload(at.own, described, points=selector, wait=True))
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
@@ -119,7 +126,7 @@ class ServerIndex(PassageIndex):
         if not document_ids:
             return
         of_documents = models.FieldCondition(key=DOCUMENT, match=models.MatchAny(any=list(document_ids)))
-        selector = models.FilterSelector(filter=tenant_filter(ctx, of_documents))
+        selector = models.FilterSelector(filter=make_tenant_filter(ctx, of_documents))
         await self._run(lambda at: self._client.delete(at.own, selector, wait=True))
         self._languages.changed(ctx)
 
@@ -133,38 +140,40 @@ class ServerIndex(PassageIndex):
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in our collection for this tenant."""
         # One after the other, here as elsewhere: if one fails, nothing is left running.
-        return IndexCounts(await self._count(tenant_filter(ctx)), await self._count(pending(ctx)))
+        return IndexCounts(await self._count(make_tenant_filter(ctx)), await self._count(make_pending_filter(ctx)))
 
-    async def document_ids(self, ctx: TenantContext) -> set[str]:
+    async def list_document_ids(self, ctx: TenantContext) -> set[str]:
         """The documents the tenant has passages of in our collection."""
-        at_most = max(await self._count(tenant_filter(ctx)), 1)
+        at_most = max(await self._count(make_tenant_filter(ctx)), 1)
         answer = await self._run(
-            lambda at: self._client.facet(at.own, DOCUMENT, facet_filter=tenant_filter(ctx), limit=at_most, exact=True)
+            lambda at: self._client.facet(
+                at.own, DOCUMENT, facet_filter=make_tenant_filter(ctx), limit=at_most, exact=True
+            )
         )
         return {str(hit.value) for hit in answer.hits}
 
     async def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant in our collection with its vector, in batches."""
         asked = {"limit": BATCH, "with_payload": True, "with_vectors": [MEANING]}
-        async for page in pages(partial(self._scroll, tenant_filter(ctx), asked)):
-            yield [_stored(record) for record in page]
+        async for page in fetch_pages(partial(self._scroll, make_tenant_filter(ctx), asked)):
+            yield [_make_stored(record) for record in page]
 
-    async def inventory(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
+    async def list_entries(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant in our collection without its text and vector, in batches."""
         has_vector = models.HasVectorCondition(has_vector=MEANING)
         asked = {"limit": LISTED, "with_payload": [PASSAGE, DOCUMENT]}
-        for condition, known in ((pending(ctx), False), (tenant_filter(ctx, has_vector), True)):
-            async for page in pages(partial(self._scroll, condition, asked)):
-                yield [entry_of(record.payload, has_vector=known) for record in page]
+        for condition, known in ((make_pending_filter(ctx), False), (make_tenant_filter(ctx, has_vector), True)):
+            async for page in fetch_pages(partial(self._scroll, condition, asked)):
+                yield [make_entry(record.payload, has_vector=known) for record in page]
 
-    async def tenant_ids(self) -> set[str]:
+    async def list_tenant_ids(self) -> set[str]:
         """Whose passages are in our collection."""
         answer = await self._run(lambda at: self._client.facet(at.own, TENANT, limit=MOST_TENANTS, exact=True))
         return {str(hit.value) for hit in answer.hits if hit.count}
 
     async def reads_along(self) -> str | None:
         """The collection that was written with LangChain and is searched along with ours; None without one."""
-        foreign = (await self._ready()).foreign
+        foreign = (await self._ensure_ready()).foreign
         return foreign.name if foreign else None
 
     async def publish(self, alias: str) -> None:
@@ -172,11 +181,11 @@ class ServerIndex(PassageIndex):
 
         We ask for collections by name: a question's vector has to be one of the model of the collection it is put to.
         """
-        await self._run(lambda at: point_alias(self._client, alias, at.own))
+        await self._run(lambda at: move_alias(self._client, alias, at.own))
 
     async def remove(self) -> None:
         """Remove our collection with all that is in it; the index is of no use afterwards."""
-        with our_errors(with_key=self._with_key):
+        with translate_client_errors(with_key=self._with_key):
             await self._client.delete_collection(self._collection)
 
     async def close(self) -> None:
@@ -187,21 +196,21 @@ class ServerIndex(PassageIndex):
             await self._client.close()
 
     async def _run(self, work: Callable[[Layout], Awaitable[T]]) -> T:
-        layout = await self._ready()
+        layout = await self._ensure_ready()
         try:
-            with our_errors(with_key=self._with_key):
+            with translate_client_errors(with_key=self._with_key):
                 return await work(layout)
         except CollectionGone:
             self._layout = None
             raise
 
     async def _prepare(self) -> Layout:
-        with our_errors(with_key=self._with_key):
+        with translate_client_errors(with_key=self._with_key):
             return await prepare_layout(
                 self._client, collection=self._collection, dimension=self._dimension, model=self._model
             )
 
-    async def _ready(self) -> Layout:
+    async def _ensure_ready(self) -> Layout:
         if self._layout is None:
             # Not one at a time: calls would queue up behind a server that does not answer, each for its own time-out.
             self._layout = await self._prepare()
@@ -218,7 +227,7 @@ class ServerIndex(PassageIndex):
                 for record in there
             ]
             try:
-                with our_errors(with_key=self._with_key):
+                with translate_client_errors(with_key=self._with_key):
                     if points:
                         await self._client.update_vectors(at.own, points, wait=True)
                 return
@@ -238,23 +247,23 @@ class ServerIndex(PassageIndex):
     async def _search(self, at: Layout, asked: Asked) -> list[Hit]:
         if at.foreign is not None and asked.ctx.tenant_id == DEFAULT_TENANT:
             return await self._search_both(at, asked)
-        ranked = rank(await self._candidates(at, asked), asked.question, limit=asked.limit)
-        return hits_of(ranked, await self._passages(at, [item.point for item in ranked]))
+        ranked = rank(await self._find_candidates(at, asked), asked.question, limit=asked.limit)
+        return make_hits(ranked, await self._fetch_passages(at, [item.point for item in ranked]))
 
     async def _search_both(self, at: Layout, asked: Asked) -> list[Hit]:
-        own = await self._candidates(at, asked)
-        foreign = await self._foreign(at, asked)
-        passages = await self._passages(at, [*(own.lexical.keys() | own.dense.keys())])
+        own = await self._find_candidates(at, asked)
+        foreign = await self._search_foreign(at, asked)
+        passages = await self._fetch_passages(at, [*(own.lexical.keys() | own.dense.keys())])
         # Up to 30 ms of stemming for 300 passages it has not seen lately, which is not the event loop's to do.
         joined = await asyncio.to_thread(join, own, passages, foreign, asked.question, self._joining_lexicon)
         passages |= {point: found.passage for point, found in foreign.items()}
-        return hits_of(rank(joined, asked.question, limit=asked.limit), passages)
+        return make_hits(rank(joined, asked.question, limit=asked.limit), passages)
 
-    async def _candidates(self, at: Layout, asked: Asked) -> Candidates[str]:
+    async def _find_candidates(self, at: Layout, asked: Asked) -> Candidates[str]:
         languages = [] if asked.vector is None else await self._languages.of(asked.ctx)
         plan = Plan(
             asked,
-            self._lexicon.of_question(asked.question),
+            self._lexicon.make_question_terms(asked.question),
             None if asked.vector is None else write_vector(asked.vector),
             languages,
             idf_by_tenant=at.idf_by_tenant,
@@ -266,31 +275,31 @@ class ServerIndex(PassageIndex):
             return plan.candidates(requests, answers)
 
     async def _ask_languages(self, ctx: TenantContext) -> list[str]:
-        asked = {"key": LANGUAGE, "limit": LANGUAGES_APART, "filter": tenant_filter_json(ctx)}
-        answer = await self._wire.ask((await self._ready()).own, "facet", asked)
+        asked = {"key": LANGUAGE, "limit": LANGUAGES_APART, "filter": make_tenant_filter_json(ctx)}
+        answer = await self._wire.ask((await self._ensure_ready()).own, "facet", asked)
         with translate_errors():
             return [str(hit["value"]) for hit in answer["hits"]]
 
-    async def _passages(self, at: Layout, points: Sequence[str]) -> dict[str, Passage]:
+    async def _fetch_passages(self, at: Layout, points: Sequence[str]) -> dict[str, Passage]:
         """The passages of *points*, without those that were removed meanwhile."""
         if not points:
             return {}
         records = await self._wire.ask(at.own, "points", {"ids": points, "with_payload": True})
         with translate_errors():
-            return {record["id"]: passage_of(record["payload"]) for record in records}
+            return {record["id"]: parse_passage(record["payload"]) for record in records}
 
-    async def _foreign(self, at: Layout, asked: Asked) -> dict[str, ScoredDocument]:
+    async def _search_foreign(self, at: Layout, asked: Asked) -> dict[str, ScoredDocument]:
         """What the foreign collection proposes; it has no fields of ours to be filtered by."""
         if at.foreign is None:
             return {}
         if asked.vector is not None:
-            found = await at.foreign.near(self._wire, asked.vector, limit=asked.wanted)
+            found = await at.foreign.find_near(self._wire, asked.vector, limit=asked.wanted)
         else:
-            words = [word for word in _WORD.findall(asked.question) if self._lexicon.of_question(word).indices]
-            found = await at.foreign.with_words(self._client, words)
+            words = [word for word in _WORD.findall(asked.question) if self._lexicon.make_question_terms(word).indices]
+            found = await at.foreign.find_by_words(self._client, words)
         return {point: each for point, each in found.items() if asked.filters.allow(each.passage)}
 
 
-def _stored(record: models.Record) -> Stored:
+def _make_stored(record: models.Record) -> Stored:
     vector = record.vector.get(MEANING) if isinstance(record.vector, dict) else None
-    return Stored(passage_of(record.payload), None if vector is None else np.array(vector, np.float32))
+    return Stored(parse_passage(record.payload), None if vector is None else np.array(vector, np.float32))

@@ -6,7 +6,7 @@ from qdrant_client import AsyncQdrantClient
 
 from retrieval.index import MadeForAnother
 from retrieval.layout import BESIDE, is_ours, prepare_layout
-from retrieval.qdrant import connect, our_errors, server_version
+from retrieval.qdrant import connect, read_server_version, translate_client_errors
 from utils.addresses import hide_login
 
 _COUNTING_S = 30.0
@@ -41,8 +41,8 @@ async def check_server(
     """
     client = connect(url, api_key=api_key, timeout_s=timeout_s)
     try:
-        with our_errors(with_key=api_key is not None):
-            await server_version(client)  # says so if it is no Qdrant
+        with translate_client_errors(with_key=api_key is not None):
+            await read_server_version(client)  # says so if it is no Qdrant
             server = f"{(await client.info()).version} at {hide_login(url)}"
             if space is None:
                 return f"{server} answers; whether {collection} fits the embedding model is not known"
@@ -72,8 +72,8 @@ async def count_on_server(url: str, *, api_key: str | None, collection: str) -> 
     """How many passages our collection holds, of whichever tenant; None where there is none yet. Makes nothing."""
     client = connect(url, api_key=api_key, timeout_s=_COUNTING_S)
     try:
-        with our_errors(with_key=api_key is not None):
-            await server_version(client)
+        with translate_client_errors(with_key=api_key is not None):
+            await read_server_version(client)
             for name in (collection, f"{collection}{BESIDE}"):
                 if await client.collection_exists(name) and is_ours(await client.get_collection(name)):
                     return (await client.count(name, exact=True)).count

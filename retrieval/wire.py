@@ -36,7 +36,7 @@ class Wire(Protocol):
 
         Raises:
             StoreUnavailable: the server does not answer.
-            ApiException: it refuses, or its answer is not Qdrant's; for `our_errors`.
+            ApiException: it refuses, or its answer is not Qdrant's; for `translate_client_errors`.
         """
 
     async def close(self) -> None:
@@ -47,7 +47,7 @@ class HttpWire:
     """`Wire` to the server at *url*, which has its port in it; opened in the event loop that asks first."""
 
     def __init__(self, url: str, *, api_key: str | None, timeout_s: float) -> None:
-        self._url, self._timeout_s = url.rstrip("/"), timeout_s
+        self._make_url, self._timeout_s = url.rstrip("/"), timeout_s
         # Unpacking a compressed answer takes longer than a local network does.
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if api_key:
@@ -60,9 +60,9 @@ class HttpWire:
         data = orjson.dumps(body)
         try:
             try:
-                answer = await self._post(_url(self._url, collection, what), data)
+                answer = await self._post(_make_url(self._make_url, collection, what), data)
             except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-                answer = await self._post(_url(self._url, collection, what), data)
+                answer = await self._post(_make_url(self._make_url, collection, what), data)
         except aiohttp.ClientResponseError:
             raise StoreUnavailable(NO_ANSWER) from None  # it holds the headers, and the key in them
         except (aiohttp.ClientError, OSError) as exc:
@@ -90,10 +90,10 @@ class HttpWire:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._proxy = find_proxy(self._url)
+            self._proxy = find_proxy(self._make_url)
             limit_s = self._timeout_s
             self._session = open_session(
-                self._url,
+                self._make_url,
                 headers=self._headers,
                 # Each wait for itself, as qdrant-client counts them.
                 timeout=aiohttp.ClientTimeout(total=None, connect=limit_s, sock_connect=limit_s, sock_read=limit_s),
@@ -109,5 +109,5 @@ def write_vector(vector: FloatArray) -> orjson.Fragment:
 
 
 @lru_cache(64)
-def _url(base: str, collection: str, what: str) -> URL:
+def _make_url(base: str, collection: str, what: str) -> URL:
     return URL(f"{base}/collections/{quote(collection, safe='')}/{what}", encoded=True)

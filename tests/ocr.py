@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.ocr.chosen import LANGUAGES, available, has_tesseract
+from providers.ocr.chosen import LANGUAGES, find_available, has_tesseract
 from tests.programs import installed, not_installed
 
 
@@ -23,7 +23,7 @@ def tesseract_installed() -> Path:
 def without_rapidocr(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Python find no `rapidocr` for the rest of the test, which calls `available.cache_clear` at its end."""
     monkeypatch.setitem(sys.modules, "rapidocr", None)
-    available.cache_clear()
+    find_available.cache_clear()
 
 
 class MovableTesseract:

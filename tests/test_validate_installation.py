@@ -20,7 +20,7 @@ from bootstrap.checks.settings import Installation
 from bootstrap.checks.sources import check_recognition
 from config import Settings
 from domain.db import open_database
-from providers.ocr.chosen import available
+from providers.ocr.chosen import find_available
 from retrieval.server import ServerIndex
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
@@ -57,7 +57,7 @@ def test_the_text_recognition_is_named_and_one_that_is_missing_warned_of(
     tesseract_installed()
 
     def check_again(**variables: Any) -> tuple[str, str]:
-        available.cache_clear()
+        find_available.cache_clear()
         [finding] = check_recognition(Installation(ROOT, Settings(_env_file=None, **variables)))
         return finding.level, finding.found + finding.remedy
 
@@ -70,7 +70,7 @@ def test_the_text_recognition_is_named_and_one_that_is_missing_warned_of(
         assert (level, "Tesseract with its data for eng, ind, spa" in missing) == ("warning", True)
         assert check_again(ocr_enabled=False)[0] == "skipped"
     finally:
-        available.cache_clear()
+        find_available.cache_clear()
 
 
 def test_production_stores_pass_and_nothing_is_made_in_them(

@@ -80,7 +80,7 @@ class FileStore(Protocol):
     def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
         """Put the file where nothing reads it any more, for the operator to look at; the newest few are kept."""
 
-    def hashes(self, ctx: TenantContext) -> Iterator[str]:
+    def list_hashes(self, ctx: TenantContext) -> Iterator[str]:
         """Every file of the tenant, in any order. One that is put or deleted meanwhile may be among them or not."""
 
 

@@ -11,7 +11,7 @@ from langgraph.types import Command
 from agents.citations import without_marks
 from agents.messages import spoken
 from agents.state import AgentContext, ChatState
-from retrieval.conversation import topic_words
+from retrieval.conversation import choose_topic_words
 from retrieval.search import SearchOptions
 from utils.shorthand import spell_out
 
@@ -44,5 +44,5 @@ def _topic(messages: Sequence[AnyMessage]) -> str:
         is_answer = isinstance(before, AIMessage) and not before.additional_kwargs.get("small_talk")
         if is_answer and isinstance(message, HumanMessage):
             answered = without_marks(before.text) if before.additional_kwargs.get("answered") else ""
-            return topic_words(newest.text, spell_out(message.text), answered)
+            return choose_topic_words(newest.text, spell_out(message.text), answered)
     return ""

@@ -17,7 +17,7 @@ from bootstrap.sandbox import look
 from config import SAMPLES
 from ingestion.parsers.kinds import KINDS
 from prompts.rag import system_prompt
-from providers.ocr.chosen import LANGUAGES, available
+from providers.ocr.chosen import LANGUAGES, find_available
 from utils.errors import UnreadableDocument
 from utils.findings import Finding, failure, ok, skipped, warning
 from utils.language import detect_language
@@ -113,7 +113,7 @@ def check_recognition(installation: Installation) -> Iterator[Finding]:
     """Which text recognition there is."""
     if not installation.settings.ocr_enabled:
         yield skipped("Text recognition", "OCR_ENABLED is off: scanned pages stay unread")
-    elif found := available():
+    elif found := find_available():
         yield ok("Text recognition", f"scanned pages are read by {found}")
     else:
         remedy = f"Install the packages of requirements.txt, or Tesseract with its data for {', '.join(LANGUAGES)}."

@@ -138,7 +138,7 @@ class ConversationsMove:
         samples = Random().sample(both, min(SAMPLES, len(both)))  # noqa: S311 - a sample, not a secret
         changed = [key for key in samples if key not in self._newer and not await self._is_same(key)]
         differing = [
-            f"{_to_summary_key(key).decode(errors='backslashreplace')} {what}"
+            f"{_make_summary_key(key).decode(errors='backslashreplace')} {what}"
             for keys, what in (
                 (sorted(self._newer), "went on in the target, and was left as it is there"),
                 (missing, "is not in the target"),
@@ -155,7 +155,7 @@ class ConversationsMove:
         if found.fields and found.left_ms != 0:
             left_ms = found.left_ms if found.left_ms > 0 else self._ttl_ms
             updated = found.values.get(b"@updated", b"")
-            if not await _eval(self._target, _WRITE, key, left_ms, updated, found.summary, *found.fields):
+            if not await _run_script(self._target, _WRITE, key, left_ms, updated, found.summary, *found.fields):
                 self._newer.add(key)
 
     async def _is_same(self, key: bytes) -> bool:
@@ -176,21 +176,21 @@ async def _list_keys(connections: Connections | None, pattern: str = STATE_PATTE
 
 async def _count_either_key(connections: Connections | None) -> int:
     """Conversations of which either key is there; so are those of another program with keys named like ours."""
-    states = {_to_summary_key(key) for key in await _list_keys(connections)}
+    states = {_make_summary_key(key) for key in await _list_keys(connections)}
     return len(states | await _list_keys(connections, _SUMMARY_PATTERN))
 
 
 async def _read(connections: Connections | None, key: bytes) -> Conversation:
-    summary, fields, left_ms = await _eval(connections, _READ, key)
+    summary, fields, left_ms = await _run_script(connections, _READ, key)
     return Conversation(summary or b"", tuple(fields), left_ms)
 
 
-async def _eval(connections: Connections | None, script: str, key: bytes, *arguments: bytes | int) -> Any:
+async def _run_script(connections: Connections | None, script: str, key: bytes, *arguments: bytes | int) -> Any:
     if connections is None:
         raise LookupError("There is no server to ask.")
-    return await connections.asynchronous().eval(script, 2, _to_summary_key(key), key, *arguments)
+    return await connections.asynchronous().eval(script, 2, _make_summary_key(key), key, *arguments)
 
 
-def _to_summary_key(key: bytes) -> bytes:
+def _make_summary_key(key: bytes) -> bytes:
     """The readable key of a state's key: what is between the braces."""
     return key.removeprefix(b"state:{").removesuffix(b"}")

@@ -147,11 +147,11 @@ async def _count(index: PassageIndex | None, tenants: Iterable[TenantContext]) -
 
 async def _copy(source: PassageIndex, target: PassageIndex, ctx: TenantContext) -> AsyncIterator[int]:
     """Bring a tenant's passages over, a batch at a time; gives how many of the source were dealt with."""
-    present = {stored.passage.passage_id: _fingerprint(stored) async for stored in _walk(target, ctx)}
+    present = {stored.passage.passage_id: _compute_fingerprint(stored) async for stored in _walk(target, ctx)}
     if present:
         await _drop_stale(source, target, ctx, present)
     async for batch in source.export(ctx):
-        new = [stored for stored in batch if present.get(stored.passage.passage_id) != _fingerprint(stored)]
+        new = [stored for stored in batch if present.get(stored.passage.passage_id) != _compute_fingerprint(stored)]
         await put_stored(target, ctx, new)
         yield len(batch)
 
@@ -160,7 +160,7 @@ async def _drop_stale(
     source: PassageIndex, target: PassageIndex, ctx: TenantContext, present: dict[str, Fingerprint]
 ) -> None:
     """Remove documents of an earlier attempt that the source holds otherwise now, or no longer; from *present*, too."""
-    wanted = {entry.passage_id async for batch in source.inventory(ctx) for entry in batch}
+    wanted = {entry.passage_id async for batch in source.list_entries(ctx) for entry in batch}
     documents = {document_id for passage_id, (document_id, _) in present.items() if passage_id not in wanted}
     await target.delete_documents(ctx, sorted(documents))
     for passage_id in [key for key, (document_id, _) in present.items() if document_id in documents]:
@@ -173,7 +173,7 @@ async def _walk(index: PassageIndex, ctx: TenantContext) -> AsyncIterator[Stored
             yield stored
 
 
-def _fingerprint(stored: Stored) -> Fingerprint:
+def _compute_fingerprint(stored: Stored) -> Fingerprint:
     """The passage's document, and a number that differs when the passage does."""
     return stored.passage.document_id, hash((stored.passage, stored.vector is None))
 

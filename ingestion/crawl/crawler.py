@@ -110,7 +110,7 @@ class Crawler:
             except (Stopped, KeyboardInterrupt):
                 self._release(claim)
                 raise
-        self._document_files.let_go(claim.ctx)
+        self._document_files.delete_expired(claim.ctx)
         with self._database.reading() as session:
             return web_sources.find_web_source(session, claim.ctx, source.url)
 
@@ -122,7 +122,7 @@ class Crawler:
 
     def _release(self, claim: Claim) -> None:
         with self._database.writing() as session:
-            web_sources.let_go(session, claim.ctx, claim.source.web_source_id, holder=claim.holder)
+            web_sources.release_crawl(session, claim.ctx, claim.source.web_source_id, holder=claim.holder)
 
 
 class _NotOurs(Exception):
@@ -144,7 +144,7 @@ class _Crawl:
         self._ctx, self._source, self._claim = claim.ctx, claim.source, claim
         self._site, self._reader = site, reader
         with self._database.reading() as session:
-            known = web_sources.pages_of(session, self._ctx, self._source)
+            known = web_sources.list_pages(session, self._ctx, self._source)
         self._frontier = Frontier(site.scope, self._source.crawl, known)
         texts = {page.text_hash: page.url for page in known if page.taken and not page.waiting}
         self._visitor = Visitor(site, self._frontier, reader, self._get_known, texts)
@@ -197,7 +197,7 @@ class _Crawl:
         if not page.taken:
             return None
         with self._database.reading() as session:
-            document = web_sources.document_at(session, self._ctx, page.url)
+            document = web_sources.find_document_at(session, self._ctx, page.url)
         readable = (DocumentState.PENDING, DocumentState.SEARCHABLE, DocumentState.READY)
         fits = document is not None and document.state in readable and document.recipe == RECIPE
         return document if fits and document and document.error is None else None
@@ -212,7 +212,7 @@ class _Crawl:
         content = outcome.content if outcome else None
         files = (outcome.data, content.extracted) if outcome and content else ()
         with self._document_files.writing(self._ctx, *files) as (session, _):
-            source = web_sources.beat(
+            source = web_sources.renew_crawl(
                 session, self._ctx, self._source.web_source_id, holder=self._claim.holder, hold_s=HOLD_S
             )
             if source is not None:
@@ -247,7 +247,7 @@ class _Crawl:
 
     def _finish(self, error: str | None) -> None:
         with self._database.writing() as session:
-            source = web_sources.beat(
+            source = web_sources.renew_crawl(
                 session, self._ctx, self._source.web_source_id, holder=self._claim.holder, hold_s=HOLD_S
             )
             if source is None:

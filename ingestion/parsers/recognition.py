@@ -12,7 +12,7 @@ import numpy as np
 from ingestion.parsers.answers import read_answer
 from ingestion.parsers.kinds import modules_for
 from ingestion.parsers.parsed import Limits
-from providers.ocr.chosen import available, open_recogniser
+from providers.ocr.chosen import find_available, open_recogniser
 from providers.ocr.recogniser import Allowance, Recogniser, Start
 from utils.closing import ClosedAtExit
 from utils.errors import ProviderError, ProviderUnavailable, UnreadableDocument
@@ -139,7 +139,7 @@ class PageReader(ClosedAtExit):
 
 
 def _open(start: Start, limits: Limits, pages: int) -> Recogniser:
-    name = available()
+    name = find_available()
     if name is None:
         raise ProviderUnavailable("There is no text recognition any more.")
     allowance = Allowance(page_s=limits.page_timeout_s, memory_bytes=limits.memory_bytes, cpu_s=_cpu_s(limits, pages))

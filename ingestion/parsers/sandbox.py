@@ -13,7 +13,7 @@ from ingestion.parsers.answers import Answer, read_answer
 from ingestion.parsers.kinds import modules_for
 from ingestion.parsers.parsed import Limits, ParsedDocument
 from ingestion.parsers.recognition import PAGE_ERRORS, PageReader, Recognition
-from providers.ocr.chosen import available
+from providers.ocr.chosen import find_available
 from utils.closing import ClosedAtExit
 from utils.errors import UnreadableDocument
 from utils.sandbox.jobs import Job
@@ -43,7 +43,7 @@ class ParserProcess(ClosedAtExit):
 
         What it takes may go away: that is noticed when a page could not be recognised.
         """
-        return self._limits.recognises and available() is not None
+        return self._limits.recognises and find_available() is not None
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
         """The document in *data*, which was found under *name*, as far as it is text; see `unread_pages`.
@@ -97,7 +97,7 @@ class ParserProcess(ClosedAtExit):
             if progress:
                 progress(len(texts), len(so_far.pages))
         if failed:
-            available.cache_clear()
+            find_available.cache_clear()
         return Recognition(so_far.pages, texts)
 
     def parse_with(self, data: bytes, name: str, recognition: Recognition) -> ParsedDocument:

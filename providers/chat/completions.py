@@ -56,7 +56,7 @@ class Completions:
 
     @asynccontextmanager
     async def _stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
-        async with self.wire.events(_PATH, body) as stream, aclosing(_read_now_and_then(stream)) as events:
+        async with self.wire.open_events(_PATH, body) as stream, aclosing(_read_now_and_then(stream)) as events:
             yield events
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 from pydantic import SecretStr
 
-from providers.openai_errors import CALL_ERRORS, Side, StatusError, failure_of
+from providers.openai_errors import CALL_ERRORS, Side, StatusError, describe_failure
 from providers.openai_wire import OpenAIWire
 
 _REFUSED = (401, 402, 403, 404)
@@ -33,10 +33,10 @@ async def _list_models(wire: OpenAIWire, side: Side, timeout_s: float) -> set[st
             return {str(model["id"]) for model in (await wire.fetch("/models"))["data"]}
     except StatusError as exc:
         if exc.status in (401, 402, 403):
-            raise failure_of(exc, side).problem from exc
+            raise describe_failure(exc, side).problem from exc
         return set()
     except (aiohttp.ClientError, OSError) as exc:
-        raise failure_of(exc, side).problem from exc
+        raise describe_failure(exc, side).problem from exc
     except CALL_ERRORS:
         return set()  # a list in another format; calls decide
 
@@ -49,6 +49,6 @@ async def _try_key(wire: OpenAIWire, side: Side, timeout_s: float) -> None:
             await wire.ask("/chat/completions", body)
     except StatusError as exc:
         if exc.status in _REFUSED:
-            raise failure_of(exc, side).problem from exc
+            raise describe_failure(exc, side).problem from exc
     except CALL_ERRORS as exc:
-        raise failure_of(exc, side).problem from exc
+        raise describe_failure(exc, side).problem from exc

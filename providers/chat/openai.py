@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, SkipValidation
 
 from providers.chat.completions import Completions
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, AnswerCut, Side, failure_of
+from providers.openai_errors import CALL_ERRORS, AnswerCut, Side, describe_failure
 from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
 from utils.errors import ProviderError
@@ -77,7 +77,7 @@ class RemoteChatModel(EndpointModel):
         async def ask(model: EndpointModel) -> ChatResult:
             return await model.ask_once(messages, {"stop": stop, **kwargs})
 
-        async with self.gate.inside():
+        async with self.gate.hold_place():
             result, model = await self._ask_in_turn(ask)
             for generation in result.generations:
                 generation.message.response_metadata |= self._signature(model)
@@ -95,7 +95,7 @@ class RemoteChatModel(EndpointModel):
         async def ask(model: EndpointModel) -> tuple[ChatGenerationChunk, _Stream]:
             return await _begin(self._chunks(model, messages, {"stop": stop, **kwargs}))
 
-        async with self.gate.inside():
+        async with self.gate.hold_place():
             (first, rest), model = await self._ask_in_turn(ask)
             said, is_told = len(first.text), bool(cast(AIMessage, first.message).usage_metadata)
             try:
@@ -161,7 +161,7 @@ class RemoteChatModel(EndpointModel):
             raise self._failed(exc, model) from exc
 
     def _failed(self, exc: Exception, model: EndpointModel) -> ProviderError:
-        failure = failure_of(exc, _side(model))
+        failure = describe_failure(exc, _side(model))
         self.gate.observer.note_failed_try(failure.reason)
         return failure.problem
 

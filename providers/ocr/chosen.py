@@ -19,7 +19,7 @@ LANGUAGES = ("eng", "ind", "spa")
 
 
 @cache
-def available() -> Name | None:
+def find_available() -> Name | None:
     """The recognition that there is on this machine; None without any."""
     if find_spec("rapidocr") and find_spec("onnxruntime"):
         return "rapidocr"

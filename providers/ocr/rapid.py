@@ -44,15 +44,15 @@ class RapidOcr:
 
     def recognise(self, picture: Picture) -> str:
         """See `TextRecogniser`. A page that lies on its side or its head is turned."""
-        lines = self._lines(picture)
+        lines = self._read_lines(picture)
         tall = sum(line.bottom - line.top > TALL * (line.right - line.left) for line in lines if len(line.text) > 1)
         if 2 * tall > len(lines):
-            lines = max((self._lines(np.rot90(picture, turn)) for turn in (1, 3)), key=_worth)
+            lines = max((self._read_lines(np.rot90(picture, turn)) for turn in (1, 3)), key=_measure_worth)
         elif lines and fmean(line.score for line in lines) < SURE:
-            lines = max((lines, self._lines(np.rot90(picture, 2))), key=_worth)
-        return "\n".join(_space_lines(_in_order(lines)))
+            lines = max((lines, self._read_lines(np.rot90(picture, 2))), key=_measure_worth)
+        return "\n".join(_space_lines(_sort_into_rows(lines)))
 
-    def _lines(self, picture: Picture) -> list[_Line]:
+    def _read_lines(self, picture: Picture) -> list[_Line]:
         found = self._engine(np.ascontiguousarray(picture[:, :, ::-1]))  # it takes blue, green, red
         if not isinstance(found, RapidOCROutput) or found.boxes is None:
             return []
@@ -65,12 +65,12 @@ class RapidOcr:
         ]
 
 
-def _worth(lines: list[_Line]) -> float:
+def _measure_worth(lines: list[_Line]) -> float:
     """Letters, weighed by how sure each line is."""
     return sum(len(line.text) * line.score**2 for line in lines)
 
 
-def _in_order(lines: list[_Line]) -> list[list[_Line]]:
+def _sort_into_rows(lines: list[_Line]) -> list[list[_Line]]:
     """Rows from the top, each from the left: pieces of a line that are far from each other are found apart."""
     rows: list[list[_Line]] = []
     for line in sorted(lines, key=lambda line: line.top + line.bottom):

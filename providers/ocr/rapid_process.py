@@ -28,7 +28,7 @@ class RapidOcrProcess:
         """
         height, width, _ = picture.shape
         header = json.dumps({"height": height, "width": width}).encode() + b"\n"
-        process = self._process = self._process or self._start(self._job())
+        process = self._process = self._process or self._start(self._make_job())
         deadline = time.monotonic() + self._allowance.page_s
         process.write(header + picture.tobytes(), deadline)
         answer = json.loads(process.read_line(_LONGEST_TEXT_BYTES, deadline))
@@ -42,7 +42,7 @@ class RapidOcrProcess:
         if process is not None:
             process.close()
 
-    def _job(self) -> Job:
+    def _make_job(self) -> Job:
         return Job(
             serve="providers.ocr.worker:serve",
             prepare="providers.ocr.worker:prepare",

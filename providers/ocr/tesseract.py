@@ -45,7 +45,7 @@ def list_languages(program: str) -> tuple[str, set[str]]:
 
 
 @cache
-def _data_folders(program: str) -> tuple[str, ...]:
+def _find_data_folders(program: str) -> tuple[str, ...]:
     folder, _ = list_languages(program)
     return (folder,) if folder else ()
 
@@ -72,17 +72,17 @@ class Tesseract:
             ProviderUnavailable: Tesseract failed, is not there or lacks a language, or took longer than 40 s.
         """
         began, limit_s = time.monotonic(), min(PAGE_S, self._allowance.page_s)
-        words = self._words(picture, limit_s)
+        words = self._read_words(picture, limit_s)
         left_s = limit_s - (time.monotonic() - began)
         # It turns pages of few letters to the right or not at all, never to the left.
-        if words and _confidence(words) < SURE and left_s > limit_s / 2:
-            words = max((words, self._words(np.rot90(picture, 2), left_s)), key=_worth)
-        return _text(words)
+        if words and _average_confidence(words) < SURE and left_s > limit_s / 2:
+            words = max((words, self._read_words(np.rot90(picture, 2), left_s)), key=_measure_worth)
+        return _join_text(words)
 
     def close(self) -> None:
         """Nothing is left to be ended: each page has a process."""
 
-    def _words(self, picture: Picture, limit_s: float) -> list[_Word]:
+    def _read_words(self, picture: Picture, limit_s: float) -> list[_Word]:
         height, width, _ = picture.shape
         bitmap = b"P6 %d %d 255\n" % (width, height) + picture.tobytes()  # PPM (netpbm.sourceforge.net/doc/ppm.html)
         try:
@@ -100,7 +100,7 @@ class Tesseract:
 
     def _run(self, bitmap: bytes, deadline: float) -> tuple[bytes, bytes, int]:
         """What it writes about *bitmap*, what it complains about, and its exit code."""
-        with self._start(self._job()) as process:
+        with self._start(self._make_job()) as process:
             try:
                 process.write(bitmap, deadline)
             except ProcessEnded as exc:  # else it gave up before it had seen all of it, and says why
@@ -110,13 +110,13 @@ class Tesseract:
             table = process.read_to_end(_LONGEST_BYTES, deadline)
             return table, process.read_errors(_LONGEST_BYTES, deadline), process.exit_code()
 
-    def _job(self) -> Job:
+    def _make_job(self) -> Job:
         languages = "+".join(self._languages)
         arguments = ("stdin", "stdout", "-l", languages, "--psm", AUTOMATIC, "--dpi", "200", "-c", WORDS)
         return Job(
             program=(self._program, *arguments),
             variables=tuple(ENVIRONMENT.items()),
-            reads=_data_folders(self._program),
+            reads=_find_data_folders(self._program),
             memory_bytes=self._allowance.memory_bytes,
             cpu_s=int(PAGE_S) + 1,
         )
@@ -139,20 +139,20 @@ def _parse_words(table: str) -> list[_Word]:
     return words
 
 
-def _confidence(words: list[_Word]) -> float:
+def _average_confidence(words: list[_Word]) -> float:
     """Of a letter, on average."""
     return sum(len(word.text) * word.confidence for word in words) / sum(len(word.text) for word in words)
 
 
-def _worth(words: list[_Word]) -> float:
+def _measure_worth(words: list[_Word]) -> float:
     """Letters, weighed by how sure each word is."""
     return sum(len(word.text) * word.confidence**2 for word in words)
 
 
-def _text(words: list[_Word]) -> str:
+def _join_text(words: list[_Word]) -> str:
     paragraphs = (list(paragraph) for _, paragraph in groupby(words, key=lambda word: word.paragraph))
-    return "\n\n".join(_lines(paragraph) for paragraph in paragraphs)
+    return "\n\n".join(_join_lines(paragraph) for paragraph in paragraphs)
 
 
-def _lines(paragraph: list[_Word]) -> str:
+def _join_lines(paragraph: list[_Word]) -> str:
     return "\n".join(" ".join(word.text for word in line) for _, line in groupby(paragraph, key=lambda word: word.line))

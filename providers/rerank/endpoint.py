@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, Side, failure_of
+from providers.openai_errors import CALL_ERRORS, Side, describe_failure
 from providers.openai_wire import OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
 
@@ -39,22 +39,22 @@ class EndpointReranker:
             return []
         body = {"model": self._side.model, "query": question, "documents": list(texts), "top_n": len(texts)}
         try:
-            async with self.gate.inside():
+            async with self.gate.hold_place():
                 answered = await retry(
                     partial(self._wire.ask, "/rerank", body), self._side, self._limits, self.gate.observer
                 )
-            return _scores(answered["results"], len(texts))
+            return _read_scores(answered["results"], len(texts))
         except CallFailed as exc:
             raise exc.failure.problem from exc.__cause__
         except CALL_ERRORS as exc:
-            raise failure_of(exc, self._side).problem from exc
+            raise describe_failure(exc, self._side).problem from exc
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
         await self._wire.aclose()
 
 
-def _scores(results: Sequence[dict[str, Any]], count: int) -> list[float]:
+def _read_scores(results: Sequence[dict[str, Any]], count: int) -> list[float]:
     """The scores by place.
 
     Raises:

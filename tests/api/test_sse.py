@@ -15,7 +15,7 @@ from agents.runs.handle import RunHandle
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
 from agents.runs.run_store import RunStore
-from api.sse import HEARTBEAT, as_sse, encode_event, number_after
+from api.sse import HEARTBEAT, encode_event, encode_events, number_after
 from bootstrap.valkey import find_valkey
 from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
@@ -53,7 +53,7 @@ async def read(live: LiveRun, *, after: int = 0, slowly: bool = False) -> list[d
     found = []
     with Flask("test").test_request_context():
         async with asyncio.timeout(10):
-            async for piece in as_sse(handle(live), after, quiet_s=0.01, leaving=False):
+            async for piece in encode_events(handle(live), after, quiet_s=0.01, leaving=False):
                 for block in piece.decode().split("\n\n"):
                     if "data: " in block:
                         number = int(block.split("id: r-")[1].split("\n")[0])
@@ -120,7 +120,7 @@ async def test_a_bug_tells_nothing() -> None:
 
 async def test_a_quiet_run_is_kept_open_by_comments(live: LiveRun) -> None:
     with Flask("test").test_request_context():
-        pieces = as_sse(handle(live), 0, quiet_s=0.01, leaving=False)
+        pieces = encode_events(handle(live), 0, quiet_s=0.01, leaving=False)
         assert await anext(pieces) == HEARTBEAT
         await live.end(DONE)
         rest = [piece async for piece in pieces if piece != HEARTBEAT]
@@ -132,7 +132,7 @@ async def test_a_reader_that_leaves_ends_the_run_if_nobody_else_wants_it(live: L
     live.task = asyncio.create_task(asyncio.sleep(60))
     live.emit({"type": "token"})
     with Flask("test").test_request_context():
-        readers = [as_sse(handle(live), 0, quiet_s=1, leaving=leaving) for _ in range(2)]
+        readers = [encode_events(handle(live), 0, quiet_s=1, leaving=leaving) for _ in range(2)]
         for reader in readers:
             await anext(reader)
         assert not live.is_cancelled

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.links import Grant, LinkSigner
-from api.view_page import OpenedDocument, lay_out, text_page
+from api.view_page import OpenedDocument, lay_out, render_text
 from api.view_text import Block, Layout, Span
 from domain.document_files import Extracted, Part
 from domain.models import DocumentVersion, now
@@ -42,7 +42,7 @@ def essence(text: str) -> str:
 
 
 def test_headings_lists_and_tables_are_told_apart() -> None:
-    found = Layout(extracted(FAQ), Span(0, 0)).blocks(Span(0, 1000), shows_pages=True)
+    found = Layout(extracted(FAQ), Span(0, 0)).lay_out_blocks(Span(0, 1000), shows_pages=True)
     assert [(block.kind, block.level, len(block.rows)) for block in found] == [
         ("heading", 2, 1), ("heading", 3, 1), ("paragraph", 0, 1), ("list", 0, 2), ("table", 0, 2),
     ]  # fmt: skip
@@ -51,14 +51,16 @@ def test_headings_lists_and_tables_are_told_apart() -> None:
 
 def test_the_rows_of_a_web_pages_table_are_one_table() -> None:
     page = b"<h1>T</h1><p>x</p><table><tr><th>a</th><th>b</th></tr><tr><td>c</td><td></td></tr></table>"
-    found = Layout(make_extracted(parse_html(page, Limits())), Span(0, 0)).blocks(Span(0, 1000), shows_pages=True)
+    found = Layout(make_extracted(parse_html(page, Limits())), Span(0, 0)).lay_out_blocks(
+        Span(0, 1000), shows_pages=True
+    )
     assert [(block.kind, len(block.rows)) for block in found] == [("heading", 1), ("paragraph", 1), ("table", 2)]
 
 
 def test_a_long_tables_columns_are_its_head() -> None:
     head, rows = "Room | Size\n\n", "".join(f"Room {number} | {number} beds\n" for number in range(40))
     document = Extracted(head + rows, (Part(0, len(head), len(head + rows), 9, None),))
-    found = Layout(document, Span(0, 0)).blocks(Span(0, 9000), shows_pages=True)
+    found = Layout(document, Span(0, 0)).lay_out_blocks(Span(0, 9000), shows_pages=True)
     assert [(block.kind, len(block.rows), block.has_head) for block in found] == [("table", 41, True)]
 
 
@@ -70,7 +72,7 @@ def test_everything_is_shown_once_and_the_quote_is_what_is_marked(text: str, sta
         return
     size = len(document.text)
     quote = Span(min(start, size), min(max(start, end), size))
-    blocks = Layout(document, quote).blocks(Span(0, size), shows_pages=True)
+    blocks = Layout(document, quote).lay_out_blocks(Span(0, size), shows_pages=True)
     assert essence(said(blocks)) == essence(document.text)
     assert essence(said(blocks, is_marked=True)) == essence(document.text[quote.start : quote.end])
 
@@ -81,7 +83,7 @@ def test_a_window_shows_what_is_in_it_and_no_more(text: str, start: int, length:
         document = extracted(text)
     except UnreadableDocument:
         return
-    shown = Layout(document, Span(0, 0)).blocks(Span(start, start + length), shows_pages=True)
+    shown = Layout(document, Span(0, 0)).lay_out_blocks(Span(start, start + length), shows_pages=True)
     assert essence(said(shown)) == essence(document.text[start : start + length])
 
 
@@ -107,14 +109,14 @@ def test_five_million_characters_are_shown_in_parts_around_the_quote(piece: str)
     text = f"{half}\n\nThe lighthouse keeper collects owls.\n\n{half}"
     quote = (len(half) + 2, len(half) + 38)
     document = Extracted(text, (Part(0, 0, len(text), 0, None),))
-    page = text_page(lay_out(opened(), document, Place(*quote)))
+    page = render_text(lay_out(opened(), document, Place(*quote)))
     assert re.findall(r"<mark[^>]*>([^<]*)</mark>", page) == ["The lighthouse keeper collects owls."]
     assert len(page) < 900_000
     assert set(re.findall(r'<p class="paragraph">([^<]+)</p>', page)) <= {piece.strip()}  # whole ones
     for direction in ("prev", "next"):
         address = unescape(re.search(rf'rel="{direction}" href="([^"]+)"', page)[1])  # type: ignore[index]
         at = int(re.search(r"at=(\d+)", address)[1])  # type: ignore[index]
-        other = text_page(lay_out(opened(), document, Place(*quote, at=at)))
+        other = render_text(lay_out(opened(), document, Place(*quote, at=at)))
         assert "<mark" not in other
         assert "view?version=1&amp;start=" in other
         assert len(other) < 900_000

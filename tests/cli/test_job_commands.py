@@ -84,5 +84,5 @@ def test_datasets_are_made_listed_and_deleted_with_their_documents(run: Run, bro
         assert run("datasets", "delete", row["id"], "--yes", "--tenant", "acme").exit_code == 0
     assert json.loads(run("datasets", "list", "--tenant", "acme", "--json").output) == []
     assert listed(run, "acme") == []
-    assert set(uploads.files.hashes(ACME)) == set()
-    assert len(set(uploads.files.hashes(GLOBEX))) == 1
+    assert set(uploads.files.list_hashes(ACME)) == set()
+    assert len(set(uploads.files.list_hashes(GLOBEX))) == 1

@@ -12,7 +12,7 @@ from flask import Flask
 from cli.commands import register_commands
 from config import Settings
 from domain.db import Database, open_database
-from domain.keys import FoundKey, find_key, scopes_of
+from domain.keys import FoundKey, find_key, read_scopes
 from utils.context import Scope
 
 Run = Callable[..., Result]
@@ -57,16 +57,16 @@ def test_a_key_is_made_with_scopes_a_name_and_an_end(run: Run, database: Databas
     limited = found(database, made(run("create", "acme", *options)))
     assert limited is not None
     assert (limited.key.tenant_id, limited.key.name) == ("acme", "search box")
-    assert scopes_of(limited.key) == {Scope.SEARCH, Scope.CHAT_WRITE}
+    assert read_scopes(limited.key) == {Scope.SEARCH, Scope.CHAT_WRITE}
     assert limited.valid_until is not None
     assert (limited.valid_until - limited.key.created_at).days in (29, 30)
     usual = found(database, made(run("create")))
     assert usual is not None
     assert (usual.key.tenant_id, usual.valid_until) == ("default", None)
-    assert scopes_of(usual.key) == set(Scope) - {Scope.CONVERSATIONS_ALL}
+    assert read_scopes(usual.key) == set(Scope) - {Scope.CONVERSATIONS_ALL}
     every = found(database, made(run("create", "--scope", "all")))
     assert every is not None
-    assert scopes_of(every.key) == set(Scope)
+    assert read_scopes(every.key) == set(Scope)
 
 
 @pytest.mark.parametrize("arguments", [[], ["acme"], ["acme", "--name", "web"], ["--name", "web"]])

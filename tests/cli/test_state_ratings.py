@@ -12,7 +12,7 @@ from sqlalchemy import text, update
 from domain.db import Database
 from domain.keys import ensure_tenant
 from domain.models import AnswerRating
-from domain.rating_texts import RatingUnreadable, readable
+from domain.rating_texts import RatingUnreadable, decrypt_texts
 from domain.ratings import Rating, list_ratings, rate
 from tests.cli.stored import NEW, OLD, ROTATING, Run, client, command, converse, redis_server
 from tests.domain.records import two_tenants
@@ -60,7 +60,7 @@ def noted(
 def words(database: Database, ctx: TenantContext, keys: str = "") -> list[dict[str, Any]]:
     """What the tenant's ratings say to who has *keys*."""
     with database.reading() as session:
-        rows = [readable(row, Keyring.parse(keys) if keys else None) for row in list_ratings(session, ctx).rows]
+        rows = [decrypt_texts(row, Keyring.parse(keys) if keys else None) for row in list_ratings(session, ctx).rows]
     return [{name: getattr(row, name) for name in WORDS} for row in rows]
 
 

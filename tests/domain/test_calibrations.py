@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from domain.calibrations import MeasuredBy, claim, keep, made_since
+from domain.calibrations import MeasuredBy, claim, keep, list_made_since
 from domain.db import Database
 from domain.indexes import drop_index, forget_index, switch_to
 from domain.models import CalibrationRow, now
@@ -35,7 +35,7 @@ def kept(database: Database, ctx: TenantContext, by: MeasuredBy, passages: int =
 def seen(database: Database, by: MeasuredBy, since: datetime | None = None) -> dict[str, int]:
     """How many passages each estimate is of."""
     with database.reading() as session:
-        return {row.tenant_id: row.passages for row in made_since(session, by, since)}
+        return {row.tenant_id: row.passages for row in list_made_since(session, by, since)}
 
 
 def test_of_all_that_ask_at_once_one_is_to_estimate_for_each_tenant(database: Database, by: MeasuredBy) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from domain.db import Database
-from domain.document_files import DocumentFiles, Extracted, Part, current_versions, find_version
+from domain.document_files import DocumentFiles, Extracted, Part, find_current_versions, find_version
 from domain.documents import DocumentContent, remove_documents
 from domain.models import Document, DocumentVersion
 from providers.files.folder import FolderFileStore
@@ -61,13 +61,13 @@ def texts_of(
     database: Database, originals: DocumentFiles, ctx: TenantContext, document_id: str, most: int
 ) -> list[str]:
     found = [version(database, ctx, document_id, number) for number in range(1, most + 1)]
-    return [originals.extracted(ctx, one).text for one in found if one]
+    return [originals.read_extracted(ctx, one).text for one in found if one]
 
 
 def remove(database: Database, originals: DocumentFiles, ctx: TenantContext, document_ids: Sequence[str]) -> None:
     with database.writing() as session:
         remove_documents(session, ctx, document_ids)
-    originals.let_go(ctx)
+    originals.delete_expired(ctx)
 
 
 def read_original(originals: DocumentFiles, ctx: TenantContext, kept: DocumentVersion) -> bytes:
@@ -84,23 +84,23 @@ def test_a_version_keeps_the_file_and_what_was_read_from_it_for_its_tenant(
     assert kept is not None
     assert (kept.version, kept.file_name, kept.replaced_at) == (1, "leave.md", None)
     assert read_original(originals, ACME, kept) == b"Twelve days."
-    assert originals.extracted(ACME, kept) == Extracted("Twelve days.", (Part(0, 0, 12, 0, None),))
+    assert originals.read_extracted(ACME, kept) == Extracted("Twelve days.", (Part(0, 0, 12, 0, None),))
     assert version(database, GLOBEX, document.document_id) is None
     with pytest.raises(NotFound):
         originals.open_original(GLOBEX, kept)
     with database.reading() as session:
-        assert current_versions(session, ACME, [document.document_id]) == {document.document_id: 1}
-        assert current_versions(session, GLOBEX, [document.document_id]) == {}
+        assert find_current_versions(session, ACME, [document.document_id]) == {document.document_id: 1}
+        assert find_current_versions(session, GLOBEX, [document.document_id]) == {}
 
 
 def test_only_the_newest_replaced_versions_stay_open(database: Database, originals: DocumentFiles) -> None:
     theirs = put(originals, GLOBEX, "theirs")
     for number in range(1, 6):
         document = put(originals, ACME, f"version {number}")
-    assert originals.let_go(ACME) == 2
+    assert originals.delete_expired(ACME) == 2
     assert texts_of(database, originals, ACME, document.document_id, 5) == ["version 3", "version 4", "version 5"]
     newest = version(database, ACME, document.document_id)
-    assert (newest and newest.version, originals.let_go(ACME)) == (5, 0)
+    assert (newest and newest.version, originals.delete_expired(ACME)) == (5, 0)
     assert texts_of(database, originals, GLOBEX, theirs.document_id, 1) == ["theirs"]
 
 
@@ -111,7 +111,7 @@ def test_a_deleted_document_leaves_neither_rows_nor_files(
     put(originals, ACME, "two")
     remove(database, originals, ACME, [ours.document_id, theirs.document_id])
     assert version(database, ACME, ours.document_id) is None
-    assert list(files.hashes(ACME)) == []
+    assert list(files.list_hashes(ACME)) == []
     assert texts_of(database, originals, GLOBEX, theirs.document_id, 1) == ["one"]
     with database.reading() as session:
         assert [row.tenant_id for row in session.query(DocumentVersion)] == ["globex"]
@@ -121,11 +121,11 @@ def test_a_file_of_two_documents_stays_until_both_are_gone(
     database: Database, originals: DocumentFiles, files: FolderFileStore
 ) -> None:
     first, second = put(originals, ACME, "same"), put(originals, ACME, "same", origin="/srv/copy.md")
-    assert len(list(files.hashes(ACME))) == 2
+    assert len(list(files.list_hashes(ACME))) == 2
     remove(database, originals, ACME, [first.document_id])
     assert texts_of(database, originals, ACME, second.document_id, 1) == ["same"]
     remove(database, originals, ACME, [second.document_id])
-    assert list(files.hashes(ACME)) == []
+    assert list(files.list_hashes(ACME)) == []
 
 
 def test_a_document_that_is_loaded_again_after_it_was_deleted_can_be_opened(
@@ -135,7 +135,7 @@ def test_a_document_that_is_loaded_again_after_it_was_deleted_can_be_opened(
     with database.writing() as session:
         remove_documents(session, ACME, [document_id])
     assert put(originals, ACME, "one").version == 2
-    originals.let_go(ACME)
+    originals.delete_expired(ACME)
     assert texts_of(database, originals, ACME, document_id, 2) == ["one"]
 
 
@@ -147,9 +147,9 @@ def test_files_of_a_load_that_was_killed_are_swept_and_others_stay(
         for number in range(3):
             files.put(ctx, b"orphan %d" % number)
     assert originals.sweep(ACME) == 3
-    assert (len(list(files.hashes(ACME))), len(list(files.hashes(GLOBEX)))) == (2, 5)
+    assert (len(list(files.list_hashes(ACME))), len(list(files.list_hashes(GLOBEX)))) == (2, 5)
     originals.tidy()
-    assert len(list(files.hashes(GLOBEX))) == 2
+    assert len(list(files.list_hashes(GLOBEX))) == 2
 
 
 def test_nothing_is_recorded_of_a_file_that_could_not_be_kept(database: Database, tmp_path: Path) -> None:
@@ -200,9 +200,9 @@ def test_what_was_read_is_found_as_it_was_kept_where_its_parts_are_within_its_te
 def test_a_deletion_looks_at_the_versions_of_no_other_document(database: Database, originals: DocumentFiles) -> None:
     asked: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
-    originals.let_go(ACME, replaced=())
+    originals.delete_expired(ACME, replaced=())
     assert not any("row_number" in statement for statement in asked)
-    originals.let_go(ACME, replaced=["one"])
+    originals.delete_expired(ACME, replaced=["one"])
     [ranked] = [statement for statement in asked if "row_number" in statement]
     assert "document_id IN" in ranked
 

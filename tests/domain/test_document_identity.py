@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from domain.dataset_roles import ensure_dataset_of, indexed_ids
+from domain.dataset_roles import ensure_dataset_of, list_indexed_ids
 from domain.datasets import create_dataset, remove_dataset
 from domain.db import Database
 from domain.documents import list_documents, record_failure, remove_documents, replace_document
@@ -167,8 +167,8 @@ def test_what_folders_and_sites_bring_is_in_a_dataset_that_no_text_gets_into_by_
     with database.reading() as session:
         assert len(list_documents(session, ACME)) == len(origins) * 2 + 1
         assert list_documents(session, GLOBEX) == []
-        assert indexed_ids(session, ACME, [default.dataset_id, "x"]) == (default.dataset_id, "x", "")
-        assert indexed_ids(session, GLOBEX, [default.dataset_id]) == (default.dataset_id,)
+        assert list_indexed_ids(session, ACME, [default.dataset_id, "x"]) == (default.dataset_id, "x", "")
+        assert list_indexed_ids(session, GLOBEX, [default.dataset_id]) == (default.dataset_id,)
     with pytest.raises(Conflict), database.writing() as session:
         remove_dataset(session, ACME, default.dataset_id)
 

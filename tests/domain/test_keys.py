@@ -14,9 +14,9 @@ from domain.keys import (
     has_keys,
     list_keys,
     note_use,
+    read_scopes,
     revoke_key,
     rotate_key,
-    scopes_of,
 )
 from domain.models import ApiKey, now
 from tests.domain.records import ACME, GLOBEX
@@ -80,7 +80,7 @@ def test_a_rotated_key_is_valid_by_both_secrets_until_the_overlap_ends(database:
         with pytest.raises(NotFound):
             rotate_key(session, GLOBEX, key.key_id, overlap=timedelta(hours=1))
         rotated, second = rotate_key(session, ACME, key.key_id, overlap=timedelta(hours=1))
-        assert (rotated.key_id, scopes_of(rotated)) == (key.key_id, {Scope.SEARCH})
+        assert (rotated.key_id, read_scopes(rotated)) == (key.key_id, {Scope.SEARCH})
     with database.reading() as session:
         assert opened(session, first, second) == ["acme", "acme"]
         former = find_key(session, first)
@@ -125,10 +125,10 @@ def test_a_key_has_the_scopes_it_was_made_with(database: Database) -> None:
         usual = create_key(session, "acme", "web")[0]
         some_day = create_key(session, "acme", "web")[0]
         some_day.scopes = ["search", "from-a-later-version"]
-        assert scopes_of(some) == {Scope.SEARCH, Scope.CHAT_WRITE}
-        assert scopes_of(every) == set(Scope)
-        assert scopes_of(usual) == set(Scope) - {Scope.CONVERSATIONS_ALL}
-        assert scopes_of(some_day) == {Scope.SEARCH}
+        assert read_scopes(some) == {Scope.SEARCH, Scope.CHAT_WRITE}
+        assert read_scopes(every) == set(Scope)
+        assert read_scopes(usual) == set(Scope) - {Scope.CONVERSATIONS_ALL}
+        assert read_scopes(some_day) == {Scope.SEARCH}
         for wrong in ([], ["everything"], ["search", ""]):
             with pytest.raises(BadInput, match="chat:write"):
                 create_key(session, "acme", "web", scopes=wrong)

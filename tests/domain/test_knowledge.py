@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, remove_documents, replace_document
-from domain.indexes import IndexSpec, begin_index, first_row, switch_to
+from domain.indexes import IndexSpec, begin_index, make_first_row, switch_to
 from domain.indexing import (
     as_passage,
     drop_removed,
@@ -19,7 +19,7 @@ from domain.indexing import (
     mark_words,
     passages_without_vectors,
 )
-from domain.knowledge import knowledge_version
+from domain.knowledge import compute_knowledge_version
 from domain.models import Document
 from tests.domain.records import ACME, GLOBEX, content
 from utils.context import TenantContext
@@ -30,7 +30,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 def version(database: Database, ctx: TenantContext = ACME) -> str:
     with database.reading() as session:
-        return knowledge_version(session, ctx)
+        return compute_knowledge_version(session, ctx)
 
 
 def _add(session: Session) -> None:
@@ -92,7 +92,7 @@ def test_another_index_makes_another_version_once_it_serves(database: Database) 
     with database.writing() as session:
         for ctx in (ACME, GLOBEX):
             replace_document(session, ctx, "/a", content("one", source="a"))
-        session.add(first_row(one))
+        session.add(make_first_row(one))
     seen = [(version(database), version(database, GLOBEX))]
     for change in (lambda session: begin_index(session, two), lambda session: switch_to(session, 2)):
         with database.writing() as session:

@@ -316,7 +316,7 @@ def assert_statuses(database: Database) -> None:
             select(Document, Document.status, Job).outerjoin(Job, Job.document_id == Document.document_id)
         ).all()
         for document, status, job in rows:
-            expected = "removed" if document.state == "removed" else progress.status_of(document, job)
+            expected = "removed" if document.state == "removed" else progress.derive_status(document, job)
             assert status == expected, (document.state, document.job_status)
         counted = {str(status): 0 for _, status, _ in rows}
         for _, status, _ in rows:

@@ -74,7 +74,7 @@ def test_what_is_deleted_makes_room(database: Database, tmp_path: Any) -> None:
         upload(database, ACME, dataset, "other.md", "b" * 64, quotas)
     with database.writing() as session:
         remove_with_jobs(session, ACME, [first])
-    document_files.let_go(ACME)
+    document_files.delete_expired(ACME)
     assert usage(database, ACME) == Usage(0, 0, 0, 0)
     upload(database, ACME, dataset, "other.md", "b" * 64, quotas)
 

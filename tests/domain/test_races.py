@@ -17,7 +17,7 @@ from domain.documents import get_chunks, list_documents, record_failure, remove_
 from domain.job_requests import begin_again, cancel, remove_with_jobs
 from domain.keys import create_first_key, ensure_tenant, find_key
 from domain.models import Chunk, Dataset, Document, DocumentState, Job, JobStage, Tenant
-from domain.progress import status_of
+from domain.progress import derive_status
 from domain.quotas import UNLIMITED
 from domain.scoping import scoped
 from domain.slots import ALL_SLOTS, FIRST_SLOT
@@ -107,7 +107,7 @@ def test_loaders_and_indexer_never_stand_in_each_others_way(database: Database, 
 
 def test_indexes_come_serve_and_go_while_documents_do(database: Database) -> None:
     with database.writing() as session:
-        session.add(indexes.first_row(SPECS[0]))
+        session.add(indexes.make_first_row(SPECS[0]))
     live_together(
         database, [*STEPS, *(3 * [begin_index, cut_again]), *(3 * [switch]), *(3 * [give_up])], rounds=20, seed=3
     )
@@ -143,7 +143,7 @@ def live_together(database: Database, steps: Sequence[Step], *, rounds: int, see
 
 def assert_chunks_are_those_of_their_documents(database: Database) -> None:
     with database.reading() as session:
-        serving = indexes.serving_index(session)
+        serving = indexes.find_serving_index(session)
         for ctx in (ACME, GLOBEX):
             for document in list_documents(session, ctx):
                 chunks = get_chunks(session, ctx, document.document_id)
@@ -286,7 +286,7 @@ def test_uploads_workers_and_those_who_tidy_never_stand_in_each_others_way(datab
     with database.reading() as session:
         rows = session.execute(select(Document, Document.status, Job).outerjoin(Job)).all()
         for document, status, job in rows:
-            expected = "removed" if document.state == DocumentState.REMOVED else status_of(document, job)
+            expected = "removed" if document.state == DocumentState.REMOVED else derive_status(document, job)
             assert status == expected
 
 

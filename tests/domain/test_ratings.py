@@ -11,16 +11,16 @@ from domain import ratings
 from domain.db import Database
 from domain.models import AnswerRating, now
 from domain.paging import Part
-from domain.rating_texts import RatingUnreadable, readable
+from domain.rating_texts import RatingUnreadable, decrypt_texts
 from domain.ratings import (
     Rating,
+    find_verdicts,
     forget_all,
     forget_older,
     forget_ratings,
     list_ratings,
     rate,
     take_back,
-    verdicts,
 )
 from tests.domain.records import ACME, GLOBEX
 from utils.checkpointer.cipher import Keyring
@@ -48,7 +48,7 @@ def noted(database: Database, ctx: TenantContext, said: Rating, keys: Keyring | 
 
 def seen(database: Database, ctx: TenantContext, conversation_id: str = "c1") -> dict[str, str]:
     with database.reading() as session:
-        return verdicts(session, ctx, conversation_id, session.scalars(select(AnswerRating.run_id)).all())
+        return find_verdicts(session, ctx, conversation_id, session.scalars(select(AnswerRating.run_id)).all())
 
 
 def test_two_tenants_rate_runs_of_the_same_id_and_see_only_their_own(database: Database) -> None:
@@ -142,7 +142,7 @@ def test_subjects_of_one_tenant_keep_their_ratings_apart(database: Database) -> 
 
     assert [listed(ctx) for ctx in (first, second, everybody)] == [{"r1"}, {"r2"}, {"r1", "r2", "r3"}]
     with database.writing() as session:
-        assert verdicts(session, second, "c1", ["r1", "r2", "r3", "r4"]).keys() == {"r2"}
+        assert find_verdicts(session, second, "c1", ["r1", "r2", "r3", "r4"]).keys() == {"r2"}
         with pytest.raises(NotFound):
             take_back(session, second, "c1", "r1")
         assert forget_ratings(session, second, "c1") == 1
@@ -159,7 +159,7 @@ def test_encrypted_words_are_of_any_length_and_kind(database: Database) -> None:
         noted(database, ctx, rating(**said), KEYS)
     with database.reading() as session:
         [row] = list_ratings(session, ACME).rows
-        read = readable(row, KEYS)
+        read = decrypt_texts(row, KEYS)
     assert {name: getattr(read, name) for name in said} == said
     assert read.sources == ["rooms.md"]
     assert (row.question, row.answer, row.comment, row.expected) == ("", "", "", "")
@@ -179,7 +179,7 @@ def test_encrypted_words_that_are_left_out_stay_while_the_verdict_does(database:
     for comment, keys in (("Quite wrong.", KEYS), (None, Keyring({"new": bytes(32), "old": bytes(range(32))}))):
         noted(database, ACME, rating(comment=comment), keys)
         with database.reading() as session:
-            row = readable(list_ratings(session, ACME).rows[0], keys)
+            row = decrypt_texts(list_ratings(session, ACME).rows[0], keys)
         assert (row.comment, row.expected) == ("Quite wrong.", "A room")
 
 
@@ -190,7 +190,7 @@ def test_without_the_key_an_answer_is_rated_anew_only_in_other_words(database: D
             noted(database, ACME, rating(comment="Quite wrong."), keys)
     noted(database, ACME, rating(comment="Quite wrong.", expected="A flat"))
     with database.reading() as session:
-        row = readable(list_ratings(session, ACME).rows[0], None)
+        row = decrypt_texts(list_ratings(session, ACME).rows[0], None)
     assert (row.comment, row.expected) == ("Quite wrong.", "A flat")
 
 

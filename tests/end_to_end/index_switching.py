@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from app import create_app
 from config import load_settings
 from domain.db import Database, open_database
-from domain.indexes import list_indexes, progress_of
+from domain.indexes import list_indexes, measure_progress
 from domain.models import Document
 from tests.end_to_end.stacks import Servers
 from tests.fakes.model_server import FakeModelServer
@@ -164,7 +164,7 @@ class SwitchingSite:
     def passages(self) -> int:
         """How many the newest index holds."""
         with self.database.reading() as session:
-            return progress_of(session, list_indexes(session)[-1]).words
+            return measure_progress(session, list_indexes(session)[-1]).words
 
     def wait_for_states(self, states: dict[int, str]) -> None:
         self.service.wait_for(lambda: self.states() == states, LIMIT_S)

@@ -13,8 +13,8 @@ from app import create_app
 from config import load_settings
 from evaluation.asking import Outcome, Shown
 from evaluation.cases import Case, load_set
-from evaluation.measures import figure, find_missed_floors, grade, measured, sum_up
-from evaluation.runs import Run, compare, keep, last_run
+from evaluation.measures import compute_figure, find_missed_floors, grade, measure_question, sum_up
+from evaluation.runs import Run, compare, find_last_run, keep
 from tests.service import Library, Service, free_port
 from utils.errors import BadInput
 
@@ -128,7 +128,7 @@ def shown(text: str, source: str = "/files/fees.md") -> Shown:
     ],
 )
 def test_a_right_passage_is_of_a_right_document_and_holds_an_answer(passages: list[Shown], place: int | None) -> None:
-    row = measured(FEES, Outcome(passages, answered=True))
+    row = measure_question(FEES, Outcome(passages, answered=True))
     expected = [0.0, 0.0] if place is None else [float(place < 1), float(place < 5)]
     assert [row["recall@1"], row["recall@5"]] == expected
     assert row["mrr@10"] == (0 if place is None else 1 / (place + 1))
@@ -138,9 +138,9 @@ def test_a_right_passage_is_of_a_right_document_and_holds_an_answer(passages: li
 
 def test_citations_count_by_their_document_and_their_words() -> None:
     quotes = [shown("IDR 5 a day"), shown("IDR 6", "/files/other.md")]
-    row = measured(FEES, Outcome([], answered=True, answer="It is IDR 5.", quotes=quotes))
+    row = measure_question(FEES, Outcome([], answered=True, answer="It is IDR 5.", quotes=quotes))
     assert (row["answer_contained"], row["citation_precision"], row["quote_holds_answer"]) == (1, 0.5, 1)
-    refused = measured(FEES, Outcome([], answered=False, answer=""))
+    refused = measure_question(FEES, Outcome([], answered=False, answer=""))
     assert refused["answer_contained"] == refused["answered_present"] == 0
     assert "citation_precision" not in refused
 
@@ -183,7 +183,7 @@ def test_what_is_said_to_be_uncertain_counts_apart() -> None:
         "wrong",
         "right",
     ]
-    assert [measured(FEE_AND_DAY, each)["sure_but_wrong"] for each in (unsure, sure)] == [0, 1]
+    assert [measure_question(FEE_AND_DAY, each)["sure_but_wrong"] for each in (unsure, sure)] == [0, 1]
     talk = Case(question="Hello!", small_talk=True)
     assert [grade(talk, each) for each in (sure, Outcome([], answered=True, answer="Hello.", is_small_talk=True))] == [
         "wrong",
@@ -194,24 +194,27 @@ def test_what_is_said_to_be_uncertain_counts_apart() -> None:
 
 def test_the_facts_may_stand_in_several_of_the_passages_that_an_answer_is_made_from() -> None:
     spread = [shown("IDR 5"), *[shown("no")] * 4, shown("Monday")]
-    assert measured(FEE_AND_DAY, Outcome(spread, answered=True))["facts_found"] == 1
-    assert measured(FEE_AND_DAY, Outcome([shown("no"), *spread], answered=True))["facts_found"] == 0
+    assert measure_question(FEE_AND_DAY, Outcome(spread, answered=True))["facts_found"] == 1
+    assert measure_question(FEE_AND_DAY, Outcome([shown("no"), *spread], answered=True))["facts_found"] == 0
 
 
 def test_refusals_are_counted_apart_for_near_misses() -> None:
-    assert measured(NEAR, Outcome([shown("x")], answered=True)) == {"refused_absent": 0, "refused_near_miss": 0}
-    assert measured(ABSENT, Outcome([], answered=False)) == {"refused_absent": 1, "refused_far": 1}
+    assert measure_question(NEAR, Outcome([shown("x")], answered=True)) == {"refused_absent": 0, "refused_near_miss": 0}
+    assert measure_question(ABSENT, Outcome([], answered=False)) == {"refused_absent": 1, "refused_far": 1}
 
 
 def test_a_figure_says_how_sure_it_is() -> None:
-    sure, unsure = figure([1.0] * 50), figure([1.0, 0.0] * 5)
+    sure, unsure = compute_figure([1.0] * 50), compute_figure([1.0, 0.0] * 5)
     assert (sure.value, sure.low, sure.high, sure.n) == (1, 1, 1, 50)
     assert unsure.low < 0.4 < unsure.value < 0.6 < unsure.high
-    assert figure([1.0, 0.0] * 5) == unsure
+    assert compute_figure([1.0, 0.0] * 5) == unsure
 
 
 def test_floors_are_of_all_questions_or_of_one_language() -> None:
-    rows = [measured(FEES, Outcome([shown("IDR 5")], answered=True)), measured(ABSENT, Outcome([], answered=True))]
+    rows = [
+        measure_question(FEES, Outcome([shown("IDR 5")], answered=True)),
+        measure_question(ABSENT, Outcome([], answered=True)),
+    ]
     figures = sum_up([FEES, ABSENT], rows)
     assert find_missed_floors(figures, {"recall@5": 1.0, "en.recall@5": 1.0}) == []
     missed = find_missed_floors(figures, {"refused_far": 0.5, "es.recall@5": 0.5, "fr.recall@5": 0.1})
@@ -220,20 +223,20 @@ def test_floors_are_of_all_questions_or_of_one_language() -> None:
 
 def kept_run(folder: Path, at: str, found: dict[str, float]) -> Run:
     rows = {question: {"recall@5": value} for question, value in found.items()}
-    figures = {"all": {"recall@5": figure(list(found.values()))}}
+    figures = {"all": {"recall@5": compute_figure(list(found.values()))}}
     run = Run("a-set", "retrieval", at, figures, rows)
     keep(folder, run)
     return run
 
 
 def test_a_run_is_compared_with_the_newest_that_was_kept_whole(tmp_path: Path) -> None:
-    assert last_run(tmp_path, name="a-set", mode="retrieval") is None
+    assert find_last_run(tmp_path, name="a-set", mode="retrieval") is None
     many = {f"q{n}": 1.0 for n in range(30)}
     kept_run(tmp_path, "2026-01-01T00:00:00.000001+00:00", {"lost": 0.0, "new": 0.0})
     before = kept_run(tmp_path, "2026-01-02T00:00:00.000001+00:00", {"lost": 1.0, "gone": 1.0, "new": 0.0, **many})
     (tmp_path / "a-set" / "retrieval-2026-01-03T000000.json").write_text('{"name": "cut o')
-    assert last_run(tmp_path, name="a-set", mode="retrieval") == before
-    assert last_run(tmp_path, name="a-set", mode="answers") is None
+    assert find_last_run(tmp_path, name="a-set", mode="retrieval") == before
+    assert find_last_run(tmp_path, name="a-set", mode="answers") is None
     now = kept_run(tmp_path, "2026-01-04T00:00:00.000001+00:00", {"lost": 0.0, "new": 1.0, "other": 1.0, **many})
     comparison = compare(before, now)
     [change] = comparison.changes

@@ -8,7 +8,7 @@ import yaml
 
 from domain.models import AnswerRating
 from evaluation.cases import Case, load_set
-from evaluation.from_ratings import question_set
+from evaluation.from_ratings import make_question_set
 from utils.errors import BadInput
 
 
@@ -41,13 +41,13 @@ ROWS = [
 
 
 def test_bad_answers_become_questions_where_it_is_known_what_would_be_right(tmp_path: Path) -> None:
-    text, complete, left = question_set(ROWS, with_good=False)
+    text, complete, left = make_question_set(ROWS, with_good=False)
     assert loaded(tmp_path, text) == [Case(question="What is the fee?", answer=["IDR 6"])]
     assert (complete, left) == (1, 2)
 
 
 def test_those_that_are_to_be_completed_are_comments_of_which_questions_can_be_made() -> None:
-    text, _, _ = question_set(ROWS, with_good=False)
+    text, _, _ = make_question_set(ROWS, with_good=False)
     lines = text.split("unanswerable: true`.\n")[1].splitlines()
     assert yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines)) == [
         {"question": ROWS[1].question, "was answered": ROWS[1].answer, "comment": "It is not."},
@@ -62,7 +62,7 @@ def test_those_that_are_to_be_completed_are_comments_of_which_questions_can_be_m
 
 
 def test_good_answers_must_stay_as_they_are(tmp_path: Path) -> None:
-    text, complete, _ = question_set(ROWS, with_good=True)
+    text, complete, _ = make_question_set(ROWS, with_good=True)
     assert loaded(tmp_path, text) == [
         Case(question="What is the fee?", answer=["IDR 6"]),
         Case(question="Who leads?", document=["fees.md"]),
@@ -78,13 +78,13 @@ def test_what_would_be_right_is_not_lost_to_a_newer_verdict_that_does_not_say_it
         row("What is the fee?", expected="IDR 6"),
         row("What is the fee?", expected="IDR 7"),
     ]
-    text, complete, left = question_set(rows, with_good=False)
+    text, complete, left = make_question_set(rows, with_good=False)
     assert loaded(tmp_path, text) == [Case(question="What is the fee?", answer=["IDR 6"])]
     assert (complete, left) == (1, 0)
 
 
 def test_without_a_rating_there_is_nothing_to_measure(tmp_path: Path) -> None:
-    text, complete, left = question_set([], with_good=True)
+    text, complete, left = make_question_set([], with_good=True)
     assert (complete, left) == (0, 0)
     with pytest.raises(BadInput, match="questions"):
         loaded(tmp_path, text)

@@ -263,7 +263,7 @@ def held_rows(database: Database) -> dict[str, int]:
 
 def held_files(service: Service) -> int:
     """How many files the load's tenant has."""
-    return len(list(FolderFileStore(service.data_dir / "files").hashes(OWNER)))
+    return len(list(FolderFileStore(service.data_dir / "files").list_hashes(OWNER)))
 
 
 async def indexed(service: Service) -> int:

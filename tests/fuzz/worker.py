@@ -53,7 +53,7 @@ class Fuzz:
         assert self._embedder.count_tokens(text) >= 2
 
     async def _terms(self, text: str, number: int) -> None:
-        self._lexicon.of_question(text)
+        self._lexicon.make_question_terms(text)
         for language in _LANGUAGES:
             hash_content_words(text, language)
 
@@ -63,7 +63,7 @@ class Fuzz:
         await self._index.put_vectors(_CTX, {passage.passage_id: _vector(number, self._embedder.dimension)})
         for vector in (None, _vector(number + 1, self._embedder.dimension)):
             await self._index.search(_CTX, text, vector, limit=20)
-        assert await self._index.document_ids(_CTX) == {passage.document_id}
+        assert await self._index.list_document_ids(_CTX) == {passage.document_id}
         await self._index.delete_documents(_CTX, [passage.document_id])
 
     async def _embedded(self, text: str, number: int) -> None:

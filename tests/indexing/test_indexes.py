@@ -14,7 +14,7 @@ from bootstrap.stores import index_folder, open_passages
 from config import Settings
 from domain.db import Database
 from domain.documents import list_documents, remove_documents
-from domain.indexes import IndexSpec, drop_index, former_index, switch_to
+from domain.indexes import IndexSpec, drop_index, find_former_index, switch_to
 from domain.indexing import sample_passages
 from domain.models import Document, IndexRow
 from evaluation.asking import LocalAsker
@@ -102,7 +102,7 @@ async def test_the_former_index_answers_until_the_new_one_is_whole_and_can_be_go
         assert site.states() == {1: "kept", 2: "serving"}
         assert "their first sentence finds 100% (before: 100%)" in site.status()[2].note
         with database.writing() as session:
-            switch_to(session, former_index(session).number)
+            switch_to(session, find_former_index(session).number)
         await until(lambda: site.finds_both("one"))
         assert site.states() == {1: "serving", 2: "kept"}
         assert ready(database)
@@ -184,7 +184,7 @@ async def test_an_index_that_is_refused_waits_for_an_operator_and_one_that_was_g
             switch_to(session, 2)
         await until(lambda: site.finds_both("two"))
         with database.writing() as session:
-            switch_to(session, former_index(session).number)
+            switch_to(session, find_former_index(session).number)
     async with running(after, database, keep_days=0) as site:  # gone, it would be built again, and serve
         say(database, ACME, "/0.md", "Room 0 is closed.")
         await until(lambda: site.status()[2].share == 1 and ready(database))

@@ -12,7 +12,7 @@ from config import Settings
 from domain.db import Database
 from domain.document_files import DocumentFiles, Extracted, find_version
 from domain.documents import get_chunks, list_documents, replace_document
-from domain.indexes import drop_index, former_index, switch_to
+from domain.indexes import drop_index, find_former_index, switch_to
 from domain.models import Document
 from indexing.reconciliation import reconcile
 from ingestion.chunking import Sizes
@@ -127,7 +127,7 @@ async def test_smaller_passages_take_the_place_of_the_former_ones_and_can_be_gon
             text = text_of(before, database, ctx, document)
             assert [text[passage.start : passage.end] for passage in smaller] == [each.text for each in smaller]
         with database.writing() as session:
-            switch_to(session, former_index(session).number)
+            switch_to(session, find_former_index(session).number)
         await until(lambda: serves(site, 1))
         assert {ctx: await passages(site, ctx) for ctx in TENANTS} == former
         assert [documents(database, ctx)[0].chunk_count for ctx in TENANTS] == [len(former[ctx]) for ctx in TENANTS]
@@ -151,7 +151,7 @@ def text_of(settings: Settings, database: Database, ctx: TenantContext, document
     with database.reading() as session:
         version = find_version(session, ctx, document.document_id)
         assert version is not None
-        return DocumentFiles(database, open_files(settings)).extracted(ctx, version).text
+        return DocumentFiles(database, open_files(settings)).read_extracted(ctx, version).text
 
 
 async def test_what_is_loaded_by_processes_of_either_setting_is_in_both_indexes(

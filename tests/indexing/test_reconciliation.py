@@ -110,7 +110,7 @@ async def test_passages_of_documents_sql_does_not_know_are_found_and_removed(
     assert found == Findings(unknown=4)
     assert (await index.counts(STRANGER)).passages == 2
     assert await reconcile(database, index, slot=1, repair=True) == Findings(unknown=4)
-    assert await index.tenant_ids() == {"acme", "globex"}
+    assert await index.list_tenant_ids() == {"acme", "globex"}
     assert await both_hold(index, 2)
     assert (await reconcile(database, index, slot=1, repair=False)).count == 0
 
@@ -158,7 +158,7 @@ async def test_after_every_document_is_removed_nothing_is_left_anywhere(
         with database.writing() as session:
             remove_documents(session, ctx, list_known_documents(session, ctx))
     await follow(database, index)
-    assert await index.tenant_ids() == set()
+    assert await index.list_tenant_ids() == set()
     with database.reading() as session:
         assert all_tenants(session) == []
     assert (await reconcile(database, index, slot=1, repair=False)).count == 0
@@ -176,9 +176,9 @@ def test_files_of_no_document_are_found_and_removed_and_missing_ones_told(databa
     stray = files.put(ACME, b"left over")
     files.delete(GLOBEX, lost[1])
     assert reconcile_files(database, files, repair=False) == FileFindings(unknown=1, missing=1)
-    assert stray in files.hashes(ACME)
+    assert stray in files.list_hashes(ACME)
     assert reconcile_files(database, files, repair=True) == FileFindings(unknown=1, missing=1)
-    assert set(files.hashes(ACME)) == {lost[0], hashlib.sha256(b"{}").hexdigest()}
+    assert set(files.list_hashes(ACME)) == {lost[0], hashlib.sha256(b"{}").hexdigest()}
 
 
 def test_a_file_that_waits_to_be_read_is_neither_unknown_nor_removed(database: Database, tmp_path: Path) -> None:
@@ -190,4 +190,4 @@ def test_a_file_that_waits_to_be_read_is_neither_unknown_nor_removed(database: D
         uploaded[ctx] = hashlib.sha256(data).hexdigest()
     assert reconcile_files(database, files, repair=False) == FileFindings()
     reconcile_files(database, files, repair=True)
-    assert [set(files.hashes(ctx)) for ctx in TENANTS] == [{uploaded[ctx]} for ctx in TENANTS]
+    assert [set(files.list_hashes(ctx)) for ctx in TENANTS] == [{uploaded[ctx]} for ctx in TENANTS]

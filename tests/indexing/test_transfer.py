@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from domain.db import Database
 from domain.document_files import DocumentFiles, Extracted, find_version
 from domain.documents import get_chunks, list_documents, record_failure, replace_document
-from domain.indexes import IndexSpec, first_row
+from domain.indexes import IndexSpec, make_first_row
 from indexing.indexer import Indexer
 from indexing.transfer import Imported, Target, export_documents, import_documents
 from ingestion.chunking import Sizes
@@ -119,7 +119,7 @@ async def test_documents_come_to_another_tenant_with_their_vectors_and_ids_of_it
     assert version is not None
     with DocumentFiles(database, files).open_original(GLOBEX, version) as file:
         assert file.read() == ORIGINAL
-    assert DocumentFiles(database, files).extracted(GLOBEX, version).text.startswith("Rooms cost")
+    assert DocumentFiles(database, files).read_extracted(GLOBEX, version).text.startswith("Rooms cost")
     await follow(database, index)
     assert await index.counts(GLOBEX) == IndexCounts(3, 0)
     [hit] = [hit for hit in await index.search(GLOBEX, "bicycles yard", None, limit=5) if hit.lexical]
@@ -160,7 +160,7 @@ async def test_documents_that_are_cut_otherwise_are_cut_anew_for_the_index_here(
 ) -> None:
     path = await exported(database, index, files, tmp_path / "acme.zip")
     with database.writing() as session:
-        session.add(first_row(IndexSpec(Hashing.model, DIMENSION, None, "words", "1/60/90/21/4")))
+        session.add(make_first_row(IndexSpec(Hashing.model, DIMENSION, None, "words", "1/60/90/21/4")))
     here = replace(target(index), cut="1/60/90/21/4")
     done = await import_documents(database, files, GLOBEX, path, [here])
     assert done == Imported(added=2, to_embed=3)
@@ -269,8 +269,8 @@ async def test_a_file_that_is_not_whole_is_refused_and_changes_nothing(
         await import_documents(database, files, GLOBEX, path, [target(index)])
     assert len(refusal.value.detail) < 300
     assert everything(database) == before
-    assert await index.tenant_ids() == set()
-    assert not list(files.hashes(GLOBEX))
+    assert await index.list_tenant_ids() == set()
+    assert not list(files.list_hashes(GLOBEX))
 
 
 async def test_no_file_stays_of_a_document_that_the_database_does_not_take(
@@ -278,10 +278,10 @@ async def test_no_file_stays_of_a_document_that_the_database_does_not_take(
 ) -> None:
     path = await exported(database, index, files, tmp_path / "acme.zip")
     refuse(database, "document_versions", GLOBEX)
-    before = len(list(files.hashes(ACME)))
+    before = len(list(files.list_hashes(ACME)))
     with pytest.raises(IntegrityError):
         await import_documents(database, files, GLOBEX, path, [target(index)])
-    assert (before, len(list(files.hashes(ACME))), len(list(files.hashes(GLOBEX)))) == (2, 2, 0)
+    assert (before, len(list(files.list_hashes(ACME))), len(list(files.list_hashes(GLOBEX)))) == (2, 2, 0)
 
 
 async def test_an_export_that_fails_leaves_the_former_file(

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from providers.ocr.chosen import available
+from providers.ocr.chosen import find_available
 from tests.ocr import tesseract_installed, without_rapidocr
 from utils.sandbox.sandbox import Sandbox
 
@@ -20,6 +20,6 @@ def recognition(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if request.param == "tesseract":
         tesseract_installed()
         without_rapidocr(monkeypatch)
-    assert available() == request.param
+    assert find_available() == request.param
     yield request.param
-    available.cache_clear()
+    find_available.cache_clear()

@@ -150,7 +150,7 @@ def test_a_crawl_ends_where_a_quota_of_the_tenant_does_and_says_so(
     source = web.crawl(source_id)
     assert (source.state, len(web.documents())) == (CrawlState.FAILED, documents)
     assert reason in (source.error or "")
-    assert len(list(files.hashes(ACME))) == 2 * documents  # nothing of the page that was one too many
+    assert len(list(files.list_hashes(ACME))) == 2 * documents  # nothing of the page that was one too many
     web.rules = replace(web.rules, quotas=UNLIMITED)
     web.crawl(source_id)
     assert len(web.documents()) == 3
@@ -429,7 +429,7 @@ def test_a_crawl_ends_when_it_is_cancelled_or_its_source_removed(
     with web.database.writing() as session:
         (remove_web_source if removed else cancel_crawl)(session, ACME, source_id)
     crawling.join()
-    assert len(list(files.hashes(ACME))) <= 2 * len(web.documents())  # nothing of the page that was being read
+    assert len(list(files.list_hashes(ACME))) <= 2 * len(web.documents())  # nothing of the page that was being read
     assert len(site.asked()) < 31
     with web.database.reading() as session:
         left = [one.state for one in list_web_sources(session, ACME).rows]

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from domain import indexes, indexing
 from domain.document_files import Extracted, Part
 from domain.documents import get_chunks, get_document, list_documents, remove_documents, replace_document
-from domain.indexes import IndexSpec, list_indexes, serving_index
+from domain.indexes import IndexSpec, find_serving_index, list_indexes
 from domain.models import IndexRow
 from domain.slots import ALL_SLOTS
 from indexing.indexer import Indexer
@@ -55,7 +55,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         self.said: dict[tuple[TenantContext, str], str] = {}
         self.kept = True
         with self.database.writing() as session:
-            session.add(indexes.first_row(spec(WHOLE)))
+            session.add(indexes.make_first_row(spec(WHOLE)))
             session.flush()
             indexes.begin_index(session, spec(SMALL))
         self.open: dict[int, EdgeIndex] = {}
@@ -104,7 +104,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
     def lose_the_files(self) -> None:
         """As with documents from before their text was kept: they stay in the chunks they have."""
         for ctx in (ACME, GLOBEX):
-            for name in list(self.files.hashes(ctx)):
+            for name in list(self.files.list_hashes(ctx)):
                 self.files.delete(ctx, name)
         self.kept = False
 
@@ -184,7 +184,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
     def nothing_is_left_to_do(self) -> None:
         """All documents are ready, and no chunk is in the partial index of those with work to do."""
         with self.database.reading() as session:
-            serving = serving_index(session)
+            serving = find_serving_index(session)
             assert serving is not None
             for ctx in (ACME, GLOBEX):
                 for document in list_documents(session, ctx):
@@ -194,7 +194,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
                     in_use = {row.cut for row in list_indexes(session)}
                     assert {(chunk.words_in, chunk.vectors_in) for chunk in chunks if chunk.cut in in_use} == {(15, 15)}
             for row in list_indexes(session):
-                assert indexes.progress_of(session, row).share == 1
+                assert indexes.measure_progress(session, row).share == 1
 
     def passages(self, index: EdgeIndex, ctx: TenantContext) -> list[Passage]:
         async def listed() -> list[Passage]:
@@ -209,7 +209,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
 
     async def until_done(self, indexer: Indexer) -> None:
         await indexer.catch_up_words()
-        while await indexer._vectors():
+        while await indexer._embed_vectors():
             pass
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import get_chunks, list_documents
-from domain.indexes import IndexSpec, begin_index, first_row, list_indexes
+from domain.indexes import IndexSpec, begin_index, list_indexes, make_first_row
 from domain.models import Document, DocumentVersion
 from indexing.indexer import Indexer
 from ingestion.chunking import Sizes
@@ -35,7 +35,7 @@ def test_a_document_that_is_cut_again_has_the_chunks_it_would_have_been_loaded_w
 ) -> None:
     files = FolderFileStore(tmp_path / "files")
     with database.writing() as session:
-        session.add(first_row(spec(WHOLE)))
+        session.add(make_first_row(spec(WHOLE)))
         session.flush()
         slot = begin_index(session, spec(SMALL)).slot
     for ctx, sizes in ((ACME, WHOLE), (GLOBEX, SMALL)):
@@ -61,7 +61,7 @@ async def test_a_document_whose_kept_text_is_not_one_stays_in_its_passages(
 ) -> None:
     files, index = FolderFileStore(tmp_path / "files"), EdgeIndex.open(tmp_path / "index", dimension=DIMENSION)
     with database.writing() as session:
-        session.add(first_row(spec(SMALL)))
+        session.add(make_first_row(spec(SMALL)))
     for ctx in (ACME, GLOBEX):
         (tmp_path / "a.md").write_text(f"# Rooms\n\nThe room of {ctx.tenant_id} is closed.\n")
         load_files(database, ctx, [tmp_path / "a.md"], sizes=WHOLE, document_files=DocumentFiles(database, files))
@@ -80,7 +80,7 @@ async def test_a_kept_text_that_cannot_be_read_keeps_no_other_document_waiting(
 ) -> None:
     files, index = FolderFileStore(tmp_path / "files"), EdgeIndex.open(tmp_path / "index", dimension=DIMENSION)
     with database.writing() as session:
-        session.add(first_row(spec(SMALL)))
+        session.add(make_first_row(spec(SMALL)))
     for ctx in (ACME, GLOBEX):
         for name, sizes in (("a.md", WHOLE), ("b.md", SMALL)):
             (tmp_path / name).write_text(f"# Rooms\n\nThe room {name} of {ctx.tenant_id} is closed.\n")

@@ -18,7 +18,7 @@ from domain.job_requests import cancel
 from domain.jobs import OPEN
 from domain.models import Job, JobStage, JobStatus
 from domain.progress import get_progress
-from domain.quotas import UNLIMITED, get_usage, next_day
+from domain.quotas import UNLIMITED, find_next_day, get_usage
 from domain.scoping import count_everywhere, scoped
 from domain.uploads import Description
 from ingestion.jobs import JobWorker
@@ -77,7 +77,7 @@ def take(library: Library, ctx: TenantContext, name: str = "a.txt", data: bytes 
 
 
 def kept(files: FolderFileStore, ctx: TenantContext) -> set[str]:
-    return set(files.hashes(ctx))
+    return set(files.list_hashes(ctx))
 
 
 def test_documents_of_all_tenants_are_read_into_chunks_and_wait_for_the_index(
@@ -211,7 +211,7 @@ def test_documents_beyond_the_pages_of_a_day_wait_and_say_why_while_other_tenant
 
 
 def from_next_day() -> str:
-    return f"More are read from {next_day():%Y-%m-%d %H:%M} UTC on."
+    return f"More are read from {find_next_day():%Y-%m-%d %H:%M} UTC on."
 
 
 def test_files_that_cannot_be_read_use_up_pages_too(

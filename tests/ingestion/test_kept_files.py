@@ -38,7 +38,7 @@ def versions(database: Database, ctx: TenantContext) -> list[DocumentVersion]:
 
 
 def kept(tmp_path: Path, ctx: TenantContext) -> set[str]:
-    return set(FolderFileStore(tmp_path / "files").hashes(ctx))
+    return set(FolderFileStore(tmp_path / "files").list_hashes(ctx))
 
 
 def test_a_document_is_kept_as_it_came_and_its_chunks_stand_where_they_say(
@@ -49,7 +49,7 @@ def test_a_document_is_kept_as_it_came_and_its_chunks_stand_where_they_say(
     assert (version.file_name, version.title, version.media_type) == ("leave.md", "Leave", "text/markdown")
     with document_files.open_original(ACME, version) as file:
         assert file.read() == LEAVE.encode()
-    extracted = document_files.extracted(ACME, version)
+    extracted = document_files.read_extracted(ACME, version)
     with database.reading() as session:
         chunks = get_chunks(session, ACME, version.document_id)
     assert [extracted.text[chunk.start : chunk.end] for chunk in chunks] == [chunk.text for chunk in chunks] != []

@@ -13,7 +13,7 @@ from PIL import Image
 from domain.db import Database
 from ingestion.parsers.parsed import Limits
 from ingestion.reader import DocumentReader
-from providers.ocr.chosen import available
+from providers.ocr.chosen import find_available
 from tests.domain.records import ACME
 from tests.ingestion.files import joined, pdf, picture, pictures
 from tests.ingestion.workers import workers_of
@@ -30,7 +30,7 @@ def movable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Movable
     without_rapidocr(monkeypatch)
     (tmp_path / "programs").mkdir()
     yield MovableTesseract(tmp_path / "programs", monkeypatch)
-    available.cache_clear()
+    find_available.cache_clear()
 
 
 def saved(image: Image.Image, kind: str) -> bytes:
@@ -119,7 +119,7 @@ def test_pages_wait_for_a_language_that_is_missing_and_are_read_once_it_is_there
     (tmp_path / "a.png").write_bytes(picture(*LINES))
     (tmp_path / "b.pdf").write_bytes(joined(pdf(["Typed."]), pictures(["Scanned"], kind="PDF")))
     files = [tmp_path / "a.png", tmp_path / "b.pdf"]
-    assert available() == "tesseract"
+    assert find_available() == "tesseract"
     movable.forget("ind")
     incomplete = load_files(database, ACME, files)
     ((failed, reason),) = incomplete.failed
@@ -128,6 +128,6 @@ def test_pages_wait_for_a_language_that_is_missing_and_are_read_once_it_is_there
     assert ADVICE in reason
     assert ADVICE in note
     movable.learn("ind")
-    available.cache_clear()  # as in the process that is started after it
+    find_available.cache_clear()  # as in the process that is started after it
     complete = load_files(database, ACME, files)
     assert (complete.failed, complete.unread) == ([], [])

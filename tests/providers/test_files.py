@@ -31,8 +31,8 @@ def test_a_file_is_found_again_by_its_hash_and_by_its_tenant_alone(files: FileSt
     name = files.put(ACME, data)
     assert name == hashlib.sha256(data).hexdigest()
     assert files.get(ACME, name) == data
-    assert list(files.hashes(ACME)) == [name]
-    assert list(files.hashes(GLOBEX)) == []
+    assert list(files.list_hashes(ACME)) == [name]
+    assert list(files.list_hashes(GLOBEX)) == []
     with pytest.raises(NotFound):
         files.get(GLOBEX, name)
 
@@ -50,7 +50,7 @@ def test_an_open_file_is_read_piece_by_piece_and_outlives_its_name(files: FileSt
 
 def test_the_same_file_put_twice_is_kept_once(files: FileStore) -> None:
     assert files.put(ACME, b"text") == files.put(ACME, b"text")
-    assert len(list(files.hashes(ACME))) == 1
+    assert len(list(files.list_hashes(ACME))) == 1
 
 
 def test_what_one_tenant_deletes_another_one_keeps(files: FileStore) -> None:
@@ -60,7 +60,7 @@ def test_what_one_tenant_deletes_another_one_keeps(files: FileStore) -> None:
     files.delete(ACME, name)
     with pytest.raises(NotFound):
         files.get(ACME, name)
-    assert list(files.hashes(ACME)) == []
+    assert list(files.list_hashes(ACME)) == []
     assert files.get(GLOBEX, name) == b"text"
     files.put(ACME, b"text")
     assert files.get(ACME, name) == b"text"
@@ -82,9 +82,9 @@ def test_no_name_of_a_tenant_leads_to_another_ones_files(files: FileStore, tenan
     odd, others = TenantContext(tenant_id, "test"), (ACME, GLOBEX, TenantContext("a", "test"))
     names = {ctx: files.put(ctx, ctx.tenant_id.encode()) for ctx in others}
     files.put(odd, b"odd")
-    assert [files.get(odd, name) for name in files.hashes(odd)] == [b"odd"]
+    assert [files.get(odd, name) for name in files.list_hashes(odd)] == [b"odd"]
     for ctx in others:
-        assert list(files.hashes(ctx)) == [names[ctx]]
+        assert list(files.list_hashes(ctx)) == [names[ctx]]
 
 
 def test_many_may_put_and_read_the_same_files_at_once(files: FileStore) -> None:
@@ -95,7 +95,7 @@ def test_many_may_put_and_read_the_same_files_at_once(files: FileStore) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(put, range(200)))
     assert found == [b"%d" % (number % 7) * 10_000 for number in range(200)]
-    assert len(list(files.hashes(ACME))) == len(list(files.hashes(GLOBEX))) == 7
+    assert len(list(files.list_hashes(ACME))) == len(list(files.list_hashes(GLOBEX))) == 7
 
 
 def test_everything_in_the_folder_is_for_its_owner_alone_and_below_its_tenant(tmp_path: Path) -> None:
@@ -125,12 +125,12 @@ def test_a_process_that_is_killed_while_it_puts_leaves_no_half_file(tmp_path: Pa
     killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=False)
     assert killed.returncode < 0
     files = FolderFileStore(tmp_path)
-    assert list(files.hashes(ACME)) == []
+    assert list(files.list_hashes(ACME)) == []
     [left] = [path for path in tmp_path.rglob("*") if path.is_file()]
     os.utime(left, (0, 0))
-    assert list(files.hashes(GLOBEX)) == []
+    assert list(files.list_hashes(GLOBEX)) == []
     assert left.exists()
-    assert list(files.hashes(ACME)) == []
+    assert list(files.list_hashes(ACME)) == []
     assert not left.exists()
 
 

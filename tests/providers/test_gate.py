@@ -29,7 +29,7 @@ def stay(gate: Gate, tenant_id: str = "") -> "asyncio.Task[None]":
 
     async def inside() -> None:
         current_tenant.set(tenant_id)
-        async with gate.inside():
+        async with gate.hold_place():
             await asyncio.Event().wait()
 
     return asyncio.create_task(inside())
@@ -46,7 +46,7 @@ async def test_no_more_than_the_limit_are_inside_and_the_others_come_in_by_turns
 
     async def call(number: int) -> None:
         nonlocal most
-        async with gate.inside():
+        async with gate.hold_place():
             order.append(number)
             most = max(most, gate.running)
             await asyncio.sleep(0)
@@ -63,7 +63,7 @@ async def test_tenants_are_let_in_by_turns_however_many_calls_one_of_them_has(pe
     async def call(tenant_id: str) -> None:
         nonlocal most
         current_tenant.set(tenant_id)
-        async with gate.inside():
+        async with gate.hold_place():
             order.append(tenant_id)
             most = max(most, gate.running)
             await asyncio.sleep(0)
@@ -91,7 +91,7 @@ async def test_one_who_waited_too_long_is_told_when_to_come_back() -> None:
     first = stay(gate)
     await until(lambda: gate.running == 1)
     with pytest.raises(ProviderBusy, match=r"1 calls of the chat model .* within 0.05 s") as refused:
-        async with gate.inside():
+        async with gate.hold_place():
             pass
     assert refused.value.status == 503
     assert refused.value.headers == {"Retry-After": "1"}

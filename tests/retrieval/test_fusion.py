@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retrieval.fusion import Scores, fuse, level
+from retrieval.fusion import Scores, fuse, level_scores
 from retrieval.ranking import Candidates, rank
 
 WAITING = np.nan
@@ -81,14 +81,14 @@ def test_one_candidate_or_none_is_no_special_case() -> None:
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=20), st.data())
 def test_one_language_alone_is_ranked_as_without_languages(dense: list[float], data: st.DataObject) -> None:
     lexical = np.array([data.draw(st.floats(0, 30)) for _ in dense])
-    plain, levelled = np.array(dense), level(np.array(dense), ["en"] * len(dense))
+    plain, levelled = np.array(dense), level_scores(np.array(dense), ["en"] * len(dense))
     assert np.allclose(levelled - levelled[0], plain - plain[0])
     assert np.allclose(fuse(lexical, levelled), fuse(lexical, plain), atol=1e-6)
 
 
 def test_the_best_of_a_language_that_the_model_places_farther_comes_level_with_the_best_of_the_nearer() -> None:
     dense = np.array([0.90, 0.86, 0.86, 0.85, 0.82, 0.78, 0.78, 0.77])
-    levelled = level(dense, ["en"] * 4 + ["id"] * 4)
+    levelled = level_scores(dense, ["en"] * 4 + ["id"] * 4)
     assert levelled[4] == pytest.approx(levelled[0], abs=0.03)
     assert levelled[4] > levelled[1]
 

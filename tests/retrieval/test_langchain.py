@@ -11,7 +11,7 @@ from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings,
 from qdrant_client import QdrantClient, models
 
 from retrieval.index import IndexCounts
-from retrieval.langchain import ScoredDocument, join, passage_from
+from retrieval.langchain import ScoredDocument, join, make_passage
 from retrieval.lexical import Lexicon
 from retrieval.ranking import Candidates
 from retrieval.server import ServerIndex
@@ -177,7 +177,7 @@ async def test_what_is_counted_and_moved_is_our_own(server: FakeQdrantServer) ->
         for tenant in (DEFAULT, ACME):
             await index.put(tenant, [PARKING])
             assert await index.counts(tenant) == IndexCounts(1, 1)
-            assert await index.document_ids(tenant) == {"costs"}
+            assert await index.list_document_ids(tenant) == {"costs"}
             moved = [stored.passage for batch in [each async for each in index.export(tenant)] for stored in batch]
             assert moved == [PARKING]
 
@@ -295,14 +295,14 @@ async def test_a_name_beside_it_that_is_taken_is_refused(server: FakeQdrantServe
 )
 def test_metadata_of_common_loaders_is_understood(metadata: object, expected: dict[str, object]) -> None:
     payload = {"page_content": "The library opens at nine and closes at eight", "metadata": metadata}
-    found = passage_from(payload, collection="kb", point=7)
+    found = make_passage(payload, collection="kb", point=7)
     assert {name: getattr(found, name) for name in expected} == expected
     assert found.end - found.start == len(found.text)
 
 
 def test_passages_of_one_source_are_of_one_document() -> None:
     one, two, other = (
-        passage_from({"page_content": "Text", "metadata": {"source": source}}, collection="kb", point=point)
+        make_passage({"page_content": "Text", "metadata": {"source": source}}, collection="kb", point=point)
         for source, point in (("a.md", 1), ("a.md", 2), ("b.md", 3))
     )
     assert one.document_id == two.document_id != other.document_id

@@ -49,15 +49,17 @@ async def test_small_words_do_not_match_a_passage_whose_language_was_guessed_wro
 
 
 def test_a_term_stands_once_however_many_languages_share_it() -> None:
-    terms = Lexicon().of_question("kilometre kilometre KILOMETRE")
+    terms = Lexicon().make_question_terms("kilometre kilometre KILOMETRE")
     assert len(terms.indices) == len(set(terms.indices)) == len(terms.values)
 
 
 def test_terms_of_a_longer_passage_weigh_less() -> None:
     lexicon = Lexicon()
     short, long = passage("amber"), passage("amber " + " ".join(f"word{n}" for n in range(300)))
-    [index] = lexicon.of_question("amber").indices
-    weights = [dict(zip(t.indices, t.values, strict=True))[index] for t in map(lexicon.of_passage, (short, long))]
+    [index] = lexicon.make_question_terms("amber").indices
+    weights = [
+        dict(zip(t.indices, t.values, strict=True))[index] for t in map(lexicon.make_passage_terms, (short, long))
+    ]
     assert weights[0] > weights[1] > 0
 
 
@@ -65,4 +67,4 @@ def test_remembered_terms_are_those_of_the_passage_as_it_is_now() -> None:
     remembering, plain = RememberingLexicon(), Lexicon()
     before = passage("Perpustakaan dibuka", language="id")
     for each in (before, before, replace(before, text="Closed for good."), replace(before, language="en"), before):
-        assert remembering.of_passage(each) == plain.of_passage(each)
+        assert remembering.make_passage_terms(each) == plain.make_passage_terms(each)

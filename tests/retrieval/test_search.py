@@ -14,7 +14,7 @@ from providers.embeddings.openai import OpenAIEmbedder
 from providers.gate import Gate
 from providers.rerank.endpoint import EndpointReranker
 from retrieval.edge import EdgeIndex
-from retrieval.lexical import embedding_text
+from retrieval.lexical import make_embedding_text
 from retrieval.search import Retriever, SearchOptions
 from tests.fakes.model_server import FakeModelServer
 from tests.retrieval.corpus import ACME, GLOBEX, passage, texts
@@ -49,7 +49,7 @@ async def filled(embedder: Embedder, index: EdgeIndex) -> Retriever:
     owned: list[tuple[TenantContext, list[Passage]]] = [(ACME, OURS), (GLOBEX, THEIRS)]
     for tenant, passages in owned:
         await index.put(tenant, passages)
-        vectors = await embedder.embed_passages([embedding_text(each) for each in passages])
+        vectors = await embedder.embed_passages([make_embedding_text(each) for each in passages])
         ids = [each.passage_id for each in passages]
         await index.put_vectors(tenant, dict(zip(ids, vectors, strict=True)))
     return Retriever(embedder, index)
@@ -117,7 +117,7 @@ async def test_a_reranker_has_the_last_word_on_the_order(embedded: Retriever, se
     assert [stage.name for stage in found.stages] == ["embedding", "index", "sentences", "rerank", "selection"]
     assert texts(theirs.hits) == [THEIRS[0].text]
     [asked] = [request["body"] for request in server.requests() if request["kind"] == "rerank"]
-    assert sorted(asked["documents"]) == sorted(embedding_text(each) for each in OURS)
+    assert sorted(asked["documents"]) == sorted(make_embedding_text(each) for each in OURS)
 
 
 async def test_when_the_reranker_fails_the_order_of_the_search_stays_and_it_is_said(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from retrieval.selection import LONGEST_JOINED, distinct, join_neighbours
+from retrieval.selection import LONGEST_JOINED, drop_repeats, join_neighbours
 from tests.retrieval.corpus import passage, texts
 from utils.passages import Hit, Passage
 
@@ -39,17 +39,17 @@ FIRST, SECOND, THIRD, LAST = map(
 def test_the_same_text_of_two_documents_is_shown_once_at_the_better_place() -> None:
     again = hit(RULES.replace("for each day", "for every day").upper(), document_id="copy")
     other = hit("The library opens at nine.")
-    assert list(distinct([hit(RULES), other, again])) == [hit(RULES), other]
+    assert list(drop_repeats([hit(RULES), other, again])) == [hit(RULES), other]
 
 
 def test_texts_that_differ_in_a_figure_are_both_shown() -> None:
     newer = hit(RULES.replace("2,000", "3,000"), document_id="newer")
-    assert list(distinct([hit(RULES), newer])) == [hit(RULES), newer]
+    assert list(drop_repeats([hit(RULES), newer])) == [hit(RULES), newer]
 
 
 @pytest.mark.parametrize("text", ["", "Yes.", "See the table below."])
 def test_short_texts_are_the_same_only_word_for_word(text: str) -> None:
-    assert texts(list(distinct([hit(text), hit(text, document_id="copy"), hit(f"{text} Not at all.")]))) == [
+    assert texts(list(drop_repeats([hit(text), hit(text, document_id="copy"), hit(f"{text} Not at all.")]))) == [
         text,
         f"{text} Not at all.",
     ]

@@ -3,7 +3,7 @@
 import pytest
 
 from retrieval.question import Question
-from retrieval.selection import SENTENCE_WEIGHT, by_best_sentence
+from retrieval.selection import SENTENCE_WEIGHT, order_by_best_sentence
 from tests.retrieval.corpus import passage
 from utils.passages import Hit
 
@@ -16,7 +16,7 @@ def hit(text: str, *, score: float = 0.0, language: str = "en") -> Hit:
 
 
 def test_words_that_stand_together_count_more_than_the_same_ones_here_and_there() -> None:
-    found = by_best_sentence(Question("Does a bicycle need a ticket on the ferry?"), [hit(APART), hit(TOGETHER)])
+    found = order_by_best_sentence(Question("Does a bicycle need a ticket on the ferry?"), [hit(APART), hit(TOGETHER)])
     assert [each.passage.text for each in found] == [TOGETHER, APART]
     assert found[0].score > found[1].score > 0
     assert found[0].score <= SENTENCE_WEIGHT
@@ -24,13 +24,13 @@ def test_words_that_stand_together_count_more_than_the_same_ones_here_and_there(
 
 def test_a_better_fused_score_is_not_overruled_by_far() -> None:
     question = Question("Does a bicycle need a ticket on the ferry?")
-    found = by_best_sentence(question, [hit(APART, score=SENTENCE_WEIGHT), hit(TOGETHER)])
+    found = order_by_best_sentence(question, [hit(APART, score=SENTENCE_WEIGHT), hit(TOGETHER)])
     assert [each.passage.text for each in found] == [APART, TOGETHER]
 
 
 def test_a_passage_in_another_language_neither_gains_nor_loses_by_it() -> None:
     spanish = hit("La bicicleta paga en el transbordador.", score=0.5, language="es")
-    found = by_best_sentence(
+    found = order_by_best_sentence(
         Question("How much does one pay for a bicycle on the ferry?"), [spanish, hit(TOGETHER), hit("Nothing.")]
     )
     gains = {each.passage.text: each.score for each in found}
@@ -40,8 +40,8 @@ def test_a_passage_in_another_language_neither_gains_nor_loses_by_it() -> None:
 @pytest.mark.parametrize("question", ["", "?", "the of and"])
 def test_a_question_without_words_changes_nothing(question: str) -> None:
     hits = [hit(APART, score=1.0), hit(TOGETHER, score=0.5)]
-    assert by_best_sentence(Question(question), hits) == hits
-    assert by_best_sentence(Question(question), []) == []
+    assert order_by_best_sentence(Question(question), hits) == hits
+    assert order_by_best_sentence(Question(question), []) == []
 
 
 @pytest.mark.parametrize("end", [". ", "! ", "? ", "… ", ".\n", "\n", " \n\n "])

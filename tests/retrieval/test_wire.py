@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
-from retrieval.qdrant import CollectionGone, our_errors
+from retrieval.qdrant import CollectionGone, translate_client_errors
 from retrieval.wire import HttpWire
 from utils.errors import StoreRefused, StoreUnavailable
 
@@ -71,7 +71,7 @@ async def wire_to(
 
 
 async def ask(wire: HttpWire) -> Any:
-    with our_errors(with_key=True):
+    with translate_client_errors(with_key=True):
         return await wire.ask("a/b collection", "points", {"ids": []})
 
 

@@ -16,7 +16,7 @@ from providers.chat.selection import candidates, select_quotes, sentence_scores
 from providers.chat.sentences import sentence_spans, split_sentences
 from retrieval.lexical import Lexicon
 from retrieval.question import Question
-from retrieval.selection import by_best_sentence, distinct
+from retrieval.selection import drop_repeats, order_by_best_sentence
 from utils.facts.dates import find_dates
 from utils.facts.folding import fold
 from utils.facts.names import find_initials, find_names, list_words
@@ -53,7 +53,7 @@ def _extract(text: str) -> object:
 
 def _view(text: str) -> object:
     layout = Layout(Extracted(text, (Part(0, 0, len(text), 0, 1),)), Span(len(text) // 3, len(text) // 2))
-    return layout.blocks(Span(0, len(text)), shows_pages=True)
+    return layout.lay_out_blocks(Span(0, len(text)), shows_pages=True)
 
 
 CALLS: Mapping[str, Call] = {
@@ -74,9 +74,9 @@ CALLS: Mapping[str, Call] = {
     "split sentences": split_sentences,
     "sentence spans": lambda text: list(sentence_spans(text)),
     "extract": _extract,
-    "distinct": lambda text: list(distinct([hit(text), hit(text + "!", 2)])),
-    "terms of a passage": lambda text: Lexicon().of_passage(hit(text).passage),
-    "best sentence": lambda text: by_best_sentence(Question("When does it open?"), [hit(text)]),
+    "distinct": lambda text: list(drop_repeats([hit(text), hit(text + "!", 2)])),
+    "terms of a passage": lambda text: Lexicon().make_passage_terms(hit(text).passage),
+    "best sentence": lambda text: order_by_best_sentence(Question("When does it open?"), [hit(text)]),
     "share": lambda text: Question("When does it open?").share_in(hit(text).passage),
     "dates": find_dates,
     "folded": fold,

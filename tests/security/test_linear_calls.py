@@ -14,7 +14,7 @@ from prompts.rag import parse_passages, render_passages
 from providers.chat.near_misses import signs
 from providers.chat.selection import candidates
 from retrieval.question import Question
-from retrieval.selection import by_best_sentence
+from retrieval.selection import order_by_best_sentence
 from tests.security.calls import CALLS, hit
 from tests.security.cost import cpu_s, slowness
 from tests.security.hostile import PUMPS, Shape
@@ -62,8 +62,8 @@ def test_a_long_question_is_not_compared_with_each_sentence_word_by_word(word: s
     question = Question(" ".join(word.format(number) for number in range(1000))[:5000])
     passage = ". ".join(word.format(number) for number in range(200))
     hits = [hit(f"{passage}. {number}", number) for number in range(10)]
-    by_best_sentence(Question("When does it open?"), hits)  # its passages' words are kept
-    assert cpu_s(lambda: by_best_sentence(question, hits)) < 0.05
+    order_by_best_sentence(Question("When does it open?"), hits)  # its passages' words are kept
+    assert cpu_s(lambda: order_by_best_sentence(question, hits)) < 0.05
 
 
 def _pumps() -> list[str]:
