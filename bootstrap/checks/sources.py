@@ -16,6 +16,7 @@ from bootstrap.ingesting import reading_policy
 from bootstrap.sandbox import look
 from config import SAMPLES
 from ingestion.parsers.kinds import KINDS
+from ingestion.parsers.libreoffice import COMPONENTS, find_libreoffice
 from prompts.rag import system_prompt
 from providers.ocr.chosen import LANGUAGES, find_available
 from utils.errors import UnreadableDocument
@@ -107,6 +108,16 @@ def check_sandbox(installation: Installation) -> Iterator[Finding]:
     judge = failure if installation.settings.sandbox_required else warning
     for wall, why in report.missing.items():
         yield judge("Sandbox", f"A wall is missing, {wall}: {why}. {MEANING[wall]}", REMEDY[wall])
+
+
+def check_old_formats(_: Installation) -> Iterator[Finding]:
+    """Whether files of formats that take LibreOffice are read."""
+    missing = [package for target, (_, package) in COMPONENTS.items() if find_libreoffice(target) is None]
+    if missing:
+        remedy = f"To have them read: apt-get install --no-install-recommends {' '.join(missing)}"
+        yield skipped("Old formats", f"not all of DOC, PPT and RTF are read, which takes LibreOffice. {remedy}")
+    else:
+        yield ok("Old formats", "DOC, PPT and RTF are read by LibreOffice")
 
 
 def check_recognition(installation: Installation) -> Iterator[Finding]:

@@ -60,6 +60,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "Document parsers": Check(look="sources.check_parsers", limit_s=30),
         "Sandbox": Check(look="sources.check_sandbox", limit_s=30),
         "Text recognition": Check(look="sources.check_recognition", limit_s=30),
+        "Old formats": Check(look="sources.check_old_formats"),
     },
     "Deployment": {
         "Docker files": Check(look="deployment.check_docker_files"),

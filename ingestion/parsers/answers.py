@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from pydantic import TypeAdapter
 
-from ingestion.parsers.parsed import UNWANTED, Limits, ParsedDocument
+from ingestion.parsers.parsed import UNWANTED, Limits, ParsedDocument, Target
 
 LONGEST_TITLE = 500
 _LONGEST_REASON = 1_000
@@ -16,6 +16,8 @@ class Answer:
     """One of these, in the order in which they count."""
 
     document: ParsedDocument | None = None
+    convert_to: Target | None = None
+    converted_bytes: int | None = None
     refused: str | None = None
     too_large: bool = False
     broken: str | None = None

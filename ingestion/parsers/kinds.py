@@ -35,6 +35,10 @@ _ATTACHED = ("ingestion.parsers.pdf", "ingestion.parsers.docx")
 _OPEN_DOCUMENT = Kind("odf", ("an OpenDocument file",))
 _WORD = Kind("docx", ("a Word document",))
 _SLIDES = Kind("pptx", ("a presentation",))
+_OLD = Kind(
+    "old_office",
+    ("an old Office document", "rich text", "a web page", "text", "a Word document", "a presentation", "a spreadsheet"),
+)
 _SHEETS = Kind("xlsx", ("a spreadsheet",))
 KINDS: Mapping[str, Kind] = {
     ".md": Kind("markdown", TEXT),
@@ -50,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
     **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), _SLIDES),
     **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), _SHEETS),
     **dict.fromkeys((".odt", ".ott", ".ods", ".ots", ".odp", ".otp"), _OPEN_DOCUMENT),
+    **dict.fromkeys((".doc", ".dot", ".rtf", ".xls", ".xlt", ".ppt", ".pps", ".pot"), _OLD),
     ".csv": Kind("delimited", TEXT),
     ".tsv": Kind("delimited", TEXT),
     ".json": Kind("structured", TEXT),

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Literal
 
 from utils.errors import UnreadableDocument
 from utils.normal_forms import normalize
 
+Target = Literal["docx", "pptx"]
 LOCKED = "It is protected with a password: save a copy without one."
 HEADING_SEPARATOR = " › "
 MAX_HEADING_CHARACTERS = 200
@@ -90,6 +92,14 @@ class ParsedDocument:
     unread_pages: tuple[int, ...] = ()
     facts: PageFacts | None = None
     front_matter: dict[str, str] = field(default_factory=dict)  # what it says of its dates, as it stands there
+
+
+class OldFormat(UnreadableDocument):
+    """It is read once it was converted to *target*, which no parser does itself."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(f"It is of an old format: save it as {target.upper()}.")
+        self.target = target
 
 
 def clean(text: str) -> str:

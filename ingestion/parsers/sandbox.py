@@ -6,22 +6,28 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from weakref import WeakSet
 
 from ingestion.parsers.answers import Answer, read_answer
 from ingestion.parsers.kinds import modules_for
-from ingestion.parsers.parsed import Limits, ParsedDocument
+from ingestion.parsers.libreoffice import MEDIA_TYPES, Converter
+from ingestion.parsers.parsed import Limits, ParsedDocument, Target
 from ingestion.parsers.recognition import PAGE_ERRORS, PageReader, Recognition
 from providers.ocr.chosen import find_available
 from utils.closing import ClosedAtExit
 from utils.errors import UnreadableDocument
 from utils.sandbox.jobs import Job
 from utils.sandbox.sandbox import ProcessEnded, Sandbox, SandboxedProcess
+from utils.sandbox.walls import Wall
 
 logger = logging.getLogger(__name__)
 
 PageProgress = Callable[[int, int], None]
+NO_WALL = (
+    "It is of an old format, which takes LibreOffice, and that is not run where nothing keeps it from other files: "
+    "save it as {}."
+)
 _DAMAGED = "Damaged or unsupported file: save or export it again."
 _ANSWER_BYTES = 200_000_000
 _CPU_SPARE_S = 10
@@ -133,6 +139,8 @@ class ParserProcess(ClosedAtExit):
     def _parse(self, data: bytes, name: str, recognised: Mapping[int, str]) -> ParsedDocument:
         try:
             answer = self._ask(data, name, recognised)
+            if answer.convert_to is not None:
+                return self._parse_converted(data, answer.convert_to)
         except ProcessEnded as exc:
             raise self._refusal(exc, name) from exc
         except ValueError as exc:
@@ -146,6 +154,12 @@ class ParserProcess(ClosedAtExit):
             raise UnreadableDocument(_too_large(self._limits))
         logger.warning("A parser failed on %s: %s", name, answer.broken)
         raise UnreadableDocument(_DAMAGED)
+
+    def _parse_converted(self, data: bytes, target: Target) -> ParsedDocument:
+        if Wall.FILES in self._sandbox.look().missing:
+            raise UnreadableDocument(NO_WALL.format(target.upper()))
+        converted = Converter(self._start, self._limits).convert(data, target)
+        return replace(self._parse(converted, f"converted.{target}", {}), media_type=MEDIA_TYPES[target])
 
     def _ask(self, data: bytes, name: str, recognised: Mapping[int, str]) -> Answer:
         first, *others = modules_for(name) or ("",)

@@ -1,9 +1,5 @@
 """What a file is by its bytes, whatever its name says."""
 
-import io
-import zipfile
-import zlib
-from collections.abc import Sequence
 from typing import Literal
 
 Content = Literal[
@@ -19,25 +15,14 @@ Content = Literal[
     "text",
     "a locked Office document",
     "an old Office document",
+    "rich text",
     "an archive",
     "a program",
     "an animation",
     "binary data",
 ]
 SNIFFED_BYTES = 4096
-LONGEST_MIME_TYPE = 200
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-# Office formats are archives, told apart by what their first part says, or by the folders and names of their parts.
-MIME_TYPES: tuple[tuple[bytes, Content], ...] = (
-    (b"application/epub+zip", "an e-book"),
-    (b"application/vnd.oasis.opendocument", "an OpenDocument file"),
-)
-PARTS: tuple[tuple[str, Content], ...] = (
-    ("word/", "a Word document"),
-    ("ppt/", "a presentation"),
-    ("xl/", "a spreadsheet"),
-    ("META-INF/container.xml", "an e-book"),  # of a book whose maker has left out its `mimetype`
-)
 # A compound file: an encrypted Office document, an Outlook message, or a format of Office before 2007.
 COMPOUND: tuple[tuple[str, Content], ...] = (
     ("EncryptedPackage", "a locked Office document"),
@@ -45,6 +30,10 @@ COMPOUND: tuple[tuple[str, Content], ...] = (
 )
 MARKUP = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml")
 MAGIC: tuple[tuple[bytes, Content], ...] = (
+    (b"{\\rtf", "rich text"),
+    (b"\x09\x00\x04\x00", "an old Office document"),  # Excel 2, 3 and 4 write no compound file ([MS-XLS] 2.4.21)
+    (b"\x09\x02\x06\x00", "an old Office document"),
+    (b"\x09\x04\x06\x00", "an old Office document"),
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
     (b"II*\0", "a picture"),
@@ -65,7 +54,9 @@ def content_of(data: bytes) -> Content:
     if b"%PDF-" in head[:1024]:
         return "a PDF"
     if head.startswith(ZIP):
-        return _zipped(data)
+        from ingestion.parsers.zipped import content_of_archive  # in the sandbox alone
+
+        return content_of_archive(data)
     if head.startswith(OLE):
         known = (content for name, content in COMPOUND if name.encode("utf-16-le") in data)
         return next(known, "an old Office document")
@@ -77,30 +68,6 @@ def content_of(data: bytes) -> Content:
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(MARKUP):
         return "a web page"
     return "binary data" if _is_binary(head) else "text"
-
-
-def _zipped(data: bytes) -> Content:
-    """What an archive holds; of one that is cut off what its parts are called, so that it is told to be damaged."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = [name.replace("\\", "/") for name in archive.namelist()]
-            mime_type = _mime_type(archive, names)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return next((content for mark, content in PARTS if mark.encode() in data), "an archive")
-    by_type = (content for mark, content in MIME_TYPES if mime_type.startswith(mark))
-    by_parts = (content for mark, content in PARTS if any(name.startswith(mark) for name in names))
-    return next(by_type, next(by_parts, "an archive"))
-
-
-def _mime_type(archive: zipfile.ZipFile, names: Sequence[str]) -> bytes:
-    """What the part `mimetype` says, which is the first and not compressed unless somebody has packed the file anew."""
-    if "mimetype" not in names:
-        return b""
-    try:
-        with archive.open("mimetype") as part:
-            return part.read(LONGEST_MIME_TYPE).lstrip(b"\xef\xbb\xbf \t\r\n")
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
-        return b""
 
 
 def _is_binary(head: bytes) -> bool:

@@ -1,5 +1,6 @@
 """Tables that are documents of their own: sheets and delimited text."""
 
+import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 
@@ -67,6 +68,19 @@ class SpanningCells:
         return column
 
 
+def format_value(value: object, number_format: str | None) -> str:
+    """A value as text: dates without a time that says nothing, whole numbers without a fraction, shares in percent."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ", "minutes")
+    if isinstance(value, float):
+        return _percent(value) if "%" in (number_format or "") else f"{value:.15g}"
+    return str(value)
+
+
 def _take_rows(rows: Iterable[Row], limits: Limits) -> list[Row]:
     taken, length = [], 0
     for row in rows:
@@ -97,3 +111,7 @@ def _is_header(line: str) -> bool:
         and len(line) <= MAX_HEADER_CHARACTERS
         and all(any(character.isalpha() for character in cell) for cell in cells)
     )
+
+
+def _percent(value: float) -> str:
+    return f"{round(value * 100, 6):g}%"

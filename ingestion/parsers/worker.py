@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from ingestion.parsers import kinds
-from ingestion.parsers.parsed import Limits
+from ingestion.parsers.parsed import Limits, OldFormat
 from utils.errors import UnreadableDocument
 
 Answer = dict[str, object]
@@ -51,6 +51,8 @@ def _write(answers: BinaryIO, answer: Answer) -> None:
 
 
 def _to_failure(exc: Exception) -> Answer:
+    if isinstance(exc, OldFormat):
+        return {"convert_to": exc.target}
     if isinstance(exc, UnreadableDocument):
         return {"refused": exc.detail}
     if isinstance(exc, MemoryError):

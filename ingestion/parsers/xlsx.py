@@ -1,6 +1,5 @@
 """Spreadsheets: a heading a sheet, a line a row, values as a reader sees them."""
 
-import datetime
 import io
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +11,7 @@ from ingestion.parsers.archive import Archive
 from ingestion.parsers.charts import add_charts, drawings
 from ingestion.parsers.ooxml import attribute, children, descendants, find_related, main_part, relations
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
-from ingestion.parsers.tables import Row, add_sheet
+from ingestion.parsers.tables import Row, add_sheet, format_value
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_EMPTY_ROWS = 10_000  # in a row: some sheets have a million with nothing but a format
@@ -67,25 +66,8 @@ def _beside(builder: TextBuilder, archive: Archive, part: str) -> None:
 def _rows(sheet: Any) -> Iterator[Row]:
     empty = 0
     for row in sheet.iter_rows(max_col=MAX_COLUMNS):
-        texts = [_format_value(cell.value, cell.number_format) for cell in row]
+        texts = [format_value(cell.value, cell.number_format) for cell in row]
         empty = 0 if any(texts) else empty + 1
         if empty > MAX_EMPTY_ROWS:
             return
         yield texts
-
-
-def _format_value(value: object, number_format: str | None) -> str:
-    """A value as text: dates without a time that says nothing, whole numbers without a fraction, shares in percent."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, datetime.datetime):
-        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ", "minutes")
-    if isinstance(value, float):
-        return _percent(value) if "%" in (number_format or "") else f"{value:.15g}"
-    return str(value)
-
-
-def _percent(value: float) -> str:
-    return f"{round(value * 100, 6):g}%"

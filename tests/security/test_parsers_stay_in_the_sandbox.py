@@ -13,7 +13,7 @@ from tests.packages import ROOT, source_files
 
 # What decodes the formats that strangers choose.
 READERS = {"PIL", "cv2", "docx", "lxml", "olefile", "onnxruntime", "openpyxl", "pdfminer", "pdfplumber", "pypdfium2",
-           "rapidocr", "shapely", "tarfile", "trafilatura", "xml", "zipfile"}  # fmt: skip
+           "rapidocr", "shapely", "tarfile", "trafilatura", "xlrd", "xml", "zipfile"}  # fmt: skip
 # Where they may be imported: in what a job names, and for archives that an operator makes and takes back.
 IN_THE_SANDBOX = (
     "ingestion/parsers/",
@@ -23,7 +23,7 @@ IN_THE_SANDBOX = (
 )
 OF_OPERATORS = ("indexing/archive.py",)
 # What the service's side of a parser is made of: these run outside.
-OUTSIDE = {"answers", "kinds", "parsed", "recognition", "sandbox", "sniffing"}
+OUTSIDE = {"answers", "kinds", "libreoffice", "parsed", "recognition", "sandbox", "sniffing"}
 STARTERS = {"subprocess", "multiprocessing", "pty"}
 # Programs of our own, with our own words.
 MAY_START = {

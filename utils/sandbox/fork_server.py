@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from utils.sandbox import kernel
 from utils.sandbox.jobs import Job
-from utils.sandbox.walls import Grounds, Walls, lay_grounds
+from utils.sandbox.walls import Grounds, Wall, Walls, lay_grounds
 
 _REQUEST_BYTES = 65_536
 _CONNECTION, _ERRORS = 3, 4  # descriptors in a job's process; the latter is `jobs.FILE` where it is no program's
@@ -198,7 +198,10 @@ def _prepare(job: Job, walls: Walls, server: int) -> dict[str, Any]:
     except Exception as exc:  # whatever its packages raise: nothing of a file has been read
         return {"failed": f"{type(exc).__name__}: {exc}"[:500]}
     kernel.end_with(server)
-    return asdict(walls.seal())
+    report = walls.seal()
+    if job.writes and Wall.FILES in report.missing:
+        return {"failed": f"it could write anywhere, since a wall is missing: {report.missing[Wall.FILES]}"}
+    return asdict(report)
 
 
 def _serve(job: Job) -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Self
 
+FILE_BYTES = 300_000_000
 FILE = 4  # the descriptor of the file that `Sandbox.start` was given, in the process
 
 
@@ -16,9 +17,11 @@ class Job:
     process may read, and start threads. `preload` names modules that the fork server imports before it forks, `later`
     such as it imports for the next job when it has nothing else to do; none of them starts a thread.
 
-    Instead of `serve`, `program` is a program of the system and its arguments, with `variables` as its environment: it
-    is spoken to by its standard input and output. `reads` are further paths it needs. `is_ahead`: nobody waits for its
-    process yet, so that what is for later is imported before it is forked.
+    Instead of `serve`, `program` is a program of the system and its arguments, with `variables` as its environment:
+    it is spoken to by its standard input and output. `reads` are further paths it needs. `writes` is a folder of
+    its own, in which alone the process may make files, of up to `FILE_BYTES` each; it may start threads, too. That
+    is for libraries that do not work otherwise, and is refused where nothing holds the process to its folder.
+    `is_ahead`: nobody waits for its process yet, so that what is for later is imported before it is forked.
     """
 
     serve: str = ""
@@ -28,6 +31,7 @@ class Job:
     program: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     reads: tuple[str, ...] = ()
+    writes: str = ""
     memory_bytes: int
     cpu_s: int
     is_ahead: bool = False

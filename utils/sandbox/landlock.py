@@ -18,6 +18,8 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION = 1  # flag: tell the ABI's version instead of making anything
 _PATH_BENEATH = 1
 _EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
+# Write, remove folders and files, make folders and files; since versions 2 and 3 move and cut off.
+_CHANGE = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 13 | 1 << 14
 _FIRST_FILE_RIGHTS = (1 << 13) - 1
 # What each version of the ABI added: rights on files, on TCP ports, and scopes (abstract sockets, signals).
 _FILE_RIGHTS = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
@@ -43,11 +45,12 @@ class Ruleset:
     descriptor: int
 
 
-def make_ruleset(reads: Iterable[Path], programs: Iterable[Path] = ()) -> Ruleset:
-    """Rules that let what lies in *reads* be read and *programs* be executed, and nothing else.
+def make_ruleset(reads: Iterable[Path], programs: Iterable[Path] = (), writes: Iterable[Path] = ()) -> Ruleset:
+    """Rules that let what lies in *reads* be read, *programs* be executed, and what lies in *writes* be read, changed
+    and made, and nothing else.
 
-    Nothing can be written or made, no TCP port used, nothing outside be signalled, as far as the kernel's version knows
-    of it. Paths that are not there are passed over.
+    Nothing else can be written or made, no TCP port used, nothing outside be signalled, as far as the kernel's version
+    knows of it. Paths that are not there are passed over.
 
     Raises:
         OSError: this kernel cannot do it.
@@ -57,6 +60,9 @@ def make_ruleset(reads: Iterable[Path], programs: Iterable[Path] = ()) -> Rulese
         _allow(ruleset, path, _READ_FILE | _READ_DIR)
     for path in programs:
         _allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
+    known = _FIRST_FILE_RIGHTS | _list_rights(ruleset.version, _FILE_RIGHTS)
+    for path in writes:
+        _allow(ruleset, path, (_READ_FILE | _READ_DIR | _CHANGE) & known)
     return ruleset
 
 

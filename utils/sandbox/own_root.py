@@ -21,8 +21,8 @@ _NEW_ROOT = Path("/tmp")  # noqa: S108 - covered by a file system that this proc
 _OLD_ROOT = ".old"
 
 
-def enter(reads: Iterable[Path]) -> None:
-    """Let this process, which has one thread, see what lies in *reads* alone, and write none of it.
+def enter(reads: Iterable[Path], writes: Iterable[Path] = ()) -> None:
+    """Let this process, which has one thread, see what lies in *reads* and *writes* alone, and write in the latter.
 
     Raises:
         OSError: the system does not allow it.
@@ -31,9 +31,11 @@ def enter(reads: Iterable[Path]) -> None:
         raise OSError(errno.ENOSYS, f"The calls of {platform.machine()} are not known")
     _enter_namespaces(os.geteuid(), os.getegid())
     _mount("none", Path("/"), "", _REC | _PRIVATE)
-    with _open_paths(reads) as opened:
+    with _open_paths(reads) as opened, _open_paths(writes) as changed:
         _mount("none", _NEW_ROOT, "tmpfs", _NOSUID | _NODEV)
         for path, descriptor in opened.items():
+            _protect(_show(path, descriptor))
+        for path, descriptor in changed.items():
             _show(path, descriptor)
     (_NEW_ROOT / _OLD_ROOT).mkdir()
     call(_PIVOT_ROOT[platform.machine()], os.fsencode(_NEW_ROOT), os.fsencode(_NEW_ROOT / _OLD_ROOT))
@@ -71,8 +73,8 @@ def _open_paths(reads: Iterable[Path]) -> Iterator[dict[Path, int]]:
             os.close(descriptor)
 
 
-def _show(path: Path, descriptor: int) -> None:
-    """Let *path* be seen at its place in the new root."""
+def _show(path: Path, descriptor: int) -> Path:
+    """Let *path* be seen at its place in the new root, which is given back."""
     target, source = _NEW_ROOT / path.relative_to("/"), f"/proc/self/fd/{descriptor}"
     if Path(source).is_dir():
         target.mkdir(parents=True)
@@ -80,6 +82,11 @@ def _show(path: Path, descriptor: int) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch()
     _mount(source, target, "", _BIND | _REC)
+    return target
+
+
+def _protect(target: Path) -> None:
+    """Let what is seen at *target* not be written."""
     flags = os.statvfs(target).f_flag & _KEPT
     _mount("none", target, "", _REMOUNT | _BIND | _RDONLY | flags)
 

@@ -50,6 +50,14 @@ _ALLOWED: Mapping[str, _Numbers] = {
 }  # fmt: skip
 # Of a program: becoming it. Which one it may be is for Landlock to say.
 _OF_PROGRAMS: Mapping[str, _Numbers] = {"execve": (59, 221)}
+# Of what may make files in a folder of its own: Landlock, or its own root, says in which.
+_OF_WRITERS: Mapping[str, _Numbers] = {
+    "pwrite64": (18, 68), "pwritev": (296, 70), "fallocate": (285, 47),
+    "ftruncate": (77, 46), "fsync": (74, 82), "fdatasync": (75, 83), "flock": (73, 32), "mkdir": (83, None),
+    "mkdirat": (258, 34), "rmdir": (84, None), "unlink": (87, None), "unlinkat": (263, 35), "rename": (82, None),
+    "renameat": (264, 38), "renameat2": (316, 276), "umask": (95, 166), "pipe": (22, None), "pipe2": (293, 59),
+    "eventfd2": (290, 19),
+}  # fmt: skip
 # Nothing that reads a file has any use for these.
 _FATAL: Mapping[str, _Numbers] = {
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "pidfd_getfd": (438, 438),
@@ -68,6 +76,8 @@ _LATER_THAN_KNOWN = 470  # calls that came after this was written: missing too
 
 _TMPFILE = 0o20000000  # without O_DIRECTORY, which O_TMPFILE holds too
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | _TMPFILE
+_LOCKS = (5, 6, 7, 36, 37, 38)  # of fcntl: ask for a lock, set it, wait for it; of the process and of the open file
+_NEW_THREAD = 0x10000  # flag of clone(2): it stays in this process
 _FCNTL = (0, 1, 2, 3, 4, 1030)  # duplicate, flags of the descriptor, flags of the file; no owner, lease or seal
 _IOCTL = (0x5401, 0x5450, 0x5451, 0x541B)  # is it a terminal, close on exec, and how much can be read
 _PRCTL = (3, 15, 16, 39, 0x53564D41)  # is it inspectable, has it no new privileges; names of threads and of memory
@@ -84,12 +94,13 @@ _ARCHITECTURES: Mapping[str, int] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """A call that is allowed with one of *values* in an argument, or with none of *bits* set in it."""
+    """A call that is allowed with one of *flags* set in an argument, else with none of *bits*, else with *values*."""
 
     numbers: _Numbers
     argument: int
     values: tuple[int, ...] = ()
     bits: int = 0
+    flags: int = 0
     is_pointer: bool = False  # values are compared in all of its 64 bits
 
 
@@ -108,14 +119,32 @@ _CHECKED = (
 )
 
 
+# In place of those, or beside them, for what may make files, and threads. Before its version 3 Landlock lets files be
+# cut off that may not be written: so that is for those that are opened to be written. It knows of no rights of files.
+_CHECKED_OF_WRITERS = (
+    _Checked((2, None), 1, flags=os.O_WRONLY | os.O_RDWR, bits=os.O_TRUNC),  # open
+    _Checked((257, 56), 2, flags=os.O_WRONLY | os.O_RDWR, bits=os.O_TRUNC),  # openat
+    _Checked((72, 25), 1, (*_FCNTL, *_LOCKS)),
+    _Checked((56, 220), 0, flags=_NEW_THREAD),  # clone
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a process may do beside reading: become another program, make files (which Landlock holds to a folder)."""
+
+    executes: bool = False
+    writes: bool = False
+
+
 class _Filter(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def forbid_calls(*, may_execute: bool = False) -> None:
-    """Let this process make the calls a parser needs and no others; all its threads, which are there already.
+def forbid_calls(allowance: Allowance) -> None:
+    """Let this process make the calls a parser needs, and *allowance*, and no others; all its threads are held to it.
 
-    *may_execute*: it may become another program, which is held to the same. It cannot be undone.
+    So is the program that it becomes, where it may. It cannot be undone.
 
     Raises:
         OSError: this kernel has no such filters, or they are not known for this kind of processor.
@@ -123,27 +152,27 @@ def forbid_calls(*, may_execute: bool = False) -> None:
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"The calls of {machine} are not known")
-    instructions = compile_filter(machine, os.getpid(), may_execute=may_execute)
+    instructions = compile_filter(machine, os.getpid(), allowance)
     program = _Filter(len(instructions) // 8, instructions)
     call(_SECCOMP[machine], _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(program))
 
 
-def prepare_filter(*, may_execute: bool = False) -> None:
+def prepare_filter(allowance: Allowance) -> None:
     """Do what `forbid_calls` would do first, for the processes that are forked from this one."""
     if platform.machine() in _ARCHITECTURES:
-        _load_template(platform.machine(), may_execute)
+        _load_template(platform.machine(), allowance)
 
 
-def compile_filter(machine: str, pid: int, *, may_execute: bool = False) -> bytes:
+def compile_filter(machine: str, pid: int, allowance: Allowance) -> bytes:
     """The filter for process *pid* on a *machine* ("x86_64" or "aarch64"), as struct sock_filter's."""
     # A process may signal itself, as it does to abort. Its number is all that differs: the rest is made once.
-    return _load_template(machine, may_execute).replace(_OWN_PID, struct.pack("=I", pid))
+    return _load_template(machine, allowance).replace(_OWN_PID, struct.pack("=I", pid))
 
 
 @cache
-def _load_template(machine: str, may_execute: bool) -> bytes:
+def _load_template(machine: str, allowance: Allowance) -> bytes:
     column = list(_ARCHITECTURES).index(machine)
-    allowed = {**_ALLOWED, **(_OF_PROGRAMS if may_execute else {})}
+    allowed = {**_ALLOWED, **(_OF_PROGRAMS if allowance.executes else {}), **(_OF_WRITERS if allowance.writes else {})}
     program = [
         _make_instruction(_LOAD, _ARCHITECTURE),
         _make_instruction(_EQUALS, _ARCHITECTURES[machine], 1, 0),
@@ -156,7 +185,7 @@ def _load_template(machine: str, may_execute: bool) -> bytes:
     for result, calls in ((_ALLOW, allowed), (_KILL, _FATAL), (_REFUSE | errno.ENOSYS, _ABSENT)):
         for number in _list_numbers(calls, column):
             program += _return_unless(_EQUALS, number, result)
-    for checked in _CHECKED:
+    for checked in (*(_CHECKED_OF_WRITERS if allowance.writes else ()), *_CHECKED):  # the first one of a call decides
         if (its_number := checked.numbers[column]) is not None:
             block = list(_block(checked))
             program += [_make_instruction(_EQUALS, its_number, 0, len(block)), *block]
@@ -175,6 +204,8 @@ def _block(checked: _Checked) -> Iterator[bytes]:
         yield _make_instruction(_EQUALS, 0, 1, 0)
         yield _make_instruction(_RETURN, _REFUSE | errno.EPERM)
     yield _make_instruction(_LOAD, at)
+    if checked.flags:
+        yield from _return_unless(_HAS_BITS, checked.flags, _ALLOW)
     if checked.bits:
         yield from _return_unless(_HAS_BITS, checked.bits, _REFUSE | errno.EPERM)
         yield _make_instruction(_RETURN, _ALLOW)

@@ -11,10 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from utils.sandbox import kernel, landlock, own_root, system_calls
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import FILE_BYTES, Job
 
 _ROOT = Path(__file__).parents[2]
-_OPEN_FILES = 64
+_OPEN_FILES, _OPEN_FILES_OF_WRITERS = 64, 256
 _CPU, _MEMORY = resource.RLIMIT_CPU, resource.RLIMIT_AS
 # Packages of ours with code that such a process runs. Not the whole folder: .env and data/ are often in it.
 _OUR_PACKAGES = ("ingestion", "providers", "utils")
@@ -89,9 +89,9 @@ class Grounds:
 
 def lay_grounds(job: Job) -> Grounds:
     """What the walls of processes like that of *job* are put up from."""
-    system_calls.prepare_filter(may_execute=bool(job.program))
+    system_calls.prepare_filter(_make_allowance(job))
     try:
-        ruleset = landlock.make_ruleset(list_readable_paths(job), list_executable_paths(job))
+        ruleset = landlock.make_ruleset(list_readable_paths(job), list_executable_paths(job), list_writable_paths(job))
     except OSError as exc:
         return Grounds(job, exc)
     return Grounds(job, ruleset)
@@ -116,8 +116,9 @@ class Walls:
 
     def seal(self) -> WallReport:
         """Forbid new threads, and every call that reading a file does not take; say how it stands."""
-        with suppress(OSError, ValueError):  # the next one forbids it as well
-            resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        if not self._job.writes:
+            with suppress(OSError, ValueError):  # the next one forbids it as well
+                resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
         self._put_up(Wall.CALLS, self._forbid_calls)
         return WallReport({wall: self._standing[wall] for wall in Wall if wall in self._standing}, self._missing)
 
@@ -134,14 +135,15 @@ class Walls:
             landlock.restrict(self._ruleset)
             return f"Landlock, version {self._ruleset.version}"
         try:
-            own_root.enter([*list_readable_paths(self._job), *list_executable_paths(self._job)])
+            reads = [*list_readable_paths(self._job), *list_executable_paths(self._job)]
+            own_root.enter(reads, list_writable_paths(self._job))
         except OSError as exc:
             reasons = f"No Landlock ({self._ruleset.strerror}), and no mount namespace ({exc.strerror})"
             raise OSError(reasons) from exc
         return "a mount namespace, for want of Landlock"
 
     def _forbid_calls(self) -> str:
-        system_calls.forbid_calls(may_execute=bool(self._job.program))
+        system_calls.forbid_calls(_make_allowance(self._job))
         return "seccomp"
 
 
@@ -167,6 +169,16 @@ def list_executable_paths(job: Job) -> list[Path]:
     return [program, *loaders, *(map(Path, _PROGRAM_FOLDERS) if _is_script(program) else ())]
 
 
+def list_writable_paths(job: Job) -> list[Path]:
+    """The folder in which the process of *job* may make files, where it has one."""
+    return [Path(job.writes)] if job.writes else []
+
+
+def _make_allowance(job: Job) -> system_calls.Allowance:
+    """What *job* takes beside the calls of a parser."""
+    return system_calls.Allowance(executes=bool(job.program), writes=bool(job.writes))
+
+
 def _is_script(program: Path) -> bool:
     try:
         with program.open("rb") as file:
@@ -178,8 +190,8 @@ def _is_script(program: Path) -> bool:
 def _limit(job: Job) -> str:
     """Limits that cannot be raised again; what nobody set stays as it is, for good too."""
     limits = {
-        resource.RLIMIT_NOFILE: _OPEN_FILES,
-        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NOFILE: _OPEN_FILES_OF_WRITERS if job.writes else _OPEN_FILES,
+        resource.RLIMIT_FSIZE: FILE_BYTES if job.writes else 0,
         resource.RLIMIT_CORE: 0,
     }
     others = {getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")} - {_CPU, _MEMORY}

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,33 @@ def test_every_attack_meets_a_wall_and_what_no_wall_stops_is_told_as_missing(
     open_to = {name for name, attack in ATTACKS.items() if attack.walls and attack.walls <= missing} - impossible
     succeeded = {name for name, outcome in tried.outcomes.items() if "got" in outcome}
     assert succeeded == open_to if os.geteuid() == 0 else succeeded <= open_to
+
+
+@pytest.mark.parametrize("kernel", ["this one", "without Landlock"])
+def test_what_may_make_files_in_its_folder_can_do_that_and_start_threads_and_nothing_else(
+    kernel: str, targets: dict[str, Any], tmp_path: Path
+) -> None:
+    tried = run(["may-write"], KERNELS[kernel][0], targets)
+    assert {name for name, outcome in tried.outcomes.items() if "got" in outcome} == {"start_a_thread"}
+    with Sandbox() as sandbox:
+        answer = try_attack(sandbox, "write_a_file", {"folder": str(tmp_path)}, replace(JOB, writes=str(tmp_path)))
+    assert (answer, (tmp_path / "left").read_bytes()) == ({"got": "12"}, b"for the next")
+
+
+def test_nothing_may_make_files_where_it_could_make_them_anywhere(targets: dict[str, Any]) -> None:
+    lacks, _, _ = KERNELS["without Landlock and namespaces"]
+    command = [sys.executable, "-m", "tests.security.sandbox.lesser_kernel", lacks, sys.executable, "-m"]
+    done = subprocess.run(
+        [*command, "tests.security.sandbox.tried", "may-write"],
+        cwd=ROOT,
+        env=plain_environment({}),
+        input=json.dumps(targets),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode != 0
+    assert "it could write anywhere, since a wall is missing" in done.stderr
 
 
 @as_root

@@ -10,7 +10,7 @@ import pytest
 
 from tests.programs import not_installed
 from utils.sandbox import system_calls
-from utils.sandbox.system_calls import compile_filter
+from utils.sandbox.system_calls import Allowance, compile_filter
 
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # Where Linux's headers say which number a call has.
@@ -20,14 +20,15 @@ HEADERS = {
 }
 ALLOWED, KILLED = "allowed", "killed"
 PID = 4711
+PLAIN = Allowance()
 
 
 def judge(
-    machine: str, number: int, *arguments: int, architecture: int | None = None, may_execute: bool = False
+    machine: str, number: int, *arguments: int, architecture: int | None = None, allowance: Allowance = PLAIN
 ) -> object:
     """What the filter makes of a call: `ALLOWED`, `KILLED`, or the number of the error (linux/filter.h)."""
     data = struct.pack("=iIQ6Q", number, architecture or ARCHITECTURES[machine], 0, *(*arguments, *[0] * 6)[:6])
-    program = list(struct.iter_unpack("=HBBI", compile_filter(machine, PID, may_execute=may_execute)))
+    program = list(struct.iter_unpack("=HBBI", compile_filter(machine, PID, allowance)))
     at, loaded = 0, 0
     while True:
         code, if_true, if_false, value = program[at]
@@ -111,9 +112,24 @@ def test_the_variant_of_x86_with_short_pointers_is_fatal() -> None:
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
 def test_a_program_may_be_executed_where_there_is_to_be_one(machine: str) -> None:
-    assert judge(machine, number(machine, "execve"), may_execute=True) == ALLOWED
-    assert judge(machine, number(machine, "execveat"), may_execute=True) == EPERM
-    assert judge(machine, number(machine, "clone"), may_execute=True) == EPERM
+    program = Allowance(executes=True)
+    assert judge(machine, number(machine, "execve"), allowance=program) == ALLOWED
+    assert judge(machine, number(machine, "execveat"), allowance=program) == EPERM
+    assert judge(machine, number(machine, "clone"), allowance=program) == EPERM
+
+
+@pytest.mark.parametrize("machine", ARCHITECTURES)
+def test_files_and_threads_may_be_made_where_there_is_a_folder_for_them_and_no_processes(machine: str) -> None:
+    def outcome(name: str, *arguments: int) -> object:
+        return judge(machine, number(machine, name), *arguments, allowance=Allowance(writes=True))
+
+    assert {outcome("openat", 0, 0, flags) for flags in (0, 1, 2, 0o102, 0o1001)} == {ALLOWED}
+    assert outcome("openat", 0, 0, 0o1000) == EPERM  # cut off what is opened to be read
+    assert (outcome("unlink"), outcome("fcntl", 3, 6), outcome("fcntl", 3, 8)) == (ALLOWED, ALLOWED, EPERM)
+    thread, fork, vfork = 0x3D0F00, 0x1200011, 0x4111
+    assert (outcome("clone", thread), outcome("clone", fork), outcome("clone", vfork)) == (ALLOWED, EPERM, EPERM)
+    assert {outcome(name) for name in ("socket", "connect", "execve", "setrlimit", "memfd_create")} == {EPERM}
+    assert {outcome(name) for name in ("ptrace", "unshare", "io_uring_setup")} == {KILLED}
 
 
 @pytest.mark.parametrize(("column", "machine"), list(enumerate(ARCHITECTURES)))
@@ -124,7 +140,8 @@ def test_the_numbers_are_those_of_the_kernels_headers(column: int, machine: str)
         not_installed("linux-libc-dev")
     found = re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)", HEADERS[machine].read_text(), re.MULTILINE)
     known = {name: int(value) for name, value in found}
-    tables = (system_calls._ALLOWED, system_calls._OF_PROGRAMS, system_calls._FATAL, system_calls._ABSENT)
+    allowed = (system_calls._ALLOWED, system_calls._OF_PROGRAMS, system_calls._OF_WRITERS)
+    tables = (*allowed, system_calls._FATAL, system_calls._ABSENT)
     ours = {
         name: value for calls in tables for name, numbers in calls.items() if (value := numbers[column]) is not None
     }

@@ -1,15 +1,16 @@
 """Tries every attack in the sandbox: `python -m tests.security.sandbox.tried`, with its targets as JSON on its input.
 
 It writes which walls stand and what came of each attack, as JSON. With the argument `without-walls` each attack gets an
-ordinary process.
+ordinary process, with `may-write` one that may make files in a folder of its own.
 """
 
 import json
 import os
 import resource
 import sys
+import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import BytesIO
 from typing import Any
 
@@ -32,9 +33,10 @@ def main() -> None:
         told: dict[str, Any] = {"standing": {}, "missing": {}}
         outcomes = {name: try_without_walls(name, targets) for name in ATTACKS}
     else:
-        with Sandbox() as sandbox:
+        with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
             told = asdict(sandbox.look())
-            outcomes = {name: try_attack(sandbox, name, targets) for name in ATTACKS}
+            job = replace(JOB, writes=folder) if "may-write" in sys.argv else JOB
+            outcomes = {name: try_attack(sandbox, name, targets, job) for name in ATTACKS}
     print(json.dumps({**told, "outcomes": outcomes}))
 
 
@@ -58,9 +60,9 @@ def try_without_walls(name: str, targets: Any) -> dict[str, str]:
     return dict(json.loads(told)) if told else {"ended": str(status)}
 
 
-def try_attack(sandbox: Sandbox, name: str, targets: Any) -> dict[str, str]:
+def try_attack(sandbox: Sandbox, name: str, targets: Any, job: Job = JOB) -> dict[str, str]:
     """What came of an attack: "got" or "refused", and what; "ended" where it cost the process its life."""
-    with sandbox.start(JOB) as process:
+    with sandbox.start(job) as process:
         deadline = time.monotonic() + 30
         try:
             process.write(json.dumps({"attack": name, "targets": targets}).encode() + b"\n", deadline)
