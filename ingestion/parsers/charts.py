@@ -15,10 +15,15 @@ MAX_POINTS = 10_000
 def add_charts(builder: TextBuilder, archive: Archive, part: str) -> None:
     """The charts that *part* shows, each with its title and a row a category."""
     for chart in find_related(archive, part, "chart"):
-        title = next((child for found in descendants(chart, "chart") for child in children(found)), None)
-        if title is not None and local(title) == "title":
-            builder.block("".join(text.text or "" for text in descendants(title, "t")))
-        add_table(builder, _rows(chart))
+        add_chart(builder, chart)
+
+
+def add_chart(builder: TextBuilder, chart: etree._Element) -> None:
+    """The chart whose part has the root *chart*."""
+    title = next((child for found in descendants(chart, "chart") for child in children(found)), None)
+    if title is not None and local(title) == "title":
+        builder.block("".join(text.text or "" for text in descendants(title, "t")))
+    add_table(builder, _rows(chart))
 
 
 def drawings(archive: Archive, part: str) -> list[str]:

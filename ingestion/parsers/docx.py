@@ -1,12 +1,18 @@
-"""Word documents: paragraphs, headings, lists, tables and text boxes in their order, then notes and charts."""
+"""Word documents: headings, paragraphs, lists, tables, text boxes, charts and diagrams in their order, then notes,
+remarks, and what stands at the top and bottom of pages.
+"""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lxml import etree
 
 from ingestion.parsers.archive import Archive, find_title
-from ingestion.parsers.charts import add_charts
+from ingestion.parsers.charts import add_chart
+from ingestion.parsers.diagrams import add_diagram
+from ingestion.parsers.docx_forms import read_field, read_symbol
 from ingestion.parsers.docx_numbering import Numbering
 from ingestion.parsers.docx_styles import Styles, heading_level, list_place
 from ingestion.parsers.ooxml import (
@@ -18,6 +24,7 @@ from ingestion.parsers.ooxml import (
     find_value,
     local,
     main_part,
+    relations,
 )
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
@@ -28,6 +35,12 @@ PROPERTIES = "docProps/core.xml"
 UNSEEN = frozenset(["del", "moveFrom"])  # in a paragraph: what was deleted, or moved elsewhere
 BREAKS = {"br": "\n", "cr": "\n", "tab": "\t", "noBreakHyphen": "-"}
 BOX = "txbxContent"
+# What is drawn elsewhere, by the attribute that names the part: the figures of a chart, the texts of a diagram.
+DRAWN = {"chart": "id", "relIds": "dm"}
+KINDS = {"chart": add_chart, "diagramData": add_diagram}
+_PAGE_NUMBER = re.compile(
+    r"\W*(?:page|seite|página|pág|halaman|hal)?\W*\d*\W*(?:(?:of|von|de|dari)\W*\d*)?\W*", re.IGNORECASE
+)
 
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
@@ -42,14 +55,27 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         raise archive.damaged()
     builder = TextBuilder(limits)
     styles = Styles(next(find_related(archive, part, "styles"), None))
-    reader = _Reader(builder, styles, Numbering(next(find_related(archive, part, "numbering"), None), styles))
+    numbering = Numbering(next(find_related(archive, part, "numbering"), None), styles)
+    reader = _Reader(builder, styles, numbering, _find_drawn(archive, part))
     reader.read(body)
-    for kind in ("footnotes", "endnotes"):
+    reader.read_rest()
+    builder.leave(1)
+    for kind in ("footnotes", "endnotes", "comments"):
         for notes in find_related(archive, part, kind):
             reader.read_notes(notes)
-    add_charts(builder, archive, part)
+    reader.read_margins(root for kind in ("header", "footer") for root in find_related(archive, part, kind))
     title = find_title(archive, PROPERTIES) or reader.title or builder.first_heading()
     return builder.build(title=title, media_type=MEDIA_TYPE)
+
+
+def _find_drawn(archive: Archive, part: str) -> dict[str, tuple[str, etree._Element]]:
+    """The parts of charts and diagrams that *part* names, by the relation: their kind and root."""
+    found = {}
+    for relation in relations(archive, part):
+        if relation.kind in KINDS and relation.target in archive:
+            with suppress(UnreadableDocument):  # the text is read all the same
+                found[relation.relation_id] = (relation.kind, archive.xml(relation.target))
+    return found
 
 
 @dataclass(slots=True)
@@ -59,6 +85,7 @@ class _Reader:
     builder: TextBuilder
     styles: Styles
     numbering: Numbering
+    drawn: dict[str, tuple[str, etree._Element]]
     title: str | None = None
     _boxes: list[etree._Element] = field(default_factory=list)
 
@@ -69,18 +96,44 @@ class _Reader:
             if name == "p":
                 self._paragraph(item)
             elif name == "tbl":
-                self.builder.lines(self._rows(item, 0))
+                self._table(item)
             elif name in ("sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag"):
                 self.read(item)
             boxes, self._boxes = self._boxes, []
             for box in boxes:
-                self.read(box)
+                self.read(box) if local(box) == BOX else self._draw(box)
 
     def read_notes(self, root: etree._Element) -> None:
         """Notes below the text; those without a real number are separators."""
         for note in children(root):
             if attribute(note, "type") in (None, "normal"):
                 self.read(note)
+
+    def read_rest(self) -> None:
+        """Charts and diagrams that stand at no place in the text."""
+        for kind, root in self.drawn.values():
+            KINDS[kind](self.builder, root)
+
+    def read_margins(self, roots: Iterable[etree._Element]) -> None:
+        """The lines at the top and bottom of pages, each once, however many sections have it; no numbers of pages."""
+        paragraphs = (paragraph for root in roots for paragraph in root.iter("{*}p"))
+        for line in dict.fromkeys(one_line("".join(self._pieces(paragraph))) for paragraph in paragraphs):
+            if not _PAGE_NUMBER.fullmatch(line):
+                self.builder.block(line)
+
+    def _draw(self, item: etree._Element) -> None:
+        if (found := self.drawn.pop(attribute(item, DRAWN[local(item)]) or "", None)) is not None:
+            kind, root = found
+            KINDS[kind](self.builder, root)
+
+    def _table(self, table: etree._Element) -> None:
+        """A table; one of a single column is a frame around what stands in it."""
+        rows = [list(_inside(row, "tc")) for row in _inside(table, "tr")]
+        if all(len(cells) == 1 for cells in rows):
+            for [cell] in rows:
+                self.read(cell)
+        else:
+            self.builder.lines(self._rows(table, 0))
 
     def _paragraph(self, paragraph: etree._Element) -> None:
         text = "".join(self._pieces(paragraph)).strip("\n")
@@ -109,7 +162,11 @@ class _Reader:
                 yield child.text or ""
             elif name in BREAKS:
                 yield BREAKS[name]
-            elif name == BOX:
+            elif name == "fldChar":
+                yield read_field(child)
+            elif name == "sym":
+                yield read_symbol(child)
+            elif name == BOX or name in DRAWN:
                 self._boxes.append(child)
             elif name not in UNSEEN:
                 yield from self._pieces(child)
@@ -136,8 +193,9 @@ class _Reader:
                 parts.append(label + text if text.strip() else "")
             elif depth < MAX_NESTED_TABLES:
                 parts.extend(self._rows(item, depth + 1))
-        while self._boxes:
-            parts += [self._cell(self._boxes.pop(0), depth + 1)] if depth < MAX_NESTED_TABLES else []
+        boxes = [box for box in self._boxes if local(box) == BOX]
+        self._boxes = [box for box in self._boxes if local(box) != BOX]  # what is drawn comes after the table
+        parts += [self._cell(box, depth + 1) for box in boxes] if depth < MAX_NESTED_TABLES else []
         return one_line(" ".join(parts))
 
 

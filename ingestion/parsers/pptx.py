@@ -6,6 +6,7 @@ from lxml import etree
 
 from ingestion.parsers.archive import Archive
 from ingestion.parsers.charts import add_charts
+from ingestion.parsers.diagrams import add_diagrams
 from ingestion.parsers.ooxml import attribute, children, descendants, find_related, local, main_part, relations
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
@@ -36,6 +37,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
             continue  # the other slides are read all the same
         _slide(builder, root)
         add_charts(builder, archive, slide)
+        add_diagrams(builder, archive, slide)
         _beside(builder, archive, slide)
     return builder.build(title=builder.first_heading(), media_type=MEDIA_TYPE)
 

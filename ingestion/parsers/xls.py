@@ -27,7 +27,8 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 
 def _open(data: bytes) -> Any:
     try:
-        return xlrd.open_workbook(file_contents=data, formatting_info=True, logfile=io.StringIO())
+        # Ragged: no row is filled up to the width of the longest, which may be that of the sheet.
+        return xlrd.open_workbook(file_contents=data, formatting_info=True, ragged_rows=True, logfile=io.StringIO())
     except MemoryError:
         raise
     except Exception as exc:  # xlrd raises whatever it stumbles over

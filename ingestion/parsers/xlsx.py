@@ -2,16 +2,18 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from openpyxl import load_workbook
 
 from ingestion.parsers.archive import Archive
 from ingestion.parsers.charts import add_charts, drawings
+from ingestion.parsers.diagrams import add_diagrams
 from ingestion.parsers.ooxml import attribute, children, descendants, find_related, main_part, relations
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from ingestion.parsers.tables import Row, add_sheet, format_value
+from utils.errors import UnreadableDocument
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_EMPTY_ROWS = 10_000  # in a row: some sheets have a million with nothing but a format
@@ -56,11 +58,21 @@ def _sheets(archive: Archive) -> list[tuple[str, str]]:
 def _beside(builder: TextBuilder, archive: Archive, part: str) -> None:
     """What is drawn on a sheet, and what readers remarked on its cells."""
     for drawing in drawings(archive, part):
+        _add_boxes(builder, archive, drawing)
         add_charts(builder, archive, drawing)
+        add_diagrams(builder, archive, drawing)
     for comments in find_related(archive, part, "comments"):
         for comment in descendants(comments, "comment"):
             text = "".join(piece.text or "" for piece in descendants(comment, "t"))
             builder.block(one_line(text.rpartition(THREADED)[2]))
+
+
+def _add_boxes(builder: TextBuilder, archive: Archive, drawing: str) -> None:
+    """The texts of boxes and shapes; of a drawing that is damaged there are none."""
+    with suppress(UnreadableDocument):
+        for box in descendants(archive.xml(drawing), "txBody"):
+            paragraphs = descendants(box, "p")
+            builder.lines(one_line("".join(piece.text or "" for piece in descendants(one, "t"))) for one in paragraphs)
 
 
 def _rows(sheet: Any) -> Iterator[Row]:

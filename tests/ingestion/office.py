@@ -11,6 +11,7 @@ SLIDE = "http://schemas.openxmlformats.org/presentationml/2006/main"
 DRAWING = "http://schemas.openxmlformats.org/drawingml/2006/main"
 RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
+DIAGRAM = "http://schemas.openxmlformats.org/drawingml/2006/diagram"
 OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
 TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
@@ -65,6 +66,32 @@ def slides(*shown: str, notes: str = "") -> bytes:
     for number, shapes in enumerate(shown):
         parts[f"ppt/slides/slide{number}.xml"] = f"<p:sld {tops}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sld>"
     return zipped(parts)
+
+
+def diagram(*points: tuple[str, str, str]) -> str:
+    """The data of a diagram, as XML: points with their name, the one they are below, and their text."""
+    listed = "".join(
+        f'<d:pt modelId="{name}"><d:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></d:t></d:pt>' for name, _, text in points
+    )
+    drawn = '<d:pt modelId="drawn" type="pres"><d:t><a:p><a:r><a:t>drawn</a:t></a:r></a:p></d:t></d:pt>'
+    connections = "".join(
+        f'<d:cxn modelId="c{name}" srcId="{above}" destId="{name}" srcOrd="{place}"/>'
+        for place, (name, above, _) in reversed(list(enumerate(points)))
+    )
+    return (
+        f'<d:dataModel xmlns:d="{DIAGRAM}" xmlns:a="{DRAWING}"><d:ptLst><d:pt modelId="top" type="doc"/>{listed}{drawn}'
+        f'</d:ptLst><d:cxnLst>{connections}<d:cxn type="presOf" srcId="top" destId="drawn"/></d:cxnLst></d:dataModel>'
+    )
+
+
+def with_part(data: bytes, part: str, kind: str, xml: str) -> bytes:
+    """The archive with a further part `drawn.xml`, to which *part* has a relation of *kind* with the id `drawn`."""
+    parts = contents(data)
+    folder, _, name = part.rpartition("/")
+    path = f"{folder}/_rels/{name}.rels"
+    relation = f'<Relationship Id="drawn" Type="{RELATIONS}/{kind}" Target="/drawn.xml"/></Relationships>'
+    former = parts.get(path, _package([]).encode()).decode()
+    return zipped({**parts, path: former.replace("</Relationships>", relation), "drawn.xml": xml})
 
 
 def shape(*paragraphs: str, kind: str | None = None) -> str:

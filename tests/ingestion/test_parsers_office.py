@@ -11,7 +11,21 @@ from openpyxl.comments import Comment
 
 from ingestion.parsers.kinds import parse
 from ingestion.parsers.parsed import Limits, ParsedDocument
-from tests.ingestion.office import STRICT_WORD, book, contents, open_document, shape, slides, word_parts, zipped
+from tests.ingestion.office import (
+    DIAGRAM,
+    DRAWING,
+    RELATIONS,
+    STRICT_WORD,
+    book,
+    contents,
+    diagram,
+    open_document,
+    shape,
+    slides,
+    with_part,
+    word_parts,
+    zipped,
+)
 from tests.reading import chunk_document
 from utils.errors import UnreadableDocument
 
@@ -93,6 +107,82 @@ def test_the_figures_of_a_chart_are_read_as_rows_and_remarks_on_cells_below_thei
     workbook.active["A1"] = 7
     workbook.active["A1"].comment = Comment("Since May", "Ana")
     assert read(saved(workbook), "a.xlsx").text == "Sheet\n\n7\n\nSince May"
+
+
+STEPS = diagram(("1", "top", "Apply"), ("2", "1", "Fill in the form"), ("3", "1", "Pay"), ("4", "top", "Enrol"))
+LISTED = "- Apply\n  - Fill in the form\n  - Pay\n- Enrol"
+
+
+def test_the_texts_of_a_diagram_are_a_list_where_it_stands() -> None:
+    named = f'<d:relIds xmlns:d="{DIAGRAM}" xmlns:r="{RELATIONS}" r:dm="drawn"/>'
+    shown = f"<w:p><w:r><w:drawing>{named}</w:drawing></w:r></w:p>"
+    paragraphs = [f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>" for text in ("Before", "After")]
+    plain = word_parts(shown.join(paragraphs))
+    read_again = read(with_part(plain, "word/document.xml", "diagramData", STEPS), "a.docx")
+    assert read_again.text == f"Before\n\n{LISTED}\n\nAfter"
+    slide = with_part(slides(shape("How to", kind="title")), "ppt/slides/slide0.xml", "diagramData", STEPS)
+    assert sections(read(slide, "a.pptx")) == [(1, "How to", LISTED)]
+
+
+def test_a_diagram_that_runs_in_circles_or_is_damaged_costs_no_text() -> None:
+    circle = diagram(
+        ("1", "2", "One"), ("2", "1", "Two"), ("3", "top", "Three"), ("4", "3", "Four"), ("3", "4", "Again")
+    )
+    plain, document = slides(shape("Kept")), word_parts("<w:p><w:r><w:t>Kept</w:t></w:r></w:p>")
+    for model in (circle, "<broken", diagram(*[(str(n + 1), str(n), "deep") for n in range(5_000)])):
+        assert "Kept" in read(with_part(plain, "ppt/slides/slide0.xml", "diagramData", model), "a.pptx").text
+        drawn = with_part(document, "word/document.xml", "diagramData", model)
+        assert read(drawn, "a.docx").text.startswith("Kept")
+
+
+def test_text_boxes_and_diagrams_on_a_sheet_are_read_below_it() -> None:
+    runs = "<a:r><a:t>Closed on</a:t></a:r><a:r><a:t> Fridays</a:t></a:r>"
+    box = f'<x:wsDr xmlns:x="x" xmlns:a="{DRAWING}"><x:sp><x:txBody><a:p>{runs}</a:p></x:txBody></x:sp></x:wsDr>'
+    drawn = with_part(sheet(["Fee", 10]), "xl/worksheets/sheet1.xml", "drawing", box)
+    assert read(drawn, "a.xlsx").text == "Loans\n\nFee | 10\n\nClosed on Fridays"
+
+
+def test_what_is_filled_into_a_form_is_read() -> None:
+    def field(data: str, result: str = "") -> str:
+        begin = f'<w:r><w:fldChar w:fldCharType="begin"><w:ffData>{data}</w:ffData></w:fldChar></w:r>'
+        code = '<w:r><w:instrText>FORM</w:instrText></w:r><w:r><w:fldChar w:fldCharType="separate"/></w:r>'
+        return f'{begin}{code}{result}<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+
+    choices = '<w:ddList><w:result w:val="1"/><w:listEntry w:val="Single"/><w:listEntry w:val="Double"/></w:ddList>'
+    fields = [
+        ("Name: ", field("<w:textInput/>", "<w:r><w:t>Ana</w:t></w:r>")),
+        ("Room: ", field(choices)),
+        ("Meals: ", field('<w:checkBox><w:default w:val="0"/><w:checked/></w:checkBox>')),
+        ("Car: ", field('<w:checkBox><w:default w:val="0"/></w:checkBox>')),
+        ("Pets: ", '<w:r><w:sym w:font="Wingdings" w:char="F0FE"/></w:r>'),
+        ("Since: ", "<w:sdt><w:sdtContent><w:r><w:t>May</w:t></w:r></w:sdtContent></w:sdt>"),
+    ]
+    body = "".join(f'<w:p><w:r><w:t xml:space="preserve">{name}</w:t></w:r>{value}</w:p>' for name, value in fields)
+    assert read(word_parts(body), "a.docx").text.split("\n\n") == [
+        "Name: Ana", "Room: Double", "Meals: ☒", "Car: ☐", "Pets: ☑", "Since: May",
+    ]  # fmt: skip
+
+
+def test_remarks_and_what_stands_at_the_top_of_pages_come_last_and_under_no_heading() -> None:
+    paragraph = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>".format
+    body = f'<w:p><w:pPr><w:outlineLvl w:val="0"/></w:pPr><w:r><w:t>Hours</w:t></w:r></w:p>{paragraph("Eight.")}'
+    document = read(
+        word_parts(
+            body,
+            header=paragraph("Statutes, 2026") + paragraph("Page 3 of 9") + paragraph("Statutes, 2026"),
+            footer=paragraph("7"),
+            comments=f"<w:comment>{paragraph('Since May?')}</w:comment>",
+        ),
+        "a.docx",
+    )
+    assert sections(document) == [(None, "Hours", "Eight."), (None, "", "Since May?\n\nStatutes, 2026")]
+
+
+def test_a_table_of_one_column_is_a_frame_around_what_stands_in_it() -> None:
+    item = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>".format
+    cells = (item("One.") + item("Two."), item("Three."))
+    rows = "".join(f"<w:tr><w:tc>{cell}</w:tc></w:tr>" for cell in cells)
+    assert read(word_parts(f"<w:tbl>{rows}</w:tbl>"), "a.docx").text == "One.\n\nTwo.\n\nThree."
 
 
 def test_tables_beside_and_below_each_other_on_a_sheet_are_read_apart() -> None:

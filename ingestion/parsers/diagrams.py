@@ -1,0 +1,62 @@
+"""Diagrams of Office documents (SmartArt): their texts, as the list that they are made from (ECMA-376 part 1, 21.4)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lxml import etree
+
+from ingestion.parsers.archive import Archive
+from ingestion.parsers.ooxml import attribute, children, find_related, local
+from ingestion.parsers.parsed import TextBuilder, one_line
+
+SHOWN = (None, "node", "asst", "doc")  # kinds of points with a text of the author's; the others are drawn from these
+OF_LIST = (None, "parOf")  # kinds of connections that make the list
+MAX_DEPTH = 20
+
+
+def add_diagrams(builder: TextBuilder, archive: Archive, part: str) -> None:
+    """The diagrams that *part* shows, each as a list, nested as the diagram is."""
+    for model in find_related(archive, part, "diagramData"):
+        add_diagram(builder, model)
+
+
+def add_diagram(builder: TextBuilder, model: etree._Element) -> None:
+    """The diagram of which *model* is the data."""
+    points = {attribute(point, "modelId") or "": point for point in _find_all(model, "pt")}
+    below = _order(model, points)
+    within = {point for listed in below.values() for point in listed}
+    lines = (line for root in points if root not in within for line in _lines(root, points, below, 0))
+    builder.lines(lines)
+
+
+def _order(model: etree._Element, points: Mapping[str, etree._Element]) -> Mapping[str, Sequence[str]]:
+    """The points below each point, in their order."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for connection in _find_all(model, "cxn"):
+        above, point = attribute(connection, "srcId") or "", attribute(connection, "destId") or ""
+        if attribute(connection, "type") in OF_LIST and above in points and point in points:
+            place = attribute(connection, "srcOrd") or ""
+            found.setdefault(above, []).append((int(place) if place.isascii() and place.isdigit() else 0, point))
+    return {above: [point for _, point in sorted(listed)] for above, listed in found.items()}
+
+
+def _lines(
+    name: str, points: Mapping[str, etree._Element], below: Mapping[str, Sequence[str]], depth: int
+) -> Iterator[str]:
+    """A line a point, those below another one indented. Each is said once, in whatever circles a file puts them."""
+    waiting = [(name, depth)]
+    said = set()
+    while waiting:
+        name, depth = waiting.pop()
+        if name in said or attribute(points[name], "type") not in SHOWN:
+            continue
+        said.add(name)
+        paragraphs = points[name].iter("{*}p")
+        text = one_line(" ".join("".join(piece.text or "" for piece in one.iter("{*}t")) for one in paragraphs))
+        if text:
+            yield f"{'  ' * min(depth, MAX_DEPTH)}- {text}"
+        waiting += [(inner, depth + bool(text)) for inner in reversed(below.get(name, ()))]
+
+
+def _find_all(model: etree._Element, name: str) -> Iterator[etree._Element]:
+    """The points or connections of a model, which are listed in a part of their own."""
+    return (item for listed in children(model) for item in children(listed) if local(item) == name)
