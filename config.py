@@ -107,6 +107,13 @@ class Settings(BaseSettings):
         description="Proxies whose X-Forwarded-* headers are believed: addresses or networks, with commas.",
     )
     data_dir: Path = Field(Path("data"), description="Folder that holds everything the service keeps.")
+    disk_reserve_mb: int = Field(
+        500,
+        ge=20,
+        le=1_000_000,
+        description="Megabytes kept free where DATA_DIR is. Below them no documents are taken; below half of them no "
+        "questions are answered, where the embedded Redis keeps them.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     flask_env: Literal["production", "prod", "development", "testing"] = Field(
         "production", description="Deployment environment, as shown in /health?verbose."
@@ -658,6 +665,11 @@ class Settings(BaseSettings):
     def is_embedded(self) -> bool:
         """Whether a store has one owner, this process, so that a second one cannot serve beside it."""
         return self.redis_address is None or self.qdrant_url is None
+
+    @property
+    def disk_reserve_bytes(self) -> int:
+        """DISK_RESERVE_MB in bytes."""
+        return self.disk_reserve_mb * 1_000_000
 
     @property
     def has_own_stores(self) -> bool:

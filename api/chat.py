@@ -102,6 +102,8 @@ async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Respons
         run_id=identity.run_id,
         streams=streams,
     )
+    if services().monitor.keeps_turns_on_disk:
+        services().disk.check_turns()
     permit = await services().admission.admit_turn(ctx)
     try:
         charge, headers = await _count_question(ctx)

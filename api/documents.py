@@ -40,7 +40,7 @@ from domain.progress import Progress
 from domain.uploads import Accepted, Description
 from server.sync_pool import sync_pool
 from utils.context import Scope, TenantContext
-from utils.errors import NotFound, QuotaExceeded, TooLarge, UnreadableDocument
+from utils.errors import NotEnoughSpace, NotFound, QuotaExceeded, TooLarge, UnreadableDocument
 from utils.validation import refuse_field
 
 documents_blueprint = APIBlueprint(
@@ -78,7 +78,7 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
         request,
         pool,
         take_once,
-        folder=services().data_folder,
+        disk=services().disk,
         max_bytes=limits.max_upload_size,
         max_file_bytes=limits.max_file_size,
     )
@@ -247,6 +247,7 @@ def _take_all(ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[s
     refused: list[dict[str, str]] = []
     external_ids: set[str] = set()
     quota: QuotaExceeded | None = None
+    no_space: NotEnoughSpace | None = None
     too_large = 0
     for file, external_id in zip(form.files, form.external_ids, strict=True):
         about = Description(labels=form.metadata, external_id=external_id)
@@ -254,14 +255,17 @@ def _take_all(ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[s
             if external_id in external_ids:
                 raise UnreadableDocument("Another file of this upload has the same external id.")
             taken.append(_take(ctx, dataset_id, file, about))
-        except (UnreadableDocument, TooLarge, QuotaExceeded) as exc:
+        except (UnreadableDocument, TooLarge, QuotaExceeded, NotEnoughSpace) as exc:
             refused.append({"name": uploads.clean_name(file.name), "reason": exc.detail})
             quota = exc if isinstance(exc, QuotaExceeded) else quota
+            no_space = exc if isinstance(exc, NotEnoughSpace) else no_space
             too_large += isinstance(exc, TooLarge)
         else:
             external_ids |= {external_id} if external_id else set()
     if not taken and quota is not None:
         raise QuotaExceeded(quota.detail, headers=quota.headers, members={**quota.members, "refused": refused})
+    if not taken and no_space is not None:
+        raise NotEnoughSpace(no_space.detail, headers=no_space.headers, members={"refused": refused})
     if not taken:
         reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in refused)
         refusal = TooLarge if too_large == len(refused) else UnreadableDocument

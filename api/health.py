@@ -17,6 +17,7 @@ from api.services import services
 from bootstrap.monitor import Status
 from config import VERSION
 from utils.context import Scope
+from utils.disk import SpaceState
 from utils.errors import NotReady
 
 health_blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operation", description="Health.")])
@@ -48,6 +49,16 @@ class IndexingOut(BaseModel):
 
     pending_count: int = Field(description="Passages that wait for their vectors.")
     pending: int = Field(0, description="pending_count, as it was called before.", deprecated=True)
+
+
+class DiskOut(BaseModel):
+    """The disk that DATA_DIR is on."""
+
+    status: SpaceState = Field(
+        description="`low`: documents are refused; `full`: questions, too, where the embedded Redis keeps them."
+    )
+    free_bytes: int
+    reserve_bytes: int = Field(description="Kept free, as DISK_RESERVE_MB says.")
 
 
 class SandboxOut(BaseModel):
@@ -85,6 +96,7 @@ class HealthOut(BaseModel):
     dependencies: DependenciesOut | None = None
     problems: list[str] | None = Field(None, description="What is away, and why.")
     indexing: IndexingOut | None = None
+    disk: DiskOut | None = None
     admission: AdmissionOut | None = None
     sandbox: SandboxOut | None = None
 
@@ -147,19 +159,22 @@ def _explain_not_ready() -> str:
     status = services().monitor.status
     if services().runs.is_draining:
         return "This process is about to stop."
+    if status.space == "full" and services().monitor.keeps_turns_on_disk:
+        return "Not enough disk space: questions are not answered until there is more."
     if status.has_looked and status.blocking:
         return "A store that the service needs is away."
     return "The service is starting." if status.blocking else ""
 
 
 def _describe_details(status: Status) -> dict[str, Any]:
-    admission, walls = services().admission, services().walls
+    admission, walls, disk = services().admission, services().walls, services().disk
     pending = services().monitor.pending()
     return {
         "environment": services().settings.flask_env,
         "ready": not _explain_not_ready(),
         "dependencies": {"redis": status.redis, "database": status.database, "index": status.index},
         "problems": status.problems,
+        "disk": {"status": status.space, "free_bytes": disk.free_bytes(), "reserve_bytes": disk.reserve_bytes},
         "sandbox": {"walls": walls.standing, "missing": walls.missing},
         "indexing": {"pending_count": pending, "pending": pending},
         "admission": {

@@ -8,7 +8,15 @@ from flask import Flask, Response, json, request
 from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 from werkzeug.routing import WebsocketMismatch
 
-from utils.errors import BadInput, Overloaded, ProblemError, TooLarge, make_problem_document, make_refusal
+from utils.errors import (
+    BadInput,
+    NotEnoughSpace,
+    Overloaded,
+    ProblemError,
+    TooLarge,
+    make_problem_document,
+    make_refusal,
+)
 from utils.logging_config import request_id
 
 logger = logging.getLogger("api.problems")
@@ -33,7 +41,7 @@ def note_failure(error: BaseException) -> None:
     """Log what went wrong on our side, or on that of something we depend on; what a caller did wrong is no news."""
     if not isinstance(error, ProblemError):
         logger.error("A request failed unexpectedly.", exc_info=error)
-    elif error.status >= 500 and not isinstance(error, Overloaded):
+    elif error.status >= 500 and not isinstance(error, Overloaded | NotEnoughSpace):
         logger.error("A request failed: %s", error, exc_info=error)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, TypeVar
 
 from flask import Request
@@ -21,6 +20,7 @@ from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
 from server.request_body import read_pieces
 from server.sync_pool import SyncPool
+from utils.disk import DiskSpace
 from utils.errors import BadInput, TooLarge, UnreadableDocument, UnsupportedMediaType
 from utils.strict_json import read_json
 from utils.validation import describe_error, refuse_field
@@ -85,23 +85,25 @@ async def receive(
     pool: SyncPool,
     work: Callable[[Form], Awaitable[T]],
     *,
-    folder: Path,
+    disk: DiskSpace,
     max_bytes: int,
     max_file_bytes: int,
 ) -> T:
-    """What *work* makes of the files of a multipart body, which wait in one file on disk in *folder*.
+    """What *work* makes of the files of a multipart body, which wait in one file in the folder of *disk*.
 
     Raises:
         UnsupportedMediaType: it is not multipart.
         BadInput: it is damaged, its metadata is no JSON object, or its external ids do not fit its files.
         TooLarge: it has too many parts.
+        NotEnoughSpace: there is no room for it.
         HTTPException: it is larger than *max_bytes* (413), comes too slowly (408), or all threads are busy (503).
     """
     boundary = _read_boundary(request)
     pool.check_room()
+    disk.check_documents(request.content_length or 0)
     # One file for all: an upload of many small ones that comes slowly must not hold a descriptor for each.
-    with await pool.run(lambda: tempfile.TemporaryFile(dir=folder, prefix=".upload-")) as disk:
-        parser = UploadParser(boundary, disk, max_file_bytes=max_file_bytes)
+    with await pool.run(lambda: tempfile.TemporaryFile(dir=disk.folder, prefix=".upload-")) as spool:
+        parser = UploadParser(boundary, spool, max_file_bytes=max_file_bytes)
         waiting = bytearray()
         async for piece in read_pieces(request, max_bytes=max_bytes):
             waiting += piece

@@ -46,6 +46,8 @@ def look_at_monitor(monitor: Monitor) -> "Look":
             put(series.STORE_UP, state == "ok", store)
         put(series.READY, not status.blocking)
         put(series.PENDING, monitor.pending())
+        put(series.DISK_FREE, monitor.disk.free_bytes())
+        put(series.DISK_RESERVE, monitor.disk.reserve_bytes)
 
     return look
 

@@ -13,6 +13,7 @@ from bootstrap.background import Background
 from domain.db import Database
 from domain.indexing import count_without_vectors
 from utils.checkpointer import Connections, FallbackCheckpointer
+from utils.disk import DiskSpace, SpaceState
 from utils.errors import ProblemError
 from utils.ports import StoreObserver, UnobservedStores
 
@@ -53,6 +54,7 @@ class Status:
     database: State = "unknown"
     index: State = "unknown"
     pending: int = 0
+    space: SpaceState = "ok"
     problems: list[str] = field(default_factory=list)
     blocking: list[str] = field(default_factory=lambda: ["The service is starting."])
 
@@ -68,6 +70,7 @@ class Monitor:
 
     It also brings conversations back to Redis after an outage. `memory_suffices`: turns may be served while Redis is
     away, because no other process could hold another part of the same conversation, or because that is accepted.
+    `keeps_turns_on_disk`: what turns add to conversations is kept on *disk*, so that none is served while it is full.
     `check_scanner` raises ScannerUnavailable, within two seconds, while the malware scanner is away; None without one.
     """
 
@@ -78,6 +81,8 @@ class Monitor:
     indexer: Progress
     background: Background
     memory_suffices: bool
+    disk: DiskSpace
+    keeps_turns_on_disk: bool
     check_scanner: Callable[[], None] | None = None
     is_scanner_required: bool = True
     stores: StoreObserver = field(default_factory=UnobservedStores)
@@ -108,6 +113,9 @@ class Monitor:
             (problems if self.memory_suffices else blocking).append(f"{redis} Conversations are held in memory.")
         if self.indexer.last_error:
             problems.append(f"New documents are not searchable yet: {self.indexer.last_error}")
+        space = self.disk.state()
+        if reason := self._describe_space(space):
+            (blocking if space == "full" and self.keeps_turns_on_disk else problems).append(reason)
         if scanner:
             outcome = (
                 "New documents wait until it does" if self.is_scanner_required else "Files are read without a scan"
@@ -118,9 +126,26 @@ class Monitor:
             database=_state(database),
             index=_state(index or self.indexer.last_error),
             pending=self.status.pending,
+            space=space,
             problems=[*blocking, *problems],
             blocking=blocking,
         )
+
+    def _describe_space(self, space: SpaceState) -> str | None:
+        """What follows from the room on the disk, None if nothing does; a change is logged, not every look."""
+        reason = None
+        if space != "ok":
+            is_turned_away = space == "full" and self.keeps_turns_on_disk
+            follows = "Documents and questions are refused" if is_turned_away else "Documents are refused"
+            reason = f"Not enough disk space: {self.disk.describe()} {follows} until there is more."
+        if space != self._told.get("space", "ok"):
+            logger.log(
+                logging.ERROR if reason else logging.INFO,
+                "%s",
+                reason or f"There is enough room on the disk again: {self.disk.describe()}",
+            )
+            self._told["space"] = space
+        return reason
 
     async def _reach(self, what: str, ask: Callable[[], Awaitable[object]]) -> str | None:
         """Why *what* cannot be used, None if it can; a change is logged, not every look."""

@@ -21,6 +21,7 @@ from agents.state import AnswerModel
 from bootstrap.background import Background
 from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
 from bootstrap.data_folder import load_secret, open_data_folder, open_link_key
+from bootstrap.disk_room import wait_for_room
 from bootstrap.index_opener import IndexOpener, MakeRetriever
 from bootstrap.ingesting import ingesting, quotas_of, reading_policy, scanner_check
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge, retire_samples
@@ -37,7 +38,14 @@ from bootstrap.models import (
 from bootstrap.monitor import Monitor
 from bootstrap.sandbox import check_walls
 from bootstrap.savers import keyring_of, open_saver
-from bootstrap.stores import open_conversations, open_deletions, open_files, open_originals, open_records
+from bootstrap.stores import (
+    make_disk_space,
+    open_conversations,
+    open_deletions,
+    open_files,
+    open_originals,
+    open_records,
+)
 from bootstrap.telemetry import open_telemetry
 from bootstrap.tracing import trace
 from config import SAMPLES, Settings
@@ -61,6 +69,7 @@ from retrieval.search import Retriever
 from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.checkpointer.cipher import Keyring
 from utils.context import DEFAULT_TENANT, TenantContext
+from utils.disk import DiskSpace
 from utils.errors import ProblemError
 from utils.expiring import Expiring
 from utils.language import detect_language
@@ -94,6 +103,7 @@ class Services:
     serving: ActiveIndex
     model: AnswerModel
     monitor: Monitor
+    disk: DiskSpace
     background: Background
     telemetry: Telemetry
     sandbox: Sandbox
@@ -128,6 +138,9 @@ async def open_services(
         StartError: something is missing or in the way; the message says what to do.
     """
     check_knowledge(settings.documents_folder)
+    disk = make_disk_space(settings)
+    if settings.is_embedded or settings.prometheus_enabled:  # both write into mapped files
+        await wait_for_room(disk)
     async with AsyncExitStack() as stack:
         folder = await _open_folder(stack, settings, patience_s)
         link_key = await asyncio.to_thread(open_link_key, settings, folder)
@@ -206,6 +219,8 @@ async def open_services(
             check_scanner=scanner_check(settings),
             is_scanner_required=settings.scanner_required,
             stores=telemetry.stores,
+            disk=disk,
+            keeps_turns_on_disk=settings.redis_address is None,
         )
         await monitor.look()
         _running(stack, monitor.run())
@@ -224,6 +239,7 @@ async def open_services(
             serving=serving,
             model=model,
             monitor=monitor,
+            disk=disk,
             background=background,
             telemetry=telemetry,
             sandbox=sandbox,

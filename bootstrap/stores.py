@@ -18,6 +18,7 @@ from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex
 from utils.checkpointer import Connections
 from utils.context import DEFAULT_TENANT
+from utils.disk import DiskSpace
 from utils.errors import ProblemError, StoreRefused, StoreUnavailable
 from utils.ports import FileStore, MadeWith
 from utils.private_files import ensure_private_folder
@@ -78,7 +79,8 @@ async def open_passages(settings: Settings, folder: Path, made_with: MadeWith, n
         StoreRefused: the index cannot be used, and waiting would not help.
     """
     if settings.qdrant_url is None:
-        return await _open_edge(index_folder(settings, folder, made_with.model, number), made_with.dimension)
+        at = index_folder(settings, folder, made_with.model, number)
+        return await _open_edge(at, made_with.dimension, make_disk_space(settings))
     server = server_index(settings, made_with, number)
     try:
         await _prepare_server(server)
@@ -99,7 +101,13 @@ def open_files(settings: Settings) -> FileStore:
 
 def open_originals(settings: Settings, database: Database) -> DocumentFiles:
     """The files of documents, with their versions."""
-    return DocumentFiles(database, open_files(settings), versions_kept=settings.document_versions_kept)
+    kept, disk = settings.document_versions_kept, make_disk_space(settings)
+    return DocumentFiles(database, open_files(settings), versions_kept=kept, disk=disk)
+
+
+def make_disk_space(settings: Settings) -> DiskSpace:
+    """The disk that DATA_DIR is on."""
+    return DiskSpace(settings.data_dir.absolute(), settings.disk_reserve_bytes)
 
 
 def index_folder(settings: Settings, folder: Path, model: str, number: int = 1) -> Path:
@@ -158,9 +166,9 @@ def _prepare(database: Database) -> None:
         ensure_tenant(session, DEFAULT_TENANT)
 
 
-async def _open_edge(folder: Path, dimension: int) -> EdgeIndex:
+async def _open_edge(folder: Path, dimension: int, disk: DiskSpace) -> EdgeIndex:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    return await asyncio.to_thread(EdgeIndex.open, folder, dimension=dimension)
+    return await asyncio.to_thread(EdgeIndex.open, folder, dimension=dimension, disk=disk)
 
 
 async def _prepare_server(server: "ServerIndex") -> None:

@@ -17,6 +17,7 @@ from domain.documents import DocumentContent, replace_document
 from domain.models import Document, DocumentState, DocumentVersion, Job, Tenant, now
 from domain.scoping import every_tenant, scoped, scoped_delete, scoped_update
 from utils.context import TenantContext
+from utils.disk import DiskSpace
 from utils.ports import FileStore
 
 logger = logging.getLogger(__name__)
@@ -90,8 +91,21 @@ class DocumentFiles:
     citations still open; a deleted document's files go at once. Blocking, for threads.
     """
 
-    def __init__(self, database: Database, files: FileStore, *, versions_kept: int = VERSIONS_KEPT) -> None:
-        self._database, self._files, self._versions_kept = database, files, versions_kept
+    def __init__(
+        self,
+        database: Database,
+        files: FileStore,
+        *,
+        versions_kept: int = VERSIONS_KEPT,
+        disk: DiskSpace | None = None,
+    ) -> None:
+        """*disk* is where the files are; without it they are taken until it is full."""
+        self._database, self._files, self._versions_kept, self._disk = database, files, versions_kept, disk
+
+    def check_room(self, size_bytes: int = 0) -> None:
+        """Raises NotEnoughSpace where there is no room for files of this size."""
+        if self._disk is not None:
+            self._disk.check_documents(size_bytes)
 
     def replace(self, ctx: TenantContext, origin: str, data: bytes, content: DocumentContent) -> Document:
         """Make *content*, read from *data*, what the document at *origin* says, and keep both; committed.
@@ -109,6 +123,7 @@ class DocumentFiles:
         Raises:
             StoreUnavailable: the database or the files cannot be written; nothing has changed.
         """
+        self.check_room(sum(map(len, files)))
         try:
             hashes = self._put(ctx, files)
             with self._database.writing() as session:

@@ -29,6 +29,7 @@ from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
 from utils.errors import (
     InfectedFile,
+    NotEnoughSpace,
     NotFound,
     QuotaExceeded,
     ScannerUnavailable,
@@ -43,7 +44,8 @@ _BEATS = 4  # renewals in the time that a lease lasts
 _UPLOAD_AGAIN = "Correct the file and upload it again, with the same external id if it has one."
 _UPLOAD_CLEAN = "Look for malware on the computer that it came from, and upload a clean file."
 _WAITS_FOR_SCANNER = "It is read as soon as the malware scanner answers."
-_SCANNER_PAUSE_S = 15.0
+_WAITS_FOR_ROOM = "It is read as soon as there is room on the disk."
+_SCANNER_PAUSE_S = _SPACE_PAUSE_S = 15.0
 _FILE_MISSING = Failure("Its file is not in the store of files any more.", "Upload it again.")
 _TRY_LATER = "It is tried again by itself; should it fail for good, see that the stores can be reached and try again."
 _INTERNAL_ERROR = Failure(
@@ -91,8 +93,9 @@ class JobWorker:
         """Take the job that is due, of each tenant in turn, and work on it; False where there was none.
 
         Raises:
-            StoreUnavailable: the database is away.
+            StoreUnavailable: the database is away, or there is no room on the disk.
         """
+        self._document_files.check_room()
         with self._database.reading() as session:
             tenants = jobs.tenants_with_due(session)
         return any([self._run_one(ctx) for ctx in tenants if not self._stopping.is_set()])
@@ -259,6 +262,8 @@ def _record_error(session: Session, ctx: TenantContext, held: ClaimedJob, exc: E
     """What failed for good, or is worth another try."""
     if isinstance(exc, ScannerUnavailable):
         jobs.wait(session, ctx, held, Failure(exc.detail, _WAITS_FOR_SCANNER), pause_s=_SCANNER_PAUSE_S)
+    elif isinstance(exc, NotEnoughSpace):
+        jobs.wait(session, ctx, held, Failure(exc.detail, _WAITS_FOR_ROOM), pause_s=_SPACE_PAUSE_S)
     elif isinstance(exc, InfectedFile):
         jobs.fail(session, ctx, held, Failure(f"{exc.detail} The file is in quarantine.", _UPLOAD_CLEAN))
     elif isinstance(exc, UnreadableDocument):

@@ -1,7 +1,9 @@
 """`PassageIndex` on Qdrant's engine inside this process."""
 
 import asyncio
+import fcntl
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -36,7 +38,8 @@ from retrieval.ranking import (
     require_fitting,
 )
 from utils.context import TenantContext
-from utils.errors import StoreRefused, StoreUnavailable
+from utils.disk import DiskSpace
+from utils.errors import NotEnoughSpace, StoreRefused, StoreUnavailable
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 from utils.slices import cut_into_slices
@@ -62,17 +65,37 @@ class EdgeIndex(PassageIndex):
     `optimize`, which takes seconds, runs when the index is opened and at no other time.
     """
 
-    def __init__(self, open_one: Callable[[], engine.EdgeShard], *, dimension: int) -> None:
-        self._shard, self._open_one = open_one(), open_one
+    def __init__(
+        self,
+        open_one: Callable[[], engine.EdgeShard],
+        *,
+        dimension: int,
+        disk: DiskSpace | None = None,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        """*release* is called when the index is closed."""
+        self._shard, self._open_one, self._disk, self._release = open_one(), open_one, disk, release
         self._dimension, self._lexicon, self._is_closed = dimension, Lexicon(), False
         # By tenant, until its passages change: counting 20,000 of them is a tenth of a search.
         self._spoken: dict[str, list[str]] = {}
         self._thread = ThreadPoolExecutor(1, "passage-index")
 
     @classmethod
-    def open(cls, folder: Path, *, dimension: int) -> Self:
-        """The index in *folder*, see `open_shard`."""
-        return cls(partial(open_shard, folder, dimension), dimension=dimension)
+    def open(cls, folder: Path, *, dimension: int, disk: DiskSpace | None = None) -> Self:
+        """The index in *folder*, see `open_shard`; *disk* is what it is on.
+
+        Raises:
+            NotEnoughSpace: there is no room to open it.
+        """
+        if disk is not None:
+            disk.check_turns()  # to open it is to write
+        lock = _lock(folder)
+        try:
+            release = partial(os.close, lock)
+            return cls(partial(open_shard, folder, dimension, disk), dimension=dimension, disk=disk, release=release)
+        except BaseException:
+            os.close(lock)
+            raise
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add or replace passages."""
@@ -145,6 +168,7 @@ class EdgeIndex(PassageIndex):
             await self._run(lambda: self._shard.close())
         finally:
             self._thread.shutdown()
+            self._release()
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._try, work)
@@ -153,6 +177,8 @@ class EdgeIndex(PassageIndex):
         """*work*; where the engine fails, once more with the shard opened anew, since a shard that failed stays so."""
         try:
             return _ask_engine(work)
+        except NotEnoughSpace:
+            raise
         except StoreUnavailable:
             if self._is_closed:
                 raise
@@ -162,7 +188,13 @@ class EdgeIndex(PassageIndex):
         self._spoken.clear()
         return _ask_engine(work)
 
+    def _check_room(self) -> None:
+        """Before every write: the engine's, into mapped files, ends the process where the disk is full."""
+        if self._disk is not None:
+            self._disk.check_documents()
+
     def _put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+        self._check_room()
         points = [
             engine.Point(
                 make_point_id(ctx, passage.passage_id),
@@ -174,10 +206,13 @@ class EdgeIndex(PassageIndex):
         self._change(ctx, engine.UpdateOperation.upsert_points(points))
 
     def _change(self, ctx: TenantContext, operation: engine.UpdateOperation) -> None:
+        if self._disk is not None:
+            self._disk.check_turns()  # what is deleted may use the reserve
         self._spoken.pop(ctx.tenant_id, None)
         self._shard.update(operation)
 
     def _put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
+        self._check_room()
         by_point = {make_point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
         # The engine refuses the whole batch for one unknown id. Nothing can vanish in between: there is one thread.
         there = [parse_point_id(point) for point in self._shard.retrieve(list(by_point), False, False)]
@@ -226,8 +261,9 @@ class EdgeIndex(PassageIndex):
         return [make_entry(record.payload, has_vector=has_vector) for record in records], following
 
 
-def open_shard(folder: Path, dimension: int) -> engine.EdgeShard:
-    """The shard in *folder*, made where it is missing, for vectors of *dimension* numbers; optimised.
+def open_shard(folder: Path, dimension: int, disk: DiskSpace | None = None) -> engine.EdgeShard:
+    """The shard in *folder*, made where it is missing, for vectors of *dimension* numbers; optimised where *disk* has
+    room for a second one.
 
     Raises:
         StoreUnavailable: another process has it open, or it cannot be opened.
@@ -237,6 +273,9 @@ def open_shard(folder: Path, dimension: int) -> engine.EdgeShard:
         vectors={MEANING: engine.EdgeVectorParams(dimension, engine.Distance.Cosine)},
         sparse_vectors={WORDS: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf)},
         optimizers=engine.EdgeOptimizersConfig(indexing_threshold=GRAPH_FROM_KIB),
+        # A log of changes would be two files of 32 MB and every passage written twice, for what `flush` has not written
+        # yet: that is not marked in SQL either, and is put in again. A shard that was made with a log keeps it.
+        wal_enabled=None if (folder / "edge_config.json").exists() else False,
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -247,10 +286,37 @@ def open_shard(folder: Path, dimension: int) -> engine.EdgeShard:
         for name, kind in kinds.items():  # on every open, for a start that was broken off before it came to this
             if name not in shard.info().payload_schema:
                 shard.update(engine.UpdateOperation.create_field_index(name, kind))
-        shard.optimize()
+        if disk is None or disk.free_bytes() - _size_bytes(folder) >= disk.reserve_bytes:
+            shard.optimize()
     except Exception as exc:  # the engine raises nothing narrower
         raise _translate_error(folder, str(exc)) from exc
     return shard
+
+
+def _lock(folder: Path) -> int:
+    """A descriptor that keeps *folder* ours until it is closed. The engine's own lock came with its log of changes.
+
+    Raises:
+        StoreUnavailable: another process has it, or it cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(lock)
+            raise
+    except BlockingIOError as exc:
+        raise _translate_error(folder, "WouldBlock") from exc
+    except OSError as exc:
+        raise _translate_error(folder, str(exc)) from exc
+    return lock
+
+
+def _size_bytes(folder: Path) -> int:
+    """What the files below *folder* take: most are larger than that, with nothing in them yet."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
 def _translate_error(folder: Path, reason: str) -> StoreUnavailable:

@@ -74,6 +74,11 @@ class Service:
         assert self._process is not None, "the service has not been started"
         return self._process
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> Self:
         """Start it and wait until it has said where everything is."""
         self.launch()

@@ -9,8 +9,8 @@ ProblemError
 ├── LinkRefused 403             ├── Overloaded 503
 ├── NotFound 404                ├── NotReady 503
 ├── MethodNotAllowed 405        ├── StoreUnavailable 503
-├── RequestTimeout 408          │   └── StoreRefused 503
-├── Conflict 409                │
+├── RequestTimeout 408          │   ├── StoreRefused 503
+├── Conflict 409                │   └── NotEnoughSpace 503
 │   └── RequestUnderWay         │
 ├── Gone 410                    └── ProviderError 502
 ├── TooLarge 413                    ├── ProviderUnavailable 502
@@ -173,6 +173,12 @@ class Overloaded(ProblemError):
     """There is no room in this process at present. Expected under load: it is counted, not logged one by one."""
 
     slug, title, status = "overloaded", "The service is overloaded", 503
+
+
+class NotEnoughSpace(StoreUnavailable):
+    """The disk is full, or nearly: what was asked for could not be kept. Nothing has changed."""
+
+    slug, title, status = "not-enough-space", "Not enough disk space", 503
 
 
 class NotReady(ProblemError):

@@ -2,17 +2,16 @@
 
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from bootstrap.checks.settings import Installation
 from bootstrap.data_folder import LOCK
+from utils.disk import DiskSpace
 from utils.findings import Finding, failure, ok, warning
 from utils.private_files import explain_not_ours, is_open_to_others
 
-_LEAST_BYTES, _FEW_BYTES = 100_000_000, 1_000_000_000
 _OTHER_FOLDER = "Let this user write it, or set DATA_DIR to another folder."
 
 
@@ -27,7 +26,7 @@ def check_data_folder(installation: Installation) -> Iterator[Finding]:
     yield ok("DATA_DIR", f"{found}, can be written")
     if nearest == folder:
         yield from _check_privacy(folder)
-    yield _check_room(nearest)
+    yield _check_room(DiskSpace(folder, installation.settings.disk_reserve_bytes))
     yield _check_lock(folder)
 
 
@@ -50,13 +49,16 @@ def _check_privacy(folder: Path) -> Iterator[Finding]:
         yield warning("DATA_DIR", found, f"chmod 700 {folder}, as the next start does by itself.")
 
 
-def _check_room(folder: Path) -> Finding:
-    free = shutil.disk_usage(folder).free
-    found = f"{free / 1e9:,.1f} GB free where DATA_DIR is"
-    if free < _LEAST_BYTES:
-        return failure("Disk", found, "Make room: documents and conversations soon cannot be written.")
-    if free < _FEW_BYTES:
-        return warning("Disk", found, "Make room before it is full, or set DATA_DIR to a larger disk.")
+def _check_room(disk: DiskSpace) -> Finding:
+    free = disk.free_bytes()
+    found = f"{free / 1e9:,.1f} GB free where DATA_DIR is, {disk.reserve_bytes / 1e9:,.1f} GB are the reserve"
+    if disk.state() == "full":
+        remedy = "Make room: the service does not start with embedded stores, or refuses documents (DISK_RESERVE_MB)."
+        return failure("Disk", found, remedy)
+    if disk.state() == "low":
+        return failure("Disk", found, "Make room: documents are refused (DISK_RESERVE_MB).")
+    if free < 2 * disk.reserve_bytes:
+        return warning("Disk", found, "Make room before it is used up, or set DATA_DIR to a larger disk.")
     return ok("Disk", found)
 
 

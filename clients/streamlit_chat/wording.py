@@ -13,6 +13,7 @@ _BY_TYPE: Mapping[str, tuple[str, str]] = {
     "visitor-refused": ("Your visit has expired", "Reload the page to go on."),
     "not-found": ("Not found", "It has expired, or it does not exist."),
     "gone": ("Not found", "It has expired, or it does not exist."),
+    "not-enough-space": ("The chat does not work at the moment", "Please tell the people who run this page."),
     "unauthorized": ("The chat does not work at the moment", "Please tell the people who run this page."),
     "forbidden": ("The chat does not work at the moment", "Please tell the people who run this page."),
 }

@@ -1,5 +1,6 @@
 """Files in a folder: `<root>/<tenant>/<first two digits>/<hash>`, for its owner alone to read."""
 
+import errno
 import hashlib
 import os
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from utils.context import TenantContext
-from utils.errors import NotFound, StoreUnavailable
+from utils.errors import NotEnoughSpace, NotFound, StoreUnavailable
 from utils.private_files import UNFINISHED, replace_file, sync_folder
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -91,6 +92,8 @@ def _translate_errors() -> Iterator[None]:
     try:
         yield
     except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NotEnoughSpace(f"Not enough disk space: the file could not be kept ({exc.strerror}).") from exc
         raise StoreUnavailable(f"DATA_DIR: the folder of files cannot be used: {exc.strerror}.") from exc
 
 

@@ -14,6 +14,7 @@ from tests.domain.records import two_tenants
 from tests.fakes.clamd import FakeClamd
 from tests.service import free_port
 from utils.checkpointer import Connections, FallbackCheckpointer, RedisCheckpointer
+from utils.disk import DiskSpace
 
 
 class _Broken:
@@ -39,6 +40,8 @@ async def test_what_breaks_unexpectedly_makes_the_service_unready_and_the_rest_i
         indexer=indexer,
         background=cast(Background, None),
         memory_suffices=True,
+        disk=DiskSpace(tmp_path, 0),
+        keeps_turns_on_disk=True,
         check_scanner=Clamd(clamd.address).ping,
     )
     await monitor.look()

@@ -107,6 +107,10 @@ STORE_CALLS = _seconds(
 DATABASE_CONNECTIONS = _gauge("database_connections", "Connections of the SQL pool that are in use.")
 READY = _gauge("ready", "1 if all processes are ready for turns.", mode="livemin")
 PENDING = _gauge("indexing_pending_passages", "Passages whose vectors are still to come.", mode="livemax")
+DISK_FREE = _gauge("disk_free_bytes", "Free where DATA_DIR is.", mode="livemin")
+DISK_RESERVE = _gauge(
+    "disk_reserve_bytes", "Kept free there (DISK_RESERVE_MB): below it documents are refused.", mode="livemax"
+)
 
 CHECKPOINTER_CALLS = _counter("checkpointer_calls", "Calls to Redis for conversations.", "operation")
 CHECKPOINTER_SECONDS = _counter("checkpointer_seconds", "Seconds that callers waited for them.", "operation")

@@ -56,6 +56,14 @@ class Counts(Collector):
         """Leave the place to the next process."""
         os.close(self._lock)
 
+    def reserve_room(self) -> None:
+        """Give the files of this place their room now: to write into one on a full disk would end the process."""
+        if not hasattr(os, "posix_fallocate"):  # macOS
+            return
+        for file in self._folder.glob(f"*_{self._slot}.db"):
+            with file.open("r+b") as opened:
+                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+
     def _forget_gauges(self, number: int) -> None:
         mark_process_dead(number, str(self._folder))  # type: ignore[no-untyped-call] # as above
 
@@ -92,6 +100,7 @@ def join_folder(folder: Path) -> Iterator[Counts]:
         os.environ[_FOLDER] = str(folder)  # prometheus_client takes it from nowhere else
         try:
             yield counts
+            counts.reserve_room()
         finally:
             del os.environ[_FOLDER]
             if before is not None:
