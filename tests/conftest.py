@@ -7,15 +7,16 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from domain.db import Database
-from tests.domain.records import two_tenants
+from domain.db import Database, open_database
+from tests.examples import register_profiles
 from tests.fakes.model_server import FakeModelServer
 from tests.programs import installed
-from tests.servers.fixtures import database_uri, postgres, redis_cluster
+from tests.servers.fixtures import database_uri, migrated_template, migrated_uri, postgres, redis_cluster
 from tests.service import Library, Service, assert_nothing_held_the_loop, library_in
 
-__all__ = ["database_uri", "postgres", "redis_cluster"]  # fixtures of all tests
+__all__ = ["database_uri", "migrated_template", "migrated_uri", "postgres", "redis_cluster"]  # fixtures of all tests
 
+register_profiles()
 expect.set_options(timeout=20_000)  # a page on a machine that does other things too
 Service.preloaded = True
 PAGE_KEY = "the-key-of-the-chat-page"
@@ -23,9 +24,9 @@ FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
 
 
 @pytest.fixture
-def database(database_uri: str) -> Iterator[Database]:
+def database(migrated_uri: str) -> Iterator[Database]:
     """A migrated database with two tenants, of each kind in turn."""
-    database = two_tenants(database_uri)
+    database = open_database(migrated_uri)
     yield database
     database.close()
 

@@ -22,7 +22,7 @@ from retrieval.calibration import Calibrations
 from retrieval.edge import EdgeIndex
 from retrieval.search import Retriever
 from tests.conftest import FAKE_MODEL
-from tests.domain.records import ACME, GLOBEX, two_tenants
+from tests.domain.records import ACME, GLOBEX
 from tests.fakes.model_server import FakeModelServer
 from tests.indexing.index_site import say, until
 from tests.retrieval.handbook import HANDBOOK, TOPICS, Clock, about, note_index, put, settled
@@ -30,7 +30,7 @@ from tests.service import Service, ask, await_knowledge
 
 ACMES, GLOBEXS = HANDBOOK, [about(f"{topic} of the harbour") for topic in TOPICS]
 MODEL = "never measured"
-ON_SQLITE = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
+ON_SQLITE = pytest.mark.parametrize("migrated_uri", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def server() -> Iterator[FakeModelServer]:
 
 
 @pytest.fixture
-def database(database_uri: str) -> Iterator[Database]:
-    database = two_tenants(database_uri)
+def database(migrated_uri: str) -> Iterator[Database]:
+    database = open_database(migrated_uri)
     note_index(database, MODEL)
     yield database
     database.close()

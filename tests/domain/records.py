@@ -1,6 +1,12 @@
 """A migrated database with two tenants, for every test about records."""
 
-from sqlalchemy import text
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import make_url, text
 
 from domain.db import Database, open_database
 from domain.documents import ChunkText, DocumentContent
@@ -13,7 +19,26 @@ GLOBEX = TenantContext("globex", "test")
 
 
 def two_tenants(uri: str) -> Database:
-    """The empty database at *uri*, brought to the newest migration, with the tenants of `ACME` and `GLOBEX`."""
+    """The empty database at *uri*, brought to the newest migration, with the tenants of `ACME` and `GLOBEX`.
+
+    A file of SQLite that is missing is copied from one that was migrated before, by this process.
+    """
+    url = make_url(uri)
+    if url.drivername != "sqlite" or Path(str(url.database)).exists():
+        return _migrate(uri)
+    shutil.copyfile(_migrated_file(), str(url.database))
+    return open_database(uri)
+
+
+@cache
+def _migrated_file() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="pustaka-records-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _migrate(f"sqlite:///{folder / 'records.db'}").close()
+    return folder / "records.db"
+
+
+def _migrate(uri: str) -> Database:
     database = open_database(uri)
     database.migrate()
     with database.writing() as session:

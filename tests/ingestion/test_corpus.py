@@ -14,7 +14,7 @@ from tests.reading import load_files
 CORPUS = Path(os.environ.get("DOCUMENTS_CORPUS", Path(__file__).parents[3] / "shared" / "data" / "documents"))
 pytestmark = [
     pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder of documents: set DOCUMENTS_CORPUS"),
-    pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True),  # parsers do not know where it goes
+    pytest.mark.parametrize("migrated_uri", ["sqlite"], indirect=True),  # parsers do not know where it goes
 ]
 DAMAGED = "Damaged or unsupported file"
 

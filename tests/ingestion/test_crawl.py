@@ -43,7 +43,7 @@ LEAVE = "Everyone who works here has twelve days of leave in a year, which are a
 LIBRARY = "The library opens at eight in the morning and closes at nine in the evening on weekdays."
 RENT = "A room in the dormitory costs five hundred a month, water and electricity are included."
 
-ON_SQLITE = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
+ON_SQLITE = pytest.mark.parametrize("migrated_uri", ["sqlite"], indirect=True)
 
 
 @pytest.fixture

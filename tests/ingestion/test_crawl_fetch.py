@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ingestion.crawl.fetch import Fetcher, FetchFailed, TooLarge, unpack
 from ingestion.crawl.guard import AddressRefused, Reach, resolve
+from tests.examples import count_examples
 from tests.fakes.website import Page, Website, packed
 
 NOT_PUBLIC = "It leads to an address that is not on the public internet."
@@ -193,7 +194,7 @@ _IN_HEADERS = (
 @example("Retry-After", "²")
 @example("Content-Type", "text/html;charset*1;charset")
 @example("Content-Disposition", "filename*1inline;filename*;1")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=count_examples(50))
 def test_whatever_a_header_says_the_page_is_read_or_refused(
     site: Website, fetcher: Fetcher, name: str, value: str
 ) -> None:

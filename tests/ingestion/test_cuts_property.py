@@ -25,6 +25,7 @@ from ingestion.parsers.parsed import Section
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
+from tests.examples import count_examples
 from tests.indexing.test_reconciliation import DIMENSION, Hashing
 from tests.servers.postgres import PostgresServer
 from utils.context import TenantContext
@@ -215,7 +216,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
 
 def check(machine: type[EveryIndexHasItsCut], examples: int) -> None:
     few = settings(
-        max_examples=examples, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=count_examples(examples), stateful_step_count=12, suppress_health_check=[HealthCheck.too_slow]
     )
     run_state_machine_as_test(machine, settings=few)
 

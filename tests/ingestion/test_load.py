@@ -253,7 +253,7 @@ def test_progress_is_told_before_each_file(database: Database, handbook: Path) -
     assert told == [(0, 2, "handbook/library.txt"), (1, 2, "handbook/staff/leave.md")]
 
 
-@pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("migrated_uri", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("text", "language"),
     [

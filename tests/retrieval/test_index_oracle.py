@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.index import IndexCounts, PassageIndex
+from tests.examples import count_examples
 from tests.retrieval.conftest import ADAPTERS
 from tests.retrieval.corpus import ACME, GLOBEX, passage, vector
 from utils.context import TenantContext
@@ -65,7 +66,7 @@ class Oracle:
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=count_examples(12))
 @given(st.lists(st.tuples(st.sampled_from(TENANTS), steps), min_size=5, max_size=25))
 def test_any_sequence_of_writes_leaves_what_it_leaves_in_a_dictionary(adapter: str, sequence: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, request
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException
 
@@ -262,7 +262,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
 parts = st.lists(st.binary(max_size=6), max_size=6)
 
 
-@settings(deadline=None)
 @given(parts=parts, limit=st.integers(0, 20), declared=st.booleans())
 async def test_whatever_the_pieces_a_body_is_whole_or_refused(parts: list[bytes], limit: int, declared: bool) -> None:
     app = Flask("pieces")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.domain.records import two_tenants
 from tests.servers.postgres import PostgresServer, run_postgres
 from tests.servers.redis import PASSWORD, RedisCluster
 
@@ -23,6 +24,28 @@ def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     url = server.new_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> str:
+    """A database of PostgreSQL as `two_tenants` leaves it, to be copied."""
+    url = postgres.new_database()
+    two_tenants(url).close()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated database with two tenants, of each kind in turn."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'records.db'}"
+        two_tenants(url).close()
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.new_database_like(request.getfixturevalue("migrated_template"))
     yield url
     server.drop_database(url)
 

@@ -57,6 +57,15 @@ class PostgresServer:
         self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
         return self.url_of(name)
 
+    def new_database_like(self, template: str) -> str:
+        """The URL of a new database with the tables and rows of *template*, which nobody may connect to any more."""
+        source = sql.Identifier(urlsplit(template).path.strip("/"))
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        # Nor may the server's own housekeeping, which would hold up the copy.
+        self.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(source))
+        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), source))
+        return self.url_of(name)
+
     def drop_database(self, url: str) -> None:
         """Remove a database, also one that is in use."""
         name = sql.Identifier(urlsplit(url).path.strip("/"))

@@ -1,6 +1,5 @@
 """Values that hypothesis draws for conversations, and how a careless program changes them in place."""
 
-import os
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -10,7 +9,6 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 
 from tests.servers.cutting import Cut
 
-EXAMPLES = int(os.environ.get("STATE_EXAMPLES", "40"))  # 2000 for a thorough run
 THREADS = ("a", "acme.a", "b{c}%7D")
 NAMESPACES = ("", "child:1|deeper:2")
 Removal = Literal["delete", "expire", "delete_for_runs", "prune", "copy", "lose_scripts"]

@@ -13,6 +13,7 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 
+from tests.examples import count_examples
 from utils.checkpointer.cipher import Keyring, parse_keys
 from utils.checkpointer.codec import Codec, Value
 from utils.checkpointer.errors import UnreadableValue
@@ -42,7 +43,6 @@ def text_of(key: bytes) -> str:
 
 
 @given(value=VALUES, about=st.binary(max_size=40))
-@settings(deadline=None)
 @pytest.mark.parametrize("codec", [PLAIN, KEYED], ids=["plain", "keyed"])
 def test_what_was_sealed_is_opened(codec: Codec, value: Value, about: bytes) -> None:
     assert codec.open(codec.seal(value, about), about, codec.ref(value)) == value
@@ -59,7 +59,7 @@ def test_with_a_key_neither_the_text_nor_its_digest_is_in_the_bytes(value: Value
 
 
 @given(value=VALUES, data=st.data())
-@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=count_examples(300), suppress_health_check=list(HealthCheck))
 def test_a_change_anywhere_in_encrypted_bytes_is_noticed(value: Value, data: st.DataObject) -> None:
     sealed = KEYED.seal(value, ABOUT)
     at = data.draw(st.integers(0, len(sealed) - 1))

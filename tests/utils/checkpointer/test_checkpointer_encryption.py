@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import CheckpointTuple, empty_checkpoint
 
+from tests.examples import count_examples
 from tests.utils.checkpointer.chats import forget
 from utils.checkpointer import RedisCheckpointer, StateUnreadable, reencryption
 from utils.checkpointer.cipher import Keyring
@@ -226,7 +227,7 @@ def test_a_change_anywhere_in_stored_bytes_is_noticed(valkey: Any, thread_id: st
         (log,) = (fields[name] for name in names if name[:1] == b"w")
         ends = list(accumulate((len(pack_writes(*frame)) for frame in unpack_writes(log)), initial=0))
 
-        @settings(max_examples=150, deadline=None)
+        @settings(max_examples=count_examples(150))
         @given(name=st.sampled_from(names), at=st.integers(0, 2000), changed=st.integers(1, 255))
         def check(name: bytes, at: int, changed: int) -> None:
             whole, at = fields[name], at % len(fields[name])

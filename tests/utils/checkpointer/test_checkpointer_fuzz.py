@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 
-from tests.utils.checkpointer.drawn import EXAMPLES
+from tests.examples import count_examples
 from utils.checkpointer import Connections, RedisCheckpointer, StateUnreadable
 
 SUMMARY, KEY = "checkpoint:acme.a", "state:{checkpoint:acme.a}"
@@ -135,7 +135,7 @@ def damaged(fields: dict[bytes, bytes], name: bytes, how: str, data: Callable[[A
     return b"" if how == "emptied" else None
 
 
-@settings(max_examples=3 * EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=count_examples(120), suppress_health_check=list(HealthCheck))
 @given(kind=st.sampled_from(KINDS), how=st.sampled_from(DAMAGES), data=st.data())
 def test_a_damaged_field_gives_the_right_answer_or_names_the_key(
     valkey: Any,
@@ -180,7 +180,7 @@ def test_each_flipped_bit_of_a_record_is_noticed_or_read(
 WRONG_TYPES = ["string", "list", "set", "hash", "zset"]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=count_examples(30), suppress_health_check=list(HealthCheck))
 @given(summary=st.sampled_from(["right", *WRONG_TYPES]), state=st.sampled_from(["right", *WRONG_TYPES]))
 @example(summary="list", state="right")
 @example(summary="right", state="string")

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.examples import count_examples
 from tests.servers.cutting import CuttingProxy
-from tests.utils.checkpointer.drawn import EXAMPLES
 from tests.utils.checkpointer.machine import CheckpointerMachine
 from utils.checkpointer import RedisCheckpointer, values
 from utils.checkpointer.codec import Codec
 
-USUAL = settings(stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+USUAL = settings(stateful_step_count=30, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture
@@ -26,10 +26,10 @@ def proxy(valkey: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cut
         yield running
 
 
-@pytest.mark.timeout(7200 if EXAMPLES > 100 else 300)
+@pytest.mark.timeout(7200 if count_examples(40) > 100 else 300)
 def test_any_sequence_of_operations_answers_as_the_in_memory_saver_does(proxy: CuttingProxy, valkey: Any) -> None:
     run_state_machine_as_test(
-        lambda: CheckpointerMachine(proxy, valkey.url), settings=settings(USUAL, max_examples=EXAMPLES)
+        lambda: CheckpointerMachine(proxy, valkey.url), settings=settings(USUAL, max_examples=count_examples(40))
     )
 
 
@@ -101,7 +101,9 @@ def test_the_oracle_finds_a_bug_that_is_planted(
     bug: str, proxy: CuttingProxy, valkey: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     PLANTED[bug](monkeypatch)
-    bounded = settings(USUAL, max_examples=300, derandomize=True, database=None, phases=[Phase.generate])
+    bounded = settings(
+        USUAL, max_examples=count_examples(300), derandomize=True, database=None, phases=[Phase.generate]
+    )
     with pytest.raises(AssertionError) as found:
         run_state_machine_as_test(lambda: CheckpointerMachine(proxy, valkey.url), settings=bounded)
     assert "state.teardown()" in "".join(found.value.__notes__)  # the steps that lead there

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from tests.examples import count_examples
 from tests.utils.checkpointer.chats import forget
 from utils.checkpointer import FallbackCheckpointer, RedisCheckpointer, StateUnreadable, TypeNotAllowed
 from utils.checkpointer.errors import UnreadableValue
@@ -173,7 +174,7 @@ def outcome(saver: RedisCheckpointer) -> Any:
     return found.checkpoint["channel_values"] if found else None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=count_examples(150), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_damaged_bytes_give_the_state_or_a_named_error(valkey: Any, data: st.DataObject) -> None:
     """One field cut, changed, emptied, replaced or lost: nothing but `StateUnreadable` may come of it."""

@@ -16,6 +16,7 @@ from langgraph.checkpoint.base import id as ids
 
 from agents.leases import Leases
 from bootstrap.valkey import find_valkey
+from tests.examples import count_examples
 from tests.servers.redis import RedisServer
 from tests.utils.checkpointer.chats import TENANTS, Chat, texts, turns
 from utils.checkpointer import Connections, FallbackCheckpointer, RedisCheckpointer
@@ -155,7 +156,7 @@ STEPS = st.lists(
 def test_whatever_happens_no_turn_is_lost_or_doubled(tmp_path: Path) -> None:
     with RedisServer(tmp_path, binary=find_valkey()) as server:
 
-        @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+        @settings(max_examples=count_examples(25), suppress_health_check=[HealthCheck.too_slow], derandomize=True)
         @given(STEPS)
         def any_steps(steps: list[Step]) -> None:
             asyncio.run(run_steps(server, steps))
@@ -246,7 +247,7 @@ def test_what_is_shared_stays_in_place_and_turns_are_never_taken_apart(
 NAMES = st.lists(st.integers(0, 9), unique=True, max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=count_examples(200))
 @given(NAMES, NAMES)
 def test_joining_keeps_every_message_once_and_repeating_it_changes_nothing(first: list[int], second: list[int]) -> None:
     before, after = conversation(*map(str, first)), conversation(*map(str, second))
