@@ -47,7 +47,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOST=0.0.0.0 \
     PORT=8000 \
     DATA_DIR=/app/data
-RUN python -m compileall -q -j 0 .
+RUN python -m compileall -q -j 0 . && ln -s /app/pustaka.py /usr/local/bin/pustaka
 
 # appuser, by number: so Kubernetes can tell that it is not root.
 USER 1000:1000

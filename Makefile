@@ -15,7 +15,7 @@ DATA ?= ../shared/data/retrieval
 # Tests start hundreds of programs, which begin sooner with what was compiled before.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-long check fuzz bench setup lock audit sbom image-digests generated screenshots format clean
+.PHONY: run test test-long check fuzz bench install setup lock audit sbom image-digests generated screenshots format clean
 
 run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
@@ -62,6 +62,11 @@ bench: $(TOOLS)  ## the figures of the README, against their peers; results go t
 
 screenshots: $(TOOLS)  ## take the documents' pictures of the chat page anew; look at them
 	$(BIN)/python -m tests.clients.screenshots
+
+install: export UV_COMPILE_BYTECODE = 1
+install: $(SERVER)  ## install what a server needs, without the tools of tests, and start nothing
+	@# A service that must not write its own sources would compile them at every start.
+	$(BIN)/python -m compileall -q -j 0 -x '(^|/)(\.venv|tests|benchmarks)/' .
 
 setup: $(TOOLS)  ## install everything without starting anything
 

@@ -45,7 +45,7 @@ from bootstrap.companions import accompany
 from bootstrap.observability import start_observability
 from bootstrap.services import Services, open_services
 from cli.commands import register_commands
-from cli.operator import configure
+from cli.operator import configure, for_commands
 from config import VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
 from domain.document_links import LinkMode
@@ -90,9 +90,13 @@ _CONFIGURED = TenantContext(DEFAULT_TENANT, "configured", scopes=ALL_SCOPES)
 
 
 def create_app(settings: Settings | None = None) -> OpenAPI:
-    """The app with its routes and commands; it serves nothing until `attached` gives it its services."""
+    """The app with its routes and commands; it serves nothing until `attached` gives it its services.
+
+    Without *settings*, as `flask` calls it, it is of the installation that a command is typed in.
+    """
     keep_files_private()  # here, because `flask` commands begin with it as well
-    settings = settings or load_settings()
+    if settings is None:
+        return for_commands(create_app)
     app = DescribedApi(
         "pustaka",
         info=_INFO,

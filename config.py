@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.config import JsonDict
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from utils.checkpointer.cipher import parse_keys
 from utils.misspelt import find_misspelt, with_prefix_of
@@ -34,7 +34,7 @@ _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]{{0,30}}+://({_HOST.pattern})(:[0-9]+)?"
 SHORTEST_KEY = 16
 MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 _NO_EFFECT: JsonDict = {"no_effect": True}
-_ENV_FILE = ".env"
+ENV_FILE = "PUSTAKA_ENV_FILE"
 _OF_THE_PAGE = ("API_URL",)  # read by the chat page alone
 
 
@@ -68,8 +68,22 @@ class Settings(BaseSettings):
     """What can be configured, by variable name; an empty value counts as not set."""
 
     model_config = SettingsConfigDict(
-        env_file=_ENV_FILE, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=True
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A file that is named by PUSTAKA_ENV_FILE wins over the environment, as systemd's EnvironmentFile= does."""
+        if os.environ.get(ENV_FILE):
+            return init_settings, dotenv_settings, env_settings
+        return init_settings, env_settings, dotenv_settings
 
     # --- Who may ask
     api_key: SecretStr | None = Field(
@@ -549,7 +563,9 @@ class Settings(BaseSettings):
     @field_validator("data_dir", "knowledge_dir", "prometheus_multiproc_dir", "verify_model_path")
     @classmethod
     def _is_whole(cls, value: Path | None) -> Path | None:
-        return value.expanduser().absolute() if value else None
+        # Of an installation, whichever folder a command is typed in.
+        base = SAMPLES.parent if os.environ.get(ENV_FILE) else Path.cwd()
+        return Path(os.path.abspath(base / value.expanduser())) if value else None
 
     @field_validator("redis_url")
     @classmethod
@@ -739,19 +755,24 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the environment and `.env`; *overrides* (by field name) win.
+    """Read the environment and `.env`, or the file that PUSTAKA_ENV_FILE names; *overrides* (by field name) win.
 
     Raises:
         SettingsError: a value cannot be used.
         SettingsFileError: the file cannot be read.
     """
+    file = settings_file()
     try:
+        if os.environ.get(ENV_FILE):
+            file.open().close()  # one that is named must be there
+            overrides = {"_env_file": file, **overrides}
         settings = Settings(**overrides)
     except ValidationError as exc:
         raise SettingsError("\n".join(_explain(error) for error in exc.errors())) from None
     except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else type(exc).__name__
         raise SettingsFileError(
-            f"{_ENV_FILE} cannot be read ({type(exc).__name__}): make it a text file in UTF-8 that this user may read."
+            f"{file} cannot be read ({reason}): make it a text file in UTF-8 that this user may read."
         ) from None
     log = logging.getLogger("config")
     for name in settings.without_effect:
@@ -759,6 +780,11 @@ def load_settings(**overrides: Any) -> Settings:
     for slip in find_slips():
         log.warning("%s in %s is not known to the service. Is %s meant?", slip.name, slip.where, slip.meant)
     return settings
+
+
+def settings_file() -> Path:
+    """The file whose lines are settings: the one that PUSTAKA_ENV_FILE names, else `.env` of the present folder."""
+    return Path(os.environ.get(ENV_FILE) or ".env")
 
 
 def list_variables() -> dict[str, str]:
@@ -771,10 +797,10 @@ def list_variables() -> dict[str, str]:
 
 
 def find_slips() -> list[Slip]:
-    """The variables of `.env`, and those of the environment that begin as ours do, that are probably misspelt."""
-    known = {*list_variables(), *_OF_THE_PAGE}
-    named = {_ENV_FILE: list(dotenv_values(_ENV_FILE, interpolate=False))}
-    named["the environment"] = with_prefix_of(set(os.environ) - set(named[_ENV_FILE]), known)
+    """The variables of the file, and those of the environment that begin as ours do, that are probably misspelt."""
+    known, file = {*list_variables(), *_OF_THE_PAGE, ENV_FILE}, str(settings_file())
+    named = {file: list(dotenv_values(file, interpolate=False))}
+    named["the environment"] = with_prefix_of(set(os.environ) - set(named[file]), known)
     return [Slip(name, where, meant) for where in named for name, meant in find_misspelt(named[where], known).items()]
 
 

@@ -1,7 +1,7 @@
 """How gunicorn serves Pustaka: `gunicorn` in this folder, or `gunicorn -c …/gunicorn.conf.py` from anywhere.
 
 SIGHUP starts new workers with the settings and the code as they are then, and lets the old ones finish; SIGTERM stops.
-For changed packages, a changed `config.py` or worker class: restart.
+For changed packages, a changed `config.py` or worker class, and what `server/reloading.py` names: restart.
 """
 
 import gc
@@ -16,8 +16,9 @@ from typing import Any
 if (_root := str(Path(__file__).resolve().parent)) not in sys.path:
     sys.path.insert(0, _root)  # started from elsewhere
 
-from config import Settings, SettingsError, load_settings
+from config import Settings, SettingsError
 from server.asgi import KEEP_ALIVE_S
+from server.reloading import reloading
 from utils.capacity import Machine, count_affordable_workers
 from utils.logging_config import configure_logging, log_prints
 from utils.private_files import keep_files_private
@@ -68,7 +69,7 @@ def _plan() -> tuple[Settings, int]:
         SettingsError: a value cannot be used.
         StartError: several workers are asked for, where a store has room for one.
     """
-    settings = load_settings()
+    settings = reloading.read()
     if not settings.is_embedded:
         return settings, settings.workers or _affordable()
     _refuse_several(settings, settings.workers or 1)
@@ -127,6 +128,11 @@ def on_starting(server: Any) -> None:
     """Before the first worker."""
     log_prints()
     _share_packages()
+    try:
+        reloading.begin(_settings)
+    except (StartError, OSError) as exc:
+        _log.critical("%s", exc)
+        sys.exit(1)
     if _settings.is_embedded:
         _log.info("One worker: a store runs inside the service. REDIS_URL and QDRANT_URL make room for more.")
 
@@ -139,7 +145,8 @@ def when_ready(server: Any) -> None:
         try:
             _plan()
         except (SettingsError, StartError) as exc:
-            _log.error("Not reloaded, the service goes on as it was: %s", exc)
+            reloading.refuse(str(exc))
+            _log.error("%s", reloading.note.describe())
         else:
             reload()
 
@@ -157,12 +164,14 @@ def nworkers_changed(server: Any, new: int, old: int | None) -> None:
             sys.exit(1)
         server.num_workers = 1
     else:
-        server.cfg.set("raw_env", [f"WEB_CONCURRENCY={new}"])
+        reloading.workers = new
 
 
 def on_reload(server: Any) -> None:
     """After the settings were read anew, before the new workers."""
-    _log.info("Reloaded; workers that take over: %s.", server.num_workers)
+    reloading.finish(_settings)
+    level = logging.WARNING if reloading.note.needs_restart else logging.INFO
+    _log.log(level, "%s Workers that take over: %s.", reloading.note.describe(), server.num_workers)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -13,6 +13,10 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from bootstrap.installation import Entered
 
 OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parent
@@ -22,21 +26,28 @@ WIDTH = 100
 
 def main() -> int:
     """Look, print what was found, and give the exit code."""
-    arguments = _arguments()
     os.umask(0o077)
-    if _should_change_interpreter():
+    if should_change_interpreter():
         os.execv(VENV_PYTHON, [str(VENV_PYTHON), *sys.argv])  # noqa: S606 - our own interpreter
     if sys.version_info < OLDEST:
         print(f"Python {'.'.join(map(str, OLDEST))} or newer is needed, this is {sys.version.split()[0]}:")
-        print("install it and run `make setup`, then `.venv/bin/python validate.py`.")
+        print("install it and run `make install`, then `.venv/bin/python validate.py`.")
+        return 1
+    arguments = _arguments()
+    from bootstrap.installation import NotAllowed, enter_installation  # an older Python could not read it
+
+    try:
+        entered = enter_installation(ROOT)
+    except NotAllowed as exc:
+        print(exc, file=sys.stderr)
         return 1
     # What libraries log or warn of is not for here, and may hold anything.
     logging.disable()
     warnings.simplefilter("ignore")
-    return _report(arguments)
+    return _report(arguments, entered)
 
 
-def _report(arguments: argparse.Namespace) -> int:
+def _report(arguments: argparse.Namespace, entered: Optional["Entered"]) -> int:
     from bootstrap.checks.output import count_levels, format_json, format_table
     from bootstrap.checks.table import CHECKS, run_checks
     from utils.findings import Level
@@ -46,7 +57,7 @@ def _report(arguments: argparse.Namespace) -> int:
         print(f"There is no group {', '.join(sorted(unknown))}, but {', '.join(CHECKS)}.", file=sys.stderr)
         return 2
     began = time.monotonic()
-    groups = run_checks(ROOT, offline=arguments.offline, only=only)
+    groups = run_checks(ROOT, offline=arguments.offline, only=only, entered=entered)
     levels = count_levels(groups)
     passed = not levels[Level.FAILURE] and not (arguments.strict and levels[Level.WARNING])
     seconds = time.monotonic() - began
@@ -70,7 +81,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _should_change_interpreter() -> bool:
+def should_change_interpreter() -> bool:
     """Whether this is the system's Python, while the service has an environment of its own beside it."""
     return sys.prefix == sys.base_prefix and os.access(VENV_PYTHON, os.X_OK)
 

@@ -3,7 +3,8 @@
 import logging
 
 from app import asgi_application
-from config import Settings, SettingsError, load_settings
+from config import Settings, SettingsError
+from server.reloading import reloading
 from utils.logging_config import configure_logging, log_prints
 from utils.processes import hide_from_others
 
@@ -13,7 +14,7 @@ def _read_settings() -> Settings:
     configure_logging("INFO")  # for what the settings themselves are told about
     log_prints()
     try:
-        settings = load_settings()
+        settings = reloading.current()
     except SettingsError as exc:
         logging.getLogger("wsgi").critical("%s", exc)
         raise SystemExit(1) from None

@@ -26,7 +26,7 @@ from cli.jobs import datasets, jobs
 from cli.keys import api_key
 from cli.links import links
 from cli.migrate_data import migrate_data
-from cli.operator import json_option, operator, read_as_operator, records, settings, tenant_option
+from cli.operator import announce_stores, json_option, operator, read_as_operator, records, settings, tenant_option
 from cli.ratings import ratings
 from cli.state import state
 from domain.db import Database
@@ -55,6 +55,7 @@ def register_commands(app: Flask) -> None:
 @with_appcontext
 def log_id(ids: tuple[str, ...]) -> None:
     """Print what stands for each of IDS in logs and traces: of conversations, runs, visitors, documents."""
+    announce_stores()
     use_installations_log_key(settings())
     for each in ids:
         click.echo(hash_id(each))

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from tqdm import tqdm
 
 from bootstrap.evaluation import Askers, Service
-from cli.operator import json_option, settings, tenant_option
+from cli.operator import announce_stores, json_option, settings, tenant_option
 from config import Settings
 from evaluation.cases import QuestionSet, load_set
 from evaluation.measures import find_missed_floors
@@ -56,6 +56,7 @@ def evaluate(
     """
     if url and not key:
         raise click.UsageError("--url needs --key, or API_KEY.")
+    announce_stores()
     service = Service(url.rstrip("/"), SecretStr(key or "")) if url else None
     try:
         loaded = [load_set(path) for path in sets]

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from bootstrap.relocation.move import relocate
 from bootstrap.relocation.report import ROLES, Comparison, Direction, Progress, Report, format_counts
-from cli.operator import json_option, settings
+from cli.operator import announce_stores, json_option, settings
 from utils.errors import ProblemError
 from utils.processes import StartError
 
@@ -38,6 +38,7 @@ def migrate_data(direction: str, only: tuple[str, ...], dry_run: bool, as_json: 
     Stop the service first. Nothing in a target is overwritten and nothing in the source is removed. After an
     interruption run the same command again: it continues.
     """
+    announce_stores()
     with _exit_on_refusal(), _show_progress() as progress:
         move = relocate(settings(), Direction(direction), only=only, dry_run=dry_run, progress=progress)
         report = asyncio.run(move)

@@ -4,28 +4,52 @@ options that many of them have."""
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
 import click
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from config import Settings
+from bootstrap.installation import NotAllowed, enter_installation
+from cli.announcement import announce
+from config import SAMPLES, Settings, SettingsError, load_settings
 from domain.db import Database
 from domain.keys import ensure_tenant
 from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import ProblemError
 from utils.processes import StartError
 
+_App = TypeVar("_App", bound=Flask)
 tenant_option = partial(click.option, "--tenant", default=DEFAULT_TENANT, show_default=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-_SETTINGS, _OPEN_DATABASE = "settings", "open_database"  # in Flask's `extensions`
+_SETTINGS, _OPEN_DATABASE, _ENTERED = "settings", "open_database", "entered"  # in Flask's `extensions`
 
 
 def configure(app: Flask, settings: Settings, open_database: Callable[[], Database]) -> None:
     """Give *app* what its commands work with."""
     app.extensions |= {_SETTINGS: settings, _OPEN_DATABASE: open_database}
+
+
+def for_commands(create_app: Callable[[Settings], _App]) -> _App:
+    """The app of the installation that a command is typed in, whose user this process becomes.
+
+    Raises:
+        click.ClickException: a value cannot be used, or this user may not act on it.
+    """
+    try:
+        entered = enter_installation(SAMPLES.parent)
+        app = create_app(load_settings())
+    except (NotAllowed, SettingsError) as error:
+        raise click.ClickException(str(error)) from error
+    app.extensions[_ENTERED] = entered
+    return app
+
+
+def announce_stores() -> None:
+    """Say once on which stores this command acts; nothing where a program gave the app its settings."""
+    if _ENTERED in current_app.extensions:
+        announce(settings(), current_app.extensions.pop(_ENTERED))
 
 
 def settings() -> Settings:
@@ -35,6 +59,7 @@ def settings() -> Settings:
 
 def open_database() -> Database:
     """The database that the settings name; the caller closes it."""
+    announce_stores()
     return cast("Callable[[], Database]", current_app.extensions[_OPEN_DATABASE])()
 
 

@@ -21,7 +21,7 @@ from flask.cli import AppGroup
 from agents.threads import parse_thread, thread_of
 from bootstrap.savers import decrypting, encrypting
 from bootstrap.state import OpenState, open_state
-from cli.operator import counted, settings
+from cli.operator import announce_stores, counted, settings
 from cli.state_citations import CitedDocuments
 from cli.state_encryption import format_failures, format_outcomes, reencrypt
 from cli.state_ratings import forget_ratings_of, reencrypt_ratings
@@ -61,6 +61,8 @@ def _with_state(command: Command) -> Callable[..., None]:
 def _with_open_state(command: Command) -> Callable[..., None]:
     @wraps(command)
     def run(**arguments: Any) -> None:
+        announce_stores()
+
         async def work() -> None:
             async with open_state(settings()) as opened:
                 await command(opened, **arguments)

@@ -1,6 +1,7 @@
 """How gunicorn runs the service: a worker that ends without losing a request, and gunicorn's own log as JSON."""
 
 import asyncio
+import importlib
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
 from server.asgi import make_uvicorn_options
 from server.graceful import LAST_REQUESTS_S, GracefulServer
+from server.reloading import reloading
 from utils.logging_config import configure_logging
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -65,9 +67,11 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
         super().handle_abort(number, frame)
 
     def load_wsgi(self) -> None:
-        """Import the service, all of it as it is on disk now: a reload brings new code and new settings."""
+        """Import the service, all of it as it is on disk now: a reload brings new code. Settings are the master's."""
+        settings = reloading.hand_over()
         _forget_own_modules()
         try:
+            importlib.import_module("server.reloading").reloading.receive(settings)
             super().load_wsgi()
         except SystemExit:  # wsgi.py has said why
             self._give_up(Arbiter.APP_LOAD_ERROR)

@@ -42,7 +42,9 @@ def _check_packages(requirements: Path) -> Finding:
     differing = [text for text in wrong if text]
     if differing:
         more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
-        remedy = f"`make setup` installs all into .venv; elsewhere `{sys.executable} -m pip install -r {requirements}`."
+        remedy = (
+            f"`make install` installs all into .venv; elsewhere `{sys.executable} -m pip install -r {requirements}`."
+        )
         return failure("Packages", f"{'; '.join(differing[:_NAMED])}{more}.", remedy)
     if not pins:
         return warning("Packages", f"{requirements} names none.", "Take it from the service's sources again.")

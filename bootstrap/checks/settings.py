@@ -3,6 +3,7 @@
 And `.env`: who may read it; and names that are probably misspelt. Values are never shown.
 """
 
+import os
 import re
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -10,9 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from config import Settings, SettingsError, SettingsFileError, find_slips, list_variables, load_settings
+from bootstrap.installation import Entered
+from config import (
+    ENV_FILE,
+    Settings,
+    SettingsError,
+    SettingsFileError,
+    find_slips,
+    list_variables,
+    load_settings,
+    settings_file,
+)
 from utils.findings import Finding, failure, ok, split_message, warning
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]+")
@@ -45,12 +57,30 @@ def load_installation(root: Path, *, offline: bool) -> tuple[Installation | None
     try:
         settings = load_settings()
     except SettingsFileError as exc:
-        return None, [split_message(".env", str(exc), "")]
+        return None, [split_message(settings_file().name, str(exc), "")]
     except SettingsError as exc:
         return _load_without_wrong(root, str(exc).splitlines(), offline=offline)
     given = len(settings.model_fields_set)
     found = f"{given} set, each with a value of its kind" if given else "none is set: everything embedded"
     return Installation(root, settings, offline), [ok("Variables", found)]
+
+
+def describe_source(entered: Entered | None) -> list[Finding]:
+    """The unit whose settings these are, and what of the shell is not heeded; nothing where there is no unit."""
+    if entered is None:
+        return []
+    unit = entered.unit
+    files = [str(settings_file()), *map(str, unit.files)] if os.environ.get(ENV_FILE) else [*map(str, unit.files)]
+    told = ok("Installation", f"{unit.path}, settings in {' and '.join(files) or 'it'}, user {unit.user}")
+    remedy = f"Unset it; to change the service write it into {files[0] if files else unit.path}."
+    stray = [name for name in entered.unheeded if name in list_variables()]
+    return [
+        told,
+        *(
+            warning(name, "It is set in this shell, and not heeded: a unit starts the service.", remedy)
+            for name in stray
+        ),
+    ]
 
 
 def _load_without_wrong(root: Path, messages: list[str], *, offline: bool) -> tuple[Installation | None, list[Finding]]:
@@ -117,18 +147,32 @@ def _find_password(address: str) -> Iterator[str]:
 
 def check_env_file(_: Installation) -> list[Finding]:
     """The file that a service started in this folder reads."""
-    path = Path(".env").absolute()
+    path = settings_file().absolute()
     slips = [
         warning(slip.name, f"This variable in {slip.where} is not known to the service.", f"Is {slip.meant} meant?")
         for slip in find_slips()
     ]
     if not path.is_file():
         return [ok(".env", f"there is none in {path.parent}: variables come from the environment alone"), *slips]
-    return [*_check_permissions(path), *slips] or [ok(".env", f"{path}, for its owner alone")]
+    return [*_check_permissions(path), *_find_overridden(path), *slips] or [
+        ok(path.name, f"{path}, closed to other users")
+    ]
+
+
+def _find_overridden(path: Path) -> Iterator[Finding]:
+    """What stands in the file and is set otherwise in the environment, which wins over a `.env`."""
+    if os.environ.get(ENV_FILE):
+        return
+    for name, value in dotenv_values(path).items():
+        if value and os.environ.get(name, value) != value and name in list_variables():
+            found = "It is set in the environment and, otherwise, in .env: that of the environment is used."
+            yield warning(name, found, f"Unset it in one of them: `unset {name}` in this shell.")
 
 
 def _check_permissions(path: Path) -> Iterator[Finding]:
-    mode = path.stat().st_mode
-    if mode & (stat.S_IRGRP | stat.S_IROTH):
-        found = f"Other users of this machine may read {path} (mode {stat.S_IMODE(mode):o}), keys included."
-        yield warning(".env", found, f"chmod 600 {path}")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    # The file of an installation is root's, for the service's group to read.
+    best = 0o600 if path.name == ".env" else 0o640
+    if mode & (stat.S_IRWXG | stat.S_IRWXO) & ~best:
+        found = f"Other users of this machine may read {path} (mode {mode:o}), keys included."
+        yield warning(path.name, found, f"chmod {best:o} {path}")

@@ -14,6 +14,7 @@ from utils.findings import Finding, Level, failure, skipped
 
 if TYPE_CHECKING:  # it imports packages
     from bootstrap.checks.settings import Installation
+    from bootstrap.installation import Entered
     from config import Settings
 
 Groups = dict[str, list[Finding]]
@@ -123,11 +124,11 @@ CHECKS: dict[str, dict[str, Check]] = {
 }
 
 
-def run_checks(root: Path, *, offline: bool, only: Collection[str] = ()) -> Groups:
-    """Every finding by group, about the service in *root* as it would be started in the current folder.
+def run_checks(root: Path, *, offline: bool, only: Collection[str] = (), entered: "Entered | None" = None) -> Groups:
+    """Every finding by group, about the service in *root* as its unit starts it, or as it would be started here.
 
-    *offline*: no configured dependency is asked. *only*: names of groups, none for all; Python, its packages and the
-    values of the settings are always looked at.
+    *entered*: that unit. *offline*: no configured dependency is asked. *only*: names of groups, none for all; Python,
+    its packages and the values of the settings are always looked at.
     """
     groups: Groups = {"Python": [*chain.from_iterable(run_all(python.list_checks(root)))]}
     try:
@@ -135,6 +136,7 @@ def run_checks(root: Path, *, offline: bool, only: Collection[str] = ()) -> Grou
     except Exception as exc:
         return groups | {_CONFIGURATION: [_explain_import(_CONFIGURATION, exc)]}
     installation, groups[_CONFIGURATION] = settings.load_installation(root, offline=offline)
+    groups[_CONFIGURATION] = settings.describe_source(entered) + groups[_CONFIGURATION]
     if installation is None:
         return groups
     for name, findings in _run({name: rows for name, rows in CHECKS.items() if not only or name in only}, installation):

@@ -104,37 +104,58 @@ def test_the_examples_of_variables_set_what_there_is_and_leave_secrets_to_the_op
 
 def test_the_chat_page_gets_none_of_the_apis_secrets(chat: Unit) -> None:
     assert chat.all("EnvironmentFile") == ["/etc/pustaka-chat.env"]
-    assert Unit("pustaka-api.service").all("EnvironmentFile") == ["/etc/pustaka.env"]
+    assert "PUSTAKA_ENV_FILE=" not in chat.text
+    for other in ("pustaka-api.service", "pustaka-worker.service"):
+        assert Unit(other).all("EnvironmentFile") == []
+        assert "PUSTAKA_ENV_FILE=/etc/pustaka.env" in Unit(other).one("Environment").split()
     named = set(re.findall(r"^#?([A-Z_]+)=", CHAT_EXAMPLE.read_text(), re.M))
     assert named <= PAGE_VARIABLES
     assert {"CHAT_PAGE_KEY", "CHAT_LOGIN", "LOCAL_HISTORY", "FORWARDED_ALLOW_IPS"} <= named
 
 
-def test_the_api_says_when_it_listens_reloads_and_stops_in_time(api: Unit, tmp_path: Path) -> None:
+def test_the_api_says_when_it_listens_takes_up_settings_and_stops_in_time(api: Unit, tmp_path: Path) -> None:
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "a.md").write_text("# Rooms\n\nA room costs 850,000 rupiah.\n")
-    changes = {
-        "PORT": str(free_port()),
-        "DATA_DIR": str(tmp_path / "data"),
-        "KNOWLEDGE_DIR": str(tmp_path / "documents"),
-    }
-    log = tmp_path / "log"
+    port, settings, log = free_port(), tmp_path / "pustaka.env", tmp_path / "log"
+    own = f"PORT={port}\nDATA_DIR={tmp_path / 'data'}\nKNOWLEDGE_DIR={tmp_path / 'documents'}\nAPI_KEY={PAGE_KEY}\n"
+    settings.write_text(EXAMPLE.read_text() + own)
     assert api.one("Type") == "notify"
 
-    def is_ready() -> bool:
+    def ask_health() -> httpx.Response | None:
         try:
-            return httpx.get(f"http://127.0.0.1:{changes['PORT']}/ready", trust_env=False, timeout=5).is_success
+            url = f"http://127.0.0.1:{port}/health?verbose"
+            return httpx.get(url, headers={"X-API-Key": PAGE_KEY}, trust_env=False, timeout=5)
         except httpx.TransportError:
-            return False
+            return None
+
+    def is_in(environment: str) -> bool:
+        health = ask_health()
+        return health is not None and health.json().get("environment") == environment
 
     with notifications() as told:
-        environment = api.environment(EXAMPLE.read_text(), NOTIFY_SOCKET=told.address, **changes)
+        environment = api.environment("", NOTIFY_SOCKET=told.address, PUSTAKA_ENV_FILE=str(settings))
         with started(api, api.command(), environment, log) as process:
             told.wait_until_ready()
-            await_true(process, log, is_ready)
-            reload(api, process)
-            await_true(process, log, lambda: "Reloaded" in log.read_text() and is_ready())
+            await_true(process, log, lambda: is_in("production"))
+            unchanged = reload(api, environment)
+            assert (unchanged.returncode, unchanged.stdout) == (0, "Reloaded. No setting has changed.\n")
+            # What the file says wins over the unit's environment, as EnvironmentFile= does.
+            changed = own.replace(f"PORT={port}", f"PORT={free_port()}") + "FLASK_ENV=testing\nREDIS_PORT=6380\n"
+            settings.write_text(changed + "CONVERSATION_TTL=soon\n")
+            refused = reload(api, environment)
+            assert refused.returncode == 1
+            assert "CONVERSATION_TTL: Has to be a whole number (it is 'soon')." in refused.stderr
+            await_true(process, log, lambda: is_in("production"))
+            settings.write_text(changed)
+            reloaded = reload(api, environment)
+            assert (reloaded.returncode, reloaded.stdout) == (
+                0,
+                "Reloaded. Changed: FORWARDED_ALLOW_IPS, FLASK_ENV. "
+                "Changed, but not before a restart: PORT, REDIS_PORT.\n",
+            )
+            await_true(process, log, lambda: is_in("testing"))
     assert process.returncode == 0
+    assert reload(api, environment).stderr.endswith(f"No service under gunicorn runs on {tmp_path / 'data'}.\n")
 
 
 def test_the_api_is_granted_the_time_that_gunicorn_takes(api: Unit) -> None:

@@ -104,10 +104,10 @@ def started(
         process.wait(unit.seconds("TimeoutStopSec"))
 
 
-def reload(unit: Unit, process: "subprocess.Popen[bytes]") -> None:
-    """What `systemctl reload` does."""
-    command = [word.replace("$MAINPID", str(process.pid)) for word in unit.command("ExecReload")]
-    subprocess.run(command, check=True, timeout=10)
+def reload(unit: Unit, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """What `systemctl reload` does: it fails where this does."""
+    command = unit.command("ExecReload")
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
 def await_true(process: "subprocess.Popen[bytes]", log: Path, condition: Callable[[], bool]) -> None:

@@ -15,6 +15,11 @@ import yaml
 _WHOLE_STACK = {"up", "down", "ps", "config", "restart", "logs"}
 
 
+def docker(arguments: list[str]) -> int:
+    """Compose; what else it is asked for says nothing about the project."""
+    return docker_compose(arguments[1:]) if arguments[0] == "compose" else 0
+
+
 def docker_compose(arguments: list[str]) -> int:
     """Compose over the files of the project: every service that is named must be in one of them."""
     files = [Path("docker-compose.yml")]
@@ -92,14 +97,14 @@ def nothing(arguments: list[str]) -> int:
 
 
 PROGRAMS = {
-    "docker-compose": docker_compose,
+    "docker": docker,
     "systemctl": systemctl,
     "journalctl": journalctl,
     "cp": cp,
     "make": make,
     "sudo": sudo,
     "tar": tar,
-    **dict.fromkeys(("docker", "useradd", "git", "chmod", "chown", "nginx"), nothing),
+    **dict.fromkeys(("useradd", "git", "chmod", "chown", "nginx"), nothing),
 }
 
 

@@ -1,0 +1,153 @@
+"""Which settings and which user a command works with: those of the systemd unit that runs these sources, if any does.
+
+Standard library alone: `validate.py` begins with it.
+"""
+
+import os
+import pwd
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ENV_FILE = "PUSTAKA_ENV_FILE"
+UNIT = "pustaka-api.service"
+_UNIT_FOLDERS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
+# What a command keeps of the environment it is typed in: who types, how, and what programs need.
+_KEPT = frozenset(
+    (
+        *(
+            "PATH",
+            "USER",
+            "LOGNAME",
+            "SHELL",
+            "TERM",
+            "COLUMNS",
+            "LINES",
+            "NO_COLOR",
+            "TZ",
+            "TMPDIR",
+            "LANG",
+            "LANGUAGE",
+        ),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+    )
+)
+
+
+class NotAllowed(Exception):
+    """Somebody else may not do this; the message says what to type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The unit of systemd that runs the service: its user, the command it starts, and its environment."""
+
+    path: Path
+    user: str
+    command: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()  # of EnvironmentFile=, which root may read
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """The unit whose settings a command now has, and the variables of the shell that it does not heed."""
+
+    unit: Unit
+    unheeded: tuple[str, ...]
+
+
+def find_unit(root: Path) -> Unit | None:
+    """The unit whose WorkingDirectory is *root*, None where there is none."""
+    for path in (Path(folder, UNIT) for folder in _UNIT_FOLDERS):
+        if not path.is_file():
+            continue
+        settings = list(_read_settings(path))
+        folders = [value for name, value in settings if name == "WorkingDirectory"]
+        if folders and Path(folders[-1]).resolve() == root.resolve():
+            return _make_unit(path, settings)
+    return None
+
+
+def enter_installation(root: Path) -> Entered | None:
+    """Let this process have the environment and the user of the service whose sources are in *root*.
+
+    None, and nothing is changed, where no unit runs them, or PUSTAKA_ENV_FILE names other settings. Call it before the
+    settings are read and anything is made.
+
+    Raises:
+        NotAllowed: this is neither root nor the service's user, or a file of the unit cannot be read.
+    """
+    unit = find_unit(root)
+    if unit is None or os.environ.get(ENV_FILE, unit.variables.get(ENV_FILE)) != unit.variables.get(ENV_FILE):
+        return None
+    account = _find_account(unit)
+    if os.geteuid() not in (0, account.pw_uid):
+        raise NotAllowed(
+            f"The service in {root} runs as user {unit.user}, whose files nobody else may make. "
+            f"Type: sudo pustaka {shlex.join(sys.argv[1:])}".rstrip()
+        )
+    variables = {"HOME": account.pw_dir, **unit.variables, **_read_files(unit)}
+    others = {name for name in os.environ.keys() - _KEPT if os.environ[name] != variables.get(name)}
+    for name in others:
+        del os.environ[name]
+    os.environ.update(variables)
+    if os.geteuid() != account.pw_uid:
+        os.initgroups(account.pw_name, account.pw_gid)
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+    if not os.access(".", os.X_OK):
+        os.chdir("/")  # programs that are started here could not look around
+    return Entered(unit, tuple(sorted(others)))
+
+
+def _make_unit(path: Path, settings: list[tuple[str, str]]) -> Unit:
+    last = dict(settings)
+    words = [word for name, value in settings if name == "Environment" for word in shlex.split(value)]
+    files = [value for name, value in settings if name == "EnvironmentFile"]
+    return Unit(
+        path,
+        user=last.get("User", "root"),
+        command=tuple(shlex.split(last.get("ExecStart", ""))),
+        variables=dict(word.split("=", 1) for word in words if "=" in word),
+        files=tuple(Path(name.removeprefix("-")) for name in files if name),
+    )
+
+
+def _read_settings(path: Path) -> Iterator[tuple[str, str]]:
+    """Names and values of a unit and its drop-ins (`systemctl edit`), in order, by systemd.syntax(7)."""
+    drop_ins = {
+        file.name: file for folder in reversed(_UNIT_FOLDERS) for file in Path(folder, f"{UNIT}.d").glob("*.conf")
+    }
+    for file in (path, *(drop_ins[name] for name in sorted(drop_ins))):
+        for line in file.read_text().replace("\\\n", " ").splitlines():
+            name, found, value = line.partition("=")
+            if found and not name.startswith(("#", ";")):
+                yield name.strip(), value.strip()
+
+
+def _find_account(unit: Unit) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(unit.user)
+    except KeyError:
+        raise NotAllowed(f"There is no user {unit.user}, as whom {unit.path} runs the service.") from None
+
+
+def _read_files(unit: Unit) -> dict[str, str]:
+    """The variables of EnvironmentFile=, as systemd.exec(5) has them: quotes are taken off."""
+    found: dict[str, str] = {}
+    for file in unit.files:
+        try:
+            lines = file.read_text().splitlines()
+        except PermissionError:
+            raise NotAllowed(
+                f"{file} can be read by root alone. Type: sudo pustaka {shlex.join(sys.argv[1:])}"
+            ) from None
+        except (OSError, UnicodeDecodeError) as exc:
+            raise NotAllowed(f"{file}, which {unit.path} names, cannot be read ({type(exc).__name__}).") from None
+        pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith(("#", ";")))
+        found |= {name.strip(): value.strip().strip("\"'") for name, value in pairs}
+    return found

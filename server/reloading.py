@@ -1,0 +1,169 @@
+"""What a reload of gunicorn takes up, what waits for a restart, and how whoever asked for it hears of it.
+
+gunicorn's master reads the settings at its start and at each reload, before it forks workers; these begin with what it
+read. It notes each reload in a file of DATA_DIR, where `pustaka reload` finds whom to ask and what came of it.
+"""
+
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from config import Settings, load_settings
+from utils.private_files import ensure_private_folder, replace_file
+from utils.processes import StartError
+
+NOTE = "gunicorn.json"
+NOT_RELOADED = "Not reloaded, the service goes on as it was"
+_POLL_S = 0.05
+_Values = tuple[dict[str, Any], set[str]]  # values by field, and the fields that were set
+# While a reload goes on, old workers and new ones serve beside each other: they must have the same stores. And a socket
+# that is closed for another refuses whoever knocks meanwhile.
+_UNTIL_RESTART = (
+    "host", "port", "data_dir", "prometheus_multiproc_dir", "redis_url", "redis_host", "redis_port", "redis_db",
+    "redis_username", "redis_password", "redis_tls", "database_uri", "qdrant_url", "qdrant_collection_name",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a master notes: its process, how often it was asked to reload, and what came of the last time.
+
+    `taken_up` and `needs_restart` are names of variables; `refused` says why nothing was reloaded, "" where it was.
+    """
+
+    pid: int
+    began_at: str
+    reloads: int = 0
+    taken_up: list[str] = field(default_factory=list)
+    needs_restart: list[str] = field(default_factory=list)
+    refused: str = ""
+
+    def describe(self) -> str:
+        """The last reload in words."""
+        if self.refused:
+            return f"{NOT_RELOADED}: {self.refused}"
+        changed = f"Changed: {', '.join(self.taken_up)}." if self.taken_up else "No setting has changed."
+        rest = f" Changed, but not before a restart: {', '.join(self.needs_restart)}." if self.needs_restart else ""
+        return f"Reloaded. {changed}{rest}"
+
+
+class Reloading:
+    """The settings of a master and its workers, from its start on."""
+
+    def __init__(self) -> None:
+        self._first: Settings | None = None
+        self._now: Settings | None = None
+        self.workers: int | None = None  # how many there are, where gunicorn was told otherwise
+        self.note = Note(os.getpid(), "")
+
+    def hand_over(self) -> _Values | None:
+        """The settings as plain values, for a worker that imports all of ours anew; None where there is no master."""
+        if self._now is None:
+            return None
+        now = self._now.model_copy(update={"workers": self.workers}) if self.workers else self._now
+        return {name: getattr(now, name) for name in type(now).model_fields}, now.model_fields_set
+
+    def receive(self, values: _Values | None) -> None:
+        """Have the settings that a master handed over: checked there, and no half of a change under way."""
+        if values:
+            self._now = Settings.model_construct(_fields_set=values[1], **values[0])
+
+    def current(self) -> Settings:
+        """The settings of a worker: its master's, else what is set now.
+
+        Raises:
+            SettingsError: a value cannot be used.
+        """
+        return self._now or load_settings()
+
+    def read(self) -> Settings:
+        """The settings as they are set now, but in a master what waits for a restart as it was at the start.
+
+        Raises:
+            SettingsError: a value cannot be used.
+        """
+        fresh = load_settings()
+        if self._first is None or self._now is None:  # the start itself, and `validate.py`
+            return fresh
+        waiting = [name for name in _UNTIL_RESTART if getattr(fresh, name) != getattr(self._first, name)]
+        read = fresh.model_copy(update={name: getattr(self._first, name) for name in _UNTIL_RESTART})
+        changed = [name for name in Settings.model_fields if getattr(read, name) != getattr(self._now, name)]
+        self.note = replace(
+            self.note, taken_up=[*map(str.upper, changed)], needs_restart=[*map(str.upper, waiting)], refused=""
+        )
+        return read
+
+    def begin(self, settings: Settings) -> None:
+        """Note that this process is the master, and serves with *settings*.
+
+        Raises:
+            StartError: DATA_DIR cannot be used.
+        """
+        self._first = self._now = settings
+        self.note = Note(os.getpid(), _began_at(os.getpid()))
+        self._write(ensure_private_folder(settings.data_dir, variable="DATA_DIR"))
+
+    def finish(self, settings: Settings) -> None:
+        """Note that *settings*, the last that were read, were taken up."""
+        self._now = settings
+        self.note = replace(self.note, reloads=self.note.reloads + 1)
+        self._write(settings.data_dir)
+
+    def refuse(self, reason: str) -> None:
+        """Note that nothing was taken up."""
+        self.note = replace(self.note, reloads=self.note.reloads + 1, refused=reason)
+        if self._first is not None:
+            self._write(self._first.data_dir)
+
+    def _write(self, folder: Path) -> None:
+        replace_file(folder / NOTE, json.dumps(asdict(self.note)).encode())
+
+
+# The one of this process. gunicorn runs its configuration anew at each reload, so it cannot be kept there.
+reloading = Reloading()
+
+
+def ask_for_reload(folder: Path, timeout_s: float) -> Note:
+    """Let the gunicorn whose data folder is *folder* reload, and wait for what comes of it.
+
+    Raises:
+        StartError: none runs there, or it did not answer in time.
+    """
+    before = _read_note(folder)
+    if before is None or before.began_at != _began_at(before.pid):
+        raise StartError(f"No service under gunicorn runs on {folder}.")
+    os.kill(before.pid, signal.SIGHUP)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        note = _read_note(folder)
+        if note and note.pid == before.pid and note.reloads > before.reloads:
+            return note
+        if before.began_at != _began_at(before.pid):
+            raise StartError("The service ended while it was reloaded: its log says why.")
+        if time.monotonic() > deadline:
+            raise StartError(f"The service did not reload within {timeout_s:.0f} s: its log says why.")
+        time.sleep(_POLL_S)
+
+
+def _read_note(folder: Path) -> Note | None:
+    try:
+        return Note(**json.loads((folder / NOTE).read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as exc:
+        raise StartError(f"{folder / NOTE} cannot be read ({type(exc).__name__}): restart the service.") from exc
+
+
+def _began_at(pid: int) -> str:
+    """When a process began, in ticks since the machine did, "" for none: ids of processes are given again."""
+    with suppress(OSError, IndexError):
+        if Path("/proc/self/stat").exists():
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5), number 22
+        os.kill(pid, 0)
+        return "runs"
+    return ""
