@@ -2,11 +2,12 @@
 
 import email
 import email.policy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.errors import MessageError
 from email.message import EmailMessage, Message
 
 from ingestion.parsers import html
+from ingestion.parsers.cms import find_signed
 from ingestion.parsers.encoding import decode
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
@@ -15,12 +16,23 @@ SHOWN = ("From", "To", "Cc", "Date")
 MAX_PARTS = 200
 MAX_ATTACHED = 50
 MAX_DEPTH = 3  # of mails attached to mails
+ENCRYPTED = (
+    "The message is encrypted (S/MIME or PGP): open it in the mail program that has the key, and save it without "
+    "encryption, or its text."
+)
+SMIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
+SIGNATURES = ("application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature")
+PGP = "-----BEGIN PGP MESSAGE-----"
 MEDIA_TYPE = "message/rfc822"
 ParseOther = Callable[[bytes, str, Limits], ParsedDocument]
 
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
-    """The message; its title is its subject."""
+    """The message; its title is its subject. Signatures are not checked.
+
+    Raises:
+        UnreadableDocument: it is none, or encrypted.
+    """
     message = email.message_from_bytes(data, policy=email.policy.default)
     if not isinstance(message, EmailMessage) or not any(name in message for name in ("From", "To", "Subject", "Date")):
         raise UnreadableDocument("It is not an e-mail: save it as EML again.")
@@ -32,10 +44,44 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 def _message(builder: TextBuilder, message: EmailMessage, limits: Limits, depth: int) -> None:
     builder.heading(depth, _header(message, "Subject") or "")
     builder.lines(f"{name}: {value}" for name in SHOWN if (value := _header(message, name)))
+    _add_content(builder, _without_signature(message), limits, depth)
+
+
+def add_signed(builder: TextBuilder, data: bytes, limits: Limits) -> None:
+    """The body and the attachments of *data*, a message without the head that people see (MIME, or CMS around it).
+
+    Raises:
+        UnreadableDocument: it is encrypted.
+    """
+    signed = find_signed(data)
+    message = email.message_from_bytes(data if signed is None else signed, policy=email.policy.default)
+    if not isinstance(message, EmailMessage) or (signed is None and "Content-Type" not in message):
+        raise UnreadableDocument(ENCRYPTED)
+    _add_content(builder, _without_signature(message), limits, 1)
+
+
+def _add_content(builder: TextBuilder, message: EmailMessage, limits: Limits, depth: int) -> None:
     _body(builder, message)
     for number, part in enumerate(_list_attachments(message)):
         if number < MAX_ATTACHED:
             _attachment(builder, part, limits, depth + 1)
+
+
+def _without_signature(message: EmailMessage) -> EmailMessage:
+    """The message, or the one that is inside its signature (S/MIME).
+
+    Raises:
+        UnreadableDocument: it is encrypted.
+    """
+    if message.get_content_type() == "multipart/encrypted":
+        raise UnreadableDocument(ENCRYPTED)
+    if message.get_content_type() not in SMIME:
+        return message
+    signed = find_signed(_bytes(message))
+    opened = email.message_from_bytes(signed, policy=email.policy.default) if signed is not None else None
+    if not isinstance(opened, EmailMessage):
+        raise UnreadableDocument(ENCRYPTED)
+    return opened
 
 
 def _header(message: Message, name: str) -> str | None:
@@ -53,7 +99,10 @@ def _body(builder: TextBuilder, message: EmailMessage) -> None:
     if body.get_content_subtype() == "html":
         add_page(builder, data)
     else:
-        add_text(builder, decode(data, declared=body.get_content_charset()))
+        text = decode(data, declared=body.get_content_charset())
+        if text.lstrip().startswith(PGP):
+            raise UnreadableDocument(ENCRYPTED)
+        add_text(builder, text)
 
 
 def add_page(builder: TextBuilder, data: bytes) -> None:
@@ -71,16 +120,35 @@ def add_text(builder: TextBuilder, text: str) -> None:
 def _list_attachments(message: EmailMessage) -> list[EmailMessage]:
     if sum(1 for _, _ in zip(message.walk(), range(MAX_PARTS + 1), strict=False)) > MAX_PARTS:
         raise UnreadableDocument(f"It holds more than {MAX_PARTS} parts: save the attachments one by one.")
-    return [part for part in message.iter_attachments() if isinstance(part, EmailMessage)]
+    return list(_find_attachments(message))
+
+
+def _find_attachments(message: EmailMessage) -> Iterator[EmailMessage]:
+    """The attachments, also those inside a signature."""
+    for part in message.iter_attachments():
+        if isinstance(part, EmailMessage) and part.get_content_maintype() == "multipart":
+            yield from _find_attachments(part)
+        elif isinstance(part, EmailMessage) and part.get_content_type() not in SIGNATURES:
+            yield part
 
 
 def _attachment(builder: TextBuilder, part: EmailMessage, limits: Limits, level: int) -> None:
     if part.get_content_type() == "message/rfc822":
         inner = part.get_payload()
         if isinstance(inner, list) and inner and isinstance(inner[0], EmailMessage) and level <= MAX_DEPTH:
-            _message(builder, inner[0], limits, level)
+            _attached_message(builder, inner[0], limits, level)
+        return
+    if part.get_content_type() in SMIME and level <= MAX_DEPTH:
+        _attached_message(builder, part, limits, level)
         return
     add_attachment(builder, _bytes(part), part.get_filename() or "", limits, level)
+
+
+def _attached_message(builder: TextBuilder, message: EmailMessage, limits: Limits, level: int) -> None:
+    try:
+        _message(builder, message, limits, level)
+    except UnreadableDocument as exc:
+        builder.block(exc.detail)
 
 
 def add_attachment(builder: TextBuilder, data: bytes, name: str, limits: Limits, level: int) -> None:

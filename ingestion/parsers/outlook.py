@@ -3,16 +3,18 @@
 import datetime
 import io
 import struct
+from collections.abc import Sequence
 
 import olefile
 
 from ingestion.parsers.encoding import decode
-from ingestion.parsers.mail import MAX_ATTACHED, add_attachment, add_page, add_text
+from ingestion.parsers.mail import ENCRYPTED, MAX_ATTACHED, PGP, add_attachment, add_page, add_signed, add_text
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder
 from utils.errors import UnreadableDocument
 
 SUBJECT, SENDER, SENDER_ADDRESS, TO, CC, BODY, HTML = "0037", "0C1A", "5D01", "0E04", "0E03", "1000", "1013"
-LONG_NAME, NAME, CONTENT = "3707", "3704", "3701"
+LONG_NAME, NAME, CONTENT, CONTENT_TYPE = "3707", "3704", "3701", "370E"
+CLASS, SMIME, PGP_MIME = "001A", "ipm.note.smime", "application/pgp-encrypted"
 UNICODE, NARROW, BINARY = "001F", "001E", "0102"
 SENT, TIME_TYPE = 0x0039, 0x0040
 ROOT_HEADER_BYTES, PROPERTY_BYTES = 32, 16
@@ -35,15 +37,26 @@ def _read(message: "_Properties", limits: Limits) -> ParsedDocument:
     sender = " ".join(filter(None, (message.text("", SENDER), message.text("", SENDER_ADDRESS))))
     shown = {"From": sender, "To": message.text("", TO), "Cc": message.text("", CC), "Date": message.sent()}
     builder.lines(f"{name}: {value}" for name, value in shown.items() if value)
+    folders = message.attachments()[:MAX_ATTACHED]
+    if message.text("", CLASS).casefold().startswith(SMIME) and folders:
+        add_signed(builder, message.binary(folders[0], CONTENT), limits)
+    else:
+        _add_content(builder, message, folders, limits)
+    return builder.build(title=subject, media_type=MEDIA_TYPE)
+
+
+def _add_content(builder: TextBuilder, message: "_Properties", folders: Sequence[str], limits: Limits) -> None:
     body = message.text("", BODY)
+    is_pgp = any(message.text(folder, CONTENT_TYPE) == PGP_MIME for folder in folders)
+    if is_pgp or body.lstrip().startswith(PGP):
+        raise UnreadableDocument(ENCRYPTED)
     if body.strip():
         add_text(builder, body.replace("\r\n", "\n"))
     else:
         add_page(builder, message.binary("", HTML))
-    for folder in message.attachments()[:MAX_ATTACHED]:
+    for folder in folders:
         name = message.text(folder, LONG_NAME) or message.text(folder, NAME)
         add_attachment(builder, message.binary(folder, CONTENT), name, limits, 2)
-    return builder.build(title=subject, media_type=MEDIA_TYPE)
 
 
 class _Properties:

@@ -1,9 +1,17 @@
 """Rows, records, letters and transcripts: CSV, JSON, e-mail and WebVTT."""
 
+import base64
+import datetime
+import email
+import email.policy
 import json
 from email.message import EmailMessage
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from ingestion.parsers.kinds import parse
 from ingestion.parsers.parsed import Limits, ParsedDocument
@@ -170,3 +178,91 @@ NOTE not said
 def test_records_that_cannot_be_read_are_refused_with_the_reason(name: str, data: bytes | str, reason: str) -> None:
     with pytest.raises(UnreadableDocument, match=f"(?i){reason}"):
         read(data, name, Limits(characters=1_000))
+
+
+OPAQUE = (
+    'Content-Type: application/pkcs7-mime; smime-type={}; name="smime.p7m"\r\nContent-Transfer-Encoding: base64\r\n'
+)
+HEAD = "From: Ana <ana@example.org>\r\nSubject: Fees\r\nMIME-Version: 1.0\r\n"
+SIGNED_BODY = "Ten a year."
+
+
+def signed(how: pkcs7.PKCS7Options) -> bytes:
+    """A message in S/MIME by a key of its own, inside its signature or beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Ana")])
+    day = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
+    certificate = x509.CertificateBuilder(name, name, key.public_key(), 1, day, day.replace(year=2036))
+    inner = message(SIGNED_BODY)
+    inner.add_attachment(b"Year;Fee\n2026;10\n", maintype="text", subtype="csv", filename="fees.csv")
+    for header in ("From", "Subject"):
+        del inner[header]
+    builder = pkcs7.PKCS7SignatureBuilder().set_data(inner.as_bytes())
+    builder = builder.add_signer(certificate.sign(key, hashes.SHA256()), key, hashes.SHA256())
+    form = Encoding.SMIME if how is pkcs7.PKCS7Options.DetachedSignature else Encoding.DER
+    return builder.sign(form, [how] if form is Encoding.SMIME else [])
+
+
+def opaque(cms: bytes, kind: str) -> bytes:
+    return (HEAD + OPAQUE.format(kind)).encode() + b"\r\n" + base64.encodebytes(cms)
+
+
+def test_a_signed_mail_is_read_with_its_attachments_wherever_its_signature_is() -> None:
+    beside = HEAD.replace("MIME-Version: 1.0\r\n", "").encode() + signed(pkcs7.PKCS7Options.DetachedSignature)
+    inside = opaque(signed(pkcs7.PKCS7Options.Binary), "signed-data")
+    head = "From: Ana <ana@example.org>"
+    for mail in (beside, inside):
+        assert sections(read(mail, "a.eml")) == [
+            ("Fees", f"{head}\n\n{SIGNED_BODY}"),
+            ("Fees › fees.csv", "Year | Fee\n2026 | 10"),
+        ]
+
+
+def outlook(kind: str, attached: bytes, content_type: str) -> bytes:
+    tag = "__substg1.0_{}001F".format
+    folder = "__attach_version1.0_#00000000/"
+    texts = {
+        tag("0037"): "Fees",
+        tag("001A"): kind,
+        folder + tag("3707"): "smime.p7m",
+        folder + tag("370E"): content_type,
+    }
+    wide = {name: (value + " " * 2048).encode("utf-16-le") for name, value in texts.items()}
+    return compound({**wide, f"{folder}__substg1.0_37010102": attached})
+
+
+def test_a_signed_outlook_message_is_read() -> None:
+    for attached in (signed(pkcs7.PKCS7Options.DetachedSignature), signed(pkcs7.PKCS7Options.Binary)):
+        document = read(outlook("IPM.Note.SMIME", attached, "multipart/signed"), "a.msg")
+        assert sections(document) == [("Fees", SIGNED_BODY), ("Fees › fees.csv", "Year | Fee\n2026 | 10")]
+
+
+PGP = "-----BEGIN PGP MESSAGE-----\n\nhIwDY32h\n-----END PGP MESSAGE-----\n"
+ENVELOPED = bytes.fromhex("300f06092a864886f70d010703a0020500")
+PGP_MIME = (
+    HEAD + 'Content-Type: multipart/encrypted; boundary=x; protocol="application/pgp-encrypted"\r\n\r\n'
+    "--x\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n"
+    f"--x\r\nContent-Type: application/octet-stream\r\n\r\n{PGP}\r\n--x--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.eml", PGP_MIME),
+        ("a.eml", message(PGP).as_bytes()),
+        ("a.eml", opaque(ENVELOPED, "enveloped-data")),
+        ("a.eml", opaque(b"\x30\x80" * 2_000, "signed-data")),
+        ("a.msg", outlook("IPM.Note.SMIME", ENVELOPED, "application/pkcs7-mime")),
+        ("a.msg", outlook("IPM.Note", b"Version: 1", "application/pgp-encrypted")),
+    ],
+)
+def test_an_encrypted_mail_is_refused_with_what_to_do(name: str, data: bytes | str) -> None:
+    with pytest.raises(UnreadableDocument, match=r"The message is encrypted.*save it without encryption"):
+        read(data, name)
+
+
+def test_an_encrypted_mail_that_is_attached_is_named_so() -> None:
+    mail = message("See below.")
+    mail.add_attachment(email.message_from_bytes(opaque(ENVELOPED, "enveloped-data"), policy=email.policy.default))
+    assert "The message is encrypted" in sections(read(mail.as_bytes(), "a.eml"))[1][1]
