@@ -206,7 +206,10 @@ class DocumentOut(BaseModel):
     page_count: int | None
     pages: int | None = Field(default=None, description="page_count, as it was called before.", deprecated=True)
     scanned: bool | None = Field(description="Whether malware was looked for; null where there is no scanner.")
-    unread_pages: list[int] = Field(description="Pages whose text could not be had.")
+    unread_pages: list[int] = Field(description="Pages whose text could not be had, or not all of it.")
+    garbled_pages: list[int] = Field(
+        default=[], description="Those of them whose fonts do not say which letters they show: send the file's source."
+    )
     chunk_count: int
     chunks: int = Field(default=0, description="chunk_count, as it was called before.", deprecated=True)
     tags: list[str]

@@ -47,6 +47,7 @@ def members_of(found: Progress) -> dict[str, Any]:
         "pages": document.details.get("pages"),
         "scanned": document.details.get("scanned"),
         "unread_pages": document.details.get("unread_pages") or [],
+        "garbled_pages": document.details.get("garbled_pages") or [],
         "chunk_count": document.chunk_count,
         "chunks": document.chunk_count,
         "tags": document.tags,

@@ -22,11 +22,18 @@ from utils.errors import UnreadableDocument
 # Raise it when parsers change what they give: unchanged files are then read again.
 RECIPE = "4"
 LONGEST_FILE_NAME = 255
-NOT_RECOGNISED = {
-    True: "They are pictures whose text has not been recognised.",
-    False: "They are pictures, and there is no text recognition (OCR) here: turn OCR_ENABLED on, and install what "
-    f"requirements.txt lists, or Tesseract with its data for {', '.join(LANGUAGES)}; then start the service again.",
-}
+TURN_ON = (
+    "There is no text recognition (OCR) here: turn OCR_ENABLED on, and install what requirements.txt lists, "
+    f"or Tesseract with its data for {', '.join(LANGUAGES)}; then start the service again."
+)
+NOT_RECOGNISED = (
+    "Their text could not be recognised: it is blurred, or in letters that the text recognition does not know."
+)
+PICTURES, GARBLED = (
+    "They are pictures.",
+    "Their text is garbled: the fonts of the file do not say which letters they show.",
+)
+SEND_SOURCE = "Send the file from which it was made, or export it again with its fonts."
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +124,15 @@ class DocumentReader:
 
     def unread_note(self, details: Mapping[str, object]) -> str | None:
         """What to tell of pages that were not read, in plain words; None if all were."""
-        pages = details.get("unread_pages")
-        if not isinstance(pages, list) or not pages:
+        unread, garbled = _get_pages(details, "unread_pages"), _get_pages(details, "garbled_pages")
+        if not unread:
             return None
-        name = "Page" if len(pages) == 1 else "Pages"
-        return f"{name} {_ranges(pages)} not read. {NOT_RECOGNISED[self.parser.recognises]}"
+        parts = []
+        if pictures := [page for page in unread if page not in garbled]:
+            parts.append(f"{_name(pictures)} not read. {PICTURES}")
+        if garbled:
+            parts.append(f"{_name(garbled)} not read, or in part. {GARBLED} {SEND_SOURCE}")
+        return " ".join([*parts, NOT_RECOGNISED if self.parser.recognises else TURN_ON])
 
     def _content(self, checked: Checked, data: bytes, name: str, source: str, *, recognised: bool) -> DocumentContent:
         parsed = checked.document
@@ -129,6 +140,7 @@ class DocumentReader:
             "characters": len(parsed.text),
             "pages": parsed.pages,
             "unread_pages": list(parsed.unread_pages),
+            "garbled_pages": list(parsed.garbled_pages),
             "recognised": recognised,
         }
         front = {DATE_IN_FILE if name == "date" else name: value for name, value in parsed.front_matter.items()}
@@ -166,9 +178,20 @@ def make_extracted(parsed: ParsedDocument) -> Extracted:
 def _nothing(parsed: ParsedDocument, *, recognises: bool) -> str:
     if not parsed.unread_pages:
         return "There is no text in it."
+    if parsed.garbled_pages:
+        return " ".join([GARBLED, SEND_SOURCE, NOT_RECOGNISED if recognises else TURN_ON])
     if recognises:
-        return "There is no text in it that could be recognised: scan it again, upright and sharper."
-    return f"There is no text in it but in pictures: it is a scan. {NOT_RECOGNISED[False]}"
+        return f"There is no text in it but in pictures. {NOT_RECOGNISED} Scan it again, upright and sharper."
+    return f"There is no text in it but in pictures: it is a scan. {TURN_ON}"
+
+
+def _get_pages(details: Mapping[str, object], name: str) -> list[int]:
+    pages = details.get(name)
+    return pages if isinstance(pages, list) else []
+
+
+def _name(pages: Sequence[int]) -> str:
+    return f"Page {_ranges(pages)}" if len(pages) == 1 else f"Pages {_ranges(pages)}"
 
 
 def _ranges(pages: Sequence[int]) -> str:

@@ -99,8 +99,11 @@ class MalwareScanner(Protocol):
 class TextRecogniser(Protocol):
     """Pictures of text to text (OCR)."""
 
-    def recognise(self, picture: Picture) -> str:
-        """The text in reading order: a line a line, an empty one between paragraphs; empty if there is none."""
+    def recognise(self, picture: Picture) -> str | None:
+        """The text in reading order: a line a line, an empty one between paragraphs; empty if there is none.
+
+        None if there is some, in letters that it does not know or that are too blurred.
+        """
 
 
 class Reranker(Protocol):

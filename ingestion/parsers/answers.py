@@ -45,7 +45,11 @@ def read_answer(line: bytes, limits: Limits) -> Answer:
 def _check(document: ParsedDocument, limits: Limits) -> None:
     """Raises ValueError for a document that no parser makes."""
     ends = [0, *(end for section in document.sections for end in (section.start, section.body, section.end))]
-    pages = [*document.unread_pages, *(section.page for section in document.sections if section.page is not None)]
+    pages = [
+        *document.unread_pages,
+        *document.garbled_pages,
+        *(section.page for section in document.sections if section.page is not None),
+    ]
     sound = (
         len(document.text) <= limits.characters
         and len(document.title or "") <= LONGEST_TITLE

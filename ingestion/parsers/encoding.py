@@ -1,8 +1,11 @@
 """Bytes of unknown encoding to text."""
 
 import codecs
+import re
 
-from charset_normalizer import from_bytes
+import chardet
+
+from ingestion.parsers.garbled import is_garbled
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -11,13 +14,21 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-SAMPLE_BYTES = 50_000
-SHORT_BYTES = 1_000
+SAMPLE_BYTES = 100_000
+CONTEXT_BYTES = 1_000
+ESCAPE = b"\x1b"  # ISO-2022 switches with it from ASCII to Japanese or Korean
 WESTERN = "cp1252"  # Latin-1 as the web has it: with quotation marks and the euro
+# Of ordinary computers: EBCDIC and the like, which mainframes write, would fit too many short texts.
+ERAS = chardet.EncodingEra.ALL & ~chardet.EncodingEra.MAINFRAME
+SURE, HARDLY = 0.12, 0.03  # confidences of a text of some sentences, and of a word
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_CONTROLS = re.compile("[\x80-\x9f]")  # which nobody types: what is called ISO-8859 is another encoding
+_PUNCTUATION = re.compile("[“”‘’–—…€•]")
+_MISPLACED = re.compile(r"(?<=[^\W_])[^\w\s\x00-\x7f’–—](?=[^\W_])|[\x80-\x9f¤\ufffd]")
 
 
 def decode(data: bytes, *, declared: str | None = None) -> str:
-    """*data* as text: by its byte order mark, as *declared*, as UTF-8, or by what its bytes look like.
+    """*data* as text: by its byte order mark, as UTF-8, as *declared*, or by what its bytes look like.
 
     It never fails: what cannot be read becomes U+FFFD. Line ends are `\\n`.
     """
@@ -25,30 +36,49 @@ def decode(data: bytes, *, declared: str | None = None) -> str:
     return data.decode(encoding, errors="replace").replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
 
 
+def is_declared_by_itself(data: bytes) -> bool:
+    """Whether its bytes say what they are: with a byte order mark, or by being UTF-8."""
+    return bool(_read_byte_order_mark(data) or _read_declared(data, None))
+
+
 def _read_byte_order_mark(data: bytes) -> str | None:
     return next((encoding for mark, encoding in MARKS if data.startswith(mark)), None)
 
 
 def _read_declared(data: bytes, declared: str | None) -> str | None:
-    for encoding in (declared, "utf-8"):
+    """UTF-8 where it can be that: hardly any other text looks like it. Some others are ASCII to look at."""
+    candidates = (declared, "utf-8") if data.isascii() else ("utf-8", declared)
+    if ESCAPE in data and not declared:
+        return None
+    for encoding in filter(None, candidates):
         try:
-            if encoding:
-                data.decode(encoding)
-                return encoding
+            text = data.decode(encoding)
         except (LookupError, ValueError):
             continue
+        if encoding == "utf-8" or not (_CONTROLS.search(text) or is_garbled(text)):
+            return encoding
     return None
 
 
 def _guess(data: bytes) -> str:
     if _is_damaged_utf8(data):
         return "utf-8"
-    nuls = data[:SAMPLE_BYTES].count(0)
-    if nuls > len(data[:SAMPLE_BYTES]) / 4:
-        return "utf-16-le" if data[1:SAMPLE_BYTES:2].count(0) * 2 > nuls else "utf-16-be"
-    # Too few bytes to tell Latin-1 from Arabic or Greek by their statistics.
-    best = from_bytes(data[:SAMPLE_BYTES]).best() if len(data) >= SHORT_BYTES else None
-    return best.encoding if best else WESTERN
+    found = chardet.detect(_take_sample(data), encoding_era=ERAS, compat_names=False)
+    is_western = found["confidence"] < HARDLY or (found["confidence"] < SURE and _has_western_punctuation(data))
+    return WESTERN if is_western or not found["encoding"] else found["encoding"]
+
+
+def _take_sample(data: bytes) -> bytes:
+    """From shortly before the first byte that tells one encoding from another, by whole characters of four bytes."""
+    first = _NOT_ASCII.search(data)
+    start = max(0, first.start() - CONTEXT_BYTES) // 4 * 4 if first else 0
+    return data[start : start + SAMPLE_BYTES]
+
+
+def _has_western_punctuation(data: bytes) -> bool:
+    """Whether there are quotation marks and the like where they may stand: what DOS has in their place are letters."""
+    text = data[:SAMPLE_BYTES].decode(WESTERN, errors="replace")
+    return bool(_PUNCTUATION.search(text)) and not _MISPLACED.search(text)
 
 
 def _is_damaged_utf8(data: bytes) -> bool:

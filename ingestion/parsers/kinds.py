@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import Any
 
+from ingestion.parsers.encoding import is_declared_by_itself
+from ingestion.parsers.garbled import is_garbled
 from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument
 from ingestion.parsers.sniffing import Content, content_of
 from utils.errors import UnreadableDocument
@@ -26,6 +28,7 @@ class Kind:
     imports: tuple[str, ...] = ()  # modules that the module imports with some files of its kind alone
 
 
+UNKNOWN_ENCODING = "Its letters make no words: its encoding is not known, or it is damaged. Save it in UTF-8."
 _BLANK_BYTES = 64
 # From where a run begins, so that each byte is looked at once; NUL bytes, as UTF-16 has them in between.
 _LONG_BLANK = re.compile(rb"(?<![\x00\t-\r ])[\x00\t-\r ]{1024,}+")
@@ -102,6 +105,8 @@ def parse(data: bytes, name: str, limits: Limits, recognised: Mapping[int, str] 
     parsed = module.parse(data, limits, recognised) if recognised else module.parse(data, limits)
     if not isinstance(parsed, ParsedDocument):
         raise TypeError(f"{module.__name__} gave no document.")
+    if _kind(_suffix(name)).contents == TEXT and not is_declared_by_itself(data) and is_garbled(parsed.text):
+        raise UnreadableDocument(UNKNOWN_ENCODING)
     return parsed
 
 

@@ -81,6 +81,7 @@ class ParsedDocument:
     """A document's text; `sections` are in reading order and hold all of it but headings with text below them.
 
     `unread_pages`, counted from 1, are pictures of text that nobody has recognised yet; without them it may be empty.
+    `garbled_pages` are those of them that have text, but not the one they show.
     """
 
     text: str
@@ -90,6 +91,7 @@ class ParsedDocument:
     url: str | None = None
     pages: int | None = None
     unread_pages: tuple[int, ...] = ()
+    garbled_pages: tuple[int, ...] = ()
     facts: PageFacts | None = None
     front_matter: dict[str, str] = field(default_factory=dict)  # what it says of its dates, as it stands there
 
@@ -135,6 +137,7 @@ class TextBuilder:
     _section_start: int | None = None
     _section_body: int = 0
     _unread: list[int] = field(default_factory=list)
+    _garbled: list[int] = field(default_factory=list)
 
     def block(self, text: str) -> None:
         """A paragraph, list item, table or the like; empty ones are passed over."""
@@ -169,6 +172,11 @@ class TextBuilder:
     def unread(self, number: int) -> None:
         """Page *number* is a picture whose text has not been recognised."""
         self._unread.append(number)
+
+    def garbled(self, number: int) -> None:
+        """Page *number* has other letters than it shows, and what it shows has not been recognised."""
+        self._unread.append(number)
+        self._garbled.append(number)
 
     def leave(self, level: int) -> None:
         """What comes next stands no longer below the last heading of *level*, nor below deeper ones."""
@@ -217,8 +225,9 @@ class TextBuilder:
             shown,
             media_type,
             url,
-            self._page,
-            tuple(self._unread),
+            pages=self._page,
+            unread_pages=tuple(self._unread),
+            garbled_pages=tuple(self._garbled),
             front_matter=front_matter or {},
         )
 

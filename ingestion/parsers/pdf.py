@@ -1,12 +1,13 @@
 """PDF, page by page: text with headings and tables, and scanned pages once their text was recognised."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby, pairwise
 from statistics import median
 from types import MappingProxyType
 
-from pypdfium2 import PdfDocument, PdfiumError
+from pypdfium2 import PdfDocument, PdfiumError, raw
 
 from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument, TextBuilder, one_line
 from ingestion.parsers.pdf_headings import Levels, find_headings
@@ -20,21 +21,33 @@ MEDIA_TYPE = "application/pdf"
 SCALE = 200 / 72  # 200 dots an inch
 LONGEST_SIDE = 2_600  # pixels
 WIDER = 0.4  # of a line's height: so much more room there is between paragraphs than between lines
+XFA = (raw.FORMTYPE_XFA_FULL, raw.FORMTYPE_XFA_FOREGROUND)
+ONLY_XFA = (
+    "It is a form in Adobe's XFA format, which only Adobe's programs show: print it to a PDF there, and send that."
+)
+WRAPPER = b"/MicrosoftIRMServices"  # the document is inside, encrypted for those whom a server lets read it
+RIGHTS = "It is protected by rights management: save a copy without protection, or print it to a PDF."
+PLACEHOLDER = re.compile("if this message is not eventually replaced|adobe\\.com/go/reader_download", re.IGNORECASE)
 Block = tuple[int, str]  # a heading's level, or 0 for a paragraph; and the text
 
 
 def parse(data: bytes, limits: Limits, recognised: Mapping[int, str] = NOTHING) -> ParsedDocument:
     """The text of every page; on scanned ones what was *recognised* there, or nothing: they are unread."""
     with closing(_open(data)) as document:
+        document.init_forms()
         if len(document) > limits.pages:
             raise UnreadableDocument(f"It has {len(document):,} pages, more than {limits.pages:,}: split it.")
         pages = [_read(document, number) for number in range(len(document))]
+        _distrust(pages)
         if any(page.is_ruled for page in pages):
             from ingestion.parsers.pdf_tables import add_tables  # its imports take half a second
 
             add_tables(data, document, pages)
         levels = find_headings(document, pages)
         title = _title(document, pages)
+        is_xfa = document.get_formtype() in XFA
+    if is_xfa and _is_placeholder(pages):
+        raise UnreadableDocument(ONLY_XFA)
     return _build(pages, levels, limits, recognised, title)
 
 
@@ -48,6 +61,8 @@ def pictures(data: bytes, limits: Limits, pages: Sequence[int]) -> Iterator[Pict
 
 
 def _open(data: bytes) -> PdfDocument:
+    if WRAPPER in data:
+        raise UnreadableDocument(RIGHTS)
     try:
         return PdfDocument(data)
     except PdfiumError as exc:
@@ -60,9 +75,28 @@ def _read(document: PdfDocument, number: int) -> Page:
     """A page; an empty one for one that is damaged, so that the others are read all the same."""
     try:
         with closing(document[number]) as page:
-            return read_page(page)
+            read = read_page(page)
+            if page.formenv:
+                from ingestion.parsers.pdf_forms import read_fields  # few PDFs have any
+
+                read.fields = read_fields(page)
+            return read
     except PdfiumError:
         return Page()
+
+
+def _is_placeholder(pages: Sequence[Page]) -> bool:
+    """Whether all that is there is the page that tells people to get Adobe's program."""
+    text = "\n".join(line.text for page in pages for line in page.lines)
+    return len(pages) == 1 and not pages[0].fields and bool(PLACEHOLDER.search(text))
+
+
+def _distrust(pages: Sequence[Page]) -> None:
+    """Where most pages with text are garbled, the others are in the same fonts: that some words are left is chance."""
+    written = [page for page in pages if page.lines or page.is_garbled]
+    if 2 * sum(page.is_garbled and not page.lines for page in written) > len(written):
+        for page in written:
+            page.lines, page.is_garbled = [], True
 
 
 def _title(document: PdfDocument, pages: Sequence[Page]) -> str | None:
@@ -83,13 +117,16 @@ def _build(
             blocks = ((0, paragraph) for paragraph in paragraphs(recognised[number]))
         else:
             blocks = _blocks(page, {place: level for (at, place), level in levels.items() if at == number - 1})
-        if page.is_picture and number not in recognised:
+        if page.is_garbled and number not in recognised:
+            builder.garbled(number)
+        elif page.is_picture and number not in recognised:
             builder.unread(number)
         for level, text in blocks:
             if level:
                 builder.heading(level, text)
             else:
                 builder.block(text)
+        builder.lines(page.fields)
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
 

@@ -1,11 +1,11 @@
 """What stands on a page of a PDF: its lines with their place and size, its tables, and whether it is a picture."""
 
-import re
 from dataclasses import dataclass, field
 from itertools import islice
 
 from pypdfium2 import PdfiumError, PdfPage, PdfTextPage, raw
 
+from ingestion.parsers.garbled import UNKNOWN, is_garbled, is_garbled_line
 from ingestion.parsers.parsed import clean
 
 MAX_OBJECTS = 20_000  # looked at on a page; maps and drawings have more
@@ -14,7 +14,7 @@ LONG = 12.0
 SCANNED_SHARE = 0.3  # of the page, that pictures cover
 SCANNED_CHARACTERS = 25  # a stamp or page number on a scan
 OUTLINED_PATHS = 200  # of a page without text: its letters are drawings
-UNREADABLE = re.compile("[\ue000-\uf8ff\ufffd]")  # letters of a font that does not say what they mean
+MOST_GARBLED = 0.04  # of the letters, in lines that are garbled, two of them at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,17 @@ class Line:
 
 @dataclass(slots=True)
 class Page:
-    """A page that was read; `is_ruled` if lines are drawn on it as around tables."""
+    """A page that was read; `is_ruled` if lines are drawn on it as around tables.
+
+    `fields` are what was filled into a form there. It `is_garbled` if it has other letters than it shows: its `lines`
+    are those that could be read.
+    """
 
     lines: list[Line] = field(default_factory=list)
     tables: list[tuple[Box, list[str]]] = field(default_factory=list)
+    fields: list[str] = field(default_factory=list)
     is_picture: bool = False
+    is_garbled: bool = False
     is_ruled: bool = False
 
 
@@ -64,12 +70,25 @@ def read_page(page: PdfPage) -> Page:
         textpage.close()
     letters = sum(len(line.text) for line in lines)
     drawn = _drawings(page)
-    unreadable = sum(len(UNREADABLE.findall(line.text)) for line in lines)
+    unreadable = sum(len(UNKNOWN.findall(line.text)) for line in lines)
     has_text = letters - unreadable > max(SCANNED_CHARACTERS, unreadable)
     is_picture = not has_text and (
         drawn.pictures >= SCANNED_SHARE or unreadable > 0 or (not letters and drawn.paths >= OUTLINED_PATHS)
     )
-    return Page(lines, is_picture=is_picture, is_ruled=drawn.across >= 3 and drawn.down >= 2)
+    legible = _find_legible(lines)
+    is_ruled = drawn.across >= 3 and drawn.down >= 2
+    return Page(legible, is_picture=is_picture, is_garbled=len(legible) < len(lines), is_ruled=is_ruled)
+
+
+def _find_legible(lines: list[Line]) -> list[Line]:
+    """All *lines* where hardly any is garbled, else those that are not; none of a page that is garbled as a whole."""
+    if is_garbled("\n".join(line.text for line in lines)):
+        return []
+    garbled = [line for line in lines if is_garbled_line(line.text)]
+    letters = sum(len(line.text) for line in lines)
+    if len(garbled) < 2 or sum(len(line.text) for line in garbled) < MOST_GARBLED * letters:
+        return lines
+    return [line for line in lines if line not in garbled]
 
 
 def _lines(textpage: PdfTextPage) -> list[Line]:

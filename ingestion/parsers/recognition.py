@@ -65,9 +65,10 @@ class PageReader(ClosedAtExit):
         self._recogniser: Recogniser | None = None
         self._has_read = False
 
-    def read(self, page: int) -> str:
-        """The text of *page*. One at which processes failed that had read another is tried once more by new ones.
+    def read(self, page: int) -> str | None:
+        """The text of *page*, None if its letters are none that the recognition knows.
 
+        One at which processes failed that had read another is tried once more by new ones.
         What they read before takes address space they do not get back, and ONNX Runtime fails where it wants more.
 
         Raises:
@@ -97,7 +98,7 @@ class PageReader(ClosedAtExit):
         if recogniser is not None:
             recogniser.close()
 
-    def _read(self, page: int) -> str:
+    def _read(self, page: int) -> str | None:
         picture = self._picture(page)
         if self._recogniser is None:
             self._recogniser = _open(self._start, self._limits, len(self._pages))

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from weakref import WeakSet
 
 from ingestion.parsers.answers import Answer, read_answer
+from ingestion.parsers.garbled import is_garbled
 from ingestion.parsers.kinds import modules_for
 from ingestion.parsers.libreoffice import MEDIA_TYPES, Converter
 from ingestion.parsers.parsed import Limits, ParsedDocument, Target
@@ -96,7 +97,8 @@ class ParserProcess(ClosedAtExit):
                 if progress:
                     progress(len(texts), len(so_far.pages))
                 try:
-                    texts[page] = reader.read(page)
+                    text = reader.read(page)
+                    texts[page] = None if text is None or is_garbled(text) else text
                 except PAGE_ERRORS as exc:
                     logger.warning("Page %d of %s could not be recognised: %s", page, name, exc)
                     texts[page], failed = None, True

@@ -20,7 +20,7 @@ class RapidOcrProcess:
         self._start, self._allowance = start, allowance
         self._process: SandboxedProcess | None = None
 
-    def recognise(self, picture: Picture) -> str:
+    def recognise(self, picture: Picture) -> str | None:
         """See `TextRecogniser`.
 
         Raises:
@@ -32,9 +32,10 @@ class RapidOcrProcess:
         deadline = time.monotonic() + self._allowance.page_s
         process.write(header + picture.tobytes(), deadline)
         answer = json.loads(process.read_line(_LONGEST_TEXT_BYTES, deadline))
-        if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
+        if not isinstance(answer, dict) or not isinstance(answer.get("text", answer), str | None):
             raise ProcessEnded("crash", str(answer)[:500])
-        return str(answer["text"])
+        text: str | None = answer["text"]
+        return text
 
     def close(self) -> None:
         """End its process."""

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import docx
 import pypdfium2
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from PIL import Image
 
+FONT = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
 PADDING = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")
 
 
@@ -86,23 +88,37 @@ def bomb(unpacked_bytes: int) -> bytes:
     return file.getvalue()
 
 
+def garbled_pdf(*pages: Sequence[str]) -> bytes:
+    """As `pdf`, in a font that calls each letter the third one after it: what is read is not what is shown."""
+    shifted = "".join(f"<{code:02X}> <{code + 3:04X}>\n" for code in range(0x21, 0x7C))
+    table = (
+        f"begincmap\n1 begincodespacerange\n<00> <FF>\nendcodespacerange\n91 beginbfchar\n{shifted}endbfchar\nendcmap"
+    )
+    font = FONT.replace(b" >>", b" /ToUnicode %d 0 R >>" % (4 + 2 * len(pages)))
+    return _pdf([_page(lines) for lines in pages], font=font, more=[_stream(table.encode())])
+
+
 def _page(lines: Sequence[str]) -> bytes:
     shown = "".join(f"({line}) Tj 0 -14 Td\n" for line in lines)
     return f"BT /F1 11 Tf 50 780 Td\n{shown}ET".encode("latin-1")
 
 
-def _pdf(contents: Sequence[bytes], trailer: str = "") -> bytes:
+def _pdf(contents: Sequence[bytes], trailer: str = "", *, font: bytes = FONT, more: Sequence[bytes] = ()) -> bytes:
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(contents)))
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(contents)} >>".encode(),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+        font,
     ]
     for number, content in enumerate(contents):
         page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {5 + 2 * number} 0 R "
         objects.append(f"{page}/Resources << /Font << /F1 3 0 R >> >> >>".encode())
-        objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
-    return _file(objects, trailer)
+        objects.append(_stream(content))
+    return _file([*objects, *more], trailer)
+
+
+def _stream(content: bytes) -> bytes:
+    return b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content)
 
 
 def _file(objects: Sequence[bytes], trailer: str) -> bytes:
@@ -134,3 +150,61 @@ def _rc4(key: bytes, data: bytes) -> bytes:
         box[i], box[j] = box[j], box[i]
         out.append(byte ^ box[(box[i] + box[j]) % 256])
     return bytes(out)
+
+
+def form_pdf(shown: str, *fields: str) -> bytes:
+    """A PDF with the text that the operators *shown* draw and a form, its *fields* each the entries of a dictionary."""
+    first = 6
+    kids = " ".join(f"{first + number} 0 R" for number in range(len(fields)))
+    catalog = f"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [{kids}] /DR << /Font << /F1 3 0 R >> >> >> >>"
+    page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R /Annots [{kids}] "
+    objects = [
+        catalog.encode(),
+        b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+        FONT,
+        f"{page}/Resources << /Font << /F1 3 0 R >> >> >>".encode(),
+        _stream(shown.encode("latin-1")),
+        *(f"<< /Type /Annot /Subtype /Widget /DA (/F1 11 Tf) {field} >>".encode("latin-1") for field in fields),
+    ]
+    return _file(objects, "")
+
+
+def aes_pdf(password: str, *, revision: int) -> bytes:
+    """A PDF that *password* opens: AES-256, security handler of revision 5 (Adobe's) or 6 (ISO 32000-2, 7.6.4)."""
+    key, zeros = bytes(range(32)), bytes(16)
+    salts = (b"validate", b"key-salt")
+
+    def entries(secret: bytes, user: bytes) -> tuple[bytes, bytes]:
+        validation, wrapping = (_aes_hash(secret, salt, user, revision) for salt in salts)
+        return validation + b"".join(salts), _aes(wrapping, modes.CBC(zeros), key)
+
+    user, user_key = entries(password.encode(), b"")
+    owner, owner_key = entries(b"owner", user)
+    permissions = _aes(key, modes.ECB(), struct.pack("<iI", -4, 0xFFFFFFFF) + b"Tadbabcd")  # noqa: S305 - the format's
+    filters = "/CF << /StdCF << /CFM /AESV3 /AuthEvent /DocOpen /Length 32 >> >> /StmF /StdCF /StrF /StdCF"
+    lock = (
+        f"<< /Filter /Standard /V 5 /R {revision} /Length 256 /P -4 {filters} /U <{user.hex()}> /UE <{user_key.hex()}> "
+    )
+    lock += f"/O <{owner.hex()}> /OE <{owner_key.hex()}> /Perms <{permissions.hex()}> >>"
+    content = _page(["Secret"])
+    fill = 16 - len(content) % 16
+    sealed = zeros + _aes(key, modes.CBC(zeros), content + bytes([fill]) * fill)
+    return _pdf([sealed], f"/Encrypt {lock} /ID [<00> <00>]")
+
+
+def _aes_hash(password: bytes, salt: bytes, user: bytes, revision: int) -> bytes:
+    """SHA-256, and for revision 6 the rounds of algorithm 2.B."""
+    digest = hashlib.sha256(password + salt + user).digest()
+    if revision < 6:
+        return digest
+    number, last = 0, 0
+    while number < 64 or last > number - 32:
+        sealed = _aes(digest[:16], modes.CBC(digest[16:32]), (password + digest + user) * 64)
+        digest = (hashlib.sha256, hashlib.sha384, hashlib.sha512)[sum(sealed[:16]) % 3](sealed).digest()
+        number, last = number + 1, sealed[-1]
+    return digest[:32]
+
+
+def _aes(key: bytes, mode: modes.CBC | modes.ECB, data: bytes) -> bytes:
+    sealing = Cipher(algorithms.AES(key), mode).encryptor()
+    return sealing.update(data) + sealing.finalize()

@@ -8,7 +8,7 @@ from PIL import Image
 from ingestion.parsers.kinds import parse, pictures
 from ingestion.parsers.parsed import Limits, ParsedDocument
 from tests.ingestion import files
-from tests.ingestion.files import drawn_pdf, joined, pdf, picture
+from tests.ingestion.files import aes_pdf, drawn_pdf, form_pdf, joined, pdf, picture
 from utils.errors import UnreadableDocument
 
 TEXT = "so that every reader finds the shelf and the book without asking anybody else"
@@ -74,6 +74,11 @@ def test_nothing_is_lost_where_a_table_lacks_a_line() -> None:
     assert [word for word in ("Day", "Open", "Monday", "8-16") if word not in found] == []
 
 
+@pytest.mark.parametrize("revision", [5, 6])
+def test_a_pdf_whose_password_is_empty_is_read_whatever_locks_it(revision: int) -> None:
+    assert read(aes_pdf("", revision=revision)).text == "Secret"
+
+
 def test_pages_that_are_pictures_are_unread_and_the_others_are_read() -> None:
     document = read(joined(pdf(["Typed on the first page."]), FLAT, pdf([]), pdf(["Typed on the fourth."])))
     assert document.unread_pages == (2,)
@@ -134,9 +139,58 @@ def test_transparent_turned_and_deep_pictures_are_shown_upright_on_white() -> No
         ("a.tif", files.pictures(["1"], ["2"], ["3"], kind="TIFF"), "3 pages"),
         ("a.jpg", pdf(["text"]), "not a JPG.*PDF"),
         ("a.pdf", picture("Hello"), "not a PDF.*picture"),
+        ("a.pdf", aes_pdf("secret", revision=5), "protected with a password"),
+        ("a.pdf", aes_pdf("secret", revision=6), "protected with a password"),
+        ("a.pdf", pdf(["a"]) + b"\n% /MicrosoftIRMServices", "rights management: save a copy"),
         ("a.pdf", pdf(["a"]).replace(b"/Count 1 ", b"/Count 100000 "), "100,000 pages"),
     ],
 )
 def test_pictures_that_cannot_be_read_are_refused_with_the_reason(name: str, data: bytes, reason: str) -> None:
     with pytest.raises(UnreadableDocument, match=f"(?i){reason}"):
         read(data, name, Limits(pages=2, pixels=1_000_000))
+
+
+TICK = "/AP << /N << /On 5 0 R /Off 5 0 R >> >>"  # any drawing will do
+
+
+def field(kind: str, name: str, box: str, *more: str) -> str:
+    return f"/FT /{kind} /T ({name}) /Rect [{box}] {' '.join(more)}"
+
+
+def test_a_filled_form_is_read_with_the_labels_that_its_fields_are_given_or_that_stand_beside_them() -> None:
+    shown = (
+        text(11, 50, 700, "Surname:")
+        + text(11, 300, 700, "City")
+        + text(11, 50, 660, "Remarks")
+        + text(11, 70, 600, "I have a library card")
+        + text(11, 270, 600, "I am a guest")
+    )
+    document = read(
+        form_pdf(
+            shown,
+            field("Tx", "f1[0]", "110 695 290 712", "/V (Lovelace)"),
+            field("Tx", "f2[0]", "330 695 500 712", "/TU (City of residence)", "/V <FEFF004D00E1006C006100670061>"),
+            field("Tx", "f3[0]", "50 620 500 655", "/Ff 4096", "/V (Quiet seat)"),
+            field("Btn", "b1", "50 597 65 612", "/V /On /AS /On", TICK),
+            field("Btn", "b2", "250 597 265 612", "/V /Off /AS /Off", TICK),
+            field(
+                "Ch", "form[0].study_level[0]", "50 500 200 515", "/Ff 131072 /Opt [(Bachelor) (Master)] /V (Master)"
+            ),
+            field("Tx", "secret", "50 450 200 465", "/Ff 8192 /V (hunter2)"),
+            field("Tx", "empty", "50 420 200 435"),
+        )
+    )
+    filled = ["Surname: Lovelace", "City of residence: Málaga", "Remarks: Quiet seat", "I have a library card: yes"]
+    assert document.text.endswith("\n".join([*filled, "study level: Master"]))
+    assert "hunter2" not in document.text
+
+
+def test_an_empty_form_is_read_as_its_page() -> None:
+    assert read(form_pdf(text(11, 50, 700, "Surname"), field("Tx", "a", "110 695 290 712"))).text == "Surname"
+
+
+def test_a_form_that_only_the_programs_of_adobe_show_is_refused_with_what_to_do() -> None:
+    shown = text(11, 50, 700, "Please wait...", "If this message is not eventually replaced by the proper contents")
+    data = form_pdf(shown).replace(b"/AcroForm << ", b"/AcroForm << /XFA (x) ")
+    with pytest.raises(UnreadableDocument, match=r"XFA.*print it to a PDF"):
+        read(data)
