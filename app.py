@@ -56,7 +56,7 @@ from server.graceful import GracefulServer
 from server.http_protocol import ConnectionLimits
 from server.request_body import BodyLimits
 from utils.concurrency import ConcurrencyLimit
-from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, Kind, TenantContext
+from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, CallerKind, TenantContext
 from utils.logging_config import configure_logging
 from utils.private_files import ensure_private_folder, keep_files_private
 from utils.processes import (
@@ -85,7 +85,7 @@ _INFO = Info(
 )
 _TAKE_OVER_S = 45.0
 _TEXTS_AT_ONCE, _TEXTS_WAITING = 2, 200  # whole texts of documents in memory, each of a few MB, for their readers
-_PAGE = TenantContext(DEFAULT_TENANT, "chat-page", Kind.VISITOR, VISITOR_SCOPES)
+_PAGE = TenantContext(DEFAULT_TENANT, "chat-page", CallerKind.VISITOR, VISITOR_SCOPES)
 _CONFIGURED = TenantContext(DEFAULT_TENANT, "configured", scopes=ALL_SCOPES)
 
 

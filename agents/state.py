@@ -69,7 +69,7 @@ class AgentContext:
     topics: TopicFinder = field(default_factory=TopicFinder)
 
     async def process_text(self, work: Callable[[], T], *, characters: int, at_once: int = AT_ONCE) -> T:
-        """As `utils.long_texts.process_text`; the place is left while a thread works."""
+        """Run *work* as `utils.long_texts.process_text` does; the place is left while a thread works."""
         if characters <= at_once:
             return work()
         async with self.place.outside():

@@ -9,7 +9,7 @@ No part holds a dot, so that no id that a caller chooses reaches what is another
 
 from dataclasses import dataclass
 
-from utils.context import DEFAULT_TENANT, Kind, TenantContext
+from utils.context import DEFAULT_TENANT, CallerKind, TenantContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Thread:
         """A context in which the operator deals with it."""
         if not self.owner_id:
             return TenantContext.for_operator(self.tenant_id)
-        return TenantContext(self.tenant_id, self.owner_id, Kind.OPERATOR)
+        return TenantContext(self.tenant_id, self.owner_id, CallerKind.OPERATOR)
 
 
 def thread_of(ctx: TenantContext, conversation_id: str) -> str:

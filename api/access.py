@@ -19,7 +19,7 @@ from api.visitors import find_client_network
 from domain.document_links import LinkMode
 from server.request_body import SMALL_BYTES, call_at_end, expect_no_body, load_body, reads_body_itself
 from server.sync_pool import sync_pool
-from utils.context import Kind, Scope, TenantContext
+from utils.context import CallerKind, Scope, TenantContext
 from utils.errors import Forbidden, LinkRefused, ProblemError
 from utils.turns import current_tenant
 
@@ -119,7 +119,7 @@ def _guard(
 
 async def _count(ctx: TenantContext) -> dict[str, str]:
     """Count the request; what is to be said of it in headers."""
-    if ctx.kind is Kind.VISITOR:
+    if ctx.kind is CallerKind.VISITOR:
         visitors = services().visitor_limits
         return (await visitors.spend_request(visitors.find_visit(ctx, request))).headers if visitors else {}
     limits = services().rate_limits

@@ -17,7 +17,7 @@ from api.visitors import VISITOR_HEADER, verify_visitor
 from domain.db import Database
 from domain.keys import USE_NOTED_EVERY, find_key, note_use, read_scopes
 from domain.models import now
-from utils.context import Kind, TenantContext
+from utils.context import CallerKind, TenantContext
 from utils.errors import StoreUnavailable, Unauthorized
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Authenticator:
         if found is None:
             return _Known(None, asked_at + _REMEMBERED_S)
         key = found.key
-        ctx = TenantContext(key.tenant_id, key.key_id, Kind.KEY, read_scopes(key))
+        ctx = TenantContext(key.tenant_id, key.key_id, CallerKind.KEY, read_scopes(key))
         if key.last_used_at is None or moment - key.last_used_at > USE_NOTED_EVERY:
             self._uses.note(ctx)
         left_s = (found.valid_until - moment).total_seconds() if found.valid_until else _REMEMBERED_S
@@ -144,7 +144,7 @@ class _Uses:
 
 def _act_for_visitor(ctx: TenantContext, key: str, request: Request) -> TenantContext:
     token = request.headers.get(VISITOR_HEADER)
-    if ctx.kind is not Kind.VISITOR or token is None:
+    if ctx.kind is not CallerKind.VISITOR or token is None:
         return ctx
     return replace(ctx, subject_id=f"{_VISITOR}{verify_visitor(key, token)}")
 

@@ -20,7 +20,7 @@ from api.services import services
 from api.sse import encode_events
 from api.visitor_limits import join_headers
 from server.streaming import AsyncStream
-from utils.context import Kind, Scope, TenantContext
+from utils.context import CallerKind, Scope, TenantContext
 from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id
 from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, refuse_field
@@ -131,7 +131,7 @@ async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Respons
 async def _count_question(ctx: TenantContext) -> tuple[Callable[[int], None], dict[str, str]]:
     """Count a visitor's question: what takes the tokens of its turn, and what is to be said in headers."""
     limits = services().visitor_limits
-    if ctx.kind is not Kind.VISITOR or limits is None:
+    if ctx.kind is not CallerKind.VISITOR or limits is None:
         return lambda tokens: None, {}
     visit = limits.find_visit(ctx, request)
     return partial(limits.charge, visit), join_headers(await limits.spend_question(visit))

@@ -24,7 +24,7 @@ _MAX_AGE_S = "600"
 _SUBDOMAIN = re.compile(r"[a-z0-9.-]+")
 
 
-class Origins:
+class AllowedOrigins:
     """The origins that are allowed: `*`, or `https://example.org`, or all subdomains as `https://*.example.org`."""
 
     def __init__(self, allowed: Sequence[str]) -> None:
@@ -47,10 +47,10 @@ def _is_below(origin: str, scheme: str, end: str) -> bool:
 
 def register_cors(app: Flask, allowed: Sequence[str]) -> None:
     """Answer browsers that ask for pages of *allowed* origins."""
-    app.after_request(_make_adder(Origins(allowed)))
+    app.after_request(_make_adder(AllowedOrigins(allowed)))
 
 
-def _make_adder(origins: Origins) -> Callable[[Response], Response]:
+def _make_adder(origins: AllowedOrigins) -> Callable[[Response], Response]:
     def add(response: Response) -> Response:
         asked = request_ctx.request
         origin = asked.headers.get("Origin", "")

@@ -5,11 +5,11 @@ from typing import Any
 from api.conditional import make_etag
 from api.dataset_schemas import DocumentOut
 from domain.document_dates import date_of, period_of
-from domain.progress import Progress
+from domain.progress import DocumentProgress
 from utils.validity import today
 
 
-def describe(found: Progress) -> DocumentOut:
+def describe(found: DocumentProgress) -> DocumentOut:
     """The document and how far it is."""
     return DocumentOut.model_validate(members_of(found))
 
@@ -19,7 +19,7 @@ def compute_etag(shown: DocumentOut) -> str:
     return make_etag(shown.model_dump(include={"tags", "metadata"}))
 
 
-def members_of(found: Progress) -> dict[str, Any]:
+def members_of(found: DocumentProgress) -> dict[str, Any]:
     """The members of a `DocumentOut`."""
     document, job = found.document, found.job
     period, (day, source) = period_of(document), date_of(document)

@@ -36,7 +36,7 @@ from api.responses import respond
 from api.services import services
 from domain import datasets, job_requests, progress
 from domain.documents import change_description, get_document
-from domain.progress import Progress
+from domain.progress import DocumentProgress
 from domain.uploads import Accepted, Description
 from server.sync_pool import sync_pool
 from utils.context import Scope, TenantContext
@@ -297,6 +297,6 @@ def _describe_outcome(taken: Accepted) -> dict[str, Any]:
     }
 
 
-def _get_progress(ctx: TenantContext, document_id: str) -> Progress:
+def _get_progress(ctx: TenantContext, document_id: str) -> DocumentProgress:
     with services().database.reading() as session:
         return progress.get_progress(session, ctx, document_id)

@@ -40,7 +40,7 @@ def limit_key(tenant_id: str, name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RemainingRequests:
     """What is left: requests, of how many, and seconds until the window is free again; and which rule says so."""
 
     limit: int
@@ -64,7 +64,7 @@ class Allowance:
         }
 
 
-def make_refusal(reason: str, allowance: Allowance) -> RateLimited:
+def make_refusal(reason: str, allowance: RemainingRequests) -> RateLimited:
     """What is answered where *allowance* is used up: the sentence *reason*, and when to come back."""
     wait_s = max(1, allowance.reset_s)
     detail = f"{reason} Please try again in {_format_duration(wait_s)}."
@@ -109,7 +109,7 @@ class RateLimits:
             back="Redis answers again: requests are counted across processes",
         )
 
-    async def spend(self, tenant_id: str, name: str) -> Allowance:
+    async def spend(self, tenant_id: str, name: str) -> RemainingRequests:
         """Count one request of *name*, such as the id of a key.
 
         Raises:
@@ -124,7 +124,7 @@ class RateLimits:
         """Close the connections to Redis."""
         await self._connections.aclose()
 
-    async def _count(self, tenant_id: str, name: str) -> tuple[bool, Allowance]:
+    async def _count(self, tenant_id: str, name: str) -> tuple[bool, RemainingRequests]:
         if self._circuit.may_try():
             began_s, counted = time.perf_counter(), None
             try:
@@ -138,19 +138,19 @@ class RateLimits:
                 return counted
         return self._count_alone(tenant_id, name)
 
-    async def _count_together(self, tenant_id: str, name: str) -> tuple[bool, Allowance]:
+    async def _count_together(self, tenant_id: str, name: str) -> tuple[bool, RemainingRequests]:
         client, key = self._connections.asynchronous(), limit_key(tenant_id, name)
         limit = self._item.amount
         # The whole script each time: it is short, and no server has to know it.
         allowed, used, free_in_us = await client.eval(_COUNT, 1, key, limit, self.window_s * 1_000_000)
         return bool(allowed), self._make_allowance(max(0, limit - used), math.ceil(free_in_us / 1_000_000))
 
-    def _count_alone(self, tenant_id: str, name: str) -> tuple[bool, Allowance]:
+    def _count_alone(self, tenant_id: str, name: str) -> tuple[bool, RemainingRequests]:
         names = ("key", tenant_id, name)
         allowed = self._own.hit(self._item, *names)
         stats = self._own.get_window_stats(self._item, *names)
         reset_s = max(0, math.ceil(stats.reset_time - time.time()))
         return allowed, self._make_allowance(stats.remaining, reset_s)
 
-    def _make_allowance(self, remaining: int, reset_s: int) -> Allowance:
-        return Allowance(self._item.amount, remaining, reset_s, self.name, self.window_s)
+    def _make_allowance(self, remaining: int, reset_s: int) -> RemainingRequests:
+        return RemainingRequests(self._item.amount, remaining, reset_s, self.name, self.window_s)

@@ -18,7 +18,7 @@ from domain.db import Database
 from domain.document_files import find_document_status
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.documents import in_batches
-from utils.context import Kind, TenantContext
+from utils.context import CallerKind, TenantContext
 from utils.errors import LinkRefused, StoreUnavailable
 from utils.expiring import Expiring
 
@@ -76,7 +76,7 @@ class Link:
     @property
     def bearer(self) -> TenantContext:
         """Who opens a document by it: the tenant it was made for."""
-        return TenantContext(self.tenant_id, "link", Kind.LINK)
+        return TenantContext(self.tenant_id, "link", CallerKind.LINK)
 
 
 @dataclass(frozen=True, slots=True)

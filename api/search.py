@@ -16,7 +16,7 @@ from api.services import services
 from domain.dataset_roles import list_indexed_ids
 from domain.in_thread import read
 from retrieval.index import Filters
-from retrieval.search import SearchOptions, SearchResult, Stage
+from retrieval.search import SearchOptions, SearchResult, SearchStage
 from utils.context import Scope, TenantContext
 from utils.passages import Hit
 from utils.validation import LONGEST_MESSAGE, check_text
@@ -159,7 +159,7 @@ def _describe_passage(rank: int, hit: Hit) -> PassageOut:
     )
 
 
-def _describe_stages(stages: Sequence[Stage]) -> list[StageOut]:
+def _describe_stages(stages: Sequence[SearchStage]) -> list[StageOut]:
     return [
         StageOut(
             stage=stage.name,

@@ -21,7 +21,7 @@ from domain.document_files import find_version
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.models import DocumentVersion
 from ingestion.pages.images import PdfFile
-from utils.context import Kind, Scope, TenantContext
+from utils.context import CallerKind, Scope, TenantContext
 from utils.errors import Gone, NotFound, ProblemError
 from utils.long_texts import process_text
 
@@ -36,13 +36,13 @@ view_blueprint = APIBlueprint(
 )
 
 
-class DocumentPath(BaseModel):
+class VersionPath(BaseModel):
     """Which document."""
 
     document_id: str = Field(max_length=36, description="As citations have it.")
 
 
-class PagePath(DocumentPath):
+class PagePath(VersionPath):
     """Which page of it."""
 
     page: int = Field(ge=1, le=100_000, description="Counted from 1.")
@@ -90,7 +90,7 @@ def answer_browsers(view: View) -> View:
 )
 @answer_browsers
 @requires_or_link(Scope.DOCUMENTS_READ, mode=LinkMode.QUOTE)
-async def view_document(ctx: TenantContext, path: DocumentPath, query: ViewQuery) -> Response:
+async def view_document(ctx: TenantContext, path: VersionPath, query: ViewQuery) -> Response:
     """The page. 410 for what was deleted, or is too old to be kept."""
     opened = await _open(ctx, path.document_id, query)
     # Of each document that is looked at, all of its text is in memory.
@@ -140,7 +140,7 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
 )
 @answer_browsers
 @requires_or_link(Scope.DOCUMENTS_READ)
-async def download_original(ctx: TenantContext, path: DocumentPath, query: VersionQuery) -> Response:
+async def download_original(ctx: TenantContext, path: VersionPath, query: VersionQuery) -> Response:
     """The file as it came, or a range of it, to be kept and not to be shown: it may be anything."""
     opened = await _open(ctx, path.document_id, query)
     file = await _read(services().document_files.open_original, ctx, opened.version)
@@ -165,7 +165,7 @@ async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Op
 
     rules, version = await asyncio.to_thread(look_up)
     if rules is None:
-        if ctx.kind is Kind.LINK:
+        if ctx.kind is CallerKind.LINK:
             raise Gone("This document has been deleted, with all its versions. What was quoted stays in the answers.")
         raise NotFound("Document not found; it may have been deleted.")
     if version is None:

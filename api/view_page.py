@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from api.links import Grant, Link
-from api.view_text import Block, Layout, Span
+from api.view_text import Span, TextBlock, TextLayout
 from domain.document_files import Extracted
 from domain.document_links import LinkMode
 from domain.models import DocumentVersion
@@ -124,7 +124,7 @@ class PageLayout:
     opened: OpenedDocument
     quote: Span
     size: int
-    blocks: list[Block]
+    blocks: list[TextBlock]
     has_mark: bool
     earlier: str | None
     later: str | None
@@ -175,7 +175,7 @@ def _lay_out_text(opened: OpenedDocument, extracted: Extracted, position: ViewPo
         opened=opened,
         quote=quote,
         size=window.end - window.start,
-        blocks=Layout(extracted, quote).lay_out_blocks(window, shows_pages=True),
+        blocks=TextLayout(extracted, quote).lay_out_blocks(window, shows_pages=True),
         has_mark=bool(quote.clip(window)),
         earlier=link_to(_end_line(extracted.text, begin - 2 * AROUND)) if begin else None,
         later=link_to(window.end) if window.end < size else None,
@@ -193,7 +193,7 @@ def _lay_out_passage(opened: OpenedDocument, extracted: Extracted, passage: Span
         opened=opened,
         quote=quote,
         size=window.end - window.start,
-        blocks=Layout(extracted, quote).lay_out_blocks(window, shows_pages=True),
+        blocks=TextLayout(extracted, quote).lay_out_blocks(window, shows_pages=True),
         has_mark=bool(quote),
         earlier=None,
         later=None,
@@ -214,7 +214,7 @@ def _lay_out_page(opened: OpenedDocument, extracted: Extracted, position: ViewPo
         opened=opened,
         quote=quote,
         size=window.end - window.start,
-        blocks=Layout(extracted, quote).lay_out_blocks(window, shows_pages=False),
+        blocks=TextLayout(extracted, quote).lay_out_blocks(window, shows_pages=False),
         has_mark=bool(there),
         earlier=link_to(number - 1) if number > 1 else None,
         later=link_to(number + 1) if number < pages else None,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from domain.document_files import Extracted, Part
+from domain.document_files import Extracted, TextPart
 
 _BETWEEN = re.compile(r"\n[^\S\n]*\n\s*")
 _LINE = re.compile(r"[^\n]+")
@@ -42,7 +42,7 @@ Pieces = list[Piece]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class TextBlock:
     """What stands by itself: "heading", "page", "paragraph", "list" or "table".
 
     A heading has its `level`, from 2, and so has a page its number; both have one line of one cell, a paragraph has one
@@ -55,61 +55,61 @@ class Block:
     has_head: bool = False
 
 
-class Layout:
+class TextLayout:
     """Lays out the parts of a document that lie in a window of its text, and marks a quote."""
 
     def __init__(self, extracted: Extracted, quote: Span) -> None:
         self._text, self._parts, self._quote = extracted.text, extracted.parts, quote
 
-    def lay_out_blocks(self, window: Span, *, shows_pages: bool) -> list[Block]:
+    def lay_out_blocks(self, window: Span, *, shows_pages: bool) -> list[TextBlock]:
         """What is in the window, in reading order. Tables whose rows stand apart are one."""
         found = list(self._lay_out_parts(window, shows_pages))
-        together: list[Block] = []
+        together: list[TextBlock] = []
         for kind, run in groupby(found, key=lambda block: block.kind):
             blocks = list(run)
             if kind == "table":
                 rows = [row for block in blocks for row in block.rows]
-                together.append(Block("table", rows, has_head=blocks[0].has_head))
+                together.append(TextBlock("table", rows, has_head=blocks[0].has_head))
             else:
                 together += blocks
         return together
 
-    def _lay_out_parts(self, window: Span, shows_pages: bool) -> Iterator[Block]:
+    def _lay_out_parts(self, window: Span, shows_pages: bool) -> Iterator[TextBlock]:
         page, end = None, window.start
         for part in self._parts:
             if part.end <= window.start or part.start >= window.end:
                 continue
             if shows_pages and part.page is not None and part.page != page:
                 page = part.page
-                yield Block("page", [[]], level=page)
+                yield TextBlock("page", [[]], level=page)
             yield from self._lay_out_headings(Span(end, part.body).clip(window), part)
             yield from self._lay_out_body(Span(part.body, part.end).clip(window))
             end = part.end
 
-    def _lay_out_headings(self, span: Span, part: Part) -> Iterator[Block]:
+    def _lay_out_headings(self, span: Span, part: TextPart) -> Iterator[TextBlock]:
         """The part's own heading and those above it that have no text of their own."""
         lines = list(_split_lines(self._text, span))
         for above, line in zip(reversed(range(len(lines))), lines, strict=True):
             if self._classify_line(line) == "table":  # a long table's columns are said as its heading
-                yield Block("table", self._lay_out_table([line]).rows, has_head=True)
+                yield TextBlock("table", self._lay_out_table([line]).rows, has_head=True)
                 continue
-            yield Block("heading", [[self._mark_pieces(line)]], level=min(max(1, part.level - above) + 1, _DEEPEST))
+            yield TextBlock("heading", [[self._mark_pieces(line)]], level=min(max(1, part.level - above) + 1, _DEEPEST))
 
-    def _lay_out_body(self, span: Span) -> Iterator[Block]:
+    def _lay_out_body(self, span: Span) -> Iterator[TextBlock]:
         start = span.start
         for gap in _BETWEEN.finditer(self._text, span.start, span.end):
             yield from self._lay_out_block(Span(start, gap.start()))
             start = gap.end()
         yield from self._lay_out_block(Span(start, span.end))
 
-    def _lay_out_block(self, span: Span) -> Iterator[Block]:
+    def _lay_out_block(self, span: Span) -> Iterator[TextBlock]:
         """A block's lines; those of tables and lists apart from others."""
         for kind, run in groupby(_split_lines(self._text, span), key=self._classify_line):
             lines = list(run)
             if kind == "table":
                 yield self._lay_out_table(lines)
             else:
-                yield Block(kind, [[self._mark_pieces(line)] for line in lines])
+                yield TextBlock(kind, [[self._mark_pieces(line)] for line in lines])
 
     def _classify_line(self, line: Span) -> str:
         text = self._text[line.start : line.end]
@@ -117,14 +117,14 @@ class Layout:
             return "table"
         return "list" if _ITEM.match(text) else "paragraph"
 
-    def _lay_out_table(self, lines: list[Span]) -> Block:
+    def _lay_out_table(self, lines: list[Span]) -> TextBlock:
         rules = [self._is_rule(line) for line in lines]
         rows = [
             [self._mark_pieces(cell) for cell in self._split_cells(line)]
             for line, is_rule in zip(lines, rules, strict=True)
             if not is_rule
         ]
-        return Block("table", rows, has_head=len(rules) > 1 and rules[1])
+        return TextBlock("table", rows, has_head=len(rules) > 1 and rules[1])
 
     def _is_rule(self, line: Span) -> bool:
         is_of_marks = _RULE.fullmatch(self._text, line.start, line.end) is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from flask import Request
 
-from api.limits import MINUTE_S, Allowance, RateLimits, make_refusal
+from api.limits import MINUTE_S, RateLimits, RemainingRequests, make_refusal
 from api.token_budgets import DAY_S, TokenBudgets
 from api.visitors import VISITOR_HEADER, find_visitor_network
 from utils.context import TenantContext
@@ -72,7 +72,7 @@ class VisitorLimits:
         visitor = self._hash_name(ctx.subject_id) if VISITOR_HEADER in request.headers else f"unnamed-{network}"
         return Visit(ctx.tenant_id, visitor, network)
 
-    async def spend_request(self, visit: Visit) -> Allowance:
+    async def spend_request(self, visit: Visit) -> RemainingRequests:
         """Count one request of any kind.
 
         Raises:
@@ -80,7 +80,7 @@ class VisitorLimits:
         """
         return await self._requests.spend(visit.tenant_id, f"requests:{visit.network}")
 
-    async def spend_question(self, visit: Visit) -> list[Allowance]:
+    async def spend_question(self, visit: Visit) -> list[RemainingRequests]:
         """Count one question.
 
         Raises:
@@ -112,7 +112,7 @@ class VisitorLimits:
     async def _check_tokens(self, group: "_Group", who: str) -> None:
         spent, reset_s = await self._tokens.get_spent(f"{group.name}/{who}")
         if spent >= group.of.tokens_per_day:
-            allowance = Allowance(group.of.tokens_per_day, 0, reset_s, f"{group.name}-tokens", DAY_S)
+            allowance = RemainingRequests(group.of.tokens_per_day, 0, reset_s, f"{group.name}-tokens", DAY_S)
             raise make_refusal(f"{group.whose} as much as is allowed in a day.", allowance)
 
     async def _charge(self, visit: Visit, tokens: int) -> None:
@@ -152,7 +152,7 @@ class _Group:
         )
 
 
-def join_headers(allowances: Sequence[Allowance]) -> dict[str, str]:
+def join_headers(allowances: Sequence[RemainingRequests]) -> dict[str, str]:
     """`RateLimit` and `RateLimit-Policy` of several rules; the headers of the earlier draft have room for one, which is
     that of which least is left."""
     parts = [allowance.headers for allowance in allowances]

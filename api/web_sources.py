@@ -24,7 +24,7 @@ from bootstrap.crawl_scheduler import crawl_reach
 from domain import web_sources
 from domain.in_thread import read, write
 from domain.models import CrawlState, WebSource
-from domain.web_sources import Plan
+from domain.web_sources import CrawlPlan
 from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.guard import AddressRefused
 from utils.context import Scope, TenantContext
@@ -140,7 +140,7 @@ class WebSourcesOut(PageOut):
 async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
     """Read a page or a site, beginning at once. 409 if there is one at this address."""
     url = _check_url(body.url)
-    plan = Plan(body.kind, body.max_depth, _limit_pages(body.max_pages), body.every_s)
+    plan = CrawlPlan(body.kind, body.max_depth, _limit_pages(body.max_pages), body.every_s)
     shown, etag = await _write(ctx, lambda session: web_sources.create_web_source(session, ctx, url, plan))
     return respond(shown, 201, etag=etag, location=url_for("web_sources.show", web_source_id=shown.id))
 
@@ -197,7 +197,7 @@ async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange)
         wanted = body.model_dump(include=body.model_fields_set)
         if "max_pages" in wanted:
             wanted["max_pages"] = _limit_pages(body.max_pages)
-        plan = Plan(source.kind, source.max_depth, source.max_pages, source.every_s)
+        plan = CrawlPlan(source.kind, source.max_depth, source.max_pages, source.every_s)
         return web_sources.change_web_source(session, ctx, path.web_source_id, replace(plan, **wanted))
 
     shown, etag = await _write(ctx, work)
@@ -234,7 +234,7 @@ async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
 )
 @requires(Scope.WEB_SOURCES_WRITE)
 async def crawl(ctx: TenantContext, path: WebSourcePath) -> Response:
-    """As soon as there is room; one that is being read goes on."""
+    """Crawl it as soon as there is room; a crawl that is under way goes on."""
     return await _accept(ctx, lambda session: web_sources.request_crawl(session, ctx, path.web_source_id))
 
 

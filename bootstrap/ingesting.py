@@ -8,7 +8,7 @@ from config import Settings
 from domain.db import Database, open_database
 from domain.document_files import DocumentFiles
 from domain.quotas import UNLIMITED, Quotas
-from ingestion.chunking import Sizes
+from ingestion.chunking import ChunkSizes
 from ingestion.jobs import JobWorker, tidy
 from ingestion.library import Library
 from ingestion.malware import MalwareCheck
@@ -53,7 +53,7 @@ def open_ingesting(settings: Settings) -> Ingesting:
 def ingesting(
     settings: Settings, database: Database, document_files: DocumentFiles, policy: ReadingPolicy
 ) -> Ingesting:
-    """The same with stores that are open."""
+    """What work on jobs needs, with stores that are open."""
     return Ingesting(database, document_files, policy, quotas_of(settings), settings.ingestion_lease)
 
 
@@ -73,9 +73,9 @@ def scanner_check(settings: Settings) -> Callable[[], None] | None:
     return Clamd(settings.clamd_address, timeout_s=_PING_S).ping if settings.clamd_address else None
 
 
-def chunk_sizes(settings: Settings) -> Sizes:
+def chunk_sizes(settings: Settings) -> ChunkSizes:
     """How documents are cut by these settings."""
-    return Sizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
+    return ChunkSizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
 
 
 def quotas_of(settings: Settings) -> Quotas:

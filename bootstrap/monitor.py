@@ -24,14 +24,14 @@ _EVERY_S = 2.0
 _PATIENCE_S = 2.0
 
 
-class Checked(Protocol):
+class Checkable(Protocol):
     """Something that can say whether it can serve now."""
 
     async def check(self) -> None:
         """Raises StoreUnavailable if it cannot."""
 
 
-class Progress(Protocol):
+class IndexingProgress(Protocol):
     """How far the index has followed the documents."""
 
     def pending(self) -> int:
@@ -77,8 +77,8 @@ class Monitor:
     checkpointer: FallbackCheckpointer
     connections: Connections
     database: Database
-    index: Checked
-    indexer: Progress
+    index: Checkable
+    indexer: IndexingProgress
     background: Background
     memory_suffices: bool
     disk: DiskSpace

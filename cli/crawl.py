@@ -18,9 +18,9 @@ from domain import web_sources
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.models import CrawlState, WebSource
-from domain.web_sources import Plan
+from domain.web_sources import CrawlPlan
 from ingestion.crawl.addresses import UnusableAddress, canonical
-from ingestion.crawl.crawler import Claim, Crawler
+from ingestion.crawl.crawler import ClaimedCrawl, Crawler
 from ingestion.crawl.site import Politeness
 from utils.context import TenantContext
 from utils.errors import BadInput
@@ -59,7 +59,7 @@ def crawl(
     """Read the site of URL, or list what is read from the web. After Ctrl-C the service goes on with it."""
     most = settings().crawl_max_pages
     every_s = None if every is None else int(every * 3600)
-    plan = Plan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), every_s)
+    plan = CrawlPlan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), every_s)
     with records() as database:
         ctx, document_files = operator(database, tenant), open_originals(settings(), database)
         if url is None:
@@ -78,7 +78,7 @@ def _canonicalize(url: str) -> str:
 
 
 def _crawl(
-    database: Database, ctx: TenantContext, document_files: DocumentFiles, settings: Settings, url: str, plan: Plan
+    database: Database, ctx: TenantContext, document_files: DocumentFiles, settings: Settings, url: str, plan: CrawlPlan
 ) -> WebSource | None:
     holder = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
     with Sandbox(required=settings.sandbox_required, prepares=True) as sandbox:
@@ -90,7 +90,7 @@ def _crawl(
             return crawler.crawl(_claim(database, ctx, crawler, url, plan))
 
 
-def _claim(database: Database, ctx: TenantContext, crawler: Crawler, url: str, plan: Plan) -> Claim:
+def _claim(database: Database, ctx: TenantContext, crawler: Crawler, url: str, plan: CrawlPlan) -> ClaimedCrawl:
     """The web source, made or changed, and claimed in the same moment: a running service would begin it otherwise."""
     with database.writing() as session:
         known = web_sources.find_web_source(session, ctx, url)

@@ -20,7 +20,7 @@ from config import Settings
 from evaluation.cases import QuestionSet, load_set
 from evaluation.measures import find_missed_floors
 from evaluation.reports import describe_difference, make_table
-from evaluation.runs import Comparison, Run, compare, find_last_run, keep, run_set
+from evaluation.runs import Run, RunComparison, compare, find_last_run, keep, run_set
 from utils.context import TenantContext
 from utils.errors import ProblemError
 
@@ -28,7 +28,7 @@ from utils.errors import ProblemError
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     run: Run
-    comparison: Comparison | None
+    comparison: RunComparison | None
     missed: Sequence[str]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bootstrap.stores import index_folder
 from config import Settings
 from domain.db import Database
-from domain.indexes import Progress, list_indexes, measure_progress
+from domain.indexes import IndexProgress, list_indexes, measure_progress
 from domain.models import IndexRow
 
 _BYTES_A_NUMBER = 4
@@ -50,7 +50,7 @@ def look_at_indexes(settings: Settings, database: Database) -> list[IndexStatus]
         return [_status(settings, row, measure_progress(session, row)) for row in list_indexes(session)]
 
 
-def _status(settings: Settings, row: IndexRow, done: Progress) -> IndexStatus:
+def _status(settings: Settings, row: IndexRow, done: IndexProgress) -> IndexStatus:
     is_here = settings.qdrant_url is None
     folder = index_folder(settings, settings.data_dir, row.model, row.number)
     return IndexStatus(

@@ -16,7 +16,7 @@ from cli.operator import json_option, records, settings, tenant_option
 from domain.indexes import drop_index, find_former_index, get_index, switch_to
 from domain.keys import ensure_tenant, get_tenant
 from domain.models import IndexState
-from ingestion.chunking import Sizes
+from ingestion.chunking import ChunkSizes
 from utils.processes import StartError
 
 index = AppGroup("index", help="The indexes: status, switch, rollback, drop, scan, export, import.")
@@ -125,7 +125,7 @@ def _format(found: list[IndexStatus]) -> Iterator[str]:
     for each in found:
         share = each.vectors / each.passages if each.passages else 1.0
         made_with = f"{each.model} ({each.dimension} numbers) at {each.place}, {each.recipe}"
-        sizes = Sizes.of(each.cut)
+        sizes = ChunkSizes.of(each.cut)
         yield f"{each.number}  {each.state:<9} {made_with}, passages of {sizes.target} tokens, {sizes.most} at most"
         yield (
             f"   {each.words} of {each.passages} passages, {each.vectors} vectors ({share:.0%}), "

@@ -12,7 +12,7 @@ from domain import datasets as all_datasets
 from domain import job_requests
 from domain.models import JobStatus
 from domain.paging import Part
-from domain.progress import Progress, list_jobs
+from domain.progress import DocumentProgress, list_jobs
 from domain.quotas import UNLIMITED
 
 _tenant = tenant_option(help="Whose.")
@@ -99,7 +99,7 @@ def cancel(document_ids: tuple[str, ...], tenant: str) -> None:
             job_requests.cancel(session, ctx, document_id)
 
 
-def _describe(progress: Progress) -> dict[str, Any]:
+def _describe(progress: DocumentProgress) -> dict[str, Any]:
     job = progress.job
     return {
         "document_id": progress.document.document_id,

@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 from tqdm import tqdm
 
 from bootstrap.relocation.move import relocate
-from bootstrap.relocation.report import ROLES, Comparison, Direction, Progress, Report, format_counts
+from bootstrap.relocation.report import ROLES, Direction, Progress, Report, StoreComparison, format_counts
 from cli.operator import announce_stores, json_option, settings
 from utils.errors import ProblemError
 from utils.processes import StartError
@@ -103,7 +103,7 @@ def _format(report: Report) -> Iterator[str]:
     yield from _sum_up(report)
 
 
-def _format_table(checks: tuple[Comparison, ...]) -> Iterator[str]:
+def _format_table(checks: tuple[StoreComparison, ...]) -> Iterator[str]:
     yield f"{'compared':<28} {'source':>9} {'target':>9} {'whole':>7}"
     for check in checks:
         outcome = "alike" if check.ok else "DIFFERENT"

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 from agents.threads import parse_thread
 from utils.checkpointer.export import convert_to_json
 from utils.checkpointer.inspection import CheckpointEntry, ConversationOverview, StoredConversation
-from utils.checkpointer.sizes import Sizes
+from utils.checkpointer.sizes import ConversationSizes
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _HEAD = ("CONVERSATION", "STEP", "CHECKPOINTS", "BYTES", "AGE", "UNUSED", "LEFT")
@@ -48,7 +48,7 @@ def format_overview(overview: ConversationOverview, *, messages: bool, as_json: 
     return "\n".join(_format_sections(overview, messages))
 
 
-def format_sizes(sizes: Sizes, *, as_json: bool) -> str:
+def format_sizes(sizes: ConversationSizes, *, as_json: bool) -> str:
     """Bytes by kind, what both keys take of the server's memory, and what is saved."""
     if as_json:
         return json.dumps(asdict(sizes) | {"stored_bytes": sizes.stored_bytes, "saving": round(sizes.saving, 2)})

@@ -104,7 +104,7 @@ class ApiClient:
         self._http.close()
 
     def for_visitor(self, visitor: Visitor) -> "ApiClient":
-        """The same connections, asking in the name of *visitor*; closing it closes them for all."""
+        """A client with these connections, asking in the name of *visitor*; closing it closes them for all."""
         named = copy(self)
         named.visitor_headers = visitor.headers
         return named

@@ -28,7 +28,7 @@ _AT_ONCE = 200  # files that are removed while nobody else of the tenant can wri
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TextPart:
     """A stretch of a document's text under one heading and on one page.
 
     The text is `text[body:end]`; between `start` and `body` stands the heading's own line. `level` is the heading's,
@@ -48,10 +48,10 @@ class Extracted:
     """What was read from a file: citations are places in `text`; `parts` are in reading order."""
 
     text: str
-    parts: tuple[Part, ...]
+    parts: tuple[TextPart, ...]
 
     def to_bytes(self) -> bytes:
-        """As it is kept: the same for the same, so that it is kept once."""
+        """The bytes to keep. Equal content gives equal bytes, which are kept once."""
         parts = [[part.start, part.body, part.end, part.level, part.page, part.heading] for part in self.parts]
         return orjson.dumps({"text": self.text, "parts": parts})
 
@@ -74,13 +74,13 @@ class Extracted:
 
 def _make_part(
     start: int, body: int, end: int, level: int, page: int | None, heading: Sequence[str] | None = None
-) -> Part:
+) -> TextPart:
     names = None if heading is None else tuple(heading)
     if not all(isinstance(each, int) for each in (start, body, end, level, page or 0)):
         raise TypeError
     if not all(isinstance(each, str) for each in names or ()):
         raise TypeError
-    return Part(start, body, end, level, page, names)
+    return TextPart(start, body, end, level, page, names)
 
 
 class DocumentFiles:

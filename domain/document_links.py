@@ -68,7 +68,7 @@ def revoke_document_links(session: Session, ctx: TenantContext, document_id: str
 
 
 def revoke_dataset_links(session: Session, ctx: TenantContext, dataset_id: str) -> None:
-    """The same of all documents of a dataset.
+    """Let no link to a document of a dataset that was given out so far open it any more.
 
     Raises:
         NotFound: the tenant has no such dataset.
@@ -79,6 +79,6 @@ def revoke_dataset_links(session: Session, ctx: TenantContext, dataset_id: str) 
 
 
 def revoke_all_links(session: Session, ctx: TenantContext) -> None:
-    """The same of all documents of the tenant."""
+    """Let no link to a document of the tenant that was given out so far open it any more."""
     tenant = session.get_one(Tenant, ctx.tenant_id, with_for_update={"key_share": True})
     tenant.links_generation += 1

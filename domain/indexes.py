@@ -39,7 +39,7 @@ class IndexSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class IndexProgress:
     """How many passages there are, and of how many an index has the words and the vectors."""
 
     passages: int
@@ -176,11 +176,11 @@ def forget_index(session: Session, number: int) -> None:
     session.delete(row)
 
 
-def measure_progress(session: Session, row: IndexRow) -> Progress:
+def measure_progress(session: Session, row: IndexRow) -> IndexProgress:
     """How far *row* has come; documents that are not cut for it yet count with the chunks they have."""
     cut = Chunk.cut == row.cut
     uncut = select(func.sum(Document.chunk_count)).where(Document.chunk_count > 0, ~has_chunks(row.cut))
-    return Progress(
+    return IndexProgress(
         count_everywhere(session, Chunk, cut) + (session.scalar(uncut) or 0),
         count_everywhere(session, Chunk, and_(cut, Chunk.words_in.bitwise_and(row.slot) != 0)),
         count_everywhere(session, Chunk, and_(cut, Chunk.vectors_in.bitwise_and(row.slot) != 0)),

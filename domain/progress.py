@@ -26,7 +26,7 @@ _STATUS_OF_STATE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class DocumentProgress:
     """A document on its way; `share_done` is that of its `stage`, None when it is on none."""
 
     document: Document
@@ -41,7 +41,7 @@ class Progress:
         return self.document.state in (DocumentState.SEARCHABLE, DocumentState.READY)
 
 
-def get_progress(session: Session, ctx: TenantContext, document_id: str) -> Progress:
+def get_progress(session: Session, ctx: TenantContext, document_id: str) -> DocumentProgress:
     """One document.
 
     Raises:
@@ -55,7 +55,7 @@ def get_progress(session: Session, ctx: TenantContext, document_id: str) -> Prog
 
 def list_progress(
     session: Session, ctx: TenantContext, dataset_id: str | None, part: Part, *, status: str | None = None
-) -> Rows[Progress]:
+) -> Rows[DocumentProgress]:
     """A part of the documents of a dataset, or of all, oldest first; with *status*, of those alone."""
     wanted = _select_present(ctx) if status is None else scoped(ctx, Document).where(Document.status == status)
     if dataset_id is not None:
@@ -66,7 +66,7 @@ def list_progress(
     return Rows(_add_progress(session, ctx, found.rows), total, found.next_after)
 
 
-def list_jobs(session: Session, ctx: TenantContext, *, statuses: Sequence[str], limit: int) -> list[Progress]:
+def list_jobs(session: Session, ctx: TenantContext, *, statuses: Sequence[str], limit: int) -> list[DocumentProgress]:
     """The tenant's documents whose jobs are in one of *statuses*, those that changed last first."""
     wanted = scoped(ctx, Job).where(Job.status.in_(statuses)).order_by(Job.updated_at.desc(), Job.job_id).limit(limit)
     order = {job.document_id: place for place, job in enumerate(session.scalars(wanted))}
@@ -83,11 +83,11 @@ def _select_present(ctx: TenantContext) -> Select[Document]:
     return scoped(ctx, Document).where(is_present())
 
 
-def _read(session: Session, ctx: TenantContext, documents: Select[Document]) -> list[Progress]:
+def _read(session: Session, ctx: TenantContext, documents: Select[Document]) -> list[DocumentProgress]:
     return _add_progress(session, ctx, session.scalars(documents).all())
 
 
-def _add_progress(session: Session, ctx: TenantContext, found: Sequence[Document]) -> list[Progress]:
+def _add_progress(session: Session, ctx: TenantContext, found: Sequence[Document]) -> list[DocumentProgress]:
     if not found:  # without ids SQLite would look through all jobs
         return []
     ids = [document.document_id for document in found]
@@ -114,12 +114,12 @@ def _count_vectors(session: Session, ctx: TenantContext, document_ids: list[str]
     return {document_id: count for document_id, count in session.execute(counted)}
 
 
-def _make_progress(document: Document, job: Job | None, with_vectors: dict[str, int]) -> Progress:
+def _make_progress(document: Document, job: Job | None, with_vectors: dict[str, int]) -> DocumentProgress:
     status = derive_status(document, job)
     if status not in OPEN:
-        return Progress(document, job, status, None, 1.0 if status == JobStatus.COMPLETED else 0.0)
+        return DocumentProgress(document, job, status, None, 1.0 if status == JobStatus.COMPLETED else 0.0)
     stage = JobStage(job.stage) if job else JobStage.INDEXING
     if job and not _follows_index(document, job):
-        return Progress(document, job, status, stage, job.share_done)
+        return DocumentProgress(document, job, status, stage, job.share_done)
     indexed = with_vectors.get(document.document_id, 0) / max(1, document.chunk_count)
-    return Progress(document, job, status, stage, indexed)
+    return DocumentProgress(document, job, status, stage, indexed)

@@ -24,7 +24,7 @@ MOST_AT_ONCE = 500  # addresses in one statement
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CrawlPlan:
     """How far a web source is followed, and how often: `every_s` seconds after the last time, None for once."""
 
     kind: str = "site"
@@ -33,7 +33,7 @@ class Plan:
     every_s: int | None = None
 
 
-def create_web_source(session: Session, ctx: TenantContext, url: str, plan: Plan) -> WebSource:
+def create_web_source(session: Session, ctx: TenantContext, url: str, plan: CrawlPlan) -> WebSource:
     """Add a web source at the canonical address *url*, to be crawled at once; flushed, not committed.
 
     Raises:
@@ -78,7 +78,7 @@ def find_web_source(session: Session, ctx: TenantContext, url: str) -> WebSource
     return session.scalar(scoped(ctx, WebSource).where(WebSource.url == url))
 
 
-def change_web_source(session: Session, ctx: TenantContext, web_source_id: str, plan: Plan) -> WebSource:
+def change_web_source(session: Session, ctx: TenantContext, web_source_id: str, plan: CrawlPlan) -> WebSource:
     """Follow it by another *plan* from the next crawl on; when that is begins anew.
 
     Raises:

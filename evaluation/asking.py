@@ -28,7 +28,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AskedOutcome:
     """What came of a question: passages, best first; `answered` is whether the documents are said to hold an answer.
 
     `answer` is None where no answer was asked for, and without marks; `supported` is the share of its sentences that a
@@ -48,7 +48,7 @@ class Outcome:
 class Asker(Protocol):
     """Whom the questions are put to."""
 
-    async def ask(self, question: str, after: Sequence[str] = ()) -> Outcome:
+    async def ask(self, question: str, after: Sequence[str] = ()) -> AskedOutcome:
         """What comes of *question*, asked *after* others in one conversation.
 
         Raises:
@@ -65,7 +65,7 @@ class LocalAsker:
     model: AnswerModel | None = None
     top_k: int = 6
 
-    async def ask(self, question: str, after: Sequence[str] = ()) -> Outcome:
+    async def ask(self, question: str, after: Sequence[str] = ()) -> AskedOutcome:
         """What comes of *question*, as a first turn.
 
         Raises:
@@ -79,16 +79,18 @@ class LocalAsker:
             for hit in found.hits
         ]
         if self.model is None or not found.verdict.answerable:
-            return Outcome(passages, found.verdict.answerable, None if self.model is None else "")
+            return AskedOutcome(passages, found.verdict.answerable, None if self.model is None else "")
         hits = found.hits[: self.top_k]
         system = system_prompt([hit.passage for hit in hits], institution="", language_policy=_POLICY)
         reply = await self.model.chat.ainvoke([SystemMessage(system), HumanMessage(question)])
         said, is_uncertain = reply.text, bool(reply.response_metadata.get(IS_UNCERTAIN))
         if said.strip().startswith(NOT_IN_DOCUMENTS_MARK):
-            return Outcome(passages, answered=False, answer="")
+            return AskedOutcome(passages, answered=False, answer="")
         text, citations = bind_citations(said.strip(), hits)
         quotes = [_make_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
-        return Outcome(passages, answered=True, answer=without_marks(text), quotes=quotes, is_uncertain=is_uncertain)
+        return AskedOutcome(
+            passages, answered=True, answer=without_marks(text), quotes=quotes, is_uncertain=is_uncertain
+        )
 
 
 _POLICY = "Answer in the language of the question."
@@ -101,18 +103,18 @@ class HttpAsker:
     client: httpx.AsyncClient
     with_answers: bool = False
 
-    async def ask(self, question: str, after: Sequence[str] = ()) -> Outcome:
+    async def ask(self, question: str, after: Sequence[str] = ()) -> AskedOutcome:
         """What comes of *question*."""
         found = await self._post("/v1/search", {"query": question, "limit": SHOWN})
         passages = [_parse_shown(each, each["text"]) for each in found["passages"]]
         if not self.with_answers:
-            return Outcome(passages, found["answerable"])
+            return AskedOutcome(passages, found["answerable"])
         conversation_id = None
         for message in after:
             before = await self._post("/v1/chat", {"message": message, "session_id": conversation_id})
             conversation_id = before["conversation_id"]
         said = await self._post("/v1/chat", {"message": question, "session_id": conversation_id})
-        return Outcome(
+        return AskedOutcome(
             passages,
             said["answered"],
             without_marks(said["answer"]),

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from evaluation.asking import Outcome, Shown
+from evaluation.asking import AskedOutcome, Shown
 from evaluation.cases import Case
 from utils.normal_forms import normalize
 
@@ -30,7 +30,7 @@ class Figure:
     n: int
 
 
-def measure_question(case: Case, outcome: Outcome) -> Measured:
+def measure_question(case: Case, outcome: AskedOutcome) -> Measured:
     """The figures of one question, each 0 to 1; only those that it has a say in.
 
     recall@k, mrr@10, ndcg@10: the place of the first right passage (one is enough, so the ideal gain is 1)
@@ -60,7 +60,7 @@ def measure_question(case: Case, outcome: Outcome) -> Measured:
     )
 
 
-def _measure_passages(case: Case, outcome: Outcome) -> Measured:
+def _measure_passages(case: Case, outcome: AskedOutcome) -> Measured:
     place = next((n for n, each in enumerate(outcome.passages[:10]) if _is_right(case, each)), None)
     figures = {f"recall@{k}": float(place is not None and place < k) for k in (1, 5, 10)}
     figures["mrr@10"] = 0.0 if place is None else 1 / (place + 1)
@@ -76,13 +76,13 @@ def _is_graded(case: Case) -> bool:
     return bool(case.kind or case.facts or case.small_talk)
 
 
-def _measure_grade(case: Case, outcome: Outcome) -> Measured:
+def _measure_grade(case: Case, outcome: AskedOutcome) -> Measured:
     found = grade(case, outcome)
     grades = {name: float(name == found) for name in GRADES}
     return grades | {"sure_but_wrong": float(found == "wrong" and not outcome.is_uncertain)}
 
 
-def grade(case: Case, outcome: Outcome) -> Grade:
+def grade(case: Case, outcome: AskedOutcome) -> Grade:
     """How good the answer is.
 
     right: it cites a right document first, says every fact, nothing that contradicts them, and is short; of an
@@ -109,7 +109,7 @@ def _count_facts(case: Case, text: str) -> int:
     return sum(any(_simplify(form) in plain for form in forms) for forms in case.facts)
 
 
-def _measure_answer(case: Case, outcome: Outcome) -> Measured:
+def _measure_answer(case: Case, outcome: AskedOutcome) -> Measured:
     figures = {} if outcome.supported is None else {"sentences_supported": outcome.supported}
     if case.answer:
         figures["answer_contained"] = float(_holds(case, outcome.answer or ""))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from evaluation.measures import Figure
-from evaluation.runs import Comparison, Run
+from evaluation.runs import Run, RunComparison
 
 _QUESTIONS_SHOWN = 10
 _MOST_COLUMNS = 5
@@ -27,12 +27,12 @@ def make_table(run: Run) -> str:
     )
 
 
-def describe_difference(comparison: Comparison) -> str:
+def describe_difference(comparison: RunComparison) -> str:
     """What moved since the run before; `*` marks what is more than chance."""
     return "\n".join(_make_lines(comparison))
 
 
-def _make_lines(comparison: Comparison) -> Iterator[str]:
+def _make_lines(comparison: RunComparison) -> Iterator[str]:
     moved = [change for change in comparison.changes if change.before != change.now]
     yield f"Against the run of {comparison.before}:" + ("" if moved else " the same.")
     for change in moved:

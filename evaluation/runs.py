@@ -43,7 +43,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """Two runs of one set; `lost` and `gained` are questions whose right passage is among the first five no more, or
     now."""
 
@@ -99,7 +99,7 @@ def find_last_run(folder: Path, *, name: str, mode: str) -> Run | None:
     return None
 
 
-def compare(before: Run, now: Run) -> Comparison:
+def compare(before: Run, now: Run) -> RunComparison:
     """*now* against *before*, over the questions that both asked."""
     both = [key for key in now.rows if key in before.rows]
     changes = []
@@ -109,7 +109,7 @@ def compare(before: Run, now: Run) -> Comparison:
             changes.append(_change(measure, pairs))
     found = [key for key in both if _has("recall@5", key, before, now)]
     moved = {key: now.rows[key]["recall@5"] - before.rows[key]["recall@5"] for key in found}
-    return Comparison(
+    return RunComparison(
         before.at, changes, [key for key in found if moved[key] < 0], [key for key in found if moved[key] > 0]
     )
 

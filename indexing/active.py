@@ -77,7 +77,7 @@ class ActiveIndex:
         return self._opened.retriever
 
     async def check(self) -> None:
-        """As `PassageIndex.check`, of the index that serves."""
+        """Check the index that serves; see `PassageIndex.check`."""
         await self._opened.index.check()
 
     async def watch(self) -> None:
@@ -142,7 +142,7 @@ async def _note_first(database: Database, opener: Opener) -> IndexRow:
 
 
 async def _note_move(database: Database, opener: Opener, row: IndexRow) -> None:
-    """The same model may be asked at another address now."""
+    """Note the address of the model, where only that has changed."""
     wanted = opener.wanted
     if wanted.fits(row) and wanted.base_url != row.base_url:
         await write(database, lambda session: record_move(session, row.number, wanted.base_url))

@@ -161,7 +161,7 @@ def write_archive(path: Path) -> Iterator[ArchiveWriter]:
             part.unlink()
 
 
-class Archive:
+class DocumentArchive:
     """A file that was checked from end to end: every line fits, and every entry is as long as the head says."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
@@ -238,14 +238,14 @@ class Archive:
 
 
 @contextmanager
-def open_archive(path: Path) -> Iterator[Archive]:
+def open_archive(path: Path) -> Iterator[DocumentArchive]:
     """The file at *path*, checked from end to end before it is given.
 
     Raises:
         BadInput: it cannot be read, is no such file, is cut off, or says something that cannot be.
     """
     try:
-        with zipfile.ZipFile(path) as archive, closing(Archive(archive)) as found:
+        with zipfile.ZipFile(path) as archive, closing(DocumentArchive(archive)) as found:
             yield found
     except OSError as exc:
         raise BadInput(f"{path} cannot be read: {exc.strerror or exc}.") from exc

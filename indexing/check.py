@@ -33,14 +33,14 @@ _SENTENCE_END = re.compile(r"[.!?。！？](?=\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class IndexVerdict:
     """Whether the new index may serve, and why, in a sentence."""
 
     passed: bool
     note: str
 
 
-IndexCheck = Callable[[OpenIndex, OpenIndex], Awaitable[Verdict]]
+IndexCheck = Callable[[OpenIndex, OpenIndex], Awaitable[IndexVerdict]]
 """Compares the index that serves with one that is to take its place. Raises what the stores and models raise."""
 
 
@@ -58,7 +58,7 @@ class SelfCheck:
 
     database: Database
 
-    async def __call__(self, old: OpenIndex, new: OpenIndex) -> Verdict:
+    async def __call__(self, old: OpenIndex, new: OpenIndex) -> IndexVerdict:
         """Compare what both find.
 
         Raises:
@@ -67,7 +67,7 @@ class SelfCheck:
         """
         sample = await read(self.database, lambda session: sample_passages(session, QUESTIONS))
         if not sample:
-            return Verdict(True, "There are no passages to ask about.")
+            return IndexVerdict(True, "There are no passages to ask about.")
         found = await _ask(new, sample)
         try:
             before = await _ask(old, sample)
@@ -75,7 +75,7 @@ class SelfCheck:
             logger.info("The model of index %s is not asked any more: %s", old.number, exc.detail)
             before = await _ask_by_words(old, sample)
         passed = found.asked >= before.asked - MARGIN and found.meaning >= before.meaning - MARGIN
-        return Verdict(
+        return IndexVerdict(
             passed,
             f"Of {len(sample)} passages, their first sentence finds {found.asked:.0%} (before: {before.asked:.0%}), "
             f"by meaning alone {found.meaning:.0%} (before: {before.meaning:.0%}).",

@@ -21,7 +21,7 @@ from indexing.indexer import POLL_S, Indexer
 from indexing.open_index import Opener, OpenIndex
 from indexing.orders import HANDLERS, ClaimedOrder
 from indexing.reconciliation import reconcile, reconcile_files
-from ingestion.chunking import Sizes
+from ingestion.chunking import ChunkSizes
 from ingestion.cutting import Cutter
 from utils.errors import Conflict, ProblemError
 from utils.ports import FileStore
@@ -206,7 +206,7 @@ class IndexReconciler:
         followed = self._followed.get(row.number)
         if followed is None:
             opened = await self.opener.open(row)
-            cutter = Cutter(self.database, self.files, slot=opened.slot, sizes=Sizes.of(opened.spec.cut))
+            cutter = Cutter(self.database, self.files, slot=opened.slot, sizes=ChunkSizes.of(opened.spec.cut))
             indexer = Indexer(self.database, opened.index, opened.embedder, slot=opened.slot, cutter=cutter)
             followed = self._followed[row.number] = _Followed(opened, indexer)
         followed.indexer.poll_s = self.poll_s if row.state == IndexState.SERVING else self.tick_s

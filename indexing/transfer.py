@@ -25,9 +25,9 @@ from domain.transfer import (
     make_passages,
 )
 from indexing.archive import (
-    Archive,
     ArchiveWriter,
     ChunkLine,
+    DocumentArchive,
     DocumentLine,
     Head,
     open_archive,
@@ -118,7 +118,7 @@ class _Import:
     database: Database
     document_files: DocumentFiles
     ctx: TenantContext
-    archive: Archive
+    archive: DocumentArchive
     targets: Sequence[Target]
     done: Imported = field(default_factory=Imported)
 

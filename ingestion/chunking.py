@@ -29,7 +29,7 @@ DEEP_LEVEL = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class ChunkSizes:
     """How large chunks are, in tokens.
 
     Chunks aim at `target` and never exceed `most`, nor `longest` characters. Sections shorter than `small` are joined
@@ -92,7 +92,7 @@ def estimate_tokens(text: str) -> int:
 
 
 def chunk_text(
-    text: str, sections: Sequence[Section], language: str, *, count_tokens: CountTokens, sizes: Sizes
+    text: str, sections: Sequence[Section], language: str, *, count_tokens: CountTokens, sizes: ChunkSizes
 ) -> list[ChunkText]:
     """The chunks in reading order: all of *text* but white space and headings, once; *language* is the document's.
 
@@ -103,7 +103,7 @@ def chunk_text(
 
 
 class _Cutter:
-    def __init__(self, text: str, language: str, count_tokens: CountTokens, sizes: Sizes) -> None:
+    def __init__(self, text: str, language: str, count_tokens: CountTokens, sizes: ChunkSizes) -> None:
         self._text, self._language, self._count, self._sizes = text, language, count_tokens, sizes
 
     def groups(self, sections: Sequence[Section]) -> Iterator[_Group]:

@@ -8,7 +8,7 @@ from domain.db import Database
 from domain.document_files import NO_TEXT, Extracted
 from domain.documents import ChunkText
 from domain.models import Chunk, Document, DocumentVersion
-from ingestion.chunking import CountTokens, Sizes, chunk_text, estimate_tokens
+from ingestion.chunking import ChunkSizes, CountTokens, chunk_text, estimate_tokens
 from ingestion.parsers.parsed import HEADING_SEPARATOR, Section
 from utils.context import TenantContext
 from utils.errors import NotFound
@@ -26,7 +26,7 @@ class Cutter:
         files: FileStore,
         *,
         slot: int,
-        sizes: Sizes,
+        sizes: ChunkSizes,
         count_tokens: CountTokens = estimate_tokens,
     ) -> None:
         self._database, self._files, self._slot = database, files, slot

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ingestion.chunking import Sizes
+from ingestion.chunking import ChunkSizes
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
@@ -18,7 +18,7 @@ class ReadingPolicy:
     """
 
     limits: Limits
-    sizes: Sizes
+    sizes: ChunkSizes
     malware: MalwareCheck
     sandbox: Sandbox
 

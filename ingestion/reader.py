@@ -8,9 +8,9 @@ from itertools import groupby
 from pathlib import PurePath
 
 from domain.document_dates import DATE_IN_FILE
-from domain.document_files import Extracted, Part
+from domain.document_files import Extracted, TextPart
 from domain.documents import DocumentContent
-from ingestion.chunking import Sizes, chunk_text, estimate_tokens
+from ingestion.chunking import ChunkSizes, chunk_text, estimate_tokens
 from ingestion.language import document_language
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import ParsedDocument
@@ -37,7 +37,7 @@ SEND_SOURCE = "Send the file from which it was made, or export it again with its
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedFile:
     """What was parsed from a file, and what the malware check said of that; see `MalwareCheck.check`."""
 
     document: ParsedDocument
@@ -57,7 +57,7 @@ class DocumentReader:
 
     parser: ParserProcess
     malware: MalwareCheck
-    sizes: Sizes = field(default_factory=Sizes)
+    sizes: ChunkSizes = field(default_factory=ChunkSizes)
 
     def read(self, data: bytes, name: str, source: str) -> DocumentContent:
         """The document in *data*; *name* is its file's, *source* what readers are shown.
@@ -70,7 +70,7 @@ class DocumentReader:
     def read_whole(
         self, data: bytes, name: str, source: str, *, progress: PageProgress | None = None
     ) -> DocumentContent:
-        """The same with the text of pages that are pictures, which takes seconds for each.
+        """The document in *data* with the text of pages that are pictures, which takes seconds for each.
 
         *progress* is called before each of them and at the end with how many are done and how many there are; what it
         raises ends the work. `details["unread_pages"]` lists those that could not be recognised.
@@ -97,10 +97,10 @@ class DocumentReader:
     def read_with(self, data: bytes, name: str, source: str, recognition: Recognition) -> DocumentContent:
         """What `read_whole` gives, once no page is left for `read_pages`."""
         is_clean = self.malware.check(data)
-        checked = Checked(self.parser.parse_with(data, name, recognition), is_clean)
+        checked = CheckedFile(self.parser.parse_with(data, name, recognition), is_clean)
         return self._content(checked, data, name, source, recognised=self.parser.recognises)
 
-    def parse(self, data: bytes, name: str) -> Checked:
+    def parse(self, data: bytes, name: str) -> CheckedFile:
         """What is in *data*, once it was looked at.
 
         Raises:
@@ -108,9 +108,9 @@ class DocumentReader:
             ScannerUnavailable: that cannot be known now, and has to be.
         """
         is_clean = self.malware.check(data)
-        return Checked(self.parser.parse(data, name), is_clean)
+        return CheckedFile(self.parser.parse(data, name), is_clean)
 
-    def content(self, checked: Checked, data: bytes, name: str, source: str) -> DocumentContent:
+    def content(self, checked: CheckedFile, data: bytes, name: str, source: str) -> DocumentContent:
         """What `read` gives, for what was parsed from *data* already.
 
         Raises:
@@ -134,7 +134,9 @@ class DocumentReader:
             parts.append(f"{_name(garbled)} not read, or in part. {GARBLED} {SEND_SOURCE}")
         return " ".join([*parts, NOT_RECOGNISED if self.parser.recognises else TURN_ON])
 
-    def _content(self, checked: Checked, data: bytes, name: str, source: str, *, recognised: bool) -> DocumentContent:
+    def _content(
+        self, checked: CheckedFile, data: bytes, name: str, source: str, *, recognised: bool
+    ) -> DocumentContent:
         parsed = checked.document
         details: dict[str, object] = {
             "characters": len(parsed.text),
@@ -171,7 +173,7 @@ class DocumentReader:
 
 def make_extracted(parsed: ParsedDocument) -> Extracted:
     """The text and where its headings and pages begin, as it is kept beside the original."""
-    parts = (Part(part.start, part.body, part.end, part.level, part.page, part.heading) for part in parsed.sections)
+    parts = (TextPart(part.start, part.body, part.end, part.level, part.page, part.heading) for part in parsed.sections)
     return Extracted(parsed.text, tuple(parts))
 
 

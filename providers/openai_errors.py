@@ -56,7 +56,7 @@ Reason = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class CallFailure:
     """A failed call: `problem` is for the caller; `passing` means the same call may succeed soon.
 
     `retry_after_s` is what the endpoint asked us to wait, None if it did not. `replaceable` means another model may do
@@ -79,37 +79,39 @@ class Side:
     model: str
 
 
-def describe_failure(exc: Exception, side: Side) -> Failure:
+def describe_failure(exc: Exception, side: Side) -> CallFailure:
     """What *exc*, one of `CALL_ERRORS`, means. No message holds a key, an address or words of the endpoint."""
     if isinstance(exc, StatusError):
         return _describe_status(exc, side)
     who = f"The {side.name} endpoint"
     if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return Failure(
+        return CallFailure(
             ProviderUnavailable(f"{who} cannot be reached: check {side.prefix}_BASE_URL."), "unreachable", passing=True
         )
     if isinstance(exc, TimeoutError):
         detail = f"{who} did not answer in time: check that it is well, or raise {side.prefix}_TIMEOUT."
-        return Failure(ProviderTimeout(detail), "timeout", passing=False)
+        return CallFailure(ProviderTimeout(detail), "timeout", passing=False)
     if isinstance(exc, EndpointError):
-        return Failure(ProviderUnavailable(f"{who} reported an error inside its answer."), "server_error", passing=True)
+        return CallFailure(
+            ProviderUnavailable(f"{who} reported an error inside its answer."), "server_error", passing=True
+        )
     if isinstance(exc, aiohttp.ClientError | OSError) and not isinstance(exc, aiohttp.InvalidURL):
-        return Failure(ProviderUnavailable(f"{who} broke the connection off."), "disconnected", passing=True)
+        return CallFailure(ProviderUnavailable(f"{who} broke the connection off."), "disconnected", passing=True)
     detail = (
         f"{who} does not speak the OpenAI format: check that {side.prefix}_BASE_URL is right, often it ends in /v1."
     )
-    return Failure(ProviderUnavailable(detail), "malformed", passing=False)
+    return CallFailure(ProviderUnavailable(detail), "malformed", passing=False)
 
 
-def _describe_status(exc: StatusError, side: Side) -> Failure:
+def _describe_status(exc: StatusError, side: Side) -> CallFailure:
     who, status = f"The {side.name} endpoint", exc.status
     code = exc.code if exc.code and _CODE.fullmatch(exc.code) else ""
     shown = f"{status}, {code}" if code else str(status)
     if status in (401, 403):
         detail = f"{who} refused the API key ({shown}): check {side.prefix}_API_KEY."
-        return Failure(ProviderUnavailable(detail), "key_refused", passing=False, replaceable=False)
+        return CallFailure(ProviderUnavailable(detail), "key_refused", passing=False, replaceable=False)
     if status == 402 or code in _NO_CREDIT:
-        return Failure(
+        return CallFailure(
             ProviderUnavailable(f"{who} reports that its credit is used up ({shown})."), "no_credit", passing=False
         )
     if status in _PASSING_STATUSES or status >= 500:
@@ -117,19 +119,19 @@ def _describe_status(exc: StatusError, side: Side) -> Failure:
     if status == 404:
         detail = f"{who} does not know the address or the model {side.model!r} ({shown})"
         detail += f": check {side.prefix}_BASE_URL and {side.prefix}_MODEL."
-        return Failure(ProviderUnavailable(detail), "not_found", passing=False)
-    return Failure(
+        return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
+    return CallFailure(
         ProviderUnavailable(f"{who} refused the request ({shown}): check {side.prefix}_MODEL and its limits."),
         "refused",
         passing=False,
     )
 
 
-def _describe_passing(exc: StatusError, what: str, shown: str) -> Failure:
+def _describe_passing(exc: StatusError, what: str, shown: str) -> CallFailure:
     wait_s = retry_after_s(exc.retry_after)
     headers = {} if wait_s is None else {"Retry-After": str(int(wait_s + 1))}
     problem = ProviderUnavailable(f"{what} ({shown}): try again later.", headers=headers)
-    return Failure(problem, "rate_limited" if exc.status == 429 else "server_error", True, wait_s)
+    return CallFailure(problem, "rate_limited" if exc.status == 429 else "server_error", True, wait_s)
 
 
 def retry_after_s(header: str | None) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from providers.openai_errors import CALL_ERRORS, Failure, Side, describe_failure
+from providers.openai_errors import CALL_ERRORS, CallFailure, Side, describe_failure
 from utils.ports import ModelObserver
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class CallLimits:
 class CallFailed(Exception):
     """The tries are used up."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: CallFailure) -> None:
         super().__init__(failure.problem.detail)
         self.failure = failure
 
@@ -70,7 +70,7 @@ async def retry(ask: Callable[[], Awaitable[T]], side: Side, limits: CallLimits,
         await asyncio.sleep(pause_s)
 
 
-def _choose_pause_s(failure: Failure, tries: int, limits: CallLimits) -> float:
+def _choose_pause_s(failure: CallFailure, tries: int, limits: CallLimits) -> float:
     """Seconds before the next try: as the endpoint asks, else doubling and random, so that clients spread."""
     if failure.retry_after_s is not None:
         return failure.retry_after_s

@@ -72,7 +72,7 @@ class Verdict:
 
 
 def is_answerable(question: str, hits: Sequence[Hit], *, model: str) -> Verdict:
-    """As `judge`, for a question that nothing else is compared with."""
+    """`judge` for a question that nothing else is compared with."""
     return judge(Question(question), hits, model=model)
 
 

@@ -71,7 +71,7 @@ class RememberingLexicon(Lexicon):
         self._remembered = lru_cache(_PASSAGES_REMEMBERED)(super().make_passage_terms)
 
     def make_passage_terms(self, passage: Passage) -> Terms:
-        """As in `Lexicon`; not to be changed, since others are given the same."""
+        """See `Lexicon`. Do not change the result: others are given the same object."""
         return self._remembered(passage)
 
 

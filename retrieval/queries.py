@@ -61,7 +61,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class QueryPlan:
     """A question as queries for the best passages by words and, in each of `languages`, by meaning.
 
     What one ranking proposes is scored by the other in the same request: the second half of the queries takes the first

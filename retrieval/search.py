@@ -47,7 +47,7 @@ PLAIN = SearchOptions()
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class SearchStage:
     """What a stage of a search left, best first, and how long it took."""
 
     name: str
@@ -66,7 +66,7 @@ class SearchResult:
     hits: Sequence[Hit]
     degraded: str | None
     verdict: Verdict
-    stages: Sequence[Stage]
+    stages: Sequence[SearchStage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +160,13 @@ class _Course:
     """The stages of a search as they pass."""
 
     def __init__(self) -> None:
-        self.stages: list[Stage] = []
+        self.stages: list[SearchStage] = []
         self._since_s = time.perf_counter()
 
     def note_stage(self, name: str, hits: Sequence[Hit]) -> Sequence[Hit]:
         """*hits*, which the stage *name* left just now."""
         now_s = time.perf_counter()
-        self.stages.append(Stage(name, now_s - self._since_s, hits))
+        self.stages.append(SearchStage(name, now_s - self._since_s, hits))
         self._since_s = now_s
         return hits
 

@@ -22,7 +22,14 @@ from retrieval.qdrant import (
     translate_client_errors,
     translate_errors,
 )
-from retrieval.queries import Asked, Plan, make_pending_filter, make_point, make_tenant_filter, make_tenant_filter_json
+from retrieval.queries import (
+    Asked,
+    QueryPlan,
+    make_pending_filter,
+    make_point,
+    make_tenant_filter,
+    make_tenant_filter_json,
+)
 from retrieval.ranking import (
     DOCUMENT,
     LANGUAGE,
@@ -261,7 +268,7 @@ class ServerIndex(PassageIndex):
 
     async def _find_candidates(self, at: Layout, asked: Asked) -> Candidates[str]:
         languages = [] if asked.vector is None else await self._languages.of(asked.ctx)
-        plan = Plan(
+        plan = QueryPlan(
             asked,
             self._lexicon.make_question_terms(asked.question),
             None if asked.vector is None else write_vector(asked.vector),

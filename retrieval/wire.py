@@ -47,7 +47,7 @@ class HttpWire:
     """`Wire` to the server at *url*, which has its port in it; opened in the event loop that asks first."""
 
     def __init__(self, url: str, *, api_key: str | None, timeout_s: float) -> None:
-        self._make_url, self._timeout_s = url.rstrip("/"), timeout_s
+        self._url, self._timeout_s = url.rstrip("/"), timeout_s
         # Unpacking a compressed answer takes longer than a local network does.
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if api_key:
@@ -56,13 +56,13 @@ class HttpWire:
         self._proxy: str | None = None
 
     async def ask(self, collection: str, what: str, body: Json) -> Any:
-        """As in `Wire`. A connection that the server closed when it was about to be used is replaced, once."""
+        """See `Wire`. A connection that the server closed when it was about to be used is replaced, once."""
         data = orjson.dumps(body)
         try:
             try:
-                answer = await self._post(_make_url(self._make_url, collection, what), data)
+                answer = await self._post(_make_url(self._url, collection, what), data)
             except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-                answer = await self._post(_make_url(self._make_url, collection, what), data)
+                answer = await self._post(_make_url(self._url, collection, what), data)
         except aiohttp.ClientResponseError:
             raise StoreUnavailable(NO_ANSWER) from None  # it holds the headers, and the key in them
         except (aiohttp.ClientError, OSError) as exc:
@@ -90,10 +90,10 @@ class HttpWire:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._proxy = find_proxy(self._make_url)
+            self._proxy = find_proxy(self._url)
             limit_s = self._timeout_s
             self._session = open_session(
-                self._make_url,
+                self._url,
                 headers=self._headers,
                 # Each wait for itself, as qdrant-client counts them.
                 timeout=aiohttp.ClientTimeout(total=None, connect=limit_s, sock_connect=limit_s, sock_read=limit_s),

@@ -84,16 +84,16 @@ class Admission:
         """A request that has begun is over."""
         self.requests -= 1
 
-    def request_of(self, ctx: TenantContext) -> "Permit":
+    def request_of(self, ctx: TenantContext) -> "AdmissionPermit":
         """A permit for a request of this key, to be released when it has been served.
 
         Raises:
             TooManyAtOnce: the key has as many as it may.
         """
         self._requests_of.enter(ctx)
-        return Permit(partial(self._requests_of.leave, ctx))
+        return AdmissionPermit(partial(self._requests_of.leave, ctx))
 
-    async def admit_turn(self, ctx: TenantContext) -> "Permit":
+    async def admit_turn(self, ctx: TenantContext) -> "AdmissionPermit":
         """A permit for one turn of this key, after a wait if need be, to be released when the turn has ended.
 
         Raises:
@@ -109,7 +109,7 @@ class Admission:
         except BaseException:
             self._turns_of.leave(ctx)
             raise
-        return Permit(partial(self._end_turn, ctx))
+        return AdmissionPermit(partial(self._end_turn, ctx))
 
     async def _wait(self) -> None:
         """Return when a turn has passed its permit on, with that permit taken."""
@@ -157,7 +157,7 @@ class Admission:
             logger.warning("The limit of concurrent %s is reached; refusing more.", what, extra=state)
 
 
-class Permit:
+class AdmissionPermit:
     """Room for one request or turn, until it is released; as a context manager, at the end of the block."""
 
     def __init__(self, release: Callable[[], None]) -> None:

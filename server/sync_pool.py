@@ -56,7 +56,7 @@ class SyncPool:
             adopt(context)
 
     async def run_in(self, context: contextvars.Context, call: Callable[[], T]) -> T:
-        """The same in a given context, which several calls after one another may share."""
+        """Run *call* in *context*, which several calls after one another may share; else as `run`."""
         self._jobs += 1
         try:
             return await _get_result(self._executor.submit(context.run, call))

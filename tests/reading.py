@@ -10,7 +10,7 @@ from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import ChunkText
 from domain.quotas import UNLIMITED, Quotas
-from ingestion.chunking import CountTokens, Sizes, chunk_text, estimate_tokens
+from ingestion.chunking import ChunkSizes, CountTokens, chunk_text, estimate_tokens
 from ingestion.jobs import JobWorker
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits, ParsedDocument
@@ -25,10 +25,10 @@ NO_CHECK = MalwareCheck()
 
 
 def policy_with(
-    sandbox: Sandbox, *, limits: Limits | None = None, sizes: Sizes | None = None, malware: MalwareCheck = NO_CHECK
+    sandbox: Sandbox, *, limits: Limits | None = None, sizes: ChunkSizes | None = None, malware: MalwareCheck = NO_CHECK
 ) -> ReadingPolicy:
     """How files are read, by processes of *sandbox*."""
-    return ReadingPolicy(limits=limits or Limits(), sizes=sizes or Sizes(), malware=malware, sandbox=sandbox)
+    return ReadingPolicy(limits=limits or Limits(), sizes=sizes or ChunkSizes(), malware=malware, sandbox=sandbox)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def load_files(
     paths: Sequence[Path],
     *,
     limits: Limits | None = None,
-    sizes: Sizes | None = None,
+    sizes: ChunkSizes | None = None,
     document_files: DocumentFiles | None = None,
     **options: Any,
 ) -> LoadSummary:
@@ -81,7 +81,7 @@ def load_files(
 
 
 def chunk_document(
-    document: ParsedDocument, *, count_tokens: CountTokens = estimate_tokens, sizes: Sizes | None = None
+    document: ParsedDocument, *, count_tokens: CountTokens = estimate_tokens, sizes: ChunkSizes | None = None
 ) -> list[ChunkText]:
     """The chunks of a document in English."""
-    return chunk_text(document.text, document.sections, "en", count_tokens=count_tokens, sizes=sizes or Sizes())
+    return chunk_text(document.text, document.sections, "en", count_tokens=count_tokens, sizes=sizes or ChunkSizes())

@@ -30,7 +30,7 @@ ALL_SCOPES = frozenset(Scope)
 VISITOR_SCOPES = frozenset({Scope.CHAT_WRITE, Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE, Scope.RATINGS_WRITE})
 
 
-class Kind(StrEnum):
+class CallerKind(StrEnum):
     """What a principal is."""
 
     KEY = "key"
@@ -51,7 +51,7 @@ class TenantContext:
 
     tenant_id: str
     subject_id: str
-    kind: Kind = Kind.KEY
+    kind: CallerKind = CallerKind.KEY
     scopes: frozenset[Scope] = frozenset()
 
     @property
@@ -63,9 +63,9 @@ class TenantContext:
     @classmethod
     def for_operator(cls, tenant_id: str) -> Self:
         """The operator of the server, acting for *tenant_id*."""
-        return cls(tenant_id, "operator", Kind.OPERATOR, ALL_SCOPES)
+        return cls(tenant_id, "operator", CallerKind.OPERATOR, ALL_SCOPES)
 
     @classmethod
     def for_background(cls, tenant_id: str) -> Self:
         """The service itself, working on what *tenant_id* has."""
-        return cls(tenant_id, "background", Kind.BACKGROUND)
+        return cls(tenant_id, "background", CallerKind.BACKGROUND)

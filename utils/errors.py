@@ -196,7 +196,7 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderBusy(ProviderError):
-    """As many calls as we allow are under way; the endpoint was not asked."""
+    """The limit on concurrent calls is reached; the endpoint was not asked."""
 
     slug, title, status = "provider-busy", "The model is busy", 503
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from agents.threads import thread_of
-from utils.context import Kind, Scope, TenantContext
+from utils.context import CallerKind, Scope, TenantContext
 from utils.errors import make_problem_document
 
 Event = dict[str, Any]
@@ -99,11 +99,11 @@ class RunRecord:
         return (self.ctx.tenant_id, self.ctx.owner_id) == (ctx.tenant_id, ctx.owner_id)
 
     def ended(self, last: Event) -> "RunRecord":
-        """The same after its *last* event."""
+        """The record after the run's *last* event."""
         return replace(self, status=ENDS[last["type"]])
 
 
 def _context(fields: Mapping[str, str]) -> TenantContext:
     # All conversations were shared before they had owners.
     scopes = frozenset({Scope.CONVERSATIONS_ALL}) if fields.get("shares", "1") else frozenset[Scope]()
-    return TenantContext(fields["tenant"], fields["key"], Kind(fields.get("kind", Kind.KEY)), scopes)
+    return TenantContext(fields["tenant"], fields["key"], CallerKind(fields.get("kind", CallerKind.KEY)), scopes)

@@ -62,7 +62,7 @@ class Claim:
         return is_nod or self.text.endswith((":", "?"))
 
     def resting_on(self, passages: tuple[int, ...]) -> "Claim":
-        """The same with *passages* where it names none, unless it only leads up to what does."""
+        """The claim with *passages* where it names none, unless it only leads up to what does."""
         return self if self.cited or self.leads_up else replace(self, cited=passages)
 
 

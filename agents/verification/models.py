@@ -15,7 +15,7 @@ from langchain_core.messages import HumanMessage
 
 from agents.verification.claims import Claim
 from agents.verification.support import SentenceMatch
-from agents.verification.verdict import Finding
+from agents.verification.verdict import SentenceVerdict
 from prompts.judging import judging_prompt, read_judgement
 from utils.errors import ProviderError
 from utils.passages import Passage
@@ -34,8 +34,8 @@ _PREMISES = 2
 _MOST_JUDGED = 12  # sentences of an answer that a chat model is asked about, in one call
 
 _JUDGED = {
-    True: Finding("supported", 1.0, "the judging model finds it in its source", "judge"),
-    False: Finding("unsupported", 0.0, "the judging model does not find it in its source", "judge"),
+    True: SentenceVerdict("supported", 1.0, "the judging model finds it in its source", "judge"),
+    False: SentenceVerdict("unsupported", 0.0, "the judging model does not find it in its source", "judge"),
 }
 
 
@@ -74,12 +74,12 @@ class Entailment:
 
 async def entail(
     claims: Sequence[tuple[Claim, Sequence[SentenceMatch]]], entailment: Entailment
-) -> list[Finding | None]:
+) -> list[SentenceVerdict | None]:
     """A finding for each claim and the places found for it, by the best of its passages; None where it stays undecided.
 
     Where the time is over, or the model fails, the rest stays so.
     """
-    findings: list[Finding | None] = [None] * len(claims)
+    findings: list[SentenceVerdict | None] = [None] * len(claims)
     try:
         async with asyncio.timeout(entailment.timeout_s):
             for at, (claim, places) in enumerate(claims[:_MOST_ENTAILED]):
@@ -92,20 +92,20 @@ async def entail(
     return findings
 
 
-async def _entail(claim: Claim, places: Sequence[SentenceMatch], entailment: Entailment) -> Finding | None:
+async def _entail(claim: Claim, places: Sequence[SentenceMatch], entailment: Entailment) -> SentenceVerdict | None:
     premises = [f"{place.source.title}\n{place.source.text}".strip() for place in places]
     scores = await entailment.model.score([(premise, claim.text[:_LONGEST]) for premise in premises])
     score, number = max((float(score), place.number) for score, place in zip(scores, places, strict=True))
     if score >= entailment.threshold:
-        return Finding("supported", round(score, 2), f"source [{number}] says it in other words", "entailment")
+        return SentenceVerdict("supported", round(score, 2), f"source [{number}] says it in other words", "entailment")
     if score < 1 - entailment.threshold:
-        return Finding("unsupported", round(score, 2), "it does not follow from its source", "entailment")
+        return SentenceVerdict("unsupported", round(score, 2), "it does not follow from its source", "entailment")
     return None
 
 
 async def compare(
     undecided: Sequence[tuple[Claim, Sequence[SentenceMatch]]], embedder: Embedder, *, timeout_s: float
-) -> list[Finding | None]:
+) -> list[SentenceVerdict | None]:
     """A finding for each claim and the places found for it, None where it stays undecided.
 
     All of them do where the model takes longer than *timeout_s*, fails, or was not measured.
@@ -122,7 +122,7 @@ async def compare(
     except (ProviderError, TimeoutError) as exc:
         logger.warning("Sentences not verified: the embedding model did not answer.", exc_info=exc)
         return [None] * len(undecided)
-    findings: list[Finding | None] = []
+    findings: list[SentenceVerdict | None] = []
     for claim, there, place in pairs:
         known = [
             (float(vectors[claim] @ vectors[text]), number) for text, number in there if {claim, text} <= vectors.keys()
@@ -138,18 +138,18 @@ def _iter_sentences(places: Sequence[SentenceMatch]) -> Iterator[tuple[str, int]
         yield from ((sentence.text[:_LONGEST], place.number) for sentence in sentences)
 
 
-def _finding(likeness: float, number: int, levels: Levels) -> Finding | None:
+def _finding(likeness: float, number: int, levels: Levels) -> SentenceVerdict | None:
     score = round(min(1.0, max(0.0, (likeness - levels.other) / (levels.same - levels.other))), 2)
     if likeness >= levels.same:
-        return Finding("supported", score, f"source [{number}] says it in other words", "meaning")
+        return SentenceVerdict("supported", score, f"source [{number}] says it in other words", "meaning")
     if likeness < levels.other:
-        return Finding("unsupported", score, f"source [{number}] says something else", "meaning")
+        return SentenceVerdict("unsupported", score, f"source [{number}] says something else", "meaning")
     return None
 
 
 async def ask_judge(
     model: BaseChatModel, sentences: Sequence[str], passages: Sequence[Passage], *, timeout_s: float
-) -> list[Finding | None]:
+) -> list[SentenceVerdict | None]:
     """A finding for each of *sentences*, which rest on *passages*; None where the model does not say, or fails."""
     asked = sentences[:_MOST_JUDGED]
     try:

@@ -13,7 +13,7 @@ from agents.verification.claims import Claim
 from agents.verification.facts import Facts, facts_of, find_replaced_fact, missing_fact
 from agents.verification.negation import contradiction_between, denial_before
 from agents.verification.sources import Source, SourceSentence, spell_out
-from agents.verification.verdict import Finding, Status
+from agents.verification.verdict import SentenceVerdict, Status
 from utils.language import detect_language
 from utils.words import hash_content_words
 
@@ -53,22 +53,22 @@ class FirstLook:
     *places*: where a model may look, best first; none where a model could not change the finding.
     """
 
-    finding: Finding | None
+    finding: SentenceVerdict | None
     places: Sequence[SentenceMatch] = ()
 
 
 def look(claim: Claim, sources: Mapping[int, Source]) -> FirstLook:
     """Judge *claim* by *sources*, the passages it cites by their numbers."""
     if not claim.says_something:
-        return FirstLook(Finding("unverified", 0.0, "there is nothing in it to check", "none"))
+        return FirstLook(SentenceVerdict("unverified", 0.0, "there is nothing in it to check", "none"))
     if not sources:
-        return FirstLook(Finding("unsupported", 0.0, "it names no source", "none"))
+        return FirstLook(SentenceVerdict("unsupported", 0.0, "it names no source", "none"))
     if finding := _verbatim(claim, sources):
         return FirstLook(finding)
     facts = facts_of(claim.text)
     marks = _marks(sources)
     if missing := missing_fact(facts, claim.text, list(sources.values())):
-        return FirstLook(Finding("unsupported", 0.0, f"{missing} is not in source {marks}"))
+        return FirstLook(SentenceVerdict("unsupported", 0.0, f"{missing} is not in source {marks}"))
     places = sorted((_best_place(claim.text, facts, *item) for item in sources.items()), key=lambda place: -place.near)
     if finding := _contradiction(claim, facts, places[0]):
         return FirstLook(finding)
@@ -78,15 +78,15 @@ def look(claim: Claim, sources: Mapping[int, Source]) -> FirstLook:
     return FirstLook(finding, places)
 
 
-def _verbatim(claim: Claim, sources: Mapping[int, Source]) -> Finding | None:
+def _verbatim(claim: Claim, sources: Mapping[int, Source]) -> SentenceVerdict | None:
     wanted = spell_out(claim.text)
     if len(wanted) < _SHORTEST:
         return None
     for number, source in sources.items():
         if wanted in source.spelled:
             if cut := _cut_from_denial(wanted, source):
-                return Finding("unsupported", 0.0, f'source [{number}] says "{cut}" before these words')
-            return Finding("supported", 1.0, f"it stands word for word in source [{number}]")
+                return SentenceVerdict("unsupported", 0.0, f'source [{number}] says "{cut}" before these words')
+            return SentenceVerdict("supported", 1.0, f"it stands word for word in source [{number}]")
     return None
 
 
@@ -97,24 +97,26 @@ def _cut_from_denial(wanted: str, source: Source) -> str:
     return cuts[0] if cuts and all(cuts) else ""
 
 
-def _contradiction(claim: Claim, facts: Facts, place: SentenceMatch) -> Finding | None:
+def _contradiction(claim: Claim, facts: Facts, place: SentenceMatch) -> SentenceVerdict | None:
     if place.alone < _COMPARED:
         return None
     status: Status = "unsupported" if place.alone >= _CONTRADICTED else "unverified"
     if words := contradiction_between(claim.text, place.sentence, place.source.language):
-        return Finding(status, 0.0, f"{words} in source [{place.number}]")
+        return SentenceVerdict(status, 0.0, f"{words} in source [{place.number}]")
     if instead := find_replaced_fact(facts, claim.text, place.source, place.sentence):
-        return Finding(status, 0.0, f"source [{place.number}] has {instead}")
+        return SentenceVerdict(status, 0.0, f"source [{place.number}] has {instead}")
     return None
 
 
-def _by_share(places: Sequence[SentenceMatch], marks: str, text: str) -> Finding | None:
+def _by_share(places: Sequence[SentenceMatch], marks: str, text: str) -> SentenceVerdict | None:
     best = places[0]
     if best.near >= ENOUGH_SHARED:
-        return Finding("supported", round(best.near, 2), f"source [{best.number}] says it in nearly the same words")
+        return SentenceVerdict(
+            "supported", round(best.near, 2), f"source [{best.number}] says it in nearly the same words"
+        )
     if max(place.anywhere for place in places) <= TOO_LITTLE_SHARED:
         status: Status = "unverified" if is_general(text) else "unsupported"
-        return Finding(status, round(best.near, 2), f"source {marks} says nothing like it")
+        return SentenceVerdict(status, round(best.near, 2), f"source {marks} says nothing like it")
     return None
 
 

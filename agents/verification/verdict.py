@@ -12,7 +12,7 @@ them; `refuse` gives no answer that has one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SentenceVerdict:
     """Whether a sentence is supported, 0 to 1 how well, why in plain words, and by what that was found out."""
 
     status: Status

@@ -12,7 +12,7 @@ from agents.verification.claims import Claim
 from agents.verification.models import Entailment, ask_judge, compare, entail
 from agents.verification.sources import Source, source_of
 from agents.verification.support import FirstLook, look
-from agents.verification.verdict import Finding, SentenceSupport
+from agents.verification.verdict import SentenceSupport, SentenceVerdict
 from utils.errors import Overloaded
 from utils.long_texts import AT_ONCE, process_text
 from utils.passages import Hit
@@ -21,8 +21,8 @@ from utils.ports import Embedder
 Waiting = AbstractAsyncContextManager[None]
 
 _FEW_CLAIMS, MOST_CLAIMS = 8, 200
-_TOO_MANY = Finding("unverified", 0.0, "the answer is too long to be checked to its end", "none")
-_TOO_SLOW = Finding("unverified", 0.0, "there was no time to check it", "none")
+_TOO_MANY = SentenceVerdict("unverified", 0.0, "the answer is too long to be checked to its end", "none")
+_TOO_SLOW = SentenceVerdict("unverified", 0.0, "there was no time to check it", "none")
 _JUDGING_S = 20.0
 _UNDECIDED = "its source says something near to it, whether the same is not certain"
 
@@ -78,14 +78,14 @@ class Verifier:
         return looks + [FirstLook(_TOO_MANY)] * (len(claims) - len(looks))
 
     async def _by_meaning(
-        self, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[Finding | None]
+        self, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[SentenceVerdict | None]
     ) -> None:
         open_ = _open(findings)
         pairs = [(claims[at], looks[at].places) for at in open_]
         _fill(findings, open_, await compare(pairs, self.embedder, timeout_s=self.comparing_s))
 
     async def _by_judge(
-        self, judge: BaseChatModel, claims: Sequence[Claim], hits: Sequence[Hit], findings: list[Finding | None]
+        self, judge: BaseChatModel, claims: Sequence[Claim], hits: Sequence[Hit], findings: list[SentenceVerdict | None]
     ) -> None:
         open_ = _open(findings)
         if open_:
@@ -96,7 +96,7 @@ class Verifier:
 
 
 async def _by_entailment(
-    entailment: Entailment, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[Finding | None]
+    entailment: Entailment, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[SentenceVerdict | None]
 ) -> None:
     """Also about what the share of words decided: what is made up often has its words from the source."""
     read = [at for at, each in enumerate(looks) if each.places]
@@ -109,15 +109,17 @@ def _get_cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:
     return {number: source_of(hits[number - 1].passage) for number in claim.cited if 1 <= number <= len(hits)}
 
 
-def _open(findings: Sequence[Finding | None]) -> list[int]:
+def _open(findings: Sequence[SentenceVerdict | None]) -> list[int]:
     return [at for at, finding in enumerate(findings) if finding is None]
 
 
-def _fill(findings: list[Finding | None], places: Sequence[int], found: Sequence[Finding | None]) -> None:
+def _fill(
+    findings: list[SentenceVerdict | None], places: Sequence[int], found: Sequence[SentenceVerdict | None]
+) -> None:
     for at, finding in zip(places, found, strict=True):
         findings[at] = finding
 
 
-def _support(claim: Claim, finding: Finding | None) -> SentenceSupport:
-    known = finding or Finding("unverified", 0.5, _UNDECIDED, "meaning")
+def _support(claim: Claim, finding: SentenceVerdict | None) -> SentenceSupport:
+    known = finding or SentenceVerdict("unverified", 0.5, _UNDECIDED, "meaning")
     return SentenceSupport(claim.start, claim.end, known.status, known.score, known.reason, known.method, claim.cited)

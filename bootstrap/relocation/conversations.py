@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from random import Random
 from typing import Any, NamedTuple
 
-from bootstrap.relocation.report import CONVERSATIONS, SAMPLES, Comparison, Direction, Progress, StoreCounts
+from bootstrap.relocation.report import CONVERSATIONS, SAMPLES, Direction, Progress, StoreComparison, StoreCounts
 from bootstrap.relocation.stores import Store, always, check_path, count_both, order_ends
 from bootstrap.valkey import ValkeyChild
 from config import Settings
@@ -41,7 +41,7 @@ return 1
 """
 
 
-class Conversation(NamedTuple):
+class MovedConversation(NamedTuple):
     """What both keys of a conversation hold, and how long they live; `summary` is empty where somebody removed it."""
 
     summary: bytes
@@ -129,7 +129,7 @@ class ConversationsMove:
             done += len(part)
             progress(CONVERSATIONS, done, len(keys))
 
-    async def compare(self) -> list[Comparison]:
+    async def compare(self) -> list[StoreComparison]:
         """Both sides compared: which conversations there are, and some of them whole."""
         ours, theirs = await _list_keys(self._source), await _list_keys(self._target)
         missing = [key for key in sorted(ours - theirs) if (await _read(self._source, key)).will_stay]
@@ -148,7 +148,7 @@ class ConversationsMove:
             for key in keys
         ]
         counts = len(both) + len(missing), len(both) + len(extra)
-        return [Comparison(CONVERSATIONS, "conversations", *counts, len(samples), tuple(differing))]
+        return [StoreComparison(CONVERSATIONS, "conversations", *counts, len(samples), tuple(differing))]
 
     async def _copy(self, key: bytes) -> None:
         found = await _read(self._source, key)
@@ -180,9 +180,9 @@ async def _count_either_key(connections: Connections | None) -> int:
     return len(states | await _list_keys(connections, _SUMMARY_PATTERN))
 
 
-async def _read(connections: Connections | None, key: bytes) -> Conversation:
+async def _read(connections: Connections | None, key: bytes) -> MovedConversation:
     summary, fields, left_ms = await _run_script(connections, _READ, key)
-    return Conversation(summary or b"", tuple(fields), left_ms)
+    return MovedConversation(summary or b"", tuple(fields), left_ms)
 
 
 async def _run_script(connections: Connections | None, script: str, key: bytes, *arguments: bytes | int) -> Any:

@@ -17,10 +17,10 @@ from bootstrap.relocation.report import (
     CONVERSATIONS,
     PASSAGES,
     RECORDS,
-    Comparison,
     Direction,
     Progress,
     Report,
+    StoreComparison,
     StoreCounts,
     format_counts,
 )
@@ -169,7 +169,7 @@ def _refuse(stores: Sequence[StoreCounts]) -> None:
 
 async def _carry_out(
     moves: Sequence[Move], unfinished: UnfinishedMove, plan: Plan, progress: Progress
-) -> list[Comparison]:
+) -> list[StoreComparison]:
     """Copy and compare; the move is finished when everything is alike."""
     await _prepare(moves, unfinished, plan)
     for move in moves:

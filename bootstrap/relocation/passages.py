@@ -13,7 +13,7 @@ import numpy as np
 
 from bootstrap.models import open_embedder
 from bootstrap.relocation.records import Records, find_index, find_tenants
-from bootstrap.relocation.report import PASSAGES, SAMPLES, Comparison, Direction, Progress, StoreCounts
+from bootstrap.relocation.report import PASSAGES, SAMPLES, Direction, Progress, StoreComparison, StoreCounts
 from bootstrap.relocation.stores import Counts, Open, Store, check_path, count_both, order_ends
 from bootstrap.stores import collection_name, index_folder, server_index
 from config import Settings
@@ -124,7 +124,7 @@ class PassagesMove:
                 done += copied
                 progress(PASSAGES, done, total)
 
-    async def compare(self) -> list[Comparison]:
+    async def compare(self) -> list[StoreComparison]:
         """Both sides compared: the number of passages and vectors of every tenant, and some of each whole."""
         if self.lacks_index:
             return []
@@ -133,7 +133,7 @@ class PassagesMove:
         known = checks[0].target
         held = (await self._stores[1].count_all()).get("passages", known)
         if held != known:
-            checks.append(Comparison(PASSAGES, "passages of all tenants", known, held, 0))
+            checks.append(StoreComparison(PASSAGES, "passages of all tenants", known, held, 0))
         return checks
 
 
@@ -201,7 +201,9 @@ async def _survey(index: PassageIndex, ctx: TenantContext, salt: bytes) -> _Side
     return side
 
 
-async def _compare(source: PassageIndex, target: PassageIndex, ctx: TenantContext) -> tuple[Comparison, Comparison]:
+async def _compare(
+    source: PassageIndex, target: PassageIndex, ctx: TenantContext
+) -> tuple[StoreComparison, StoreComparison]:
     """Passages and vectors of one tenant."""
     salt = token_bytes(16)
     ours, theirs = await _survey(source, ctx, salt), await _survey(target, ctx, salt)
@@ -217,8 +219,8 @@ async def _compare(source: PassageIndex, target: PassageIndex, ctx: TenantContex
         texts.append(f"{ctx.tenant_id} has {ours.passages} passages and {theirs.passages} in the target")
     with_vector = sum(stored.vector is not None for stored in ours.sample)
     return (
-        Comparison(PASSAGES, "passages", ours.passages, theirs.passages, len(ours.sample), tuple(texts)),
-        Comparison(PASSAGES, "vectors", ours.vectors, theirs.vectors, with_vector, tuple(vectors)),
+        StoreComparison(PASSAGES, "passages", ours.passages, theirs.passages, len(ours.sample), tuple(texts)),
+        StoreComparison(PASSAGES, "vectors", ours.vectors, theirs.vectors, with_vector, tuple(vectors)),
     )
 
 
@@ -228,9 +230,9 @@ def _is_same_vector(one: FloatArray | None, other: FloatArray | None) -> bool:
     return one.shape == other.shape and bool(np.allclose(one, other, atol=_TOLERANCE))
 
 
-def _sum_up(what: str, checks: Sequence[Comparison]) -> Comparison:
+def _sum_up(what: str, checks: Sequence[StoreComparison]) -> StoreComparison:
     """What was found of all tenants together."""
-    return Comparison(
+    return StoreComparison(
         PASSAGES,
         what,
         sum(check.source for check in checks),

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
-from bootstrap.relocation.report import RECORDS, SAMPLES, Comparison, Progress, StoreCounts
+from bootstrap.relocation.report import RECORDS, SAMPLES, Progress, StoreComparison, StoreCounts
 from bootstrap.relocation.stores import Open, Store, always, check_path, count_both
 from config import RECORDS_FILE, Settings
 from domain.db import Database, open_database
@@ -94,7 +94,7 @@ class RecordsMove:
                 for ctx in all_tenants(target):
                     mark_undone(target, ctx, ALL_SLOTS)
 
-    async def compare(self) -> list[Comparison]:
+    async def compare(self) -> list[StoreComparison]:
         """Both sides compared: the number of rows, and some whole rows, of every table."""
         ignored = _INDEXING if self.unindexed else {}
         with self._source.reading() as source, self._target.reading() as target:
@@ -168,11 +168,11 @@ def _insert(session: Session, table: Table, rows: list[dict[str, Any]]) -> None:
         ) from exc
 
 
-def _compare(source: Connection, target: Connection, table: Table, ignored: Set[str]) -> Comparison:
+def _compare(source: Connection, target: Connection, table: Table, ignored: Set[str]) -> StoreComparison:
     samples = list(source.execute(select(table).order_by(func.random()).limit(SAMPLES)).mappings())
     differing = [text for row in samples if (text := _find_difference(target, table, row, ignored))]
     counts = _count(source, table), _count(target, table)
-    return Comparison(RECORDS, table.name, *counts, len(samples), tuple(differing))
+    return StoreComparison(RECORDS, table.name, *counts, len(samples), tuple(differing))
 
 
 def _find_difference(target: Connection, table: Table, row: RowMapping, ignored: Set[str]) -> str:

@@ -22,7 +22,7 @@ class Direction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class StoreComparison:
     """One kind of item in both stores after the move: how many, how many were compared whole, which differ."""
 
     role: str
@@ -58,7 +58,7 @@ class Report:
     dry_run: bool
     continued: bool
     stores: tuple[StoreCounts, ...]
-    checks: tuple[Comparison, ...]
+    checks: tuple[StoreComparison, ...]
     notes: tuple[str, ...]
 
     @property

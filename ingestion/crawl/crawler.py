@@ -16,10 +16,10 @@ from domain.quotas import Quotas, count_pages, lock_usage, require_pages, requir
 from ingestion.crawl import sitemap
 from ingestion.crawl.addresses import display_address, link, root
 from ingestion.crawl.fetch import Fetcher, FetchFailed
-from ingestion.crawl.frontier import Frontier, Scope
+from ingestion.crawl.frontier import CrawlScope, Frontier
 from ingestion.crawl.guard import AddressRefused, Reach, Resolve, resolve
 from ingestion.crawl.site import CrawlPolicy, Politeness, Site, Stopped
-from ingestion.crawl.visit import Outcome, SiteAway, Visitor
+from ingestion.crawl.visit import PageVisitor, SiteAway, VisitOutcome
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
 from ingestion.reader import RECIPE, DocumentReader
@@ -32,7 +32,7 @@ HOLD_S = 1_200.0  # longer than anything between two signs of life takes, as a f
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimedCrawl:
     """A web source that is ours to crawl until we do not show a sign of life for `HOLD_S`."""
 
     ctx: TenantContext
@@ -73,7 +73,7 @@ class Crawler:
         self._stopping = threading.Event()
         self._fetcher: Fetcher | None = None
 
-    def claim(self, ctx: TenantContext, web_source_id: str) -> Claim:
+    def claim(self, ctx: TenantContext, web_source_id: str) -> ClaimedCrawl:
         """Take a web source to be crawled by us, and by nobody else meanwhile.
 
         Raises:
@@ -83,23 +83,23 @@ class Crawler:
         with self._database.writing() as session:
             return self.claim_in(session, ctx, web_source_id)
 
-    def claim_in(self, session: Session, ctx: TenantContext, web_source_id: str) -> Claim:
-        """The same within a transaction.
+    def claim_in(self, session: Session, ctx: TenantContext, web_source_id: str) -> ClaimedCrawl:
+        """Claim a web source within a transaction.
 
         Raises:
             NotFound: the tenant has none of this id.
             Conflict: somebody else crawls it.
         """
         source = web_sources.claim(session, ctx, web_source_id, holder=self._holder, hold_s=HOLD_S)
-        return Claim(ctx, source, self._holder)
+        return ClaimedCrawl(ctx, source, self._holder)
 
-    def crawl(self, claim: Claim) -> WebSource | None:
+    def crawl(self, claim: ClaimedCrawl) -> WebSource | None:
         """Crawl it to its end, and tell how it is then; None if it was removed meanwhile. Blocking, for long.
 
         Stopped, it ends soon, and whoever claims it next goes on from there.
         """
         source, rules = claim.source, self._rules
-        scope = Scope(source.url, source.kind == "site", source.max_depth, min(source.max_pages, rules.max_pages))
+        scope = CrawlScope(source.url, source.kind == "site", source.max_depth, min(source.max_pages, rules.max_pages))
         with Fetcher(rules.crawl_policy.agent, rules.reach, resolver=rules.resolver) as self._fetcher:
             if self._stopping.is_set():
                 self._fetcher.abort()
@@ -120,7 +120,7 @@ class Crawler:
         if self._fetcher is not None:
             self._fetcher.abort()
 
-    def _release(self, claim: Claim) -> None:
+    def _release(self, claim: ClaimedCrawl) -> None:
         with self._database.writing() as session:
             web_sources.release_crawl(session, claim.ctx, claim.source.web_source_id, holder=claim.holder)
 
@@ -134,7 +134,7 @@ class _Crawl:
         self,
         database: Database,
         document_files: DocumentFiles,
-        claim: Claim,
+        claim: ClaimedCrawl,
         site: Site,
         reader: DocumentReader,
         *,
@@ -147,7 +147,7 @@ class _Crawl:
             known = web_sources.list_pages(session, self._ctx, self._source)
         self._frontier = Frontier(site.scope, self._source.crawl, known)
         texts = {page.text_hash: page.url for page in known if page.taken and not page.waiting}
-        self._visitor = Visitor(site, self._frontier, reader, self._get_known, texts)
+        self._visitor = PageVisitor(site, self._frontier, reader, self._get_known, texts)
 
     def run(self) -> None:
         try:
@@ -202,12 +202,12 @@ class _Crawl:
         fits = document is not None and document.state in readable and document.recipe == RECIPE
         return document if fits and document and document.error is None else None
 
-    def _record(self, page: WebPage, outcome: Outcome) -> None:
+    def _record(self, page: WebPage, outcome: VisitOutcome) -> None:
         if outcome.became != "later":
             page.waiting = False
         self._write(page, outcome, outcome.new)
 
-    def _write(self, page: WebPage | None, outcome: Outcome | None, new: Sequence[WebPage]) -> None:
+    def _write(self, page: WebPage | None, outcome: VisitOutcome | None, new: Sequence[WebPage]) -> None:
         """Everything about one page in one transaction, if the crawl is still ours."""
         content = outcome.content if outcome else None
         files = (outcome.data, content.extracted) if outcome and content else ()
@@ -228,7 +228,7 @@ class _Crawl:
             self._document_files.try_discard(self._ctx, *files)
             raise _NotOurs
 
-    def _write_document(self, session: Session, page: WebPage, outcome: Outcome) -> None:
+    def _write_document(self, session: Session, page: WebPage, outcome: VisitOutcome) -> None:
         origin = web_sources.ORIGIN + page.url
         if outcome.content is not None:
             self._require_room(session, outcome.content, is_new=outcome.became == "added")
@@ -278,7 +278,7 @@ class _Crawl:
         return f"Nothing could be read. {reason}"
 
 
-def _count(source: WebSource, page: WebPage, outcome: Outcome) -> None:
+def _count(source: WebSource, page: WebPage, outcome: VisitOutcome) -> None:
     if outcome.became == "later":
         return
     source.counts = {**source.counts, outcome.became: source.counts.get(outcome.became, 0) + 1}

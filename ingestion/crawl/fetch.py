@@ -29,7 +29,7 @@ class FetchFailed(Exception):
         self.reason, self.temporary = reason, temporary
 
 
-class TooLarge(FetchFailed):
+class PageTooLarge(FetchFailed):
     """There is more of it than was asked for; `begun` is as much as that."""
 
     def __init__(self, limit: int, begun: bytes = b"") -> None:
@@ -199,7 +199,7 @@ def _body(pieces: Iterable[bytes], headers: _Headers, limit: int) -> bytes:
     for piece in pieces:
         body += piece
         if len(body) > limit:
-            raise TooLarge(limit, bytes(body[:limit]))
+            raise PageTooLarge(limit, bytes(body[:limit]))
     return bytes(body)
 
 

@@ -30,7 +30,7 @@ _NO_DOCUMENTS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class CrawlScope:
     """What of the web belongs to a source: the page at `start`, or the site it is on, so many links and pages far."""
 
     start: str
@@ -59,7 +59,7 @@ class Frontier:
     It takes no notes of its own: every address is a `WebPage`, and from those that were written down it is made again.
     """
 
-    def __init__(self, scope: Scope, crawl: int, pages: Iterable[WebPage] = ()) -> None:
+    def __init__(self, scope: CrawlScope, crawl: int, pages: Iterable[WebPage] = ()) -> None:
         self._scope, self._crawl = scope, crawl
         self._pages: dict[str, WebPage] = {}
         self._alike: set[str] = set()

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ingestion.crawl.addresses import link, path_and_query, root, site
-from ingestion.crawl.fetch import Fetcher, FetchFailed, MostBytes, Reply, TooLarge, unpack
-from ingestion.crawl.frontier import Scope
+from ingestion.crawl.fetch import Fetcher, FetchFailed, MostBytes, PageTooLarge, Reply, unpack
+from ingestion.crawl.frontier import CrawlScope
 from ingestion.crawl.robots import MOST_BYTES, Robots, read_robots
 from ingestion.crawl.sitemap import MOST_BYTES as SITEMAP_BYTES
 
@@ -88,7 +88,7 @@ class CrawlPolicy:
 class Site:
     """The hosts of one web source; of files at most `file_bytes` are read."""
 
-    scope: Scope
+    scope: CrawlScope
     fetcher: Fetcher
     crawl_policy: CrawlPolicy
     politeness: Politeness
@@ -166,7 +166,7 @@ class Site:
         for _ in range(_MOST_REDIRECTS + 1):
             try:
                 reply = self.get(address, lambda _: MOST_BYTES)
-            except TooLarge as exc:
+            except PageTooLarge as exc:
                 return exc.begun
             if reply.status in REDIRECTS:
                 target = link(reply.location or "", address)

@@ -22,7 +22,7 @@ KnownDocument = Callable[[WebPage], Document | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class VisitOutcome:
     """What became of an address: one of the words that are counted, and what is to be written about it.
 
     "later" is not counted: there is a try left.
@@ -41,7 +41,7 @@ class SiteAway(Exception):
     """The site as a whole cannot be read; the text says why."""
 
 
-class Visitor:
+class PageVisitor:
     """Fetches the addresses of one crawl.
 
     *known* gives a page's document if it need not be read again when the page did not change. *texts* says which page
@@ -54,7 +54,7 @@ class Visitor:
         self._site, self._frontier, self._reader, self._known, self._texts = site, frontier, reader, known, texts
         self._in_a_row = 0
 
-    def visit(self, page: WebPage) -> Outcome:
+    def visit(self, page: WebPage) -> VisitOutcome:
         """Fetch *page*, and tell what became of it; its row is brought up to date, what it leads to is in the frontier.
 
         Raises:
@@ -72,14 +72,14 @@ class Visitor:
             return self._handle_failure(page, exc.reason, temporary=exc.temporary)
         return self._handle_answer(page, reply, known)
 
-    def _handle_answer(self, page: WebPage, reply: Reply, known: Document | None) -> Outcome:
+    def _handle_answer(self, page: WebPage, reply: Reply, known: Document | None) -> VisitOutcome:
         if reply.status in BUSY or reply.status >= 500:
             return self._handle_failure(page, f"It answers {reply.status}.", temporary=True)
         self._in_a_row = 0
         if reply.status == 304 and known:
             page.missed = 0
             self._texts[page.text_hash] = page.url
-            return Outcome("unchanged")
+            return VisitOutcome("unchanged")
         if reply.status == 200:
             return self._store(page, reply, known)
         if reply.status in REDIRECTS:
@@ -88,12 +88,12 @@ class Visitor:
             page.missed = MISSED_BEFORE_GONE
         return self._missing(page, f"It answers {reply.status}.")
 
-    def _store(self, page: WebPage, reply: Reply, known: Document | None) -> Outcome:
+    def _store(self, page: WebPage, reply: Reply, known: Document | None) -> VisitOutcome:
         try:
             found = take(reply, page.url, self._reader, self._site.crawl_policy.product)
         except UnreadableDocument as exc:
             page.taken, page.missed, page.text_hash = True, 0, ""
-            return Outcome("failed", exc.detail, unreadable=exc.detail)
+            return VisitOutcome("failed", exc.detail, unreadable=exc.detail)
         links = [self._frontier.add(address, depth=page.depth + 1) for address in found.links]
         new = [one for one in links if one is not None]
         elsewhere = self._elsewhere(page, found)
@@ -103,7 +103,9 @@ class Visitor:
             new += [ahead] if ahead else []
             return _drop(page, f"It names {elsewhere} as its address.", new)
         if found.content is None:
-            return Outcome("skipped", found.refused, new=new) if found.is_empty else _drop(page, found.refused, new)
+            return (
+                VisitOutcome("skipped", found.refused, new=new) if found.is_empty else _drop(page, found.refused, new)
+            )
         twin = self._texts.get(found.text_hash)
         if twin not in (None, page.url):
             return _drop(page, f"It says the same as {twin}.")
@@ -113,8 +115,8 @@ class Visitor:
         page.taken, page.missed, page.text_hash = True, 0, found.text_hash
         page.etag, page.last_modified = reply.etag, reply.last_modified
         if same:
-            return Outcome(became, new=new)
-        return Outcome(became, content=_at(found.content, page, found.canonical), data=found.data, new=new)
+            return VisitOutcome(became, new=new)
+        return VisitOutcome(became, content=_at(found.content, page, found.canonical), data=found.data, new=new)
 
     def _elsewhere(self, page: WebPage, found: FetchedPage) -> str | None:
         """The address the page names as its own, unless that one named another, or names this one."""
@@ -124,7 +126,7 @@ class Visitor:
         there = self._frontier.find(address)
         return None if there is not None and (there.alias or there.missed) else address
 
-    def _handle_redirect(self, page: WebPage, reply: Reply) -> Outcome:
+    def _handle_redirect(self, page: WebPage, reply: Reply) -> VisitOutcome:
         address = link(reply.location or "", page.url)
         if address is None or not self._site.scope.holds(address):
             return self._missing(page, "It leads to another site.")
@@ -139,25 +141,25 @@ class Visitor:
             return _drop(page, f"It is now at {address}.", new)
         if page.taken:
             missing = self._missing(page, f"It leads to {address} for now.")
-            return Outcome(missing.became, missing.reason, remove=missing.remove, new=new)
-        return Outcome("skipped", f"It leads to {address}.", new=new)
+            return VisitOutcome(missing.became, missing.reason, remove=missing.remove, new=new)
+        return VisitOutcome("skipped", f"It leads to {address}.", new=new)
 
-    def _missing(self, page: WebPage, reason: str) -> Outcome:
+    def _missing(self, page: WebPage, reason: str) -> VisitOutcome:
         """Not there, or not for us. One that was is kept until it is missed again, in another crawl."""
         page.missed += 1
         if not page.taken:
-            return Outcome("skipped", reason)
+            return VisitOutcome("skipped", reason)
         if page.missed < MISSED_BEFORE_GONE:
-            return Outcome("failed", f"{reason} It is kept until the next crawl.")
-        return Outcome("gone", reason, remove=True)
+            return VisitOutcome("failed", f"{reason} It is kept until the next crawl.")
+        return VisitOutcome("gone", reason, remove=True)
 
-    def _handle_failure(self, page: WebPage, reason: str, *, temporary: bool) -> Outcome:
+    def _handle_failure(self, page: WebPage, reason: str, *, temporary: bool) -> VisitOutcome:
         self._in_a_row += temporary
         if self._in_a_row >= MOST_FAILURES_IN_A_ROW:
             raise SiteAway(f"{self._in_a_row} pages in a row failed. {reason}")
         if temporary and self._frontier.again(page):
-            return Outcome("later")
-        return Outcome("failed", reason)
+            return VisitOutcome("later")
+        return VisitOutcome("failed", reason)
 
 
 def _at(content: DocumentContent, page: WebPage, named: str | None) -> DocumentContent:
@@ -166,6 +168,6 @@ def _at(content: DocumentContent, page: WebPage, named: str | None) -> DocumentC
     return replace(content, url=named if is_same else page.url)
 
 
-def _drop(page: WebPage, reason: str, new: Sequence[WebPage] = ()) -> Outcome:
+def _drop(page: WebPage, reason: str, new: Sequence[WebPage] = ()) -> VisitOutcome:
     """No document, and not any more if there was one."""
-    return Outcome("gone" if page.taken else "skipped", reason, remove=page.taken, new=new)
+    return VisitOutcome("gone" if page.taken else "skipped", reason, remove=page.taken, new=new)

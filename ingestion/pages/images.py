@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from utils.concurrency import ConcurrencyLimit
 from utils.errors import UnreadableDocument
 from utils.expiring import Expiring
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.sandbox import ProcessEnded, Sandbox
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class PageImages:
         return UnreadableDocument(_REFUSAL)
 
     def _answer(self, open_file: OpenFile, question: dict[str, Any], most_bytes: int) -> bytes:
-        job = Job(
+        job = SandboxJob(
             serve=f"{_WORKER}:answer",
             preload=(_WORKER, "PIL.PngImagePlugin"),
             memory_bytes=self._memory_bytes,

@@ -11,7 +11,7 @@ from pathlib import Path
 from ingestion.parsers.answers import read_answer
 from ingestion.parsers.parsed import Limits, Target
 from utils.errors import UnreadableDocument
-from utils.sandbox.jobs import FILE_BYTES, Job
+from utils.sandbox.jobs import FILE_BYTES, SandboxJob
 from utils.sandbox.sandbox import SandboxedProcess
 
 LIBRARIES = ("libmergedlo.so", "libsofficeapp.so")  # one of them has the interface, by how LibreOffice was built
@@ -39,7 +39,7 @@ _MEMORY_BYTES = 2_000_000_000  # addresses; its libraries and their threads take
 _CPU_SPARE_S = 10
 _ANSWER_BYTES = 1_000
 
-Start = Callable[[Job], SandboxedProcess]
+Start = Callable[[SandboxJob], SandboxedProcess]
 
 
 def find_libreoffice(target: Target) -> Path | None:
@@ -88,8 +88,8 @@ class Converter:
                 )
             return process.read(answer.converted_bytes, deadline)
 
-    def _job(self, library: Path, folder: Path) -> Job:
-        return Job(
+    def _job(self, library: Path, folder: Path) -> SandboxJob:
+        return SandboxJob(
             serve=_CONVERT,
             preload=(_CONVERT.partition(":")[0],),
             reads=(str(library.parents[1]), *_READS),

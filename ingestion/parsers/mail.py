@@ -2,7 +2,7 @@
 
 import email
 import email.policy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.errors import MessageError
 from email.message import EmailMessage, Message
 
@@ -24,7 +24,6 @@ SMIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 SIGNATURES = ("application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature")
 PGP = "-----BEGIN PGP MESSAGE-----"
 MEDIA_TYPE = "message/rfc822"
-ParseOther = Callable[[bytes, str, Limits], ParsedDocument]
 
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:

@@ -9,7 +9,6 @@ from ingestion.parsers.garbled import UNKNOWN, is_garbled, is_garbled_line
 from ingestion.parsers.parsed import clean
 
 MAX_OBJECTS = 20_000  # looked at on a page; maps and drawings have more
-THIN = 2.0  # points: a drawn box this thin is a line
 LONG = 12.0
 SCANNED_SHARE = 0.3  # of the page, that pictures cover
 SCANNED_CHARACTERS = 25  # a stamp or page number on a scan

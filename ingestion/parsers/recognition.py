@@ -13,11 +13,11 @@ from ingestion.parsers.answers import read_answer
 from ingestion.parsers.kinds import modules_for
 from ingestion.parsers.parsed import Limits
 from providers.ocr.chosen import find_available, open_recogniser
-from providers.ocr.recogniser import Allowance, Recogniser, Start
+from providers.ocr.recogniser import Recogniser, RecognitionLimits, Start
 from utils.closing import ClosedAtExit
 from utils.errors import ProviderError, ProviderUnavailable, UnreadableDocument
 from utils.ports import Picture
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.sandbox import ProcessEnded, SandboxedProcess
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class PageReader(ClosedAtExit):
         return np.frombuffer(pixels, np.uint8).reshape(answer.height, answer.width, 3)
 
     def _begin_drawing(self, pages: list[int], deadline: float) -> SandboxedProcess:
-        job = Job(
+        job = SandboxJob(
             serve=_DRAW,
             preload=(_DRAW.partition(":")[0], *modules_for(self._name)[:1]),
             memory_bytes=self._limits.memory_bytes,
@@ -143,7 +143,9 @@ def _open(start: Start, limits: Limits, pages: int) -> Recogniser:
     name = find_available()
     if name is None:
         raise ProviderUnavailable("There is no text recognition any more.")
-    allowance = Allowance(page_s=limits.page_timeout_s, memory_bytes=limits.memory_bytes, cpu_s=_cpu_s(limits, pages))
+    allowance = RecognitionLimits(
+        page_s=limits.page_timeout_s, memory_bytes=limits.memory_bytes, cpu_s=_cpu_s(limits, pages)
+    )
     return open_recogniser(name, start, allowance)
 
 

@@ -18,7 +18,7 @@ from ingestion.parsers.recognition import PAGE_ERRORS, PageReader, Recognition
 from providers.ocr.chosen import find_available
 from utils.closing import ClosedAtExit
 from utils.errors import UnreadableDocument
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.sandbox import ProcessEnded, Sandbox, SandboxedProcess
 from utils.sandbox.walls import Wall
 
@@ -128,7 +128,7 @@ class ParserProcess(ClosedAtExit):
         with self._lock:
             self._is_interrupted = False
 
-    def _start(self, job: Job) -> SandboxedProcess:
+    def _start(self, job: SandboxJob) -> SandboxedProcess:
         """A process that can be interrupted."""
         process = self._sandbox.start(job)
         with self._lock:
@@ -165,7 +165,7 @@ class ParserProcess(ClosedAtExit):
 
     def _ask(self, data: bytes, name: str, recognised: Mapping[int, str]) -> Answer:
         first, *others = modules_for(name) or ("",)
-        job = Job(
+        job = SandboxJob(
             serve=_PARSE,
             preload=tuple(filter(None, (_PARSE.partition(":")[0], first))),
             later=tuple(others),

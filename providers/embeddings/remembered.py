@@ -36,7 +36,7 @@ class RememberingEmbedder:
         return self._embedder.dimension
 
     async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
-        """As the embedder does."""
+        """See `Embedder`; vectors of passages are not kept."""
         return await self._embedder.embed_passages(texts, urgent=urgent)
 
     async def embed_query(self, text: str) -> FloatArray:

@@ -27,7 +27,7 @@ class FolderFileStore:
         self._root = root
 
     def put(self, ctx: TenantContext, data: bytes) -> str:
-        """As in `FileStore`; it is on the disk, also its name, when this returns."""
+        """See `FileStore`; it is on the disk, also its name, when this returns."""
         content_hash = hashlib.sha256(data).hexdigest()
         path = self._make_path(ctx, content_hash)
         with _translate_errors():
@@ -37,12 +37,12 @@ class FolderFileStore:
         return content_hash
 
     def get(self, ctx: TenantContext, content_hash: str) -> bytes:
-        """As in `FileStore`."""
+        """See `FileStore`."""
         with self.open(ctx, content_hash) as file, _translate_errors():
             return file.read()
 
     def open(self, ctx: TenantContext, content_hash: str) -> BinaryIO:
-        """As in `FileStore`."""
+        """See `FileStore`."""
         if not _HASH.fullmatch(content_hash):
             raise NotFound("File not found.")
         with _translate_errors():
@@ -52,13 +52,13 @@ class FolderFileStore:
                 raise NotFound("File not found.") from exc
 
     def delete(self, ctx: TenantContext, content_hash: str) -> None:
-        """As in `FileStore`."""
+        """See `FileStore`."""
         if _HASH.fullmatch(content_hash):
             with _translate_errors():
                 self._make_path(ctx, content_hash).unlink(missing_ok=True)
 
     def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
-        """As in `FileStore`: it goes to `<root>/<tenant>/quarantine`."""
+        """See `FileStore`: it goes to `<root>/<tenant>/quarantine`."""
         if not _HASH.fullmatch(content_hash):
             return
         folder = self._make_folder_path(ctx) / _QUARANTINE
@@ -71,7 +71,7 @@ class FolderFileStore:
                 path.unlink(missing_ok=True)
 
     def list_hashes(self, ctx: TenantContext) -> Iterator[str]:
-        """As in `FileStore`. What a process left that was killed while it wrote is removed on the way."""
+        """See `FileStore`. What a process left that was killed while it wrote is removed on the way."""
         with _translate_errors():
             for path in self._make_folder_path(ctx).glob("??/*"):
                 if _HASH.fullmatch(path.name):

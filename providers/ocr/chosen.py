@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from providers.ocr.rapid_process import RapidOcrProcess
-from providers.ocr.recogniser import Allowance, Recogniser, Start
+from providers.ocr.recogniser import Recogniser, RecognitionLimits, Start
 from providers.ocr.tesseract import Tesseract, list_languages
 
 Name = Literal["tesseract", "rapidocr"]
@@ -32,8 +32,8 @@ def has_tesseract() -> bool:
     return program is not None and set(LANGUAGES) <= list_languages(program)[1]
 
 
-def open_recogniser(name: Name, start: Start, allowance: Allowance | None = None) -> Recogniser:
+def open_recogniser(name: Name, start: Start, allowance: RecognitionLimits | None = None) -> Recogniser:
     """The recognition called *name*, for the pages of one document; it reads them in processes that *start* starts."""
     if name == "tesseract":
-        return Tesseract(LANGUAGES, start, allowance or Allowance())
-    return RapidOcrProcess(start, allowance or Allowance())
+        return Tesseract(LANGUAGES, start, allowance or RecognitionLimits())
+    return RapidOcrProcess(start, allowance or RecognitionLimits())

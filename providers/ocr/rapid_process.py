@@ -3,9 +3,9 @@
 import json
 import time
 
-from providers.ocr.recogniser import Allowance, Start
+from providers.ocr.recogniser import RecognitionLimits, Start
 from utils.ports import Picture
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.sandbox import ProcessEnded, SandboxedProcess
 
 _LONGEST_TEXT_BYTES = 1_000_000
@@ -16,7 +16,7 @@ _PRELOAD = ("providers.ocr.worker", "providers.ocr.rapid", "rapidocr.main", "cv2
 class RapidOcrProcess:
     """A `TextRecogniser` for the pages of one document; its process begins with the first of them."""
 
-    def __init__(self, start: Start, allowance: Allowance) -> None:
+    def __init__(self, start: Start, allowance: RecognitionLimits) -> None:
         self._start, self._allowance = start, allowance
         self._process: SandboxedProcess | None = None
 
@@ -43,8 +43,8 @@ class RapidOcrProcess:
         if process is not None:
             process.close()
 
-    def _make_job(self) -> Job:
-        return Job(
+    def _make_job(self) -> SandboxJob:
+        return SandboxJob(
             serve="providers.ocr.worker:serve",
             prepare="providers.ocr.worker:prepare",
             preload=_PRELOAD,

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from utils.ports import TextRecogniser
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.sandbox import SandboxedProcess
 
-Start = Callable[[Job], SandboxedProcess]
+Start = Callable[[SandboxJob], SandboxedProcess]
 """Starts a process: `Sandbox.start`, or one that remembers what it started."""
 
 
@@ -20,7 +20,7 @@ class Recogniser(TextRecogniser, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class RecognitionLimits:
     """What a process that recognises text may take: seconds for a page, memory, and seconds of a processor in all."""
 
     page_s: float = 45.0

@@ -11,10 +11,10 @@ from itertools import groupby
 
 import numpy as np
 
-from providers.ocr.recogniser import Allowance, Start
+from providers.ocr.recogniser import RecognitionLimits, Start
 from utils.errors import ProviderUnavailable
 from utils.ports import Picture
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.sandbox import NO_SUCH_PROGRAM, ProcessEnded
 
 AUTOMATIC = "1"  # tesseract --help-psm; looks for the side that is up, for which it wants some lines of text
@@ -61,9 +61,9 @@ class _Word:
 class Tesseract:
     """A `Recogniser` of the given languages, by Tesseract's three-letter names."""
 
-    def __init__(self, languages: Sequence[str], start: Start, allowance: Allowance | None = None) -> None:
+    def __init__(self, languages: Sequence[str], start: Start, allowance: RecognitionLimits | None = None) -> None:
         self._program = shutil.which("tesseract") or "tesseract"
-        self._languages, self._start, self._allowance = tuple(languages), start, allowance or Allowance()
+        self._languages, self._start, self._allowance = tuple(languages), start, allowance or RecognitionLimits()
 
     def recognise(self, picture: Picture) -> str:
         """See `TextRecogniser`. A page that lies on its side or its head is turned.
@@ -110,10 +110,10 @@ class Tesseract:
             table = process.read_to_end(_LONGEST_BYTES, deadline)
             return table, process.read_errors(_LONGEST_BYTES, deadline), process.exit_code()
 
-    def _make_job(self) -> Job:
+    def _make_job(self) -> SandboxJob:
         languages = "+".join(self._languages)
         arguments = ("stdin", "stdout", "-l", languages, "--psm", AUTOMATIC, "--dpi", "200", "-c", WORDS)
-        return Job(
+        return SandboxJob(
             program=(self._program, *arguments),
             variables=tuple(ENVIRONMENT.items()),
             reads=_find_data_folders(self._program),

@@ -28,7 +28,7 @@ class Clamd:
         self._address, self._timeout_s = urlsplit(address), timeout_s
 
     def scan(self, data: bytes) -> str | None:
-        """As in `MalwareScanner`."""
+        """See `MalwareScanner`."""
         reply = self._ask(b"zINSTREAM\0", data)
         if reply == "stream: OK":
             return None

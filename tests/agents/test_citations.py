@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.citations import bind_citations, without_marks
-from ingestion.chunking import Sizes
+from ingestion.chunking import ChunkSizes
 from ingestion.parsers.markdown import parse as parse_markdown
 from ingestion.parsers.parsed import Limits
 from ingestion.reader import make_extracted
@@ -154,7 +154,7 @@ def test_every_quote_is_verbatim_at_its_place_in_the_text_that_is_kept(source: s
     except UnreadableDocument:
         return
     text = make_extracted(parsed).text
-    chunks = chunk_document(parsed, sizes=Sizes(target=12, most=20, small=6, tiny=2))
+    chunks = chunk_document(parsed, sizes=ChunkSizes(target=12, most=20, small=6, tiny=2))
     hits = [Hit(as_passage(text[chunk.start : chunk.end], chunk.start, chunk.end), 1.0, None, 1.0) for chunk in chunks]
     answer = ""
     for _ in range(data.draw(st.integers(0, 4))):

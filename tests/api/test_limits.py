@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from api.limits import Allowance, RateLimits, make_refusal
+from api.limits import RateLimits, RemainingRequests, make_refusal
 from api.visitor_limits import QuestionLimits, Visit, VisitorLimits
 from bootstrap.valkey import find_valkey
 from tests.conftest import PAGE_KEY
@@ -205,7 +205,7 @@ async def test_a_redis_that_is_nowhere_stops_nothing(scheme: str) -> None:
     ],
 )
 def test_a_refusal_says_in_words_when_to_come_back(wait_s: int, told: str) -> None:
-    refused = make_refusal("That was enough.", Allowance(10, 0, wait_s))
+    refused = make_refusal("That was enough.", RemainingRequests(10, 0, wait_s))
     assert refused.detail == f"That was enough. Please try again in {told}."
     assert refused.headers["Retry-After"] == str(max(1, wait_s))
 

@@ -11,7 +11,7 @@ from sqlalchemy import make_url, text
 from domain.db import Database, open_database
 from domain.documents import ChunkText, DocumentContent
 from domain.keys import ensure_tenant
-from ingestion.chunking import Sizes
+from ingestion.chunking import ChunkSizes
 from utils.context import TenantContext
 
 ACME = TenantContext("acme", "test")
@@ -58,7 +58,7 @@ def content(*texts: str, source: str = "handbook/leave.md") -> DocumentContent:
         size_bytes=sum(map(len, texts)),
         content_hash=f"{abs(hash(texts)):064x}",
         recipe="1",
-        cut=Sizes().cut,
+        cut=ChunkSizes().cut,
         chunks=[ChunkText(text, 0, len(text), "Leave", None, "en") for text in texts],
     )
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from domain.db import Database
-from domain.document_files import DocumentFiles, Extracted, Part, find_current_versions, find_version
+from domain.document_files import DocumentFiles, Extracted, TextPart, find_current_versions, find_version
 from domain.documents import DocumentContent, remove_documents
 from domain.models import Document, DocumentVersion
 from providers.files.folder import FolderFileStore
@@ -40,7 +40,7 @@ def originals(database: Database, files: FolderFileStore) -> DocumentFiles:
 def read(*texts: str) -> tuple[bytes, DocumentContent]:
     """A file that says *texts*, and what is read from it."""
     data, text = "".join(texts).encode(), "\n\n".join(texts)
-    extracted = Extracted(text, (Part(0, 0, len(text), 0, None),)).to_bytes()
+    extracted = Extracted(text, (TextPart(0, 0, len(text), 0, None),)).to_bytes()
     return data, replace(
         content(*texts), content_hash=sha256(data).hexdigest(), extracted=extracted, file_name="leave.md"
     )
@@ -84,7 +84,7 @@ def test_a_version_keeps_the_file_and_what_was_read_from_it_for_its_tenant(
     assert kept is not None
     assert (kept.version, kept.file_name, kept.replaced_at) == (1, "leave.md", None)
     assert read_original(originals, ACME, kept) == b"Twelve days."
-    assert originals.read_extracted(ACME, kept) == Extracted("Twelve days.", (Part(0, 0, 12, 0, None),))
+    assert originals.read_extracted(ACME, kept) == Extracted("Twelve days.", (TextPart(0, 0, 12, 0, None),))
     assert version(database, GLOBEX, document.document_id) is None
     with pytest.raises(NotFound):
         originals.open_original(GLOBEX, kept)
@@ -188,7 +188,7 @@ PLACES = st.lists(st.tuples(*[st.integers(0, 40)] * 3, st.integers(0, 6), st.non
 def test_what_was_read_is_found_as_it_was_kept_where_its_parts_are_within_its_text(
     text: str, places: list[Any]
 ) -> None:
-    parts = [Part(*sorted(place[:3]), place[3], page=None, heading=place[4]) for place in places]
+    parts = [TextPart(*sorted(place[:3]), place[3], page=None, heading=place[4]) for place in places]
     extracted = Extracted(text, tuple(parts))
     if all(part.end <= len(text) for part in parts):
         assert Extracted.from_bytes(extracted.to_bytes()) == extracted

@@ -67,7 +67,7 @@ def fill(database: Database, ctx: TenantContext, documents: int) -> str:
     with database.writing() as session:
         for model, made in ((Document, rows), (Job, done), (AnswerRating, rated), (Dataset, sets)):
             session.execute(insert(model), made)
-        source = web_sources.create_web_source(session, ctx, "https://example.org/", web_sources.Plan())
+        source = web_sources.create_web_source(session, ctx, "https://example.org/", web_sources.CrawlPlan())
         page = {**tenant, "web_source_id": source.web_source_id, "crawl": 1, "depth": 1, "waiting": False}
         pages = [{**page, "url": f"https://example.org/{number}", "position": number} for number in range(documents)]
         session.execute(insert(WebPage), pages)

@@ -7,7 +7,7 @@ import pytest
 
 from agents.conflicts.comparison import find_differences
 from benchmarks.conflicts import precision, recall, run
-from ingestion.chunking import Sizes, chunk_text, estimate_tokens
+from ingestion.chunking import ChunkSizes, chunk_text, estimate_tokens
 from ingestion.language import document_language
 from ingestion.parsers import kinds
 from ingestion.parsers.parsed import Limits
@@ -39,7 +39,7 @@ def passages_of(path: Path) -> list[Passage]:
     """A document, cut as for the index."""
     parsed = kinds.parse(path.read_bytes(), path.name, Limits(), {})
     language = document_language(parsed.text)
-    chunks = chunk_text(parsed.text, parsed.sections, language, sizes=Sizes(), count_tokens=estimate_tokens)
+    chunks = chunk_text(parsed.text, parsed.sections, language, sizes=ChunkSizes(), count_tokens=estimate_tokens)
     about = parsed.title or "", path.name, None
     return [
         Passage(f"{path.name}{n}", path.name, *about, each.page, each.heading, 0, len(each.text), language, each.text)

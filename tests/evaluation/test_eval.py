@@ -11,7 +11,7 @@ from click.testing import Result
 
 from app import create_app
 from config import load_settings
-from evaluation.asking import Outcome, Shown
+from evaluation.asking import AskedOutcome, Shown
 from evaluation.cases import Case, load_set
 from evaluation.measures import compute_figure, find_missed_floors, grade, measure_question, sum_up
 from evaluation.runs import Run, compare, find_last_run, keep
@@ -128,7 +128,7 @@ def shown(text: str, source: str = "/files/fees.md") -> Shown:
     ],
 )
 def test_a_right_passage_is_of_a_right_document_and_holds_an_answer(passages: list[Shown], place: int | None) -> None:
-    row = measure_question(FEES, Outcome(passages, answered=True))
+    row = measure_question(FEES, AskedOutcome(passages, answered=True))
     expected = [0.0, 0.0] if place is None else [float(place < 1), float(place < 5)]
     assert [row["recall@1"], row["recall@5"]] == expected
     assert row["mrr@10"] == (0 if place is None else 1 / (place + 1))
@@ -138,9 +138,9 @@ def test_a_right_passage_is_of_a_right_document_and_holds_an_answer(passages: li
 
 def test_citations_count_by_their_document_and_their_words() -> None:
     quotes = [shown("IDR 5 a day"), shown("IDR 6", "/files/other.md")]
-    row = measure_question(FEES, Outcome([], answered=True, answer="It is IDR 5.", quotes=quotes))
+    row = measure_question(FEES, AskedOutcome([], answered=True, answer="It is IDR 5.", quotes=quotes))
     assert (row["answer_contained"], row["citation_precision"], row["quote_holds_answer"]) == (1, 0.5, 1)
-    refused = measure_question(FEES, Outcome([], answered=False, answer=""))
+    refused = measure_question(FEES, AskedOutcome([], answered=False, answer=""))
     assert refused["answer_contained"] == refused["answered_present"] == 0
     assert "citation_precision" not in refused
 
@@ -171,36 +171,41 @@ CITED, FOREIGN = shown("IDR 5"), shown("IDR 5", "/files/other.md")
 def test_an_answer_is_graded_by_its_document_its_facts_and_its_length(
     answer: str, quotes: list[Shown], expected: str
 ) -> None:
-    assert grade(FEE_AND_DAY, Outcome([], answered=True, answer=answer, quotes=quotes)) == expected
+    assert grade(FEE_AND_DAY, AskedOutcome([], answered=True, answer=answer, quotes=quotes)) == expected
 
 
 def test_what_is_said_to_be_uncertain_counts_apart() -> None:
-    unsure = Outcome([], answered=True, answer="It opens at 8.", is_uncertain=True)
-    sure = Outcome([], answered=True, answer="It opens at 8.")
+    unsure = AskedOutcome([], answered=True, answer="It opens at 8.", is_uncertain=True)
+    sure = AskedOutcome([], answered=True, answer="It opens at 8.")
     near = NEAR.model_copy(update={"kind": "near"})
-    assert [grade(near, unsure), grade(near, sure), grade(near, Outcome([], answered=False, answer=""))] == [
+    assert [grade(near, unsure), grade(near, sure), grade(near, AskedOutcome([], answered=False, answer=""))] == [
         "right",
         "wrong",
         "right",
     ]
     assert [measure_question(FEE_AND_DAY, each)["sure_but_wrong"] for each in (unsure, sure)] == [0, 1]
     talk = Case(question="Hello!", small_talk=True)
-    assert [grade(talk, each) for each in (sure, Outcome([], answered=True, answer="Hello.", is_small_talk=True))] == [
+    assert [
+        grade(talk, each) for each in (sure, AskedOutcome([], answered=True, answer="Hello.", is_small_talk=True))
+    ] == [
         "wrong",
         "right",
     ]
-    assert grade(FEE_AND_DAY, Outcome([], answered=False, answer="")) == "refused"
+    assert grade(FEE_AND_DAY, AskedOutcome([], answered=False, answer="")) == "refused"
 
 
 def test_the_facts_may_stand_in_several_of_the_passages_that_an_answer_is_made_from() -> None:
     spread = [shown("IDR 5"), *[shown("no")] * 4, shown("Monday")]
-    assert measure_question(FEE_AND_DAY, Outcome(spread, answered=True))["facts_found"] == 1
-    assert measure_question(FEE_AND_DAY, Outcome([shown("no"), *spread], answered=True))["facts_found"] == 0
+    assert measure_question(FEE_AND_DAY, AskedOutcome(spread, answered=True))["facts_found"] == 1
+    assert measure_question(FEE_AND_DAY, AskedOutcome([shown("no"), *spread], answered=True))["facts_found"] == 0
 
 
 def test_refusals_are_counted_apart_for_near_misses() -> None:
-    assert measure_question(NEAR, Outcome([shown("x")], answered=True)) == {"refused_absent": 0, "refused_near_miss": 0}
-    assert measure_question(ABSENT, Outcome([], answered=False)) == {"refused_absent": 1, "refused_far": 1}
+    assert measure_question(NEAR, AskedOutcome([shown("x")], answered=True)) == {
+        "refused_absent": 0,
+        "refused_near_miss": 0,
+    }
+    assert measure_question(ABSENT, AskedOutcome([], answered=False)) == {"refused_absent": 1, "refused_far": 1}
 
 
 def test_a_figure_says_how_sure_it_is() -> None:
@@ -212,8 +217,8 @@ def test_a_figure_says_how_sure_it_is() -> None:
 
 def test_floors_are_of_all_questions_or_of_one_language() -> None:
     rows = [
-        measure_question(FEES, Outcome([shown("IDR 5")], answered=True)),
-        measure_question(ABSENT, Outcome([], answered=True)),
+        measure_question(FEES, AskedOutcome([shown("IDR 5")], answered=True)),
+        measure_question(ABSENT, AskedOutcome([], answered=True)),
     ]
     figures = sum_up([FEES, ABSENT], rows)
     assert find_missed_floors(figures, {"recall@5": 1.0, "en.recall@5": 1.0}) == []

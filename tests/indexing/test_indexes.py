@@ -19,7 +19,7 @@ from domain.indexing import sample_passages
 from domain.models import Document, IndexRow
 from evaluation.asking import LocalAsker
 from evaluation.cases import QuestionSet
-from indexing.check import SelfCheck, Verdict
+from indexing.check import IndexVerdict, SelfCheck
 from indexing.open_index import OpenIndex
 from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.fakes.model_server import FakeModelServer
@@ -167,8 +167,8 @@ async def test_a_former_model_that_is_gone_leaves_a_search_by_words_that_says_so
         await until(lambda: site.finds_both("two"))
 
 
-async def refuse(old: OpenIndex, new: OpenIndex) -> Verdict:
-    return Verdict(False, f"Index {new.number} is worse than index {old.number}.")
+async def refuse(old: OpenIndex, new: OpenIndex) -> IndexVerdict:
+    return IndexVerdict(False, f"Index {new.number} is worse than index {old.number}.")
 
 
 @IN_THIS_PROCESS

@@ -15,7 +15,7 @@ from domain.documents import get_chunks, list_documents, replace_document
 from domain.indexes import drop_index, find_former_index, switch_to
 from domain.models import Document
 from indexing.reconciliation import reconcile
-from ingestion.chunking import Sizes
+from ingestion.chunking import ChunkSizes
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.long
 TENANTS = (ACME, GLOBEX)
 COSTS = {ACME: 100, GLOBEX: 700}
 SMALL = {"chunk_tokens": 60, "chunk_max_tokens": 90}
-SMALL_CUT = Sizes.around(60, 90).cut
+SMALL_CUT = ChunkSizes.around(60, 90).cut
 
 
 def handbook(costs: int) -> str:
@@ -75,7 +75,7 @@ def load(database: Database, settings: Settings, ctx: TenantContext, name: str, 
     folder = settings.data_dir / ctx.tenant_id
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text)
-    sizes = Sizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
+    sizes = ChunkSizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
     load_files(
         database, ctx, [folder / name], sizes=sizes, document_files=DocumentFiles(database, open_files(settings))
     )
@@ -260,7 +260,7 @@ async def test_what_a_command_loaded_before_the_first_start_is_in_the_first_inde
     async with running(after, database) as site:
         await until(lambda: serves(site, 2))
         assert [(each.cut, each.state) for each in site.status().values()] == [
-            (Sizes().cut, "kept"),
+            (ChunkSizes().cut, "kept"),
             (SMALL_CUT, "serving"),
         ]
 

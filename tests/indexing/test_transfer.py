@@ -18,7 +18,7 @@ from domain.documents import get_chunks, list_documents, record_failure, replace
 from domain.indexes import IndexSpec, make_first_row
 from indexing.indexer import Indexer
 from indexing.transfer import Imported, Target, export_documents, import_documents
-from ingestion.chunking import Sizes
+from ingestion.chunking import ChunkSizes
 from ingestion.cutting import Cutter
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
@@ -52,7 +52,7 @@ def files(tmp_path: Path) -> FolderFileStore:
 
 
 def target(index: EdgeIndex, model: str = Hashing.model) -> Target:
-    return Target(index, 1, model, DIMENSION, Sizes().cut)
+    return Target(index, 1, model, DIMENSION, ChunkSizes().cut)
 
 
 async def exported(database: Database, index: EdgeIndex, files: FolderFileStore, path: Path) -> Path:
@@ -165,7 +165,7 @@ async def test_documents_that_are_cut_otherwise_are_cut_anew_for_the_index_here(
     done = await import_documents(database, files, GLOBEX, path, [here])
     assert done == Imported(added=2, to_embed=3)
     assert await index.counts(GLOBEX) == IndexCounts(0, 0)
-    cutter = Cutter(database, files, slot=1, sizes=Sizes.of(here.cut))
+    cutter = Cutter(database, files, slot=1, sizes=ChunkSizes.of(here.cut))
     await Indexer(database, index, Hashing(), cutter=cutter).catch_up_words()
     assert set(await stored(index, GLOBEX)) == {
         "Rooms cost 500.",

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.chunking import Sizes, estimate_tokens
+from ingestion.chunking import ChunkSizes, estimate_tokens
 from ingestion.parsers.markdown import parse
 from ingestion.parsers.parsed import Limits, ParsedDocument, Section, TextBuilder, clean
 from tests.reading import chunk_document
 from utils.errors import UnreadableDocument
 
-SMALL = Sizes(target=12, most=20, small=6, tiny=2)
+SMALL = ChunkSizes(target=12, most=20, small=6, tiny=2)
 SENTENCE = "The library opens at eight and closes at four. "
 
 
@@ -29,7 +29,7 @@ def document(source: str) -> ParsedDocument:
     return parse(source.encode(), Limits())
 
 
-def cut(source: str, sizes: Sizes) -> list[tuple[str, str]]:
+def cut(source: str, sizes: ChunkSizes) -> list[tuple[str, str]]:
     parsed = document(source)
     return [(c.heading, parsed.text[c.start : c.end]) for c in chunk_document(parsed, count_tokens=words, sizes=sizes)]
 
@@ -152,7 +152,7 @@ def test_no_chunk_is_longer_than_text_of_its_size_can_be(pump: str) -> None:
     )
     for each in (parsed, raw):  # the second was read before white space was shortened
         chunks = chunk_document(each)
-        assert max(chunk.end - chunk.start for chunk in chunks) <= Sizes().longest
+        assert max(chunk.end - chunk.start for chunk in chunks) <= ChunkSizes().longest
         said = "".join("".join(each.text[chunk.start : chunk.end].split()) for chunk in chunks)
         assert said == "".join(each.text.split()) or "#" in pump  # but headings
 

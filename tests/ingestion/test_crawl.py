@@ -16,7 +16,7 @@ from domain.documents import get_chunks, list_documents
 from domain.models import CrawlState, Document, WebSource
 from domain.quotas import UNLIMITED
 from domain.web_sources import (
-    Plan,
+    CrawlPlan,
     cancel_crawl,
     create_web_source,
     get_web_source,
@@ -71,7 +71,7 @@ class Web:
 
     def add(self, path: str = "/", **plan: object) -> str:
         with self.database.writing() as session:
-            source = create_web_source(session, self.ctx, self.site.url + path, Plan(**plan))  # type: ignore[arg-type]
+            source = create_web_source(session, self.ctx, self.site.url + path, CrawlPlan(**plan))  # type: ignore[arg-type]
             return source.web_source_id
 
     def crawler(self, holder: str, politeness: Politeness | None = None) -> Crawler:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ingestion.crawl.fetch import Fetcher, FetchFailed, TooLarge, unpack
+from ingestion.crawl.fetch import Fetcher, FetchFailed, PageTooLarge, unpack
 from ingestion.crawl.guard import AddressRefused, Reach, resolve
 from tests.examples import count_examples
 from tests.fakes.website import Page, Website, packed
@@ -139,7 +139,7 @@ def test_a_body_is_read_to_its_limit_and_no_further(site: Website) -> None:
     site.pages["/"] = Page(b"x" * 1_000_000)
     with fetcher_of(site) as fetcher:
         assert len(fetcher.get(f"{site.url}/", lambda _: 1_000_000).body or b"") == 1_000_000
-        with pytest.raises(TooLarge, match=r"larger than 0.01 MB") as caught:
+        with pytest.raises(PageTooLarge, match=r"larger than 0.01 MB") as caught:
             fetcher.get(f"{site.url}/", lambda _: 10_000)
         assert caught.value.begun == b"x" * 10_000
 
@@ -154,7 +154,7 @@ def test_what_gzip_makes_small_is_unpacked_to_the_limit_and_no_further(site: Web
     with fetcher_of(site) as fetcher:
         assert fetcher.get(f"{site.url}/page", lambda _: 1_000_000).body == b"Twelve days of leave. " * 10_000
         assert fetcher.get(f"{site.url}/members", lambda _: 100).body == b"one two"
-        with pytest.raises(TooLarge):
+        with pytest.raises(PageTooLarge):
             fetcher.get(f"{site.url}/bomb", lambda _: 1_000_000)
         for path in ("/damaged", "/unasked"):
             with pytest.raises(FetchFailed, match=r"packed|damaged"):

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from domain import indexes, indexing
-from domain.document_files import Extracted, Part
+from domain.document_files import Extracted, TextPart
 from domain.documents import get_chunks, get_document, list_documents, remove_documents, replace_document
 from domain.indexes import IndexSpec, find_serving_index, list_indexes
 from domain.models import IndexRow
 from domain.slots import ALL_SLOTS
 from indexing.indexer import Indexer
 from indexing.reconciliation import Findings, reconcile
-from ingestion.chunking import Sizes, chunk_text, estimate_tokens
+from ingestion.chunking import ChunkSizes, chunk_text, estimate_tokens
 from ingestion.cutting import Cutter
 from ingestion.parsers.parsed import Section
 from providers.files.folder import FolderFileStore
@@ -33,7 +33,7 @@ from utils.passages import Passage
 
 TENANTS = st.sampled_from([ACME, GLOBEX])
 ORIGINS = st.sampled_from(["/a.md", "/b.md"])
-WHOLE, SMALL = Sizes(), Sizes(target=12, most=20, small=6, tiny=2)
+WHOLE, SMALL = ChunkSizes(), ChunkSizes(target=12, most=20, small=6, tiny=2)
 SIZES = st.sampled_from([WHOLE, SMALL])
 TEXTS = st.lists(
     st.sampled_from([f"The {colour} room of house {n} costs {n}00 euros a month." for n in (1, 2) for colour in "abc"]),
@@ -42,7 +42,7 @@ TEXTS = st.lists(
 ).map(" ".join)
 
 
-def spec(sizes: Sizes) -> IndexSpec:
+def spec(sizes: ChunkSizes) -> IndexSpec:
     return IndexSpec(Hashing.model, DIMENSION, None, "words", sizes.cut)
 
 
@@ -76,15 +76,15 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     @initialize(text=TEXTS, sizes=SIZES, follows=st.booleans())
-    def begin_with_a_document_each(self, text: str, sizes: Sizes, follows: bool) -> None:
+    def begin_with_a_document_each(self, text: str, sizes: ChunkSizes, follows: bool) -> None:
         for ctx in (ACME, GLOBEX):
             self.load(ctx, "/a.md", text, sizes)
         if follows:
             self.follow()
 
     @rule(ctx=TENANTS, origin=ORIGINS, text=TEXTS, sizes=SIZES)
-    def load(self, ctx: TenantContext, origin: str, text: str, sizes: Sizes) -> None:
-        extracted = Extracted(text, (Part(0, 0, len(text), 0, None, ()),)).to_bytes()
+    def load(self, ctx: TenantContext, origin: str, text: str, sizes: ChunkSizes) -> None:
+        extracted = Extracted(text, (TextPart(0, 0, len(text), 0, None, ()),)).to_bytes()
         sections = [Section((), 0, None, 0, 0, len(text))]
         chunks = chunk_text(text, sections, "en", sizes=sizes, count_tokens=estimate_tokens)
         self.files.put(ctx, extracted)
@@ -110,7 +110,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         self.kept = False
 
     @rule(sizes=SIZES)
-    def begin(self, sizes: Sizes) -> None:
+    def begin(self, sizes: ChunkSizes) -> None:
         with self.database.writing() as session:
             if len(list_indexes(session)) < 3:
                 indexes.begin_index(session, spec(sizes))
@@ -164,12 +164,12 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         index = self.open.get(row.number)
         if index is None:
             index = self.open[row.number] = EdgeIndex.open(self.folder / f"index-{row.number}", dimension=DIMENSION)
-        sizes = Sizes.of(row.cut)
+        sizes = ChunkSizes.of(row.cut)
         cutter = Cutter(self.database, self.files, slot=row.slot, sizes=sizes)
         self.loop.run(self.until_done(Indexer(self.database, index, Hashing(), slot=row.slot, cutter=cutter)))
         self.compare(index, sizes, row.slot)
 
-    def compare(self, index: EdgeIndex, sizes: Sizes, slot: int) -> None:
+    def compare(self, index: EdgeIndex, sizes: ChunkSizes, slot: int) -> None:
         for ctx in (ACME, GLOBEX):
             found = self.passages(index, ctx)
             texts = {origin: self.text_of(ctx, found, origin) for owner, origin in self.said if owner == ctx}

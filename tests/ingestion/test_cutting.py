@@ -11,7 +11,7 @@ from domain.documents import get_chunks, list_documents
 from domain.indexes import IndexSpec, begin_index, list_indexes, make_first_row
 from domain.models import Document, DocumentVersion
 from indexing.indexer import Indexer
-from ingestion.chunking import Sizes
+from ingestion.chunking import ChunkSizes
 from ingestion.cutting import Cutter
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
@@ -22,12 +22,12 @@ from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-WHOLE, SMALL = Sizes(), Sizes.around(60, 90)
+WHOLE, SMALL = ChunkSizes(), ChunkSizes.around(60, 90)
 
 
 def test_the_sizes_of_a_cut_are_told_by_its_name() -> None:
-    assert Sizes.around(220, 400) == Sizes()
-    assert [Sizes.of(sizes.cut) for sizes in (WHOLE, SMALL)] == [WHOLE, SMALL]
+    assert ChunkSizes.around(220, 400) == ChunkSizes()
+    assert [ChunkSizes.of(sizes.cut) for sizes in (WHOLE, SMALL)] == [WHOLE, SMALL]
 
 
 def test_a_document_that_is_cut_again_has_the_chunks_it_would_have_been_loaded_with(
@@ -100,7 +100,7 @@ async def test_a_kept_text_that_cannot_be_read_keeps_no_other_document_waiting(
     await index.close()
 
 
-def spec(sizes: Sizes) -> IndexSpec:
+def spec(sizes: ChunkSizes) -> IndexSpec:
     return IndexSpec("a model", 8, None, "words", sizes.cut)
 
 

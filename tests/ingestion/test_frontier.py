@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from domain.models import WebPage
-from ingestion.crawl.frontier import Frontier, Scope
+from ingestion.crawl.frontier import CrawlScope, Frontier
 
-SITE = Scope("http://a.example/", whole_site=True, max_depth=500, max_pages=2_000)
+SITE = CrawlScope("http://a.example/", whole_site=True, max_depth=500, max_pages=2_000)
 
 
 def walked(frontier: Frontier, links: Callable[[str], list[str]]) -> list[str]:
@@ -75,7 +75,7 @@ def test_other_sites_and_what_is_no_document_are_left_alone() -> None:
 
 
 def test_addresses_are_kept_in_mind_up_to_a_limit() -> None:
-    small = Frontier(Scope("http://a.example/", whole_site=True, max_depth=5, max_pages=10), 1)
+    small = Frontier(CrawlScope("http://a.example/", whole_site=True, max_depth=5, max_pages=10), 1)
     added = [small.add(f"http://a.example/page-{chr(97 + n % 26)}{chr(97 + n // 26)}", depth=1) for n in range(400)]
     assert sum(page is not None for page in added) == 250
 

@@ -9,7 +9,7 @@ import pytest
 from domain.db import Database
 from domain.documents import get_chunks, list_documents
 from ingestion import pipeline, reader
-from ingestion.chunking import Sizes
+from ingestion.chunking import ChunkSizes
 from ingestion.parsers.parsed import Limits
 from ingestion.pipeline import remove_samples
 from tests.domain.records import ACME, GLOBEX
@@ -243,7 +243,7 @@ def test_documents_are_read_again_when_parsers_give_something_else(
 
 def test_documents_are_not_read_again_when_chunks_are_to_be_of_another_size(database: Database, handbook: Path) -> None:
     load_files(database, ACME, [handbook])
-    again = load_files(database, ACME, [handbook], sizes=Sizes(target=100))
+    again = load_files(database, ACME, [handbook], sizes=ChunkSizes(target=100))
     assert (again.changed, again.unchanged) == (0, 2)
 
 

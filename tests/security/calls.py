@@ -8,8 +8,8 @@ from agents.verification.claims import claims
 from agents.verification.facts import facts_of
 from agents.verification.sources import Source
 from agents.verification.support import look
-from api.view_text import Layout, Span
-from domain.document_files import Extracted, Part
+from api.view_text import Span, TextLayout
+from domain.document_files import Extracted, TextPart
 from prompts.judging import read_judgement
 from prompts.rag import parse_passages, render_passages
 from providers.chat.selection import candidates, select_quotes, sentence_scores
@@ -52,7 +52,7 @@ def _extract(text: str) -> object:
 
 
 def _view(text: str) -> object:
-    layout = Layout(Extracted(text, (Part(0, 0, len(text), 0, 1),)), Span(len(text) // 3, len(text) // 2))
+    layout = TextLayout(Extracted(text, (TextPart(0, 0, len(text), 0, 1),)), Span(len(text) // 3, len(text) // 2))
     return layout.lay_out_blocks(Span(0, len(text)), shows_pages=True)
 
 

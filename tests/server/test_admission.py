@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, Response, request
 
 from api.problems import register_problems
-from server.admission import Admission, AdmissionLimits, Permit
+from server.admission import Admission, AdmissionLimits, AdmissionPermit
 from server.asgi import FlaskAsgi
 from server.request_body import call_at_end
 from server.streaming import AsyncStream
@@ -131,7 +131,7 @@ def test_a_key_has_its_share_and_leaves_the_others_theirs(live: Address) -> None
 # ---- turns, which may outlive their requests
 
 
-async def waiting(admission: Admission, ctx: TenantContext) -> "asyncio.Task[Permit]":
+async def waiting(admission: Admission, ctx: TenantContext) -> "asyncio.Task[AdmissionPermit]":
     """A task that waits for a place."""
     task = asyncio.create_task(admission.admit_turn(ctx))
     await asyncio.sleep(0)

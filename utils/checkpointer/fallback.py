@@ -22,7 +22,7 @@ from .errors import StoreUnavailable
 from .keys import CheckpointAddress
 from .memory import Memory
 from .reading import ListPart, Query, Window
-from .recovery import Leases, Recovery
+from .recovery import ConversationLeases, Recovery
 from .saver import RedisCheckpointer
 from .serializer import TypeName
 
@@ -53,7 +53,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         *,
         memory: Memory | None = None,
         retry_s: float = 5.0,
-        leases: Leases | None = None,
+        leases: ConversationLeases | None = None,
     ) -> None:
         super().__init__(serde=primary.serde)
         self.primary = primary

@@ -17,7 +17,7 @@ from .errors import StateUnreadable, StoreRefused
 from .keys import CheckpointAddress, make_state_key, make_summary_key, parse_thread_id
 from .saver import RedisCheckpointer
 from .scripts import translate_errors
-from .sizes import Sizes, compute_sizes
+from .sizes import ConversationSizes, compute_sizes
 
 _PAGE = 500  # keys or fields of one call: what Redis is held for is one page
 _GLOB = re.compile(r"([\\*?\[\]])")
@@ -160,7 +160,7 @@ class Inspector:
             if address in left:
                 yield await self._read_entry(address)
 
-    async def measure_sizes(self, thread_id: str) -> Sizes:
+    async def measure_sizes(self, thread_id: str) -> ConversationSizes:
         """What is stored of a conversation, by kind, and what it would take as whole checkpoints."""
         state, fields, cursor = make_state_key(thread_id), dict[bytes, bytes](), -1
         while cursor != 0:

@@ -26,7 +26,7 @@ _REMEMBERED = 500  # conversations whose state in Redis a turn under way may sti
 _RANDOM_BITS = 32  # below the clock in a checkpoint id
 
 
-class Leases(Protocol):
+class ConversationLeases(Protocol):
     """Who has a turn in a conversation; of several workers only one may bring it back."""
 
     def hold_or_share(self, thread_id: str) -> AbstractAsyncContextManager[None]:
@@ -39,7 +39,9 @@ class Leases(Protocol):
 class Recovery:
     """Writes what *memory* holds to *primary*, a conversation at a time."""
 
-    def __init__(self, primary: RedisCheckpointer, memory: Memory, circuit: Circuit, leases: Leases | None) -> None:
+    def __init__(
+        self, primary: RedisCheckpointer, memory: Memory, circuit: Circuit, leases: ConversationLeases | None
+    ) -> None:
         self._primary, self._memory, self._circuit, self._leases = primary, memory, circuit, leases
         self._joined_to: OrderedDict[str, Checkpoint] = OrderedDict()
         self._under_way: dict[str, asyncio.Future[None]] = {}

@@ -14,7 +14,7 @@ KINDS = {b"c": "records", b"w": "writes", b"b": "values", b"p": "pages", b"h": "
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class ConversationSizes:
     """Numbers and bytes (names and contents) of the fields by kind: records, writes, values, pages, bookkeeping.
 
     `values_bytes` is what all values take uncompressed, each once; `whole_bytes` what the conversation would if each
@@ -47,7 +47,7 @@ class Sizes:
 
 def compute_sizes(
     fields: Mapping[bytes, bytes], codec: Codec, thread_id: str, memory_bytes: Mapping[str, int | None]
-) -> Sizes:
+) -> ConversationSizes:
     """The sizes of a state hash with these *fields*."""
     counts: Counter[str] = Counter()
     bytes_by_kind: Counter[str] = Counter(dict.fromkeys(KINDS.values(), 0))
@@ -69,7 +69,7 @@ def compute_sizes(
     pages, own = Pages(codec.page_ref, fields, {}), bytes_by_kind["records"] + bytes_by_kind["writes"]
     shared = sum(weights.get(item, 0) for root in roots for item in _list_items(root, pages))
     sizes = (dict(counts), dict(bytes_by_kind), sum(weights.values()), shared + own)
-    return Sizes(*sizes, memory_bytes, unreadable)
+    return ConversationSizes(*sizes, memory_bytes, unreadable)
 
 
 def _list_refs(name: bytes, content: bytes) -> Iterator[bytes]:

@@ -20,7 +20,6 @@ _NUMERIC = re.compile(
 )
 _WEEKDAY = re.compile(r"\b(" + "|".join(sorted(WEEKDAYS, key=len, reverse=True)) + r")\b")
 _RANGE = re.compile(r"(?:-|to|until|through|al?|hasta|hingga|sampai|s\.?d\.?)(?:\s*+el)?")
-_MAY_FOLLOW = re.compile(r"\d|" + _MONTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class KnownDates:
 
     def __init__(self, known: Iterable[Date]) -> None:
         each = list(known)
-        self._find_weekdays = {date.weekdays for date in each}
+        self._weekdays = {date.weekdays for date in each}
         self._readings = {
             told
             for date in each
@@ -53,7 +52,7 @@ class KnownDates:
     def say(self, date: Date) -> bool:
         """Whether one of them says all that *date* says."""
         if date.weekdays:
-            return any(date.weekdays <= known for known in self._find_weekdays)
+            return any(date.weekdays <= known for known in self._weekdays)
         return not self._readings.isdisjoint(date.readings)
 
 

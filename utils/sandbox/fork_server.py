@@ -24,7 +24,7 @@ from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 from utils.sandbox import kernel
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.walls import Grounds, Wall, Walls, lay_grounds
 
 _REQUEST_BYTES = 65_536
@@ -78,7 +78,7 @@ class _ForkServer:
         if not message:
             return False
         connection, lifeline, *others = descriptors
-        job = Job.from_json(message)
+        job = SandboxJob.from_json(message)
         _import(job.preload)
         self._later += [name for name in job.later if name not in sys.modules and name not in self._later]
         if job.is_ahead:
@@ -99,7 +99,7 @@ class _ForkServer:
         self._control.send(b"\n")
         return True
 
-    def _prepare_grounds(self, job: Job) -> Grounds:
+    def _prepare_grounds(self, job: SandboxJob) -> Grounds:
         """What its walls are put up from; the same for all that read what our own code reads."""
         if job.program or job.reads:
             return lay_grounds(job)
@@ -188,7 +188,7 @@ def _keep(descriptors: Sequence[int], walls: Walls) -> None:
     os.closerange(_CONNECTION + len(copies), _MOST_DESCRIPTORS)
 
 
-def _prepare(job: Job, walls: Walls, server: int) -> dict[str, Any]:
+def _prepare(job: SandboxJob, walls: Walls, server: int) -> dict[str, Any]:
     """Load what the job takes and seal the process; which walls stand, or why the job cannot be begun."""
     try:
         if job.prepare:
@@ -204,12 +204,12 @@ def _prepare(job: Job, walls: Walls, server: int) -> dict[str, Any]:
     return asdict(report)
 
 
-def _serve(job: Job) -> None:
+def _serve(job: SandboxJob) -> None:
     with os.fdopen(_CONNECTION, "rb") as requests, os.fdopen(os.dup(_CONNECTION), "wb") as answers:
         _find_function(job.serve)(requests, answers)
 
 
-def _become(job: Job) -> None:
+def _become(job: SandboxJob) -> None:
     for number in (0, 1):
         os.dup2(_CONNECTION, number)
     os.dup2(_ERRORS, 2)

@@ -9,7 +9,7 @@ FILE = 4  # the descriptor of the file that `Sandbox.start` was given, in the pr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class SandboxJob:
     """Work on one file.
 
     `serve` names a function as "module:function": it takes what callers write and what they read, as two binary files,

@@ -41,7 +41,7 @@ def call(number: int, *arguments: object) -> int:
 
 
 def call_function(name: str, *arguments: object) -> int:
-    """The same for a function of the C library that gives -1 when it fails."""
+    """What the function *name* of the C library gives; -1 means that it failed, as with `call`."""
     _check_linux()
     return _check_result(int(getattr(_libc, name)(*arguments)))
 

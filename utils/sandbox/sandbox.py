@@ -17,7 +17,7 @@ from typing import BinaryIO, Literal
 
 from utils.closing import ClosedAtExit
 from utils.errors import NotReady
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.walls import Wall, WallReport
 
 _ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ _CHUNK_BYTES = 1 << 18
 _LOST = 1  # the exit code of one that nobody can tell the end of
 NO_SUCH_PROGRAM = 127  # the exit code of one that was to become a program that is not there, as shells say it
 _UNUSABLE = "Files cannot be read at present: no process for them can be started ({})."
-_LOOK = Job(serve="utils.sandbox.probe:look_around", memory_bytes=1_000_000_000, cpu_s=10)
+_LOOK = SandboxJob(serve="utils.sandbox.probe:look_around", memory_bytes=1_000_000_000, cpu_s=10)
 
 Reason = Literal["time", "memory", "wall", "interrupted", "size", "crash"]
 _REASONS: dict[int, Reason] = {
@@ -192,9 +192,9 @@ class Sandbox(ClosedAtExit):
     def __init__(self, *, required: bool = False, prepares: bool = False) -> None:
         self._required, self._prepares = required, prepares
         self._lock = threading.Lock()
-        self._server: _ForkServer | None = None
+        self._server: _ForkServerClient | None = None
 
-    def start(self, job: Job, file: BinaryIO | None = None) -> SandboxedProcess:
+    def start(self, job: SandboxJob, file: BinaryIO | None = None) -> SandboxedProcess:
         """A process for one file, with its walls up. It can read an open *file* by the descriptor `jobs.FILE`.
 
         Raises:
@@ -209,7 +209,7 @@ class Sandbox(ClosedAtExit):
             raise NotReady(f"Files are not read: SANDBOX_REQUIRED is set, and these walls are missing: {missing}.")
         return process
 
-    def prepare(self, job: Job) -> None:
+    def prepare(self, job: SandboxJob) -> None:
         """Begin a process for the next *job* that is like this one, which `start` need not wait for then.
 
         It has read nothing and waits; there is one at most, for the job that was prepared last.
@@ -239,7 +239,7 @@ class Sandbox(ClosedAtExit):
         with self._lock:
             self._stop()
 
-    def _take_spare(self, job: Job) -> tuple[SandboxedProcess, WallReport] | None:
+    def _take_spare(self, job: SandboxJob) -> tuple[SandboxedProcess, WallReport] | None:
         """The process that was prepared for such a job; None where there is none."""
         with self._lock:
             server = None if self._server is None or self._server.is_others() else self._server
@@ -249,7 +249,7 @@ class Sandbox(ClosedAtExit):
         except (ProcessEnded, NotReady):  # it ended, or was ended, while it waited: another one may do better
             return None
 
-    def _start(self, job: Job, file: BinaryIO | None = None) -> tuple[SandboxedProcess, WallReport]:
+    def _start(self, job: SandboxJob, file: BinaryIO | None = None) -> tuple[SandboxedProcess, WallReport]:
         return self._begin(self._fork(job, file))
 
     def _begin(self, process: SandboxedProcess) -> tuple[SandboxedProcess, WallReport]:
@@ -265,14 +265,14 @@ class Sandbox(ClosedAtExit):
         walls = ({Wall(name): text for name, text in ready[kind].items()} for kind in ("standing", "missing"))
         return process, WallReport(*walls)
 
-    def _fork(self, job: Job, file: BinaryIO | None) -> SandboxedProcess:
+    def _fork(self, job: SandboxJob, file: BinaryIO | None) -> SandboxedProcess:
         return _connect(job, file, self._ask_for)
 
-    def _ask_for(self, job: Job, descriptors: list[int]) -> None:
+    def _ask_for(self, job: SandboxJob, descriptors: list[int]) -> None:
         with self._lock:
             for _ in range(2):  # a fork server that was killed is replaced
                 if self._server is None or self._server.is_others():
-                    self._server = _ForkServer()
+                    self._server = _ForkServerClient()
                 with suppress(OSError):
                     self._server.ask_for(job, descriptors)
                     return
@@ -285,12 +285,12 @@ class Sandbox(ClosedAtExit):
             server.stop()
 
 
-class _ForkServer:
+class _ForkServerClient:
     """`fork_server.py`, as we see it."""
 
     def __init__(self) -> None:
         self._owner = os.getpid()
-        self._spare: tuple[Job, SandboxedProcess] | None = None
+        self._spare: tuple[SandboxJob, SandboxedProcess] | None = None
         self._unanswered = 0
         self._control, theirs = socket.socketpair()
         with theirs:
@@ -308,7 +308,7 @@ class _ForkServer:
         """Whether it was started before we were forked, by our parent: it is the parent's to use."""
         return self._owner != os.getpid()
 
-    def ask_for(self, job: Job, descriptors: list[int]) -> None:
+    def ask_for(self, job: SandboxJob, descriptors: list[int]) -> None:
         """Have a process started that gets *descriptors*.
 
         Raises:
@@ -322,7 +322,7 @@ class _ForkServer:
                 raise BrokenPipeError
             self._unanswered -= len(answers)
 
-    def prepare(self, job: Job) -> None:
+    def prepare(self, job: SandboxJob) -> None:
         """Have one started that waits for `take_spare`, in place of the one that was started for another job.
 
         Raises:
@@ -334,7 +334,7 @@ class _ForkServer:
             spare = _connect(replace(job, is_ahead=True), None, self._send)
         self._spare = job, spare
 
-    def take_spare(self, job: Job) -> SandboxedProcess | None:
+    def take_spare(self, job: SandboxJob) -> SandboxedProcess | None:
         """The process that was prepared for such a job, if it is there."""
         if self._spare is None or self._spare[0] != job:
             return None
@@ -358,7 +358,7 @@ class _ForkServer:
             self._process.kill()
             self._process.wait()
 
-    def _send(self, job: Job, descriptors: list[int]) -> None:
+    def _send(self, job: SandboxJob, descriptors: list[int]) -> None:
         socket.send_fds(self._control, [job.to_json()], descriptors)
         self._unanswered += 1
 
@@ -368,7 +368,9 @@ class _ForkServer:
             self._spare = None
 
 
-def _connect(job: Job, file: BinaryIO | None, ask_for: Callable[[Job, list[int]], None]) -> SandboxedProcess:
+def _connect(
+    job: SandboxJob, file: BinaryIO | None, ask_for: Callable[[SandboxJob, list[int]], None]
+) -> SandboxedProcess:
     """A process that *ask_for* has started, or will have."""
     ours, theirs = zip(*(socket.socketpair() for _ in range(3 if job.program else 2)), strict=True)
     process = SandboxedProcess(*ours)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from utils.sandbox import kernel, landlock, own_root, system_calls
-from utils.sandbox.jobs import FILE_BYTES, Job
+from utils.sandbox.jobs import FILE_BYTES, SandboxJob
 
 _ROOT = Path(__file__).parents[2]
 _OPEN_FILES, _OPEN_FILES_OF_WRITERS = 64, 256
@@ -78,7 +78,7 @@ class Grounds:
     `ruleset` is Landlock's, or why there is none.
     """
 
-    job: Job
+    job: SandboxJob
     ruleset: landlock.Ruleset | OSError
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class Grounds:
             os.close(self.ruleset.descriptor)
 
 
-def lay_grounds(job: Job) -> Grounds:
+def lay_grounds(job: SandboxJob) -> Grounds:
     """What the walls of processes like that of *job* are put up from."""
     system_calls.prepare_filter(_make_allowance(job))
     try:
@@ -147,7 +147,7 @@ class Walls:
         return "seccomp"
 
 
-def list_readable_paths(job: Job) -> list[Path]:
+def list_readable_paths(job: SandboxJob) -> list[Path]:
     """What the process of *job* may read: Python, its packages and ours, and what they take from the system."""
     scheme = sysconfig.get_paths()
     python = [scheme[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -157,7 +157,7 @@ def list_readable_paths(job: Job) -> list[Path]:
     return [Path(path) for path in (*python, *packages, *ours, *libraries, *job.reads)]
 
 
-def list_executable_paths(job: Job) -> list[Path]:
+def list_executable_paths(job: SandboxJob) -> list[Path]:
     """What the process of *job* may execute: its program, and what loads it.
 
     A program that is a script starts others, wherever they are kept; the walls hold for them as well.
@@ -169,12 +169,12 @@ def list_executable_paths(job: Job) -> list[Path]:
     return [program, *loaders, *(map(Path, _PROGRAM_FOLDERS) if _is_script(program) else ())]
 
 
-def list_writable_paths(job: Job) -> list[Path]:
+def list_writable_paths(job: SandboxJob) -> list[Path]:
     """The folder in which the process of *job* may make files, where it has one."""
     return [Path(job.writes)] if job.writes else []
 
 
-def _make_allowance(job: Job) -> system_calls.Allowance:
+def _make_allowance(job: SandboxJob) -> system_calls.Allowance:
     """What *job* takes beside the calls of a parser."""
     return system_calls.Allowance(executes=bool(job.program), writes=bool(job.writes))
 
@@ -187,7 +187,7 @@ def _is_script(program: Path) -> bool:
         return False
 
 
-def _limit(job: Job) -> str:
+def _limit(job: SandboxJob) -> str:
     """Limits that cannot be raised again; what nobody set stays as it is, for good too."""
     limits = {
         resource.RLIMIT_NOFILE: _OPEN_FILES_OF_WRITERS if job.writes else _OPEN_FILES,

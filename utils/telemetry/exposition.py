@@ -23,7 +23,7 @@ class Exposition:
     def __init__(self, source: Collector, listener: socket.socket) -> None:
         registry = CollectorRegistry()
         registry.register(source)
-        self._server = _Server(listener)
+        self._server = _MetricsServer(listener)
         self._server.set_app(make_wsgi_app(registry))
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
@@ -33,7 +33,7 @@ class Exposition:
         self._server.server_close()
 
 
-class _Server(ThreadingMixIn, WSGIServer):
+class _MetricsServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def __init__(self, listener: socket.socket) -> None:

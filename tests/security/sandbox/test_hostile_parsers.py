@@ -14,7 +14,7 @@ from ingestion.parsers.sandbox import ParserProcess
 from tests.ingestion.workers import fork_servers_of, wait_until, workers_of
 from tests.security.sandbox.hostile import LIES
 from utils.errors import UnreadableDocument
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.sandbox import ProcessEnded, Sandbox
 
 HOSTILE = "tests.security.sandbox.hostile"
@@ -28,8 +28,8 @@ def parser(sandbox: Sandbox) -> Iterator[ParserProcess]:
         yield opened
 
 
-def hostile(function: str, *, cpu_s: int = 20, memory_bytes: int = 300_000_000) -> Job:
-    return Job(serve=f"{HOSTILE}:{function}", preload=(HOSTILE,), memory_bytes=memory_bytes, cpu_s=cpu_s)
+def hostile(function: str, *, cpu_s: int = 20, memory_bytes: int = 300_000_000) -> SandboxJob:
+    return SandboxJob(serve=f"{HOSTILE}:{function}", preload=(HOSTILE,), memory_bytes=memory_bytes, cpu_s=cpu_s)
 
 
 @pytest.mark.parametrize("lie", LIES)

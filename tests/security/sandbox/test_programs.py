@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.sandbox import Sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are walls on Linux alone")
@@ -24,7 +24,7 @@ ATTEMPTS = {
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 def test_a_program_gets_what_it_is_sent_and_nothing_else(attempt: str, sandbox: Sandbox, tmp_path: Path) -> None:
     script = ATTEMPTS[attempt].replace("{folder}", str(tmp_path))
-    job = Job(program=(str(Path("/bin/sh").resolve()), "-s"), memory_bytes=300_000_000, cpu_s=10)
+    job = SandboxJob(program=(str(Path("/bin/sh").resolve()), "-s"), memory_bytes=300_000_000, cpu_s=10)
     with sandbox.start(job) as process:
         deadline = time.monotonic() + 20
         process.write(f"echo began\n{script}\n".encode(), deadline)
@@ -36,7 +36,7 @@ def test_a_program_gets_what_it_is_sent_and_nothing_else(attempt: str, sandbox: 
 
 
 def test_a_program_that_is_not_there_says_so_by_its_exit_code(sandbox: Sandbox) -> None:
-    job = Job(program=("/no/such/program",), memory_bytes=300_000_000, cpu_s=10)
+    job = SandboxJob(program=("/no/such/program",), memory_bytes=300_000_000, cpu_s=10)
     with sandbox.start(job) as process:
         assert process.read_to_end(10_000, time.monotonic() + 20) == b""
         assert process.exit_code() == 127

@@ -15,10 +15,10 @@ from io import BytesIO
 from typing import Any
 
 from tests.security.sandbox.attacks import ATTACKS, attempt, remember_something
-from utils.sandbox.jobs import Job
+from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.sandbox import ProcessEnded, Sandbox
 
-JOB = Job(
+JOB = SandboxJob(
     serve="tests.security.sandbox.attacks:attempt",
     preload=("tests.security.sandbox.attacks",),
     memory_bytes=1_000_000_000,
@@ -60,7 +60,7 @@ def try_without_walls(name: str, targets: Any) -> dict[str, str]:
     return dict(json.loads(told)) if told else {"ended": str(status)}
 
 
-def try_attack(sandbox: Sandbox, name: str, targets: Any, job: Job = JOB) -> dict[str, str]:
+def try_attack(sandbox: Sandbox, name: str, targets: Any, job: SandboxJob = JOB) -> dict[str, str]:
     """What came of an attack: "got" or "refused", and what; "ended" where it cost the process its life."""
     with sandbox.start(job) as process:
         deadline = time.monotonic() + 30
