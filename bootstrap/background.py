@@ -39,7 +39,8 @@ class Background:
 
     Without it this process is the only one that can, as the owner of an embedded index. Every *compare_s* seconds, or
     after *retry_s* where that was not possible, the index is compared with SQL: a server may come back without what it
-    held. *forget* removes what has been kept for long enough, again and again.
+    held. That is done at once where *replaced* tells that an index begins anew. *forget* removes what has been kept for
+    long enough, again and again.
     """
 
     def __init__(
@@ -52,13 +53,14 @@ class Background:
         leadership: Leadership | None,
         crawl: Loop | None = None,
         retire_samples: Loop | None = None,
+        replaced: asyncio.Event | None = None,
         compare_s: float = COMPARE_S,
         retry_s: float = RETRY_S,
     ) -> None:
         self._indexer, self._load, self._working = indexer, load, working
         self._crawl, self._retire_samples = crawl, retire_samples
         self._leadership, self._forget = leadership, forget
-        self._compare_s, self._retry_s = compare_s, retry_s
+        self._compare_s, self._retry_s, self._replaced = compare_s, retry_s, replaced or asyncio.Event()
         self._loaded: asyncio.Future[LoadSummary | None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
         self._at_work = False
@@ -125,7 +127,10 @@ class Background:
 
     async def _keep_whole(self) -> None:
         while True:
-            await asyncio.sleep(self._compare_s if await self._caught_up() else self._retry_s)
+            self._replaced.clear()
+            pause_s = self._compare_s if await self._caught_up() else self._retry_s
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._replaced.wait(), pause_s)
 
     async def _keep_forgetting(self) -> None:
         while True:

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Set
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -51,6 +52,7 @@ class IndexOpener:
     def __init__(
         self, settings: Settings, folder: Path, embedder: Embedder, asked: Embedder, make_retriever: MakeRetriever
     ) -> None:
+        self.replaced = asyncio.Event()  # an index was damaged and lacks all that SQL has
         self._settings, self._folder = settings, folder
         self._embedder, self._asked, self._make_retriever = embedder, asked, make_retriever
         self._open: dict[int, tuple[OpenIndex, AsyncExitStack]] = {}
@@ -126,7 +128,8 @@ class IndexOpener:
     async def _opened(self, row: IndexRow) -> tuple[OpenIndex, AsyncExitStack]:
         async with AsyncExitStack() as stack:
             embedder, asked = await self._models(stack, row)
-            index = await open_passages(self._settings, self._folder, row, row.number)
+            on_replaced = partial(asyncio.get_running_loop().call_soon_threadsafe, self.replaced.set)
+            index = await open_passages(self._settings, self._folder, row, row.number, on_replaced=on_replaced)
             stack.push_async_callback(index.close)
             spec = IndexSpec(row.model, row.dimension, row.base_url, row.recipe, row.cut)
             retriever = await self._make_retriever(

@@ -204,6 +204,7 @@ async def open_services(
             leadership=leadership,
             crawl=crawling.run,
             retire_samples=retire,
+            replaced=opener.replaced,
         )
         stack.push_async_callback(background.stop)
         await background.start()

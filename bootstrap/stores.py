@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,8 +70,17 @@ async def open_records(stack: AsyncExitStack, settings: Settings) -> Database:
     return database
 
 
-async def open_passages(settings: Settings, folder: Path, made_with: MadeWith, number: int = 1) -> PassageIndex:
+async def open_passages(
+    settings: Settings,
+    folder: Path,
+    made_with: MadeWith,
+    number: int = 1,
+    *,
+    on_replaced: Callable[[], object] = lambda: None,
+) -> PassageIndex:
     """Index *number* on the configured Qdrant, else in its engine in *folder*; the caller's to close.
+
+    *on_replaced* hears, in whatever thread, that the one in *folder* was damaged and begins anew.
 
     A server that does not answer is no reason not to start: the service is not ready until it does.
 
@@ -80,7 +90,10 @@ async def open_passages(settings: Settings, folder: Path, made_with: MadeWith, n
     """
     if settings.qdrant_url is None:
         at = index_folder(settings, folder, made_with.model, number)
-        return await _open_edge(at, made_with.dimension, make_disk_space(settings))
+        disk = make_disk_space(settings)
+        return await asyncio.to_thread(
+            EdgeIndex.open, at, dimension=made_with.dimension, disk=disk, on_replaced=on_replaced
+        )
     server = server_index(settings, made_with, number)
     try:
         await _prepare_server(server)
@@ -164,11 +177,6 @@ def _prepare(database: Database) -> None:
     database.migrate()
     with database.writing() as session:
         ensure_tenant(session, DEFAULT_TENANT)
-
-
-async def _open_edge(folder: Path, dimension: int, disk: DiskSpace) -> EdgeIndex:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return await asyncio.to_thread(EdgeIndex.open, folder, dimension=dimension, disk=disk)
 
 
 async def _prepare_server(server: "ServerIndex") -> None:

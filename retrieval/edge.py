@@ -1,27 +1,26 @@
 """`PassageIndex` on Qdrant's engine inside this process."""
 
 import asyncio
-import fcntl
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
-import numpy as np
 import qdrant_edge as engine
 
+from retrieval.edge_folder import ShardFolder, closing_on_failure
 from retrieval.edge_queries import Search, make_condition, make_sparse_vector, make_tenant_filter, parse_point_id
+from retrieval.edge_shard import EngineFailed, make_stored, run_engine
 from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, fetch_pages, make_entry
 from retrieval.lexical import Lexicon
 from retrieval.ranking import (
     CANDIDATES,
-    DAYS,
     DOCUMENT,
-    FILTERED,
     LANGUAGE,
     LANGUAGES_APART,
     MEANING,
@@ -39,7 +38,6 @@ from retrieval.ranking import (
 )
 from utils.context import TenantContext
 from utils.disk import DiskSpace
-from utils.errors import NotEnoughSpace, StoreRefused, StoreUnavailable
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 from utils.slices import cut_into_slices
@@ -51,9 +49,7 @@ T = TypeVar("T")
 # Passages written in one call of the engine: what the rest of the process waits for, about 3 ms.
 SLICE = 64
 LISTED = 500  # passages of a reconciliation read in one call: as long
-# Below this much in one segment, in KiB, a search reads every vector, about 10 ms at the most; above it `optimize`
-# builds a graph.
-GRAPH_FROM_KIB = 100_000
+CHECK_AGAIN_S = 60.0  # no sooner is the whole index read again because the engine fails: errors of ours do not pass
 
 
 class EdgeIndex(PassageIndex):
@@ -65,37 +61,33 @@ class EdgeIndex(PassageIndex):
     `optimize`, which takes seconds, runs when the index is opened and at no other time.
     """
 
-    def __init__(
-        self,
-        open_one: Callable[[], engine.EdgeShard],
-        *,
-        dimension: int,
-        disk: DiskSpace | None = None,
-        release: Callable[[], None] = lambda: None,
-    ) -> None:
-        """*release* is called when the index is closed."""
-        self._shard, self._open_one, self._disk, self._release = open_one(), open_one, disk, release
-        self._dimension, self._lexicon, self._is_closed = dimension, Lexicon(), False
+    def __init__(self, folder: ShardFolder) -> None:
+        """The index in *folder*.
+
+        Raises:
+            StoreUnavailable: another process has it open, or it cannot be opened.
+            StoreRefused: it was made for vectors of another dimension.
+        """
+        self._folder, self._disk, self._dimension = folder, folder.disk, folder.dimension
+        with closing_on_failure(folder.lock()) as self._lock:
+            self._shard = folder.open_checked()
+        self._checked_at = time.monotonic()
+        self._lexicon, self._is_closed = Lexicon(), False
         # By tenant, until its passages change: counting 20,000 of them is a tenth of a search.
         self._spoken: dict[str, list[str]] = {}
         self._thread = ThreadPoolExecutor(1, "passage-index")
 
     @classmethod
-    def open(cls, folder: Path, *, dimension: int, disk: DiskSpace | None = None) -> Self:
-        """The index in *folder*, see `open_shard`; *disk* is what it is on.
-
-        Raises:
-            NotEnoughSpace: there is no room to open it.
-        """
-        if disk is not None:
-            disk.check_turns()  # to open it is to write
-        lock = _lock(folder)
-        try:
-            release = partial(os.close, lock)
-            return cls(partial(open_shard, folder, dimension, disk), dimension=dimension, disk=disk, release=release)
-        except BaseException:
-            os.close(lock)
-            raise
+    def open(
+        cls,
+        folder: Path,
+        *,
+        dimension: int,
+        disk: DiskSpace | None = None,
+        on_replaced: Callable[[], object] = lambda: None,
+    ) -> Self:
+        """The index in *folder* on *disk*; a damaged one is replaced by an empty one, of which *on_replaced* hears."""
+        return cls(ShardFolder(folder, dimension, disk, on_replaced))
 
     async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
         """Add or replace passages."""
@@ -165,10 +157,14 @@ class EdgeIndex(PassageIndex):
         """Write everything down and let go of the folder; calls under way are finished first."""
         self._is_closed = True
         try:
-            await self._run(lambda: self._shard.close())
+            await self._run(self._close)
         finally:
             self._thread.shutdown()
-            self._release()
+            os.close(self._lock)
+
+    def _close(self) -> None:
+        self._shard.close()
+        self._folder.note_closed()
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._try, work)
@@ -176,17 +172,22 @@ class EdgeIndex(PassageIndex):
     def _try(self, work: Callable[[], T]) -> T:
         """*work*; where the engine fails, once more with the shard opened anew, since a shard that failed stays so."""
         try:
-            return _ask_engine(work)
-        except NotEnoughSpace:
-            raise
-        except StoreUnavailable:
+            return run_engine(work)
+        except EngineFailed as exc:
+            logger.error("The passage index failed: %.500s", exc.reason)
             if self._is_closed:
                 raise
-        with suppress(Exception):  # that it failed is logged
-            self._shard.close()
-        self._shard = self._open_one()
+        with suppress(EngineFailed):  # that it failed is logged
+            run_engine(self._shard.close)
+        self._shard = self._open_again()
         self._spoken.clear()
-        return _ask_engine(work)
+        return run_engine(work)
+
+    def _open_again(self) -> engine.EdgeShard:
+        if time.monotonic() - self._checked_at < CHECK_AGAIN_S:
+            return self._folder.open()
+        self._checked_at = time.monotonic()
+        return self._folder.open_checked()
 
     def _check_room(self) -> None:
         """Before every write: the engine's, into mapped files, ends the process where the disk is full."""
@@ -251,7 +252,7 @@ class EdgeIndex(PassageIndex):
             offset, limit=SLICE, filter=make_tenant_filter(ctx), with_payload=True, with_vector=[MEANING]
         )
         records, following = await self._run(lambda: self._shard.scroll(asked))
-        return [_make_stored(record) for record in records], following
+        return [make_stored(record) for record in records], following
 
     async def _list_page(self, condition: engine.Filter, has_vector: bool, offset: Any) -> tuple[list[Entry], Any]:
         asked = engine.ScrollRequest(
@@ -261,89 +262,5 @@ class EdgeIndex(PassageIndex):
         return [make_entry(record.payload, has_vector=has_vector) for record in records], following
 
 
-def open_shard(folder: Path, dimension: int, disk: DiskSpace | None = None) -> engine.EdgeShard:
-    """The shard in *folder*, made where it is missing, for vectors of *dimension* numbers; optimised where *disk* has
-    room for a second one.
-
-    Raises:
-        StoreUnavailable: another process has it open, or it cannot be opened.
-        StoreRefused: it was made for vectors of another dimension.
-    """
-    config = engine.EdgeConfig(
-        vectors={MEANING: engine.EdgeVectorParams(dimension, engine.Distance.Cosine)},
-        sparse_vectors={WORDS: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf)},
-        optimizers=engine.EdgeOptimizersConfig(indexing_threshold=GRAPH_FROM_KIB),
-        # A log of changes would be two files of 32 MB and every passage written twice, for what `flush` has not written
-        # yet: that is not marked in SQL either, and is put in again. A shard that was made with a log keeps it.
-        wal_enabled=None if (folder / "edge_config.json").exists() else False,
-    )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Unlike `create` it also takes a folder whose making was broken off, and one that is empty.
-        shard = engine.EdgeShard.load(str(folder), config)
-        kinds = dict.fromkeys(FILTERED, engine.PayloadSchemaType.Keyword)
-        kinds |= dict.fromkeys(DAYS, engine.PayloadSchemaType.Datetime)
-        for name, kind in kinds.items():  # on every open, for a start that was broken off before it came to this
-            if name not in shard.info().payload_schema:
-                shard.update(engine.UpdateOperation.create_field_index(name, kind))
-        if disk is None or disk.free_bytes() - _size_bytes(folder) >= disk.reserve_bytes:
-            shard.optimize()
-    except Exception as exc:  # the engine raises nothing narrower
-        raise _translate_error(folder, str(exc)) from exc
-    return shard
-
-
-def _lock(folder: Path) -> int:
-    """A descriptor that keeps *folder* ours until it is closed. The engine's own lock came with its log of changes.
-
-    Raises:
-        StoreUnavailable: another process has it, or it cannot be made.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException:
-            os.close(lock)
-            raise
-    except BlockingIOError as exc:
-        raise _translate_error(folder, "WouldBlock") from exc
-    except OSError as exc:
-        raise _translate_error(folder, str(exc)) from exc
-    return lock
-
-
-def _size_bytes(folder: Path) -> int:
-    """What the files below *folder* take: most are larger than that, with nothing in them yet."""
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
-
-
-def _translate_error(folder: Path, reason: str) -> StoreUnavailable:
-    if "WouldBlock" in reason:
-        return StoreUnavailable(f"The passage index in {folder} is open in another process.")
-    if "incompatible" in reason.lower():
-        return StoreRefused(
-            f"The passage index in {folder} was made for another embedding model: remove it and load again."
-        )
-    return StoreUnavailable(f"The passage index in {folder} cannot be opened: {reason}")
-
-
-def _ask_engine(work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except Exception as exc:
-        if type(exc) is not Exception:  # the engine raises nothing narrower
-            raise
-        logger.error("The passage index failed: %.500s", exc)
-        raise StoreUnavailable("The passage index failed: see the log.") from exc
-
-
 def _make_pending_filter(ctx: TenantContext) -> engine.Filter:
     return engine.Filter(must=[make_tenant_filter(ctx)], must_not=[engine.HasVectorCondition(MEANING)])
-
-
-def _make_stored(record: engine.Record) -> Stored:
-    named = cast(Mapping[str, list[float]], record.vector or {})
-    vector = np.array(named[MEANING], np.float32) if MEANING in named else None
-    return Stored(parse_passage(record.payload), vector)

@@ -57,3 +57,8 @@ class DiskSpace:
         """How much is free and how much should be, for operators."""
         free, reserve = self.free_bytes() / 1e6, self.reserve_bytes / 1e6
         return f"{free:,.0f} MB are free where {self.folder} is, {reserve:,.0f} MB are the reserve (DISK_RESERVE_MB)."
+
+
+def find_size_bytes(folder: Path) -> int:
+    """What the files below *folder* take on the disk, without the holes in them."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,150 @@
+"""The folder of a shard: ours alone while it is open, looked at before that, and replaced where it is damaged.
+
+SQL is the truth about documents. So a damaged index is put aside and an empty one begun, which the indexer fills again.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import qdrant_edge as engine
+
+from retrieval import edge_probe, edge_sums
+from retrieval.edge_shard import DamagedShard, open_shard
+from utils.disk import DiskSpace, find_size_bytes
+from utils.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+_SOURCES = Path(__file__).resolve().parent.parent
+_LEAST_S, _BYTES_A_SECOND = 120.0, 1_000_000
+# What ends a process that reads damaged files. Other signals are somebody's: of an operator, or for want of memory.
+_BY_DAMAGE = (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFolder:
+    """*path* holds a shard for vectors of *dimension* numbers, on *disk*; *on_replaced* hears that it began anew."""
+
+    path: Path
+    dimension: int
+    disk: DiskSpace | None = None
+    on_replaced: Callable[[], object] = lambda: None
+
+    def lock(self) -> int:
+        """A descriptor that keeps the folder ours until it is closed; the engine's own lock came with its log.
+
+        Raises:
+            StoreUnavailable: another process has it, or it cannot be made.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise StoreUnavailable(f"The passage index in {self.path} cannot be opened: {exc}") from exc
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(lock)
+            raise StoreUnavailable(f"The passage index in {self.path} is open in another process.") from exc
+        return lock
+
+    def open_checked(self) -> engine.EdgeShard:
+        """As `open`, after all of it was compared with what it was when it was closed, else read in another process."""
+        if reason := self._find_damage():
+            self._put_aside(reason)
+        return self.open()
+
+    def open(self) -> engine.EdgeShard:
+        """The shard; an empty one where there is none, or where it is damaged.
+
+        Raises:
+            StoreUnavailable: it cannot be opened.
+        """
+        if self.disk is not None:
+            self.disk.check_turns()  # to open it is to write
+        edge_sums.remove_sums(self.path)
+        try:
+            return open_shard(self.path, self.dimension, self.disk)
+        except DamagedShard as exc:
+            self._put_aside(exc.reason)
+            return open_shard(self.path, self.dimension, self.disk)
+
+    def note_closed(self) -> None:
+        """Note how the files are, now that nobody changes them."""
+        try:
+            edge_sums.write_sums(self.path)
+        except OSError as exc:
+            logger.warning("The passage index in %s is read through at its next start: %s", self.path, exc)
+
+    def _find_damage(self) -> str:
+        try:
+            if not self.path.is_dir() or not any(self.path.iterdir()):
+                return ""
+            changed = edge_sums.find_changed(self.path)
+        except OSError as exc:
+            return f"{exc.filename} cannot be read: {exc.strerror}"
+        if changed is None:
+            return self._read_through()
+        return f"{changed} has changed since it was closed" if changed else ""
+
+    def _read_through(self) -> str:
+        """Let another process read all of it, since what is damaged may end the one that does."""
+        limit_s = _LEAST_S + find_size_bytes(self.path) / _BYTES_A_SECOND
+        command = [sys.executable, "-m", edge_probe.__name__, str(self.path.absolute()), str(self.dimension)]
+        try:
+            done = subprocess.run(  # noqa: S603 - our own program
+                command, cwd=_SOURCES, capture_output=True, text=True, timeout=limit_s, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return f"it could not be read within {limit_s:.0f} s"
+        except OSError as exc:
+            logger.warning("The passage index in %s could not be checked: %s", self.path, exc)
+            return ""
+        if done.returncode == edge_probe.DAMAGED:
+            return done.stdout.strip()
+        if -done.returncode in _BY_DAMAGE:
+            return f"{signal.Signals(-done.returncode).name} ended the process that read it"
+        if done.returncode:
+            logger.warning("The passage index in %s could not be checked: %.500s", self.path, done.stderr.strip())
+        return ""
+
+    def _put_aside(self, reason: str) -> None:
+        aside = self.path.with_name(f"{self.path.name}.damaged")
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            self.path.rename(aside)
+            edge_sums.remove_sums(self.path)
+        except OSError as exc:
+            raise StoreUnavailable(
+                f"The passage index in {self.path} is damaged ({reason}), and cannot be put aside ({exc.strerror}): "
+                "remove it, and it is built again."
+            ) from exc
+        where = f"It is kept as {aside}"
+        if self.disk is not None and self.disk.free_bytes() - find_size_bytes(aside) < self.disk.reserve_bytes:
+            shutil.rmtree(aside, ignore_errors=True)
+            where = "It is deleted, as there is no room to keep it"
+        logger.error(
+            "The passage index in %s is damaged: %.500s. %s. A new one is filled from the database: by words at once, "
+            "by meaning as vectors are computed.",
+            *(self.path, reason, where),
+        )
+        self.on_replaced()
+
+
+@contextmanager
+def closing_on_failure(lock: int) -> Iterator[int]:
+    """Close the descriptor *lock* if the block fails."""
+    try:
+        yield lock
+    except BaseException:
+        os.close(lock)
+        raise
