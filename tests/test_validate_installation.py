@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from bootstrap.checks.settings import Installation
-from bootstrap.checks.sources import check_recognition
+from bootstrap.checks.sources import check_old_formats, check_recognition
 from config import Settings
 from domain.db import open_database
 from providers.ocr.chosen import find_available
@@ -49,6 +49,15 @@ def test_nothing_configured_passes_and_nothing_is_made(tmp_path: Path) -> None:
         ("Malware", "off, since CLAMD_ADDRESS is not set: files are not scanned")
     ]
     assert {".docx", ".pptx", ".xlsx", ".eml"} <= set(report.of("Document parsers")[0]["found"].split())
+
+
+def test_old_formats_that_are_not_read_are_named_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    [finding] = check_old_formats(Installation(ROOT, Settings(_env_file=None)))
+    assert finding.level == "skipped"
+    assert "apt-get install --no-install-recommends libreoffice-writer libreoffice-impress" in finding.found
 
 
 def test_the_text_recognition_is_named_and_one_that_is_missing_warned_of(

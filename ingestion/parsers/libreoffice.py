@@ -15,10 +15,11 @@ from utils.sandbox.jobs import FILE_BYTES, SandboxJob
 from utils.sandbox.sandbox import SandboxedProcess
 
 LIBRARIES = ("libmergedlo.so", "libsofficeapp.so")  # one of them has the interface, by how LibreOffice was built
-# By what is converted to: the library that opens such files, and Debian's package with it.
+# By what is converted to: a folder that belongs to what opens such files, and Debian's package with it. It lays out
+# windows that nobody sees: packages without their descriptions ("nogui") fail on every document with remarks.
 COMPONENTS: dict[Target, tuple[str, str]] = {
-    "docx": ("libswlo.so", "libreoffice-writer-nogui"),
-    "pptx": ("libsdlo.so", "libreoffice-impress-nogui"),
+    "docx": ("share/config/soffice.cfg/modules/swriter/ui", "libreoffice-writer"),
+    "pptx": ("share/config/soffice.cfg/modules/simpress/ui", "libreoffice-impress"),
 }
 MEDIA_TYPES: dict[Target, str] = {
     "docx": "application/msword",
@@ -49,7 +50,7 @@ def find_libreoffice(target: Target) -> Path | None:
         return None
     folder = Path(program).resolve().parent
     library = next((folder / name for name in LIBRARIES if (folder / name).is_file()), None)
-    return library if (folder / COMPONENTS[target][0]).is_file() else None
+    return library if (folder.parent / COMPONENTS[target][0]).is_dir() else None
 
 
 @dataclass(frozen=True, slots=True)

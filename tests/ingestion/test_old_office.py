@@ -70,6 +70,13 @@ def test_rich_text_is_read_with_its_headings(libreoffice: Path, parser: ParserPr
     assert (document.title, document.media_type) == ("House rules", "application/msword")
 
 
+def test_rich_text_with_a_remark_is_read(libreoffice: Path, parser: ParserProcess) -> None:
+    remark = rb"{\*\atnid AB}\chatn{\*\annotation\pard\plain Is that so?\par}"
+    text = parser.parse(RTF.replace(rb"\par}", remark + rb"\par}"), "rules.rtf").text
+    assert "Four books" in text
+    assert "Is that so?" in text
+
+
 def test_rich_text_that_names_files_of_this_machine_gets_none_of_them(
     libreoffice: Path, parser: ParserProcess, tmp_path: Path
 ) -> None:
