@@ -4,6 +4,7 @@ Read once by an entry point (`app.py`, `wsgi.py`, the worker, `validate.py`) and
 else reads the environment. Names are those of the systems this service replaces: their `.env` files go on working.
 """
 
+import grp
 import logging
 import os
 import re
@@ -769,11 +770,15 @@ def load_settings(**overrides: Any) -> Settings:
         settings = Settings(**overrides)
     except ValidationError as exc:
         raise SettingsError("\n".join(_explain(error) for error in exc.errors())) from None
+    except PermissionError as exc:
+        group = next((each.gr_name for each in grp.getgrall() if each.gr_gid == os.getegid()), os.getegid())
+        raise SettingsFileError(
+            f"{file} cannot be read ({exc.strerror}). Let the service's group read it: "
+            f"chgrp {group} {file}; chmod 640 {file}"
+        ) from None
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else type(exc).__name__
-        raise SettingsFileError(
-            f"{file} cannot be read ({reason}): make it a text file in UTF-8 that this user may read."
-        ) from None
+        raise SettingsFileError(f"{file} cannot be read ({reason}). Make it a text file in UTF-8.") from None
     log = logging.getLogger("config")
     for name in settings.without_effect:
         log.warning("%s is set but has no effect in this version.", name)

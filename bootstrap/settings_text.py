@@ -42,8 +42,10 @@ def configuration_page() -> str:
     """The text of `docs/configuration.md`: a table for each group of `config.py`."""
     parts = [
         "# Configuration",
-        "Environment variables, or lines of a `.env` file in the folder the service is started in. An empty value\n"
-        "counts as not set. A wrong value stops the start and is named. Made by `make generated` from `config.py`.",
+        "Environment variables, or lines of a `.env` file in the folder the service is started in. An installation\n"
+        "has them in a file that `PUSTAKA_ENV_FILE` names; what stands there wins over the environment, and paths\n"
+        "that are relative begin in the folder of the sources. An empty value counts as not set. A wrong value stops\n"
+        "the start and is named. Made by `make generated` from `config.py`.",
     ]
     for title, names in _groups():
         rows = "".join(_row(name) for name in names) + _PAGE_ROWS.get(title, "")

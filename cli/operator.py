@@ -77,7 +77,10 @@ def records() -> Iterator[Database]:
         raise click.ClickException(error.detail) from error
     except StartError as error:
         raise click.ClickException(str(error)) from error
-    except (SQLAlchemyError, OSError) as error:
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise click.ClickException(f"{where}{error.strerror or type(error).__name__}.") from error
+    except SQLAlchemyError as error:
         # Without the driver's words: they may hold the address, and with it the password.
         raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
 

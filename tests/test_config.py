@@ -202,7 +202,7 @@ def test_misspelt_variables_are_named_wherever_they_stand(
 
 def test_a_file_of_settings_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"INSTITUTION=\xff\xfe")
-    with pytest.raises(SettingsError, match=r"^\.env cannot be read .*: make it a text file in UTF-8"):
+    with pytest.raises(SettingsError, match=r"^\.env cannot be read .*\. Make it a text file in UTF-8"):
         load_settings()
 
 
