@@ -431,6 +431,12 @@ class Settings(BaseSettings):
     llm_max_retries: int = Field(
         2, ge=0, le=10, description="Tries after the first, for 429, 5xx and lost connections."
     )
+    llm_retry_after: float = Field(
+        10,
+        ge=0,
+        le=3600,
+        description="Seconds until a chat model that is away is asked again; answers are quotes meanwhile.",
+    )
     llm_temperature: float = Field(0.2, ge=0, le=2, description="Sampling temperature of the chat model.")
     openai_max_concurrent: int = Field(
         1000, ge=1, le=4096, description="Calls a process makes at once to the chat model, and to the embedding model."

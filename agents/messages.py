@@ -7,6 +7,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.citations import Citation
 from utils.moments import format_now
+from utils.ports import FallbackReason
 
 
 def question_message(text: str, run_id: str, said_at: str | None = None) -> HumanMessage:
@@ -30,12 +31,14 @@ def answer_message(
     is_uncertain: bool = False,
     small_talk: bool = False,
     conflicts: Sequence[dict[str, Any]] = (),
+    fallback_reason: FallbackReason | None = None,
 ) -> AIMessage:
     """An answer given now; one without citations counts as not answered from the documents, unless it is small talk.
 
     *is_uncertain*: it gives the closest passages, which may not answer the question.
     *conflicts*: sentences of two documents that differ, as `agents.conflicts.notes` gives them.
     *support*: how far its sentences are supported, as `agents.verification.verdict.report` gives it; None: not checked.
+    *fallback_reason*: why quotes answer in place of the language model; None where they do not.
     """
     return AIMessage(
         text,
@@ -50,6 +53,7 @@ def answer_message(
             "language_model": language_model,
             "support": support,
             "conflicts": list(conflicts),
+            "fallback_reason": fallback_reason,
         },
     )
 
@@ -81,6 +85,7 @@ def to_json(message: AnyMessage) -> dict[str, Any]:
     if role == "assistant":
         view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
         view |= {"confidence": extra.get("confidence"), "small_talk": extra.get("small_talk", False)}
+        view |= {"fallback_reason": extra.get("fallback_reason")}
         view |= {"support": extra.get("support"), "run_id": run_of(message.id)}
         view |= {"conflicts": extra.get("conflicts", [])}
     return view

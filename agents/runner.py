@@ -1,6 +1,5 @@
 """Takes a conversation through a turn: the lease, the graph, its events; and reads or forgets conversations."""
 
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from agents.messages import answer_id, question_message
 from agents.rag import compile_graph
 from agents.reading import Answered, ConversationReader
 from agents.runs.record import Event
+from agents.stage_clock import StageClock
 from agents.state import AgentContext, AnswerModel
 from agents.threads import thread_of
 from agents.topics import TopicFinder
@@ -119,7 +119,6 @@ class Runner:
 
         Raises:
             Conflict: the conversation is busy.
-            ProviderError: the model did not answer. The question stays in the conversation.
             RunSuperseded: another worker has taken the run over.
         """
         thread_id = thread_of(ctx, turn.conversation_id)
@@ -239,7 +238,7 @@ class Runner:
         if self._answers is not None:
             self._answers.forget(thread_id)
 
-    def _result(self, said: AIMessage, turn: Turn, thread_id: str, clock: "StageClock") -> dict[str, Any]:
+    def _result(self, said: AIMessage, turn: Turn, thread_id: str, clock: StageClock) -> dict[str, Any]:
         extra = said.additional_kwargs
         citations = extra["citations"]
         return {
@@ -253,6 +252,7 @@ class Runner:
             "support": extra.get("support"),
             "conflicts": extra.get("conflicts", []),
             "language_model": extra["language_model"],
+            "fallback_reason": extra.get("fallback_reason"),
             "model": extra["model"],
             "conversation_id": turn.conversation_id,
             "session_id": turn.conversation_id,
@@ -264,37 +264,6 @@ class Runner:
             "request_id": turn.request_id,
             "run_id": turn.run_id,
         }
-
-
-class StageClock:
-    """Times the stages of a turn by their `status` events."""
-
-    def __init__(self, emit: Callable[[Event], None]) -> None:
-        self._emit = emit
-        self._began_s = self._stage_began_s = time.perf_counter()
-        self._stage: str | None = None
-        self._spent_s: dict[str, float] = {}
-        self.degraded: str | None = None
-
-    def see(self, event: Event) -> None:
-        """Note a stage's begin, and what it says is missing; pass the event on."""
-        if event["type"] == "status":
-            self.degraded = event.get("degraded", self.degraded)
-            self._close_stage()
-            self._stage = event["stage"]
-        self._emit(event)
-
-    def times_s(self) -> dict[str, float]:
-        """Seconds by stage, as `<stage>_time`, and `total_time`."""
-        self._close_stage()
-        times = {f"{stage}_time": round(spent_s, 4) for stage, spent_s in self._spent_s.items()}
-        return {**times, "total_time": round(time.perf_counter() - self._began_s, 4)}
-
-    def _close_stage(self) -> None:
-        now_s = time.perf_counter()
-        if self._stage:
-            self._spent_s[self._stage] = self._spent_s.get(self._stage, 0.0) + now_s - self._stage_began_s
-        self._stage_began_s = now_s
 
 
 def _config(thread_id: str, fence: int = 0) -> RunnableConfig:

@@ -14,7 +14,9 @@ from agents.topics import TopicFinder
 from agents.turn_limiter import Permit
 from agents.verification.verdict import Policy
 from agents.verification.verifier import Verifier
+from retrieval.answerability import Verdict
 from retrieval.search import Retriever
+from utils.checkpointer.circuit import Circuit
 from utils.context import TenantContext
 from utils.long_texts import AT_ONCE, process_text
 from utils.passages import Hit
@@ -27,21 +29,31 @@ class ChatState(TypedDict, total=False):
 
     Persisted with the conversation: `messages`, the talk; citations ride in an answer's `additional_kwargs`, as plain
     values, so that the saver needs to know no class of ours. For one turn alone: `query`, the newest question made
-    standalone, `passages`, what it is answered from, best first, and `is_uncertain`: whether they may not answer it.
+    standalone, `passages`, what it is answered from, best first, and `verdict`: whether they answer it.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
     query: Annotated[str, UntrackedValue(str)]
     passages: Annotated[Sequence[Hit], UntrackedValue(Sequence)]
-    is_uncertain: Annotated[bool, UntrackedValue(bool)]
+    verdict: Annotated[Verdict, UntrackedValue(Verdict)]
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerModel:
-    """The chat model that answers; `is_language_model` is False for the extractive answerer, and answers say so."""
+    """The chat model that answers; `is_language_model` is False for the extractive answerer, and answers say so.
+
+    `quotes` answers where a language model fails, `circuit` knows whether it has; None where there is none.
+    """
 
     chat: BaseChatModel
     is_language_model: bool
+    quotes: BaseChatModel | None = None
+    circuit: Circuit | None = None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the language model has failed and has not answered since."""
+        return self.circuit is not None and self.circuit.is_open
 
 
 @dataclass(frozen=True, slots=True)

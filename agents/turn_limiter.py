@@ -75,5 +75,10 @@ class Permit:
         """Free the place for the length of the block. After an error it is not taken again: the turn is over."""
         self.leave()
         yield
-        await self._turn_limiter.take(is_back=True)
-        self._held = True
+        await self.retake()
+
+    async def retake(self) -> None:
+        """Have the place again, if it is not held, as after an error that does not end the turn."""
+        if not self._held:
+            await self._turn_limiter.take(is_back=True)
+            self._held = True

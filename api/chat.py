@@ -37,7 +37,7 @@ _HEADERS = [
     ),
 ]
 
-_REFUSALS: dict[Any, Any] = dict.fromkeys((404, 409, 502, 504), Problem)
+_REFUSALS: dict[Any, Any] = dict.fromkeys((404, 409), Problem)
 
 chat_blueprint = APIBlueprint("chat", __name__, abp_tags=[Tag(name="Chat", description="Ask the documents.")])
 
@@ -62,7 +62,8 @@ class ChatIn(BaseModel):
     "/v1/chat",
     operation_id="askQuestion",
     summary="Ask a question",
-    description="409: the conversation is busy; 502 and 504: the model failed. With `Accept: text/event-stream` it "
+    description="409: the conversation is busy. Where the language model fails, quotes from the documents answer: "
+    "`fallback_reason` says why. With `Accept: text/event-stream` it "
     "does what `POST /v1/chat/stream` does.",
     responses={200: ChatOut, **_REFUSALS},
     openapi_extensions={REQUEST_HEADERS: _HEADERS, RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER]},
@@ -77,7 +78,8 @@ async def chat(ctx: TenantContext, body: ChatIn) -> Response:
     "/v1/chat/stream",
     operation_id="streamAnswer",
     summary="Ask a question, and watch the answer come",
-    description="The events start, status, token, support, citation, and at the end done or error. One that breaks off "
+    description="The events start, status, token, support, citation, and at the end done or error; after fallback and "
+    "resumed, tokens before are void. One that breaks off "
     "goes on at `GET /v1/runs/{run_id}/events`.",
     responses={200: {"description": "The events, to the end of the run."}, **_REFUSALS},
     openapi_extensions={

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, RootModel
 
 from api.schemas import ChatOut, CitationOut, Problem, SupportOut
+from utils.ports import FallbackReason
 
 
 class StartEvent(BaseModel):
@@ -50,6 +51,13 @@ class ResumedEvent(BaseModel):
     run_id: str
 
 
+class FallbackEvent(BaseModel):
+    """The language model has failed: the text so far is void, and quotes from the documents follow."""
+
+    type: Literal["fallback"]
+    reason: FallbackReason
+
+
 class DoneEvent(ChatOut):
     """The whole answer; the last event."""
 
@@ -80,6 +88,7 @@ class RunEvent(
             | SupportEvent
             | CitationEvent
             | ResumedEvent
+            | FallbackEvent
             | DoneEvent
             | ErrorEvent
             | CancelledEvent,

@@ -42,6 +42,7 @@ class DependenciesOut(BaseModel):
     redis: str
     database: str
     index: str
+    chat_model: str | None = Field(None, description="Null where none is configured. It is not asked for this.")
 
 
 class IndexingOut(BaseModel):
@@ -89,7 +90,7 @@ class HealthOut(BaseModel):
     redis: str = Field(description="`ok`, or what is wrong.")
     timestamp: int = Field(description="Seconds since 1970.")
     service: str | None = None
-    language_model: bool | None = Field(None, description="Whether a language model writes the answers.")
+    language_model: bool | None = Field(None, description="Whether a language model writes the answers, now.")
     persistence: str | None = Field(None, description="Where conversations are kept now: redis, or memory.")
     environment: str | None = None
     ready: bool | None = Field(None, description="As `/ready` says.")
@@ -133,7 +134,7 @@ async def health(query: HealthQuery) -> Response:
         ctx = await services().authenticator.principal(request)
         told |= {
             "service": "pustaka",
-            "language_model": services().model.is_language_model,
+            "language_model": services().model.is_language_model and not services().model.is_away,
             "persistence": services().checkpointer.persistence,
         }
         if Scope.HEALTH_READ in ctx.scopes:
@@ -172,7 +173,12 @@ def _describe_details(status: Status) -> dict[str, Any]:
     return {
         "environment": services().settings.flask_env,
         "ready": not _explain_not_ready(),
-        "dependencies": {"redis": status.redis, "database": status.database, "index": status.index},
+        "dependencies": {
+            "redis": status.redis,
+            "database": status.database,
+            "index": status.index,
+            "chat_model": status.chat_model,
+        },
         "problems": status.problems,
         "disk": {"status": status.space, "free_bytes": disk.free_bytes(), "reserve_bytes": disk.reserve_bytes},
         "sandbox": {"walls": walls.standing, "missing": walls.missing},

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from utils.ports import FallbackReason
 from utils.validation import CONVERSATION_ID, NON_BLANK_PATTERN, REQUEST_ID
 
 # As `utils/validation.py` checks them, for the description of the API.
@@ -127,6 +128,9 @@ class ChatOut(BaseModel):
         [], description="Where another document says something else than what is cited; the answer tells of them, too."
     )
     language_model: bool = Field(description="False when the answer is made of quotes alone.")
+    fallback_reason: FallbackReason | None = Field(
+        description="Why quotes answer in place of the language model, which did not; null where they do not."
+    )
     model: str
     conversation_id: str
     session_id: str
@@ -149,6 +153,7 @@ class MessageOut(BaseModel):
     answered: bool | None = None
     confidence: Literal["high", "low"] | None = None
     small_talk: bool | None = None
+    fallback_reason: FallbackReason | None = None
     support: SupportOut | None = None
     conflicts: list[AnswerConflictOut] | None = None
     run_id: str | None = Field(None, description="The run that gave this answer; it is rated under this id.")

@@ -44,6 +44,8 @@ def look_at_monitor(monitor: Monitor) -> "Look":
         status, put = monitor.status, sampler.instruments.put
         for store, state in (("redis", status.redis), ("database", status.database), ("index", status.index)):
             put(series.STORE_UP, state == "ok", store)
+        if monitor.language_model:
+            put(series.MODEL_UP, status.chat_model == "ok", "chat")
         put(series.READY, not status.blocking)
         put(series.PENDING, monitor.pending())
         put(series.DISK_FREE, monitor.disk.free_bytes())

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 ENTAILMENT_EXTRA = "requirements-entailment.txt"
 _FORMER_TIMEOUT_S = 8.0
+_IN_A_SECOND: dict[str, Any] = {"compared": 8, "comparing_s": 0.6, "comparing_at_once": 2}
+"""For quotes in place of a language model, for which somebody has waited before."""
 
 
 async def open_answer_model(
@@ -60,9 +62,11 @@ async def open_answer_model(
         fallback_model=settings.llm_fallback_model,
         limits=limits,
         gate=_gate(settings, "chat model", observer),
+        retry_after_s=settings.llm_retry_after,
     )
     stack.push_async_callback(chat.aclose)
-    return AnswerModel(chat, is_language_model=True)
+    quotes = ExtractiveChatModel(embedder=embedder, **_IN_A_SECOND)
+    return AnswerModel(chat, is_language_model=True, quotes=quotes, circuit=chat.circuit)
 
 
 async def open_embedder(stack: AsyncExitStack, settings: Settings, observer: ModelObserver | None = None) -> Embedder:

@@ -13,6 +13,7 @@ from bootstrap.background import Background
 from domain.db import Database
 from domain.indexing import count_without_vectors
 from utils.checkpointer import Connections, FallbackCheckpointer
+from utils.checkpointer.circuit import Circuit
 from utils.disk import DiskSpace, SpaceState
 from utils.errors import ProblemError
 from utils.ports import StoreObserver, UnobservedStores
@@ -53,6 +54,7 @@ class Status:
     redis: State = "unknown"
     database: State = "unknown"
     index: State = "unknown"
+    chat_model: State | None = None  # None where none is configured
     pending: int = 0
     space: SpaceState = "ok"
     problems: list[str] = field(default_factory=list)
@@ -72,6 +74,7 @@ class Monitor:
     away, because no other process could hold another part of the same conversation, or because that is accepted.
     `keeps_turns_on_disk`: what turns add to conversations is kept on *disk*, so that none is served while it is full.
     `check_scanner` raises ScannerUnavailable, within two seconds, while the malware scanner is away; None without one.
+    `language_model` knows whether it answers; it is not asked here, as that costs money.
     """
 
     checkpointer: FallbackCheckpointer
@@ -85,6 +88,7 @@ class Monitor:
     keeps_turns_on_disk: bool
     check_scanner: Callable[[], None] | None = None
     is_scanner_required: bool = True
+    language_model: Circuit | None = None
     stores: StoreObserver = field(default_factory=UnobservedStores)
     status: Status = field(default_factory=Status)
     _told: dict[str, str | None] = field(default_factory=dict)
@@ -121,10 +125,13 @@ class Monitor:
                 "New documents wait until it does" if self.is_scanner_required else "Files are read without a scan"
             )
             problems.append(f"{scanner} {outcome}. Start clamd, or correct CLAMD_ADDRESS.")
+        if model := self._failure_of_model():
+            problems.append(f"The language model does not answer, quotes do instead: {model}")
         self.status = Status(
             redis=_state(redis),
             database=_state(database),
             index=_state(index or self.indexer.last_error),
+            chat_model=_state(model) if self.language_model else None,
             pending=self.status.pending,
             space=space,
             problems=[*blocking, *problems],
@@ -146,6 +153,9 @@ class Monitor:
             )
             self._told["space"] = space
         return reason
+
+    def _failure_of_model(self) -> str | None:
+        return self.language_model.reason if self.language_model and self.language_model.is_open else None
 
     async def _reach(self, what: str, ask: Callable[[], Awaitable[object]]) -> str | None:
         """Why *what* cannot be used, None if it can; a change is logged, not every look."""

@@ -219,6 +219,7 @@ async def open_services(
             memory_suffices=settings.allow_memory_fallback or (settings.workers or 1) == 1,
             check_scanner=scanner_check(settings),
             is_scanner_required=settings.scanner_required,
+            language_model=model.circuit,
             stores=telemetry.stores,
             disk=disk,
             keeps_turns_on_disk=settings.redis_address is None,

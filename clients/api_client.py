@@ -21,7 +21,8 @@ class Message:
     """One message of a conversation; `role` is "user" or "assistant", `created_at` ISO 8601.
 
     An answer is rated under its `run_id`; `rating` is "up", "down", or None where nothing was said of it. `small_talk`:
-    an answer to a greeting and the like, which is not rated.
+    an answer to a greeting and the like, which is not rated. `fallback_reason`: why the answer is quotes in place of a
+    language model's words, None where it is not.
     """
 
     role: str
@@ -32,6 +33,7 @@ class Message:
     run_id: str | None = None
     rating: str | None = None
     small_talk: bool = False
+    fallback_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

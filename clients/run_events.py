@@ -69,6 +69,11 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """The language model has failed: the text so far is void, and quotes from the documents follow."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reconnecting:
     """The connection is lost and could not be made again at once; said by this client, not by the service."""
 
@@ -80,25 +85,27 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer; the last event."""
+    """The whole answer; the last event. `fallback_reason`: why it is quotes in place of a language model's words."""
 
     answer: str
     citations: tuple[Citation, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     answered: bool = True
     small_talk: bool = False
+    fallback_reason: str | None = None
     persistence: str = "redis"
     request_id: str | None = None
     run_id: str | None = None
 
 
-Event = Started | Stage | Token | Citation | Resumed | Reconnecting | Cancelled | Answer
+Event = Started | Stage | Token | Citation | Resumed | Fallback | Reconnecting | Cancelled | Answer
 _EVENTS: Mapping[str, type[Event]] = {
     "start": Started,
     "status": Stage,
     "token": Token,
     "citation": Citation,
     "resumed": Resumed,
+    "fallback": Fallback,
     "cancelled": Cancelled,
     "done": Answer,
 }

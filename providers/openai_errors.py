@@ -53,6 +53,7 @@ Reason = Literal[
     "server_error", "malformed",
 ]  # fmt: skip
 """All kinds of failure, for figures."""
+_LASTING = frozenset[Reason]({"key_refused", "no_credit", "not_found"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,11 @@ class CallFailure:
     passing: bool
     retry_after_s: float | None = None
     replaceable: bool = True
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether all calls will fail until somebody changes something."""
+        return self.reason in _LASTING
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ register_profiles()
 expect.set_options(timeout=20_000)  # a page on a machine that does other things too
 Service.preloaded = True
 PAGE_KEY = "the-key-of-the-chat-page"
-FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake"}
+FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake", "LLM_RETRY_AFTER": "0"}
 
 
 @pytest.fixture

@@ -124,6 +124,9 @@ class EntailmentModel(Protocol):
         """How surely each pair's passage supports its sentence, 0 to 1, shape `(len(pairs),)`, in order."""
 
 
+FallbackReason = Literal["model-unavailable", "model-timeout", "model-busy"]
+"""Why quotes answer in place of the language model: it failed, took too long, or too many of its calls were under
+way."""
 RunOutcome = Literal["answered", "refused", "failed", "cancelled", "busy", "handed_over"]
 """How a run left this process: `refused` by the documents, which hold no answer; `busy`: its conversation had another
 run; `handed_over`: another process goes on with it."""

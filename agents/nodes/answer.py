@@ -1,6 +1,6 @@
 """The step that answers from the passages, streaming as it goes."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -11,16 +11,21 @@ from langgraph.runtime import Runtime
 from agents.citations import bind_citations, without_marks
 from agents.conflicts.notes import note_conflicts
 from agents.messages import answer_message, spoken
-from agents.nodes.refuse import refusal, refuse
+from agents.nodes.refuse import refusal
 from agents.nodes.verify import SupportFilter, verify
-from agents.state import AgentContext, ChatState
+from agents.state import AgentContext, AnswerModel, ChatState
 from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
+from providers.chat.followups import standalone_question
+from utils.errors import ProviderBusy, ProviderError, ProviderTimeout
 from utils.language import detect_language
+from utils.ports import FallbackReason
 
 _MESSAGES_REMEMBERED = 20
 LONGEST_ANSWER = 64_000  # characters
 _CUT = f"The model's answer is cut after {LONGEST_ANSWER:,} characters."
+MODEL_IS_AWAY = "The language model is not available. These are quotes from the documents."
+_REASONS: Mapping[type[ProviderError], FallbackReason] = {ProviderTimeout: "model-timeout", ProviderBusy: "model-busy"}
 _SHOWN_AT_ONCE, _BOUND_AT_ONCE, _NOTED_AT_ONCE = 64_000, 16_000, 16_000  # characters of passages, see `process_text`
 
 
@@ -30,21 +35,41 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     Reads `messages`, `query` and `passages`; adds the answer to `messages`, its citations and its support riding on it.
     Where another passage says something else, that is told behind it. Streams `token` events, then one of `support`. A
     model that finds no answer in the passages says so by a fixed word, and the turn ends as a refusal; so it does where
-    too little of the answer is supported.
+    too little of the answer is supported. Where a language model fails, quotes from the same passages answer: what was
+    streamed before a `fallback` event is void.
     """
     run = runtime.context
     run.emit({"type": "status", "stage": "answer"})
+    try:
+        return await _write(state, run, run.model)
+    except ProviderError as error:
+        if run.model.quotes is None:
+            raise
+        reason = _REASONS.get(type(error), "model-unavailable")
+    run.cache_session.forget()
+    run.emit({"type": "fallback", "reason": reason})
+    run.emit({"type": "status", "stage": "answer", "degraded": MODEL_IS_AWAY})
+    await run.place.retake()
+    return await _write(state, run, AnswerModel(run.model.quotes, is_language_model=False), reason)
+
+
+async def _write(
+    state: ChatState, run: AgentContext, model: AnswerModel, fallback_reason: FallbackReason | None = None
+) -> dict[str, object]:
+    """The answer of *model*; *fallback_reason* tells why it is not the language model's."""
     support_filter = None if run.unsupported == "mark" else SupportFilter(run, state["passages"])
-    output = _Output(run, detect_language(state["messages"][-1].text), state["is_uncertain"])
+    # A language model says by itself when passages do not answer; quotes cannot.
+    is_sure = state["verdict"].answerable if model.is_language_model else state["verdict"].is_sure
+    output = _Output(run, detect_language(state["messages"][-1].text), not is_sure)
     shown = sum(len(hit.passage.text) for hit in state["passages"])
-    prompt = await run.process_text(lambda: _prompt(state, run), characters=shown, at_once=_SHOWN_AT_ONCE)
+    prompt = await run.process_text(lambda: _prompt(state, run, model), characters=shown, at_once=_SHOWN_AT_ONCE)
     text, name = await _stream_answer(
-        _hold_back_refusal(_ask_model(run.model.chat, prompt, run.streams)), output, support_filter
+        _hold_back_refusal(_ask_model(model.chat, prompt, run.streams)), output, support_filter
     )
     if not text.strip():
-        return await refuse(state, runtime)
+        return await refusal(state, run, fallback_reason=fallback_reason)
     if support_filter is not None and support_filter.refuses:
-        return await refusal(state, run, support_filter.support)
+        return await refusal(state, run, support_filter.support, fallback_reason=fallback_reason)
     said = (support_filter.text if support_filter else text).strip()
     text, citations = await run.process_text(
         lambda: bind_citations(said, state["passages"]), characters=len(said) + shown, at_once=_BOUND_AT_ONCE
@@ -61,7 +86,8 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
         run.run_id,
         citations=[*citations, *note.citations],
         model=name,
-        language_model=run.model.is_language_model,
+        language_model=model.is_language_model,
+        fallback_reason=fallback_reason,
         support=support,
         is_uncertain=output.is_uncertain,
         conflicts=note.conflicts,
@@ -132,11 +158,14 @@ async def _ask_model(chat: BaseChatModel, prompt: list[BaseMessage], streams: bo
         yield await chat.ainvoke(prompt)
 
 
-def _prompt(state: ChatState, run: AgentContext) -> list[BaseMessage]:
+def _prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[BaseMessage]:
     passages = [hit.passage for hit in state["passages"]]
     system = SystemMessage(system_prompt(passages, institution=run.institution, language_policy=run.language_policy))
-    if not run.model.is_language_model:
-        return [system, HumanMessage(state["query"])]
+    if not model.is_language_model:
+        query = state["query"]
+        if run.model.is_language_model:  # it was to see the conversation; quotes need the topic in the question
+            query = standalone_question(spoken(state["messages"])[:-1], query)
+        return [system, HumanMessage(query)]
     return [system, *_alternating(map(_as_said, spoken(state["messages"][-_MESSAGES_REMEMBERED:])))]
 
 

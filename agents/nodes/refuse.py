@@ -8,12 +8,13 @@ from langgraph.runtime import Runtime
 
 from agents.messages import answer_message
 from agents.state import AgentContext, ChatState
-from prompts.rag import not_in_documents, where_to_look
+from prompts.rag import not_in_documents, nothing_to_quote, where_to_look
 from providers.chat.sentences import split_sentences
 from retrieval.index import Filters
 from retrieval.search import SearchOptions
 from utils.language import detect_language
 from utils.passages import Hit
+from utils.ports import FallbackReason
 
 _HEADINGS = 3
 _CONTACT_QUERY = "contact: e-mail, telephone"
@@ -31,16 +32,32 @@ async def refuse(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     return await refusal(state, runtime.context)
 
 
-async def refusal(state: ChatState, run: AgentContext, support: dict[str, Any] | None = None) -> dict[str, object]:
-    """A refusal; *support* tells of sentences that were left out because nothing supports them."""
+async def refusal(
+    state: ChatState,
+    run: AgentContext,
+    support: dict[str, Any] | None = None,
+    *,
+    fallback_reason: FallbackReason | None = None,
+) -> dict[str, object]:
+    """A refusal; *support* tells of sentences that were left out because nothing supports them, *fallback_reason* why
+    the language model was not heard."""
     language = detect_language(state["messages"][-1].text)
     hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
     contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
-    text = not_in_documents(language) + where_to_look(language, _headings(hits), contact)
+    said = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
+    text = said + where_to_look(language, _headings(hits), contact)
     run.emit({"type": "token", "content": text})
     if support is not None:
         run.emit({"type": "support", **support})
-    message = answer_message(text, run.run_id, citations=[], model="", language_model=False, support=support)
+    message = answer_message(
+        text,
+        run.run_id,
+        citations=[],
+        model="",
+        language_model=False,
+        support=support,
+        fallback_reason=fallback_reason,
+    )
     return {"messages": [message]}
 
 

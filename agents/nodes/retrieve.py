@@ -19,9 +19,9 @@ from utils.shorthand import spell_out
 async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["answer", "refuse"]]:
     """Fetch passages for the question, and in a conversation for what it leaves unsaid.
 
-    Reads `query` and `messages`; writes `passages` (best first, at most `top_k`, maybe empty). An empty list is a
-    result, not an error: the run goes on to `refuse`, as it does where nothing speaks for an answer in them. Where
-    little does, they are shown as the closest ones.
+    Reads `query` and `messages`; writes `passages` (best first, at most `top_k`, maybe empty) and `verdict`. An empty
+    list is a result, not an error: the run goes on to `refuse`, as it does where nothing speaks for an answer in them.
+    Where little does, they are shown as the closest ones.
     """
     run, query = runtime.context, state["query"]
     run.emit({"type": "status", "stage": "retrieve"})
@@ -31,9 +31,7 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     if found.degraded:
         run.cache_session.forget()
         run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
-    # A language model says by itself when passages do not answer; quotes cannot.
-    is_sure = found.verdict.answerable if run.model.is_language_model else found.verdict.is_sure
-    update = {"passages": found.hits, "is_uncertain": not is_sure}
+    update = {"passages": found.hits, "verdict": found.verdict}
     return Command(update=update, goto="answer" if found.verdict.is_near else "refuse")
 
 

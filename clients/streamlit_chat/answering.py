@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from clients.api_client import ApiClient, Message
 from clients.api_errors import ApiError
-from clients.run_events import Answer, Cancelled, Event, Reconnecting, Resumed, Stage, Started, Token
+from clients.run_events import Answer, Cancelled, Event, Fallback, Reconnecting, Resumed, Stage, Started, Token
 from clients.streamlit_chat.markdown import answer_markdown
 from clients.streamlit_chat.messages import bubble, show_answer
 from clients.streamlit_chat.polling import poll
@@ -45,7 +45,13 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
             end_attempt(talk, attempt)
             st.rerun()
         message = Message(
-            "assistant", last.answer, last.citations, last.doubts, run_id=last.run_id, small_talk=last.small_talk
+            "assistant",
+            last.answer,
+            last.citations,
+            last.doubts,
+            run_id=last.run_id,
+            small_talk=last.small_talk,
+            fallback_reason=last.fallback_reason,
         )
         notice.empty()
         control.empty()
@@ -93,6 +99,8 @@ def _take(attempt: Attempt, event: Event) -> None:
         attempt.text += event.content
     elif isinstance(event, Resumed):
         attempt.text, attempt.is_anew = "", True
+    elif isinstance(event, Fallback):
+        attempt.text = ""
 
 
 def _draw(attempt: Attempt, place: DeltaGenerator) -> None:

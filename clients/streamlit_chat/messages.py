@@ -17,6 +17,9 @@ from clients.streamlit_chat.unanswered import Unanswered, not_taken, reason_of
 ICON = Path(__file__).with_name("favicon.svg")
 _AVATARS = {"user": ":material/person:", "assistant": str(ICON)}
 
+_AWAY = ":material/cloud_off: The language model is not available."
+_QUOTES = f"{_AWAY} These are quotes from the documents."
+
 
 def bubble(role: str) -> DeltaGenerator:
     """Room for a message of "user" or "assistant"."""
@@ -75,6 +78,8 @@ def _show_left(left: Unanswered, seen: str | None = None) -> None:
 
 def show_answer(message: Message, place: int) -> None:
     """An answer with its marks and, below it, which sentences are in doubt and what the marks lead to."""
+    if message.fallback_reason:
+        st.caption(_QUOTES if message.citations else _AWAY)
     text = with_doubts(message.content, message.doubts)
     st.markdown(answer_markdown(text, marks_of(message.citations, place)))
     show_doubts(message.content, message.doubts)

@@ -11,7 +11,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import SkipValidation
+from pydantic import PrivateAttr, SkipValidation
 
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, NumberedPassage, parse_passages
 from providers.chat.followups import standalone_question
@@ -43,7 +43,6 @@ logger = logging.getLogger(__name__)
 Metadata = dict[str, Any]
 METADATA = {"model_name": "extractive", "language_model": False}
 _AT_ONCE = 16_000  # characters of a prompt, see `process_text`
-_COMPARED = 24  # sentences by meaning: each takes about 40 ms of CPU
 # The best sentence has to rise so far, in cosines, above the middle one and above the next: of the open half of
 # `evaluation/visitors` 20 % of the right answers did not, of the wrong ones and of near misses half. By model.
 _SURE_RISE = {MODEL: 0.04}
@@ -61,7 +60,10 @@ class ExtractiveChatModel(BaseChatModel):
 
     embedder: SkipValidation[Embedder | None] = None
     max_chars: int = 600
+    compared: int = 24  # sentences by meaning: each takes about 40 ms of CPU
     comparing_s: float = 10.0  # 1 to 2 s on an idle machine; where many ask at once it goes by words
+    comparing_at_once: int = 1000  # answers; more go by words
+    _comparing: int = PrivateAttr(0)
 
     @property
     def _llm_type(self) -> str:
@@ -150,9 +152,10 @@ class ExtractiveChatModel(BaseChatModel):
 
     async def _likeness(self, question: str, sentences: list[Candidate]) -> list[float] | None:
         """The cosine of the question and each sentence, the lowest for those not compared; None without any."""
-        compared = order_by_words(question, sentences)[:_COMPARED]
-        if not self.embedder or len(compared) < 2:
+        compared = order_by_words(question, sentences)[: self.compared]
+        if not self.embedder or len(compared) < 2 or self._comparing >= self.comparing_at_once:
             return None
+        self._comparing += 1
         try:
             async with asyncio.timeout(self.comparing_s):
                 asked = await self.embedder.embed_query(question)
@@ -160,6 +163,8 @@ class ExtractiveChatModel(BaseChatModel):
         except (ProviderError, TimeoutError) as exc:
             logger.warning("Choosing sentences by words alone: the embedding model did not answer.", exc_info=exc)
             return None
+        finally:
+            self._comparing -= 1
         similarities = vectors @ asked
         likeness = [float(similarities.min())] * len(sentences)
         for i, similarity in zip(compared, similarities.tolist(), strict=True):

@@ -6,7 +6,7 @@ Wire format: https://platform.openai.com/docs/api-reference/chat
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -18,15 +18,17 @@ from pydantic import Field, SecretStr, SkipValidation
 
 from providers.chat.completions import Completions
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, AnswerCut, Side, describe_failure
+from providers.openai_errors import CALL_ERRORS, AnswerCut, CallFailure, Side, describe_failure
 from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
-from utils.errors import ProviderError
+from utils.checkpointer.circuit import Circuit
+from utils.errors import ProviderError, ProviderUnavailable
 from utils.token_usage import add_tokens, estimate_tokens
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_FAILURES = 3  # in a row, and the endpoint counts as away
 _Stream = AsyncGenerator[ChatGenerationChunk, None]
 
 
@@ -53,7 +55,8 @@ class RemoteChatModel(EndpointModel):
     has been passed on. `response_metadata` says who answered: `answered_by`, a model's name, and `is_fallback`.
 
     All calls raise:
-        ProviderUnavailable: the endpoint refused, failed or broke off, and the fallback model did not answer either.
+        ProviderUnavailable: the endpoint refused, failed or broke off, and the fallback model did not answer either; or
+            it did so lately, and was not asked.
         ProviderTimeout: the same, because it took too long.
         ProviderBusy: too many calls were under way for too long; nothing was asked.
     """
@@ -61,6 +64,7 @@ class RemoteChatModel(EndpointModel):
     limits: CallLimits
     wire: SkipValidation[OpenAIWire] = Field(exclude=True, repr=False)
     gate: SkipValidation[Gate] = Field(exclude=True, repr=False)
+    circuit: SkipValidation[Circuit] = Field(exclude=True, repr=False)
     fallback: EndpointModel | None = None
 
     async def aclose(self) -> None:
@@ -77,7 +81,7 @@ class RemoteChatModel(EndpointModel):
         async def ask(model: EndpointModel) -> ChatResult:
             return await model.ask_once(messages, {"stop": stop, **kwargs})
 
-        async with self.gate.hold_place():
+        async with self._inside():
             result, model = await self._ask_in_turn(ask)
             for generation in result.generations:
                 generation.message.response_metadata |= self._signature(model)
@@ -95,7 +99,7 @@ class RemoteChatModel(EndpointModel):
         async def ask(model: EndpointModel) -> tuple[ChatGenerationChunk, _Stream]:
             return await _begin(self._chunks(model, messages, {"stop": stop, **kwargs}))
 
-        async with self.gate.hold_place():
+        async with self._inside():
             (first, rest), model = await self._ask_in_turn(ask)
             said, is_told = len(first.text), bool(cast(AIMessage, first.message).usage_metadata)
             try:
@@ -121,6 +125,23 @@ class RemoteChatModel(EndpointModel):
 
     _stream = _generate  # type: ignore[assignment] # both only refuse
 
+    @asynccontextmanager
+    async def _inside(self) -> AsyncIterator[None]:
+        """A place at the gate, unless the endpoint is known to be away; a block that comes to its end has worked."""
+        if not self.circuit.may_try():
+            raise ProviderUnavailable("The chat model endpoint is away. It is asked again in a moment.")
+        async with self.gate.hold_place():
+            yield
+            self.circuit.note_success()
+
+    def _note(self, failure: CallFailure) -> None:
+        """Remember that a call has failed; a request that is refused tells nothing of others."""
+        logger.warning("The chat model failed: %s", failure.problem.detail)
+        if failure.is_lasting:
+            self.circuit.open(failure.problem)
+        elif failure.reason != "refused":
+            self.circuit.note_failure(failure.problem)
+
     async def _ask_in_turn(self, ask: Callable[[EndpointModel], Awaitable[T]]) -> tuple[T, EndpointModel]:
         """What *ask* gives for the main model, else for the fallback; and which of them it was."""
         try:
@@ -128,6 +149,7 @@ class RemoteChatModel(EndpointModel):
         except CallFailed as exc:
             main, failure = exc.__cause__, exc.failure
         if self.fallback is None or not failure.replaceable:
+            self._note(failure)
             raise failure.problem from main
         logger.warning(
             "Asking the fallback chat model", extra={"model": self.model_name, "reason": str(failure.problem)}
@@ -136,6 +158,7 @@ class RemoteChatModel(EndpointModel):
         try:
             return await self._ask(self.fallback, ask), self.fallback
         except CallFailed as exc:
+            self._note(failure)
             raise _both_failed(failure.problem, exc.failure.problem) from exc.__cause__
 
     async def _ask(self, model: EndpointModel, ask: Callable[[EndpointModel], Awaitable[T]]) -> T:
@@ -163,6 +186,7 @@ class RemoteChatModel(EndpointModel):
     def _failed(self, exc: Exception, model: EndpointModel) -> ProviderError:
         failure = describe_failure(exc, _side(model))
         self.gate.observer.note_failed_try(failure.reason)
+        self._note(failure)
         return failure.problem
 
     def _note_usage(self, message: BaseMessage) -> bool:
@@ -187,11 +211,13 @@ async def open_chat_model(
     fallback_model: str | None = None,
     limits: CallLimits | None = None,
     gate: Gate | None = None,
+    retry_after_s: float = 0.0,
 ) -> RemoteChatModel:
     """A chat model for the running event loop only; `aclose` it there.
 
     *base_url* is the part before `/chat/completions`. *temperature* None leaves it to the endpoint. *fallback_model* is
-    another model of the same endpoint. *gate* bounds the calls at once; without it the connections do.
+    another model of the same endpoint. *gate* bounds the calls at once; without it the connections do. An endpoint that
+    has failed three times in a row is asked once in *retry_after_s*, until it has answered.
     """
     limits = limits or CallLimits()
     wire = OpenAIWire(base_url, api_key, connect_timeout_s=min(limits.connect_timeout_s, limits.timeout_s))
@@ -209,6 +235,12 @@ async def open_chat_model(
         limits=limits,
         wire=wire,
         gate=gate or Gate(MOST_CONNECTIONS, wait_s=limits.timeout_s, name="chat model"),
+        circuit=Circuit(
+            retry_s=retry_after_s,
+            threshold=_FAILURES,
+            away="The chat model does not answer: answers are quotes from the documents",
+            back="The chat model answers again",
+        ),
         fallback=EndpointModel(model=fallback_model, **common) if fallback_model else None,
         **common,
     )

@@ -7,7 +7,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 
 from prompts.rag import NumberedPassage
@@ -55,6 +56,7 @@ _ASKS_TWICE = re.compile(
 _CAPITALISED = re.compile(r"(?<=[^.!?\s] )[^\W\d_a-zß-öø-ÿ]\w+")
 _REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
 _LONGEST_IN_CONTEXT = 1200  # characters
+_PASSAGES_KEPT, _LONGEST_KEPT = 256, 8000  # characters of a passage
 _CLAUSE_END = re.compile(r"[,;:)–—]\s+")
 
 
@@ -107,29 +109,36 @@ def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
     """Every sentence of *passages* that says anything, in order; one in several passages counts for the first alone."""
     found: dict[str, Candidate] = {}
     for rank, passage in enumerate(passages):
-        language = detect_language(passage.text)
-        title = hash_content_words(passage.title, language)
-        for block in split_blocks(passage.text):
-            for sentence, (start, end) in zip(block.sentences, block.spans, strict=True):
-                text = _REFERENCE_MARK.sub("", sentence.text)  # a reader would take it for a mark of ours
-                words = hash_content_words(text, language)
-                lead = hash_content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language)
-                candidate = Candidate(
-                    passage.number,
-                    rank,
-                    language,
-                    text,
-                    sentence.head,
-                    words,
-                    lead,
-                    title,
-                    passage,
-                    block,
-                    start,
-                    end,
-                )
-                found.setdefault(" ".join(text.split()), candidate)
+        read = _read if len(passage.text) <= _LONGEST_KEPT else _read.__wrapped__
+        for candidate in read(passage._replace(number=0)):
+            placed = replace(candidate, number=passage.number, rank=rank, passage=passage)
+            found.setdefault(" ".join(candidate.text.split()), placed)
     return [candidate for text, candidate in found.items() if any(map(str.isalnum, text))]
+
+
+@lru_cache(_PASSAGES_KEPT)
+def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
+    """The sentences of one passage. Splitting it and telling its language are most of the work of an answer."""
+    language = detect_language(passage.text)
+    title = hash_content_words(passage.title, language)
+    return tuple(
+        Candidate(
+            passage.number,
+            0,
+            language,
+            text := _REFERENCE_MARK.sub("", sentence.text),  # a reader would take it for a mark of ours
+            sentence.head,
+            hash_content_words(text, language),
+            hash_content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language),
+            title,
+            passage,
+            block,
+            start,
+            end,
+        )
+        for block in split_blocks(passage.text)
+        for sentence, (start, end) in zip(block.sentences, block.spans, strict=True)
+    )
 
 
 def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:

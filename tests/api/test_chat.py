@@ -437,49 +437,17 @@ def test_the_language_model_is_told_the_conversation_so_far(
     assert "m=mk12345678,mkabcdefgh;" in answer
 
 
-FAILURES: dict[str, tuple[dict[str, Any], int]] = {
-    "overloaded": ({"kind": "status", "status": 503}, 502),
-    "refusing": ({"kind": "status", "status": 401}, 502),
-    "gone": ({"kind": "drop"}, 502),
-    "silent": ({"kind": "hang"}, 504),
-}
-
-
-@pytest.mark.parametrize(("fault", "status"), FAILURES.values(), ids=FAILURES)
-def test_a_failing_model_is_a_problem_and_the_question_is_kept(
-    asking_model: httpx.Client, model_server: FakeModelServer, talk: str, fault: dict[str, Any], status: int
-) -> None:
-    model_server.configure(faults=[{**fault, "times": -1}])
-    response = ask(asking_model, "How do I apply?", talk)
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    kept = asking_model.get(f"/v1/conversations/{talk}").json()["messages"]
-    assert [(item["role"], item["content"]) for item in kept] == [("user", "How do I apply?")]
-    model_server.configure(faults=[])
-    assert ask(asking_model, "How do I apply?", talk).status_code == 200
-
-
 def test_the_model_is_told_questions_and_answers_in_turn_whatever_happened(
     asking_model: httpx.Client, model_server: FakeModelServer, talk: str
 ) -> None:
     model_server.configure(faults=[{"kind": "status", "status": 503}])
-    assert ask(asking_model, "How do I apply?", talk).status_code == 502
+    assert ask(asking_model, "How do I apply?", talk).json()["fallback_reason"] == "model-unavailable"
     for _ in range(11):
         assert ask(asking_model, "How much does a dormitory room cost?", talk).status_code == 200
     prompts = [[message["role"] for message in call["body"]["messages"]] for call in model_server.requests()]
     for roles in prompts:
         talked = [role for role in roles if role != "system"]
         assert talked == ["user", "assistant"] * (len(talked) // 2) + ["user"]
-
-
-def test_a_model_that_breaks_off_ends_the_stream_with_an_error(
-    asking_model: httpx.Client, model_server: FakeModelServer, talk: str
-) -> None:
-    model_server.configure(faults=[{"kind": "truncate", "after_tokens": 3}])
-    seen = stream(asking_model, "How do I apply?", talk)
-    assert seen[-1]["type"] == "error"
-    assert seen[-1]["problem"]["status"] == 502
-    assert any(event["type"] == "token" for event in seen)
 
 
 def squashed(text: str) -> str:

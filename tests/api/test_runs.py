@@ -227,21 +227,6 @@ def test_requests_with_one_key_at_the_same_time_are_one_run(running: Service, sl
     assert len(slow.requests()) == 1
 
 
-def test_a_failed_run_tells_why_as_often_as_it_is_asked(
-    client: httpx.Client, model_server: FakeModelServer, talk: str
-) -> None:
-    model_server.reset()
-    model_server.configure(faults=[{"kind": "status", "status": 401, "times": -1}])
-    key = {"Idempotency-Key": talk, "X-Conversation-Id": talk}
-    failed = client.post("/v1/chat", json={"message": QUESTION}, headers=key)
-    again = client.post("/v1/chat", json={"message": QUESTION}, headers=key)
-    model_server.reset()
-    assert failed.status_code == again.status_code == 502
-    assert failed.json()["type"] == again.json()["type"] == "urn:pustaka:problem:provider-unavailable"
-    shown = client.get(f"/v1/runs/{failed.headers['X-Run-Id']}").json()
-    assert (shown["status"], shown["problem"]["status"]) == ("failed", 502)
-
-
 @pytest.mark.parametrize("path", ["", "/events", "/cancel"])
 def test_another_tenants_run_is_not_found(
     running: Service, client: httpx.Client, acme: str, talk: str, path: str

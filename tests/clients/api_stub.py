@@ -52,6 +52,7 @@ class Behaviour:
     following_problem: dict[str, Any] | None = None  # for who follows a run
     cuts: int = 0  # so many connections break in the midst of an answer
     taken_over: bool = False  # in the midst of an answer another worker begins it anew; held again, if it was
+    fallback_reason: str | None = None  # in the midst of an answer the language model fails
     held: bool = False
     held_until_followed: bool = False  # by another connection than the one that asked
     cancelled_when_followed: bool = False
@@ -327,6 +328,9 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
         yield from _draft(does, run, words[:4])
         while does.held and not does.go_on_anew.wait(0.02):
             yield
+    if does.fallback_reason:
+        run.tell("fallback", reason=does.fallback_reason)
+        run.tell("token", content=" ".join(words[:4]))
     for word in words[4:]:
         run.tell("token", content=f" {word}")
         yield
@@ -337,6 +341,7 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
             "citations": does.citations,
             "answered": True,
             "support": does.support,
+            "fallback_reason": does.fallback_reason,
             "run_id": run.run_id,
             "rating": None,
         }
@@ -351,6 +356,7 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
         "sources": "",
         "citations": does.citations,
         "support": does.support,
+        "fallback_reason": does.fallback_reason,
     }
     run.tell("done", **whole, **told, **names)
 

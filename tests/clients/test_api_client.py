@@ -8,7 +8,18 @@ import pytest
 from bootstrap.streamlit import ChatPage
 from clients.api_client import ApiAddress, ApiClient
 from clients.api_errors import ApiAway, ApiRefused
-from clients.run_events import Answer, Cancelled, Citation, Event, Reconnecting, Resumed, Stage, Started, Token
+from clients.run_events import (
+    Answer,
+    Cancelled,
+    Citation,
+    Event,
+    Fallback,
+    Reconnecting,
+    Resumed,
+    Stage,
+    Started,
+    Token,
+)
 from tests.clients.api_stub import ACME_KEY, GLOBEX_KEY, QUOTE, ApiStub, problem, serve_stub
 
 
@@ -119,6 +130,16 @@ def test_an_answer_that_another_worker_begins_anew_says_so(acme: ApiClient, api:
     anew = events.index(Resumed())
     assert text_of(events[:anew])
     assert text_of(events[anew:]) == api.behaviour.answer
+
+
+def test_what_came_before_a_fallback_is_told_to_be_void(acme: ApiClient, api: ApiStub) -> None:
+    api.behaviour.fallback_reason = "model-unavailable"
+    events = list(acme.ask_stream("web-1", "?"))
+    at = events.index(Fallback())
+    assert text_of(events[:at])
+    assert text_of(events[at:]) == api.behaviour.answer
+    assert isinstance(events[-1], Answer)
+    assert events[-1].fallback_reason == "model-unavailable"
 
 
 def test_a_cancelled_run_ends_for_all_who_follow_it(acme: ApiClient, globex: ApiClient, api: ApiStub) -> None:

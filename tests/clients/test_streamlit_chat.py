@@ -394,6 +394,28 @@ def test_an_answer_that_begins_anew_is_not_shown_twice(api: ApiStub) -> None:
     assert "begins anew" not in shown(page)  # once it is whole
 
 
+def test_quotes_in_place_of_a_language_models_answer_say_so_and_show_nothing_of_it(api: ApiStub) -> None:
+    told = "The language model is not available. These are quotes from the documents."
+    api.behaviour.fallback_reason = "model-unavailable"
+    page = open_page()
+    ask(page)
+    assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
+    assert told in shown(page)
+    api.behaviour.fallback_reason = None
+    ask(page, "And the deposit?")
+    assert shown(page).count(told) == 1
+    again = open_page(address(page))
+    assert shown(again).count(told) == 1
+
+
+def test_a_refusal_while_the_model_is_away_promises_no_quotes(api: ApiStub) -> None:
+    api.behaviour.fallback_reason, api.behaviour.citations = "model-timeout", []
+    page = open_page()
+    ask(page)
+    assert "The language model is not available." in shown(page)
+    assert "These are quotes" not in shown(page)
+
+
 def test_an_answer_that_is_lost_is_not_shown_as_one(api: ApiStub) -> None:
     api.behaviour.cuts, api.behaviour.following_problem = 1, problem(404, "Not found", "Run not found or expired.")
     page = open_page()

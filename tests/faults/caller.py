@@ -47,7 +47,7 @@ class Heard:
         """The answer as its tokens say."""
         said: list[str] = []
         for _, event in self.events:
-            if event["type"] == "resumed":
+            if event["type"] in ("resumed", "fallback"):
                 said = []
             elif event["type"] == "token":
                 said.append(event["content"])

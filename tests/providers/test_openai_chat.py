@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import reduce
@@ -358,6 +358,60 @@ async def test_the_key_stays_out_of_logs_and_representations(
     logged = [str(vars(record)) for record in caplog.records if record.name.startswith("providers")]
     assert len(logged) == 4, "two retries, the change to the fallback, its retry"
     assert KEY not in "".join([shown, caplog.text, *logged])
+
+
+async def fail(model: RemoteChatModel, ask: Ask = whole) -> None:
+    with pytest.raises(ProviderUnavailable):
+        await ask(model)
+
+
+@both_ways
+async def test_an_endpoint_that_fails_three_times_in_a_row_is_left_alone_until_it_is_time(
+    server: FakeModelServer, caplog: pytest.LogCaptureFixture, ask: Ask
+) -> None:
+    limits = CallLimits(timeout_s=5, max_retries=0)
+    async with opened(server.base_url, limits, retry_after_s=0.5) as model:
+        server.configure(faults=[{"kind": "status", "status": 503, "times": 2}])
+        await fail(model, ask)
+        await fail(model, ask)
+        assert (await ask(model)).text, "two are no outage"
+        server.configure(faults=[{"kind": "status", "status": 503, "times": 4}])
+        for _ in range(5):
+            await fail(model, ask)
+        assert len(calls(server)) == 6
+        assert model.circuit.is_open
+        async with asyncio.timeout(10):
+            while model.circuit.is_open:
+                with suppress(ProviderUnavailable):
+                    await ask(model)
+                await asyncio.sleep(0.01)
+    assert len(calls(server)) == 8, "one try failed, the next did not"
+    told = [record.levelname for record in caplog.records if record.name.endswith("circuit")]
+    assert told == ["ERROR", "WARNING"]
+
+
+async def test_a_refused_key_is_not_tried_again_at_once(server: FakeModelServer) -> None:
+    server.configure(faults=[{"kind": "status", "status": 401, "times": -1}])
+    async with opened(server.base_url, retry_after_s=60) as model:
+        for _ in range(3):
+            await fail(model)
+    assert len(calls(server)) == 1
+
+
+async def test_questions_that_the_endpoint_refuses_do_not_keep_others_from_it(server: FakeModelServer) -> None:
+    server.configure(faults=[{"kind": "status", "status": 400, "times": 5}])
+    async with opened(server.base_url, retry_after_s=60) as model:
+        for _ in range(5):
+            await fail(model)
+        assert (await whole(model)).text
+
+
+async def test_streams_that_always_break_off_count_as_failures(server: FakeModelServer) -> None:
+    server.configure(tokens=20, faults=[{"kind": "truncate", "after_tokens": 3, "times": -1}])
+    async with opened(server.base_url, retry_after_s=60) as model:
+        for _ in range(5):
+            await fail(model, streamed)
+    assert len(calls(server)) == 3
 
 
 @pytest.mark.parametrize(

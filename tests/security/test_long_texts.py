@@ -108,7 +108,7 @@ async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy:
             verifier=Verifier(_NoModel()),
             unsupported=policy,
         )
-        state = ChatState(messages=[HumanMessage(question)], query=question, passages=hits, is_uncertain=False)
+        state = ChatState(messages=[HumanMessage(question)], query=question, passages=hits, verdict=Verdict(True, 1.0))
         await answer(state, Runtime(context=run))
     return told
 

@@ -71,6 +71,11 @@ TURNS = _seconds(
     buckets=_TURN_S,
 )  # fmt: skip
 TURN_FAILURES = _counter("turn_failures", "Turns that failed, by the slug of the problem.", "problem")
+TURN_FALLBACKS = _counter(
+    "turn_fallbacks",
+    "Turns in which the language model failed and quotes answered: model-unavailable, model-timeout, model-busy.",
+    "reason",
+)
 STAGES = _seconds("turn_stage_duration", "Stages of turns: retrieve, answer, verify.", "stage", buckets=_TURN_S)
 FIRST_TOKEN = _seconds(
     "time_to_first_token", "Streamed turns from their begin to the first piece of the answer.", buckets=_TURN_S
@@ -92,6 +97,7 @@ MODEL_TOKENS = _counter(
     "model_tokens", "Tokens as the endpoint reports them, `direction`: input, output.", "kind", "direction"
 )
 MODEL_FALLBACKS = _counter("model_fallbacks", "Calls for which LLM_FALLBACK_MODEL was asked.")
+MODEL_UP = _gauge("model_up", "1 if the model answered all processes when they asked last.", "kind", mode="livemin")
 
 CACHE_LOOKUPS = _counter("cache_lookups", "Questions looked up in a cache; `outcome`: hit, miss.", "cache", "outcome")
 CACHE_ENTRIES = _gauge("cache_entries", "What the caches of all processes hold.", "cache")

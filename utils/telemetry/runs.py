@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from utils.ports import RunOutcome, RunWatch
-from utils.telemetry.catalogue import FIRST_TOKEN, PIECES, RUNS_ACTIVE, STAGES, TAKEN_OVER, TURN_FAILURES, TURNS
+from utils.telemetry.catalogue import (
+    FIRST_TOKEN,
+    PIECES,
+    RUNS_ACTIVE,
+    STAGES,
+    TAKEN_OVER,
+    TURN_FAILURES,
+    TURN_FALLBACKS,
+    TURNS,
+)  # fmt: skip
 from utils.telemetry.instruments import Instruments
 
 
@@ -40,6 +49,8 @@ class _MeteredRun:
             self._stage = event["stage"]
         elif kind == "resumed":
             self._instruments.count(TAKEN_OVER)
+        elif kind == "fallback":
+            self._instruments.count(TURN_FALLBACKS, event["reason"])
 
     def note_end(self, outcome: RunOutcome, *, problem: str = "") -> None:
         if self._over:

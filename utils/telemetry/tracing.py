@@ -59,6 +59,8 @@ class _TracedRun:
             self._span.set_attribute("gen_ai.response.model", str(event["model"]))
         elif kind == "resumed":
             self._span.set_attribute("pustaka.taken_over", True)
+        elif kind == "fallback":
+            self._span.set_attribute("pustaka.fallback_reason", str(event["reason"]))
 
     def note_end(self, outcome: RunOutcome, *, problem: str = "") -> None:
         self._end_stage()
