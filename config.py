@@ -362,7 +362,8 @@ class Settings(BaseSettings):
         1,
         ge=0,
         le=64,
-        description="Documents read at once, by one process of the service. 0: by `celery -A worker worker` alone.",
+        description="Documents read at once, by one process of the service; one more worker reads small files alone. "
+        "0: by `celery -A worker worker` alone.",
     )
     clamd_address: str | None = Field(
         None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from bootstrap.stores import open_originals
 from config import Settings
@@ -9,6 +10,7 @@ from domain.db import Database, open_database
 from domain.document_files import DocumentFiles
 from domain.quotas import UNLIMITED, Quotas
 from ingestion.chunking import ChunkSizes
+from ingestion.job_workers import JobWorkerPool
 from ingestion.jobs import JobWorker, tidy
 from ingestion.library import Library
 from ingestion.malware import MalwareCheck
@@ -17,6 +19,7 @@ from ingestion.policy import ReadingPolicy
 from providers.scanner.clamd import Clamd
 from utils.sandbox.sandbox import Sandbox
 
+SMALL_WORKERS = 1  # beside those that the settings name: a small file does not wait while those read large ones
 _PING_S = 1.5  # less than the monitor waits
 
 
@@ -30,9 +33,22 @@ class Ingesting:
     quotas: Quotas
     lease_s: float
 
-    def make_worker(self) -> JobWorker:
-        """A worker for one thread."""
-        return JobWorker(self.database, self.document_files, self.policy, quotas=self.quotas, lease_s=self.lease_s)
+    def make_worker(self, *, large_at_once: int | None = None, pool_pid: int | None = None) -> JobWorker:
+        """A worker for one thread. See `JobWorker`."""
+        return JobWorker(
+            self.database,
+            self.document_files,
+            self.policy,
+            quotas=self.quotas,
+            lease_s=self.lease_s,
+            large_at_once=large_at_once,
+            pool_pid=pool_pid,
+        )
+
+    def make_pool(self, workers: int) -> JobWorkerPool:
+        """So many workers in threads of this process, and one more for small files; none if *workers* is 0."""
+        make = partial(self.make_worker, large_at_once=workers)
+        return JobWorkerPool(make, self.tidy, count=workers + SMALL_WORKERS if workers else 0)
 
     def tidy(self) -> None:
         """Give on what dead workers hold, and end the jobs whose documents are in the index."""

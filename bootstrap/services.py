@@ -58,7 +58,6 @@ from domain.ratings import forget_older
 from indexing.active import ActiveIndex
 from indexing.check import SelfCheck
 from indexing.reconciler import IndexReconciler
-from ingestion.job_workers import JobWorkerPool
 from ingestion.library import Library
 from ingestion.pipeline import LoadSummary
 from ingestion.policy import ReadingPolicy
@@ -192,7 +191,7 @@ async def open_services(
             database, document_files, crawl_rules(settings, policy), at_once=settings.crawl_concurrency
         )
         stores = ingesting(settings, database, document_files, policy)
-        working = JobWorkerPool(stores.make_worker, stores.tidy, count=settings.ingestion_workers)
+        working = stores.make_pool(settings.ingestion_workers)
         await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
         forget = partial(write, database, partial(forget_older, keep_days=settings.ratings_keep_days))
         retire = partial(retire_samples, database, OPERATOR, document_files) if settings.knowledge_dir is None else None

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Delete, Update, and_, case, func, literal_column, select, true
+from sqlalchemy import ColumnElement, Delete, Update, and_, case, func, literal_column, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from domain.document_dates import date_of, period_of
@@ -65,38 +65,74 @@ def count_without_vectors(session: Session, slot: int | None = None) -> int:
     return count_everywhere(session, Chunk, without_vector(slot or find_serving_slot(session)))
 
 
-def without_words(session: Session, ctx: TenantContext, limit: int, slot: int = FIRST_SLOT) -> list[Waiting]:
-    """At most *limit* documents to put into the index, with their chunks, or to take out of it; oldest first.
+def without_words(
+    session: Session,
+    ctx: TenantContext,
+    limit: int,
+    slot: int = FIRST_SLOT,
+    *,
+    chunks: int | None = None,
+    oldest_first: bool = False,
+) -> list[Waiting]:
+    """At most *limit* documents to put into the index, with their chunks, or to take out of it.
 
-    Read in one statement, so that a document and its chunks are of one version on every database. Without chunks, but
-    with a count of them, it is still to be cut for this index: `domain.cuts`.
+    The smallest first, or the oldest. Of *chunks* at most so many: of a document that is partly in the index the first
+    one and those that are not. Without chunks, but with a count of them, a document is still to be cut for this index:
+    `domain.cuts`.
+
+    Read in one statement, so that a document and its chunks are of one version on every database.
     """
-    waiting = scoped(ctx, Document).where(waiting_for_index(slot)).order_by(Document.created_at).limit(limit).subquery()
-    document = aliased(Document, waiting)
+    document, place = _select_without_words(ctx, limit, slot, oldest_first=oldest_first)
+    wanted = and_(Chunk.document_id == document.document_id, is_of_cut(slot))
+    if chunks is not None:
+        wanted = and_(wanted, or_(Chunk.position == 0, Chunk.position.between(place, place + chunks)))
     rows = session.execute(
         select(document, Chunk)
-        .outerjoin(Chunk, and_(Chunk.document_id == document.document_id, is_of_cut(slot)))
-        .order_by(document.created_at, document.document_id, Chunk.position)
+        .outerjoin(Chunk, wanted)
+        .order_by(*_order_by(document, oldest_first=oldest_first), Chunk.position)
+        .limit(chunks)
     )
     by_id: dict[str, Waiting] = {}
     for found, chunk in rows:
-        _, chunks = by_id.setdefault(found.document_id, (found, []))
+        _, of_document = by_id.setdefault(found.document_id, (found, []))
         if chunk is not None:
-            chunks.append(chunk)
+            of_document.append(chunk)
     return list(by_id.values())
 
 
+def _select_without_words(
+    ctx: TenantContext, limit: int, slot: int, *, oldest_first: bool
+) -> "tuple[type[Document], ColumnElement[int]]":
+    """The documents of `without_words`, and the position of the first chunk of each that the index lacks."""
+    lacking = Chunk.document_id == Document.document_id, is_of_cut(slot), Chunk.words_in.bitwise_and(slot) == 0
+    first = select(Chunk.position).where(*lacking).order_by(Chunk.position).limit(1).scalar_subquery()
+    waiting = scoped(ctx, Document).add_columns(first.label("place")).where(waiting_for_index(slot))
+    waiting = waiting.order_by(*_order_by(Document, oldest_first=oldest_first)).limit(limit)
+    found = waiting.subquery()
+    return aliased(Document, found), found.c.place
+
+
+def _order_by(document: type[Document], *, oldest_first: bool) -> tuple[ColumnElement[object], ...]:
+    oldest = document.created_at, document.document_id
+    return oldest if oldest_first else (document.chunk_count, *oldest)  # type: ignore[return-value] # columns of a class
+
+
 def documents_without_vectors(
-    session: Session, ctx: TenantContext, limit: int, slot: int = FIRST_SLOT
+    session: Session, ctx: TenantContext, limit: int, slot: int = FIRST_SLOT, *, oldest_first: bool = False
 ) -> dict[str, int]:
-    """At most *limit* documents with passages as of `passages_without_vectors` and their number, the fewest first.
+    """At most *limit* documents with passages as of `passages_without_vectors` and their number.
+
+    Those with the fewest first, or the oldest.
 
     Reads all that is waiting: not for each batch.
     """
-    number = func.count()
-    waiting = scoped(ctx, Chunk).with_only_columns(Chunk.document_id, number)
+    order: ColumnElement[Any] = func.count()
+    waiting = scoped(ctx, Chunk).with_only_columns(Chunk.document_id, func.count())
     waiting = waiting.where(without_vector(slot), Chunk.words_in.bitwise_and(slot) != 0).group_by(Chunk.document_id)
-    rows = session.execute(waiting.order_by(number, Chunk.document_id).limit(limit))
+    if oldest_first:
+        waiting = waiting.join(Document, Document.document_id == Chunk.document_id)
+        order = func.min(Document.created_at)
+    rows = session.execute(waiting.order_by(order, Chunk.document_id).limit(limit))
     return {document_id: count for document_id, count in rows}
 
 
@@ -130,11 +166,13 @@ def mark_words(session: Session, ctx: TenantContext, passages: Sequence[Passage]
 def mark_searchable(
     session: Session, ctx: TenantContext, documents: Sequence[Document], slot: int = FIRST_SLOT
 ) -> None:
-    """The index holds all words of these versions; those changed or removed meanwhile stay to be done."""
+    """The index holds all words of these versions; those that lack some, were changed or removed stay to be done."""
     held = _get_held(session, slot)
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
         this = _version(scoped_update(ctx, Document), document).where(Document.state != DocumentState.REMOVED)
+        lacking = scoped(ctx, Chunk).where(Chunk.document_id == document.document_id, is_of_cut(slot))
+        this = this.where(~lacking.where(Chunk.words_in.bitwise_and(slot) == 0).exists())
         # Not changed for readers: of an index beside the one that serves they know nothing.
         session.execute(this.values(words_in=Document.words_in.bitwise_or(held.bits), updated_at=Document.updated_at))
         if held.serves:

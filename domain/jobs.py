@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 
 from domain.documents import in_batches, lock_documents
 from domain.models import Document, DocumentState, Job, JobStage, JobStatus, now
-from domain.scoping import scoped, scoped_update, tenants_with
+from domain.scoping import count_everywhere, scoped, scoped_update, tenants_with
 from utils.context import TenantContext
 
 LEASE_S = 15.0
 MOST_ATTEMPTS = 6  # at one stage
 LONGEST_PAUSE_S = 60.0
 _LOOK_AGAIN_S = 600.0
-_LARGE_BYTES = 2_000_000
-_PATIENCE_S = 600.0  # after which a large file is taken before smaller ones that came later
+SMALL_BYTES = 200_000  # what is read in a second or two
+_LAST = 2_000_000_000  # pages to be recognised come after files of any size; the most a column of PostgreSQL holds
 OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 _WORKER_ENDED = "Whatever worked on it ended before it was done, {} times."
 _ASK_AGAIN = "Try it once more; if it fails again, the log of the worker says why."
@@ -72,14 +72,25 @@ def is_abandoned(at: datetime) -> ColumnElement[bool]:
     return and_(is_open(), Job.lease_until < at)
 
 
+def is_small() -> ColumnElement[bool]:
+    """Jobs that are done in a moment: small files to be read, no pages to be recognised."""
+    return and_(Job.size_bytes <= SMALL_BYTES, Job.stage != JobStage.RECOGNISING)
+
+
 def follows_index() -> ColumnElement[bool]:
     """Jobs that are over as soon as the index holds their document."""
     return and_(is_open(), Job.status == JobStatus.PROCESSING, Job.stage == JobStage.INDEXING)
 
 
-def tenants_with_due(session: Session) -> list[TenantContext]:
-    """The tenants with jobs that a worker may take."""
-    return tenants_with(session, Job, is_due(moment(session)))
+def tenants_with_due(session: Session, *, small_only: bool = False) -> list[TenantContext]:
+    """The tenants with jobs that a worker may take, that with the smallest job first."""
+    return tenants_with(session, Job, _may_be_taken(moment(session), small_only=small_only), first=_weigh_effort())
+
+
+def count_large_of(session: Session, pool: str) -> int:
+    """How many jobs that are not small the workers have whose names begin with *pool*."""
+    held = and_(is_open(), Job.lease_until >= moment(session), Job.worker.startswith(pool, autoescape=True))
+    return count_everywhere(session, Job, and_(held, not_(is_small())))
 
 
 def tenants_to_tidy(session: Session) -> list[TenantContext]:
@@ -87,17 +98,26 @@ def tenants_to_tidy(session: Session) -> list[TenantContext]:
     return tenants_with(session, Job, or_(is_abandoned(moment(session)), follows_index()))
 
 
-def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float = LEASE_S) -> ClaimedJob | None:
+def claim(
+    session: Session,
+    ctx: TenantContext,
+    *,
+    worker: str,
+    lease_s: float = LEASE_S,
+    oldest_first: bool = False,
+    small_only: bool = False,
+) -> ClaimedJob | None:
     """A job of the tenant, now held by *worker*; None if none is due or others have them all.
 
-    Small files come before large ones, and all before pages that are pictures, which take seconds each; what has waited
-    for `_PATIENCE_S`, since it gave way if it did, comes before all others. Among equals, the one that has waited
-    longest.
+    The smallest file comes first, and all before pages that are pictures, which take seconds each; among equals, the
+    one that has waited longest. With *oldest_first* that one comes first in any case. A job that gave way, or failed,
+    waits from then on.
     """
     at = moment(session)
-    order = _weight(at), Job.not_before, Job.created_at
-    due = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id).where(is_due(at))
-    first = due.order_by(*order).limit(1)
+    order = [] if oldest_first else [_weigh_effort()]
+    due = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id)
+    due = due.where(_may_be_taken(at, small_only=small_only))
+    first = due.order_by(*order, Job.not_before, Job.created_at).limit(1)
     # With its document, which notes the status: it is not waited for, as the one who has it may wait for the job.
     job = session.scalar(first.with_for_update(of=[Job, Document], skip_locked=True))
     if job is None:
@@ -111,15 +131,12 @@ def claim(session: Session, ctx: TenantContext, *, worker: str, lease_s: float =
     return _to_claimed(job, worker)
 
 
-def _weight(at: datetime) -> ColumnElement[int]:
-    long_ago = at - timedelta(seconds=_PATIENCE_S)
-    gave_way = and_(Job.recognised.is_not(None), Job.not_before >= long_ago)
-    return case(
-        (and_(Job.created_at < long_ago, not_(gave_way)), 0),
-        (Job.stage == JobStage.RECOGNISING, 3),
-        (Job.size_bytes > _LARGE_BYTES, 2),
-        else_=1,
-    )
+def _may_be_taken(at: datetime, *, small_only: bool) -> ColumnElement[bool]:
+    return and_(is_due(at), is_small()) if small_only else is_due(at)
+
+
+def _weigh_effort() -> ColumnElement[int]:
+    return case((Job.stage == JobStage.RECOGNISING, _LAST), else_=Job.size_bytes)
 
 
 def postpone_reading(session: Session, ctx: TenantContext, failure: Failure, *, until: datetime) -> None:

@@ -62,9 +62,16 @@ def scoped_delete(ctx: TenantContext, model: type[Owned]) -> Delete:
     return delete(model).where(model.tenant_id == ctx.tenant_id).execution_options(synchronize_session=False)
 
 
-def tenants_with(session: Session, model: type[Owned], condition: ColumnElement[bool]) -> list[TenantContext]:
-    """A context for each tenant that has a row of *model* under *condition*, for background work on its behalf."""
-    tenant_ids = session.scalars(select(model.tenant_id).where(condition).distinct().order_by(model.tenant_id))
+def tenants_with(
+    session: Session, model: type[Owned], condition: ColumnElement[bool], *, first: ColumnElement[int] | None = None
+) -> list[TenantContext]:
+    """A context for each tenant that has a row of *model* under *condition*, for background work on its behalf.
+
+    In the order of their names, or that tenant first whose row has the least of *first*.
+    """
+    having = select(model.tenant_id).where(condition).group_by(model.tenant_id)
+    order = [] if first is None else [func.min(first)]
+    tenant_ids = session.scalars(having.order_by(*order, model.tenant_id))
     return [TenantContext.for_background(tenant_id) for tenant_id in tenant_ids]
 
 

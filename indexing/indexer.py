@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 from typing import TypeVar
@@ -21,73 +20,27 @@ from domain.db import Database
 from domain.in_thread import read, write
 from domain.models import Chunk, Document, DocumentState
 from domain.slots import FIRST_SLOT
+from indexing.pace import LONGEST_PAUSE_S, OLDEST_EVERY, Pace, Paces, Turns, describe_failure, report_pause
 from ingestion.cutting import Cutter
 from retrieval.index import PassageIndex
 from retrieval.lexical import make_embedding_text
 from utils.context import TenantContext
-from utils.errors import ProblemError
 from utils.passages import Passage
 from utils.ports import Embedder
-from utils.slices import cut_into_slices
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WORDS_BATCH = 200  # passages put into the index at once
-VECTORS_BATCH = 8  # passages embedded at once: what a question waits for at most
-DOCUMENTS_BATCH = 20  # documents held in memory at once
+DOCUMENTS_BATCH = 20  # documents put into the index at once
 LISTED = 200  # documents listed by how few of their passages wait
 POLLS_A_LIST = 10  # such a list is used for that many polls, …
 LIST_COST = 20  # … and at least that many times as long as it took to make
 POLL_S = 0.5
-LONGEST_PAUSE_S = 30.0
-
-
-@dataclass(slots=True)
-class _Pace:
-    """How a tenant's passages are embedded: *batch* at once, after *skip* that were refused one by one.
-
-    So passages that the embedder does not take end up alone, and others do not wait for them. *waiting* are the
-    documents that come next, with their number of passages: small ones do not wait for large ones. It is read anew
-    at *expires_at*, on the clock of `time.monotonic`.
-    """
-
-    batch: int = VECTORS_BATCH
-    skip: int = 0
-    waiting: dict[str, int] = field(default_factory=dict)
-    expires_at: float = 0.0
-
-    def slow_down(self) -> None:
-        self.skip += self.batch == 1
-        self.batch = 1
-
-    def speed_up(self) -> None:
-        self.batch = min(self.batch * 2, VECTORS_BATCH)
-
-    def choose_documents(self) -> tuple[list[str], int]:
-        """Those that hold the next batch, and how many passages of the first of them are to be passed over."""
-        chosen: list[str] = []
-        skip, room = self.skip, self.batch
-        for document_id, count in self.waiting.items():
-            if not chosen and skip >= count:
-                skip -= count
-                continue
-            room -= count if chosen else count - skip
-            chosen.append(document_id)
-            if room <= 0:
-                break
-        return chosen, skip
-
-    def note_done(self, passages: Sequence[Passage]) -> None:
-        for document_id, count in Counter(passage.document_id for passage in passages).items():
-            self.waiting[document_id] -= count
-            if self.waiting[document_id] <= 0:
-                del self.waiting[document_id]
 
 
 class Indexer:
-    """Two loops beside each other: words at once, for all tenants; vectors in small batches, a batch a tenant in turn,
-    those of documents with the fewest waiting first.
+    """Two loops beside each other: words and vectors, each a batch a tenant in turn, small documents first.
 
     So a document is found by its words within a poll, also while the embedding model is slow or away. What is done is
     marked in *slot*, the index's own. *cutter* cuts documents that were loaded for an index of another cut; without it
@@ -108,8 +61,13 @@ class Indexer:
         self._cutter = cutter
         self.poll_s = poll_s
         self._pending = 0
-        self._errors: dict[str, str] = {}
-        self._pace: dict[str, _Pace] = {}
+        self._errors: dict[str, Exception] = {}
+        self._word_turns, self._vector_turns = (
+            Turns("words", self._put_words_of),
+            Turns("vectors", self._embed_vectors_of),
+        )
+        self._word_batches: Counter[str] = Counter()
+        self._paces: dict[str, Paces] = {}
         # What is put into the index and what is marked in SQL about it must not be pulled apart by the other loop.
         self._writing = asyncio.Lock()
 
@@ -120,12 +78,13 @@ class Indexer:
     @property
     def last_error(self) -> str | None:
         """What stops indexing at present, None if nothing does."""
-        return "; ".join(self._errors.values()) or None
+        failures = [*self._errors.values(), self._word_turns.failure, self._vector_turns.failure]
+        return "; ".join(dict.fromkeys(describe_failure(failure) for failure in failures if failure)) or None
 
     async def run(self) -> None:
         """Keep in step until cancelled. Errors are logged, kept in `last_error`, and retried ever more slowly."""
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(self._repeat("words", self._catch_up_words))
+            loops.create_task(self._repeat("words", self._put_words))
             loops.create_task(self._repeat("vectors", self._embed_vectors))
 
     async def catch_up_words(self) -> None:
@@ -138,8 +97,11 @@ class Indexer:
             if await self._has_lost_any(ctx) and await self._has_lost_any(ctx):
                 logger.warning("Passages are missing in the index; indexing them again.", extra=_map_to_tenants(ctx))
                 await self._write(partial(indexing.mark_undone, ctx=ctx, slot=self._slot))
-        await self._catch_up_words()
+        while await self._put_words():
+            pass
         self._pending = await self._count_pending()
+        if self._word_turns.failure:
+            raise self._word_turns.failure
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[bool]]) -> None:
         pause_s = self.poll_s
@@ -147,8 +109,8 @@ class Indexer:
             try:
                 busy = await step()
             except Exception as exc:  # whatever broke, the index must go on following
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-                self._report(name, exc, pause_s)
+                pause_s, self._errors[name] = min(pause_s * 2, LONGEST_PAUSE_S), exc
+                report_pause(name, exc, pause_s)
                 await asyncio.sleep(pause_s)
             else:
                 self._errors.pop(name, None)
@@ -164,36 +126,40 @@ class Indexer:
         counts = await self._index.counts(ctx)
         return counts.passages < words or counts.passages - counts.pending < vectors
 
-    async def _catch_up_words(self) -> bool:
-        """Make the index hold the words of every document; whether any was waiting."""
-        return await _run_for_each(
-            await self._read(partial(indexing.tenants_without_words, slot=self._slot)), self._catch_up_words_of
-        )
+    async def _put_words(self) -> bool:
+        """A batch of words of each tenant; whether any was waiting."""
+        tenants = await self._read(partial(indexing.tenants_without_words, slot=self._slot))
+        return await self._word_turns.take(tenants, pause_s=self.poll_s)
 
     async def _embed_vectors(self) -> bool:
         """Embed one batch for each tenant that waits for vectors; whether any did."""
         tenants = await self._read(partial(indexing.tenants_without_vectors, slot=self._slot))
-        try:
-            return await _run_for_each(tenants, self._embed_vectors_of)
-        finally:
-            self._pending = await self._count_pending() if tenants else 0
+        busy = await self._vector_turns.take(tenants, pause_s=self.poll_s)
+        self._pending = await self._count_pending() if tenants else 0
+        return busy
 
-    async def _catch_up_words_of(self, ctx: TenantContext) -> bool:
-        while waiting := await self._read(
-            partial(indexing.without_words, ctx=ctx, limit=DOCUMENTS_BATCH, slot=self._slot)
-        ):
-            await self._take_out(ctx, [document for document, _ in waiting if document.state == DocumentState.REMOVED])
-            present = [each for each in waiting if each[0].state != DocumentState.REMOVED]
-            uncut = [document for document, chunks in present if document.chunk_count and not chunks]
-            cut = [each for each in present if each[0] not in uncut]
-            for document, chunks in cut:
-                if document.version > 1:
-                    await self._replace(ctx, document, chunks)
-            await self._put_all(ctx, [each for each in cut if each[0].version <= 1])
-            # Last: a text that cannot be had must not keep the others waiting.
-            await self._cut_all(ctx, uncut)
-            self._pending = await self._count_pending()
-        return True
+    async def _put_words_of(self, ctx: TenantContext) -> bool:
+        self._word_batches[ctx.tenant_id] += 1
+        waiting = await self._read(
+            partial(
+                indexing.without_words,
+                ctx=ctx,
+                limit=DOCUMENTS_BATCH,
+                slot=self._slot,
+                chunks=WORDS_BATCH,
+                oldest_first=self._word_batches[ctx.tenant_id] % OLDEST_EVERY == 0,
+            )
+        )
+        await self._take_out(ctx, [document for document, _ in waiting if document.state == DocumentState.REMOVED])
+        present = [each for each in waiting if each[0].state != DocumentState.REMOVED]
+        uncut = [document for document, chunks in present if document.chunk_count and not chunks]
+        cut = [each for each in present if each[0] not in uncut]
+        await self._take_out_former(ctx, cut)
+        await self._put_all(ctx, cut)
+        # Last, and one at a time: a text that cannot be had must not keep the others waiting.
+        await self._cut_all(ctx, uncut[:1])
+        self._pending = await self._count_pending()
+        return bool(waiting)
 
     async def _cut_all(self, ctx: TenantContext, documents: Sequence[Document]) -> None:
         """Cut documents for this index; with their chunks they are waiting again."""
@@ -210,37 +176,39 @@ class Indexer:
             await self._index.delete_documents(ctx, [document.document_id for document in documents])
             await self._write(partial(indexing.drop_removed, ctx=ctx, documents=documents, slot=self._slot))
 
-    async def _replace(self, ctx: TenantContext, document: Document, chunks: list[Chunk]) -> None:
-        """Put a new version in the place of the former. The document is unfindable for milliseconds in between."""
-        # Once a part of this version is in, what the former left is gone.
-        if not any(self._holds_words(chunk) for chunk in chunks):
+    async def _take_out_former(self, ctx: TenantContext, waiting: Sequence[indexing.Waiting]) -> None:
+        """Take out what documents said before; until the new version is in, they are unfindable for milliseconds."""
+        # Once a part of a version is in, what the former left is gone.
+        begun = {document.document_id for document, chunks in waiting if any(map(self._holds_words, chunks))}
+        former = [each.document_id for each, _ in waiting if each.version > 1 and each.document_id not in begun]
+        if former:
             async with self._writing:
-                await self._index.delete_documents(ctx, [document.document_id])
-        await self._put_all(ctx, [(document, chunks)])
+                await self._index.delete_documents(ctx, former)
 
     async def _put_all(self, ctx: TenantContext, waiting: Sequence[indexing.Waiting]) -> None:
         if not waiting:
             return
-        passages = [
-            indexing.as_passage(document, chunk)
-            for document, chunks in waiting
-            for chunk in chunks
-            if not self._holds_words(chunk)
-        ]
-        for batch in cut_into_slices(passages, WORDS_BATCH):
+        lacking = [(document, [one for one in chunks if not self._holds_words(one)]) for document, chunks in waiting]
+        passages = [indexing.as_passage(document, chunk) for document, chunks in lacking for chunk in chunks]
+        if passages:
             async with self._writing:
-                await self._index.put(ctx, batch)
-                await self._write(partial(indexing.mark_words, ctx=ctx, passages=batch, slot=self._slot))
-        for document, chunks in waiting:
-            if held := next((chunk for chunk in chunks if self._holds_words(chunk)), None):
+                await self._index.put(ctx, passages)
+                await self._write(partial(indexing.mark_words, ctx=ctx, passages=passages, slot=self._slot))
+        documents = []
+        for (document, chunks), (_, put) in zip(waiting, lacking, strict=True):
+            held = next((chunk for chunk in chunks if self._holds_words(chunk)), None)
+            if held and put:
+                continue  # begun before: once all of it is there, what is said of it is written to every passage
+            if held:
                 # It is there already: what is new is what is said of it, or nothing.
                 async with self._writing:
                     await self._index.update_document(ctx, indexing.as_passage(document, held))
-        documents = [document for document, _ in waiting]
+            documents.append(document)
         await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
 
     async def _embed_vectors_of(self, ctx: TenantContext) -> bool:
-        pace = self._pace.setdefault(ctx.tenant_id, _Pace())
+        paces = self._paces.setdefault(ctx.tenant_id, Paces())
+        pace = paces.current
         passages = await self._choose_next(ctx, pace)
         if not passages and pace.skip:
             pace.skip = 0
@@ -252,21 +220,23 @@ class Indexer:
         except Exception:
             pace.slow_down()
             raise
-        pace.note_done(passages)
+        finally:
+            paces.advance()
+        paces.note_done(passages)
         pace.speed_up()
         return True
 
-    async def _choose_next(self, ctx: TenantContext, pace: _Pace) -> list[Passage]:
+    async def _choose_next(self, ctx: TenantContext, pace: Pace) -> list[Passage]:
         if monotonic() < pace.expires_at and (passages := await self._choose_next_listed(ctx, pace)):
             return passages
         began = monotonic()
         listed = partial(indexing.documents_without_vectors, ctx=ctx, limit=LISTED + pace.skip, slot=self._slot)
-        pace.waiting = await self._read(listed)
+        pace.waiting = await self._read(partial(listed, oldest_first=pace.oldest_first))
         took_s = monotonic() - began
         pace.expires_at = began + max(POLLS_A_LIST * self.poll_s, LIST_COST * took_s)
         return await self._choose_next_listed(ctx, pace)
 
-    async def _choose_next_listed(self, ctx: TenantContext, pace: _Pace) -> list[Passage]:
+    async def _choose_next_listed(self, ctx: TenantContext, pace: Pace) -> list[Passage]:
         ids, offset = pace.choose_documents()
         if not ids:
             return []
@@ -286,35 +256,11 @@ class Indexer:
     async def _count_pending(self) -> int:
         return await self._read(partial(indexing.count_without_vectors, slot=self._slot))
 
-    def _report(self, name: str, exc: Exception, pause_s: float) -> None:
-        self._errors[name] = f"{type(exc).__name__}: {exc}"
-        expected = isinstance(exc, ProblemError)
-        logger.warning(
-            "Indexing of %s pauses for %.0f s: %s",
-            name,
-            pause_s,
-            self._errors[name],
-            exc_info=None if expected else exc,
-        )
-
     async def _read(self, work: Callable[[Session], T]) -> T:
         return await read(self._database, work)
 
     async def _write(self, work: Callable[[Session], None]) -> None:
         await write(self._database, work)
-
-
-async def _run_for_each(tenants: Sequence[TenantContext], work: Callable[[TenantContext], Awaitable[bool]]) -> bool:
-    """Do *work* for each tenant, also after it failed for one; whether any gave True. Raises the last failure."""
-    busy, failure = False, None
-    for ctx in tenants:
-        try:
-            busy = await work(ctx) or busy
-        except Exception as exc:  # one tenant's trouble must not stop the others
-            failure = exc
-    if failure is not None:
-        raise failure
-    return busy
 
 
 def _map_to_tenants(ctx: TenantContext) -> dict[str, str]:

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -39,6 +40,7 @@ from utils.errors import (
 
 logger = logging.getLogger(__name__)
 
+OLDEST_EVERY = 4  # each such job of a tenant is the one that has waited longest, however small the others are
 SLICE_S = 10.0  # half a second of it goes by before the first page is read
 _BEATS = 4  # renewals in the time that a lease lasts
 _UPLOAD_AGAIN = "Correct the file and upload it again, with the same external id if it has one."
@@ -57,6 +59,7 @@ class JobWorker:
     """Works on one job at a time, in one thread, and reads files by *policy*. `stop` is for other threads.
 
     Pages that are pictures are recognised for *slice_s* seconds at a time, between which other documents have a turn.
+    Of the workers of process *pool_pid*, its own unless given, at most *large_at_once* have a job that is not small.
     """
 
     def __init__(
@@ -68,10 +71,15 @@ class JobWorker:
         quotas: Quotas,
         lease_s: float = LEASE_S,
         slice_s: float = SLICE_S,
+        large_at_once: int | None = None,
+        pool_pid: int | None = None,
     ) -> None:
         self._database, self._document_files, self._lease_s, self._slice_s = database, document_files, lease_s, slice_s
         self._quotas = quotas
-        self._name = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid4().hex[:12]}"
+        self._large_at_once = large_at_once
+        self._pool = f"{socket.gethostname()[:20]}-{pool_pid or os.getpid()}-"
+        self._name = f"{self._pool}{uuid4().hex[:12]}"
+        self._claims: Counter[str] = Counter()
         self._parser = policy.open_parser()
         self._reader = policy.reader(self._parser)
         self._stopping = threading.Event()
@@ -90,20 +98,27 @@ class JobWorker:
         self._parser.interrupt()
 
     def run_next(self) -> bool:
-        """Take the job that is due, of each tenant in turn, and work on it; False where there was none.
+        """Work on one job of each tenant, that with the smallest first; False where none was due.
+
+        Tenants are looked for again after each job: who comes meanwhile does not wait for the next round.
 
         Raises:
             StoreUnavailable: the database is away, or there is no room on the disk.
         """
-        self._document_files.check_room()
-        with self._database.reading() as session:
-            tenants = jobs.tenants_with_due(session)
-        return any([self._run_one(ctx) for ctx in tenants if not self._stopping.is_set()])
+        served, busy = set[str](), False
+        while not self._stopping.is_set():
+            self._document_files.check_room()
+            with self._database.reading() as session:
+                tenants = jobs.tenants_with_due(session, small_only=self._must_be_small(session))
+            ctx = next((each for each in tenants if each.tenant_id not in served), None)
+            if ctx is None:
+                break
+            served.add(ctx.tenant_id)
+            busy = self._run_one(ctx) or busy
+        return busy
 
     def _run_one(self, ctx: TenantContext) -> bool:
-        with self._database.writing() as session:
-            self._postpone_beyond_quota(session, ctx)
-            held = jobs.claim(session, ctx, worker=self._name, lease_s=self._lease_s)
+        held = self._claim(ctx)
         if held is None:
             return False
         with _Lease(self._database, ctx, held, self._lease_s, on_lost=self._parser.interrupt) as lease:
@@ -114,6 +129,25 @@ class JobWorker:
         if lease.lost:  # the parser was interrupted, maybe between two files: the next one must not suffer for it
             self._parser.close()
         return True
+
+    def _claim(self, ctx: TenantContext) -> ClaimedJob | None:
+        is_oldest_due = self._claims[ctx.tenant_id] % OLDEST_EVERY == OLDEST_EVERY - 1
+        with self._database.writing() as session:
+            self._postpone_beyond_quota(session, ctx)
+            held = jobs.claim(
+                session,
+                ctx,
+                worker=self._name,
+                lease_s=self._lease_s,
+                oldest_first=is_oldest_due,
+                small_only=self._must_be_small(session),
+            )
+        self._claims[ctx.tenant_id] += held is not None
+        return held
+
+    def _must_be_small(self, session: Session) -> bool:
+        """Whether the other workers have all large jobs that may be under way, so that this one is for small ones."""
+        return self._large_at_once is not None and jobs.count_large_of(session, self._pool) >= self._large_at_once
 
     def _postpone_beyond_quota(self, session: Session, ctx: TenantContext) -> None:
         try:

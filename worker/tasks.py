@@ -5,6 +5,7 @@ until nothing is. So a message that is lost, or comes twice, changes nothing. Be
 nobody had time for expire.
 """
 
+import os
 import ssl
 import tempfile
 import threading
@@ -15,8 +16,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from celery import Celery
+from celery.signals import worker_init
 
-from bootstrap.ingesting import Ingesting, open_ingesting
+from bootstrap.ingesting import SMALL_WORKERS, Ingesting, open_ingesting
 from config import Settings
 from ingestion.jobs import JobWorker
 from utils.processes import StartError
@@ -41,6 +43,10 @@ def make_app(settings: Settings) -> Celery:
     app.conf.update(_configuration(settings))
     process = _Process(settings)
 
+    @worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
+    def note_concurrency(sender: Any, **_: object) -> None:
+        process.large_at_once = max(1, sender.concurrency - SMALL_WORKERS)
+
     @app.task(name=INGEST)  # type: ignore[untyped-decorator] # Celery ships no types
     def ingest() -> None:
         process.ingest()
@@ -57,6 +63,8 @@ class _Process:
     """What the tasks of one process share: made at the first task, so after the fork."""
 
     settings: Settings
+    large_at_once: int = 1
+    main_pid: int = field(default_factory=os.getpid)  # of all processes that work on tasks together
     _opened: Ingesting | None = None
     _workers: threading.local = field(default_factory=threading.local)
     _opening: threading.Lock = field(default_factory=threading.Lock)
@@ -75,7 +83,9 @@ class _Process:
     def _worker(self) -> JobWorker:
         worker: JobWorker | None = getattr(self._workers, "worker", None)
         if worker is None:
-            worker = self._workers.worker = self._stores().make_worker()
+            worker = self._workers.worker = self._stores().make_worker(
+                large_at_once=self.large_at_once, pool_pid=self.main_pid
+            )
         return worker
 
     def _stores(self) -> Ingesting:
@@ -128,7 +138,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "task_ignore_result": True,
         "task_default_queue": "documents",
         "worker_prefetch_multiplier": 1,
-        "worker_concurrency": settings.ingestion_workers or 1,
+        "worker_concurrency": (settings.ingestion_workers or 1) + SMALL_WORKERS,
         "worker_redirect_stdouts": False,
         "worker_hijack_root_logger": False,
         "worker_enable_remote_control": False,

@@ -223,21 +223,52 @@ def test_no_index_waits_for_a_document_that_was_not_read_yet(database: Database)
         assert [ctx.tenant_id for ctx in tenants_without_words(session)] == ["acme"]
 
 
-def test_small_files_are_read_before_large_ones_until_those_have_waited_long(database: Database) -> None:
+def test_the_smallest_file_is_read_first_and_where_wanted_the_one_that_has_waited_longest(database: Database) -> None:
     dataset = new_dataset(database, ACME)
-    names = {}
-    for place, size in enumerate((45_000_000, 10, 3_000_000, 20)):
-        name = f"{size}.md"
-        names[upload(database, ACME, dataset, name, f"{place:064x}", size_bytes=size).document.document_id] = name
-    order = [names[claimed(database, ACME).document_id] for _ in range(2)]
-    assert order == ["10.md", "20.md"]
-    late = upload(database, ACME, dataset, "late.md", "f" * 64).document.document_id
+    sizes = {}
+    for place, size in enumerate((45_000_000, 10, 3_000_000, 2_000, 20)):
+        sizes[upload(database, ACME, dataset, f"{size}.md", f"{place:064x}", size_bytes=size).document.document_id] = (
+            size
+        )
+    theirs = upload(database, GLOBEX, new_dataset(database, GLOBEX), size_bytes=1).document.document_id
+    with database.writing() as session:  # long waits change nothing: a load may take hours
+        first = scoped_update(ACME, Job).where(Job.size_bytes == 3_000_000)
+        session.execute(first.values(not_before=now() - timedelta(minutes=11)))
+    assert [sizes[claimed(database, ACME).document_id] for _ in range(3)] == [10, 20, 2_000]
     with database.writing() as session:
-        others = scoped_update(ACME, Job).where(Job.document_id != late)
-        session.execute(others.values(created_at=now() - timedelta(minutes=11)))
-    assert [names.get(claimed(database, ACME).document_id, "late.md") for _ in range(3)] == [
-        "45000000.md", "3000000.md", "late.md"
-    ]  # fmt: skip
+        oldest = jobs.claim(session, ACME, worker="one", oldest_first=True)
+    assert oldest is not None
+    assert sizes[oldest.document_id] == 3_000_000
+    with database.writing() as session:
+        assert jobs.claim(session, ACME, worker="one", small_only=True) is None
+    assert claimed(database, GLOBEX).document_id == theirs
+
+
+def test_tenants_come_in_the_order_of_their_smallest_files_and_large_jobs_are_counted(database: Database) -> None:
+    large, small = jobs.SMALL_BYTES + 1, jobs.SMALL_BYTES
+    for ctx, sizes in ((ACME, (large, 30)), (GLOBEX, (20,))):
+        dataset = new_dataset(database, ctx)
+        for place, size in enumerate(sizes):
+            upload(database, ctx, dataset, f"{size}.md", f"{place:064x}", size_bytes=size)
+    with database.reading() as session:
+        assert [ctx.tenant_id for ctx in jobs.tenants_with_due(session)] == ["globex", "acme"]
+    claimed(database, ACME, "pool_1-a")
+    claimed(database, ACME, "pool_1-b")
+    claimed(database, GLOBEX, "poolx1-a")
+    upload(database, GLOBEX, new_dataset(database, GLOBEX, "More"), "scan.pdf", "e" * 64, size_bytes=small)
+    scan = claimed(database, GLOBEX, "pool_1-c")
+    with database.writing() as session:
+        assert jobs.count_large_of(session, "pool_1-") == 1
+        assert jobs.count_large_of(session, "poolx1-") == 0
+        jobs.advance(session, GLOBEX, scan, JobStage.RECOGNISING)
+        assert jobs.tenants_with_due(session, small_only=True) == []
+    claimed(database, GLOBEX, "pool_1-c")
+    with database.reading() as session:
+        assert jobs.count_large_of(session, "pool_1-") == 2
+    let_lease_run_out(database, ACME)
+    let_lease_run_out(database, GLOBEX)
+    with database.reading() as session:
+        assert jobs.count_large_of(session, "pool_1-") == 0
 
 
 def test_pages_to_be_recognised_wait_until_other_files_are_read(database: Database) -> None:

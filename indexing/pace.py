@@ -1,0 +1,140 @@
+"""Whose turn it is: which tenant's, and which documents' of a tenant."""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from utils.context import TenantContext
+from utils.errors import ProblemError
+from utils.passages import Passage
+
+logger = logging.getLogger(__name__)
+
+VECTORS_BATCH = 8  # passages embedded at once: what a question waits for at most
+LONGEST_PAUSE_S = 30.0
+OLDEST_EVERY = 4  # each such batch of a tenant is of what has waited longest, however small the others are
+
+Work = Callable[[TenantContext], Awaitable[bool]]
+
+
+class Turns:
+    """One step of *work* for each tenant in turn; a tenant whose step failed is left out for a time, ever longer.
+
+    *name* is what the log calls it.
+    """
+
+    def __init__(self, name: str, work: Work) -> None:
+        self._name, self._work = name, work
+        self._paused: dict[str, tuple[float, float, Exception]] = {}  # for so long, until then, because of this
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why a tenant is left out at present; None if none is."""
+        return next((failure for _, _, failure in reversed(self._paused.values())), None)
+
+    async def take(self, tenants: Sequence[TenantContext], *, pause_s: float) -> bool:
+        """A step for each of *tenants*, which are all that have work; whether any may have more.
+
+        The first pause after a failure is twice *pause_s*.
+        """
+        busy, failed = False, ""
+        self._paused = {ctx.tenant_id: self._paused[ctx.tenant_id] for ctx in tenants if ctx.tenant_id in self._paused}
+        for ctx in tenants:
+            former_s, until, _ = self._paused.get(ctx.tenant_id, (pause_s, 0.0, None))
+            if monotonic() < until:
+                continue
+            try:
+                busy = await self._work(ctx) or busy
+            except Exception as exc:  # one tenant's trouble must not stop the others
+                longer_s, failed = min(former_s * 2, LONGEST_PAUSE_S), ctx.tenant_id
+                last = self._paused[failed] = (longer_s, monotonic() + longer_s, exc)
+            else:
+                self._paused.pop(ctx.tenant_id, None)
+        if failed:  # one line a round: where a store is away, all fail
+            report_pause(self._name, last[2], last[0], tenant_id=failed)
+        return busy
+
+
+def report_pause(name: str, failure: Exception, pause_s: float, **facts: object) -> None:
+    """Log why the indexing of *name* pauses."""
+    expected = isinstance(failure, ProblemError)
+    text = describe_failure(failure)
+    logger.warning(
+        "Indexing of %s pauses for %.0f s: %s", name, pause_s, text, exc_info=None if expected else failure, extra=facts
+    )
+
+
+def describe_failure(failure: Exception) -> str:
+    """What failed, for an operator."""
+    return f"{type(failure).__name__}: {failure}"
+
+
+@dataclass(slots=True)
+class Pace:
+    """How a tenant's passages are embedded: *batch* at once, after *skip* that were refused one by one.
+
+    So passages that the embedder does not take end up alone, and others do not wait for them. *waiting* are the
+    documents that come next, with their number of passages: those with the fewest, or the oldest. It is read anew at
+    *expires_at*, on the clock of `time.monotonic`.
+    """
+
+    oldest_first: bool = False
+    batch: int = VECTORS_BATCH
+    skip: int = 0
+    waiting: dict[str, int] = field(default_factory=dict)
+    expires_at: float = 0.0
+
+    def slow_down(self) -> None:
+        """After a failure."""
+        self.skip += self.batch == 1
+        self.batch = 1
+
+    def speed_up(self) -> None:
+        """After a success."""
+        self.batch = min(self.batch * 2, VECTORS_BATCH)
+
+    def choose_documents(self) -> tuple[list[str], int]:
+        """Those that hold the next batch, and how many passages of the first of them are to be passed over."""
+        chosen: list[str] = []
+        skip, room = self.skip, self.batch
+        for document_id, count in self.waiting.items():
+            if not chosen and skip >= count:
+                skip -= count
+                continue
+            room -= count if chosen else count - skip
+            chosen.append(document_id)
+            if room <= 0:
+                break
+        return chosen, skip
+
+    def note_done(self, passages: Sequence[Passage]) -> None:
+        """These have their vectors."""
+        for document_id, count in Counter(passage.document_id for passage in passages).items():
+            left = self.waiting.get(document_id, 0) - count
+            if left > 0:
+                self.waiting[document_id] = left
+            else:
+                self.waiting.pop(document_id, None)
+
+
+class Paces:
+    """The two paces of a tenant: most batches are of small documents, each fourth is of the oldest."""
+
+    def __init__(self) -> None:
+        self._small, self._oldest, self._turn = Pace(), Pace(oldest_first=True), 0
+
+    @property
+    def current(self) -> Pace:
+        """That of the batch at hand."""
+        return self._oldest if self._turn % OLDEST_EVERY == OLDEST_EVERY - 1 else self._small
+
+    def advance(self) -> None:
+        """A batch is over, whatever came of it."""
+        self._turn += 1
+
+    def note_done(self, passages: Sequence[Passage]) -> None:
+        """These have their vectors."""
+        for pace in (self._small, self._oldest):
+            pace.note_done(passages)
