@@ -21,6 +21,7 @@ from server.request_body import SMALL_BYTES, call_at_end, expect_no_body, load_b
 from server.sync_pool import sync_pool
 from utils.context import CallerKind, Scope, TenantContext
 from utils.errors import Forbidden, LinkRefused, ProblemError
+from utils.logging_config import log_facts
 from utils.turns import current_tenant
 
 View = Callable[..., Awaitable[Response] | Response]
@@ -30,6 +31,7 @@ Decorator = Callable[[View], AsyncView]
 
 Repeating = Literal["kept", "own", "none"]
 _CONDITIONAL = "conditional"
+PRINCIPAL = "pustaka.principal"  # where in a request's environ stands what logs tell of its principal
 MOST_BODY_BYTES = 1_048_576  # more than the fields of any request take, but those that hold a document
 
 
@@ -97,7 +99,7 @@ def _guard(
     @wraps(validated)
     async def answer(**kwargs: Any) -> Response:
         ctx = await services().authenticator.principal(request)
-        current_tenant.set(ctx.tenant_id)
+        _note_principal(ctx)
         call_at_end(request, services().admission.request_of(ctx).release)
         headers = await _count(ctx)
         try:
@@ -115,6 +117,13 @@ def _guard(
 
     answer.__dict__["policy"] = Policy("key", scope, repeats, is_conditional, most_body_bytes)
     return reads_body_itself(answer)  # a body takes memory only for those who may send it
+
+
+def _note_principal(ctx: TenantContext) -> None:
+    """Let turns be taken for its tenant, and log lines tell whose request it is."""
+    current_tenant.set(ctx.tenant_id)
+    facts = request.environ[PRINCIPAL] = ctx.make_log_facts()
+    log_facts.set(facts)
 
 
 async def _count(ctx: TenantContext) -> dict[str, str]:
@@ -162,7 +171,7 @@ def _guard_unless_linked(view: View, scope: Scope, mode: LinkMode) -> AsyncView:
             if not has_key(request):
                 raise
             return await by_key(**kwargs)
-        current_tenant.set(link.tenant_id)
+        _note_principal(link.bearer)
         return await validated(link.bearer, **kwargs)  # a body is left where it is: no such view takes one
 
     answer.__dict__["policy"] = Policy("link", scope)

@@ -23,9 +23,16 @@ from server.streaming import AsyncStream
 from utils.context import CallerKind, Scope, TenantContext
 from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id
-from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, refuse_field
+from utils.validation import (
+    CONVERSATION_ID,
+    LONGEST_MESSAGE,
+    TRACE_PARENT,
+    check_conversation_id,
+    check_text,
+    refuse_field,
+)
 
-CONVERSATION_HEADER, RUN_HEADER = "X-Conversation-Id", "X-Run-Id"
+CONVERSATION_HEADER, RUN_HEADER, TRACE_HEADER = "X-Conversation-Id", "X-Run-Id", "traceparent"
 _QUIET_S = 12.0  # promised is a sign of life every 15 s; proxies often close what is quiet for 60 s
 
 # For the description of the API alone: flask-openapi3 would make the JSON schema of a model of them at every request.
@@ -35,6 +42,7 @@ _HEADERS = [
         "The conversation that the question belongs to; session_id in the body does as well.",
         pattern=CONVERSATION_ID.pattern,
     ),
+    request_header(TRACE_HEADER, "The caller's trace (W3C Trace Context), which the trace of the answer continues."),
 ]
 
 _REFUSALS: dict[Any, Any] = dict.fromkeys((404, 409), Problem)
@@ -117,7 +125,14 @@ async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Respons
         permit.release()
         charge(tokens)
 
-    run = await services().runs.start(ctx, turn, fingerprint=identity.fingerprint, keep_s=identity.keep_s, on_end=end)
+    run = await services().runs.start(
+        ctx,
+        turn,
+        fingerprint=identity.fingerprint,
+        keep_s=identity.keep_s,
+        trace_parent=_read_trace_parent(),
+        on_end=end,
+    )
     leaving = run.is_new and (body.on_disconnect or identity.on_disconnect) == "cancel"
     if streams:
         response = stream_run(ctx, run, leaving=leaving)
@@ -128,6 +143,11 @@ async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Respons
     if not run.is_new:
         response.headers["Idempotency-Replayed"] = "true"
     return response
+
+
+def _read_trace_parent() -> str:
+    given = request.headers.get(TRACE_HEADER, "")
+    return given if TRACE_PARENT.fullmatch(given) else ""
 
 
 async def _count_question(ctx: TenantContext) -> tuple[Callable[[int], None], dict[str, str]]:

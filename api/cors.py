@@ -13,7 +13,7 @@ from flask.globals import request_ctx
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Range, X-API-Key, "
-    "X-Conversation-Id, X-Request-Id"
+    "X-Conversation-Id, X-Request-Id, traceparent"
 )
 _RESPONSE_HEADERS = (
     "Accept, Allow, Content-Disposition, Content-Range, Deprecation, ETag, Idempotency-Replayed, Link, Location, "

@@ -3,23 +3,28 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from uuid import uuid4
 
 from flask import Flask, Response, request
 from flask.globals import request_ctx
 
+from api.access import PRINCIPAL
+from api.chat import RUN_HEADER
 from api.cors import register_cors
 from api.hosts import register_hosts
 from server.admission import is_probe
 from server.security_headers import CAREFUL
 from utils.log_ids import hash_id
-from utils.logging_config import request_id
+from utils.logging_config import log_facts, request_id
 from utils.validation import REQUEST_ID
 
 logger = logging.getLogger("app")
 
 _HEADERS = {name: (name.lower(), value) for name, value in CAREFUL.items()}
 _BEGAN = "pustaka.began"
+_NOBODY = {"tenant_id": None, "key_id": None}
+_RETRY_AFTER_S = 5  # where what refused says nothing else
 
 
 def register_middleware(app: Flask, *, cors_origins: Sequence[str], trusted_hosts: Sequence[str]) -> None:
@@ -33,6 +38,7 @@ def register_middleware(app: Flask, *, cors_origins: Sequence[str], trusted_host
 def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
     request_id.set(given if REQUEST_ID.fullmatch(given) else str(uuid4()))
+    log_facts.set({})
     request.environ[_BEGAN] = time.perf_counter()
 
 
@@ -44,11 +50,15 @@ def _make_finish(hash_path: Callable[[str], str]) -> Callable[[Response], Respon
         for name, (lower, value) in _HEADERS.items():
             if lower not in present:
                 response.headers.add(name, value)
+        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            response.headers.setdefault("Retry-After", str(_RETRY_AFTER_S))
         asked = request_ctx.request  # each look through the proxy costs as much as what is looked at
         began_s = asked.environ.get(_BEGAN, time.perf_counter())
         path = hash_path(asked.path)
-        facts = {"method": asked.method, "path": path, "status": response.status_code, "request_id": this_id}
-        facts["client"] = asked.remote_addr or ""
+        facts: dict[str, object] = {"method": asked.method, "path": path, "status": response.status_code}
+        facts |= {"request_id": this_id, "client": asked.remote_addr or "", **asked.environ.get(PRINCIPAL, _NOBODY)}
+        if run_id := response.headers.get(RUN_HEADER):
+            facts["run_id"] = run_id
 
         @response.call_on_close
         def log() -> None:

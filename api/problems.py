@@ -11,6 +11,7 @@ from werkzeug.routing import WebsocketMismatch
 from utils.errors import (
     BadInput,
     NotEnoughSpace,
+    NotReady,
     Overloaded,
     ProblemError,
     TooLarge,
@@ -41,7 +42,7 @@ def note_failure(error: BaseException) -> None:
     """Log what went wrong on our side, or on that of something we depend on; what a caller did wrong is no news."""
     if not isinstance(error, ProblemError):
         logger.error("A request failed unexpectedly.", exc_info=error)
-    elif error.status >= 500 and not isinstance(error, Overloaded | NotEnoughSpace):
+    elif error.status >= 500 and not isinstance(error, Overloaded | NotEnoughSpace | NotReady):
         logger.error("A request failed: %s", error, exc_info=error)
 
 

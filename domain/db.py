@@ -95,17 +95,33 @@ class Database:
             command.upgrade(config, "head")
             connection.commit()
 
+    def check_tables(self) -> None:
+        """Ask whether the tables are there, as this version needs them. Blocking.
+
+        Raises:
+            StoreUnavailable: the database does not answer, or its tables are still to be made or altered.
+            StoreRefused: it answers, but not as needed.
+        """
+        self.check()
+        found = self._find_migrations()
+        if found != self._newest:
+            state = "has tables of an earlier version" if found else "has no tables yet"
+            raise StoreUnavailable(f"DATABASE_URI: the database {state}. The service makes them when it starts.")
+
     def describe_tables(self) -> str:
         """How far the tables are, in words; asked after a `check`, and raises as that does."""
         self.check()
-        with self.reading() as session:
-            session.execute(text("SELECT 1"))
-            found = set(MigrationContext.configure(session.connection()).get_current_heads())
+        found = self._find_migrations()
         if not found:
             return "without tables yet, made at the first start"
         if found != self._newest:
             return f"of an earlier version, brought to {', '.join(sorted(self._newest))} at the next start"
         return f"at migration {', '.join(sorted(found))}, the newest"
+
+    def _find_migrations(self) -> set[str]:
+        with self.reading() as session:
+            session.execute(text("SELECT 1"))
+            return set(MigrationContext.configure(session.connection()).get_current_heads())
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -197,6 +213,26 @@ def wait_for_database(database: Database, patience_s: float) -> None:
         else:
             return
         time.sleep(ASK_AGAIN_S)
+
+
+def wait_for_tables(database: Database) -> None:
+    """Return once the service has made the tables; says once what is waited for. Blocking.
+
+    Waits also for what is refused: a folder that the service makes, or rights that an operator gives.
+    """
+    told = ""
+    while True:
+        try:
+            database.check_tables()
+        except StoreUnavailable as exc:
+            if exc.detail != told:
+                logger.warning("%s Waiting until it can be used.", exc.detail)
+                told = exc.detail
+        else:
+            if told:
+                logger.info("The database can be used now.")
+            return
+        time.sleep(2 * ASK_AGAIN_S)
 
 
 def _open_for_reading(engine: Engine) -> Engine:

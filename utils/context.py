@@ -60,6 +60,14 @@ class TenantContext:
         conversations:all share."""
         return "" if Scope.CONVERSATIONS_ALL in self.scopes else self.subject_id
 
+    def make_log_facts(self) -> dict[str, str]:
+        """What log lines tell of it: tenant, key and visitor. Of a principal without a key, what it is."""
+        facts = {
+            "tenant_id": self.tenant_id,
+            "key_id": self.subject_id if self.kind is CallerKind.KEY else str(self.kind),
+        }
+        return {**facts, "visitor_id": self.subject_id} if self.kind is CallerKind.VISITOR else facts
+
     @classmethod
     def for_operator(cls, tenant_id: str) -> Self:
         """The operator of the server, acting for *tenant_id*."""

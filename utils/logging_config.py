@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line, each with the id of the request it was written for, none with a secret."""
+"""Logs as one JSON object a line, each with the ids of what it was written for, none with a secret."""
 
 import fcntl
 import io
@@ -7,10 +7,11 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, TextIO
 
 from pythonjsonlogger.core import RESERVED_ATTRS
@@ -20,6 +21,8 @@ from utils.masking import make_loggable
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request being served; a log line carries it without every function having to pass it on."""
+log_facts: ContextVar[Mapping[str, str]] = ContextVar("log_facts", default=MappingProxyType({}))
+"""What else log lines carry of the work being done: `tenant_id`, `key_id`, `visitor_id`, `run_id`."""
 
 _FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _NAMES = {"asctime": "timestamp", "levelname": "level", "name": "logger"}
@@ -35,7 +38,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """
     handler = _LineHandler(stream or _unwrap(sys.stderr))
     handler.setFormatter(_Formatter(_FIELDS, rename_fields=_NAMES, reserved_attrs=[*RESERVED_ATTRS, "color_message"]))
-    handler.addFilter(_add_request_id)
+    handler.addFilter(_add_ids)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _SERVERS:
         logger = logging.getLogger(name)
@@ -56,9 +59,10 @@ def log_prints() -> None:
     sys.stderr = _Printed("stderr", logging.WARNING, _unwrap(sys.stderr))
 
 
-def _add_request_id(record: logging.LogRecord) -> bool:
-    if not hasattr(record, "request_id"):
-        record.request_id = request_id.get()
+def _add_ids(record: logging.LogRecord) -> bool:
+    for name, value in {"request_id": request_id.get(), **log_facts.get()}.items():
+        if not hasattr(record, name):
+            setattr(record, name, value)
     return True
 
 

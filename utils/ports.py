@@ -145,14 +145,17 @@ class RunWatch(Protocol):
 class RunObserver(Protocol):
     """Hears of every run of this process."""
 
-    def begin(self, run_id: str, *, streams: bool) -> RunWatch:
-        """A run begins; *streams*: somebody watches the answer come."""
+    def begin(self, run_id: str, *, streams: bool, request_id: str = "", trace_parent: str = "") -> RunWatch:
+        """A run begins; *streams*: somebody watches the answer come.
+
+        *request_id* and *trace_parent*, as in the header `traceparent`, are those of the request that asked for it.
+        """
 
 
 class UnwatchedRun:
     """A `RunWatch`, and its observer, that lets everything pass: metrics and traces are off."""
 
-    def begin(self, run_id: str, *, streams: bool) -> RunWatch:
+    def begin(self, run_id: str, *, streams: bool, request_id: str = "", trace_parent: str = "") -> RunWatch:
         """Itself."""
         return self
 

@@ -8,6 +8,8 @@ from utils.errors import BadInput
 
 CONVERSATION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+# https://www.w3.org/TR/trace-context/#traceparent-header; versions to come may say more at its end.
+TRACE_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{1,64})?", re.ASCII)
 LONGEST_MESSAGE = 5000  # characters
 # By pydantic's names of errors, whose own messages speak to programmers; in braces what it tells in the context.
 _MESSAGES = {

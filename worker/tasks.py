@@ -5,11 +5,14 @@ until nothing is. So a message that is lost, or comes twice, changes nothing. Be
 nobody had time for expire.
 """
 
+import logging
 import os
 import ssl
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,12 @@ from celery.signals import worker_init
 
 from bootstrap.ingesting import SMALL_WORKERS, Ingesting, open_ingesting
 from config import Settings
+from domain.db import open_database, wait_for_tables
 from ingestion.jobs import JobWorker
+from utils.errors import StoreUnavailable
 from utils.processes import StartError
+
+logger = logging.getLogger("worker")
 
 WAKE_S, TIDY_S = 1.0, 2.0
 TASK_BUDGET_S = 300.0  # after which a task takes no further job; the longest one must fit into the rest
@@ -44,8 +51,8 @@ def make_app(settings: Settings) -> Celery:
     process = _Process(settings)
 
     @worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
-    def note_concurrency(sender: Any, **_: object) -> None:
-        process.large_at_once = max(1, sender.concurrency - SMALL_WORKERS)
+    def prepare(sender: Any, **_: object) -> None:
+        process.prepare(sender.concurrency)
 
     @app.task(name=INGEST)  # type: ignore[untyped-decorator] # Celery ships no types
     def ingest() -> None:
@@ -66,19 +73,42 @@ class _Process:
     large_at_once: int = 1
     main_pid: int = field(default_factory=os.getpid)  # of all processes that work on tasks together
     _opened: Ingesting | None = None
+    _told: str = ""
     _workers: threading.local = field(default_factory=threading.local)
     _opening: threading.Lock = field(default_factory=threading.Lock)
 
+    def prepare(self, concurrency: int) -> None:
+        """Wait for the tables, before there are processes that would all ask for them."""
+        self.large_at_once = max(1, concurrency - SMALL_WORKERS)
+        with closing(open_database(self.settings.database_address)) as database:
+            wait_for_tables(database)
+
     def ingest(self) -> None:
         """Work on what is due until nothing is, or the time is up."""
-        worker, began_s = self._worker(), time.monotonic()
-        while time.monotonic() - began_s < TASK_BUDGET_S and worker.run_next():
-            pass
+        began_s = time.monotonic()
+        with self._telling_once():
+            while time.monotonic() - began_s < TASK_BUDGET_S and self._worker().run_next():
+                pass
 
     def tidy(self) -> None:
         """Give on what dead workers hold, end the jobs whose documents are in the index, and say that we live."""
-        self._stores().tidy()
-        ALIVE.touch()
+        with self._telling_once():
+            self._stores().tidy()
+            ALIVE.touch()
+
+    @contextmanager
+    def _telling_once(self) -> Iterator[None]:
+        """Log that the database is away when it goes and when it comes back, not every second."""
+        try:
+            yield
+        except StoreUnavailable as exc:
+            if exc.detail != self._told:
+                logger.warning("%s Documents wait until then.", exc.detail)
+                self._told = exc.detail
+        else:
+            if self._told:
+                logger.info("The database answers again.")
+                self._told = ""
 
     def _worker(self) -> JobWorker:
         worker: JobWorker | None = getattr(self._workers, "worker", None)

@@ -54,6 +54,7 @@ class RunRecord:
     keep_s: int
     status: Status = "running"
     attempts: int = 1
+    trace_parent: str = ""  # of the request, as its header `traceparent` said
 
     def fields(self) -> dict[str, str]:
         """All but the message, as texts."""
@@ -70,6 +71,7 @@ class RunRecord:
             "keep_s": str(self.keep_s),
             "status": self.status,
             "attempts": str(self.attempts),
+            "trace_parent": self.trace_parent,
         }
 
     @classmethod
@@ -87,6 +89,7 @@ class RunRecord:
             keep_s=int(fields["keep_s"]),
             status=fields["status"],  # type: ignore[arg-type]  # only `fields` and the scripts write it
             attempts=int(fields["attempts"]),
+            trace_parent=fields.get("trace_parent", ""),
         )
 
     @property

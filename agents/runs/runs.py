@@ -22,7 +22,7 @@ from agents.runs.run_store import LOST, Claimed, RunStore
 from utils.checkpointer.errors import RunSuperseded
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, StoreUnavailable
-from utils.logging_config import request_id
+from utils.logging_config import log_facts, request_id
 from utils.moments import format_now
 from utils.ports import RunObserver, UnwatchedRun
 from utils.token_usage import measure_tokens
@@ -81,6 +81,7 @@ class Runs:
         *,
         fingerprint: str = "",
         keep_s: int | None = None,
+        trace_parent: str = "",
         on_end: Callable[[int], None] = lambda tokens: None,
     ) -> RunHandle:
         """Begin the run, unless there is one of its id, from the same request.
@@ -102,6 +103,7 @@ class Runs:
             created_at=format_now(),
             # Kept for less, it would be gone before it counts as abandoned.
             keep_s=max(keep_s or self._policy.keep_s, math.ceil(2 * self._policy.hold_s)),
+            trace_parent=trace_parent,
         )
         try:
             return await self._begin(record, on_end)
@@ -205,7 +207,8 @@ class Runs:
         return live if live is not None and live.is_ours else None
 
     def _live_run(self, record: RunRecord, taken_over_after: int | None = None) -> LiveRun:
-        watch = self._observer.begin(record.id, streams=record.streams)
+        ids = {"request_id": record.request_id, "trace_parent": record.trace_parent}
+        watch = self._observer.begin(record.id, streams=record.streams, **ids)
         return LiveRun(record, self._run_store, watch, taken_over_after=taken_over_after)
 
     def _work_on(self, live: LiveRun, *, is_resumed: bool = False) -> asyncio.Task[None]:
@@ -222,6 +225,7 @@ class Runs:
     async def _work(self, live: LiveRun, is_resumed: bool) -> None:
         record = live.record
         request_id.set(record.request_id)
+        log_facts.set({**record.ctx.make_log_facts(), "run_id": record.id})
         current_tenant.set(record.ctx.tenant_id)
         live.usage = measure_tokens()
         turn = Turn(record.conversation_id, record.message, record.request_id, record.id, record.streams, is_resumed)

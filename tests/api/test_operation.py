@@ -213,5 +213,8 @@ def test_logs_are_json_and_hold_neither_keys_nor_messages(service: Service, clie
     [line] = [line for line in lines if line["request_id"] == request_id and line["message"] == "Request completed"]
     assert {"timestamp", "level", "logger", "message", "request_id", "duration_ms"} <= set(line)
     assert line["duration_ms"] > 0
+    assert line["tenant_id"] == "default"
+    assert line["key_id"]
+    assert line["run_id"].startswith("~")  # hashed, as all ids that callers may have chosen
     assert secret_words not in service.logged()
     assert service.key not in service.logged()

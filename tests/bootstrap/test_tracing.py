@@ -19,6 +19,8 @@ from utils.telemetry import Telemetry
 
 QUESTION = "How much does a dormitory room cost?"
 HEADER = "Bearer 5ecret"
+TRACE, PARENT_SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+CALLER = {"traceparent": f"00-{TRACE}-{PARENT_SPAN}-01", "X-Request-Id": "asked-by-a-portal"}
 
 
 def tracing(folder: Path, collector: Listener, model: FakeModelServer) -> Service:
@@ -56,14 +58,20 @@ def test_a_turn_is_a_trace_of_its_stages_and_calls_without_what_was_said(
     with Listener(answers=200) as collector:
         with tracing(tmp_path, collector, model_server) as service, service.client() as client:
             await_knowledge(service, "How much is the dormitory room?")
-            answer = client.post("/v1/chat", json={"session_id": "talk", "message": QUESTION}).raise_for_status().json()
+            asked: dict[str, Any] = {"json": {"session_id": "talk", "message": QUESTION}, "headers": CALLER}
+            answer = client.post("/v1/chat", **asked).raise_for_status().json()
             model_server.configure(faults=[{"kind": "drop", "model": "fake", "times": -1}])
-            quotes = client.post("/v1/chat", json={"session_id": "talk", "message": QUESTION}).json()
+            asked["headers"] = {"traceparent": f"00-{'0' * 32}-{PARENT_SPAN}-01"}  # no trace: begins one of its own
+            quotes = client.post("/v1/chat", **asked).json()
             assert quotes["fallback_reason"] == "model-unavailable"
         model_server.reset()
         found = spans(collector)
         told = service.flask("log-id", "talk").stdout.strip()
-        roots = sorted((span for span in found if not span.parent_span_id), key=lambda span: span.start_time_unix_nano)
+        [continued] = [span for span in found if span.parent_span_id.hex() == PARENT_SPAN]
+        assert continued.trace_id.hex() == TRACE
+        assert attributes(continued)["pustaka.request_id"] == CALLER["X-Request-Id"]
+        roots = [continued, *(span for span in found if not span.parent_span_id)]
+        roots.sort(key=lambda span: span.start_time_unix_nano)
         turns = [root for root in roots if attributes(root)["gen_ai.conversation.id"] == told]
         assert [attributes(turn)["pustaka.outcome"] for turn in turns] == ["answered", "answered"]
         assert attributes(turns[0])["gen_ai.operation.name"] == "invoke_agent"

@@ -1,5 +1,6 @@
 """Stores that go away and come back: what users, load balancers and operators see meanwhile, and what is kept."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,8 +51,16 @@ def assert_strangers_learn_no_names(service: Service) -> None:
         ready = stranger.get("/ready")
         assert ready.status_code == 503
         assert "reasons" not in ready.json()
+        assert ready.headers["retry-after"] == "5"
+        assert levels_of(service, ready) == [], "load balancers ask every second"
         for name in ("Qdrant", "QDRANT", "Postgres", "DATABASE", "REDIS_URL", "127.0.0.1"):
             assert name not in told.text + ready.text
+
+
+def levels_of(service: Service, response: httpx.Response) -> list[str]:
+    """The levels of the log lines that a request has left."""
+    lines = [json.loads(line) for line in service.logged().splitlines()]
+    return [line["level"] for line in lines if line["request_id"] == response.headers["x-request-id"]]
 
 
 def statuses(service: Service) -> set[object]:
@@ -209,6 +218,7 @@ def test_without_qdrant_nothing_is_answered_and_it_says_so_until_it_is_back(serv
             refused = ask(client, QUESTION, uuid4().hex)
             assert refused.status_code == 503
             assert refused.headers["content-type"] == "application/problem+json"
+            assert refused.headers["retry-after"] == "5"
             service.wait_for(lambda: client.get("/ready").status_code == 503)
             assert "Qdrant" in str(health(client)["problems"])
             assert_strangers_learn_no_names(service)
@@ -227,6 +237,7 @@ def test_without_the_database_known_keys_still_open_and_it_says_so_until_it_is_b
         try:
             unknown = other.get("/v1/conversations/none")
             assert unknown.status_code == 503
+            assert unknown.headers["retry-after"] == "5"
             assert unknown.json()["detail"].startswith("API keys cannot be checked"), "nothing about the database"
             assert ask(client, QUESTION, uuid4().hex).status_code == 200, "the configured key needs no database"
             service.wait_for(lambda: client.get("/ready").status_code == 503)

@@ -1,11 +1,14 @@
 """Workers under Celery: woken by Redis, killed with all their processes, and nothing is lost."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from config import load_settings
 from domain.db import Database
@@ -52,8 +55,8 @@ def test_workers_that_are_killed_are_followed_by_others_that_read_every_document
     for number in range(6):
         ctx = (ACME, GLOBEX)[number % 2]
         dataset_id = new_dataset(database, ctx, f"Handbook {number}")
-        text = f"This is rule {number}. ".encode() * 3000
-        taken.append((ctx, library.take(ctx, dataset_id, f"{number}.txt", text).document.document_id))
+        said = f"This is rule {number}. ".encode() * 3000
+        taken.append((ctx, library.take(ctx, dataset_id, f"{number}.txt", said).document.document_id))
     with RedisServer(tmp_path / "redis") as redis:
         variables = {"DATA_DIR": str(tmp_path / "data"), "REDIS_URL": redis.url, "INGESTION_LEASE": "2"}
         worker = CeleryWorker(tmp_path, variables).start()
@@ -69,6 +72,49 @@ def test_workers_that_are_killed_are_followed_by_others_that_read_every_document
     for ctx, document_id in taken:
         with database.reading() as session:
             assert get_chunks(session, ctx, document_id)
+
+
+@pytest.mark.long
+def test_a_worker_that_starts_before_the_tables_waits_says_so_once_and_then_works(tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "redis") as redis:
+        variables = {"DATA_DIR": str(tmp_path / "data"), "REDIS_URL": redis.url}
+        worker = CeleryWorker(tmp_path, variables, concurrency=3).start()
+        try:
+            assert wait(lambda: "Waiting until" in worker.logged(), 60), worker.logged()
+            (tmp_path / "data").mkdir(exist_ok=True)
+            with closing(two_tenants(f"sqlite:///{tmp_path / 'data' / 'pustaka.db'}")) as database:
+                files = DocumentFiles(database, FolderFileStore(tmp_path / "data" / "files"))
+                library = Library(database, files, UNLIMITED)
+                for ctx in (ACME, GLOBEX):
+                    library.take(ctx, new_dataset(database, ctx), "rule.txt", b"This is a rule.")
+                assert wait(lambda: stages(database) == [JobStage.INDEXING] * 2, 90), worker.logged()
+            lines = [json.loads(line) for line in worker.logged().splitlines() if line.startswith("{")]
+            told = [line for line in lines if "Waiting until" in line["message"]]
+            assert len({line["message"] for line in told}) == len(told)
+            assert not [line for line in lines if line["level"] in ("ERROR", "CRITICAL")]
+        finally:
+            worker.kill()
+
+
+@pytest.mark.long
+def test_workers_go_on_quietly_when_the_tables_are_gone_for_a_while(
+    database: Database, library: Library, tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path / "redis") as redis:
+        worker = CeleryWorker(tmp_path, {"DATA_DIR": str(tmp_path / "data"), "REDIS_URL": redis.url}).start()
+        try:
+            library.take(ACME, new_dataset(database, ACME), "rule.txt", b"This is a rule.")
+            assert wait(lambda: stages(database) == [JobStage.INDEXING], 90), worker.logged()
+            with database.engine.begin() as connection:
+                connection.execute(text("ALTER TABLE jobs RENAME TO jobs_elsewhere"))
+            assert wait(lambda: "Documents wait until then" in worker.logged(), 60), worker.logged()
+            with database.engine.begin() as connection:
+                connection.execute(text("ALTER TABLE jobs_elsewhere RENAME TO jobs"))
+            library.take(GLOBEX, new_dataset(database, GLOBEX), "rule.txt", b"This is a rule.")
+            assert wait(lambda: stages(database) == [JobStage.INDEXING] * 2, 90), worker.logged()
+        finally:
+            worker.kill()
+    assert '"level": "ERROR"' not in worker.logged()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class MeteredRuns:
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
 
-    def begin(self, run_id: str, *, streams: bool) -> RunWatch:
+    def begin(self, run_id: str, *, streams: bool, request_id: str = "", trace_parent: str = "") -> RunWatch:
         """A watch over the new run."""
         return _MeteredRun(self._instruments, streams)
 

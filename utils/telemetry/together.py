@@ -12,9 +12,13 @@ class RunsTogether:
     def __init__(self, one: RunObserver, other: RunObserver) -> None:
         self._one, self._other = one, other
 
-    def begin(self, run_id: str, *, streams: bool) -> RunWatch:
+    def begin(self, run_id: str, *, streams: bool, request_id: str = "", trace_parent: str = "") -> RunWatch:
         """A watch that tells both watches."""
-        return _WatchTogether(self._one.begin(run_id, streams=streams), self._other.begin(run_id, streams=streams))
+        begun = (
+            one.begin(run_id, streams=streams, request_id=request_id, trace_parent=trace_parent)
+            for one in (self._one, self._other)
+        )
+        return _WatchTogether(*begun)
 
 
 class _WatchTogether:

@@ -9,12 +9,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from utils.log_ids import hash_id
 from utils.ports import CallOutcome, RunOutcome, RunWatch
 
 _FAILED = ("failed", "busy")
+_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class TracedRuns:
@@ -25,11 +28,15 @@ class TracedRuns:
         # A node begins its stage in the task in which it then asks its model, and nobody else sees what is set there.
         self.stage: contextvars.ContextVar[Span | None] = contextvars.ContextVar("stage", default=None)
 
-    def begin(self, run_id: str, *, streams: bool) -> RunWatch:
-        """A span for the new run."""
+    def begin(self, run_id: str, *, streams: bool, request_id: str = "", trace_parent: str = "") -> RunWatch:
+        """A span for the new run, within the caller's trace if *trace_parent* names one."""
         kept = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "pustaka"}
+        ids = {"pustaka.run_id": hash_id(run_id), "pustaka.request_id": request_id}  # as in the log
         span = self._tracer.start_span(
-            "invoke_agent pustaka", attributes={**kept, "pustaka.run_id": hash_id(run_id), "pustaka.streams": streams}
+            "invoke_agent pustaka",
+            # An empty one of ours: what happens to be current is no parent.
+            context=_PROPAGATOR.extract({"traceparent": trace_parent}, Context()),
+            attributes={**kept, **ids, "pustaka.streams": streams},
         )
         return _TracedRun(self._tracer, span, self.stage)
 
