@@ -6,9 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
 
 from lxml import etree
 
+from ingestion.parsers import html, mail
+from ingestion.parsers import text as text_file
 from ingestion.parsers.archive import Archive, find_title
 from ingestion.parsers.charts import add_chart
 from ingestion.parsers.diagrams import add_diagram
@@ -38,6 +42,7 @@ BOX = "txbxContent"
 # What is drawn elsewhere, by the attribute that names the part: the figures of a chart, the texts of a diagram.
 DRAWN = {"chart": "id", "relIds": "dm"}
 KINDS = {"chart": add_chart, "diagramData": add_diagram}
+INSERTED: dict[str, Any] = {**dict.fromkeys((".htm", ".html", ".xhtml"), html), ".mht": mail, ".txt": text_file}
 _PAGE_NUMBER = re.compile(
     r"\W*(?:page|seite|página|pág|halaman|hal)?\W*\d*\W*(?:(?:of|von|de|dari)\W*\d*)?\W*", re.IGNORECASE
 )
@@ -56,7 +61,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     builder = TextBuilder(limits)
     styles = Styles(next(find_related(archive, part, "styles"), None))
     numbering = Numbering(next(find_related(archive, part, "numbering"), None), styles)
-    reader = _Reader(builder, styles, numbering, _find_drawn(archive, part))
+    reader = _Reader(builder, styles, numbering, _find_drawn(archive, part), _find_inserted(archive, part))
     reader.read(body)
     reader.read_rest()
     builder.leave(1)
@@ -66,6 +71,17 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     reader.read_margins(root for kind in ("header", "footer") for root in find_related(archive, part, kind))
     title = find_title(archive, PROPERTIES) or reader.title or builder.first_heading()
     return builder.build(title=title, media_type=MEDIA_TYPE)
+
+
+def _find_inserted(archive: Archive, part: str) -> dict[str, ParsedDocument]:
+    """Pages of the web that are shown as a part of the document, by the relation: other programs export so."""
+    found = {}
+    for relation in relations(archive, part):
+        kind = INSERTED.get(PurePosixPath(relation.target).suffix.lower())
+        if relation.kind == "aFChunk" and kind and relation.target in archive:
+            with suppress(UnreadableDocument):  # the text around it is read all the same
+                found[relation.relation_id] = kind.parse(archive.read(relation.target), archive.limits)
+    return found
 
 
 def _find_drawn(archive: Archive, part: str) -> dict[str, tuple[str, etree._Element]]:
@@ -86,6 +102,7 @@ class _Reader:
     styles: Styles
     numbering: Numbering
     drawn: dict[str, tuple[str, etree._Element]]
+    inserted: dict[str, ParsedDocument]
     title: str | None = None
     _boxes: list[etree._Element] = field(default_factory=list)
 
@@ -97,6 +114,8 @@ class _Reader:
                 self._paragraph(item)
             elif name == "tbl":
                 self._table(item)
+            elif name == "altChunk" and (page := self.inserted.pop(attribute(item, "id") or "", None)) is not None:
+                self.builder.include(page, 1)
             elif name in ("sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag"):
                 self.read(item)
             boxes, self._boxes = self._boxes, []

@@ -142,6 +142,16 @@ def test_text_boxes_and_diagrams_on_a_sheet_are_read_below_it() -> None:
     assert read(drawn, "a.xlsx").text == "Loans\n\nFee | 10\n\nClosed on Fridays"
 
 
+def test_a_page_that_is_inserted_into_a_word_document_is_read_where_it_stands() -> None:
+    paragraph = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>".format
+    place = f'<w:altChunk xmlns:r="{RELATIONS}" r:id="drawn"/>'
+    document = word_parts(paragraph("Before") + place + place + paragraph("After"))
+    parts = contents(with_part(document, "word/document.xml", "aFChunk", ""))
+    parts["word/_rels/document.xml.rels"] = parts["word/_rels/document.xml.rels"].replace(b"/drawn.xml", b"page.html")
+    page = {"word/page.html": b"<h1>Hours</h1><p>Eight to four.</p>"}
+    assert read(zipped({**parts, **page}), "a.docx").text == "Before\n\nHours\n\nEight to four.\n\nAfter"
+
+
 def test_what_is_filled_into_a_form_is_read() -> None:
     def field(data: str, result: str = "") -> str:
         begin = f'<w:r><w:fldChar w:fldCharType="begin"><w:ffData>{data}</w:ffData></w:fldChar></w:r>'
