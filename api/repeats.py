@@ -140,7 +140,9 @@ class Repeats:
                 kept = _DONE + request.fingerprint + self._serialize(request, response)
                 await redis.eval(_FINISH, 1, request.name, claim, kept, KEPT_S * 1000)
         except RedisError:
-            logger.warning("Redis does not answer: what a request with an %s came to is not kept.", IDEMPOTENCY_HEADER)
+            logger.warning(
+                "Redis does not answer: the response to a request with %s is not stored.", IDEMPOTENCY_HEADER
+            )
 
     def _serialize(self, request: Repeatable, response: Response) -> bytes:
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
@@ -153,7 +155,9 @@ class Repeats:
             plain = kept if self._keys is None else self._keys.decrypt(kept, request.name.encode())
             told: dict[str, Any] = json.loads(plain)
         except (UnreadableValue, ValueError) as exc:
-            raise Conflict("What came of the request with this key cannot be read. Look at what there is now.") from exc
+            raise Conflict(
+                "The stored response to the request with this key cannot be read. Check whether the request took effect."
+            ) from exc
         response = Response(told["body"], told["status"], told["headers"])
         response.headers[REPLAYED_HEADER] = "true"
         return response

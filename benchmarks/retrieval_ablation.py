@@ -69,7 +69,7 @@ def _whole_words() -> Iterator[None]:
 
 @contextmanager
 def _without_title() -> Iterator[None]:
-    with patch("retrieval.lexical.embedding_text", lambda passage: passage.text):
+    with patch("retrieval.lexical.make_embedding_text", lambda passage: passage.text):
         yield
 
 

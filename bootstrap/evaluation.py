@@ -57,7 +57,7 @@ class Askers:
         """
         if self._service is not None:
             if questions.corpus:
-                raise BadInput(f"{questions.name} brings its own documents: it is measured here, without --url.")
+                raise BadInput(f"{questions.name} contains its own documents: measure it without --url.")
             yield await self._over_http(self._service)
             return
         embedder, reranker, model = await self._open_models()

@@ -318,7 +318,7 @@ async def _return_last(checkpointer: FallbackCheckpointer) -> None:
                 if not await checkpointer.return_held():
                     await asyncio.sleep(_LAST_RETURN_S / 20)
     if lost := checkpointer.held_conversations:
-        logger.error("REDIS IS AWAY: %s conversations that were kept in memory are lost as this process ends.", lost)
+        logger.error("Redis is unavailable: %s conversations held in memory are lost as this process ends.", lost)
 
 
 async def _open_folder(stack: AsyncExitStack, settings: Settings, patience_s: float) -> Path:

@@ -163,7 +163,7 @@ async def prune(
             removed += await inspector.prune(thread_id, keep)
         except StateUnreadable as error:
             broken += 1
-            click.echo(f"Left out: {error}", err=True)
+            click.echo(f"Skipped: {error}", err=True)
     click.echo(f"{counted(removed, 'checkpoint')} removed from {counted(len(thread_ids) - broken, 'conversation')}.")
     if broken:
         sys.exit(1)

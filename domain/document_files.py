@@ -173,7 +173,7 @@ class DocumentFiles:
         return len(deleted)
 
     def tidy(self) -> None:
-        """`let_go` and `sweep` for every tenant; after a start, for what was left undone."""
+        """`delete_expired` and `sweep` for every tenant; after a start, for what was left undone."""
         with self._database.reading() as session:
             tenants = every_tenant(session)
         for ctx in tenants:

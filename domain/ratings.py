@@ -84,7 +84,7 @@ def take_back(session: Session, ctx: TenantContext, conversation_id: str, run_id
     """
     here = AnswerRating.run_id == run_id, *_select_answer(ctx, conversation_id)
     if not session.execute(scoped_delete(ctx, AnswerRating).where(*here)).rowcount:  # type: ignore[attr-defined] # a DELETE gives a CursorResult
-        raise NotFound("This answer is not rated.")
+        raise NotFound("This answer has no rating.")
 
 
 def forget_ratings(session: Session, ctx: TenantContext, conversation_id: str) -> int:

@@ -159,7 +159,7 @@ def claim(session: Session, ctx: TenantContext, web_source_id: str, *, holder: s
     source = lock_web_source(session, ctx, web_source_id)
     running = source.state == CrawlState.RUNNING
     if running and source.holder not in (None, holder) and source.held_until and source.held_until > now():
-        raise Conflict("It is being crawled already.")
+        raise Conflict("This web source is already being crawled.")
     if not running:
         _begin(session, ctx, source)
     source.holder, source.held_until = holder, now() + timedelta(seconds=hold_s)

@@ -250,14 +250,14 @@ def open_archive(path: Path) -> Iterator[DocumentArchive]:
     except OSError as exc:
         raise BadInput(f"{path} cannot be read: {exc.strerror or exc}.") from exc
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as exc:
-        raise BadInput(f"{path} is no whole export of documents: {exc}") from exc
+        raise BadInput(f"{path} is not a complete export of documents: {exc}") from exc
 
 
 def _find_entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     try:
         return archive.getinfo(name)
     except KeyError as exc:
-        raise BadInput(f"It is no export of documents: there is no {name} in it.") from exc
+        raise BadInput(f"Not an export of documents: {name} is missing in it.") from exc
 
 
 def _read_head(archive: zipfile.ZipFile) -> Head:

@@ -72,7 +72,7 @@ class SelfCheck:
         try:
             before = await _ask(old, sample)
         except ProviderError as exc:
-            logger.info("The model of index %s is not asked any more: %s", old.number, exc.detail)
+            logger.info("The model of index %s is no longer called: %s", old.number, exc.detail)
             before = await _ask_by_words(old, sample)
         passed = found.asked >= before.asked - MARGIN and found.meaning >= before.meaning - MARGIN
         return IndexVerdict(

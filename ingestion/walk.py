@@ -77,7 +77,7 @@ def _look_at(path: Path, found: Walk) -> None:
     try:
         resolved = path.resolve(strict=True)
     except (OSError, RuntimeError) as exc:
-        raise BadInput(f"{path} is not there, or cannot be read.") from exc
+        raise BadInput(f"{path} does not exist or cannot be read.") from exc
     if not resolved.is_dir():
         _add(found, _place(path), path.name)
         return

@@ -36,7 +36,7 @@ class OpenAIWire:
     """Connections to one endpoint; belongs to the event loop it was made in.
 
     Deadlines but that for connecting are the caller's. All calls raise `aiohttp.ClientError`, `OSError`, `ValueError`
-    and the errors of `providers/openai_errors.py`, for `failure_of` to explain.
+    and the errors of `providers/openai_errors.py`, for `describe_failure` to explain.
     """
 
     def __init__(self, base_url: str, api_key: SecretStr, *, connect_timeout_s: float) -> None:

@@ -87,7 +87,7 @@ async def _make(
             sparse_vectors_config={WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)},
             metadata={"made_by": "pustaka", _MODEL: model} if with_metadata else None,
         )
-        logger.info("Made the Qdrant collection %s.", name)
+        logger.info("Created the Qdrant collection %s.", name)
     except UnexpectedResponse as exc:
         if exc.status_code != 409:  # another process was quicker
             raise

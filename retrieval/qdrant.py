@@ -115,7 +115,7 @@ def _make_refusal(exc: UnexpectedResponse, *, with_key: bool) -> StoreUnavailabl
     if exc.status_code == 404 and "No point with id" in reason:
         return PointGone("A passage was removed while it was written.")
     if exc.status_code == 404 and "ollection" in reason:
-        return CollectionGone("The Qdrant collection QDRANT_COLLECTION_NAME names is gone.")
+        return CollectionGone("The Qdrant collection that QDRANT_COLLECTION_NAME names no longer exists.")
     if _may_pass(exc.status_code):
         return StoreUnavailable("The Qdrant server cannot serve now.")
     logger.error("Qdrant refused a request with %s: %s", exc.status_code, reason[:500])

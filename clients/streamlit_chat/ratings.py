@@ -43,7 +43,7 @@ def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: i
 
 def _ask_what_is_right(api: ApiClient, conversation_id: str, run_id: str) -> None:
     if st.session_state.get(_describe_rating(run_id)):
-        st.caption("Thank you: it is noted.")
+        st.caption("Thank you for your rating.")
         return
     with st.popover("What is wrong?", icon=":material/edit_note:"), st.form(f"wrong-{run_id}", border=False):
         st.text_area(
@@ -76,4 +76,4 @@ def _describe_rating(run_id: str) -> str:
 def _tell_failure(failure: ApiError) -> None:
     log_failure(failure)
     _, advice = visitor_text(failure)
-    st.toast(f"Your rating was not kept. {plain_markdown(advice)}", icon=":material/error:")
+    st.toast(f"Your rating could not be saved. {plain_markdown(advice)}", icon=":material/error:")

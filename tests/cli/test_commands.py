@@ -81,7 +81,7 @@ def test_load_gives_json_for_programs(run: Run, handbook: Path) -> None:
 def test_a_path_that_is_not_there_is_one_line_and_exit_code_1(run: Run, tmp_path: Path) -> None:
     result = run("load", tmp_path / "nowhere")
     assert result.exit_code == 1
-    assert result.output == f"Error: {tmp_path / 'nowhere'} is not there, or cannot be read.\n"
+    assert result.output == f"Error: {tmp_path / 'nowhere'} does not exist or cannot be read.\n"
 
 
 def test_documents_lists_those_of_one_tenant(run: Run, handbook: Path) -> None:

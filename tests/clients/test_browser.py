@@ -463,7 +463,7 @@ def test_an_answer_is_rated_with_the_keyboard_and_what_would_be_right_is_told(
     tab.get_by_role("button", name="What is wrong?").click()
     tab.get_by_role("textbox", name="What would have been right?").fill("$410")
     tab.get_by_role("button", name="Send remark").click()
-    expect(tab.get_by_text("Thank you: it is noted.")).to_be_visible()
+    expect(tab.get_by_text("Thank you for your rating.")).to_be_visible()
     assert [rating for _, rating in api.rated] == [{"rating": "down"}, {"rating": "down", "expected": "$410"}]
     tab.reload()
     expect(down).to_be_checked()

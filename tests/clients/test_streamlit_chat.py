@@ -672,7 +672,7 @@ def test_a_rating_that_is_not_kept_is_told(api: ApiStub) -> None:
     ask(page)
     api.behaviour.rating_problem = problem(503, "It is away", "The database does not answer.")
     page.feedback[0].set_value(1).run()
-    assert [toast.value for toast in page.toast] == [r"Your rating was not kept. Try again in a moment\."]
+    assert [toast.value for toast in page.toast] == [r"Your rating could not be saved. Try again in a moment\."]
     assert api.rated == []
     assert rating(page) is None
 

@@ -28,7 +28,7 @@ from .serializer import TypeName
 
 T = TypeVar("T")
 _REMEMBERED = 500  # conversations that could not be read
-_AWAY = "REDIS IS AWAY: conversations are kept in this process's memory and are lost if it stops"
+_AWAY = "Redis is unavailable: conversations are kept in this process's memory and are lost if it stops"
 _BACK = "Redis answers again: conversations in memory go back to it"
 
 

@@ -204,7 +204,9 @@ class Reader:
         try:
             found, _ = self._make_tuple(unpacker, address, record, log)
         except UnreadableValue as exc:
-            logger.error("Left out %s of %s: %s", address.checkpoint_id, make_state_key(thread_id), exc)
+            logger.error(
+                "Skipped the unreadable checkpoint %s of %s: %s", address.checkpoint_id, make_state_key(thread_id), exc
+            )
             return None
         if query.before:  # so LangGraph finds where a subgraph was at a moment in the past, to go on from there
             self.cache.note_read(address, by_id=True)

@@ -203,7 +203,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
                     yield found
                     left = None if left is None else left - 1
             except StateUnreadable as exc:  # one broken or foreign key must not end a scan of all
-                logger.error("Left out %s", exc)
+                logger.error("Skipped an unreadable conversation: %s", exc)
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -225,7 +225,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
             try:
                 await sweep(self.store, thread_id, "runs", *run_ids)
             except StateUnreadable as exc:
-                logger.error("Left out %s", exc)
+                logger.error("Skipped an unreadable conversation: %s", exc)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Replace *target_thread_id* by a copy of the other with its whole history; it lives the full time from now.
