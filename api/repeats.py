@@ -156,7 +156,7 @@ class Repeats:
             told: dict[str, Any] = json.loads(plain)
         except (UnreadableValue, ValueError) as exc:
             raise Conflict(
-                "The stored response to the request with this key cannot be read. Check whether the request took effect."
+                "The stored response to the request with this key cannot be read. Check whether it took effect."
             ) from exc
         response = Response(told["body"], told["status"], told["headers"])
         response.headers[REPLAYED_HEADER] = "true"
