@@ -15,6 +15,7 @@ from flask_openapi3.models import License, SecurityScheme, Server
 
 from api.auth import Authenticator
 from api.chat import chat_blueprint
+from api.conflicts import conflicts_blueprint
 from api.conversations import conversations_blueprint
 from api.datasets import datasets_blueprint
 from api.deprecations import register_deprecations
@@ -119,7 +120,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     blueprints = (
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
         documents_blueprint, document_links_blueprint, usage_blueprint, view_blueprint, web_sources_blueprint,
-        ratings_blueprint, health_blueprint,
+        ratings_blueprint, conflicts_blueprint, health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

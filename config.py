@@ -393,6 +393,12 @@ class Settings(BaseSettings):
     index_keep_days: float = Field(
         7, ge=0, le=3650, description="Days a former index is kept to go back to, after another took its place."
     )
+    conflict_scan: bool = Field(
+        True, description="Compare documents with each other, in the background, for what they say differently."
+    )
+    conflict_scan_delay: float = Field(
+        10, ge=0, le=86_400, description="Seconds without other work on documents before they are compared."
+    )
     top_k: int = Field(6, ge=1, le=20, description="Passages shown to the model for one answer.")
 
     # --- Web sources: pages and sites that are read from the web

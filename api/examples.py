@@ -11,6 +11,7 @@ _BY_NAME: Json = {
     "answer": "A room costs IDR 850,000 a month [1].",
     "content": "How much does a dormitory room cost?",
     "conversation_id": "visitor-42",
+    "date": "2026-02-03",
     "description": "What students ask most.",
     "detail": "Document not found.",
     "document_id": _ID,
@@ -27,12 +28,15 @@ _BY_NAME: Json = {
     "redis": "ok",
     "response": "A room costs IDR 850,000 a month [1].",
     "role": "user",
+    "sentence": "A dormitory room costs IDR 850,000 a month.",
     "source": "dormitories.pdf",
     "sources": "dormitories.pdf",
     "text": "A dormitory room costs IDR 850,000 a month.",
     "title": "Dormitories",
     "type": "urn:pustaka:problem:not-found",
     "url": "https://www.example.org/handbook/",
+    "valid_from": "2026-01-01",
+    "valid_until": "2026-12-31",
     "version": 1,
 }
 

@@ -90,7 +90,7 @@ class SupportOut(BaseModel):
 class StatementOut(BaseModel):
     """A sentence of a document, as it stands there."""
 
-    citation_number: int = Field(description="The mark of its passage in the answer.")
+    number: int = Field(description="The mark of its passage in the answer.")
     document_id: str
     version: int | None = Field(None, description="Of the document; null for one that is not kept here.")
     title: str
@@ -104,7 +104,7 @@ class AnswerConflictOut(BaseModel):
     """Two sentences of different documents that say different things of the same."""
 
     kind: str = Field(description="What they differ in.", examples=["clock"])
-    statements: list[StatementOut] = Field(description="Both; the answer cites the first.", min_length=2, max_length=2)
+    statements: list[StatementOut] = Field(description="Both; the answer cites the first.")
     preferred_document_id: str | None = Field(description="Which one holds; null where nothing says so.")
     decided_by: Literal["precedence", "date"] | None = Field(
         description="Why: it has the higher precedence, or is the newer one."

@@ -52,13 +52,14 @@ class Background:
         working: JobWorkerPool,
         leadership: Leadership | None,
         crawl: Loop | None = None,
+        compare: Loop | None = None,
         retire_samples: Loop | None = None,
         replaced: asyncio.Event | None = None,
         compare_s: float = COMPARE_S,
         retry_s: float = RETRY_S,
     ) -> None:
         self._indexer, self._load, self._working = indexer, load, working
-        self._crawl, self._retire_samples = crawl, retire_samples
+        self._crawl, self._compare, self._retire_samples = crawl, compare, retire_samples
         self._leadership, self._forget = leadership, forget
         self._compare_s, self._retry_s, self._replaced = compare_s, retry_s, replaced or asyncio.Event()
         self._loaded: asyncio.Future[LoadSummary | None] = asyncio.get_running_loop().create_future()
@@ -113,7 +114,7 @@ class Background:
                 all_of_it.create_task(self._keep_whole())
                 all_of_it.create_task(self._working.run())
                 all_of_it.create_task(self._keep_forgetting())
-                for optional in (self._crawl, self._retire_samples):
+                for optional in (self._crawl, self._compare, self._retire_samples):
                     if optional is not None:
                         all_of_it.create_task(optional())
         finally:

@@ -57,6 +57,7 @@ from domain.leadership import Leadership
 from domain.ratings import forget_older
 from indexing.active import ActiveIndex
 from indexing.check import SelfCheck
+from indexing.comparing import DocumentComparer
 from indexing.reconciler import IndexReconciler
 from ingestion.library import Library
 from ingestion.pipeline import LoadSummary
@@ -195,6 +196,12 @@ async def open_services(
         await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
         forget = partial(write, database, partial(forget_older, keep_days=settings.ratings_keep_days))
         retire = partial(retire_samples, database, OPERATOR, document_files) if settings.knowledge_dir is None else None
+        comparer = DocumentComparer(
+            database=database,
+            index=lambda: (serving.opened.index, serving.opened.spec.cut),
+            is_busy=lambda: tending.pending() > 0,
+            delay_s=settings.conflict_scan_delay,
+        )
         background = Background(
             tending,
             loading,
@@ -202,6 +209,7 @@ async def open_services(
             working=working,
             leadership=leadership,
             crawl=crawling.run,
+            compare=comparer.run if settings.conflict_scan else None,
             retire_samples=retire,
             replaced=opener.replaced,
         )

@@ -1,6 +1,6 @@
-"""The operator's commands: `flask load`, `flask documents`, `flask datasets`, `flask links`, `flask jobs`,
-`flask crawl`, `flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`, `flask index`,
-`flask log-id`.
+"""The operator's commands: `flask load`, `flask documents`, `flask conflicts`, `flask datasets`, `flask links`,
+`flask jobs`, `flask crawl`, `flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`,
+`flask index`, `flask log-id`.
 """
 
 import json
@@ -19,6 +19,7 @@ from tqdm import tqdm
 from bootstrap.data_folder import use_installations_log_key
 from bootstrap.ingesting import reading_policy
 from bootstrap.stores import open_originals
+from cli.conflicts import conflicts
 from cli.crawl import crawl
 from cli.evaluate import evaluate
 from cli.indexes import index
@@ -45,7 +46,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    documents_and_jobs = (load, documents, datasets, links, jobs, crawl)
+    documents_and_jobs = (load, documents, conflicts, datasets, links, jobs, crawl)
     for command in (*documents_and_jobs, api_key, evaluate, ratings, migrate_data, state, index, log_id):
         app.cli.add_command(command)
 

@@ -9,12 +9,14 @@ from sqlalchemy import ColumnElement, Select, Update, insert, literal_column
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from domain.conflicts import end_conflicts
 from domain.dataset_roles import ensure_dataset_of
 from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion, now
 from domain.scoping import scoped, scoped_delete, scoped_update
 from utils.context import TenantContext
 from utils.errors import NotFound
 from utils.slices import cut_into_slices
+from utils.validity import read_period
 
 MOST_AT_ONCE = 1_000  # ids in one statement: databases take some ten thousand
 
@@ -92,6 +94,8 @@ def change_description(session: Session, document: Document, *, tags: list[str],
     """Change what is said of a document, which is locked; flushed. Each index is then told, without new vectors."""
     if (document.tags, document.labels) == (tags, labels):
         return
+    if read_period(document.labels) != read_period(labels):
+        document.compared_version = 0
     document.tags, document.labels, document.words_in = tags, labels, 0
     if document.state in (DocumentState.SEARCHABLE, DocumentState.READY):
         document.state = DocumentState.PENDING
@@ -113,6 +117,7 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
     document = _claim(session, ctx, origin, content.source)
     for name in ("source", "title", "url", "language", "media_type", "size_bytes", "content_hash", "recipe", "details"):
         setattr(document, name, getattr(content, name))
+    end_conflicts(session, ctx, [document.document_id])
     document.version += 1
     document.version_at = now()
     document.state, document.error, document.words_in = DocumentState.PENDING, None, 0
@@ -147,6 +152,7 @@ def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterabl
     """
     removed, document_ids = 0, sorted(document_ids)
     lock_documents(session, ctx, document_ids)
+    end_conflicts(session, ctx, document_ids)
     for document_id in document_ids:
         session.execute(scoped_delete(ctx, Chunk).where(Chunk.document_id == document_id))
         session.execute(_present_versions(ctx, document_id).values(deleted_at=now()))

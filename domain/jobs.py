@@ -62,6 +62,11 @@ def is_open() -> ColumnElement[bool]:
     return Job.status.in_(bindparam(None, [status.value for status in OPEN], expanding=True, literal_execute=True))
 
 
+def is_any_processed(session: Session) -> bool:
+    """Whether a document of any tenant is being read, or indexed after that."""
+    return bool(count_everywhere(session, Job, and_(is_open(), Job.status == JobStatus.PROCESSING)))
+
+
 def is_due(at: datetime) -> ColumnElement[bool]:
     """Jobs that a worker may take."""
     return and_(is_open(), Job.status == JobStatus.PENDING, Job.not_before <= at)

@@ -32,6 +32,7 @@ NAMES = {
 }
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 PRESENT = "state <> 'removed'"
+UNCOMPARED = "state = 'ready' AND compared_version <> version"
 FIRST_CUT = "1/220/400/80/16"  # of chunks that do not say how they were cut
 
 
@@ -131,6 +132,14 @@ class JobStage(StrEnum):
     INDEXING = "indexing"  # the passages are in SQL; the index follows
 
 
+class ConflictStatus(StrEnum):
+    """What has become of a conflict."""
+
+    OPEN = "open"
+    DISMISSED = "dismissed"  # by an administrator: it is none, or may stay
+    GONE = "gone"  # a document has changed, was removed, or does not hold any more
+
+
 class Tenant(Base):
     """One customer; everything else belongs to exactly one."""
 
@@ -206,6 +215,13 @@ class Document(Base):
         Index("ix_documents_tenant_id_document_id", "tenant_id", "document_id"),
         Index("ix_documents_by_status", "tenant_id", "status", "created_at", "document_id"),
         Index("ix_documents_by_status_in_dataset", "tenant_id", "dataset_id", "status", "created_at", "document_id"),
+        Index(
+            "ix_documents_uncompared",
+            "tenant_id",
+            "created_at",
+            sqlite_where=text(UNCOMPARED),
+            postgresql_where=text(UNCOMPARED),
+        ),
         # What the indexer asks twice a second: only the few rows with work to do are in it.
         Index(
             "ix_documents_unindexed",
@@ -247,6 +263,7 @@ class Document(Base):
     links_generation: Mapped[int] = mapped_column(default=0, server_default="0")
     tags: Mapped[list[str]] = mapped_column(JSON, default=list, server_default=text("'[]'"))
     labels: Mapped[dict[str, object]] = mapped_column("metadata", JSON, default=dict, server_default=text("'{}'"))
+    compared_version: Mapped[int] = mapped_column(default=0, server_default="0")  # with other documents, for conflicts
     version_at: Mapped[datetime | None]  # when this version came in; None: before that was kept, or it is not read yet
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
@@ -476,6 +493,36 @@ class AnswerRating(Base):
     answered: Mapped[bool]  # from the documents; else it was a refusal
     sources: Mapped[list[str] | str] = mapped_column(JSON, default=list)  # that it cites, in order; or all words
     rated_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Conflict(Base):
+    """Two sentences of different documents that say different things of the same; `one_id` is the lesser id.
+
+    Without references to the documents, whose rows may go first.
+    """
+
+    __tablename__ = "conflicts"
+    __table_args__ = (
+        Index("ix_conflicts_listed", "tenant_id", "status", "found_at", "conflict_id"),
+        Index("ix_conflicts_one", "tenant_id", "one_id"),
+        Index("ix_conflicts_other", "tenant_id", "other_id"),
+    )
+
+    conflict_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)  # made of what it is about
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
+    one_id: Mapped[str] = mapped_column(PlainString(36))
+    one_version: Mapped[int]
+    one_title: Mapped[str] = mapped_column(PlainString(500))
+    one_sentence: Mapped[str] = mapped_column(PlainText)
+    other_id: Mapped[str] = mapped_column(PlainString(36))
+    other_version: Mapped[int]
+    other_title: Mapped[str] = mapped_column(PlainString(500))
+    other_sentence: Mapped[str] = mapped_column(PlainText)
+    kind: Mapped[str] = mapped_column(PlainString(40))  # of the value they differ in, such as "clock"
+    status: Mapped[str] = mapped_column(PlainString(16))
+    found_at: Mapped[datetime] = mapped_column(default=now)
+    dismissed_at: Mapped[datetime | None]  # stays while it is gone, in case it comes back
+    gone_at: Mapped[datetime | None]
 
 
 class IndexRow(Base):

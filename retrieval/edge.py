@@ -15,7 +15,7 @@ import qdrant_edge as engine
 
 from retrieval.edge_folder import ShardFolder, closing_on_failure
 from retrieval.edge_queries import Search, make_condition, make_sparse_vector, make_tenant_filter, parse_point_id
-from retrieval.edge_shard import EngineFailed, make_stored, run_engine
+from retrieval.edge_shard import EngineFailed, make_stored, parse_vector, run_engine
 from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, fetch_pages, make_entry
 from retrieval.lexical import Lexicon
 from retrieval.ranking import (
@@ -121,6 +121,10 @@ class EdgeIndex(PassageIndex):
     ) -> Sequence[Hit]:
         """The best passages by words and, with a vector, by meaning."""
         return await self._run(lambda: self._search(ctx, question, vector, limit, filters))
+
+    async def neighbours(self, ctx: TenantContext, passage: Passage, *, limit: int) -> Sequence[Passage]:
+        """The nearest passages of other documents."""
+        return await self._run(lambda: self._neighbours(ctx, passage, limit))
 
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in the index for this tenant."""
@@ -232,6 +236,18 @@ class EdgeIndex(PassageIndex):
         ranked = rank(found, question, limit=limit)
         points = self._shard.retrieve([search.ids[item.point] for item in ranked], True, False)
         return make_hits(ranked, {parse_point_id(point).int: parse_passage(point.payload) for point in points})
+
+    def _neighbours(self, ctx: TenantContext, passage: Passage, limit: int) -> list[Passage]:
+        records = self._shard.retrieve([make_point_id(ctx, passage.passage_id)], False, [MEANING])
+        vectors = [stored for record in records if (stored := parse_vector(record)) is not None]
+        if not vectors:
+            return []
+        spoken = engine.FieldCondition(LANGUAGE, match=engine.MatchValue(passage.language))
+        elsewhere = engine.Filter(must_not=[make_condition(DOCUMENT, [passage.document_id])])
+        nearest = engine.Query.Nearest(vectors[0].tolist(), using=MEANING)
+        only = make_tenant_filter(ctx, spoken, elsewhere)
+        request = engine.QueryRequest(limit=limit, query=nearest, filter=only, with_payload=True)
+        return [parse_passage(point.payload) for point in self._shard.query(request)]
 
     def _read_languages(self, ctx: TenantContext) -> list[str]:
         """The languages of the tenant's passages, most spoken first."""

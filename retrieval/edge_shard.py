@@ -11,6 +11,7 @@ from retrieval.index import Stored
 from retrieval.ranking import DAYS, FILTERED, MEANING, WORDS, parse_passage
 from utils.disk import DiskSpace, find_size_bytes
 from utils.errors import NotEnoughSpace, StoreRefused, StoreUnavailable
+from utils.ports import FloatArray
 
 T = TypeVar("T")
 
@@ -84,9 +85,13 @@ def run_engine(work: Callable[[], T]) -> T:
 
 def make_stored(record: engine.Record) -> Stored:
     """A record that was asked for with its payload and vector."""
+    return Stored(parse_passage(record.payload), parse_vector(record))
+
+
+def parse_vector(record: engine.Record) -> FloatArray | None:
+    """The vector of a record that was asked for with it, None while it waits for one."""
     named = cast(Mapping[str, list[float]], record.vector or {})
-    vector = np.array(named[MEANING], np.float32) if MEANING in named else None
-    return Stored(parse_passage(record.payload), vector)
+    return np.array(named[MEANING], np.float32) if MEANING in named else None
 
 
 def is_damage(reason: str) -> bool:

@@ -124,6 +124,10 @@ class PassageIndex(Protocol):
         What a word is worth is counted over all of the tenant's passages, whatever the filters.
         """
 
+    async def neighbours(self, ctx: TenantContext, passage: Passage, *, limit: int) -> Sequence[Passage]:
+        """The passages of the tenant's other documents nearest to *passage* by meaning, in its language, at most
+        *limit*; none while it waits for its vector. Also of documents that do not hold today."""
+
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in the index for this tenant."""
 

@@ -144,6 +144,25 @@ class ServerIndex(PassageIndex):
         asked = Asked(ctx, question, vector, limit, filters)
         return await self._run(lambda at: self._search(at, asked))
 
+    async def neighbours(self, ctx: TenantContext, passage: Passage, *, limit: int) -> Sequence[Passage]:
+        """The nearest passages of other documents."""
+        point = str(make_point_id(ctx, passage.passage_id))
+        records = await self._run(
+            lambda at: self._client.retrieve(at.own, [point], with_payload=False, with_vectors=[MEANING])
+        )
+        vectors = [vector for record in records if (vector := _parse_vector(record)) is not None]
+        if not vectors:
+            return []
+        spoken = models.FieldCondition(key=LANGUAGE, match=models.MatchValue(value=passage.language))
+        own = models.FieldCondition(key=DOCUMENT, match=models.MatchValue(value=passage.document_id))
+        only = make_tenant_filter(ctx, spoken, models.Filter(must_not=[own]))
+        found = await self._run(
+            lambda at: self._client.query_points(
+                at.own, vectors[0].tolist(), using=MEANING, query_filter=only, limit=limit, with_payload=True
+            )
+        )
+        return [parse_passage(each.payload) for each in found.points]
+
     async def counts(self, ctx: TenantContext) -> IndexCounts:
         """How much is in our collection for this tenant."""
         # One after the other, here as elsewhere: if one fails, nothing is left running.
@@ -308,5 +327,9 @@ class ServerIndex(PassageIndex):
 
 
 def _make_stored(record: models.Record) -> Stored:
+    return Stored(parse_passage(record.payload), _parse_vector(record))
+
+
+def _parse_vector(record: models.Record) -> FloatArray | None:
     vector = record.vector.get(MEANING) if isinstance(record.vector, dict) else None
-    return Stored(parse_passage(record.payload), None if vector is None else np.array(vector, np.float32))
+    return None if vector is None else np.array(vector, np.float32)

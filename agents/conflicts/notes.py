@@ -6,9 +6,9 @@ from typing import Any
 
 from agents.citations import Citation, bind_citations
 from agents.conflicts.comparison import Difference, find_differences
-from agents.conflicts.precedence import choose
 from prompts.conflicts import differ, side, verdict
 from utils.passages import Hit, Passage
+from utils.validity import choose
 
 MOST_NOTED = 3  # conflicts of one answer
 _LONGEST = 300  # characters of a sentence that is quoted
@@ -86,7 +86,7 @@ def _standing(passage: Passage) -> tuple[float, str | None]:
 
 def _describe_side(number: int, sentence: str, passage: Passage) -> dict[str, Any]:
     return {
-        "citation_number": number,
+        "number": number,
         "document_id": passage.document_id,
         "version": passage.version,
         "title": passage.title,
@@ -103,7 +103,7 @@ def _write(conflict: dict[str, Any], language: str) -> str:
     is_same = sides[0]["title"] == sides[1]["title"]
     names = [each["source"] if is_same or not each["title"] else each["title"] for each in sides]
     quotes = [
-        f"- {side(name, each['date'], language)}: {_shorten(each['sentence'])} [{each['citation_number']}]"
+        f"- {side(name, each['date'], language)}: {_shorten(each['sentence'])} [{each['number']}]"
         for name, each in zip(names, sides, strict=True)
     ]
     held = next(

@@ -13,6 +13,7 @@ Json = dict[str, Any]
 LISTS = {
     "/v1/tenant/documents": "documents",
     "/v1/tenant/datasets": "datasets",
+    "/v1/tenant/conflicts": "conflicts",
     "/v1/tenant/ratings": "ratings",
     "/v1/tenant/web-sources": "web_sources",
 }

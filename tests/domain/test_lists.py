@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import event, func, insert, inspect, select, text
 from sqlalchemy.orm import Session
 
-from domain import datasets, indexing, jobs, progress, ratings, web_sources
+from domain import conflicts, datasets, indexing, jobs, progress, ratings, web_sources
 from domain.db import Database
 from domain.documents import record_failure, remove_documents, replace_document
 from domain.job_requests import begin_again, cancel, remove_with_jobs
-from domain.models import AnswerRating, Dataset, Document, DocumentState, Job, JobStatus, WebPage, WebSource
+from domain.models import AnswerRating, Conflict, Dataset, Document, DocumentState, Job, JobStatus, WebPage, WebSource
 from domain.paging import Part, Rows
 from domain.quotas import UNLIMITED
 from domain.scoping import scoped
@@ -63,9 +63,21 @@ def fill(database: Database, ctx: TenantContext, documents: int) -> str:
         | {"stands_alone": True, "answered": True, "rated_at": BEGAN + timedelta(seconds=number // 3)}
         for number in range(documents)
     ]
+    differing = [
+        {**tenant, "conflict_id": f"{ctx.tenant_id}-{number:06}", "kind": "clock", "status": "open"}
+        | {f"{side}_{what}": "a" for side in ("one", "other") for what in ("id", "title", "sentence")}
+        | {"one_version": 1, "other_version": 1, "found_at": BEGAN + timedelta(seconds=number // 3)}
+        for number in range(documents)
+    ]
     sets = [{**tenant, "name": f"{number}", "created_at": BEGAN} for number in range(documents // 5)]
     with database.writing() as session:
-        for model, made in ((Document, rows), (Job, done), (AnswerRating, rated), (Dataset, sets)):
+        for model, made in (
+            (Document, rows),
+            (Job, done),
+            (AnswerRating, rated),
+            (Dataset, sets),
+            (Conflict, differing),
+        ):
             session.execute(insert(model), made)
         source = web_sources.create_web_source(session, ctx, "https://example.org/", web_sources.CrawlPlan())
         page = {**tenant, "web_source_id": source.web_source_id, "crawl": 1, "depth": 1, "waiting": False}
@@ -134,6 +146,7 @@ LISTS: dict[str, Listing] = {
     ),
     "completed": lambda session, ctx, part: progress.list_progress(session, ctx, None, part, status="completed"),
     "datasets": datasets.list_datasets,
+    "conflicts": lambda session, ctx, part: conflicts.list_conflicts(session, ctx, part, status="open"),
     "ratings": ratings.list_ratings,
     "good ratings": lambda session, ctx, part: ratings.list_ratings(session, ctx, part, rating="up"),
     "all ratings": lambda session, ctx, part: ratings.list_ratings(session, sharing(ctx), part),

@@ -169,6 +169,25 @@ async def test_what_does_not_hold_on_the_day_is_not_found_and_the_days_may_chang
     assert theirs.passage == LIBRARY
 
 
+async def test_the_nearest_passages_of_other_documents_are_those_of_the_tenant_in_the_language(
+    index: PassageIndex,
+) -> None:
+    near, far = (passage(text, document_id=text) for text in ("The library opens at ten.", "Fish swim."))
+    spanish = passage("La biblioteca abre a las diez.", document_id="es", language="es")
+    same = passage("The library has books.")
+    await index.put(ACME, [LIBRARY, same, near, far, spanish, PARKING])
+    ours = {LIBRARY: (1, 0.1), same: (1, 0.1), near: (1, 0.2), far: (0, 1), spanish: (1, 0.1)}
+    await index.put_vectors(ACME, {each.passage_id: vector(*numbers) for each, numbers in ours.items()})
+    theirs = passage("The library opens at eleven.", document_id="theirs")
+    await index.put(GLOBEX, [theirs])
+    await index.put_vectors(GLOBEX, {theirs.passage_id: vector(1, 0.1)})
+    assert list(await index.neighbours(ACME, LIBRARY, limit=5)) == [near, far]
+    assert list(await index.neighbours(ACME, LIBRARY, limit=1)) == [near]
+    assert list(await index.neighbours(ACME, PARKING, limit=5)) == []  # it waits for its vector
+    assert list(await index.neighbours(GLOBEX, theirs, limit=5)) == []
+    assert list(await index.neighbours(GLOBEX, LIBRARY, limit=5)) == []
+
+
 async def test_deleting_nothing_deletes_nothing(index: PassageIndex) -> None:
     for tenant in (ACME, GLOBEX):
         await index.put(tenant, [LIBRARY])

@@ -1,5 +1,6 @@
-"""Two current documents that say different things: both are quoted with their dates, and which one holds is said."""
+"""Two current documents that say different things: told with answers, and listed for whoever keeps them."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -19,7 +20,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("conflicts")
     (folder / "knowledge").mkdir()
     (folder / "knowledge" / "rooms.md").write_text("# Rooms\n\nA room costs 850,000 rupiah a month.\n")
-    variables = {"KNOWLEDGE_DIR": str(folder / "knowledge"), "RATE_LIMIT_ENABLED": "false"}
+    variables = {"KNOWLEDGE_DIR": str(folder / "knowledge"), "RATE_LIMIT_ENABLED": "false", "CONFLICT_SCAN_DELAY": "0"}
     with Service(folder / "data", **variables) as running:
         yield running
 
@@ -97,3 +98,48 @@ def test_both_sentences_are_quoted_with_their_dates_and_the_newer_one_is_named(
     settle(service, north, old)
     said = ask(north)
     assert (said["conflicts"], "150" in said["answer"], "180" in said["answer"]) == ([], False, True)
+
+
+def listed(client: httpx.Client, status: str = "open") -> list[dict[str, Any]]:
+    return list(client.get("/v1/tenant/conflicts", params={"status": status}).json()["conflicts"])
+
+
+def test_conflicts_are_found_by_themselves_listed_dismissed_and_gone_with_their_documents(
+    service: Service, north: httpx.Client, south: httpx.Client, fees: tuple[str, str]
+) -> None:
+    old, new = fees
+    service.wait_for(lambda: listed(north))
+    [conflict] = listed(north)
+    told = {each["document_id"]: (each["title"], each["date"], each["sentence"]) for each in conflict["statements"]}
+    assert told == {
+        old: ("Fees as they were", "2025-02-03", OLD),
+        new: ("Admission guide", "2026-02-03", NEW),
+    }
+    assert (conflict["preferred_document_id"], conflict["decided_by"], conflict["status"]) == (new, "date", "open")
+    path = f"/v1/tenant/conflicts/{conflict['id']}"
+    assert listed(south) == []
+    assert south.patch(path, json={"status": "dismissed"}).status_code == 404
+    assert north.patch(path, json={"status": "gone"}).status_code == 400
+    assert south.get(path).status_code == 404
+    shown = north.get(path)
+    assert shown.json() == conflict
+    condition = {"If-Match": shown.headers["etag"]}
+    dismissed = north.patch(path, json={"status": "dismissed"}, headers=condition)
+    assert (dismissed.status_code, dismissed.json()["status"]) == (200, "dismissed")
+    assert (listed(north), [each["id"] for each in listed(north, "dismissed")]) == ([], [conflict["id"]])
+    assert north.patch(path, json={"status": "open"}, headers=condition).status_code == 412
+    assert north.patch(path, json={"status": "open"}).json()["dismissed_at"] is None
+
+    printed = json.loads(service.flask("conflicts", "--tenant", "north", "--json", "--dismiss", conflict["id"]).stdout)
+    assert printed == []
+    shown = service.flask("conflicts", "--tenant", "north", "--reopen", conflict["id"]).stdout
+    assert f"Admission guide ({new}, 2026-02-03, date wins)\n    {NEW}" in shown
+    assert f"Fees as they were ({old}, 2025-02-03)\n    {OLD}" in shown
+    assert service.flask("conflicts", "--tenant", "south").stdout == "No open conflicts.\n"
+
+    assert north.delete(f"/v1/tenant/documents/{old}").status_code == 204
+    assert listed(north) == []
+    [gone] = [each for each in listed(north, "gone") if each["id"] == conflict["id"]]
+    assert {each["date"] for each in gone["statements"]} == {None, "2026-02-03"}
+    assert north.patch(path, json={"status": "open"}).status_code == 409
+    assert north.get("/v1/tenant/conflicts", params={"status": "closed"}).status_code == 400

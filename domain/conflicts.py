@@ -1,0 +1,220 @@
+"""Sentences of two documents of a tenant that say different things of the same: noted, listed, dismissed, gone."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from sqlalchemy import ColumnElement, and_, literal_column, or_
+from sqlalchemy.orm import Session
+
+from domain.document_dates import period_of
+from domain.models import Conflict, ConflictStatus, Document, DocumentState, now
+from domain.paging import Part, Rows, read_part
+from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_update, tenants_with
+from utils.context import TenantContext
+from utils.errors import Conflict as ConflictError
+from utils.errors import NotFound
+from utils.slices import cut_into_slices
+from utils.validity import today
+
+MOST_OPEN = 2_000  # of a tenant: nobody reads more
+KEPT_DAYS = 90  # after it was gone
+_AT_ONCE = 500
+Status = Literal["open", "dismissed", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A sentence of a version of a document."""
+
+    document_id: str
+    version: int
+    title: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundConflict:
+    """Two sentences, and the kind of value that they differ in."""
+
+    one: Side
+    other: Side
+    kind: str
+
+    @property
+    def conflict_id(self) -> str:
+        """The same for the same sentences of the same documents, whichever was compared with the other."""
+        sides = sorted((side.document_id, side.sentence) for side in (self.one, self.other))
+        return str(uuid.uuid5(uuid.UUID(sides[0][0]), repr(sides)))
+
+
+def tenants_to_compare(session: Session) -> list[TenantContext]:
+    """The tenants with documents that were not compared with the others since they changed."""
+    return tenants_with(session, Document, _is_uncompared())
+
+
+def documents_to_compare(session: Session, ctx: TenantContext, limit: int) -> list[Document]:
+    """At most *limit* of them, oldest first."""
+    return list(
+        session.scalars(scoped(ctx, Document).where(_is_uncompared()).order_by(Document.created_at).limit(limit))
+    )
+
+
+def record_comparison(session: Session, ctx: TenantContext, document: Document, found: Sequence[FoundConflict]) -> None:
+    """Note what was found of this version of *document*, unless it has changed meanwhile; flushed.
+
+    What was dismissed before stays so, and what is not found any more is gone.
+    """
+    current = scoped(ctx, Document).where(Document.document_id == document.document_id).with_for_update()
+    row = session.scalar(current.execution_options(populate_existing=True))
+    if row is None or row.version != document.version or row.state != DocumentState.READY:
+        return
+    versions = {row.document_id: row.version} | _current_versions(session, ctx, found)
+    by_id = {
+        each.conflict_id: each
+        for each in found
+        if all(versions.get(side.document_id) == side.version for side in (each.one, each.other))
+    }
+    there = {each.conflict_id: each for each in session.scalars(scoped(ctx, Conflict).where(_is_of([row.document_id])))}
+    for conflict_id in there.keys() - by_id.keys():
+        _let_go(there[conflict_id])
+    room = MOST_OPEN - count_conflicts(session, ctx, ConflictStatus.OPEN)
+    for conflict_id, each in by_id.items():
+        if conflict_id in there:
+            _bring_back(there[conflict_id], each)
+        elif room > 0:
+            session.add(_make_row(ctx, conflict_id, each))
+            room -= 1
+    # Not changed for readers.
+    done = scoped_update(ctx, Document).where(Document.document_id == row.document_id)
+    session.execute(done.values(compared_version=row.version, updated_at=Document.updated_at))
+
+
+def end_conflicts(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+    """These documents say something else now, or nothing any more: what they said differently is gone."""
+    for ids in cut_into_slices(document_ids, _AT_ONCE):
+        present = scoped_update(ctx, Conflict).where(_is_of(ids), Conflict.status != ConflictStatus.GONE)
+        session.execute(present.values(status=ConflictStatus.GONE, gone_at=now()))
+
+
+def end_expired(session: Session) -> None:
+    """Of all tenants: what documents say that do not hold any more is gone; what has long been gone is forgotten."""
+    present = Conflict.status != ConflictStatus.GONE
+    for ctx in tenants_with(session, Conflict, present):
+        ids = {
+            each for row in session.scalars(scoped(ctx, Conflict).where(present)) for each in (row.one_id, row.other_id)
+        }
+        expired = [
+            each.document_id
+            for some in cut_into_slices(sorted(ids), _AT_ONCE)
+            for each in session.scalars(scoped(ctx, Document).where(Document.document_id.in_(some)))
+            if period_of(each).validity(today()) == "expired"
+        ]
+        end_conflicts(session, ctx, expired)
+    old = Conflict.gone_at < now() - timedelta(days=KEPT_DAYS)
+    session.execute(delete_everywhere(Conflict).where(old))
+
+
+def list_conflicts(session: Session, ctx: TenantContext, part: Part, *, status: Status | None = None) -> Rows[Conflict]:
+    """A part of them, those found last first."""
+    wanted = [] if status is None else [Conflict.status == status]
+    total = session.scalar(scoped_count(ctx, Conflict).where(*wanted)) or 0
+    found, keys = scoped(ctx, Conflict).where(*wanted), (Conflict.found_at, Conflict.conflict_id)
+    return read_part(session, found, keys, part, total=total, descending=True)
+
+
+def count_conflicts(session: Session, ctx: TenantContext, status: str) -> int:
+    """How many there are."""
+    return session.scalar(scoped_count(ctx, Conflict).where(Conflict.status == status)) or 0
+
+
+def documents_of(session: Session, ctx: TenantContext, rows: Sequence[Conflict]) -> dict[str, Document]:
+    """The documents that conflicts are about, by id, without those that are removed."""
+    ids = sorted({each for row in rows for each in (row.one_id, row.other_id)})
+    found = (
+        each
+        for some in cut_into_slices(ids, _AT_ONCE)
+        for each in session.scalars(scoped(ctx, Document).where(Document.document_id.in_(some)))
+    )
+    return {each.document_id: each for each in found if each.state != DocumentState.REMOVED}
+
+
+def get_conflict(session: Session, ctx: TenantContext, conflict_id: str, *, for_update: bool = False) -> Conflict:
+    """One of them, with *for_update* locked until the commit.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+    """
+    wanted = scoped(ctx, Conflict).where(Conflict.conflict_id == conflict_id)
+    row = session.scalar(wanted.with_for_update() if for_update else wanted)
+    if row is None:
+        raise NotFound(f"Conflict {conflict_id!r} not found.")
+    return row
+
+
+def set_dismissed(session: Session, ctx: TenantContext, conflict_id: str, *, dismissed: bool) -> Conflict:
+    """Dismiss a conflict, or take that back; flushed.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+        Conflict: it is gone.
+    """
+    row = get_conflict(session, ctx, conflict_id, for_update=True)
+    if row.status == ConflictStatus.GONE:
+        raise ConflictError("It is gone: a document has changed, was removed, or does not hold any more.")
+    row.dismissed_at = (row.dismissed_at or now()) if dismissed else None
+    row.status = ConflictStatus.DISMISSED if dismissed else ConflictStatus.OPEN
+    session.flush()
+    return row
+
+
+def _current_versions(session: Session, ctx: TenantContext, found: Sequence[FoundConflict]) -> dict[str, int]:
+    """Those of the documents that are found, which may have changed or gone meanwhile."""
+    ids = sorted({side.document_id for each in found for side in (each.one, each.other)})
+    present = scoped(ctx, Document).where(Document.document_id.in_(ids), Document.state != DocumentState.REMOVED)
+    columns = present.with_only_columns(Document.document_id, Document.version)
+    return {document_id: version for document_id, version in session.execute(columns)}
+
+
+def _is_uncompared() -> ColumnElement[bool]:
+    """Literal, as the partial index of the table is."""
+    return and_(
+        Document.state == literal_column(f"'{DocumentState.READY}'"), Document.compared_version != Document.version
+    )
+
+
+def _is_of(document_ids: Sequence[str]) -> ColumnElement[bool]:
+    return or_(Conflict.one_id.in_(document_ids), Conflict.other_id.in_(document_ids))
+
+
+def _let_go(row: Conflict) -> None:
+    if row.status != ConflictStatus.GONE:
+        row.status, row.gone_at = ConflictStatus.GONE, now()
+
+
+def _bring_back(row: Conflict, found: FoundConflict) -> None:
+    row.status = ConflictStatus.DISMISSED if row.dismissed_at else ConflictStatus.OPEN
+    row.gone_at = None
+    sides = {side.document_id: side for side in (found.one, found.other)}
+    row.one_version, row.one_title = sides[row.one_id].version, sides[row.one_id].title
+    row.other_version, row.other_title = sides[row.other_id].version, sides[row.other_id].title
+
+
+def _make_row(ctx: TenantContext, conflict_id: str, found: FoundConflict) -> Conflict:
+    one, other = sorted((found.one, found.other), key=lambda side: side.document_id)
+    return Conflict(
+        conflict_id=conflict_id,
+        tenant_id=ctx.tenant_id,
+        one_id=one.document_id,
+        one_version=one.version,
+        one_title=one.title,
+        one_sentence=one.sentence,
+        other_id=other.document_id,
+        other_version=other.version,
+        other_title=other.title,
+        other_sentence=other.sentence,
+        kind=found.kind,
+        status=ConflictStatus.OPEN,
+    )

@@ -1,0 +1,128 @@
+"""Compares documents with each other for conflicts, in the background, when nothing else is to be indexed.
+
+Not each with each: a passage is compared with those of other documents that are nearest to it by meaning.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from agents.conflicts.comparison import Difference, find_differences
+from domain import conflicts
+from domain.conflicts import FoundConflict, Side
+from domain.db import Database
+from domain.documents import get_chunks
+from domain.in_thread import read, write
+from domain.indexing import as_passage
+from domain.jobs import is_any_processed
+from domain.models import Document
+from retrieval.index import PassageIndex
+from utils.context import TenantContext
+from utils.errors import ProblemError
+from utils.passages import Passage
+from utils.validity import today
+
+logger = logging.getLogger(__name__)
+
+NEIGHBOURS = 8  # passages that a passage is compared with
+MOST_OF_ONE = 100  # conflicts of one document: more are those of a text that should not be there
+DOCUMENTS_AT_ONCE = 20
+POLL_S = 2.0
+EXPIRY_S = 60.0  # between two looks whether documents have ceased to hold
+LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(slots=True, kw_only=True)
+class DocumentComparer:
+    """Compares every document that is new or changed, once it has its vectors, by one process at a time.
+
+    *index* is that which serves, with its cut. While *is_busy*, as documents are read or indexed, it waits, and for
+    *delay_s* after that. It works for half of the time at most.
+    """
+
+    database: Database
+    index: Callable[[], tuple[PassageIndex, str]]
+    is_busy: Callable[[], bool]
+    delay_s: float
+    poll_s: float = POLL_S
+    _rested_since: float = field(default_factory=time.monotonic)
+    _expired_at: float = float("-inf")
+
+    async def run(self) -> None:
+        """Do so until cancelled. Errors are logged, and retried ever more slowly."""
+        pause_s = self.poll_s
+        while True:
+            try:
+                await self.step()
+                pause_s = self.poll_s
+            except Exception as exc:  # whatever broke, comparing must go on
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                known = isinstance(exc, ProblemError)
+                logger.warning(
+                    "Comparing documents pauses for %.0f s: %s", pause_s, exc, exc_info=None if known else exc
+                )
+            await asyncio.sleep(pause_s)
+
+    async def step(self) -> None:
+        """Compare some documents of each tenant that has any to compare, unless there is other work."""
+        now_s = time.monotonic()
+        if self.is_busy() or await read(self.database, is_any_processed):
+            self._rested_since = now_s
+            return
+        if now_s - self._expired_at >= EXPIRY_S:
+            await write(self.database, conflicts.end_expired)
+            self._expired_at = now_s
+        if now_s - self._rested_since < self.delay_s:
+            return
+        for ctx in await read(self.database, conflicts.tenants_to_compare):
+            listing = partial(conflicts.documents_to_compare, ctx=ctx, limit=DOCUMENTS_AT_ONCE)
+            for document in await read(self.database, listing):
+                if self.is_busy():
+                    return
+                await self._compare(ctx, document)
+
+    async def _compare(self, ctx: TenantContext, document: Document) -> None:
+        found: dict[str, FoundConflict] = {}
+        passages = await self._passages(ctx, document)
+        if passages and not document.compared_version:  # the index may be of before it kept the days of documents
+            await self.index()[0].update_document(ctx, passages[0])
+        for passage in passages:
+            if passage.valid_until and passage.valid_until < today().isoformat():
+                break
+            began = time.monotonic()
+            near = await self.index()[0].neighbours(ctx, passage, limit=NEIGHBOURS)
+            others = [each for each in near if _may_hold_together(passage, each)]
+            for each in await asyncio.to_thread(partial(_find_conflicts, passage, others)):
+                if len(found) < MOST_OF_ONE:
+                    found[each.conflict_id] = each
+            await asyncio.sleep(time.monotonic() - began)  # the rest of the process goes first
+        recording = partial(conflicts.record_comparison, ctx=ctx, document=document, found=list(found.values()))
+        await write(self.database, recording)
+
+    async def _passages(self, ctx: TenantContext, document: Document) -> Sequence[Passage]:
+        _, cut = self.index()
+        chunks = await read(self.database, partial(get_chunks, ctx=ctx, document_id=document.document_id))
+        return [as_passage(document, chunk) for chunk in chunks if chunk.cut == cut]
+
+
+def _may_hold_together(one: Passage, other: Passage) -> bool:
+    """Whether there is a day, today or later, on which both documents hold."""
+    begins = max(today().isoformat(), one.valid_from or "", other.valid_from or "")
+    return all(begins <= (each.valid_until or begins) for each in (one, other))
+
+
+def _find_conflicts(passage: Passage, others: Sequence[Passage]) -> list[FoundConflict]:
+    return [
+        _as_conflict(passage, other, difference) for other in others for difference in find_differences(passage, other)
+    ]
+
+
+def _as_conflict(passage: Passage, other: Passage, difference: Difference) -> FoundConflict:
+    return FoundConflict(_side(passage, difference.one.text), _side(other, difference.other.text), difference.kind)
+
+
+def _side(passage: Passage, sentence: str) -> Side:
+    return Side(passage.document_id, passage.version or 0, passage.title, sentence)

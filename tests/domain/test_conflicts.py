@@ -1,0 +1,156 @@
+"""Conflicts in SQL: noted once, dismissed for as long as both documents say so, gone with either; a tenant's own."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from domain.conflicts import (
+    FoundConflict,
+    Side,
+    documents_to_compare,
+    end_expired,
+    list_conflicts,
+    record_comparison,
+    set_dismissed,
+    tenants_to_compare,
+)
+from domain.db import Database
+from domain.documents import change_description, lock_document, remove_documents, replace_document
+from domain.models import Conflict, Document, now
+from domain.paging import Part
+from tests.domain.records import ACME, GLOBEX, content
+from utils.context import TenantContext
+from utils.errors import Conflict as ConflictError
+from utils.errors import NotFound
+from utils.validity import today
+
+ALL = Part(100)
+OLD, NEW = "The fee is 150.", "The fee is 180."
+
+
+def ready(database: Database, ctx: TenantContext, origin: str, text: str) -> Document:
+    """A document that says *text*, in the index with its vectors."""
+    with database.writing() as session:
+        document = replace_document(session, ctx, origin, content(text, source=origin))
+        session.flush()
+        session.execute(update(Document).where(Document.document_id == document.document_id).values(state="ready"))
+        session.refresh(document)
+    return document
+
+
+def side(document: Document, sentence: str) -> Side:
+    return Side(document.document_id, document.version, document.title, sentence)
+
+
+def note(database: Database, ctx: TenantContext, document: Document, *found: FoundConflict) -> None:
+    with database.writing() as session:
+        record_comparison(session, ctx, document, found)
+
+
+def statuses(database: Database, ctx: TenantContext) -> list[str]:
+    with database.reading() as session:
+        return [row.status for row in list_conflicts(session, ctx, ALL).rows]
+
+
+def to_compare(database: Database, ctx: TenantContext) -> list[str]:
+    with database.reading() as session:
+        return [each.origin for each in documents_to_compare(session, ctx, 10)]
+
+
+@pytest.fixture
+def pair(database: Database) -> tuple[Document, Document, FoundConflict]:
+    """Two documents of Acme that differ, both compared; Globex has the same two, which nobody has compared."""
+    old, new = (ready(database, ACME, *each) for each in (("old", OLD), ("new", NEW)))
+    for each in (("old", OLD), ("new", NEW)):
+        ready(database, GLOBEX, *each)
+    found = FoundConflict(side(old, OLD), side(new, NEW), "number")
+    assert to_compare(database, ACME) == ["old", "new"]
+    note(database, ACME, old, found)
+    note(database, ACME, new, FoundConflict(found.other, found.one, "number"))
+    return old, new, found
+
+
+def test_a_conflict_is_noted_once_whichever_document_is_compared(
+    database: Database, pair: tuple[Document, Document, FoundConflict]
+) -> None:
+    assert statuses(database, ACME) == ["open"]
+    assert statuses(database, GLOBEX) == []
+    assert to_compare(database, ACME) == []
+    assert to_compare(database, GLOBEX) == ["old", "new"]
+    with database.reading() as session:
+        assert [ctx.tenant_id for ctx in tenants_to_compare(session)] == ["globex"]
+        [row] = list_conflicts(session, ACME, ALL, status="open").rows
+        assert {row.one_sentence, row.other_sentence} == {OLD, NEW}
+        assert list_conflicts(session, ACME, ALL, status="gone").total == 0
+
+
+def test_a_dismissed_one_stays_so_while_both_documents_say_it(
+    database: Database, pair: tuple[Document, Document, FoundConflict]
+) -> None:
+    _, new, found = pair
+    with database.writing() as session:
+        with pytest.raises(NotFound):
+            set_dismissed(session, GLOBEX, found.conflict_id, dismissed=True)
+        set_dismissed(session, ACME, found.conflict_id, dismissed=True)
+    again = ready(database, ACME, "old", OLD)  # a new version, which says the same
+    assert statuses(database, ACME) == ["gone"]
+    assert to_compare(database, ACME) == ["old"]
+    with database.writing() as session, pytest.raises(ConflictError):
+        set_dismissed(session, ACME, found.conflict_id, dismissed=False)
+    note(database, ACME, again, FoundConflict(side(again, OLD), found.other, "number"))
+    assert statuses(database, ACME) == ["dismissed"]
+    with database.writing() as session:
+        set_dismissed(session, ACME, found.conflict_id, dismissed=False)
+    assert statuses(database, ACME) == ["open"]
+    assert new.document_id in {found.one.document_id, found.other.document_id}
+
+
+def test_it_is_gone_when_a_document_goes_changes_or_ceases_to_hold(
+    database: Database, pair: tuple[Document, Document, FoundConflict]
+) -> None:
+    old, new, found = pair
+    note(database, ACME, old)  # not found any more
+    assert statuses(database, ACME) == ["gone"]
+    note(database, ACME, old, found)
+    with database.writing() as session:
+        end_expired(session)
+    assert statuses(database, ACME) == ["open"]
+    ended = (today() - timedelta(days=1)).isoformat()
+    with database.writing() as session:
+        row = lock_document(session, ACME, old.document_id)
+        change_description(session, row, tags=[], labels={"valid_until": ended})
+        end_expired(session)
+    assert statuses(database, ACME) == ["gone"]
+    with database.writing() as session:
+        session.execute(update(Document).where(Document.document_id == old.document_id).values(state="ready"))
+    assert to_compare(database, ACME) == ["old"]
+    note(database, ACME, old, found)
+    assert statuses(database, ACME) == ["open"]
+    with database.writing() as session:
+        remove_documents(session, GLOBEX, [new.document_id])
+    assert statuses(database, ACME) == ["open"]
+    with database.writing() as session:
+        remove_documents(session, ACME, [new.document_id])
+    assert statuses(database, ACME) == ["gone"]
+
+
+def test_what_has_changed_while_it_was_compared_is_not_noted(
+    database: Database, pair: tuple[Document, Document, FoundConflict]
+) -> None:
+    old, new, found = pair
+    newer = ready(database, ACME, "new", "The fee is waived.")
+    note(database, ACME, new, found)  # of the version before
+    assert to_compare(database, ACME) == ["new"]
+    note(database, ACME, old, found)
+    note(database, ACME, newer)
+    assert statuses(database, ACME) == ["gone"]
+
+
+def test_what_is_long_gone_is_forgotten(database: Database, pair: tuple[Document, Document, FoundConflict]) -> None:
+    old, _, _ = pair
+    note(database, ACME, old)
+    with database.writing() as session:
+        session.execute(update(Conflict).values(gone_at=now() - timedelta(days=100)))
+        end_expired(session)
+    assert statuses(database, ACME) == []
