@@ -12,7 +12,8 @@ from redis.exceptions import RedisError
 from utils.checkpointer import Connections
 from utils.checkpointer.circuit import Circuit
 from utils.errors import RateLimited
-from utils.ports import StoreObserver, UnobservedStores
+from utils.observers import StoreObservers
+from utils.ports import StoreObserver
 
 MINUTE_S, HOUR_S = 60, 3600
 _PATIENCE_S = 0.25  # it takes 0.2 ms; a slow one must not slow every request down
@@ -99,7 +100,7 @@ class RateLimits:
         stores: StoreObserver | None = None,
     ) -> None:
         self._connections = Connections(redis_url, connect_timeout_s=_PATIENCE_S, timeout_s=_PATIENCE_S)
-        self._stores: StoreObserver = stores or UnobservedStores()
+        self._stores: StoreObserver = stores or StoreObservers()
         self.name, self.window_s, self._reason = name, window_s, reason
         self._item = RateLimitItemPerSecond(limit, window_s)
         self._own = MovingWindowRateLimiter(MemoryStorage())

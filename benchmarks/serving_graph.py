@@ -36,8 +36,9 @@ from retrieval.answerability import is_answerable
 from retrieval.index import ALL, Filters, PassageIndex
 from retrieval.search import Retriever, SearchResult
 from utils.context import TenantContext
+from utils.observers import ModelObservers
 from utils.passages import Hit, Passage
-from utils.ports import Embedder, FloatArray, UnobservedModel
+from utils.ports import Embedder, FloatArray
 
 _QUESTION = "How much does a dormitory room cost?"
 _TEXT = "How much a room costs depends on the house. A room in the dormitory costs IDR 1,200,000 a month. " * 6
@@ -112,7 +113,7 @@ async def measure(settings: Settings) -> None:
     """Print the CPU milliseconds a turn for each line that is read."""
     async with AsyncExitStack() as stack:
         embedder = await open_embedder(stack, settings)
-        model = await open_answer_model(stack, settings, embedder, UnobservedModel())
+        model = await open_answer_model(stack, settings, embedder, ModelObservers())
         index, graph, turn_limiter = SameHits(), compile_graph(InMemorySaver()), TurnLimiter(1)
 
         bare = bare_graph(str(settings.llm_base_url))

@@ -22,7 +22,8 @@ from retrieval.index import PassageIndex
 from retrieval.search import Retriever
 from utils.context import TenantContext
 from utils.errors import BadInput, StoreUnavailable
-from utils.ports import Embedder, Reranker, UnobservedModel
+from utils.observers import ModelObservers
+from utils.ports import Embedder, Reranker
 from utils.private_files import ensure_private_folder
 from utils.processes import StartError
 
@@ -85,7 +86,7 @@ class Askers:
                 raise StoreUnavailable(str(exc)) from exc
             model = None
             if self._answers:
-                model = await open_answer_model(self._stack, self._settings, embedder, UnobservedModel())
+                model = await open_answer_model(self._stack, self._settings, embedder, ModelObservers())
             self._models = embedder, open_reranker(self._stack, self._settings), model
         return self._models
 

@@ -16,7 +16,8 @@ from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.checkpointer.circuit import Circuit
 from utils.disk import DiskSpace, SpaceState
 from utils.errors import ProblemError
-from utils.ports import StoreObserver, UnobservedStores
+from utils.observers import StoreObservers
+from utils.ports import StoreObserver
 
 logger = logging.getLogger("bootstrap.monitor")
 
@@ -89,7 +90,7 @@ class Monitor:
     check_scanner: Callable[[], None] | None = None
     is_scanner_required: bool = True
     language_model: Circuit | None = None
-    stores: StoreObserver = field(default_factory=UnobservedStores)
+    stores: StoreObserver = field(default_factory=StoreObservers)
     status: Status = field(default_factory=Status)
     _told: dict[str, str | None] = field(default_factory=dict)
 

@@ -36,7 +36,7 @@ async def trace(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry)
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-        from utils.telemetry.together import ModelTogether, RunsTogether
+        from utils.observers import ModelObservers, RunObservers
         from utils.telemetry.tracing import TracedModel, TracedRuns
     except ImportError as exc:
         raise StartError(f"OTEL_EXPORTER_OTLP_ENDPOINT needs more packages: pip install -r {OTEL_EXTRA}") from exc
@@ -65,9 +65,9 @@ async def trace(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry)
     embedding_model = TracedModel(tracer, runs, operation="embeddings", model=embedding.model if embedding else "")
     return replace(
         telemetry,
-        runs=RunsTogether(telemetry.runs, runs),
-        chat_model=ModelTogether(telemetry.chat_model, chat_model),
-        embedding_model=ModelTogether(telemetry.embedding_model, embedding_model),
+        runs=RunObservers(telemetry.runs, runs),
+        chat_model=ModelObservers(telemetry.chat_model, chat_model),
+        embedding_model=ModelObservers(telemetry.embedding_model, embedding_model),
     )
 
 

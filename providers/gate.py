@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from utils.errors import ProviderBusy
-from utils.ports import CallOutcome, ModelObserver, UnobservedModel
+from utils.observers import ModelObservers
+from utils.ports import CallOutcome, ModelObserver
 from utils.turns import FairLimit, current_tenant
 
 
@@ -28,7 +29,7 @@ class Gate:
         per_tenant: int | None = None,
     ) -> None:
         self.limit, self.name = limit, name
-        self.observer: ModelObserver = observer or UnobservedModel()
+        self.observer: ModelObserver = observer or ModelObservers()
         self._wait_s, self._places = wait_s, FairLimit(limit, per_tenant=per_tenant)
         self.running = self.waiting = 0
 

@@ -17,8 +17,9 @@ from retrieval.selection import add_scores, drop_repeats, join_neighbours, order
 from utils.context import TenantContext
 from utils.errors import ProviderError
 from utils.long_texts import process_text
+from utils.observers import StoreObservers
 from utils.passages import Hit
-from utils.ports import Embedder, FloatArray, Reranker, StoreObserver, UnobservedStores
+from utils.ports import Embedder, FloatArray, Reranker, StoreObserver
 from utils.shorthand import spell_out
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Retriever:
 
     embedder: Embedder
     index: PassageIndex
-    stores: StoreObserver = field(default_factory=UnobservedStores)
+    stores: StoreObserver = field(default_factory=StoreObservers)
     reranker: Reranker | None = None
     calibrations: Calibrations | None = None  # for a model that none is fixed for
 

@@ -152,20 +152,6 @@ class RunObserver(Protocol):
         """
 
 
-class UnwatchedRun:
-    """A `RunWatch`, and its observer, that lets everything pass: metrics and traces are off."""
-
-    def begin(self, run_id: str, *, streams: bool, request_id: str = "", trace_parent: str = "") -> RunWatch:
-        """Itself."""
-        return self
-
-    def note_event(self, event: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def note_end(self, outcome: RunOutcome, *, problem: str = "") -> None:
-        """Nothing."""
-
-
 CallOutcome = Literal["ok", "failed", "cancelled"]
 
 
@@ -176,7 +162,7 @@ class ModelObserver(Protocol):
         """A call is over, with all its tries, after *duration_s*, the wait in line not counted."""
 
     def note_failed_try(self, reason: str) -> None:
-        """One try failed, by the `reason` of a `providers.openai_errors.Failure`."""
+        """One try failed, by the `reason` of a `providers.openai_errors.CallFailure`."""
 
     def note_tokens(self, *, input_tokens: int, output_tokens: int) -> None:
         """What the endpoint says a call took, where it says so; told before the call is over."""
@@ -185,31 +171,8 @@ class ModelObserver(Protocol):
         """The fallback model is asked, because the first did not answer."""
 
 
-class UnobservedModel:
-    """A `ModelObserver` that lets everything pass."""
-
-    def note_call(self, duration_s: float, outcome: CallOutcome) -> None:
-        """Nothing."""
-
-    def note_failed_try(self, reason: str) -> None:
-        """Nothing."""
-
-    def note_tokens(self, *, input_tokens: int, output_tokens: int) -> None:
-        """Nothing."""
-
-    def note_fallback(self) -> None:
-        """Nothing."""
-
-
 class StoreObserver(Protocol):
     """Hears how long stores took; *store* is "redis", "database" or "index". Returns at once, never fails."""
 
     def note_duration(self, store: str, operation: str, duration_s: float, *, succeeded: bool) -> None:
         """A call to a store is over; *operation* is one of few words."""
-
-
-class UnobservedStores:
-    """A `StoreObserver` that lets everything pass."""
-
-    def note_duration(self, store: str, operation: str, duration_s: float, *, succeeded: bool) -> None:
-        """Nothing."""

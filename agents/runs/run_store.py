@@ -30,7 +30,8 @@ from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 from utils.errors import StoreUnavailable
 from utils.json_bytes import dump_json
-from utils.ports import StoreObserver, UnobservedStores
+from utils.observers import StoreObservers
+from utils.ports import StoreObserver
 
 logger = logging.getLogger("agents.runs")
 
@@ -85,7 +86,7 @@ class RunStore:
         stores: StoreObserver | None = None,
     ) -> None:
         self._redis, self._worker, self._hold_ms, self._keys = redis, worker, round(hold_s * 1000), keys
-        self._stores = stores or UnobservedStores()
+        self._stores = stores or StoreObservers()
         folder = files("agents.runs") / "lua"
         self._scripts = {name: (folder / f"{name}.lua").read_text() for name in _NAMES}
         self._claims_from_s = 0.0

@@ -24,7 +24,8 @@ from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, StoreUnavailable
 from utils.logging_config import log_facts, request_id
 from utils.moments import format_now
-from utils.ports import RunObserver, UnwatchedRun
+from utils.observers import RunObservers
+from utils.ports import RunObserver
 from utils.token_usage import measure_tokens
 from utils.turns import current_tenant
 
@@ -64,7 +65,7 @@ class Runs:
         observer: RunObserver | None = None,
     ) -> None:
         self._runner, self._run_store, self._policy, self._deletions = runner, run_store, policy, deletions
-        self._observer = observer or UnwatchedRun()
+        self._observer = observer or RunObservers()
         self._following = RunEventReader(run_store)
         self._live: dict[str, LiveRun] = {}
         self._unwritten: dict[str, LiveRun] = {}  # they have ended, which Redis did not take

@@ -24,7 +24,7 @@ from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import RunSuperseded
 from utils.context import TenantContext
 from utils.errors import Conflict, StoreUnavailable
-from utils.ports import UnwatchedRun
+from utils.observers import RunWatches
 
 TOKEN = {"type": "token", "content": "word"}
 DONE = {"type": "done", "answered": True}
@@ -76,7 +76,7 @@ def record(**changes: object) -> RunRecord:
 
 def live_run(of: RunRecord, run_store: RunStore, tokens: int = 0) -> LiveRun:
     """One that has told so much."""
-    live = LiveRun(of, run_store, UnwatchedRun())
+    live = LiveRun(of, run_store, RunWatches())
     for _ in range(tokens):
         live.emit(TOKEN)
     return live
@@ -199,7 +199,7 @@ async def test_a_run_that_cannot_be_read_here_is_kept_and_can_be_ended(valkey: R
         await ours.begin(run)
         (found,) = await claimed(other)
         assert (found.record.id, found.record.ctx, found.is_readable) == (run.id, run.ctx, False)
-        await LiveRun(found.record, other, UnwatchedRun(), taken_over_after=found.last).end(DONE)
+        await LiveRun(found.record, other, RunWatches(), taken_over_after=found.last).end(DONE)
         assert await heard(other, run.id, 0) == [10_000]
 
 

@@ -21,7 +21,7 @@ from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
 from utils.context import TenantContext
 from utils.errors import BadInput, ProviderUnavailable, RunFailed, describe_problem
-from utils.ports import UnwatchedRun
+from utils.observers import RunWatches
 
 DONE = {"type": "done"}
 
@@ -40,7 +40,7 @@ async def live(valkey: RedisServer) -> AsyncIterator[LiveRun]:
     run_store = RunStore(connections.asynchronous(), worker="w", hold_s=60)
     record = RunRecord("r", TenantContext("acme", "k"), "c", "Why?", "q", True, "f", "2026-11-21T00:00:00Z", 60)
     await run_store.begin(record)
-    yield LiveRun(record, run_store, UnwatchedRun())
+    yield LiveRun(record, run_store, RunWatches())
     await connections.aclose()
 
 

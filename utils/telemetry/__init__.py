@@ -7,13 +7,11 @@ then not even imported.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from utils.observers import ModelObservers, RunObservers, StoreObservers
 from utils.ports import (
     ModelObserver,
     RunObserver,
     StoreObserver,
-    UnobservedModel,
-    UnobservedStores,
-    UnwatchedRun,
 )
 
 if TYPE_CHECKING:
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
 class Telemetry:
     """Whom to tell what happens; without arguments nobody listens. `sampler` is None where metrics are off."""
 
-    runs: RunObserver = field(default_factory=UnwatchedRun)
-    chat_model: ModelObserver = field(default_factory=UnobservedModel)
-    embedding_model: ModelObserver = field(default_factory=UnobservedModel)
-    stores: StoreObserver = field(default_factory=UnobservedStores)
+    runs: RunObserver = field(default_factory=RunObservers)
+    chat_model: ModelObserver = field(default_factory=ModelObservers)
+    embedding_model: ModelObserver = field(default_factory=ModelObservers)
+    stores: StoreObserver = field(default_factory=StoreObservers)
     sampler: "Sampler | None" = None
