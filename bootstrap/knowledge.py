@@ -66,7 +66,7 @@ async def load_knowledge(
             summary = await loading.once()
         except (StoreUnavailable, ScannerUnavailable) as exc:
             if exc.detail != told:
-                logger.warning("%s KNOWLEDGE_DIR is loaded as soon as it does.", exc.detail)
+                logger.warning("%s KNOWLEDGE_DIR is loaded as soon as that is over.", exc.detail)
             told = exc.detail
             await asyncio.sleep(_RETRY_S)
         except BadInput as exc:

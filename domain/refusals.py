@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from utils.errors import StoreRefused, StoreUnavailable
+from utils.errors import NotEnoughSpace, StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ _WHEN_ANSWERED: _Written = [
     ("^25006", StoreRefused, "the database is read-only. Name the primary server, not a replica."),
     ("^42P01", StoreRefused, "the tables are not there. Start the service again: it makes them."),
     ("^42703", StoreRefused, "the tables are of another version. Start the service again: it brings them up to date."),
-    ("^53100", StoreUnavailable, "the database server's disk is full."),
+    ("^53100", NotEnoughSpace, "the database server's disk is full."),
     ("^55P03", StoreUnavailable, "another process holds what is needed for too long. Is one of them migrating?"),
     ("^57014", StoreUnavailable, "the database server takes too long: it is overloaded, or a lock is held."),
     ("^40", StoreUnavailable, "two changes were in each other's way. Try again."),
@@ -113,7 +113,7 @@ _BY_SQLITE: _Written = [
         StoreRefused,
         "its tables are not those of this version. Start the service again: it brings them up to date.",
     ),
-    ("^SQLITE_FULL", StoreUnavailable, "the disk is full."),
+    ("^SQLITE_FULL", NotEnoughSpace, "the disk is full."),
     ("^SQLITE_IOERR", StoreUnavailable, "the disk does not take or give data."),
 ]
 _CONNECTING, _ANSWERED, _SQLITE = (

@@ -107,12 +107,12 @@ class JobWorker:
         """
         served, busy = set[str](), False
         while not self._stopping.is_set():
-            self._document_files.check_room()
             with self._database.reading() as session:
                 tenants = jobs.tenants_with_due(session, small_only=self._must_be_small(session))
             ctx = next((each for each in tenants if each.tenant_id not in served), None)
             if ctx is None:
                 break
+            self._document_files.check_room()
             served.add(ctx.tenant_id)
             busy = self._run_one(ctx) or busy
         return busy

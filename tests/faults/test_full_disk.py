@@ -69,6 +69,8 @@ def test_a_disk_that_fills_up_stops_documents_and_then_questions_and_loses_nothi
         assert client.get("/v1/conversations/while-low").status_code == 200
         assert client.post("/v1/search", json={"query": QUESTION}).json()["passages"]
         assert other.get("/v1/conversations/while-low").status_code == 404
+        full = other.post("/v1/tenant/datasets", json={"name": "more"})  # SQLite's own refusal
+        assert (full.status_code, full.json()["title"]) == (503, "Not enough disk space")
 
         disk.empty()
         service.wait_for(lambda: client.get("/ready").status_code == 200)
