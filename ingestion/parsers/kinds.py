@@ -66,6 +66,7 @@ KINDS: Mapping[str, Kind] = {
     ".msg": Kind("outlook", ("an Outlook message",), imports=_ATTACHED),
     ".epub": Kind("epub", ("an e-book",)),
     ".vtt": Kind("subtitles", TEXT),
+    ".srt": Kind("subtitles", TEXT),
     ".png": _PICTURE,
     ".jpg": _PICTURE,
     ".jpeg": _PICTURE,

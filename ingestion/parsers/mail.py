@@ -13,6 +13,7 @@ from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_li
 from utils.errors import UnreadableDocument
 
 SHOWN = ("From", "To", "Cc", "Date")
+HEAD_BYTES = 200
 MAX_PARTS = 200
 MAX_ATTACHED = 50
 MAX_DEPTH = 3  # of mails attached to mails
@@ -32,7 +33,8 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     Raises:
         UnreadableDocument: it is none, or encrypted.
     """
-    message = email.message_from_bytes(data, policy=email.policy.default)
+    source = decode(data).encode() if b"\0" in data[:HEAD_BYTES] else data  # UTF-16, as some programs save it
+    message = email.message_from_bytes(source, policy=email.policy.default)
     if not isinstance(message, EmailMessage) or not any(name in message for name in ("From", "To", "Subject", "Date")):
         raise UnreadableDocument("It is not an e-mail: save it as EML again.")
     builder = TextBuilder(limits)

@@ -22,6 +22,7 @@ Content = Literal[
     "binary data",
 ]
 SNIFFED_BYTES = 4096
+ISO_2022_KOREAN = b"\x1b$)C"  # it shifts between Korean and ASCII with two control characters
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # A compound file: an encrypted Office document, an Outlook message, or a format of Office before 2007.
 COMPOUND: tuple[tuple[str, Content], ...] = (
@@ -72,7 +73,8 @@ def content_of(data: bytes) -> Content:
 
 def _is_binary(head: bytes) -> bool:
     """Whether there are more control characters than a damaged text has. UTF-16 is half NULs, but no other controls."""
-    controls = sum(byte < 32 and byte not in b"\t\n\v\f\r\x1b" for byte in head)
+    shifts = b"\x0e\x0f" if ISO_2022_KOREAN in head else b""
+    controls = sum(byte < 32 and byte not in b"\t\n\v\f\r\x1b" + shifts for byte in head)
     nuls = head.count(0)
     wide = head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")) or nuls * 2.5 > len(head)
     return (controls - nuls if wide else controls) > len(head) / 10

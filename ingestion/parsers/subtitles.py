@@ -1,4 +1,4 @@
-"""Subtitles and transcripts in WebVTT: what was said and by whom, without the times."""
+"""Subtitles and transcripts in WebVTT and SubRip (SRT): what was said and by whom, without the times."""
 
 import html
 import re
@@ -8,7 +8,8 @@ from ingestion.parsers.encoding import decode
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
 
-TIMES = re.compile(r"^[\d:.]{5,20}\s+-->\s+[\d:.]{5,20}")
+TIMES = re.compile(r"^[\d:.,]{5,20}\s+-->\s+[\d:.,]{5,20}")
+SUBRIP = re.compile(r"\s*\d+[^\S\n]*\n[\d:]{5,10}[,.]\d{1,3}\s+-->")
 SPEAKER = re.compile(r"<v(?:\.[^\s>]{0,100}+)?\s++([^>]{1,200}+)>")
 TAG = re.compile(r"</?[^>]{0,200}>")
 NOT_CUES = ("NOTE", "STYLE", "REGION", "WEBVTT")
@@ -17,8 +18,11 @@ NOT_CUES = ("NOTE", "STYLE", "REGION", "WEBVTT")
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The cues one after the other; those of one speaker in a row are a paragraph."""
     text = decode(data)
-    if not text.startswith("WEBVTT"):
-        raise UnreadableDocument("It is not WebVTT: its first line must say so.")
+    is_webvtt = text.startswith("WEBVTT")
+    if not is_webvtt and not SUBRIP.match(text):
+        raise UnreadableDocument(
+            "It is neither WebVTT, whose first line says so, nor SubRip (SRT), which begins with a cue."
+        )
     builder = TextBuilder(limits)
     speaker, said = "", list[str]()
     for name, words in _cues(text):
@@ -27,7 +31,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
             speaker, said = name, []
         said.append(words)
     builder.block(_paragraph(speaker, said))
-    return builder.build(title=None, media_type="text/vtt")
+    return builder.build(title=None, media_type="text/vtt" if is_webvtt else "application/x-subrip")
 
 
 def _paragraph(speaker: str, said: list[str]) -> str:

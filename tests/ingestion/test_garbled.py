@@ -57,7 +57,14 @@ TRUE_TEXTS = {
 ENCODINGS = [
     *((script, name) for script in ("Russian",) for name in ("cp1251", "koi8-r", "cp866", "iso8859-5", "mac-cyrillic")),
     *(("Japanese", name) for name in ("shift_jis", "euc-jp", "iso-2022-jp")),
-    *(("Chinese", "gb18030"), ("Taiwan", "big5"), ("Korean", "euc-kr"), ("Thai", "tis-620"), ("Arabic", "cp1256")),
+    *(
+        ("Chinese", "gb18030"),
+        ("Taiwan", "big5"),
+        ("Korean", "euc-kr"),
+        ("Korean", "iso-2022-kr"),
+        ("Thai", "tis-620"),
+        ("Arabic", "cp1256"),
+    ),
     *(("Greek", "iso8859-7"), ("Hebrew", "cp1255"), ("Polish", "iso8859-2"), ("Polish", "cp1250")),
     *(("Turkish", "iso8859-9"), ("German", "cp850"), ("German", "mac-roman")),
 ]

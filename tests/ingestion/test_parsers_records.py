@@ -158,9 +158,21 @@ NOTE not said
     assert read(source, "a.vtt").text == "Ana: Where is the library?\nAnybody?\n\nBen: Second & last floor"
 
 
+def test_subtitles_in_subrip_are_read_in_any_encoding() -> None:
+    source = "1\r\n00:00:01,000 --> 00:00:04,000\r\n<i>Где</i> библиотека,\r\nскажите?\r\n\r\n"
+    source += "2\r\n00:00:05,000 --> 00:00:06,500\r\nНа втором этаже.\r\n"
+    assert read(source.encode("cp1251"), "a.srt").text == "Где библиотека, скажите?\nНа втором этаже."
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_mail_that_was_saved_in_utf_16_is_read(encoding: str) -> None:
+    assert read("From: Ana\r\nSubject: Año\r\n\r\nCafé".encode(encoding), "a.eml").text == "Año\n\nFrom: Ana\n\nCafé"
+
+
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
+        ("a.srt", "just words\n", "SubRip"),
         ("a.json", "[" * 5_000, "nested deeper"),
         ("a.json", "[" * 5_000 + "]" * 5_000, "nested deeper"),
         ("a.json", '{"a":' * 60 + "1" + "}" * 60, "nested deeper"),
