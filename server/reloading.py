@@ -135,7 +135,7 @@ def ask_for_reload(folder: Path, timeout_s: float) -> Note:
         StartError: none runs there, or it did not answer in time.
     """
     before = _read_note(folder)
-    if before is None or before.began_at != _began_at(before.pid):
+    if before is None or not _is_running(before):
         raise StartError(f"No service under gunicorn runs on {folder}.")
     os.kill(before.pid, signal.SIGHUP)
     deadline = time.monotonic() + timeout_s
@@ -143,7 +143,7 @@ def ask_for_reload(folder: Path, timeout_s: float) -> Note:
         note = _read_note(folder)
         if note and note.pid == before.pid and note.reloads > before.reloads:
             return note
-        if before.began_at != _began_at(before.pid):
+        if not _is_running(before):
             raise StartError("The service ended while it was reloaded: its log says why.")
         if time.monotonic() > deadline:
             raise StartError(f"The service did not reload within {timeout_s:.0f} s: its log says why.")
@@ -159,11 +159,18 @@ def _read_note(folder: Path) -> Note | None:
         raise StartError(f"{folder / NOTE} cannot be read ({type(exc).__name__}): restart the service.") from exc
 
 
+def _is_running(note: Note) -> bool:
+    """Whether the master of *note* lives; ids of processes are given again."""
+    try:
+        os.kill(note.pid, 0)
+    except OSError:
+        return False
+    # systemd's ProtectProc= hides processes that may not be debugged, as ours are, also from their own user.
+    return _began_at(note.pid) in (note.began_at, "")
+
+
 def _began_at(pid: int) -> str:
-    """When a process began, in ticks since the machine did, "" for none: ids of processes are given again."""
-    with suppress(OSError, IndexError):
-        if Path("/proc/self/stat").exists():
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5), number 22
-        os.kill(pid, 0)
-        return "runs"
+    """When a process began, in ticks since the machine did; "" where that cannot be seen."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5), number 22
     return ""

@@ -52,7 +52,10 @@ def _mount(base: Path, folder: Path) -> Path:
         (base / name).mkdir()
     root = base / "root"
     _run(f"mount -t overlay -o lowerdir=/,upperdir={base / 'upper'},workdir={base / 'work'} machine {root}")
-    _run(f"mount -t proc proc {root}/proc && mount --rbind /dev {root}/dev && mount -t sysfs sys {root}/sys")
+    # As ProtectProc=invisible of the units has it.
+    _run(
+        f"mount -t proc -o hidepid=2 proc {root}/proc && mount --rbind /dev {root}/dev && mount -t sysfs sys {root}/sys"
+    )
     for own in ("tmp", "run"):
         _run(f"mount -t tmpfs -o mode={'1777' if own == 'tmp' else '755'} {own} {root}/{own}")
     # Where these are file systems of their own the copy does not hold them.
