@@ -216,6 +216,12 @@ def test_a_missing_package_is_named_and_the_rest_is_looked_at(tmp_path: Path) ->
     assert report.code == 1
 
 
+def test_what_only_some_installations_need_is_not_missed(tmp_path: Path) -> None:
+    python = _environment(tmp_path / "venv", without="opentelemetry")
+    report = validate(tmp_path, "--only=modules", python=python)
+    assert report.of("Utility modules")[0]["level"] == "ok", report.text
+
+
 def test_without_any_package_it_says_what_to_install(tmp_path: Path) -> None:
     report = run(tmp_path, python=_environment(tmp_path / "venv", without=""))
     assert report.code == 1
