@@ -24,12 +24,12 @@ from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, ProblemError
+from utils.loops import repeat
 
 logger = logging.getLogger("bootstrap.crawl_scheduler")
 
 HOLDER = "service:"  # of crawls by the leader: whoever becomes it takes over what the former one left
 POLL_S = 1.0
-LONGEST_PAUSE_S = 30.0
 
 
 def crawl_rules(settings: Settings, policy: ReadingPolicy) -> CrawlRules:
@@ -75,16 +75,8 @@ class CrawlScheduler:
         if self._at_once == 0:
             return
         async with self._threads() as (threads, under_way):
-            pause_s = self._poll_s
-            while True:
-                try:
-                    await self._begin_what_is_due(threads, under_way)
-                    pause_s = self._poll_s
-                except Exception as exc:  # whatever broke, the rest of the work in the background must go on
-                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-                    expected = isinstance(exc, ProblemError)
-                    logger.warning("Crawling paused: %s", exc, exc_info=None if expected else exc)
-                await asyncio.sleep(pause_s)
+            step = partial(self._begin_what_is_due, threads, under_way)
+            await repeat("Crawling", step, get_poll_s=lambda: self._poll_s)
 
     @asynccontextmanager
     async def _threads(self) -> AsyncIterator[tuple[ThreadPoolExecutor, dict[str, tuple[Crawler, Future[None]]]]]:

@@ -8,7 +8,7 @@ for the next one.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import TypeVar
@@ -20,11 +20,12 @@ from domain.db import Database
 from domain.in_thread import read, write
 from domain.models import Chunk, Document, DocumentState
 from domain.slots import FIRST_SLOT
-from indexing.pace import LONGEST_PAUSE_S, OLDEST_EVERY, Pace, Paces, Turns, describe_failure, report_pause
+from indexing.pace import OLDEST_EVERY, Pace, Paces, Turns
 from ingestion.cutting import Cutter
 from retrieval.index import PassageIndex
 from retrieval.lexical import make_embedding_text
 from utils.context import TenantContext
+from utils.loops import describe_failure, repeat
 from utils.passages import Passage
 from utils.ports import Embedder
 
@@ -37,6 +38,7 @@ LISTED = 200  # documents listed by how few of their passages wait
 POLLS_A_LIST = 10  # such a list is used for that many polls, …
 LIST_COST = 20  # … and at least that many times as long as it took to make
 POLL_S = 0.5
+_WORDS, _VECTORS = "Indexing of words", "Indexing of vectors"
 
 
 class Indexer:
@@ -61,10 +63,10 @@ class Indexer:
         self._cutter = cutter
         self.poll_s = poll_s
         self._pending = 0
-        self._errors: dict[str, Exception] = {}
+        self._errors: dict[str, Exception | None] = {}
         self._word_turns, self._vector_turns = (
-            Turns("words", self._put_words_of),
-            Turns("vectors", self._embed_vectors_of),
+            Turns(_WORDS, self._put_words_of),
+            Turns(_VECTORS, self._embed_vectors_of),
         )
         self._word_batches: Counter[str] = Counter()
         self._paces: dict[str, Paces] = {}
@@ -84,8 +86,12 @@ class Indexer:
     async def run(self) -> None:
         """Keep in step until cancelled. Errors are logged, kept in `last_error`, and retried ever more slowly."""
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(self._repeat("words", self._put_words))
-            loops.create_task(self._repeat("vectors", self._embed_vectors))
+            for name, step in ((_WORDS, self._put_words), (_VECTORS, self._embed_vectors)):
+                note = partial(self._note_failure, name)
+                loops.create_task(repeat(name, step, get_poll_s=lambda: self.poll_s, note_failure=note))
+
+    def _note_failure(self, name: str, failure: Exception | None) -> None:
+        self._errors[name] = failure
 
     async def catch_up_words(self) -> None:
         """Put all words into the index that SQL has; at a start before the first question, and now and then.
@@ -102,20 +108,6 @@ class Indexer:
         self._pending = await self._count_pending()
         if self._word_turns.failure:
             raise self._word_turns.failure
-
-    async def _repeat(self, name: str, step: Callable[[], Awaitable[bool]]) -> None:
-        pause_s = self.poll_s
-        while True:
-            try:
-                busy = await step()
-            except Exception as exc:  # whatever broke, the index must go on following
-                pause_s, self._errors[name] = min(pause_s * 2, LONGEST_PAUSE_S), exc
-                report_pause(name, exc, pause_s)
-                await asyncio.sleep(pause_s)
-            else:
-                self._errors.pop(name, None)
-                pause_s = self.poll_s
-                await asyncio.sleep(0 if busy else pause_s)
 
     async def _has_lost_any(self, ctx: TenantContext) -> bool:
         """Whether the index holds less than SQL has marked as done.

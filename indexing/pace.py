@@ -1,19 +1,15 @@
 """Whose turn it is: which tenant's, and which documents' of a tenant."""
 
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
 from utils.context import TenantContext
-from utils.errors import ProblemError
+from utils.loops import lengthen, log_pause
 from utils.passages import Passage
 
-logger = logging.getLogger(__name__)
-
 VECTORS_BATCH = 8  # passages embedded at once: what a question waits for at most
-LONGEST_PAUSE_S = 30.0
 OLDEST_EVERY = 4  # each such batch of a tenant is of what has waited longest, however small the others are
 
 Work = Callable[[TenantContext], Awaitable[bool]]
@@ -48,27 +44,13 @@ class Turns:
             try:
                 busy = await self._work(ctx) or busy
             except Exception as exc:  # one tenant's trouble must not stop the others
-                longer_s, failed = min(former_s * 2, LONGEST_PAUSE_S), ctx.tenant_id
+                longer_s, failed = lengthen(former_s), ctx.tenant_id
                 last = self._paused[failed] = (longer_s, monotonic() + longer_s, exc)
             else:
                 self._paused.pop(ctx.tenant_id, None)
         if failed:  # one line a round: where a store is away, all fail
-            report_pause(self._name, last[2], last[0], tenant_id=failed)
+            log_pause(self._name, last[2], last[0], tenant_id=failed)
         return busy
-
-
-def report_pause(name: str, failure: Exception, pause_s: float, **facts: object) -> None:
-    """Log why the indexing of *name* pauses."""
-    expected = isinstance(failure, ProblemError)
-    text = describe_failure(failure)
-    logger.warning(
-        "Indexing of %s pauses for %.0f s: %s", name, pause_s, text, exc_info=None if expected else failure, extra=facts
-    )
-
-
-def describe_failure(failure: Exception) -> str:
-    """What failed, for an operator."""
-    return f"{type(failure).__name__}: {failure}"
 
 
 @dataclass(slots=True)

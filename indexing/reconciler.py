@@ -24,12 +24,12 @@ from indexing.reconciliation import reconcile, reconcile_files
 from ingestion.chunking import ChunkSizes
 from ingestion.cutting import Cutter
 from utils.errors import Conflict, ProblemError
+from utils.loops import describe_failure, repeat
 from utils.ports import FileStore
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 2.0  # nobody who asks or loads waits for it
-LONGEST_PAUSE_S = 30.0
 STOCKTAKING_S = 86_400.0
 
 
@@ -82,16 +82,14 @@ class IndexReconciler:
 
     async def run(self) -> None:
         """Do all of it until cancelled. Errors are logged, kept in `last_error`, and retried ever more slowly."""
-        pause_s, self._published = self.tick_s, 0  # another process may have looked after them meanwhile
+        self._published = 0  # another process may have looked after them meanwhile
         try:
-            while True:
-                try:
-                    await self._advance()
-                    self._problem, pause_s = None, self.tick_s
-                except Exception as exc:  # whatever broke, the indexes must go on being followed
-                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-                    self._report(exc, pause_s)
-                await asyncio.sleep(pause_s)
+            await repeat(
+                "Index reconciliation",
+                self._advance,
+                get_poll_s=lambda: self.tick_s,
+                note_failure=self._note_failure,
+            )
         finally:
             await _end(self._ordered)
             for number in list(self._followed):
@@ -271,12 +269,8 @@ class IndexReconciler:
             logger.warning("Deleted %s orphaned files; %s files are missing.", files.unknown, files.missing)
         self._stock_taken_at = time.monotonic()
 
-    def _report(self, exc: Exception, pause_s: float) -> None:
-        known = isinstance(exc, ProblemError)
-        self._problem = exc.detail if isinstance(exc, ProblemError) else f"{type(exc).__name__}: {exc}"
-        logger.warning(
-            "Index reconciliation pauses for %.0f s: %s", pause_s, self._problem, exc_info=None if known else exc
-        )
+    def _note_failure(self, failure: Exception | None) -> None:
+        self._problem = describe_failure(failure) if failure else None
 
 
 def _find_serving_row(session: Session) -> IndexRow:

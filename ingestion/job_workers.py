@@ -8,11 +8,11 @@ from contextlib import suppress
 
 from ingestion.jobs import JobWorker
 from utils.errors import StoreUnavailable
+from utils.loops import lengthen
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.5
-LONGEST_PAUSE_S = 30.0
 _STOP_LIMIT_S = 5.0
 
 Step = Callable[[], bool]
@@ -52,10 +52,10 @@ def repeat(step: Step, over: threading.Event, *, poll_s: float = POLL_S) -> None
         try:
             busy = step()
         except StoreUnavailable as exc:
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            pause_s = lengthen(pause_s)
             logger.warning("%s Documents wait; the next look is in %.0f s.", exc.detail, pause_s)
         except Exception:  # whatever broke, jobs must go on being found
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            pause_s = lengthen(pause_s)
             logger.exception("The work on jobs failed; it goes on in %.0f s.", pause_s)
         else:
             pause_s = poll_s
