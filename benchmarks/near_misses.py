@@ -4,7 +4,7 @@
 
 The unanswerable questions of squad_en and idk_id, all passages indexed, retrieval and the extractive answerer as they
 serve. Prints the weights of `providers/chat/near_misses.py` as fitted anew on the questions about one half of the
-passages, and for the other half the whole curve: the share of near misses refused at each share of answerable questions
+articles, and for the other half the whole curve: the share of near misses refused at each share of answerable questions
 refused, by the signs and by the similarity of the best passage. `benchmarks/answers.py` keeps the figures.
 """
 
@@ -14,6 +14,7 @@ import hashlib
 import re
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 from langchain_core.messages import HumanMessage, SystemMessage
 from numpy.typing import NDArray
 
+from benchmarks.articles import articles
 from benchmarks.embedding_cache import CachedEmbedder
 from benchmarks.retrieval import CTX, fill, load_evaluation
 from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, parse_passages, render_passages, system_prompt
@@ -59,9 +61,13 @@ class Asked:
     by_answerer: bool
 
 
-def in_training(query: Row) -> bool:
-    """Whether the weights were fitted on this question: on all questions about the same passage, or none."""
-    return int(hashlib.md5(query["gold"][0].encode(), usedforsecurity=False).hexdigest(), 16) % 2 == 0
+def list_training_passages(corpus: Sequence[Row], queries: Sequence[Row]) -> set[str]:
+    """The passages on whose questions the weights were fitted: of all questions about an article, or of none."""
+    golden: dict[str, list[str]] = defaultdict(list)
+    for query in queries:
+        golden[query["gold"][0]].append(query["question"])
+    article = articles(corpus, golden)
+    return {passage for passage, name in article.items() if hashlib.sha256(name.encode()).digest()[0] % 2 == 0}
 
 
 async def ask_all(evaluation: ModuleType, data: Path, embedder: CachedEmbedder, name: str, folder: Path) -> list[Asked]:
@@ -71,15 +77,17 @@ async def ask_all(evaluation: ModuleType, data: Path, embedder: CachedEmbedder, 
     await fill(index, embedder, items["corpus"])
     # Without the embedding model: it speaks where words do not, and then nothing is refused.
     retriever, answerer = Retriever(embedder, index), ExtractiveChatModel(max_chars=MAX_CHARS)
-    found = []
+    training, found = list_training_passages(items["corpus"], items["queries"]), []
     for query in items["queries"]:
         hits = (await retriever.search(CTX, query["question"], limit=TOP_K)).hits
-        found.append(await _asked(query, hits, answerer, embedder.model))
+        found.append(await _asked(query, hits, answerer, embedder.model, in_training=query["gold"][0] in training))
     await index.close()
     return found
 
 
-async def _asked(query: Row, hits: Sequence[Hit], answerer: ExtractiveChatModel, embedding: str) -> Asked:
+async def _asked(
+    query: Row, hits: Sequence[Hit], answerer: ExtractiveChatModel, embedding: str, *, in_training: bool
+) -> Asked:
     question, passages = query["question"], [hit.passage for hit in hits]
     system = system_prompt(passages, institution="", language_policy="Answer in English.")
     said = await answerer.ainvoke([SystemMessage(system), HumanMessage(question)])
@@ -89,7 +97,7 @@ async def _asked(query: Row, hits: Sequence[Hit], answerer: ExtractiveChatModel,
     quotes = select_quotes(question, sentences, scores, max_chars=MAX_CHARS)
     titles = {passage.number: f"{passage.title}\n{passage.heading}" for passage in shown}
     return Asked(
-        in_training(query),
+        in_training,
         bool(query["answerable"]),
         model.signs(question, sentences, scores.index(max(scores)), quotes, titles),
         hits[0].dense or 0.0,

@@ -81,6 +81,7 @@ def signs(
     chosen = sentences[best]
     passage = [sentence for sentence in sentences if sentence.number == chosen.number]
     text = "\n".join(sentence.text for sentence in passage)
+    titled = f"{text}\n{titles.get(chosen.number, '')}"
     asked = [word for word, _ in tokenize(question)]
     quoted = " ".join(quote.text for quote in quotes)
     there = [word for word, _ in tokenize(chosen.text)]
@@ -89,8 +90,8 @@ def signs(
     return (
         float(bool(denied)),
         float(find_opposed(set(asked), set(there)) is not None),
-        _missing_names(question, f"{text}\n{titles.get(chosen.number, '')}"),
-        _missing_numbers(question, text),
+        _missing_names(question, titled),
+        _missing_numbers(question, titled),
         rarest,
         share,
         _neighbours(asked, passage, chosen.language),

@@ -27,9 +27,11 @@ def passage(text: str, title: str = "Handbook") -> Passage:
     return Passage("p", "d", title, "handbook.md", None, None, "", 0, len(text), "en", text)
 
 
-def asked(question: str, *texts: str) -> list[BaseMessage]:
+def asked(question: str, *texts: str, title: str = "Handbook") -> list[BaseMessage]:
     """What the agent sends: the instructions with the passages, then the question."""
-    system = system_prompt([passage(text) for text in texts], institution="", language_policy="Answer in English.")
+    system = system_prompt(
+        [passage(text, title) for text in texts], institution="", language_policy="Answer in English."
+    )
     return [SystemMessage(system), HumanMessage(question)]
 
 
@@ -37,11 +39,11 @@ def answer(question: str, *texts: str, max_chars: int = 400) -> str:
     return ExtractiveChatModel(max_chars=max_chars).invoke(asked(question, *texts)).text
 
 
-def is_uncertain(question: str, *texts: str) -> bool:
+def is_uncertain(question: str, *texts: str, title: str = "Handbook") -> bool:
     """Whether the answerer says that its quotes may not answer, at once and in pieces alike."""
     model = ExtractiveChatModel()
-    whole = model.invoke(asked(question, *texts)).response_metadata[IS_UNCERTAIN]
-    first, *_ = model.stream(asked(question, *texts))
+    whole = model.invoke(asked(question, *texts, title=title)).response_metadata[IS_UNCERTAIN]
+    first, *_ = model.stream(asked(question, *texts, title=title))
     assert first.response_metadata[IS_UNCERTAIN] == whole
     return bool(whole)
 

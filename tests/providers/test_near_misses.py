@@ -16,6 +16,9 @@ PISCINA = (
     "La piscina fue inaugurada en 1994 por la alcaldesa, la señora Lestari. Los socios nadan gratis entre semana. "
     "Los niños menores de doce años deben ir acompañados de un adulto."
 )
+MUSEUM = "The museum is open every day except Wednesday. Admission to the museum is free for students of Ms Lestari."
+MUSEO = "El museo está abierto todos los días excepto el miércoles. La entrada al museo es gratuita para los alumnos de Lestari."
+MUSEUM_ID = "Museum buka setiap hari kecuali hari Rabu. Masuk museum gratis bagi para murid Ibu Lestari."
 
 
 @pytest.mark.parametrize(
@@ -44,8 +47,21 @@ def test_an_answer_that_comes_near_without_answering_is_uncertain(question: str,
         ("Siapa yang membuka kolam renang?", KOLAM, "Lestari"),
         ("¿Cuándo fue inaugurada la piscina?", PISCINA, "1994"),
         ("¿Qué niños deben ir acompañados?", PISCINA, "menores de doce"),
+        ("On which day is the museum closed?", MUSEUM, "except Wednesday"),
+        ("¿Qué día está cerrado el museo?", MUSEO, "excepto el miércoles"),
+        ("Hari apa museum tutup?", MUSEUM_ID, "kecuali hari Rabu"),
+        ("¿Quién puede entrar en el museo sin pagar?", MUSEO, "gratuita"),
+        ("Siapa yang bisa masuk museum tanpa membayar?", MUSEUM_ID, "gratis"),
+        ("Who can visit the museum without paying?", MUSEUM, "free"),
     ],
 )
 def test_a_question_that_the_passage_answers_is_answered(question: str, text: str, part: str) -> None:
     assert part in answer(question, text)
     assert not is_uncertain(question, text)
+
+
+def test_a_number_that_the_title_names_is_not_missing() -> None:
+    text = "The Broncos won the final game against the Panthers in Santa Clara. Many people came."
+    question = "Who won the final game 50 against the Panthers in Santa Clara in 2016?"
+    assert is_uncertain(question, text)
+    assert not is_uncertain(question, text, title="Final game 50 of 2016")

@@ -30,4 +30,6 @@ UNITS = _invert("units", str)
 NEVER_NAMES = frozenset[str](_TABLES["never_names"])
 NEGATIONS = _load_by_language("negations")
 NOT_ONLY = _load_by_language("not_only")  # a negation before one of these denies nothing
+EXCEPTIONS = frozenset[str](_TABLES["exceptions"])  # what follows is the opposite of what was said
+FREE_OF_CHARGE = tuple[str, ...](_TABLES["free_of_charge"])
 OPPOSITES = [(frozenset[str](one), frozenset[str](other)) for one, other in _TABLES["opposites"]]
