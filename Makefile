@@ -48,6 +48,7 @@ fuzz: $(TOOLS)  ## send a running service 10,000 requests and more, made from it
 bench: $(TOOLS)  ## the figures of the README, against their peers; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.retrieval $(DATA)
 	$(BIN)/python -m benchmarks.answers $(DATA)
+	$(BIN)/python -m benchmarks.mixed $(DATA)
 	$(BIN)/python -m benchmarks.verification $(DATA)
 	$(BIN)/python -m benchmarks.grounding $(DATA)/../grounding
 	$(BIN)/python -m benchmarks.followups $(DATA)/../multiturn
