@@ -2,13 +2,17 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 from tests.programs import installed, not_installed
 
-_READY = "mounted"
+_INSIDE = "SMALL_DISK_IN_NAMESPACE"
 _AT_ONCE = 65_536
 
 
@@ -41,25 +45,39 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path, size_bytes: int) -> Iterator[SmallDisk]:
-    """A disk of this size, mounted at *folder* for the length of the block."""
+def small_disk(folder: Path, size_bytes: int, test: pytest.FixtureRequest) -> Iterator[SmallDisk]:
+    """A disk of this size, mounted at *folder* for the length of the block.
+
+    Where this user may not mount, *test* is run once more in a namespace where it may, and skipped here if it passes.
+    """
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=0700", "none", str(folder)]
-    if os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0:
-        try:
-            yield SmallDisk(folder)
-        finally:
-            subprocess.run(["umount", "--lazy", str(folder)], check=False)
-        return
-    # Whoever made the namespace ends it with its standard input. Others see into it by the files of its process.
-    script = f'"$@" && echo {_READY} && exec cat'
-    command = [installed("unshare"), "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *mount]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        try:
-            if holder.stdout.readline().strip() != _READY:
-                not_installed("a kernel with namespaces of users (sysctl user.max_user_namespaces)")
-            yield SmallDisk(Path(f"/proc/{holder.pid}/root{folder}"))
-        finally:
-            with suppress(BrokenPipeError):
-                holder.communicate("")
+    mount = [installed("mount"), "-t", "tmpfs", "-o", f"size={size_bytes},mode=0700", "none", str(folder)]
+    if not _may_mount() or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        _run_in_namespace(test)
+    try:
+        yield SmallDisk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+def _may_mount() -> bool:
+    return os.geteuid() == 0
+
+
+def _run_in_namespace(test: pytest.FixtureRequest) -> NoReturn:
+    enter = [installed("unshare"), "--user", "--map-root-user", "--mount"]
+    if _INSIDE in os.environ or subprocess.run([*enter, "true"], capture_output=True, check=False).returncode != 0:
+        not_installed("a kernel with namespaces of users (sysctl user.max_user_namespaces)")
+    command = [*enter, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "", test.node.nodeid]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        command,
+        cwd=test.config.rootpath,
+        env={**environment, _INSIDE: "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        pytest.fail(done.stdout[-5000:] + done.stderr[-1000:])
+    pytest.skip("it passed in a namespace in which this user may mount")

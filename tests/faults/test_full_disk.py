@@ -19,8 +19,8 @@ NO_QUESTIONS = "Not enough disk space: questions are not answered until there is
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    with small_disk(tmp_path / "disk", 320 * MB) as mounted:
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk", 320 * MB, request) as mounted:
         yield mounted
 
 

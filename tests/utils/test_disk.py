@@ -13,8 +13,8 @@ RESERVE = 10 * MB
 
 
 @pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
-    with small_disk(tmp_path_factory.mktemp("small") / "disk", 20 * MB) as mounted:
+def disk(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path_factory.mktemp("small") / "disk", 20 * MB, request) as mounted:
         yield mounted
 
 
