@@ -25,7 +25,7 @@ def loading_bar() -> Iterator[Progress]:
         yield show
 
 
-def loaded(summary: LoadSummary | None, folder: Path | None) -> str:
+def describe_loaded(summary: LoadSummary | None, folder: Path | None) -> str:
     """One line about the documents, and one for each that could not be read."""
     if folder is None or (summary is None and folder == SAMPLES):
         return "Documents  no folder is loaded (KNOWLEDGE_DIR); `.venv/bin/flask documents` lists those there are"
@@ -38,7 +38,7 @@ def loaded(summary: LoadSummary | None, folder: Path | None) -> str:
     return "\n".join([head, *(f"  failed   {name}: {reason}" for name, reason in summary.failed)])
 
 
-def welcome(
+def make_welcome(
     *, api_url: str, page_url: str | None, key: str | None, answers_by: str, data_folder: str, question: str
 ) -> str:
     """Where everything is, and a *question* to try; with a new key, the only time it is shown."""

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from bootstrap.banner import loaded, welcome
+from bootstrap.banner import describe_loaded, make_welcome
 from bootstrap.services import Services
 from bootstrap.streamlit import ChatPage, StreamlitChild
 from config import SAMPLES, Settings
@@ -69,9 +69,9 @@ def _greet(services: Services, page_url: str | None, first_key: str | None) -> N
         folder = settings.documents_folder or "no folder (KNOWLEDGE_DIR)"
         print(f"Documents  {folder}, loaded by one of the processes on these stores")
     else:
-        print(loaded(services.background.loaded.result(), settings.documents_folder))
+        print(describe_loaded(services.background.loaded.result(), settings.documents_folder))
     print(
-        welcome(
+        make_welcome(
             api_url=_api_url(settings),
             page_url=page_url,
             key=first_key,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from bootstrap.ingesting import chunk_sizes
-from bootstrap.models import open_former_embedder, remembering
+from bootstrap.models import add_cache, open_former_embedder
 from bootstrap.stores import index_folder, open_passages, server_index
 from config import Settings
 from domain.indexes import IndexSpec
@@ -144,4 +144,4 @@ class IndexOpener:
         former = await open_former_embedder(
             stack, self._settings, model=row.model, dimension=row.dimension, base_url=row.base_url
         )
-        return former, remembering(self._settings, former)
+        return former, add_cache(self._settings, former)

@@ -63,10 +63,10 @@ def open_ingesting(settings: Settings) -> Ingesting:
     """
     database = open_database(settings.database_address, pool_size=settings.db_pool_size)
     sandbox = Sandbox(required=settings.sandbox_required, prepares=True)  # it ends with this process
-    return ingesting(settings, database, open_originals(settings, database), reading_policy(settings, sandbox))
+    return make_ingesting(settings, database, open_originals(settings, database), reading_policy(settings, sandbox))
 
 
-def ingesting(
+def make_ingesting(
     settings: Settings, database: Database, document_files: DocumentFiles, policy: ReadingPolicy
 ) -> Ingesting:
     """What work on jobs needs, with stores that are open."""

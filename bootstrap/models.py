@@ -180,7 +180,7 @@ async def open_former_embedder(
     return remote
 
 
-def remembering(settings: Settings, embedder: Embedder) -> Embedder:
+def add_cache(settings: Settings, embedder: Embedder) -> Embedder:
     """*embedder*, with the vectors of questions kept where CACHE_ENABLED says so."""
     if not settings.cache_enabled:
         return embedder

@@ -18,7 +18,7 @@ def check_walls(sandbox: Sandbox, *, required: bool) -> WallReport:
     """
     report = look(sandbox)
     if required and report.missing:
-        raise StartError(f"SANDBOX_REQUIRED: {told_missing(report)} Mend that, or unset SANDBOX_REQUIRED.")
+        raise StartError(f"SANDBOX_REQUIRED: {describe_missing(report)} Mend that, or unset SANDBOX_REQUIRED.")
     logger.info("Files are read in a sandbox.", extra={"walls": report.standing})
     for wall, why in report.missing.items():
         told = (wall, MEANING[wall], REMEDY[wall])
@@ -34,6 +34,6 @@ def look(sandbox: Sandbox) -> WallReport:
         return WallReport({}, dict.fromkeys(Wall, exc.detail))
 
 
-def told_missing(report: WallReport) -> str:
+def describe_missing(report: WallReport) -> str:
     """The missing walls and why, as sentences."""
     return " ".join(f"The sandbox lacks {wall} ({why})." for wall, why in report.missing.items())

@@ -23,17 +23,17 @@ class Rekeying(NamedTuple):
 def open_saver(settings: Settings, connections: Connections) -> RedisCheckpointer:
     """A saver over *connections*; it connects when it is first used."""
     return RedisCheckpointer(
-        connections, ttl_s=settings.conversation_ttl, keep=settings.checkpoints_kept, keys=keyring_of(settings)
+        connections, ttl_s=settings.conversation_ttl, keep=settings.checkpoints_kept, keys=make_keyring(settings)
     )
 
 
-def keyring_of(settings: Settings) -> Keyring | None:
+def make_keyring(settings: Settings) -> Keyring | None:
     """The keys of STATE_ENCRYPTION_KEYS; None where conversations and ratings are not encrypted."""
     keys = settings.state_encryption_keys
     return None if keys is None else Keyring.parse(keys.get_secret_value())
 
 
-def encrypting(settings: Settings) -> Rekeying:
+def make_encryption(settings: Settings) -> Rekeying:
     """Everything under the first key of STATE_ENCRYPTION_KEYS.
 
     Raises:
@@ -49,8 +49,8 @@ def encrypting(settings: Settings) -> Rekeying:
     return Rekeying(Keyring(keys), Keyring({target: keys[target]}), target, tuple(spare))
 
 
-def decrypting(settings: Settings) -> Rekeying:
+def make_decryption(settings: Settings) -> Rekeying:
     """Nothing under a key any more, as far as STATE_ENCRYPTION_KEYS has the keys."""
     keys = settings.state_encryption_keys
     spare = () if keys is None else tuple(parse_keys(keys.get_secret_value()))
-    return Rekeying(keyring_of(settings), None, "", spare)
+    return Rekeying(make_keyring(settings), None, "", spare)

@@ -23,21 +23,21 @@ from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
 from bootstrap.data_folder import load_secret, open_data_folder, open_link_key
 from bootstrap.disk_room import wait_for_room
 from bootstrap.index_opener import IndexOpener, MakeRetriever
-from bootstrap.ingesting import ingesting, quotas_of, reading_policy, scanner_check
+from bootstrap.ingesting import make_ingesting, quotas_of, reading_policy, scanner_check
 from bootstrap.knowledge import Progress, check_knowledge, load_knowledge, retire_samples
 from bootstrap.looks import Models, look_around, time_statements
 from bootstrap.models import (
+    add_cache,
     open_answer_model,
     open_answers,
     open_calibrations,
     open_embedder,
     open_entailment,
     open_reranker,
-    remembering,
 )
 from bootstrap.monitor import Monitor
 from bootstrap.sandbox import check_walls
-from bootstrap.savers import keyring_of, open_saver
+from bootstrap.savers import make_keyring, open_saver
 from bootstrap.stores import (
     make_disk_space,
     open_conversations,
@@ -152,7 +152,7 @@ async def open_services(
         if telemetry.sampler:
             time_statements(database, telemetry.stores)
         embedder = await open_embedder(stack, settings, telemetry.embedding_model)
-        asked = remembering(settings, embedder)
+        asked = add_cache(settings, embedder)
         model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
         opener = IndexOpener(settings, folder, embedder, asked, _retrievers(stack, settings, telemetry, database))
         stack.push_async_callback(opener.close_all)
@@ -191,7 +191,7 @@ async def open_services(
         crawling = CrawlScheduler(
             database, document_files, crawl_rules(settings, policy), at_once=settings.crawl_concurrency
         )
-        stores = ingesting(settings, database, document_files, policy)
+        stores = make_ingesting(settings, database, document_files, policy)
         working = stores.make_pool(settings.ingestion_workers)
         await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
         forget = partial(write, database, partial(forget_older, keep_days=settings.ratings_keep_days))
@@ -254,7 +254,7 @@ async def open_services(
             sandbox=sandbox,
             walls=walls,
             link_key=link_key,
-            state_keys=keyring_of(settings),
+            state_keys=make_keyring(settings),
             page_key=await asyncio.to_thread(open_page_key, settings, folder),
         )
 
@@ -291,7 +291,7 @@ def _open_runs(
         connections.asynchronous(),
         worker=uuid4().hex,
         hold_s=settings.run_lease,
-        keys=keyring_of(settings),
+        keys=make_keyring(settings),
         stores=telemetry.stores,
     )
     policy = RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease)

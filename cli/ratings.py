@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import click
 from flask.cli import with_appcontext
 
-from bootstrap.savers import keyring_of
+from bootstrap.savers import make_keyring
 from cli.operator import operator, records, settings, tenant_option
 from cli.state_encryption import Outcomes, format_failures
 from domain.models import AnswerRating
@@ -42,7 +42,7 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
 
 def _read(rows: Iterable[AnswerRating]) -> tuple[list[AnswerRating], Outcomes]:
     """Those that can be read, and what is told of the others."""
-    keys = keyring_of(settings())
+    keys = make_keyring(settings())
     found, unread = [], Outcomes()
     for row in rows:
         try:

@@ -19,7 +19,7 @@ import click
 from flask.cli import AppGroup
 
 from agents.threads import parse_thread, thread_of
-from bootstrap.savers import decrypting, encrypting
+from bootstrap.savers import make_decryption, make_encryption
 from bootstrap.state import OpenState, open_state
 from cli.operator import announce_stores, counted, settings
 from cli.state_citations import CitedDocuments
@@ -185,7 +185,7 @@ async def encrypt(
     """
     if bool(ids) == everything:
         raise click.UsageError("Name conversations, or --all.")
-    keys = (decrypting if decrypt else encrypting)(settings())
+    keys = (make_decryption if decrypt else make_encryption)(settings())
     thread_ids = []
     for search in _make_searches(tenant, pattern) if everything else ():
         thread_ids += [one async for one in inspector.saver.athread_ids(search.glob) if search.finds(one)]

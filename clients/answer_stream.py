@@ -9,8 +9,8 @@ from time import monotonic
 
 import httpx
 
-from clients.api_errors import ApiAway, ApiError, ApiRefused, check_streamed, failures_told
-from clients.run_events import Event, Reconnecting, event_of
+from clients.api_errors import ApiAway, ApiError, ApiRefused, check_streamed, translate_failures
+from clients.run_events import Event, Reconnecting, parse_event
 from clients.server_sent_events import ServerSentEvent, read_events
 
 RUN_HEADER = "X-Run-Id"
@@ -84,13 +84,13 @@ class AnswerStream(Iterator[Event]):
 
     def _take(self, request: httpx.Request) -> Generator[Event]:
         """The events that one connection brings."""
-        with failures_told(), closing(self._http.send(request, stream=True)) as response:
+        with translate_failures(), closing(self._http.send(request, stream=True)) as response:
             self._response = response
             check_streamed(response)
             self.run_id = response.headers.get(RUN_HEADER, self.run_id)
             for received in read_events(response.iter_bytes()):
                 self._note(received)
-                event = event_of(received)
+                event = parse_event(received)
                 if event is not None:
                     yield event
                 if self._is_over or self._closed.is_set():

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import httpx
 
 from clients.answer_stream import AnswerStream
-from clients.api_errors import check, failures_told
-from clients.run_events import Citation, Doubt, citations_of, doubts_of, made
+from clients.api_errors import check, translate_failures
+from clients.run_events import Citation, Doubt, make_from_members, parse_citations, parse_doubts
 from clients.visitors import Visitor
 
 MESSAGES_AT_ONCE = 100
@@ -135,7 +135,7 @@ class ApiClient:
     def cancel(self, run_id: str) -> str:
         """End a run before its time. Gives its state: "processing" still, "cancelled", "completed" or "failed"."""
         body = self._call("POST", f"{_run_path(run_id)}/cancel")
-        with failures_told():
+        with translate_failures():
             return str(body["status"])
 
     def conversation(self, conversation_id: str, *, before: int | None = None) -> Conversation:
@@ -145,12 +145,12 @@ class ApiClient:
         """
         earlier = f"&before={before}" if before else ""
         body = self._call("GET", f"{_conversation_path(conversation_id)}?limit={MESSAGES_AT_ONCE}{earlier}")
-        with failures_told():
+        with translate_failures():
             messages = tuple(
-                made(Message, {**item, "citations": citations_of(item), "doubts": doubts_of(item)})
+                make_from_members(Message, {**item, "citations": parse_citations(item), "doubts": parse_doubts(item)})
                 for item in body["messages"]
             )
-            return made(Conversation, {**body, "messages": messages})
+            return make_from_members(Conversation, {**body, "messages": messages})
 
     def delete(self, conversation_id: str) -> None:
         """Forget the conversation; refused with 404 where there is none."""
@@ -168,13 +168,13 @@ class ApiClient:
     def health(self) -> Health:
         """How the service is; asked of memory there, so a service that takes more than 3 s is away."""
         body = self._call("GET", "/health?verbose", timeout_s=3.0)
-        with failures_told():
-            return made(Health, body)
+        with translate_failures():
+            return make_from_members(Health, body)
 
     def _call(
         self, method: str, path: str, *, body: dict[str, str] | None = None, timeout_s: float | None = None
     ) -> dict[str, Any]:
-        with failures_told():
+        with translate_failures():
             response = self._http.request(
                 method, path, json=body, headers=self.visitor_headers, timeout=timeout_s or self._timeout_s
             )

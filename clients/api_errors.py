@@ -55,7 +55,7 @@ class ApiRefused(ApiError):
 
 
 @contextmanager
-def failures_told() -> Iterator[None]:
+def translate_failures() -> Iterator[None]:
     """Turn what goes wrong on the way into our errors."""
     try:
         yield
@@ -72,7 +72,7 @@ def failures_told() -> Iterator[None]:
 
 
 @contextmanager
-def nothing_there() -> Iterator[None]:
+def ignore_missing() -> Iterator[None]:
     """Pass over that there is no such thing, or not any more."""
     try:
         yield

@@ -111,7 +111,7 @@ _EVENTS: Mapping[str, type[Event]] = {
 }
 
 
-def event_of(received: ServerSentEvent) -> Event | None:
+def parse_event(received: ServerSentEvent) -> Event | None:
     """The event, None for a kind that is newer than this client.
 
     Raises:
@@ -122,22 +122,22 @@ def event_of(received: ServerSentEvent) -> Event | None:
         raise ApiRefused(int(body["problem"].get("status", 500)), body["problem"], ended_run=True)
     kind = _EVENTS.get(received.name)
     if kind is Answer:
-        return made(Answer, {**body, "citations": citations_of(body), "doubts": doubts_of(body)})
-    return None if kind is None else made(kind, body)
+        return make_from_members(Answer, {**body, "citations": parse_citations(body), "doubts": parse_doubts(body)})
+    return None if kind is None else make_from_members(kind, body)
 
 
-def citations_of(body: Mapping[str, Any]) -> tuple[Citation, ...]:
+def parse_citations(body: Mapping[str, Any]) -> tuple[Citation, ...]:
     """The citations of an answer or a message."""
-    return tuple(made(Citation, item) for item in body.get("citations") or ())
+    return tuple(make_from_members(Citation, item) for item in body.get("citations") or ())
 
 
-def doubts_of(body: Mapping[str, Any]) -> tuple[Doubt, ...]:
+def parse_doubts(body: Mapping[str, Any]) -> tuple[Doubt, ...]:
     """The sentences without support of an answer or a message; none from a service that does not tell."""
     sentences = (body.get("support") or {}).get("sentences") or ()
-    return tuple(made(Doubt, item) for item in sentences if item.get("status") == "unsupported")
+    return tuple(make_from_members(Doubt, item) for item in sentences if item.get("status") == "unsupported")
 
 
-def made(kind: type[T], body: Mapping[str, Any]) -> T:
+def make_from_members(kind: type[T], body: Mapping[str, Any]) -> T:
     """A dataclass from the members it knows: the service may send more."""
     known = {item.name for item in fields(kind)}  # type: ignore[arg-type]  # mypy has no type for "a dataclass"
     return kind(**{name: value for name, value in body.items() if name in known})

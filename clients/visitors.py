@@ -34,18 +34,18 @@ class Visitor:
         return {"X-Visitor-Id": self.token, **address}
 
 
-def new_token(page_key: str) -> str:
+def make_token(page_key: str) -> str:
     """The token of a visitor who has not been here before."""
     return sign_visitor(page_key, secrets.token_urlsafe(16), _later())
 
 
-def user_token(page_key: str, issuer: str, subject: str) -> str:
+def make_user_token(page_key: str, issuer: str, subject: str) -> str:
     """The token of somebody who has signed in: the same visitor in every browser."""
     digest = hmac.digest(page_key.encode(), f"{issuer} {subject}".encode(), "sha256")
     return sign_visitor(page_key, _base64(digest), _later())
 
 
-def valid_token(page_key: str, token: str) -> str | None:
+def renew_token(page_key: str, token: str) -> str | None:
     """*token* where it is valid, renewed for the same visitor when half its time is over; None where it is not."""
     parts = _TOKEN.fullmatch(token)
     if parts is None or not hmac.compare_digest(sign_visitor(page_key, parts[1], int(parts[2])), token):

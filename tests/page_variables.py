@@ -9,7 +9,7 @@ from clients.streamlit_chat import settings
 def _read() -> set[str]:
     tree = ast.parse(Path(settings.__file__).read_text("utf-8"))
     asked = (each for each in ast.walk(tree) if isinstance(each, ast.Call))
-    readers = {"os.environ.get", "_chosen", "_require"}
+    readers = {"os.environ.get", "_choose", "_require"}
     names = (each.args[0] for each in asked if ast.unparse(each.func) in readers)
     return {str(name.value) for name in names if isinstance(name, ast.Constant)}
 

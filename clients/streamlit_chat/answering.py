@@ -10,7 +10,7 @@ from clients.api_client import ApiClient, Message
 from clients.api_errors import ApiError
 from clients.run_events import Answer, Cancelled, Event, Fallback, Reconnecting, Resumed, Stage, Started, Token
 from clients.streamlit_chat.markdown import answer_markdown
-from clients.streamlit_chat.messages import bubble, show_answer
+from clients.streamlit_chat.messages import open_bubble, show_answer
 from clients.streamlit_chat.polling import poll
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.shelf import show_shelf
@@ -32,7 +32,7 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     Streamlit may stop the script at any line here. The run goes on at the service, and the attempt knows what has been
     seen of it, so the next run of the script draws on from there.
     """
-    with bubble("assistant"):
+    with open_bubble("assistant"):
         place, notice, control = st.empty(), st.empty(), st.empty()
         if attempt.run_id:  # the question's own box offers to stop only what was asked by it, and just now
             control.button("Stop", icon=":material/stop_circle:", on_click=stop_answer)

@@ -40,7 +40,7 @@ def mount_shelf(
     )
 
 
-def chosen(what: str) -> Any:
+def get_choice(what: str) -> Any:
     """What the browser sent with the choice; anything, since a browser sends what it likes."""
     return st.session_state["shelf"].get(what)
 

@@ -4,24 +4,24 @@ import streamlit as st
 
 from clients.api_client import ApiClient
 from clients.api_errors import ApiAway, ApiError, ApiRefused
-from clients.streamlit_chat.markdown import plain_markdown
+from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.talk import Talk, current_talk
 from clients.streamlit_chat.waiting import await_return
-from clients.streamlit_chat.wording import visitor_text
+from clients.streamlit_chat.wording import explain_to_visitor
 
 _CONFLICT, _TOO_MANY = 409, 429
 
 
 def show_failure(failure: ApiError, talk: Talk, api: ApiClient) -> None:
     """Why there is no answer, or no conversation; a service that is away is waited for."""
-    title, detail = visitor_text(failure)
-    told = f"**{plain_markdown(title)}**\n\n{plain_markdown(detail)}"
+    title, detail = explain_to_visitor(failure)
+    told = f"**{escape_markdown(title)}**\n\n{escape_markdown(detail)}"
     if isinstance(failure, ApiRefused) and failure.status == _TOO_MANY:
         st.info(told, icon=":material/schedule:")
     else:
         st.error(told, icon=":material/error:")
         if failure.request_id:
-            st.caption(f"Request number: {plain_markdown(failure.request_id)}")
+            st.caption(f"Request number: {escape_markdown(failure.request_id)}")
     if isinstance(failure, ApiRefused) and failure.status == _CONFLICT and failure.run_id:
         # The conversation is read again before the question is asked, and what is being answered in it is followed.
         st.button("Show the earlier answer, then ask again", icon=":material/visibility:", on_click=_try_again)

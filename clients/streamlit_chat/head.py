@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from clients.api_client import Health
-from clients.streamlit_chat.markdown import plain_markdown
+from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import PageSettings
 from clients.streamlit_chat.shelf import discard_current
 from clients.streamlit_chat.signing_in import show_account
@@ -36,7 +36,7 @@ def show_title(settings: PageSettings) -> None:
     logo = usable_logo(settings.logo)
     if logo:
         st.logo(logo, size="large")
-    st.title(plain_markdown(settings.title), anchor=False, width="content")
+    st.title(escape_markdown(settings.title), anchor=False, width="content")
 
 
 def _how_it_answers(health: Health | None) -> str:

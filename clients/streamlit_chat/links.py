@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 
-def page_link(address: str | None) -> str | None:
+def clean_page_link(address: str | None) -> str | None:
     """*address* where it opens a page; None for anything else, which documents may bring along."""
     return address if address and address.startswith(("http://", "https://")) else None
 

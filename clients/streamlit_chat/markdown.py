@@ -59,17 +59,17 @@ def answer_markdown(text: str, marks: Mapping[int, Mark] | None = None) -> Markd
         return Markdown("\\\n".join(_escape(line.strip()) for line in lines.split("\n")))
     parser = _PARSER if all(line.count("|") <= _MOST_COLUMNS for line in lines.split("\n")) else _WITHOUT_TABLES
     tokens = parser.parse(lines, {"marks": marks or {}})
-    return Markdown("\n".join(_blocks(SyntaxTreeNode(tokens).children)))
+    return Markdown("\n".join(_render_blocks(SyntaxTreeNode(tokens).children)))
 
 
-def plain_markdown(text: str) -> Markdown:
+def escape_markdown(text: str) -> Markdown:
     """Markdown that shows *text* as it is, on one line."""
     return Markdown(_escape(text.strip()))
 
 
-def bullet_list(texts: Iterable[str]) -> Markdown:
+def make_bullet_list(texts: Iterable[str]) -> Markdown:
     """A list that shows each of *texts* as it is."""
-    return Markdown("\n".join(f"- {plain_markdown(text)}" for text in texts))
+    return Markdown("\n".join(f"- {escape_markdown(text)}" for text in texts))
 
 
 def _escape(text: str) -> str:
@@ -96,17 +96,17 @@ def _read_mark(state: StateInline, silent: bool) -> bool:
     return True
 
 
-def _parser(*more: str) -> MarkdownIt:
+def _make_parser(*more: str) -> MarkdownIt:
     # Without definitions of references, the text of a mark cannot be made a link from elsewhere in the answer.
     parser = MarkdownIt("commonmark").disable(["reference", "html_block", "html_inline"]).enable(more)
     parser.inline.ruler.before("link", "mark", _read_mark)
     return parser
 
 
-_PARSER, _WITHOUT_TABLES = _parser("strikethrough", "table"), _parser("strikethrough")
+_PARSER, _WITHOUT_TABLES = _make_parser("strikethrough", "table"), _make_parser("strikethrough")
 
 
-def _blocks(nodes: Iterable[SyntaxTreeNode]) -> list[str]:
+def _render_blocks(nodes: Iterable[SyntaxTreeNode]) -> list[str]:
     """The lines of *nodes*, with an empty one between two of them where they would not be told apart otherwise."""
     lines: list[str] = []
     before: SyntaxTreeNode | None = None
@@ -127,28 +127,28 @@ def _may_touch(before: SyntaxTreeNode, node: SyntaxTreeNode) -> bool:
 def _block(node: SyntaxTreeNode) -> list[str]:
     match node.type:
         case "heading":
-            return [f"{node.markup if node.markup.startswith('#') else '#' * int(node.tag[1:])} {_line(node)}"]
+            return [f"{node.markup if node.markup.startswith('#') else '#' * int(node.tag[1:])} {_render_line(node)}"]
         case "blockquote":
-            return [f"> {line}" if line else ">" for line in _blocks(node.children)]
+            return [f"> {line}" if line else ">" for line in _render_blocks(node.children)]
         case "bullet_list" | "ordered_list":
-            return list(_items(node))
+            return list(_render_items(node))
         case "fence" | "code_block":
-            return _fence(node.content, node.info)
+            return _render_code_block(node.content, node.info)
         case "hr":
             return ["***"]
         case "table":
-            return list(_rows(node))
+            return list(_render_rows(node))
         case _:
-            return _inline(node.children).split("\n")
+            return _render_inline(node.children).split("\n")
 
 
-def _items(listed: SyntaxTreeNode) -> Iterator[str]:
+def _render_items(listed: SyntaxTreeNode) -> Iterator[str]:
     is_tight = all(block.hidden for item in listed.children for block in item.children if block.type == "paragraph")
     for place, item in enumerate(listed.children):
         if place and not is_tight:
             yield ""
         mark = item.markup if listed.type == "bullet_list" else f"{_number(listed, place)}{item.markup}"
-        first, *rest = _blocks(item.children) or [""]
+        first, *rest = _render_blocks(item.children) or [""]
         yield f"{mark} {first}"
         yield from (f"{' ' * (len(mark) + 1)}{line}" if line else "" for line in rest)
 
@@ -157,51 +157,53 @@ def _number(listed: SyntaxTreeNode, place: int) -> int:
     return min(int(listed.attrs.get("start", 1)) + place, 999_999_999)
 
 
-def _fence(code: str, info: str) -> list[str]:
+def _render_code_block(code: str, info: str) -> list[str]:
     """A block of code that nothing in the code ends."""
     language = info.strip().lower()
-    fence = "`" * max(3, _longest_run(code) + 1)
+    fence = "`" * max(3, _find_longest_run(code) + 1)
     return [f"{fence}{language if language in LANGUAGES else ''}", *code.removesuffix("\n").split("\n"), fence]
 
 
-def _rows(table: SyntaxTreeNode) -> Iterator[str]:
+def _render_rows(table: SyntaxTreeNode) -> Iterator[str]:
     for part in table.children:
         for row in part.children:
-            yield f"| {' | '.join(_line(cell, in_table=True) for cell in row.children)} |"
+            yield f"| {' | '.join(_render_line(cell, in_table=True) for cell in row.children)} |"
             if part.type == "thead":
-                yield f"|{'|'.join(_alignment(cell) for cell in row.children)}|"
+                yield f"|{'|'.join(_render_alignment(cell) for cell in row.children)}|"
 
 
-def _alignment(cell: SyntaxTreeNode) -> str:
+def _render_alignment(cell: SyntaxTreeNode) -> str:
     side = str(cell.attrs.get("style", "")).removeprefix("text-align:")
     return {"left": ":---", "center": ":---:", "right": "---:"}.get(side, "---")
 
 
-def _line(node: SyntaxTreeNode, *, in_table: bool = False) -> str:
+def _render_line(node: SyntaxTreeNode, *, in_table: bool = False) -> str:
     """What stands in a heading or a cell, which have one line."""
-    return _inline(node.children, in_table=in_table).replace("\\\n", " ").replace("\n", " ").strip(" ")
+    return _render_inline(node.children, in_table=in_table).replace("\\\n", " ").replace("\n", " ").strip(" ")
 
 
-def _inline(nodes: Sequence[SyntaxTreeNode], *, in_table: bool = False, within: frozenset[str] = frozenset()) -> str:
+def _render_inline(
+    nodes: Sequence[SyntaxTreeNode], *, in_table: bool = False, within: frozenset[str] = frozenset()
+) -> str:
     """The words of *nodes*; *within* are the kinds of nodes around them."""
     written = ""
     for node in nodes:
-        piece = _piece(node, in_table, within)
+        piece = _render_piece(node, in_table, within)
         # Two runs of backticks that touch would be one, of another length, and end nowhere or too early.
         written += f"{_NO_BREAK}{piece}" if written.endswith("`") and piece.startswith("`") else piece
     return written
 
 
-def _piece(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
+def _render_piece(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
     match node.type:
         case "inline":
-            return _inline(node.children, in_table=in_table, within=within).strip(" ")
+            return _render_inline(node.children, in_table=in_table, within=within).strip(" ")
         case "softbreak":
             return "\n"
         case "hardbreak":
             return "\\\n"
         case "code_inline":
-            return _code(node.content, in_table)
+            return _render_code(node.content, in_table)
         case "mark":
             return _render_mark(node, within)
         case "link" | "image":
@@ -212,16 +214,16 @@ def _piece(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
             return _escape(node.content)
 
 
-def _code(code: str, in_table: bool) -> str:
+def _render_code(code: str, in_table: bool) -> str:
     """Code in a line. In a table a `|` would cut it in two, and what follows would be code no more."""
     code = _BLANKS.sub(" ", code)
     if in_table and ("|" in code or "\\" in code):
         return _escape(code)
-    ticks, padding = "`" * (_longest_run(code) + 1), " " if code.strip("` ") != code else ""
+    ticks, padding = "`" * (_find_longest_run(code) + 1), " " if code.strip("` ") != code else ""
     return f"{ticks}{padding}{code}{padding}{ticks}"
 
 
-def _longest_run(code: str) -> int:
+def _find_longest_run(code: str) -> int:
     return max((len(run) for run in re.findall("`+", code)), default=0)
 
 
@@ -236,7 +238,7 @@ def _render_mark(node: SyntaxTreeNode, within: frozenset[str]) -> str:
 
 def _link(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
     address = str(node.attrs.get("src" if node.type == "image" else "href", ""))
-    inside = _inline(node.children, in_table=in_table, within=within | {"link"})
+    inside = _render_inline(node.children, in_table=in_table, within=within | {"link"})
     shown = inside if inside.strip() else _escape(address)
     if "link" in within or not _opens_something(address):
         return shown
@@ -252,7 +254,7 @@ def _opens_something(address: str) -> bool:
 
 
 def _emphasise(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
-    inside = _inline(node.children, in_table=in_table, within=within | {node.type})
+    inside = _render_inline(node.children, in_table=in_table, within=within | {node.type})
     # Signs around nothing, or twice around the same, could make a fence or a line across.
     if node.type in within or not inside.strip(f" \n{_NO_BREAK}"):
         return inside

@@ -8,10 +8,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from clients.api_client import Message
-from clients.streamlit_chat.doubts import show_doubts, with_doubts
-from clients.streamlit_chat.markdown import answer_markdown, plain_markdown
-from clients.streamlit_chat.sources import marks_of, show_sources
-from clients.streamlit_chat.unanswered import Unanswered, not_taken, reason_of
+from clients.streamlit_chat.doubts import mark_doubts, show_doubts
+from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
+from clients.streamlit_chat.sources import find_marks, show_sources
+from clients.streamlit_chat.unanswered import Unanswered, find_reason, list_not_taken
 
 # A file of ours: Streamlit fetches the icons it has for a browser's tab from a font server.
 ICON = Path(__file__).with_name("favicon.svg")
@@ -21,7 +21,7 @@ _AWAY = ":material/cloud_off: The language model is not available."
 _QUOTES = f"{_AWAY} These are quotes from the documents."
 
 
-def bubble(role: str) -> DeltaGenerator:
+def open_bubble(role: str) -> DeltaGenerator:
     """Room for a message of "user" or "assistant"."""
     return st.chat_message(role, avatar=_AVATARS.get(role))
 
@@ -39,21 +39,21 @@ def show_messages(
     Below an answer is what *rate* has; below a question without one what was seen of it (*broken_off*) and why there
     is no more (*unanswered*).
     """
-    refused = not_taken(unanswered, messages, offset)
+    refused = list_not_taken(unanswered, messages, offset)
     for index, message in _without_repeats(messages):
         place = offset + index
         while refused and refused[0].place <= place:
             _show_left(refused.pop(0))
         following = messages[index + 1].role if index + 1 < len(messages) else None
         if message.role == "user" and following == "user":
-            left = Unanswered(message.content, place, reason_of(message, place, unanswered))
+            left = Unanswered(message.content, place, find_reason(message, place, unanswered))
             _show_left(left, broken_off.get(place))
         elif message.role == "user":
             _show_question(message.content)
             if following is None and place in broken_off:
                 show_broken_off(broken_off[place])
         else:
-            with bubble(message.role):
+            with open_bubble(message.role):
                 show_answer(message, place)
                 rate(message)
     for each in refused:
@@ -61,7 +61,7 @@ def show_messages(
 
 
 def _show_question(question: str) -> None:
-    with bubble("user"):
+    with open_bubble("user"):
         st.text(question)
 
 
@@ -71,32 +71,32 @@ def _show_left(left: Unanswered, seen: str | None = None) -> None:
         _show_question(left.question)
         show_broken_off(seen, left.reason)
     else:
-        with bubble("user"):
+        with open_bubble("user"):
             st.text(left.question)
-            st.caption(f"No answer: {plain_markdown(left.reason)}" if left.reason else "No answer")
+            st.caption(f"No answer: {escape_markdown(left.reason)}" if left.reason else "No answer")
 
 
 def show_answer(message: Message, place: int) -> None:
     """An answer with its marks and, below it, which sentences are in doubt and what the marks lead to."""
     if message.fallback_reason:
         st.caption(_QUOTES if message.citations else _AWAY)
-    text = with_doubts(message.content, message.doubts)
-    st.markdown(answer_markdown(text, marks_of(message.citations, place)))
+    text = mark_doubts(message.content, message.doubts)
+    st.markdown(answer_markdown(text, find_marks(message.citations, place)))
     show_doubts(message.content, message.doubts)
     show_sources(message.citations, place)
 
 
 def show_draft(text: str) -> None:
     """What has come of an answer that is not followed at the moment."""
-    with bubble("assistant"):
+    with open_bubble("assistant"):
         st.markdown(answer_markdown(f"{text} …"))
 
 
 def show_broken_off(text: str, reason: str = "") -> None:
     """What was seen of an answer that never became whole, marked as such."""
-    with bubble("assistant"):
+    with open_bubble("assistant"):
         st.markdown(answer_markdown(text))
-        why = f": {plain_markdown(reason)}" if reason else ""
+        why = f": {escape_markdown(reason)}" if reason else ""
         st.caption(f":material/stop_circle: Stopped before its end{why}")
 
 

@@ -105,7 +105,7 @@ class SecurityHeaders:
     def __init__(self, app: ASGIApp, *, logo: str | None = None, keeps_cookies: bool = True) -> None:
         self._app, self._keeps_cookies = app, keeps_cookies
         self._headers = {
-            "Content-Security-Policy": content_security_policy(logo),
+            "Content-Security-Policy": make_content_security_policy(logo),
             "Cross-Origin-Opener-Policy": "same-origin",
             "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
             "Referrer-Policy": "no-referrer",
@@ -122,12 +122,12 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self._headers)
-                _change_cookies(headers, partial(self._cookie, is_safe=is_safe))
+                _change_cookies(headers, partial(self._make_cookie, is_safe=is_safe))
             await send(message)
 
         await self._app(scope, receive, send_guarded if scope["type"] == "http" else send)
 
-    def _cookie(self, cookie: str, *, is_safe: bool) -> str:
+    def _make_cookie(self, cookie: str, *, is_safe: bool) -> str:
         """A cookie of Streamlit's or ours: over TLS it is sent over TLS alone."""
         if not self._keeps_cookies and not _TAKEN_AWAY.search(cookie):
             cookie = _KEPT.sub("", cookie)
@@ -200,12 +200,14 @@ def _has_failed(scope: Scope, start: Message) -> bool:
     return not any(cookie.startswith(f"{_USER_COOKIE}=") and not _TAKEN_AWAY.search(cookie) for cookie in cookies)
 
 
-def content_security_policy(logo: str | None) -> str:
+def make_content_security_policy(logo: str | None) -> str:
     """The page's own files, pictures within it, and its own server; the styles that Streamlit writes into the page."""
     host = f" https://{urlsplit(logo).netloc}" if logo and logo.startswith("https://") else ""
     rules = {
         "default-src": "'none'",
-        "script-src": " ".join(["'self'", "blob:", *_inline_scripts()]),  # blob: our own, as Streamlit puts them in
+        "script-src": " ".join(
+            ["'self'", "blob:", *_hash_inline_scripts()]
+        ),  # blob: our own, as Streamlit puts them in
         "style-src": "'self' 'unsafe-inline'",
         "img-src": f"'self' data:{host}",
         "font-src": "'self' data:",
@@ -217,7 +219,7 @@ def content_security_policy(logo: str | None) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def _inline_scripts() -> list[str]:
+def _hash_inline_scripts() -> list[str]:
     """The digests of the scripts in Streamlit's page, by which they are allowed and no others are."""
     page = Path(streamlit.__file__).parent / "static" / "index.html"
     scripts = _INLINE_SCRIPT.findall(page.read_text("utf-8"))

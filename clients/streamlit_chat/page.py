@@ -33,7 +33,7 @@ from clients.streamlit_chat.talk import (
     load_earlier,
     stop_answer,
 )
-from clients.streamlit_chat.visitor_cookie import current_visitor
+from clients.streamlit_chat.visitor_cookie import get_current_visitor
 from clients.streamlit_chat.wording import log_failure
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def show_page() -> None:
         show_title(settings)
         show_sign_in()
         return
-    visitor = current_visitor(settings.api.key, signed_in)
+    visitor = get_current_visitor(settings.api.key, signed_in)
     leave_other_visitor(visitor.visitor_id)
     talk, api = current_talk(), _api(settings.api).for_visitor(visitor)
     question = st.chat_input("Ask a question", max_chars=_LONGEST_MESSAGE, submit_mode="stop")

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from clients.api_client import ApiClient, Message
-from clients.api_errors import ApiError, nothing_there
-from clients.streamlit_chat.markdown import plain_markdown
-from clients.streamlit_chat.wording import log_failure, visitor_text
+from clients.api_errors import ApiError, ignore_missing
+from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _VERDICTS = ("down", "up")  # as Streamlit numbers its thumbs
 _LONGEST = 2000
@@ -29,7 +29,7 @@ def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: i
     chosen = st.session_state[key]
     try:
         if chosen is None:
-            with nothing_there():  # another tab was quicker
+            with ignore_missing():  # another tab was quicker
                 api.take_rating_back(conversation_id, run_id)
         else:
             api.rate(conversation_id, run_id, _VERDICTS[chosen])
@@ -75,5 +75,5 @@ def _describe_rating(run_id: str) -> str:
 
 def _tell_failure(failure: ApiError) -> None:
     log_failure(failure)
-    _, advice = visitor_text(failure)
-    st.toast(f"Your rating could not be saved. {plain_markdown(advice)}", icon=":material/error:")
+    _, advice = explain_to_visitor(failure)
+    st.toast(f"Your rating could not be saved. {escape_markdown(advice)}", icon=":material/error:")

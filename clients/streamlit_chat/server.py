@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("script.py")
 logger = logging.getLogger(__name__)
 
 
-def settings_or_exit() -> PageSettings:
+def read_settings_or_exit() -> PageSettings:
     """The page's settings.
 
     Raises:

@@ -46,12 +46,12 @@ def read_settings() -> PageSettings:
     if not key:
         raise ValueError("CHAT_PAGE_KEY is not set. Set the same one for the API and for the chat page.")
     title = os.environ.get("CHAT_TITLE") or os.environ.get("INSTITUTION") or "Pustaka"
-    history = _chosen("LOCAL_HISTORY", "on", "session", "off")
+    history = _choose("LOCAL_HISTORY", "on", "session", "off")
     return PageSettings(ApiAddress(url=url, key=key), title, os.environ.get("CHAT_LOGO") or None, history, _sign_in())
 
 
 def _sign_in() -> SignIn | None:
-    login = _chosen("CHAT_LOGIN", "off", "optional", "required")
+    login = _choose("CHAT_LOGIN", "off", "optional", "required")
     if login == "off":
         return None
     return SignIn(
@@ -63,7 +63,7 @@ def _sign_in() -> SignIn | None:
     )
 
 
-def _chosen(name: str, *choices: str) -> str:
+def _choose(name: str, *choices: str) -> str:
     """One of *choices*, the first where nothing is set."""
     value = os.environ.get(name) or choices[0]
     if value not in choices:

@@ -10,13 +10,13 @@ from http import HTTPStatus
 import streamlit as st
 
 from clients.api_client import ApiClient, Message
-from clients.api_errors import ApiError, ApiRefused, nothing_there
-from clients.streamlit_chat.browser import chosen, mount_shelf
-from clients.streamlit_chat.markdown import plain_markdown
+from clients.api_errors import ApiError, ApiRefused, ignore_missing
+from clients.streamlit_chat.browser import get_choice, mount_shelf
+from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.signing_in import get_signed_in_token
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
-from clients.streamlit_chat.wording import log_failure, visitor_text
+from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _TRIES = 3
 _LONGEST_TITLE, _OWNER = 80, 12
@@ -80,11 +80,11 @@ def _keep() -> None:
 def _confirm(api: ApiClient, discarding: Discarding) -> None:
     if _DISCARDING not in st.session_state:
         st.rerun()  # decided, and this is a run of the dialog alone
-    named = f"**{plain_markdown(discarding.title)}**" if discarding.title else "The conversation"
+    named = f"**{escape_markdown(discarding.title)}**" if discarding.title else "The conversation"
     st.markdown(f"{named} is deleted with all its answers and cannot be brought back.")
     if discarding.failure:
-        title, detail = visitor_text(discarding.failure)
-        st.error(f"**{plain_markdown(title)}**\n\n{plain_markdown(detail)}", icon=":material/error:")
+        title, detail = explain_to_visitor(discarding.failure)
+        st.error(f"**{escape_markdown(title)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.button("Keep it", on_click=_keep)
         st.button("Delete for good", type="primary", on_click=_delete, args=(api, discarding))
@@ -92,7 +92,7 @@ def _confirm(api: ApiClient, discarding: Discarding) -> None:
 
 def _delete(api: ApiClient, discarding: Discarding) -> None:
     try:
-        with nothing_there():  # it has expired meanwhile
+        with ignore_missing():  # it has expired meanwhile
             _end_and_delete(api, discarding.conversation_id)
     except ApiError as failure:
         log_failure(failure)
@@ -121,19 +121,19 @@ def _end_and_delete(api: ApiClient, conversation_id: str) -> None:
 
 def _run_in(api: ApiClient, conversation_id: str) -> str | None:
     """By which run it is being answered; of one that has expired, ratings may be there to delete."""
-    with nothing_there():
+    with ignore_missing():
         return api.conversation(conversation_id).run_id
     return None
 
 
 def _open() -> None:
-    conversation_id = chosen("opened")
+    conversation_id = get_choice("opened")
     if isinstance(conversation_id, str):
         open_talk(conversation_id)
 
 
 def _discard_chosen() -> None:
-    match chosen("discarded"):
+    match get_choice("discarded"):
         case {"id": str(conversation_id), "title": str(title)} if is_ours(conversation_id):
             st.session_state[_DISCARDING] = Discarding(conversation_id, _title(title))
 

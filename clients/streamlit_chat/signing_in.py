@@ -7,13 +7,13 @@ import streamlit as st
 
 from clients.streamlit_chat.middleware import SIGN_IN_FAILED
 from clients.streamlit_chat.settings import PageSettings, SignIn
-from clients.visitors import user_token
+from clients.visitors import make_user_token
 
 _LONGEST_NAME = 30  # fits a small screen
 _PURPOSE = b"pustaka chat page cookies v1"
 
 
-def streamlit_secrets(settings: PageSettings) -> dict[str, Any]:
+def make_streamlit_secrets(settings: PageSettings) -> dict[str, Any]:
     """What Streamlit needs to know of the provider; nothing where nobody signs in. None of it is written to a disk."""
     sign_in = settings.sign_in
     if sign_in is None:
@@ -33,7 +33,7 @@ def get_signed_in_token(settings: PageSettings) -> str | None:
     if settings.sign_in is None or not _is_signed_in():
         return None
     issuer, subject = st.user.get("iss") or settings.sign_in.issuer, st.user.get("sub")
-    return user_token(settings.api.key, str(issuer), str(subject)) if subject else None
+    return make_user_token(settings.api.key, str(issuer), str(subject)) if subject else None
 
 
 def show_account(sign_in: SignIn) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 import streamlit as st
 
 from clients.run_events import Citation
-from clients.streamlit_chat.links import link_for_browser, page_link
-from clients.streamlit_chat.markdown import Mark, plain_markdown
+from clients.streamlit_chat.links import clean_page_link, link_for_browser
+from clients.streamlit_chat.markdown import Mark, escape_markdown
 
 _STATES = {
     "replaced": ":material/history: The document has been replaced since; this is what it said.",
@@ -14,7 +14,7 @@ _STATES = {
 }
 
 
-def marks_of(citations: Iterable[Citation], place: int) -> Mapping[int, Mark]:
+def find_marks(citations: Iterable[Citation], place: int) -> Mapping[int, Mark]:
     """The marks of the answer at *place* in the conversation, by number."""
     return {citation.number: Mark(_anchor(place, citation), _path(citation)) for citation in citations}
 
@@ -37,7 +37,7 @@ def _anchor(place: int, citation: Citation) -> str:
 
 
 def _label(citation: Citation) -> str:
-    return f"**{plain_markdown(f'[{citation.number}]')}** {plain_markdown(_path(citation))}"
+    return f"**{escape_markdown(f'[{citation.number}]')}** {escape_markdown(_path(citation))}"
 
 
 def _path(citation: Citation) -> str:
@@ -53,6 +53,6 @@ def _show_origin(citation: Citation) -> None:
     is_there = citation.link and citation.document_status != "deleted"
     if is_there and (link := link_for_browser(citation.link or "", st.context.url)):
         st.link_button("Open the document here", link, icon=":material/find_in_page:")
-    if address := page_link(citation.url):
+    if address := clean_page_link(citation.url):
         st.link_button("Open the document", address, icon=":material/open_in_new:")
-    st.caption(plain_markdown(citation.source))
+    st.caption(escape_markdown(citation.source))

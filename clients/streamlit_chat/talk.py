@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import streamlit as st
 
 from clients.api_client import ApiClient, Conversation, Message
-from clients.api_errors import ApiAway, ApiError, ApiRefused, nothing_there
+from clients.api_errors import ApiAway, ApiError, ApiRefused, ignore_missing
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.unanswered import Unanswered
-from clients.streamlit_chat.wording import log_failure, visitor_text
+from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _PARAMETER = "c"
 _TALK, _VISITOR = "talk", "visitor"
@@ -151,7 +151,7 @@ def _note_unanswered(talk: Talk, question: str | None) -> None:
     """Remember that *question* is left without an answer, and the failure at hand as the reason."""
     if question is not None:
         place = talk.conversation.length if talk.conversation else 0
-        reason = visitor_text(talk.failure)[0] if talk.failure else ""
+        reason = explain_to_visitor(talk.failure)[0] if talk.failure else ""
         talk.unanswered.append(Unanswered(question, place, reason))
 
 
@@ -219,7 +219,7 @@ def _take_up(talk: Talk, conversation: Conversation) -> None:
 
 def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     state = _COMPLETED
-    with nothing_there():
+    with ignore_missing():
         state = api.cancel(attempt.run_id or "")
     if state == _COMPLETED:  # before it could be stopped
         talk.conversation, talk.attempt = _fetch(talk, api), None
@@ -245,7 +245,7 @@ def load_earlier(talk: Talk, api: ApiClient) -> None:
 
 
 def _fetch(talk: Talk, api: ApiClient) -> Conversation | None:
-    with nothing_there():
+    with ignore_missing():
         return api.conversation(talk.conversation_id)
     return None
 

@@ -15,13 +15,13 @@ class Unanswered:
     reason: str = ""
 
 
-def reason_of(message: Message, place: int, unanswered: Iterable[Unanswered]) -> str:
+def find_reason(message: Message, place: int, unanswered: Iterable[Unanswered]) -> str:
     """Why the question at *place* was not answered; empty where that is not known."""
     reasons = [each.reason for each in unanswered if each.question == message.content and each.place <= place]
     return reasons[-1] if reasons else ""
 
 
-def not_taken(unanswered: Iterable[Unanswered], messages: Sequence[Message], offset: int) -> list[Unanswered]:
+def list_not_taken(unanswered: Iterable[Unanswered], messages: Sequence[Message], offset: int) -> list[Unanswered]:
     """Those that are not in the conversation, in the order in which they were asked.
 
     The service never took them, as when too much is asked. *offset* messages stand before *messages*.

@@ -6,7 +6,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clients.visitors import LIFETIME_S, Visitor, new_token, valid_token
+from clients.visitors import LIFETIME_S, Visitor, make_token, renew_token
 
 COOKIE, NEW_VISITOR = "pustaka_visitor", "/visitor/new"
 _TOKEN = "visitor-token"  # noqa: S105 - where it is kept in a session
@@ -36,7 +36,7 @@ class VisitorCookie:
             return
         cookies = HTTPConnection(scope).cookies
         sent = cookies.get(self._name(scope), "")
-        token = valid_token(self._page_key, sent) or new_token(self._page_key)
+        token = renew_token(self._page_key, sent) or make_token(self._page_key)
         changes = [] if token == sent else [self._cookie(scope, token)]
         changes += [
             f"{name}=; Path=/; Max-Age=0{_secure(scope)}" for name in self._find_outdated(scope) if name in cookies
@@ -56,7 +56,7 @@ class VisitorCookie:
         # A page of another site cannot send this header without asking first, and is not answered.
         if "x-requested-with" not in Headers(scope=scope):
             return PlainTextResponse("Not found.", status_code=404)
-        return Response(status_code=204, headers={"Set-Cookie": self._cookie(scope, new_token(self._page_key))})
+        return Response(status_code=204, headers={"Set-Cookie": self._cookie(scope, make_token(self._page_key))})
 
     def _cookie(self, scope: Scope, token: str) -> str:
         kept = f"; Max-Age={LIFETIME_S}" if self._is_kept else ""
@@ -72,11 +72,11 @@ class VisitorCookie:
         return [] if self._is_kept else [f"__Host-{COOKIE}" if _secure(scope) else COOKIE]
 
 
-def current_visitor(page_key: str, signed_in: str | None = None) -> Visitor:
+def get_current_visitor(page_key: str, signed_in: str | None = None) -> Visitor:
     """The visitor of this session of the page; *signed_in* is the token of one who has signed in."""
     token, address = signed_in or st.context.cookies.get(COOKIE), st.context.ip_address
     if not isinstance(token, str):  # the script is run without our server
-        token = st.session_state.setdefault(_TOKEN, new_token(page_key))
+        token = st.session_state.setdefault(_TOKEN, make_token(page_key))
     return Visitor(token, address if isinstance(address, str) else None)
 
 

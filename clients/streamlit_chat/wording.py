@@ -28,7 +28,7 @@ _BY_STATUS: Mapping[int, tuple[str, str]] = {
 }
 
 
-def visitor_text(failure: ApiError) -> tuple[str, str]:
+def explain_to_visitor(failure: ApiError) -> tuple[str, str]:
     """A title and what to do, in words that name nothing of how the service is set up or run."""
     if isinstance(failure, ApiAway):
         return failure.title, failure.detail  # these are this client's own

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from clients.visitors import new_token
+from clients.visitors import make_token
 from tests.clients.api_stub import ACME_KEY, ApiStub, problem, serve_stub
 from tests.clients.browser_page import ask, expect_answers, questions, running_page, shelf
 
@@ -161,7 +161,7 @@ def test_ending_a_visit_clears_all_tabs_and_makes_a_new_visitor(
 
 
 def test_a_kept_cookie_of_another_time_is_taken_away(off_url: str) -> None:
-    sent = {"Cookie": f"pustaka_visitor={new_token(ACME_KEY)}"}
+    sent = {"Cookie": f"pustaka_visitor={make_token(ACME_KEY)}"}
     given, taken = httpx.get(off_url, headers=sent).headers.get_list("set-cookie")
     assert given.startswith("pustaka_visitor_session=v1.")
     assert "Max-Age" not in given

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from clients.streamlit_chat.markdown import LANGUAGES, Mark, answer_markdown, bullet_list, plain_markdown
+from clients.streamlit_chat.markdown import LANGUAGES, Mark, answer_markdown, escape_markdown, make_bullet_list
 
 
 def unescaped(text: str) -> str:
@@ -185,7 +185,7 @@ def test_no_word_of_an_answer_is_lost(text: str) -> None:
 
 @given(_HOSTILE)
 def test_a_title_is_made_of_words_alone(text: str) -> None:
-    for shown in (plain_markdown(text), bullet_list([text, text])):
+    for shown in (escape_markdown(text), make_bullet_list([text, text])):
         found = [token.type for token in tokens(shown)]
         assert set(found) <= {
             "paragraph_open", "inline", "text", "text_special", "paragraph_close",
@@ -195,7 +195,7 @@ def test_a_title_is_made_of_words_alone(text: str) -> None:
 
 
 def test_a_title_shows_as_it_is() -> None:
-    assert plain_markdown("A *new* [rule]\n# $5_000 <b>") == r"A \*new\* \[rule\] \# \$5\_000 \<b\>"
+    assert escape_markdown("A *new* [rule]\n# $5_000 <b>") == r"A \*new\* \[rule\] \# \$5\_000 \<b\>"
 
 
 @pytest.mark.parametrize(

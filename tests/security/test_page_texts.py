@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clients.api_errors import ApiError, ApiRefused
-from clients.streamlit_chat.wording import visitor_text
+from clients.streamlit_chat.wording import explain_to_visitor
 from config import Settings
 from tests.security.drawn import PAGE, Module, modules
 from utils.errors import ProblemError, describe_problem
@@ -44,7 +44,7 @@ def test_no_problem_of_the_service_is_told_to_visitors_as_it_is(kind: type[Probl
     error = ProblemError.__new__(kind)
     ProblemError.__init__(error, HINT, members=describe_problem(ProblemError(HINT)))
     for status in {kind.status, 500, 418}:
-        told = visitor_text(
+        told = explain_to_visitor(
             ApiRefused(status, {**describe_problem(error), "title": HINT, "detail": HINT, "status": status})
         )
         assert_tells_nothing(" ".join(told))
@@ -53,7 +53,7 @@ def test_no_problem_of_the_service_is_told_to_visitors_as_it_is(kind: type[Probl
 
 def test_what_is_no_problem_of_the_service_is_told_in_our_words() -> None:
     for failure in (ApiError(HINT, HINT), ApiRefused(500, {}), ApiRefused(429, {"detail": HINT})):
-        assert_tells_nothing(" ".join(visitor_text(failure)))
+        assert_tells_nothing(" ".join(explain_to_visitor(failure)))
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.path.stem)

@@ -11,7 +11,7 @@ import pytest
 
 from clients.api_client import ApiAddress, ApiClient
 from clients.run_events import Answer
-from clients.visitors import LIFETIME_S, Visitor, new_token, sign_visitor, user_token, valid_token
+from clients.visitors import LIFETIME_S, Visitor, make_token, make_user_token, renew_token, sign_visitor
 from tests.clients.api_stub import ACME_KEY, ApiStub, serve_stub
 from tests.clients.browser_page import running_page
 from tests.clients.page_socket import opened_page
@@ -64,7 +64,7 @@ def test_the_example_in_the_documentation_is_what_the_page_makes() -> None:
 def test_a_browser_is_given_a_token_that_no_script_can_read_and_keeps_it(api: ApiStub, url: str) -> None:
     with httpx.Client() as browser:
         cookie = browser.get(url).headers["set-cookie"]
-        assert valid_token(KEY, given(cookie)) == given(cookie)
+        assert renew_token(KEY, given(cookie)) == given(cookie)
         assert "HttpOnly" in cookie
         assert "SameSite=Lax" in cookie
         assert f"Max-Age={LIFETIME_S}" in cookie
@@ -78,7 +78,7 @@ def test_a_browser_is_given_a_token_that_no_script_can_read_and_keeps_it(api: Ap
 
 
 def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
-    token = new_token(KEY)
+    token = make_token(KEY)
     with ApiClient(ApiAddress(url=api.url, key=ACME_KEY)) as client:
         asking = client.for_visitor(Visitor(token, "203.0.113.9"))
         run_id = next(each for each in asking.ask_stream("c", "What?") if isinstance(each, Answer)).run_id or ""
@@ -101,8 +101,8 @@ def test_two_visitors_are_told_apart_in_all_they_do(api: ApiStub, url: str) -> N
             page.ask("What does a room cost?")
             page.ask("And when is it due?")
     one, other = sorted({token or "" for token, _ in api.visitors})
-    assert valid_token(KEY, one)
-    assert valid_token(KEY, other)
+    assert renew_token(KEY, one)
+    assert renew_token(KEY, other)
     assert [len([token for token, _ in api.visitors if token == each]) for each in (one, other)] == [3, 3]
 
 
@@ -124,7 +124,7 @@ def test_two_visitors_are_told_apart_in_all_they_do(api: ApiStub, url: str) -> N
 def test_a_forged_token_is_replaced_before_the_page_sees_it(api: ApiStub, url: str, forged: str) -> None:
     header = {"Cookie": f"{COOKIE}={forged}"}
     asked = httpx.get(url, headers={"Cookie": header["Cookie"].encode()})
-    assert valid_token(KEY, given(asked.headers["set-cookie"]))
+    assert renew_token(KEY, given(asked.headers["set-cookie"]))
     if not forged.isascii():
         return
     with opened_page(url, header) as page:
@@ -142,10 +142,10 @@ def test_a_token_is_renewed_for_the_same_visitor_when_half_its_time_is_over(url:
 
 
 def test_who_signs_in_is_the_same_visitor_in_every_browser_and_nobody_else() -> None:
-    identities = {user_token(KEY, issuer, name).split(".")[1] for issuer in ("a", "b") for name in ("c", "d")}
+    identities = {make_user_token(KEY, issuer, name).split(".")[1] for issuer in ("a", "b") for name in ("c", "d")}
     assert len(identities) == 4
-    assert user_token(KEY, "a", "c").split(".")[1] in identities
-    assert all(len(identity) != len(new_token(KEY).split(".")[1]) for identity in identities)
+    assert make_user_token(KEY, "a", "c").split(".")[1] in identities
+    assert all(len(identity) != len(make_token(KEY).split(".")[1]) for identity in identities)
 
 
 def test_what_a_visitor_says_about_the_way_is_not_believed(api: ApiStub, url: str) -> None:
