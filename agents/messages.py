@@ -32,6 +32,7 @@ def answer_message(
     small_talk: bool = False,
     conflicts: Sequence[dict[str, Any]] = (),
     fallback_reason: FallbackReason | None = None,
+    clarification: dict[str, Any] | None = None,
 ) -> AIMessage:
     """An answer given now; one without citations counts as not answered from the documents, unless it is small talk.
 
@@ -39,6 +40,7 @@ def answer_message(
     *conflicts*: sentences of two documents that differ, as `agents.conflicts.notes` gives them.
     *support*: how far its sentences are supported, as `agents.verification.verdict.report` gives it; None: not checked.
     *fallback_reason*: why quotes answer in place of the language model; None where they do not.
+    *clarification*: it is no answer but asks back: `question`, and `choices` to reply with.
     """
     return AIMessage(
         text,
@@ -54,6 +56,7 @@ def answer_message(
             "support": support,
             "conflicts": list(conflicts),
             "fallback_reason": fallback_reason,
+            "clarification": clarification,
         },
     )
 
@@ -85,7 +88,7 @@ def to_json(message: AnyMessage) -> dict[str, Any]:
     if role == "assistant":
         view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
         view |= {"confidence": extra.get("confidence"), "small_talk": extra.get("small_talk", False)}
-        view |= {"fallback_reason": extra.get("fallback_reason")}
+        view |= {"fallback_reason": extra.get("fallback_reason"), "clarification": extra.get("clarification")}
         view |= {"support": extra.get("support"), "run_id": run_of(message.id)}
         view |= {"conflicts": extra.get("conflicts", [])}
     return view

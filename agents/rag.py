@@ -1,6 +1,6 @@
 """The answering graph, readable top to bottom:
 
-    contextualize → retrieve → answer (and verify) | refuse → END
+    contextualize → retrieve → answer (and verify) | refuse | clarify → END
                   → talk → END, where it is small talk
                   → END, where the first question was answered before
 
@@ -15,6 +15,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from agents.nodes.answer import answer
+from agents.nodes.clarify import clarify
 from agents.nodes.contextualize import contextualize
 from agents.nodes.refuse import refuse
 from agents.nodes.retrieve import retrieve
@@ -32,8 +33,10 @@ def compile_graph(saver: BaseCheckpointSaver[Any]) -> Graph:
     graph.add_node("retrieve", retrieve)
     graph.add_node("answer", answer)
     graph.add_node("refuse", refuse)
+    graph.add_node("clarify", clarify)
     graph.add_edge(START, "contextualize")
     graph.add_edge("talk", END)
     graph.add_edge("answer", END)
     graph.add_edge("refuse", END)
+    graph.add_edge("clarify", END)
     return graph.compile(checkpointer=saver)

@@ -253,6 +253,7 @@ class Runner:
             "conflicts": extra.get("conflicts", []),
             "language_model": extra["language_model"],
             "fallback_reason": extra.get("fallback_reason"),
+            "clarification": extra.get("clarification"),
             "model": extra["model"],
             "conversation_id": turn.conversation_id,
             "session_id": turn.conversation_id,

@@ -111,6 +111,13 @@ class AnswerConflictOut(BaseModel):
     )
 
 
+class ClarificationOut(BaseModel):
+    """A question back, where a question does not say what it is about."""
+
+    question: str
+    choices: list[str] = Field(description="What it may be about; one of them, sent as the next message, answers.")
+
+
 class ChatOut(BaseModel):
     """An answer; `answer` and `response`, `conversation_id` and `session_id` are the same under two names."""
 
@@ -123,6 +130,9 @@ class ChatOut(BaseModel):
         description="low: the closest passages, which may not answer the question; null where nothing is cited."
     )
     small_talk: bool = Field(description="True for a greeting, thanks and the like, answered without a search.")
+    clarification: ClarificationOut | None = Field(
+        description="Asks back what the question is about; answered is false then. Null where nothing has to be asked."
+    )
     support: SupportOut | None = Field(description="Each sentence checked against its source; null where none was.")
     conflicts: list[AnswerConflictOut] = Field(
         [], description="Where another document says something else than what is cited; the answer tells of them, too."
@@ -154,6 +164,7 @@ class MessageOut(BaseModel):
     confidence: Literal["high", "low"] | None = None
     small_talk: bool | None = None
     fallback_reason: FallbackReason | None = None
+    clarification: ClarificationOut | None = None
     support: SupportOut | None = None
     conflicts: list[AnswerConflictOut] | None = None
     run_id: str | None = Field(None, description="The run that gave this answer; it is rated under this id.")

@@ -10,7 +10,7 @@ import httpx
 
 from clients.answer_stream import AnswerStream
 from clients.api_errors import check, translate_failures
-from clients.run_events import Citation, Doubt, make_from_members, parse_citations, parse_doubts
+from clients.run_events import Citation, Clarification, Doubt, make_from_members, parse_answer
 from clients.visitors import Visitor
 
 MESSAGES_AT_ONCE = 100
@@ -22,7 +22,7 @@ class Message:
 
     An answer is rated under its `run_id`; `rating` is "up", "down", or None where nothing was said of it. `small_talk`:
     an answer to a greeting and the like, which is not rated. `fallback_reason`: why the answer is quotes in place of a
-    language model's words, None where it is not.
+    language model's words, None where it is not. `clarification`: it is no answer but asks back.
     """
 
     role: str
@@ -34,6 +34,7 @@ class Message:
     rating: str | None = None
     small_talk: bool = False
     fallback_reason: str | None = None
+    clarification: Clarification | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +147,7 @@ class ApiClient:
         earlier = f"&before={before}" if before else ""
         body = self._call("GET", f"{_conversation_path(conversation_id)}?limit={MESSAGES_AT_ONCE}{earlier}")
         with translate_failures():
-            messages = tuple(
-                make_from_members(Message, {**item, "citations": parse_citations(item), "doubts": parse_doubts(item)})
-                for item in body["messages"]
-            )
+            messages = tuple(make_from_members(Message, parse_answer(item)) for item in body["messages"])
             return make_from_members(Conversation, {**body, "messages": messages})
 
     def delete(self, conversation_id: str) -> None:

@@ -41,6 +41,14 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class Clarification:
+    """What the service asks back, and the `choices` of which one, sent as the next message, answers."""
+
+    question: str
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The service has taken the question; another client can follow the run by its id."""
 
@@ -93,6 +101,7 @@ class Answer:
     answered: bool = True
     small_talk: bool = False
     fallback_reason: str | None = None
+    clarification: Clarification | None = None
     persistence: str = "redis"
     request_id: str | None = None
     run_id: str | None = None
@@ -122,8 +131,23 @@ def parse_event(received: ServerSentEvent) -> Event | None:
         raise ApiRefused(int(body["problem"].get("status", 500)), body["problem"], ended_run=True)
     kind = _EVENTS.get(received.name)
     if kind is Answer:
-        return make_from_members(Answer, {**body, "citations": parse_citations(body), "doubts": parse_doubts(body)})
+        return make_from_members(Answer, parse_answer(body))
     return None if kind is None else make_from_members(kind, body)
+
+
+def parse_answer(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of an answer or a message, with what is in them as objects of ours."""
+    return {
+        **body,
+        "citations": parse_citations(body),
+        "doubts": parse_doubts(body),
+        "clarification": _parse_clarification(body),
+    }
+
+
+def _parse_clarification(body: Mapping[str, Any]) -> Clarification | None:
+    asked = body.get("clarification")
+    return Clarification(str(asked["question"]), tuple(map(str, asked["choices"]))) if asked else None
 
 
 def parse_citations(body: Mapping[str, Any]) -> tuple[Citation, ...]:

@@ -44,6 +44,11 @@ _NOTHING_TO_QUOTE = {
     "es": "El modelo de lenguaje no está disponible y ninguna frase de los documentos responde a esto. "
     "Inténtelo más tarde.",
 }
+_WHAT_DO_YOU_MEAN = {
+    "en": "What is your question about? Choose one of these, or say it in your own words.",
+    "id": "Pertanyaan Anda tentang apa? Pilih salah satu, atau sebutkan dengan kata-kata Anda sendiri.",
+    "es": "¿Sobre qué es su pregunta? Elija una opción o dígalo con sus propias palabras.",
+}
 
 _BEGIN = re.compile(
     r'<passage number="(?P<number>\d++)" title="(?P<title>[^"]*+)" heading="(?P<heading>[^"]*+)"(?: date="[^"]*+")?+>\n'
@@ -91,6 +96,11 @@ def not_in_documents(language: str) -> str:
 def nothing_to_quote(language: str) -> str:
     """What a person is told when the language model does not answer, and quotes cannot either."""
     return _NOTHING_TO_QUOTE.get(language, _NOTHING_TO_QUOTE["en"])
+
+
+def what_do_you_mean(language: str) -> str:
+    """What asks back about a question that does not say what it is about."""
+    return _WHAT_DO_YOU_MEAN.get(language, _WHAT_DO_YOU_MEAN["en"])
 
 
 def closest_passages(language: str) -> str:

@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from agents.messages import repeat_answer, spoken
+from agents.nodes.clarify import join_reply
 from agents.small_talk import recognise
 from agents.state import AgentContext, ChatState
 from providers.chat.extractive import standalone_question
@@ -20,11 +21,14 @@ async def contextualize(
 
     Reads `messages`; writes `query`: the newest question with its short forms spelled out. Quotes of the documents know
     nothing of the conversation, so for them it gets the topic of the question before. A first question that was asked
-    before, over the same documents, is answered as it was then, and the turn ends. Small talk is not searched for.
+    before, over the same documents, is answered as it was then, and the turn ends. Small talk is not searched for; what
+    replies to a question of ours is, with the question that it was about.
     """
     *history, newest = spoken(state["messages"])
     if recognise(newest.text):
         return Command(goto="talk")
+    if question := join_reply(state["messages"]):
+        return Command(update={"query": spell_out(question)}, goto="retrieve")
     question = spell_out(newest.text)
     if any(isinstance(message, HumanMessage) for message in history):
         is_model = runtime.context.model.is_language_model

@@ -45,7 +45,7 @@ async def refusal(
     hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
     contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
     said = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
-    text = said + where_to_look(language, _headings(hits), contact)
+    text = said + where_to_look(language, headings(hits, _HEADINGS), contact)
     run.emit({"type": "token", "content": text})
     if support is not None:
         run.emit({"type": "support", **support})
@@ -61,13 +61,13 @@ async def refusal(
     return {"messages": [message]}
 
 
-def _headings(hits: Sequence[Hit]) -> list[str]:
-    """The first headings with the titles of their documents."""
+def headings(hits: Sequence[Hit], most: int) -> list[str]:
+    """The first headings with the titles of their documents, *most* of them."""
     named = []
     for passage in (hit.passage for hit in hits):
         heading = passage.heading.rpartition(" › ")[2]
         named.append(f"{passage.title} › {heading}" if heading and heading != passage.title else passage.title)
-    return list(dict.fromkeys(named))[:_HEADINGS]
+    return list(dict.fromkeys(named))[:most]
 
 
 async def _find_contact(document_id: str, run: AgentContext) -> str:

@@ -10,18 +10,21 @@ from langgraph.types import Command
 
 from agents.citations import without_marks
 from agents.messages import spoken
+from agents.nodes.clarify import MOST_CHOICES, is_underspecified
+from agents.nodes.refuse import headings
 from agents.state import AgentContext, ChatState
 from retrieval.conversation import choose_topic_words
 from retrieval.search import SearchOptions
 from utils.shorthand import spell_out
 
 
-async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["answer", "refuse"]]:
+async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["answer", "refuse", "clarify"]]:
     """Fetch passages for the question, and in a conversation for what it leaves unsaid.
 
     Reads `query` and `messages`; writes `passages` (best first, at most `top_k`, maybe empty) and `verdict`. An empty
     list is a result, not an error: the run goes on to `refuse`, as it does where nothing speaks for an answer in them.
-    Where little does, they are shown as the closest ones.
+    Where little does, they are shown as the closest ones. A question that does not say what it is about is asked back
+    about, where the passages leave a choice.
     """
     run, query = runtime.context, state["query"]
     run.emit({"type": "status", "stage": "retrieve"})
@@ -32,6 +35,8 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
         run.cache_session.forget()
         run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
     update = {"passages": found.hits, "verdict": found.verdict}
+    if is_underspecified(state["messages"]) and len(headings(found.hits, MOST_CHOICES)) > 1:
+        return Command(update=update, goto="clarify")
     return Command(update=update, goto="answer" if found.verdict.is_near else "refuse")
 
 

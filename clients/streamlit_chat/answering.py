@@ -52,6 +52,7 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
             run_id=last.run_id,
             small_talk=last.small_talk,
             fallback_reason=last.fallback_reason,
+            clarification=last.clarification,
         )
         notice.empty()
         control.empty()

@@ -8,9 +8,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from clients.api_client import Message
+from clients.run_events import Clarification
 from clients.streamlit_chat.doubts import mark_doubts, show_doubts
 from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
 from clients.streamlit_chat.sources import find_marks, show_sources
+from clients.streamlit_chat.talk import ask, current_talk
 from clients.streamlit_chat.unanswered import Unanswered, find_reason, list_not_taken
 
 # A file of ours: Streamlit fetches the icons it has for a browser's tab from a font server.
@@ -80,10 +82,27 @@ def show_answer(message: Message, place: int) -> None:
     """An answer with its marks and, below it, which sentences are in doubt and what the marks lead to."""
     if message.fallback_reason:
         st.caption(_QUOTES if message.citations else _AWAY)
+    if message.clarification:
+        _show_clarification(message.clarification, place)
+        return
     text = mark_doubts(message.content, message.doubts)
     st.markdown(answer_markdown(text, find_marks(message.citations, place)))
     show_doubts(message.content, message.doubts)
     show_sources(message.citations, place)
+
+
+def _show_clarification(asked: Clarification, place: int) -> None:
+    """A question back, with a button for each choice while nothing else has been said since."""
+    st.markdown(escape_markdown(asked.question))
+    conversation = current_talk().conversation
+    is_over = conversation is not None and place + 1 < conversation.length
+    for number, choice in enumerate(asked.choices):
+        key = f"choice-{place}-{number}"
+        st.button(escape_markdown(choice), key=key, on_click=_choose, args=(choice,), disabled=is_over)
+
+
+def _choose(choice: str) -> None:
+    ask(current_talk(), choice)
 
 
 def show_draft(text: str) -> None:

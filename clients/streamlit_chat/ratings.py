@@ -13,7 +13,7 @@ _LONGEST = 2000
 
 def show_rating(message: Message, conversation_id: str, api: ApiClient) -> None:
     """The thumbs of an answer that can be rated; a thumb pressed again takes the rating back."""
-    if message.run_id is None or message.small_talk:
+    if message.run_id is None or message.small_talk or message.clarification:
         return
     key = f"rating-{message.run_id}"
     default = _VERDICTS.index(message.rating) if message.rating in _VERDICTS else None

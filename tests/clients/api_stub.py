@@ -53,6 +53,7 @@ class Behaviour:
     cuts: int = 0  # so many connections break in the midst of an answer
     taken_over: bool = False  # in the midst of an answer another worker begins it anew; held again, if it was
     fallback_reason: str | None = None  # in the midst of an answer the language model fails
+    clarification: dict[str, Any] | None = None
     held: bool = False
     held_until_followed: bool = False  # by another connection than the one that asked
     cancelled_when_followed: bool = False
@@ -342,6 +343,7 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
             "answered": True,
             "support": does.support,
             "fallback_reason": does.fallback_reason,
+            "clarification": does.clarification,
             "run_id": run.run_id,
             "rating": None,
         }
@@ -357,6 +359,7 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
         "citations": does.citations,
         "support": does.support,
         "fallback_reason": does.fallback_reason,
+        "clarification": does.clarification,
     }
     run.tell("done", **whole, **told, **names)
 

@@ -408,6 +408,23 @@ def test_quotes_in_place_of_a_language_models_answer_say_so_and_show_nothing_of_
     assert shown(again).count(told) == 1
 
 
+def test_a_question_back_has_a_button_for_each_choice_that_asks_it(api: ApiStub) -> None:
+    choices = ["Dormitories › Rooms", "Fees <b>*x*</b>"]
+    api.behaviour.clarification = {"question": "What is it about?", "choices": choices}
+    api.behaviour.citations = []
+    page = open_page()
+    ask(page)
+    assert "What is it about?" in shown(page)
+    assert not [button for button in page.button if button.label == "Answer again"]
+    api.behaviour.clarification = None
+    [button] = [button for button in page.button if button.key == "choice-1-0"]
+    button.click().run()
+    assert not page.exception
+    assert [text for _, text in said(page)][1:3] == ["What is it about?", choices[0]]
+    assert said(page)[-1][1].startswith("A single room")
+    assert all(button.disabled for button in open_page(address(page)).button if str(button.key).startswith("choice"))
+
+
 def test_a_refusal_while_the_model_is_away_promises_no_quotes(api: ApiStub) -> None:
     api.behaviour.fallback_reason, api.behaviour.citations = "model-timeout", []
     page = open_page()

@@ -6,6 +6,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from providers.chat.extractive import standalone_question
+from providers.chat.followups import names_no_topic
 
 FOLLOW_UPS = [
     ("Tell me about the dormitory", "How much does it cost?", "dormitory"),
@@ -87,3 +88,27 @@ def test_a_new_topic_takes_the_place_of_the_old_one() -> None:
 
 def test_a_first_question_is_left_alone() -> None:
     assert standalone_question([], "How much does it cost?") == "How much does it cost?"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "more information about her?", "how much is it?", "When does it open?", "Who is he?", "How much?",
+        "¿Cuánto cuesta?", "¿A qué hora abre?", "¿Dónde está?", "Berapa biayanya?", "berapa harganya?", "kapan dibuka?",
+    ],
+)  # fmt: skip
+def test_a_question_that_refers_to_what_was_never_named_names_no_topic(question: str) -> None:
+    assert names_no_topic(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How do I apply?", "What are the opening hours?", "Is it allowed to smoke in the dormitory?",
+        "How much does it cost to apply?", "¿Cómo me inscribo?", "¿Cuánto cuesta la residencia?",
+        "Bagaimana cara mendaftar?", "Where is the library?",
+        "Berapa biaya kuliah?", "What does it mean if my card is blocked?", "", "?!",
+    ],
+)  # fmt: skip
+def test_a_question_that_refers_to_nothing_else_is_not_said_to_name_no_topic(question: str) -> None:
+    assert not names_no_topic(question)

@@ -1,0 +1,56 @@
+"""The step taken when a question does not say what it is about: ask back, with choices from the documents."""
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langgraph.runtime import Runtime
+
+from agents.messages import answer_message, spoken
+from agents.nodes.refuse import headings
+from agents.state import AgentContext, ChatState
+from prompts.rag import what_do_you_mean
+from providers.chat.followups import names_no_topic
+from utils.language import detect_language
+
+MOST_CHOICES = 4
+_LONGEST_REPLY = 100  # characters of what answers a question of ours; what is longer is a question of its own
+
+
+def is_underspecified(messages: list[AnyMessage]) -> bool:
+    """Whether the newest question leans on something that was never named: only a first one can, after small talk."""
+    *history, newest = spoken(messages)
+    said = [message for message in history if isinstance(message, AIMessage)]
+    is_first = all(message.additional_kwargs.get("small_talk") for message in said) and 2 * len(said) == len(history)
+    return is_first and names_no_topic(newest.text)
+
+
+def join_reply(messages: list[AnyMessage]) -> str:
+    """The question that was asked back about, with the reply to that behind it; "" where the newest is none."""
+    *history, newest = spoken(messages)
+    if len(history) < 2 or not isinstance(history[-2], HumanMessage):
+        return ""
+    asked = history[-1].additional_kwargs.get("clarification")
+    is_reply = len(newest.text) <= _LONGEST_REPLY and "?" not in newest.text
+    return f"{history[-2].text} ({newest.text})" if asked and is_reply else ""
+
+
+async def clarify(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
+    """Ask what the question is about.
+
+    Reads `messages` and `passages`; adds a question with choices to `messages`, with `answered` false and no citations.
+    Streams one `token`.
+    """
+    run = runtime.context
+    language = detect_language(state["messages"][-1].text)
+    question = what_do_you_mean(language)
+    hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
+    choices = headings(hits, MOST_CHOICES)
+    text = "\n".join([f"{question}\n", *(f"- {choice}" for choice in choices)])
+    run.emit({"type": "token", "content": text})
+    message = answer_message(
+        text,
+        run.run_id,
+        citations=[],
+        model="",
+        language_model=False,
+        clarification={"question": question, "choices": choices},
+    )
+    return {"messages": [message]}
