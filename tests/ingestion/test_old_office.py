@@ -1,5 +1,6 @@
 """Old formats: XLS is read; DOC, PPT and RTF are by LibreOffice in the sandbox where it is, else refused."""
 
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,6 @@ from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from tests.ingestion.files import saved, word
 from tests.ingestion.office import DRAW, MANIFEST, OFFICE, TEXT, compound, word_parts, zipped
-from tests.ingestion.test_parsers_office import sheet
 from tests.programs import installed, not_installed
 from utils.errors import UnreadableDocument
 from utils.sandbox.sandbox import Sandbox
@@ -105,7 +105,6 @@ def saved_paragraph(text: str) -> bytes:
     ("old", "new", "data", "said"),
     [
         ("doc", "docx", saved_paragraph("Open daily."), "Open daily."),
-        ("xls", "xlsx", sheet(["Fee", 10]), "Loans\n\nFee | 10"),
         ("ppt", "odp", SLIDES, "Welcome"),
     ],
 )
@@ -119,6 +118,22 @@ def test_what_was_saved_by_office_before_2007_is_read(
     content = (tmp_path / f"a.{old}").read_bytes()
     assert parser.parse(content, f"a.{old}").text == said
     assert parser.parse(content, "misnamed.doc").text == said
+
+
+def record(kind: int, data: bytes) -> bytes:
+    """A record of a workbook ([MS-XLS] 2.1.4)."""
+    return struct.pack("<HH", kind, len(data)) + data
+
+
+def test_a_spreadsheet_of_an_early_excel_is_read_without_libreoffice(
+    no_libreoffice: None, parser: ParserProcess
+) -> None:
+    begin, end, plain = record(0x09, struct.pack("<HH", 2, 0x10)), record(0x0A, b""), bytes(3)
+    label = record(0x04, struct.pack("<HH3sB", 0, 0, plain, 3) + b"Fee")
+    number = record(0x03, struct.pack("<HH3sd", 0, 1, plain, 10.5))
+    document = parser.parse(begin + label + number + end, "fees.xls")
+    assert document.text.endswith("Fee | 10.5")
+    assert document.media_type == "application/vnd.ms-excel"
 
 
 @pytest.mark.parametrize(
