@@ -16,7 +16,9 @@ _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}
 _PHONE = re.compile(r"(?<![\w.,])\+?\(?\d(?:[ ().-]{0,2}\d){6,14}(?![\w])")
 _SHORT_PHONE = re.compile(r"\b\d{3,6}\b")
 _CODE = re.compile(r"\b(?:[^\W\d_]{1,3}[-.]?\d{1,4}[^\W\d_]?|\d{1,4}-?[^\W\d_])\b")
-_LETTER_OR_NUMBER = re.compile(r"\s*+(?:no\.?|nomor|número|n\.?º|nº)?\s*+(\d{1,4}[^\W\d_]?|[A-Z](?:[-.]?\d{1,4})?)\b")
+_LETTER_OR_NUMBER = re.compile(
+    r"\s{0,2}(?:(?:no\.?|nomor|número|n\.?º|nº)\s{0,2})?(\d{1,4}[^\W\d_]?|[A-Z](?:[-.]?\d{1,4})?)\b"
+)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _TELLS_HOUR = re.compile(r"(?:pukul|jam|at|las|la|until|to|from|hasta|sampai|hingga|desde|a)\s*+$", re.IGNORECASE)
 _AFTER_HOUR = re.compile(r"\s*+(?:[ap]\.?\s?m\b|h\b|hrs?\b|horas\b|wi[bt]|uhr)", re.IGNORECASE)
