@@ -16,6 +16,7 @@ MARKS = (
 )
 SAMPLE_BYTES = 100_000
 CONTEXT_BYTES = 1_000
+WIDE = 0.1  # of the bytes of UTF-16 and UTF-32 are NUL
 ESCAPE = b"\x1b"  # ISO-2022 switches with it from ASCII to Japanese or Korean
 WESTERN = "cp1252"  # Latin-1 as the web has it: with quotation marks and the euro
 # Of ordinary computers: EBCDIC and the like, which mainframes write, would fit too many short texts.
@@ -48,7 +49,7 @@ def _read_byte_order_mark(data: bytes) -> str | None:
 def _read_declared(data: bytes, declared: str | None) -> str | None:
     """UTF-8 where it can be that: hardly any other text looks like it. Some others are ASCII to look at."""
     candidates = (declared, "utf-8") if data.isascii() else ("utf-8", declared)
-    if ESCAPE in data and not declared:
+    if not declared and (ESCAPE in data or data.count(0) > WIDE * len(data)):
         return None
     for encoding in filter(None, candidates):
         try:

@@ -17,6 +17,7 @@ LONG_NAME, NAME, CONTENT, CONTENT_TYPE = "3707", "3704", "3701", "370E"
 CLASS, SMIME, PGP_MIME = "001A", "ipm.note.smime", "application/pgp-encrypted"
 UNICODE, NARROW, BINARY = "001F", "001E", "0102"
 SENT, TIME_TYPE = 0x0039, 0x0040
+CODE_PAGES, LONG_TYPE, UTF_8 = (0x3FFD, 0x3FDE), 0x0003, 65001  # of the message, and of its body
 ROOT_HEADER_BYTES, PROPERTY_BYTES = 32, 16
 MEDIA_TYPE = "application/vnd.ms-outlook"
 
@@ -75,7 +76,16 @@ class _Properties:
         wide = self._stream(folder, f"__substg1.0_{tag}{UNICODE}")
         if wide:
             return wide.decode("utf-16-le", "replace").strip("\0 ")
-        return decode(self._stream(folder, f"__substg1.0_{tag}{NARROW}")).strip("\0 ")
+        narrow = self._stream(folder, f"__substg1.0_{tag}{NARROW}")
+        return decode(narrow, declared=self._find_code_page()).strip("\0 ")
+
+    def _find_code_page(self) -> str | None:
+        """What narrow text is in, where the message says so."""
+        found = (self._read_number(tag, LONG_TYPE) for tag in CODE_PAGES)
+        number = next((value & 0xFFFFFFFF for value in found if value is not None), None)
+        if number is None:
+            return None
+        return "utf-8" if number == UTF_8 else f"cp{number}"
 
     def binary(self, folder: str, tag: str) -> bytes:
         """A property as bytes; empty if there is none."""
@@ -83,13 +93,20 @@ class _Properties:
 
     def sent(self) -> str:
         """When it was sent, in UTC, or nothing: in tenths of microseconds since 1601 ([MS-DTYP] 2.3.3)."""
+        value = self._read_number(SENT, TIME_TYPE)
+        if value is None or value >= 10**18:
+            return ""
+        moment = datetime.datetime(1601, 1, 1) + datetime.timedelta(microseconds=value // 10)
+        return moment.isoformat(" ", "minutes") + " UTC"
+
+    def _read_number(self, wanted: int, wanted_kind: int) -> int | None:
+        """A property that is a number, None if there is none: 16 bytes for each of them after a head."""
         values = self._stream("", "__properties_version1.0")
         for place in range(ROOT_HEADER_BYTES, len(values) - PROPERTY_BYTES + 1, PROPERTY_BYTES):
             kind, tag, _, value = struct.unpack_from("<HHIQ", values, place)
-            if (tag, kind) == (SENT, TIME_TYPE) and value < 10**18:
-                moment = datetime.datetime(1601, 1, 1) + datetime.timedelta(microseconds=value // 10)
-                return moment.isoformat(" ", "minutes") + " UTC"
-        return ""
+            if (tag, kind) == (wanted, wanted_kind):
+                return int(value)
+        return None
 
     def _stream(self, folder: str, name: str) -> bytes:
         path = [folder, name] if folder else [name]

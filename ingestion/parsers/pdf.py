@@ -117,7 +117,7 @@ def _build(
             blocks = ((0, paragraph) for paragraph in paragraphs(recognised[number]))
         else:
             blocks = _blocks(page, {place: level for (at, place), level in levels.items() if at == number - 1})
-        if page.is_garbled and number not in recognised:
+        if page.is_garbled and not recognised.get(number):  # there is text on it, so that nothing is no answer
             builder.garbled(number)
         elif page.is_picture and number not in recognised:
             builder.unread(number)

@@ -11,6 +11,7 @@ from ingestion.parsers.parsed import clean
 MAX_OBJECTS = 20_000  # looked at on a page; maps and drawings have more
 LONG = 12.0
 SCANNED_SHARE = 0.3  # of the page, that pictures cover
+SMALL_SHARE = 0.1  # where there are no letters at all
 SCANNED_CHARACTERS = 25  # a stamp or page number on a scan
 OUTLINED_PATHS = 200  # of a page without text: its letters are drawings
 MOST_GARBLED = 0.04  # of the letters, in lines that are garbled, two of them at least
@@ -72,7 +73,9 @@ def read_page(page: PdfPage) -> Page:
     unreadable = sum(len(UNKNOWN.findall(line.text)) for line in lines)
     has_text = letters - unreadable > max(SCANNED_CHARACTERS, unreadable)
     is_picture = not has_text and (
-        drawn.pictures >= SCANNED_SHARE or unreadable > 0 or (not letters and drawn.paths >= OUTLINED_PATHS)
+        drawn.pictures >= (SCANNED_SHARE if letters else SMALL_SHARE)
+        or unreadable > 0
+        or (not letters and drawn.paths >= OUTLINED_PATHS)
     )
     legible = _find_legible(lines)
     is_ruled = drawn.across >= 3 and drawn.down >= 2

@@ -6,7 +6,7 @@ from statistics import median
 
 LEAST_LINES = 4  # of a column
 LEAST_WIDTH = 8.0  # of a column's lines, in their height: the cells of tables are shorter
-GAP = 0.7  # between columns, in the height of a line
+GAP = 0.3  # between columns, in the height of a line: the boxes of lines are wider than their letters
 FULL, MOSTLY_FULL = 0.8, 0.5  # so much of its column a full line takes, and so many lines of a column are full
 MOST_ACROSS = 0.4  # of the lines: titles and footnotes that run across the columns
 

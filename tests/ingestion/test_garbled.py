@@ -65,6 +65,12 @@ ENCODINGS = [
         ("Thai", "tis-620"),
         ("Arabic", "cp1256"),
     ),
+    *(
+        (script, f"{wide}-{end}")
+        for script in ("German", "names")
+        for wide in ("utf-16", "utf-32")
+        for end in ("le", "be")
+    ),
     *(("Greek", "iso8859-7"), ("Hebrew", "cp1255"), ("Polish", "iso8859-2"), ("Polish", "cp1250")),
     *(("Turkish", "iso8859-9"), ("German", "cp850"), ("German", "mac-roman")),
 ]
@@ -141,6 +147,11 @@ def test_a_page_whose_font_says_wrong_letters_is_unread_and_the_others_are_read(
         (2,),
         (2,),
     )
+
+
+def test_a_garbled_page_on_which_nothing_was_recognised_is_still_unread() -> None:
+    data = joined(pdf(LINES), garbled_pdf(PAGE))
+    assert parse(data, "a.pdf", Limits(), {2: ""}).garbled_pages == (2,)
 
 
 def test_some_garbled_lines_are_left_out_of_their_page() -> None:

@@ -2,6 +2,7 @@
 
 import io
 
+import pypdfium2
 import pytest
 from PIL import Image
 
@@ -72,6 +73,14 @@ def test_nothing_is_lost_where_a_table_lacks_a_line() -> None:
     frame = "350 670 m 350 700 l S\n"
     found = read(drawn_pdf(rules + frame + cells)).text
     assert [word for word in ("Day", "Open", "Monday", "8-16") if word not in found] == []
+
+
+def test_a_small_picture_alone_on_its_page_may_be_text() -> None:
+    document, file = pypdfium2.PdfDocument(FLAT), io.BytesIO()
+    width, height = document[0].get_size()
+    document[0].set_mediabox(0, -4 * height, width, height)
+    document.save(file)
+    assert read(file.getvalue()).unread_pages == (1,)
 
 
 @pytest.mark.parametrize("revision", [5, 6])

@@ -5,6 +5,7 @@ import datetime
 import email
 import email.policy
 import json
+import struct
 from email.message import EmailMessage
 
 import pytest
@@ -247,6 +248,14 @@ def test_a_signed_outlook_message_is_read() -> None:
     for attached in (signed(pkcs7.PKCS7Options.DetachedSignature), signed(pkcs7.PKCS7Options.Binary)):
         document = read(outlook("IPM.Note.SMIME", attached, "multipart/signed"), "a.msg")
         assert sections(document) == [("Fees", SIGNED_BODY), ("Fees › fees.csv", "Year | Fee\n2026 | 10")]
+
+
+def test_narrow_text_of_an_outlook_message_is_in_the_code_page_that_it_names() -> None:
+    values = bytes(32) + struct.pack("<HHIQ", 0x0003, 0x3FDE, 0, 950) + bytes(8192)
+    texts = {"0037": "格式", "0C1A": "陳奎良", "1000": "其餘人員"}
+    streams = {f"__substg1.0_{tag}001E": text.encode("cp950") + b" " * 4096 for tag, text in texts.items()}
+    document = read(compound({**streams, "__properties_version1.0": values}), "a.msg")
+    assert document.text == "格式\n\nFrom: 陳奎良\n\n其餘人員"
 
 
 PGP = "-----BEGIN PGP MESSAGE-----\n\nhIwDY32h\n-----END PGP MESSAGE-----\n"
