@@ -14,14 +14,14 @@ from tests.packages import ROOT, source_files
 # What decodes the formats that strangers choose.
 READERS = {"PIL", "cv2", "docx", "lxml", "olefile", "onnxruntime", "openpyxl", "pdfminer", "pdfplumber", "pypdfium2",
            "rapidocr", "shapely", "tarfile", "trafilatura", "xlrd", "xml", "zipfile"}  # fmt: skip
-# Where they may be imported: in what a job names, and for archives that an operator makes and takes back.
+# Where they may be imported: in what a job names, and for files of the operator: archives, and a model.
 IN_THE_SANDBOX = (
     "ingestion/parsers/",
     "ingestion/pages/worker.py",
     "providers/ocr/rapid.py",
     "providers/ocr/worker.py",
 )
-OF_OPERATORS = ("indexing/archive.py",)
+OF_OPERATORS = ("indexing/archive.py", "providers/entailment/onnx.py")
 # What the service's side of a parser is made of: these run outside.
 OUTSIDE = {"answers", "kinds", "libreoffice", "parsed", "recognition", "sandbox", "sniffing"}
 STARTERS = {"subprocess", "multiprocessing", "pty"}
@@ -31,6 +31,7 @@ MAY_START = {
     "utils/sandbox/sandbox.py",
     "bootstrap/checks/stores.py",
     "providers/ocr/tesseract.py",
+    "retrieval/edge_folder.py",
 }
 
 
