@@ -53,6 +53,7 @@ bench: $(TOOLS)  ## the figures of the README, against their peers; results go t
 	$(BIN)/python -m benchmarks.grounding $(DATA)/../grounding
 	$(BIN)/python -m benchmarks.followups $(DATA)/../multiturn
 	$(BIN)/python -m benchmarks.ingestion --mode celery
+	$(BIN)/python -m benchmarks.fair_queue
 	$(BIN)/python -m benchmarks.index_switch --change model --save
 	$(BIN)/python -m benchmarks.index_switch --change passages --documents 100 --asides 5 --save
 	$(BIN)/python -m benchmarks.chat
