@@ -20,8 +20,8 @@ _LETTER_OR_NUMBER = re.compile(
     r"\s{0,2}(?:(?:no\.?|nomor|número|n\.?º|nº)\s{0,2})?(\d{1,4}[^\W\d_]?|[A-Z](?:[-.]?\d{1,4})?)\b"
 )
 _YEAR = re.compile(r"(?:19|20)\d\d")
-_TELLS_HOUR = re.compile(r"(?:pukul|jam|at|las|la|until|to|from|hasta|sampai|hingga|desde|a)\s*+$", re.IGNORECASE)
-_AFTER_HOUR = re.compile(r"\s*+(?:[ap]\.?\s?m\b|h\b|hrs?\b|horas\b|wi[bt]|uhr)", re.IGNORECASE)
+_TELLS_HOUR = re.compile(r"(?:pukul|jam|at|las|la|until|to|from|hasta|sampai|hingga|desde|a)\s{0,2}$", re.IGNORECASE)
+_AFTER_HOUR = re.compile(r"\s{0,2}(?:[ap]\.?\s?m\b|h\b|hrs?\b|horas\b|wi[bt]|uhr)", re.IGNORECASE)
 _MINUTES = {"second": 1 / 60, "minute": 1, "hour": 60, "day": 1440, "week": 10_080, "month": 43_800, "year": 525_600}
 _SUBJECT_TOKENS = 3  # a place that stands so early is what the sentence is about
 _SHORT_SENTENCE = 4  # words
