@@ -15,7 +15,7 @@ from utils.ports import FallbackReason, RunOutcome
 from utils.private_files import ensure_private_folder
 from utils.processes import StartError, reserve_port
 from utils.telemetry import Telemetry
-from utils.telemetry.catalogue import BUILD, CATALOGUE, MODEL_ERRORS, TURN_FAILURES, TURN_FALLBACKS, TURNS
+from utils.telemetry.catalogue import BUILD, CATALOGUE, MODEL_ERRORS, PROBLEMS, TURN_FAILURES, TURN_FALLBACKS, TURNS
 
 if TYPE_CHECKING:  # it imports prometheus_client
     from utils.telemetry.instruments import Instruments
@@ -79,6 +79,7 @@ def _prepare(instruments: "Instruments") -> None:
         instruments.prepare(MODEL_ERRORS, kind, reason)
     for outcome in get_args(RunOutcome):
         instruments.prepare(TURNS, outcome)
-    instruments.prepare(TURN_FAILURES, "internal")
+    for series in (PROBLEMS, TURN_FAILURES):
+        instruments.prepare(series, "internal")
     for reason in get_args(FallbackReason):
         instruments.prepare(TURN_FALLBACKS, reason)
