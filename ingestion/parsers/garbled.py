@@ -33,7 +33,8 @@ SCRIPTS = frozenset(
     | EAST_ASIAN
 )
 _MIXABLE = (EAST_ASIAN | {"LATIN"}, frozenset({"LATIN", "GREEK"}), frozenset({"LATIN", "ARABIC"}))
-_WORD = re.compile(r"\S*[^\W\d_]\S*[^\W\d_]\S*")
+# With two letters at least; each character is looked at once, however long a run without blanks is.
+_WORD = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])*+[^\W\d_](?:[^\w\s]|[\d_])*+[^\W\d_]\S*+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ADDRESS = re.compile(r"://|www\.|@\w+\.\w|%[0-9A-F]{2}")
 _STRANGE = re.compile(r"(?<=[^\W\d_])[\"#$%&;<>?@!~\\]+(?=[^\W\d_])")

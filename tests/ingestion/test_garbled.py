@@ -14,6 +14,7 @@ from ingestion.reader import DocumentReader
 from tests.domain.records import ACME, GLOBEX
 from tests.ingestion.files import drawn_pdf, garbled_pdf, joined, pdf
 from tests.reading import NO_CHECK, load_files, parsing
+from tests.security.cost import cpu_s
 from utils.errors import UnreadableDocument
 
 TRUE_TEXTS = {
@@ -159,6 +160,13 @@ def test_some_garbled_lines_are_left_out_of_their_page() -> None:
     page = f"BT /F1 11 Tf 50 780 Td ({LINES[0]}) Tj 0 -14 Td ({LINES[1]}) Tj 0 -14 Td {figure} ET"
     document = read(drawn_pdf(page), "a.pdf")
     assert (document.text, document.garbled_pages) == (" ".join(LINES), (1,))
+
+
+@pytest.mark.parametrize("run", ["1", "-_", "a1", "!"])
+def test_a_run_without_blanks_takes_linear_time_however_long_it_is(run: str) -> None:
+    line = "é" + run * 30_000
+    assert cpu_s(lambda: is_garbled_line(line)) < 0.5
+    assert cpu_s(lambda: is_garbled(line)) < 0.5
 
 
 @pytest.mark.usefixtures("recognition")
