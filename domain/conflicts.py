@@ -21,6 +21,7 @@ from utils.validity import today
 
 MOST_OPEN = 2_000  # of a tenant: nobody reads more
 KEPT_DAYS = 90  # after it was gone
+COMPARE_AGAIN = -1  # in place of the version of a document that was compared
 _AT_ONCE = 500
 Status = Literal["open", "dismissed", "gone"]
 
@@ -65,7 +66,8 @@ def documents_to_compare(session: Session, ctx: TenantContext, limit: int) -> li
 def record_comparison(session: Session, ctx: TenantContext, document: Document, found: Sequence[FoundConflict]) -> None:
     """Note what was found of this version of *document*, unless it has changed meanwhile; flushed.
 
-    What was dismissed before stays so, and what is not found any more is gone.
+    What was dismissed before stays so, and what is not found any more is gone. What is there at the first comparison
+    of a version was found from the other document's side: that may see what this one does not, and it stays.
     """
     current = scoped(ctx, Document).where(Document.document_id == document.document_id).with_for_update()
     row = session.scalar(current.execution_options(populate_existing=True))
@@ -78,7 +80,8 @@ def record_comparison(session: Session, ctx: TenantContext, document: Document, 
         if all(versions.get(side.document_id) == side.version for side in (each.one, each.other))
     }
     there = {each.conflict_id: each for each in session.scalars(scoped(ctx, Conflict).where(_is_of([row.document_id])))}
-    for conflict_id in there.keys() - by_id.keys():
+    is_first = 0 <= row.compared_version < row.version
+    for conflict_id in () if is_first else there.keys() - by_id.keys():
         _let_go(there[conflict_id])
     room = MOST_OPEN - count_conflicts(session, ctx, ConflictStatus.OPEN)
     for conflict_id, each in by_id.items():

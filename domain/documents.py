@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, Update, insert, literal_column
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from domain.conflicts import end_conflicts
+from domain.conflicts import COMPARE_AGAIN, end_conflicts
 from domain.dataset_roles import ensure_dataset_of
 from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion, now
 from domain.scoping import scoped, scoped_delete, scoped_update
@@ -95,7 +95,7 @@ def change_description(session: Session, document: Document, *, tags: list[str],
     if (document.tags, document.labels) == (tags, labels):
         return
     if read_period(document.labels) != read_period(labels):
-        document.compared_version = 0
+        document.compared_version = COMPARE_AGAIN
     document.tags, document.labels, document.words_in = tags, labels, 0
     if document.state in (DocumentState.SEARCHABLE, DocumentState.READY):
         document.state = DocumentState.PENDING

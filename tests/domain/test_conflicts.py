@@ -135,6 +135,23 @@ def test_it_is_gone_when_a_document_goes_changes_or_ceases_to_hold(
     assert statuses(database, ACME) == ["gone"]
 
 
+def test_a_conflict_that_one_side_alone_sees_stays_when_the_other_one_is_compared(database: Database) -> None:
+    old, new = (ready(database, ACME, *each) for each in (("old", OLD), ("new", NEW)))
+    note(database, ACME, old, FoundConflict(side(old, OLD), side(new, NEW), "number"))
+    note(database, ACME, new)  # it has nearer neighbours than the old one
+    assert statuses(database, ACME) == ["open"]
+    assert statuses(database, GLOBEX) == []
+    ended = (today() - timedelta(days=1)).isoformat()
+    with database.writing() as session:
+        change_description(
+            session, lock_document(session, ACME, new.document_id), tags=[], labels={"valid_until": ended}
+        )
+        session.execute(update(Document).where(Document.document_id == new.document_id).values(state="ready"))
+    assert to_compare(database, ACME) == ["new"]
+    note(database, ACME, new)  # as what has ceased to hold is told
+    assert statuses(database, ACME) == ["gone"]
+
+
 def test_what_has_changed_while_it_was_compared_is_not_noted(
     database: Database, pair: tuple[Document, Document, FoundConflict]
 ) -> None:
