@@ -26,7 +26,7 @@ LONGEST_ANSWER = 64_000  # characters
 _CUT = f"The model's answer is cut after {LONGEST_ANSWER:,} characters."
 MODEL_IS_AWAY = "The language model is not available. These are quotes from the documents."
 _REASONS: Mapping[type[ProviderError], FallbackReason] = {ProviderTimeout: "model-timeout", ProviderBusy: "model-busy"}
-_SHOWN_AT_ONCE, _BOUND_AT_ONCE, _NOTED_AT_ONCE = 64_000, 16_000, 16_000  # characters of passages, see `process_text`
+_SHOWN_AT_ONCE, _BOUND_AT_ONCE, _NOTED_AT_ONCE = 64_000, 16_000, 4_000  # characters of passages, see `process_text`
 
 
 async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:

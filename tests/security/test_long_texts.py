@@ -60,6 +60,20 @@ async def test_quotes_from_passages_of_64_kb_hold_the_loop_for_no_50_ms(
     assert await _longest(work, monkeypatch) < LIMIT_S
 
 
+@pytest.mark.parametrize("value", ["1 ", "1-2-3-", "(1", "9:30 "])
+async def test_passages_full_of_values_are_compared_without_holding_the_loop_for_50_ms(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    async def work(number: int) -> None:
+        texts = ["".join(f"Fee {each}{part} {value * 500}"[:580] + ". " for part in range(3)) for each in range(8)]
+        hits = [hit(f"It closes at {number}. {text}", each) for each, text in enumerate(texts, number * 10)]
+        await _answered(
+            FakeListChatModel(responses=[f"It closes at {number} [1]."]), hits, "When does it close?", "mark"
+        )
+
+    assert await _longest(work, monkeypatch) < LIMIT_S
+
+
 async def test_the_rest_of_an_answer_that_is_too_long_is_told_as_one_unchecked_sentence() -> None:
     said = "The office opens at 8:00 [1].\n" * (2 * MOST_CLAIMS)
     told = await _answered(FakeListChatModel(responses=[said]), [hit("The office opens at 8:00.")], "When?", "mark")
@@ -108,7 +122,9 @@ async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy:
             verifier=Verifier(_NoModel()),
             unsupported=policy,
         )
-        state = ChatState(messages=[HumanMessage(question)], query=question, passages=hits, verdict=Verdict(True, 1.0))
+        state = ChatState(
+            messages=[HumanMessage(question)], query=question, passages=hits, verdict=Verdict(True, 1.0, True)
+        )
         await answer(state, Runtime(context=run))
     return told
 
