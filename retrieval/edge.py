@@ -106,7 +106,7 @@ class EdgeIndex(PassageIndex):
         """Let every passage of the document have the describing fields of *passage*."""
         of_document = make_tenant_filter(ctx, make_condition(DOCUMENT, [passage.document_id]))
         operation = engine.UpdateOperation.set_payload_by_filter(of_document, description_of(passage))
-        await self._run(lambda: self._shard.update(operation))
+        await self._run(lambda: self._change(ctx, operation))
         await self._run(lambda: self._shard.flush())
 
     async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
@@ -212,7 +212,7 @@ class EdgeIndex(PassageIndex):
 
     def _change(self, ctx: TenantContext, operation: engine.UpdateOperation) -> None:
         if self._disk is not None:
-            self._disk.check_turns()  # what is deleted may use the reserve
+            self._disk.check_turns()  # what is deleted, or said of a document, may use the reserve
         self._spoken.pop(ctx.tenant_id, None)
         self._shard.update(operation)
 

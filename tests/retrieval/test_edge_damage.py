@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -14,7 +16,7 @@ from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
 from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage, texts, vector
 from utils.disk import DiskSpace
-from utils.errors import StoreUnavailable
+from utils.errors import NotEnoughSpace, StoreUnavailable
 
 COUNT = 30
 TEXTS = {
@@ -172,6 +174,19 @@ async def test_where_there_is_no_room_a_damaged_index_is_not_kept(
     await index.close()
     assert "It is deleted, as there is no room to keep it." in caplog.text
     assert not closed.with_name("index.damaged").exists()
+
+
+async def test_nothing_is_written_where_the_disk_is_full(closed: Path) -> None:
+    index = _open(closed)
+    changed = replace(passage(TEXTS[ACME.tenant_id][0]), valid_until="2020-01-01")
+    cast(Any, index)._disk = DiskSpace(closed, 10**18)
+    with pytest.raises(NotEnoughSpace):
+        await index.update_document(ACME, changed)
+    with pytest.raises(NotEnoughSpace):
+        await index.delete_documents(ACME, [changed.document_id])
+    for tenant in (ACME, GLOBEX):
+        assert texts(await index.search(tenant, "key of room 3", None, limit=COUNT)) != []
+    await index.close()
 
 
 async def test_an_index_that_another_process_has_is_not_taken_for_damaged(closed: Path) -> None:
