@@ -1,7 +1,6 @@
 """Opens the indexes of an installation, each with the embedding model its vectors are of."""
 
 import asyncio
-import shutil
 from collections.abc import Set
 from contextlib import AsyncExitStack
 from functools import partial
@@ -15,6 +14,7 @@ from config import Settings
 from domain.indexes import IndexSpec
 from domain.models import IndexRow
 from indexing.open_index import OpenIndex
+from retrieval.edge_folder import remove_folder
 from retrieval.index import PassageIndex
 from retrieval.lexical import RECIPE
 from retrieval.search import Retriever
@@ -104,7 +104,7 @@ class IndexOpener:
         await self.close(number)
         if self._settings.qdrant_url is None:
             folder = index_folder(self._settings, self._folder, made_with.model, number)
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(remove_folder, folder)
             return
         server = server_index(self._settings, made_with, number)
         try:

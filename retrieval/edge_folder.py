@@ -47,7 +47,7 @@ class ShardFolder:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            lock = os.open(_find_lock(self.path), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as exc:
             raise StoreUnavailable(f"The passage index in {self.path} cannot be opened: {exc}") from exc
         try:
@@ -118,7 +118,7 @@ class ShardFolder:
         return ""
 
     def _put_aside(self, reason: str) -> None:
-        aside = self.path.with_name(f"{self.path.name}.damaged")
+        aside = _find_aside(self.path)
         try:
             shutil.rmtree(aside, ignore_errors=True)
             self.path.rename(aside)
@@ -138,6 +138,22 @@ class ShardFolder:
             *(self.path, reason, where),
         )
         self.on_replaced()
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a shard that is closed, and all that was made beside it, for good; nothing where there is none."""
+    for folder in (path, _find_aside(path)):
+        shutil.rmtree(folder, ignore_errors=True)
+    edge_sums.remove_sums(path)
+    _find_lock(path).unlink(missing_ok=True)
+
+
+def _find_aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")
+
+
+def _find_lock(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
 
 
 @contextmanager

@@ -244,9 +244,12 @@ async def test_a_former_index_is_removed_when_its_days_are_over(
     before: Settings, after: Settings, database: Database
 ) -> None:
     await fill(before, database)
+    former = index_folder(before, before.data_dir, before.embedding_model or "")
+    former.with_name(f"{former.name}.damaged").mkdir()
     async with running(after, database, keep_days=0) as site:
         await until(lambda: site.states() == {2: "serving"})
         assert await site.finds_both("two")
+        assert [path for path in former.parent.iterdir() if path.name.partition(".")[0] == former.name] == []
 
 
 async def test_what_was_left_where_an_index_is_begun_is_not_in_it(
