@@ -4,7 +4,6 @@ Not each with each: a passage is compared with those of other documents that are
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,17 +21,16 @@ from domain.models import Document
 from retrieval.index import PassageIndex
 from utils.context import TenantContext
 from utils.errors import ProblemError
+from utils.loops import repeat
 from utils.passages import Passage
 from utils.validity import today
-
-logger = logging.getLogger(__name__)
 
 NEIGHBOURS = 8  # passages that a passage is compared with
 MOST_OF_ONE = 100  # conflicts of one document: more are those of a text that should not be there
 DOCUMENTS_AT_ONCE = 20
 POLL_S = 2.0
 EXPIRY_S = 60.0  # between two looks whether documents have ceased to hold
-LONGEST_PAUSE_S = 60.0
+LONGEST_WAIT_S = 3600.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,49 +38,56 @@ class DocumentComparer:
     """Compares every document that is new or changed, once it has its vectors, by one process at a time.
 
     *index* is that which serves, with its cut. While *is_busy*, as documents are read or indexed, it waits, and for
-    *delay_s* after that. It works for half of the time at most.
+    *delay_s* after that; but no longer than *longest_wait_s*, since a document whose passages the embedding model
+    refuses is never done. It works for half of the time at most.
     """
 
     database: Database
     index: Callable[[], tuple[PassageIndex, str]]
     is_busy: Callable[[], bool]
     delay_s: float
+    longest_wait_s: float = LONGEST_WAIT_S
     poll_s: float = POLL_S
     _rested_since: float = field(default_factory=time.monotonic)
+    _busy_since: float = float("inf")
     _expired_at: float = float("-inf")
 
     async def run(self) -> None:
         """Do so until cancelled. Errors are logged, and retried ever more slowly."""
-        pause_s = self.poll_s
-        while True:
-            try:
-                await self.step()
-                pause_s = self.poll_s
-            except Exception as exc:  # whatever broke, comparing must go on
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-                known = isinstance(exc, ProblemError)
-                logger.warning(
-                    "Comparing documents pauses for %.0f s: %s", pause_s, exc, exc_info=None if known else exc
-                )
-            await asyncio.sleep(pause_s)
+        await repeat("Comparing documents", self.step, get_poll_s=lambda: self.poll_s)
 
     async def step(self) -> None:
-        """Compare some documents of each tenant that has any to compare, unless there is other work."""
+        """Compare some documents of each tenant that has any to compare, unless there is other work.
+
+        Raises the last failure, after the other documents.
+        """
         now_s = time.monotonic()
-        if self.is_busy() or await read(self.database, is_any_processed):
+        is_busy = self.is_busy() or await read(self.database, is_any_processed)
+        self._busy_since = min(self._busy_since, now_s) if is_busy else float("inf")
+        if is_busy and now_s - self._busy_since < self.longest_wait_s:
             self._rested_since = now_s
             return
         if now_s - self._expired_at >= EXPIRY_S:
             await write(self.database, conflicts.end_expired)
             self._expired_at = now_s
-        if now_s - self._rested_since < self.delay_s:
-            return
+        if now_s - self._rested_since >= self.delay_s or is_busy:
+            await self._compare_some(should_stop=lambda: self.is_busy() and not is_busy)
+
+    async def _compare_some(self, should_stop: Callable[[], bool]) -> None:
+        failure: Exception | None = None
         for ctx in await read(self.database, conflicts.tenants_to_compare):
             listing = partial(conflicts.documents_to_compare, ctx=ctx, limit=DOCUMENTS_AT_ONCE)
             for document in await read(self.database, listing):
-                if self.is_busy():
+                if should_stop():
                     return
-                await self._compare(ctx, document)
+                try:
+                    await self._compare(ctx, document)
+                except ProblemError:
+                    raise  # a store is away: the others would fail, too
+                except Exception as exc:  # one document's trouble must not keep the others waiting
+                    failure = exc
+        if failure is not None:
+            raise failure
 
     async def _compare(self, ctx: TenantContext, document: Document) -> None:
         found: dict[str, FoundConflict] = {}
