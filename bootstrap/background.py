@@ -114,7 +114,7 @@ class Background:
                 all_of_it.create_task(self._keep_whole())
                 all_of_it.create_task(self._working.run())
                 all_of_it.create_task(self._keep_forgetting())
-                for optional in (self._crawl, self._compare, self._retire_samples):
+                for optional in (self._crawl, self._compare):
                     if optional is not None:
                         all_of_it.create_task(optional())
         finally:
@@ -125,6 +125,8 @@ class Background:
         await self._caught_up()  # so that whoever is told "loaded" finds it
         if not self._loaded.done():
             self._loaded.set_result(summary)
+        if self._retire_samples is not None:  # only now are all of them there that there will be
+            await self._retire_samples()
 
     async def _keep_whole(self) -> None:
         while True:

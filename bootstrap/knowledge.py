@@ -14,6 +14,7 @@ from ingestion.pipeline import LoadSummary, has_own_documents, has_samples, load
 from ingestion.policy import ReadingPolicy
 from utils.context import TenantContext
 from utils.errors import BadInput, ScannerUnavailable, StoreUnavailable
+from utils.loops import lengthen, log_pause
 from utils.processes import StartError
 
 logger = logging.getLogger("bootstrap.knowledge")
@@ -84,18 +85,26 @@ async def load_knowledge(
 async def retire_samples(
     database: Database, ctx: TenantContext, document_files: DocumentFiles, *, every_s: float = _LOOK_S
 ) -> None:
-    """Remove the built-in samples as soon as anybody has documents of their own; until cancelled."""
+    """Remove the built-in samples as soon as anybody has documents of their own; return when there are none."""
+    pause_s = every_s
     while True:
-        await asyncio.sleep(every_s)
         try:
-            await asyncio.to_thread(_retire_samples, database, ctx, document_files)
-        except StoreUnavailable as exc:
-            logger.debug("Cannot look for documents: %s", exc.detail)  # the monitor warns of it
+            if await asyncio.to_thread(_have_samples_gone, database, ctx, document_files):
+                return
+            pause_s = every_s
+        except Exception as exc:  # whatever broke, the rest of the work in the background must go on
+            pause_s = lengthen(pause_s)
+            log_pause("Removing the samples", exc, pause_s)
+        await asyncio.sleep(pause_s)
 
 
-def _retire_samples(database: Database, ctx: TenantContext, document_files: DocumentFiles) -> None:
-    if has_samples(database, ctx) and has_own_documents(database):
-        _remove_samples(database, ctx, document_files, "there are documents of your own now")
+def _have_samples_gone(database: Database, ctx: TenantContext, document_files: DocumentFiles) -> bool:
+    if not has_samples(database, ctx):
+        return True
+    if not has_own_documents(database):
+        return False
+    _remove_samples(database, ctx, document_files, "there are documents of your own now")
+    return True
 
 
 def _remove_samples(database: Database, ctx: TenantContext, document_files: DocumentFiles, why: str) -> None:

@@ -1,7 +1,8 @@
 """KNOWLEDGE_DIR: loaded at the start, whatever the database is doing."""
 
 import asyncio
-from collections.abc import Iterator
+import errno
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,15 @@ import pytest
 from bootstrap import knowledge
 from domain.db import open_database
 from domain.document_files import DocumentFiles
-from domain.documents import list_documents
+from domain.documents import list_documents, replace_document
 from ingestion.malware import MalwareCheck
 from providers.files.folder import FolderFileStore
 from providers.scanner.clamd import Clamd
-from tests.domain.records import ACME, GLOBEX, two_tenants
+from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.fakes.clamd import FakeClamd
 from tests.reading import policy_with
 from tests.servers.postgres import PostgresServer
+from utils.context import TenantContext
 from utils.sandbox.sandbox import Sandbox
 
 
@@ -106,4 +108,32 @@ async def test_a_malware_scanner_that_is_away_is_waited_for_and_no_document_fail
     with database.reading() as session:
         assert [document.error for document in list_documents(session, ACME)] == [None]
         assert list_documents(session, GLOBEX) == []
+    database.close()
+
+
+class _Failing(DocumentFiles):
+    """Files on a disk that has become read-only."""
+
+    def delete_expired(self, ctx: TenantContext, replaced: Sequence[str] | None = None) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+
+async def test_samples_that_cannot_be_removed_whole_stop_no_other_work_and_are_looked_for_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = two_tenants(f"sqlite:///{tmp_path / 'records.db'}")
+    with database.writing() as session:
+        replace_document(session, ACME, "samples:rent.md", content("A room costs 500."))
+    retiring = asyncio.create_task(
+        knowledge.retire_samples(database, ACME, _Failing(database, FolderFileStore(tmp_path / "files")), every_s=0.01)
+    )
+    await asyncio.wait({retiring}, timeout=0.2)
+    assert not retiring.done()
+    with database.writing() as session:
+        replace_document(session, GLOBEX, "own.md", content("The library opens at nine."))
+    await asyncio.wait_for(retiring, 10)
+    assert "Removing the samples pauses for 0 s: OSError" in caplog.text
+    with database.reading() as session:
+        assert list_documents(session, ACME) == []
+        assert len(list_documents(session, GLOBEX)) == 1
     database.close()
