@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from pydantic import TypeAdapter
 
-from ingestion.parsers.parsed import UNWANTED, Limits, ParsedDocument, Target
+from ingestion.parsers.parsed import DATES, LONGEST_DATE, UNWANTED, Limits, ParsedDocument, Target
 
 LONGEST_TITLE = 500
 _LONGEST_REASON = 1_000
@@ -56,6 +56,8 @@ def _check(document: ParsedDocument, limits: Limits) -> None:
         and all(one <= other for one, other in pairwise([*ends, len(document.text)]))
         and all(0 < page <= limits.pages for page in pages)
         and not UNWANTED.search(document.text)
+        and document.front_matter.keys() <= set(DATES)
+        and all(len(value) <= LONGEST_DATE for value in document.front_matter.values())
     )
     if not sound:
         raise ValueError("It does not hold together.")

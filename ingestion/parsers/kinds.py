@@ -85,6 +85,11 @@ def is_known(name: str) -> bool:
     return _suffix(name) in KINDS
 
 
+def is_old(name: str) -> bool:
+    """Whether files of this name may have to be converted before they are read."""
+    return KINDS.get(_suffix(name)) is _OLD
+
+
 def modules_for(name: str) -> tuple[str, ...]:
     """The modules that reading a file of this name imports, first the one that every such file needs."""
     suffix = _suffix(name)

@@ -9,12 +9,12 @@ from markdown_it.token import Token
 
 from ingestion.parsers.encoding import decode
 from ingestion.parsers.html import text_of
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.parsed import DATES, LONGEST_DATE, Limits, ParsedDocument, TextBuilder, one_line
 
 FRONT_MATTER = re.compile(r"\A---[^\S\n]*\n(.*?\n)(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 FRONT_TITLE = re.compile(r"^title:[^\S\n]*(?P<quote>['\"]?)(?P<title>.+?)(?P=quote)[^\S\n]*$", re.MULTILINE)
 FRONT_DATES = re.compile(
-    r"^(?P<name>date|valid_from|valid_until|precedence):[^\S\n]*(?P<quote>['\"]?)(?P<value>[-\d.]{1,20})(?P=quote)[^\S\n]*$",
+    rf"^(?P<name>{'|'.join(DATES)}):[^\S\n]*(?P<quote>['\"]?)(?P<value>[-\d.]{{1,{LONGEST_DATE}}})(?P=quote)[^\S\n]*$",
     re.MULTILINE,
 )
 ATTRIBUTES = re.compile(r"(?<!\s)\s*+\{[:\s]*+[#.][^{}]*+\}\s*+$")  # of a heading, as several dialects write them

@@ -10,6 +10,8 @@ from utils.errors import UnreadableDocument
 from utils.normal_forms import normalize
 
 Target = Literal["docx", "pptx"]
+DATES = ("date", "valid_from", "valid_until", "precedence")  # of what front matter says
+LONGEST_DATE = 20  # characters
 LOCKED = "It is protected with a password: save a copy without one."
 HEADING_SEPARATOR = " › "
 MAX_HEADING_CHARACTERS = 200

@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from ingestion.parsers.answers import Answer, read_answer
 from ingestion.parsers.garbled import is_garbled
-from ingestion.parsers.kinds import modules_for
+from ingestion.parsers.kinds import is_old, modules_for
 from ingestion.parsers.libreoffice import MEDIA_TYPES, Converter
 from ingestion.parsers.parsed import Limits, ParsedDocument, Target
 from ingestion.parsers.recognition import PAGE_ERRORS, PageReader, Recognition
@@ -141,6 +141,8 @@ class ParserProcess(ClosedAtExit):
     def _parse(self, data: bytes, name: str, recognised: Mapping[int, str]) -> ParsedDocument:
         try:
             answer = self._ask(data, name, recognised)
+            if answer.convert_to is not None and not is_old(name):
+                raise ValueError("It asks for the conversion of a file that needs none.")
             if answer.convert_to is not None:
                 return self._parse_converted(data, answer.convert_to)
         except ProcessEnded as exc:

@@ -26,6 +26,10 @@ LIES: dict[str, bytes] = {
     "a character that no text holds": json.dumps({"document": {**_DOCUMENT, "text": "te\0t"}}).encode(),
     "half a character": b'{"document": {"text": "\\ud800ext", "sections": [], "title": null, "media_type": "a"}}',
     "a title without end": json.dumps({"document": {**_DOCUMENT, "title": "t" * 10_000}}).encode(),
+    "a fact that front matter does not tell": json.dumps(
+        {"document": {**_DOCUMENT, "front_matter": {"scanned": "yes"}}}
+    ).encode(),
+    "a date without end": json.dumps({"document": {**_DOCUMENT, "front_matter": {"date": "2" * 10_000}}}).encode(),
     "a reason without end": json.dumps({"refused": "r" * 10_000}).encode(),
 }
 
@@ -35,6 +39,12 @@ def tell_a_lie(requests: BinaryIO, answers: BinaryIO) -> None:
     request = json.loads(requests.readline())
     name = requests.read(request["size_bytes"]).decode()
     answers.write(LIES[name] + b"\n")
+
+
+def ask_for_conversion(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Say of every file that LibreOffice has to convert it first."""
+    requests.readline()
+    answers.write(b'{"convert_to": "docx"}\n')
 
 
 def answer_without_end(requests: BinaryIO, answers: BinaryIO) -> None:

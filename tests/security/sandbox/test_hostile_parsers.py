@@ -43,6 +43,16 @@ def test_an_answer_that_no_parser_gives_is_a_damaged_file(
     assert parser.parse(b"the next", "a.txt").text == "the next"
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.docx"])
+def test_a_file_of_today_is_not_handed_to_libreoffice(
+    parser: ParserProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    monkeypatch.setattr(parsing, "_PARSE", f"{HOSTILE}:ask_for_conversion")
+    with pytest.raises(UnreadableDocument, match=DAMAGED):
+        parser.parse(b"one", name)
+    assert "conversion of a file that needs none" in caplog.text
+
+
 def test_an_answer_without_end_is_cut_off(parser: ParserProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parsing, "_PARSE", f"{HOSTILE}:answer_without_end")
     monkeypatch.setattr(parsing, "_ANSWER_BYTES", 5_000_000)
