@@ -1,5 +1,6 @@
 """What a reader is told where documents say different things, in English, Spanish and Indonesian."""
 
+from collections.abc import Sequence
 from datetime import date
 
 _MONTHS = {
@@ -16,11 +17,12 @@ _DIFFER = {
 _SIDE = {"en": "“{}” of {} says", "es": "«{}» del {} dice", "id": "“{}” tanggal {} menyatakan"}
 _NEWER = {"en": "“{}” is the newer one.", "es": "«{}» es el más reciente.", "id": "“{}” lebih baru."}
 _PRECEDES = {"en": "“{}” takes precedence.", "es": "Prevalece «{}».", "id": "“{}” yang diutamakan."}
-_UNDECIDED = {
+_SAME_DAY = {
     "en": "Both are of the same day: ask which one holds.",
     "es": "Ambos son del mismo día: pregunte cuál vale.",
     "id": "Keduanya bertanggal sama: tanyakan mana yang berlaku.",
 }
+_UNDECIDED = {"en": "Ask which one holds.", "es": "Pregunte cuál vale.", "id": "Tanyakan mana yang berlaku."}
 
 
 def differ(language: str) -> str:
@@ -33,12 +35,16 @@ def side(title: str, dated: str | None, language: str) -> str:
     return _SIDE.get(language, _SIDE["en"]).format(title, write_day(dated, language)) if dated else title
 
 
-def verdict(title: str | None, decided_by: str | None, language: str) -> str:
-    """Which of two documents holds: *title*, as *decided_by* "precedence" or "date"; None for neither."""
-    if title is None:
-        return _UNDECIDED.get(language, _UNDECIDED["en"])
+def verdict(title: str, decided_by: str | None, language: str) -> str:
+    """That of two documents the one called *title* holds, as *decided_by* "precedence" or "date"."""
     words = _PRECEDES if decided_by == "precedence" else _NEWER
     return words.get(language, words["en"]).format(title)
+
+
+def undecided(days: Sequence[str | None], language: str) -> str:
+    """That neither of two documents of these *days* is known to hold."""
+    words = _SAME_DAY if all(days) else _UNDECIDED
+    return words.get(language, words["en"])
 
 
 def write_day(day: str, language: str) -> str:

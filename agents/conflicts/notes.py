@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.citations import Citation, bind_citations
+from agents.citations import Citation, bind_citations, without_marks
 from agents.conflicts.comparison import Difference, find_differences
-from prompts.conflicts import differ, side, verdict
+from prompts.conflicts import differ, side, undecided, verdict
 from utils.passages import Hit, Passage
 from utils.validity import choose
 
@@ -42,7 +42,9 @@ def note_conflicts(citations: Sequence[Citation], hits: Sequence[Hit], language:
         pair = [(one, difference.one.text), (other, difference.other.text)]
         for number, sentence in pair:
             if number not in known:
-                added |= {each.number: each for each in bind_citations(f"{sentence} [{number}]", hits)[1]}
+                added |= {
+                    each.number: each for each in bind_citations(f"{without_marks(sentence)} [{number}]", hits)[1]
+                }
         conflict = _describe(pair, difference, hits)
         conflicts.append(conflict)
         paragraphs.append(_write(conflict, language))
@@ -114,10 +116,11 @@ def _write(conflict: dict[str, Any], language: str) -> str:
         ),
         None,
     )
-    last = verdict(held, conflict["decided_by"], language)
+    days = [each["date"] for each in sides]
+    last = undecided(days, language) if held is None else verdict(held, conflict["decided_by"], language)
     return f"{differ(language)}\n\n" + "\n".join(quotes) + f"\n\n{last}"
 
 
 def _shorten(sentence: str) -> str:
-    plain = " ".join(sentence.split())
+    plain = " ".join(without_marks(sentence).split())  # a reader would take a mark of the document's for one of ours
     return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST].rstrip()}…"
