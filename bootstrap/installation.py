@@ -106,15 +106,25 @@ def enter_installation(root: Path) -> Entered | None:
 
 def _make_unit(path: Path, settings: list[tuple[str, str]]) -> Unit:
     last = dict(settings)
-    words = [word for name, value in settings if name == "Environment" for word in shlex.split(value)]
-    files = [value for name, value in settings if name == "EnvironmentFile"]
+    words = [word for value in _list_values(settings, "Environment") for word in shlex.split(value)]
+    files = _list_values(settings, "EnvironmentFile")
     return Unit(
         path,
         user=last.get("User", "root"),
         command=tuple(shlex.split(last.get("ExecStart", ""))),
         variables=dict(word.split("=", 1) for word in words if "=" in word),
-        files=tuple(Path(name.removeprefix("-")) for name in files if name),
+        # One that begins with "-" may be missing.
+        files=tuple(Path(name.removeprefix("-")) for name in files if name[0] != "-" or os.path.exists(name[1:])),
     )
+
+
+def _list_values(settings: list[tuple[str, str]], name: str) -> list[str]:
+    """The values of a setting that may be repeated; an empty one takes back those before."""
+    values: list[str] = []
+    for each, value in settings:
+        if each == name:
+            values = [*values, value] if value else []
+    return values
 
 
 def _read_settings(path: Path) -> Iterator[tuple[str, str]]:

@@ -68,6 +68,12 @@ def test_an_article_keeps_its_number_in_the_path_of_headings_and_its_paragraphs_
     ]
 
 
+def test_a_level_deeper_than_there_are_is_a_bullet_and_takes_no_memory() -> None:
+    numbering = definition("0", level(0, "%1."), level(999_999_999, "%1.")) + listed("1", "0")
+    body = paragraph("One", "1 0") + paragraph("Deep", "1 999999999") + paragraph("Two", "1 0")
+    assert lines(body, numbering) == ["1. One", "- Deep", "2. Two"]
+
+
 def test_levels_show_those_above_and_begin_anew_below_them() -> None:
     numbering = definition("0", level(0, "%1."), level(1, "%1.%2", "upperLetter"), level(2, "(%3)", "lowerRoman"))
     places = ["1 0", "1 1", "1 1", "1 2", "1 0", "1 1", "1 2"]
