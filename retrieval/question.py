@@ -27,7 +27,7 @@ class Question:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._hash_stems: dict[str, Stems] = {}
+        self._stems: dict[str, Stems] = {}
         self._places: dict[str, dict[int, list[int]]] = {}
 
     @cached_property
@@ -55,15 +55,15 @@ class Question:
         return max((_count_met(asked, places, there) for there in sentences), default=0) / total
 
     def _find_stems(self, language: str) -> Stems:
-        if language not in self._hash_stems:
+        if language not in self._stems:
             stemmed = ((hash_content_words(word, language), weight, times) for (word, weight), times in self._words)
-            self._hash_stems[language] = asked = [each for each in stemmed if each[0]]
+            self._stems[language] = asked = [each for each in stemmed if each[0]]
             places: dict[int, list[int]] = {}
             for place, (stems, _, _) in enumerate(asked):
                 for stem in stems:
                     places.setdefault(stem, []).append(place)
             self._places[language] = places
-        return self._hash_stems[language]
+        return self._stems[language]
 
     @cached_property
     def _words(self) -> list[tuple[tuple[str, int], int]]:
