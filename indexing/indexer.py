@@ -64,10 +64,8 @@ class Indexer:
         self.poll_s = poll_s
         self._pending = 0
         self._errors: dict[str, Exception | None] = {}
-        self._word_turns, self._vector_turns = (
-            Turns(_WORDS, self._put_words_of),
-            Turns(_VECTORS, self._embed_vectors_of),
-        )
+        self._word_turns = Turns(_WORDS, self._put_words_of)
+        self._vector_turns = Turns(_VECTORS, self._embed_vectors_of)
         self._word_batches: Counter[str] = Counter()
         self._paces: dict[str, Paces] = {}
         # What is put into the index and what is marked in SQL about it must not be pulled apart by the other loop.
@@ -101,7 +99,9 @@ class Indexer:
         for ctx in await self._read(indexing.all_tenants):
             # Twice: a document may be taken out between the question to SQL and the one to the index.
             if await self._has_lost_any(ctx) and await self._has_lost_any(ctx):
-                logger.warning("Passages are missing in the index; indexing them again.", extra=_map_to_tenants(ctx))
+                logger.warning(
+                    "Passages are missing in the index; indexing them again.", extra={"tenant_id": ctx.tenant_id}
+                )
                 await self._write(partial(indexing.mark_undone, ctx=ctx, slot=self._slot))
         while await self._put_words():
             pass
@@ -253,7 +253,3 @@ class Indexer:
 
     async def _write(self, work: Callable[[Session], None]) -> None:
         await write(self._database, work)
-
-
-def _map_to_tenants(ctx: TenantContext) -> dict[str, str]:
-    return {"tenant_id": ctx.tenant_id}

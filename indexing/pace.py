@@ -1,5 +1,6 @@
 """Whose turn it is: which tenant's, and which documents' of a tenant."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ class Turns:
     def __init__(self, name: str, work: Work) -> None:
         self._name, self._work = name, work
         self._paused: dict[str, tuple[float, float, Exception]] = {}  # for so long, until then, because of this
+        self._taking = asyncio.Lock()
 
     @property
     def failure(self) -> Exception | None:
@@ -33,8 +35,13 @@ class Turns:
     async def take(self, tenants: Sequence[TenantContext], *, pause_s: float) -> bool:
         """A step for each of *tenants*, which are all that have work; whether any may have more.
 
-        The first pause after a failure is twice *pause_s*.
+        The first pause after a failure is twice *pause_s*. Two callers take turns: what one has read of a tenant's work
+        must not be older than what the other has done of it.
         """
+        async with self._taking:
+            return await self._take(tenants, pause_s)
+
+    async def _take(self, tenants: Sequence[TenantContext], pause_s: float) -> bool:
         busy, failed = False, ""
         self._paused = {ctx.tenant_id: self._paused[ctx.tenant_id] for ctx in tenants if ctx.tenant_id in self._paused}
         for ctx in tenants:

@@ -1,0 +1,25 @@
+"""Whose turn it is, when the same work is asked for from two sides: by a loop, and by a comparison beside it."""
+
+import asyncio
+
+from indexing.pace import Turns
+from tests.domain.records import ACME, GLOBEX
+from utils.context import TenantContext
+
+
+async def test_two_callers_never_work_for_a_tenant_at_once() -> None:
+    """What the second has read would be older than what the first has done: it would take that out again."""
+    at_work: list[TenantContext] = []
+    most: list[int] = []
+
+    async def work(ctx: TenantContext) -> bool:
+        at_work.append(ctx)
+        most.append(len(at_work))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        at_work.remove(ctx)
+        return True
+
+    turns = Turns("Indexing of words", work)
+    assert await asyncio.gather(*(turns.take([ACME, GLOBEX], pause_s=1) for _ in range(2))) == [True, True]
+    assert (len(most), max(most)) == (4, 1)
