@@ -14,6 +14,7 @@ from ingestion.parsers.docx_styles import TRUE, ListPlace, Style, Styles, number
 from ingestion.parsers.ooxml import attribute, children, find_child, find_value, local
 
 BULLET = "-"
+LEVELS = 9  # of a list (17.9.6): all above one are counted with it
 SEPARATORS = {"nothing": "", "space": " ", None: " ", "tab": " "}
 MAX_LABEL_CHARACTERS = 200
 LETTERS = 26
@@ -115,7 +116,8 @@ def _list(
 
 def _levels(holder: etree._Element | None) -> dict[int, _Level]:
     found = (element for element in children(holder) if local(element) == "lvl") if holder is not None else ()
-    return {depth: _level(element) for element in found if (depth := number(attribute(element, "ilvl"))) is not None}
+    depths = ((number(attribute(element, "ilvl")), element) for element in found)
+    return {depth: _level(element) for depth, element in depths if depth is not None and depth < LEVELS}
 
 
 def _level(element: etree._Element) -> _Level:
