@@ -5,6 +5,7 @@ read. It notes each reload in a file of DATA_DIR, where `pustaka reload` finds w
 """
 
 import json
+import logging
 import os
 import signal
 import time
@@ -16,6 +17,8 @@ from typing import Any
 from config import Settings, load_settings
 from utils.private_files import ensure_private_folder, replace_file
 from utils.processes import StartError
+
+logger = logging.getLogger(__name__)
 
 NOTE = "gunicorn.json"
 NOT_RELOADED = "Not reloaded, the service goes on as it was"
@@ -103,24 +106,31 @@ class Reloading:
 
         Raises:
             StartError: DATA_DIR cannot be used.
+            OSError: nothing can be written there.
         """
         self._first = self._now = settings
         self.note = Note(os.getpid(), _began_at(os.getpid()))
-        self._write(ensure_private_folder(settings.data_dir, variable="DATA_DIR"))
+        self._write_note(ensure_private_folder(settings.data_dir, variable="DATA_DIR"))
 
     def finish(self, settings: Settings) -> None:
         """Note that *settings*, the last that were read, were taken up."""
         self._now = settings
         self.note = replace(self.note, reloads=self.note.reloads + 1)
-        self._write(settings.data_dir)
+        self._keep_note(settings.data_dir)
 
     def refuse(self, reason: str) -> None:
         """Note that nothing was taken up."""
         self.note = replace(self.note, reloads=self.note.reloads + 1, refused=reason)
         if self._first is not None:
-            self._write(self._first.data_dir)
+            self._keep_note(self._first.data_dir)
 
-    def _write(self, folder: Path) -> None:
+    def _keep_note(self, folder: Path) -> None:
+        try:
+            self._write_note(folder)
+        except OSError as exc:  # gunicorn would end the service for it
+            logger.error("What came of the reload cannot be noted in %s, for `pustaka reload`: %s", folder, exc)
+
+    def _write_note(self, folder: Path) -> None:
         replace_file(folder / NOTE, json.dumps(asdict(self.note)).encode())
 
 
