@@ -15,26 +15,11 @@ ENV_FILE = "PUSTAKA_ENV_FILE"
 UNIT = "pustaka-api.service"
 _UNIT_FOLDERS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 # What a command keeps of the environment it is typed in: who types, how, and what programs need.
-_KEPT = frozenset(
-    (
-        *(
-            "PATH",
-            "USER",
-            "LOGNAME",
-            "SHELL",
-            "TERM",
-            "COLUMNS",
-            "LINES",
-            "NO_COLOR",
-            "TZ",
-            "TMPDIR",
-            "LANG",
-            "LANGUAGE",
-        ),
-        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
-        *("SSL_CERT_FILE", "SSL_CERT_DIR"),
-    )
-)
+_KEPT = (
+    "PATH", "USER", "LOGNAME", "SHELL", "TERM", "COLUMNS", "LINES", "NO_COLOR", "TZ", "TMPDIR", "LANG", "LANGUAGE",
+    "LC_ALL", "LC_CTYPE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "SSL_CERT_FILE", "SSL_CERT_DIR",
+)  # fmt: skip
 
 
 class NotAllowed(Exception):
@@ -91,7 +76,7 @@ def enter_installation(root: Path) -> Entered | None:
             f"Type: sudo pustaka {shlex.join(sys.argv[1:])}".rstrip()
         )
     variables = {"HOME": account.pw_dir, **unit.variables, **_read_files(unit)}
-    others = {name for name in os.environ.keys() - _KEPT if os.environ[name] != variables.get(name)}
+    others = {name for name in os.environ.keys() - set(_KEPT) if os.environ[name] != variables.get(name)}
     for name in others:
         del os.environ[name]
     os.environ.update(variables)

@@ -7,7 +7,7 @@ import click
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from bootstrap.installation import NotAllowed, enter_installation, find_unit
+from bootstrap.installation import NotAllowed, enter_installation
 from cli.announcement import describe_settings
 from config import SAMPLES, SettingsError, load_settings
 from server.reloading import NOT_RELOADED, ask_for_reload
@@ -39,13 +39,12 @@ commands.params = [option for option in commands.params if option.name == "help"
 @commands.command("run", with_appcontext=False)
 def run() -> None:
     """Start the service in the foreground: as its unit does, else the API and the chat page in one process."""
-    unit = find_unit(ROOT)
     try:
         entered = enter_installation(ROOT)
     except NotAllowed as error:
         raise click.ClickException(str(error)) from error
     click.echo(describe_settings(entered), err=True)
-    command = list(unit.command) if unit and entered else [sys.executable, str(ROOT / "app.py")]
+    command = list(entered.unit.command) if entered else [sys.executable, str(ROOT / "app.py")]
     if entered:
         os.chdir(ROOT)  # the unit's WorkingDirectory
     os.execv(command[0], command)  # noqa: S606 - our own program
