@@ -151,8 +151,8 @@ async def render_pdf(layout: PageLayout, page: PdfPage, pdf: PdfFile, images: Pa
             picture = await images.places(pdf, page.number, page.quote, page.near)
     except (UnreadableDocument, Overloaded, TimeoutError):
         picture = None
-    make_address = layout.opened.make_address(f"pages/{page.number}.png") if picture else None
-    shown = {**_describe_document(layout, picture), **_describe_layout(layout), "picture_address": make_address}
+    address = layout.opened.make_address(f"pages/{page.number}.png") if picture else None
+    shown = {**_describe_document(layout, picture), **_describe_layout(layout), "picture_address": address}
     return await process_text(partial(_render, "view.html", **shown), characters=layout.size)
 
 

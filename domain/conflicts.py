@@ -82,11 +82,11 @@ def record_comparison(session: Session, ctx: TenantContext, document: Document, 
     there = {each.conflict_id: each for each in session.scalars(scoped(ctx, Conflict).where(_is_of([row.document_id])))}
     is_first = 0 <= row.compared_version < row.version
     for conflict_id in () if is_first else there.keys() - by_id.keys():
-        _let_go(there[conflict_id])
+        _mark_gone(there[conflict_id])
     room = MOST_OPEN - count_conflicts(session, ctx, ConflictStatus.OPEN)
     for conflict_id, each in by_id.items():
         if conflict_id in there:
-            _bring_back(there[conflict_id], each)
+            _reopen(there[conflict_id], each)
         elif room > 0:
             session.add(_make_row(ctx, conflict_id, each))
             room -= 1
@@ -192,12 +192,12 @@ def _is_of(document_ids: Sequence[str]) -> ColumnElement[bool]:
     return or_(Conflict.one_id.in_(document_ids), Conflict.other_id.in_(document_ids))
 
 
-def _let_go(row: Conflict) -> None:
+def _mark_gone(row: Conflict) -> None:
     if row.status != ConflictStatus.GONE:
         row.status, row.gone_at = ConflictStatus.GONE, now()
 
 
-def _bring_back(row: Conflict, found: FoundConflict) -> None:
+def _reopen(row: Conflict, found: FoundConflict) -> None:
     row.status = ConflictStatus.DISMISSED if row.dismissed_at else ConflictStatus.OPEN
     row.gone_at = None
     sides = {side.document_id: side for side in (found.one, found.other)}

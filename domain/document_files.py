@@ -169,7 +169,7 @@ class DocumentFiles:
         with self._database.writing() as session:
             for version in deleted:
                 gone = scoped_delete(ctx, DocumentVersion)
-                session.execute(_require(gone, version.document_id, version.version))
+                session.execute(_limit_to_version(gone, version.document_id, version.version))
         return len(deleted)
 
     def tidy(self) -> None:
@@ -258,14 +258,14 @@ def _delete_outdated(
     ranked = replaced.with_only_columns(*key, newest_first.label("place")).subquery()
     outdated = select(ranked.c.document_id, ranked.c.version).where(ranked.c.place > versions_kept)
     for document_id, version in session.execute(outdated).all():
-        this = _require(scoped_update(ctx, DocumentVersion), document_id, version)
+        this = _limit_to_version(scoped_update(ctx, DocumentVersion), document_id, version)
         session.execute(this.values(deleted_at=now()))
 
 
 Change = TypeVar("Change", Update, Delete)
 
 
-def _require(change: Change, document_id: str, version: int) -> Change:
+def _limit_to_version(change: Change, document_id: str, version: int) -> Change:
     return change.where(DocumentVersion.document_id == document_id, DocumentVersion.version == version)
 
 

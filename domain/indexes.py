@@ -76,7 +76,7 @@ def find_serving_index(session: Session) -> IndexRow | None:
 
 def make_first_row(spec: IndexSpec) -> IndexRow:
     """The row of the index there was before there were several; it serves."""
-    first = _get_row(1, FIRST_SLOT, spec, IndexState.SERVING)
+    first = _make_row(1, FIRST_SLOT, spec, IndexState.SERVING)
     first.served_at = now()
     return first
 
@@ -97,7 +97,7 @@ def begin_index(session: Session, spec: IndexSpec) -> IndexRow:
     free = [slot for slot in SLOTS if slot not in {row.slot for row in rows}]
     if not free:
         raise Conflict("There are four indexes: drop one first.")
-    row = _get_row(choose_next_number(rows), free[0], spec, IndexState.BUILDING)
+    row = _make_row(choose_next_number(rows), free[0], spec, IndexState.BUILDING)
     session.add(row)
     _set_slot(session, row.slot, held=False)
     return row
@@ -192,7 +192,7 @@ def record_move(session: Session, number: int, base_url: str | None) -> None:
     get_index(session, number).base_url = base_url
 
 
-def _get_row(number: int, slot: int, spec: IndexSpec, state: IndexState) -> IndexRow:
+def _make_row(number: int, slot: int, spec: IndexSpec, state: IndexState) -> IndexRow:
     return IndexRow(
         number=number,
         slot=slot,

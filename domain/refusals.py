@@ -146,25 +146,25 @@ def _translate(error: exc.SQLAlchemyError) -> StoreUnavailable | None:
         return None
     name = getattr(error.orig, "sqlite_errorname", None)
     if name is not None:
-        return _get_first(_SQLITE, f"{name}: {error.orig}", "DATABASE_URI, DATA_DIR")
+        return _find_refusal(_SQLITE, f"{name}: {error.orig}", "DATABASE_URI, DATA_DIR")
     return _translate_server_error(error)
 
 
 def _translate_server_error(error: exc.DBAPIError) -> StoreUnavailable | None:
     state = getattr(error.orig, "sqlstate", None) or ""
     if error.connection_invalidated or state[:2] in _AWAY:
-        return _get_first(_ANSWERED, state) or StoreUnavailable("DATABASE_URI: the database server does not answer.")
+        return _find_refusal(_ANSWERED, state) or StoreUnavailable("DATABASE_URI: the database server does not answer.")
     if state:
-        return _get_first(_ANSWERED, state)
+        return _find_refusal(_ANSWERED, state)
     if error.statement is not None:
         return None
-    found = _get_first(_CONNECTING, str(error.orig))
+    found = _find_refusal(_CONNECTING, str(error.orig))
     if found is None:  # such as in another language
         logger.warning("The database server cannot be used: %s", error.orig)
     return found or StoreUnavailable("DATABASE_URI: the database server does not let us in; the log says why.")
 
 
-def _get_first(known: list[Known], words: str, variable: str = "DATABASE_URI") -> StoreUnavailable | None:
+def _find_refusal(known: list[Known], words: str, variable: str = "DATABASE_URI") -> StoreUnavailable | None:
     for pattern, kind, detail in known:
         if pattern.search(words):
             return kind(f"{variable}: {detail}")
