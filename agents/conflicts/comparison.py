@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agents.conflicts.statements import Scope, Statement, statements_of
-from agents.conflicts.values import Value
+from agents.conflicts.values import COUNT, NUMBER, Value
 from utils.passages import Passage
 
 _LEAST_SHARED = 2  # words of what both are about; fewer only under headings that have words in common
@@ -41,7 +41,7 @@ def compare(one: Statement, other: Statement) -> str:
     kinds = _differing_kinds(one, other)
     if not kinds or (any(kind in _VENUES for kind in kinds) and any(kind in _MOMENTS for kind in kinds)):
         return ""
-    return kinds[0]
+    return NUMBER if kinds[0].startswith(COUNT) else kinds[0]
 
 
 def _is_near(one: Statement, other: Statement) -> bool:

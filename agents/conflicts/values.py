@@ -23,6 +23,7 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _TELLS_HOUR = re.compile(r"(?:pukul|jam|at|las|la|until|to|from|hasta|sampai|hingga|desde|a)\s{0,2}$", re.IGNORECASE)
 _AFTER_HOUR = re.compile(r"\s{0,2}(?:[ap]\.?\s?m\b|h\b|hrs?\b|horas\b|wi[bt]|uhr)", re.IGNORECASE)
 _MINUTES = {"second": 1 / 60, "minute": 1, "hour": 60, "day": 1440, "week": 10_080, "month": 43_800, "year": 525_600}
+NUMBER, COUNT = "number", "number of "  # kinds; the second one goes on with what is counted
 _SUBJECT_TOKENS = 3  # a place that stands so early is what the sentence is about
 _SHORT_SENTENCE = 4  # words
 
@@ -146,7 +147,7 @@ class _Reader:
         if number.is_weak and not number.unit and number.text not in _COUNTING:
             return ""
         # Books are compared with books.
-        return number.unit or (f"number of {following[:_STEM]}" if following else "" if number.is_weak else "number")
+        return number.unit or (f"{COUNT}{following[:_STEM]}" if following else "" if number.is_weak else NUMBER)
 
     def _tells_hour(self, number: Number) -> bool:
         before = _TELLS_HOUR.search(self._text, max(0, number.start - 12), number.start)

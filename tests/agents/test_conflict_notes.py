@@ -38,6 +38,13 @@ def test_documents_without_a_day_are_not_said_to_be_of_the_same(days: tuple[str 
     assert told.text.endswith("Ask which one holds.")
 
 
+@pytest.mark.parametrize(("counted", "kind"), [("volumes", "number"), ("euros", "EUR"), ("days", "duration")])
+def test_the_kind_of_value_is_a_word_and_not_the_begin_of_one(counted: str, kind: str) -> None:
+    text = f"Members of the library borrow at most {{}} {counted}."
+    told = note(*(passage(n, text.format(n + 4)) for n in (1, 2)))
+    assert [conflict["kind"] for conflict in told.conflicts] == [kind]
+
+
 def test_documents_of_the_same_day_are_said_to_be() -> None:
     told = note(*(passage(n, FEE.format(n, ""), dated="2026-01-01") for n in (1, 2)))
     assert told.text.endswith("Both are of the same day: ask which one holds.")
