@@ -199,6 +199,8 @@ class LiveRun:
 
 def _outcome(last: Event | None, run: LiveRun) -> tuple[RunOutcome, str]:
     match last:
+        case {"type": "done", "clarification": dict()}:
+            return "asked_back", ""
         case {"type": "done", "answered": answered}:
             return ("answered" if answered else "refused"), ""
         case {"type": "error", "problem": problem}:

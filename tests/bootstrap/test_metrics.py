@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
@@ -16,9 +17,11 @@ from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.scrapes import scrape, scraped_when
 from tests.service import ROOT, Service, await_knowledge, free_port, one_document, plain_environment
+from utils.ports import RunOutcome
 from utils.processes import StartError
 from utils.telemetry.catalogue import CATALOGUE
 
+OUTCOMES = get_args(RunOutcome)
 EVENTS = {"Accept": "text/event-stream"}
 
 
@@ -43,8 +46,11 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer, port: int) -> Iterator[Service]:
-    """One service with metrics."""
-    with metered(tmp_path_factory.mktemp("metered"), model_server, port) as running:
+    """One service with metrics, and two documents to choose from."""
+    folder = tmp_path_factory.mktemp("metered")
+    made = metered(folder, model_server, port)
+    (folder / "knowledge" / "library.md").write_text("# Library\n\nA library card costs 5,000 rupiah.\n")
+    with made as running:
         await_knowledge(running, "How much is the dormitory room?")
         yield running
 
@@ -126,6 +132,17 @@ def test_calls_to_models_are_timed_their_errors_told_apart_and_their_tokens_coun
     assert grown("pustaka_model_tokens_total", kind="embedding", direction="input") > 0
     assert grown("pustaka_turn_fallbacks_total", reason="model-unavailable") == 1
     assert found.value("pustaka_model_up", kind="chat") == 1, "one failure is no outage"
+
+
+def test_a_question_back_is_not_counted_as_a_refusal(service: Service, port: int) -> None:
+    before = scrape(port)
+    with service.client() as client:
+        said = client.post("/v1/chat", json=question("how much is it?")).json()
+    assert said["clarification"]
+    turns = "pustaka_turn_duration_seconds_count"
+    found = scraped_when(port, lambda seen: seen.value("pustaka_active_runs") == 0)
+    grown = {name: found.value(turns, outcome=name) - before.value(turns, outcome=name) for name in OUTCOMES}
+    assert grown == {**dict.fromkeys(OUTCOMES, 0), "asked_back": 1}
 
 
 def test_turns_are_counted_by_outcome_and_timed_by_stage(
