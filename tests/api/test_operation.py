@@ -20,7 +20,16 @@ from utils.sandbox.walls import Wall
 
 BRIEF = {"status", "version", "redis", "timestamp"}
 FOR_KEYS = BRIEF | {"service", "language_model", "persistence"}
-FOR_MONITORS = FOR_KEYS | {"environment", "ready", "dependencies", "problems", "indexing", "admission", "sandbox"}
+FOR_MONITORS = FOR_KEYS | {
+    "environment",
+    "ready",
+    "dependencies",
+    "problems",
+    "indexing",
+    "admission",
+    "sandbox",
+    "disk",
+}
 
 
 @pytest.mark.parametrize("query", ["", "?verbose=false", "?verbose=0"])
@@ -116,14 +125,15 @@ def test_the_description_is_valid_openapi_3_1(client: httpx.Client) -> None:
     assert document["openapi"].startswith("3.1")
     validate(document)
     chat = document["paths"]["/v1/chat"]["post"]
-    assert {"200", "400", "401", "429", "502", "504"} <= set(chat["responses"])
+    assert {"200", "400", "401", "404", "409", "429", "503"} <= set(chat["responses"])
     assert chat["security"] == [{"key": ["chat:write"]}, {"bearer": ["chat:write"]}]
 
 
 def test_the_headers_of_a_question_are_described_as_they_are_taken(client: httpx.Client) -> None:
     described = client.get("/openapi.json").json()["paths"]["/v1/chat"]["post"]["parameters"]
-    patterns = {each["name"]: each["schema"]["pattern"] for each in described if each["in"] == "header"}
-    assert set(patterns) == {"X-Conversation-Id", "Idempotency-Key"}
+    taken = {each["name"]: each["schema"] for each in described if each["in"] == "header"}
+    assert set(taken) == {"X-Conversation-Id", "Idempotency-Key", "traceparent"}
+    patterns = {name: schema["pattern"] for name, schema in taken.items() if name != "traceparent"}  # any is taken
     for name, pattern in patterns.items():
         for value in (uuid4().hex, "a b", "a" * 256):
             headers = {"X-Conversation-Id": uuid4().hex, name: value}

@@ -305,6 +305,7 @@ async def test_vectors_of_the_oldest_document_are_computed_while_small_ones_keep
             for _ in range(8):
                 self.count += 1
                 say(database, f"note {self.count}", origin=f"/{self.count}.md")
+            await until(lambda: "pending" not in states(database), timeout_s=60)  # so that they can get vectors, too
             return await super().embed_passages(texts)
 
     more = More(model)

@@ -191,7 +191,7 @@ async def test_a_collection_that_somebody_dropped_is_made_anew(server: FakeQdran
     async with index_at(server.url) as index:
         await put_both(index)
         direct.delete_collection("tests")
-        with pytest.raises(StoreUnavailable, match="is gone"):
+        with pytest.raises(StoreUnavailable, match="no longer exists"):
             await index.search(ACME, "library", vector(1), limit=5)
         assert await index.counts(ACME) == await index.counts(GLOBEX) == IndexCounts(0, 0)
 

@@ -118,7 +118,11 @@ async def test_a_server_that_falls_silent_is_given_up() -> None:
     ("answer", "kind", "said"),
     [
         (reply("{}", "401 Unauthorized"), StoreRefused, "refuses the key"),
-        (reply('{"status": {"error": "Not found: Collection `x` doesn\'t exist!"}}', "404 -"), CollectionGone, "gone"),
+        (
+            reply('{"status": {"error": "Not found: Collection `x` doesn\'t exist!"}}', "404 -"),
+            CollectionGone,
+            "no longer exists",
+        ),
         (reply("busy", "429 -"), StoreUnavailable, "cannot serve now"),
         (reply("bad gateway", "502 -"), StoreUnavailable, "cannot serve now"),
         (reply("what?", "400 -"), StoreRefused, "refused a request"),

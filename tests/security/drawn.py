@@ -17,9 +17,9 @@ from streamlit.delta_generator import DeltaGenerator
 import clients.streamlit_chat
 
 PAGE = Path(clients.streamlit_chat.__file__).parent
-_CLEANING = frozenset({"answer_markdown", "plain_markdown", "bullet_list"})
+_CLEANING = frozenset({"answer_markdown", "escape_markdown", "make_bullet_list"})
 # What gives addresses: for a link that is followed when it is chosen, or for the operator's own logo.
-_CHECKING = frozenset({"link_for_browser", "page_link", "usable_logo"})
+_CHECKING = frozenset({"link_for_browser", "clean_page_link", "usable_logo"})
 _ADDRESSES = frozenset({"url", "link", "image", "images"})
 # Parameters that Streamlit reads as Markdown or shows as a picture, whatever the element.
 _NAMES = """

@@ -61,7 +61,7 @@ def test_texts_are_declared_safe_in_one_module_alone() -> None:
         ("f = lambda x: st.warning(x)", 1),
         ("TEXTS = {'a': 'b'}\ndef f(x): st.caption(TEXTS[x]); st.caption(TEXTS.get(x, 'c'))", 0),
         ("TEXTS = {'a': 'b'}\ndef f(x): st.caption(TEXTS.get(x, x))", 1),
-        ("def f(x):\n    y = plain_markdown(x)\n    st.error(f'**{y}**', icon=':material/error:')", 0),
+        ("def f(x):\n    y = escape_markdown(x)\n    st.error(f'**{y}**', icon=':material/error:')", 0),
     ],
 )
 def test_the_reader_of_code_finds_what_is_not_cleaned(tmp_path: Path, code: str, found: int) -> None:

@@ -425,7 +425,7 @@ def test_neither_logs_nor_errors_hold_a_key(server: Any, caplog: pytest.LogCaptu
             shown += [str(error), repr(error), repr(vars(error))]
             error = error.__cause__ or error.__context__
         shown += [caplog.text, repr(saver), repr(vars(saver)), repr(saver.writer), repr(saver.reader)]
-    assert "Skipped an unreadable conversation" in caplog.text
+    assert "Skipped the unreadable checkpoint" in caplog.text
     for key in (NEW, OLD, KEYS.digest_key):
         for written in (key.hex(), base64.b64encode(key).decode(), repr(key)[2:-1]):
             assert not [text for text in shown if written[:12] in text]
