@@ -14,6 +14,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
+from zlib import crc32
 
 from sqlalchemy.orm import Session
 
@@ -77,7 +78,7 @@ class JobWorker:
         self._database, self._document_files, self._lease_s, self._slice_s = database, document_files, lease_s, slice_s
         self._quotas = quotas
         self._large_at_once = large_at_once
-        self._pool = f"{socket.gethostname()[:20]}-{pool_pid or os.getpid()}-"
+        self._pool = _name_pool(pool_pid or os.getpid())
         self._name = f"{self._pool}{uuid4().hex[:12]}"
         self._claims: Counter[str] = Counter()
         self._parser = policy.open_parser()
@@ -277,6 +278,12 @@ class _Lease:
                 logger.warning(
                     "%s A job may go to another worker.", exc.detail, extra=_log_extra(self._ctx, self._held)
                 )
+
+
+def _name_pool(pid: int) -> str:
+    """What the names of the workers of a process begin with. The machines of a cluster have names that begin alike."""
+    host = socket.gethostname()
+    return f"{host[:20]}-{crc32(host.encode()):08x}-{pid}-"
 
 
 def tidy(database: Database) -> None:

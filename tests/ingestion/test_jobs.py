@@ -1,6 +1,7 @@
 """Workers: what becomes of an uploaded document, with real files, a real database and the real parser process."""
 
 import hashlib
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -171,6 +172,22 @@ def test_while_large_files_are_read_a_worker_is_left_for_small_ones(
     assert {job_of(database, ctx, one).stage for ctx, one in zip((ACME, GLOBEX), large, strict=True)} == {
         JobStage.INDEXING
     }
+
+
+def test_machines_whose_names_begin_alike_count_their_own_large_files(
+    database: Database, library: Library, document_files: DocumentFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [take(library, ctx, "long.txt", b"A word and another. " * 100_000) for ctx in (ACME, GLOBEX)]
+    monkeypatch.setattr(socket, "gethostname", lambda: "pustaka-worker-7c9f8d6b4f-x2x4p")
+    with job_worker(database, document_files, large_at_once=1, pool_pid=1) as first:
+        monkeypatch.setattr(socket, "gethostname", lambda: "pustaka-worker-7c9f8d6b4f-q8b7k")
+        with job_worker(database, document_files, large_at_once=1, pool_pid=1) as second:
+            working = threading.Thread(target=first.run_next)
+            working.start()
+            wait_until(lambda: job_of(database, ACME, large[0]).status == JobStatus.PROCESSING)
+            assert second.run_next()
+            assert job_of(database, GLOBEX, large[1]).stage == JobStage.INDEXING
+            working.join(60)
 
 
 def test_scanned_pages_are_recognised_after_the_text_of_the_others_can_be_found(
