@@ -8,7 +8,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from cli.operator import json_option, tenant_option, write_as_operator
+from cli.operator import json_option, read_as_operator, tenant_option, write_as_operator
 from domain.conflict_views import describe_conflicts
 from domain.conflicts import list_conflicts, set_dismissed
 from domain.paging import Part
@@ -32,7 +32,8 @@ def conflicts(
     The running service compares documents some seconds after they are indexed. Of two the one of higher precedence
     holds, else the newer one: end the other with `valid_until`, replace it, or delete it.
     """
-    with write_as_operator(tenant) as (session, ctx):
+    open_session = write_as_operator if dismiss or reopen else read_as_operator
+    with open_session(tenant) as (session, ctx):
         for chosen, dismissed in ((dismiss, True), (reopen, False)):
             for conflict_id in chosen:
                 set_dismissed(session, ctx, conflict_id, dismissed=dismissed)
