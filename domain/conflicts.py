@@ -67,7 +67,8 @@ def record_comparison(session: Session, ctx: TenantContext, document: Document, 
     """Note what was found of this version of *document*, unless it has changed meanwhile; flushed.
 
     What was dismissed before stays so, and what is not found any more is gone. What is there at the first comparison
-    of a version was found from the other document's side: that may see what this one does not, and it stays.
+    of a version was found from the other document's side: that may see what this one does not, and it stays, unless it
+    was found in the version before and noted as that one was replaced.
     """
     current = scoped(ctx, Document).where(Document.document_id == document.document_id).with_for_update()
     row = session.scalar(current.execution_options(populate_existing=True))
@@ -81,8 +82,9 @@ def record_comparison(session: Session, ctx: TenantContext, document: Document, 
     }
     there = {each.conflict_id: each for each in session.scalars(scoped(ctx, Conflict).where(_is_of([row.document_id])))}
     is_first = 0 <= row.compared_version < row.version
-    for conflict_id in () if is_first else there.keys() - by_id.keys():
-        _mark_gone(there[conflict_id])
+    for conflict_id in there.keys() - by_id.keys():
+        if not is_first or _get_version(there[conflict_id], row.document_id) != row.version:
+            _mark_gone(there[conflict_id])
     room = MOST_OPEN - count_conflicts(session, ctx, ConflictStatus.OPEN)
     for conflict_id, each in by_id.items():
         if conflict_id in there:
@@ -190,6 +192,11 @@ def _is_uncompared() -> ColumnElement[bool]:
 
 def _is_of(document_ids: Sequence[str]) -> ColumnElement[bool]:
     return or_(Conflict.one_id.in_(document_ids), Conflict.other_id.in_(document_ids))
+
+
+def _get_version(row: Conflict, document_id: str) -> int:
+    """Which version of the document it was found in."""
+    return row.one_version if row.one_id == document_id else row.other_version
 
 
 def _mark_gone(row: Conflict) -> None:

@@ -152,6 +152,17 @@ def test_a_conflict_that_one_side_alone_sees_stays_when_the_other_one_is_compare
     assert statuses(database, ACME) == ["gone"]
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_what_was_noted_as_the_document_was_replaced_is_gone_once_it_is_compared(
+    database: Database, pair: tuple[Document, Document, FoundConflict], which: int
+) -> None:
+    newer = ready(database, ACME, pair[which].origin, "The fee is waived.")
+    with database.writing() as session:
+        session.execute(update(Conflict).values(status="open", gone_at=None))
+    note(database, ACME, newer)
+    assert statuses(database, ACME) == ["gone"]
+
+
 def test_what_has_changed_while_it_was_compared_is_not_noted(
     database: Database, pair: tuple[Document, Document, FoundConflict]
 ) -> None:
