@@ -105,19 +105,16 @@ def end_conflicts(session: Session, ctx: TenantContext, document_ids: Sequence[s
 
 
 def end_expired(session: Session) -> None:
-    """Of all tenants: what documents say that do not hold any more is gone; what has long been gone is forgotten."""
+    """Of all tenants: what documents say that do not hold any more is gone; what has long been gone is forgotten.
+
+    So is what was noted while its document was removed.
+    """
     present = Conflict.status != ConflictStatus.GONE
     for ctx in tenants_with(session, Conflict, present):
-        ids = {
-            each for row in session.scalars(scoped(ctx, Conflict).where(present)) for each in (row.one_id, row.other_id)
-        }
-        expired = [
-            each.document_id
-            for some in cut_into_slices(sorted(ids), _AT_ONCE)
-            for each in session.scalars(scoped(ctx, Document).where(Document.document_id.in_(some)))
-            if period_of(each).validity(today()) == "expired"
-        ]
-        end_conflicts(session, ctx, expired)
+        rows = session.scalars(scoped(ctx, Conflict).where(present)).all()
+        documents = documents_of(session, ctx, rows)
+        ids = sorted({each for row in rows for each in (row.one_id, row.other_id)})
+        end_conflicts(session, ctx, [each for each in ids if not _may_hold(documents.get(each))])
     old = Conflict.gone_at < now() - timedelta(days=KEPT_DAYS)
     session.execute(delete_everywhere(Conflict).where(old))
 
@@ -173,6 +170,10 @@ def set_dismissed(session: Session, ctx: TenantContext, conflict_id: str, *, dis
     row.status = ConflictStatus.DISMISSED if dismissed else ConflictStatus.OPEN
     session.flush()
     return row
+
+
+def _may_hold(document: Document | None) -> bool:
+    return document is not None and period_of(document).validity(today()) != "expired"
 
 
 def _current_versions(session: Session, ctx: TenantContext, found: Sequence[FoundConflict]) -> dict[str, int]:

@@ -163,6 +163,16 @@ def test_what_was_noted_as_the_document_was_replaced_is_gone_once_it_is_compared
     assert statuses(database, ACME) == ["gone"]
 
 
+def test_what_was_noted_as_a_document_was_removed_is_gone_soon(
+    database: Database, pair: tuple[Document, Document, FoundConflict]
+) -> None:
+    with database.writing() as session:
+        remove_documents(session, ACME, [pair[0].document_id])
+        session.execute(update(Conflict).values(status="open", gone_at=None))
+        end_expired(session)
+    assert statuses(database, ACME) == ["gone"]
+
+
 def test_what_has_changed_while_it_was_compared_is_not_noted(
     database: Database, pair: tuple[Document, Document, FoundConflict]
 ) -> None:
