@@ -35,13 +35,14 @@ def for_commands(create_app: Callable[[Settings], _App]) -> _App:
     """The app of the installation that a command is typed in, whose user this process becomes.
 
     Raises:
-        click.ClickException: a value cannot be used, or this user may not act on it.
+        SystemExit: a value cannot be used, or this user may not act on it; standard error says why.
     """
     try:
         entered = enter_installation(SAMPLES.parent)
         app = create_app(load_settings())
     except (NotAllowed, SettingsError) as error:
-        raise click.ClickException(str(error)) from error
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(1) from error  # of an exception, Flask shows a traceback where it lists commands
     app.extensions[_ENTERED] = entered
     return app
 
