@@ -40,6 +40,14 @@ class _Level:
 
 
 @dataclass(frozen=True, slots=True)
+class _Definition:
+    """What lists share; *style_link*: the levels are those of the list that this style names."""
+
+    levels: Mapping[int, _Level]
+    style_link: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _List:
     definition: str
     levels: Mapping[int, _Level]
@@ -52,8 +60,12 @@ class Numbering:
     def __init__(self, root: etree._Element | None, styles: Styles) -> None:
         parts = list(children(root)) if root is not None else []
         named = {attribute(part, "abstractNumId") or "": part for part in parts if local(part) == "abstractNum"}
+        # Read once: thousands of lists may share one.
+        definitions = {
+            name: _Definition(_levels(part), find_value(part, "numStyleLink")) for name, part in named.items()
+        }
         lists = {attribute(part, "numId") or "": part for part in parts if local(part) == "num"}
-        self._lists = {name: _list(element, lists, named, styles) for name, element in lists.items()}
+        self._lists = {name: _list(element, lists, definitions, styles) for name, element in lists.items()}
         self._counts: dict[str, dict[int, int]] = {}
         self._begun: set[tuple[str, int]] = set()
 
@@ -93,16 +105,15 @@ class Numbering:
 def _list(
     element: etree._Element,
     lists: Mapping[str, etree._Element],
-    definitions: Mapping[str, etree._Element],
+    definitions: Mapping[str, _Definition],
     styles: Styles,
 ) -> _List:
     name = find_value(element, "abstractNumId") or ""
     definition = definitions.get(name)
-    link = find_value(definition, "numStyleLink")
-    if link is not None:  # the levels are those of the list that a style names
-        name = find_value(lists.get(styles.list_id(link) or ""), "abstractNumId") or ""
+    if definition is not None and definition.style_link is not None:
+        name = find_value(lists.get(styles.list_id(definition.style_link) or ""), "abstractNumId") or ""
         definition = definitions.get(name)
-    levels = _levels(definition)
+    levels = dict(definition.levels) if definition is not None else {}
     starts = {}
     for override in children(element):
         depth = number(attribute(override, "ilvl"))
@@ -114,8 +125,8 @@ def _list(
     return _List(name, levels, starts)
 
 
-def _levels(holder: etree._Element | None) -> dict[int, _Level]:
-    found = (element for element in children(holder) if local(element) == "lvl") if holder is not None else ()
+def _levels(holder: etree._Element) -> dict[int, _Level]:
+    found = (element for element in children(holder) if local(element) == "lvl")
     depths = ((number(attribute(element, "ilvl")), element) for element in found)
     return {depth: _level(element) for depth, element in depths if depth is not None and depth < LEVELS}
 

@@ -1,5 +1,7 @@
 """Word's numbers before headings and list items, which stand in no paragraph: they are read as Word shows them."""
 
+import time
+
 import pytest
 
 from ingestion.parsers.docx_numbering import format_number
@@ -184,6 +186,20 @@ def test_damaged_or_hostile_numbering_loses_no_text(numbering: str) -> None:
     text = read(paragraph("Kept", "1 0", style="S") * 3, numbering, styles).text
     assert text.count("Kept") == 3
     assert len(text) < 5_000
+
+
+@pytest.mark.parametrize("depth", [9, 20_000, 999_999_999 // 1_000])
+def test_levels_below_the_ninth_are_none_and_cost_nothing(depth: int) -> None:
+    numbering = definition("0", level(8, "%9.", start=5), level(depth, "%1.")) + listed("1", "0")
+    assert lines(paragraph("x", f"1 {depth}") + paragraph("y", "1 8"), numbering) == ["- x", "5. y"]
+
+
+def test_thousands_of_lists_that_share_a_definition_of_thousands_of_levels_are_read_within_seconds() -> None:
+    numbering = definition("0", *(level(depth % 9, "%1.") for depth in range(2_000)))
+    began = time.process_time()
+    text = read(paragraph("x", "4999"), numbering + "".join(listed(str(one), "0") for one in range(5_000))).text
+    assert text == "1. x"
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize(
