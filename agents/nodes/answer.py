@@ -1,5 +1,6 @@
 """The step that answers from the passages, streaming as it goes."""
 
+import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,13 +18,17 @@ from agents.state import AgentContext, AnswerModel, ChatState
 from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
 from providers.chat.followups import standalone_question
-from utils.errors import ProviderBusy, ProviderError, ProviderTimeout
+from utils.errors import ProviderBusy, ProviderError, ProviderTimeout, ProviderUnavailable
 from utils.language import detect_language
 from utils.ports import FallbackReason
+
+logger = logging.getLogger(__name__)
 
 _MESSAGES_REMEMBERED = 20
 LONGEST_ANSWER = 64_000  # characters
 _CUT = f"The model's answer is cut after {LONGEST_ANSWER:,} characters."
+_NOT_WHOLE = "The model's answer is not whole: its endpoint ended it, at a limit of tokens or by a filter."
+_CUT_SHORT = ("length", "content_filter")  # reasons to finish
 MODEL_IS_AWAY = "The language model is not available. These are quotes from the documents."
 _REASONS: Mapping[type[ProviderError], FallbackReason] = {ProviderTimeout: "model-timeout", ProviderBusy: "model-busy"}
 _SHOWN_AT_ONCE, _BOUND_AT_ONCE, _NOTED_AT_ONCE = 64_000, 16_000, 4_000  # characters of passages, see `process_text`
@@ -64,7 +69,7 @@ async def _write(
     shown = sum(len(hit.passage.text) for hit in state["passages"])
     prompt = await run.process_text(lambda: _prompt(state, run, model), characters=shown, at_once=_SHOWN_AT_ONCE)
     text, name = await _stream_answer(
-        _hold_back_refusal(_ask_model(model.chat, prompt, run.streams)), output, support_filter
+        _hold_back_refusal(_ask_model(model, prompt, run.streams)), output, support_filter
     )
     if not text.strip():
         return await refusal(state, run, fallback_reason=fallback_reason)
@@ -136,6 +141,9 @@ async def _stream_answer(
             name = name or _get_model_name(chunk)
             if _is_fallback(chunk):
                 run.cache_session.forget()
+            if _is_cut_short(chunk):
+                run.cache_session.forget()
+                run.emit({"type": "status", "stage": "answer", "degraded": _NOT_WHOLE})
             text += piece
             output.hear(chunk)
             output.tell(await support_filter.take(piece) if support_filter and piece else piece)
@@ -149,8 +157,23 @@ async def _stream_answer(
     return text, name
 
 
-async def _ask_model(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -> AsyncGenerator[BaseMessage]:
-    """What the model says, in pieces where somebody watches: each of them costs CPU."""
+async def _ask_model(model: AnswerModel, prompt: list[BaseMessage], streams: bool) -> AsyncGenerator[BaseMessage]:
+    """What the model says, in pieces where somebody watches: each of them costs CPU.
+
+    Raises:
+        ProviderUnavailable: a language model said nothing, which is no word for "not in the documents".
+    """
+    said = False
+    async for chunk in _listen(model.chat, prompt, streams):
+        said = said or bool(chunk.text.strip())
+        if said or not _is_cut_short(chunk):
+            yield chunk
+    if model.is_language_model and not said:
+        logger.warning("The chat model ended its answer without a word: see its limits of tokens and its filters.")
+        raise ProviderUnavailable("The chat model ended its answer without a word.")
+
+
+async def _listen(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -> AsyncGenerator[BaseMessage]:
     if streams:
         async for chunk in chat.astream(prompt):
             yield chunk
@@ -209,6 +232,10 @@ async def _hold_back_refusal(chunks: AsyncGenerator[BaseMessage]) -> AsyncGenera
 def _get_model_name(chunk: BaseMessage | None) -> str:
     known = chunk.response_metadata if chunk else {}
     return str(known.get("answered_by") or known.get("model_name") or "")
+
+
+def _is_cut_short(chunk: BaseMessage | None) -> bool:
+    return chunk is not None and chunk.response_metadata.get("finish_reason") in _CUT_SHORT
 
 
 def _is_fallback(chunk: BaseMessage | None) -> bool:

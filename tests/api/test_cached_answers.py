@@ -98,6 +98,14 @@ def test_what_the_documents_do_not_hold_is_not_kept(asking: httpx.Client, model_
     assert (refused["answered"], again["cached"]) == (False, False)
 
 
+def test_an_answer_that_the_model_did_not_end_is_not_kept(asking: httpx.Client, model_server: FakeModelServer) -> None:
+    question = "How long is the semester break?"
+    model_server.configure(finish_reason="length")
+    assert ask(asking, question, "i1").json()["citations"]
+    model_server.reset()
+    assert ask(asking, question, "i2").json()["cached"] is False
+
+
 def test_quotes_in_place_of_a_models_answer_are_not_kept(asking: httpx.Client, model_server: FakeModelServer) -> None:
     question = "When can I hand in chemical waste?"
     model_server.configure(faults=[{"kind": "status", "status": 500}])

@@ -80,6 +80,28 @@ def test_a_model_that_fails_leaves_quotes_and_the_conversation_goes_on(
     ]
 
 
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
+def test_a_model_that_says_nothing_leaves_quotes(
+    client: httpx.Client, model_server: FakeModelServer, talk: str, streams: bool
+) -> None:
+    model_server.configure(replies={QUESTION: ""}, finish_reason="length")
+    result = stream(client, QUESTION, talk)[-1] if streams else ask(client, QUESTION, talk).json()
+    assert_quotes(result)
+
+
+@pytest.mark.parametrize("finish_reason", ["length", "content_filter"])
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
+def test_an_answer_that_the_model_did_not_end_says_so(
+    client: httpx.Client, model_server: FakeModelServer, talk: str, streams: bool, finish_reason: str
+) -> None:
+    model_server.configure(finish_reason=finish_reason)
+    result = stream(client, QUESTION, talk)[-1] if streams else ask(client, QUESTION, talk).json()
+    assert (result["language_model"], result["fallback_reason"]) == (True, None)
+    assert "not whole" in result["degraded"]
+    model_server.reset()
+    assert ask(client, f"{QUESTION} mk12345678", talk).json()["degraded"] is None
+
+
 def test_a_stream_says_that_what_came_before_the_quotes_is_void(
     client: httpx.Client, model_server: FakeModelServer, talk: str
 ) -> None:

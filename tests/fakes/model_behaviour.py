@@ -34,7 +34,7 @@ class Behaviour:
     """How calls are served that no fault is waiting for.
 
     `tokens` is the least length of an answer. `replies` maps a text that stands in the prompt to what is then said, in
-    pieces of one word each or of `piece_characters`.
+    pieces of one word each or of `piece_characters`. `finish_reason` is why every answer ends.
     """
 
     first_token_ms: float = 0.0
@@ -44,6 +44,7 @@ class Behaviour:
     embedding_ms: float = 0.0
     replies: dict[str, str] = field(default_factory=dict)
     piece_characters: int = 0
+    finish_reason: str = "stop"
     faults: list[Fault] = field(default_factory=list)
 
 

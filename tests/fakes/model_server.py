@@ -149,13 +149,13 @@ class ModelProtocol(asyncio.Protocol):
         tokens = self.model.tokens(messages)
         first_s, gap_s = self.model.behaviour.first_token_ms / 1000, self.model.behaviour.gap_ms / 1000
         if body.get("stream"):
-            pieces = stream_pieces(body, tokens, fault)
+            pieces = stream_pieces(body, tokens, fault, self.model.behaviour.finish_reason)
             self._after(first_s, lambda: self._send_pieces(STREAM_HEAD, pieces, gap_s))
         else:
             self._after(first_s + gap_s * (len(tokens) - 1), lambda: self._whole(body, "".join(tokens), fault))
 
     def _whole(self, body: Json, text: str, fault: Fault | None) -> None:
-        answer = whole_answer(body, text)
+        answer = whole_answer(body, text, self.model.behaviour.finish_reason)
         self.answering = False
         if fault and fault.kind == "malformed":
             self._send(json.dumps(answer).encode()[:60])

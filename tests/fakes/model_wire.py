@@ -15,7 +15,7 @@ STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-e
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-def stream_pieces(body: Json, tokens: list[str], fault: Fault | None) -> Iterator[bytes | None]:
+def stream_pieces(body: Json, tokens: list[str], fault: Fault | None, finish_reason: str) -> Iterator[bytes | None]:
     """The parts of a streamed answer, one a token; None where the stream is to break off."""
     envelope = _envelope(body, "chat.completion.chunk")
     role = _chunk(envelope, {"role": "assistant", "content": ""})
@@ -25,16 +25,16 @@ def stream_pieces(body: Json, tokens: list[str], fault: Fault | None) -> Iterato
             return
         chunk = _chunk(envelope, {"content": token})
         yield role + chunk if number == 0 else chunk
-    end = _chunk(envelope, {}, finish_reason="stop")
+    end = _chunk(envelope, {}, finish_reason=finish_reason)
     if (body.get("stream_options") or {}).get("include_usage"):
         end += _event({**envelope, "choices": [], "usage": _usage(body, "".join(tokens))})
     yield end + _frame(b"data: [DONE]\n\n") + LAST_CHUNK
 
 
-def whole_answer(body: Json, text: str) -> Json:
+def whole_answer(body: Json, text: str, finish_reason: str) -> Json:
     """The answer to a call that did not ask for a stream."""
     message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason, "logprobs": None}
     return {**_envelope(body, "chat.completion"), "choices": [choice], "usage": _usage(body, text)}
 
 
