@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import time
 
 import pytest
 
@@ -200,6 +201,13 @@ def test_what_cannot_be_read_is_refused_with_the_reason(name: str, data: bytes, 
 def test_markup_nested_very_deep_is_read_or_refused(name: str, source: bytes) -> None:
     with contextlib.suppress(UnreadableDocument):
         assert read(source, name).text
+
+
+def test_tens_of_thousands_of_tables_in_a_row_are_read_within_seconds() -> None:
+    data = ("a   b\n" * 3 + "a   b   c\n" * 3) * 40_000
+    began = time.process_time()
+    assert parse(data.encode(), "report.txt").text.count("a | b | c") == 120_000
+    assert time.process_time() - began < 4
 
 
 def test_headings_tables_and_broken_lines_of_plain_text_are_read_as_such() -> None:
