@@ -44,7 +44,7 @@ DRAWN = {"chart": "id", "relIds": "dm"}
 KINDS = {"chart": add_chart, "diagramData": add_diagram}
 INSERTED: dict[str, Any] = {**dict.fromkeys((".htm", ".html", ".xhtml"), html), ".mht": mail, ".txt": text_file}
 _PAGE_NUMBER = re.compile(
-    r"\W*(?:page|seite|página|pág|halaman|hal)?\W*\d*\W*(?:(?:of|von|de|dari)\W*\d*)?\W*", re.IGNORECASE
+    r"\W*+(?:page|seite|página|pág|halaman|hal)?+\W*+\d*+\W*+(?:(?:of|von|de|dari)\W*+\d*+)?+\W*+", re.IGNORECASE
 )
 
 

@@ -27,6 +27,7 @@ from tests.ingestion.office import (
     zipped,
 )
 from tests.reading import chunk_document
+from tests.security.cost import cpu_s
 from utils.errors import UnreadableDocument
 
 
@@ -122,6 +123,16 @@ def test_the_texts_of_a_diagram_are_a_list_where_it_stands() -> None:
     assert read_again.text == f"Before\n\n{LISTED}\n\nAfter"
     slide = with_part(slides(shape("How to", kind="title")), "ppt/slides/slide0.xml", "diagramData", STEPS)
     assert sections(read(slide, "a.pptx")) == [(1, "How to", LISTED)]
+
+
+def test_a_line_at_the_top_of_pages_is_read_in_linear_time() -> None:
+    def paragraph(text: str) -> str:
+        return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+    rule = "." * 200
+    data = word_parts(paragraph("Text"), header=paragraph(f"{rule} Statutes") + paragraph(f"{rule} Page 3 of 9 {rule}"))
+    assert cpu_s(lambda: read(data, "a.docx")) < 0.5
+    assert read(data, "a.docx").text == f"Text\n\n{rule} Statutes"
 
 
 def test_a_diagram_that_runs_in_circles_or_is_damaged_costs_no_text() -> None:
