@@ -44,6 +44,11 @@ class Question:
         there = _hash_stems(make_embedding_text(passage), passage.language)
         return sum(weight * times for stems, weight, times in asked if not stems.isdisjoint(there)) / total
 
+    def names_more_than(self, passages: Sequence[Passage]) -> bool:
+        """Whether it has a name or number that stands in none of *passages*: then it has a subject of its own."""
+        names = [word for (word, weight), _ in self._words if weight == _NAME_WEIGHT]
+        return any(passages and all(_lacks(passage, word) for passage in passages) for word in names)
+
     def share_in_best_sentence(self, passage: Passage) -> float:
         """The part of its content words in the sentence of *passage* that has most of them, 0 to 1."""
         asked = self._find_stems(passage.language)
@@ -79,6 +84,11 @@ def _count_met(asked: Stems, places: Mapping[int, Sequence[int]], there: frozens
     """How many of the words *asked* are *there*; looked for by its stems, which are few in a sentence."""
     found = {place for stem in there if stem in places for place in places[stem]}
     return sum(asked[place][2] for place in found)
+
+
+def _lacks(passage: Passage, word: str) -> bool:
+    stems = hash_content_words(word, passage.language)
+    return bool(stems) and stems.isdisjoint(_hash_stems(make_embedding_text(passage), passage.language))
 
 
 @lru_cache(_KEPT)

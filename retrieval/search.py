@@ -109,9 +109,13 @@ class Retriever:
         )
         estimated = self.calibrations.of(ctx) if self.calibrations else None
         judged = (rankings[0] if options.context else hits)[:limit]
-        verdict = await self._process(
-            lambda: judge(asked[0], judged, model=self.embedder.model, estimated=estimated), judged
-        )
+
+        def look() -> Verdict:
+            if options.context and asked[1].names_more_than([hit.passage for hit in judged]):
+                return judge(asked[1], rankings[1][:limit], model=self.embedder.model, estimated=estimated)
+            return judge(asked[0], judged, model=self.embedder.model, estimated=estimated)
+
+        verdict = await self._process(look, judged)
         return SearchResult(shown, " ".join(dict.fromkeys(filter(None, degraded))) or None, verdict, course.stages)
 
     async def _rank(

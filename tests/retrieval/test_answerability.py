@@ -1,7 +1,8 @@
 """Questions that the passages found cannot answer are told from those they can, in and across three languages."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import pytest
 
@@ -10,7 +11,7 @@ from retrieval.answerability import is_answerable, judge
 from retrieval.edge import EdgeIndex
 from retrieval.lexical import make_embedding_text
 from retrieval.question import Question
-from retrieval.search import Retriever
+from retrieval.search import Retriever, SearchOptions
 from tests.retrieval.corpus import ACME, GLOBEX, passage
 from utils.context import TenantContext
 from utils.passages import Hit, Passage
@@ -51,7 +52,10 @@ ABSENT = [
 ]
 
 
-Ask = Callable[[str, TenantContext], bool]
+class Ask(Protocol):
+    """Asks a tenant's passages, within a conversation that is about the words of *context*."""
+
+    def __call__(self, question: str, ctx: TenantContext, context: str = "") -> bool: ...
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +72,9 @@ def is_let_through(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
 
     with asyncio.Runner() as run:
 
-        def ask(question: str, ctx: TenantContext) -> bool:
-            hits = run.run(retriever.search(ctx, question, limit=6)).hits
-            return is_answerable(question, hits, model=embedder.model).answerable
+        def ask(question: str, ctx: TenantContext, context: str = "") -> bool:
+            found = retriever.search(ctx, question, limit=6, options=SearchOptions(context=context))
+            return run.run(found).verdict.answerable
 
         run.run(fill(ACME, HANDBOOK))
         run.run(fill(GLOBEX, CHEMISTRY))
@@ -96,6 +100,23 @@ def test_a_passage_in_another_language_may_answer(is_let_through: Ask, question:
 @pytest.mark.parametrize("question", ABSENT)
 def test_a_question_about_something_else_is_refused(is_let_through: Ask, question: str) -> None:
     assert not is_let_through(question, ACME)
+
+
+@pytest.mark.parametrize(
+    ("question", "is_answered"),
+    [
+        ("And how long may visitors stay?", True),
+        ("Can I bring visitors?", True),
+        ("And the card, what does it cost?", True),
+        ("And who is the queen of Denmark?", False),
+        ("Who won the world cup in 2018?", False),
+        ("¿Y quién es la reina de Dinamarca?", False),
+    ],
+)
+def test_a_follow_up_with_a_subject_of_its_own_is_judged_by_itself(
+    is_let_through: Ask, question: str, is_answered: bool
+) -> None:
+    assert is_let_through(question, ACME, "double room dormitory costs month visitors") == is_answered
 
 
 def test_what_another_tenant_knows_makes_nothing_answerable(is_let_through: Ask) -> None:
