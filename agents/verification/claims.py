@@ -19,6 +19,7 @@ _BULLET = re.compile(
     r"\s*(?:[-*•‣–+>]\s+|\d{1,3}[.)]\s+|\|\s*|(?:step|method|option|paso|método|opción|langkah|cara) \d{1,2}[:.)]\s+)*",
     re.IGNORECASE,
 )
+_ITEM = re.compile(r"(?:[-*•‣–+]|\d{1,3}[.)])\s")
 _RULE = re.compile(r"[\s|:=_*+-]*")
 _HEADING = re.compile(r"#{1,6}\s")
 _DECORATION = re.compile(r"\*\*|__|`|^\*|\*$|(?<=\s)\*(?=\S)|(?<=\S)\*(?=\s)")
@@ -70,13 +71,18 @@ def claims(answer: str) -> list[Claim]:
     """The sentences of *answer* in order; list items and rows of tables are sentences of their own."""
     found: list[Claim] = []
     paragraph: list[Claim] = []
-    at = 0
+    at, is_apart, after_item = 0, False, False
     for line in answer.split("\n"):
         if not line.strip():
-            found += _with_marks(paragraph)
-            paragraph = []
-        elif not _HEADING.match(line.lstrip()) and not _RULE.fullmatch(line):
-            paragraph += _sentences(line, at)
+            is_apart = True
+        else:
+            is_item = bool(_ITEM.match(line.lstrip()))
+            if is_apart and not (is_item and after_item):  # a list may have blank lines between its items
+                found += _with_marks(paragraph)
+                paragraph = []
+            is_apart, after_item = False, is_item
+            if not _HEADING.match(line.lstrip()) and not _RULE.fullmatch(line):
+                paragraph += _sentences(line, at)
         at += len(line) + 1
     return [*found, *_with_marks(paragraph)]
 

@@ -41,7 +41,7 @@ def show_title(settings: PageSettings) -> None:
 
 def _how_it_answers(health: Health | None) -> str:
     if health and not health.language_model:
-        return "Answers are quotes from the documents; no language model is configured."
+        return "Answers are quotes from the documents, without a language model."
     return "Answers come from the documents, each with its sources."
 
 

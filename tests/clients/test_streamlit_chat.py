@@ -584,10 +584,10 @@ def test_a_conversation_that_cannot_be_deleted_stays(api: ApiStub) -> None:
 
 
 def test_the_page_says_when_no_language_model_is_used(api: ApiStub) -> None:
-    assert "no language model is configured" in shown(open_page())
+    assert "without a language model" in shown(open_page())
     api.behaviour.language_model = True
     st.cache_data.clear()
-    assert "no language model is configured" not in shown(open_page())
+    assert "without a language model" not in shown(open_page())
 
 
 def test_the_page_says_when_the_conversation_is_in_memory_alone(api: ApiStub) -> None:
