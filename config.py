@@ -780,6 +780,12 @@ def load_settings(**overrides: Any) -> Settings:
         if os.environ.get(ENV_FILE):
             file.open().close()  # one that is named must be there
             overrides = {"_env_file": file, **overrides}
+        elif os.geteuid() == 0 and file.exists() and file.stat().st_uid != 0:
+            # Whoever can write to a folder that root stands in would choose the stores of root's commands.
+            raise SettingsFileError(
+                f"{file.absolute()} belongs to another user, so root does not read it. Go to another folder, "
+                f"or name the file: {ENV_FILE}={file.absolute()}"
+            )
         settings = Settings(**overrides)
     except ValidationError as exc:
         raise SettingsError("\n".join(_explain(error) for error in exc.errors())) from None

@@ -1,5 +1,6 @@
 """Settings: names, aliases, defaults, and errors that name the variable."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -290,3 +291,17 @@ def test_a_key_is_not_sent_to_an_endpoint_it_was_not_given_for(monkeypatch: pyte
 def test_passages_cannot_be_meant_to_exceed_their_limit() -> None:
     with pytest.raises(SettingsError, match="CHUNK_MAX_TOKENS must be at least CHUNK_TOKENS, which is 300"):
         load_settings(_env_file=None, chunk_tokens=300, chunk_max_tokens=200)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_root_does_not_read_the_settings_of_somebody_else_but_where_it_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("INSTITUTION=Elsewhere\n")
+    assert load_settings().institution == "Elsewhere"
+    os.chown(file, 65534, 65534)
+    with pytest.raises(SettingsError, match=rf"{file} belongs to another user.* PUSTAKA_ENV_FILE={file}"):
+        load_settings()
+    monkeypatch.setenv("PUSTAKA_ENV_FILE", str(file))
+    assert load_settings().institution == "Elsewhere"
