@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.service import Service, ask, await_vectors, one_document
@@ -34,10 +35,13 @@ def test_a_service_whose_index_is_damaged_starts_and_builds_it_again(tmp_path: P
             assert "09:40" not in ask(client, "When does the kite club meet?", "b").text
             await_vectors(service)
             assert ask(client, QUESTION, "c").json()["citations"]
-            documents = other.get("/v1/tenant/documents").json()["documents"]
-            assert [each["status"] for each in documents] == ["completed"]
+            service.wait_for(lambda: _list_statuses(other) == ["completed"])
         assert service.logged().count("is damaged") == 1
         assert ("chunk_0.mmap has changed since it was closed" in service.logged()) is not is_killed
         assert "Passages are missing in the index; indexing them again." in service.logged()
         [aside] = (service.data_dir / "index").glob("*.damaged")
         assert (aside / "segments").is_dir()
+
+
+def _list_statuses(client: httpx.Client) -> list[str]:
+    return [each["status"] for each in client.get("/v1/tenant/documents").json()["documents"]]
