@@ -9,7 +9,7 @@ from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_li
 from utils.errors import UnreadableDocument
 
 TIMES = re.compile(r"^[\d:.,]{5,20}\s+-->\s+[\d:.,]{5,20}")
-SUBRIP = re.compile(r"\s*\d+[^\S\n]*\n[\d:]{5,10}[,.]\d{1,3}\s+-->")
+SUBRIP = re.compile(r"(?<![\s\d])\s*+\d++[^\S\n]*+\n[\d:]{5,10}[,.]\d{1,3}\s++-->")
 SPEAKER = re.compile(r"<v(?:\.[^\s>]{0,100}+)?\s++([^>]{1,200}+)>")
 TAG = re.compile(r"</?[^>]{0,200}>")
 NOT_CUES = ("NOTE", "STYLE", "REGION", "WEBVTT")

@@ -176,7 +176,7 @@ def test_what_nobody_expected_is_reported_once_without_what_people_wrote_and_wha
     ):
         with service.client() as client, service.client("wrong") as stranger:
             refused = [ask(stranger, QUESTION), ask(client, ""), ask(client, QUESTION), client.get("/nowhere")]
-            assert [reply.status_code for reply in refused] == [401, 400, 502, 404]
+            assert [reply.status_code for reply in refused] == [401, 400, 200, 404]
         with broken_row(service, words) as client:
             reply, key = ask(client, QUESTION), client.headers["X-API-Key"]
         assert reply.status_code == 500
