@@ -168,7 +168,7 @@ def test_a_process_that_ends_without_redis_says_what_is_lost(stores: Servers, tm
             service.stop()
         finally:
             stores.redis.start()
-        assert "1 conversations that were kept in memory are lost" in service.logged()
+        assert "1 conversations held in memory are lost" in service.logged()
 
 
 def test_parts_of_a_conversation_that_two_workers_held_are_both_kept(stores: Servers, tmp_path: Path) -> None:
