@@ -84,6 +84,7 @@ def _start(unit: str) -> None:
         Path("/run/postgresql").mkdir(exist_ok=True, mode=0o2775)
         shutil.chown("/run/postgresql", "postgres", "postgres")
         _run(f"pg_ctlcluster --skip-systemctl-redirect {version} main start")
+        _run("timeout 60 sh -c 'until pg_isready --quiet; do sleep 0.1; done'")
         return
     if unit == "redis-server":
         Path("/run/redis").mkdir(exist_ok=True)
