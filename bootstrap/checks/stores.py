@@ -17,6 +17,8 @@ from utils.findings import Finding, Level, failure, ok, skipped, split_message
 from utils.processes import StartError
 
 _SCAN_TIMEOUT_S = 8.0
+# Longer than the service's own: the other checks, which run beside this one, take the processor.
+_REDIS_CONNECT_S, _REDIS_TIMEOUT_S = 4.0, 8.0
 _LOOK_THROUGH_S = 8.0
 
 
@@ -27,7 +29,7 @@ async def check_redis(installation: Installation) -> AsyncIterator[Finding]:
         yield _check_embedded_redis()
         return
     try:
-        connections = Connections(address)
+        connections = Connections(address, connect_timeout_s=_REDIS_CONNECT_S, timeout_s=_REDIS_TIMEOUT_S)
     except ValueError as exc:  # none of its words are the address's
         yield failure("Redis", f"REDIS_URL is no address of a Redis: {exc}.", "Correct it.")
         return

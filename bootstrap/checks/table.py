@@ -74,6 +74,7 @@ CHECKS: dict[str, dict[str, Check]] = {
             fields=("redis_",),
             asks=lambda settings: settings.redis_address,
             remedy="Start it, or correct REDIS_URL (REDIS_HOST and REDIS_PORT); unset it for an embedded one.",
+            limit_s=25,
         ),
         "Database": Check(
             look="stores.check_database",

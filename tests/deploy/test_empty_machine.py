@@ -91,7 +91,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = [*command, sys.executable, "-m", "tests.deploy.empty_machine", str(folder)]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
     (folder / "transcript").write_text(done.stdout + done.stderr)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    if done.returncode:
+        said = done.stdout + done.stderr
+        refused = re.findall(r"^.* FAILURE .*(?:\n .*)*", said, re.MULTILINE)
+        pytest.fail("\n".join([said[-4000:], "The script ended before its end.", *refused]), pytrace=False)
     return folder
 
 
