@@ -53,6 +53,11 @@ _WHEN_CONNECTING: _Written = [
         "this user may not connect to this database: GRANT CONNECT ON DATABASE <name> TO <user>.",
     ),
     (
+        r"socket .{0,300} failed: permission denied",
+        StoreRefused,
+        "this user may not enter the folder of the server's socket. Check the folder's rights, and those above it.",
+    ),
+    (
         "resolve host|translate host name",
         StoreUnavailable,
         "its host name is not known. Check it, and that this machine's name service works.",

@@ -33,10 +33,10 @@ def database(migrated_uri: str) -> Iterator[Database]:
 
 @pytest.fixture(autouse=True)
 def restored_umask() -> Iterator[None]:
-    """Commands run within this process close new files to others: the next test's files are as open as before."""
-    before = os.umask(0o022)
+    """Commands run within this process close new files to others: the files of every test are as open as usual."""
+    os.umask(0o022)
     yield
-    os.umask(before)
+    os.umask(0o022)  # for the fixtures of the next, which come before this one
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ import re
 from tests.service import ROOT
 
 PAGE = ROOT / "docs" / "deploying.md"
-SECTIONS = ("systemd", "Nginx", "A copy for bad days")
+BACKUP = "A copy for bad days"
+SECTIONS = ("systemd", "Nginx", BACKUP)
 _BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -21,6 +21,7 @@ _UP = 0x1 | 0x40  # IFF_UP, IFF_RUNNING
 
 def main(folder: Path) -> int:
     """Make it, run the script, and give its exit code."""
+    os.umask(0o022)
     base = folder / "machine"
     base.mkdir()
     machine = _mount(base, folder)
@@ -42,7 +43,8 @@ def main(folder: Path) -> int:
         **{"SOURCES": str(ROOT), "VENV": str(Path(sys.prefix).resolve()), "TOLD": "/mnt", "LANG": "C.UTF-8"},
     }
     os.chdir("/root")
-    return subprocess.run(["/bin/bash", "/mnt/script.sh"], env=variables, check=False).returncode
+    # As root's shell has it where a machine was hardened.
+    return subprocess.run(["/bin/bash", "/mnt/script.sh"], env=variables, umask=0o077, check=False).returncode
 
 
 def _mount(base: Path, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""`docs/deploying.md` as an operator follows it on an empty machine, from its first line to a copy that is put back."""
+"""`docs/deploying.md` as an operator follows it on an empty machine, and a backup started on a second one."""
 
 import json
 import os
@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.deploying_page import SECTIONS, list_blocks
+from tests.deploy.deploying_page import BACKUP, SECTIONS, list_blocks
 from tests.programs import installed
 from tests.service import ROOT
 
+UNSHARE = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child")
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1300)]
 
 BEGIN = r"""
@@ -63,16 +64,22 @@ API_KEY=$kept
 find /var/lib/pustaka ! -user pustaka > $TOLD/of_root
 redis-cli --no-auth-warning -a "$redis_password" --scan --pattern 'checkpoint:*' > $TOLD/conversations
 """
-DISASTER = r"""
-systemctl stop pustaka-api
-runuser -u postgres -- dropdb pustaka
-runuser -u postgres -- createdb --owner pustaka --encoding UTF8 --template template0 pustaka
-rm -r /var/lib/pustaka /etc/pustaka.env /etc/pustaka-chat.env
-install -d -m 700 -o pustaka -g pustaka /var/lib/pustaka
+SAVING = r"""
+cp -r /var/backups/pustaka $TOLD/backup
+echo "$API_KEY" > $TOLD/backup/key_of_a_client
 """
-END = r"""
+BRINGING = r"""
+install -d -m 700 /var/backups
+cp -r $TOLD/backup /var/backups/pustaka
+"""
+RESTORED = r"""
+API_KEY=$(cat $TOLD/backup/key_of_a_client)
 until curl --fail --silent http://127.0.0.1:8000/ready > /dev/null; do sleep 0.2; done
-ask > $TOLD/restored.json
+curl --fail --silent http://127.0.0.1:8000/v1/conversations/again -H "X-API-Key: $API_KEY" > $TOLD/conversation.json
+curl --fail --silent http://127.0.0.1:8000/v1/chat -H "X-API-Key: $API_KEY" -H "X-Conversation-Id: again" \
+  -H "Content-Type: application/json" -d '{"message": "How much does a dormitory room cost?"}' > $TOLD/restored.json
+curl --fail --silent --output $TOLD/source.html "$(python3 -c \
+  'import json, sys; print(json.load(sys.stdin)["citations"][0]["link"])' < $TOLD/restored.json)"
 """
 
 
@@ -84,28 +91,46 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if os.geteuid() != 0:
         pytest.skip("only root can make a machine")
     folder = tmp_path_factory.mktemp("told")
-    command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child"]
-    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+    if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system lets nobody make namespaces")
-    (folder / "script.sh").write_text(script())
-    program = [*command, sys.executable, "-m", "tests.deploy.empty_machine", str(folder)]
-    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
-    (folder / "transcript").write_text(done.stdout + done.stderr)
-    if done.returncode:
-        said = done.stdout + done.stderr
-        refused = re.findall(r"^.* FAILURE .*(?:\n .*)*", said, re.MULTILINE)
-        pytest.fail("\n".join([said[-4000:], "The script ended before its end.", *refused]), pytrace=False)
+    run_on_empty_machine(folder, script())
     return folder
 
 
+@pytest.fixture(scope="module")
+def elsewhere(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a second machine, to which the backup of the first was brought."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (told / "backup").rename(folder / "backup")
+    run_on_empty_machine(folder, script_elsewhere())
+    return folder
+
+
+def run_on_empty_machine(folder: Path, script: str) -> None:
+    """Run *script*, which leaves in *folder* what its commands said."""
+    (folder / "script.sh").write_text(script)
+    program = [*UNSHARE, sys.executable, "-m", "tests.deploy.empty_machine", str(folder)]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
+    said = done.stdout + done.stderr
+    (folder / "transcript").write_text(said)
+    if done.returncode:
+        refused = re.findall(r"^.* FAILURE .*(?:\n .*)*", said, re.MULTILINE)
+        pytest.fail("\n".join([said[-4000:], "The script ended before its end.", *refused]), pytrace=False)
+
+
 def script() -> str:
-    """The commands of the page, with what is tried between them."""
+    """The commands of the page as far as the backup, with what is tried between them."""
     parts = [BEGIN]
-    for section in SECTIONS:
-        for block in list_blocks(section):
-            parts += [DISASTER if "pg_restore" in block else "", block]
-        parts.append(SERVING if section == "Nginx" else "")
-    return "\n".join([*parts, END])
+    for section in SECTIONS[:2]:
+        parts += list_blocks(section)
+    return "\n".join([*parts, SERVING, list_blocks(BACKUP)[0], SAVING])
+
+
+def script_elsewhere() -> str:
+    """The commands of the page for another machine that takes over."""
+    blocks = list_blocks(SECTIONS[0])
+    installed_by = next(number for number, block in enumerate(blocks) if "make install" in block)
+    return "\n".join(["set -euo pipefail", *blocks[: installed_by + 1], BRINGING, *list_blocks(BACKUP)[1:], RESTORED])
 
 
 def test_a_question_is_answered_with_its_source_behind_nginx(told: Path) -> None:
@@ -157,10 +182,17 @@ def test_a_reload_says_what_it_took_up_what_waits_and_what_it_refuses(told: Path
     assert "Not reloaded, the service goes on as it was: RATE_LIMIT_PER_HOUR: Has to be a whole number" in refused
 
 
-def test_a_revoked_key_opens_nothing_and_a_restored_copy_answers(told: Path) -> None:
+def test_a_revoked_key_opens_nothing(told: Path) -> None:
     assert json.loads((told / "before.json").read_text())["answered"]
     assert "every worker refuses it within 10 seconds" in (told / "revoked").read_text()
     assert json.loads((told / "after.json").read_text())["status"] == 401
-    restored = json.loads((told / "restored.json").read_text())
+
+
+def test_a_backup_is_started_on_another_machine(elsewhere: Path) -> None:
+    """With its keys, its conversations and its documents, under the key of a client of the first."""
+    conversation = (elsewhere / "conversation.json").read_text()
+    assert "How much does a dormitory room cost?" in conversation
+    restored = json.loads((elsewhere / "restored.json").read_text())
     assert restored["answered"]
     assert restored["citations"][0]["title"]
+    assert "IDR 650,000" in (elsewhere / "source.html").read_text()

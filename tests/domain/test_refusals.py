@@ -1,5 +1,6 @@
 """A database that cannot be used is told apart from one that is away, with what to do, and never with the password."""
 
+import os
 import socket
 import threading
 import time
@@ -114,6 +115,24 @@ def test_a_host_nobody_knows_and_a_port_nobody_listens_at_are_away() -> None:
             error = refusal(database.check)
             assert type(error) is StoreUnavailable
             assert match in error.detail
+
+
+def test_a_socket_whose_folder_is_closed_to_this_user_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as server, opened(f"postgresql://user@/records?host={folder}") as database:
+        server.bind(str(folder / ".s.PGSQL.5432"))
+        server.listen()
+        folder.chmod(0)
+        user = os.geteuid()
+        os.seteuid(user or 65534)  # root may enter every folder
+        try:
+            error = refusal(database.check)
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o700)
+    assert type(error) is StoreRefused
+    assert "may not enter the folder of the server's socket" in error.detail
 
 
 @contextmanager
