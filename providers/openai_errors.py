@@ -113,6 +113,11 @@ def _describe_status(exc: StatusError, side: Side) -> CallFailure:
     who, status = f"The {side.name} endpoint", exc.status
     code = exc.code if exc.code and _CODE.fullmatch(exc.code) else ""
     shown = f"{status}, {code}" if code else str(status)
+    if status < 400:
+        detail = (
+            f"{who} redirects to another address ({shown}), to which nothing is sent: set {side.prefix}_BASE_URL to it."
+        )
+        return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
     if status in (401, 403):
         detail = f"{who} refused the API key ({shown}): check {side.prefix}_API_KEY."
         return CallFailure(ProviderUnavailable(detail), "key_refused", passing=False, replaceable=False)

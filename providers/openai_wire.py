@@ -73,8 +73,8 @@ class OpenAIWire:
     @asynccontextmanager
     async def _answer(self, method: str, path: str, body: bytes | None) -> AsyncIterator[aiohttp.ClientResponse]:
         url = f"{self._base_url}{path}"
-        async with self._http.request(method, url, data=body, proxy=self._proxy) as response:
-            if response.status >= 400:
+        async with self._http.request(method, url, data=body, proxy=self._proxy, allow_redirects=False) as response:
+            if response.status >= 300:
                 code = _read_code(await read_at_most(response, _LARGEST_REFUSAL))
                 raise StatusError(response.status, code, response.headers.get("Retry-After"))
             yield response

@@ -33,6 +33,8 @@ def format_table(groups: Groups, *, passed: bool, seconds: float, width: int = W
     name_width = min(_LONGEST_NAME, max((len(finding.check) for finding in findings), default=5))
     lines = [f"{'check':{name_width}}  {'result':{_LEVEL_WIDTH}}  found, and → what to do"]
     for group, listed in groups.items():
+        if not listed:  # such as a model that is not set
+            continue
         lines += ["", _paint(group, "1", coloured)]
         for finding in listed:
             lines += _format_row(finding, name_width, width, coloured)

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from providers.openai_errors import CALL_ERRORS, Side, StatusError, describe_failure
 from providers.openai_wire import OpenAIWire
 
-_REFUSED = (401, 402, 403, 404)
+_REFUSED = (301, 302, 303, 307, 308, 401, 402, 403, 404)
 
 
 async def check_endpoint(base_url: str, api_key: SecretStr, model: str, *, timeout_s: float) -> set[str]:
@@ -32,7 +32,7 @@ async def _list_models(wire: OpenAIWire, side: Side, timeout_s: float) -> set[st
         async with asyncio.timeout(timeout_s):
             return {str(model["id"]) for model in (await wire.fetch("/models"))["data"]}
     except StatusError as exc:
-        if exc.status in (401, 402, 403):
+        if exc.status in _REFUSED and exc.status != 404:
             raise describe_failure(exc, side).problem from exc
         return set()
     except (aiohttp.ClientError, OSError) as exc:

@@ -14,7 +14,8 @@ _KEPT_REQUESTS = 500
 class Fault:
     """A way to fail the next *times* calls (-1: all) of *model* (empty: of any).
 
-    `status` answers with that HTTP status. `drop` closes the connection without a word. `hang` never answers.
+    `status` answers with that HTTP status, with *location* where one is given. `drop` closes the connection without a
+    word. `hang` never answers.
     `malformed` sends half a JSON document. The others act after *after_tokens* tokens: `truncate` breaks the
     connection, `end_early` ends the stream in good order but without a finish reason, `error_event` sends an error
     inside the stream, `stall` is silent from then on. In a whole (not streamed) answer they cut the body short.
@@ -25,6 +26,7 @@ class Fault:
     model: str = ""
     status: int = 500
     retry_after: str = ""
+    location: str = ""
     code: str = ""
     after_tokens: int = 0
 

@@ -129,7 +129,8 @@ class ModelProtocol(asyncio.Protocol):
             return False
         if fault.kind == "status":
             error = {"message": "A fault that a test asked for.", "type": "fake", "code": fault.code or None}
-            headers = {"retry-after": fault.retry_after} if fault.retry_after else {}
+            said = {"retry-after": fault.retry_after, "location": fault.location}
+            headers = {name: value for name, value in said.items() if value}
             self._json({"error": error}, status=fault.status, headers=headers)
         elif fault.kind == "drop":
             self.transport.close()

@@ -166,6 +166,8 @@ async def test_a_retry_after_beyond_the_deadline_fails_at_once_and_is_passed_on(
         ({"status": 401}, r"refused the API key \(401\): check LLM_API_KEY"),
         ({"status": 403}, r"refused the API key \(403\)"),
         ({"status": 402}, "credit is used up"),
+        ({"status": 302, "location": "/v1/chat/completions"}, r"redirects to another address \(302\)"),
+        ({"status": 307, "location": "/v1/chat/completions"}, "nothing is sent: set LLM_BASE_URL to it"),
         ({"status": 404}, r"does not know the address or the model 'main' \(404\): check LLM_BASE_URL and LLM_MODEL"),
         ({"status": 429, "code": "insufficient_quota"}, "credit is used up"),
     ],
