@@ -44,7 +44,7 @@ from api.web_sources import web_sources_blueprint
 from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
 from bootstrap.observability import start_observability
-from bootstrap.services import Services, open_services
+from bootstrap.services import Services, open_services, wait_until_it_may_start
 from cli.commands import register_commands
 from cli.operator import configure, for_commands
 from config import VERSION, Settings, SettingsError, load_settings
@@ -326,11 +326,12 @@ def main() -> int:
         settings = load_settings()
         configure_logging(settings.log_level)
         fast_loop = uvicorn.Config(app="", log_config=None).get_loop_factory()  # uvloop where it is installed
-        with (
-            reserve_port(settings.host, settings.port, variable="PORT") as listener,
-            asyncio.Runner(loop_factory=fast_loop) as runner,
-        ):
-            runner.run(serve(settings, listener))
+        with asyncio.Runner(loop_factory=fast_loop) as runner:
+            runner.run(
+                wait_until_it_may_start(settings)
+            )  # before the port is taken: a probe is refused, and does not hang
+            with reserve_port(settings.host, settings.port, variable="PORT") as listener:
+                runner.run(serve(settings, listener))
     except (SettingsError, StartError) as exc:
         print(exc, file=sys.stderr)
         return 1

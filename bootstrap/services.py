@@ -125,6 +125,12 @@ class Services:
             return create_first_key(session, DEFAULT_TENANT, "first key")
 
 
+async def wait_until_it_may_start(settings: Settings) -> None:
+    """Return once the disk has room for what is written into mapped files: the embedded stores and the metrics."""
+    if settings.is_embedded or settings.prometheus_enabled:
+        await wait_for_room(make_disk_space(settings))
+
+
 @asynccontextmanager
 async def open_services(
     settings: Settings, *, progress: Progress | None = None, patience_s: float = 0.0
@@ -139,8 +145,7 @@ async def open_services(
     """
     check_knowledge(settings.documents_folder)
     disk = make_disk_space(settings)
-    if settings.is_embedded or settings.prometheus_enabled:  # both write into mapped files
-        await wait_for_room(disk)
+    await wait_until_it_may_start(settings)
     async with AsyncExitStack() as stack:
         folder = await _open_folder(stack, settings, patience_s)
         link_key = await asyncio.to_thread(open_link_key, settings, folder)

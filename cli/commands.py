@@ -174,6 +174,6 @@ def _format_summary(summary: LoadSummary, waiting: int) -> str:
     lines.append(
         f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed, "
         f"{len(summary.failed)} failed, {len(summary.skipped)} skipped; "
-        f"{summary.chunks} chunks in {summary.seconds:.1f} s"
+        f"{summary.chunks} passages in {summary.seconds:.1f} s"
     )
     return "\n".join(lines)

@@ -47,7 +47,7 @@ def handbook(tmp_path: Path) -> Path:
 def test_load_says_what_it_did_and_what_is_still_to_come(run: Run, handbook: Path) -> None:
     first = run("load", handbook)
     assert first.exit_code == 0
-    assert "2 added, 0 changed, 0 unchanged, 0 removed, 0 failed, 0 skipped; 2 chunks in" in first.output
+    assert "2 added, 0 changed, 0 unchanged, 0 removed, 0 failed, 0 skipped; 2 passages in" in first.output
     assert "2 passages wait for their vectors" in first.output
     (handbook / "leave.md").unlink()
     (handbook / "film.mp4").write_bytes(b"x")
@@ -143,7 +143,7 @@ def test_load_can_wait_until_another_process_has_computed_the_vectors(
         finally:
             service.kill()
     assert result.exit_code == 0
-    assert "2 chunks in" in result.output
+    assert "2 passages in" in result.output
     assert "wait for their vectors" not in result.output
 
 

@@ -96,6 +96,8 @@ def test_a_service_that_is_killed_on_a_full_disk_waits_for_room_and_starts_by_it
     service.launch()
     service.wait_for(lambda: "Waiting until half of that is free: make room." in service.logged())
     assert "Not enough disk space to start: 0 MB are free where " in service.logged()
+    with service.client(key) as client, pytest.raises(httpx.ConnectError):  # refused, where it would hang
+        client.get("/ready")
     disk.empty()
     with service.client(key) as client:
         service.wait_for(lambda: _is_ready(client))
