@@ -56,7 +56,7 @@ def check_period(metadata: Mapping[str, object]) -> None:
 
 def read_day(value: object) -> date | None:
     """The day that *value* names as `2026-12-31`, None where it names none."""
-    if isinstance(value, str) and len(value) == len("2026-12-31"):
+    if isinstance(value, str) and len(value) == len("2026-12-31") and value[4] == value[7] == "-":
         with suppress(ValueError):
             return date.fromisoformat(value)
     return None

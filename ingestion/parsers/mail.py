@@ -153,7 +153,7 @@ def _attached_message(builder: TextBuilder, message: EmailMessage, limits: Limit
 
 
 def add_attachment(builder: TextBuilder, data: bytes, name: str, limits: Limits, level: int) -> None:
-    """An attached file below its name; of one that is not read the name alone."""
+    """An attached file below its name: its text, or why it is not read; of unknown formats the name alone."""
     from ingestion.parsers.kinds import is_known, parse  # it knows this module
 
     builder.heading(level, name)
@@ -161,8 +161,8 @@ def add_attachment(builder: TextBuilder, data: bytes, name: str, limits: Limits,
         return
     try:
         builder.include(parse(data, name, limits), level + 1)
-    except UnreadableDocument:
-        return
+    except UnreadableDocument as exc:
+        builder.block(exc.detail)
 
 
 def _bytes(part: Message) -> bytes:

@@ -117,6 +117,7 @@ def test_what_a_patch_says_of_the_days_is_heeded_without_reading_the_document_ag
         ({"valid_until": "31/12/2026"}, "valid_until has to be a day such as 2026-12-31"),
         ({"valid_from": 2026}, "valid_from has to be a day"),
         ({"valid_from": "2026-02-30"}, "valid_from has to be a day"),
+        ({"valid_from": "2026-W01-1"}, "valid_from has to be a day"),
         ({"precedence": "high"}, "precedence has to be a number"),
         ({"precedence": True}, "precedence has to be a number"),
         ({"precedence": 1e300}, "precedence has to be a number"),

@@ -88,6 +88,8 @@ def test_a_mail_is_read_with_its_head_its_plain_body_and_its_attachments() -> No
     mail.add_attachment(b"# Rules\n\nBe quiet.", maintype="text", subtype="markdown", filename="rules.md")
     mail.add_attachment(pdf(["Shelf A"]), maintype="application", subtype="pdf", filename="map.pdf")
     mail.add_attachment(locked_pdf("x"), maintype="application", subtype="pdf", filename="locked.pdf")
+    old = b"{\\rtf1 Shelf B}"
+    mail.add_attachment(old, maintype="application", subtype="rtf", filename="old.rtf")
     mail.add_attachment(b"\0", maintype="application", subtype="x", filename="tool.exe")
     mail.add_attachment(forwarded)
     document = read(mail.as_bytes(), "a.eml")
@@ -97,7 +99,8 @@ def test_a_mail_is_read_with_its_head_its_plain_body_and_its_attachments() -> No
         ("Opening hours", f"{head}\n\nSee you at eight."),
         ("Opening hours › rules.md › Rules", "Be quiet."),
         ("Opening hours › map.pdf", "Shelf A"),
-        ("Opening hours › locked.pdf", "locked.pdf"),
+        ("Opening hours › locked.pdf", "It is protected with a password: save a copy without one."),
+        ("Opening hours › old.rtf", "It is of an old format: save it as DOCX."),
         ("Opening hours › tool.exe", "tool.exe"),
         ("Opening hours › Before", "From: Ana <ana@example.org>\n\nOld news."),
     ]
