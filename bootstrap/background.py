@@ -3,7 +3,6 @@ the web has, and keeping the index in step.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
@@ -11,9 +10,7 @@ from typing import Any, Protocol
 from domain.leadership import Leadership
 from ingestion.job_workers import JobWorkerPool
 from ingestion.pipeline import LoadSummary
-from utils.errors import ProblemError
-
-logger = logging.getLogger("bootstrap.background")
+from utils.loops import log_pause, repeat
 
 Load = Callable[[], Coroutine[Any, Any, LoadSummary | None]]
 Loop = Callable[[], Coroutine[Any, Any, None]]
@@ -22,6 +19,7 @@ Forget = Callable[[], Coroutine[Any, Any, object]]
 COMPARE_S = 60.0  # for so long nobody notices that an index lost passages while the service runs
 RETRY_S = 10.0
 FORGET_S = 3600.0
+_COMPARING = "The comparison of the index with SQL"
 
 
 class Follows(Protocol):
@@ -92,7 +90,7 @@ class Background:
         An index that is away is no reason not to: it is filled when it is there.
         """
         if self._leadership is None:
-            await self._caught_up()
+            await self._catch_up()
             self._task = asyncio.create_task(self._work())
         else:
             self._task = asyncio.create_task(self._leadership.lead(self._work))
@@ -122,33 +120,30 @@ class Background:
 
     async def _load_knowledge(self) -> None:
         summary = await self._load()
-        await self._caught_up()  # so that whoever is told "loaded" finds it
+        await self._catch_up()  # so that whoever is told "loaded" finds it
         if not self._loaded.done():
             self._loaded.set_result(summary)
         if self._retire_samples is not None:  # only now are all of them there that there will be
             await self._retire_samples()
 
     async def _keep_whole(self) -> None:
-        while True:
-            self._replaced.clear()
-            pause_s = self._compare_s if await self._caught_up() else self._retry_s
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._replaced.wait(), pause_s)
+        await repeat(
+            _COMPARING,
+            self._indexer.catch_up_words,
+            get_poll_s=lambda: self._compare_s,
+            longest_pause_s=self._retry_s,
+            wake=self._replaced,
+        )
 
     async def _keep_forgetting(self) -> None:
-        while True:
-            try:
-                await self._forget()
-            except ProblemError as exc:
-                logger.warning("Could not delete expired data: %s", exc)
-            await asyncio.sleep(FORGET_S)
+        async def forget() -> None:
+            await self._forget()
 
-    async def _caught_up(self) -> bool:
-        """Compare the index with SQL and fill what it lacks; whether that could be done."""
+        await repeat("Deleting expired data", forget, get_poll_s=lambda: FORGET_S)
+
+    async def _catch_up(self) -> None:
+        """Compare the index with SQL and fill what it lacks; where that fails, `_keep_whole` tries again."""
         try:
             await self._indexer.catch_up_words()
         except Exception as exc:  # whatever broke, indexing must go on
-            expected = isinstance(exc, ProblemError)
-            logger.warning("The index cannot be compared with SQL: %s", exc, exc_info=None if expected else exc)
-            return False
-        return True
+            log_pause(_COMPARING, exc, self._retry_s)

@@ -16,6 +16,7 @@ from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.checkpointer.circuit import Circuit
 from utils.disk import DiskSpace, SpaceState
 from utils.errors import ProblemError
+from utils.loops import repeat
 from utils.observers import StoreObservers
 from utils.ports import StoreObserver
 
@@ -100,9 +101,7 @@ class Monitor:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        while True:
-            await self.look()
-            await asyncio.sleep(_EVERY_S)
+        await repeat("Looking at the stores", self.look, get_poll_s=lambda: _EVERY_S, longest_pause_s=_EVERY_S)
 
     async def look(self) -> None:
         """Ask once."""

@@ -21,6 +21,7 @@ from utils.checkpointer import Connections
 from utils.context import DEFAULT_TENANT
 from utils.disk import DiskSpace
 from utils.errors import ProblemError, StoreRefused, StoreUnavailable
+from utils.loops import repeat
 from utils.ports import FileStore, MadeWith
 from utils.private_files import ensure_private_folder
 from utils.processes import StartError
@@ -160,16 +161,14 @@ async def _start_valkey(stack: AsyncExitStack, folder: Path) -> str:
 
 async def _keep_alive(valkey: ValkeyChild) -> None:
     """Start it again when it dies: what was written is in its append-only file."""
-    while True:
-        await asyncio.sleep(1)
-        if valkey.is_alive():
-            continue
-        logger.error("The embedded Valkey has ended by itself; it is started again.")
-        try:
+
+    async def revive() -> None:
+        if not valkey.is_alive():
+            logger.error("The embedded Valkey has ended by itself; it is started again.")
             await asyncio.to_thread(valkey.stop)
             await asyncio.to_thread(valkey.start)
-        except (StartError, OSError) as exc:
-            logger.error("The embedded Valkey cannot be started again: %s", exc)
+
+    await repeat("Restarting the embedded Valkey", revive, get_poll_s=lambda: 1.0, longest_pause_s=1.0)
 
 
 def _prepare(database: Database) -> None:

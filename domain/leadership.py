@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from domain.db import Database
 from domain.leader_locks import FileLock, Lock, ServerLock
 from utils.errors import StoreUnavailable
+from utils.loops import repeat
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -20,7 +22,6 @@ CHECK_S = 2.0
 CHECK_LIMIT_S = 4.0  # a database that does not answer for so long may have given the lock to another
 SETTLE_S = 1.0  # a former leader whose connection broke notices within this
 RELEASE_LIMIT_S = 1.0
-LONGEST_PAUSE_S = 30.0
 
 
 class Leadership:
@@ -47,20 +48,20 @@ class Leadership:
         this process stays the leader, and does nothing.
         """
         candidate = _Candidate(ServerLock(self._database) if self._database.is_server else FileLock(self._file))
-        pause_s = self._poll_s
         try:
-            while True:
-                await self._win(candidate)
-                failure = await self._work_under(candidate, work)
-                await candidate.do(candidate.lock.release)
-                if failure is None:
-                    pause_s = self._poll_s
-                    continue
-                logger.error("The work of the leader failed; it goes on in %.0f s.", pause_s, exc_info=failure)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            leading = partial(self._lead, candidate, work)
+            await repeat("The work of the leader", leading, get_poll_s=lambda: self._poll_s)
         finally:
             await candidate.close()
+
+    async def _lead(self, candidate: "_Candidate", work: Work) -> bool:
+        """Once, until the lock is lost."""
+        await self._win(candidate)
+        failure = await self._work_under(candidate, work)
+        await candidate.do(candidate.lock.release)
+        if failure is not None:
+            raise failure
+        return True
 
     async def _win(self, candidate: "_Candidate") -> None:
         """Wait for the lock; one that another process may have lost just now is let rest for a moment."""
@@ -80,7 +81,7 @@ class Leadership:
             waited = True
             await asyncio.sleep(self._poll_s)
 
-    async def _work_under(self, candidate: "_Candidate", work: Work) -> BaseException | None:
+    async def _work_under(self, candidate: "_Candidate", work: Work) -> Exception | None:
         """Run the work until the lock is lost; None then, else what the work failed with."""
         logger.info("This process is the leader now: it loads and indexes.")
         self._leads = True
@@ -157,6 +158,12 @@ async def _end(task: "asyncio.Future[None]") -> None:
             logger.error("The work of the leader failed while stopping.", exc_info=failure)
 
 
-def _get_failure(task: "asyncio.Future[None]") -> BaseException | None:
+def _get_failure(task: "asyncio.Future[None]") -> Exception | None:
     """What it failed with; to cancel itself is a failure too."""
-    return asyncio.CancelledError("It was cancelled.") if task.cancelled() else task.exception()
+    try:
+        task.result()
+    except asyncio.CancelledError as exc:
+        return RuntimeError("The work of the leader cancelled itself.").with_traceback(exc.__traceback__)
+    except Exception as exc:
+        return exc
+    return None

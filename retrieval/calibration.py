@@ -24,6 +24,7 @@ from retrieval.answerability import Calibration
 from retrieval.index import PassageIndex
 from utils.context import TenantContext
 from utils.errors import ProblemError
+from utils.loops import describe_failure, repeat
 from utils.passages import Passage
 from utils.ports import Embedder
 
@@ -110,7 +111,9 @@ class Calibrations:
     async def follow(self) -> None:
         """Take over all there are, and until `aclose`, every *follow_s* seconds, those that others made since."""
         await self.look()
-        self._following = asyncio.create_task(self._keep_looking())
+        follow_s = self._follow_s
+        looking = repeat("Reading calibrations", self.look, get_poll_s=lambda: follow_s, delay_s=follow_s)
+        self._following = asyncio.create_task(looking)
 
     async def look(self) -> None:
         """Take over what other processes have made since; where that cannot be seen, what is known stays."""
@@ -118,7 +121,7 @@ class Calibrations:
         try:
             found = await self._estimates.list_made_since(newest)
         except Exception as exc:  # whatever broke, newer ones must go on being seen
-            reason = exc.detail if isinstance(exc, ProblemError) else f"{type(exc).__name__}: {exc}"
+            reason = describe_failure(exc)
             if reason != self._told:
                 logger.warning("Cannot read the calibrations of other processes: %s", reason)
             self._told = reason
@@ -140,11 +143,6 @@ class Calibrations:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _keep_looking(self) -> None:
-        while True:
-            await asyncio.sleep(self._follow_s)
-            await self.look()
 
     async def _renew(self, ctx: TenantContext) -> None:
         pause_s = _HOLD_S

@@ -44,8 +44,7 @@ def job_worker(
     """A worker with a sandbox of its own."""
     with Sandbox() as sandbox:
         policy = policy_with(sandbox, limits=limits, malware=malware)
-        with JobWorker(database, document_files, policy, quotas=quotas, **options) as worker:
-            yield worker
+        yield JobWorker(database, document_files, policy, quotas=quotas, **options)
 
 
 @contextmanager

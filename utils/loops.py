@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from utils.errors import ProblemError
@@ -18,29 +19,46 @@ async def repeat(
     *,
     get_poll_s: Callable[[], float],
     note_failure: Callable[[Exception | None], None] = lambda failure: None,
+    delay_s: float = 0.0,
+    longest_pause_s: float = LONGEST_PAUSE_S,
+    wake: asyncio.Event | None = None,
 ) -> NoReturn:
     """Do *step* until cancelled: at once again while it gives True, else after a pause.
 
-    The pause is that of *get_poll_s*, and doubles with each failure up to `LONGEST_PAUSE_S`. A failure is logged;
+    The first step comes after *delay_s*. The pause is that of *get_poll_s*, and doubles with each failure up to
+    *longest_pause_s*; *wake* ends it. A failure is logged, unless the last one had the same reason and pause;
     *note_failure* hears of each, and of None after a success. *name* begins the line: "Crawling pauses for 2 s: …".
     """
-    pause_s = get_poll_s()
+    await asyncio.sleep(delay_s)
+    pause_s, logged = get_poll_s(), ("", 0.0)
     while True:
+        if wake is not None:
+            wake.clear()
         try:
             busy = await step()
         except Exception as exc:  # whatever broke, the work must go on
-            pause_s, busy = lengthen(pause_s), False
+            pause_s, busy = lengthen(pause_s, longest_pause_s), False
             note_failure(exc)
-            log_pause(name, exc, pause_s)
+            if logged != (logged := (describe_failure(exc), pause_s)):
+                log_pause(name, exc, pause_s)
         else:
-            pause_s = get_poll_s()
+            pause_s, logged = get_poll_s(), ("", 0.0)
             note_failure(None)
-        await asyncio.sleep(0 if busy else pause_s)
+        await _pause(0 if busy else pause_s, wake)
 
 
-def lengthen(pause_s: float) -> float:
+async def _pause(pause_s: float, wake: asyncio.Event | None) -> None:
+    if wake is None:
+        await asyncio.sleep(pause_s)
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(pause_s):
+            await wake.wait()
+
+
+def lengthen(pause_s: float, longest_s: float = LONGEST_PAUSE_S) -> float:
     """The pause after a further failure, in seconds."""
-    return min(pause_s * 2, LONGEST_PAUSE_S)
+    return min(pause_s * 2, longest_s)
 
 
 def log_pause(name: str, failure: Exception, pause_s: float, **facts: object) -> None:

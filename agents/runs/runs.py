@@ -23,6 +23,7 @@ from utils.checkpointer.errors import RunSuperseded
 from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, StoreUnavailable
 from utils.logging_config import log_facts, request_id
+from utils.loops import repeat
 from utils.moments import format_now
 from utils.observers import RunObservers
 from utils.ports import RunObserver
@@ -50,7 +51,7 @@ class Runs:
     """The runs of this worker, and a view of all.
 
     Args:
-        journal: where runs are known to every worker.
+        run_store: where runs are known to every worker.
         deletions: lets every worker know of conversations that are deleted.
         observer: hears of every run of this process.
     """
@@ -69,6 +70,7 @@ class Runs:
         self._following = RunEventReader(run_store)
         self._live: dict[str, LiveRun] = {}
         self._unwritten: dict[str, LiveRun] = {}  # they have ended, which Redis did not take
+        self._heard_until: str | None = None  # in the stream of orders
 
     @property
     def is_draining(self) -> bool:
@@ -198,8 +200,17 @@ class Runs:
     async def keep(self) -> None:
         """Beat, take over what other workers have abandoned, and hear what is to be cancelled; until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._beat())
-            group.create_task(self._listen())
+            beat_s = self._policy.hold_s / 4
+            # The pause does not grow: without beats all runs of this worker would count as abandoned.
+            beating = repeat(
+                "The heartbeat of runs",
+                self._beat,
+                get_poll_s=lambda: beat_s,
+                delay_s=beat_s,
+                longest_pause_s=beat_s,
+            )
+            group.create_task(beating)
+            group.create_task(repeat("Reading orders to runs", self._obey, get_poll_s=lambda: 1.0))
 
     # ----
 
@@ -265,14 +276,6 @@ class Runs:
         raise AssertionError("every turn has returned or raised")
 
     async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(self._policy.hold_s / 4)
-            try:
-                await self._beat_once()
-            except Exception:  # without beats all runs of this worker would count as abandoned
-                logger.exception("The heartbeat of the runs failed.")
-
-    async def _beat_once(self) -> None:
         ours = [live for live in self._live.values() if live.is_ours]
         states = await self._run_store.beat(live.record for live in ours)
         for live in ours:
@@ -318,22 +321,21 @@ class Runs:
             live.emit(resumed(record.id))
             self._work_on(live, is_resumed=True)
 
-    async def _listen(self) -> None:
-        place = None
-        while True:
-            place = place or await self._run_store.last_control()
-            heard = None if place is None else await self._run_store.orders(place, wait_ms=1000)
-            if heard is None:
-                # From the end again: a Redis that has lost its data begins anew. Beats tell of what was missed.
-                place = None
-                await asyncio.sleep(1)
-                continue
-            for order in heard:
-                place = order.place
-                if order.name == "deleted":
-                    self._forget(order.about)
-                elif order.name == "cancel" and (live := self._live.get(order.about)):
-                    live.cancel()
+    async def _obey(self) -> bool:
+        """Carry out the next orders to all workers; False where Redis is away."""
+        place, self._heard_until = self._heard_until or await self._run_store.last_control(), None
+        heard = None if place is None else await self._run_store.orders(place, wait_ms=1000)
+        if heard is None:
+            # From the end next time: a Redis that has lost its data begins anew. Beats tell of what was missed.
+            return False
+        for order in heard:
+            place = order.place
+            if order.name == "deleted":
+                self._forget(order.about)
+            elif order.name == "cancel" and (live := self._live.get(order.about)):
+                live.cancel()
+        self._heard_until = place
+        return True
 
     async def _delete_runs(self, thread_id: str) -> int:
         count = await self._deletions.delete_runs(thread_id)

@@ -190,7 +190,7 @@ async def test_work_that_fails_is_logged_and_begun_again(
     task = asyncio.create_task(leadership.lead(work))
     await eventually(lambda: len(begun) == 3 and leadership.is_leader)
     await ended(task)
-    failures = [record for record in caplog.records if record.exc_info and "goes on in" in record.message]
+    failures = [record for record in caplog.records if record.exc_info and "pauses for" in record.message]
     assert [record.exc_info[0] for record in failures] == [ZeroDivisionError, ZeroDivisionError]  # type: ignore[index]
     assert begun[2] - begun[1] > begun[1] - begun[0] > 0.1
 

@@ -122,7 +122,7 @@ def test_a_document_that_was_taken_before_the_disk_was_full_is_read_when_there_i
     service.launch()
     with service.client(service.new_key("acme")) as client:
         service.wait_for(lambda: _is_ready(client))
-        service.wait_for(lambda: "Documents wait; the next look is in" in service.logged())
+        service.wait_for(lambda: "Work on documents pauses for" in service.logged())
         [waiting] = client.get("/v1/tenant/documents").json()["documents"]
         assert (waiting["status"], waiting["attempt_count"]) == ("pending", 0)
         disk.empty()
