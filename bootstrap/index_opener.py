@@ -16,7 +16,7 @@ from domain.models import IndexRow
 from indexing.open_index import OpenIndex
 from retrieval.edge_folder import remove_folder
 from retrieval.index import PassageIndex
-from retrieval.lexical import RECIPE
+from retrieval.lexical import LEXICAL_VERSION
 from retrieval.search import Retriever
 from utils.ports import Embedder, MadeWith
 
@@ -63,8 +63,8 @@ class IndexOpener:
         """What an index is made with that fits the settings."""
         endpoint = self._settings.embedding_endpoint
         base_url = endpoint.base_url if endpoint else None
-        cut = chunk_sizes(self._settings).cut
-        return IndexSpec(self._embedder.model, self._embedder.dimension, base_url, RECIPE, cut)
+        chunking_version = chunk_sizes(self._settings).chunking_version
+        return IndexSpec(self._embedder.model, self._embedder.dimension, base_url, LEXICAL_VERSION, chunking_version)
 
     async def open(self, row: IndexRow) -> OpenIndex:
         """The index of *row*, opened unless it is.
@@ -131,7 +131,7 @@ class IndexOpener:
             on_replaced = partial(asyncio.get_running_loop().call_soon_threadsafe, self.replaced.set)
             index = await open_passages(self._settings, self._folder, row, row.number, on_replaced=on_replaced)
             stack.push_async_callback(index.close)
-            spec = IndexSpec(row.model, row.dimension, row.base_url, row.recipe, row.cut)
+            spec = IndexSpec(row.model, row.dimension, row.base_url, row.lexical_version, row.chunking_version)
             retriever = await self._make_retriever(
                 stack, number=row.number, embedder=embedder, asked=asked, index=index
             )

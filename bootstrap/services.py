@@ -203,7 +203,7 @@ async def open_services(
         retire = partial(retire_samples, database, OPERATOR, document_files) if settings.knowledge_dir is None else None
         comparer = DocumentComparer(
             database=database,
-            index=lambda: (serving.opened.index, serving.opened.spec.cut),
+            index=lambda: (serving.opened.index, serving.opened.spec.chunking_version),
             is_busy=lambda: tending.pending() > 0,
             delay_s=settings.conflict_scan_delay,
         )

@@ -26,8 +26,8 @@ class IndexStatus:
     model: str
     dimension: int
     place: str
-    recipe: str
-    cut: str
+    lexical_version: str
+    chunking_version: str
     passages: int
     words: int
     vectors: int
@@ -41,7 +41,7 @@ class IndexStatus:
 
     def as_json(self) -> dict[str, object]:
         """For programs."""
-        return asdict(self)
+        return asdict(self) | {"recipe": self.lexical_version, "cut": self.chunking_version}  # as before
 
 
 def look_at_indexes(settings: Settings, database: Database) -> list[IndexStatus]:
@@ -59,8 +59,8 @@ def _status(settings: Settings, row: IndexRow, done: IndexProgress) -> IndexStat
         model=row.model,
         dimension=row.dimension,
         place=row.base_url or "the service itself",
-        recipe=row.recipe,
-        cut=row.cut,
+        lexical_version=row.lexical_version,
+        chunking_version=row.chunking_version,
         passages=done.passages,
         words=done.words,
         vectors=done.vectors,

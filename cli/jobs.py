@@ -105,9 +105,9 @@ def _describe(progress: DocumentProgress) -> dict[str, Any]:
         "document_id": progress.document.document_id,
         "status": progress.status,
         "stage": progress.stage,
-        "progress": round(progress.share_done, 3),
+        "progress": round(progress.progress, 3),
         "attempt_count": job.attempts if job else 0,
-        "share_done": round(progress.share_done, 3),  # the old names of these two
+        "share_done": round(progress.progress, 3),  # the old names of these two
         "attempts": job.attempts if job else 0,
         "worker": job.worker if job else None,
         "source": progress.document.source,

@@ -37,8 +37,8 @@ class ChunkText:
 class DocumentContent:
     """What was read from a document: everything a record of it needs but its place.
 
-    *recipe* says how it was read, *cut* how it was cut into `chunks`. `extracted` is the text with its headings and
-    pages, as `domain.document_files.Extracted` is kept.
+    *parser_version* says how it was read, *chunking_version* how it was cut into `chunks`. `extracted` is the text with
+    its headings and pages, as `domain.document_files.Extracted` is kept.
     """
 
     source: str
@@ -48,8 +48,8 @@ class DocumentContent:
     media_type: str
     size_bytes: int
     content_hash: str
-    recipe: str
-    cut: str
+    parser_version: str
+    chunking_version: str
     chunks: Sequence[ChunkText]
     details: dict[str, object] = field(default_factory=dict)
     file_name: str = ""
@@ -96,16 +96,16 @@ def change_description(session: Session, document: Document, *, tags: list[str],
         return
     if read_period(document.labels) != read_period(labels):
         document.compared_version = COMPARE_AGAIN
-    document.tags, document.labels, document.words_in = tags, labels, 0
+    document.tags, document.labels, document.lexical_slots = tags, labels, 0
     if document.state in (DocumentState.SEARCHABLE, DocumentState.READY):
         document.state = DocumentState.PENDING
     session.flush()
 
 
 def get_chunks(session: Session, ctx: TenantContext, document_id: str) -> list[Chunk]:
-    """A document's chunks in reading order, of one cut after the other; empty for a document of another tenant."""
+    """A document's chunks in reading order, one chunking version after the other; none of another tenant's document."""
     chunks = scoped(ctx, Chunk).where(Chunk.document_id == document_id)
-    return list(session.scalars(chunks.order_by(Chunk.cut, Chunk.position)))
+    return list(session.scalars(chunks.order_by(Chunk.chunking_version, Chunk.position)))
 
 
 def replace_document(session: Session, ctx: TenantContext, origin: str, content: DocumentContent) -> Document:
@@ -115,16 +115,17 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
     open to those who cited it, until `domain.document_files` lets it go.
     """
     document = _claim(session, ctx, origin, content.source)
-    for name in ("source", "title", "url", "language", "media_type", "size_bytes", "content_hash", "recipe", "details"):
+    own = "source", "title", "url", "language", "media_type", "size_bytes", "content_hash", "parser_version", "details"
+    for name in own:
         setattr(document, name, getattr(content, name))
     end_conflicts(session, ctx, [document.document_id])
     document.version += 1
     document.version_at = now()
-    document.state, document.error, document.words_in = DocumentState.PENDING, None, 0
+    document.state, document.error, document.lexical_slots = DocumentState.PENDING, None, 0
     document.chunk_count = len(content.chunks)
     session.flush()
     session.execute(scoped_delete(ctx, Chunk).where(Chunk.document_id == document.document_id))
-    insert_chunks(session, document, content.cut, content.chunks)
+    insert_chunks(session, document, content.chunking_version, content.chunks)
     _add_version(session, ctx, document, content)
     return document
 
@@ -159,7 +160,7 @@ def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterabl
         present = scoped_update(ctx, Document).where(
             Document.document_id == document_id, Document.state != DocumentState.REMOVED
         )
-        result = session.execute(present.values(state=DocumentState.REMOVED, chunk_count=0, words_in=0))
+        result = session.execute(present.values(state=DocumentState.REMOVED, chunk_count=0, lexical_slots=0))
         removed += result.rowcount  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
     return removed
 
@@ -233,20 +234,26 @@ def _present_versions(ctx: TenantContext, document_id: str) -> Update:
     )
 
 
-def chunk_id_of(document_id: str, *, content_hash: str, recipe: str, cut: str, position: int) -> str:
+def chunk_id_of(
+    document_id: str, *, content_hash: str, parser_version: str, chunking_version: str, position: int
+) -> str:
     """The id of a chunk: the same for the same place of the same version of a document, cut in the same way."""
-    return str(uuid.uuid5(uuid.UUID(document_id), f"{content_hash}:{recipe}/{cut}:{position}"))
+    return str(uuid.uuid5(uuid.UUID(document_id), f"{content_hash}:{parser_version}/{chunking_version}:{position}"))
 
 
-def insert_chunks(session: Session, document: Document, cut: str, chunks: Sequence[ChunkText]) -> None:
-    """Add the chunks of one cut to a document that has none of it."""
-    made_of = {"content_hash": document.content_hash, "recipe": document.recipe, "cut": cut}
+def insert_chunks(session: Session, document: Document, chunking_version: str, chunks: Sequence[ChunkText]) -> None:
+    """Add the chunks of a chunking version to a document that has none of it."""
+    made_of = {
+        "content_hash": document.content_hash,
+        "parser_version": document.parser_version,
+        "chunking_version": chunking_version,
+    }
     rows = [
         {
             "chunk_id": chunk_id_of(document.document_id, **made_of, position=position),
             "tenant_id": document.tenant_id,
             "document_id": document.document_id,
-            "cut": cut,
+            "chunking_version": chunking_version,
             "position": position,
             "page": chunk.page,
             "heading": chunk.heading,

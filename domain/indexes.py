@@ -10,32 +10,31 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from domain.cuts import delete_cut, has_chunks, recount
 from domain.documents import in_batches, lock_in_order
 from domain.models import Chunk, Document, DocumentState, IndexRow, IndexState, now
+from domain.rechunking import delete_chunks, has_chunks, recount
 from domain.scoping import count_everywhere, delete_everywhere, select_everywhere, update_everywhere
-from domain.slots import ALL_SLOTS, FIRST_SLOT, SLOTS, find_slots_in_use, is_of_cut
+from domain.slots import ALL_SLOTS, FIRST_SLOT, SLOTS, find_slots_in_use, is_passage_of
 from utils.errors import Conflict, NotFound
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
-    """What an index is made with: the model of its vectors, where that is asked, the *recipe* of its words, and the
-    *cut* of documents into its passages.
+    """What an index is made with: the model of its vectors, the rules for its words, and the sizes of its passages.
 
-    *base_url* is None for the model that comes with the service.
+    *base_url* is where the model is asked, None for the one that comes with the service.
     """
 
     model: str
     dimension: int
     base_url: str | None
-    recipe: str
-    cut: str
+    lexical_version: str
+    chunking_version: str
 
     def fits(self, row: IndexRow) -> bool:
         """Whether *row* is such an index; the same model may have moved to another address."""
-        made_with = row.model, row.dimension, row.recipe, row.cut
-        return (self.model, self.dimension, self.recipe, self.cut) == made_with
+        made_with = row.model, row.dimension, row.lexical_version, row.chunking_version
+        return (self.model, self.dimension, self.lexical_version, self.chunking_version) == made_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,8 @@ def switch_to(session: Session, number: int, *, note: str = "") -> IndexRow:
         former.state, former.left_at = IndexState.KEPT, now()
     chosen.state, chosen.served_at, chosen.note = IndexState.SERVING, now(), note or chosen.note
     session.flush()
-    _update_states(session, chosen.slot, is_cut_alike=former is None or former.cut == chosen.cut)
+    is_chunked_alike = former is None or former.chunking_version == chosen.chunking_version
+    _update_states(session, chosen.slot, is_chunked_alike=is_chunked_alike)
     return chosen
 
 
@@ -171,19 +171,19 @@ def forget_index(session: Session, number: int) -> None:
     """The index is gone: so are its row, its marks, and the chunks that only its passages were."""
     slots = find_slots_in_use(session)
     row = get_index(session, number)
-    is_last_of_cut = slots.find_alike(row.slot) == row.slot
-    _set_slot(session, row.slot, held=True, unused_cut=row.cut if is_last_of_cut else None)
+    is_last_of_version = slots.find_alike(row.slot) == row.slot
+    _set_slot(session, row.slot, held=True, unused_version=row.chunking_version if is_last_of_version else None)
     session.delete(row)
 
 
 def measure_progress(session: Session, row: IndexRow) -> IndexProgress:
     """How far *row* has come; documents that are not cut for it yet count with the chunks they have."""
-    cut = Chunk.cut == row.cut
-    uncut = select(func.sum(Document.chunk_count)).where(Document.chunk_count > 0, ~has_chunks(row.cut))
+    own = Chunk.chunking_version == row.chunking_version
+    uncut = select(func.sum(Document.chunk_count)).where(Document.chunk_count > 0, ~has_chunks(row.chunking_version))
     return IndexProgress(
-        count_everywhere(session, Chunk, cut) + (session.scalar(uncut) or 0),
-        count_everywhere(session, Chunk, and_(cut, Chunk.words_in.bitwise_and(row.slot) != 0)),
-        count_everywhere(session, Chunk, and_(cut, Chunk.vectors_in.bitwise_and(row.slot) != 0)),
+        count_everywhere(session, Chunk, own) + (session.scalar(uncut) or 0),
+        count_everywhere(session, Chunk, and_(own, Chunk.lexical_slots.bitwise_and(row.slot) != 0)),
+        count_everywhere(session, Chunk, and_(own, Chunk.dense_slots.bitwise_and(row.slot) != 0)),
     )
 
 
@@ -200,27 +200,27 @@ def _make_row(number: int, slot: int, spec: IndexSpec, state: IndexState) -> Ind
         model=spec.model,
         dimension=spec.dimension,
         base_url=spec.base_url,
-        recipe=spec.recipe,
-        cut=spec.cut,
+        lexical_version=spec.lexical_version,
+        chunking_version=spec.chunking_version,
         note="",
     )
 
 
-def _set_slot(session: Session, slot: int, *, held: bool, unused_cut: str | None = None) -> None:
+def _set_slot(session: Session, slot: int, *, held: bool, unused_version: str | None = None) -> None:
     """Mark everything as held by the index of *slot*, which is how it is while there is none, or nothing.
 
-    The chunks of *unused_cut* go, but of documents that have no others.
+    The chunks of *unused_version* go, but of documents that have no others.
     What others add meanwhile has no marks, and gets none while the rows of indexes are locked: as if it came later.
     """
     session.flush()
     for ids in in_batches(lock_in_order(session, select_everywhere(Document))):
-        if unused_cut is not None:
-            delete_cut(session, unused_cut, ids)
-        chunks = {column: _add_slot(column, slot, held) for column in (Chunk.words_in, Chunk.vectors_in)}
-        session.execute(update_everywhere(Chunk).where(Chunk.document_id.in_(ids), is_of_cut(slot)).values(chunks))
+        if unused_version is not None:
+            delete_chunks(session, unused_version, ids)
+        chunks = {column: _add_slot(column, slot, held) for column in (Chunk.lexical_slots, Chunk.dense_slots)}
+        session.execute(update_everywhere(Chunk).where(Chunk.document_id.in_(ids), is_passage_of(slot)).values(chunks))
         # Not changed for readers, who would otherwise be told that it was.
         documents = {
-            Document.words_in: _add_slot(Document.words_in, slot, held),
+            Document.lexical_slots: _add_slot(Document.lexical_slots, slot, held),
             Document.updated_at: Document.updated_at,
         }
         session.execute(update_everywhere(Document).where(Document.document_id.in_(ids)).values(documents))
@@ -234,19 +234,19 @@ def _add_slot(column: InstrumentedAttribute[int], slot: int, held: bool) -> Colu
 
 def is_held_nowhere() -> ColumnElement[bool]:
     """Removed documents that no index holds any more."""
-    return and_(Document.state == DocumentState.REMOVED, Document.words_in == ALL_SLOTS)
+    return and_(Document.state == DocumentState.REMOVED, Document.lexical_slots == ALL_SLOTS)
 
 
-def _update_states(session: Session, slot: int, *, is_cut_alike: bool) -> None:
+def _update_states(session: Session, slot: int, *, is_chunked_alike: bool) -> None:
     """Let every document be in the state it has in the index of *slot*, which serves from now on.
 
-    Unless that *is_cut_alike* the former, the documents also have another number of chunks.
+    Unless that *is_chunked_alike* the former, the documents also have another number of chunks.
     """
     waiting = select(Chunk.chunk_id).where(
-        Chunk.document_id == Document.document_id, Chunk.vectors_in.bitwise_and(slot) == 0, is_of_cut(slot)
+        Chunk.document_id == Document.document_id, Chunk.dense_slots.bitwise_and(slot) == 0, is_passage_of(slot)
     )
     state = case(
-        (Document.words_in.bitwise_and(slot) == 0, DocumentState.PENDING.value),
+        (Document.lexical_slots.bitwise_and(slot) == 0, DocumentState.PENDING.value),
         (waiting.exists(), DocumentState.SEARCHABLE.value),
         else_=DocumentState.READY.value,
     )
@@ -254,8 +254,8 @@ def _update_states(session: Session, slot: int, *, is_cut_alike: bool) -> None:
     differing = Document.state.in_(found), Document.state != state
     documents = select_everywhere(Document)
     # Once, also where two things change: a second round would begin with the lowest id again.
-    for ids in in_batches(lock_in_order(session, documents.where(*differing) if is_cut_alike else documents)):
-        if not is_cut_alike:
+    for ids in in_batches(lock_in_order(session, documents.where(*differing) if is_chunked_alike else documents)):
+        if not is_chunked_alike:
             recount(session, slot, ids)
         change = update_everywhere(Document).where(Document.document_id.in_(ids), *differing)
         session.execute(change.values(state=state, updated_at=Document.updated_at))

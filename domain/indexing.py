@@ -21,7 +21,7 @@ from domain.scoping import (
     select_everywhere,
     tenants_with,
 )
-from domain.slots import ALL_SLOTS, FIRST_SLOT, Slots, find_serving_slot, find_slots_in_use, is_of_cut
+from domain.slots import ALL_SLOTS, FIRST_SLOT, Slots, find_serving_slot, find_slots_in_use, is_passage_of
 from utils.context import TenantContext
 from utils.passages import Passage
 
@@ -30,14 +30,16 @@ Waiting = tuple[Document, list[Chunk]]
 
 def waiting_for_index(slot: int) -> ColumnElement[bool]:
     """Documents the index of *slot* does not hold yet, or not without. The rest of it is the table's partial index."""
-    lacking = Document.words_in.bitwise_and(slot) == 0
+    lacking = Document.lexical_slots.bitwise_and(slot) == 0
     read = [Document.state != literal_column(f"'{state}'") for state in (DocumentState.FAILED, DocumentState.STORED)]
-    return and_(Document.words_in != literal_column("15"), *read, lacking)
+    return and_(Document.lexical_slots != literal_column("15"), *read, lacking)
 
 
 def without_vector(slot: int) -> ColumnElement[bool]:
     """Chunks whose vector the index of *slot* is still to get. The rest of it is the table's partial index."""
-    return and_(Chunk.vectors_in != literal_column("15"), Chunk.vectors_in.bitwise_and(slot) == 0, is_of_cut(slot))
+    return and_(
+        Chunk.dense_slots != literal_column("15"), Chunk.dense_slots.bitwise_and(slot) == 0, is_passage_of(slot)
+    )
 
 
 def all_tenants(session: Session) -> list[TenantContext]:
@@ -78,12 +80,12 @@ def without_words(
 
     The smallest first, or the oldest. Of *chunks* at most so many: of a document that is partly in the index the first
     one and those that are not. Without chunks, but with a count of them, a document is still to be cut for this index:
-    `domain.cuts`.
+    `domain.rechunking`.
 
     Read in one statement, so that a document and its chunks are of one version on every database.
     """
     document, place = _select_without_words(ctx, limit, slot, oldest_first=oldest_first)
-    wanted = and_(Chunk.document_id == document.document_id, is_of_cut(slot))
+    wanted = and_(Chunk.document_id == document.document_id, is_passage_of(slot))
     if chunks is not None:
         wanted = and_(wanted, or_(Chunk.position == 0, Chunk.position.between(place, place + chunks)))
     rows = session.execute(
@@ -104,7 +106,7 @@ def _select_without_words(
     ctx: TenantContext, limit: int, slot: int, *, oldest_first: bool
 ) -> "tuple[type[Document], ColumnElement[int]]":
     """The documents of `without_words`, and the position of the first chunk of each that the index lacks."""
-    lacking = Chunk.document_id == Document.document_id, is_of_cut(slot), Chunk.words_in.bitwise_and(slot) == 0
+    lacking = Chunk.document_id == Document.document_id, is_passage_of(slot), Chunk.lexical_slots.bitwise_and(slot) == 0
     first = select(Chunk.position).where(*lacking).order_by(Chunk.position).limit(1).scalar_subquery()
     waiting = scoped(ctx, Document).add_columns(first.label("place")).where(waiting_for_index(slot))
     waiting = waiting.order_by(*_order_by(Document, oldest_first=oldest_first)).limit(limit)
@@ -128,7 +130,9 @@ def documents_without_vectors(
     """
     order: ColumnElement[Any] = func.count()
     waiting = scoped(ctx, Chunk).with_only_columns(Chunk.document_id, func.count())
-    waiting = waiting.where(without_vector(slot), Chunk.words_in.bitwise_and(slot) != 0).group_by(Chunk.document_id)
+    waiting = waiting.where(without_vector(slot), Chunk.lexical_slots.bitwise_and(slot) != 0).group_by(
+        Chunk.document_id
+    )
     if oldest_first:
         waiting = waiting.join(Document, Document.document_id == Chunk.document_id)
         order = func.min(Document.created_at)
@@ -146,7 +150,7 @@ def passages_without_vectors(
 ) -> list[Passage]:
     """Passages the index has the words of but no vector, of all documents or of some in their order."""
     waiting = scoped(ctx, Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
-    waiting = waiting.where(without_vector(slot), Chunk.words_in.bitwise_and(slot) != 0)
+    waiting = waiting.where(without_vector(slot), Chunk.lexical_slots.bitwise_and(slot) != 0)
     if document_ids is not None:
         places = {document_id: place for place, document_id in enumerate(document_ids)}
         waiting = waiting.where(Chunk.document_id.in_(document_ids)).order_by(case(places, value=Chunk.document_id))
@@ -160,7 +164,7 @@ def mark_words(session: Session, ctx: TenantContext, passages: Sequence[Passage]
     lock_documents(session, ctx, {passage.document_id for passage in passages})
     ids = [passage.passage_id for passage in passages]
     these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids))
-    session.execute(these.values(words_in=Chunk.words_in.bitwise_or(held.chunk_bits)))
+    session.execute(these.values(lexical_slots=Chunk.lexical_slots.bitwise_or(held.chunk_bits)))
 
 
 def mark_searchable(
@@ -171,10 +175,12 @@ def mark_searchable(
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
         this = _version(scoped_update(ctx, Document), document).where(Document.state != DocumentState.REMOVED)
-        lacking = scoped(ctx, Chunk).where(Chunk.document_id == document.document_id, is_of_cut(slot))
-        this = this.where(~lacking.where(Chunk.words_in.bitwise_and(slot) == 0).exists())
+        lacking = scoped(ctx, Chunk).where(Chunk.document_id == document.document_id, is_passage_of(slot))
+        this = this.where(~lacking.where(Chunk.lexical_slots.bitwise_and(slot) == 0).exists())
         # Not changed for readers: of an index beside the one that serves they know nothing.
-        session.execute(this.values(words_in=Document.words_in.bitwise_or(held.bits), updated_at=Document.updated_at))
+        session.execute(
+            this.values(lexical_slots=Document.lexical_slots.bitwise_or(held.bits), updated_at=Document.updated_at)
+        )
         if held.serves:
             session.execute(this.where(Document.state == DocumentState.PENDING).values(state=DocumentState.SEARCHABLE))
     if held.serves:
@@ -187,8 +193,8 @@ def mark_vectors(session: Session, ctx: TenantContext, passages: Sequence[Passag
     document_ids = sorted({passage.document_id for passage in passages})
     lock_documents(session, ctx, document_ids)
     ids = [passage.passage_id for passage in passages]
-    these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids), Chunk.words_in.bitwise_and(slot) != 0)
-    session.execute(these.values(vectors_in=Chunk.vectors_in.bitwise_or(held.chunk_bits)))
+    these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids), Chunk.lexical_slots.bitwise_and(slot) != 0)
+    session.execute(these.values(dense_slots=Chunk.dense_slots.bitwise_or(held.chunk_bits)))
     if held.serves:
         _mark_ready(session, ctx, document_ids, slot)
 
@@ -202,7 +208,7 @@ def drop_removed(session: Session, ctx: TenantContext, documents: Sequence[Docum
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
         this = _version(scoped_update(ctx, Document), document).where(Document.state == DocumentState.REMOVED)
-        session.execute(this.values(words_in=Document.words_in.bitwise_or(held.bits)))
+        session.execute(this.values(lexical_slots=Document.lexical_slots.bitwise_or(held.bits)))
         session.execute(_version(scoped_delete(ctx, Document), document).where(is_held_nowhere()))
 
 
@@ -210,15 +216,17 @@ def sample_passages(session: Session, limit: int) -> list[tuple[TenantContext, P
     """At most *limit* passages of any tenants, of the index that serves: always the same while the documents are."""
     # Ids are hashes, so that their order is as good as chance.
     chunks = select_everywhere(Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
-    rows = session.execute(chunks.where(is_of_cut(find_serving_slot(session))).order_by(Chunk.chunk_id).limit(limit))
+    rows = session.execute(
+        chunks.where(is_passage_of(find_serving_slot(session))).order_by(Chunk.chunk_id).limit(limit)
+    )
     return [(TenantContext.for_background(chunk.tenant_id), as_passage(document, chunk)) for chunk, document in rows]
 
 
 def count_done(session: Session, ctx: TenantContext, slot: int = FIRST_SLOT) -> tuple[int, int]:
     """How many passages of the tenant the index was given the words of, and how many the vectors."""
     words, vectors = (
-        session.scalar(scoped_count(ctx, Chunk).where(column.bitwise_and(slot) != 0, is_of_cut(slot)))
-        for column in (Chunk.words_in, Chunk.vectors_in)
+        session.scalar(scoped_count(ctx, Chunk).where(column.bitwise_and(slot) != 0, is_passage_of(slot)))
+        for column in (Chunk.lexical_slots, Chunk.dense_slots)
     )
     return words or 0, vectors or 0
 
@@ -277,18 +285,20 @@ def _labels(document: Document) -> tuple[str, ...]:
 
 
 def _forget(session: Session, ctx: TenantContext, document_ids: Sequence[str], slot: int, slots: Slots) -> None:
-    for each in slots.cuts:
+    for each in slots.chunking_versions:
         if each & slot:
-            own = slot & (ALL_SLOTS - slots.used + slots.find_alike(each))  # not those of indexes of another cut
-            chunks = scoped_update(ctx, Chunk).where(Chunk.document_id.in_(document_ids), is_of_cut(each))
-            marks = {column: column.bitwise_and(ALL_SLOTS - own) for column in (Chunk.words_in, Chunk.vectors_in)}
+            own = slot & (ALL_SLOTS - slots.used + slots.find_alike(each))  # not those with other passages
+            chunks = scoped_update(ctx, Chunk).where(Chunk.document_id.in_(document_ids), is_passage_of(each))
+            marks = {column: column.bitwise_and(ALL_SLOTS - own) for column in (Chunk.lexical_slots, Chunk.dense_slots)}
             session.execute(chunks.values(marks))
     left = ALL_SLOTS - slot
     present = scoped_update(ctx, Document).where(
         Document.document_id.in_(document_ids), Document.state != DocumentState.REMOVED
     )
     # Not changed for readers, as in `mark_searchable`.
-    session.execute(present.values(words_in=Document.words_in.bitwise_and(left), updated_at=Document.updated_at))
+    session.execute(
+        present.values(lexical_slots=Document.lexical_slots.bitwise_and(left), updated_at=Document.updated_at)
+    )
 
 
 Change = TypeVar("Change", Update, Delete)
@@ -298,7 +308,7 @@ Change = TypeVar("Change", Update, Delete)
 class _Held:
     """What to set where an index holds something: its bit, and those no index uses. *serves*: readers see it.
 
-    *chunk_bits* are for chunks, which indexes of another cut have no use for.
+    *chunk_bits* are for chunks, which indexes of other passages have no use for.
     """
 
     bits: int

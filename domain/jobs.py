@@ -152,9 +152,7 @@ def postpone_reading(session: Session, ctx: TenantContext, failure: Failure, *, 
     session.execute(due.values(not_before=again_at, error=failure.reason, advice=failure.advice))
 
 
-def renew(
-    session: Session, ctx: TenantContext, held: ClaimedJob, *, share_done: float, lease_s: float = LEASE_S
-) -> None:
+def renew(session: Session, ctx: TenantContext, held: ClaimedJob, *, progress: float, lease_s: float = LEASE_S) -> None:
     """Hold the job for *lease_s* more, and say how much of its stage is done.
 
     Raises:
@@ -162,7 +160,7 @@ def renew(
     """
     job = _ours(session, ctx, held)
     job.lease_until = moment(session) + timedelta(seconds=lease_s)
-    job.share_done = share_done
+    job.progress = progress
     session.flush()
 
 
@@ -190,7 +188,7 @@ def advance(session: Session, ctx: TenantContext, held: ClaimedJob, stage: JobSt
         LeaseLost: the job is not this worker's any more.
     """
     job = _ours(session, ctx, held)
-    job.stage, job.share_done, job.attempts = stage, 0.0, 1
+    job.stage, job.progress, job.attempts = stage, 0.0, 1
     if stage == JobStage.INDEXING:
         job.lease_until, job.worker, job.recognised = None, None, None
     if stage == JobStage.RECOGNISING:
@@ -247,7 +245,7 @@ def get_recognised(session: Session, ctx: TenantContext, held: ClaimedJob) -> st
     return session.scalar(_by_id(ctx, held).with_only_columns(Job.recognised))
 
 
-def give_way(session: Session, ctx: TenantContext, held: ClaimedJob, *, recognised: str, share_done: float) -> None:
+def give_way(session: Session, ctx: TenantContext, held: ClaimedJob, *, recognised: str, progress: float) -> None:
     """Let others go first, and whoever has the job next go on after what is *recognised*.
 
     Raises:
@@ -255,7 +253,7 @@ def give_way(session: Session, ctx: TenantContext, held: ClaimedJob, *, recognis
     """
     job = _ours(session, ctx, held)
     _release(job, moment(session))
-    job.attempts, job.recognised, job.share_done = 0, recognised, share_done
+    job.attempts, job.recognised, job.progress = 0, recognised, progress
 
 
 def end_cancelled(session: Session, ctx: TenantContext, held: ClaimedJob) -> bool:
@@ -290,7 +288,7 @@ def tidy(session: Session, ctx: TenantContext) -> int:
     done = [job_id for job_id, document_id in found if document_id in locked]
     for ids in in_batches(done):
         told = scoped_update(ctx, Job).where(Job.job_id.in_(ids))
-        session.execute(told.values(status=JobStatus.COMPLETED, share_done=1.0, error=None, advice=None))
+        session.execute(told.values(status=JobStatus.COMPLETED, progress=1.0, error=None, advice=None))
     return len(jobs) + len(done)
 
 
@@ -330,7 +328,7 @@ def _again(session: Session, ctx: TenantContext, job: Job, failure: Failure) -> 
 
 def _release(job: Job, not_before: datetime) -> None:
     job.status, job.worker, job.lease_until, job.not_before = JobStatus.PENDING, None, None, not_before
-    job.share_done = 0.0
+    job.progress = 0.0
 
 
 def _fail(session: Session, ctx: TenantContext, job: Job, failure: Failure) -> None:

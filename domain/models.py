@@ -1,4 +1,8 @@
-"""The tables, typed; `domain/migrations` makes them, and a test holds the two together."""
+"""The tables, typed; `domain/migrations` makes them, and a test holds the two together.
+
+Some columns have the name of an earlier day (`cut`, `recipe`, `words_in`): under another one, instances of the version
+before could not go on beside those that are being upgraded.
+"""
 
 import re
 import uuid
@@ -33,7 +37,7 @@ NAMES = {
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 PRESENT = "state <> 'removed'"
 UNCOMPARED = "state = 'ready' AND compared_version <> version"
-FIRST_CUT = "1/220/400/80/16"  # of chunks that do not say how they were cut
+FIRST_CHUNKING_VERSION = "1/220/400/80/16"  # of chunks that do not say how they were cut
 
 
 def now() -> datetime:
@@ -247,7 +251,7 @@ class Document(Base):
     media_type: Mapped[str] = mapped_column(PlainString(120), default="")
     size_bytes: Mapped[int] = mapped_column(default=0)
     content_hash: Mapped[str] = mapped_column(PlainString(64), default="")  # SHA-256 of the file
-    recipe: Mapped[str] = mapped_column(PlainString(40), default="")  # how it was read; another one reads it again
+    parser_version: Mapped[str] = mapped_column("recipe", PlainString(40), default="")  # another one reads it again
     version: Mapped[int] = mapped_column(default=1)
     state: Mapped[str] = mapped_column(PlainString(16), default=DocumentState.PENDING)
     # Both are written by triggers alone, see migration 0015: of its job, if it has one, and what readers are told.
@@ -256,7 +260,7 @@ class Document(Base):
     error: Mapped[str | None] = mapped_column(PlainText)  # why the last attempt to read it failed
     chunk_count: Mapped[int] = mapped_column(default=0)  # in the index that serves, once it is cut for that
     # Slots of the indexes that hold the words of this version, or have let go of a removed one; bits as in `Chunk`.
-    words_in: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    lexical_slots: Mapped[int] = mapped_column("words_in", SmallInteger, default=0, server_default="0")
     details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)  # pages, characters: for the reader's list
     dataset_id: Mapped[str | None] = mapped_column(PlainString(36))  # None once it is removed with its dataset
     given_title: Mapped[str | None] = mapped_column(PlainString(500))  # wins over what the file calls itself
@@ -313,7 +317,7 @@ class DocumentVersion(Base):
 class Chunk(Base):
     """A piece of a document, and which indexes have its words and its vector; its id is the passage's.
 
-    A document is cut once for each way in which indexes are, and once as it was loaded for.
+    A document is cut once for each chunking version of an index, and once for that it was loaded for.
 
     Each index has a slot, one of the four lowest bits. A bit is set when the index of that slot has it, and also, as
     soon as any index was told of it, where no index uses the slot: so 15 means that nothing is left to do.
@@ -335,16 +339,20 @@ class Chunk(Base):
     chunk_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     document_id: Mapped[str] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
-    cut: Mapped[str] = mapped_column(PlainString(40), server_default=FIRST_CUT)  # how: `ingestion.chunking.Sizes.cut`
-    position: Mapped[int]  # from 0, in reading order of its cut
+    chunking_version: Mapped[str] = mapped_column("cut", PlainString(40), server_default=FIRST_CHUNKING_VERSION)
+    position: Mapped[int]  # from 0, in reading order of its chunking version
     page: Mapped[int | None]
     heading: Mapped[str] = mapped_column(PlainText, default="")
     start: Mapped[int]
     end: Mapped[int]
     language: Mapped[str] = mapped_column(PlainString(8))
     text: Mapped[str] = mapped_column(PlainText)
-    words_in: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")  # slots of indexes
-    vectors_in: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")  # slots of indexes
+    lexical_slots: Mapped[int] = mapped_column(
+        "words_in", SmallInteger, default=0, server_default="0"
+    )  # slots of indexes
+    dense_slots: Mapped[int] = mapped_column(
+        "vectors_in", SmallInteger, default=0, server_default="0"
+    )  # slots of indexes
 
 
 class WebSource(Base):
@@ -441,7 +449,7 @@ class Job(Base):
     size_bytes: Mapped[int]
     status: Mapped[str] = mapped_column(PlainString(16), default=JobStatus.PENDING)
     stage: Mapped[str] = mapped_column(PlainString(16), default=JobStage.STORED)
-    share_done: Mapped[float] = mapped_column(default=0.0)  # of its stage, 0 to 1
+    progress: Mapped[float] = mapped_column("share_done", default=0.0)  # of its stage, 0 to 1
     # The pages recognised so far, as whoever recognises them writes them: megabytes, so that no list reads them.
     recognised: Mapped[str | None] = mapped_column(PlainText, deferred=True)
     attempts: Mapped[int] = mapped_column(default=0)  # at its stage
@@ -526,7 +534,7 @@ class Conflict(Base):
 
 
 class IndexRow(Base):
-    """An index of all documents, made with one embedding model, one recipe for words and one cut into passages.
+    """An index of all documents, made with one embedding model, one lexical version and one chunking version.
 
     Several stand side by side.
     """
@@ -534,13 +542,13 @@ class IndexRow(Base):
     __tablename__ = "indexes"
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    slot: Mapped[int] = mapped_column(SmallInteger, unique=True)  # its bit in `words_in` and `vectors_in`
+    slot: Mapped[int] = mapped_column(SmallInteger, unique=True)  # its bit in `lexical_slots` and `dense_slots`
     state: Mapped[str] = mapped_column(PlainString(16))
     model: Mapped[str] = mapped_column(PlainString(200))
     dimension: Mapped[int]
     base_url: Mapped[str | None] = mapped_column(PlainString(2000))  # None for the model that comes with the service
-    recipe: Mapped[str] = mapped_column(PlainString(40))
-    cut: Mapped[str] = mapped_column(PlainString(40), server_default=FIRST_CUT)  # of its passages, as in `Chunk`
+    lexical_version: Mapped[str] = mapped_column("recipe", PlainString(40))  # of the rules by which words are told
+    chunking_version: Mapped[str] = mapped_column("cut", PlainString(40), server_default=FIRST_CHUNKING_VERSION)
     note: Mapped[str] = mapped_column(PlainText, default="")  # what its check found
     made_at: Mapped[datetime] = mapped_column(default=now)
     served_at: Mapped[datetime | None]  # since when it serves, or last began to

@@ -11,7 +11,7 @@ from domain.jobs import OPEN
 from domain.models import Chunk, Document, DocumentState, Job, JobStage, JobStatus
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped
-from domain.slots import find_serving_slot, is_of_cut
+from domain.slots import find_serving_slot, is_passage_of
 from utils.context import TenantContext
 from utils.errors import NotFound
 
@@ -27,13 +27,13 @@ _STATUS_OF_STATE = {
 
 @dataclass(frozen=True, slots=True)
 class DocumentProgress:
-    """A document on its way; `share_done` is that of its `stage`, None when it is on none."""
+    """A document on its way; `progress` is that of its `stage`, None when it is on none."""
 
     document: Document
     job: Job | None
     status: JobStatus
     stage: JobStage | None
-    share_done: float
+    progress: float
 
     @property
     def is_searchable(self) -> bool:
@@ -108,8 +108,8 @@ def _count_vectors(session: Session, ctx: TenantContext, document_ids: list[str]
     if not document_ids:
         return {}
     slot = find_serving_slot(session)
-    has_vector = Chunk.vectors_in.bitwise_and(slot) != 0
-    chunks = scoped(ctx, Chunk).where(Chunk.document_id.in_(document_ids), has_vector, is_of_cut(slot))
+    has_vector = Chunk.dense_slots.bitwise_and(slot) != 0
+    chunks = scoped(ctx, Chunk).where(Chunk.document_id.in_(document_ids), has_vector, is_passage_of(slot))
     counted = chunks.with_only_columns(Chunk.document_id, func.count()).group_by(Chunk.document_id)
     return {document_id: count for document_id, count in session.execute(counted)}
 
@@ -120,6 +120,6 @@ def _make_progress(document: Document, job: Job | None, with_vectors: dict[str, 
         return DocumentProgress(document, job, status, None, 1.0 if status == JobStatus.COMPLETED else 0.0)
     stage = JobStage(job.stage) if job else JobStage.INDEXING
     if job and not _follows_index(document, job):
-        return DocumentProgress(document, job, status, stage, job.share_done)
+        return DocumentProgress(document, job, status, stage, job.progress)
     indexed = with_vectors.get(document.document_id, 0) / max(1, document.chunk_count)
     return DocumentProgress(document, job, status, stage, indexed)

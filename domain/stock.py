@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from domain.models import Chunk, Document, DocumentState, DocumentVersion, Job
 from domain.scoping import scoped
-from domain.slots import is_of_cut
+from domain.slots import is_passage_of
 from utils.context import TenantContext
 
 
@@ -22,13 +22,13 @@ class HeldDocument:
 def list_held_documents(session: Session, ctx: TenantContext, slot: int) -> dict[str, HeldDocument]:
     """The tenant's documents that the index of *slot* holds, by id; not those it is still to be given."""
     given = scoped(ctx, Document).where(
-        Document.words_in.bitwise_and(slot) != 0,
+        Document.lexical_slots.bitwise_and(slot) != 0,
         Document.state.not_in([DocumentState.REMOVED.value, DocumentState.FAILED.value]),
     )
     versions = session.execute(given.with_only_columns(Document.document_id, Document.version))
     found = {document_id: HeldDocument(version) for document_id, version in versions}
-    columns = Chunk.document_id, Chunk.chunk_id, Chunk.vectors_in.bitwise_and(slot)
-    chunks = scoped(ctx, Chunk).where(is_of_cut(slot))
+    columns = Chunk.document_id, Chunk.chunk_id, Chunk.dense_slots.bitwise_and(slot)
+    chunks = scoped(ctx, Chunk).where(is_passage_of(slot))
     for document_id, chunk_id, has_vector in session.execute(chunks.with_only_columns(*columns)):
         if held := found.get(document_id):
             held.words.add(chunk_id)

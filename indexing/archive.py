@@ -31,7 +31,8 @@ _LARGEST_FILE = 512 * 2**20
 _LONGEST_LINE = 128 * 2**20
 _LONGEST_HEAD = 2**16
 _ID_BYTES = 16
-_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
+# Some members have the names of an earlier day in the file.
+_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True, validate_by_name=True, serialize_by_alias=True)
 
 
 class Head(BaseModel):
@@ -43,7 +44,7 @@ class Head(BaseModel):
     version: Literal[1] = 1
     model: str = Field(max_length=200)
     dimension: int = Field(ge=1, le=65_536)
-    recipe: str = Field(max_length=40)
+    lexical_version: str = Field(max_length=40, validation_alias="recipe", serialization_alias="recipe")
     documents: int = Field(ge=0)
     chunks: int = Field(ge=0)
     vectors: int = Field(ge=0)
@@ -79,8 +80,8 @@ class DocumentLine(BaseModel):
     text_hash: str = Field(max_length=64)
     file_name: str = Field(max_length=255)
     pages: int | None
-    recipe: str = Field(max_length=40)
-    cut: str = Field(max_length=40)
+    parser_version: str = Field(max_length=40, validation_alias="recipe", serialization_alias="recipe")
+    chunking_version: str = Field(max_length=40, validation_alias="cut", serialization_alias="cut")
     details: dict[str, object]
     chunks: list[ChunkLine]
 
@@ -123,13 +124,13 @@ class ArchiveWriter:
         """End the entry that is being written."""
         self._entry.close()
 
-    def finish(self, *, model: str, dimension: int, recipe: str) -> Head:
+    def finish(self, *, model: str, dimension: int, lexical_version: str) -> Head:
         """Write the head."""
         self.close()
         head = Head(
             model=model,
             dimension=dimension,
-            recipe=recipe,
+            lexical_version=lexical_version,
             documents=self.documents,
             chunks=self.chunks,
             vectors=self.vectors,

@@ -37,9 +37,9 @@ LONGEST_WAIT_S = 3600.0
 class DocumentComparer:
     """Compares every document that is new or changed, once it has its vectors, by one process at a time.
 
-    *index* is that which serves, with its cut. While *is_busy*, as documents are read or indexed, it waits, and for
-    *delay_s* after that; but no longer than *longest_wait_s*, since a document whose passages the embedding model
-    refuses is never done. It works for half of the time at most.
+    *index* is that which serves, with its chunking version. While *is_busy*, as documents are read or indexed, it
+    waits, and for *delay_s* after that; but no longer than *longest_wait_s*, since a document whose passages the
+    embedding model refuses is never done. It works for half of the time at most.
     """
 
     database: Database
@@ -108,9 +108,9 @@ class DocumentComparer:
         await write(self.database, recording)
 
     async def _passages(self, ctx: TenantContext, document: Document) -> Sequence[Passage]:
-        _, cut = self.index()
+        _, version = self.index()
         chunks = await read(self.database, partial(get_chunks, ctx=ctx, document_id=document.document_id))
-        return [as_passage(document, chunk) for chunk in chunks if chunk.cut == cut]
+        return [as_passage(document, chunk) for chunk in chunks if chunk.chunking_version == version]
 
 
 def _may_hold_together(one: Passage, other: Passage) -> bool:

@@ -45,7 +45,7 @@ class Indexer:
     """Two loops beside each other: words and vectors, each a batch a tenant in turn, small documents first.
 
     So a document is found by its words within a poll, also while the embedding model is slow or away. What is done is
-    marked in *slot*, the index's own. *cutter* cuts documents that were loaded for an index of another cut; without it
+    marked in *slot*, the index's own. *cutter* cuts documents that were loaded for another chunking version; without it
     there must be none. `poll_s` may be changed at any time.
     """
 
@@ -145,9 +145,9 @@ class Indexer:
         await self._take_out(ctx, [document for document, _ in waiting if document.state == DocumentState.REMOVED])
         present = [each for each in waiting if each[0].state != DocumentState.REMOVED]
         uncut = [document for document, chunks in present if document.chunk_count and not chunks]
-        cut = [each for each in present if each[0] not in uncut]
-        await self._take_out_former(ctx, cut)
-        await self._put_all(ctx, cut)
+        ready = [each for each in present if each[0] not in uncut]
+        await self._take_out_former(ctx, ready)
+        await self._put_all(ctx, ready)
         # Last, and one at a time: a text that cannot be had must not keep the others waiting.
         await self._cut_all(ctx, uncut[:1])
         self._pending = await self._count_pending()
@@ -243,7 +243,7 @@ class Indexer:
             await self._write(partial(indexing.mark_vectors, ctx=ctx, passages=passages, slot=self._slot))
 
     def _holds_words(self, chunk: Chunk) -> bool:
-        return bool(chunk.words_in & self._slot)
+        return bool(chunk.lexical_slots & self._slot)
 
     async def _count_pending(self) -> int:
         return await self._read(partial(indexing.count_without_vectors, slot=self._slot))

@@ -47,9 +47,12 @@ async def export(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     """Write the documents of `tenant` to the file `path`."""
     row = await read(held.database, indexes.find_serving_index)
     serving = next(each for each in held.opened if row is not None and each.number == row.number)
-    recipe = serving.spec.recipe
     head = await export_documents(
-        held.database, held.files, *_parse_arguments(arguments), _open_target(serving), recipe=recipe
+        held.database,
+        held.files,
+        *_parse_arguments(arguments),
+        _open_target(serving),
+        lexical_version=serving.spec.lexical_version,
     )
     return head.model_dump()
 
@@ -65,7 +68,7 @@ def _parse_arguments(arguments: dict[str, object]) -> tuple[TenantContext, Path]
 
 
 def _open_target(opened: OpenIndex) -> Target:
-    return Target(opened.index, opened.slot, opened.spec.model, opened.spec.dimension, opened.spec.cut)
+    return Target(opened.index, opened.slot, opened.spec.model, opened.spec.dimension, opened.spec.chunking_version)
 
 
 HANDLERS: dict[str, Handler] = {"scan": scan, "export": export, "import": import_}

@@ -30,7 +30,7 @@ from utils.ports import FileStore
 logger = logging.getLogger(__name__)
 
 TICK_S = 2.0  # nobody who asks or loads waits for it
-STOCKTAKING_S = 86_400.0
+RECONCILIATION_S = 86_400.0
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class IndexReconciler:
     _followed: dict[int, _Followed] = field(default_factory=dict)
     _began_at: float = field(default_factory=time.time)
     _published: int = 0
-    _stock_taken_at: float | None = None
+    _reconciled_at: float | None = None
     _problem: str | None = None
     _told_of_along: bool = False
     _ordered: "asyncio.Task[None] | None" = None
@@ -134,8 +134,8 @@ class IndexReconciler:
         ]
         for row in stale:
             logger.info(
-                "Index %s, for %s in chunks %s, is abandoned: the settings name %s in chunks %s.",
-                *(row.number, row.model, row.cut, wanted.model, wanted.cut),
+                "Index %s, for %s, chunking version %s, is abandoned: the settings name %s, chunking version %s.",
+                *(row.number, row.model, row.chunking_version, wanted.model, wanted.chunking_version),
             )
             await write(self.database, partial(indexes.drop_index, number=row.number))
         expired = indexes.find_expired(rows, self.keep_days, wanted)
@@ -173,7 +173,10 @@ class IndexReconciler:
         await self.opener.remove(indexes.choose_next_number(rows), wanted)
         row = await write(self.database, partial(indexes.begin_index, spec=wanted))
         logger.info(
-            "Index %s, for %s cut %s, is being built beside the one that serves.", row.number, row.model, row.cut
+            "Index %s, for %s, chunking version %s, is being built beside the one that serves.",
+            row.number,
+            row.model,
+            row.chunking_version,
         )
 
     def _is_of_wanted_model(self) -> bool:
@@ -204,7 +207,8 @@ class IndexReconciler:
         followed = self._followed.get(row.number)
         if followed is None:
             opened = await self.opener.open(row)
-            cutter = Cutter(self.database, self.files, slot=opened.slot, sizes=ChunkSizes.of(opened.spec.cut))
+            sizes = ChunkSizes.of(opened.spec.chunking_version)
+            cutter = Cutter(self.database, self.files, slot=opened.slot, sizes=sizes)
             indexer = Indexer(self.database, opened.index, opened.embedder, slot=opened.slot, cutter=cutter)
             followed = self._followed[row.number] = _Followed(opened, indexer)
         followed.indexer.poll_s = self.poll_s if row.state == IndexState.SERVING else self.tick_s
@@ -253,7 +257,7 @@ class IndexReconciler:
 
     async def _reconcile(self, rows: Sequence[IndexRow]) -> None:
         """Once at the start and then daily: remove from every index what SQL does not know, and add what is missing."""
-        if self._stock_taken_at is not None and time.monotonic() - self._stock_taken_at < STOCKTAKING_S:
+        if self._reconciled_at is not None and time.monotonic() - self._reconciled_at < RECONCILIATION_S:
             return
         if self._ordered is not None and not self._ordered.done():
             return  # an import is in the indexes before it is in SQL
@@ -267,7 +271,7 @@ class IndexReconciler:
         files = await asyncio.to_thread(look)
         if files.unknown or files.missing:
             logger.warning("Deleted %s orphaned files; %s files are missing.", files.unknown, files.missing)
-        self._stock_taken_at = time.monotonic()
+        self._reconciled_at = time.monotonic()
 
     def _note_failure(self, failure: Exception | None) -> None:
         self._problem = describe_failure(failure) if failure else None

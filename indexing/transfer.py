@@ -44,13 +44,13 @@ _OF_VERSION: dict[str, Any] = {"text_hash": "", "file_name": "", "pages": None}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An index that documents come to: its slot, the model and dimension of its vectors, the cut of its passages."""
+    """An index that documents come to: its slot, the model and dimension of its vectors, its chunking version."""
 
     index: PassageIndex
     slot: int
     model: str
     dimension: int
-    cut: str
+    chunking_version: str
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Imported:
 
 
 async def export_documents(
-    database: Database, files: FileStore, ctx: TenantContext, path: Path, source: Target, *, recipe: str
+    database: Database, files: FileStore, ctx: TenantContext, path: Path, source: Target, *, lexical_version: str
 ) -> Head:
     """Write the tenant's documents, their *files* and the vectors *source* has of them to *path*; what is in it.
 
@@ -87,7 +87,7 @@ async def export_documents(
             await asyncio.to_thread(archive.add_vectors, batch)
         for content_hash in sorted(wanted):
             await asyncio.to_thread(_add_file, archive, files, ctx, content_hash)
-        return archive.finish(model=source.model, dimension=source.dimension, recipe=recipe)
+        return archive.finish(model=source.model, dimension=source.dimension, lexical_version=lexical_version)
 
 
 async def import_documents(
@@ -145,7 +145,7 @@ class _Import:
         passages = make_passages(document_id, dataset_id, content)
         vectors = await asyncio.to_thread(self._find_vectors, line, passages)
         with_vectors = [passage for passage in passages if passage.passage_id in vectors]
-        targets = [target for target in self.targets if target.cut == content.cut]
+        targets = [target for target in self.targets if target.chunking_version == content.chunking_version]
         for target in targets:
             stored = [Stored(passage, vectors.get(passage.passage_id)) for passage in passages]
             await put_stored(target.index, self.ctx, stored)
@@ -176,21 +176,21 @@ class _Import:
 def _is_unchanged(document: Document, line: DocumentLine) -> bool:
     if document.state in (DocumentState.FAILED, DocumentState.REMOVED):
         return False
-    return (document.content_hash, document.recipe) == (line.content_hash, line.recipe)
+    return (document.content_hash, document.parser_version) == (line.content_hash, line.parser_version)
 
 
 def _make_line(document: Document, version: DocumentVersion | None, chunks: Sequence[Chunk]) -> DocumentLine:
-    own = [name for name in DocumentLine.model_fields if name not in ("chunks", "cut", *_OF_VERSION)]
+    own = [name for name in DocumentLine.model_fields if name not in ("chunks", "chunking_version", *_OF_VERSION)]
     return DocumentLine(
         **{name: getattr(document, name) for name in own},
         **{name: getattr(version, name) if version else empty for name, empty in _OF_VERSION.items()},
-        cut=chunks[0].cut if chunks else "",
+        chunking_version=chunks[0].chunking_version if chunks else "",
         chunks=[ChunkLine(**{name: getattr(chunk, name) for name in ChunkLine.model_fields}) for chunk in chunks],
     )
 
 
 def _make_content(line: DocumentLine, extracted: bytes) -> DocumentContent:
-    fields = line.model_dump(exclude={"origin", "chunks", "text_hash"})
+    fields = line.model_dump(exclude={"origin", "chunks", "text_hash"}, by_alias=False)
     chunks = [ChunkText(**chunk.model_dump(exclude={"chunk_id"})) for chunk in line.chunks]
     return DocumentContent(**fields, chunks=chunks, extracted=extracted)
 

@@ -47,9 +47,9 @@ class ChunkSizes:
         return cls(target, most, small=target * 4 // 11, tiny=target * 4 // 55)
 
     @classmethod
-    def of(cls, cut: str) -> Self:
-        """The sizes in a `cut`, of whatever version."""
-        _, target, most, small, tiny = map(int, cut.split("/"))
+    def of(cls, chunking_version: str) -> Self:
+        """The sizes in a `chunking_version`, whatever its rules."""
+        _, target, most, small, tiny = map(int, chunking_version.split("/"))
         return cls(target, most, small, tiny)
 
     @property
@@ -58,7 +58,7 @@ class ChunkSizes:
         return self.most * LONGEST_TOKEN_CHARACTERS
 
     @property
-    def cut(self) -> str:
+    def chunking_version(self) -> str:
         """What chunks of these sizes are told from others by, where they are kept."""
         return f"{VERSION}/{self.target}/{self.most}/{self.small}/{self.tiny}"
 

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Sequence
 
-from domain.cuts import add_cut, find_known_text
 from domain.db import Database
 from domain.document_files import NO_TEXT, Extracted
 from domain.documents import ChunkText
 from domain.models import Chunk, Document, DocumentVersion
+from domain.rechunking import add_chunks, find_known_text
 from ingestion.chunking import ChunkSizes, CountTokens, chunk_text, estimate_tokens
 from ingestion.parsers.parsed import HEADING_SEPARATOR, Section
 from utils.context import TenantContext
@@ -45,7 +45,7 @@ class Cutter:
         if not chunks:
             return False
         with self._database.writing() as session:
-            add_cut(session, ctx, document, self._slot, chunks)
+            add_chunks(session, ctx, document, self._slot, chunks)
         return True
 
     def _cut_stored_text(

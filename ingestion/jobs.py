@@ -173,13 +173,13 @@ class JobWorker:
             return
         with self._database.writing() as session:
             jobs.lock_held(session, ctx, held)
-            jobs.give_way(session, ctx, held, recognised=done.to_json(), share_done=done.share_done)
+            jobs.give_way(session, ctx, held, recognised=done.to_json(), progress=done.progress)
 
     def _watch_progress(self, lease: "_Lease") -> PageProgress:
         """Tells how far the pages are, and ends the work on them when it is another worker's."""
 
         def note(done: int, pages: int) -> None:
-            lease.share_done = done / max(1, pages)
+            lease.progress = done / max(1, pages)
             if lease.lost or self._stopping.is_set():
                 raise LeaseLost
 
@@ -237,7 +237,7 @@ class _Lease:
     def __init__(
         self, database: Database, ctx: TenantContext, held: ClaimedJob, lease_s: float, *, on_lost: Callable[[], None]
     ) -> None:
-        self.share_done = 0.0
+        self.progress = 0.0
         self._database, self._ctx, self._held, self._lease_s, self._on_lost = database, ctx, held, lease_s, on_lost
         self.lost = False
         self._over = threading.Event()
@@ -261,7 +261,7 @@ class _Lease:
         while not self._over.wait(self._lease_s / _BEATS):
             try:
                 with self._database.writing() as session:
-                    jobs.renew(session, self._ctx, self._held, share_done=self.share_done, lease_s=self._lease_s)
+                    jobs.renew(session, self._ctx, self._held, progress=self.progress, lease_s=self._lease_s)
             except LeaseLost:
                 self.lost = True
                 self._on_lost()

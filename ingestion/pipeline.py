@@ -21,7 +21,7 @@ from domain.scoping import count_everywhere, scoped
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
-from ingestion.reader import RECIPE, DocumentReader, content_hash
+from ingestion.reader import PARSER_VERSION, DocumentReader, content_hash
 from ingestion.walk import SAMPLES, FileEntry, Origins, Walk, walk
 from utils.context import TenantContext
 from utils.errors import UnreadableDocument
@@ -178,7 +178,7 @@ class _Load:
         self._see_to_unread(file, origin, content.details)
 
     def _says_the_same(self, known: Document, data: bytes) -> bool:
-        if known.state == DocumentState.FAILED or known.recipe != RECIPE:
+        if known.state == DocumentState.FAILED or known.parser_version != PARSER_VERSION:
             return False
         return known.content_hash == content_hash(data)
 

@@ -20,7 +20,7 @@ from providers.ocr.chosen import LANGUAGES
 from utils.errors import UnreadableDocument
 
 # Raise it when parsers change what they give: unchanged files are then read again.
-RECIPE = "4"
+PARSER_VERSION = "4"
 LONGEST_FILE_NAME = 255
 TURN_ON = (
     "There is no text recognition (OCR) here: turn OCR_ENABLED on, and install what requirements.txt lists, "
@@ -161,8 +161,8 @@ class DocumentReader:
             media_type=parsed.media_type,
             size_bytes=len(data),
             content_hash=content_hash(data),
-            recipe=RECIPE,
-            cut=self.sizes.cut,
+            parser_version=PARSER_VERSION,
+            chunking_version=self.sizes.chunking_version,
             chunks=chunks,
             details=details,
             file_name=PurePath(name).name[-LONGEST_FILE_NAME:],

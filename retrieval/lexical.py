@@ -8,8 +8,8 @@ from qdrant_edge import Bm25, Bm25Config, DisabledStemmer, Language, StopwordsSe
 from utils.passages import Passage
 
 # How texts become terms, and which texts are embedded: another name with any change to it or to the languages below. An
-# index of another recipe is built anew, beside the one that serves.
-RECIPE = "words-1"
+# index of another version is built anew, beside the one that serves.
+LEXICAL_VERSION = "words-1"
 LANGUAGES = {"en": "english", "es": "spanish", "id": "indonesian"}
 # Written without spaces between words, and with a dictionary in the engine's slower tokenizer.
 UNSPACED = frozenset({"ja", "th", "zh"})

@@ -22,7 +22,7 @@ from ingestion.crawl.site import CrawlPolicy, Politeness, Site, Stopped
 from ingestion.crawl.visit import PageVisitor, SiteAway, VisitOutcome
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
-from ingestion.reader import RECIPE, DocumentReader
+from ingestion.reader import PARSER_VERSION, DocumentReader
 from utils.context import TenantContext
 from utils.errors import ProblemError, QuotaExceeded, ScannerUnavailable
 
@@ -199,7 +199,7 @@ class _Crawl:
         with self._database.reading() as session:
             document = web_sources.find_document_at(session, self._ctx, page.url)
         readable = (DocumentState.PENDING, DocumentState.SEARCHABLE, DocumentState.READY)
-        fits = document is not None and document.state in readable and document.recipe == RECIPE
+        fits = document is not None and document.state in readable and document.parser_version == PARSER_VERSION
         return document if fits and document and document.error is None else None
 
     def _record(self, page: WebPage, outcome: VisitOutcome) -> None:

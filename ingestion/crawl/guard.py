@@ -133,7 +133,7 @@ class Clock:
         with self._lock:
             self._open.add(connection)
 
-    def let_go(self, connection: socket.socket) -> None:
+    def release(self, connection: socket.socket) -> None:
         """It is closed."""
         with self._lock:
             self._open.discard(connection)
@@ -199,13 +199,13 @@ class _GuardedStream(NetworkStream):
         self._stream.write(buffer, self._clock.left(timeout))
 
     def close(self) -> None:
-        self._clock.let_go(self._socket)
+        self._clock.release(self._socket)
         self._stream.close()
 
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> NetworkStream:
-        self._clock.let_go(self._socket)
+        self._clock.release(self._socket)
         return _GuardedStream(
             self._stream.start_tls(ssl_context, server_hostname, self._clock.left(timeout)), self._clock
         )

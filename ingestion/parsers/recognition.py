@@ -41,7 +41,7 @@ class Recognition:
         return [page for page in self.pages if page not in self.texts]
 
     @property
-    def share_done(self) -> float:
+    def progress(self) -> float:
         """How much of it is done."""
         return len(self.texts) / max(1, len(self.pages))
 

@@ -57,8 +57,8 @@ def content(*texts: str, source: str = "handbook/leave.md") -> DocumentContent:
         media_type="text/markdown",
         size_bytes=sum(map(len, texts)),
         content_hash=f"{abs(hash(texts)):064x}",
-        recipe="1",
-        cut=ChunkSizes().cut,
+        parser_version="1",
+        chunking_version=ChunkSizes().chunking_version,
         chunks=[ChunkText(text, 0, len(text), "Leave", None, "en") for text in texts],
     )
 

@@ -95,7 +95,7 @@ def test_looking_for_work_reads_only_what_has_work_to_do(database: Database, que
     with database.writing() as session:  # what has no work to do, of which most is
         for ctx in (ACME, GLOBEX):
             replace_document(session, ctx, "/a.md", content(*["done"] * 500))
-        session.execute(update(Chunk).values(words_in=15, vectors_in=15))
+        session.execute(update(Chunk).values(lexical_slots=15, dense_slots=15))
         if database.is_server:
             session.execute(text("ANALYZE chunks"))
     sql = str(query.compile(database.engine, compile_kwargs={"render_postcompile": True, "literal_binds": True}))

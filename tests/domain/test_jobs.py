@@ -74,7 +74,7 @@ def test_a_job_whose_worker_is_gone_goes_to_another_and_the_first_can_write_noth
     second = claimed(database, ACME, "second")
     assert (second.job_id, second.stage, second.attempts) == (first.job_id, JobStage.READING, 2)
     for step in (
-        lambda session: jobs.renew(session, ACME, first, share_done=0.5),
+        lambda session: jobs.renew(session, ACME, first, progress=0.5),
         lambda session: jobs.advance(session, ACME, first, JobStage.INDEXING),
         lambda session: jobs.fail(session, ACME, first, BROKEN),
         lambda session: jobs.lock_held(session, ACME, first),
@@ -90,9 +90,9 @@ def test_a_worker_that_says_it_lives_keeps_its_job(database: Database) -> None:
     held = claimed(database, ACME)
     let_lease_run_out(database, ACME)
     with database.writing() as session:
-        jobs.renew(session, ACME, held, share_done=0.25)
+        jobs.renew(session, ACME, held, progress=0.25)
     assert tidy(database, ACME) == 0
-    assert job_of(database, ACME, document_id).share_done == 0.25
+    assert job_of(database, ACME, document_id).progress == 0.25
 
 
 def test_a_document_that_ends_its_worker_each_time_fails_in_the_end_and_says_so(database: Database) -> None:
@@ -146,7 +146,7 @@ def test_a_job_is_completed_when_its_document_is_in_the_index(database: Database
     assert tidy(database, GLOBEX) == 0
     assert tidy(database, ACME) == 1
     job = job_of(database, ACME, document_id)
-    assert (job.status, job.share_done, job.error) == (JobStatus.COMPLETED, 1.0, None)
+    assert (job.status, job.progress, job.error) == (JobStatus.COMPLETED, 1.0, None)
 
 
 def test_a_job_nobody_works_on_is_cancelled_at_once(database: Database) -> None:

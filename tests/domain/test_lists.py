@@ -40,7 +40,7 @@ def fill(database: Database, ctx: TenantContext, documents: int) -> str:
             "origin": f"upload:{ctx.tenant_id}-{number:06}",
             "source": "a.md",
             "state": DocumentState.READY,
-            "words_in": 15,  # nothing is left to be done about it
+            "lexical_slots": 15,  # nothing is left to be done about it
             "created_at": BEGAN + timedelta(seconds=number // 3),  # several at one moment
         }
         for number in range(documents)

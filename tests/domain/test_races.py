@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from domain import indexes, indexing, jobs
-from domain.cuts import add_cut
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, record_failure, remove_documents, replace_document
 from domain.job_requests import begin_again, cancel, remove_with_jobs
@@ -19,6 +18,7 @@ from domain.keys import create_first_key, ensure_tenant, find_key
 from domain.models import Chunk, Dataset, Document, DocumentState, Job, JobStage, Tenant
 from domain.progress import derive_status
 from domain.quotas import UNLIMITED
+from domain.rechunking import add_chunks
 from domain.scoping import scoped
 from domain.slots import ALL_SLOTS, FIRST_SLOT
 from domain.uploads import Description, Incoming, accept
@@ -119,13 +119,13 @@ def test_indexes_come_serve_and_go_while_documents_do(database: Database) -> Non
             index_all(database, ctx, slot)
     with database.reading() as session:
         found = [document for ctx in (ACME, GLOBEX) for document in list_documents(session, ctx)]
-        used = {row.cut for row in indexes.list_indexes(session)}
-        chunks = [chunk for chunk in session.scalars(select(Chunk)) if chunk.cut in used]
+        used = {row.chunking_version for row in indexes.list_indexes(session)}
+        chunks = [chunk for chunk in session.scalars(select(Chunk)) if chunk.chunking_version in used]
     assert_chunks_are_those_of_their_documents(database)
     read = [document for document in found if document.state != DocumentState.FAILED]
     assert {document.state for document in read} <= {DocumentState.READY}
-    assert {document.words_in for document in read} <= {ALL_SLOTS}
-    assert {(chunk.words_in, chunk.vectors_in) for chunk in chunks} <= {(ALL_SLOTS, ALL_SLOTS)}
+    assert {document.lexical_slots for document in read} <= {ALL_SLOTS}
+    assert {(chunk.lexical_slots, chunk.dense_slots) for chunk in chunks} <= {(ALL_SLOTS, ALL_SLOTS)}
 
 
 def live_together(database: Database, steps: Sequence[Step], *, rounds: int, seed: int) -> None:
@@ -147,7 +147,11 @@ def assert_chunks_are_those_of_their_documents(database: Database) -> None:
         for ctx in (ACME, GLOBEX):
             for document in list_documents(session, ctx):
                 chunks = get_chunks(session, ctx, document.document_id)
-                served = [chunk.position for chunk in chunks if serving is None or chunk.cut == serving.cut]
+                served = [
+                    chunk.position
+                    for chunk in chunks
+                    if serving is None or chunk.chunking_version == serving.chunking_version
+                ]
                 assert served == list(range(document.chunk_count)) or not served
                 assert bool(chunks) == bool(document.chunk_count)
 
@@ -159,7 +163,7 @@ def index_all(database: Database, ctx: TenantContext, slot: int) -> None:
         uncut = [document for document, chunks in indexing.without_words(session, ctx, 20, slot) if not chunks]
         session.expunge_all()
         for document in uncut:
-            add_cut(session, ctx, document, slot, content("small", "small").chunks)
+            add_chunks(session, ctx, document, slot, content("small", "small").chunks)
         waiting = indexing.without_words(session, ctx, 20, slot)
         removed = [document for document, _ in waiting if document.state == DocumentState.REMOVED]
         present = [(document, chunks) for document, chunks in waiting if document.state != DocumentState.REMOVED]
@@ -191,7 +195,7 @@ def cut_again(session: Session, ctx: TenantContext, dice: random.Random) -> None
     session.expunge_all()
     dice.shuffle(uncut)
     for document in uncut[:1]:  # one a transaction, as `Cutter` does it
-        add_cut(session, ctx, document, slot, content(*["small"] * dice.randrange(1, 12)).chunks)
+        add_chunks(session, ctx, document, slot, content(*["small"] * dice.randrange(1, 12)).chunks)
 
 
 def mark_words(session: Session, ctx: TenantContext, dice: random.Random) -> None:

@@ -381,7 +381,7 @@ def vectors_to_come(database: Database) -> int:
 
 def words_to_come(database: Database) -> int:
     with database.reading() as session:
-        return count_everywhere(session, Chunk, Chunk.words_in == 0)
+        return count_everywhere(session, Chunk, Chunk.lexical_slots == 0)
 
 
 @pytest.mark.long

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.long
 TENANTS = (ACME, GLOBEX)
 COSTS = {ACME: 100, GLOBEX: 700}
 SMALL = {"chunk_tokens": 60, "chunk_max_tokens": 90}
-SMALL_CUT = ChunkSizes.around(60, 90).cut
+SMALL_CUT = ChunkSizes.around(60, 90).chunking_version
 
 
 def handbook(costs: int) -> str:
@@ -207,7 +207,7 @@ async def test_nothing_is_left_of_the_chunks_of_an_index_that_is_dropped(
 def cuts(database: Database, ctx: TenantContext) -> set[str]:
     with database.reading() as session:
         return {
-            chunk.cut
+            chunk.chunking_version
             for document in list_documents(session, ctx)
             for chunk in get_chunks(session, ctx, document.document_id)
         }
@@ -259,8 +259,8 @@ async def test_what_a_command_loaded_before_the_first_start_is_in_the_first_inde
 ) -> None:
     async with running(after, database) as site:
         await until(lambda: serves(site, 2))
-        assert [(each.cut, each.state) for each in site.status().values()] == [
-            (ChunkSizes().cut, "kept"),
+        assert [(each.chunking_version, each.state) for each in site.status().values()] == [
+            (ChunkSizes().chunking_version, "kept"),
             (SMALL_CUT, "serving"),
         ]
 

@@ -52,7 +52,7 @@ def files(tmp_path: Path) -> FolderFileStore:
 
 
 def target(index: EdgeIndex, model: str = Hashing.model) -> Target:
-    return Target(index, 1, model, DIMENSION, ChunkSizes().cut)
+    return Target(index, 1, model, DIMENSION, ChunkSizes().chunking_version)
 
 
 async def exported(database: Database, index: EdgeIndex, files: FolderFileStore, path: Path) -> Path:
@@ -63,7 +63,7 @@ async def exported(database: Database, index: EdgeIndex, files: FolderFileStore,
     say(database, ACME, "/b.md", "Bicycles stand in the yard.")
     with database.writing() as session:
         record_failure(session, ACME, "/c.pdf", "c.pdf", "It is not a PDF.")
-    head = await export_documents(database, files, ACME, path, target(index), recipe="words-1")
+    head = await export_documents(database, files, ACME, path, target(index), lexical_version="words-1")
     assert (head.documents, head.chunks, head.vectors) == (2, 3, 2)
     return path
 
@@ -161,11 +161,11 @@ async def test_documents_that_are_cut_otherwise_are_cut_anew_for_the_index_here(
     path = await exported(database, index, files, tmp_path / "acme.zip")
     with database.writing() as session:
         session.add(make_first_row(IndexSpec(Hashing.model, DIMENSION, None, "words", "1/60/90/21/4")))
-    here = replace(target(index), cut="1/60/90/21/4")
+    here = replace(target(index), chunking_version="1/60/90/21/4")
     done = await import_documents(database, files, GLOBEX, path, [here])
     assert done == Imported(added=2, to_embed=3)
     assert await index.counts(GLOBEX) == IndexCounts(0, 0)
-    cutter = Cutter(database, files, slot=1, sizes=ChunkSizes.of(here.cut))
+    cutter = Cutter(database, files, slot=1, sizes=ChunkSizes.of(here.chunking_version))
     await Indexer(database, index, Hashing(), cutter=cutter).catch_up_words()
     assert set(await stored(index, GLOBEX)) == {
         "Rooms cost 500.",
@@ -174,9 +174,11 @@ async def test_documents_that_are_cut_otherwise_are_cut_anew_for_the_index_here(
     }
     with database.reading() as session:
         cuts = {
-            c.cut for each in list_documents(session, GLOBEX) for c in get_chunks(session, GLOBEX, each.document_id)
+            c.chunking_version
+            for each in list_documents(session, GLOBEX)
+            for c in get_chunks(session, GLOBEX, each.document_id)
         }
-    assert cuts == {here.cut}
+    assert cuts == {here.chunking_version}
 
 
 def rewritten(path: Path, **entries: Callable[[bytes], bytes] | None) -> None:
@@ -292,9 +294,11 @@ async def test_an_export_that_fails_leaves_the_former_file(
     closed = EdgeIndex.open(tmp_path / "closed", dimension=DIMENSION)
     await closed.close()
     with pytest.raises(RuntimeError):
-        await export_documents(database, files, ACME, path, target(closed), recipe="words-1")
+        await export_documents(database, files, ACME, path, target(closed), lexical_version="words-1")
     assert path.read_bytes() == before
     assert zipfile.is_zipfile(io.BytesIO(before))
     assert not list(tmp_path.glob("*.part"))
     with pytest.raises(BadInput, match="cannot be written"):
-        await export_documents(database, files, ACME, tmp_path / "no" / "file.zip", target(index), recipe="words-1")
+        await export_documents(
+            database, files, ACME, tmp_path / "no" / "file.zip", target(index), lexical_version="words-1"
+        )

@@ -43,7 +43,7 @@ TEXTS = st.lists(
 
 
 def spec(sizes: ChunkSizes) -> IndexSpec:
-    return IndexSpec(Hashing.model, DIMENSION, None, "words", sizes.cut)
+    return IndexSpec(Hashing.model, DIMENSION, None, "words", sizes.chunking_version)
 
 
 class EveryIndexHasItsCut(RuleBasedStateMachine):
@@ -89,7 +89,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         chunks = chunk_text(text, sections, "en", sizes=sizes, count_tokens=estimate_tokens)
         self.files.put(ctx, extracted)
         with self.database.writing() as session:
-            new = replace(content(text), extracted=extracted, cut=sizes.cut, chunks=chunks)
+            new = replace(content(text), extracted=extracted, chunking_version=sizes.chunking_version, chunks=chunks)
             replace_document(session, ctx, origin, new)
         self.said[ctx, origin] = text
 
@@ -164,7 +164,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         index = self.open.get(row.number)
         if index is None:
             index = self.open[row.number] = EdgeIndex.open(self.folder / f"index-{row.number}", dimension=DIMENSION)
-        sizes = ChunkSizes.of(row.cut)
+        sizes = ChunkSizes.of(row.chunking_version)
         cutter = Cutter(self.database, self.files, slot=row.slot, sizes=sizes)
         self.loop.run(self.until_done(Indexer(self.database, index, Hashing(), slot=row.slot, cutter=cutter)))
         self.compare(index, sizes, row.slot)
@@ -190,10 +190,12 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
             for ctx in (ACME, GLOBEX):
                 for document in list_documents(session, ctx):
                     chunks = get_chunks(session, ctx, document.document_id)
-                    mine = [chunk for chunk in chunks if chunk.cut == serving.cut]
-                    assert (document.state, document.words_in, document.chunk_count) == ("ready", 15, len(mine))
-                    in_use = {row.cut for row in list_indexes(session)}
-                    assert {(chunk.words_in, chunk.vectors_in) for chunk in chunks if chunk.cut in in_use} == {(15, 15)}
+                    mine = [chunk for chunk in chunks if chunk.chunking_version == serving.chunking_version]
+                    assert (document.state, document.lexical_slots, document.chunk_count) == ("ready", 15, len(mine))
+                    in_use = {row.chunking_version for row in list_indexes(session)}
+                    assert {
+                        (chunk.lexical_slots, chunk.dense_slots) for chunk in chunks if chunk.chunking_version in in_use
+                    } == {(15, 15)}
             for row in list_indexes(session):
                 assert indexes.measure_progress(session, row).share == 1
 

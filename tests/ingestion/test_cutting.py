@@ -27,7 +27,7 @@ WHOLE, SMALL = ChunkSizes(), ChunkSizes.around(60, 90)
 
 def test_the_sizes_of_a_cut_are_told_by_its_name() -> None:
     assert ChunkSizes.around(220, 400) == ChunkSizes()
-    assert [ChunkSizes.of(sizes.cut) for sizes in (WHOLE, SMALL)] == [WHOLE, SMALL]
+    assert [ChunkSizes.of(sizes.chunking_version) for sizes in (WHOLE, SMALL)] == [WHOLE, SMALL]
 
 
 def test_a_document_that_is_cut_again_has_the_chunks_it_would_have_been_loaded_with(
@@ -101,7 +101,7 @@ async def test_a_kept_text_that_cannot_be_read_keeps_no_other_document_waiting(
 
 
 def spec(sizes: ChunkSizes) -> IndexSpec:
-    return IndexSpec("a model", 8, None, "words", sizes.cut)
+    return IndexSpec("a model", 8, None, "words", sizes.chunking_version)
 
 
 def documents(database: Database, ctx: TenantContext) -> list[Document]:
@@ -114,12 +114,12 @@ def documents(database: Database, ctx: TenantContext) -> list[Document]:
 def passages(database: Database, ctx: TenantContext) -> dict[str, list[tuple[object, ...]]]:
     """By document, those of the newest index."""
     with database.reading() as session:
-        cut = list_indexes(session)[-1].cut
+        cut = list_indexes(session)[-1].chunking_version
         return {
             document.source: [
                 (chunk.start, chunk.end, chunk.text, chunk.heading, chunk.page, chunk.language)
                 for chunk in get_chunks(session, ctx, document.document_id)
-                if chunk.cut == cut
+                if chunk.chunking_version == cut
             ]
             for document in list_documents(session, ctx)
         }

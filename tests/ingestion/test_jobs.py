@@ -226,7 +226,7 @@ def test_a_scan_of_many_pages_gives_way_to_others_and_goes_on_where_it_stopped(
             ours, theirs = (take(library, ctx, f"{done}.txt", b"%d. " % done + TEXT) for ctx in (ACME, GLOBEX))
             assert worker.run_next()
             assert job_of(database, ACME, ours).stage == job_of(database, GLOBEX, theirs).stage == JobStage.INDEXING
-            assert job_of(database, ACME, scan).share_done == pytest.approx(done / 3)
+            assert job_of(database, ACME, scan).progress == pytest.approx(done / 3)
         assert worker.run_next()
     assert job_of(database, ACME, scan).stage == JobStage.INDEXING
     assert recognised(database, scan) is None

@@ -236,7 +236,7 @@ def test_documents_are_read_again_when_parsers_give_something_else(
 ) -> None:
     load_files(database, ACME, [handbook])
     for module in (pipeline, reader):
-        monkeypatch.setattr(module, "RECIPE", "another")
+        monkeypatch.setattr(module, "PARSER_VERSION", "another")
     again = load_files(database, ACME, [handbook])
     assert (again.changed, again.unchanged) == (2, 0)
 

@@ -16,20 +16,22 @@ from domain.scoping import (
     select_everywhere,
     update_everywhere,
 )
-from domain.slots import find_slots_in_use, is_of_cut
+from domain.slots import find_slots_in_use, is_passage_of
 from utils.context import TenantContext
 
 
 def find_known_text(
     session: Session, ctx: TenantContext, document: Document
 ) -> tuple[DocumentVersion | None, list[Chunk]]:
-    """The version whose kept text is to be cut, None where there is none, and the chunks of another cut."""
+    """The version whose kept text is to be cut, None where there is none, and the chunks of another version."""
     chunks = get_chunks(session, ctx, document.document_id)
-    former = [chunk for chunk in chunks if chunk.cut == chunks[0].cut]
+    former = [chunk for chunk in chunks if chunk.chunking_version == chunks[0].chunking_version]
     return find_version(session, ctx, document.document_id, document.version), former
 
 
-def add_cut(session: Session, ctx: TenantContext, document: Document, slot: int, chunks: Sequence[ChunkText]) -> None:
+def add_chunks(
+    session: Session, ctx: TenantContext, document: Document, slot: int, chunks: Sequence[ChunkText]
+) -> None:
     """Note how *document* is cut for the index of *slot*; chunks that no index has a use for any more go.
 
     Nothing happens where it is cut already, or was replaced or removed meanwhile, or where the index is gone.
@@ -41,17 +43,19 @@ def add_cut(session: Session, ctx: TenantContext, document: Document, slot: int,
     if there is None or there.version != document.version or there.state == DocumentState.REMOVED:
         return
     of_document = Chunk.document_id == document.document_id
-    if slot not in slots.cuts or session.scalar(scoped_count(ctx, Chunk).where(of_document, is_of_cut(slot))):
+    versions = slots.chunking_versions
+    if slot not in versions or session.scalar(scoped_count(ctx, Chunk).where(of_document, is_passage_of(slot))):
         return
-    insert_chunks(session, there, slots.cuts[slot], chunks)
-    session.execute(scoped_delete(ctx, Chunk).where(of_document, Chunk.cut.not_in(set(slots.cuts.values()))))
+    insert_chunks(session, there, versions[slot], chunks)
+    unused = Chunk.chunking_version.not_in(set(versions.values()))
+    session.execute(scoped_delete(ctx, Chunk).where(of_document, unused))
     if slots.find_alike(slot) & slots.serving:
         recount(session, slot, [document.document_id])
 
 
-def cut_of_any(session: Session) -> str | None:
+def find_any_chunking_version(session: Session) -> str | None:
     """How documents are cut that were loaded before there was an index; None without any."""
-    return session.scalar(select_everywhere(Chunk).with_only_columns(Chunk.cut).limit(1))
+    return session.scalar(select_everywhere(Chunk).with_only_columns(Chunk.chunking_version).limit(1))
 
 
 def recount(session: Session, slot: int, document_ids: Sequence[str]) -> None:
@@ -59,20 +63,22 @@ def recount(session: Session, slot: int, document_ids: Sequence[str]) -> None:
 
     The caller has locked them.
     """
-    passages = select(func.count()).where(Chunk.document_id == Document.document_id, is_of_cut(slot)).scalar_subquery()
-    count = func.coalesce(func.nullif(passages, 0), Document.chunk_count)
+    passages = select(func.count()).where(Chunk.document_id == Document.document_id, is_passage_of(slot))
+    count = func.coalesce(func.nullif(passages.scalar_subquery(), 0), Document.chunk_count)
     these = update_everywhere(Document).where(Document.document_id.in_(document_ids), Document.chunk_count > 0)
     session.execute(these.values(chunk_count=count, updated_at=Document.updated_at))
 
 
-def delete_cut(session: Session, cut: str, document_ids: Sequence[str]) -> None:
-    """Remove the chunks of a cut, but of documents that have no others. The caller has locked them."""
+def delete_chunks(session: Session, chunking_version: str, document_ids: Sequence[str]) -> None:
+    """Remove the chunks of a chunking version, but of documents that have no others. The caller has locked them."""
     other = aliased(Chunk)
-    has_others = select(other.chunk_id).where(other.document_id == Chunk.document_id, other.cut != cut).exists()
-    these = delete_everywhere(Chunk).where(Chunk.document_id.in_(document_ids), Chunk.cut == cut, has_others)
-    session.execute(these)
+    others = select(other.chunk_id).where(other.document_id == Chunk.document_id)
+    has_others = others.where(other.chunking_version != chunking_version).exists()
+    these = delete_everywhere(Chunk).where(Chunk.chunking_version == chunking_version, has_others)
+    session.execute(these.where(Chunk.document_id.in_(document_ids)))
 
 
-def has_chunks(cut: str) -> ColumnElement[bool]:
+def has_chunks(chunking_version: str) -> ColumnElement[bool]:
     """Documents that are cut in this way."""
-    return select(Chunk.chunk_id).where(Chunk.document_id == Document.document_id, Chunk.cut == cut).exists()
+    own = select(Chunk.chunk_id).where(Chunk.document_id == Document.document_id)
+    return own.where(Chunk.chunking_version == chunking_version).exists()
