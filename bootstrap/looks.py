@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, ExceptionContext, QueuePool, event
 
+from agents.answer_cache import AnswerCache
+from agents.state import AnswerModel
 from bootstrap.monitor import Monitor
 from domain.db import Database
+from providers.embeddings.openai import OpenAIEmbedder
+from providers.embeddings.remembered import RememberingEmbedder
 from providers.gate import Gate
 from utils.checkpointer import FallbackCheckpointer
 from utils.expiring import Expiring
-from utils.ports import StoreObserver
+from utils.ports import Embedder, StoreObserver
 from utils.telemetry import Telemetry
 from utils.telemetry import catalogue as series
 
@@ -28,6 +32,24 @@ class Models:
 
     gates: Mapping[str, Gate]
     caches: Mapping[str, Expiring[Any, Any]]
+
+
+def list_models(model: AnswerModel, embedder: Embedder, asked: Embedder, answers: AnswerCache | None) -> Models:
+    """Those of a service; *asked* is *embedder*, maybe with a cache of questions."""
+    gates = {}
+    if model.is_language_model:
+        from providers.chat.openai import RemoteChatModel  # here: it takes long to import
+
+        if isinstance(model.chat, RemoteChatModel):
+            gates["chat"] = model.chat.gate
+    if isinstance(embedder, OpenAIEmbedder):
+        gates["embedding"] = embedder.gate
+    caches: dict[str, Expiring[Any, Any]] = {}
+    if isinstance(asked, RememberingEmbedder):
+        caches["queries"] = asked.vectors
+    if answers is not None:
+        caches["answers"] = answers.answers
+    return Models(gates, caches)
 
 
 def look_around(telemetry: Telemetry, monitor: Monitor, models: Models) -> None:
