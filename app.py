@@ -41,6 +41,7 @@ from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.visitor_limits import QuestionLimits, VisitorLimits
 from api.web_sources import web_sources_blueprint
+from auth.credentials import make_configured_key_principal, make_page_principal
 from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
 from bootstrap.observability import start_observability
@@ -57,7 +58,6 @@ from server.graceful import GracefulServer
 from server.http_protocol import ConnectionLimits
 from server.request_body import BodyLimits
 from utils.concurrency import ConcurrencyLimit
-from utils.context import ALL_SCOPES, DEFAULT_TENANT, VISITOR_SCOPES, CallerKind, TenantContext
 from utils.logging_config import configure_logging
 from utils.private_files import ensure_private_folder, keep_files_private
 from utils.processes import (
@@ -86,8 +86,6 @@ _INFO = Info(
 )
 _TAKE_OVER_S = 45.0
 _TEXTS_AT_ONCE, _TEXTS_WAITING = 2, 200  # whole texts of documents in memory, each of a few MB, for their readers
-_PAGE = TenantContext(DEFAULT_TENANT, "chat-page", CallerKind.VISITOR, VISITOR_SCOPES)
-_CONFIGURED = TenantContext(DEFAULT_TENANT, "configured", scopes=ALL_SCOPES)
 
 
 def create_app(settings: Settings | None = None) -> OpenAPI:
@@ -134,9 +132,9 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
 async def attached(app: OpenAPI, services: Services, admission: Admission) -> AsyncIterator[None]:
     """Let the app work with these services for the length of the block."""
     settings = services.settings
-    fixed = {services.page_key: _PAGE}
+    fixed = {services.page_key: make_page_principal()}
     if settings.api_key:
-        fixed[settings.api_key.get_secret_value()] = _CONFIGURED
+        fixed[settings.api_key.get_secret_value()] = make_configured_key_principal()
     authenticator = Authenticator(fixed, services.database)
     limits, visitor_limits, link_limits = None, None, None
     if settings.rate_limit_enabled:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from langchain_core.messages import AIMessage
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.knowledge import compute_knowledge_version
-from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 from utils.expiring import Expiring
 from utils.normal_forms import normalize
@@ -68,7 +68,7 @@ class AnswerCache:
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "knowledge-version")
 
-    def turn(self, ctx: TenantContext, thread_id: str) -> "AnswerCacheSession":
+    def turn(self, ctx: Principal, thread_id: str) -> "AnswerCacheSession":
         """What one turn of *ctx* in a conversation uses."""
         return AnswerCacheSession(self, ctx, thread_id)
 
@@ -76,7 +76,7 @@ class AnswerCache:
         """Give no answer again that was first given in this conversation."""
         self.answers.discard(lambda kept: kept.thread_id == thread_id)
 
-    async def key(self, ctx: TenantContext, question: str) -> Key | None:
+    async def key(self, ctx: Principal, question: str) -> Key | None:
         """What *question* is kept under now; None while the database does not say which documents there are."""
         async with self._reading:  # a crowd that begins together asks once
             version = self._versions.get(ctx.tenant_id)
@@ -89,14 +89,14 @@ class AnswerCache:
         """Let the thread end."""
         self._reader.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask(self, ctx: TenantContext) -> str:
+    async def _ask(self, ctx: Principal) -> str:
         """The version of the tenant's knowledge, empty where it cannot be known."""
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_READING_LIMIT_S):
                 return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, ctx)
         return ""
 
-    def _read(self, ctx: TenantContext) -> str:
+    def _read(self, ctx: Principal) -> str:
         with self._database.reading() as session:
             return f"{compute_knowledge_version(session, ctx)}|{today()}"  # with the day documents may expire
 
@@ -106,7 +106,7 @@ class AnswerCacheSession:
     """The cache for one turn; without a *cache* it finds nothing and keeps nothing."""
 
     cache: AnswerCache | None = None
-    ctx: TenantContext | None = None
+    ctx: Principal | None = None
     thread_id: str = ""
     _key: Key | None = field(default=None, init=False)
 

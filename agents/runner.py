@@ -25,10 +25,10 @@ from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.models import Entailment
 from agents.verification.verdict import Policy
 from agents.verification.verifier import Verifier
+from auth.principal import Principal
 from retrieval.search import Retriever
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import FENCE
-from utils.context import TenantContext
 from utils.errors import NotFound
 
 # Turns that wait neither for a model nor for a search have the event loop so many at a time. With all of 1,000 begun at
@@ -112,7 +112,7 @@ class Runner:
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
         self._leases, self._retriever, self._model, self._voice, self._top_k = leases, retriever, model, voice, top_k
 
-    async def run(self, ctx: TenantContext, turn: Turn, emit: Callable[[Event], None]) -> list[Event]:
+    async def run(self, ctx: Principal, turn: Turn, emit: Callable[[Event], None]) -> list[Event]:
         """Take the conversation through one turn. Gives its last events: citations, and `done` with the whole result.
 
         *emit* is told the others: start, status, token, support.
@@ -135,7 +135,7 @@ class Runner:
         return {"type": "start", **names}
 
     async def _answer(
-        self, ctx: TenantContext, turn: Turn, config: RunnableConfig, emit: Callable[[Event], None]
+        self, ctx: Principal, turn: Turn, config: RunnableConfig, emit: Callable[[Event], None]
     ) -> AIMessage:
         if turn.is_resumed and (said := await self._find_answer(ctx, turn)):
             emit({"type": "token", "content": said.text})  # what was streamed before is void
@@ -156,14 +156,14 @@ class Runner:
             raise TypeError("The graph ended without an answer.")
         return answer
 
-    async def _find_answer(self, ctx: TenantContext, turn: Turn) -> AIMessage | None:
+    async def _find_answer(self, ctx: Principal, turn: Turn) -> AIMessage | None:
         """The answer, if the worker before came so far."""
         found = await self._store.look(thread_of(ctx, turn.conversation_id))
         messages = found.checkpoint["channel_values"].get("messages", []) if found else []
         said = (message for message in reversed(messages) if message.id == answer_id(turn.run_id))
         return next((message for message in said if isinstance(message, AIMessage)), None)
 
-    def _context(self, ctx: TenantContext, turn: Turn, place: Permit, emit: Callable[[Event], None]) -> AgentContext:
+    def _context(self, ctx: Principal, turn: Turn, place: Permit, emit: Callable[[Event], None]) -> AgentContext:
         retriever = self._retriever()
         return AgentContext(
             run_id=turn.run_id,
@@ -182,16 +182,16 @@ class Runner:
             topics=self._topics,
         )
 
-    def _cache_session(self, ctx: TenantContext, turn: Turn) -> AnswerCacheSession:
+    def _cache_session(self, ctx: Principal, turn: Turn) -> AnswerCacheSession:
         return self._answers.turn(ctx, thread_of(ctx, turn.conversation_id)) if self._answers else AnswerCacheSession()
 
-    async def run_in(self, ctx: TenantContext, conversation_id: str) -> str | None:
+    async def run_in(self, ctx: Principal, conversation_id: str) -> str | None:
         """The id of the run that is going on in the conversation now, None if there is none."""
         return await self._leases.holder(thread_of(ctx, conversation_id))
 
     async def conversation(
         self,
-        ctx: TenantContext,
+        ctx: Principal,
         conversation_id: str,
         asked: HumanMessage | None = None,
         *,
@@ -203,16 +203,16 @@ class Runner:
         page = await self._reader.page(thread_id, limit=limit, before=before, asked=asked)
         return {"id": conversation_id, "conversation_id": conversation_id, **page}
 
-    async def answer(self, ctx: TenantContext, conversation_id: str, run_id: str) -> Answered:
+    async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> Answered:
         """See `ConversationReader.answer`."""
         return await self._reader.answer(thread_of(ctx, conversation_id), run_id)
 
-    async def require(self, ctx: TenantContext, conversation_id: str) -> None:
+    async def require(self, ctx: Principal, conversation_id: str) -> None:
         """See `ConversationReader.require`."""
         await self._reader.require(thread_of(ctx, conversation_id))
 
     async def delete(
-        self, ctx: TenantContext, conversation_id: str, *, delete_runs: Callable[[str], Awaitable[int]]
+        self, ctx: Principal, conversation_id: str, *, delete_runs: Callable[[str], Awaitable[int]]
     ) -> None:
         """Forget the conversation, and before it its runs: *delete_runs* says how many there were.
 

@@ -14,10 +14,10 @@ from agents.topics import TopicFinder
 from agents.turn_limiter import Permit
 from agents.verification.verdict import Policy
 from agents.verification.verifier import Verifier
+from auth.principal import Principal
 from retrieval.answerability import Verdict
 from retrieval.search import Retriever
 from utils.checkpointer.circuit import Circuit
-from utils.context import TenantContext
 from utils.long_texts import AT_ONCE, process_text
 from utils.passages import Hit
 
@@ -66,7 +66,7 @@ class AgentContext:
     """
 
     run_id: str
-    tenant: TenantContext
+    tenant: Principal
     emit: Callable[[dict[str, Any]], None]
     retriever: Retriever
     model: AnswerModel

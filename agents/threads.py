@@ -9,7 +9,7 @@ No part holds a dot, so that no id that a caller chooses reaches what is another
 
 from dataclasses import dataclass
 
-from utils.context import DEFAULT_TENANT, CallerKind, TenantContext
+from auth.principal import DEFAULT_TENANT, Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,8 @@ class Thread:
     owner_id: str
     conversation_id: str
 
-    def as_operator(self) -> TenantContext:
-        """A context in which the operator deals with it."""
-        if not self.owner_id:
-            return TenantContext.for_operator(self.tenant_id)
-        return TenantContext(self.tenant_id, self.owner_id, CallerKind.OPERATOR)
 
-
-def thread_of(ctx: TenantContext, conversation_id: str) -> str:
+def thread_of(ctx: Principal, conversation_id: str) -> str:
     """The id under which the caller's conversation is kept."""
     if ctx.owner_id:
         return f"{ctx.tenant_id}.{ctx.owner_id}.{conversation_id}"

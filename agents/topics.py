@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from auth.principal import Principal
 from prompts.small_talk import TOPICS_QUERY, example_question
 from retrieval.search import Retriever
-from utils.context import TenantContext
 from utils.expiring import Expiring
 from utils.passages import Hit, Passage
 
@@ -29,7 +29,7 @@ class TopicFinder:
     def __init__(self) -> None:
         self._known: Expiring[tuple[str, str], Topics] = Expiring(_KEPT, _KEPT_S)
 
-    async def find(self, retriever: Retriever, ctx: TenantContext, language: str) -> Topics:
+    async def find(self, retriever: Retriever, ctx: Principal, language: str) -> Topics:
         """Topics for a reader of *language*, one of "en", "es" and "id"."""
         key = (ctx.tenant_id, language)
         if (known := self._known.get(key)) is not None:
@@ -64,7 +64,7 @@ def _last_heading(passage: Passage) -> str:
     return passage.heading.rpartition(" › ")[2]
 
 
-async def _is_found(retriever: Retriever, ctx: TenantContext, question: str, passage: Passage) -> bool:
+async def _is_found(retriever: Retriever, ctx: Principal, question: str, passage: Passage) -> bool:
     found = await retriever.search(ctx, question, limit=1)
     first = found.hits[:1]
     return found.verdict.answerable and [hit.passage.document_id for hit in first] == [passage.document_id]

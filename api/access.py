@@ -16,10 +16,11 @@ from api.repeats import answers_repeats
 from api.request_parts import read_signature
 from api.services import services
 from api.visitors import find_client_network
+from auth.principal import Principal, PrincipalKind
+from auth.scopes import Scope
 from domain.document_links import LinkMode
 from server.request_body import SMALL_BYTES, call_at_end, expect_no_body, load_body, reads_body_itself
 from server.sync_pool import sync_pool
-from utils.context import CallerKind, Scope, TenantContext
 from utils.errors import Forbidden, LinkRefused, ProblemError
 from utils.logging_config import log_facts
 from utils.turns import current_tenant
@@ -119,23 +120,23 @@ def _guard(
     return reads_body_itself(answer)  # a body takes memory only for those who may send it
 
 
-def _note_principal(ctx: TenantContext) -> None:
+def _note_principal(ctx: Principal) -> None:
     """Let turns be taken for its tenant, and log lines tell whose request it is."""
     current_tenant.set(ctx.tenant_id)
     facts = request.environ[PRINCIPAL] = ctx.make_log_facts()
     log_facts.set(facts)
 
 
-async def _count(ctx: TenantContext) -> dict[str, str]:
+async def _count(ctx: Principal) -> dict[str, str]:
     """Count the request; what is to be said of it in headers."""
-    if ctx.kind is CallerKind.VISITOR:
+    if ctx.kind is PrincipalKind.VISITOR:
         visitors = services().visitor_limits
         return (await visitors.spend_request(visitors.find_visit(ctx, request))).headers if visitors else {}
     limits = services().rate_limits
     return (await limits.spend(ctx.tenant_id, ctx.subject_id)).headers if limits else {}
 
 
-def _check_scope(ctx: TenantContext, scope: Scope) -> None:
+def _check_scope(ctx: Principal, scope: Scope) -> None:
     if scope not in ctx.scopes:
         raise Forbidden(
             f"This needs the scope {scope}, which this key does not have. Use a key that has it.",

@@ -1,4 +1,4 @@
-"""Credential in, principal out: the only place of the API that makes a `TenantContext`."""
+"""Credential in, principal out: authentication, the first of the three steps before a view."""
 
 import asyncio
 import hashlib
@@ -8,16 +8,17 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.visitors import VISITOR_HEADER, verify_visitor
+from auth.credentials import make_key_principal, make_visitor
+from auth.principal import Principal, PrincipalKind
 from domain.db import Database
 from domain.keys import USE_NOTED_EVERY, find_key, note_use, read_scopes
 from domain.models import now
-from utils.context import CallerKind, TenantContext
 from utils.errors import StoreUnavailable, Unauthorized
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,6 @@ _REMEMBERED_S = 9.0  # a revoked key is refused within 10 s, with some time to a
 _REMEMBERED_KEYS = 10_000
 _LONGEST_KEY = 512
 _LOOK_UPS = 4  # at once
-_VISITOR = "v-"  # begins the subject of a visitor; a dash stands in no key's id
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Authenticator:
         database: where other keys are; asked in a thread, its answers remembered for some seconds.
     """
 
-    fixed: Mapping[str, TenantContext]
+    fixed: Mapping[str, Principal]
     database: Database
     _seen: "dict[str, _Known]" = field(default_factory=dict)
     # Of its own: made-up keys must not keep the threads busy that everything else uses, when the database is slow.
@@ -53,7 +53,7 @@ class Authenticator:
         self._threads.shutdown(wait=False)
         self._uses.close()
 
-    async def principal(self, request: Request) -> TenantContext:
+    async def principal(self, request: Request) -> Principal:
         """Who sends this request, by `X-API-Key` or `Authorization: Bearer`; the first of them that is valid counts.
 
         With the chat page's key it is the visitor that the page names, if it names one.
@@ -71,14 +71,14 @@ class Authenticator:
                 return _act_for_visitor(found, key, request)
         raise _refuse("This API key is not valid. Check that it is complete and has not been revoked.")
 
-    def _find_fixed(self, presented: str) -> TenantContext | None:
+    def _find_fixed(self, presented: str) -> Principal | None:
         found = None
         for secret, ctx in self.fixed.items():  # every one is compared, so that the time taken tells nothing
             if secrets.compare_digest(secret.encode(), presented.encode()):
                 found = ctx
         return found
 
-    async def _find_stored(self, presented: str) -> TenantContext | None:
+    async def _find_stored(self, presented: str) -> Principal | None:
         digest = hashlib.sha256(presented.encode()).hexdigest()
         known = self._seen.get(digest)
         if known is None or time.monotonic() >= known.until:
@@ -99,7 +99,7 @@ class Authenticator:
         if found is None:
             return _Known(None, asked_at + _REMEMBERED_S)
         key = found.key
-        ctx = TenantContext(key.tenant_id, key.key_id, CallerKind.KEY, read_scopes(key))
+        ctx = make_key_principal(key.tenant_id, key.key_id, read_scopes(key))
         if key.last_used_at is None or moment - key.last_used_at > USE_NOTED_EVERY:
             self._uses.note(ctx)
         left_s = (found.valid_until - moment).total_seconds() if found.valid_until else _REMEMBERED_S
@@ -110,7 +110,7 @@ class Authenticator:
 class _Known:
     """Whose a key is, None for one that is not valid; asked for again from *until* on, by the monotonic clock."""
 
-    ctx: TenantContext | None
+    ctx: Principal | None
     until: float
 
 
@@ -120,9 +120,9 @@ class _Uses:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._thread = ThreadPoolExecutor(1, "key-use")
-        self._waiting: set[TenantContext] = set()
+        self._waiting: set[Principal] = set()
 
-    def note(self, ctx: TenantContext) -> None:
+    def note(self, ctx: Principal) -> None:
         """Have it written that the key was used now, unless that waits to be written already."""
         if ctx not in self._waiting:
             self._waiting.add(ctx)
@@ -133,7 +133,7 @@ class _Uses:
         """Let the thread end; what waits is not written."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _write(self, ctx: TenantContext) -> None:
+    def _write(self, ctx: Principal) -> None:
         self._waiting.discard(ctx)
         try:
             with self._database.writing() as session:
@@ -142,11 +142,11 @@ class _Uses:
             logger.warning("Could not store the last use of the key %s: %s", ctx.subject_id, type(exc).__name__)
 
 
-def _act_for_visitor(ctx: TenantContext, key: str, request: Request) -> TenantContext:
+def _act_for_visitor(ctx: Principal, key: str, request: Request) -> Principal:
     token = request.headers.get(VISITOR_HEADER)
-    if ctx.kind is not CallerKind.VISITOR or token is None:
+    if ctx.kind is not PrincipalKind.VISITOR or token is None:
         return ctx
-    return replace(ctx, subject_id=f"{_VISITOR}{verify_visitor(key, token)}")
+    return make_visitor(ctx, verify_visitor(key, token))
 
 
 def has_key(request: Request) -> bool:

@@ -19,8 +19,9 @@ from api.schemas import NON_BLANK, ChatOut, ConversationId, Problem
 from api.services import services
 from api.sse import encode_events
 from api.visitor_limits import join_headers
+from auth.principal import Principal, PrincipalKind
+from auth.scopes import Scope
 from server.streaming import AsyncStream
-from utils.context import CallerKind, Scope, TenantContext
 from utils.errors import BadInput, ProblemError
 from utils.logging_config import request_id
 from utils.validation import (
@@ -77,7 +78,7 @@ class ChatIn(BaseModel):
     openapi_extensions={REQUEST_HEADERS: _HEADERS, RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER]},
 )
 @requires(Scope.CHAT_WRITE, repeats="own")
-async def chat(ctx: TenantContext, body: ChatIn) -> Response:
+async def chat(ctx: Principal, body: ChatIn) -> Response:
     """Answer one question, as JSON, or as events for whoever prefers them."""
     return await _answer(ctx, body, streams=_wants_events())
 
@@ -97,12 +98,12 @@ async def chat(ctx: TenantContext, body: ChatIn) -> Response:
     },
 )
 @requires(Scope.CHAT_WRITE, repeats="own")
-async def stream_chat(ctx: TenantContext, body: ChatIn) -> Response:
+async def stream_chat(ctx: Principal, body: ChatIn) -> Response:
     """Answer one question as events, at an address of its own: clients that are made of a description choose by it."""
     return await _answer(ctx, body, streams=True)
 
 
-async def _answer(ctx: TenantContext, body: ChatIn, *, streams: bool) -> Response:
+async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
     conversation_id = _read_conversation_id(body)
     identity = identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), (conversation_id, body.message))
     turn = Turn(
@@ -150,16 +151,16 @@ def _read_trace_parent() -> str:
     return given if TRACE_PARENT.fullmatch(given) else ""
 
 
-async def _count_question(ctx: TenantContext) -> tuple[Callable[[int], None], dict[str, str]]:
+async def _count_question(ctx: Principal) -> tuple[Callable[[int], None], dict[str, str]]:
     """Count a visitor's question: what takes the tokens of its turn, and what is to be said in headers."""
     limits = services().visitor_limits
-    if ctx.kind is not CallerKind.VISITOR or limits is None:
+    if ctx.kind is not PrincipalKind.VISITOR or limits is None:
         return lambda tokens: None, {}
     visit = limits.find_visit(ctx, request)
     return partial(limits.charge, visit), join_headers(await limits.spend_question(visit))
 
 
-def stream_run(ctx: TenantContext, run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:
+def stream_run(ctx: Principal, run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:
     """The events of a run after number *after*; with *leaving*, it is cancelled when its reader leaves."""
     prepare = partial(link_citations, ctx, base=services().links.base())
     events = encode_events(run, after, quiet_s=_QUIET_S, leaving=leaving, prepare=prepare)

@@ -17,11 +17,12 @@ from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
 from api.schemas import Day
 from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
 from domain import conflicts
 from domain.conflict_views import describe_conflicts
 from domain.in_thread import read
 from domain.models import Conflict
-from utils.context import Scope, TenantContext
 
 conflicts_blueprint = APIBlueprint(
     "conflicts", __name__, abp_tags=[Tag(name="Conflicts", description="What documents say differently.")]
@@ -93,7 +94,7 @@ class ConflictsOut(PageOut):
     responses=answers(200, ConflictsOut),
 )
 @requires(Scope.DOCUMENTS_READ)
-async def list_all(ctx: TenantContext, query: ConflictsQuery) -> Response:
+async def list_all(ctx: Principal, query: ConflictsQuery) -> Response:
     """The open ones, those found last first, unless others are asked for."""
     part = read_part_query(query, datetime, str)
 
@@ -113,7 +114,7 @@ async def list_all(ctx: TenantContext, query: ConflictsQuery) -> Response:
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DOCUMENTS_READ)
-async def show(ctx: TenantContext, path: ConflictPath) -> Response:
+async def show(ctx: Principal, path: ConflictPath) -> Response:
     """Both sentences, with what is known of their documents now. 404 if the caller has none of this id."""
 
     def work(session: Session) -> ConflictOut:
@@ -132,7 +133,7 @@ async def show(ctx: TenantContext, path: ConflictPath) -> Response:
 )
 @requires(Scope.DOCUMENTS_WRITE)
 @checks_if_match
-def change(ctx: TenantContext, path: ConflictPath, body: ConflictPatch) -> Response:
+def change(ctx: Principal, path: ConflictPath, body: ConflictPatch) -> Response:
     """Dismissed, it stays so while both documents say this. 404 if there is none of this id, 409 if it is gone."""
 
     with services().database.writing() as session:
@@ -143,7 +144,7 @@ def change(ctx: TenantContext, path: ConflictPath, body: ConflictPatch) -> Respo
     return respond(shown, etag=_compute_etag(shown))
 
 
-def _describe(session: Session, ctx: TenantContext, row: Conflict) -> ConflictOut:
+def _describe(session: Session, ctx: Principal, row: Conflict) -> ConflictOut:
     return ConflictOut.model_validate(describe_conflicts(session, ctx, [row])[0])
 
 

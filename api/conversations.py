@@ -12,7 +12,8 @@ from api.paging import MOST_A_PAGE
 from api.ratings import add_ratings, forget_ratings
 from api.schemas import ConversationId, ConversationOut, Problem
 from api.services import services
-from utils.context import Scope, TenantContext
+from auth.principal import Principal
+from auth.scopes import Scope
 from utils.errors import NotFound
 from utils.validation import check_conversation_id
 
@@ -43,7 +44,7 @@ class ConversationQuery(BaseModel):
     responses={200: ConversationOut, 401: Problem, 404: Problem, 429: Problem},
 )
 @requires(Scope.CONVERSATIONS_READ)
-async def show(ctx: TenantContext, path: ConversationPath, query: ConversationQuery) -> Response:
+async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery) -> Response:
     """Its last messages with their citations, the newest last; `next` leads to those before them.
 
     404 if there is none of this id for the caller.
@@ -62,7 +63,7 @@ async def show(ctx: TenantContext, path: ConversationPath, query: ConversationQu
     responses={204: None, 401: Problem, 404: Problem, 409: Problem, 429: Problem},
 )
 @requires(Scope.CONVERSATIONS_WRITE)
-async def forget(ctx: TenantContext, path: ConversationPath) -> Response:
+async def forget(ctx: Principal, path: ConversationPath) -> Response:
     """Remove it for good, and all ratings in it. 204; 404 if there is none, 409 while it is being answered."""
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     try:

@@ -17,10 +17,11 @@ from api.paging import PageQuery, make_page_members, read_part_query
 from api.responses import respond
 from api.schemas import Problem
 from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
 from domain import datasets
 from domain.datasets import DatasetChange
 from domain.models import Dataset
-from utils.context import Scope, TenantContext
 
 datasets_blueprint = APIBlueprint(
     "datasets", __name__, abp_tags=[Tag(name="Datasets", description="Collections of documents.")]
@@ -41,7 +42,7 @@ def answers(status: int, body: type[BaseModel] | None, *refusals: int) -> Any:
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DATASETS_WRITE)
-def create(ctx: TenantContext, body: DatasetIn) -> Response:
+def create(ctx: Principal, body: DatasetIn) -> Response:
     """An empty dataset. 201; 409 if the name is taken."""
     change = DatasetChange(
         description=body.description, tags=body.tags, labels=body.metadata, document_links=body.document_links
@@ -55,7 +56,7 @@ def create(ctx: TenantContext, body: DatasetIn) -> Response:
     _ALL, operation_id="listDatasets", summary="List the datasets", responses=answers(200, DatasetsOut)
 )
 @requires(Scope.DATASETS_READ)
-def index(ctx: TenantContext, query: PageQuery) -> Response:
+def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first, with how many documents each holds."""
     part = read_part_query(query, datetime, str)
     with services().database.reading() as session:
@@ -73,7 +74,7 @@ def index(ctx: TenantContext, query: PageQuery) -> Response:
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DATASETS_READ)
-def show(ctx: TenantContext, path: DatasetPath) -> Response:
+def show(ctx: Principal, path: DatasetPath) -> Response:
     """The dataset. 404 if the caller has none of this id."""
     with services().database.reading() as session:
         dataset = datasets.get_dataset(session, ctx, path.dataset_id)
@@ -91,7 +92,7 @@ def show(ctx: TenantContext, path: DatasetPath) -> Response:
 )
 @requires(Scope.DATASETS_WRITE)
 @checks_if_match
-def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Response:
+def change(ctx: Principal, path: DatasetPath, body: DatasetPatch) -> Response:
     """The dataset as it is now. 404 if the caller has none of this id, 409 if another one has the name."""
     with services().database.writing() as session:
         former = _check_unchanged(session, ctx, path.dataset_id)
@@ -110,14 +111,14 @@ def change(ctx: TenantContext, path: DatasetPath, body: DatasetPatch) -> Respons
 )
 @requires(Scope.DATASETS_WRITE)
 @checks_if_match
-def remove(ctx: TenantContext, path: DatasetPath) -> Response:
+def remove(ctx: Principal, path: DatasetPath) -> Response:
     """204, and nobody finds it or a document of it any more; 404 if the caller has none of this id."""
     check = partial(_check_unchanged, ctx=ctx, dataset_id=path.dataset_id)
     services().library.remove_dataset(ctx, path.dataset_id, check=check)
     return Response(status=204)
 
 
-def _check_unchanged(session: Session, ctx: TenantContext, dataset_id: str) -> DatasetOut:
+def _check_unchanged(session: Session, ctx: Principal, dataset_id: str) -> DatasetOut:
     """The dataset as it is shown, locked, if `If-Match` lets it be changed."""
     dataset = datasets.lock_dataset(session, ctx, dataset_id)
     shown = _describe(dataset, datasets.count_documents(session, ctx, [dataset_id]).get(dataset_id, 0))

@@ -9,10 +9,10 @@ from api.conditional import check_unchanged, merge_patch
 from api.dataset_schemas import Strict, Tags
 from api.document_views import compute_etag, describe
 from api.metadata import check_document_metadata
+from auth.principal import Principal
 from domain import progress
 from domain.documents import lock_document
 from domain.models import Document
-from utils.context import TenantContext
 from utils.validation import refuse_field
 
 
@@ -40,7 +40,7 @@ class DocumentPatch(Strict):
             raise refuse_field(f"metadata: {exc}.", "metadata") from exc
 
 
-def take_unchanged(session: Session, ctx: TenantContext, document_id: str) -> Document:
+def take_unchanged(session: Session, ctx: Principal, document_id: str) -> Document:
     """The document, locked, if `If-Match` lets it be changed.
 
     Raises:

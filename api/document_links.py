@@ -10,8 +10,9 @@ from api.access import requires
 from api.dataset_schemas import DatasetPath, DocumentPath
 from api.datasets import answers
 from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
 from domain import document_links
-from utils.context import Scope, TenantContext
 
 document_links_blueprint = APIBlueprint(
     "document_links",
@@ -28,7 +29,7 @@ document_links_blueprint = APIBlueprint(
     responses=answers(204, None),
 )
 @requires(Scope.DATASETS_WRITE)
-def revoke_all(ctx: TenantContext) -> Response:
+def revoke_all(ctx: Principal) -> Response:
     """204, and no link that was given out so far opens anything; citations that are read from now on have others."""
     return _revoke(lambda session: document_links.revoke_all_links(session, ctx))
 
@@ -40,7 +41,7 @@ def revoke_all(ctx: TenantContext) -> Response:
     responses=answers(204, None, 404),
 )
 @requires(Scope.DATASETS_WRITE)
-def revoke_of_dataset(ctx: TenantContext, path: DatasetPath) -> Response:
+def revoke_of_dataset(ctx: Principal, path: DatasetPath) -> Response:
     """204; 404 if the caller has no dataset of this id."""
     return _revoke(lambda session: document_links.revoke_dataset_links(session, ctx, path.dataset_id))
 
@@ -52,7 +53,7 @@ def revoke_of_dataset(ctx: TenantContext, path: DatasetPath) -> Response:
     responses=answers(204, None, 404),
 )
 @requires(Scope.DOCUMENTS_WRITE)
-def revoke_of_document(ctx: TenantContext, path: DocumentPath) -> Response:
+def revoke_of_document(ctx: Principal, path: DocumentPath) -> Response:
     """204; 404 if the caller has no document of this id."""
     return _revoke(lambda session: document_links.revoke_document_links(session, ctx, path.document_id))
 

@@ -34,12 +34,13 @@ from api.paging import make_page_members, read_part_query
 from api.repeats import answer_once
 from api.responses import respond
 from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
 from domain import datasets, job_requests, progress
 from domain.documents import change_description, get_document
 from domain.progress import DocumentProgress
 from domain.uploads import Accepted, Description
 from server.sync_pool import sync_pool
-from utils.context import Scope, TenantContext
 from utils.errors import NotEnoughSpace, NotFound, QuotaExceeded, TooLarge, UnreadableDocument
 from utils.validation import refuse_field
 
@@ -62,7 +63,7 @@ _ONE = "/v1/tenant/documents/<document_id>"
     openapi_extensions={"requestBody": uploads.BODY},
 )
 @requires_before_body(Scope.DOCUMENTS_WRITE)
-async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
+async def upload(ctx: Principal, path: DatasetPath) -> Response:
     """202 once the files are kept: from here on none is lost. 422 if none could be taken."""
     pool, limits = sync_pool(), services().settings
 
@@ -88,7 +89,7 @@ async def upload(ctx: TenantContext, path: DatasetPath) -> Response:
     _IN, operation_id="createTextDocument", summary="Add a text", responses=answers(202, AddedOut, 404, 413, 422)
 )
 @requires(Scope.DOCUMENTS_WRITE, most_body_bytes=None)
-def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Response:
+def add_text(ctx: Principal, path: DatasetPath, body: TextDocumentIn) -> Response:
     """A document of the text that is sent. Others may have its title; `external_id` says which one it replaces."""
     data = uploads.check_size(body.content.encode(), services().settings.max_file_size)
     about = Description(body.title, body.tags, body.metadata, body.external_id, source=uploads.clean_name(body.title))
@@ -105,7 +106,7 @@ def add_text(ctx: TenantContext, path: DatasetPath, body: TextDocumentIn) -> Res
     responses=answers(200, DocumentsOut, 404),
 )
 @requires(Scope.DOCUMENTS_READ)
-def index(ctx: TenantContext, path: DatasetPath, query: DocumentsQuery) -> Response:
+def index(ctx: Principal, path: DatasetPath, query: DocumentsQuery) -> Response:
     """A page of them, oldest first, with how far each is."""
     return _list_page(ctx, path.dataset_id, query)
 
@@ -114,7 +115,7 @@ def index(ctx: TenantContext, path: DatasetPath, query: DocumentsQuery) -> Respo
     _ALL, operation_id="listDocuments", summary="List all documents", responses=answers(200, DocumentsOut)
 )
 @requires(Scope.DOCUMENTS_READ)
-def index_all(ctx: TenantContext, query: DocumentsQuery) -> Response:
+def index_all(ctx: Principal, query: DocumentsQuery) -> Response:
     """A page of the documents of all datasets, oldest first, with how far each is."""
     return _list_page(ctx, None, query)
 
@@ -127,7 +128,7 @@ def index_all(ctx: TenantContext, query: DocumentsQuery) -> Response:
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DOCUMENTS_READ)
-def show(ctx: TenantContext, path: DocumentPath) -> Response:
+def show(ctx: Principal, path: DocumentPath) -> Response:
     """The document and how far it is. 404 if the caller has none of this id."""
     shown = describe(_get_progress(ctx, path.document_id))
     return respond(shown, etag=compute_etag(shown))
@@ -144,7 +145,7 @@ def show(ctx: TenantContext, path: DocumentPath) -> Response:
 )
 @requires(Scope.DOCUMENTS_WRITE)
 @checks_if_match
-def change(ctx: TenantContext, path: DocumentPath, body: DocumentPatch) -> Response:
+def change(ctx: Principal, path: DocumentPath, body: DocumentPatch) -> Response:
     """The document as it is now. 404 if the caller has none of this id."""
     with services().database.writing() as session:
         document = take_unchanged(session, ctx, path.document_id)
@@ -159,7 +160,7 @@ def change(ctx: TenantContext, path: DocumentPath, body: DocumentPatch) -> Respo
 )
 @requires(Scope.DOCUMENTS_WRITE)
 @checks_if_match
-def remove(ctx: TenantContext, path: DocumentPath) -> Response:
+def remove(ctx: Principal, path: DocumentPath) -> Response:
     """204, and nobody finds it any more; 404 if the caller has none of this id."""
     check = partial(take_unchanged, ctx=ctx, document_id=path.document_id)
     services().library.remove_document(ctx, path.document_id, check=check)
@@ -173,7 +174,7 @@ def remove(ctx: TenantContext, path: DocumentPath) -> Response:
     responses=answers(202, AcceptedDocumentOut, 404, 409),
 )
 @requires(Scope.DOCUMENTS_WRITE)
-def reprocess(ctx: TenantContext, path: DocumentPath) -> Response:
+def reprocess(ctx: Principal, path: DocumentPath) -> Response:
     """From the file that is kept. 404 if the caller has none of this id, 409 if it was not uploaded."""
     services().library.read_again(ctx, path.document_id)
     return _accept(ctx, path.document_id)
@@ -186,7 +187,7 @@ def reprocess(ctx: TenantContext, path: DocumentPath) -> Response:
     responses=answers(202, AcceptedDocumentOut, 404, 409),
 )
 @requires(Scope.DOCUMENTS_WRITE)
-def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
+def cancel(ctx: Principal, path: DocumentPath) -> Response:
     """What can be found of it already stays. 404 if the caller has none of this id, 409 if there is nothing to end."""
     with services().database.writing() as session:
         get_document(session, ctx, path.document_id)
@@ -202,7 +203,7 @@ def cancel(ctx: TenantContext, path: DocumentPath) -> Response:
     responses=answers(200, LoadedOut, 404, 413, 422),
 )
 @requires(Scope.DOCUMENTS_WRITE, most_body_bytes=None)
-def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
+def load_document(ctx: Principal, body: LoadDocumentIn) -> Response:
     """Its id, once the file is kept; it is found as soon as it is read. `document_id` is the id as a number."""
     if body.company != ctx.tenant_id:
         raise NotFound(f"Company {body.company!r} not found.")
@@ -219,7 +220,7 @@ def load_document(ctx: TenantContext, body: LoadDocumentIn) -> Response:
     return respond(LoadedOut.model_validate(shown))
 
 
-def _list_page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery) -> Response:
+def _list_page(ctx: Principal, dataset_id: str | None, query: DocumentsQuery) -> Response:
     part = read_part_query(query, datetime, str)
     with services().database.reading() as session:
         if dataset_id is not None:
@@ -228,7 +229,7 @@ def _list_page(ctx: TenantContext, dataset_id: str | None, query: DocumentsQuery
     return respond(DocumentsOut(documents=list(map(describe, found.rows)), **make_page_members(found, part)))
 
 
-def _accept(ctx: TenantContext, document_id: str) -> Response:
+def _accept(ctx: Principal, document_id: str) -> Response:
     """202: what was asked for will be done."""
     status_url = url_for("documents.show", document_id=document_id)
     shown = AcceptedDocumentOut.model_validate(
@@ -237,7 +238,7 @@ def _accept(ctx: TenantContext, document_id: str) -> Response:
     return respond(shown, 202, location=status_url)
 
 
-def _take_all(ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[str, Any]:
+def _take_all(ctx: Principal, dataset_id: str, form: uploads.Form) -> dict[str, Any]:
     """Take each file; those that cannot be are named with the reason."""
     if not form.files:
         raise refuse_field("There is no file in it: send each in a part called files.", "files")
@@ -273,7 +274,7 @@ def _take_all(ctx: TenantContext, dataset_id: str, form: uploads.Form) -> dict[s
     return {"dataset_id": dataset_id, "jobs": taken, "refused": refused}
 
 
-def _take(ctx: TenantContext, dataset_id: str, file: UploadedFile, about: Description) -> dict[str, Any]:
+def _take(ctx: Principal, dataset_id: str, file: UploadedFile, about: Description) -> dict[str, Any]:
     name = uploads.clean_file_name(file.name)
     data = uploads.check_size(file.read(), services().settings.max_file_size)
     taken = services().library.take(ctx, dataset_id, name, data, about)
@@ -297,6 +298,6 @@ def _describe_outcome(taken: Accepted) -> dict[str, Any]:
     }
 
 
-def _get_progress(ctx: TenantContext, document_id: str) -> DocumentProgress:
+def _get_progress(ctx: Principal, document_id: str) -> DocumentProgress:
     with services().database.reading() as session:
         return progress.get_progress(session, ctx, document_id)

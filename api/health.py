@@ -14,9 +14,9 @@ from api.access import open_to_all
 from api.responses import respond
 from api.schemas import Problem
 from api.services import services
+from auth.scopes import Scope
 from bootstrap.monitor import Status
 from config import VERSION
-from utils.context import Scope
 from utils.disk import SpaceState
 from utils.errors import NotReady
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-from utils.context import TenantContext
+from auth.principal import Principal
 from utils.validation import refuse_field
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -31,7 +31,7 @@ class Identity:
     on_disconnect: Literal["cancel", "continue"] = "cancel"
 
 
-def identify(ctx: TenantContext, key: str | None, request: tuple[str | None, ...]) -> Identity:
+def identify(ctx: Principal, key: str | None, request: tuple[str | None, ...]) -> Identity:
     """The run that this caller means by *key*, or a new one if there is none. *request* is all that it consists of.
 
     Raises:

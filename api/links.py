@@ -14,11 +14,12 @@ from urllib.parse import quote, urlencode
 from flask import request
 
 from api.services import services
+from auth.credentials import make_link_bearer
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import find_document_status
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.documents import in_batches
-from utils.context import CallerKind, TenantContext
 from utils.errors import LinkRefused, StoreUnavailable
 from utils.expiring import Expiring
 
@@ -74,9 +75,9 @@ class Link:
     grant: Grant
 
     @property
-    def bearer(self) -> TenantContext:
+    def bearer(self) -> Principal:
         """Who opens a document by it: the tenant it was made for."""
-        return TenantContext(self.tenant_id, "link", CallerKind.LINK)
+        return make_link_bearer(self.tenant_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ class CitationLinks:
         return replace(link, grant=replace(link.grant, mode=mode))
 
     async def add_links(
-        self, ctx: TenantContext, citations: Sequence[Mapping[str, Any]], base: str
+        self, ctx: Principal, citations: Sequence[Mapping[str, Any]], base: str
     ) -> list[dict[str, Any]]:
         """The citations as they are given out; *base* as `base` has told it."""
         asked = {one["document_id"] for one in citations if one.get("version")}
@@ -181,7 +182,7 @@ class CitationLinks:
         return [self._add_link(ctx, citation, rules, base) for citation in citations]
 
     def _add_link(
-        self, ctx: TenantContext, citation: Mapping[str, Any], rules: Mapping[str, LinkRules] | None, base: str
+        self, ctx: Principal, citation: Mapping[str, Any], rules: Mapping[str, LinkRules] | None, base: str
     ) -> dict[str, Any]:
         document_id, version = citation["document_id"], citation.get("version")
         if not version:
@@ -195,7 +196,7 @@ class CitationLinks:
             **_name_status(find_document_status(version, known.version if known else None)),
         }
 
-    def _make_address(self, ctx: TenantContext, citation: Mapping[str, Any], rules: LinkRules, base: str) -> str | None:
+    def _make_address(self, ctx: Principal, citation: Mapping[str, Any], rules: LinkRules, base: str) -> str | None:
         mode = self.find_mode(rules)
         if mode is LinkMode.OFF:
             return None
@@ -205,7 +206,7 @@ class CitationLinks:
         query |= {"token": self.signer.sign(ctx.tenant_id, document_id, version, grant)}
         return f"{base}/v1/documents/{quote(document_id, safe='')}/view?{urlencode(query)}#quote"
 
-    async def _load_rules(self, ctx: TenantContext, document_ids: Iterable[str]) -> dict[str, LinkRules] | None:
+    async def _load_rules(self, ctx: Principal, document_ids: Iterable[str]) -> dict[str, LinkRules] | None:
         """What holds for each document, without those that are deleted; None while it cannot be known."""
         known = {one: self._rules.get((ctx.tenant_id, one)) for one in document_ids}
         unknown = [one for one, rules in known.items() if rules is None]
@@ -219,7 +220,7 @@ class CitationLinks:
                 self._rules.put((ctx.tenant_id, one), found.get(one, _GONE))
         return {one: rules for one, rules in known.items() if rules is not None and rules is not _GONE}
 
-    def _look_up(self, ctx: TenantContext, document_ids: Sequence[str]) -> dict[str, LinkRules]:
+    def _look_up(self, ctx: Principal, document_ids: Sequence[str]) -> dict[str, LinkRules]:
         found: dict[str, LinkRules] = {}
         with self._database.reading() as session:
             for ids in in_batches(document_ids):
@@ -240,7 +241,7 @@ def _name_status(status: str | None) -> dict[str, str | None]:
     return {"document_status": status, "document_state": status}  # the second is its old name
 
 
-async def link_citations(ctx: TenantContext, told: Mapping[str, Any], base: str) -> dict[str, Any]:
+async def link_citations(ctx: Principal, told: Mapping[str, Any], base: str) -> dict[str, Any]:
     """An answer, or an event of a run, with its citations as they are given out."""
     links = services().links
     if told.get("type") == "citation":
@@ -250,7 +251,7 @@ async def link_citations(ctx: TenantContext, told: Mapping[str, Any], base: str)
     return {**told, "citations": await links.add_links(ctx, told["citations"], base)}
 
 
-async def link_conversation(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str, Any]:
+async def link_conversation(ctx: Principal, conversation: Mapping[str, Any]) -> dict[str, Any]:
     """A conversation with the citations of all its messages as they are given out."""
     links = services().links
     messages = conversation["messages"]

@@ -18,12 +18,13 @@ from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
 from api.schemas import ConversationId, Problem, RunId
 from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
 from domain import ratings
 from domain.in_thread import read, write
 from domain.models import AnswerRating
 from domain.rating_texts import decrypt_texts
 from domain.ratings import Rating
-from utils.context import Scope, TenantContext
 from utils.errors import NotFound, StoreUnavailable
 from utils.validation import check_conversation_id, check_run_id, check_text
 
@@ -94,7 +95,7 @@ class RatingsOut(PageOut):
     responses={200: RatingOut, **_REFUSALS, 409: Problem},
 )
 @requires(Scope.RATINGS_WRITE)
-async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response:
+async def rate(ctx: Principal, path: AnswerPath, body: RatingIn) -> Response:
     """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
     conversation_id, run_id = _check_path(path)
     found = await services().runs.answer(ctx, conversation_id, run_id)
@@ -116,7 +117,7 @@ async def rate(ctx: TenantContext, path: AnswerPath, body: RatingIn) -> Response
     responses={204: None, **_REFUSALS},
 )
 @requires(Scope.RATINGS_WRITE)
-async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
+async def take_back(ctx: Principal, path: AnswerPath) -> Response:
     """Also when the conversation has expired. 204; 404 if the answer is not rated."""
     where = _check_path(path)
     await write(services().database, lambda session: ratings.take_back(session, ctx, *where))
@@ -127,7 +128,7 @@ async def take_back(ctx: TenantContext, path: AnswerPath) -> Response:
     "/v1/tenant/ratings", operation_id="listRatings", summary="List ratings", responses={200: RatingsOut}
 )
 @requires(Scope.RATINGS_READ)
-async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
+async def list_all(ctx: Principal, query: RatingsQuery) -> Response:
     """The newest first. `flask ratings` makes a question set of them."""
     part = read_part_query(query, datetime, str)
 
@@ -139,7 +140,7 @@ async def list_all(ctx: TenantContext, query: RatingsQuery) -> Response:
     return respond(await read(services().database, work))
 
 
-async def add_ratings(ctx: TenantContext, conversation: Mapping[str, Any]) -> dict[str, Any]:
+async def add_ratings(ctx: Principal, conversation: Mapping[str, Any]) -> dict[str, Any]:
     """A conversation with what was said of its answers, or without while the database is away."""
     conversation_id, found = conversation["conversation_id"], dict[str, str]()
     with suppress(StoreUnavailable):
@@ -153,7 +154,7 @@ async def add_ratings(ctx: TenantContext, conversation: Mapping[str, Any]) -> di
     return {**conversation, "messages": told}
 
 
-async def forget_ratings(ctx: TenantContext, conversation_id: str) -> int:
+async def forget_ratings(ctx: Principal, conversation_id: str) -> int:
     """Forget what was said of a conversation's answers; of how many."""
     return await write(services().database, lambda session: ratings.forget_ratings(session, ctx, conversation_id))
 

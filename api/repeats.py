@@ -22,11 +22,11 @@ from redis.exceptions import RedisError
 
 from api.idempotency import IDEMPOTENCY_HEADER, KEPT_S, check_key
 from api.services import services
+from auth.principal import Principal
 from server.sync_pool import sync_pool
 from utils.checkpointer import Connections
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.errors import UnreadableValue
-from utils.context import TenantContext
 from utils.errors import Conflict, RequestUnderWay, ReusedKey, StoreUnavailable
 
 Work = Callable[[], Awaitable[Response]]
@@ -53,7 +53,7 @@ class Repeatable:
     fingerprint: bytes
 
     @classmethod
-    def of(cls, ctx: TenantContext, key: str, fingerprint: bytes) -> "Repeatable":
+    def of(cls, ctx: Principal, key: str, fingerprint: bytes) -> "Repeatable":
         """The request of *ctx* under *key*, of 32 bytes of *fingerprint*."""
         named = "\0".join((ctx.tenant_id, ctx.subject_id, key)).encode()
         return cls(f"idempotency:{blake2b(named, digest_size=16).hexdigest()}", fingerprint)
@@ -167,7 +167,7 @@ def answers_repeats(view: AsyncView) -> AsyncView:
     """Let the routes of *view* that are POST take an `Idempotency-Key`; the body is read by then."""
 
     @wraps(view)
-    async def answer(ctx: TenantContext, **path_values: Any) -> Response:
+    async def answer(ctx: Principal, **path_values: Any) -> Response:
         work = partial(view, ctx, **path_values)
         if request.method != "POST":
             return await work()
@@ -176,7 +176,7 @@ def answers_repeats(view: AsyncView) -> AsyncView:
     return answer
 
 
-async def answer_once(ctx: TenantContext, work: Work, body: Callable[[], bytes]) -> Response:
+async def answer_once(ctx: Principal, work: Work, body: Callable[[], bytes]) -> Response:
     """What *work* gives for the present request, or gave before; *body*, called in a thread, tells it from others.
 
     Raises:

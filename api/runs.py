@@ -16,7 +16,8 @@ from api.responses import respond
 from api.schemas import AcceptedRunOut, Problem, RunId, RunOut
 from api.services import services
 from api.sse import LAST_EVENT, number_after
-from utils.context import Scope, TenantContext
+from auth.principal import Principal
+from auth.scopes import Scope
 from utils.validation import REQUEST_ID, check_run_id
 
 runs_blueprint = APIBlueprint("runs", __name__, abp_tags=[Tag(name="Runs", description="Answers under way.")])
@@ -33,7 +34,7 @@ class RunPath(BaseModel):
     "/v1/runs/<run_id>", operation_id="getRun", summary="Get the state of a run", responses={200: RunOut, **_REFUSALS}
 )
 @requires(Scope.CHAT_WRITE)
-async def show_run(ctx: TenantContext, path: RunPath) -> Response:
+async def show_run(ctx: Principal, path: RunPath) -> Response:
     """Its state, and what it came to. Runs are kept for a while after their end."""
     record, run = await _find(ctx, path)
     return respond(RunOut.model_validate(await _describe(ctx, record, await run.end())))
@@ -59,7 +60,7 @@ async def show_run(ctx: TenantContext, path: RunPath) -> Response:
     },
 )
 @requires(Scope.CHAT_WRITE)
-async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
+async def follow_run(ctx: Principal, path: RunPath) -> Response:
     """Its events to the end, on whichever worker it is. Leaving does not cancel it."""
     record, run = await _find(ctx, path)
     response = stream_run(ctx, run, number_after(request.headers.get(LAST_EVENT), record.id))
@@ -74,7 +75,7 @@ async def follow_run(ctx: TenantContext, path: RunPath) -> Response:
     responses={202: AcceptedRunOut, **_REFUSALS},
 )
 @requires(Scope.CHAT_WRITE)
-async def cancel_run(ctx: TenantContext, path: RunPath) -> Response:
+async def cancel_run(ctx: Principal, path: RunPath) -> Response:
     """Stop the model, on whichever worker it is. What was asked stays in the conversation; an end stays an end."""
     record, run = await _find(ctx, path)
     await services().runs.cancel(run.id)
@@ -83,11 +84,11 @@ async def cancel_run(ctx: TenantContext, path: RunPath) -> Response:
     return respond(shown, 202, location=status_url)
 
 
-async def _find(ctx: TenantContext, path: RunPath) -> tuple[RunRecord, RunHandle]:
+async def _find(ctx: Principal, path: RunPath) -> tuple[RunRecord, RunHandle]:
     return await services().runs.find(ctx, check_run_id(path.run_id))
 
 
-async def _describe(ctx: TenantContext, record: RunRecord, last: Event | None) -> dict[str, Any]:
+async def _describe(ctx: Principal, record: RunRecord, last: Event | None) -> dict[str, Any]:
     status = record.ended(last).status if last else record.status
     view = {
         "id": record.id,

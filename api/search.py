@@ -13,11 +13,12 @@ from api.access import requires
 from api.responses import respond
 from api.schemas import NON_BLANK, WHOLE, Problem
 from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
 from domain.dataset_roles import list_indexed_ids
 from domain.in_thread import read
 from retrieval.index import Filters
 from retrieval.search import SearchOptions, SearchResult, SearchStage
-from utils.context import Scope, TenantContext
 from utils.passages import Hit
 from utils.validation import LONGEST_MESSAGE, check_text
 
@@ -114,7 +115,7 @@ class SearchOut(BaseModel):
     responses={200: SearchOut, **dict.fromkeys((400, 401, 413, 429, 503), Problem)},
 )
 @requires(Scope.SEARCH, repeats="none")
-async def search(ctx: TenantContext, body: SearchIn) -> Response:
+async def search(ctx: Principal, body: SearchIn) -> Response:
     """The best passages of the caller's documents. 400 names the field, 503: the index does not answer."""
     filters = body.filters.make_filters()
     if filters.dataset_ids:

@@ -10,9 +10,10 @@ from api.access import requires
 from api.datasets import answers
 from api.responses import respond
 from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
 from bootstrap.ingesting import quotas_of
 from domain.quotas import find_next_day, get_usage
-from utils.context import Scope, TenantContext
 
 usage_blueprint = APIBlueprint("usage", __name__, abp_tags=[Tag(name="Usage", description="Quotas of the tenant.")])
 
@@ -43,7 +44,7 @@ class UsageOut(BaseModel):
     "/v1/tenant/usage", operation_id="getUsage", summary="Look at the quotas", responses=answers(200, UsageOut)
 )
 @requires(Scope.DOCUMENTS_READ)
-def show(ctx: TenantContext) -> Response:
+def show(ctx: Principal) -> Response:
     """The quotas of the key's tenant, and what it uses of them now."""
     with services().database.reading() as session:
         used = get_usage(session, ctx)

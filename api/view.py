@@ -17,11 +17,12 @@ from api.responses import stream_file
 from api.schemas import Problem
 from api.services import services
 from api.view_page import PAGE_POLICY, OpenedDocument, lay_out, render_pdf, render_problem, render_text
+from auth.principal import Principal, PrincipalKind
+from auth.scopes import Scope
 from domain.document_files import find_version
 from domain.document_links import LinkMode, LinkRules, link_rules
 from domain.models import DocumentVersion
 from ingestion.pages.images import PdfFile
-from utils.context import CallerKind, Scope, TenantContext
 from utils.errors import Gone, NotFound, ProblemError
 from utils.long_texts import process_text
 
@@ -90,7 +91,7 @@ def answer_browsers(view: View) -> View:
 )
 @answer_browsers
 @requires_or_link(Scope.DOCUMENTS_READ, mode=LinkMode.QUOTE)
-async def view_document(ctx: TenantContext, path: VersionPath, query: ViewQuery) -> Response:
+async def view_document(ctx: Principal, path: VersionPath, query: ViewQuery) -> Response:
     """The page. 410 for what was deleted, or is too old to be kept."""
     opened = await _open(ctx, path.document_id, query)
     # Of each document that is looked at, all of its text is in memory.
@@ -109,7 +110,7 @@ async def view_document(ctx: TenantContext, path: VersionPath, query: ViewQuery)
     responses={200: describe_file_response("image/png", "The picture."), **_REFUSALS, 422: Problem},
 )
 @requires_or_link(Scope.DOCUMENTS_READ)
-async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> Response:
+async def view_page(ctx: Principal, path: PagePath, query: VersionQuery) -> Response:
     """PNG. 404 for what is no PDF, or has no such page."""
     opened = await _open(ctx, path.document_id, query)
     if not opened.is_pdf or path.page > (opened.version.pages or 0):
@@ -140,7 +141,7 @@ async def view_page(ctx: TenantContext, path: PagePath, query: VersionQuery) -> 
 )
 @answer_browsers
 @requires_or_link(Scope.DOCUMENTS_READ)
-async def download_original(ctx: TenantContext, path: VersionPath, query: VersionQuery) -> Response:
+async def download_original(ctx: Principal, path: VersionPath, query: VersionQuery) -> Response:
     """The file as it came, or a range of it, to be kept and not to be shown: it may be anything."""
     opened = await _open(ctx, path.document_id, query)
     file = await _read(services().document_files.open_original, ctx, opened.version)
@@ -149,7 +150,7 @@ async def download_original(ctx: TenantContext, path: VersionPath, query: Versio
     return response
 
 
-async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> OpenedDocument:
+async def _open(ctx: Principal, document_id: str, query: VersionQuery) -> OpenedDocument:
     """The version that is asked for.
 
     Raises:
@@ -165,7 +166,7 @@ async def _open(ctx: TenantContext, document_id: str, query: VersionQuery) -> Op
 
     rules, version = await asyncio.to_thread(look_up)
     if rules is None:
-        if ctx.kind is CallerKind.LINK:
+        if ctx.kind is PrincipalKind.LINK:
             raise Gone("This document has been deleted, with all its versions. What was quoted stays in the answers.")
         raise NotFound("Document not found; it may have been deleted.")
     if version is None:
@@ -187,16 +188,16 @@ def _explain_missing_version(version: int | None, current: int) -> ProblemError:
     return NotFound("The file of this document is not stored. Load it again to be able to open it.")
 
 
-async def _read(read: Callable[[TenantContext, DocumentVersion], T], ctx: TenantContext, version: DocumentVersion) -> T:
+async def _read(read: Callable[[Principal, DocumentVersion], T], ctx: Principal, version: DocumentVersion) -> T:
     return await asyncio.to_thread(partial(_load, read, ctx, version))
 
 
-def _open_pdf(ctx: TenantContext, version: DocumentVersion) -> PdfFile:
+def _open_pdf(ctx: Principal, version: DocumentVersion) -> PdfFile:
     open_file = partial(_load, services().document_files.open_original, ctx, version)
     return PdfFile(ctx.tenant_id, version.content_hash, open_file)
 
 
-def _load(read: Callable[[TenantContext, DocumentVersion], T], ctx: TenantContext, version: DocumentVersion) -> T:
+def _load(read: Callable[[Principal, DocumentVersion], T], ctx: Principal, version: DocumentVersion) -> T:
     try:
         return read(ctx, version)
     except NotFound as exc:

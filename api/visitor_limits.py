@@ -10,7 +10,7 @@ from flask import Request
 from api.limits import MINUTE_S, RateLimits, RemainingRequests, make_refusal
 from api.token_budgets import DAY_S, TokenBudgets
 from api.visitors import VISITOR_HEADER, find_visitor_network
-from utils.context import TenantContext
+from auth.principal import Principal
 from utils.ports import StoreObserver
 
 _DIGEST_BYTES = 16
@@ -66,7 +66,7 @@ class VisitorLimits:
         self._tokens = TokenBudgets(redis_url)
         self._charging: set[asyncio.Task[None]] = set()
 
-    def find_visit(self, ctx: TenantContext, request: Request) -> Visit:
+    def find_visit(self, ctx: Principal, request: Request) -> Visit:
         """Who sends the request. Where the page names no visitor, all from one address count as one."""
         network = self._hash_name(find_visitor_network(request))
         visitor = self._hash_name(ctx.subject_id) if VISITOR_HEADER in request.headers else f"unnamed-{network}"

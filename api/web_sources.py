@@ -20,6 +20,8 @@ from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
 from api.schemas import WHOLE, ErrorOut, Problem
 from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
 from bootstrap.crawl_scheduler import crawl_reach
 from domain import web_sources
 from domain.in_thread import read, write
@@ -27,7 +29,6 @@ from domain.models import CrawlState, WebSource
 from domain.web_sources import CrawlPlan
 from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.guard import AddressRefused
-from utils.context import Scope, TenantContext
 from utils.validation import refuse_field
 
 HOUR_S, YEAR_S = 3_600, 31_536_000
@@ -137,7 +138,7 @@ class WebSourcesOut(PageOut):
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
-async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
+async def create(ctx: Principal, body: WebSourceIn) -> Response:
     """Read a page or a site, beginning at once. 409 if there is one at this address."""
     url = _check_url(body.url)
     plan = CrawlPlan(body.kind, body.max_depth, _limit_pages(body.max_pages), body.every_s)
@@ -149,7 +150,7 @@ async def create(ctx: TenantContext, body: WebSourceIn) -> Response:
     "", operation_id="listWebSources", summary="List web sources", responses={200: WebSourcesOut}
 )
 @requires(Scope.WEB_SOURCES_READ)
-async def list_all(ctx: TenantContext, query: PageQuery) -> Response:
+async def list_all(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, by address."""
     part = read_part_query(query, str)
 
@@ -169,7 +170,7 @@ async def list_all(ctx: TenantContext, query: PageQuery) -> Response:
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.WEB_SOURCES_READ)
-async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
+async def show(ctx: Principal, path: WebSourcePath) -> Response:
     """With the progress of a crawl that runs."""
 
     def work(session: Session) -> tuple[WebSourceOut, str]:
@@ -189,7 +190,7 @@ async def show(ctx: TenantContext, path: WebSourcePath) -> Response:
 )
 @requires(Scope.WEB_SOURCES_WRITE)
 @checks_if_match
-async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange) -> Response:
+async def change(ctx: Principal, path: WebSourcePath, body: WebSourceChange) -> Response:
     """Its limits count from the next crawl on."""
 
     def work(session: Session) -> WebSource:
@@ -212,7 +213,7 @@ async def change(ctx: TenantContext, path: WebSourcePath, body: WebSourceChange)
 )
 @requires(Scope.WEB_SOURCES_WRITE)
 @checks_if_match
-async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
+async def remove(ctx: Principal, path: WebSourcePath) -> Response:
     """With its documents, but those that another web source has too. A crawl that runs ends."""
 
     def work() -> None:
@@ -233,7 +234,7 @@ async def remove(ctx: TenantContext, path: WebSourcePath) -> Response:
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
-async def crawl(ctx: TenantContext, path: WebSourcePath) -> Response:
+async def crawl(ctx: Principal, path: WebSourcePath) -> Response:
     """Crawl it as soon as there is room; a crawl that is under way goes on."""
     return await _accept(ctx, lambda session: web_sources.request_crawl(session, ctx, path.web_source_id))
 
@@ -246,12 +247,12 @@ async def crawl(ctx: TenantContext, path: WebSourcePath) -> Response:
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
-async def cancel(ctx: TenantContext, path: WebSourcePath) -> Response:
+async def cancel(ctx: Principal, path: WebSourcePath) -> Response:
     """What was read stays; the schedule goes on."""
     return await _accept(ctx, lambda session: web_sources.cancel_crawl(session, ctx, path.web_source_id))
 
 
-async def _accept(ctx: TenantContext, work: Callable[[Session], WebSource]) -> Response:
+async def _accept(ctx: Principal, work: Callable[[Session], WebSource]) -> Response:
     """202: what *work* asks for will be done."""
     shown, etag = await _write(ctx, work)
     status_url = url_for("web_sources.show", web_source_id=shown.id)
@@ -291,7 +292,7 @@ def _limit_pages(pages: int | None) -> int:
     return pages
 
 
-async def _write(ctx: TenantContext, work: Callable[[Session], WebSource]) -> tuple[WebSourceOut, str]:
+async def _write(ctx: Principal, work: Callable[[Session], WebSource]) -> tuple[WebSourceOut, str]:
     """What *work* changed, as it is shown, and its tag."""
 
     def in_session(session: Session) -> tuple[WebSourceOut, str]:
@@ -301,7 +302,7 @@ async def _write(ctx: TenantContext, work: Callable[[Session], WebSource]) -> tu
     return await write(services().database, in_session)
 
 
-def _check_unchanged(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:
+def _check_unchanged(session: Session, ctx: Principal, web_source_id: str) -> WebSource:
     """The web source, locked, if `If-Match` lets it be changed."""
     source = web_sources.lock_web_source(session, ctx, web_source_id)
     check_unchanged(_compute_etag(source), _describe(session, ctx, source).model_dump())
@@ -312,7 +313,7 @@ def _compute_etag(source: WebSource) -> str:
     return make_etag({name: getattr(source, name) for name in ("kind", "max_depth", "max_pages", "every_s")})
 
 
-def _describe(session: Session, ctx: TenantContext, source: WebSource) -> WebSourceOut:
+def _describe(session: Session, ctx: Principal, source: WebSource) -> WebSourceOut:
     same = ("url", "kind", "max_depth", "max_pages", "every_s", "counts", "next_at", "started_at", "finished_at")
     running = source.state == CrawlState.RUNNING
     waiting = web_sources.count_waiting(session, ctx, source.web_source_id) if running else 0

@@ -19,12 +19,12 @@ from typing import Any
 
 import httpx
 
+from auth.credentials import make_key_principal
 from benchmarks.machine import describe_machine
 from domain.db import open_database
 from tests.api.test_long_conversations import fill as fill_conversation
 from tests.domain.test_lists import fill as fill_records
 from tests.service import Service, await_vectors, one_document
-from utils.context import TenantContext
 
 FEW_DOCUMENTS, FEW_TURNS, MOST = 20, 2, 3.0
 _ROUNDS, _REQUESTS = 7, 60
@@ -73,7 +73,7 @@ def filled(documents: int) -> Iterator[tuple[Service, str]]:
             closing(open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")) as database,
         ):
             await_vectors(service)
-            yield service, fill_records(database, TenantContext("default", ""), documents)
+            yield service, fill_records(database, make_key_principal("default", ""), documents)
 
 
 def measure(documents: int, turns: int) -> dict[str, float]:

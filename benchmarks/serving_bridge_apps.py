@@ -25,11 +25,13 @@ from api.limits import RateLimits
 from api.middleware import register_middleware
 from api.problems import register_problems
 from api.services import ApiServices, attach_services
+from auth.credentials import make_key_principal
+from auth.principal import Principal
+from auth.scopes import ALL_SCOPES, Scope
 from domain.db import open_database
 from server.admission import Admission, AdmissionLimits
 from server.asgi import FlaskAsgi, make_uvicorn_options
 from server.streaming import AsyncStream
-from utils.context import ALL_SCOPES, Scope, TenantContext
 from utils.logging_config import configure_logging
 from utils.processes import switch_threads_often, tune_collector
 
@@ -144,7 +146,7 @@ def add_edge(app: Flask, admission: Admission, redis_url: str | None) -> None:
     """The parts of the service's own edge: ids, log line, headers and CORS; a route with key and rate limit."""
     register_problems(app)
     register_middleware(app, cors_origins=["*"], trusted_hosts=())
-    keys = {API_KEY: TenantContext("default", "bench", scopes=ALL_SCOPES)}
+    keys = {API_KEY: make_key_principal("default", "bench", scopes=ALL_SCOPES)}
     used = SimpleNamespace(
         admission=admission,
         authenticator=Authenticator(keys, open_database("sqlite://")),
@@ -153,7 +155,7 @@ def add_edge(app: Flask, admission: Admission, redis_url: str | None) -> None:
     attach_services(app, cast(ApiServices, used))
 
     @requires(Scope.CHAT_WRITE)
-    async def guarded(ctx: TenantContext) -> Response:
+    async def guarded(ctx: Principal) -> Response:
         return jsonify(ANSWER)
 
     app.add_url_rule("/guarded", view_func=guarded)

@@ -30,12 +30,13 @@ from agents.rag import compile_graph
 from agents.state import AgentContext
 from agents.turn_limiter import TurnLimiter
 from agents.verification.verifier import Verifier
+from auth.credentials import make_key_principal
+from auth.principal import Principal
 from bootstrap.models import open_answer_model, open_embedder
 from config import Settings
 from retrieval.answerability import is_answerable
 from retrieval.index import ALL, Filters, PassageIndex
 from retrieval.search import Retriever, SearchResult
-from utils.context import TenantContext
 from utils.observers import ModelObservers
 from utils.passages import Hit, Passage
 from utils.ports import Embedder, FloatArray
@@ -57,7 +58,7 @@ class SameHits:
 
     async def search(
         self,
-        ctx: TenantContext,
+        ctx: Principal,
         question: str,
         vector: FloatArray | None,
         *,
@@ -83,7 +84,7 @@ class NotEmbedding:
     embedder: Embedder
     index: SameHits
 
-    async def search(self, ctx: TenantContext, question: str, *, limit: int) -> SearchResult:
+    async def search(self, ctx: Principal, question: str, *, limit: int) -> SearchResult:
         """The hits."""
         hits = await self.index.search(ctx, question, None, limit=limit)
         return SearchResult(hits, None, is_answerable(question, hits, model=self.embedder.model), [])
@@ -129,7 +130,7 @@ async def measure(settings: Settings) -> None:
                         "run_id": name,
                         "emit": lambda event: None,
                         "cache_session": AnswerCacheSession(),
-                        "tenant": TenantContext("default", "benchmark"),
+                        "tenant": make_key_principal("default", "benchmark"),
                         "retriever": retriever,
                         "model": model,
                         "institution": "",

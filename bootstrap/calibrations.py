@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 
+from auth.principal import Principal
 from domain import calibrations
 from domain.calibrations import MeasuredBy
 from domain.db import Database
@@ -12,7 +13,6 @@ from domain.in_thread import read, write
 from domain.models import CalibrationRow
 from retrieval.answerability import Calibration
 from retrieval.calibration import Estimate
-from utils.context import TenantContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class SharedEstimates:
         rows = await read(self.database, partial(calibrations.list_made_since, by=self.by, since=moment))
         return {row.tenant_id: _estimate(row) for row in rows}
 
-    async def claim(self, ctx: TenantContext, known: Estimate | None, *, hold_s: float) -> bool:
+    async def claim(self, ctx: Principal, known: Estimate | None, *, hold_s: float) -> bool:
         """See `Estimates`."""
         made_at = known.made_at if known else None
         taking = partial(calibrations.claim, ctx=ctx, by=self.by, known=made_at, hold_s=hold_s)
         return await write(self.database, taking)
 
-    async def keep(self, ctx: TenantContext, calibration: Calibration | None, passages: int) -> Estimate:
+    async def keep(self, ctx: Principal, calibration: Calibration | None, passages: int) -> Estimate:
         """See `Estimates`."""
         found = asdict(calibration) if calibration else None
         keeping = partial(calibrations.keep, ctx=ctx, by=self.by, calibration=found, passages=passages)

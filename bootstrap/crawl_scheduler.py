@@ -10,6 +10,7 @@ from functools import partial
 from ipaddress import ip_network
 from uuid import uuid4
 
+from auth.principal import Principal
 from bootstrap.ingesting import quotas_of
 from config import Settings
 from domain import web_sources
@@ -22,7 +23,6 @@ from ingestion.crawl.guard import Reach
 from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
-from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, ProblemError
 from utils.loops import repeat
 
@@ -50,7 +50,7 @@ def crawl_reach(settings: Settings) -> Reach:
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    ctx: TenantContext
+    ctx: Principal
     source: WebSource
 
 

@@ -9,6 +9,7 @@ import httpx
 from pydantic import SecretStr
 
 from agents.state import AnswerModel
+from auth.principal import Principal
 from bootstrap.index_opener import IndexOpener
 from bootstrap.models import open_answer_model, open_embedder, open_reranker
 from bootstrap.stores import open_records
@@ -20,7 +21,6 @@ from evaluation.cases import QuestionSet
 from evaluation.corpora import index_corpus
 from retrieval.index import PassageIndex
 from retrieval.search import Retriever
-from utils.context import TenantContext
 from utils.errors import BadInput, StoreUnavailable
 from utils.observers import ModelObservers
 from utils.ports import Embedder, Reranker
@@ -42,7 +42,7 @@ class Askers:
     """Whom each set is put to. Models and the index are opened once, when they are first needed."""
 
     def __init__(
-        self, stack: AsyncExitStack, settings: Settings, ctx: TenantContext, service: Service | None, *, answers: bool
+        self, stack: AsyncExitStack, settings: Settings, ctx: Principal, service: Service | None, *, answers: bool
     ) -> None:
         self._stack, self._settings, self._ctx, self._service, self._answers = stack, settings, ctx, service, answers
         self._models: tuple[Embedder, Reranker | None, AnswerModel | None] | None = None

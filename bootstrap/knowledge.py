@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from ingestion.pipeline import LoadSummary, has_own_documents, has_samples, load_paths, remove_samples
 from ingestion.policy import ReadingPolicy
-from utils.context import TenantContext
 from utils.errors import BadInput, ScannerUnavailable, StoreUnavailable
 from utils.loops import lengthen, log_pause
 from utils.processes import StartError
@@ -36,7 +36,7 @@ def check_knowledge(folder: Path | None) -> None:
 
 async def load_knowledge(
     database: Database,
-    ctx: TenantContext,
+    ctx: Principal,
     folder: Path | None,
     *,
     samples: Path,
@@ -83,7 +83,7 @@ async def load_knowledge(
 
 
 async def retire_samples(
-    database: Database, ctx: TenantContext, document_files: DocumentFiles, *, every_s: float = _LOOK_S
+    database: Database, ctx: Principal, document_files: DocumentFiles, *, every_s: float = _LOOK_S
 ) -> None:
     """Remove the built-in samples as soon as anybody has documents of their own; return when there are none."""
     pause_s = every_s
@@ -98,7 +98,7 @@ async def retire_samples(
         await asyncio.sleep(pause_s)
 
 
-def _have_samples_gone(database: Database, ctx: TenantContext, document_files: DocumentFiles) -> bool:
+def _have_samples_gone(database: Database, ctx: Principal, document_files: DocumentFiles) -> bool:
     if not has_samples(database, ctx):
         return True
     if not has_own_documents(database):
@@ -107,7 +107,7 @@ def _have_samples_gone(database: Database, ctx: TenantContext, document_files: D
     return True
 
 
-def _remove_samples(database: Database, ctx: TenantContext, document_files: DocumentFiles, why: str) -> None:
+def _remove_samples(database: Database, ctx: Principal, document_files: DocumentFiles, why: str) -> None:
     if removed := remove_samples(database, ctx, document_files):
         logger.warning("Removed the %s sample documents: %s. KNOWLEDGE_DIR=samples keeps them.", removed, why)
 
@@ -117,7 +117,7 @@ class _Loading:
     """What is loaded, from where and for whom; see `load_knowledge`."""
 
     database: Database
-    ctx: TenantContext
+    ctx: Principal
     folder: Path | None
     samples: Path
     keep_samples: bool

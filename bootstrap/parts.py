@@ -17,6 +17,8 @@ from agents.runner import AnswerStyle, Runner
 from agents.runs.run_store import RunStore
 from agents.runs.runs import RunPolicy, Runs
 from agents.state import AnswerModel
+from auth.operators import make_operator
+from auth.principal import DEFAULT_TENANT
 from bootstrap.background import Background
 from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
 from bootstrap.data_folder import open_data_folder, open_link_key
@@ -53,7 +55,6 @@ from ingestion.policy import ReadingPolicy
 from retrieval.index import PassageIndex
 from retrieval.search import Retriever
 from utils.checkpointer import Connections, FallbackCheckpointer
-from utils.context import DEFAULT_TENANT, TenantContext
 from utils.disk import DiskSpace
 from utils.errors import ProblemError
 from utils.log_ids import use_log_key
@@ -62,7 +63,7 @@ from utils.telemetry import Telemetry
 
 logger = logging.getLogger("bootstrap.services")
 
-OPERATOR = TenantContext.for_operator(DEFAULT_TENANT)
+OPERATOR = make_operator(DEFAULT_TENANT)
 _LAST_RETURN_S = 7.0  # a Redis that failed is asked again after 5 s
 
 

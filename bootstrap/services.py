@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agents.runs.runs import Runs
 from agents.state import AnswerModel
+from auth.principal import DEFAULT_TENANT
 from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
 from bootstrap.disk_room import wait_for_room
@@ -27,7 +28,6 @@ from ingestion.library import Library
 from retrieval.search import Retriever
 from utils.checkpointer import FallbackCheckpointer
 from utils.checkpointer.cipher import Keyring
-from utils.context import DEFAULT_TENANT
 from utils.disk import DiskSpace
 from utils.language import detect_language
 from utils.sandbox.sandbox import Sandbox

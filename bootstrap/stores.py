@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.runs.deletions import Deletions
+from auth.principal import DEFAULT_TENANT
 from bootstrap.valkey import ValkeyChild
 from config import Settings
 from domain.db import Database, open_database, wait_for_database
 from domain.document_files import DocumentFiles
+from domain.file_store import FileStore
 from domain.keys import ensure_tenant
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex
 from utils.checkpointer import Connections
-from utils.context import DEFAULT_TENANT
 from utils.disk import DiskSpace
 from utils.errors import ProblemError, StoreRefused, StoreUnavailable
 from utils.loops import repeat
-from utils.ports import FileStore, MadeWith
+from utils.ports import MadeWith
 from utils.private_files import ensure_private_folder
 from utils.processes import StartError
 

@@ -16,6 +16,7 @@ from flask import Flask
 from flask.cli import with_appcontext
 from tqdm import tqdm
 
+from auth.principal import Principal
 from bootstrap.data_folder import use_installations_log_key
 from bootstrap.ingesting import reading_policy
 from bootstrap.stores import open_originals
@@ -36,7 +37,6 @@ from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
 from domain.models import Document
 from ingestion.pipeline import LoadSummary, Progress, load_paths
-from utils.context import TenantContext
 from utils.log_ids import hash_id
 from utils.sandbox.sandbox import Sandbox
 from utils.validity import today
@@ -146,12 +146,12 @@ def _show_progress() -> Iterator[Progress]:
         yield show
 
 
-def _count_waiting(database: Database, ctx: TenantContext) -> int:
+def _count_waiting(database: Database, ctx: Principal) -> int:
     with database.reading() as session:
         return count_chunks_without_vectors(session, ctx)
 
 
-def _wait_for_vectors(database: Database, ctx: TenantContext) -> None:
+def _wait_for_vectors(database: Database, ctx: Principal) -> None:
     fewest, since = _count_waiting(database, ctx), time.monotonic()
     while fewest:
         time.sleep(0.5)

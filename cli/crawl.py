@@ -9,6 +9,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
+from auth.principal import Principal
 from bootstrap.crawl_scheduler import crawl_rules
 from bootstrap.ingesting import reading_policy
 from bootstrap.stores import open_originals
@@ -22,7 +23,6 @@ from domain.web_sources import CrawlPlan
 from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.crawler import ClaimedCrawl, Crawler
 from ingestion.crawl.site import Politeness
-from utils.context import TenantContext
 from utils.errors import BadInput
 from utils.sandbox.sandbox import Sandbox
 
@@ -78,7 +78,7 @@ def _canonicalize(url: str) -> str:
 
 
 def _crawl(
-    database: Database, ctx: TenantContext, document_files: DocumentFiles, settings: Settings, url: str, plan: CrawlPlan
+    database: Database, ctx: Principal, document_files: DocumentFiles, settings: Settings, url: str, plan: CrawlPlan
 ) -> WebSource | None:
     holder = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
     with Sandbox(required=settings.sandbox_required, prepares=True) as sandbox:
@@ -90,7 +90,7 @@ def _crawl(
             return crawler.crawl(_claim(database, ctx, crawler, url, plan))
 
 
-def _claim(database: Database, ctx: TenantContext, crawler: Crawler, url: str, plan: CrawlPlan) -> ClaimedCrawl:
+def _claim(database: Database, ctx: Principal, crawler: Crawler, url: str, plan: CrawlPlan) -> ClaimedCrawl:
     """The web source, made or changed, and claimed in the same moment: a running service would begin it otherwise."""
     with database.writing() as session:
         known = web_sources.find_web_source(session, ctx, url)
@@ -101,7 +101,7 @@ def _claim(database: Database, ctx: TenantContext, crawler: Crawler, url: str, p
         return crawler.claim_in(session, ctx, source.web_source_id)
 
 
-def _list(database: Database, ctx: TenantContext, *, as_json: bool) -> None:
+def _list(database: Database, ctx: Principal, *, as_json: bool) -> None:
     with database.reading() as session:
         sources = web_sources.list_web_sources(session, ctx).rows
     if as_json:
@@ -115,7 +115,7 @@ def _list(database: Database, ctx: TenantContext, *, as_json: bool) -> None:
         click.echo(f"{source.state:<10} {again:<12} {source.url}  {_count_outcomes(source)}{error}")
 
 
-def _remove(database: Database, ctx: TenantContext, document_files: DocumentFiles, url: str) -> None:
+def _remove(database: Database, ctx: Principal, document_files: DocumentFiles, url: str) -> None:
     with database.writing() as session:
         source = web_sources.find_web_source(session, ctx, url)
         if source is None:

@@ -14,6 +14,8 @@ from flask.cli import with_appcontext
 from pydantic import SecretStr
 from tqdm import tqdm
 
+from auth.operators import make_operator
+from auth.principal import Principal
 from bootstrap.evaluation import Askers, Service
 from cli.operator import announce_stores, json_option, settings, tenant_option
 from config import Settings
@@ -21,7 +23,6 @@ from evaluation.cases import QuestionSet, load_set
 from evaluation.measures import find_missed_floors
 from evaluation.reports import describe_difference, make_table
 from evaluation.runs import Run, RunComparison, compare, find_last_run, keep, run_set
-from utils.context import TenantContext
 from utils.errors import ProblemError
 
 
@@ -60,7 +61,7 @@ def evaluate(
     service = Service(url.rstrip("/"), SecretStr(key or "")) if url else None
     try:
         loaded = [load_set(path) for path in sets]
-        ctx = TenantContext.for_operator(tenant)
+        ctx = make_operator(tenant)
         outcomes = asyncio.run(_measure(settings(), loaded, ctx, service, answers=answers, against=against))
     except ProblemError as error:
         raise click.ClickException(error.detail) from error
@@ -72,7 +73,7 @@ def evaluate(
 async def _measure(
     settings: Settings,
     sets: Sequence[QuestionSet],
-    ctx: TenantContext,
+    ctx: Principal,
     service: Service | None,
     *,
     answers: bool,

@@ -8,10 +8,11 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
+from auth.principal import DEFAULT_TENANT
+from auth.scopes import Scope
 from cli.operator import json_option, read_as_operator, tenant_option, write_as_operator
 from domain import keys
 from domain.models import ApiKey, now
-from utils.context import DEFAULT_TENANT, Scope
 
 _HEAD = ("KEY", "STATUS", "CREATED", "EXPIRES", "LAST USED", "NAME", "SCOPES")
 _KEY_ID = re.compile(r"(?:ak_live_)?([a-z0-9]{8})")

@@ -11,12 +11,13 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from auth.operators import make_operator
+from auth.principal import DEFAULT_TENANT, Principal
 from bootstrap.installation import NotAllowed, enter_installation
 from cli.announcement import announce
 from config import SAMPLES, Settings, SettingsError, load_settings
 from domain.db import Database
 from domain.keys import ensure_tenant
-from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import ProblemError
 from utils.processes import StartError
 
@@ -91,14 +92,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def operator(database: Database, tenant: str) -> TenantContext:
+def operator(database: Database, tenant: str) -> Principal:
     """A context of *tenant*, which is made if it is new."""
     with database.writing() as session:
-        return TenantContext.for_operator(ensure_tenant(session, tenant).tenant_id)
+        return make_operator(ensure_tenant(session, tenant).tenant_id)
 
 
 @contextmanager
-def read_as_operator(tenant: str) -> Iterator[tuple[Session, TenantContext]]:
+def read_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
     """A session that reads, and a context of *tenant*, which is made if it is new."""
     with records() as database:
         ctx = operator(database, tenant)
@@ -107,7 +108,7 @@ def read_as_operator(tenant: str) -> Iterator[tuple[Session, TenantContext]]:
 
 
 @contextmanager
-def write_as_operator(tenant: str) -> Iterator[tuple[Session, TenantContext]]:
+def write_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
     """A session that writes, and a context of *tenant*, which is made if it is new; committed at the end."""
     with records() as database:
         ctx = operator(database, tenant)

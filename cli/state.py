@@ -19,6 +19,7 @@ import click
 from flask.cli import AppGroup
 
 from agents.threads import parse_thread, thread_of
+from auth.operators import make_operator
 from bootstrap.savers import make_decryption, make_encryption
 from bootstrap.state import OpenState, open_state
 from cli.operator import announce_stores, counted, settings
@@ -30,7 +31,6 @@ from domain.db import Database, open_database
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import export_checkpoint
 from utils.checkpointer.inspection import CheckpointEntry, Inspector, StoredConversation, escape_glob
-from utils.context import TenantContext
 from utils.errors import NotFound, ProblemError
 from utils.processes import StartError
 
@@ -134,7 +134,7 @@ async def export(
     # Ours alone to read: it holds what was said.
     to_file = output and os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
     with to_file or nullcontext(sys.stdout) as out, closing(_open_records()) as database:
-        cited = CitedDocuments(database, TenantContext.for_operator(as_json(found)["tenant"]))
+        cited = CitedDocuments(database, make_operator(as_json(found)["tenant"]))
         unreadable = await _write_export(out, found, checkpoints, cited)
     if unreadable:
         raise click.ClickException(f"{unreadable} checkpoints cannot be read; the export says which.")
@@ -230,7 +230,7 @@ def _resolve_id(conversation: str, tenant: str | None) -> str:
         return conversation
     if "." in conversation:
         return f"{tenant}.{conversation}"
-    return thread_of(TenantContext.for_operator(tenant), conversation)
+    return thread_of(make_operator(tenant), conversation)
 
 
 async def _find(inspector: Inspector, thread_id: str) -> StoredConversation:
@@ -265,7 +265,7 @@ def _make_searches(tenant: str | None, pattern: str) -> list[_Search]:
     """Those that find the conversations of *tenant* whose id in the API is of the form *pattern*, each once."""
     if tenant is None:
         return [_Search(pattern)]
-    shared = thread_of(TenantContext.for_operator(escape_glob(tenant)), pattern)
+    shared = thread_of(make_operator(escape_glob(tenant)), pattern)
     return [_Search(shared, tenant), _Search(f"{escape_glob(tenant)}.*.{pattern}", tenant, is_shared=False)]
 
 

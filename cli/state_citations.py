@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import find_current_versions, find_document_status
-from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 
 
 class CitedDocuments:
     """Puts `document_status` into citations; None where it is not known, as while the database is away. Blocking."""
 
-    def __init__(self, database: Database, ctx: TenantContext) -> None:
+    def __init__(self, database: Database, ctx: Principal) -> None:
         self._database, self._ctx = database, ctx
         self._versions: dict[str, int | None] = {}
 

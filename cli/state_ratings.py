@@ -8,6 +8,8 @@ import click
 from sqlalchemy.orm import Session
 
 from agents.threads import parse_thread
+from auth.operators import make_operator_for
+from auth.principal import Principal
 from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
 from config import RECORDS_FILE, Settings
@@ -15,9 +17,8 @@ from domain.db import open_database
 from domain.rating_texts import RatingUnreadable
 from domain.ratings import forget_ratings, list_rated_runs, rekey
 from domain.scoping import every_tenant
-from utils.context import TenantContext
 
-Rated = tuple[TenantContext, str]  # whose rating, and of which run's answer
+Rated = tuple[Principal, str]  # whose rating, and of which run's answer
 
 
 def forget_ratings_of(settings: Settings, thread_ids: Sequence[str]) -> None:
@@ -67,6 +68,6 @@ def _can_have_ratings(settings: Settings) -> bool:
     return settings.database_uri is not None or (settings.data_dir / RECORDS_FILE).exists()
 
 
-def _parse_owner(thread_id: str) -> tuple[TenantContext, str]:
+def _parse_owner(thread_id: str) -> tuple[Principal, str]:
     thread = parse_thread(thread_id)
-    return thread.as_operator(), thread.conversation_id
+    return make_operator_for(thread.tenant_id, thread.owner_id), thread.conversation_id

@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, and_, func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.jobs import moment
 from domain.models import CalibrationRow
 from domain.scoping import scoped_update, select_everywhere
-from utils.context import TenantContext
 
 _OVERLAP = timedelta(minutes=1)  # a transaction may be committed so long after one that began later
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,7 +33,7 @@ def list_made_since(session: Session, by: MeasuredBy, since: datetime | None) ->
     return list(session.scalars(found))
 
 
-def claim(session: Session, ctx: TenantContext, by: MeasuredBy, *, known: datetime | None, hold_s: float) -> bool:
+def claim(session: Session, ctx: Principal, by: MeasuredBy, *, known: datetime | None, hold_s: float) -> bool:
     """Whether the caller is to estimate, and nobody else for *hold_s* seconds; not if there is one after *known*."""
     at = moment(session)
     until = at + timedelta(seconds=hold_s)
@@ -45,7 +45,7 @@ def claim(session: Session, ctx: TenantContext, by: MeasuredBy, *, known: dateti
 
 
 def keep(
-    session: Session, ctx: TenantContext, by: MeasuredBy, *, calibration: Mapping[str, Any] | None, passages: int
+    session: Session, ctx: Principal, by: MeasuredBy, *, calibration: Mapping[str, Any] | None, passages: int
 ) -> datetime:
     """Let this be the tenant's; the moment it is of. Nothing is kept for an index that is gone."""
     at = moment(session)
@@ -54,7 +54,7 @@ def keep(
     return at
 
 
-def _add(session: Session, ctx: TenantContext, by: MeasuredBy, until: datetime) -> bool:
+def _add(session: Session, ctx: Principal, by: MeasuredBy, until: datetime) -> bool:
     row = CalibrationRow(tenant_id=ctx.tenant_id, index_number=by.index_number, model=by.model, lease_until=until)
     try:
         with session.begin_nested():

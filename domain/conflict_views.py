@@ -5,14 +5,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.conflicts import documents_of
 from domain.document_dates import date_of, period_of
 from domain.models import Conflict, Document
-from utils.context import TenantContext
 from utils.validity import choose
 
 
-def describe_conflicts(session: Session, ctx: TenantContext, rows: Sequence[Conflict]) -> list[dict[str, Any]]:
+def describe_conflicts(session: Session, ctx: Principal, rows: Sequence[Conflict]) -> list[dict[str, Any]]:
     """Plain values, days and moments among them, in the order of *rows*."""
     documents = documents_of(session, ctx, rows)
     return [_describe(row, documents) for row in rows]

@@ -9,11 +9,11 @@ from typing import Literal
 from sqlalchemy import ColumnElement, and_, literal_column, or_
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.document_dates import period_of
 from domain.models import Conflict, ConflictStatus, Document, DocumentState, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_update, tenants_with
-from utils.context import TenantContext
 from utils.errors import Conflict as ConflictError
 from utils.errors import NotFound
 from utils.slices import cut_into_slices
@@ -51,19 +51,19 @@ class FoundConflict:
         return str(uuid.uuid5(uuid.UUID(sides[0][0]), repr(sides)))
 
 
-def tenants_to_compare(session: Session) -> list[TenantContext]:
+def tenants_to_compare(session: Session) -> list[Principal]:
     """The tenants with documents that were not compared with the others since they changed."""
     return tenants_with(session, Document, _is_uncompared())
 
 
-def documents_to_compare(session: Session, ctx: TenantContext, limit: int) -> list[Document]:
+def documents_to_compare(session: Session, ctx: Principal, limit: int) -> list[Document]:
     """At most *limit* of them, oldest first."""
     return list(
         session.scalars(scoped(ctx, Document).where(_is_uncompared()).order_by(Document.created_at).limit(limit))
     )
 
 
-def record_comparison(session: Session, ctx: TenantContext, document: Document, found: Sequence[FoundConflict]) -> None:
+def record_comparison(session: Session, ctx: Principal, document: Document, found: Sequence[FoundConflict]) -> None:
     """Note what was found of this version of *document*, unless it has changed meanwhile; flushed.
 
     What was dismissed before stays so, and what is not found any more is gone. What is there at the first comparison
@@ -97,7 +97,7 @@ def record_comparison(session: Session, ctx: TenantContext, document: Document, 
     session.execute(done.values(compared_version=row.version, updated_at=Document.updated_at))
 
 
-def end_conflicts(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+def end_conflicts(session: Session, ctx: Principal, document_ids: Sequence[str]) -> None:
     """These documents say something else now, or nothing any more: what they said differently is gone."""
     for ids in cut_into_slices(document_ids, _AT_ONCE):
         present = scoped_update(ctx, Conflict).where(_is_of(ids), Conflict.status != ConflictStatus.GONE)
@@ -119,7 +119,7 @@ def end_expired(session: Session) -> None:
     session.execute(delete_everywhere(Conflict).where(old))
 
 
-def list_conflicts(session: Session, ctx: TenantContext, part: Part, *, status: Status | None = None) -> Rows[Conflict]:
+def list_conflicts(session: Session, ctx: Principal, part: Part, *, status: Status | None = None) -> Rows[Conflict]:
     """A part of them, those found last first."""
     wanted = [] if status is None else [Conflict.status == status]
     total = session.scalar(scoped_count(ctx, Conflict).where(*wanted)) or 0
@@ -127,12 +127,12 @@ def list_conflicts(session: Session, ctx: TenantContext, part: Part, *, status: 
     return read_part(session, found, keys, part, total=total, descending=True)
 
 
-def count_conflicts(session: Session, ctx: TenantContext, status: str) -> int:
+def count_conflicts(session: Session, ctx: Principal, status: str) -> int:
     """How many there are."""
     return session.scalar(scoped_count(ctx, Conflict).where(Conflict.status == status)) or 0
 
 
-def documents_of(session: Session, ctx: TenantContext, rows: Sequence[Conflict]) -> dict[str, Document]:
+def documents_of(session: Session, ctx: Principal, rows: Sequence[Conflict]) -> dict[str, Document]:
     """The documents that conflicts are about, by id, without those that are removed."""
     ids = sorted({each for row in rows for each in (row.one_id, row.other_id)})
     found = (
@@ -143,7 +143,7 @@ def documents_of(session: Session, ctx: TenantContext, rows: Sequence[Conflict])
     return {each.document_id: each for each in found if each.state != DocumentState.REMOVED}
 
 
-def get_conflict(session: Session, ctx: TenantContext, conflict_id: str, *, for_update: bool = False) -> Conflict:
+def get_conflict(session: Session, ctx: Principal, conflict_id: str, *, for_update: bool = False) -> Conflict:
     """One of them, with *for_update* locked until the commit.
 
     Raises:
@@ -156,7 +156,7 @@ def get_conflict(session: Session, ctx: TenantContext, conflict_id: str, *, for_
     return row
 
 
-def set_dismissed(session: Session, ctx: TenantContext, conflict_id: str, *, dismissed: bool) -> Conflict:
+def set_dismissed(session: Session, ctx: Principal, conflict_id: str, *, dismissed: bool) -> Conflict:
     """Dismiss a conflict, or take that back; flushed.
 
     Raises:
@@ -176,7 +176,7 @@ def _may_hold(document: Document | None) -> bool:
     return document is not None and period_of(document).validity(today()) != "expired"
 
 
-def _current_versions(session: Session, ctx: TenantContext, found: Sequence[FoundConflict]) -> dict[str, int]:
+def _current_versions(session: Session, ctx: Principal, found: Sequence[FoundConflict]) -> dict[str, int]:
     """Those of the documents that are found, which may have changed or gone meanwhile."""
     ids = sorted({side.document_id for each in found for side in (each.one, each.other)})
     present = scoped(ctx, Document).where(Document.document_id.in_(ids), Document.state != DocumentState.REMOVED)
@@ -213,7 +213,7 @@ def _reopen(row: Conflict, found: FoundConflict) -> None:
     row.other_version, row.other_title = sides[row.other_id].version, sides[row.other_id].title
 
 
-def _make_row(ctx: TenantContext, conflict_id: str, found: FoundConflict) -> Conflict:
+def _make_row(ctx: Principal, conflict_id: str, found: FoundConflict) -> Conflict:
     one, other = sorted((found.one, found.other), key=lambda side: side.document_id)
     return Conflict(
         conflict_id=conflict_id,

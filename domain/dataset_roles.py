@@ -8,9 +8,9 @@ from sqlalchemy import Select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.models import Dataset, DatasetRole
 from domain.scoping import scoped
-from utils.context import TenantContext
 
 _ABOUT = {
     DatasetRole.DEFAULT: ("default", "What folders and web sources bring, and imports."),
@@ -18,12 +18,12 @@ _ABOUT = {
 }
 
 
-def find_dataset_of(session: Session, ctx: TenantContext, role: DatasetRole) -> Dataset | None:
+def find_dataset_of(session: Session, ctx: Principal, role: DatasetRole) -> Dataset | None:
     """The tenant's dataset of this role, if it has been needed before."""
     return session.scalar(_select_role(ctx, role))
 
 
-def ensure_dataset_of(session: Session, ctx: TenantContext, role: DatasetRole) -> Dataset:
+def ensure_dataset_of(session: Session, ctx: Principal, role: DatasetRole) -> Dataset:
     """The tenant's dataset of this role, made if there is none, under a name that is free; flushed, not committed."""
     for name in _names(role):
         found = session.scalar(_select_role(ctx, role))
@@ -35,13 +35,13 @@ def ensure_dataset_of(session: Session, ctx: TenantContext, role: DatasetRole) -
     raise AssertionError("There is always another name.")
 
 
-def list_indexed_ids(session: Session, ctx: TenantContext, dataset_ids: Sequence[str]) -> tuple[str, ...]:
+def list_indexed_ids(session: Session, ctx: Principal, dataset_ids: Sequence[str]) -> tuple[str, ...]:
     """What the index calls these datasets: a passage that names no dataset counts to the default one."""
     default = find_dataset_of(session, ctx, DatasetRole.DEFAULT)
     return (*dataset_ids, "") if default and default.dataset_id in dataset_ids else tuple(dataset_ids)
 
 
-def _select_role(ctx: TenantContext, role: DatasetRole) -> Select[Dataset]:
+def _select_role(ctx: Principal, role: DatasetRole) -> Select[Dataset]:
     return scoped(ctx, Dataset).where(Dataset.role == role)
 
 

@@ -7,12 +7,12 @@ from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.documents import is_present, lock_documents
 from domain.job_requests import remove_with_jobs
 from domain.models import Dataset, DatasetRole, Document, DocumentState
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_count, scoped_update
-from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 
 
@@ -26,7 +26,7 @@ class DatasetChange(TypedDict, total=False):
     document_links: str | None
 
 
-def create_dataset(session: Session, ctx: TenantContext, name: str, about: DatasetChange | None = None) -> Dataset:
+def create_dataset(session: Session, ctx: Principal, name: str, about: DatasetChange | None = None) -> Dataset:
     """Add an empty dataset to the caller's tenant; flushed, not committed.
 
     Raises:
@@ -43,7 +43,7 @@ def create_dataset(session: Session, ctx: TenantContext, name: str, about: Datas
     return dataset
 
 
-def get_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> Dataset:
+def get_dataset(session: Session, ctx: Principal, dataset_id: str) -> Dataset:
     """One dataset.
 
     Raises:
@@ -55,20 +55,20 @@ def get_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> Datase
     return dataset
 
 
-def list_datasets(session: Session, ctx: TenantContext, part: Part) -> Rows[Dataset]:
+def list_datasets(session: Session, ctx: Principal, part: Part) -> Rows[Dataset]:
     """A part of the tenant's datasets, oldest first."""
     total = session.scalar(scoped_count(ctx, Dataset)) or 0
     return read_part(session, scoped(ctx, Dataset), (Dataset.created_at, Dataset.dataset_id), part, total=total)
 
 
-def count_documents(session: Session, ctx: TenantContext, dataset_ids: Sequence[str]) -> dict[str, int]:
+def count_documents(session: Session, ctx: Principal, dataset_ids: Sequence[str]) -> dict[str, int]:
     """How many documents each of these datasets holds; those without any are left out."""
     held = scoped(ctx, Document).where(Document.dataset_id.in_(dataset_ids), is_present())
     counted = held.with_only_columns(Document.dataset_id, func.count()).group_by(Document.dataset_id)
     return {dataset_id: count for dataset_id, count in session.execute(counted) if dataset_id is not None}
 
 
-def change_dataset(session: Session, ctx: TenantContext, dataset_id: str, change: DatasetChange) -> Dataset:
+def change_dataset(session: Session, ctx: Principal, dataset_id: str, change: DatasetChange) -> Dataset:
     """Make the dataset as *change* says; flushed, not committed.
 
     Raises:
@@ -84,7 +84,7 @@ def change_dataset(session: Session, ctx: TenantContext, dataset_id: str, change
     return dataset
 
 
-def remove_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> set[str]:
+def remove_dataset(session: Session, ctx: Principal, dataset_id: str) -> set[str]:
     """Take the dataset away, with all its documents; gives the files that their jobs were to read.
 
     Their rows go once the index has let go of them, as `domain.documents.remove_documents` says.
@@ -108,7 +108,7 @@ def remove_dataset(session: Session, ctx: TenantContext, dataset_id: str) -> set
     return files
 
 
-def lock_dataset(session: Session, ctx: TenantContext, dataset_id: str, *, shared: bool = False) -> Dataset:
+def lock_dataset(session: Session, ctx: Principal, dataset_id: str, *, shared: bool = False) -> Dataset:
     """The dataset, kept as it is by others until the commit; *shared*: with others who do the same.
 
     Raises:

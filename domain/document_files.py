@@ -12,13 +12,13 @@ import orjson
 from sqlalchemy import Delete, Update, func, select
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.documents import DocumentContent, replace_document
+from domain.file_store import FileStore
 from domain.models import Document, DocumentState, DocumentVersion, Job, Tenant, now
 from domain.scoping import every_tenant, scoped, scoped_delete, scoped_update
-from utils.context import TenantContext
 from utils.disk import DiskSpace
-from utils.ports import FileStore
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class DocumentFiles:
         if self._disk is not None:
             self._disk.check_documents(size_bytes)
 
-    def replace(self, ctx: TenantContext, origin: str, data: bytes, content: DocumentContent) -> Document:
+    def replace(self, ctx: Principal, origin: str, data: bytes, content: DocumentContent) -> Document:
         """Make *content*, read from *data*, what the document at *origin* says, and keep both; committed.
 
         Raises:
@@ -117,7 +117,7 @@ class DocumentFiles:
             return replace_document(session, ctx, origin, content)
 
     @contextmanager
-    def writing(self, ctx: TenantContext, *files: bytes) -> Iterator[tuple[Session, list[str]]]:
+    def writing(self, ctx: Principal, *files: bytes) -> Iterator[tuple[Session, list[str]]]:
         """A transaction for the rows that name *files*, and the hashes of these; they stay only if it is committed.
 
         Raises:
@@ -135,10 +135,10 @@ class DocumentFiles:
             self.try_discard(ctx, *files)
             raise
 
-    def _put(self, ctx: TenantContext, files: Sequence[bytes]) -> list[str]:
+    def _put(self, ctx: Principal, files: Sequence[bytes]) -> list[str]:
         return [self._files.put(ctx, file) for file in files]
 
-    def open_original(self, ctx: TenantContext, version: DocumentVersion) -> BinaryIO:
+    def open_original(self, ctx: Principal, version: DocumentVersion) -> BinaryIO:
         """The file as it came, open for reading; see `FileStore.open`.
 
         Raises:
@@ -146,7 +146,7 @@ class DocumentFiles:
         """
         return self._files.open(ctx, version.content_hash)
 
-    def read_extracted(self, ctx: TenantContext, version: DocumentVersion) -> Extracted:
+    def read_extracted(self, ctx: Principal, version: DocumentVersion) -> Extracted:
         """What was read from it.
 
         Raises:
@@ -154,7 +154,7 @@ class DocumentFiles:
         """
         return Extracted.from_bytes(self._files.get(ctx, version.text_hash))
 
-    def delete_expired(self, ctx: TenantContext, replaced: Sequence[str] | None = None) -> int:
+    def delete_expired(self, ctx: Principal, replaced: Sequence[str] | None = None) -> int:
         """Remove the files of deleted documents and of versions too old to be kept; how many versions that were.
 
         After every change; what a process leaves undone, the next one does. *replaced* are the documents, at most
@@ -180,14 +180,14 @@ class DocumentFiles:
             self.delete_expired(ctx)
             self.sweep(ctx)
 
-    def sweep(self, ctx: TenantContext) -> int:
+    def sweep(self, ctx: Principal) -> int:
         """Remove files that no version names, as a load leaves them that was killed; how many."""
         names, removed = self._files.list_hashes(ctx), 0
         while batch := set(islice(names, _AT_ONCE)):
             removed += self.discard(ctx, batch)
         return removed
 
-    def file(self, ctx: TenantContext, content_hash: str) -> bytes:
+    def file(self, ctx: Principal, content_hash: str) -> bytes:
         """A file by its hash.
 
         Raises:
@@ -195,18 +195,18 @@ class DocumentFiles:
         """
         return self._files.get(ctx, content_hash)
 
-    def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
+    def quarantine(self, ctx: Principal, content_hash: str) -> None:
         """Put a file where nobody can download it, whatever names it; see `FileStore.quarantine`."""
         self._files.quarantine(ctx, content_hash)
 
-    def try_discard(self, ctx: TenantContext, *files: bytes) -> None:
+    def try_discard(self, ctx: Principal, *files: bytes) -> None:
         """Remove those of *files* that nothing names; what cannot be removed now, the next `sweep` removes."""
         try:
             self.discard(ctx, {hashlib.sha256(file).hexdigest() for file in files})
         except Exception:
             logger.warning("Files that are not used could not be deleted.", exc_info=True)
 
-    def discard(self, ctx: TenantContext, names: set[str]) -> int:
+    def discard(self, ctx: Principal, names: set[str]) -> int:
         """Remove those of these files that nothing names any more; how many."""
         removed = 0
         for batch in _cut_into_batches(names):
@@ -225,7 +225,7 @@ class DocumentFiles:
 
 
 def find_version(
-    session: Session, ctx: TenantContext, document_id: str, version: int | None = None
+    session: Session, ctx: Principal, document_id: str, version: int | None = None
 ) -> DocumentVersion | None:
     """That version of a document, the newest without a number; None where it is not kept, or not for the caller."""
     found = scoped(ctx, DocumentVersion).where(
@@ -236,7 +236,7 @@ def find_version(
     return session.scalar(found.order_by(DocumentVersion.version.desc()).limit(1))
 
 
-def find_current_versions(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> dict[str, int]:
+def find_current_versions(session: Session, ctx: Principal, document_ids: Sequence[str]) -> dict[str, int]:
     """The version that each of these documents is at, without those that are deleted; at most 1,000 at once."""
     present = scoped(ctx, Document).where(
         Document.document_id.in_(document_ids), Document.state != DocumentState.REMOVED
@@ -245,9 +245,7 @@ def find_current_versions(session: Session, ctx: TenantContext, document_ids: Se
     return {document_id: version for document_id, version in rows}
 
 
-def _delete_outdated(
-    session: Session, ctx: TenantContext, versions_kept: int, document_ids: Sequence[str] | None
-) -> None:
+def _delete_outdated(session: Session, ctx: Principal, versions_kept: int, document_ids: Sequence[str] | None) -> None:
     key = (DocumentVersion.document_id, DocumentVersion.version)
     newest_first = func.row_number().over(partition_by=key[0], order_by=key[1].desc())
     replaced = scoped(ctx, DocumentVersion).where(
@@ -269,7 +267,7 @@ def _limit_to_version(change: Change, document_id: str, version: int) -> Change:
     return change.where(DocumentVersion.document_id == document_id, DocumentVersion.version == version)
 
 
-def _find_unused(session: Session, ctx: TenantContext, names: set[str]) -> set[str]:
+def _find_unused(session: Session, ctx: Principal, names: set[str]) -> set[str]:
     """Those that no version names which readers still have, and no job."""
     present = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
     used = set(session.scalars(scoped(ctx, Job).with_only_columns(Job.content_hash).where(Job.content_hash.in_(names))))

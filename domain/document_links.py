@@ -11,11 +11,11 @@ from enum import StrEnum
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.datasets import get_dataset
 from domain.documents import get_document
 from domain.models import Dataset, Document, DocumentState, Tenant
 from domain.scoping import scoped, scoped_update
-from utils.context import TenantContext
 
 
 class LinkMode(StrEnum):
@@ -41,7 +41,7 @@ class LinkRules:
     generation: int = 0
 
 
-def link_rules(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> dict[str, LinkRules]:
+def link_rules(session: Session, ctx: Principal, document_ids: Sequence[str]) -> dict[str, LinkRules]:
     """The rules for each of these documents, without those that are deleted; at most 1,000 at once."""
     tenant = session.get(Tenant, ctx.tenant_id)
     documents = scoped(ctx, Document).outerjoin(Dataset, Dataset.dataset_id == Document.dataset_id)
@@ -55,7 +55,7 @@ def link_rules(session: Session, ctx: TenantContext, document_ids: Sequence[str]
     }
 
 
-def revoke_document_links(session: Session, ctx: TenantContext, document_id: str) -> None:
+def revoke_document_links(session: Session, ctx: Principal, document_id: str) -> None:
     """Let no link to a document that was given out so far open it any more.
 
     Raises:
@@ -67,7 +67,7 @@ def revoke_document_links(session: Session, ctx: TenantContext, document_id: str
     session.execute(this.values(changed))
 
 
-def revoke_dataset_links(session: Session, ctx: TenantContext, dataset_id: str) -> None:
+def revoke_dataset_links(session: Session, ctx: Principal, dataset_id: str) -> None:
     """Let no link to a document of a dataset that was given out so far open it any more.
 
     Raises:
@@ -78,7 +78,7 @@ def revoke_dataset_links(session: Session, ctx: TenantContext, dataset_id: str) 
     session.execute(this.values(links_generation=Dataset.links_generation + 1, updated_at=Dataset.updated_at))
 
 
-def revoke_all_links(session: Session, ctx: TenantContext) -> None:
+def revoke_all_links(session: Session, ctx: Principal) -> None:
     """Let no link to a document of the tenant that was given out so far open it any more."""
     tenant = session.get_one(Tenant, ctx.tenant_id, with_for_update={"key_share": True})
     tenant.links_generation += 1

@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Select, Update, insert, literal_column
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.conflicts import COMPARE_AGAIN, end_conflicts
 from domain.dataset_roles import ensure_dataset_of
 from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion, now
 from domain.scoping import scoped, scoped_delete, scoped_update
-from utils.context import TenantContext
 from utils.errors import NotFound
 from utils.slices import cut_into_slices
 from utils.validity import read_period
@@ -57,7 +57,7 @@ class DocumentContent:
     extracted: bytes = field(default=b"", repr=False)
 
 
-def list_documents(session: Session, ctx: TenantContext) -> list[Document]:
+def list_documents(session: Session, ctx: Principal) -> list[Document]:
     """The tenant's documents by source, also those that could not be read."""
     present = scoped(ctx, Document).where(Document.state != DocumentState.REMOVED)
     return list(session.scalars(present.order_by(Document.source, Document.origin)))
@@ -68,7 +68,7 @@ def is_present() -> ColumnElement[bool]:
     return Document.state != literal_column(f"'{DocumentState.REMOVED}'")
 
 
-def get_document(session: Session, ctx: TenantContext, document_id: str) -> Document:
+def get_document(session: Session, ctx: Principal, document_id: str) -> Document:
     """One document.
 
     Raises:
@@ -80,7 +80,7 @@ def get_document(session: Session, ctx: TenantContext, document_id: str) -> Docu
     return document
 
 
-def lock_document(session: Session, ctx: TenantContext, document_id: str) -> Document:
+def lock_document(session: Session, ctx: Principal, document_id: str) -> Document:
     """One document, which nobody else changes until the commit.
 
     Raises:
@@ -102,13 +102,13 @@ def change_description(session: Session, document: Document, *, tags: list[str],
     session.flush()
 
 
-def get_chunks(session: Session, ctx: TenantContext, document_id: str) -> list[Chunk]:
+def get_chunks(session: Session, ctx: Principal, document_id: str) -> list[Chunk]:
     """A document's chunks in reading order, one chunking version after the other; none of another tenant's document."""
     chunks = scoped(ctx, Chunk).where(Chunk.document_id == document_id)
     return list(session.scalars(chunks.order_by(Chunk.chunking_version, Chunk.position)))
 
 
-def replace_document(session: Session, ctx: TenantContext, origin: str, content: DocumentContent) -> Document:
+def replace_document(session: Session, ctx: Principal, origin: str, content: DocumentContent) -> Document:
     """Make *content* what the document at *origin* says, new or not; flushed, not committed.
 
     It keeps its id. The index follows later and answers from the former chunks until then. The former version stays
@@ -130,7 +130,7 @@ def replace_document(session: Session, ctx: TenantContext, origin: str, content:
     return document
 
 
-def record_failure(session: Session, ctx: TenantContext, origin: str, source: str, reason: str) -> Document:
+def record_failure(session: Session, ctx: Principal, origin: str, source: str, reason: str) -> Document:
     """Note why the document at *origin* could not be read. What it said before stays in use."""
     document = _claim(session, ctx, origin, source)
     document.error = reason
@@ -141,12 +141,12 @@ def record_failure(session: Session, ctx: TenantContext, origin: str, source: st
     return document
 
 
-def clear_failure(session: Session, ctx: TenantContext, document_id: str) -> None:
+def clear_failure(session: Session, ctx: Principal, document_id: str) -> None:
     """Forget a failed attempt: the file is again what was read before."""
     session.execute(scoped_update(ctx, Document).where(Document.document_id == document_id).values(error=None))
 
 
-def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterable[str]) -> int:
+def remove_documents(session: Session, ctx: Principal, document_ids: Iterable[str]) -> int:
     """Take documents away from readers, in all versions. How many there were.
 
     Their rows go once the index has let go of them, their files with `domain.document_files`.
@@ -165,7 +165,7 @@ def remove_documents(session: Session, ctx: TenantContext, document_ids: Iterabl
     return removed
 
 
-def lock_documents(session: Session, ctx: TenantContext, document_ids: Iterable[str] | None = None) -> list[str]:
+def lock_documents(session: Session, ctx: Principal, document_ids: Iterable[str] | None = None) -> list[str]:
     """As `lock_in_order`, of these documents or all of the tenant's."""
     if document_ids is None:
         return lock_in_order(session, scoped(ctx, Document))
@@ -191,7 +191,7 @@ def in_batches(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return cut_into_slices(document_ids, MOST_AT_ONCE)
 
 
-def _claim(session: Session, ctx: TenantContext, origin: str, source: str) -> Document:
+def _claim(session: Session, ctx: Principal, origin: str, source: str) -> Document:
     """The row at *origin*, a new one in the default dataset if there is none; two at once end with the same row."""
     at_origin = scoped(ctx, Document).where(Document.origin == origin).with_for_update()
     document = session.scalar(at_origin)
@@ -207,7 +207,7 @@ def _claim(session: Session, ctx: TenantContext, origin: str, source: str) -> Do
     return new
 
 
-def _add_version(session: Session, ctx: TenantContext, document: Document, content: DocumentContent) -> None:
+def _add_version(session: Session, ctx: Principal, document: Document, content: DocumentContent) -> None:
     former = _present_versions(ctx, document.document_id).where(DocumentVersion.replaced_at.is_(None))
     session.execute(former.values(replaced_at=now()))
     session.add(
@@ -228,7 +228,7 @@ def _add_version(session: Session, ctx: TenantContext, document: Document, conte
     session.flush()
 
 
-def _present_versions(ctx: TenantContext, document_id: str) -> Update:
+def _present_versions(ctx: Principal, document_id: str) -> Update:
     return scoped_update(ctx, DocumentVersion).where(
         DocumentVersion.document_id == document_id, DocumentVersion.deleted_at.is_(None)
     )

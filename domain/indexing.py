@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Delete, Update, and_, case, func, literal_column, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
+from auth.background import make_system
+from auth.principal import Principal
 from domain.document_dates import date_of, period_of
 from domain.documents import in_batches, lock_documents
 from domain.indexes import is_held_nowhere
@@ -22,7 +24,6 @@ from domain.scoping import (
     tenants_with,
 )
 from domain.slots import ALL_SLOTS, FIRST_SLOT, Slots, find_serving_slot, find_slots_in_use, is_passage_of
-from utils.context import TenantContext
 from utils.passages import Passage
 
 Waiting = tuple[Document, list[Chunk]]
@@ -42,17 +43,17 @@ def without_vector(slot: int) -> ColumnElement[bool]:
     )
 
 
-def all_tenants(session: Session) -> list[TenantContext]:
+def all_tenants(session: Session) -> list[Principal]:
     """The tenants that have documents."""
     return tenants_with(session, Document, true())
 
 
-def tenants_without_words(session: Session, slot: int = FIRST_SLOT) -> list[TenantContext]:
+def tenants_without_words(session: Session, slot: int = FIRST_SLOT) -> list[Principal]:
     """The tenants with documents to put into the index of *slot* or take out of it."""
     return tenants_with(session, Document, waiting_for_index(slot))
 
 
-def tenants_without_vectors(session: Session, slot: int = FIRST_SLOT) -> list[TenantContext]:
+def tenants_without_vectors(session: Session, slot: int = FIRST_SLOT) -> list[Principal]:
     """The tenants with chunks whose vector the index of *slot* lacks."""
     return tenants_with(session, Chunk, without_vector(slot))
 
@@ -69,7 +70,7 @@ def count_without_vectors(session: Session, slot: int | None = None) -> int:
 
 def without_words(
     session: Session,
-    ctx: TenantContext,
+    ctx: Principal,
     limit: int,
     slot: int = FIRST_SLOT,
     *,
@@ -103,7 +104,7 @@ def without_words(
 
 
 def _select_without_words(
-    ctx: TenantContext, limit: int, slot: int, *, oldest_first: bool
+    ctx: Principal, limit: int, slot: int, *, oldest_first: bool
 ) -> "tuple[type[Document], ColumnElement[int]]":
     """The documents of `without_words`, and the position of the first chunk of each that the index lacks."""
     lacking = Chunk.document_id == Document.document_id, is_passage_of(slot), Chunk.lexical_slots.bitwise_and(slot) == 0
@@ -120,7 +121,7 @@ def _order_by(document: type[Document], *, oldest_first: bool) -> tuple[ColumnEl
 
 
 def documents_without_vectors(
-    session: Session, ctx: TenantContext, limit: int, slot: int = FIRST_SLOT, *, oldest_first: bool = False
+    session: Session, ctx: Principal, limit: int, slot: int = FIRST_SLOT, *, oldest_first: bool = False
 ) -> dict[str, int]:
     """At most *limit* documents with passages as of `passages_without_vectors` and their number.
 
@@ -142,7 +143,7 @@ def documents_without_vectors(
 
 def passages_without_vectors(
     session: Session,
-    ctx: TenantContext,
+    ctx: Principal,
     limit: int,
     offset: int,
     slot: int = FIRST_SLOT,
@@ -158,7 +159,7 @@ def passages_without_vectors(
     return [as_passage(document, chunk) for chunk, document in rows]
 
 
-def mark_words(session: Session, ctx: TenantContext, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
+def mark_words(session: Session, ctx: Principal, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
     """The index holds the words of these passages; those that were replaced meanwhile are passed over."""
     held = _get_held(session, slot)
     lock_documents(session, ctx, {passage.document_id for passage in passages})
@@ -167,9 +168,7 @@ def mark_words(session: Session, ctx: TenantContext, passages: Sequence[Passage]
     session.execute(these.values(lexical_slots=Chunk.lexical_slots.bitwise_or(held.chunk_bits)))
 
 
-def mark_searchable(
-    session: Session, ctx: TenantContext, documents: Sequence[Document], slot: int = FIRST_SLOT
-) -> None:
+def mark_searchable(session: Session, ctx: Principal, documents: Sequence[Document], slot: int = FIRST_SLOT) -> None:
     """The index holds all words of these versions; those that lack some, were changed or removed stay to be done."""
     held = _get_held(session, slot)
     lock_documents(session, ctx, [document.document_id for document in documents])
@@ -187,7 +186,7 @@ def mark_searchable(
         _mark_ready(session, ctx, [document.document_id for document in documents], slot)
 
 
-def mark_vectors(session: Session, ctx: TenantContext, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
+def mark_vectors(session: Session, ctx: Principal, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
     """The index holds the vectors of these passages, but of those that were replaced by their like meanwhile."""
     held = _get_held(session, slot)
     document_ids = sorted({passage.document_id for passage in passages})
@@ -199,7 +198,7 @@ def mark_vectors(session: Session, ctx: TenantContext, passages: Sequence[Passag
         _mark_ready(session, ctx, document_ids, slot)
 
 
-def drop_removed(session: Session, ctx: TenantContext, documents: Sequence[Document], slot: int = FIRST_SLOT) -> None:
+def drop_removed(session: Session, ctx: Principal, documents: Sequence[Document], slot: int = FIRST_SLOT) -> None:
     """The index holds nothing of these removed documents any more: the last one to let go drops their rows.
 
     Those that came back meanwhile stay.
@@ -212,17 +211,17 @@ def drop_removed(session: Session, ctx: TenantContext, documents: Sequence[Docum
         session.execute(_version(scoped_delete(ctx, Document), document).where(is_held_nowhere()))
 
 
-def sample_passages(session: Session, limit: int) -> list[tuple[TenantContext, Passage]]:
+def sample_passages(session: Session, limit: int) -> list[tuple[Principal, Passage]]:
     """At most *limit* passages of any tenants, of the index that serves: always the same while the documents are."""
     # Ids are hashes, so that their order is as good as chance.
     chunks = select_everywhere(Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
     rows = session.execute(
         chunks.where(is_passage_of(find_serving_slot(session))).order_by(Chunk.chunk_id).limit(limit)
     )
-    return [(TenantContext.for_background(chunk.tenant_id), as_passage(document, chunk)) for chunk, document in rows]
+    return [(make_system(chunk.tenant_id), as_passage(document, chunk)) for chunk, document in rows]
 
 
-def count_done(session: Session, ctx: TenantContext, slot: int = FIRST_SLOT) -> tuple[int, int]:
+def count_done(session: Session, ctx: Principal, slot: int = FIRST_SLOT) -> tuple[int, int]:
     """How many passages of the tenant the index was given the words of, and how many the vectors."""
     words, vectors = (
         session.scalar(scoped_count(ctx, Chunk).where(column.bitwise_and(slot) != 0, is_passage_of(slot)))
@@ -231,13 +230,13 @@ def count_done(session: Session, ctx: TenantContext, slot: int = FIRST_SLOT) -> 
     return words or 0, vectors or 0
 
 
-def count_chunks_without_vectors(session: Session, ctx: TenantContext) -> int:
+def count_chunks_without_vectors(session: Session, ctx: Principal) -> int:
     """How many passages of the tenant wait for their vector in the index that serves."""
     return session.scalar(scoped_count(ctx, Chunk).where(without_vector(find_serving_slot(session)))) or 0
 
 
 def mark_undone(
-    session: Session, ctx: TenantContext, slot: int = FIRST_SLOT, document_ids: Sequence[str] | None = None
+    session: Session, ctx: Principal, slot: int = FIRST_SLOT, document_ids: Sequence[str] | None = None
 ) -> None:
     """The index lost this tenant's passages, or those of some documents: they are to be put into it again.
 
@@ -284,7 +283,7 @@ def _labels(document: Document) -> tuple[str, ...]:
     return (*tags, *(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in simple))
 
 
-def _forget(session: Session, ctx: TenantContext, document_ids: Sequence[str], slot: int, slots: Slots) -> None:
+def _forget(session: Session, ctx: Principal, document_ids: Sequence[str], slot: int, slots: Slots) -> None:
     for each in slots.chunking_versions:
         if each & slot:
             own = slot & (ALL_SLOTS - slots.used + slots.find_alike(each))  # not those with other passages
@@ -328,7 +327,7 @@ def _version(change: Change, document: Document) -> Change:
     return change.where(Document.document_id == document.document_id, Document.version == document.version)
 
 
-def _mark_ready(session: Session, ctx: TenantContext, document_ids: Sequence[str], slot: int) -> None:
+def _mark_ready(session: Session, ctx: Principal, document_ids: Sequence[str], slot: int) -> None:
     for document_id in document_ids:
         waiting = scoped(ctx, Chunk).where(Chunk.document_id == document_id, without_vector(slot)).exists()
         done = scoped_update(ctx, Document).where(Document.document_id == document_id, ~waiting)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.documents import in_batches, remove_documents
 from domain.jobs import OPEN, end, moment
 from domain.models import Document, DocumentState, Job, JobStatus
 from domain.quotas import Quotas, lock_usage, require_room_in_queue
 from domain.scoping import scoped, scoped_delete, scoped_update
-from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 
 
@@ -26,12 +26,12 @@ class Work:
     size_bytes: int
 
 
-def get_job(session: Session, ctx: TenantContext, document_id: str) -> Job | None:
+def get_job(session: Session, ctx: Principal, document_id: str) -> Job | None:
     """The document's newest job; None for one that came without, such as by `flask load`."""
     return session.scalar(scoped(ctx, Job).where(Job.document_id == document_id))
 
 
-def cancel(session: Session, ctx: TenantContext, document_id: str) -> Job:
+def cancel(session: Session, ctx: Principal, document_id: str) -> Job:
     """End the document's job, at once where nobody works on it, else as soon as the worker notices.
 
     What the index holds of the document stays.
@@ -51,7 +51,7 @@ def cancel(session: Session, ctx: TenantContext, document_id: str) -> Job:
     return job
 
 
-def begin_again(session: Session, ctx: TenantContext, document_id: str, quotas: Quotas) -> Job:
+def begin_again(session: Session, ctx: Principal, document_id: str, quotas: Quotas) -> Job:
     """A new job over the same file, from the first stage on; a worker that has the former one loses it.
 
     Raises:
@@ -64,7 +64,7 @@ def begin_again(session: Session, ctx: TenantContext, document_id: str, quotas: 
     return replace_job(session, ctx, document_id, work, quotas)
 
 
-def replace_job(session: Session, ctx: TenantContext, document_id: str, work: Work, quotas: Quotas) -> Job:
+def replace_job(session: Session, ctx: Principal, document_id: str, work: Work, quotas: Quotas) -> Job:
     """The document's one job. The former one is forgotten, and a worker that has it loses it. After `lock_usage`.
 
     Raises:
@@ -88,7 +88,7 @@ def replace_job(session: Session, ctx: TenantContext, document_id: str, work: Wo
     return job
 
 
-def remove_with_jobs(session: Session, ctx: TenantContext, document_ids: Sequence[str]) -> set[str]:
+def remove_with_jobs(session: Session, ctx: Principal, document_ids: Sequence[str]) -> set[str]:
     """Take documents away as `remove_documents` does, with their jobs; gives the files that these were to read.
 
     Their origins and external ids are free at once: a file with one of them is another document, also before the index
@@ -106,7 +106,7 @@ def remove_with_jobs(session: Session, ctx: TenantContext, document_ids: Sequenc
     return files
 
 
-def _get_job_of(session: Session, ctx: TenantContext, document_id: str) -> Job:
+def _get_job_of(session: Session, ctx: Principal, document_id: str) -> Job:
     session.execute(scoped(ctx, Document).where(Document.document_id == document_id).with_for_update())
     job = session.scalar(scoped(ctx, Job).where(Job.document_id == document_id).with_for_update())
     if job is None:

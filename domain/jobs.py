@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, not_, or_, select
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.documents import in_batches, lock_documents
 from domain.models import Document, DocumentState, Job, JobStage, JobStatus, now
 from domain.scoping import count_everywhere, scoped, scoped_update, tenants_with
-from utils.context import TenantContext
 
 LEASE_S = 15.0
 MOST_ATTEMPTS = 6  # at one stage
@@ -87,7 +87,7 @@ def follows_index() -> ColumnElement[bool]:
     return and_(is_open(), Job.status == JobStatus.PROCESSING, Job.stage == JobStage.INDEXING)
 
 
-def tenants_with_due(session: Session, *, small_only: bool = False) -> list[TenantContext]:
+def tenants_with_due(session: Session, *, small_only: bool = False) -> list[Principal]:
     """The tenants with jobs that a worker may take, that with the smallest job first."""
     return tenants_with(session, Job, _may_be_taken(moment(session), small_only=small_only), first=_weigh_effort())
 
@@ -98,14 +98,14 @@ def count_large_of(session: Session, pool: str) -> int:
     return count_everywhere(session, Job, and_(held, not_(is_small())))
 
 
-def tenants_to_tidy(session: Session) -> list[TenantContext]:
+def tenants_to_tidy(session: Session) -> list[Principal]:
     """The tenants for which `tidy` may have something to do."""
     return tenants_with(session, Job, or_(is_abandoned(moment(session)), follows_index()))
 
 
 def claim(
     session: Session,
-    ctx: TenantContext,
+    ctx: Principal,
     *,
     worker: str,
     lease_s: float = LEASE_S,
@@ -144,7 +144,7 @@ def _weigh_effort() -> ColumnElement[int]:
     return case((Job.stage == JobStage.RECOGNISING, _LAST), else_=Job.size_bytes)
 
 
-def postpone_reading(session: Session, ctx: TenantContext, failure: Failure, *, until: datetime) -> None:
+def postpone_reading(session: Session, ctx: Principal, failure: Failure, *, until: datetime) -> None:
     """Let the tenant's jobs that are due to be read wait, and say why; looked at again in between, as quotas change."""
     at = moment(session)
     due = scoped_update(ctx, Job).where(is_due(at), Job.stage.in_([JobStage.STORED, JobStage.READING]))
@@ -152,7 +152,7 @@ def postpone_reading(session: Session, ctx: TenantContext, failure: Failure, *, 
     session.execute(due.values(not_before=again_at, error=failure.reason, advice=failure.advice))
 
 
-def renew(session: Session, ctx: TenantContext, held: ClaimedJob, *, progress: float, lease_s: float = LEASE_S) -> None:
+def renew(session: Session, ctx: Principal, held: ClaimedJob, *, progress: float, lease_s: float = LEASE_S) -> None:
     """Hold the job for *lease_s* more, and say how much of its stage is done.
 
     Raises:
@@ -164,7 +164,7 @@ def renew(session: Session, ctx: TenantContext, held: ClaimedJob, *, progress: f
     session.flush()
 
 
-def lock_held(session: Session, ctx: TenantContext, held: ClaimedJob) -> Document:
+def lock_held(session: Session, ctx: Principal, held: ClaimedJob) -> Document:
     """The document of a job of ours, both kept from others until the commit: first thing before its result is written.
 
     Raises:
@@ -178,7 +178,7 @@ def lock_held(session: Session, ctx: TenantContext, held: ClaimedJob) -> Documen
     return document
 
 
-def advance(session: Session, ctx: TenantContext, held: ClaimedJob, stage: JobStage) -> ClaimedJob:
+def advance(session: Session, ctx: Principal, held: ClaimedJob, stage: JobStage) -> ClaimedJob:
     """The job at its next stage.
 
     From INDEXING on nobody holds it: it is over when the index has its document. For RECOGNISING it waits for its turn
@@ -198,7 +198,7 @@ def advance(session: Session, ctx: TenantContext, held: ClaimedJob, stage: JobSt
     return _to_claimed(job, held.worker)
 
 
-def fail(session: Session, ctx: TenantContext, held: ClaimedJob, failure: Failure) -> None:
+def fail(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure) -> None:
     """End the job without success.
 
     Raises:
@@ -207,7 +207,7 @@ def fail(session: Session, ctx: TenantContext, held: ClaimedJob, failure: Failur
     _fail(session, ctx, _ours(session, ctx, held), failure)
 
 
-def put_off(session: Session, ctx: TenantContext, held: ClaimedJob, failure: Failure) -> bool:
+def put_off(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure) -> bool:
     """Let the job be tried again, later each time; False where it was the last time, and the job has failed.
 
     Raises:
@@ -217,7 +217,7 @@ def put_off(session: Session, ctx: TenantContext, held: ClaimedJob, failure: Fai
     return _again(session, ctx, job, failure)
 
 
-def wait(session: Session, ctx: TenantContext, held: ClaimedJob, failure: Failure, *, pause_s: float) -> None:
+def wait(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure, *, pause_s: float) -> None:
     """Let the job be tried again after a pause, as often as it takes: what it needs is away.
 
     Raises:
@@ -229,7 +229,7 @@ def wait(session: Session, ctx: TenantContext, held: ClaimedJob, failure: Failur
     _release(job, moment(session) + timedelta(seconds=pause_s))
 
 
-def hand_back(session: Session, ctx: TenantContext, held: ClaimedJob) -> None:
+def hand_back(session: Session, ctx: Principal, held: ClaimedJob) -> None:
     """Let another worker have the job at once: this one stops.
 
     Raises:
@@ -240,12 +240,12 @@ def hand_back(session: Session, ctx: TenantContext, held: ClaimedJob) -> None:
     _release(job, moment(session))
 
 
-def get_recognised(session: Session, ctx: TenantContext, held: ClaimedJob) -> str | None:
+def get_recognised(session: Session, ctx: Principal, held: ClaimedJob) -> str | None:
     """What `give_way` was given last for this job; None where it has not given way."""
     return session.scalar(_by_id(ctx, held).with_only_columns(Job.recognised))
 
 
-def give_way(session: Session, ctx: TenantContext, held: ClaimedJob, *, recognised: str, progress: float) -> None:
+def give_way(session: Session, ctx: Principal, held: ClaimedJob, *, recognised: str, progress: float) -> None:
     """Let others go first, and whoever has the job next go on after what is *recognised*.
 
     Raises:
@@ -256,7 +256,7 @@ def give_way(session: Session, ctx: TenantContext, held: ClaimedJob, *, recognis
     job.attempts, job.recognised, job.progress = 0, recognised, progress
 
 
-def end_cancelled(session: Session, ctx: TenantContext, held: ClaimedJob) -> bool:
+def end_cancelled(session: Session, ctx: Principal, held: ClaimedJob) -> bool:
     """End a job of ours that is to be cancelled; False if that was not asked for, or it is not ours."""
     lock_documents(session, ctx, [held.document_id])
     job = session.scalar(_by_id(ctx, held).with_for_update())
@@ -266,7 +266,7 @@ def end_cancelled(session: Session, ctx: TenantContext, held: ClaimedJob) -> boo
     return True
 
 
-def tidy(session: Session, ctx: TenantContext) -> int:
+def tidy(session: Session, ctx: Principal) -> int:
     """Give jobs of workers that are gone to others, and end those whose document is in the index; how many."""
     abandoned = scoped(ctx, Job).where(is_abandoned(moment(session)))
     ready = scoped(ctx, Document).where(Document.state == DocumentState.READY)
@@ -304,19 +304,19 @@ def _to_claimed(job: Job, worker: str) -> ClaimedJob:
     )
 
 
-def _by_id(ctx: TenantContext, held: ClaimedJob) -> Select[Job]:
+def _by_id(ctx: Principal, held: ClaimedJob) -> Select[Job]:
     this = scoped(ctx, Job).where(Job.job_id == held.job_id, Job.worker == held.worker)
     return this.where(Job.status == JobStatus.PROCESSING)
 
 
-def _ours(session: Session, ctx: TenantContext, held: ClaimedJob) -> Job:
+def _ours(session: Session, ctx: Principal, held: ClaimedJob) -> Job:
     job = session.scalar(_by_id(ctx, held).with_for_update())
     if job is None or job.cancel_requested:
         raise LeaseLost
     return job
 
 
-def _again(session: Session, ctx: TenantContext, job: Job, failure: Failure) -> bool:
+def _again(session: Session, ctx: Principal, job: Job, failure: Failure) -> bool:
     if job.attempts >= MOST_ATTEMPTS:
         _fail(session, ctx, job, failure)
         return False
@@ -331,7 +331,7 @@ def _release(job: Job, not_before: datetime) -> None:
     job.progress = 0.0
 
 
-def _fail(session: Session, ctx: TenantContext, job: Job, failure: Failure) -> None:
+def _fail(session: Session, ctx: Principal, job: Job, failure: Failure) -> None:
     """End it, and say so at its document; what that said before stays in use."""
     end(job, JobStatus.FAILED, failure)
     document = scoped_update(ctx, Document).where(Document.document_id == job.document_id)

@@ -17,9 +17,10 @@ from sqlalchemy import or_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
+from auth.scopes import ALL_SCOPES, Scope
 from domain.models import ApiKey, Tenant, now
 from domain.scoping import scoped, scoped_to, scoped_update
-from utils.context import ALL_SCOPES, Scope, TenantContext
 from utils.errors import BadInput, Conflict, NotFound
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -112,12 +113,12 @@ def create_first_key(session: Session, tenant_id: str, name: str) -> str | None:
     return None if has_keys(session, tenant_id) else create_key(session, tenant_id, name, scopes=[ALL])[1]
 
 
-def list_keys(session: Session, ctx: TenantContext) -> Sequence[ApiKey]:
+def list_keys(session: Session, ctx: Principal) -> Sequence[ApiKey]:
     """The tenant's keys, revoked ones too, the newest first."""
     return session.scalars(scoped(ctx, ApiKey).order_by(ApiKey.created_at.desc(), ApiKey.key_id)).all()
 
 
-def revoke_key(session: Session, ctx: TenantContext, key_id: str) -> ApiKey:
+def revoke_key(session: Session, ctx: Principal, key_id: str) -> ApiKey:
     """Let the key open nothing any more. One that was revoked before stays as it is.
 
     Raises:
@@ -128,7 +129,7 @@ def revoke_key(session: Session, ctx: TenantContext, key_id: str) -> ApiKey:
     return key
 
 
-def rotate_key(session: Session, ctx: TenantContext, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
+def rotate_key(session: Session, ctx: Principal, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
     """A new secret for the key, which keeps its id, scopes and conversations; the present one is valid for *overlap*
     more, the one before it not at all.
 
@@ -145,7 +146,7 @@ def rotate_key(session: Session, ctx: TenantContext, key_id: str, *, overlap: ti
     return key, presented
 
 
-def note_use(session: Session, ctx: TenantContext, key_id: str, used_at: datetime) -> None:
+def note_use(session: Session, ctx: Principal, key_id: str, used_at: datetime) -> None:
     """Write when the key was used last, unless less than a minute has passed since what is written."""
     is_old = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < used_at - USE_NOTED_EVERY)
     session.execute(scoped_update(ctx, ApiKey).where(ApiKey.key_id == key_id, is_old).values(last_used_at=used_at))
@@ -192,7 +193,7 @@ def find_key(session: Session, presented: str) -> FoundKey | None:
     return None
 
 
-def _get_key(session: Session, ctx: TenantContext, key_id: str) -> ApiKey:
+def _get_key(session: Session, ctx: Principal, key_id: str) -> ApiKey:
     key = session.scalars(scoped(ctx, ApiKey).where(ApiKey.key_id == key_id).with_for_update()).one_or_none()
     if key is None:
         raise NotFound(f"The tenant {ctx.tenant_id} has no key {key_id!r}. flask api-key list shows those it has.")

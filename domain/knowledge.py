@@ -3,12 +3,12 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.models import Document, IndexRow, IndexState
 from domain.scoping import scoped
-from utils.context import TenantContext
 
 
-def compute_knowledge_version(session: Session, ctx: TenantContext) -> str:
+def compute_knowledge_version(session: Session, ctx: Principal) -> str:
     """A text that is another one after each change to the tenant's documents, to what the index holds of them, and when
     another index serves.
 

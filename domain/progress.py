@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.documents import is_present
 from domain.jobs import OPEN
 from domain.models import Chunk, Document, DocumentState, Job, JobStage, JobStatus
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped
 from domain.slots import find_serving_slot, is_passage_of
-from utils.context import TenantContext
 from utils.errors import NotFound
 
 # Of documents without a job, such as `flask load` brings.
@@ -41,7 +41,7 @@ class DocumentProgress:
         return self.document.state in (DocumentState.SEARCHABLE, DocumentState.READY)
 
 
-def get_progress(session: Session, ctx: TenantContext, document_id: str) -> DocumentProgress:
+def get_progress(session: Session, ctx: Principal, document_id: str) -> DocumentProgress:
     """One document.
 
     Raises:
@@ -54,7 +54,7 @@ def get_progress(session: Session, ctx: TenantContext, document_id: str) -> Docu
 
 
 def list_progress(
-    session: Session, ctx: TenantContext, dataset_id: str | None, part: Part, *, status: str | None = None
+    session: Session, ctx: Principal, dataset_id: str | None, part: Part, *, status: str | None = None
 ) -> Rows[DocumentProgress]:
     """A part of the documents of a dataset, or of all, oldest first; with *status*, of those alone."""
     wanted = _select_present(ctx) if status is None else scoped(ctx, Document).where(Document.status == status)
@@ -66,7 +66,7 @@ def list_progress(
     return Rows(_add_progress(session, ctx, found.rows), total, found.next_after)
 
 
-def list_jobs(session: Session, ctx: TenantContext, *, statuses: Sequence[str], limit: int) -> list[DocumentProgress]:
+def list_jobs(session: Session, ctx: Principal, *, statuses: Sequence[str], limit: int) -> list[DocumentProgress]:
     """The tenant's documents whose jobs are in one of *statuses*, those that changed last first."""
     wanted = scoped(ctx, Job).where(Job.status.in_(statuses)).order_by(Job.updated_at.desc(), Job.job_id).limit(limit)
     order = {job.document_id: place for place, job in enumerate(session.scalars(wanted))}
@@ -79,15 +79,15 @@ def derive_status(document: Document, job: Job | None) -> JobStatus:
     return JobStatus(job.status) if job else _STATUS_OF_STATE[DocumentState(document.state)]
 
 
-def _select_present(ctx: TenantContext) -> Select[Document]:
+def _select_present(ctx: Principal) -> Select[Document]:
     return scoped(ctx, Document).where(is_present())
 
 
-def _read(session: Session, ctx: TenantContext, documents: Select[Document]) -> list[DocumentProgress]:
+def _read(session: Session, ctx: Principal, documents: Select[Document]) -> list[DocumentProgress]:
     return _add_progress(session, ctx, session.scalars(documents).all())
 
 
-def _add_progress(session: Session, ctx: TenantContext, found: Sequence[Document]) -> list[DocumentProgress]:
+def _add_progress(session: Session, ctx: Principal, found: Sequence[Document]) -> list[DocumentProgress]:
     if not found:  # without ids SQLite would look through all jobs
         return []
     ids = [document.document_id for document in found]
@@ -104,7 +104,7 @@ def _follows_index(document: Document, job: Job | None) -> bool:
     return job.status == JobStatus.PROCESSING and job.stage == JobStage.INDEXING
 
 
-def _count_vectors(session: Session, ctx: TenantContext, document_ids: list[str]) -> dict[str, int]:
+def _count_vectors(session: Session, ctx: Principal, document_ids: list[str]) -> dict[str, int]:
     if not document_ids:
         return {}
     slot = find_serving_slot(session)

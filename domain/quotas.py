@@ -8,10 +8,10 @@ from sqlalchemy import BindParameter, bindparam, func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.documents import DocumentContent
 from domain.models import Document, DocumentState, DocumentVersion, Job, JobStatus, PagesRead, Tenant
 from domain.scoping import scoped, scoped_delete, scoped_update
-from utils.context import TenantContext
 from utils.errors import QuotaExceeded
 
 CHARACTERS_PER_PAGE = 3_000  # of documents that have no pages
@@ -48,7 +48,7 @@ class Usage:
     queued_jobs: int
 
 
-def lock_usage(session: Session, ctx: TenantContext) -> None:
+def lock_usage(session: Session, ctx: Principal) -> None:
     """Let nobody else add to what the tenant has until the commit.
 
     First thing in a transaction: documents and jobs are locked after it. On SQLite a transaction that writes is alone.
@@ -56,7 +56,7 @@ def lock_usage(session: Session, ctx: TenantContext) -> None:
     session.get(Tenant, ctx.tenant_id, with_for_update={"key_share": True})
 
 
-def get_usage(session: Session, ctx: TenantContext) -> Usage:
+def get_usage(session: Session, ctx: Principal) -> Usage:
     """What the tenant has now."""
     # Literal, as the partial index of the table is.
     removed: BindParameter[str] = bindparam(None, DocumentState.REMOVED.value, literal_execute=True)
@@ -70,7 +70,7 @@ def get_usage(session: Session, ctx: TenantContext) -> Usage:
     )
 
 
-def require_room(session: Session, ctx: TenantContext, quotas: Quotas, *, documents: int, size_bytes: int) -> None:
+def require_room(session: Session, ctx: Principal, quotas: Quotas, *, documents: int, size_bytes: int) -> None:
     """Return if so many more documents and bytes may be kept; `lock_usage` comes first.
 
     Raises:
@@ -83,7 +83,7 @@ def require_room(session: Session, ctx: TenantContext, quotas: Quotas, *, docume
         raise _make_quota_error("bytes", quotas.size_bytes, used.size_bytes, _FREE_SOME)
 
 
-def require_room_in_queue(session: Session, ctx: TenantContext, quotas: Quotas) -> None:
+def require_room_in_queue(session: Session, ctx: Principal, quotas: Quotas) -> None:
     """Return if one job more may wait, and pages may be read today; `lock_usage` comes first.
 
     Raises:
@@ -96,7 +96,7 @@ def require_room_in_queue(session: Session, ctx: TenantContext, quotas: Quotas) 
     require_pages(session, ctx, quotas)
 
 
-def require_pages(session: Session, ctx: TenantContext, quotas: Quotas) -> None:
+def require_pages(session: Session, ctx: Principal, quotas: Quotas) -> None:
     """Return if the tenant may have more pages read today.
 
     Raises:
@@ -110,14 +110,14 @@ def require_pages(session: Session, ctx: TenantContext, quotas: Quotas) -> None:
         raise _make_quota_error("pages_per_day", quotas.pages_per_day, read, advice, retry_after_s=wait_s)
 
 
-def count_pages(session: Session, ctx: TenantContext, content: DocumentContent) -> None:
+def count_pages(session: Session, ctx: Principal, content: DocumentContent) -> None:
     """Count the pages of a document that was read: its own, or as many as its text would fill; at least one."""
     characters = content.details.get("characters")
     filled = -(-characters // CHARACTERS_PER_PAGE) if isinstance(characters, int) else 0
     add_pages(session, ctx, max(1, content.pages or filled))
 
 
-def add_pages(session: Session, ctx: TenantContext, pages: int) -> None:
+def add_pages(session: Session, ctx: Principal, pages: int) -> None:
     """Count pages that were read for the tenant today; flushed, not committed."""
     today = _get_today()
     counted = scoped_update(ctx, PagesRead).where(PagesRead.day == today).values(pages=PagesRead.pages + pages)
@@ -140,12 +140,12 @@ def _get_today() -> date:
     return datetime.now(UTC).date()
 
 
-def _sum_kept_bytes(session: Session, ctx: TenantContext) -> int:
+def _sum_kept_bytes(session: Session, ctx: Principal) -> int:
     kept = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
     return int(session.scalar(kept.with_only_columns(func.sum(DocumentVersion.size_bytes))) or 0)
 
 
-def _sum_coming_bytes(session: Session, ctx: TenantContext) -> int:
+def _sum_coming_bytes(session: Session, ctx: Principal) -> int:
     """Of the files of jobs that have become no version, or not yet."""
     unfinished = Job.status.in_([JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELLED])
     coming = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id)
@@ -153,7 +153,7 @@ def _sum_coming_bytes(session: Session, ctx: TenantContext) -> int:
     return int(session.scalar(coming.with_only_columns(func.sum(Job.size_bytes))) or 0)
 
 
-def _count_queued_jobs(session: Session, ctx: TenantContext) -> int:
+def _count_queued_jobs(session: Session, ctx: Principal) -> int:
     queued = scoped(ctx, Job).where(Job.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
     return session.scalar(queued.with_only_columns(func.count())) or 0
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.documents import in_batches
 from domain.models import AnswerRating, now
 from domain.paging import Part, Rows, read_part
@@ -16,7 +17,6 @@ from domain.rating_texts import NO_TEXTS, decrypt_texts, is_current, read_texts,
 from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_delete
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.reencryption import Outcome
-from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 
 MOST_RATINGS = 20_000  # of a tenant, as many as a set of questions may have
@@ -42,7 +42,7 @@ class Rating:
     expected: str | None = None
 
 
-def rate(session: Session, ctx: TenantContext, rating: Rating, *, keys: Keyring | None) -> AnswerRating:
+def rate(session: Session, ctx: Principal, rating: Rating, *, keys: Keyring | None) -> AnswerRating:
     """Note it, in place of what was said of that answer before; flushed, not committed. Gives it readable.
 
     *keys* encrypt its words, where conversations are encrypted.
@@ -61,7 +61,7 @@ def rate(session: Session, ctx: TenantContext, rating: Rating, *, keys: Keyring 
     return decrypt_texts(row, keys)
 
 
-def rekey(session: Session, ctx: TenantContext, run_id: str, *, old: Keyring | None, new: Keyring | None) -> Outcome:
+def rekey(session: Session, ctx: Principal, run_id: str, *, old: Keyring | None, new: Keyring | None) -> Outcome:
     """Write the words of a rating, which *old* reads, anew under *new*; without it, as they are.
 
     Raises:
@@ -76,7 +76,7 @@ def rekey(session: Session, ctx: TenantContext, run_id: str, *, old: Keyring | N
     return "done"
 
 
-def take_back(session: Session, ctx: TenantContext, conversation_id: str, run_id: str) -> None:
+def take_back(session: Session, ctx: Principal, conversation_id: str, run_id: str) -> None:
     """Forget what was said of an answer.
 
     Raises:
@@ -87,13 +87,13 @@ def take_back(session: Session, ctx: TenantContext, conversation_id: str, run_id
         raise NotFound("This answer has no rating.")
 
 
-def forget_ratings(session: Session, ctx: TenantContext, conversation_id: str) -> int:
+def forget_ratings(session: Session, ctx: Principal, conversation_id: str) -> int:
     """Forget what was said of all answers of a conversation; of how many."""
     here = _select_answer(ctx, conversation_id)
     return int(session.execute(scoped_delete(ctx, AnswerRating).where(*here)).rowcount)  # type: ignore[attr-defined] # as above
 
 
-def forget_all(session: Session, ctx: TenantContext, run_ids: Sequence[str]) -> None:
+def forget_all(session: Session, ctx: Principal, run_ids: Sequence[str]) -> None:
     """Forget what was said of the answers of these runs."""
     for ids in in_batches(run_ids):
         session.execute(scoped_delete(ctx, AnswerRating).where(AnswerRating.run_id.in_(ids)))
@@ -105,7 +105,7 @@ def forget_older(session: Session, keep_days: float) -> int:
     return int(session.execute(delete_everywhere(AnswerRating).where(old)).rowcount)  # type: ignore[attr-defined] # as above
 
 
-def find_verdicts(session: Session, ctx: TenantContext, conversation_id: str, run_ids: Sequence[str]) -> dict[str, str]:
+def find_verdicts(session: Session, ctx: Principal, conversation_id: str, run_ids: Sequence[str]) -> dict[str, str]:
     """The verdicts about the answers that these runs gave in a conversation, by run."""
     here = scoped(ctx, AnswerRating).where(*_select_answer(ctx, conversation_id))
     columns = here.with_only_columns(AnswerRating.run_id, AnswerRating.rating)
@@ -115,14 +115,14 @@ def find_verdicts(session: Session, ctx: TenantContext, conversation_id: str, ru
     return found
 
 
-def list_rated_runs(session: Session, ctx: TenantContext, conversation_id: str | None = None) -> list[str]:
+def list_rated_runs(session: Session, ctx: Principal, conversation_id: str | None = None) -> list[str]:
     """The runs whose answers are rated, of all conversations or of one."""
     here = () if conversation_id is None else _select_answer(ctx, conversation_id)
     return list(session.scalars(scoped(ctx, AnswerRating).where(*here).with_only_columns(AnswerRating.run_id)))
 
 
 def list_ratings(
-    session: Session, ctx: TenantContext, part: Part | None = None, *, rating: Verdict | None = None
+    session: Session, ctx: Principal, part: Part | None = None, *, rating: Verdict | None = None
 ) -> Rows[AnswerRating]:
     """A part of the ratings as they are stored, or all, the newest first; see `decrypt_texts`.
 
@@ -136,7 +136,7 @@ def list_ratings(
     return read_part(session, found, keys, part or Part(MOST_RATINGS), total=total, descending=True)
 
 
-def _select_answer(ctx: TenantContext, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _select_answer(ctx: Principal, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return AnswerRating.owner_id == ctx.owner_id, AnswerRating.conversation_id == conversation_id
 
 
@@ -158,11 +158,11 @@ def _keep_texts(row: AnswerRating, rating: Rating, keys: Keyring | None) -> dict
     return {name: texts[name] for name in left_out}
 
 
-def _lock_rating(session: Session, ctx: TenantContext, run_id: str) -> AnswerRating | None:
+def _lock_rating(session: Session, ctx: Principal, run_id: str) -> AnswerRating | None:
     return session.scalar(scoped(ctx, AnswerRating).where(AnswerRating.run_id == run_id).with_for_update())
 
 
-def _add(session: Session, ctx: TenantContext, rating: Rating) -> AnswerRating:
+def _add(session: Session, ctx: Principal, rating: Rating) -> AnswerRating:
     if (session.scalar(scoped_count(ctx, AnswerRating)) or 0) >= MOST_RATINGS:
         raise Conflict(f"There are {MOST_RATINGS:,} ratings already: `flask ratings --forget` makes room.")
     # Without its words: what a database was once given it keeps for a while, also where it is replaced at once.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, aliased
 
+from auth.principal import Principal
 from domain.document_files import find_version
 from domain.documents import ChunkText, get_chunks, insert_chunks, lock_documents
 from domain.models import Chunk, Document, DocumentState, DocumentVersion
@@ -17,21 +18,16 @@ from domain.scoping import (
     update_everywhere,
 )
 from domain.slots import find_slots_in_use, is_passage_of
-from utils.context import TenantContext
 
 
-def find_known_text(
-    session: Session, ctx: TenantContext, document: Document
-) -> tuple[DocumentVersion | None, list[Chunk]]:
+def find_known_text(session: Session, ctx: Principal, document: Document) -> tuple[DocumentVersion | None, list[Chunk]]:
     """The version whose kept text is to be cut, None where there is none, and the chunks of another version."""
     chunks = get_chunks(session, ctx, document.document_id)
     former = [chunk for chunk in chunks if chunk.chunking_version == chunks[0].chunking_version]
     return find_version(session, ctx, document.document_id, document.version), former
 
 
-def add_chunks(
-    session: Session, ctx: TenantContext, document: Document, slot: int, chunks: Sequence[ChunkText]
-) -> None:
+def add_chunks(session: Session, ctx: Principal, document: Document, slot: int, chunks: Sequence[ChunkText]) -> None:
     """Note how *document* is cut for the index of *slot*; chunks that no index has a use for any more go.
 
     Nothing happens where it is cut already, or was replaced or removed meanwhile, or where the index is gone.

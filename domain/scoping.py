@@ -5,6 +5,8 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Delete, Select, Update, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from auth.background import make_system
+from auth.principal import Principal
 from domain.models import (
     AnswerRating,
     ApiKey,
@@ -20,7 +22,6 @@ from domain.models import (
     WebPage,
     WebSource,
 )
-from utils.context import TenantContext
 
 Owned = TypeVar(
     "Owned",
@@ -39,7 +40,7 @@ Owned = TypeVar(
 )
 
 
-def scoped(ctx: TenantContext, model: type[Owned]) -> Select[Owned]:
+def scoped(ctx: Principal, model: type[Owned]) -> Select[Owned]:
     """The caller's rows of *model*; narrow it further with `.where`."""
     return scoped_to(ctx.tenant_id, model)
 
@@ -49,24 +50,24 @@ def scoped_to(tenant_id: str, model: type[Owned]) -> Select[Owned]:
     return select(model).where(model.tenant_id == tenant_id)
 
 
-def scoped_count(ctx: TenantContext, model: type[Owned]) -> Select[int]:
+def scoped_count(ctx: Principal, model: type[Owned]) -> Select[int]:
     """How many rows of *model* the caller has."""
     return select(func.count()).select_from(model).where(model.tenant_id == ctx.tenant_id)
 
 
-def scoped_update(ctx: TenantContext, model: type[Owned]) -> Update:
+def scoped_update(ctx: Principal, model: type[Owned]) -> Update:
     """A change to the caller's rows of *model* alone."""
     return update(model).where(model.tenant_id == ctx.tenant_id).execution_options(synchronize_session=False)
 
 
-def scoped_delete(ctx: TenantContext, model: type[Owned]) -> Delete:
+def scoped_delete(ctx: Principal, model: type[Owned]) -> Delete:
     """The removal of the caller's rows of *model* alone."""
     return delete(model).where(model.tenant_id == ctx.tenant_id).execution_options(synchronize_session=False)
 
 
 def tenants_with(
     session: Session, model: type[Owned], condition: ColumnElement[bool], *, first: ColumnElement[int] | None = None
-) -> list[TenantContext]:
+) -> list[Principal]:
     """A context for each tenant that has a row of *model* under *condition*, for background work on its behalf.
 
     In the order of their names, or that tenant first whose row has the least of *first*.
@@ -74,13 +75,13 @@ def tenants_with(
     having = select(model.tenant_id).where(condition).group_by(model.tenant_id)
     order = [] if first is None else [func.min(first)]
     tenant_ids = session.scalars(having.order_by(*order, model.tenant_id))
-    return [TenantContext.for_background(tenant_id) for tenant_id in tenant_ids]
+    return [make_system(tenant_id) for tenant_id in tenant_ids]
 
 
-def every_tenant(session: Session) -> list[TenantContext]:
+def every_tenant(session: Session) -> list[Principal]:
     """A context for each tenant, for background work on its behalf."""
     tenant_ids = session.scalars(select(Tenant.tenant_id).order_by(Tenant.tenant_id))
-    return [TenantContext.for_background(tenant_id) for tenant_id in tenant_ids]
+    return [make_system(tenant_id) for tenant_id in tenant_ids]
 
 
 def count_everywhere(session: Session, model: type[Owned], condition: ColumnElement[bool]) -> int:

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.models import Chunk, Document, DocumentState, DocumentVersion, Job
 from domain.scoping import scoped
 from domain.slots import is_passage_of
-from utils.context import TenantContext
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class HeldDocument:
     vectors: set[str] = field(default_factory=set)
 
 
-def list_held_documents(session: Session, ctx: TenantContext, slot: int) -> dict[str, HeldDocument]:
+def list_held_documents(session: Session, ctx: Principal, slot: int) -> dict[str, HeldDocument]:
     """The tenant's documents that the index of *slot* holds, by id; not those it is still to be given."""
     given = scoped(ctx, Document).where(
         Document.lexical_slots.bitwise_and(slot) != 0,
@@ -37,12 +37,12 @@ def list_held_documents(session: Session, ctx: TenantContext, slot: int) -> dict
     return found
 
 
-def list_known_documents(session: Session, ctx: TenantContext) -> set[str]:
+def list_known_documents(session: Session, ctx: Principal) -> set[str]:
     """The ids of all the tenant's documents, whatever their state."""
     return set(session.scalars(scoped(ctx, Document).with_only_columns(Document.document_id)))
 
 
-def list_named_files(session: Session, ctx: TenantContext) -> set[str]:
+def list_named_files(session: Session, ctx: Principal) -> set[str]:
     """The hashes of all files that jobs of the tenant name, or versions of documents which readers still have."""
     present = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
     columns = DocumentVersion.content_hash, DocumentVersion.text_hash

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.dataset_roles import ensure_dataset_of
 from domain.document_files import find_version
 from domain.documents import DocumentContent, chunk_id_of, get_chunks, replace_document
@@ -12,20 +13,19 @@ from domain.indexes import find_serving_index
 from domain.indexing import as_passage, mark_searchable, mark_vectors, mark_words
 from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion
 from domain.scoping import scoped
-from utils.context import TenantContext
 from utils.passages import Passage
 
 _TO_BE_MOVED = (DocumentState.PENDING.value, DocumentState.SEARCHABLE.value, DocumentState.READY.value)
 
 
-def list_movable_ids(session: Session, ctx: TenantContext) -> list[str]:
+def list_movable_ids(session: Session, ctx: Principal) -> list[str]:
     """The ids of the tenant's documents that were read."""
     read = scoped(ctx, Document).where(Document.state.in_(_TO_BE_MOVED))
     return list(session.scalars(read.with_only_columns(Document.document_id).order_by(Document.document_id)))
 
 
 def find_document(
-    session: Session, ctx: TenantContext, document_id: str
+    session: Session, ctx: Principal, document_id: str
 ) -> tuple[Document, DocumentVersion | None, list[Chunk]] | None:
     """A document with its version and the passages of the index that serves, None if it was removed meanwhile.
 
@@ -44,7 +44,7 @@ def find_document(
     return document, find_version(session, ctx, document_id), passages
 
 
-def find_at_origin(session: Session, ctx: TenantContext, origin: str) -> Document | None:
+def find_at_origin(session: Session, ctx: Principal, origin: str) -> Document | None:
     """What the tenant has at *origin*, whatever its state."""
     return session.scalar(scoped(ctx, Document).where(Document.origin == origin))
 
@@ -78,7 +78,7 @@ def make_passages(document_id: str, dataset_id: str, content: DocumentContent) -
 
 def add_indexed(
     session: Session,
-    ctx: TenantContext,
+    ctx: Principal,
     document_id: str,
     origin: str,
     content: DocumentContent,
@@ -97,7 +97,7 @@ def add_indexed(
         mark_vectors(session, ctx, vectors, slot)
 
 
-def ensure_import_dataset(session: Session, ctx: TenantContext) -> str:
+def ensure_import_dataset(session: Session, ctx: Principal) -> str:
     """The id of the dataset that documents come to."""
     return ensure_dataset_of(session, ctx, DatasetRole.DEFAULT).dataset_id
 

@@ -7,12 +7,12 @@ from sqlalchemy import Select, select, union_all
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.datasets import lock_dataset
 from domain.job_requests import Work, begin_again, get_job, replace_job
 from domain.models import Document, DocumentState, DocumentVersion, Job, JobStatus
 from domain.quotas import Quotas, lock_usage, require_room
 from domain.scoping import scoped
-from utils.context import TenantContext
 
 LONGEST_EXTERNAL_ID = 200
 
@@ -57,7 +57,7 @@ class Accepted:
     former_file: str | None = None
 
 
-def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Incoming, quotas: Quotas) -> Accepted:
+def accept(session: Session, ctx: Principal, dataset_id: str, incoming: Incoming, quotas: Quotas) -> Accepted:
     """Take a file into a dataset; flushed, not committed.
 
     With an external id it is the document of that id and no other: a new one, or the next version, and the former is
@@ -89,12 +89,12 @@ def accept(session: Session, ctx: TenantContext, dataset_id: str, incoming: Inco
     return Accepted(document, job, replaced=True, former_file=former_file)
 
 
-def _select_by_name(ctx: TenantContext, dataset_id: str, external_id: str) -> Select[Document]:
+def _select_by_name(ctx: Principal, dataset_id: str, external_id: str) -> Select[Document]:
     its = Document.dataset_id == dataset_id, Document.external_id == external_id
     return scoped(ctx, Document).where(*its).with_for_update()
 
 
-def _find_content(session: Session, ctx: TenantContext, dataset_id: str, content_hash: str) -> Document | None:
+def _find_content(session: Session, ctx: Principal, dataset_id: str, content_hash: str) -> Document | None:
     """The document with this content; rather one without an external id, as nothing takes its place."""
     by_job = scoped(ctx, Job).where(Job.content_hash == content_hash).with_only_columns(Job.document_id)
     has_job = scoped(ctx, Job).where(Job.document_id == DocumentVersion.document_id).exists()
@@ -107,7 +107,7 @@ def _find_content(session: Session, ctx: TenantContext, dataset_id: str, content
     return session.scalar(found.order_by(*in_order).limit(1))
 
 
-def _leave(session: Session, ctx: TenantContext, document: Document, quotas: Quotas) -> Accepted:
+def _leave(session: Session, ctx: Principal, document: Document, quotas: Quotas) -> Accepted:
     """Read it once more only if that had failed or was cancelled."""
     job = get_job(session, ctx, document.document_id)
     if job and job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
@@ -116,7 +116,7 @@ def _leave(session: Session, ctx: TenantContext, document: Document, quotas: Quo
 
 
 def _add(
-    session: Session, ctx: TenantContext, dataset_id: str, incoming: Incoming, quotas: Quotas
+    session: Session, ctx: Principal, dataset_id: str, incoming: Incoming, quotas: Quotas
 ) -> tuple[Document, bool]:
     """A new document, or the one that another transaction has just given the same external id; whether it is new."""
     require_room(session, ctx, quotas, documents=1, size_bytes=incoming.size_bytes)
@@ -148,7 +148,7 @@ def _describe(document: Document, incoming: Incoming) -> None:
         document.title = about.title or incoming.name
 
 
-def _says_the_same(session: Session, ctx: TenantContext, document: Document, incoming: Incoming) -> bool:
+def _says_the_same(session: Session, ctx: Principal, document: Document, incoming: Incoming) -> bool:
     job = get_job(session, ctx, document.document_id)
     if job is None or job.content_hash != incoming.content_hash:
         return False
@@ -157,6 +157,6 @@ def _says_the_same(session: Session, ctx: TenantContext, document: Document, inc
     return said == (about.source or incoming.name, about.title, about.tags, about.labels)
 
 
-def _make_job(session: Session, ctx: TenantContext, document: Document, incoming: Incoming, quotas: Quotas) -> Job:
+def _make_job(session: Session, ctx: Principal, document: Document, incoming: Incoming, quotas: Quotas) -> Job:
     work = Work(incoming.content_hash, incoming.name, incoming.size_bytes)
     return replace_job(session, ctx, document.document_id, work, quotas)

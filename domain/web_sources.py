@@ -8,11 +8,11 @@ from sqlalchemy import ColumnElement, or_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.documents import remove_documents
 from domain.models import CrawlState, Document, WebPage, WebSource, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_count, scoped_delete, scoped_update, tenants_with
-from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 from utils.slices import cut_into_slices
 
@@ -33,7 +33,7 @@ class CrawlPlan:
     every_s: int | None = None
 
 
-def create_web_source(session: Session, ctx: TenantContext, url: str, plan: CrawlPlan) -> WebSource:
+def create_web_source(session: Session, ctx: Principal, url: str, plan: CrawlPlan) -> WebSource:
     """Add a web source at the canonical address *url*, to be crawled at once; flushed, not committed.
 
     Raises:
@@ -58,13 +58,13 @@ def create_web_source(session: Session, ctx: TenantContext, url: str, plan: Craw
     return source
 
 
-def list_web_sources(session: Session, ctx: TenantContext, part: Part | None = None) -> Rows[WebSource]:
+def list_web_sources(session: Session, ctx: Principal, part: Part | None = None) -> Rows[WebSource]:
     """A part of the tenant's web sources, or all, by address."""
     total = session.scalar(scoped_count(ctx, WebSource)) or 0
     return read_part(session, scoped(ctx, WebSource), (WebSource.url,), part or Part(MOST_SOURCES), total=total)
 
 
-def get_web_source(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:
+def get_web_source(session: Session, ctx: Principal, web_source_id: str) -> WebSource:
     """One web source.
 
     Raises:
@@ -73,12 +73,12 @@ def get_web_source(session: Session, ctx: TenantContext, web_source_id: str) -> 
     return _get_source(session.scalar(scoped(ctx, WebSource).where(WebSource.web_source_id == web_source_id)))
 
 
-def find_web_source(session: Session, ctx: TenantContext, url: str) -> WebSource | None:
+def find_web_source(session: Session, ctx: Principal, url: str) -> WebSource | None:
     """The tenant's web source at *url*, if there is one."""
     return session.scalar(scoped(ctx, WebSource).where(WebSource.url == url))
 
 
-def change_web_source(session: Session, ctx: TenantContext, web_source_id: str, plan: CrawlPlan) -> WebSource:
+def change_web_source(session: Session, ctx: Principal, web_source_id: str, plan: CrawlPlan) -> WebSource:
     """Follow it by another *plan* from the next crawl on; when that is begins anew.
 
     Raises:
@@ -94,7 +94,7 @@ def change_web_source(session: Session, ctx: TenantContext, web_source_id: str, 
     return source
 
 
-def request_crawl(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:
+def request_crawl(session: Session, ctx: Principal, web_source_id: str) -> WebSource:
     """Let it be crawled as soon as there is room; one that is crawled now goes on.
 
     Raises:
@@ -107,7 +107,7 @@ def request_crawl(session: Session, ctx: TenantContext, web_source_id: str) -> W
     return source
 
 
-def cancel_crawl(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:
+def cancel_crawl(session: Session, ctx: Principal, web_source_id: str) -> WebSource:
     """End the crawl that runs or waits. What it has read stays; the schedule goes on.
 
     Raises:
@@ -124,7 +124,7 @@ def cancel_crawl(session: Session, ctx: TenantContext, web_source_id: str) -> We
     return source
 
 
-def remove_web_source(session: Session, ctx: TenantContext, web_source_id: str) -> int:
+def remove_web_source(session: Session, ctx: Principal, web_source_id: str) -> int:
     """Forget it and the documents that no other web source has; how many those were.
 
     Raises:
@@ -139,17 +139,17 @@ def remove_web_source(session: Session, ctx: TenantContext, web_source_id: str) 
     return removed
 
 
-def list_tenants_with_due(session: Session) -> list[TenantContext]:
+def list_tenants_with_due(session: Session) -> list[Principal]:
     """The tenants with web sources to be crawled now."""
     return tenants_with(session, WebSource, _is_due())
 
 
-def list_due(session: Session, ctx: TenantContext) -> list[WebSource]:
+def list_due(session: Session, ctx: Principal) -> list[WebSource]:
     """Those of the tenant, the longest overdue first."""
     return list(session.scalars(scoped(ctx, WebSource).where(_is_due()).order_by(WebSource.next_at)))
 
 
-def claim(session: Session, ctx: TenantContext, web_source_id: str, *, holder: str, hold_s: float) -> WebSource:
+def claim(session: Session, ctx: Principal, web_source_id: str, *, holder: str, hold_s: float) -> WebSource:
     """Begin to crawl it, or go on with the crawl that somebody left; until `hold_s` after the last sign of life.
 
     Raises:
@@ -168,7 +168,7 @@ def claim(session: Session, ctx: TenantContext, web_source_id: str, *, holder: s
 
 
 def renew_crawl(
-    session: Session, ctx: TenantContext, web_source_id: str, *, holder: str, hold_s: float
+    session: Session, ctx: Principal, web_source_id: str, *, holder: str, hold_s: float
 ) -> WebSource | None:
     """Go on with a crawl: a sign of life, and a lock on the web source until the transaction ends.
 
@@ -186,7 +186,7 @@ def renew_crawl(
     return source
 
 
-def release_crawl(session: Session, ctx: TenantContext, web_source_id: str, *, holder: str) -> None:
+def release_crawl(session: Session, ctx: Principal, web_source_id: str, *, holder: str) -> None:
     """Leave a crawl for somebody to go on with at once."""
     mine = scoped_update(ctx, WebSource).where(WebSource.web_source_id == web_source_id, WebSource.holder == holder)
     session.execute(mine.values(holder=None, held_until=None))
@@ -205,13 +205,13 @@ def finish(session: Session, source: WebSource, error: str | None) -> None:
     session.flush()
 
 
-def list_pages(session: Session, ctx: TenantContext, source: WebSource) -> list[WebPage]:
+def list_pages(session: Session, ctx: Principal, source: WebSource) -> list[WebPage]:
     """What is known of the addresses of the present crawl."""
     known = scoped(ctx, WebPage).where(WebPage.web_source_id == source.web_source_id)
     return list(session.scalars(known.order_by(WebPage.position)))
 
 
-def count_waiting(session: Session, ctx: TenantContext, web_source_id: str) -> int:
+def count_waiting(session: Session, ctx: Principal, web_source_id: str) -> int:
     """How many of its addresses are still to be fetched; more may be found on them."""
     left = scoped_count(ctx, WebPage).where(WebPage.web_source_id == web_source_id, WebPage.waiting)
     return session.scalar(left) or 0
@@ -223,12 +223,12 @@ def put_pages(session: Session, pages: Sequence[WebPage]) -> None:
         session.merge(page)
 
 
-def find_document_at(session: Session, ctx: TenantContext, url: str) -> Document | None:
+def find_document_at(session: Session, ctx: Principal, url: str) -> Document | None:
     """The document of the page at *url*, also one that is being removed."""
     return session.scalar(scoped(ctx, Document).where(Document.origin == ORIGIN + url))
 
 
-def remove_pages(session: Session, ctx: TenantContext, web_source_id: str, urls: Sequence[str]) -> int:
+def remove_pages(session: Session, ctx: Principal, web_source_id: str, urls: Sequence[str]) -> int:
     """Take away the documents of these pages, but of those that another web source of the tenant has too."""
     removed = 0
     for some in cut_into_slices(urls, MOST_AT_ONCE):
@@ -247,7 +247,7 @@ def _is_due() -> ColumnElement[bool]:
     return or_(asked, left)
 
 
-def _begin(session: Session, ctx: TenantContext, source: WebSource) -> None:
+def _begin(session: Session, ctx: Principal, source: WebSource) -> None:
     source.crawl += 1
     source.state, source.cancelled, source.error = CrawlState.RUNNING, False, None
     source.counts, source.problems = {}, []
@@ -269,7 +269,7 @@ def _schedule(source: WebSource) -> None:
     source.next_at = now() + timedelta(seconds=source.every_s) if source.every_s else None
 
 
-def lock_web_source(session: Session, ctx: TenantContext, web_source_id: str) -> WebSource:
+def lock_web_source(session: Session, ctx: Principal, web_source_id: str) -> WebSource:
     """The web source, kept as it is by others until the commit.
 
     Raises:

@@ -9,9 +9,9 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from agents.citations import bind_citations, without_marks
 from agents.state import AnswerModel
+from auth.principal import Principal
 from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, system_prompt
 from retrieval.search import Retriever
-from utils.context import TenantContext
 from utils.errors import BadInput, ProviderError, StoreUnavailable
 
 SHOWN = 10  # passages that are looked at, as in recall@10
@@ -61,7 +61,7 @@ class LocalAsker:
     """Asks *retriever*, and with a *model* for an answer from the first *top_k* passages."""
 
     retriever: Retriever
-    ctx: TenantContext
+    ctx: Principal
     model: AnswerModel | None = None
     top_k: int = 6
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from auth.principal import Principal
 from evaluation.cases import QuestionSet
 from retrieval.edge import EdgeIndex
 from retrieval.lexical import make_embedding_text
 from retrieval.search import Retriever
-from utils.context import TenantContext
 from utils.passages import Passage
 from utils.ports import Embedder, Reranker
 
@@ -19,7 +19,7 @@ _BATCH = 16  # passages embedded at once
 @asynccontextmanager
 async def index_corpus(
     questions: QuestionSet,
-    ctx: TenantContext,
+    ctx: Principal,
     embedder: Embedder,
     reranker: Reranker | None,
     *,

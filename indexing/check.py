@@ -12,11 +12,11 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.in_thread import read
 from domain.indexing import sample_passages
 from indexing.open_index import OpenIndex
-from utils.context import TenantContext
 from utils.errors import ProviderError
 from utils.passages import Passage
 from utils.ports import FloatArray
@@ -89,7 +89,7 @@ def make_question(passage: Passage) -> str:
     return beginning[: end.end()] if end else beginning
 
 
-async def _ask(opened: OpenIndex, sample: Sequence[tuple[TenantContext, Passage]]) -> _Found:
+async def _ask(opened: OpenIndex, sample: Sequence[tuple[Principal, Passage]]) -> _Found:
     asked = meaning = 0
     for ctx, passage in sample:  # one after the other: people ask at the same time
         question = make_question(passage)
@@ -99,14 +99,12 @@ async def _ask(opened: OpenIndex, sample: Sequence[tuple[TenantContext, Passage]
     return _Found(asked / len(sample), meaning / len(sample))
 
 
-async def _ask_by_words(opened: OpenIndex, sample: Sequence[tuple[TenantContext, Passage]]) -> _Found:
+async def _ask_by_words(opened: OpenIndex, sample: Sequence[tuple[Principal, Passage]]) -> _Found:
     found = [await _finds(opened, ctx, passage, make_question(passage), None) for ctx, passage in sample]
     return _Found(sum(found) / len(sample), 0.0)
 
 
-async def _finds(
-    opened: OpenIndex, ctx: TenantContext, passage: Passage, question: str, vector: FloatArray | None
-) -> bool:
+async def _finds(opened: OpenIndex, ctx: Principal, passage: Passage, question: str, vector: FloatArray | None) -> bool:
     hits = await opened.index.search(ctx, question, vector, limit=_MOST)
     return any(
         _says_as_much(found, passage) for found in _sample_passages([hit.passage for hit in hits], len(passage.text))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from agents.conflicts.comparison import Difference, find_differences
+from auth.principal import Principal
 from domain import conflicts
 from domain.conflicts import FoundConflict, Side
 from domain.db import Database
@@ -19,7 +20,6 @@ from domain.indexing import as_passage
 from domain.jobs import is_any_processed
 from domain.models import Document
 from retrieval.index import PassageIndex
-from utils.context import TenantContext
 from utils.errors import ProblemError
 from utils.loops import repeat
 from utils.passages import Passage
@@ -89,7 +89,7 @@ class DocumentComparer:
         if failure is not None:
             raise failure
 
-    async def _compare(self, ctx: TenantContext, document: Document) -> None:
+    async def _compare(self, ctx: Principal, document: Document) -> None:
         found: dict[str, FoundConflict] = {}
         passages = await self._passages(ctx, document)
         if passages and not document.compared_version:  # the index may be of before it kept the days of documents
@@ -107,7 +107,7 @@ class DocumentComparer:
         recording = partial(conflicts.record_comparison, ctx=ctx, document=document, found=list(found.values()))
         await write(self.database, recording)
 
-    async def _passages(self, ctx: TenantContext, document: Document) -> Sequence[Passage]:
+    async def _passages(self, ctx: Principal, document: Document) -> Sequence[Passage]:
         _, version = self.index()
         chunks = await read(self.database, partial(get_chunks, ctx=ctx, document_id=document.document_id))
         return [as_passage(document, chunk) for chunk in chunks if chunk.chunking_version == version]

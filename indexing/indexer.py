@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain import indexing
 from domain.db import Database
 from domain.in_thread import read, write
@@ -24,7 +25,6 @@ from indexing.pace import OLDEST_EVERY, Pace, Paces, Turns
 from ingestion.cutting import Cutter
 from retrieval.index import PassageIndex
 from retrieval.lexical import make_embedding_text
-from utils.context import TenantContext
 from utils.loops import describe_failure, repeat
 from utils.passages import Passage
 from utils.ports import Embedder
@@ -109,7 +109,7 @@ class Indexer:
         if self._word_turns.failure:
             raise self._word_turns.failure
 
-    async def _has_lost_any(self, ctx: TenantContext) -> bool:
+    async def _has_lost_any(self, ctx: Principal) -> bool:
         """Whether the index holds less than SQL has marked as done.
 
         SQL is asked first: a load that comes in between can only make it expect too little.
@@ -130,7 +130,7 @@ class Indexer:
         self._pending = await self._count_pending() if tenants else 0
         return busy
 
-    async def _put_words_of(self, ctx: TenantContext) -> bool:
+    async def _put_words_of(self, ctx: Principal) -> bool:
         self._word_batches[ctx.tenant_id] += 1
         waiting = await self._read(
             partial(
@@ -153,7 +153,7 @@ class Indexer:
         self._pending = await self._count_pending()
         return bool(waiting)
 
-    async def _cut_all(self, ctx: TenantContext, documents: Sequence[Document]) -> None:
+    async def _cut_all(self, ctx: Principal, documents: Sequence[Document]) -> None:
         """Cut documents for this index; with their chunks they are waiting again."""
         for document in documents:
             if self._cutter is None:
@@ -161,14 +161,14 @@ class Indexer:
             if not await asyncio.to_thread(self._cutter.cut, ctx, document):
                 await self._put_all(ctx, [(document, [])])
 
-    async def _take_out(self, ctx: TenantContext, documents: Sequence[Document]) -> None:
+    async def _take_out(self, ctx: Principal, documents: Sequence[Document]) -> None:
         if not documents:
             return
         async with self._writing:
             await self._index.delete_documents(ctx, [document.document_id for document in documents])
             await self._write(partial(indexing.drop_removed, ctx=ctx, documents=documents, slot=self._slot))
 
-    async def _take_out_former(self, ctx: TenantContext, waiting: Sequence[indexing.Waiting]) -> None:
+    async def _take_out_former(self, ctx: Principal, waiting: Sequence[indexing.Waiting]) -> None:
         """Take out what documents said before; until the new version is in, they are unfindable for milliseconds."""
         # Once a part of a version is in, what the former left is gone.
         begun = {document.document_id for document, chunks in waiting if any(map(self._holds_words, chunks))}
@@ -177,7 +177,7 @@ class Indexer:
             async with self._writing:
                 await self._index.delete_documents(ctx, former)
 
-    async def _put_all(self, ctx: TenantContext, waiting: Sequence[indexing.Waiting]) -> None:
+    async def _put_all(self, ctx: Principal, waiting: Sequence[indexing.Waiting]) -> None:
         if not waiting:
             return
         lacking = [(document, [one for one in chunks if not self._holds_words(one)]) for document, chunks in waiting]
@@ -198,7 +198,7 @@ class Indexer:
             documents.append(document)
         await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
 
-    async def _embed_vectors_of(self, ctx: TenantContext) -> bool:
+    async def _embed_vectors_of(self, ctx: Principal) -> bool:
         paces = self._paces.setdefault(ctx.tenant_id, Paces())
         pace = paces.current
         passages = await self._choose_next(ctx, pace)
@@ -218,7 +218,7 @@ class Indexer:
         pace.speed_up()
         return True
 
-    async def _choose_next(self, ctx: TenantContext, pace: Pace) -> list[Passage]:
+    async def _choose_next(self, ctx: Principal, pace: Pace) -> list[Passage]:
         if monotonic() < pace.expires_at and (passages := await self._choose_next_listed(ctx, pace)):
             return passages
         began = monotonic()
@@ -228,14 +228,14 @@ class Indexer:
         pace.expires_at = began + max(POLLS_A_LIST * self.poll_s, LIST_COST * took_s)
         return await self._choose_next_listed(ctx, pace)
 
-    async def _choose_next_listed(self, ctx: TenantContext, pace: Pace) -> list[Passage]:
+    async def _choose_next_listed(self, ctx: Principal, pace: Pace) -> list[Passage]:
         ids, offset = pace.choose_documents()
         if not ids:
             return []
         waiting = partial(indexing.passages_without_vectors, ctx=ctx, limit=pace.batch, offset=offset)
         return await self._read(partial(waiting, slot=self._slot, document_ids=ids))
 
-    async def _embed(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+    async def _embed(self, ctx: Principal, passages: Sequence[Passage]) -> None:
         vectors = await self._embedder.embed_passages([make_embedding_text(passage) for passage in passages])
         by_id = {passage.passage_id: vector for passage, vector in zip(passages, vectors, strict=True)}
         async with self._writing:

@@ -10,14 +10,15 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from auth.operators import make_operator
+from auth.principal import Principal
 from domain import indexes
 from domain.db import Database
+from domain.file_store import FileStore
 from domain.in_thread import read
 from indexing.open_index import OpenIndex
 from indexing.reconciliation import reconcile, reconcile_files
 from indexing.transfer import Target, export_documents, import_documents
-from utils.context import TenantContext
-from utils.ports import FileStore
 
 Outcome = dict[str, object]
 Handler = Callable[["ClaimedOrder", dict[str, object]], Awaitable[Outcome]]
@@ -63,8 +64,8 @@ async def import_(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     return asdict(await import_documents(held.database, held.files, *_parse_arguments(arguments), targets))
 
 
-def _parse_arguments(arguments: dict[str, object]) -> tuple[TenantContext, Path]:
-    return TenantContext.for_operator(str(arguments["tenant"])), Path(str(arguments["path"]))
+def _parse_arguments(arguments: dict[str, object]) -> tuple[Principal, Path]:
+    return make_operator(str(arguments["tenant"])), Path(str(arguments["path"]))
 
 
 def _open_target(opened: OpenIndex) -> Target:

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from utils.context import TenantContext
+from auth.principal import Principal
 from utils.loops import lengthen, log_pause
 from utils.passages import Passage
 
 VECTORS_BATCH = 8  # passages embedded at once: what a question waits for at most
 OLDEST_EVERY = 4  # each such batch of a tenant is of what has waited longest, however small the others are
 
-Work = Callable[[TenantContext], Awaitable[bool]]
+Work = Callable[[Principal], Awaitable[bool]]
 
 
 class Turns:
@@ -32,7 +32,7 @@ class Turns:
         """Why a tenant is left out at present; None if none is."""
         return next((failure for _, _, failure in reversed(self._paused.values())), None)
 
-    async def take(self, tenants: Sequence[TenantContext], *, pause_s: float) -> bool:
+    async def take(self, tenants: Sequence[Principal], *, pause_s: float) -> bool:
         """A step for each of *tenants*, which are all that have work; whether any may have more.
 
         The first pause after a failure is twice *pause_s*. Two callers take turns: what one has read of a tenant's work
@@ -41,7 +41,7 @@ class Turns:
         async with self._taking:
             return await self._take(tenants, pause_s)
 
-    async def _take(self, tenants: Sequence[TenantContext], pause_s: float) -> bool:
+    async def _take(self, tenants: Sequence[Principal], pause_s: float) -> bool:
         busy, failed = False, ""
         self._paused = {ctx.tenant_id: self._paused[ctx.tenant_id] for ctx in tenants if ctx.tenant_id in self._paused}
         for ctx in tenants:

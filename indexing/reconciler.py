@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from domain import index_orders, indexes, indexing
 from domain.db import Database
+from domain.file_store import FileStore
 from domain.in_thread import read, write
 from domain.models import IndexRow, IndexState
 from domain.slots import SLOTS
@@ -25,7 +26,6 @@ from ingestion.chunking import ChunkSizes
 from ingestion.cutting import Cutter
 from utils.errors import Conflict, ProblemError
 from utils.loops import describe_failure, repeat
-from utils.ports import FileStore
 
 logger = logging.getLogger(__name__)
 

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from functools import partial
 
+from auth.background import make_system
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import NO_TEXT, DocumentFiles
+from domain.file_store import FileStore
 from domain.in_thread import read, write
 from domain.indexing import all_tenants, mark_undone
 from domain.scoping import every_tenant
 from domain.stock import HeldDocument, list_held_documents, list_known_documents, list_named_files
 from retrieval.index import Entry, PassageIndex
-from utils.context import TenantContext
-from utils.ports import FileStore
 from utils.slices import cut_into_slices
 
 _AT_ONCE = 200  # documents in one request to the index
@@ -78,7 +79,7 @@ async def reconcile(database: Database, index: PassageIndex, *, slot: int, repai
     known = {ctx.tenant_id for ctx in await read(database, all_tenants)}
     findings = Findings()
     for tenant_id in sorted(known | await index.list_tenant_ids()):
-        ctx = TenantContext.for_background(tenant_id)
+        ctx = make_system(tenant_id)
         seen = await _compare(database, index, ctx, slot)
         if seen.unknown or seen.uneven:
             seen = seen.intersect(await _compare(database, index, ctx, slot))
@@ -114,7 +115,7 @@ def reconcile_files(database: Database, files: FileStore, *, repair: bool) -> Fi
     return FileFindings(unknown, missing)
 
 
-async def _compare(database: Database, index: PassageIndex, ctx: TenantContext, slot: int) -> _Differences:
+async def _compare(database: Database, index: PassageIndex, ctx: Principal, slot: int) -> _Differences:
     # SQL before the index and again after it: only what did not change meanwhile can be compared.
     before = await read(database, partial(list_held_documents, ctx=ctx, slot=slot))
     listed: dict[str, dict[str, Entry]] = {}
@@ -142,7 +143,7 @@ def _find_differing(held: HeldDocument, listed: Mapping[str, Entry]) -> Findings
     )
 
 
-async def _mend(database: Database, index: PassageIndex, ctx: TenantContext, slot: int, seen: _Differences) -> None:
+async def _mend(database: Database, index: PassageIndex, ctx: Principal, slot: int, seen: _Differences) -> None:
     await _take_out(index, ctx, list(seen.unknown))
     # Out first: were it the other way round, the indexer could put in what is then taken out.
     uneven = list(seen.uneven)
@@ -151,6 +152,6 @@ async def _mend(database: Database, index: PassageIndex, ctx: TenantContext, slo
         await write(database, partial(mark_undone, ctx=ctx, slot=slot, document_ids=some))
 
 
-async def _take_out(index: PassageIndex, ctx: TenantContext, document_ids: list[str]) -> None:
+async def _take_out(index: PassageIndex, ctx: Principal, document_ids: list[str]) -> None:
     for some in cut_into_slices(document_ids, _AT_ONCE):
         await index.delete_documents(ctx, some)

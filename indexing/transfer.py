@@ -10,9 +10,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import ChunkText, DocumentContent, replace_document
+from domain.file_store import FileStore
 from domain.in_thread import read, write
 from domain.models import Chunk, Document, DocumentState, DocumentVersion
 from domain.transfer import (
@@ -34,10 +36,9 @@ from indexing.archive import (
     write_archive,
 )
 from retrieval.index import PassageIndex, Stored, put_stored
-from utils.context import TenantContext
 from utils.errors import NotFound
 from utils.passages import Passage
-from utils.ports import FileStore, FloatArray
+from utils.ports import FloatArray
 
 _OF_VERSION: dict[str, Any] = {"text_hash": "", "file_name": "", "pages": None}
 
@@ -65,7 +66,7 @@ class Imported:
 
 
 async def export_documents(
-    database: Database, files: FileStore, ctx: TenantContext, path: Path, source: Target, *, lexical_version: str
+    database: Database, files: FileStore, ctx: Principal, path: Path, source: Target, *, lexical_version: str
 ) -> Head:
     """Write the tenant's documents, their *files* and the vectors *source* has of them to *path*; what is in it.
 
@@ -91,7 +92,7 @@ async def export_documents(
 
 
 async def import_documents(
-    database: Database, files: FileStore, ctx: TenantContext, path: Path, targets: Sequence[Target]
+    database: Database, files: FileStore, ctx: Principal, path: Path, targets: Sequence[Target]
 ) -> Imported:
     """Add the documents of the file at *path* to the tenant, under new ids; those it has at the same origin change.
 
@@ -117,7 +118,7 @@ async def import_documents(
 class _Import:
     database: Database
     document_files: DocumentFiles
-    ctx: TenantContext
+    ctx: Principal
     archive: DocumentArchive
     targets: Sequence[Target]
     done: Imported = field(default_factory=Imported)
@@ -195,6 +196,6 @@ def _make_content(line: DocumentLine, extracted: bytes) -> DocumentContent:
     return DocumentContent(**fields, chunks=chunks, extracted=extracted)
 
 
-def _add_file(archive: ArchiveWriter, files: FileStore, ctx: TenantContext, content_hash: str) -> None:
+def _add_file(archive: ArchiveWriter, files: FileStore, ctx: Principal, content_hash: str) -> None:
     with suppress(NotFound):  # it may have been deleted meanwhile
         archive.add_file(content_hash, files.get(ctx, content_hash))

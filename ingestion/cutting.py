@@ -3,16 +3,16 @@
 import logging
 from collections.abc import Sequence
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import NO_TEXT, Extracted
 from domain.documents import ChunkText
+from domain.file_store import FileStore
 from domain.models import Chunk, Document, DocumentVersion
 from domain.rechunking import add_chunks, find_known_text
 from ingestion.chunking import ChunkSizes, CountTokens, chunk_text, estimate_tokens
 from ingestion.parsers.parsed import HEADING_SEPARATOR, Section
-from utils.context import TenantContext
 from utils.errors import NotFound
-from utils.ports import FileStore
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Cutter:
         self._database, self._files, self._slot = database, files, slot
         self._sizes, self._count = sizes, count_tokens
 
-    def cut(self, ctx: TenantContext, document: Document) -> bool:
+    def cut(self, ctx: Principal, document: Document) -> bool:
         """Cut its stored text; a document without one stays in the chunks it has. False: it has none.
 
         Raises:
@@ -49,7 +49,7 @@ class Cutter:
         return True
 
     def _cut_stored_text(
-        self, ctx: TenantContext, version: DocumentVersion | None, former: Sequence[Chunk]
+        self, ctx: Principal, version: DocumentVersion | None, former: Sequence[Chunk]
     ) -> list[ChunkText]:
         if version is None or version.text_hash == NO_TEXT:
             return []

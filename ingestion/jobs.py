@@ -18,6 +18,7 @@ from zlib import crc32
 
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain import jobs
 from domain.db import Database
 from domain.document_files import DocumentFiles
@@ -28,7 +29,6 @@ from domain.quotas import Quotas, add_pages, count_pages, find_next_day, require
 from ingestion.parsers.recognition import Recognition
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
-from utils.context import TenantContext
 from utils.errors import (
     InfectedFile,
     NotEnoughSpace,
@@ -110,7 +110,7 @@ class JobWorker:
             busy = self._run_one(ctx) or busy
         return busy
 
-    def _run_one(self, ctx: TenantContext) -> bool:
+    def _run_one(self, ctx: Principal) -> bool:
         held = self._claim(ctx)
         if held is None:
             return False
@@ -123,7 +123,7 @@ class JobWorker:
             self._parser.close()
         return True
 
-    def _claim(self, ctx: TenantContext) -> ClaimedJob | None:
+    def _claim(self, ctx: Principal) -> ClaimedJob | None:
         is_oldest_due = self._claims[ctx.tenant_id] % OLDEST_EVERY == OLDEST_EVERY - 1
         with self._database.writing() as session:
             self._postpone_beyond_quota(session, ctx)
@@ -142,7 +142,7 @@ class JobWorker:
         """Whether the other workers have all large jobs that may be under way, so that this one is for small ones."""
         return self._large_at_once is not None and jobs.count_large_of(session, self._pool) >= self._large_at_once
 
-    def _postpone_beyond_quota(self, session: Session, ctx: TenantContext) -> None:
+    def _postpone_beyond_quota(self, session: Session, ctx: Principal) -> None:
         try:
             require_pages(session, ctx, self._quotas)
         except QuotaExceeded as exc:
@@ -150,7 +150,7 @@ class JobWorker:
                 session, ctx, Failure(exc.detail, "It is read then by itself."), until=find_next_day()
             )
 
-    def _do_stage(self, ctx: TenantContext, held: ClaimedJob, lease: "_Lease") -> None:
+    def _do_stage(self, ctx: Principal, held: ClaimedJob, lease: "_Lease") -> None:
         """Do the stage that the job is at."""
         data = self._document_files.file(ctx, held.content_hash)
         if held.stage == JobStage.READING:
@@ -160,7 +160,7 @@ class JobWorker:
         elif held.stage == JobStage.RECOGNISING:
             self._recognise(ctx, held, data, lease)
 
-    def _recognise(self, ctx: TenantContext, held: ClaimedJob, data: bytes, lease: "_Lease") -> None:
+    def _recognise(self, ctx: Principal, held: ClaimedJob, data: bytes, lease: "_Lease") -> None:
         """Recognise pages for a while, and then let others go first: a scan may have a thousand, of seconds each."""
         with self._database.reading() as session:
             kept = jobs.get_recognised(session, ctx, held)
@@ -185,7 +185,7 @@ class JobWorker:
 
         return note
 
-    def _store(self, ctx: TenantContext, held: ClaimedJob, content: DocumentContent, stage: JobStage) -> None:
+    def _store(self, ctx: Principal, held: ClaimedJob, content: DocumentContent, stage: JobStage) -> None:
         """Write what was read and the stage that follows. Of a scan there is nothing to be found yet."""
         files = [content.extracted] if content.chunks else []
         with self._document_files.writing(ctx, *files) as (session, _):
@@ -199,7 +199,7 @@ class JobWorker:
         if content.chunks and has_former_version:
             self._document_files.delete_expired(ctx, replaced=[held.document_id])
 
-    def _record_failure(self, ctx: TenantContext, held: ClaimedJob, lease: "_Lease", exc: Exception) -> None:
+    def _record_failure(self, ctx: Principal, held: ClaimedJob, lease: "_Lease", exc: Exception) -> None:
         """Write down what became of a job that did not come to its end."""
         lease.close()
         # Afterwards: whoever has the job now has to find the file.
@@ -209,7 +209,7 @@ class JobWorker:
             )
             self._document_files.quarantine(ctx, held.content_hash)
 
-    def _write_failure(self, ctx: TenantContext, held: ClaimedJob, exc: Exception) -> bool:
+    def _write_failure(self, ctx: Principal, held: ClaimedJob, exc: Exception) -> bool:
         """Whether the job was ours to fail, and neither cancelled nor given to another worker."""
         with self._database.writing() as session:
             try:
@@ -235,7 +235,7 @@ class _Lease:
     """
 
     def __init__(
-        self, database: Database, ctx: TenantContext, held: ClaimedJob, lease_s: float, *, on_lost: Callable[[], None]
+        self, database: Database, ctx: Principal, held: ClaimedJob, lease_s: float, *, on_lost: Callable[[], None]
     ) -> None:
         self.progress = 0.0
         self._database, self._ctx, self._held, self._lease_s, self._on_lost = database, ctx, held, lease_s, on_lost
@@ -291,7 +291,7 @@ def tidy(database: Database) -> None:
             jobs.tidy(session, ctx)
 
 
-def _record_error(session: Session, ctx: TenantContext, held: ClaimedJob, exc: Exception) -> None:
+def _record_error(session: Session, ctx: Principal, held: ClaimedJob, exc: Exception) -> None:
     """What failed for good, or is worth another try."""
     if isinstance(exc, ScannerUnavailable):
         jobs.wait(session, ctx, held, Failure(exc.detail, _WAITS_FOR_SCANNER), pause_s=_SCANNER_PAUSE_S)
@@ -316,5 +316,5 @@ def _keep_given_names(document: Document, content: DocumentContent) -> DocumentC
     return replace(content, source=document.source, title=document.given_title or content.title)
 
 
-def _log_extra(ctx: TenantContext, held: ClaimedJob) -> dict[str, object]:
+def _log_extra(ctx: Principal, held: ClaimedJob) -> dict[str, object]:
     return {"tenant_id": ctx.tenant_id, "job_id": held.job_id, "document_id": held.document_id, "stage": held.stage}

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.dataset_roles import ensure_dataset_of
 from domain.datasets import remove_dataset
 from domain.db import Database
@@ -14,7 +15,6 @@ from domain.job_requests import begin_again, get_job, remove_with_jobs
 from domain.models import DatasetRole
 from domain.quotas import Quotas
 from domain.uploads import Accepted, Description, Incoming, accept
-from utils.context import TenantContext
 from utils.errors import Conflict, StoreUnavailable
 
 
@@ -25,7 +25,7 @@ class Library:
         self._database, self._document_files, self._quotas = database, document_files, quotas
 
     def take(
-        self, ctx: TenantContext, dataset_id: str, name: str, data: bytes, about: Description | None = None
+        self, ctx: Principal, dataset_id: str, name: str, data: bytes, about: Description | None = None
     ) -> Accepted:
         """Take a file into a dataset, see `accept`. On return it is not lost any more: kept, and its job committed.
 
@@ -42,7 +42,7 @@ class Library:
                 self._document_files.discard(ctx, {accepted.former_file})
         return accepted
 
-    def read_again(self, ctx: TenantContext, document_id: str) -> None:
+    def read_again(self, ctx: Principal, document_id: str) -> None:
         """Read a document once more, from the file that is kept.
 
         Raises:
@@ -56,13 +56,13 @@ class Library:
                 raise Conflict("It was loaded from a folder of the server: load it again there, with flask load.")
             begin_again(session, ctx, document_id, self._quotas)
 
-    def loaded_dataset(self, ctx: TenantContext) -> str:
+    def loaded_dataset(self, ctx: Principal) -> str:
         """The id of the dataset of documents that come without the name of one."""
         with self._database.writing() as session:
             return ensure_dataset_of(session, ctx, DatasetRole.LOADED).dataset_id
 
     def remove_document(
-        self, ctx: TenantContext, document_id: str, *, check: Callable[[Session], object] | None = None
+        self, ctx: Principal, document_id: str, *, check: Callable[[Session], object] | None = None
     ) -> None:
         """Take a document away, and its files; *check* may refuse that, in the same transaction.
 
@@ -77,7 +77,7 @@ class Library:
         self._let_go(ctx, files)
 
     def remove_dataset(
-        self, ctx: TenantContext, dataset_id: str, *, check: Callable[[Session], object] | None = None
+        self, ctx: Principal, dataset_id: str, *, check: Callable[[Session], object] | None = None
     ) -> None:
         """Take a dataset away with its documents, and their files; *check* may refuse that, in the same transaction.
 
@@ -91,7 +91,7 @@ class Library:
         self._let_go(ctx, files)
         self._document_files.sweep(ctx)  # what a worker that was killed has left behind
 
-    def _let_go(self, ctx: TenantContext, files: set[str]) -> None:
+    def _let_go(self, ctx: Principal, files: set[str]) -> None:
         """Remove what nobody names any more; what a process that is killed here leaves, the next start removes."""
         self._document_files.delete_expired(ctx, replaced=())
         self._document_files.discard(ctx, files)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import (
@@ -23,7 +24,6 @@ from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
 from ingestion.reader import PARSER_VERSION, DocumentReader, content_hash
 from ingestion.walk import SAMPLES, FileEntry, Origins, Walk, walk
-from utils.context import TenantContext
 from utils.errors import UnreadableDocument
 
 Progress = Callable[[int, int, str], None]
@@ -50,7 +50,7 @@ class LoadSummary:
 
 def load_paths(
     database: Database,
-    ctx: TenantContext,
+    ctx: Principal,
     paths: Sequence[Path],
     *,
     policy: ReadingPolicy,
@@ -91,14 +91,14 @@ def has_own_documents(database: Database) -> bool:
         return count_everywhere(session, Document, present & ~Document.origin.startswith(SAMPLES)) > 0
 
 
-def has_samples(database: Database, ctx: TenantContext) -> bool:
+def has_samples(database: Database, ctx: Principal) -> bool:
     """Whether the tenant has built-in samples."""
     with database.reading() as session:
         samples = scoped(ctx, Document).where(Document.origin.startswith(SAMPLES), is_present())
         return session.scalar(samples.limit(1)) is not None
 
 
-def remove_samples(database: Database, ctx: TenantContext, document_files: DocumentFiles) -> int:
+def remove_samples(database: Database, ctx: Principal, document_files: DocumentFiles) -> int:
     """Forget the built-in samples and their files; how many there were."""
     with database.writing() as session:
         samples = [known.document_id for known in list_documents(session, ctx) if known.origin.startswith(SAMPLES)]
@@ -114,7 +114,7 @@ class _Load:
     def __init__(
         self,
         database: Database,
-        ctx: TenantContext,
+        ctx: Principal,
         origins: Origins,
         limits: Limits,
         reader: DocumentReader,
@@ -217,7 +217,7 @@ def _read(path: Path, size_bytes: int) -> bytes:
         raise UnreadableDocument(f"The file cannot be opened: {exc.strerror}.") from exc
 
 
-def _prune(database: Database, ctx: TenantContext, origins: Origins, folders: Sequence[Path]) -> int:
+def _prune(database: Database, ctx: Principal, origins: Origins, folders: Sequence[Path]) -> int:
     with database.writing() as session:
         gone = [
             document.document_id

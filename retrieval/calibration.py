@@ -20,9 +20,9 @@ from typing import Protocol
 
 import numpy as np
 
+from auth.principal import Principal
 from retrieval.answerability import Calibration
 from retrieval.index import PassageIndex
-from utils.context import TenantContext
 from utils.errors import ProblemError
 from utils.loops import describe_failure, repeat
 from utils.passages import Passage
@@ -62,13 +62,13 @@ class Estimates(Protocol):
     async def list_made_since(self, moment: datetime | None) -> Mapping[str, Estimate]:
         """Those that were kept after *moment*, by tenant id, maybe with older ones among them; all of them for None."""
 
-    async def claim(self, ctx: TenantContext, known: Estimate | None, *, hold_s: float) -> bool:
+    async def claim(self, ctx: Principal, known: Estimate | None, *, hold_s: float) -> bool:
         """Whether this process is to make the one that comes after *known*, as no other is then for *hold_s* seconds.
 
         Not where another process is to, nor where there is a newer one than *known*.
         """
 
-    async def keep(self, ctx: TenantContext, calibration: Calibration | None, passages: int) -> Estimate:
+    async def keep(self, ctx: Principal, calibration: Calibration | None, passages: int) -> Estimate:
         """Let all processes go by this one."""
 
 
@@ -96,7 +96,7 @@ class Calibrations:
         self._following: asyncio.Task[None] | None = None
         self._told = ""
 
-    def of(self, ctx: TenantContext) -> Calibration | None:
+    def of(self, ctx: Principal) -> Calibration | None:
         """What is known by now, None before the first estimate and for too few documents; sees to it that it is new.
 
         Returns at once; an estimate that is due runs in the background.
@@ -144,7 +144,7 @@ class Calibrations:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _renew(self, ctx: TenantContext) -> None:
+    async def _renew(self, ctx: Principal) -> None:
         pause_s = _HOLD_S
         try:
             if await self._is_new(ctx):
@@ -154,7 +154,7 @@ class Calibrations:
         finally:
             self._look_at_s[ctx.tenant_id] = self._clock() + pause_s
 
-    async def _is_new(self, ctx: TenantContext) -> bool:
+    async def _is_new(self, ctx: Principal) -> bool:
         """Whether what is known is new enough, which it is after an estimate; not while that is another process's."""
         known = self._known.get(ctx.tenant_id)
         counts = await self._index.counts(ctx)
@@ -168,7 +168,7 @@ class Calibrations:
         return True
 
 
-async def estimate(ctx: TenantContext, index: PassageIndex, embedder: Embedder) -> Calibration | None:
+async def estimate(ctx: Principal, index: PassageIndex, embedder: Embedder) -> Calibration | None:
     """The calibration that the tenant's documents give with *embedder*; None where they are too few."""
     asked = await _draw_sentences(ctx, index)
     if len(asked) < FEWEST or len({passage.document_id for passage, _ in asked}) < FEWEST_DOCUMENTS:
@@ -198,7 +198,7 @@ def _estimate_levels(found: dict[str, list[float]]) -> dict[str, float]:
     return {language: float(np.quantile(each, _LEVEL)) for language, each in found.items() if len(each) >= FEWEST}
 
 
-async def _draw_sentences(ctx: TenantContext, index: PassageIndex) -> Sequence[tuple[Passage, str]]:
+async def _draw_sentences(ctx: Principal, index: PassageIndex) -> Sequence[tuple[Passage, str]]:
     """Passages with vectors, drawn as their ids fall, which is by chance, each with one of its sentences."""
     chance = random.Random(7)  # noqa: S311 - no secret
     found: list[tuple[Passage, str]] = []

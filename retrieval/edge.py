@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 import qdrant_edge as engine
 
+from auth.principal import Principal
 from retrieval.edge_folder import ShardFolder, closing_on_failure
 from retrieval.edge_queries import Search, make_condition, make_sparse_vector, make_tenant_filter, parse_point_id
 from retrieval.edge_shard import EngineFailed, make_stored, parse_vector, run_engine
@@ -36,7 +37,6 @@ from retrieval.ranking import (
     rank,
     require_fitting,
 )
-from utils.context import TenantContext
 from utils.disk import DiskSpace
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
@@ -89,27 +89,27 @@ class EdgeIndex(PassageIndex):
         """The index in *folder* on *disk*; a damaged one is replaced by an empty one, of which *on_replaced* hears."""
         return cls(ShardFolder(folder, dimension, disk, on_replaced))
 
-    async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+    async def put(self, ctx: Principal, passages: Sequence[Passage]) -> None:
         """Add or replace passages."""
         for part in cut_into_slices(passages, SLICE):
             await self._run(partial(self._put, ctx, part))
         await self._run(lambda: self._shard.flush())
 
-    async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
+    async def put_vectors(self, ctx: Principal, vectors: Mapping[str, FloatArray]) -> None:
         """Give passages their vectors."""
         require_fitting(vectors, self._dimension)
         for part in cut_into_slices(list(vectors), SLICE):
             await self._run(partial(self._put_vectors, ctx, {key: vectors[key] for key in part}))
         await self._run(lambda: self._shard.flush())
 
-    async def update_document(self, ctx: TenantContext, passage: Passage) -> None:
+    async def update_document(self, ctx: Principal, passage: Passage) -> None:
         """Let every passage of the document have the describing fields of *passage*."""
         of_document = make_tenant_filter(ctx, make_condition(DOCUMENT, [passage.document_id]))
         operation = engine.UpdateOperation.set_payload_by_filter(of_document, description_of(passage))
         await self._run(lambda: self._change(ctx, operation))
         await self._run(lambda: self._shard.flush())
 
-    async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+    async def delete_documents(self, ctx: Principal, document_ids: Sequence[str]) -> None:
         """Remove every passage of these documents."""
         of_documents = make_tenant_filter(ctx, make_condition(DOCUMENT, document_ids))
         operation = engine.UpdateOperation.delete_points_by_filter(of_documents)
@@ -117,30 +117,30 @@ class EdgeIndex(PassageIndex):
         await self._run(lambda: self._shard.flush())
 
     async def search(
-        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
+        self, ctx: Principal, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
     ) -> Sequence[Hit]:
         """The best passages by words and, with a vector, by meaning."""
         return await self._run(lambda: self._search(ctx, question, vector, limit, filters))
 
-    async def neighbours(self, ctx: TenantContext, passage: Passage, *, limit: int) -> Sequence[Passage]:
+    async def neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         """The nearest passages of other documents."""
         return await self._run(lambda: self._neighbours(ctx, passage, limit))
 
-    async def counts(self, ctx: TenantContext) -> IndexCounts:
+    async def counts(self, ctx: Principal) -> IndexCounts:
         """How much is in the index for this tenant."""
         return await self._run(
             lambda: IndexCounts(self._count(make_tenant_filter(ctx)), self._count(_make_pending_filter(ctx)))
         )
 
-    async def list_document_ids(self, ctx: TenantContext) -> set[str]:
+    async def list_document_ids(self, ctx: Principal) -> set[str]:
         """The documents the tenant has passages of."""
         return await self._run(lambda: self._read_document_ids(ctx))
 
-    def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
+    def export(self, ctx: Principal) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant with its vector, in batches."""
         return fetch_pages(partial(self._read_page, ctx))
 
-    async def list_entries(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
+    async def list_entries(self, ctx: Principal) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant without its text and vector, in batches."""
         has_vector = engine.HasVectorCondition(MEANING)
         for condition, known in ((_make_pending_filter(ctx), False), (make_tenant_filter(ctx, has_vector), True)):
@@ -198,7 +198,7 @@ class EdgeIndex(PassageIndex):
         if self._disk is not None:
             self._disk.check_documents()
 
-    def _put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+    def _put(self, ctx: Principal, passages: Sequence[Passage]) -> None:
         self._check_room()
         points = [
             engine.Point(
@@ -210,13 +210,13 @@ class EdgeIndex(PassageIndex):
         ]
         self._change(ctx, engine.UpdateOperation.upsert_points(points))
 
-    def _change(self, ctx: TenantContext, operation: engine.UpdateOperation) -> None:
+    def _change(self, ctx: Principal, operation: engine.UpdateOperation) -> None:
         if self._disk is not None:
             self._disk.check_turns()  # what is deleted, or said of a document, may use the reserve
         self._spoken.pop(ctx.tenant_id, None)
         self._shard.update(operation)
 
-    def _put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
+    def _put_vectors(self, ctx: Principal, vectors: Mapping[str, FloatArray]) -> None:
         self._check_room()
         by_point = {make_point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
         # The engine refuses the whole batch for one unknown id. Nothing can vanish in between: there is one thread.
@@ -228,7 +228,7 @@ class EdgeIndex(PassageIndex):
         return self._shard.count(engine.CountRequest(filter=condition))
 
     def _search(
-        self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int, filters: Filters
+        self, ctx: Principal, question: str, vector: FloatArray | None, limit: int, filters: Filters
     ) -> list[Hit]:
         search = Search(self._shard, ctx, max(limit, CANDIDATES), filters)
         languages = [] if vector is None else self._read_languages(ctx)
@@ -237,7 +237,7 @@ class EdgeIndex(PassageIndex):
         points = self._shard.retrieve([search.ids[item.point] for item in ranked], True, False)
         return make_hits(ranked, {parse_point_id(point).int: parse_passage(point.payload) for point in points})
 
-    def _neighbours(self, ctx: TenantContext, passage: Passage, limit: int) -> list[Passage]:
+    def _neighbours(self, ctx: Principal, passage: Passage, limit: int) -> list[Passage]:
         records = self._shard.retrieve([make_point_id(ctx, passage.passage_id)], False, [MEANING])
         vectors = [stored for record in records if (stored := parse_vector(record)) is not None]
         if not vectors:
@@ -249,7 +249,7 @@ class EdgeIndex(PassageIndex):
         request = engine.QueryRequest(limit=limit, query=nearest, filter=only, with_payload=True)
         return [parse_passage(point.payload) for point in self._shard.query(request)]
 
-    def _read_languages(self, ctx: TenantContext) -> list[str]:
+    def _read_languages(self, ctx: Principal) -> list[str]:
         """The languages of the tenant's passages, most spoken first."""
         if ctx.tenant_id not in self._spoken:
             counted = self._shard.facet(
@@ -258,12 +258,12 @@ class EdgeIndex(PassageIndex):
             self._spoken[ctx.tenant_id] = [str(hit.value) for hit in counted.hits]
         return self._spoken[ctx.tenant_id]
 
-    def _read_document_ids(self, ctx: TenantContext) -> set[str]:
+    def _read_document_ids(self, ctx: Principal) -> set[str]:
         passages = self._count(make_tenant_filter(ctx))
         request = engine.FacetRequest(DOCUMENT, limit=max(passages, 1), exact=True, filter=make_tenant_filter(ctx))
         return {str(hit.value) for hit in self._shard.facet(request).hits}
 
-    async def _read_page(self, ctx: TenantContext, offset: Any) -> tuple[list[Stored], Any]:
+    async def _read_page(self, ctx: Principal, offset: Any) -> tuple[list[Stored], Any]:
         asked = engine.ScrollRequest(
             offset, limit=SLICE, filter=make_tenant_filter(ctx), with_payload=True, with_vector=[MEANING]
         )
@@ -278,5 +278,5 @@ class EdgeIndex(PassageIndex):
         return [make_entry(record.payload, has_vector=has_vector) for record in records], following
 
 
-def _make_pending_filter(ctx: TenantContext) -> engine.Filter:
+def _make_pending_filter(ctx: Principal) -> engine.Filter:
     return engine.Filter(must=[make_tenant_filter(ctx)], must_not=[engine.HasVectorCondition(MEANING)])

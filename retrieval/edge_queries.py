@@ -8,16 +8,16 @@ from uuid import UUID
 
 import qdrant_edge as engine
 
+from auth.principal import Principal
 from retrieval.index import Filters
 from retrieval.lexical import Terms
 from retrieval.ranking import LANGUAGE, MEANING, TENANT, WORDS, Candidates
-from utils.context import TenantContext
 from utils.ports import FloatArray
 
 Condition = engine.HasIdCondition | engine.FieldCondition | engine.Filter
 
 
-def make_tenant_filter(ctx: TenantContext, *also: Any) -> engine.Filter:
+def make_tenant_filter(ctx: Principal, *also: Any) -> engine.Filter:
     """The tenant filter: the only place it is written."""
     return engine.Filter(must=[engine.FieldCondition(TENANT, match=engine.MatchValue(ctx.tenant_id)), *also])
 
@@ -45,7 +45,7 @@ class Search:
     """
 
     shard: engine.EdgeShard
-    ctx: TenantContext
+    ctx: Principal
     wanted: int
     filters: Filters
     ids: dict[int, UUID] = field(default_factory=dict)

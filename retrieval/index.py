@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, Protocol, TypeVar
 
+from auth.principal import Principal
 from retrieval.ranking import DATASET, DOCUMENT, LABELS, LANGUAGE, PASSAGE
-from utils.context import TenantContext
 from utils.errors import StoreRefused
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
@@ -100,23 +100,23 @@ class MadeForAnother(StoreRefused):
 class PassageIndex(Protocol):
     """Passages of many tenants; each call but `list_tenant_ids` sees the caller's tenant alone."""
 
-    async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+    async def put(self, ctx: Principal, passages: Sequence[Passage]) -> None:
         """Add passages, or replace those of the same id; found by their words at once, durable on return.
 
         They wait for their vector until `put_vectors`.
         """
 
-    async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
+    async def put_vectors(self, ctx: Principal, vectors: Mapping[str, FloatArray]) -> None:
         """Give passages their vectors by passage id; ids that are gone meanwhile are passed over."""
 
-    async def update_document(self, ctx: TenantContext, passage: Passage) -> None:
+    async def update_document(self, ctx: Principal, passage: Passage) -> None:
         """Let every passage of the document of *passage* have its `DESCRIBING` fields; texts and vectors stay."""
 
-    async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+    async def delete_documents(self, ctx: Principal, document_ids: Sequence[str]) -> None:
         """Remove every passage of these documents; unknown ids are no error."""
 
     async def search(
-        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
+        self, ctx: Principal, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
     ) -> Sequence[Hit]:
         """The best passages by words and, with a vector, by meaning, best first, at most *limit*, maybe none.
 
@@ -124,20 +124,20 @@ class PassageIndex(Protocol):
         What a word is worth is counted over all of the tenant's passages, whatever the filters.
         """
 
-    async def neighbours(self, ctx: TenantContext, passage: Passage, *, limit: int) -> Sequence[Passage]:
+    async def neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         """The passages of the tenant's other documents nearest to *passage* by meaning, in its language, at most
         *limit*; none while it waits for its vector. Also of documents that do not hold today."""
 
-    async def counts(self, ctx: TenantContext) -> IndexCounts:
+    async def counts(self, ctx: Principal) -> IndexCounts:
         """How much is in the index for this tenant."""
 
-    async def list_document_ids(self, ctx: TenantContext) -> set[str]:
+    async def list_document_ids(self, ctx: Principal) -> set[str]:
         """The documents the tenant has passages of."""
 
-    def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
+    def export(self, ctx: Principal) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant with its vector, in batches, in no particular order; for moving elsewhere."""
 
-    def list_entries(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
+    def list_entries(self, ctx: Principal) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant without its text and vector, in batches, in no particular order."""
 
     async def list_tenant_ids(self) -> set[str]:
@@ -155,7 +155,7 @@ class PassageIndex(Protocol):
         """Write everything down and let go of the files or the connection."""
 
 
-async def put_stored(index: PassageIndex, ctx: TenantContext, stored: Sequence[Stored]) -> None:
+async def put_stored(index: PassageIndex, ctx: Principal, stored: Sequence[Stored]) -> None:
     """Add passages of an export, with the vectors they have; durable on return."""
     if stored:
         await index.put(ctx, [each.passage for each in stored])

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 
-from utils.context import TenantContext
+from auth.principal import Principal
 from utils.expiring import Expiring
 
 # So long passages of a language that is new to the tenant, written by another process, are found by words alone.
@@ -15,12 +15,12 @@ class Languages:
     """What `ask` said of each tenant, for some seconds and until this process writes passages of it."""
 
     def __init__(
-        self, ask: Callable[[TenantContext], Awaitable[list[str]]], *, clock: Callable[[], float] = time.monotonic
+        self, ask: Callable[[Principal], Awaitable[list[str]]], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._ask, self._kept = ask, Expiring[str, list[str]](_MOST_TENANTS, KEPT_S, clock=clock)
         self._changes = 0
 
-    async def of(self, ctx: TenantContext) -> list[str]:
+    async def of(self, ctx: Principal) -> list[str]:
         """The languages, most spoken first; that there are none is not remembered."""
         known = self._kept.get(ctx.tenant_id)
         if known:
@@ -32,7 +32,7 @@ class Languages:
             self._kept.put(ctx.tenant_id, found)
         return found
 
-    def changed(self, ctx: TenantContext) -> None:
+    def changed(self, ctx: Principal) -> None:
         """Ask again: passages were put or removed."""
         self._changes += 1
         self._kept.put(ctx.tenant_id, [])

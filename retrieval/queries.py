@@ -10,32 +10,32 @@ from typing import Any
 import orjson
 from qdrant_client import models
 
+from auth.principal import Principal
 from retrieval.index import Filters
 from retrieval.lexical import Terms
 from retrieval.ranking import CANDIDATES, LANGUAGE, MEANING, TENANT, WORDS, Candidates, make_payload, make_point_id
-from utils.context import TenantContext
 from utils.passages import Passage
 from utils.ports import FloatArray
 
 Json = dict[str, Any]
 
 
-def make_tenant_filter(ctx: TenantContext, *also: Any) -> models.Filter:
+def make_tenant_filter(ctx: Principal, *also: Any) -> models.Filter:
     """The tenant filter for the client: here and in `make_tenant_filter_json` are the only places it is written."""
     return models.Filter(must=[models.FieldCondition(key=TENANT, match=models.MatchValue(value=ctx.tenant_id)), *also])
 
 
-def make_tenant_filter_json(ctx: TenantContext, *also: Json) -> Json:
+def make_tenant_filter_json(ctx: Principal, *also: Json) -> Json:
     """The tenant filter as it is sent."""
     return {"must": [_is(TENANT, ctx.tenant_id), *also]}
 
 
-def make_pending_filter(ctx: TenantContext) -> models.Filter:
+def make_pending_filter(ctx: Principal) -> models.Filter:
     """The tenant's passages that wait for their vector."""
     return models.Filter(must=[make_tenant_filter(ctx)], must_not=[models.HasVectorCondition(has_vector=MEANING)])
 
 
-def make_point(ctx: TenantContext, passage: Passage, terms: Terms) -> models.PointStruct:
+def make_point(ctx: Principal, passage: Passage, terms: Terms) -> models.PointStruct:
     """A passage with its words, without its vector: replacing one takes the vector of the old text away."""
     words = models.SparseVector(indices=terms.indices, values=terms.values)
     vectors: dict[str, models.Vector] = {WORDS: words} if terms.indices else {}
@@ -48,7 +48,7 @@ def make_point(ctx: TenantContext, passage: Passage, terms: Terms) -> models.Poi
 class Asked:
     """One search, as the port has it."""
 
-    ctx: TenantContext
+    ctx: Principal
     question: str
     vector: FloatArray | None
     limit: int

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from auth.principal import Principal
 from retrieval.fusion import Scores, fuse, level_scores
-from utils.context import TenantContext
 from utils.language import detect_language
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
@@ -61,12 +61,12 @@ class Ranked(Generic[P]):
     lexical_rank: int | None
 
 
-def make_point_id(ctx: TenantContext, passage_id: str) -> uuid.UUID:
+def make_point_id(ctx: Principal, passage_id: str) -> uuid.UUID:
     """A point of this tenant alone, so that the same passage id of two tenants is two points."""
     return uuid.uuid5(uuid.NAMESPACE_OID, f"{ctx.tenant_id}\n{passage_id}")
 
 
-def make_payload(ctx: TenantContext, passage: Passage) -> dict[str, Any]:
+def make_payload(ctx: Principal, passage: Passage) -> dict[str, Any]:
     """What is stored beside the vectors: the passage's fields and the tenant."""
     known = {name: value for name, value in asdict(passage).items() if name in _PASSAGE_FIELDS}
     return known | {TENANT: ctx.tenant_id, LABELS: list(passage.labels)}

@@ -8,13 +8,13 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
+from auth.principal import Principal
 from retrieval.answerability import Verdict, judge
 from retrieval.calibration import Calibrations
 from retrieval.index import ALL, Filters, PassageIndex
 from retrieval.lexical import make_embedding_text
 from retrieval.question import Question
 from retrieval.selection import add_scores, drop_repeats, join_neighbours, order_by_best_sentence
-from utils.context import TenantContext
 from utils.errors import ProviderError
 from utils.long_texts import process_text
 from utils.observers import StoreObservers
@@ -81,7 +81,7 @@ class Retriever:
     calibrations: Calibrations | None = None  # for a model that none is fixed for
 
     async def search(
-        self, ctx: TenantContext, question: str, *, limit: int, options: SearchOptions = PLAIN
+        self, ctx: Principal, question: str, *, limit: int, options: SearchOptions = PLAIN
     ) -> SearchResult:
         """The best passages of the caller's tenant, at most *limit*; the same text once, neighbours as one passage.
 
@@ -119,7 +119,7 @@ class Retriever:
         return SearchResult(shown, " ".join(dict.fromkeys(filter(None, degraded))) or None, verdict, course.stages)
 
     async def _rank(
-        self, ctx: TenantContext, question: Question, limit: int, filters: Filters, course: "_Course"
+        self, ctx: Principal, question: Question, limit: int, filters: Filters, course: "_Course"
     ) -> tuple[Sequence[Hit], str | None]:
         """The candidates for *question*, best first, and what was missing."""
         vector, without_vector = await self._embed_question(question.text)
@@ -132,7 +132,7 @@ class Retriever:
         return await process_text(work, characters=sum(len(hit.passage.text) for hit in hits), at_once=_AT_ONCE)
 
     async def _find_candidates(
-        self, ctx: TenantContext, question: str, vector: FloatArray | None, limit: int, filters: Filters
+        self, ctx: Principal, question: str, vector: FloatArray | None, limit: int, filters: Filters
     ) -> Sequence[Hit]:
         wanted = max(limit * _SPARE, _RERANKED if self.reranker else 0)
         began_s, succeeded = time.perf_counter(), False

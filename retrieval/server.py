@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
+from auth.principal import DEFAULT_TENANT, Principal
 from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, fetch_pages, make_entry
 from retrieval.langchain import ScoredDocument, join
 from retrieval.languages import Languages
@@ -47,7 +48,6 @@ from retrieval.ranking import (
     require_fitting,
 )
 from retrieval.wire import HttpWire, Wire, write_vector
-from utils.context import DEFAULT_TENANT, TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 from utils.slices import cut_into_slices
@@ -108,27 +108,27 @@ class ServerIndex(PassageIndex):
         """Ask the server whether it can serve now, and prepare it if it is new."""
         await self.prepare()
 
-    async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+    async def put(self, ctx: Principal, passages: Sequence[Passage]) -> None:
         """Add or replace passages."""
         for part in cut_into_slices(passages, BATCH):
             points = [make_point(ctx, passage, self._lexicon.make_passage_terms(passage)) for passage in part]
             await self._run(partial(self._upsert, points))
             self._languages.changed(ctx)
 
-    async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
+    async def put_vectors(self, ctx: Principal, vectors: Mapping[str, FloatArray]) -> None:
         """Give passages their vectors."""
         require_fitting(vectors, self._dimension)
         by_point = {str(make_point_id(ctx, passage_id)): vector for passage_id, vector in vectors.items()}
         for part in cut_into_slices(list(by_point), BATCH):
             await self._run(partial(self._put_vectors, {point: by_point[point] for point in part}))
 
-    async def update_document(self, ctx: TenantContext, passage: Passage) -> None:
+    async def update_document(self, ctx: Principal, passage: Passage) -> None:
         """Let every passage of the document have the describing fields of *passage*."""
         is_its = models.FieldCondition(key=DOCUMENT, match=models.MatchValue(value=passage.document_id))
         selector, described = models.FilterSelector(filter=make_tenant_filter(ctx, is_its)), description_of(passage)
         await self._run(lambda at: self._client.set_payload(at.own, described, points=selector, wait=True))
 
-    async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+    async def delete_documents(self, ctx: Principal, document_ids: Sequence[str]) -> None:
         """Remove every passage of these documents."""
         if not document_ids:
             return
@@ -138,13 +138,13 @@ class ServerIndex(PassageIndex):
         self._languages.changed(ctx)
 
     async def search(
-        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
+        self, ctx: Principal, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
     ) -> Sequence[Hit]:
         """The best passages by words and, with a vector, by meaning."""
         asked = Asked(ctx, question, vector, limit, filters)
         return await self._run(lambda at: self._search(at, asked))
 
-    async def neighbours(self, ctx: TenantContext, passage: Passage, *, limit: int) -> Sequence[Passage]:
+    async def neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         """The nearest passages of other documents."""
         point = str(make_point_id(ctx, passage.passage_id))
         records = await self._run(
@@ -163,12 +163,12 @@ class ServerIndex(PassageIndex):
         )
         return [parse_passage(each.payload) for each in found.points]
 
-    async def counts(self, ctx: TenantContext) -> IndexCounts:
+    async def counts(self, ctx: Principal) -> IndexCounts:
         """How much is in our collection for this tenant."""
         # One after the other, here as elsewhere: if one fails, nothing is left running.
         return IndexCounts(await self._count(make_tenant_filter(ctx)), await self._count(make_pending_filter(ctx)))
 
-    async def list_document_ids(self, ctx: TenantContext) -> set[str]:
+    async def list_document_ids(self, ctx: Principal) -> set[str]:
         """The documents the tenant has passages of in our collection."""
         at_most = max(await self._count(make_tenant_filter(ctx)), 1)
         answer = await self._run(
@@ -178,13 +178,13 @@ class ServerIndex(PassageIndex):
         )
         return {str(hit.value) for hit in answer.hits}
 
-    async def export(self, ctx: TenantContext) -> AsyncIterator[Sequence[Stored]]:
+    async def export(self, ctx: Principal) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant in our collection with its vector, in batches."""
         asked = {"limit": BATCH, "with_payload": True, "with_vectors": [MEANING]}
         async for page in fetch_pages(partial(self._scroll, make_tenant_filter(ctx), asked)):
             yield [_make_stored(record) for record in page]
 
-    async def list_entries(self, ctx: TenantContext) -> AsyncIterator[Sequence[Entry]]:
+    async def list_entries(self, ctx: Principal) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant in our collection without its text and vector, in batches."""
         has_vector = models.HasVectorCondition(has_vector=MEANING)
         asked = {"limit": LISTED, "with_payload": [PASSAGE, DOCUMENT]}
@@ -300,7 +300,7 @@ class ServerIndex(PassageIndex):
         with translate_errors():
             return plan.candidates(requests, answers)
 
-    async def _ask_languages(self, ctx: TenantContext) -> list[str]:
+    async def _ask_languages(self, ctx: Principal) -> list[str]:
         asked = {"key": LANGUAGE, "limit": LANGUAGES_APART, "filter": make_tenant_filter_json(ctx)}
         answer = await self._wire.ask((await self._ensure_ready()).own, "facet", asked)
         with translate_errors():

@@ -12,7 +12,7 @@ from typing import Self
 
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-from utils.context import TenantContext
+from auth.principal import Principal
 from utils.errors import Overloaded, TooManyAtOnce
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Admission:
         """A request that has begun is over."""
         self.requests -= 1
 
-    def request_of(self, ctx: TenantContext) -> "AdmissionPermit":
+    def request_of(self, ctx: Principal) -> "AdmissionPermit":
         """A permit for a request of this key, to be released when it has been served.
 
         Raises:
@@ -93,7 +93,7 @@ class Admission:
         self._requests_of.enter(ctx)
         return AdmissionPermit(partial(self._requests_of.leave, ctx))
 
-    async def admit_turn(self, ctx: TenantContext) -> "AdmissionPermit":
+    async def admit_turn(self, ctx: Principal) -> "AdmissionPermit":
         """A permit for one turn of this key, after a wait if need be, to be released when the turn has ended.
 
         Raises:
@@ -136,7 +136,7 @@ class Admission:
     def _has_no_room(self) -> bool:
         return self.turns >= self.limits.turns and len(self._waiting) >= self.limits.waiting_turns
 
-    def _end_turn(self, ctx: TenantContext) -> None:
+    def _end_turn(self, ctx: Principal) -> None:
         self._turns_of.leave(ctx)
         self._pass_on()
 
@@ -181,9 +181,9 @@ class _PerKey:
 
     def __init__(self, what: str, limit: int) -> None:
         self._what, self._limit = what, limit
-        self._counts: Counter[TenantContext] = Counter()
+        self._counts: Counter[Principal] = Counter()
 
-    def enter(self, ctx: TenantContext) -> None:
+    def enter(self, ctx: Principal) -> None:
         if self._counts[ctx] >= self._limit:
             raise TooManyAtOnce(
                 f"This key has {self._limit} {self._what} under way, which is all it may. Wait for one to end.",
@@ -191,7 +191,7 @@ class _PerKey:
             )
         self._counts[ctx] += 1
 
-    def leave(self, ctx: TenantContext) -> None:
+    def leave(self, ctx: Principal) -> None:
         self._counts[ctx] -= 1
         if not self._counts[ctx]:
             del self._counts[ctx]  # keys come and go

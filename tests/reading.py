@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import ChunkText
@@ -18,7 +19,6 @@ from ingestion.parsers.sandbox import ParserProcess
 from ingestion.pipeline import LoadSummary, load_paths
 from ingestion.policy import ReadingPolicy
 from providers.files.folder import FolderFileStore
-from utils.context import TenantContext
 from utils.sandbox.sandbox import Sandbox
 
 NO_CHECK = MalwareCheck()
@@ -64,7 +64,7 @@ def files_for_one_run(database: Database) -> DocumentFiles:
 
 def load_files(
     database: Database,
-    ctx: TenantContext,
+    ctx: Principal,
     paths: Sequence[Path],
     *,
     limits: Limits | None = None,

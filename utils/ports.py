@@ -3,13 +3,11 @@
 Adapters of models are in `providers/`, those that count and time in `utils/telemetry/`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from utils.context import TenantContext
 
 FloatArray = NDArray[np.float32]
 Picture = NDArray[np.uint8]
@@ -46,42 +44,6 @@ class Embedder(MadeWith, Protocol):
         Raises:
             ProviderUnavailable: the model's endpoint did not answer.
         """
-
-
-class FileStore(Protocol):
-    """A tenant's files, each kept once under the SHA-256 of its bytes (64 hexadecimal digits). Blocking: for threads.
-
-    What one tenant keeps no other one finds, though it kept the same. Every method raises `StoreUnavailable` when the
-    store cannot be read or written.
-    """
-
-    def put(self, ctx: TenantContext, data: bytes) -> str:
-        """Keep *data*, whole and on disk or not at all; its hash. What is there already is left as it is."""
-
-    def get(self, ctx: TenantContext, content_hash: str) -> bytes:
-        """The whole file in memory, for work that needs it there. What is given out is opened instead.
-
-        Raises:
-            NotFound: the tenant keeps none of this hash.
-        """
-
-    def open(self, ctx: TenantContext, content_hash: str) -> BinaryIO:
-        """The file, to be read piece by piece and closed by the caller; it stays readable when it is deleted.
-
-        It has a descriptor, which may be handed to another process.
-
-        Raises:
-            NotFound: the tenant keeps none of this hash.
-        """
-
-    def delete(self, ctx: TenantContext, content_hash: str) -> None:
-        """Forget the file; nothing happens where there is none."""
-
-    def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
-        """Put the file where nothing reads it any more, for the operator to look at; the newest few are kept."""
-
-    def list_hashes(self, ctx: TenantContext) -> Iterator[str]:
-        """Every file of the tenant, in any order. One that is put or deleted meanwhile may be among them or not."""
 
 
 class MalwareScanner(Protocol):

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from contextvars import ContextVar
 
 current_tenant: ContextVar[str] = ContextVar("current_tenant", default="")
-"""Whose work is being done, to take turns by and for nothing else: data is found by a `TenantContext`."""
+"""Whose work is being done, to take turns by and for nothing else: data is found by a principal."""
 
 
 class FairLimit:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from agents.threads import thread_of
-from utils.context import CallerKind, Scope, TenantContext
+from auth.background import restore_principal, store_kind
+from auth.principal import Principal
+from auth.scopes import Scope
 from utils.errors import make_problem_document
 
 Event = dict[str, Any]
@@ -44,7 +46,7 @@ class RunRecord:
     """
 
     id: str
-    ctx: TenantContext
+    ctx: Principal
     conversation_id: str
     message: str
     request_id: str
@@ -61,7 +63,7 @@ class RunRecord:
         return {
             "tenant": self.ctx.tenant_id,
             "key": self.ctx.subject_id,
-            "kind": self.ctx.kind,
+            "kind": store_kind(self.ctx.kind),
             "shares": "" if self.ctx.owner_id else "1",
             "conversation": self.conversation_id,
             "request": self.request_id,
@@ -97,7 +99,7 @@ class RunRecord:
         """The id under which its conversation is kept."""
         return thread_of(self.ctx, self.conversation_id)
 
-    def is_of(self, ctx: TenantContext) -> bool:
+    def is_of(self, ctx: Principal) -> bool:
         """Whether *ctx* may know of it: who has its conversation has it."""
         return (self.ctx.tenant_id, self.ctx.owner_id) == (ctx.tenant_id, ctx.owner_id)
 
@@ -106,7 +108,7 @@ class RunRecord:
         return replace(self, status=ENDS[last["type"]])
 
 
-def _context(fields: Mapping[str, str]) -> TenantContext:
-    # All conversations were shared before they had owners.
+def _context(fields: Mapping[str, str]) -> Principal:
+    # All conversations were shared before they had owners, and everybody had a key.
     scopes = frozenset({Scope.CONVERSATIONS_ALL}) if fields.get("shares", "1") else frozenset[Scope]()
-    return TenantContext(fields["tenant"], fields["key"], CallerKind(fields.get("kind", CallerKind.KEY)), scopes)
+    return restore_principal(fields["tenant"], fields["key"], fields.get("kind", "key"), scopes)

@@ -19,8 +19,8 @@ from agents.runs.handle import RunHandle
 from agents.runs.live import LiveRun
 from agents.runs.record import Event, RunRecord, cancelled, failure, resumed
 from agents.runs.run_store import LOST, Claimed, RunStore
+from auth.principal import Principal
 from utils.checkpointer.errors import RunSuperseded
-from utils.context import TenantContext
 from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, StoreUnavailable
 from utils.logging_config import log_facts, request_id
 from utils.loops import repeat
@@ -79,7 +79,7 @@ class Runs:
 
     async def start(
         self,
-        ctx: TenantContext,
+        ctx: Principal,
         turn: Turn,
         *,
         fingerprint: str = "",
@@ -127,7 +127,7 @@ class Runs:
         on_end(0)
         return RunHandle(record.id, live, self._following)
 
-    async def find(self, ctx: TenantContext, run_id: str) -> tuple[RunRecord, RunHandle]:
+    async def find(self, ctx: Principal, run_id: str) -> tuple[RunRecord, RunHandle]:
         """A run and what is known of it.
 
         Raises:
@@ -140,16 +140,16 @@ class Runs:
             raise NotFound("Run not found or expired.")
         return record, RunHandle(run_id, live, self._following)
 
-    async def answer(self, ctx: TenantContext, conversation_id: str, run_id: str) -> Answered:
+    async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> Answered:
         """See `ConversationReader.answer`."""
         return await self._runner.answer(ctx, conversation_id, run_id)
 
-    async def require_conversation(self, ctx: TenantContext, conversation_id: str) -> None:
+    async def require_conversation(self, ctx: Principal, conversation_id: str) -> None:
         """See `ConversationReader.require`."""
         await self._runner.require(ctx, conversation_id)
 
     async def conversation(
-        self, ctx: TenantContext, conversation_id: str, *, limit: int, before: int | None = None
+        self, ctx: Principal, conversation_id: str, *, limit: int, before: int | None = None
     ) -> dict[str, Any]:
         """See `Runner.conversation`; with the question that is being answered now."""
         run_id = await self._runner.run_in(ctx, conversation_id)
@@ -164,7 +164,7 @@ class Runs:
         view = await self._runner.conversation(ctx, conversation_id, asked, limit=limit, before=before)
         return {**view, "running": run_id is not None, "run_id": run_id or None}
 
-    async def delete(self, ctx: TenantContext, conversation_id: str) -> None:
+    async def delete(self, ctx: Principal, conversation_id: str) -> None:
         """See `Runner.delete`; its runs, and answers that were kept of it, go with it, also those of other workers."""
         await self._runner.delete(ctx, conversation_id, delete_runs=self._delete_runs)
 

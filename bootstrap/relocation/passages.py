@@ -11,6 +11,7 @@ from secrets import token_bytes
 
 import numpy as np
 
+from auth.principal import Principal
 from bootstrap.models import open_embedder
 from bootstrap.relocation.records import Records, find_index, find_tenants
 from bootstrap.relocation.report import PASSAGES, SAMPLES, Direction, Progress, StoreComparison, StoreCounts
@@ -20,7 +21,6 @@ from config import Settings
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored, put_stored
 from utils.addresses import hide_login
-from utils.context import TenantContext
 from utils.ports import FloatArray, MadeWith
 
 _TOLERANCE = 1e-5  # between two engines that both scale vectors to length 1
@@ -137,7 +137,7 @@ class PassagesMove:
         return checks
 
 
-async def _count(index: PassageIndex | None, tenants: Iterable[TenantContext]) -> Counts:
+async def _count(index: PassageIndex | None, tenants: Iterable[Principal]) -> Counts:
     if index is None:
         return {"passages": 0, "vectors": 0}
     counts = [await index.counts(ctx) for ctx in tenants]
@@ -145,7 +145,7 @@ async def _count(index: PassageIndex | None, tenants: Iterable[TenantContext]) -
     return {"passages": passages, "vectors": passages - sum(count.pending for count in counts)}
 
 
-async def _copy(source: PassageIndex, target: PassageIndex, ctx: TenantContext) -> AsyncIterator[int]:
+async def _copy(source: PassageIndex, target: PassageIndex, ctx: Principal) -> AsyncIterator[int]:
     """Bring a tenant's passages over, a batch at a time; gives how many of the source were dealt with."""
     present = {stored.passage.passage_id: _compute_fingerprint(stored) async for stored in _walk(target, ctx)}
     if present:
@@ -157,7 +157,7 @@ async def _copy(source: PassageIndex, target: PassageIndex, ctx: TenantContext) 
 
 
 async def _drop_stale(
-    source: PassageIndex, target: PassageIndex, ctx: TenantContext, present: dict[str, Fingerprint]
+    source: PassageIndex, target: PassageIndex, ctx: Principal, present: dict[str, Fingerprint]
 ) -> None:
     """Remove documents of an earlier attempt that the source holds otherwise now, or no longer; from *present*, too."""
     wanted = {entry.passage_id async for batch in source.list_entries(ctx) for entry in batch}
@@ -167,7 +167,7 @@ async def _drop_stale(
         del present[passage_id]
 
 
-async def _walk(index: PassageIndex, ctx: TenantContext) -> AsyncIterator[Stored]:
+async def _walk(index: PassageIndex, ctx: Principal) -> AsyncIterator[Stored]:
     async for batch in index.export(ctx):
         for stored in batch:
             yield stored
@@ -187,7 +187,7 @@ class _Side:
     sample: list[Stored] = field(default_factory=list)
 
 
-async def _survey(index: PassageIndex, ctx: TenantContext, salt: bytes) -> _Side:
+async def _survey(index: PassageIndex, ctx: Principal, salt: bytes) -> _Side:
     """A walk that keeps the passages whose salted hashes are smallest: in two like indexes these are the same."""
 
     def rank(stored: Stored) -> bytes:
@@ -202,7 +202,7 @@ async def _survey(index: PassageIndex, ctx: TenantContext, salt: bytes) -> _Side
 
 
 async def _compare(
-    source: PassageIndex, target: PassageIndex, ctx: TenantContext
+    source: PassageIndex, target: PassageIndex, ctx: Principal
 ) -> tuple[StoreComparison, StoreComparison]:
     """Passages and vectors of one tenant."""
     salt = token_bytes(16)

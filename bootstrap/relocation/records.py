@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from bootstrap.relocation.report import RECORDS, SAMPLES, Progress, StoreComparison, StoreCounts
 from bootstrap.relocation.stores import Open, Store, always, check_path, count_both
 from config import RECORDS_FILE, Settings
@@ -18,7 +19,6 @@ from domain.indexes import list_indexes
 from domain.indexing import all_tenants, mark_undone
 from domain.models import Base, Document, IndexRow
 from domain.slots import ALL_SLOTS
-from utils.context import TenantContext
 from utils.errors import Conflict, StoreRefused
 
 _BATCH_ROWS = 500
@@ -103,9 +103,9 @@ class RecordsMove:
             return [_compare(*sides, table, ignored.get(table.name, set())) for table in tables]
 
 
-async def find_tenants(records: Sequence[Records]) -> list[TenantContext]:
+async def find_tenants(records: Sequence[Records]) -> list[Principal]:
     """The tenants that have documents in any of these, where there is a database and a table in it already."""
-    found: dict[str, TenantContext] = {}
+    found: dict[str, Principal] = {}
     for store in records:
         if database := await store.find():
             with database.reading() as session:

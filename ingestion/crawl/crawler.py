@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain import web_sources
 from domain.db import Database
 from domain.document_files import DocumentFiles
@@ -23,7 +24,6 @@ from ingestion.crawl.visit import PageVisitor, SiteAway, VisitOutcome
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
 from ingestion.reader import PARSER_VERSION, DocumentReader
-from utils.context import TenantContext
 from utils.errors import ProblemError, QuotaExceeded, ScannerUnavailable
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ HOLD_S = 1_200.0  # longer than anything between two signs of life takes, as a f
 class ClaimedCrawl:
     """A web source that is ours to crawl until we do not show a sign of life for `HOLD_S`."""
 
-    ctx: TenantContext
+    ctx: Principal
     source: WebSource
     holder: str
 
@@ -73,7 +73,7 @@ class Crawler:
         self._stopping = threading.Event()
         self._fetcher: Fetcher | None = None
 
-    def claim(self, ctx: TenantContext, web_source_id: str) -> ClaimedCrawl:
+    def claim(self, ctx: Principal, web_source_id: str) -> ClaimedCrawl:
         """Take a web source to be crawled by us, and by nobody else meanwhile.
 
         Raises:
@@ -83,7 +83,7 @@ class Crawler:
         with self._database.writing() as session:
             return self.claim_in(session, ctx, web_source_id)
 
-    def claim_in(self, session: Session, ctx: TenantContext, web_source_id: str) -> ClaimedCrawl:
+    def claim_in(self, session: Session, ctx: Principal, web_source_id: str) -> ClaimedCrawl:
         """Claim a web source within a transaction.
 
         Raises:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from utils.context import TenantContext
+from auth.principal import Principal
 from utils.errors import NotEnoughSpace, NotFound, StoreUnavailable
 from utils.private_files import UNFINISHED, replace_file, sync_folder
 
@@ -26,7 +26,7 @@ class FolderFileStore:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def put(self, ctx: TenantContext, data: bytes) -> str:
+    def put(self, ctx: Principal, data: bytes) -> str:
         """See `FileStore`; it is on the disk, also its name, when this returns."""
         content_hash = hashlib.sha256(data).hexdigest()
         path = self._make_path(ctx, content_hash)
@@ -36,12 +36,12 @@ class FolderFileStore:
                 replace_file(path, data)
         return content_hash
 
-    def get(self, ctx: TenantContext, content_hash: str) -> bytes:
+    def get(self, ctx: Principal, content_hash: str) -> bytes:
         """See `FileStore`."""
         with self.open(ctx, content_hash) as file, _translate_errors():
             return file.read()
 
-    def open(self, ctx: TenantContext, content_hash: str) -> BinaryIO:
+    def open(self, ctx: Principal, content_hash: str) -> BinaryIO:
         """See `FileStore`."""
         if not _HASH.fullmatch(content_hash):
             raise NotFound("File not found.")
@@ -51,13 +51,13 @@ class FolderFileStore:
             except FileNotFoundError as exc:
                 raise NotFound("File not found.") from exc
 
-    def delete(self, ctx: TenantContext, content_hash: str) -> None:
+    def delete(self, ctx: Principal, content_hash: str) -> None:
         """See `FileStore`."""
         if _HASH.fullmatch(content_hash):
             with _translate_errors():
                 self._make_path(ctx, content_hash).unlink(missing_ok=True)
 
-    def quarantine(self, ctx: TenantContext, content_hash: str) -> None:
+    def quarantine(self, ctx: Principal, content_hash: str) -> None:
         """See `FileStore`: it goes to `<root>/<tenant>/quarantine`."""
         if not _HASH.fullmatch(content_hash):
             return
@@ -70,7 +70,7 @@ class FolderFileStore:
             for path in by_age[_MOST_IN_QUARANTINE:]:
                 path.unlink(missing_ok=True)
 
-    def list_hashes(self, ctx: TenantContext) -> Iterator[str]:
+    def list_hashes(self, ctx: Principal) -> Iterator[str]:
         """See `FileStore`. What a process left that was killed while it wrote is removed on the way."""
         with _translate_errors():
             for path in self._make_folder_path(ctx).glob("??/*"):
@@ -79,10 +79,10 @@ class FolderFileStore:
                 elif path.name.startswith(UNFINISHED):
                     _remove_if_left(path)
 
-    def _make_path(self, ctx: TenantContext, content_hash: str) -> Path:
+    def _make_path(self, ctx: Principal, content_hash: str) -> Path:
         return self._make_folder_path(ctx) / content_hash[:2] / content_hash
 
-    def _make_folder_path(self, ctx: TenantContext) -> Path:
+    def _make_folder_path(self, ctx: Principal) -> Path:
         name = _UNSAFE.sub(lambda found: b"%%%02x" % ord(found[0]), ctx.tenant_id.encode())
         return self._root / name.decode()
 

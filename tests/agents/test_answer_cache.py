@@ -9,10 +9,10 @@ from langchain_core.messages import AIMessage
 
 from agents.answer_cache import AnswerCache, AnswerCacheSession, normalise
 from agents.messages import answer_id, repeat_answer
+from auth.principal import Principal
 from domain.db import Database
 from domain.documents import replace_document
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
-from utils.context import TenantContext
 
 QUESTION = "When does the office open?"
 
@@ -34,7 +34,7 @@ async def cache(database: Database) -> AsyncIterator[AnswerCache]:
     made.close()
 
 
-async def answered(cache: AnswerCache, ctx: TenantContext, question: str, text: str = "At eight [1].") -> None:
+async def answered(cache: AnswerCache, ctx: Principal, question: str, text: str = "At eight [1].") -> None:
     """A turn that found nothing kept, and keeps its answer."""
     turn = cache.turn(ctx, "a")
     assert await turn.find(question) is None
@@ -102,7 +102,7 @@ async def test_a_crowd_asks_the_database_once(cache: AnswerCache, database: Data
     reads = 0
     read = cache._read
 
-    def counted(ctx: TenantContext) -> str:
+    def counted(ctx: Principal) -> str:
         nonlocal reads
         reads += 1
         return read(ctx)

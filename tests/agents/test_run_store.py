@@ -15,6 +15,7 @@ from agents.runs.keys import active_key, events_key, places_key, run_key
 from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
 from agents.runs.run_store import UNWANTED, Batch, Claimed, RunStore
+from auth.credentials import make_key_principal
 from bootstrap.valkey import find_valkey
 from tests.servers.cutting import CuttingProxy
 from tests.servers.redis import RedisServer
@@ -22,7 +23,6 @@ from utils.checkpointer import Connections
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import RunSuperseded
-from utils.context import TenantContext
 from utils.errors import Conflict, StoreUnavailable
 from utils.observers import RunWatches
 
@@ -70,7 +70,7 @@ async def run_store(url: str, *, hold_s: float = 60, keys: Keyring | None = None
 def record(**changes: object) -> RunRecord:
     """That of a run like any other."""
     fields = {"request_id": "r", "streams": True, "fingerprint": "same", "created_at": "2026-01-01", "keep_s": 60}
-    fields |= {"ctx": TenantContext("acme", "key"), "conversation_id": "talk", "message": "Why?"}
+    fields |= {"ctx": make_key_principal("acme", "key"), "conversation_id": "talk", "message": "Why?"}
     return RunRecord(id=uuid4().hex, **fields | changes)  # type: ignore[arg-type]
 
 
@@ -292,7 +292,7 @@ async def test_runs_of_a_deleted_conversation_are_gone_and_their_workers_cannot_
 ) -> None:
     valkey.client.flushall()
     deleted, kept = record(message="deleted words"), record(conversation_id="another", message="kept words")
-    elsewhere = record(ctx=TenantContext("acme", "another"), message="kept words")
+    elsewhere = record(ctx=make_key_principal("acme", "another"), message="kept words")
     async with run_store(valkey.url, hold_s=0.05) as ours, run_store(valkey.url, hold_s=60) as other:
         for run in (deleted, kept, elsewhere):
             assert await ours.begin(run) == ""

@@ -12,10 +12,10 @@ from openapi_spec_validator import validate
 from playwright.sync_api import Browser
 
 from app import create_app
+from auth.scopes import Scope
 from config import load_settings
 from domain.keys import RESERVED, SLUG
 from tests.service import Service, ask, one_document
-from utils.context import Scope
 from utils.sandbox.walls import Wall
 
 BRIEF = {"status", "version", "redis", "timestamp"}

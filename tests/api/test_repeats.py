@@ -12,11 +12,12 @@ import pytest
 from flask import Response
 
 from api.access import checks_if_match, requires, requires_before_body
+from auth.principal import Principal
+from auth.scopes import Scope
 from bootstrap.valkey import find_valkey
 from tests.api.problem import assert_refused
 from tests.servers.redis import RedisServer
 from tests.service import Service, one_document
-from utils.context import Scope, TenantContext
 
 DATASETS = "/v1/tenant/datasets"
 
@@ -150,7 +151,7 @@ def test_the_description_names_the_key_on_every_post_but_the_search(client: http
 
 
 def test_a_view_that_reads_its_body_itself_answers_repeats_itself() -> None:
-    async def view(ctx: TenantContext) -> Response:
+    async def view(ctx: Principal) -> Response:
         return Response(ctx.tenant_id)
 
     assert requires_before_body(Scope.DOCUMENTS_WRITE)(view).__dict__["policy"].repeats == "own"

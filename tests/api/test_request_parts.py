@@ -9,10 +9,11 @@ from flask import Response
 from pydantic import BaseModel
 
 from api.access import requires
+from auth.principal import Principal
+from auth.scopes import Scope
 from tests.api.addresses import addresses
 from tests.api.problem import assert_refused
 from tests.service import Service
-from utils.context import Scope, TenantContext
 
 JSON = {"Content-Type": "application/json"}
 SENT = [
@@ -188,7 +189,7 @@ def test_an_object_has_at_most_twenty_errors(client: httpx.Client) -> None:
 
 
 def test_a_view_cannot_ask_for_what_would_not_be_read() -> None:
-    def view(ctx: TenantContext, header: Header) -> Response:
+    def view(ctx: Principal, header: Header) -> Response:
         return Response()
 
     with pytest.raises(TypeError, match="header"):

@@ -16,10 +16,10 @@ from agents.runs.live import LiveRun
 from agents.runs.record import RunRecord
 from agents.runs.run_store import RunStore
 from api.sse import HEARTBEAT, encode_event, encode_events, number_after
+from auth.credentials import make_key_principal
 from bootstrap.valkey import find_valkey
 from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
-from utils.context import TenantContext
 from utils.errors import BadInput, ProviderUnavailable, RunFailed, describe_problem
 from utils.observers import RunWatches
 
@@ -38,7 +38,7 @@ async def live(valkey: RedisServer) -> AsyncIterator[LiveRun]:
     valkey.client.flushdb()
     connections = Connections(valkey.url)
     run_store = RunStore(connections.asynchronous(), worker="w", hold_s=60)
-    record = RunRecord("r", TenantContext("acme", "k"), "c", "Why?", "q", True, "f", "2026-11-21T00:00:00Z", 60)
+    record = RunRecord("r", make_key_principal("acme", "k"), "c", "Why?", "q", True, "f", "2026-11-21T00:00:00Z", 60)
     await run_store.begin(record)
     yield LiveRun(record, run_store, RunWatches())
     await connections.aclose()

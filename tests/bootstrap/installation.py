@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 from sqlalchemy import select
 
+from auth.principal import Principal
 from bootstrap.stores import index_folder, server_index
 from bootstrap.valkey import ValkeyChild
 from config import Settings, load_settings
@@ -26,7 +27,6 @@ from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored
 from tests.domain.records import ACME, GLOBEX, content
 from utils.checkpointer import RedisCheckpointer
-from utils.context import TenantContext
 from utils.ports import FloatArray
 
 MODEL, DIMENSION = "multilingual-e5-small-q4", 384  # what the service uses with nothing configured
@@ -125,7 +125,7 @@ def _assert_same_talks(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
         assert abs(end - other[1][key]) < NEARLY_S, key
 
 
-def forget_document(data_dir: Path, ctx: TenantContext, source: str) -> None:
+def forget_document(data_dir: Path, ctx: Principal, source: str) -> None:
     """Remove a document from an embedded installation, as the service does."""
     database = open_database(f"sqlite:///{data_dir / 'pustaka.db'}")
     index = EdgeIndex.open(index_folder(_settings(data_dir=data_dir), data_dir, MODEL), dimension=DIMENSION)
@@ -156,7 +156,7 @@ def _settings(**fields: Any) -> Settings:
     return load_settings(_env_file=None, **fields)
 
 
-def _load(database: Database, ctx: TenantContext, documents: int) -> None:
+def _load(database: Database, ctx: Principal, documents: int) -> None:
     with database.writing() as session:
         ensure_tenant(session, ctx.tenant_id)
         key, _ = create_key(session, ctx.tenant_id, "Büro")
@@ -231,7 +231,7 @@ def _assert_same_passages(one: dict[str, Stored], other: dict[str, Stored]) -> N
             np.testing.assert_allclose(stored.vector, twin.vector, atol=1e-5)
 
 
-def documents_of(database: Database, ctx: TenantContext) -> list[tuple[str, str]]:
+def documents_of(database: Database, ctx: Principal) -> list[tuple[str, str]]:
     """A tenant's documents with their state."""
     with database.reading() as session:
         return [(document.source, document.state) for document in list_documents(session, ctx)]

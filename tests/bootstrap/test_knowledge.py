@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from auth.principal import Principal
 from bootstrap import knowledge
 from domain.db import open_database
 from domain.document_files import DocumentFiles
@@ -18,7 +19,6 @@ from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.fakes.clamd import FakeClamd
 from tests.reading import policy_with
 from tests.servers.postgres import PostgresServer
-from utils.context import TenantContext
 from utils.sandbox.sandbox import Sandbox
 
 
@@ -114,7 +114,7 @@ async def test_a_malware_scanner_that_is_away_is_waited_for_and_no_document_fail
 class _Failing(DocumentFiles):
     """Files on a disk that has become read-only."""
 
-    def delete_expired(self, ctx: TenantContext, replaced: Sequence[str] | None = None) -> int:
+    def delete_expired(self, ctx: Principal, replaced: Sequence[str] | None = None) -> int:
         raise OSError(errno.EROFS, "Read-only file system")
 
 

@@ -9,11 +9,11 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
+from auth.scopes import Scope
 from cli.commands import register_commands
 from config import Settings
 from domain.db import Database, open_database
 from domain.keys import FoundKey, find_key, read_scopes
-from utils.context import Scope
 
 Run = Callable[..., Result]
 

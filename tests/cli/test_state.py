@@ -13,13 +13,13 @@ import redis
 
 from agents.runs.record import RunRecord
 from agents.runs.run_store import RunStore
+from auth.credentials import make_key_principal
 from bootstrap.data_folder import open_data_folder
 from bootstrap.valkey import ValkeyChild
 from tests.cli.stored import SAID, THREADS, TTL_S, Run, client, command, converse, redis_server
 from tests.servers.redis import RedisCluster, RedisServer
 from tests.service import ROOT, plain_environment
 from utils.checkpointer import Connections
-from utils.context import TenantContext
 
 __all__ = ["client", "redis_server"]
 
@@ -332,7 +332,7 @@ def test_deleting_takes_the_runs_of_the_conversation_along_and_no_others(
         connections = Connections(redis_server.url)
         run_store = RunStore(connections.asynchronous(), worker="w", hold_s=60)
         for subject in ("k1", "k2"):
-            ctx = TenantContext("acme", subject)
+            ctx = make_key_principal("acme", subject)
             asked = f"the words of {subject}"
             await run_store.begin(RunRecord(subject, ctx, "x", asked, "r", False, "f", "2026-11-21T00:00:00Z", 60))
         await connections.aclose()

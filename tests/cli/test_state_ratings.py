@@ -9,6 +9,9 @@ import pytest
 import redis
 from sqlalchemy import text, update
 
+from auth.credentials import make_key_principal
+from auth.operators import make_operator
+from auth.principal import DEFAULT_TENANT, Principal
 from domain.db import Database
 from domain.keys import ensure_tenant
 from domain.models import AnswerRating
@@ -18,12 +21,11 @@ from tests.cli.stored import NEW, OLD, ROTATING, Run, client, command, converse,
 from tests.domain.records import two_tenants
 from tests.servers.redis import RedisServer
 from utils.checkpointer.cipher import Keyring
-from utils.context import DEFAULT_TENANT, TenantContext
 
 __all__ = ["client", "redis_server"]
 
-DEFAULT, ACME = (TenantContext.for_operator(tenant) for tenant in (DEFAULT_TENANT, "acme"))
-OF_A_KEY = TenantContext("acme", "k3y1d000")  # without conversations:all
+DEFAULT, ACME = (make_operator(tenant) for tenant in (DEFAULT_TENANT, "acme"))
+OF_A_KEY = make_key_principal("acme", "k3y1d000")  # without conversations:all
 TENANTS = (DEFAULT, ACME)
 WORDS = {
     "question": "Does Ingeborg get her deposit back?",
@@ -46,7 +48,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def noted(
-    database: Database, ctx: TenantContext, conversation_id: str = "x", run_id: str = "r1", keys: str = "", **words: Any
+    database: Database, ctx: Principal, conversation_id: str = "x", run_id: str = "r1", keys: str = "", **words: Any
 ) -> None:
     """A rating, encrypted where there are keys."""
     told = {**WORDS, **words}
@@ -57,7 +59,7 @@ def noted(
         rate(session, ctx, rating, keys=Keyring.parse(keys) if keys else None)
 
 
-def words(database: Database, ctx: TenantContext, keys: str = "") -> list[dict[str, Any]]:
+def words(database: Database, ctx: Principal, keys: str = "") -> list[dict[str, Any]]:
     """What the tenant's ratings say to who has *keys*."""
     with database.reading() as session:
         rows = [decrypt_texts(row, Keyring.parse(keys) if keys else None) for row in list_ratings(session, ctx).rows]
@@ -229,7 +231,7 @@ def test_words_that_were_moved_to_another_rating_are_refused(
     client: redis.Redis,
     redis_server: RedisServer,
     database: Database,
-    to: tuple[TenantContext, str, str],
+    to: tuple[Principal, str, str],
     name: str,
 ) -> None:
     noted(database, ACME, keys=OLD)

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from sqlalchemy import make_url, text
 
+from auth.credentials import make_key_principal
+from auth.principal import Principal
 from domain.db import Database, open_database
 from domain.documents import ChunkText, DocumentContent
 from domain.keys import ensure_tenant
 from ingestion.chunking import ChunkSizes
-from utils.context import TenantContext
 
-ACME = TenantContext("acme", "test")
-GLOBEX = TenantContext("globex", "test")
+ACME = make_key_principal("acme", "test")
+GLOBEX = make_key_principal("globex", "test")
 
 
 def two_tenants(uri: str) -> Database:
@@ -63,7 +64,7 @@ def content(*texts: str, source: str = "handbook/leave.md") -> DocumentContent:
     )
 
 
-def refuse(database: Database, table: str, ctx: TenantContext) -> None:
+def refuse(database: Database, table: str, ctx: Principal) -> None:
     """From now on *database*, which is SQLite, takes no new row of the tenant in *table*."""
     when = f"BEFORE INSERT ON {table} WHEN new.tenant_id = '{ctx.tenant_id}'"
     with database.writing() as session:

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from auth.principal import Principal
 from domain.calibrations import MeasuredBy, claim, keep, list_made_since
 from domain.db import Database
 from domain.indexes import drop_index, forget_index, switch_to
 from domain.models import CalibrationRow, now
 from tests.domain.records import ACME, GLOBEX
 from tests.retrieval.handbook import note_index
-from utils.context import TenantContext
 
 FOUND = {"same": {"en": 0.8}, "foreign": {}, "step": 0.04}
 
@@ -22,12 +22,12 @@ def by(database: Database) -> MeasuredBy:
     return MeasuredBy(note_index(database, "one"), "one")
 
 
-def taken(database: Database, ctx: TenantContext, by: MeasuredBy, known: datetime | None = None) -> bool:
+def taken(database: Database, ctx: Principal, by: MeasuredBy, known: datetime | None = None) -> bool:
     with database.writing() as session:
         return claim(session, ctx, by, known=known, hold_s=60)
 
 
-def kept(database: Database, ctx: TenantContext, by: MeasuredBy, passages: int = 24) -> datetime:
+def kept(database: Database, ctx: Principal, by: MeasuredBy, passages: int = 24) -> datetime:
     with database.writing() as session:
         return keep(session, ctx, by, calibration=FOUND, passages=passages)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from auth.principal import Principal
 from domain.conflicts import (
     FoundConflict,
     Side,
@@ -20,7 +21,6 @@ from domain.documents import change_description, lock_document, remove_documents
 from domain.models import Conflict, Document, now
 from domain.paging import Part
 from tests.domain.records import ACME, GLOBEX, content
-from utils.context import TenantContext
 from utils.errors import Conflict as ConflictError
 from utils.errors import NotFound
 from utils.validity import today
@@ -29,7 +29,7 @@ ALL = Part(100)
 OLD, NEW = "The fee is 150.", "The fee is 180."
 
 
-def ready(database: Database, ctx: TenantContext, origin: str, text: str) -> Document:
+def ready(database: Database, ctx: Principal, origin: str, text: str) -> Document:
     """A document that says *text*, in the index with its vectors."""
     with database.writing() as session:
         document = replace_document(session, ctx, origin, content(text, source=origin))
@@ -43,17 +43,17 @@ def side(document: Document, sentence: str) -> Side:
     return Side(document.document_id, document.version, document.title, sentence)
 
 
-def note(database: Database, ctx: TenantContext, document: Document, *found: FoundConflict) -> None:
+def note(database: Database, ctx: Principal, document: Document, *found: FoundConflict) -> None:
     with database.writing() as session:
         record_comparison(session, ctx, document, found)
 
 
-def statuses(database: Database, ctx: TenantContext) -> list[str]:
+def statuses(database: Database, ctx: Principal) -> list[str]:
     with database.reading() as session:
         return [row.status for row in list_conflicts(session, ctx, ALL).rows]
 
 
-def to_compare(database: Database, ctx: TenantContext) -> list[str]:
+def to_compare(database: Database, ctx: Principal) -> list[str]:
     with database.reading() as session:
         return [each.origin for each in documents_to_compare(session, ctx, 10)]
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles, Extracted, TextPart, find_current_versions, find_version
 from domain.documents import DocumentContent, remove_documents
@@ -21,7 +22,6 @@ from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, content
 from tests.packages import source_files
 from tests.service import ROOT
-from utils.context import TenantContext
 from utils.errors import NotFound, StoreUnavailable
 
 ORIGIN = "/srv/leave.md"
@@ -46,31 +46,27 @@ def read(*texts: str) -> tuple[bytes, DocumentContent]:
     )
 
 
-def put(originals: DocumentFiles, ctx: TenantContext, *texts: str, origin: str = ORIGIN) -> Document:
+def put(originals: DocumentFiles, ctx: Principal, *texts: str, origin: str = ORIGIN) -> Document:
     return originals.replace(ctx, origin, *read(*texts))
 
 
-def version(
-    database: Database, ctx: TenantContext, document_id: str, number: int | None = None
-) -> DocumentVersion | None:
+def version(database: Database, ctx: Principal, document_id: str, number: int | None = None) -> DocumentVersion | None:
     with database.reading() as session:
         return find_version(session, ctx, document_id, number)
 
 
-def texts_of(
-    database: Database, originals: DocumentFiles, ctx: TenantContext, document_id: str, most: int
-) -> list[str]:
+def texts_of(database: Database, originals: DocumentFiles, ctx: Principal, document_id: str, most: int) -> list[str]:
     found = [version(database, ctx, document_id, number) for number in range(1, most + 1)]
     return [originals.read_extracted(ctx, one).text for one in found if one]
 
 
-def remove(database: Database, originals: DocumentFiles, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+def remove(database: Database, originals: DocumentFiles, ctx: Principal, document_ids: Sequence[str]) -> None:
     with database.writing() as session:
         remove_documents(session, ctx, document_ids)
     originals.delete_expired(ctx)
 
 
-def read_original(originals: DocumentFiles, ctx: TenantContext, kept: DocumentVersion) -> bytes:
+def read_original(originals: DocumentFiles, ctx: Principal, kept: DocumentVersion) -> bytes:
     with originals.open_original(ctx, kept) as file:
         return file.read()
 

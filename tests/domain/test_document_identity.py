@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from auth.principal import Principal
 from domain.dataset_roles import ensure_dataset_of, list_indexed_ids
 from domain.datasets import create_dataset, remove_dataset
 from domain.db import Database
@@ -22,7 +23,6 @@ from tests.domain.lookalikes import ALIKE
 from tests.domain.records import ACME, GLOBEX, content
 from tests.domain.uploaded import new_dataset
 from tests.examples import count_examples
-from utils.context import TenantContext
 from utils.errors import Conflict
 
 TENANTS = (ACME, GLOBEX)
@@ -40,7 +40,7 @@ WITH_DATABASE = settings(
 
 def take(
     database: Database,
-    ctx: TenantContext,
+    ctx: Principal,
     dataset_id: str,
     name: str,
     content_hash: str,
@@ -53,7 +53,7 @@ def take(
         return accept(session, ctx, dataset_id, Incoming(name, content_hash, 10, said), UNLIMITED)
 
 
-def held(database: Database, ctx: TenantContext, dataset_id: str) -> dict[str, tuple[str | None, str]]:
+def held(database: Database, ctx: Principal, dataset_id: str) -> dict[str, tuple[str | None, str]]:
     """The documents of a dataset: what they are called by their owner, and the file that is or will be read."""
     with database.reading() as session:
         rows = session.execute(

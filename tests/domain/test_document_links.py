@@ -2,6 +2,7 @@
 
 import pytest
 
+from auth.principal import Principal
 from domain.datasets import change_dataset, create_dataset
 from domain.db import Database
 from domain.document_links import (
@@ -14,18 +15,17 @@ from domain.document_links import (
 )
 from domain.documents import remove_documents, replace_document
 from tests.domain.records import ACME, GLOBEX, content
-from utils.context import TenantContext
 from utils.errors import NotFound
 
 
-def add(database: Database, ctx: TenantContext, origin: str = "/a.md") -> tuple[str, str]:
+def add(database: Database, ctx: Principal, origin: str = "/a.md") -> tuple[str, str]:
     """A document, and its dataset."""
     with database.writing() as session:
         document = replace_document(session, ctx, origin, content("a"))
         return document.document_id, str(document.dataset_id)
 
 
-def rules(database: Database, ctx: TenantContext, document_id: str) -> LinkRules | None:
+def rules(database: Database, ctx: Principal, document_id: str) -> LinkRules | None:
     with database.reading() as session:
         return link_rules(session, ctx, [document_id]).get(document_id)
 

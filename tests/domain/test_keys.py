@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from auth.scopes import Scope
 from domain.db import Database
 from domain.keys import (
     create_key,
@@ -20,7 +21,6 @@ from domain.keys import (
 )
 from domain.models import ApiKey, now
 from tests.domain.records import ACME, GLOBEX
-from utils.context import Scope
 from utils.errors import BadInput, Conflict, NotFound
 
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, remove_documents, replace_document
 from domain.indexes import IndexSpec, begin_index, make_first_row, switch_to
@@ -22,13 +23,12 @@ from domain.indexing import (
 from domain.knowledge import compute_knowledge_version
 from domain.models import Document
 from tests.domain.records import ACME, GLOBEX, content
-from utils.context import TenantContext
 from utils.passages import Passage
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-def version(database: Database, ctx: TenantContext = ACME) -> str:
+def version(database: Database, ctx: Principal = ACME) -> str:
     with database.reading() as session:
         return compute_knowledge_version(session, ctx)
 
@@ -104,7 +104,7 @@ def test_another_index_makes_another_version_once_it_serves(database: Database) 
     assert all(now != former for now, former in zip(switched, before, strict=True))
 
 
-def _passages(session: Session, ctx: TenantContext = ACME) -> list[Passage]:
+def _passages(session: Session, ctx: Principal = ACME) -> list[Passage]:
     [document] = list_documents(session, ctx)
     return [as_passage(document, chunk) for chunk in get_chunks(session, ctx, document.document_id)]
 

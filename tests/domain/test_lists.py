@@ -10,6 +10,9 @@ import pytest
 from sqlalchemy import event, func, insert, inspect, select, text
 from sqlalchemy.orm import Session
 
+from auth.credentials import make_key_principal
+from auth.principal import Principal
+from auth.scopes import ALL_SCOPES
 from domain import conflicts, datasets, indexing, jobs, progress, ratings, web_sources
 from domain.db import Database
 from domain.documents import record_failure, remove_documents, replace_document
@@ -20,15 +23,14 @@ from domain.quotas import UNLIMITED
 from domain.scoping import scoped
 from tests.domain.records import ACME, GLOBEX, content
 from tests.domain.uploaded import claimed, job_of, let_lease_run_out, new_dataset, read, tidy, upload
-from utils.context import ALL_SCOPES, TenantContext
 
 MANY = 5_000
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 Row = dict[str, Any]
-Listing = Callable[[Session, TenantContext, Part], Rows[Any]]
+Listing = Callable[[Session, Principal, Part], Rows[Any]]
 
 
-def fill(database: Database, ctx: TenantContext, documents: int) -> str:
+def fill(database: Database, ctx: Principal, documents: int) -> str:
     """So many documents of a tenant, with jobs and in two datasets, and ratings, datasets and web pages besides."""
     dataset_id = new_dataset(database, ctx, "Many")
     tenant = {"tenant_id": ctx.tenant_id}
@@ -155,11 +157,11 @@ LISTS: dict[str, Listing] = {
 }
 
 
-def sharing(ctx: TenantContext) -> TenantContext:
-    return TenantContext(ctx.tenant_id, ctx.subject_id, scopes=ALL_SCOPES)
+def sharing(ctx: Principal) -> Principal:
+    return make_key_principal(ctx.tenant_id, ctx.subject_id, scopes=ALL_SCOPES)
 
 
-def dataset_of(session: Session, ctx: TenantContext) -> str:
+def dataset_of(session: Session, ctx: Principal) -> str:
     many = scoped(ctx, Dataset).where(Dataset.name == "Many")
     return str(session.scalars(many.with_only_columns(Dataset.dataset_id)).one())
 
@@ -192,7 +194,7 @@ def test_a_part_of_a_list_costs_the_same_of_twenty_rows_and_of_thousands(databas
         assert max(costs[ACME]) <= max(3 * costs[GLOBEX][0], 60), (name, costs)  # 60 blocks: of 20 rows and their jobs
 
 
-def costs_of_first_and_deep(database: Database, ctx: TenantContext, read_list: Listing) -> list[int]:
+def costs_of_first_and_deep(database: Database, ctx: Principal, read_list: Listing) -> list[int]:
     """Of the first part and of one in the middle, without the counting, which has to be done by an index alone."""
     with database.reading() as session:
         whole = read_list(session, ctx, Part(200)).next_after

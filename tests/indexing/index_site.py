@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from auth.principal import Principal
 from bootstrap.index_opener import IndexOpener, plain_retriever
 from bootstrap.models import open_embedder
 from bootstrap.stores import open_files
@@ -22,7 +23,6 @@ from indexing.reconciler import IndexReconciler
 from retrieval.search import SearchResult
 from tests.domain.records import ACME, GLOBEX, content
 from tests.fakes.model_server import FakeModelServer
-from utils.context import TenantContext
 
 RULES = {
     ACME: [f"Room {n} of the dormitory costs {n}00 euros a month." for n in range(6)],
@@ -40,7 +40,7 @@ class Site:
     serving: ActiveIndex
     tending: IndexReconciler
 
-    async def find(self, ctx: TenantContext, question: str) -> SearchResult:
+    async def find(self, ctx: Principal, question: str) -> SearchResult:
         return await self.serving.retriever().search(ctx, question, limit=3)
 
     async def finds_both(self, model: str) -> bool:
@@ -76,7 +76,7 @@ def add_rules(database: Database) -> None:
             say(database, ctx, f"/{number}.md", text)
 
 
-def say(database: Database, ctx: TenantContext, origin: str, *texts: str) -> str:
+def say(database: Database, ctx: Principal, origin: str, *texts: str) -> str:
     with database.writing() as session:
         return replace_document(session, ctx, origin, content(*texts)).document_id
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from auth.principal import Principal
 from domain.conflicts import list_conflicts
 from domain.db import Database
 from domain.documents import list_documents, replace_document
@@ -15,7 +16,6 @@ from retrieval.edge import EdgeIndex
 from tests.domain.records import ACME, GLOBEX, content
 from tests.indexing.test_indexer import running, states, until
 from tests.indexing.test_reconciliation import Hashing
-from utils.context import TenantContext
 from utils.passages import Passage
 
 CUT = "1/220/400/80/16"
@@ -26,7 +26,7 @@ class Unreadable(EdgeIndex):
 
     refused = ""
 
-    async def neighbours(self, ctx: TenantContext, passage: Passage, *, limit: int) -> Sequence[Passage]:
+    async def neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         if passage.document_id == self.refused:
             raise ValueError("no day of any calendar")
         return await super().neighbours(ctx, passage, limit=limit)
@@ -46,7 +46,7 @@ async def index(database: Database, tmp_path: Path) -> AsyncIterator[Unreadable]
     await index.close()
 
 
-def found(database: Database, ctx: TenantContext) -> int:
+def found(database: Database, ctx: Principal) -> int:
     with database.reading() as session:
         return list_conflicts(session, ctx, Part(10)).total
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.documents import list_documents, lock_documents, remove_documents, replace_document
 from domain.indexing import count_without_vectors
@@ -21,7 +22,6 @@ from retrieval.index import IndexCounts
 from tests.domain.records import ACME, GLOBEX, address, content
 from tests.indexing.test_reconciliation import Hashing
 from tests.reading import load_files
-from utils.context import TenantContext
 from utils.errors import ProviderUnavailable
 from utils.passages import Passage
 from utils.ports import FloatArray
@@ -78,17 +78,17 @@ async def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
             await asyncio.sleep(0.01)
 
 
-def states(database: Database, ctx: TenantContext = ACME) -> list[str]:
+def states(database: Database, ctx: Principal = ACME) -> list[str]:
     with database.reading() as session:
         return [document.state for document in list_documents(session, ctx)]
 
 
-def say(database: Database, *texts: str, ctx: TenantContext = ACME, origin: str = "/leave.md") -> str:
+def say(database: Database, *texts: str, ctx: Principal = ACME, origin: str = "/leave.md") -> str:
     with database.writing() as session:
         return replace_document(session, ctx, origin, content(*texts)).document_id
 
 
-async def texts_found(index: EdgeIndex, question: str, ctx: TenantContext = ACME) -> set[str]:
+async def texts_found(index: EdgeIndex, question: str, ctx: Principal = ACME) -> set[str]:
     return {hit.passage.text for hit in await index.search(ctx, question, None, limit=50) if hit.lexical}
 
 
@@ -211,7 +211,7 @@ class RecordedIndex(EdgeIndex):
     at_first: Callable[[], object]
     batches: list[list[str]]
 
-    async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+    async def put(self, ctx: Principal, passages: Sequence[Passage]) -> None:
         if not self.batches:
             self.at_first()
         self.batches.append([passage.text for passage in passages])
@@ -339,8 +339,8 @@ async def test_another_process_may_load_while_the_indexer_runs(
         (folder / f"{number}.md").write_text(f"# Rule {number}\n\nThe rule of number{number} holds.\n")
     script = (
         "import sys; from pathlib import Path; from domain.db import open_database\n"
-        "from tests.reading import load_files; from utils.context import TenantContext\n"
-        "summary = load_files(open_database(sys.argv[1]), TenantContext(sys.argv[2], 'x'), [Path(sys.argv[3])])\n"
+        "from tests.reading import load_files; from auth.credentials import make_key_principal\n"
+        "summary = load_files(open_database(sys.argv[1]), make_key_principal(sys.argv[2], 'x'), [Path(sys.argv[3])])\n"
         "assert summary.added == 10, summary"
     )
     async with opened(tmp_path / "index") as index:

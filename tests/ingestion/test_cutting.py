@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import get_chunks, list_documents
@@ -18,7 +19,6 @@ from retrieval.edge import EdgeIndex
 from tests.domain.records import ACME, GLOBEX
 from tests.indexing.test_reconciliation import DIMENSION, Hashing
 from tests.reading import load_files
-from utils.context import TenantContext
 from utils.errors import StoreUnavailable
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -104,14 +104,14 @@ def spec(sizes: ChunkSizes) -> IndexSpec:
     return IndexSpec("a model", 8, None, "words", sizes.chunking_version)
 
 
-def documents(database: Database, ctx: TenantContext) -> list[Document]:
+def documents(database: Database, ctx: Principal) -> list[Document]:
     with database.reading() as session:
         found = list_documents(session, ctx)
         session.expunge_all()
         return found
 
 
-def passages(database: Database, ctx: TenantContext) -> dict[str, list[tuple[object, ...]]]:
+def passages(database: Database, ctx: Principal) -> dict[str, list[tuple[object, ...]]]:
     """By document, those of the newest index."""
     with database.reading() as session:
         cut = list_indexes(session)[-1].chunking_version

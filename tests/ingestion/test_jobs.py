@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
+from auth.principal import Principal
 from domain import jobs
 from domain.db import Database
 from domain.document_files import DocumentFiles
@@ -35,7 +36,6 @@ from tests.fakes.clamd import EICAR, SIGNATURE
 from tests.ingestion.files import joined, pdf, picture, pictures
 from tests.reading import job_worker
 from tests.upload_store import UploadStore, open_upload_store
-from utils.context import TenantContext
 from utils.errors import QuotaExceeded
 
 TEXT = b"The warden of the tower is Miller."
@@ -73,12 +73,12 @@ def worker(database: Database, document_files: DocumentFiles) -> Iterator[JobWor
         yield worker
 
 
-def take(library: Library, ctx: TenantContext, name: str = "a.txt", data: bytes = TEXT) -> str:
+def take(library: Library, ctx: Principal, name: str = "a.txt", data: bytes = TEXT) -> str:
     about = Description(external_id=name)
     return library.take(ctx, library.loaded_dataset(ctx), name, data, about).document.document_id
 
 
-def kept(files: FolderFileStore, ctx: TenantContext) -> set[str]:
+def kept(files: FolderFileStore, ctx: Principal) -> set[str]:
     return set(files.list_hashes(ctx))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles, find_version
 from domain.documents import get_chunks, list_documents
@@ -13,7 +14,6 @@ from ingestion.pipeline import remove_samples
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX
 from tests.reading import load_files
-from utils.context import TenantContext
 
 LEAVE = "# Leave\n\nEveryone has 12 days.\n\n## Sick leave\n\n| day | pay |\n|---|---|\n| 1 | 100 % |\n"
 
@@ -31,13 +31,13 @@ def document_files(database: Database, tmp_path: Path) -> DocumentFiles:
     return DocumentFiles(database, FolderFileStore(tmp_path / "files"), versions_kept=1)
 
 
-def versions(database: Database, ctx: TenantContext) -> list[DocumentVersion]:
+def versions(database: Database, ctx: Principal) -> list[DocumentVersion]:
     with database.reading() as session:
         known = [document.document_id for document in list_documents(session, ctx)]
         return [found for one in known if (found := find_version(session, ctx, one))]
 
 
-def kept(tmp_path: Path, ctx: TenantContext) -> set[str]:
+def kept(tmp_path: Path, ctx: Principal) -> set[str]:
     return set(FolderFileStore(tmp_path / "files").list_hashes(ctx))
 
 

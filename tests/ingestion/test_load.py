@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.documents import get_chunks, list_documents
 from ingestion import pipeline, reader
@@ -15,7 +16,6 @@ from ingestion.pipeline import remove_samples
 from tests.domain.records import ACME, GLOBEX
 from tests.ingestion.files import joined, pdf, picture, pictures
 from tests.reading import files_for_one_run, load_files
-from utils.context import TenantContext
 from utils.errors import BadInput
 
 
@@ -301,7 +301,7 @@ def test_a_path_too_long_for_an_index_is_reported_and_the_others_go_in(database:
     shutil.rmtree(handbook / ("x" * 240))
 
 
-def pages_of(database: Database, ctx: TenantContext) -> list[tuple[int | None, str]]:
+def pages_of(database: Database, ctx: Principal) -> list[tuple[int | None, str]]:
     with database.reading() as session:
         (document,) = list_documents(session, ctx)
         return [(chunk.page, chunk.text) for chunk in get_chunks(session, ctx, document.document_id)]

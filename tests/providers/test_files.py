@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from auth.credentials import make_key_principal
+from domain.file_store import FileStore
 from providers.files.folder import FolderFileStore
-from utils.context import TenantContext
 from utils.errors import NotFound, StoreUnavailable
-from utils.ports import FileStore
 
 ROOT = Path(__file__).parents[2]
-ACME, GLOBEX = TenantContext("acme", "test"), TenantContext("globex", "test")
+ACME, GLOBEX = make_key_principal("acme", "test"), make_key_principal("globex", "test")
 ADAPTERS: dict[str, Callable[[Path], FileStore]] = {"folder": lambda path: FolderFileStore(path / "files")}
 
 
@@ -79,7 +79,7 @@ def test_what_is_no_hash_names_no_file(files: FileStore, name: str) -> None:
 
 @pytest.mark.parametrize("tenant_id", ["..", ".", "a/b", "ACME", "acme ", "%41cme", "ünïcode", "nul\0", "%2e%2e", "*"])
 def test_no_name_of_a_tenant_leads_to_another_ones_files(files: FileStore, tenant_id: str) -> None:
-    odd, others = TenantContext(tenant_id, "test"), (ACME, GLOBEX, TenantContext("a", "test"))
+    odd, others = make_key_principal(tenant_id, "test"), (ACME, GLOBEX, make_key_principal("a", "test"))
     names = {ctx: files.put(ctx, ctx.tenant_id.encode()) for ctx in others}
     files.put(odd, b"odd")
     assert [files.get(odd, name) for name in files.list_hashes(odd)] == [b"odd"]
@@ -102,7 +102,7 @@ def test_everything_in_the_folder_is_for_its_owner_alone_and_below_its_tenant(tm
     files, before = FolderFileStore(tmp_path / "data" / "files"), os.umask(0)
     try:
         for tenant_id in ("acme", "../up"):
-            files.put(TenantContext(tenant_id, "test"), b"text")
+            files.put(make_key_principal(tenant_id, "test"), b"text")
     finally:
         os.umask(before)
     made = [path for path in tmp_path.rglob("*")]
@@ -118,9 +118,9 @@ def test_a_process_that_is_killed_while_it_puts_leaves_no_half_file(tmp_path: Pa
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "import pathlib, sys; from providers.files.folder import FolderFileStore\n"
-        "from utils.context import TenantContext\n"
+        "from auth.credentials import make_key_principal\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
-        "FolderFileStore(pathlib.Path(sys.argv[1])).put(TenantContext('acme', 'test'), b'x' * 200_000)\n"
+        "FolderFileStore(pathlib.Path(sys.argv[1])).put(make_key_principal('acme', 'test'), b'x' * 200_000)\n"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=False)
     assert killed.returncode < 0

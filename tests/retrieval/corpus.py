@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from utils.context import TenantContext
+from auth.credentials import make_key_principal
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 
 DIMENSION = 4
-ACME, GLOBEX = TenantContext("acme", "key-a"), TenantContext("globex", "key-g")
+ACME, GLOBEX = make_key_principal("acme", "key-a"), make_key_principal("globex", "key-g")
 
 
 def passage(text: str, *, document_id: str = "handbook", language: str = "en", title: str = "") -> Passage:

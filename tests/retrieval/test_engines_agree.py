@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from auth.principal import Principal
 from retrieval.index import PassageIndex
 from tests.retrieval.conftest import ADAPTERS, opened
 from tests.retrieval.corpus import ACME
 from tests.retrieval.random_corpus import TENANTS, answers, corpus_of, fill
-from utils.context import TenantContext
 from utils.passages import Hit
 
 
@@ -60,7 +60,7 @@ async def test_the_documents_of_a_tenant_are_told(index: PassageIndex) -> None:
         }
 
 
-async def move(ctx: TenantContext, old: PassageIndex, new: PassageIndex) -> None:
+async def move(ctx: Principal, old: PassageIndex, new: PassageIndex) -> None:
     async for batch in old.export(ctx):
         await new.put(ctx, [stored.passage for stored in batch])
         vectors = {stored.passage.passage_id: stored.vector for stored in batch if stored.vector is not None}

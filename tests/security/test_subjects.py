@@ -12,11 +12,11 @@ import pytest
 import redis
 
 from api.visitors import VISITOR_HEADER, sign_visitor
+from auth.credentials import make_key_principal
 from domain.db import open_database
 from domain.keys import rotate_key
 from tests.conftest import PAGE_KEY
 from tests.service import Service, ask
-from utils.context import TenantContext
 
 QUESTION = "How much does a dormitory room cost?"
 EXAMPLE = "visitor-42"  # as in the README
@@ -162,7 +162,7 @@ def test_a_rotated_key_keeps_its_conversations(service: Service) -> None:
         ask(client, QUESTION, EXAMPLE)
     database = open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")
     with database.writing() as session:
-        _, new = rotate_key(session, TenantContext("acme", "test"), key[8:16], overlap=timedelta(0))
+        _, new = rotate_key(session, make_key_principal("acme", "test"), key[8:16], overlap=timedelta(0))
     database.close()
     with service.client(new) as client:
         assert said_in(client, EXAMPLE) == [QUESTION]

@@ -9,16 +9,21 @@ import pytest
 from flask import Flask, Response, request
 
 from api.problems import register_problems
+from auth.credentials import make_key_principal
+from auth.principal import Principal
 from server.admission import Admission, AdmissionLimits, AdmissionPermit
 from server.asgi import FlaskAsgi
 from server.request_body import call_at_end
 from server.streaming import AsyncStream
 from tests.server.live_server import Address, Connection, Journal, get, serving
 from tests.server.streams_app import Gate
-from utils.context import TenantContext
 from utils.errors import Overloaded, TooManyAtOnce
 
-ACME, GLOBEX, PAGE = TenantContext("acme", "key"), TenantContext("globex", "key"), TenantContext("default", "page")
+ACME, GLOBEX, PAGE = (
+    make_key_principal("acme", "key"),
+    make_key_principal("globex", "key"),
+    make_key_principal("default", "page"),
+)
 
 
 def make_app(admission: Admission, journal: Journal, gate: Gate) -> Flask:
@@ -36,14 +41,14 @@ def make_app(admission: Admission, journal: Journal, gate: Gate) -> Flask:
 
     @app.route("/work", methods=["GET", "POST"])
     async def work() -> str:
-        call_at_end(request, admission.request_of(TenantContext(request.headers["X-Tenant"], "key")).release)
+        call_at_end(request, admission.request_of(make_key_principal(request.headers["X-Tenant"], "key")).release)
         journal.note("working")
         await gate.for_coroutines.wait()
         return "done"
 
     @app.get("/stream")
     async def stream() -> Response:
-        call_at_end(request, admission.request_of(TenantContext(request.headers["X-Tenant"], "key")).release)
+        call_at_end(request, admission.request_of(make_key_principal(request.headers["X-Tenant"], "key")).release)
 
         async def chunks() -> AsyncIterator[bytes]:
             yield b"first"
@@ -131,7 +136,7 @@ def test_a_key_has_its_share_and_leaves_the_others_theirs(live: Address) -> None
 # ---- turns, which may outlive their requests
 
 
-async def waiting(admission: Admission, ctx: TenantContext) -> "asyncio.Task[AdmissionPermit]":
+async def waiting(admission: Admission, ctx: Principal) -> "asyncio.Task[AdmissionPermit]":
     """A task that waits for a place."""
     task = asyncio.create_task(admission.admit_turn(ctx))
     await asyncio.sleep(0)

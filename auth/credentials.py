@@ -1,0 +1,34 @@
+"""Principals of requests. Nothing else makes one for HTTP: whoever has verified a credential calls one of these."""
+
+from collections.abc import Set
+from dataclasses import replace
+
+from auth.principal import DEFAULT_TENANT, Principal, PrincipalKind
+from auth.scopes import ALL_SCOPES, VISITOR_SCOPES, Scope
+
+_VISITOR = "v-"  # begins the subject of a visitor; a dash stands in no key's id
+
+
+def make_key_principal(tenant_id: str, key_id: str, scopes: Set[Scope] = frozenset()) -> Principal:
+    """Who presents a key of the tenant; it may do what the key may."""
+    return Principal(tenant_id, key_id, PrincipalKind.API_KEY, frozenset(scopes))
+
+
+def make_configured_key_principal() -> Principal:
+    """Who presents the key that the settings name, `API_KEY`."""
+    return make_key_principal(DEFAULT_TENANT, "configured", ALL_SCOPES)
+
+
+def make_page_principal() -> Principal:
+    """The chat page, for visitors whom it does not name: they are one subject together."""
+    return Principal(DEFAULT_TENANT, "chat-page", PrincipalKind.VISITOR, VISITOR_SCOPES)
+
+
+def make_visitor(page: Principal, visitor_id: str) -> Principal:
+    """The visitor *visitor_id* of the chat page, whose principal is *page*."""
+    return replace(page, subject_id=f"{_VISITOR}{visitor_id}")
+
+
+def make_link_bearer(tenant_id: str) -> Principal:
+    """Who opens a document of the tenant by a link; it has no scope, the link says what it opens."""
+    return Principal(tenant_id, "link", PrincipalKind.LINK, frozenset())

@@ -1,0 +1,26 @@
+"""What a principal may do. Clients of the API see these names."""
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """What a principal may do. Every route needs one, which its `@requires` names."""
+
+    CHAT_WRITE = "chat:write"  # ask; follow and cancel the runs of one's own questions
+    CONVERSATIONS_READ = "conversations:read"
+    CONVERSATIONS_WRITE = "conversations:write"  # delete
+    CONVERSATIONS_ALL = "conversations:all"  # share conversations with the other keys of the tenant that have it
+    RATINGS_READ = "ratings:read"
+    RATINGS_WRITE = "ratings:write"
+    SEARCH = "search"
+    DOCUMENTS_READ = "documents:read"
+    DOCUMENTS_WRITE = "documents:write"
+    DATASETS_READ = "datasets:read"
+    DATASETS_WRITE = "datasets:write"
+    WEB_SOURCES_READ = "web-sources:read"
+    WEB_SOURCES_WRITE = "web-sources:write"
+    HEALTH_READ = "health:read"  # how the service is, in full
+
+
+ALL_SCOPES = frozenset(Scope)
+VISITOR_SCOPES = frozenset({Scope.CHAT_WRITE, Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE, Scope.RATINGS_WRITE})
