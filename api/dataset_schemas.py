@@ -194,7 +194,9 @@ class DocumentOut(BaseModel):
     stage: Literal["stored", "reading", "recognising", "indexing"] | None
     progress: float = Field(description="Of its stage, 0 to 1.")
     share_done: float = Field(default=0.0, description="progress, as it was called before.", deprecated=True)
-    searchable: bool = Field(description="Whether questions can find it already, at least by its words.")
+    searchable: bool = Field(
+        description="Whether questions find it now, at least by its words; not outside the days on which it holds."
+    )
     error: DocumentErrorOut | None = Field(description="Why it failed, or its newest version did.")
     advice: str | None = Field(default=None, description="As in error.", deprecated=True)
     attempt_count: int

@@ -8,9 +8,11 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from cli.operator import json_option, read_as_operator, tenant_option, write_as_operator
+from auth.principal import DEFAULT_TENANT
+from cli.operator import existing_operator, json_option, records, tenant_option
 from domain.conflict_views import describe_conflicts
 from domain.conflicts import list_conflicts, set_dismissed
+from domain.models import Conflict
 from domain.paging import Part
 
 _MOST = 10_000
@@ -32,19 +34,30 @@ def conflicts(
     The running service compares documents some seconds after they are indexed. Of two the one of higher precedence
     holds, else the newer one: end the other with `valid_until`, replace it, or delete it.
     """
-    open_session = write_as_operator if dismiss or reopen else read_as_operator
-    with open_session(tenant) as (session, ctx):
-        for chosen, dismissed in ((dismiss, True), (reopen, False)):
-            for conflict_id in chosen:
-                set_dismissed(session, ctx, conflict_id, dismissed=dismissed)
-        found = list_conflicts(session, ctx, Part(limit), status=status)  # type: ignore[arg-type] # click has checked it
-        rows = describe_conflicts(session, ctx, found.rows)
+    changed = []
+    with records() as database:
+        ctx = existing_operator(database, tenant)
+        with database.writing() if dismiss or reopen else database.reading() as session:
+            for chosen, dismissed in ((dismiss, True), (reopen, False)):
+                changed += [set_dismissed(session, ctx, each, dismissed=dismissed) for each in chosen]
+            found = list_conflicts(session, ctx, Part(limit), status=status)  # type: ignore[arg-type] # click has checked it
+            rows, lines = describe_conflicts(session, ctx, found.rows), [_tell(row, tenant) for row in changed]
+    for line in lines:
+        click.echo(line, err=as_json)
     if as_json:
         click.echo(json.dumps(rows, default=_write))
         return
     click.echo("\n\n".join(map(_format, rows)) or f"No {status} conflicts.")
     if found.total > len(rows):
         click.echo(f"\n{found.total - len(rows)} more: raise --limit.")
+
+
+def _tell(row: Conflict, tenant: str) -> str:
+    """What was done with a conflict, and how it is taken back."""
+    of = "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
+    done, undo = ("Dismissed", "reopen") if row.dismissed_at else ("Open again", "dismiss")
+    titles = f"“{row.one_title}” and “{row.other_title}”"
+    return f"{done}: {row.conflict_id}, {row.kind} in {titles}. To undo: flask conflicts{of} --{undo} {row.conflict_id}"
 
 
 def _write(value: date | datetime) -> str:

@@ -17,7 +17,7 @@ from bootstrap.installation import NotAllowed, enter_installation
 from cli.announcement import announce
 from config import SAMPLES, Settings, SettingsError, load_settings
 from domain.db import Database
-from domain.keys import ensure_tenant
+from domain.keys import ensure_tenant, get_tenant
 from utils.errors import ProblemError
 from utils.processes import StartError
 
@@ -96,6 +96,18 @@ def operator(database: Database, tenant: str) -> Principal:
     """A context of *tenant*, which is made if it is new."""
     with database.writing() as session:
         return make_operator(ensure_tenant(session, tenant).tenant_id)
+
+
+def existing_operator(database: Database, tenant: str) -> Principal:
+    """A context of *tenant*; the default one is made with the first command, any other has to be there.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if tenant == DEFAULT_TENANT:
+        return operator(database, tenant)
+    with database.reading() as session:
+        return make_operator(get_tenant(session, tenant).tenant_id)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from auth.principal import Principal
 from domain.conflicts import documents_of
 from domain.document_dates import date_of, period_of
 from domain.models import Conflict, Document
-from utils.validity import choose
+from utils.validity import Standing, choose
 
 
 def describe_conflicts(session: Session, ctx: Principal, rows: Sequence[Conflict]) -> list[dict[str, Any]]:
@@ -35,7 +35,9 @@ def _describe(row: Conflict, documents: dict[str, Document]) -> dict[str, Any]:
             sentence=row.other_sentence,
         ),
     ]
-    one, other = ((side["precedence"] or 0, side["date"] and side["date"].isoformat()) for side in sides)
+    one, other = (
+        Standing(side["precedence"] or 0, side["date"] and side["date"].isoformat(), side["title"]) for side in sides
+    )
     choice = choose(one, other)
     return {
         "id": row.conflict_id,

@@ -7,6 +7,7 @@ from sqlalchemy import Select, func
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
+from domain.document_dates import period_of
 from domain.documents import is_present
 from domain.jobs import OPEN
 from domain.models import Chunk, Document, DocumentState, Job, JobStage, JobStatus
@@ -14,6 +15,7 @@ from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped
 from domain.slots import find_serving_slot, is_passage_of
 from utils.errors import NotFound
+from utils.validity import today
 
 # Of documents without a job, such as `flask load` brings.
 _STATUS_OF_STATE = {
@@ -37,8 +39,9 @@ class DocumentProgress:
 
     @property
     def is_searchable(self) -> bool:
-        """Whether questions can find it, at least by its words; a former version counts."""
-        return self.document.state in (DocumentState.SEARCHABLE, DocumentState.READY)
+        """Whether questions can find it today, at least by its words; a former version counts."""
+        is_indexed = self.document.state in (DocumentState.SEARCHABLE, DocumentState.READY)
+        return is_indexed and period_of(self.document).validity(today()) == "valid"
 
 
 def get_progress(session: Session, ctx: Principal, document_id: str) -> DocumentProgress:

@@ -1,13 +1,7 @@
 """The language of documents and of passages that clearly differ from theirs."""
 
-from utils.language import choose_most_likely
+from utils.language import PLAUSIBLE, choose_most_likely
 
-# Without the close relatives of a language that is here (Malay, Javanese, Galician …): a short text is too easily
-# taken for one of them, and search treats all it has no stemmer for alike.
-PLAUSIBLE = (
-    *("en", "id", "es", "de", "fr", "it", "pt", "nl", "pl", "sv", "tr", "vi"),
-    *("ru", "uk", "el", "ar", "he", "fa", "hi", "th", "zh", "ja", "ko"),
-)
 SAMPLE_CHARACTERS = 2_000
 SAMPLES = 4
 LONG_CHARACTERS = 300

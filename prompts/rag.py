@@ -22,6 +22,11 @@ _LANGUAGES = {
     "id": {"en": "Inggris", "es": "Spanyol", "id": "Indonesia"},
 }
 _FOUND_IN = {"en": "Found in {}:\n\n", "es": "Encontrado en {}:\n\n", "id": "Ditemukan dalam bahasa {}:\n\n"}
+_FOUND_IN_ANOTHER = {
+    "en": "Found in another language:\n\n",
+    "es": "Encontrado en otro idioma:\n\n",
+    "id": "Ditemukan dalam bahasa lain:\n\n",
+}
 _CLOSEST_PASSAGES = {
     "en": "I am not sure that the documents answer this. The closest passages say:\n\n",
     "id": "Saya tidak yakin dokumen-dokumen ini menjawabnya. Bagian yang paling dekat berbunyi:\n\n",
@@ -109,9 +114,10 @@ def closest_passages(language: str) -> str:
 
 
 def found_in(language: str, quoted: str) -> str:
-    """What stands before quotes in another language, *quoted*; "" where that has no name here."""
-    name = _LANGUAGES.get(language, {}).get(quoted)
-    return _FOUND_IN[language].format(name) if name else ""
+    """What stands before quotes in another language, *quoted*, which is named where that has a name here."""
+    known = language if language in _LANGUAGES else "en"
+    name = _LANGUAGES[known].get(quoted)
+    return _FOUND_IN[known].format(name) if name else _FOUND_IN_ANOTHER[known]
 
 
 def where_to_look(language: str, headings: Sequence[str], contact: str) -> str:

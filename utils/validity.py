@@ -1,10 +1,11 @@
 """When a document holds, and which of two takes precedence: what its metadata says, else its own front matter."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 VALID_FROM, VALID_UNTIL, PRECEDENCE = "valid_from", "valid_until", "precedence"
 T = TypeVar("T")
@@ -75,9 +76,17 @@ def _first(read: Callable[[object], T | None], sources: Iterable[Mapping[str, ob
     return next((found for source in sources if (found := read(source.get(name))) is not None), None)
 
 
-Standing = tuple[float, str | None]
-"""A document's precedence, and its day such as 2026-12-31."""
 DecidedBy = Literal["precedence", "date"]
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_NO_WORD = re.compile(r"[\W_]+")
+
+
+class Standing(NamedTuple):
+    """What of two documents one is preferred by: its precedence, its day such as 2026-12-31, and its title."""
+
+    precedence: float
+    day: str | None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +98,18 @@ class Choice:
 
 
 def choose(one: Standing, other: Standing) -> Choice:
-    """That of higher precedence, else the newer one."""
-    if one[0] != other[0]:
-        return Choice(0 if one[0] > other[0] else 1, "precedence")
-    if one[1] is None or other[1] is None or one[1] == other[1]:
+    """That of higher precedence, else the later edition of the same title, else the newer one."""
+    if one.precedence != other.precedence:
+        return Choice(0 if one.precedence > other.precedence else 1, "precedence")
+    (series, years), (other_series, other_years) = split_edition(one.title), split_edition(other.title)
+    if years and other_years and series == other_series and max(years) != max(other_years):
+        return Choice(0 if max(years) > max(other_years) else 1, "date")
+    if one.day is None or other.day is None or one.day == other.day:
         return Choice(None, None)
-    return Choice(0 if one[1] > other[1] else 1, "date")
+    return Choice(0 if one.day > other.day else 1, "date")
+
+
+def split_edition(title: str) -> tuple[str, frozenset[int]]:
+    """What a title has in common with those of other years, and its years: "Fees 2026" is "fees", {2026}."""
+    years = frozenset(map(int, _YEAR.findall(title)))
+    return _NO_WORD.sub(" ", _YEAR.sub(" ", title)).strip().casefold(), years

@@ -62,7 +62,8 @@ def _is_same_subject(one: Statement, other: Statement) -> bool:
     met = (one.about & (other.about | other.around)) | (other.about & one.around)
     if not direct and not met:
         return False
-    if not met & one.named & other.named and not (one.around & other.around & one.named):
+    is_condition = one.is_condition or other.is_condition
+    if (is_condition or not met & one.named & other.named) and not (one.around & other.around & one.named):
         return False
     return shared >= _LEAST_SHARED or (shared > 0 and not one.around.isdisjoint(other.around))
 
@@ -71,9 +72,7 @@ def _is_same_scope(one: Statement, other: Statement) -> bool:
     ours, theirs = _join(one.scope, one.context), _join(other.scope, other.context)
     if _are_apart(ours.alternatives, theirs.alternatives) or _are_apart(one.scope.opposites, other.scope.opposites):
         return False
-    if _are_apart(ours.owners, theirs.owners):
-        return False
-    if ours.years and theirs.years and ours.years.isdisjoint(theirs.years):
+    if _are_apart(ours.owners, theirs.owners) or not _are_of_same_years(one, other):
         return False
     # What only one of the two sentences narrows itself to, and nothing around the other one does.
     return not (
@@ -81,9 +80,17 @@ def _is_same_scope(one: Statement, other: Statement) -> bool:
         or other.scope.alternatives - ours.alternatives
         or one.scope.owners - theirs.owners
         or other.scope.owners - ours.owners
-        or one.scope.years - theirs.years
-        or other.scope.years - ours.years
     )
+
+
+def _are_of_same_years(one: Statement, other: Statement) -> bool:
+    """Whether both may hold for the same year; "Fees 2025" and "Fees 2026" are the older and the newer of one text."""
+    is_series = one.series == other.series and one.edition and other.edition
+    of_titles = one.edition | other.edition if is_series else frozenset[int]()
+    ours, theirs = ((each.scope.years | each.context.years) - of_titles for each in (one, other))
+    if ours and theirs and ours.isdisjoint(theirs):
+        return False
+    return not ((one.scope.years - of_titles) - theirs or (other.scope.years - of_titles) - ours)
 
 
 def _join(one: Scope, other: Scope) -> Scope:

@@ -7,11 +7,24 @@ from typing import Any
 from agents.citations import Citation, bind_citations, without_marks
 from agents.conflicts.comparison import Difference, find_differences
 from prompts.conflicts import differ, side, undecided, verdict
+from providers.chat.asked import CLOCK, DAY, DURATION, MONEY, NUMBER, PERCENT, PERSON, PHONE, kinds_asked
+from providers.chat.sentences import split_sentences
 from utils.passages import Hit, Passage
-from utils.validity import choose
+from utils.validity import Standing, choose
+from utils.words import hash_content_words
 
 MOST_NOTED = 3  # conflicts of one answer
 _LONGEST = 300  # characters of a sentence that is quoted
+_PART_OF_MOST = 0.6  # of the words that the nearest sentence of a quote shares with the question
+# What a question asks for whose answer is of a kind of `agents.conflicts.values`; of the others any kind may be asked.
+_KINDS = {
+    **dict.fromkeys(("clock", "date", "weekday"), frozenset((CLOCK, DAY, DURATION))),
+    "duration": frozenset((DURATION, CLOCK, DAY, NUMBER)),
+    **dict.fromkeys(("EUR", "GBP", "IDR", "USD"), frozenset((MONEY, NUMBER))),
+    "%": frozenset((PERCENT, NUMBER, MONEY)),
+    "person": frozenset((PERSON, PHONE)),
+    **dict.fromkeys(("mail", "phone"), frozenset((PHONE, PERSON, NUMBER))),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +40,12 @@ class Note:
 NOTHING = Note("", (), ())
 
 
-def note_conflicts(citations: Sequence[Citation], hits: Sequence[Hit], language: str) -> Note:
+def note_conflicts(citations: Sequence[Citation], hits: Sequence[Hit], language: str, *, question: str = "") -> Note:
     """Where another of *hits* says something else than what an answer in *language* cites; passage n is `hits[n - 1]`.
 
-    Each pair of passages once; at most `MOST_NOTED`.
+    Each pair of passages once; at most `MOST_NOTED`. Of what is cited beside the answer to *question* nothing is said.
     """
-    found = list(_differences(citations, hits))[:MOST_NOTED]
+    found = list(_differences(citations, hits, question))[:MOST_NOTED]
     if not found:
         return NOTHING
     paragraphs, conflicts = [], []
@@ -51,20 +64,46 @@ def note_conflicts(citations: Sequence[Citation], hits: Sequence[Hit], language:
     return Note("".join(f"\n\n{each}" for each in paragraphs), list(added.values()), conflicts)
 
 
-def _differences(citations: Sequence[Citation], hits: Sequence[Hit]) -> Iterator[tuple[int, int, Difference]]:
+def _differences(
+    citations: Sequence[Citation], hits: Sequence[Hit], question: str
+) -> Iterator[tuple[int, int, Difference]]:
     """The numbers of two passages, the first one cited, with sentences of theirs that differ."""
     told: set[frozenset[int]] = set()
     for citation in citations:
         cited = hits[citation.number - 1].passage
+        asked = _AskedFor(question, citation.quote, cited.language)
         for number, hit in enumerate(hits, 1):
             pair = frozenset((citation.number, number))
             if len(pair) < len(("one", "other")) or pair in told:
                 continue
             for difference in find_differences(cited, hit.passage):
-                if difference.one.text in citation.quote or citation.quote in difference.one.text:
+                is_cited = difference.one.text in citation.quote or citation.quote in difference.one.text
+                if is_cited and asked.is_answered_by(difference):
                     told.add(pair)
                     yield citation.number, number, difference
                     break
+
+
+class _AskedFor:
+    """What of a quote answers a question: the sentences with most of its words that give the kind of thing asked for.
+
+    Of a question in another language no words are met, and then any sentence of the quote may be the answer.
+    """
+
+    def __init__(self, question: str, quote: str, language: str) -> None:
+        self._language, self._kinds = language, kinds_asked(question)
+        self._words = hash_content_words(question, language)
+        self._most = max((self._count_met(sentence.text) for sentence in split_sentences(quote)), default=0)
+
+    def is_answered_by(self, difference: Difference) -> bool:
+        """Whether the question asks for what its first sentence says."""
+        wanted = _KINDS.get(difference.kind)
+        if wanted and self._kinds and wanted.isdisjoint(self._kinds):
+            return False
+        return self._count_met(difference.one.text) >= _PART_OF_MOST * self._most
+
+    def _count_met(self, sentence: str) -> int:
+        return len(self._words & hash_content_words(sentence, self._language))
 
 
 def _describe(pair: Sequence[tuple[int, str]], difference: Difference, hits: Sequence[Hit]) -> dict[str, Any]:
@@ -82,8 +121,8 @@ def _describe(pair: Sequence[tuple[int, str]], difference: Difference, hits: Seq
     }
 
 
-def _standing(passage: Passage) -> tuple[float, str | None]:
-    return passage.precedence, passage.dated
+def _standing(passage: Passage) -> Standing:
+    return Standing(passage.precedence, passage.dated, passage.title)
 
 
 def _describe_side(number: int, sentence: str, passage: Passage) -> dict[str, Any]:

@@ -6,12 +6,24 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from agents.conflicts.values import Stated, may_state_values, read_values
-from agents.conflicts.words import ALTERNATIVES, HEDGES, LINKS, OPPOSITES, OWNERS, PAST, days_of, is_general, subject_of
+from agents.conflicts.words import (
+    ALTERNATIVES,
+    CONDITIONS,
+    HEDGES,
+    LINKS,
+    OPPOSITES,
+    OWNERS,
+    PAST,
+    days_of,
+    is_general,
+    subject_of,
+)
 from providers.chat.sentences import Sentence, split_sentences
 from utils.facts.folding import fold
 from utils.facts.names import find_names
 from utils.facts.polarity import find_denying, tokenize
 from utils.passages import Passage
+from utils.validity import split_edition
 
 _KEPT = 512  # passages whose statements are kept
 MOST_STATEMENTS = 60  # of a passage
@@ -42,6 +54,7 @@ class Statement:
     *about* are the words it is about, *added* those of a clause behind it, *around* those of its headings and title;
     *named* are those of both that tell more than "fee" or "contact".
     *scope* is its own, *context* that of its headings and title. *is_vague*: about how much, or of how it was.
+    *series* and *edition* are what the title says without its years, and these.
     """
 
     text: str
@@ -55,6 +68,9 @@ class Statement:
     is_vague: bool
     is_denied: bool
     is_row: bool  # of a table
+    is_condition: bool  # of what its heading names
+    series: str
+    edition: frozenset[int]
 
 
 def statements_of(passage: Passage) -> Sequence[Statement]:
@@ -80,11 +96,13 @@ def _read(sentence: Sentence, title: str, heading: str, language: str) -> Statem
     plain = [word for word, _ in words]
     free = [(word, at) for word, at in words if not any(start <= at < end for start, end in stated.spans)]
     end = _main_end(sentence.text, stated)
+    series, edition = split_edition(title)
     main = [word for word, at in free if at < end]
     weekdays = stated.weekdays.union(*map(days_of, plain))
     stated = Stated(stated.values, stated.years, weekdays, stated.owners | _owners(sentence.text), stated.spans)
     about = _subjects([word for word, at in free if at < end], language)
-    around = _subjects([word for word, _ in tokenize(above)], language)
+    headings = [word for word, _ in tokenize(above)]
+    around = _subjects(headings, language)
     return Statement(
         text=sentence.text,
         stated=stated,
@@ -97,6 +115,9 @@ def _read(sentence: Sentence, title: str, heading: str, language: str) -> Statem
         is_vague=not HEDGES.isdisjoint(main) or not PAST.isdisjoint(main),
         is_denied=bool(find_denying(main, language)),
         is_row=" | " in sentence.text,
+        is_condition=not CONDITIONS.isdisjoint(headings),
+        series=series,
+        edition=edition,
     )
 
 

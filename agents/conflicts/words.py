@@ -40,6 +40,7 @@ PHONES = _fold_all(_TABLES["phones"])
 HEDGES = _fold_all(_TABLES["hedges"])
 PAST = _fold_all(_TABLES["past"])
 TIMES = _fold_all(_TABLES["times"])
+CONDITIONS = _fold_all(_TABLES["conditions"])  # in a heading: what stands below holds for what the heading names
 # For each word the group of alternatives, and which of them it is: "written" and "oral".
 ALTERNATIVES = _by_group(_TABLES["groups"])
 OPPOSITES = _by_group(_TABLES["opposites"])

@@ -19,7 +19,7 @@ from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
 from providers.chat.followups import standalone_question
 from utils.errors import ProviderBusy, ProviderError, ProviderTimeout, ProviderUnavailable
-from utils.language import detect_language
+from utils.language import detect_any_language
 from utils.ports import FallbackReason
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ async def _write(
     support_filter = None if run.unsupported == "mark" else SupportFilter(run, state["passages"])
     # A language model says by itself when passages do not answer; quotes cannot.
     is_sure = state["verdict"].answerable if model.is_language_model else state["verdict"].is_sure
-    output = _Output(run, detect_language(state["messages"][-1].text), not is_sure)
+    output = _Output(run, detect_any_language(state["messages"][-1].text), not is_sure)
     shown = sum(len(hit.passage.text) for hit in state["passages"])
     prompt = await run.process_text(lambda: _prompt(state, run, model), characters=shown, at_once=_SHOWN_AT_ONCE)
     text, name = await _stream_answer(
@@ -82,7 +82,9 @@ async def _write(
     support = support_filter.support if support_filter else await verify(text, state["passages"], run)
     support = shift(support, len(output.introduction))
     note = await run.process_text(
-        lambda: note_conflicts(citations, state["passages"], output.language), characters=shown, at_once=_NOTED_AT_ONCE
+        lambda: note_conflicts(citations, state["passages"], output.language, question=state["query"]),
+        characters=shown,
+        at_once=_NOTED_AT_ONCE,
     )
     output.tell(note.text)
     run.emit({"type": "support", **support})

@@ -8,7 +8,7 @@ from agents.nodes.refuse import headings
 from agents.state import AgentContext, ChatState
 from prompts.rag import what_do_you_mean
 from providers.chat.followups import names_no_topic
-from utils.language import detect_language
+from utils.language import detect_any_language
 
 MOST_CHOICES = 4
 _LONGEST_REPLY = 100  # characters of what answers a question of ours; what is longer is a question of its own
@@ -39,7 +39,7 @@ async def clarify(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str,
     Streams one `token`.
     """
     run = runtime.context
-    language = detect_language(state["messages"][-1].text)
+    language = detect_any_language(state["messages"][-1].text)
     question = what_do_you_mean(language)
     hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
     choices = headings(hits, MOST_CHOICES)

@@ -12,7 +12,7 @@ from prompts.rag import not_in_documents, nothing_to_quote, where_to_look
 from providers.chat.sentences import split_sentences
 from retrieval.index import Filters
 from retrieval.search import SearchOptions
-from utils.language import detect_language
+from utils.language import detect_any_language
 from utils.passages import Hit
 from utils.ports import FallbackReason
 
@@ -41,7 +41,7 @@ async def refusal(
 ) -> dict[str, object]:
     """A refusal; *support* tells of sentences that were left out because nothing supports them, *fallback_reason* why
     the language model was not heard."""
-    language = detect_language(state["messages"][-1].text)
+    language = detect_any_language(state["messages"][-1].text)
     hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
     contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
     said = nothing_to_quote(language) if fallback_reason else not_in_documents(language)

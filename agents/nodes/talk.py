@@ -10,7 +10,6 @@ from agents.small_talk import SmallTalk, recognise
 from agents.state import AgentContext, ChatState
 from agents.topics import Topics
 from prompts.small_talk import is_brief, reply
-from utils.language import detect_language
 
 
 async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
@@ -21,7 +20,7 @@ async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, ob
     run = runtime.context
     message = cast(HumanMessage, state["messages"][-1]).text
     said = cast(SmallTalk, recognise(message))
-    language = said.language or detect_language(message)
+    language = said.language or "en"
     topics = Topics((), ())
     if not is_brief(said.intent):
         async with run.place.outside():

@@ -8,6 +8,7 @@ from clients.run_events import Citation
 from clients.streamlit_chat.links import clean_page_link, link_for_browser
 from clients.streamlit_chat.markdown import Mark, escape_markdown
 
+_SOURCES = {"es": "Fuentes", "id": "Sumber"}
 _STATES = {
     "replaced": ":material/history: The document has been replaced since; this is what it said.",
     "deleted": ":material/delete: The document has been deleted since; this is what it said.",
@@ -24,7 +25,7 @@ def show_sources(citations: Iterable[Citation], place: int) -> None:
     listed = {citation.number: citation for citation in citations}
     if not listed:
         return
-    st.caption("Sources")
+    st.caption(_SOURCES.get((st.context.locale or "")[:2], "Sources"))
     for _, citation in sorted(listed.items()):
         # The key is a class of its element, by which page.js finds what a mark leads to; an open one stays open by it.
         with st.expander(_label(citation), key=_anchor(place, citation)):

@@ -13,7 +13,7 @@ from itertools import islice
 
 from prompts.rag import NumberedPassage
 from providers.chat.sentences import Block, split_blocks
-from utils.language import detect_language
+from utils.language import detect_any_language
 from utils.words import hash_content_words
 
 # What a sentence of a later passage has to make up for, in shares of the question's words.
@@ -119,7 +119,7 @@ def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
 @lru_cache(_PASSAGES_KEPT)
 def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
     """The sentences of one passage. Splitting it and telling its language are most of the work of an answer."""
-    language = detect_language(passage.text)
+    language = detect_any_language(passage.text)
     title = hash_content_words(passage.title, language)
     return tuple(
         Candidate(
@@ -171,7 +171,7 @@ def needs_meaning(question: str, sentences: Sequence[Candidate], best_share: flo
 
 def is_foreign(question: str, sentence: Candidate) -> bool:
     """Whether *sentence* is in another language than *question*; not where that is too short to tell its own."""
-    return detect_language(question, default=sentence.language) != sentence.language
+    return detect_any_language(question, default=sentence.language) != sentence.language
 
 
 def select_quotes(

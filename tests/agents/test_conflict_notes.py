@@ -1,5 +1,6 @@
 """What an answer says of documents that differ: quotes with marks of ours alone, and what is known of their days."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ def passage(number: int, text: str, **told: Any) -> Hit:
     return Hit(Passage(f"p{number}", f"d{number}", *about, 0, len(text), "en", text, 1, **told), 1.0, 0.9, 1.0)
 
 
-def note(*hits: Hit) -> Note:
+def note(*hits: Hit, question: str = "") -> Note:
     _, citations = bind_citations(f"{hits[0].passage.text} [1]", hits)
-    return note_conflicts(citations[:1], hits, "en")
+    return note_conflicts(citations[:1], hits, "en", question=question)
 
 
 def test_marks_of_a_document_are_not_taken_for_marks_of_the_answer() -> None:
@@ -48,3 +49,48 @@ def test_the_kind_of_value_is_a_word_and_not_the_begin_of_one(counted: str, kind
 def test_documents_of_the_same_day_are_said_to_be() -> None:
     told = note(*(passage(n, FEE.format(n, ""), dated="2026-01-01") for n in (1, 2)))
     assert told.text.endswith("Both are of the same day: ask which one holds.")
+
+
+OPENING = "The library desk opens at {} on Mondays. "
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("How much is the application fee for the library card?", ["18 euros"]),
+        ("When does the library desk open on Mondays?", ["9:00"]),
+        ("¿Cuánto cuesta el carné?", ["18 euros"]),
+        ("", ["9:00"]),  # each pair of passages once
+    ],
+)
+def test_only_what_was_asked_for_is_said_to_be_in_conflict(question: str, told: list[str]) -> None:
+    texts = OPENING.format("8:00") + FEE.format(15, ""), OPENING.format("9:00") + FEE.format(18, "")
+    noted = note(*(passage(n, text) for n, text in enumerate(texts, 1)), question=question)
+    sentences = [conflict["statements"][1]["sentence"] for conflict in noted.conflicts]
+    assert [any(part in each for part in told) for each in sentences] == [True]
+
+
+@pytest.mark.parametrize("question", ["Who runs the library?", "Is the desk open on Mondays?"])
+def test_a_conflict_about_something_else_is_not_told(question: str) -> None:
+    desk = "The desk of the library is open on Mondays. "
+    noted = note(*(passage(n, desk + FEE.format(n, "")) for n in (1, 2)), question=question)
+    assert (noted.text, noted.conflicts) == ("", ())
+
+
+def test_of_two_editions_of_a_title_the_later_one_is_the_newer_whenever_they_came_in() -> None:
+    text = "| Programme | Tuition |\n|---|---|\n| Biology | USD {} |"
+    hits = [
+        Hit(replace(passage(n, text.format(n * 100)).passage, title=title, dated=day), 1.0, 0.9, 1.0)
+        for n, (title, day) in enumerate((("Fees 2026/2027", "2026-01-01"), ("Fees 2025/2026", "2026-09-09")), 1)
+    ]
+    [conflict] = note(*hits, question="How much is tuition for Biology?").conflicts
+    assert (conflict["preferred_document_id"], conflict["decided_by"]) == ("d1", "date")
+
+
+def test_other_years_of_other_documents_are_no_editions() -> None:
+    texts = "In 2025 the application fee is USD 100.", "In 2026 the application fee is USD 120."
+    hits = [
+        Hit(replace(passage(n, text).passage, title=title), 1.0, 0.9, 1.0)
+        for n, (text, title) in enumerate(zip(texts, ("Report 2025", "Guide 2026"), strict=True), 1)
+    ]
+    assert note(*hits).conflicts == ()

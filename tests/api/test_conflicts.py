@@ -95,7 +95,7 @@ def test_both_sentences_are_quoted_with_their_dates_and_the_newer_one_is_named(
 
     ended = (today() - timedelta(days=1)).isoformat()
     north.patch(f"/v1/tenant/documents/{old}", json={"metadata": {"valid_until": ended}})
-    settle(service, north, old)
+    service.wait_for(lambda: "150" not in ask(north)["answer"])
     said = ask(north)
     assert (said["conflicts"], "150" in said["answer"], "180" in said["answer"]) == ([], False, True)
 
@@ -130,12 +130,18 @@ def test_conflicts_are_found_by_themselves_listed_dismissed_and_gone_with_their_
     assert north.patch(path, json={"status": "open"}, headers=condition).status_code == 412
     assert north.patch(path, json={"status": "open"}).json()["dismissed_at"] is None
 
-    printed = json.loads(service.flask("conflicts", "--tenant", "north", "--json", "--dismiss", conflict["id"]).stdout)
-    assert printed == []
+    done = service.flask("conflicts", "--tenant", "north", "--json", "--dismiss", conflict["id"])
+    assert json.loads(done.stdout) == []
+    assert f"Dismissed: {conflict['id']}, USD in “" in done.stderr
+    assert f"To undo: flask conflicts --tenant north --reopen {conflict['id']}\n" in done.stderr
     shown = service.flask("conflicts", "--tenant", "north", "--reopen", conflict["id"]).stdout
+    assert shown.startswith(f"Open again: {conflict['id']}, USD in “")
     assert f"Admission guide ({new}, 2026-02-03, date wins)\n    {NEW}" in shown
     assert f"Fees as they were ({old}, 2025-02-03)\n    {OLD}" in shown
     assert service.flask("conflicts", "--tenant", "south").stdout == "No open conflicts.\n"
+    nobody = service.flask("conflicts", "--tenant", "nobody")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert "Tenant 'nobody' not found." in nobody.stderr
 
     assert north.delete(f"/v1/tenant/documents/{old}").status_code == 204
     assert listed(north) == []

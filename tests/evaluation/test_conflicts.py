@@ -15,6 +15,7 @@ from utils.passages import Passage
 
 LEAST = 0.8
 VISITORS = Path(__file__).parents[2] / "evaluation" / "visitors" / "documents"
+SAMPLES = Path(__file__).parents[2] / "samples"
 MOST_FOUND = 6  # of more than 10,000 pairs of passages of institutions that have nothing to do with each other
 
 
@@ -33,6 +34,12 @@ def test_documents_that_have_nothing_to_do_with_each_other_hardly_ever_conflict(
     assert len(pairs) > 10_000
     found = [each for pair in pairs for each in find_differences(*pair)]
     assert len(found) <= MOST_FOUND, [(each.one.text, each.other.text) for each in found]
+
+
+def test_the_samples_do_not_conflict() -> None:
+    passages = [passage for path in sorted(SAMPLES.iterdir()) if path.is_file() for passage in passages_of(path)]
+    found = [each for one, other in combinations(passages, 2) for each in find_differences(one, other)]
+    assert [(each.one.text, each.other.text) for each in found] == []
 
 
 def passages_of(path: Path) -> list[Passage]:

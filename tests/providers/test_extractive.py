@@ -202,6 +202,15 @@ async def test_a_question_in_another_language_is_answered_by_meaning(question: s
     assert reply.response_metadata[FOUND_IN] == "en"
 
 
+@pytest.mark.parametrize(
+    ("question", "found_in"),
+    [("How much is the dormitory rent?", "ja"), ("寮の家賃はいくらですか。", None)],
+)
+def test_quotes_are_not_said_to_be_in_a_language_that_they_are_not_in(question: str, found_in: str | None) -> None:
+    text = "学生寮の家賃は月額三万円です。門限は午後十時です。"
+    assert ExtractiveChatModel().invoke(asked(question, text)).response_metadata.get(FOUND_IN) == found_in
+
+
 POOL = (
     "The large basin is open from 6:30 to 21:00. Swim caps are sold at the desk for 2.50 euros.\n\n"
     "Children under ten come with a companion of sixteen or over. The teaching pool is kept at 31 degrees. Who wants "
