@@ -16,12 +16,13 @@ from api.repeats import answers_repeats
 from api.request_parts import read_signature
 from api.services import services
 from api.visitors import find_client_network
+from auth.authorisation import authorise
 from auth.principal import Principal, PrincipalKind
 from auth.scopes import Scope
 from domain.document_links import LinkMode
 from server.request_body import SMALL_BYTES, call_at_end, expect_no_body, load_body, reads_body_itself
 from server.sync_pool import sync_pool
-from utils.errors import Forbidden, LinkRefused, ProblemError
+from utils.errors import LinkRefused, ProblemError
 from utils.logging_config import log_facts
 from utils.turns import current_tenant
 
@@ -53,7 +54,8 @@ class Policy:
 
 
 def requires(scope: Scope, *, repeats: Repeating = "kept", most_body_bytes: int | None = MOST_BODY_BYTES) -> Decorator:
-    """Give the view its principal as the first argument, once the key is verified, counted, and found to have *scope*.
+    """Give the view its principal as the first argument, after three steps: the key is verified (who is it), found to
+    have *scope* (may they), and counted (how much). What one step refuses does not reach the next.
 
     Its arguments `path`, `query` and `body` are read from the request after that: whoever has no key learns nothing
     about what would be valid. A view that is no coroutine function runs in a thread. *repeats*,
@@ -99,12 +101,10 @@ def _guard(
 
     @wraps(validated)
     async def answer(**kwargs: Any) -> Response:
-        ctx = await services().authenticator.principal(request)
-        _note_principal(ctx)
-        call_at_end(request, services().admission.request_of(ctx).release)
+        ctx = await _authenticate()
+        authorise(ctx, scope)
         headers = await _count(ctx)
         try:
-            _check_scope(ctx, scope)
             if not is_conditional:
                 refuse_unread_condition()
             await take_body(request, ctx.tenant_id, most_body_bytes)
@@ -127,21 +127,25 @@ def _note_principal(ctx: Principal) -> None:
     log_facts.set(facts)
 
 
+async def _authenticate() -> Principal:
+    ctx = await services().authenticator.principal(request)
+    _note_principal(ctx)
+    return ctx
+
+
 async def _count(ctx: Principal) -> dict[str, str]:
-    """Count the request; what is to be said of it in headers."""
+    """Count the request among those of its subject; what is to be said of it in headers.
+
+    Raises:
+        RateLimited: the subject has made all its requests.
+        TooManyAtOnce: it has as many under way as it may.
+    """
+    call_at_end(request, services().admission.request_of(ctx).release)
     if ctx.kind is PrincipalKind.VISITOR:
         visitors = services().visitor_limits
         return (await visitors.spend_request(visitors.find_visit(ctx, request))).headers if visitors else {}
     limits = services().rate_limits
     return (await limits.spend(ctx.tenant_id, ctx.subject_id)).headers if limits else {}
-
-
-def _check_scope(ctx: Principal, scope: Scope) -> None:
-    if scope not in ctx.scopes:
-        raise Forbidden(
-            f"This needs the scope {scope}, which this key does not have. Use a key that has it.",
-            members={"required_scope": str(scope)},
-        )
 
 
 def requires_or_link(scope: Scope, *, mode: LinkMode = LinkMode.FULL) -> Decorator:
@@ -180,10 +184,11 @@ def _guard_unless_linked(view: View, scope: Scope, mode: LinkMode) -> AsyncView:
 
 
 async def _admit_link(token: str, document_id: str, mode: LinkMode) -> Link:
-    """The link of the present request, counted before the database is asked: a revoked one can be sent for ever."""
-    links = services().links
-    limits = services().link_limits
+    """The link of the present request: found to be ours, to open as much as *mode*, and counted; then the database is
+    asked what it opens now, for a revoked one can be sent for ever."""
+    links, limits = services().links, services().link_limits
     link = links.signer.open(token, document_id, request.args.get("version", default=0, type=int))
+    link.require(mode)
     if limits is not None:
         network = find_client_network(request)
         call_at_end(request, limits.enter(network))

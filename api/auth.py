@@ -120,12 +120,12 @@ class _Uses:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._thread = ThreadPoolExecutor(1, "key-use")
-        self._waiting: set[Principal] = set()
+        self._waiting: set[tuple[str, str]] = set()
 
     def note(self, ctx: Principal) -> None:
         """Have it written that the key was used now, unless that waits to be written already."""
-        if ctx not in self._waiting:
-            self._waiting.add(ctx)
+        if ctx.subject not in self._waiting:
+            self._waiting.add(ctx.subject)
             with suppress(RuntimeError):  # it has been closed
                 self._thread.submit(self._write, ctx)
 
@@ -134,7 +134,7 @@ class _Uses:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _write(self, ctx: Principal) -> None:
-        self._waiting.discard(ctx)
+        self._waiting.discard(ctx.subject)
         try:
             with self._database.writing() as session:
                 note_use(session, ctx, ctx.subject_id, now())

@@ -79,6 +79,15 @@ class Link:
         """Who opens a document by it: the tenant it was made for."""
         return make_link_bearer(self.tenant_id)
 
+    def require(self, mode: LinkMode) -> None:
+        """Return where it opens as much as *mode*.
+
+        Raises:
+            LinkRefused: it opens the quoted passage alone.
+        """
+        if self.grant.mode.rank < mode.rank:
+            raise LinkRefused(_QUOTE_ALONE)
+
 
 @dataclass(frozen=True, slots=True)
 class LinkSigner:

@@ -38,6 +38,11 @@ class Principal:
     bot_id: str | None = None
 
     @property
+    def subject(self) -> tuple[str, str]:
+        """What it is counted by: a key whose scopes have changed is the same one."""
+        return self.tenant_id, self.subject_id
+
+    @property
     def owner_id(self) -> str:
         """Whose conversations the principal has: its own, by `subject_id`; or "", those that keys with the scope
         conversations:all share."""

@@ -177,21 +177,21 @@ class AdmissionPermit:
 
 
 class _PerKey:
-    """How many of something each key has under way."""
+    """How many of something each subject has under way."""
 
     def __init__(self, what: str, limit: int) -> None:
         self._what, self._limit = what, limit
-        self._counts: Counter[Principal] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
 
     def enter(self, ctx: Principal) -> None:
-        if self._counts[ctx] >= self._limit:
+        if self._counts[ctx.subject] >= self._limit:
             raise TooManyAtOnce(
                 f"This key has {self._limit} {self._what} under way, which is all it may. Wait for one to end.",
                 headers={"Retry-After": "1"},
             )
-        self._counts[ctx] += 1
+        self._counts[ctx.subject] += 1
 
     def leave(self, ctx: Principal) -> None:
-        self._counts[ctx] -= 1
-        if not self._counts[ctx]:
-            del self._counts[ctx]  # keys come and go
+        self._counts[ctx.subject] -= 1
+        if not self._counts[ctx.subject]:
+            del self._counts[ctx.subject]  # keys come and go

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,7 +15,10 @@ import pytest
 
 from api.limits import RateLimits, RemainingRequests, make_refusal
 from api.visitor_limits import QuestionLimits, Visit, VisitorLimits
+from auth.operators import make_operator
 from bootstrap.valkey import find_valkey
+from domain.db import open_database
+from domain.keys import rotate_key
 from tests.conftest import PAGE_KEY
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
@@ -81,6 +85,28 @@ def test_a_made_up_key_uses_up_nobodys_requests(limited: Service) -> None:
         assert {stranger.get("/v1/conversations/none").status_code for _ in range(LIMIT + 1)} == {401}
     with limited.client(key) as client:
         assert client.get("/v1/conversations/none").status_code == 404
+
+
+def test_what_a_key_may_not_do_uses_up_none_of_its_requests(limited: Service) -> None:
+    for tenant in ("acme", "globex"):
+        with limited.client(limited.new_key(tenant, scopes=["search"])) as client:
+            refused = [client.get("/v1/conversations/none") for _ in range(LIMIT + 1)]
+            assert {(answer.status_code, "ratelimit" in answer.headers) for answer in refused} == {(403, False)}
+            found = client.post("/v1/search", json={"query": "How do I apply?"})
+            assert (found.status_code, found.headers["ratelimit-remaining"]) == (200, str(LIMIT - 1))
+
+
+def test_a_rotated_key_is_counted_on(limited: Service) -> None:
+    key, other = limited.new_key("acme"), limited.new_key("globex")
+    with limited.client(key) as client:
+        assert client.get("/v1/conversations/none").headers["ratelimit-remaining"] == str(LIMIT - 1)
+    database = open_database(f"sqlite:///{limited.data_dir / 'pustaka.db'}")
+    with database.writing() as session:
+        _, rotated = rotate_key(session, make_operator("acme"), key[8:16], overlap=timedelta(0))
+    database.close()
+    for used, left in ((rotated, LIMIT - 2), (other, LIMIT - 1)):
+        with limited.client(used) as client:
+            assert client.get("/v1/conversations/none").headers["ratelimit-remaining"] == str(left)
 
 
 def test_the_limit_holds_over_a_restart(tmp_path: Path) -> None:

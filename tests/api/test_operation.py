@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from flask import Flask
 from openapi_spec_validator import validate
 from playwright.sync_api import Browser
 
+from api.access import Policy
 from app import create_app
 from auth.scopes import Scope
 from config import load_settings
@@ -77,11 +79,21 @@ def test_ready_says_so(client: httpx.Client) -> None:
     assert client.get("/ready").json() == {"status": "ready"}
 
 
-def test_every_route_says_who_may_use_it() -> None:
-    app = create_app(load_settings())
-    policies = {
+def read_policies(app: Flask) -> dict[str, Policy | None]:
+    """What each endpoint says about who may use it; None where it says nothing."""
+    return {
         rule.endpoint: getattr(app.view_functions[rule.endpoint], "policy", None) for rule in app.url_map.iter_rules()
     }
+
+
+def test_a_route_that_does_not_say_who_may_use_it_is_found() -> None:
+    app = create_app(load_settings())
+    app.add_url_rule("/v1/forgotten", "forgotten", lambda: "Hello")
+    assert {endpoint for endpoint, policy in read_policies(app).items() if policy is None} == {"forgotten"}
+
+
+def test_every_route_says_who_may_use_it() -> None:
+    policies = read_policies(create_app(load_settings()))
     assert {endpoint for endpoint, policy in policies.items() if policy is None} == set()
     kinds = {endpoint: policy.kind for endpoint, policy in policies.items() if policy}
     linked = {endpoint for endpoint, kind in kinds.items() if kind == "link"}

@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 from api.problems import register_problems
 from auth.credentials import make_key_principal
 from auth.principal import Principal
+from auth.scopes import ALL_SCOPES, Scope
 from server.admission import Admission, AdmissionLimits, AdmissionPermit
 from server.asgi import FlaskAsgi
 from server.request_body import call_at_end
@@ -196,3 +197,18 @@ async def test_each_subject_has_its_share_of_turns() -> None:
         place.release()
     assert admission.turns == 0
     (await admission.admit_turn(ACME)).release()
+
+
+async def test_what_is_under_way_is_counted_by_subject_whatever_its_scopes_are_by_now() -> None:
+    admission = Admission(AdmissionLimits(requests_per_key=2, turns_per_key=2))
+    with ExitStack() as stack:
+        for scopes in (ALL_SCOPES, frozenset({Scope.SEARCH})):
+            stack.enter_context(admission.request_of(make_key_principal("acme", "key", scopes)))
+            stack.enter_context(await admission.admit_turn(make_key_principal("acme", "key", scopes)))
+        with pytest.raises(TooManyAtOnce):
+            admission.request_of(ACME)
+        with pytest.raises(TooManyAtOnce):
+            await admission.admit_turn(ACME)
+        admission.request_of(GLOBEX).release()
+        (await admission.admit_turn(GLOBEX)).release()
+    admission.request_of(ACME).release()
