@@ -29,7 +29,6 @@ _LONGEST_PLACES_BYTES = 5_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FAILURES_KEPT, _FAILURE_KEPT_S = 10_000, 3600.0
 _REFUSAL = "This page cannot be shown as a picture."
-_WORKER = "ingestion.pages.worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +115,8 @@ class PageImages:
 
     def _answer(self, open_file: OpenFile, question: dict[str, Any], most_bytes: int) -> bytes:
         job = SandboxJob(
-            serve=f"{_WORKER}:answer",
-            preload=(_WORKER, "PIL.PngImagePlugin"),
+            serve="ingestion.pages.worker:answer",
+            preload=("PIL.PngImagePlugin",),
             memory_bytes=self._memory_bytes,
             cpu_s=int(self._timeout_s) + _CPU_SPARE_S,
         )

@@ -25,7 +25,6 @@ MEDIA_TYPES: dict[Target, str] = {
     "docx": "application/msword",
     "pptx": "application/vnd.ms-powerpoint",
 }
-_CONVERT = "ingestion.parsers.libreoffice_kit:convert"
 _READS = (
     "/etc/libreoffice",
     "/var/lib/libreoffice",
@@ -91,8 +90,7 @@ class Converter:
 
     def _job(self, library: Path, folder: Path) -> SandboxJob:
         return SandboxJob(
-            serve=_CONVERT,
-            preload=(_CONVERT.partition(":")[0],),
+            serve="ingestion.parsers.libreoffice_kit:convert",
             reads=(str(library.parents[1]), *_READS),
             writes=str(folder),
             memory_bytes=max(_MEMORY_BYTES, self.limits.memory_bytes),

@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 PAGE_ERRORS = (ProcessEnded, ProviderError, UnreadableDocument, ValueError)  # a ValueError is an answer that is none
 _ANSWER_BYTES = 10_000
 _LONGEST_SIDE = 4_000  # pixels: more than any of our parsers draws
-_DRAW = "ingestion.parsers.worker:draw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +123,8 @@ class PageReader(ClosedAtExit):
 
     def _begin_drawing(self, pages: list[int], deadline: float) -> SandboxedProcess:
         job = SandboxJob(
-            serve=_DRAW,
-            preload=(_DRAW.partition(":")[0], *modules_for(self._name)[:1]),
+            serve="ingestion.parsers.worker:draw",
+            preload=modules_for(self._name)[:1],
             memory_bytes=self._limits.memory_bytes,
             cpu_s=_cpu_s(self._limits, len(pages)),
         )

@@ -166,11 +166,11 @@ class ParserProcess(ClosedAtExit):
         return replace(self._parse(converted, f"converted.{target}", {}), media_type=MEDIA_TYPES[target])
 
     def _ask(self, data: bytes, name: str, recognised: Mapping[int, str]) -> Answer:
-        first, *others = modules_for(name) or ("",)
+        modules = modules_for(name)
         job = SandboxJob(
             serve=_PARSE,
-            preload=tuple(filter(None, (_PARSE.partition(":")[0], first))),
-            later=tuple(others),
+            preload=modules[:1],
+            later=modules[1:],
             memory_bytes=self._limits.memory_bytes,
             cpu_s=int(self._limits.timeout_s) + _CPU_SPARE_S,
         )

@@ -10,7 +10,7 @@ from utils.sandbox.sandbox import ProcessEnded, SandboxedProcess
 
 _LONGEST_TEXT_BYTES = 1_000_000
 # Not onnxruntime, which starts a thread when it is imported.
-_PRELOAD = ("providers.ocr.worker", "providers.ocr.rapid", "rapidocr.main", "cv2")
+_PRELOAD = ("providers.ocr.rapid", "rapidocr.main", "cv2")
 
 
 class RapidOcrProcess:

@@ -79,7 +79,7 @@ class _ForkServer:
             return False
         connection, lifeline, *others = descriptors
         job = SandboxJob.from_json(message)
-        _import(job.preload)
+        _import([job.serve.partition(":")[0], *job.preload])
         self._later += [name for name in job.later if name not in sys.modules and name not in self._later]
         if job.is_ahead:
             _import(self._later)

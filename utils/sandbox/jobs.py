@@ -14,8 +14,8 @@ class SandboxJob:
 
     `serve` names a function as "module:function": it takes what callers write and what they read, as two binary files,
     and its process ends with it. `prepare` names one without arguments that is called before: it may read what the
-    process may read, and start threads. `preload` names modules that the fork server imports before it forks, `later`
-    such as it imports for the next job when it has nothing else to do; none of them starts a thread.
+    process may read, and start threads. The fork server imports the module of `serve` and those of `preload` before it
+    forks, those of `later` for the next job when it has nothing else to do; none of them starts a thread.
 
     Instead of `serve`, `program` is a program of the system and its arguments, with `variables` as its environment:
     it is spoken to by its standard input and output. `reads` are further paths it needs. `writes` is a folder of
