@@ -4,31 +4,19 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from ingestion.parsers.archive import Archive
-from ingestion.parsers.ooxml import attribute, children, descendants, find_related, local, relations
+from ingestion.parsers.ooxml import attribute, children, descendants, join_text, local
 from ingestion.parsers.parsed import TextBuilder
 from ingestion.parsers.tables import Row, add_table
 
 MAX_POINTS = 10_000
 
 
-def add_charts(builder: TextBuilder, archive: Archive, part: str) -> None:
-    """The charts that *part* shows, each with its title and a row a category."""
-    for chart in find_related(archive, part, "chart"):
-        add_chart(builder, chart)
-
-
 def add_chart(builder: TextBuilder, chart: etree._Element) -> None:
-    """The chart whose part has the root *chart*."""
+    """The chart whose part has the root *chart*: its title, and a row a category."""
     title = next((child for found in descendants(chart, "chart") for child in children(found)), None)
     if title is not None and local(title) == "title":
-        builder.block("".join(text.text or "" for text in descendants(title, "t")))
+        builder.block(join_text(title))
     add_table(builder, _rows(chart))
-
-
-def drawings(archive: Archive, part: str) -> list[str]:
-    """The parts in which what is drawn on a sheet is named."""
-    return [relation.target for relation in relations(archive, part) if relation.kind == "drawing"]
 
 
 def _rows(chart: etree._Element) -> Iterator[Row]:

@@ -4,31 +4,23 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lxml import etree
 
-from ingestion.parsers.archive import Archive
-from ingestion.parsers.ooxml import attribute, children, find_related, local
+from ingestion.parsers.ooxml import attribute, children, join_text, local
 from ingestion.parsers.parsed import TextBuilder, one_line
 
-SHOWN = (None, "node", "asst", "doc")  # kinds of points with a text of the author's; the others are drawn from these
+SHOWN = (None, "node", "asst", "doc")  # kinds of points with a text of the author's; programs make the others of them
 OF_LIST = (None, "parOf")  # kinds of connections that make the list
 MAX_DEPTH = 20
 
 
-def add_diagrams(builder: TextBuilder, archive: Archive, part: str) -> None:
-    """The diagrams that *part* shows, each as a list, nested as the diagram is."""
-    for model in find_related(archive, part, "diagramData"):
-        add_diagram(builder, model)
-
-
 def add_diagram(builder: TextBuilder, model: etree._Element) -> None:
-    """The diagram of which *model* is the data."""
+    """The diagram of which *model* is the data, as a list that is nested as the diagram is."""
     points = {attribute(point, "modelId") or "": point for point in _find_all(model, "pt")}
-    below = _order(model, points)
-    within = {point for listed in below.values() for point in listed}
-    lines = (line for root in points if root not in within for line in _lines(root, points, below, 0))
-    builder.lines(lines)
+    below = _sort_points(model, points)
+    nested = {point for listed in below.values() for point in listed}
+    builder.lines(line for root in points if root not in nested for line in _format_lines(root, points, below))
 
 
-def _order(model: etree._Element, points: Mapping[str, etree._Element]) -> Mapping[str, Sequence[str]]:
+def _sort_points(model: etree._Element, points: Mapping[str, etree._Element]) -> Mapping[str, Sequence[str]]:
     """The points below each point, in their order."""
     found: dict[str, list[tuple[int, str]]] = {}
     for connection in _find_all(model, "cxn"):
@@ -39,19 +31,15 @@ def _order(model: etree._Element, points: Mapping[str, etree._Element]) -> Mappi
     return {above: [point for _, point in sorted(listed)] for above, listed in found.items()}
 
 
-def _lines(
-    name: str, points: Mapping[str, etree._Element], below: Mapping[str, Sequence[str]], depth: int
-) -> Iterator[str]:
-    """A line a point, those below another one indented. Each is said once, in whatever circles a file puts them."""
-    waiting = [(name, depth)]
-    said = set()
+def _format_lines(root: str, points: Mapping[str, etree._Element], below: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """A line a point, those below another one indented. Each comes once, even if the file connects them in a circle."""
+    waiting, written = [(root, 0)], set[str]()
     while waiting:
         name, depth = waiting.pop()
-        if name in said or attribute(points[name], "type") not in SHOWN:
+        if name in written or attribute(points[name], "type") not in SHOWN:
             continue
-        said.add(name)
-        paragraphs = points[name].iter("{*}p")
-        text = one_line(" ".join("".join(piece.text or "" for piece in one.iter("{*}t")) for one in paragraphs))
+        written.add(name)
+        text = one_line(" ".join(map(join_text, points[name].iter("{*}p"))))
         if text:
             yield f"{'  ' * min(depth, MAX_DEPTH)}- {text}"
         waiting += [(inner, depth + bool(text)) for inner in reversed(below.get(name, ()))]

@@ -14,11 +14,10 @@ from lxml import etree
 from ingestion.parsers import html, mail
 from ingestion.parsers import text as text_file
 from ingestion.parsers.archive import Archive, find_title
-from ingestion.parsers.charts import add_chart
-from ingestion.parsers.diagrams import add_diagram
 from ingestion.parsers.docx_forms import read_field, read_symbol
 from ingestion.parsers.docx_numbering import Numbering
-from ingestion.parsers.docx_styles import Styles, heading_level, list_place
+from ingestion.parsers.docx_styles import Styles, heading_level, read_numbering
+from ingestion.parsers.figures import FIGURES
 from ingestion.parsers.ooxml import (
     attribute,
     children,
@@ -36,13 +35,12 @@ from utils.errors import UnreadableDocument
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MAX_NESTED_TABLES = 5
 PROPERTIES = "docProps/core.xml"
-UNSEEN = frozenset(["del", "moveFrom"])  # in a paragraph: what was deleted, or moved elsewhere
+DELETED = frozenset(["del", "moveFrom"])  # in a paragraph, with changes tracked
+CONTAINERS = frozenset(["sdt", "sdtContent", "customXml", "ins"])  # content controls and the like, around blocks
 BREAKS = {"br": "\n", "cr": "\n", "tab": "\t", "noBreakHyphen": "-"}
 BOX = "txbxContent"
-# What is drawn elsewhere, by the attribute that names the part: the figures of a chart, the texts of a diagram.
-DRAWN = {"chart": "id", "relIds": "dm"}
-KINDS = {"chart": add_chart, "diagramData": add_diagram}
-INSERTED: dict[str, Any] = {**dict.fromkeys((".htm", ".html", ".xhtml"), html), ".mht": mail, ".txt": text_file}
+FIGURE_IDS = {"chart": "id", "relIds": "dm"}  # where a figure stands: the attribute that names its part
+EMBEDDED: dict[str, Any] = {**dict.fromkeys((".htm", ".html", ".xhtml"), html), ".mht": mail, ".txt": text_file}
 _PAGE_NUMBER = re.compile(
     r"\W*+(?:page|seite|página|pág|halaman|hal)?+\W*+\d*+\W*+(?:(?:of|von|de|dari)\W*+\d*+)?+\W*+", re.IGNORECASE
 )
@@ -61,7 +59,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     builder = TextBuilder(limits)
     styles = Styles(next(find_related(archive, part, "styles"), None))
     numbering = Numbering(next(find_related(archive, part, "numbering"), None), styles)
-    reader = _Reader(builder, styles, numbering, _find_drawn(archive, part), _find_inserted(archive, part))
+    reader = _Reader(builder, styles, numbering, _find_figures(archive, part), _find_embedded(archive, part))
     reader.read(body)
     reader.read_rest()
     builder.leave(1)
@@ -73,22 +71,22 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
 
-def _find_inserted(archive: Archive, part: str) -> dict[str, ParsedDocument]:
-    """Pages of the web that are shown as a part of the document, by the relation: other programs export so."""
+def _find_embedded(archive: Archive, part: str) -> dict[str, ParsedDocument]:
+    """Web pages and texts that are shown as a part of the document, by the relation: some programs export so."""
     found = {}
     for relation in relations(archive, part):
-        kind = INSERTED.get(PurePosixPath(relation.target).suffix.lower())
+        kind = EMBEDDED.get(PurePosixPath(relation.target).suffix.lower())
         if relation.kind == "aFChunk" and kind and relation.target in archive:
             with suppress(UnreadableDocument):  # the text around it is read all the same
                 found[relation.relation_id] = kind.parse(archive.read(relation.target), archive.limits)
     return found
 
 
-def _find_drawn(archive: Archive, part: str) -> dict[str, tuple[str, etree._Element]]:
-    """The parts of charts and diagrams that *part* names, by the relation: their kind and root."""
+def _find_figures(archive: Archive, part: str) -> dict[str, tuple[str, etree._Element]]:
+    """The charts and diagrams that *part* names, by the relation: their kind and root."""
     found = {}
     for relation in relations(archive, part):
-        if relation.kind in KINDS and relation.target in archive:
+        if relation.kind in FIGURES and relation.target in archive:
             with suppress(UnreadableDocument):  # the text is read all the same
                 found[relation.relation_id] = (relation.kind, archive.xml(relation.target))
     return found
@@ -101,8 +99,8 @@ class _Reader:
     builder: TextBuilder
     styles: Styles
     numbering: Numbering
-    drawn: dict[str, tuple[str, etree._Element]]
-    inserted: dict[str, ParsedDocument]
+    figures: dict[str, tuple[str, etree._Element]]
+    embedded: dict[str, ParsedDocument]
     title: str | None = None
     _boxes: list[etree._Element] = field(default_factory=list)
 
@@ -114,13 +112,13 @@ class _Reader:
                 self._paragraph(item)
             elif name == "tbl":
                 self._table(item)
-            elif name == "altChunk" and (page := self.inserted.pop(attribute(item, "id") or "", None)) is not None:
+            elif name == "altChunk" and (page := self.embedded.pop(attribute(item, "id") or "", None)):
                 self.builder.include(page, 1)
-            elif name in ("sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag"):
+            elif name in CONTAINERS or name in ("moveTo", "smartTag"):
                 self.read(item)
             boxes, self._boxes = self._boxes, []
             for box in boxes:
-                self.read(box) if local(box) == BOX else self._draw(box)
+                self.read(box) if local(box) == BOX else self._add_figure(box)
 
     def read_notes(self, root: etree._Element) -> None:
         """Notes below the text; those without a real number are separators."""
@@ -130,8 +128,8 @@ class _Reader:
 
     def read_rest(self) -> None:
         """Charts and diagrams that stand at no place in the text."""
-        for kind, root in self.drawn.values():
-            KINDS[kind](self.builder, root)
+        for kind, root in self.figures.values():
+            FIGURES[kind](self.builder, root)
 
     def read_margins(self, roots: Iterable[etree._Element]) -> None:
         """The lines at the top and bottom of pages, each once, however many sections have it; no numbers of pages."""
@@ -140,10 +138,10 @@ class _Reader:
             if not _PAGE_NUMBER.fullmatch(line):
                 self.builder.block(line)
 
-    def _draw(self, item: etree._Element) -> None:
-        if (found := self.drawn.pop(attribute(item, DRAWN[local(item)]) or "", None)) is not None:
+    def _add_figure(self, item: etree._Element) -> None:
+        if found := self.figures.pop(attribute(item, FIGURE_IDS[local(item)]) or "", None):
             kind, root = found
-            KINDS[kind](self.builder, root)
+            FIGURES[kind](self.builder, root)
 
     def _table(self, table: etree._Element) -> None:
         """A table; one of a single column is a frame around what stands in it."""
@@ -156,23 +154,24 @@ class _Reader:
 
     def _paragraph(self, paragraph: etree._Element) -> None:
         text = "".join(self._pieces(paragraph)).strip("\n")
+        label = self._count(paragraph, text)
+        if not text.strip():
+            return
         properties = find_child(paragraph, "pPr")
         chain = self.styles.chain(find_value(properties, "pStyle"))
-        if self.title is None and text.strip() and any(style.name.lower() == "title" for style in chain):
+        if self.title is None and any(style.name.lower() == "title" for style in chain):
             self.title = text
-        level = heading_level(chain, find_value(properties, "outlineLvl"))
-        label = self._label(paragraph, text)
-        if level and text.strip():
+        if level := heading_level(chain, find_value(properties, "outlineLvl")):
             self.builder.heading(level, label + text)
-        elif text.strip():
+        else:
             self.builder.block(label + text.strip() if label else text)
 
-    def _label(self, paragraph: etree._Element, text: str) -> str:
-        """The number or mark that Word shows before the paragraph; one that was deleted has none."""
+    def _count(self, paragraph: etree._Element, text: str) -> str:
+        """The number or bullet that Word shows before the paragraph; one that was deleted has none."""
         properties = find_child(paragraph, "pPr")
         if not text.strip() and find_child(find_child(properties, "rPr"), "del") is not None:
             return ""
-        return self.numbering.label(list_place(properties), self.styles.chain(find_value(properties, "pStyle"))) or ""
+        return self.numbering.label(read_numbering(properties), self.styles.chain(find_value(properties, "pStyle")))
 
     def _pieces(self, element: etree._Element) -> Iterator[str]:
         for child in children(element):
@@ -185,9 +184,9 @@ class _Reader:
                 yield read_field(child)
             elif name == "sym":
                 yield read_symbol(child)
-            elif name == BOX or name in DRAWN:
+            elif name == BOX or name in FIGURE_IDS:
                 self._boxes.append(child)
-            elif name not in UNSEEN:
+            elif name not in DELETED:
                 yield from self._pieces(child)
 
     def _rows(self, table: etree._Element, depth: int) -> Iterator[str]:
@@ -208,12 +207,12 @@ class _Reader:
         for item in _inside(cell, "p", "tbl"):
             if local(item) == "p":
                 text = "".join(self._pieces(item))
-                label = self._label(item, text)
+                label = self._count(item, text)
                 parts.append(label + text if text.strip() else "")
             elif depth < MAX_NESTED_TABLES:
                 parts.extend(self._rows(item, depth + 1))
         boxes = [box for box in self._boxes if local(box) == BOX]
-        self._boxes = [box for box in self._boxes if local(box) != BOX]  # what is drawn comes after the table
+        self._boxes = [box for box in self._boxes if local(box) != BOX]  # figures come after the table
         parts += [self._cell(box, depth + 1) for box in boxes] if depth < MAX_NESTED_TABLES else []
         return one_line(" ".join(parts))
 
@@ -223,7 +222,7 @@ def _inside(element: etree._Element, *names: str) -> Iterator[etree._Element]:
     for child in children(element):
         if local(child) in names:
             yield child
-        elif local(child) in ("sdt", "sdtContent", "customXml", "ins"):
+        elif local(child) in CONTAINERS:
             yield from _inside(child, *names)
 
 

@@ -2,7 +2,7 @@
 
 from lxml import etree
 
-from ingestion.parsers.docx_styles import TRUE, number
+from ingestion.parsers.docx_styles import TRUE, parse_number
 from ingestion.parsers.ooxml import attribute, children, find_child, find_value, local
 
 TICKED, UNTICKED = "☒", "☐"
@@ -34,5 +34,5 @@ def _is_ticked(box: etree._Element) -> bool:
 
 def _find_chosen(entries: etree._Element) -> str:
     texts = [attribute(entry, "val") or "" for entry in children(entries) if local(entry) == "listEntry"]
-    place = number(find_value(entries, "result") or find_value(entries, "default")) or 0
+    place = parse_number(find_value(entries, "result") or find_value(entries, "default")) or 0
     return texts[place] if place < len(texts) else ""

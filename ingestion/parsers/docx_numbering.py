@@ -1,4 +1,4 @@
-"""Numbers that Word gives to headings and list items: they stand in no paragraph (ECMA-376 part 1, 17.9).
+"""Numbers that Word gives to headings and list items: no paragraph holds them (ECMA-376 part 1, 17.9).
 
 A paragraph names a list ("num") and a level in it. The list takes its levels from a definition ("abstractNum"), which
 several lists share together with the counting, and may set other starts and levels.
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from ingestion.parsers.docx_styles import TRUE, ListPlace, Style, Styles, number
+from ingestion.parsers.docx_styles import TRUE, NumberingProperties, Style, Styles, parse_number
 from ingestion.parsers.ooxml import attribute, children, find_child, find_value, local
 
-BULLET = "-"
-LEVELS = 9  # of a list (17.9.6): all above one are counted with it
+BULLET = "- "
+LEVELS = 9  # of a list (17.9.6)
 SEPARATORS = {"nothing": "", "space": " ", None: " ", "tab": " "}
 MAX_LABEL_CHARACTERS = 200
 LETTERS = 26
@@ -24,7 +24,7 @@ ROMAN = {
     "M": 1000, "CM": 900, "D": 500, "CD": 400, "C": 100, "XC": 90, "L": 50, "XL": 40, "X": 10, "IX": 9, "V": 5,
     "IV": 4, "I": 1,
 }  # fmt: skip
-_PLACE = re.compile(r"%([1-9])")
+_LEVEL_NUMBER = re.compile(r"%([1-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Level:
 
 @dataclass(frozen=True, slots=True)
 class _Definition:
-    """What lists share; *style_link*: the levels are those of the list that this style names."""
+    """What lists share; with *style_link* the levels are those of the list that this style names."""
 
     levels: Mapping[int, _Level]
     style_link: str | None
@@ -51,7 +51,7 @@ class _Definition:
 class _List:
     definition: str
     levels: Mapping[int, _Level]
-    starts: Mapping[int, int]  # by level: where this list begins, whatever was counted before
+    starts: Mapping[int, int]  # by level, where this list begins to count anew
 
 
 class Numbering:
@@ -62,47 +62,43 @@ class Numbering:
         named = {attribute(part, "abstractNumId") or "": part for part in parts if local(part) == "abstractNum"}
         # Read once: thousands of lists may share one.
         definitions = {
-            name: _Definition(_levels(part), find_value(part, "numStyleLink")) for name, part in named.items()
+            name: _Definition(_read_levels(part), find_value(part, "numStyleLink")) for name, part in named.items()
         }
         lists = {attribute(part, "numId") or "": part for part in parts if local(part) == "num"}
-        self._lists = {name: _list(element, lists, definitions, styles) for name, element in lists.items()}
+        self._lists = {name: _read_list(element, lists, definitions, styles) for name, element in lists.items()}
         self._counts: dict[str, dict[int, int]] = {}
-        self._begun: set[tuple[str, int]] = set()
+        self._started: set[tuple[str, int]] = set()
 
-    def label(self, own: ListPlace, chain: Sequence[Style]) -> str | None:
-        """What Word writes before the next paragraph, with the blank behind it; None for one that is in no list.
+    def label(self, own: NumberingProperties, chain: Sequence[Style]) -> str:
+        """What Word writes before the next paragraph, with the space behind it; "" for one that is in no list.
 
-        *own* is the place that the paragraph itself names, *chain* its style and those that is based on.
+        *own* is what the paragraph itself says, *chain* its style and those that this is based on.
         """
-        places = [own, *(style.place for style in chain)]
-        list_id = next((place.list_id for place in places if place.list_id is not None), None)
-        if list_id is None or list_id == "0":
-            return None
+        found = [own, *(style.numbering for style in chain)]
+        list_id = next((each.list_id for each in found if each.list_id is not None), "0")
+        if list_id == "0":
+            return ""
         its_list = self._lists.get(list_id)
-        if its_list is None:
-            return f"{BULLET} "
-        depth = _depth(its_list, own, chain)
-        if depth not in its_list.levels:
-            return f"{BULLET} "
-        counts = self._count(list_id, its_list, depth)
-        return _write(its_list, depth, counts)
+        if its_list is None or (depth := _find_depth(its_list, own, chain)) not in its_list.levels:
+            return BULLET
+        return _format_label(its_list, depth, self._count(list_id, its_list, depth))
 
     def _count(self, list_id: str, its_list: _List, depth: int) -> Mapping[int, int]:
-        """The numbers of all levels that count now, with that of the paragraph on level *depth*."""
+        """The present numbers of all levels, after the paragraph on level *depth* was counted."""
         counts = self._counts.setdefault(its_list.definition, {})
-        if (list_id, depth) not in self._begun:
-            self._begun.add((list_id, depth))
+        if (list_id, depth) not in self._started:
+            self._started.add((list_id, depth))
             if depth in its_list.starts:
                 counts.pop(depth, None)
-        counts[depth] = counts[depth] + 1 if depth in counts else _start(its_list, depth)
-        for above in range(depth):  # one that was passed over counts as begun
-            counts.setdefault(above, _start(its_list, above))
-        for deeper in [one for one in counts if one > depth and _restarts(its_list, one, depth)]:
+        counts[depth] = counts[depth] + 1 if depth in counts else _get_start(its_list, depth)
+        for above in range(depth):  # a level that was skipped begins, too
+            counts.setdefault(above, _get_start(its_list, above))
+        for deeper in [one for one in counts if one > depth and _is_restarted(its_list, one, depth)]:
             del counts[deeper]
         return counts
 
 
-def _list(
+def _read_list(
     element: etree._Element,
     lists: Mapping[str, etree._Element],
     definitions: Mapping[str, _Definition],
@@ -116,98 +112,98 @@ def _list(
     levels = dict(definition.levels) if definition is not None else {}
     starts = {}
     for override in children(element):
-        depth = number(attribute(override, "ilvl"))
+        depth = parse_number(attribute(override, "ilvl"))
         if local(override) == "lvlOverride" and depth is not None:
-            levels |= _levels(override)
-            start = number(find_value(override, "startOverride"))
+            levels |= _read_levels(override)
+            start = parse_number(find_value(override, "startOverride"))
             if start is not None:
                 starts[depth] = start
     return _List(name, levels, starts)
 
 
-def _levels(holder: etree._Element) -> dict[int, _Level]:
-    found = (element for element in children(holder) if local(element) == "lvl")
-    depths = ((number(attribute(element, "ilvl")), element) for element in found)
-    return {depth: _level(element) for depth, element in depths if depth is not None and depth < LEVELS}
+def _read_levels(parent: etree._Element) -> dict[int, _Level]:
+    found = (element for element in children(parent) if local(element) == "lvl")
+    depths = ((parse_number(attribute(element, "ilvl")), element) for element in found)
+    return {depth: _read_level(element) for depth, element in depths if depth is not None and depth < LEVELS}
 
 
-def _level(element: etree._Element) -> _Level:
+def _read_level(element: etree._Element) -> _Level:
     return _Level(
-        start=number(find_value(element, "start")) or 0,
+        start=parse_number(find_value(element, "start")) or 0,
         number_format=find_value(element, "numFmt") or "decimal",
         text=(find_value(element, "lvlText") or "")[:MAX_LABEL_CHARACTERS],
-        restarts_after=number(find_value(element, "lvlRestart")),
+        restarts_after=parse_number(find_value(element, "lvlRestart")),
         style_id=find_value(element, "pStyle"),
-        is_legal=_is_marked(element, "isLgl"),
+        is_legal=_is_on(element, "isLgl"),
         separator=SEPARATORS.get(find_value(element, "suff"), " "),
-        is_hidden=_is_marked(find_child(element, "rPr"), "vanish"),
+        is_hidden=_is_on(find_child(element, "rPr"), "vanish"),
     )
 
 
-def _is_marked(element: etree._Element | None, name: str) -> bool:
+def _is_on(element: etree._Element | None, name: str) -> bool:
     return find_child(element, name) is not None and find_value(element, name) in TRUE
 
 
-def _depth(its_list: _List, own: ListPlace, chain: Sequence[Style]) -> int:
-    """The level of a paragraph: its own, that which its style stands for, or that which its style names."""
+def _find_depth(its_list: _List, own: NumberingProperties, chain: Sequence[Style]) -> int:
+    """The level of a paragraph: what it says itself, else the level that names its style, else what its style says."""
     if own.level is not None:
         return own.level
     by_style = {level.style_id: depth for depth, level in its_list.levels.items() if level.style_id}
     linked = (by_style[style.style_id] for style in chain if style.style_id in by_style)
-    named = (style.place.level for style in chain if style.place.level is not None)
+    named = (style.numbering.level for style in chain if style.numbering.level is not None)
     return next(linked, next(named, 0))
 
 
-def _start(its_list: _List, depth: int) -> int:
+def _get_start(its_list: _List, depth: int) -> int:
     return its_list.starts.get(depth, its_list.levels[depth].start) if depth in its_list.levels else 0
 
 
-def _restarts(its_list: _List, deeper: int, depth: int) -> bool:
-    """Whether level *deeper* begins anew after a paragraph on level *depth*, which is above it."""
+def _is_restarted(its_list: _List, deeper: int, depth: int) -> bool:
+    """Whether level *deeper* counts anew after a paragraph on level *depth*, which is above it."""
     after = its_list.levels[deeper].restarts_after if deeper in its_list.levels else None
     return after is None or after > deeper or depth < after
 
 
-def _write(its_list: _List, depth: int, counts: Mapping[int, int]) -> str:
+def _format_label(its_list: _List, depth: int, counts: Mapping[int, int]) -> str:
     level = its_list.levels[depth]
     if level.is_hidden:
         return ""
     if level.number_format == "bullet" and not any(character.isalnum() for character in level.text[1:]):
-        return f"{BULLET} "
+        return BULLET
 
-    def place(match: re.Match[str]) -> str:
+    def replace(match: re.Match[str]) -> str:
         above = int(match[1]) - 1
         if above not in its_list.levels:
             return ""
         number_format = its_list.levels[above].number_format
-        count = counts.get(above, _start(its_list, above))
+        count = counts.get(above, _get_start(its_list, above))
         return format_number(count, "decimal" if level.is_legal and number_format != "none" else number_format)
 
-    text = _PLACE.sub(place, level.text)
+    text = _LEVEL_NUMBER.sub(replace, level.text)
     return text.strip() + level.separator if level.separator and text.strip() else text
 
 
 def format_number(count: int, number_format: str) -> str:
-    """*count* as Word writes it; in digits where the format is that of another script, or in words."""
+    """*count* as Word writes it; in digits where the format is words, or another script."""
     if number_format in ("none", "bullet"):
         return ""
     if number_format == "decimalZero":
         return f"{count:02}"
     if number_format == "ordinal":
-        return f"{count}{_ordinal_ending(count)}"
+        return f"{count}{_get_ordinal_ending(count)}"
     if number_format.endswith("Roman") and 0 < count <= MAX_ROMAN:
-        return _cased(_roman(count), number_format)
+        return _adapt_case(_to_roman(count), number_format)
     if number_format.endswith("Letter") and 0 < count <= MAX_LETTERS:
         times, letter = divmod(count - 1, LETTERS)
-        return _cased(chr(ord("A") + letter) * (times + 1), number_format)
+        return _adapt_case(chr(ord("A") + letter) * (times + 1), number_format)
     return str(count)
 
 
-def _cased(text: str, number_format: str) -> str:
+def _adapt_case(text: str, number_format: str) -> str:
     return text if number_format.startswith("upper") else text.lower()
 
 
-def _roman(count: int) -> str:
+def _to_roman(count: int) -> str:
     written = ""
     for sign, value in ROMAN.items():
         times, count = divmod(count, value)
@@ -215,6 +211,6 @@ def _roman(count: int) -> str:
     return written
 
 
-def _ordinal_ending(count: int) -> str:
-    """As in English, whatever the document's language: that is not known here."""
+def _get_ordinal_ending(count: int) -> str:
+    """As in English: the document's language is not known here."""
     return "th" if count % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th")

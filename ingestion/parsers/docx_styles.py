@@ -1,4 +1,4 @@
-"""Styles of Word documents: what a paragraph has from its style, and from those that is based on."""
+"""Styles of Word documents: what a paragraph inherits from its style, and from those that it is based on."""
 
 import re
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from lxml import etree
 from ingestion.parsers.ooxml import attribute, descendants, find_child, find_value
 
 HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
-TRUE = (None, "1", "true", "on")  # of a mark, which needs no value to hold
+TRUE = (None, "1", "true", "on")  # values of a switch, which may have none
 MAX_BASES = 10
-MAX_DIGITS = 9  # of a number that is believed
+MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
-class ListPlace:
-    """The list and the level in it, counted from 0, that a paragraph or style names; "0" is no list at all."""
+class NumberingProperties:
+    """A list and a level in it, counted from 0, as a paragraph or style names them ("numPr"); list "0" is none."""
 
     list_id: str | None = None
     level: int | None = None
@@ -24,13 +24,13 @@ class ListPlace:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A style as it is defined; what it is based on is another one."""
+    """A style without what it inherits; *based_on* is the id of another style."""
 
     style_id: str
     name: str
     based_on: str | None
     outline: int | None
-    place: ListPlace
+    numbering: NumberingProperties
 
 
 class Styles:
@@ -55,7 +55,7 @@ class Styles:
     def list_id(self, style_id: str) -> str | None:
         """The list that a style names by itself."""
         style = self._styles.get(style_id)
-        return style.place.list_id if style else None
+        return style.numbering.list_id if style else None
 
     def _follow(self, style_id: str | None) -> Iterator[Style]:
         for _ in range(MAX_BASES):
@@ -72,15 +72,15 @@ def _style(element: etree._Element) -> Style:
         style_id=attribute(element, "styleId") or "",
         name=find_value(element, "name") or "",
         based_on=find_value(element, "basedOn"),
-        outline=number(find_value(properties, "outlineLvl")),
-        place=list_place(properties),
+        outline=parse_number(find_value(properties, "outlineLvl")),
+        numbering=read_numbering(properties),
     )
 
 
-def list_place(properties: etree._Element | None) -> ListPlace:
+def read_numbering(properties: etree._Element | None) -> NumberingProperties:
     """What the properties of a paragraph or a style say of the list it belongs to."""
-    named = find_child(properties, "numPr")
-    return ListPlace(find_value(named, "numId"), number(find_value(named, "ilvl")))
+    found = find_child(properties, "numPr")
+    return NumberingProperties(find_value(found, "numId"), parse_number(find_value(found, "ilvl")))
 
 
 def heading_level(chain: list[Style], outline: str | None) -> int:
@@ -91,10 +91,10 @@ def heading_level(chain: list[Style], outline: str | None) -> int:
             return int(match[1])
         if style.outline is not None and style.outline < 9:
             return style.outline + 1
-    own = number(outline)
+    own = parse_number(outline)
     return own + 1 if own is not None and own < 9 else 0
 
 
-def number(text: str | None) -> int | None:
-    """The whole number in *text*; None where it holds none, or one that nobody means."""
+def parse_number(text: str | None) -> int | None:
+    """The whole number in *text*; None where it is none, or longer than `MAX_DIGITS`."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from lxml import etree
 
 from ingestion.parsers import html
-from ingestion.parsers.archive import Archive
+from ingestion.parsers.archive import Archive, find_title
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder
 from utils.errors import UnreadableDocument
 
@@ -16,7 +16,6 @@ CONTAINER = "META-INF/container.xml"
 ENCRYPTION = "META-INF/encryption.xml"
 PAGES = ("application/xhtml+xml", "text/html")
 MAX_CHAPTERS = 5_000
-TITLE = "{http://purl.org/dc/elements/1.1/}title"
 
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
@@ -32,7 +31,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     for chapter in chapters:
         if chapter in archive:
             _chapter(builder, archive.read(chapter))
-    return builder.build(title=root.findtext(f".//{TITLE}") or builder.first_heading(), media_type=MEDIA_TYPE)
+    return builder.build(title=find_title(archive, package) or builder.first_heading(), media_type=MEDIA_TYPE)
 
 
 def _package(archive: Archive) -> str:

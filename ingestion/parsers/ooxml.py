@@ -77,6 +77,11 @@ def children(element: etree._Element) -> Iterator[etree._Element]:
             yield child
 
 
+def join_text(element: etree._Element) -> str:
+    """The text below the element, without anything between its pieces."""
+    return "".join(piece.text or "" for piece in descendants(element, "t"))
+
+
 def find_child(element: etree._Element | None, name: str) -> etree._Element | None:
     """The first child called *name*; None where there is none, or no element."""
     return next((one for one in children(element) if local(one) == name), None) if element is not None else None

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from lxml import etree
 
 from ingestion.parsers.archive import Archive
-from ingestion.parsers.charts import add_charts
-from ingestion.parsers.diagrams import add_diagrams
+from ingestion.parsers.figures import add_figures
 from ingestion.parsers.ooxml import attribute, children, descendants, find_related, local, main_part, relations
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
@@ -36,9 +35,8 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
                 raise
             continue  # the other slides are read all the same
         _slide(builder, root)
-        add_charts(builder, archive, slide)
-        add_diagrams(builder, archive, slide)
-        _beside(builder, archive, slide)
+        add_figures(builder, archive, slide)
+        _add_notes(builder, archive, slide)
     return builder.build(title=builder.first_heading(), media_type=MEDIA_TYPE)
 
 
@@ -121,7 +119,7 @@ def _rows(table: etree._Element) -> Iterator[str]:
             yield " | ".join(texts)
 
 
-def _beside(builder: TextBuilder, archive: Archive, slide: str) -> None:
+def _add_notes(builder: TextBuilder, archive: Archive, slide: str) -> None:
     """What the speaker noted below the slide, and what readers remarked."""
     for notes in find_related(archive, slide, "notesSlide"):
         for tree in descendants(notes, "spTree"):

@@ -8,16 +8,15 @@ from typing import Any
 from openpyxl import load_workbook
 
 from ingestion.parsers.archive import Archive
-from ingestion.parsers.charts import add_charts, drawings
-from ingestion.parsers.diagrams import add_diagrams
-from ingestion.parsers.ooxml import attribute, children, descendants, find_related, main_part, relations
+from ingestion.parsers.figures import add_figures
+from ingestion.parsers.ooxml import attribute, children, descendants, find_related, join_text, main_part, relations
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from ingestion.parsers.tables import Row, add_sheet, format_value
 from utils.errors import UnreadableDocument
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_EMPTY_ROWS = 10_000  # in a row: some sheets have a million with nothing but a format
-THREADED = "Comment:"  # stands before the remark, behind advice for those whose Excel is old
+THREADED = "Comment:"  # Excel writes advice for its older versions, this word, then the comment
 MAX_COLUMNS = 1_000
 
 
@@ -42,7 +41,8 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
                 add_sheet(builder, name, _rows(sheet))
             else:
                 builder.heading(1, name)
-            _beside(builder, archive, part)
+            _add_drawings(builder, archive, part)
+            _add_comments(builder, archive, part)
         title = workbook.properties.title
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
@@ -55,24 +55,25 @@ def _sheets(archive: Archive) -> list[tuple[str, str]]:
     return [(attribute(sheet, "name") or "", targets.get(attribute(sheet, "id") or "", "")) for sheet in sheets]
 
 
-def _beside(builder: TextBuilder, archive: Archive, part: str) -> None:
-    """What is drawn on a sheet, and what readers remarked on its cells."""
-    for drawing in drawings(archive, part):
-        _add_boxes(builder, archive, drawing)
-        add_charts(builder, archive, drawing)
-        add_diagrams(builder, archive, drawing)
+def _add_drawings(builder: TextBuilder, archive: Archive, part: str) -> None:
+    """What is drawn on a sheet: text boxes, charts and diagrams."""
+    for relation in relations(archive, part):
+        if relation.kind == "drawing":
+            _add_boxes(builder, archive, relation.target)
+            add_figures(builder, archive, relation.target)
+
+
+def _add_comments(builder: TextBuilder, archive: Archive, part: str) -> None:
     for comments in find_related(archive, part, "comments"):
         for comment in descendants(comments, "comment"):
-            text = "".join(piece.text or "" for piece in descendants(comment, "t"))
-            builder.block(one_line(text.rpartition(THREADED)[2]))
+            builder.block(one_line(join_text(comment).rpartition(THREADED)[2]))
 
 
 def _add_boxes(builder: TextBuilder, archive: Archive, drawing: str) -> None:
-    """The texts of boxes and shapes; of a drawing that is damaged there are none."""
+    """The texts of boxes and shapes; none of a drawing that is damaged."""
     with suppress(UnreadableDocument):
         for box in descendants(archive.xml(drawing), "txBody"):
-            paragraphs = descendants(box, "p")
-            builder.lines(one_line("".join(piece.text or "" for piece in descendants(one, "t"))) for one in paragraphs)
+            builder.lines(one_line(join_text(paragraph)) for paragraph in descendants(box, "p"))
 
 
 def _rows(sheet: Any) -> Iterator[Row]:
