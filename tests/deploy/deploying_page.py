@@ -5,7 +5,7 @@ import re
 from tests.service import ROOT
 
 PAGE = ROOT / "docs" / "deploying.md"
-BACKUP = "A copy for bad days"
+BACKUP = "Backup and restore"
 SECTIONS = ("systemd", "Nginx", BACKUP)
 _BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
