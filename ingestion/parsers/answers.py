@@ -5,9 +5,8 @@ from itertools import pairwise
 
 from pydantic import TypeAdapter
 
-from ingestion.parsers.parsed import DATES, LONGEST_DATE, UNWANTED, Limits, ParsedDocument, Target
+from ingestion.parsers.parsed import DATES, LONGEST_DATE, LONGEST_TITLE, UNWANTED, Limits, ParsedDocument, Target
 
-LONGEST_TITLE = 500
 _LONGEST_REASON = 1_000
 
 

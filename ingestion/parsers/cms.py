@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 SIGNED = bytes.fromhex("2a864886f70d010702")  # 1.2.840.113549.1.7.2
-SEQUENCE, SET, OCTETS, OCTETS_IN_PARTS, OBJECT_ID, EXPLICIT = 0x30, 0x31, 0x04, 0x24, 0x06, 0xA0
+SEQUENCE, OCTETS, OCTETS_IN_PARTS, EXPLICIT = 0x30, 0x04, 0x24, 0xA0
 _END = b"\0\0"
 MAX_DEPTH = 12
 

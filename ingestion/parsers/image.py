@@ -4,24 +4,21 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from types import MappingProxyType
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder
+from ingestion.parsers.parsed import LONGEST_SIDE, Limits, ParsedDocument, TextBuilder
 from ingestion.parsers.reflow import paragraphs
 from utils.errors import UnreadableDocument
 from utils.ports import Picture
 
-NOTHING: Mapping[int, str] = MappingProxyType({})
 # MPO is what some cameras put into a JPEG: two pictures of the same.
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "TIFF": "image/tiff", "WEBP": "image/webp"}
 DAMAGED = "It is damaged, or not a complete picture: save or scan it again."
-LONGEST_SIDE = 2_600  # pixels; a page of A4 at 200 dpi has 2,339
 
 
-def parse(data: bytes, limits: Limits, recognised: Mapping[int, str] = NOTHING) -> ParsedDocument:
+def parse(data: bytes, limits: Limits, recognised: Mapping[int, str]) -> ParsedDocument:
     """The text that was *recognised* on each page; pages that were not looked at yet are unread."""
     builder = TextBuilder(limits)
     with closing(_open(data, limits)) as image:

@@ -4,19 +4,18 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ingestion.parsers.answers import read_answer
 from ingestion.parsers.parsed import Limits, Target
+from providers.ocr.recogniser import Start
 from utils.errors import UnreadableDocument
 from utils.sandbox.jobs import FILE_BYTES, SandboxJob
 from utils.sandbox.sandbox import SandboxedProcess
 
 LIBRARIES = ("libmergedlo.so", "libsofficeapp.so")  # one of them has the interface, by how LibreOffice was built
-# By what is converted to: a folder that belongs to what opens such files, and Debian's package with it. It lays out
-# windows that nobody sees: packages without their descriptions ("nogui") fail on every document with remarks.
+# By target: a folder that only the program for such files has, and Debian's package with it. LibreOffice lays out
+# windows even when nobody sees them: packages without their descriptions ("nogui") fail on documents with remarks.
 COMPONENTS: dict[Target, tuple[str, str]] = {
     "docx": ("share/config/soffice.cfg/modules/swriter/ui", "libreoffice-writer"),
     "pptx": ("share/config/soffice.cfg/modules/simpress/ui", "libreoffice-impress"),
@@ -35,15 +34,13 @@ _READS = (
     "/dev/urandom",
     "/dev/null",
 )
-_MEMORY_BYTES = 2_000_000_000  # addresses; its libraries and their threads take a quarter of that with no file
+_MEMORY_BYTES = 2_000_000_000  # of addresses; without a file its libraries and threads take a quarter of that
 _CPU_SPARE_S = 10
 _ANSWER_BYTES = 1_000
 
-Start = Callable[[SandboxJob], SandboxedProcess]
-
 
 def find_libreoffice(target: Target) -> Path | None:
-    """The library that LibreOffice is, if what it needs to convert to *target* is installed beside it."""
+    """LibreOffice's library, if what it needs to convert to *target* is installed, too; else None."""
     program = shutil.which("soffice") or shutil.which("libreoffice")
     if program is None:
         return None
@@ -52,47 +49,42 @@ def find_libreoffice(target: Target) -> Path | None:
     return library if (folder.parent / COMPONENTS[target][0]).is_dir() else None
 
 
-@dataclass(frozen=True, slots=True)
-class Converter:
-    """Converts with what *start* starts."""
+def convert(data: bytes, target: Target, start: Start, limits: Limits) -> bytes:
+    """The file in *data* as *target*, made in a process that *start* starts.
 
-    start: Start
-    limits: Limits
-
-    def convert(self, data: bytes, target: Target) -> bytes:
-        """The file in *data* as *target*.
-
-        Raises:
-            UnreadableDocument: LibreOffice is not installed, or cannot open it.
-            ProcessEnded: it took too long, too much, or failed.
-        """
-        library = find_libreoffice(target)
-        if library is None:
-            raise UnreadableDocument(
-                "It is of an old format, which is read by LibreOffice, and that is not installed here: "
-                f"save it as {target.upper()}, or install {COMPONENTS[target][1]}."
-            )
-        with tempfile.TemporaryDirectory(prefix="pustaka-") as folder:
-            return self._convert(data, target, library, Path(folder).resolve())
-
-    def _convert(self, data: bytes, target: Target, library: Path, folder: Path) -> bytes:
-        deadline = time.monotonic() + self.limits.timeout_s
-        header = {"library": str(library), "folder": str(folder), "target": target, "size_bytes": len(data)}
-        with self.start(self._job(library, folder)) as process:
-            process.write(json.dumps(header).encode() + b"\n" + data, deadline)
-            answer = read_answer(process.read_line(_ANSWER_BYTES, deadline), self.limits)
-            if answer.converted_bytes is None or not 0 < answer.converted_bytes <= FILE_BYTES:
-                raise UnreadableDocument(
-                    f"LibreOffice cannot read it: it is damaged, or of a format that is older still. Open it in the "
-                    f"program that made it, and save it as {target.upper()}."
-                )
-            return process.read(answer.converted_bytes, deadline)
-
-    def _job(self, library: Path, folder: Path) -> SandboxJob:
-        return SandboxJob(
-            serve="ingestion.parsers.libreoffice_kit:convert",
-            reads=(str(library.parents[1]), *_READS),
-            writes=str(folder),
-            memory_bytes=max(_MEMORY_BYTES, self.limits.memory_bytes),
-            cpu_s=int(self.limits.timeout_s) + _CPU_SPARE_S,
+    Raises:
+        UnreadableDocument: LibreOffice is not installed, or cannot open it.
+        ProcessEnded: it took too long, too much, or failed.
+    """
+    library = find_libreoffice(target)
+    if library is None:
+        raise UnreadableDocument(
+            "It is of an old format, which is read by LibreOffice, and that is not installed here: "
+            f"save it as {target.upper()}, or install {COMPONENTS[target][1]}."
         )
+    with tempfile.TemporaryDirectory(prefix="pustaka-") as name:
+        folder = Path(name).resolve()
+        with start(_make_job(library, folder, limits)) as process:
+            return _ask(process, {"library": str(library), "folder": str(folder), "target": target}, data, limits)
+
+
+def _ask(process: SandboxedProcess, request: dict[str, object], data: bytes, limits: Limits) -> bytes:
+    deadline = time.monotonic() + limits.timeout_s
+    process.write(json.dumps(request | {"size_bytes": len(data)}).encode() + b"\n" + data, deadline)
+    answer = read_answer(process.read_line(_ANSWER_BYTES, deadline), limits)
+    if answer.converted_bytes is None or not 0 < answer.converted_bytes <= FILE_BYTES:
+        raise UnreadableDocument(
+            "LibreOffice cannot read it: it is damaged, or of a format that is older still. Open it in the "
+            f"program that made it, and save it as {str(request['target']).upper()}."
+        )
+    return process.read(answer.converted_bytes, deadline)
+
+
+def _make_job(library: Path, folder: Path, limits: Limits) -> SandboxJob:
+    return SandboxJob(
+        serve="ingestion.parsers.libreoffice_kit:convert",
+        reads=(str(library.parents[1]), *_READS),
+        writes=str(folder),
+        memory_bytes=max(_MEMORY_BYTES, limits.memory_bytes),
+        cpu_s=int(limits.timeout_s) + _CPU_SPARE_S,
+    )

@@ -10,7 +10,7 @@ import olefile
 
 from ingestion.parsers import delimited, docx, html, pptx, text, xls, xlsx
 from ingestion.parsers.parsed import LOCKED, Limits, OldFormat, ParsedDocument, Target
-from ingestion.parsers.sniffing import OLE, content_of
+from ingestion.parsers.sniffing import OLE, detect_content
 from utils.errors import UnreadableDocument
 
 STREAMS: dict[str, Target] = {"worddocument": "docx", "powerpoint document": "pptx"}  # their first one
@@ -26,7 +26,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         OldFormat: it has to be converted before.
         UnreadableDocument: it is locked, or no document.
     """
-    content = content_of(data)
+    content = detect_content(data)
     if content == "rich text":
         raise OldFormat("docx")
     if content == "an old Office document":

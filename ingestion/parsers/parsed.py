@@ -12,6 +12,8 @@ from utils.normal_forms import normalize
 Target = Literal["docx", "pptx"]
 DATES = ("date", "valid_from", "valid_until", "precedence")  # of what front matter says
 LONGEST_DATE = 20  # characters
+LONGEST_TITLE = 500  # characters
+LONGEST_SIDE = 2_600  # pixels of a page that is recognised; A4 at 200 dots an inch has 2,339
 LOCKED = "It is protected with a password: save a copy without one."
 HEADING_SEPARATOR = " › "
 MAX_HEADING_CHARACTERS = 200
@@ -220,7 +222,7 @@ class TextBuilder:
         self._close_section(deeper=False)
         if not self._sections and not self._unread:
             raise UnreadableDocument("There is no text in it.")
-        shown = one_line(clean(title or ""))[:500] or None
+        shown = one_line(clean(title or ""))[:LONGEST_TITLE] or None
         return ParsedDocument(
             "".join(self._parts),
             tuple(self._sections),

@@ -5,21 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby, pairwise
 from statistics import median
-from types import MappingProxyType
 
 from pypdfium2 import PdfDocument, PdfiumError, raw
 
-from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.parsed import LOCKED, LONGEST_SIDE, Limits, ParsedDocument, TextBuilder, one_line
 from ingestion.parsers.pdf_headings import Levels, find_headings
 from ingestion.parsers.pdf_page import Line, Page, read_page
 from ingestion.parsers.reflow import paragraphs, usual_longest
 from utils.errors import UnreadableDocument
 from utils.ports import Picture
 
-NOTHING: Mapping[int, str] = MappingProxyType({})
 MEDIA_TYPE = "application/pdf"
 SCALE = 200 / 72  # 200 dots an inch
-LONGEST_SIDE = 2_600  # pixels
 WIDER = 0.4  # of a line's height: so much more room there is between paragraphs than between lines
 XFA = (raw.FORMTYPE_XFA_FULL, raw.FORMTYPE_XFA_FOREGROUND)
 ONLY_XFA = (
@@ -31,7 +28,7 @@ PLACEHOLDER = re.compile("if this message is not eventually replaced|adobe\\.com
 Block = tuple[int, str]  # a heading's level, or 0 for a paragraph; and the text
 
 
-def parse(data: bytes, limits: Limits, recognised: Mapping[int, str] = NOTHING) -> ParsedDocument:
+def parse(data: bytes, limits: Limits, recognised: Mapping[int, str]) -> ParsedDocument:
     """The text of every page; on scanned ones what was *recognised* there, or nothing: they are unread."""
     with closing(_open(data)) as document:
         document.init_forms()
@@ -86,13 +83,13 @@ def _read(document: PdfDocument, number: int) -> Page:
 
 
 def _is_placeholder(pages: Sequence[Page]) -> bool:
-    """Whether all that is there is the page that tells people to get Adobe's program."""
+    """Whether there is nothing but the page that tells people to get Adobe's program."""
     text = "\n".join(line.text for page in pages for line in page.lines)
     return len(pages) == 1 and not pages[0].fields and bool(PLACEHOLDER.search(text))
 
 
 def _distrust(pages: Sequence[Page]) -> None:
-    """Where most pages with text are garbled, the others are in the same fonts: that some words are left is chance."""
+    """Where most pages with text are garbled, take all as garbled: they share fonts, and words in them are chance."""
     written = [page for page in pages if page.lines or page.is_garbled]
     if 2 * sum(page.is_garbled and not page.lines for page in written) > len(written):
         for page in written:
@@ -100,7 +97,7 @@ def _distrust(pages: Sequence[Page]) -> None:
 
 
 def _title(document: PdfDocument, pages: Sequence[Page]) -> str | None:
-    """The title its author gave it, if it stands on the first page: programs fill in all sorts of names."""
+    """The title in its properties, if it stands on the first page, too: programs fill in all sorts of names."""
     title = one_line(document.get_metadata_value("Title") or "")
     first = one_line(" ".join(line.text for line in pages[0].lines)) if pages else ""
     return title if len(title) > 3 and title.casefold() in first.casefold() else None
@@ -117,7 +114,7 @@ def _build(
             blocks = ((0, paragraph) for paragraph in paragraphs(recognised[number]))
         else:
             blocks = _blocks(page, {place: level for (at, place), level in levels.items() if at == number - 1})
-        if page.is_garbled and not recognised.get(number):  # there is text on it, so that nothing is no answer
+        if page.is_garbled and not recognised.get(number):  # there is text on it, even if none was recognised
             builder.garbled(number)
         elif page.is_picture and number not in recognised:
             builder.unread(number)

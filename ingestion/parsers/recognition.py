@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from ingestion.parsers.answers import read_answer
-from ingestion.parsers.kinds import modules_for
+from ingestion.parsers.kinds import list_modules
 from ingestion.parsers.parsed import Limits
 from providers.ocr.chosen import find_available, open_recogniser
 from providers.ocr.recogniser import Recogniser, RecognitionLimits, Start
@@ -124,7 +124,7 @@ class PageReader(ClosedAtExit):
     def _begin_drawing(self, pages: list[int], deadline: float) -> SandboxedProcess:
         job = SandboxJob(
             serve="ingestion.parsers.worker:draw",
-            preload=modules_for(self._name)[:1],
+            preload=list_modules(self._name)[:1],
             memory_bytes=self._limits.memory_bytes,
             cpu_s=_cpu_s(self._limits, len(pages)),
         )

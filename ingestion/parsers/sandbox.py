@@ -11,8 +11,8 @@ from weakref import WeakSet
 
 from ingestion.parsers.answers import Answer, read_answer
 from ingestion.parsers.garbled import is_garbled
-from ingestion.parsers.kinds import is_old, modules_for
-from ingestion.parsers.libreoffice import MEDIA_TYPES, Converter
+from ingestion.parsers.kinds import is_old, list_modules
+from ingestion.parsers.libreoffice import MEDIA_TYPES, convert
 from ingestion.parsers.parsed import Limits, ParsedDocument, Target
 from ingestion.parsers.recognition import PAGE_ERRORS, PageReader, Recognition
 from providers.ocr.chosen import find_available
@@ -162,11 +162,11 @@ class ParserProcess(ClosedAtExit):
     def _parse_converted(self, data: bytes, target: Target) -> ParsedDocument:
         if Wall.FILES in self._sandbox.look().missing:
             raise UnreadableDocument(NO_WALL.format(target.upper()))
-        converted = Converter(self._start, self._limits).convert(data, target)
+        converted = convert(data, target, self._start, self._limits)
         return replace(self._parse(converted, f"converted.{target}", {}), media_type=MEDIA_TYPES[target])
 
     def _ask(self, data: bytes, name: str, recognised: Mapping[int, str]) -> Answer:
-        modules = modules_for(name)
+        modules = list_modules(name)
         job = SandboxJob(
             serve=_PARSE,
             preload=modules[:1],

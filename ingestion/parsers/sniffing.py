@@ -49,15 +49,15 @@ MAGIC: tuple[tuple[bytes, Content], ...] = (
 )
 
 
-def content_of(data: bytes) -> Content:
+def detect_content(data: bytes) -> Content:
     """What the bytes look like."""
     head = data[:SNIFFED_BYTES]
     if b"%PDF-" in head[:1024]:
         return "a PDF"
     if head.startswith(ZIP):
-        from ingestion.parsers.zipped import content_of_archive  # in the sandbox alone
+        from ingestion.parsers.zipped import detect_archive  # in the sandbox alone
 
-        return content_of_archive(data)
+        return detect_archive(data)
     if head.startswith(OLE):
         known = (content for name, content in COMPOUND if name.encode("utf-16-le") in data)
         return next(known, "an old Office document")

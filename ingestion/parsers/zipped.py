@@ -21,8 +21,8 @@ PARTS: tuple[tuple[str, Content], ...] = (
 )
 
 
-def content_of_archive(data: bytes) -> Content:
-    """What an archive holds; of one that is cut off what its parts are called, so that it is told to be damaged."""
+def detect_archive(data: bytes) -> Content:
+    """What an archive holds. One that is cut off counts as what its parts are called: its parser says it is damaged."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = [name.replace("\\", "/") for name in archive.namelist()]

@@ -70,7 +70,7 @@ async def test_the_places_of_a_quote_are_where_its_letters_are_drawn(
 
 
 async def test_a_quote_is_found_although_the_text_that_was_read_joins_its_lines(sandbox: Sandbox) -> None:
-    parsed, images = parse(PDF, Limits()), PageImages(sandbox)
+    parsed, images = parse(PDF, Limits(), {}), PageImages(sandbox)
     first = parsed.sections[0]
     whole = parsed.text[first.start : first.start + 500]
     assert len((await images.places(pdf_of(PDF), 1, whole, 0.0)).places) >= 5

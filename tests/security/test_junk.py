@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ingestion.parsers.kinds import without_long_blanks
+from ingestion.parsers.kinds import shorten_blanks
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from tests.ingestion.files import pdf, picture
@@ -59,12 +59,12 @@ def test_45_mb_of_junk_at_the_end_of_a_file_are_passed_over_or_refused_soon(endi
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 def test_what_stands_before_and_after_a_long_blank_stays_as_it_is(encoding: str) -> None:
     for blank in (" " * 5_001, "\n" * 5_002, " \r\n\t" * 2_001):
-        text = without_long_blanks(f"Before.{blank}After.".encode(encoding)).decode(encoding)
+        text = shorten_blanks(f"Before.{blank}After.".encode(encoding)).decode(encoding)
         assert (text.split(), len(text) < 200) == (["Before.", "After."], True)
 
 
 def test_short_blanks_are_left_and_the_time_grows_with_the_size_alone() -> None:
     data = (b" " * 1_023 + b"x") * 20_000
     began_s = time.process_time()
-    assert without_long_blanks(data) == data
+    assert shorten_blanks(data) == data
     assert time.process_time() - began_s < 2
