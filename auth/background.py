@@ -1,6 +1,7 @@
 """Principals of background work: of the service itself, and of whoever asked for what is gone on with later."""
 
 from collections.abc import Set
+from dataclasses import replace
 
 from auth.principal import Principal, PrincipalKind
 from auth.scopes import Scope
@@ -20,7 +21,14 @@ def store_kind(kind: PrincipalKind) -> str:
     return _STORED_KINDS.get(kind, str(kind))
 
 
-def restore_principal(tenant_id: str, subject_id: str, stored_kind: str, scopes: Set[Scope]) -> Principal:
+def restore_principal(
+    tenant_id: str, subject_id: str, stored_kind: str, scopes: Set[Scope], bot_id: str | None = None
+) -> Principal:
     """The principal that something stored was of, its kind by the word of `store_kind`."""
     kind = _KINDS.get(stored_kind) or PrincipalKind(stored_kind)
-    return Principal(tenant_id, subject_id, kind, frozenset(scopes))
+    return Principal(tenant_id, subject_id, kind, frozenset(scopes), bot_id)
+
+
+def narrow_principal(principal: Principal, current: Set[Scope]) -> Principal:
+    """*principal* with those of its scopes that are among *current*."""
+    return replace(principal, scopes=principal.scopes & current)

@@ -3,7 +3,7 @@
 from collections.abc import Set
 from dataclasses import replace
 
-from auth.principal import DEFAULT_TENANT, Principal, PrincipalKind
+from auth.principal import CONFIGURED_KEY, DEFAULT_TENANT, Principal, PrincipalKind
 from auth.scopes import ALL_SCOPES, VISITOR_SCOPES, Scope
 
 _VISITOR = "v-"  # begins the subject of a visitor; a dash stands in no key's id
@@ -16,7 +16,7 @@ def make_key_principal(tenant_id: str, key_id: str, scopes: Set[Scope] = frozens
 
 def make_configured_key_principal() -> Principal:
     """Who presents the key that the settings name, `API_KEY`."""
-    return make_key_principal(DEFAULT_TENANT, "configured", ALL_SCOPES)
+    return make_key_principal(DEFAULT_TENANT, CONFIGURED_KEY, ALL_SCOPES)
 
 
 def make_page_principal() -> Principal:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from auth.scopes import Scope
 
 DEFAULT_TENANT = "default"
+CONFIGURED_KEY = "configured"  # the subject of the key that the settings name; no other key's id is as long
 
 
 class PrincipalKind(StrEnum):

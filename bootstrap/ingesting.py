@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from bootstrap.permissions import make_permission_check
 from bootstrap.stores import open_originals
 from config import Settings
 from domain.db import Database, open_database
 from domain.document_files import DocumentFiles
+from domain.permissions import PermissionCheck
 from domain.quotas import UNLIMITED, Quotas
 from ingestion.chunking import ChunkSizes
 from ingestion.job_workers import JobWorkerPool
@@ -31,6 +33,7 @@ class Ingesting:
     document_files: DocumentFiles
     policy: ReadingPolicy
     quotas: Quotas
+    permissions: PermissionCheck
     lease_s: float
 
     def make_worker(self, *, large_at_once: int | None = None, pool_pid: int | None = None) -> JobWorker:
@@ -40,6 +43,7 @@ class Ingesting:
             self.document_files,
             self.policy,
             quotas=self.quotas,
+            permissions=self.permissions,
             lease_s=self.lease_s,
             large_at_once=large_at_once,
             pool_pid=pool_pid,
@@ -70,7 +74,14 @@ def make_ingesting(
     settings: Settings, database: Database, document_files: DocumentFiles, policy: ReadingPolicy
 ) -> Ingesting:
     """What work on jobs needs, with stores that are open."""
-    return Ingesting(database, document_files, policy, quotas_of(settings), settings.ingestion_lease)
+    return Ingesting(
+        database,
+        document_files,
+        policy,
+        quotas_of(settings),
+        make_permission_check(settings),
+        settings.ingestion_lease,
+    )
 
 
 def reading_policy(settings: Settings, sandbox: Sandbox) -> ReadingPolicy:

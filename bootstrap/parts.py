@@ -36,6 +36,7 @@ from bootstrap.models import (
     open_reranker,
 )
 from bootstrap.monitor import Monitor
+from bootstrap.permissions import check_in_thread, make_permission_check
 from bootstrap.savers import make_keyring, open_saver
 from bootstrap.stores import open_conversations, open_deletions, open_files, open_originals, open_records
 from bootstrap.telemetry import open_telemetry
@@ -175,7 +176,14 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     keys = make_keyring(settings)
     run_store = RunStore(redis, worker=uuid4().hex, hold_s=settings.run_lease, keys=keys, stores=watch.stores)
     policy = RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease)
-    runs = Runs(runner, run_store, policy, deletions=deletions, observer=watch.runs)
+    runs = Runs(
+        runner,
+        run_store,
+        policy,
+        check_permission=check_in_thread(stores.database, make_permission_check(settings)),
+        deletions=deletions,
+        observer=watch.runs,
+    )
     run_until_closed(stack, runs.keep())
     stack.push_async_callback(runs.drain, 0)
     return Conversations(checkpointer, answers, runs)

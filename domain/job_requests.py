@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from auth.background import store_kind
 from auth.principal import Principal
 from domain.documents import in_batches, remove_documents
 from domain.jobs import OPEN, end, moment
@@ -65,7 +66,8 @@ def begin_again(session: Session, ctx: Principal, document_id: str, quotas: Quot
 
 
 def replace_job(session: Session, ctx: Principal, document_id: str, work: Work, quotas: Quotas) -> Job:
-    """The document's one job. The former one is forgotten, and a worker that has it loses it. After `lock_usage`.
+    """The document's one job, which *ctx* asks for. The former one is forgotten, and a worker that has it loses it.
+    After `lock_usage`.
 
     Raises:
         QuotaExceeded: the tenant may have no further job.
@@ -78,6 +80,8 @@ def replace_job(session: Session, ctx: Principal, document_id: str, work: Work, 
     job = Job(
         tenant_id=ctx.tenant_id,
         document_id=document_id,
+        subject_id=ctx.subject_id,
+        subject_kind=store_kind(ctx.kind),
         content_hash=work.content_hash,
         file_name=work.file_name,
         size_bytes=work.size_bytes,

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, not_, or_, select
 from sqlalchemy.orm import Session
 
+from auth.background import make_system, restore_principal
 from auth.principal import Principal
+from auth.scopes import Scope
 from domain.documents import in_batches, lock_documents
 from domain.models import Document, DocumentState, Job, JobStage, JobStatus, now
 from domain.scoping import count_everywhere, scoped, scoped_update, tenants_with
@@ -31,7 +33,7 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job as its worker knows it: `worker` is the name that its lease was given to."""
+    """A job as its worker knows it: `worker` is the name that its lease was given to, `asked_by` who asked for it."""
 
     job_id: str
     document_id: str
@@ -40,6 +42,7 @@ class ClaimedJob:
     content_hash: str
     file_name: str
     attempts: int
+    asked_by: Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +304,14 @@ def _to_claimed(job: Job, worker: str) -> ClaimedJob:
         content_hash=job.content_hash,
         file_name=job.file_name,
         attempts=job.attempts,
+        asked_by=_restore_principal(job),
     )
+
+
+def _restore_principal(job: Job) -> Principal:
+    if job.subject_id is None or job.subject_kind is None:
+        return make_system(job.tenant_id)
+    return restore_principal(job.tenant_id, job.subject_id, job.subject_kind, {Scope.DOCUMENTS_WRITE})
 
 
 def _by_id(ctx: Principal, held: ClaimedJob) -> Select[Job]:

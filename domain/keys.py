@@ -169,6 +169,12 @@ def read_scopes(key: ApiKey) -> frozenset[Scope]:
     return ALL_SCOPES if ALL in key.scopes else frozenset(scope for scope in Scope if scope in key.scopes)
 
 
+def find_current_scopes(session: Session, ctx: Principal) -> frozenset[Scope] | None:
+    """What the key *ctx* may do now; None where it was revoked or has expired."""
+    key = session.scalar(scoped(ctx, ApiKey).where(ApiKey.key_id == ctx.subject_id))
+    return read_scopes(key) if key and is_usable(key) else None
+
+
 @dataclass(frozen=True, slots=True)
 class FoundKey:
     """A key that is valid, and until when it is in any case unless it is revoked; None: without end."""

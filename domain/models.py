@@ -457,6 +457,9 @@ class Job(Base):
     worker: Mapped[str | None] = mapped_column(PlainString(64))
     lease_until: Mapped[datetime | None]  # None while nobody has to say that it lives
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    # Who asked for it, see `auth/background.py`; None in rows of 1.0.0, whose work is the service's own.
+    subject_id: Mapped[str | None] = mapped_column(PlainString(80))
+    subject_kind: Mapped[str | None] = mapped_column(PlainString(16))
     error: Mapped[str | None] = mapped_column(PlainText)
     advice: Mapped[str | None] = mapped_column(PlainText)
     created_at: Mapped[datetime] = mapped_column(default=now)

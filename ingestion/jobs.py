@@ -19,17 +19,20 @@ from zlib import crc32
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
+from auth.scopes import Scope
 from domain import jobs
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import DocumentContent, replace_document
 from domain.jobs import LEASE_S, ClaimedJob, Failure, LeaseLost
 from domain.models import Document, JobStage
+from domain.permissions import PermissionCheck
 from domain.quotas import Quotas, add_pages, count_pages, find_next_day, require_pages
 from ingestion.parsers.recognition import Recognition
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
 from utils.errors import (
+    Forbidden,
     InfectedFile,
     NotEnoughSpace,
     NotFound,
@@ -46,6 +49,7 @@ SLICE_S = 10.0  # half a second of it goes by before the first page is read
 _BEATS = 4  # renewals in the time that a lease lasts
 _UPLOAD_AGAIN = "Correct the file and upload it again, with the same external id if it has one."
 _UPLOAD_CLEAN = "Look for malware on the computer that it came from, and upload a clean file."
+_ANOTHER_KEY = "Process it again, or upload it again, with a key that may write documents."
 _WAITS_FOR_SCANNER = "It is read as soon as the malware scanner answers."
 _WAITS_FOR_ROOM = "It is read as soon as there is room on the disk."
 _SCANNER_PAUSE_S = _SPACE_PAUSE_S = 15.0
@@ -59,6 +63,8 @@ _INTERNAL_ERROR = Failure(
 class JobWorker:
     """Works on one job at a time, in one thread, and reads files by *policy*. `stop` is for other threads.
 
+    Each time that it takes a job up it asks by *permissions* whether whoever asked for it still may.
+
     Pages that are pictures are recognised for *slice_s* seconds at a time, between which other documents have a turn.
     Of the workers of process *pool_pid*, its own unless given, at most *large_at_once* have a job that is not small.
     """
@@ -70,13 +76,14 @@ class JobWorker:
         policy: ReadingPolicy,
         *,
         quotas: Quotas,
+        permissions: PermissionCheck,
         lease_s: float = LEASE_S,
         slice_s: float = SLICE_S,
         large_at_once: int | None = None,
         pool_pid: int | None = None,
     ) -> None:
         self._database, self._document_files, self._lease_s, self._slice_s = database, document_files, lease_s, slice_s
-        self._quotas = quotas
+        self._quotas, self._permissions = quotas, permissions
         self._large_at_once = large_at_once
         self._pool = _name_pool(pool_pid or os.getpid())
         self._name = f"{self._pool}{uuid4().hex[:12]}"
@@ -152,6 +159,8 @@ class JobWorker:
 
     def _do_stage(self, ctx: Principal, held: ClaimedJob, lease: "_Lease") -> None:
         """Do the stage that the job is at."""
+        with self._database.reading() as session:
+            self._permissions.check(session, held.asked_by, Scope.DOCUMENTS_WRITE)
         data = self._document_files.file(ctx, held.content_hash)
         if held.stage == JobStage.READING:
             content = self._reader.read(data, held.file_name, held.file_name)
@@ -302,6 +311,8 @@ def _record_error(session: Session, ctx: Principal, held: ClaimedJob, exc: Excep
     elif isinstance(exc, UnreadableDocument):
         add_pages(session, ctx, 1)  # it took as much work as one that could be read
         jobs.fail(session, ctx, held, Failure(exc.detail, _UPLOAD_AGAIN))
+    elif isinstance(exc, Forbidden):
+        jobs.fail(session, ctx, held, Failure(exc.detail, _ANOTHER_KEY))
     elif isinstance(exc, NotFound):
         jobs.fail(session, ctx, held, _FILE_MISSING)
     elif isinstance(exc, StoreUnavailable):

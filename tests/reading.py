@@ -10,6 +10,7 @@ from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import ChunkText
+from domain.permissions import PermissionCheck
 from domain.quotas import UNLIMITED, Quotas
 from ingestion.chunking import ChunkSizes, CountTokens, chunk_text, estimate_tokens
 from ingestion.jobs import JobWorker
@@ -44,7 +45,8 @@ def job_worker(
     """A worker with a sandbox of its own."""
     with Sandbox() as sandbox:
         policy = policy_with(sandbox, limits=limits, malware=malware)
-        yield JobWorker(database, document_files, policy, quotas=quotas, **options)
+        permissions = PermissionCheck(has_configured_key=True)
+        yield JobWorker(database, document_files, policy, quotas=quotas, permissions=permissions, **options)
 
 
 @contextmanager

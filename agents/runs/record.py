@@ -65,6 +65,8 @@ class RunRecord:
             "key": self.ctx.subject_id,
             "kind": store_kind(self.ctx.kind),
             "shares": "" if self.ctx.owner_id else "1",
+            "scopes": " ".join(sorted(self.ctx.scopes)),
+            "bot": self.ctx.bot_id or "",
             "conversation": self.conversation_id,
             "request": self.request_id,
             "streams": "1" if self.streams else "",
@@ -99,6 +101,11 @@ class RunRecord:
         """The id under which its conversation is kept."""
         return thread_of(self.ctx, self.conversation_id)
 
+    @property
+    def needed_scopes(self) -> list[Scope]:
+        """What its principal must still be allowed to do for it to be gone on with."""
+        return [Scope.CHAT_WRITE, *([] if self.ctx.owner_id else [Scope.CONVERSATIONS_ALL])]
+
     def is_of(self, ctx: Principal) -> bool:
         """Whether *ctx* may know of it: who has its conversation has it."""
         return (self.ctx.tenant_id, self.ctx.owner_id) == (ctx.tenant_id, ctx.owner_id)
@@ -109,6 +116,14 @@ class RunRecord:
 
 
 def _context(fields: Mapping[str, str]) -> Principal:
-    # All conversations were shared before they had owners, and everybody had a key.
-    scopes = frozenset({Scope.CONVERSATIONS_ALL}) if fields.get("shares", "1") else frozenset[Scope]()
-    return restore_principal(fields["tenant"], fields["key"], fields.get("kind", "key"), scopes)
+    # Before they had kinds, everybody had a key.
+    kind, bot_id = fields.get("kind", "key"), fields.get("bot") or None
+    return restore_principal(fields["tenant"], fields["key"], kind, _read_scopes(fields), bot_id)
+
+
+def _read_scopes(fields: Mapping[str, str]) -> set[Scope]:
+    if "scopes" in fields:
+        return {scope for scope in Scope if scope in fields["scopes"].split()}
+    # 1.0.0 kept only whether the conversation is shared; before they had owners, all were.
+    shared = {Scope.CONVERSATIONS_ALL} if fields.get("shares", "1") else set[Scope]()
+    return {Scope.CHAT_WRITE} | shared

@@ -17,6 +17,7 @@ from agents.runs.deletions import Deletions
 from agents.runs.event_reader import RunEventReader
 from agents.runs.handle import RunHandle
 from agents.runs.live import LiveRun
+from agents.runs.permission import CheckPermission, check_again
 from agents.runs.record import Event, RunRecord, cancelled, failure, resumed
 from agents.runs.run_store import LOST, Claimed, RunStore
 from auth.principal import Principal
@@ -52,6 +53,7 @@ class Runs:
 
     Args:
         run_store: where runs are known to every worker.
+        check_permission: asked before a run is resumed.
         deletions: lets every worker know of conversations that are deleted.
         observer: hears of every run of this process.
     """
@@ -62,10 +64,12 @@ class Runs:
         run_store: RunStore,
         policy: RunPolicy,
         *,
+        check_permission: CheckPermission,
         deletions: Deletions,
         observer: RunObserver | None = None,
     ) -> None:
         self._runner, self._run_store, self._policy, self._deletions = runner, run_store, policy, deletions
+        self._check_permission = check_permission
         self._observer = observer or RunObservers()
         self._following = RunEventReader(run_store)
         self._live: dict[str, LiveRun] = {}
@@ -266,7 +270,9 @@ class Runs:
     async def _run(self, live: LiveRun, turn: Turn) -> list[Event]:
         for turns_left in reversed(range(_MOST_TURNS)):
             try:
-                return await self._runner.run(live.record.ctx, turn, live.emit)
+                record = live.record
+                ctx = await check_again(self._check_permission, record) if turn.is_resumed else record.ctx
+                return await self._runner.run(ctx, turn, live.emit)
             except RunSuperseded:
                 # Another run may have the conversation, since nothing was heard of this one: then this comes after it.
                 if not turns_left or not await live.is_still_ours():

@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,12 @@ import pytest
 from redis import Redis
 
 from agents.runs.keys import CONTROL
+from auth.operators import make_operator
 from bootstrap.valkey import read_publication
+from domain.db import open_database
+from domain.keys import revoke_key
+from domain.models import ApiKey
+from domain.scoping import scoped_update
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Library, Service, ask
@@ -290,6 +295,45 @@ def test_a_run_that_its_process_did_not_finish_is_gone_on_with(
             kept = client.get(f"/v1/conversations/{talk}").json()["messages"]
             assert [message["role"] for message in kept] == ["user", "assistant"]
             assert kept[1]["content"] == rest[-1]["answer"]
+
+
+@pytest.mark.long
+@pytest.mark.smoke
+def test_a_run_is_resumed_only_while_whoever_asked_may(library: Library, tmp_path: Path, slow: FakeModelServer) -> None:
+    """Its process is killed; until another one goes on with it, a key is revoked, and one loses a scope."""
+    slow.configure(gap_ms=200, tokens=60)
+    service = a_service(library, tmp_path, slow)
+    with service, ExitStack() as stack:
+        keys = {name: service.new_key("default", scopes=["all"]) for name in ("revoked", "narrowed", "valid")}
+        keys["elsewhere"] = service.new_key("acme", scopes=["all"])
+        clients = {name: stack.enter_context(service.client(key)) for name, key in keys.items()}
+        runs = {}
+        for name in ("revoked", "narrowed", "valid"):
+            run_id, events = stack.enter_context(asked(clients[name], uuid4().hex, on_disconnect="continue"))
+            until_words(events)
+            runs[name] = run_id
+        service.stop(signal.SIGKILL)
+        database = open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")
+        with database.writing() as session:
+            revoke_key(session, make_operator("default"), keys["revoked"][8:16])
+            narrowed = scoped_update(make_operator("default"), ApiKey).where(ApiKey.key_id == keys["narrowed"][8:16])
+            session.execute(narrowed.values(scopes=["conversations:all", "search"]))
+        database.close()
+        slow.configure(gap_ms=1, tokens=60)
+        service.start()
+        with service.client(keys["valid"]) as client, service.client(keys["elsewhere"]) as elsewhere:
+            ended = {name: followed(client, run_id)[-1] for name, run_id in runs.items()}
+            assert {name: event["type"] for name, event in ended.items()} == {
+                "revoked": "error", "narrowed": "error", "valid": "done",
+            }  # fmt: skip
+            revoked, narrowed = ended["revoked"]["problem"], ended["narrowed"]["problem"]
+            assert {(problem["status"], problem["title"]) for problem in (revoked, narrowed)} == {(403, "Forbidden")}
+            assert "The key that asked for this was revoked or has expired" in revoked["detail"]
+            assert "no longer has the scope chat:write" in narrowed["detail"]
+            assert narrowed["required_scope"] == "chat:write"
+            shown = client.get(f"/v1/runs/{runs['revoked']}").json()
+            assert (shown["status"], shown["problem"]) == ("failed", revoked)
+            assert {elsewhere.get(f"/v1/runs/{run_id}").status_code for run_id in runs.values()} == {404}
 
 
 def test_a_conversation_with_an_orphan_tool_call_repairs_itself(

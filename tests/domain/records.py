@@ -8,15 +8,15 @@ from pathlib import Path
 
 from sqlalchemy import make_url, text
 
-from auth.credentials import make_key_principal
+from auth.operators import make_operator_for
 from auth.principal import Principal
 from domain.db import Database, open_database
 from domain.documents import ChunkText, DocumentContent
 from domain.keys import ensure_tenant
 from ingestion.chunking import ChunkSizes
 
-ACME = make_key_principal("acme", "test")
-GLOBEX = make_key_principal("globex", "test")
+ACME = make_operator_for("acme", "test")
+GLOBEX = make_operator_for("globex", "test")
 
 
 def two_tenants(uri: str) -> Database:

@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
+from auth.credentials import make_key_principal
 from auth.principal import Principal
+from auth.scopes import Scope
 from domain import jobs
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import get_chunks
 from domain.job_requests import cancel
 from domain.jobs import OPEN
-from domain.models import Job, JobStage, JobStatus, now
+from domain.keys import create_key, revoke_key
+from domain.models import ApiKey, Job, JobStage, JobStatus, now
 from domain.progress import get_progress
 from domain.quotas import UNLIMITED, find_next_day, get_usage
 from domain.scoping import count_everywhere, scoped, scoped_update
@@ -498,3 +501,53 @@ def wait_until(condition: Callable[[], bool]) -> None:
             return
         over.wait(0.01)
     raise AssertionError("it did not come to be")
+
+
+def test_a_job_is_gone_on_with_only_while_whoever_asked_for_it_may(
+    database: Database, library: Library, worker: JobWorker
+) -> None:
+    asked: dict[str, tuple[Principal, str]] = {}
+    for name, tenant in (("revoked", "acme"), ("narrowed", "acme"), ("valid", "acme"), ("elsewhere", "globex")):
+        with database.writing() as session:
+            key, _ = create_key(session, tenant, name, scopes=["documents:write"])
+        ctx = make_key_principal(tenant, key.key_id, frozenset({Scope.DOCUMENTS_WRITE}))
+        asked[name] = ctx, take(library, ctx, f"{name}.txt", TEXT + name.encode())
+        with database.writing() as session:
+            held = jobs.claim(session, ctx, worker="killed")
+            assert held is not None
+            assert held.asked_by == ctx
+    for operator in (ACME, GLOBEX):
+        let_lease_run_out(database, operator)
+        tidy(database, operator)
+        let_pause_be_over(database, operator)
+    with database.writing() as session:
+        revoke_key(session, ACME, asked["revoked"][0].subject_id)
+        narrowed = scoped_update(ACME, ApiKey).where(ApiKey.key_id == asked["narrowed"][0].subject_id)
+        session.execute(narrowed.values(scopes=["documents:read"]))
+    while worker.run_next():
+        pass
+    found = {name: job_of(database, ctx, document_id) for name, (ctx, document_id) in asked.items()}
+    assert {name: job.status for name, job in found.items()} == {
+        "revoked": "failed", "narrowed": "failed", "valid": "processing", "elsewhere": "processing",
+    }  # fmt: skip
+    assert found["revoked"].error is not None
+    assert "was revoked or has expired, so the work was stopped" in found["revoked"].error
+    assert found["narrowed"].error is not None
+    assert "no longer has the scope documents:write" in found["narrowed"].error
+    assert {found[name].advice for name in ("revoked", "narrowed")} == {
+        "Process it again, or upload it again, with a key that may write documents."
+    }
+    ctx, document_id = asked["valid"][0], asked["revoked"][1]
+    library.read_again(ctx, document_id)
+    assert worker.run_next()
+    assert job_of(database, ACME, document_id).stage == JobStage.INDEXING
+
+
+def test_a_job_that_1_0_0_stored_is_gone_on_with(database: Database, library: Library, worker: JobWorker) -> None:
+    for ctx in (ACME, GLOBEX):
+        document_id = take(library, make_key_principal(ctx.tenant_id, "n0such00"))
+        with database.writing() as session:
+            of_1_0_0 = scoped_update(ctx, Job).where(Job.document_id == document_id)
+            session.execute(of_1_0_0.values(subject_id=None, subject_kind=None))
+        assert worker.run_next()
+        assert job_of(database, ctx, document_id).stage == JobStage.INDEXING
