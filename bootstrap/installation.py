@@ -1,4 +1,4 @@
-"""Which settings and which user a command works with: those of the systemd unit that runs these sources, if any does.
+"""The settings and the user of a command: those of the systemd unit that runs these sources, if there is one.
 
 Standard library alone: `validate.py` begins with it.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 ENV_FILE = "PUSTAKA_ENV_FILE"
 UNIT = "pustaka-api.service"
 _UNIT_FOLDERS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
-# What a command keeps of the environment it is typed in: who types, how, and what programs need.
+# What a command keeps of the environment it is typed in: about the user, the terminal, language and network.
 _KEPT = (
     "PATH", "USER", "LOGNAME", "SHELL", "TERM", "COLUMNS", "LINES", "NO_COLOR", "TZ", "TMPDIR", "LANG", "LANGUAGE",
     "LC_ALL", "LC_CTYPE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
@@ -39,7 +39,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """The unit whose settings a command now has, and the variables of the shell that it does not heed."""
+    """The unit whose settings a command now has, and the variables of the shell that it ignores."""
 
     unit: Unit
     unheeded: tuple[str, ...]
@@ -58,7 +58,7 @@ def find_unit(root: Path) -> Unit | None:
 
 
 def enter_installation(root: Path) -> Entered | None:
-    """Let this process have the environment and the user of the service whose sources are in *root*.
+    """Give this process the environment and the user of the service whose sources are in *root*.
 
     None, and nothing is changed, where no unit runs them, or PUSTAKA_ENV_FILE names other settings. Call it before the
     settings are read and anything is made.
@@ -85,7 +85,7 @@ def enter_installation(root: Path) -> Entered | None:
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
     if not os.access(".", os.X_OK):
-        os.chdir("/")  # programs that are started here could not look around
+        os.chdir("/")  # this user may not enter the folder, and nor may programs that are started in it
     return Entered(unit, tuple(sorted(others)))
 
 
@@ -98,7 +98,7 @@ def _make_unit(path: Path, settings: list[tuple[str, str]]) -> Unit:
         user=last.get("User", "root"),
         command=tuple(shlex.split(last.get("ExecStart", ""))),
         variables=dict(word.split("=", 1) for word in words if "=" in word),
-        # One that begins with "-" may be missing.
+        # A file whose name begins with "-" may be missing.
         files=tuple(Path(name.removeprefix("-")) for name in files if name[0] != "-" or os.path.exists(name[1:])),
     )
 

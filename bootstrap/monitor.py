@@ -93,7 +93,7 @@ class Monitor:
     language_model: Circuit | None = None
     stores: StoreObserver = field(default_factory=StoreObservers)
     status: Status = field(default_factory=Status)
-    _told: dict[str, str | None] = field(default_factory=dict)
+    _logged: dict[str, str | None] = field(default_factory=dict)
 
     def pending(self) -> int:
         """Passages whose vectors are still to come; no I/O."""
@@ -111,22 +111,18 @@ class Monitor:
             self._reach("The passage index", self._timed("index", self.index.check)),
             self._reach("The malware scanner", self._ask_scanner),
         )
-        blocking = [reason for reason in (database, index) if reason]
-        problems: list[str] = []
-        if redis:
-            (problems if self.memory_suffices else blocking).append(f"{redis} Conversations are held in memory.")
-        if self.indexer.last_error:
-            problems.append(f"New documents are not searchable yet: {self.indexer.last_error}")
-        space = self.disk.state()
-        if reason := self._describe_space(space):
-            (blocking if space == "full" and self.keeps_turns_on_disk else problems).append(reason)
-        if scanner:
-            outcome = (
-                "New documents wait until it does" if self.is_scanner_required else "Files are read without a scan"
-            )
-            problems.append(f"{scanner} {outcome}. Start clamd, or correct CLAMD_ADDRESS.")
-        if model := self._failure_of_model():
-            problems.append(f"The language model does not answer, quotes do instead: {model}")
+        space, model = self.disk.state(), self._explain_model()
+        is_refusing = space == "full" and self.keeps_turns_on_disk
+        reasons = [  # each with whether no turn can be served for it
+            (database, True),
+            (index, True),
+            (redis and f"{redis} Conversations are held in memory.", not self.memory_suffices),
+            (self._explain_indexing(), False),
+            (self._describe_space(space, is_refusing=is_refusing), is_refusing),
+            (scanner and f"{scanner} {self._explain_scanner()}", False),
+            (model and f"The language model does not answer, quotes do instead: {model}", False),
+        ]
+        blocking = [reason for reason, is_blocking in reasons if reason and is_blocking]
         self.status = Status(
             redis=_state(redis),
             database=_state(database),
@@ -134,31 +130,38 @@ class Monitor:
             chat_model=_state(model) if self.language_model else None,
             pending=self.status.pending,
             space=space,
-            problems=[*blocking, *problems],
+            problems=blocking + [reason for reason, is_blocking in reasons if reason and not is_blocking],
             blocking=blocking,
         )
 
-    def _describe_space(self, space: SpaceState) -> str | None:
-        """What follows from the room on the disk, None if nothing does; a change is logged, not every look."""
+    def _explain_indexing(self) -> str | None:
+        reason = self.indexer.last_error
+        return f"New documents are not searchable yet: {reason}" if reason else None
+
+    def _explain_scanner(self) -> str:
+        outcome = "New documents wait until it does" if self.is_scanner_required else "Files are read without a scan"
+        return f"{outcome}. Start clamd, or correct CLAMD_ADDRESS."
+
+    def _explain_model(self) -> str | None:
+        return self.language_model.reason if self.language_model and self.language_model.is_open else None
+
+    def _describe_space(self, space: SpaceState, *, is_refusing: bool) -> str | None:
+        """What the lack of room on the disk means, None without one; a change is logged."""
         reason = None
         if space != "ok":
-            is_turned_away = space == "full" and self.keeps_turns_on_disk
-            follows = "Documents and questions are refused" if is_turned_away else "Documents are refused"
-            reason = f"Not enough disk space: {self.disk.describe()} {follows} until there is more."
-        if space != self._told.get("space", "ok"):
+            what = "Documents and questions are refused" if is_refusing else "Documents are refused"
+            reason = f"Not enough disk space: {self.disk.describe()} {what} until there is more."
+        if space != self._logged.get("space", "ok"):
             logger.log(
                 logging.ERROR if reason else logging.INFO,
                 "%s",
                 reason or f"There is enough room on the disk again: {self.disk.describe()}",
             )
-            self._told["space"] = space
+            self._logged["space"] = space
         return reason
 
-    def _failure_of_model(self) -> str | None:
-        return self.language_model.reason if self.language_model and self.language_model.is_open else None
-
     async def _reach(self, what: str, ask: Callable[[], Awaitable[object]]) -> str | None:
-        """Why *what* cannot be used, None if it can; a change is logged, not every look."""
+        """Why *what* cannot be used, None if it can; a change is logged."""
         reason = None
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -170,9 +173,9 @@ class Monitor:
         except Exception:  # whatever broke, the others are looked at, and this one again
             reason = f"{what} cannot be looked at; the log says why."
             logger.exception("%s", reason)
-        if reason != self._told.get(what):
+        if reason != self._logged.get(what):
             logger.log(logging.WARNING if reason else logging.INFO, "%s", reason or f"{what} answers again.")
-            self._told[what] = reason
+            self._logged[what] = reason
         return reason
 
     def _timed(self, store: str, ask: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:

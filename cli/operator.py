@@ -1,5 +1,4 @@
-"""What the operator's commands begin with: the settings, the database, a context of the tenant they are about; and the
-options that many of them have."""
+"""What the operator's commands share: settings, database, the context of a tenant, and options."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

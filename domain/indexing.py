@@ -1,4 +1,4 @@
-"""What the index still has to be told, read from and noted in SQL; `indexing/indexer.py` does the telling."""
+"""What the index lacks, read from SQL and noted there once it has it; `indexing/indexer.py` puts it in."""
 
 import json
 from collections.abc import Sequence
@@ -161,59 +161,59 @@ def passages_without_vectors(
 
 def mark_words(session: Session, ctx: Principal, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
     """The index holds the words of these passages; those that were replaced meanwhile are passed over."""
-    held = _get_held(session, slot)
+    marks = _get_marks(session, slot)
     lock_documents(session, ctx, {passage.document_id for passage in passages})
     ids = [passage.passage_id for passage in passages]
     these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids))
-    session.execute(these.values(lexical_slots=Chunk.lexical_slots.bitwise_or(held.chunk_bits)))
+    session.execute(these.values(lexical_slots=Chunk.lexical_slots.bitwise_or(marks.chunk_bits)))
 
 
 def mark_searchable(session: Session, ctx: Principal, documents: Sequence[Document], slot: int = FIRST_SLOT) -> None:
     """The index holds all words of these versions; those that lack some, were changed or removed stay to be done."""
-    held = _get_held(session, slot)
+    marks = _get_marks(session, slot)
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
         this = _version(scoped_update(ctx, Document), document).where(Document.state != DocumentState.REMOVED)
         lacking = scoped(ctx, Chunk).where(Chunk.document_id == document.document_id, is_passage_of(slot))
         this = this.where(~lacking.where(Chunk.lexical_slots.bitwise_and(slot) == 0).exists())
-        # Not changed for readers: of an index beside the one that serves they know nothing.
+        # The same time of change: readers do not know of indexes that do not serve.
         session.execute(
-            this.values(lexical_slots=Document.lexical_slots.bitwise_or(held.bits), updated_at=Document.updated_at)
+            this.values(lexical_slots=Document.lexical_slots.bitwise_or(marks.bits), updated_at=Document.updated_at)
         )
-        if held.serves:
+        if marks.serves:
             session.execute(this.where(Document.state == DocumentState.PENDING).values(state=DocumentState.SEARCHABLE))
-    if held.serves:
+    if marks.serves:
         _mark_ready(session, ctx, [document.document_id for document in documents], slot)
 
 
 def mark_vectors(session: Session, ctx: Principal, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
     """The index holds the vectors of these passages, but of those that were replaced by their like meanwhile."""
-    held = _get_held(session, slot)
+    marks = _get_marks(session, slot)
     document_ids = sorted({passage.document_id for passage in passages})
     lock_documents(session, ctx, document_ids)
     ids = [passage.passage_id for passage in passages]
     these = scoped_update(ctx, Chunk).where(Chunk.chunk_id.in_(ids), Chunk.lexical_slots.bitwise_and(slot) != 0)
-    session.execute(these.values(dense_slots=Chunk.dense_slots.bitwise_or(held.chunk_bits)))
-    if held.serves:
+    session.execute(these.values(dense_slots=Chunk.dense_slots.bitwise_or(marks.chunk_bits)))
+    if marks.serves:
         _mark_ready(session, ctx, document_ids, slot)
 
 
 def drop_removed(session: Session, ctx: Principal, documents: Sequence[Document], slot: int = FIRST_SLOT) -> None:
-    """The index holds nothing of these removed documents any more: the last one to let go drops their rows.
+    """The index holds nothing of these removed documents any more; their rows go with the last index.
 
-    Those that came back meanwhile stay.
+    Documents that came back meanwhile stay.
     """
-    held = _get_held(session, slot)
+    marks = _get_marks(session, slot)
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
         this = _version(scoped_update(ctx, Document), document).where(Document.state == DocumentState.REMOVED)
-        session.execute(this.values(lexical_slots=Document.lexical_slots.bitwise_or(held.bits)))
+        session.execute(this.values(lexical_slots=Document.lexical_slots.bitwise_or(marks.bits)))
         session.execute(_version(scoped_delete(ctx, Document), document).where(is_held_nowhere()))
 
 
 def sample_passages(session: Session, limit: int) -> list[tuple[Principal, Passage]]:
     """At most *limit* passages of any tenants, of the index that serves: always the same while the documents are."""
-    # Ids are hashes, so that their order is as good as chance.
+    # Ids are hashes, so their order is random.
     chunks = select_everywhere(Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
     rows = session.execute(
         chunks.where(is_passage_of(find_serving_slot(session))).order_by(Chunk.chunk_id).limit(limit)
@@ -294,7 +294,7 @@ def _forget(session: Session, ctx: Principal, document_ids: Sequence[str], slot:
     present = scoped_update(ctx, Document).where(
         Document.document_id.in_(document_ids), Document.state != DocumentState.REMOVED
     )
-    # Not changed for readers, as in `mark_searchable`.
+    # The same time of change, as in `mark_searchable`.
     session.execute(
         present.values(lexical_slots=Document.lexical_slots.bitwise_and(left), updated_at=Document.updated_at)
     )
@@ -304,8 +304,8 @@ Change = TypeVar("Change", Update, Delete)
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """What to set where an index holds something: its bit, and those no index uses. *serves*: readers see it.
+class _Marks:
+    """The bits to set where an index holds something: its own, and those no index uses. *serves*: readers see it.
 
     *chunk_bits* are for chunks, which indexes of other passages have no use for.
     """
@@ -315,11 +315,11 @@ class _Held:
     serves: bool
 
 
-def _get_held(session: Session, slot: int) -> _Held:
+def _get_marks(session: Session, slot: int) -> _Marks:
     slots = find_slots_in_use(session)
     if not slot & slots.used:  # given up meanwhile: its bit may be another one's by now
-        return _Held(ALL_SLOTS - slots.used, ALL_SLOTS - slots.used, serves=False)
-    return _Held((ALL_SLOTS - slots.used) | slot, (ALL_SLOTS - slots.find_alike(slot)) | slot, slot == slots.serving)
+        return _Marks(ALL_SLOTS - slots.used, ALL_SLOTS - slots.used, serves=False)
+    return _Marks((ALL_SLOTS - slots.used) | slot, (ALL_SLOTS - slots.find_alike(slot)) | slot, slot == slots.serving)
 
 
 def _version(change: Change, document: Document) -> Change:

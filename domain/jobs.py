@@ -19,9 +19,9 @@ from domain.scoping import count_everywhere, scoped, scoped_update, tenants_with
 LEASE_S = 15.0
 MOST_ATTEMPTS = 6  # at one stage
 LONGEST_PAUSE_S = 60.0
-_LOOK_AGAIN_S = 600.0
-SMALL_BYTES = 200_000  # what is read in a second or two
-_LAST = 2_000_000_000  # pages to be recognised come after files of any size; the most a column of PostgreSQL holds
+_QUOTA_CHECK_S = 600.0
+SMALL_BYTES = 200_000  # of a file that takes a second or two
+_LAST = 2_000_000_000  # more than any file has bytes, and near the limit of PostgreSQL's integers
 OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 _WORKER_ENDED = "Whatever worked on it ended before it was done, {} times."
 _ASK_AGAIN = "Try it once more; if it fails again, the log of the worker says why."
@@ -61,7 +61,7 @@ def moment(session: Session) -> datetime:
 
 
 def is_open() -> ColumnElement[bool]:
-    """Jobs that are not over. Literal, as the partial index of the table is."""
+    """Jobs that are not over; with literal values, as in the partial index of the table."""
     return Job.status.in_(bindparam(None, [status.value for status in OPEN], expanding=True, literal_execute=True))
 
 
@@ -76,12 +76,12 @@ def is_due(at: datetime) -> ColumnElement[bool]:
 
 
 def is_abandoned(at: datetime) -> ColumnElement[bool]:
-    """Jobs whose worker has not been heard of for too long."""
+    """Jobs whose worker has not renewed its lease."""
     return and_(is_open(), Job.lease_until < at)
 
 
 def is_small() -> ColumnElement[bool]:
-    """Jobs that are done in a moment: small files to be read, no pages to be recognised."""
+    """Jobs that take a moment: small files, but no pages to be recognised."""
     return and_(Job.size_bytes <= SMALL_BYTES, Job.stage != JobStage.RECOGNISING)
 
 
@@ -92,11 +92,11 @@ def follows_index() -> ColumnElement[bool]:
 
 def tenants_with_due(session: Session, *, small_only: bool = False) -> list[Principal]:
     """The tenants with jobs that a worker may take, that with the smallest job first."""
-    return tenants_with(session, Job, _may_be_taken(moment(session), small_only=small_only), first=_weigh_effort())
+    return tenants_with(session, Job, _may_be_taken(moment(session), small_only=small_only), first=_estimate_effort())
 
 
 def count_large_of(session: Session, pool: str) -> int:
-    """How many jobs that are not small the workers have whose names begin with *pool*."""
+    """How many jobs that are not small are held by workers whose names begin with *pool*."""
     held = and_(is_open(), Job.lease_until >= moment(session), Job.worker.startswith(pool, autoescape=True))
     return count_everywhere(session, Job, and_(held, not_(is_small())))
 
@@ -117,16 +117,16 @@ def claim(
 ) -> ClaimedJob | None:
     """A job of the tenant, now held by *worker*; None if none is due or others have them all.
 
-    The smallest file comes first, and all before pages that are pictures, which take seconds each; among equals, the
-    one that has waited longest. With *oldest_first* that one comes first in any case. A job that gave way, or failed,
-    waits from then on.
+    The smallest file comes first, and pages to be recognised, which take seconds each, last; among equals, the one that
+    has waited longest. With *oldest_first* that one comes first in any case. A job that gave way, or failed, waits anew
+    from then on.
     """
     at = moment(session)
-    order = [] if oldest_first else [_weigh_effort()]
+    order = [] if oldest_first else [_estimate_effort()]
     due = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id)
     due = due.where(_may_be_taken(at, small_only=small_only))
     first = due.order_by(*order, Job.not_before, Job.created_at).limit(1)
-    # With its document, which notes the status: it is not waited for, as the one who has it may wait for the job.
+    # Locked with its document, which has a copy of the status. Whoever holds that may wait for the job: skip it.
     job = session.scalar(first.with_for_update(of=[Job, Document], skip_locked=True))
     if job is None:
         return None
@@ -143,15 +143,15 @@ def _may_be_taken(at: datetime, *, small_only: bool) -> ColumnElement[bool]:
     return and_(is_due(at), is_small()) if small_only else is_due(at)
 
 
-def _weigh_effort() -> ColumnElement[int]:
+def _estimate_effort() -> ColumnElement[int]:
     return case((Job.stage == JobStage.RECOGNISING, _LAST), else_=Job.size_bytes)
 
 
 def postpone_reading(session: Session, ctx: Principal, failure: Failure, *, until: datetime) -> None:
-    """Let the tenant's jobs that are due to be read wait, and say why; looked at again in between, as quotas change."""
+    """Let the tenant's due jobs wait, and say why; at most ten minutes at a time, as quotas may change."""
     at = moment(session)
     due = scoped_update(ctx, Job).where(is_due(at), Job.stage.in_([JobStage.STORED, JobStage.READING]))
-    again_at = min(until, at + timedelta(seconds=_LOOK_AGAIN_S))
+    again_at = min(until, at + timedelta(seconds=_QUOTA_CHECK_S))
     session.execute(due.values(not_before=again_at, error=failure.reason, advice=failure.advice))
 
 
@@ -168,7 +168,7 @@ def renew(session: Session, ctx: Principal, held: ClaimedJob, *, progress: float
 
 
 def lock_held(session: Session, ctx: Principal, held: ClaimedJob) -> Document:
-    """The document of a job of ours, both kept from others until the commit: first thing before its result is written.
+    """The document of a job of ours, both locked until the commit: call it before the result is written.
 
     Raises:
         LeaseLost: the job is not this worker's any more, or is to be cancelled.

@@ -1,7 +1,7 @@
-"""What a reload of gunicorn takes up, what waits for a restart, and how whoever asked for it hears of it.
+"""A reload of gunicorn: which settings it applies, which need a restart, and how `pustaka reload` hears of both.
 
 gunicorn's master reads the settings at its start and at each reload, before it forks workers; these begin with what it
-read. It notes each reload in a file of DATA_DIR, where `pustaka reload` finds whom to ask and what came of it.
+read. It notes each reload in a file of DATA_DIR, in which `pustaka reload` finds its process and the result.
 """
 
 import json
@@ -24,8 +24,8 @@ NOTE = "gunicorn.json"
 NOT_RELOADED = "Not reloaded, the service goes on as it was"
 _POLL_S = 0.05
 _Values = tuple[dict[str, Any], set[str]]  # values by field, and the fields that were set
-# While a reload goes on, old workers and new ones serve beside each other: they must have the same stores. And a socket
-# that is closed for another refuses whoever knocks meanwhile.
+# During a reload old workers and new ones serve side by side, so they must have the same stores; and a listening socket
+# that is replaced would refuse connections meanwhile.
 _UNTIL_RESTART = (
     "host", "port", "data_dir", "prometheus_multiproc_dir", "redis_url", "redis_host", "redis_port", "redis_db",
     "redis_username", "redis_password", "redis_tls", "database_uri", "qdrant_url", "qdrant_collection_name",
@@ -34,7 +34,7 @@ _UNTIL_RESTART = (
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a master notes: its process, how often it was asked to reload, and what came of the last time.
+    """What a master notes: its process, how often it was asked to reload, and the result of the last time.
 
     `taken_up` and `needs_restart` are names of variables; `refused` says why nothing was reloaded, "" where it was.
     """
@@ -72,7 +72,7 @@ class Reloading:
         return {name: getattr(now, name) for name in type(now).model_fields}, now.model_fields_set
 
     def receive(self, values: _Values | None) -> None:
-        """Have the settings that a master handed over: checked there, and no half of a change under way."""
+        """Take the settings of the master, which has checked them; a file that is being edited is not read again."""
         if values:
             self._now = Settings.model_construct(_fields_set=values[1], **values[0])
 
@@ -85,7 +85,7 @@ class Reloading:
         return self._now or load_settings()
 
     def read(self) -> Settings:
-        """The settings as they are set now, but in a master what waits for a restart as it was at the start.
+        """The settings as they are set now; in a master, those that need a restart as they were at its start.
 
         Raises:
             SettingsError: a value cannot be used.
@@ -113,13 +113,13 @@ class Reloading:
         self._write_note(ensure_private_folder(settings.data_dir, variable="DATA_DIR"))
 
     def finish(self, settings: Settings) -> None:
-        """Note that *settings*, the last that were read, were taken up."""
+        """Note that *settings*, the last that were read, are in use."""
         self._now = settings
         self.note = replace(self.note, reloads=self.note.reloads + 1)
         self._keep_note(settings.data_dir)
 
     def refuse(self, reason: str) -> None:
-        """Note that nothing was taken up."""
+        """Note that nothing was reloaded."""
         self.note = replace(self.note, reloads=self.note.reloads + 1, refused=reason)
         if self._first is not None:
             self._keep_note(self._first.data_dir)
@@ -139,7 +139,7 @@ reloading = Reloading()
 
 
 def ask_for_reload(folder: Path, timeout_s: float) -> Note:
-    """Let the gunicorn whose data folder is *folder* reload, and wait for what comes of it.
+    """Let the gunicorn whose data folder is *folder* reload, and wait for the result.
 
     Raises:
         StartError: none runs there, or it did not answer in time.
@@ -170,7 +170,7 @@ def _read_note(folder: Path) -> Note | None:
 
 
 def _is_running(note: Note) -> bool:
-    """Whether the master of *note* lives; ids of processes are given again."""
+    """Whether the master of *note* lives: its process id may by now be that of another process."""
     try:
         os.kill(note.pid, 0)
     except OSError:

@@ -1,6 +1,6 @@
 """Whether text is garbled: letters of a wrong encoding, or of a font that does not say what it shows.
 
-Words are looked at, not languages: what no language does to its words is told without knowing any.
+It looks for what words of no language have, so that the language need not be known.
 """
 
 import re
@@ -9,22 +9,22 @@ from collections import Counter
 from functools import lru_cache
 
 SAMPLE_CHARACTERS = 20_000
-LEAST_WORDS = 8  # fewer say nothing
-MOST_ODD, FEW_ODD = 0.12, 4  # of the words of a text, and besides: formulas, code and tables have less
+LEAST_WORDS = 8  # fewer prove nothing
+MOST_ODD, FEW_ODD = 0.12, 4  # odd words: a share of all, and a number besides; formulas, code and tables have fewer
 LEAST_ODD = 3  # in a line
-SHORTEST_PART = 3.5  # letters from one capital letter inside a word to the next, on average, as programs are written
+SHORTEST_PART = 3.5  # letters between capital letters inside a word, on average: names in programs have more
 MOST_UNKNOWN = 0.25  # of the characters; ticks and bullets of symbol fonts are fewer
-UNKNOWN = re.compile("[\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]")  # private ones, and what stands for others
+UNKNOWN = re.compile("[\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]")  # private-use and replacement characters
 LEAST_SYLLABLES = 60
 COMMON_SYLLABLES = frozenset(
     "이다는을의에가고은하로한지를사기도서자대어인과리시정아해그나일제수부주스보적니습라있었것들"
 )
-LEAST_COMMON = 0.05  # of the syllables of Korean: any text has a third of them, a table of names a fifth
+LEAST_COMMON = 0.05  # of all syllables of a Korean text: usual ones have a third, tables of names a fifth
 WITH_VOWELS = frozenset({"LATIN", "CYRILLIC", "GREEK"})
 VOWELS = frozenset("aeiouyæœøıаеёиоуыэюяіїєѣѵαεηιουω")
 LEAST_LATIN_WORDS = 30
 LEAST_VOWELS = 0.24  # of the letters of Latin words: texts of any language have .33 or more, lists of commands .27
-LONGEST_SHORT_FORM = 5  # in capital letters
+LONGEST_ABBREVIATION = 5  # in capital letters
 EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH", "IDEOGRAPHIC"})
 SCRIPTS = frozenset(
     {"LATIN", "CYRILLIC", "GREEK", "ARABIC", "HEBREW", "DEVANAGARI", "BENGALI", "TAMIL", "THAI", "LAO", "GEORGIAN"}
@@ -37,10 +37,10 @@ _MIXABLE = (EAST_ASIAN | {"LATIN"}, frozenset({"LATIN", "GREEK"}), frozenset({"L
 _WORD = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])*+[^\W\d_](?:[^\w\s]|[\d_])*+[^\W\d_]\S*+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ADDRESS = re.compile(r"://|www\.|@\w+\.\w|%[0-9A-F]{2}")
-_STRANGE = re.compile(r"(?<=[^\W\d_])[\"#$%&;<>?@!~\\]+(?=[^\W\d_])")
+_SIGN_INSIDE = re.compile(r"(?<=[^\W\d_])[\"#$%&;<>?@!~\\]+(?=[^\W\d_])")
 _WESTERN_SIGN = re.compile(r"(?<=[^\W\d_])[¢-©«-±´¶-¹»¿×÷‚„†‡ˆ‰‹›]+(?=[^\W\d_])")
 _DIGITS_INSIDE = re.compile(r"[a-z]{2}\d+[a-z]{2}|[a-z]\d+[a-z]+\d+[a-z]")
-_UNSPEAKABLE = re.compile(r"^[^aeiouy]{4,}$|[^aeiouy]{6}", re.IGNORECASE)
+_CONSONANTS = re.compile(r"^[^aeiouy]{4,}$|[^aeiouy]{6}", re.IGNORECASE)
 _LATIN_WORD = re.compile(r"(?<![^\W\d_])[a-zA-Z]{3,}(?![^\W\d_])")
 _LATIN_VOWEL = re.compile("[aeiouy]")
 _HUMP = re.compile(r"(?=[a-zà-ÿ][A-ZÀ-Þ])")
@@ -51,16 +51,16 @@ SHORT_RUN = 2.5  # letters between signs, on average
 
 
 def is_garbled(text: str) -> bool:
-    """Whether too many characters, syllables or words of *text* are none. A text of a few words never is."""
+    """Whether too many characters, syllables or words of *text* belong to no language. A few words never do."""
     sample = text[:SAMPLE_CHARACTERS]
     if not sample or sample.isascii():
         return _has_odd_words(sample)
     unknown, shown = len(UNKNOWN.findall(sample)), len(sample) - sample.count(" ") - sample.count("\n")
-    return unknown > max(LEAST_WORDS, MOST_UNKNOWN * shown) or _is_no_korean(sample) or _has_odd_words(sample)
+    return unknown > max(LEAST_WORDS, MOST_UNKNOWN * shown) or _lacks_common_syllables(sample) or _has_odd_words(sample)
 
 
 def is_garbled_line(line: str) -> bool:
-    """Whether a line of a page hardly has a word, but signs between its letters, or letters that make none."""
+    """Whether a line of a page has hardly a word: signs between its letters, or letters that make no words."""
     signs = [character for character in line if character in _SIGNS]
     if len(signs) >= _LEAST_SIGNS and len(set(signs)) >= _LEAST_SIGNS:
         in_words = sum(len(run) for run in _LETTERS.findall(line) if len(run) > 1)
@@ -82,14 +82,14 @@ def _has_odd_words(text: str) -> bool:
 
 
 def _lacks_vowels(text: str) -> bool:
-    """Whether its Latin words have too few vowels, as where each letter stands for another one."""
+    """Whether its Latin words have too few vowels, as when each letter stands for another one."""
     words = {word.casefold() for word in _LATIN_WORD.findall(text)}
     letters, vowels = sum(map(len, words)), sum(len(_LATIN_VOWEL.findall(word)) for word in words)
     return len(words) >= LEAST_LATIN_WORDS and vowels < LEAST_VOWELS * letters
 
 
-def _is_no_korean(text: str) -> bool:
-    """Whether its Hangul is of rare syllables alone, which Cyrillic in a wrong encoding becomes."""
+def _lacks_common_syllables(text: str) -> bool:
+    """Whether its Hangul has rare syllables alone, as Cyrillic in a wrong encoding has."""
     counts = Counter(character for character in text if "가" <= character <= "힣")
     common = sum(count for syllable, count in counts.items() if syllable in COMMON_SYLLABLES)
     return counts.total() >= LEAST_SYLLABLES and common < LEAST_COMMON * counts.total()
@@ -97,24 +97,24 @@ def _is_no_korean(text: str) -> bool:
 
 @lru_cache(16_384)
 def _find_oddity(word: str) -> str | None:
-    """What no language has: the letters of *word* that are none of it, or the word with signs in it."""
+    """What in *word* no language has: some of its letters, or the whole word with signs inside; None if nothing."""
     runs = _LETTERS.findall(word)
     odd = next(filter(_is_odd, runs), None)
     if odd is None and any(run.isascii() or _get_script(run[0]) in WITH_VOWELS for run in runs):
         is_short = sum(map(len, runs)) < SHORT_RUN * len(runs)
-        if (is_short and _STRANGE.search(word)) or _WESTERN_SIGN.search(word) or _DIGITS_INSIDE.search(word):
+        if (is_short and _SIGN_INSIDE.search(word)) or _WESTERN_SIGN.search(word) or _DIGITS_INSIDE.search(word):
             odd = word
     return None if odd is None or _ADDRESS.search(word) else odd.casefold()
 
 
 def _is_odd(run: str) -> bool:
     if run.isascii():
-        return (bool(_UNSPEAKABLE.search(run)) and _is_no_short_form(run)) or _has_random_capitals(run)
-    return _is_mixed(run) or _is_unspeakable(run) or _has_random_capitals(run)
+        return (bool(_CONSONANTS.search(run)) and not _may_lack_vowel(run)) or _has_random_capitals(run)
+    return _is_mixed(run) or _is_unpronounceable(run) or _has_random_capitals(run)
 
 
 def _is_mixed(run: str) -> bool:
-    """Whether letters of several scripts stand in one word which nobody mixes."""
+    """Whether it has letters of scripts that nobody mixes in a word."""
     found = {_get_script(letter) for letter in run} & SCRIPTS
     return len(found) > 1 and not any(found <= mixable for mixable in _MIXABLE)
 
@@ -124,22 +124,19 @@ def _has_random_capitals(run: str) -> bool:
     return humps >= 2 and len(run) < SHORTEST_PART * (humps + 1)
 
 
-def _is_no_short_form(run: str) -> bool:
-    return not (run.isupper() and len(run) <= LONGEST_SHORT_FORM) and len(set(run.casefold())) > 1
+def _may_lack_vowel(run: str) -> bool:
+    """Whether it is an abbreviation, or one letter again and again."""
+    return (run.isupper() and len(run) <= LONGEST_ABBREVIATION) or len(set(run.casefold())) == 1
 
 
-def _is_unspeakable(run: str) -> bool:
-    """Whether there is no vowel among the letters of a word, or too few together, or nothing but accents."""
-    if (
-        len(run) < _SHORTEST
-        or not _is_no_short_form(run)
-        or not all(_get_script(letter) in WITH_VOWELS for letter in run)
-    ):
+def _is_unpronounceable(run: str) -> bool:
+    """Whether a word has no vowel, or too many consonants in a row, or accented letters alone."""
+    if len(run) < _SHORTEST or _may_lack_vowel(run) or not all(_get_script(letter) in WITH_VOWELS for letter in run):
         return False
     if _get_script(run[0]) == "LATIN" and not any(map(str.isascii, run)):
         return True
     plain = [letter for letter in unicodedata.normalize("NFD", run.lower()) if not unicodedata.combining(letter)]
-    return bool(_UNSPEAKABLE.search("".join("a" if letter in VOWELS else "b" for letter in plain)))
+    return bool(_CONSONANTS.search("".join("a" if letter in VOWELS else "b" for letter in plain)))
 
 
 @lru_cache(8192)

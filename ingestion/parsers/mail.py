@@ -5,6 +5,7 @@ import email.policy
 from collections.abc import Iterator
 from email.errors import MessageError
 from email.message import EmailMessage, Message
+from itertools import islice
 
 from ingestion.parsers import html
 from ingestion.parsers.cms import find_signed
@@ -38,14 +39,14 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     if not isinstance(message, EmailMessage) or not any(name in message for name in ("From", "To", "Subject", "Date")):
         raise UnreadableDocument("It is not an e-mail: save it as EML again.")
     builder = TextBuilder(limits)
-    _message(builder, message, limits, 1)
-    return builder.build(title=_header(message, "Subject"), media_type=MEDIA_TYPE)
+    _add_message(builder, message, limits, 1)
+    return builder.build(title=_read_header(message, "Subject"), media_type=MEDIA_TYPE)
 
 
-def _message(builder: TextBuilder, message: EmailMessage, limits: Limits, depth: int) -> None:
-    builder.heading(depth, _header(message, "Subject") or "")
-    builder.lines(f"{name}: {value}" for name in SHOWN if (value := _header(message, name)))
-    _add_content(builder, _without_signature(message), limits, depth)
+def _add_message(builder: TextBuilder, message: EmailMessage, limits: Limits, depth: int) -> None:
+    builder.heading(depth, _read_header(message, "Subject") or "")
+    builder.lines(f"{name}: {value}" for name in SHOWN if (value := _read_header(message, name)))
+    _add_content(builder, _open_signature(message), limits, depth)
 
 
 def add_signed(builder: TextBuilder, data: bytes, limits: Limits) -> None:
@@ -58,17 +59,16 @@ def add_signed(builder: TextBuilder, data: bytes, limits: Limits) -> None:
     message = email.message_from_bytes(data if signed is None else signed, policy=email.policy.default)
     if not isinstance(message, EmailMessage) or (signed is None and "Content-Type" not in message):
         raise UnreadableDocument(ENCRYPTED)
-    _add_content(builder, _without_signature(message), limits, 1)
+    _add_content(builder, _open_signature(message), limits, 1)
 
 
 def _add_content(builder: TextBuilder, message: EmailMessage, limits: Limits, depth: int) -> None:
-    _body(builder, message)
-    for number, part in enumerate(_list_attachments(message)):
-        if number < MAX_ATTACHED:
-            _attachment(builder, part, limits, depth + 1)
+    _add_body(builder, message)
+    for part in _list_attachments(message):
+        _add_part(builder, part, limits, depth + 1)
 
 
-def _without_signature(message: EmailMessage) -> EmailMessage:
+def _open_signature(message: EmailMessage) -> EmailMessage:
     """The message, or the one that is inside its signature (S/MIME).
 
     Raises:
@@ -78,25 +78,25 @@ def _without_signature(message: EmailMessage) -> EmailMessage:
         raise UnreadableDocument(ENCRYPTED)
     if message.get_content_type() not in SMIME:
         return message
-    signed = find_signed(_bytes(message))
+    signed = find_signed(_get_content(message))
     opened = email.message_from_bytes(signed, policy=email.policy.default) if signed is not None else None
     if not isinstance(opened, EmailMessage):
         raise UnreadableDocument(ENCRYPTED)
     return opened
 
 
-def _header(message: Message, name: str) -> str | None:
+def _read_header(message: Message, name: str) -> str | None:
     try:
         return one_line(str(message[name])) if name in message else None
     except (MessageError, ValueError, LookupError, IndexError, AttributeError):
-        return None  # the standard library stumbles over some broken ones
+        return None  # broken ones make the standard library fail
 
 
-def _body(builder: TextBuilder, message: EmailMessage) -> None:
+def _add_body(builder: TextBuilder, message: EmailMessage) -> None:
     body = message.get_body(preferencelist=("plain", "html"))
     if body is None:
         return
-    data = _bytes(body)
+    data = _get_content(body)
     if body.get_content_subtype() == "html":
         add_page(builder, data)
     else:
@@ -119,9 +119,9 @@ def add_text(builder: TextBuilder, text: str) -> None:
 
 
 def _list_attachments(message: EmailMessage) -> list[EmailMessage]:
-    if sum(1 for _, _ in zip(message.walk(), range(MAX_PARTS + 1), strict=False)) > MAX_PARTS:
+    if sum(1 for _ in islice(message.walk(), MAX_PARTS + 1)) > MAX_PARTS:
         raise UnreadableDocument(f"It holds more than {MAX_PARTS} parts: save the attachments one by one.")
-    return list(_find_attachments(message))
+    return list(islice(_find_attachments(message), MAX_ATTACHED))
 
 
 def _find_attachments(message: EmailMessage) -> Iterator[EmailMessage]:
@@ -133,21 +133,21 @@ def _find_attachments(message: EmailMessage) -> Iterator[EmailMessage]:
             yield part
 
 
-def _attachment(builder: TextBuilder, part: EmailMessage, limits: Limits, level: int) -> None:
+def _add_part(builder: TextBuilder, part: EmailMessage, limits: Limits, level: int) -> None:
     if part.get_content_type() == "message/rfc822":
         inner = part.get_payload()
         if isinstance(inner, list) and inner and isinstance(inner[0], EmailMessage) and level <= MAX_DEPTH:
-            _attached_message(builder, inner[0], limits, level)
+            _add_attached_message(builder, inner[0], limits, level)
         return
     if part.get_content_type() in SMIME and level <= MAX_DEPTH:
-        _attached_message(builder, part, limits, level)
+        _add_attached_message(builder, part, limits, level)
         return
-    add_attachment(builder, _bytes(part), part.get_filename() or "", limits, level)
+    add_attachment(builder, _get_content(part), part.get_filename() or "", limits, level)
 
 
-def _attached_message(builder: TextBuilder, message: EmailMessage, limits: Limits, level: int) -> None:
+def _add_attached_message(builder: TextBuilder, message: EmailMessage, limits: Limits, level: int) -> None:
     try:
-        _message(builder, message, limits, level)
+        _add_message(builder, message, limits, level)
     except UnreadableDocument as exc:
         builder.block(exc.detail)
 
@@ -165,6 +165,6 @@ def add_attachment(builder: TextBuilder, data: bytes, name: str, limits: Limits,
         builder.block(exc.detail)
 
 
-def _bytes(part: Message) -> bytes:
+def _get_content(part: Message) -> bytes:
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""

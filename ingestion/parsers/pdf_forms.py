@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pypdfium2 import PdfPage, PdfTextPage, raw
 
 from ingestion.parsers.parsed import clean, one_line
-from ingestion.parsers.pdf_page import Box, text_in
+from ingestion.parsers.pdf_page import Box, read_text
 
 MAX_FIELDS = 2_000  # of a page
 LONGEST_LABEL, LONGEST_VALUE, LONGEST_BYTES = 200, 10_000, 100_000  # characters, and bytes of either
 BESIDE, ABOVE = 220.0, 16.0  # points from a field to the end of its label
-PASSWORD = 1 << 13  # flag of a text field (PDF 32000-1, table 228): what is in it is not shown
+PASSWORD = 1 << 13  # flag of a text field (PDF 32000-1, table 228)
 TEXTS = (raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX)
 TICKS = (raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON)
 TICKED = "yes"
@@ -23,7 +23,7 @@ _INDEX = re.compile(r"\[\d+\]")
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field: its place, what it is called, for people and by its name, and its value, empty without one."""
+    """A form field: *label* is its name for people, *value* is empty where nothing was filled in."""
 
     box: Box
     label: str
@@ -72,7 +72,7 @@ def _read_field(form: object, annotation: object) -> Iterator[_Field]:
 
 
 def _read_string(function: Callable[..., int], form: object, annotation: object) -> str:
-    """What one of PDFium's functions says: UTF-16 with a NUL at its end; without a buffer, the length in bytes."""
+    """The text that *function* of PDFium writes, UTF-16 with a NUL at the end; without a buffer it gives the size."""
     size = function(form, annotation, None, 0)
     if not sizeof(c_ushort) < size <= LONGEST_BYTES:
         return ""
@@ -82,7 +82,7 @@ def _read_string(function: Callable[..., int], form: object, annotation: object)
 
 
 def _find_label(field: _Field, fields: Sequence[_Field], textpage: PdfTextPage) -> str:
-    """What it is called for people, else the text beside or above it, else its name."""
+    """Its name for people, else the text beside or above it, else its name in the file."""
     return (field.label or _find_beside(field, fields, textpage) or _to_words(field.name))[:LONGEST_LABEL]
 
 
@@ -100,7 +100,7 @@ def _find_beside(field: _Field, fields: Sequence[_Field], textpage: PdfTextPage)
     after = Box(box.right, box.bottom, right, box.top)
     above = Box(box.left - 1, box.top, box.right, box.top + ABOVE)
     for area, closest in ((after, 0), (before, -1)) if field.is_tick else ((before, -1), (above, -1)):
-        parts = [part.strip(" :*") for part in _GAP.split(text_in(textpage, area)) if part.strip(" :*")]
+        parts = [part.strip(" :*") for part in _GAP.split(read_text(textpage, area)) if part.strip(" :*")]
         if parts and any(map(str.isalnum, parts[closest])):
             return one_line(parts[closest])
     return ""

@@ -45,8 +45,8 @@ class Line:
 class Page:
     """A page that was read; `is_ruled` if lines are drawn on it as around tables.
 
-    `fields` are what was filled into a form there. It `is_garbled` if it has other letters than it shows: its `lines`
-    are those that could be read.
+    `fields` are the filled form fields. It `is_garbled` if its text has other letters than it shows: then `lines` are
+    those that make words.
     """
 
     lines: list[Line] = field(default_factory=list)
@@ -69,21 +69,21 @@ def read_page(page: PdfPage) -> Page:
     finally:
         textpage.close()
     letters = sum(len(line.text) for line in lines)
-    drawn = _drawings(page)
+    drawing = _measure_drawing(page)
     unreadable = sum(len(UNKNOWN.findall(line.text)) for line in lines)
     has_text = letters - unreadable > max(SCANNED_CHARACTERS, unreadable)
     is_picture = not has_text and (
-        drawn.pictures >= (SCANNED_SHARE if letters else SMALL_SHARE)
+        drawing.pictures >= (SCANNED_SHARE if letters else SMALL_SHARE)
         or unreadable > 0
-        or (not letters and drawn.paths >= OUTLINED_PATHS)
+        or (not letters and drawing.paths >= OUTLINED_PATHS)
     )
     legible = _find_legible(lines)
-    is_ruled = drawn.across >= 3 and drawn.down >= 2
+    is_ruled = drawing.across >= 3 and drawing.down >= 2
     return Page(legible, is_picture=is_picture, is_garbled=len(legible) < len(lines), is_ruled=is_ruled)
 
 
 def _find_legible(lines: list[Line]) -> list[Line]:
-    """All *lines* where hardly any is garbled, else those that are not; none of a page that is garbled as a whole."""
+    """All *lines* if hardly any is garbled, else those that are not; none if the page is garbled as a whole."""
     if is_garbled("\n".join(line.text for line in lines)):
         return []
     garbled = [line for line in lines if is_garbled_line(line.text)]
@@ -120,7 +120,7 @@ def _line(textpage: PdfTextPage, text: str, first: int, last: int) -> Line:
 
 
 def _box(textpage: PdfTextPage, index: int) -> Box | None:
-    """Where a character stands, as high as its font: what a font calls its size may be scaled afterwards."""
+    """Where a character stands, with the height of its font, since the size that a font states may be scaled."""
     try:
         return Box(*textpage.get_charbox(index, loose=True)) if index >= 0 else None
     except (PdfiumError, ValueError):
@@ -128,7 +128,7 @@ def _box(textpage: PdfTextPage, index: int) -> Box | None:
 
 
 @dataclass(slots=True)
-class _Drawn:
+class _Drawing:
     """Lines across and down, all drawn shapes, and the share of the page that pictures cover."""
 
     across: int = 0
@@ -137,8 +137,8 @@ class _Drawn:
     pictures: float = 0.0
 
 
-def _drawings(page: PdfPage) -> _Drawn:
-    drawn, area = _Drawn(), max(1.0, page.get_width() * page.get_height())
+def _measure_drawing(page: PdfPage) -> _Drawing:
+    drawing, area = _Drawing(), max(1.0, page.get_width() * page.get_height())
     for shape in islice(page.get_objects(filter=[raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_IMAGE]), MAX_OBJECTS):
         try:
             left, bottom, right, top = shape.get_bounds()
@@ -146,15 +146,15 @@ def _drawings(page: PdfPage) -> _Drawn:
             continue
         width, height = right - left, top - bottom
         if shape.type == raw.FPDF_PAGEOBJ_IMAGE:
-            drawn.pictures += width * height / area
+            drawing.pictures += width * height / area
         else:
             segments = raw.FPDFPath_CountSegments(shape) // 4 if width > LONG and height > LONG else 1
-            drawn.paths += 1
-            drawn.across += max(1, segments) * (width > LONG)
-            drawn.down += max(1, segments) * (height > LONG)
-    return drawn
+            drawing.paths += 1
+            drawing.across += max(1, segments) * (width > LONG)
+            drawing.down += max(1, segments) * (height > LONG)
+    return drawing
 
 
-def text_in(textpage: PdfTextPage, box: Box) -> str:
+def read_text(textpage: PdfTextPage, box: Box) -> str:
     """The text inside *box*."""
     return clean(textpage.get_text_bounded(box.left, box.bottom, box.right, box.top))

@@ -10,7 +10,7 @@ from pdfplumber.utils.exceptions import PdfminerException
 from pypdfium2 import PdfDocument, PdfiumError, PdfTextPage
 
 from ingestion.parsers.parsed import one_line
-from ingestion.parsers.pdf_page import Box, Page, text_in
+from ingestion.parsers.pdf_page import Box, Page, read_text
 
 MAX_PAGES = 60  # looked at for tables: pdfplumber takes some tenths of a second for each
 MAX_LINES = 400  # of text on such a page
@@ -72,7 +72,7 @@ def _row(cells: list[str | None]) -> str:
 
 def _cell(textpage: PdfTextPage, cell: tuple[float, float, float, float] | None, height: float) -> str | None:
     """A cell's text; None where a neighbouring cell spans its place."""
-    return None if cell is None else one_line(text_in(textpage, _box(cell, height)))
+    return None if cell is None else one_line(read_text(textpage, _box(cell, height)))
 
 
 def _box(sides: tuple[float, float, float, float], height: float) -> Box:
