@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -131,62 +131,62 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
 @asynccontextmanager
 async def attached(app: OpenAPI, services: Services, admission: Admission) -> AsyncIterator[None]:
     """Let the app work with these services for the length of the block."""
+    async with AsyncExitStack() as stack:
+        attach_services(app, _open_api_services(stack, services, admission))
+        if services.telemetry.sampler:
+            services.telemetry.sampler.looks.append(look_at_requests(app, admission))
+        tune_collector()
+        switch_threads_often()
+        allow_open_files(ConnectionLimits().open_files)
+        yield
+
+
+def _open_api_services(stack: AsyncExitStack, services: Services, admission: Admission) -> ApiServices:
+    """What routes work with, closed with *stack*."""
     settings = services.settings
+    limits, visitor_limits, link_limits = _open_limits(stack, services) if settings.rate_limit_enabled else (None,) * 3
+    repeats = Repeats(services.redis_url, services.state_keys)
+    stack.push_async_callback(repeats.aclose)
     fixed = {services.page_key: make_page_principal()}
     if settings.api_key:
         fixed[settings.api_key.get_secret_value()] = make_configured_key_principal()
     authenticator = Authenticator(fixed, services.database)
-    limits, visitor_limits, link_limits = None, None, None
-    if settings.rate_limit_enabled:
-        limits = RateLimits(
-            services.redis_url,
-            limit=settings.rate_limit_per_hour,
-            reason=f"This key may make {settings.rate_limit_per_hour} requests an hour.",
-            stores=services.telemetry.stores,
-        )
-        visitor_limits = _visitor_limits(settings, services)
-        link_limits = LinkLimits(
-            services.redis_url,
-            per_address=settings.link_requests_per_hour,
-            per_tenant=settings.tenant_link_requests_per_hour,
-            stores=services.telemetry.stores,
-        )
-    repeats = Repeats(services.redis_url, services.state_keys)
-    signer = LinkSigner(services.link_key, settings.link_ttl)
-    links = CitationLinks(
-        services.database, signer, public_url=settings.public_url, mode=LinkMode(settings.document_links)
-    )
-    texts = ConcurrencyLimit(
-        _TEXTS_AT_ONCE, may_wait=_TEXTS_WAITING, refusal="Too many documents are being opened. Try again soon."
-    )
-    attach_services(
-        app,
-        ApiServices.around(
-            services,
-            authenticator=authenticator,
-            admission=admission,
-            rate_limits=limits,
-            visitor_limits=visitor_limits,
-            link_limits=link_limits,
-            links=links,
-            repeats=repeats,
-            page_images=PageImages(services.sandbox),
-            view_texts=texts,
+    stack.callback(authenticator.close)
+    signer, mode = LinkSigner(services.link_key, settings.link_ttl), LinkMode(settings.document_links)
+    return ApiServices.around(
+        services,
+        authenticator=authenticator,
+        admission=admission,
+        rate_limits=limits,
+        visitor_limits=visitor_limits,
+        link_limits=link_limits,
+        links=CitationLinks(services.database, signer, public_url=settings.public_url, mode=mode),
+        repeats=repeats,
+        page_images=PageImages(services.sandbox),
+        view_texts=ConcurrencyLimit(
+            _TEXTS_AT_ONCE, may_wait=_TEXTS_WAITING, refusal="Too many documents are being opened. Try again soon."
         ),
     )
-    if services.telemetry.sampler:
-        services.telemetry.sampler.looks.append(look_at_requests(app, admission))
-    tune_collector()
-    switch_threads_often()
-    allow_open_files(ConnectionLimits().open_files)
-    try:
-        yield
-    finally:
-        authenticator.close()
-        await repeats.aclose()
-        for opened in (limits, visitor_limits, link_limits):
-            if opened:
-                await opened.aclose()
+
+
+def _open_limits(stack: AsyncExitStack, services: Services) -> tuple[RateLimits, VisitorLimits, LinkLimits]:
+    settings, stores = services.settings, services.telemetry.stores
+    limits = RateLimits(
+        services.redis_url,
+        limit=settings.rate_limit_per_hour,
+        reason=f"This key may make {settings.rate_limit_per_hour} requests an hour.",
+        stores=stores,
+    )
+    link_limits = LinkLimits(
+        services.redis_url,
+        per_address=settings.link_requests_per_hour,
+        per_tenant=settings.tenant_link_requests_per_hour,
+        stores=stores,
+    )
+    opened = limits, _visitor_limits(settings, services), link_limits
+    for each in opened:
+        stack.push_async_callback(each.aclose)
+    return opened
 
 
 def asgi_application(settings: Settings) -> FlaskAsgi:

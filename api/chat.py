@@ -135,15 +135,17 @@ async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
         on_end=end,
     )
     leaving = run.is_new and (body.on_disconnect or identity.on_disconnect) == "cancel"
-    if streams:
-        response = stream_run(ctx, run, leaving=leaving)
-    else:
-        result = await _wait_for_result(run, leaving=leaving)
-        response = jsonify(await link_citations(ctx, result, services().links.base()))
+    response = stream_run(ctx, run, leaving=leaving) if streams else await _respond(ctx, run, leaving=leaving)
     response.headers.update({CONVERSATION_HEADER: turn.conversation_id, RUN_HEADER: run.id, **headers})
     if not run.is_new:
         response.headers["Idempotency-Replayed"] = "true"
     return response
+
+
+async def _respond(ctx: Principal, run: RunHandle, *, leaving: bool) -> Response:
+    """The answer as a whole."""
+    result = await _wait_for_result(run, leaving=leaving)
+    return jsonify(await link_citations(ctx, result, services().links.base()))
 
 
 def _read_trace_parent() -> str:

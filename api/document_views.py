@@ -8,6 +8,11 @@ from domain.document_dates import date_of, period_of
 from domain.progress import DocumentProgress
 from utils.validity import today
 
+_SAME = (
+    "dataset_id", "external_id", "title", "source", "version", "size_bytes", "media_type", "language", "chunk_count",
+    "tags", "created_at", "updated_at",
+)  # fmt: skip
+
 
 def describe(found: DocumentProgress) -> DocumentOut:
     """The document and how far it is."""
@@ -25,11 +30,8 @@ def members_of(found: DocumentProgress) -> dict[str, Any]:
     period, (day, source) = period_of(document), date_of(document)
     error, advice = (job.error, job.advice) if job else (document.error, None)
     return {
+        **{name: getattr(document, name) for name in _SAME},
         "id": document.document_id,
-        "dataset_id": document.dataset_id,
-        "external_id": document.external_id,
-        "title": document.title,
-        "source": document.source,
         "status": found.status,
         "stage": found.stage,
         "progress": round(found.progress, 3),
@@ -39,18 +41,12 @@ def members_of(found: DocumentProgress) -> dict[str, Any]:
         "advice": advice,
         "attempt_count": job.attempts if job else 0,
         "attempts": job.attempts if job else 0,
-        "version": document.version,
-        "size_bytes": document.size_bytes,
-        "media_type": document.media_type,
-        "language": document.language,
         "page_count": document.details.get("pages"),
         "pages": document.details.get("pages"),
         "scanned": document.details.get("scanned"),
         "unread_pages": document.details.get("unread_pages") or [],
         "garbled_pages": document.details.get("garbled_pages") or [],
-        "chunk_count": document.chunk_count,
         "chunks": document.chunk_count,
-        "tags": document.tags,
         "metadata": document.labels,
         "date": day,
         "date_source": source,
@@ -58,6 +54,4 @@ def members_of(found: DocumentProgress) -> dict[str, Any]:
         "valid_until": period.valid_until,
         "validity": period.validity(today()),
         "precedence": period.precedence,
-        "created_at": document.created_at,
-        "updated_at": document.updated_at,
     }

@@ -61,25 +61,29 @@ async def load_knowledge(
         progress=progress,
         document_files=document_files,
     )
+    try:
+        summary = await _load_when_possible(loading)
+    except BadInput as exc:
+        logger.warning("KNOWLEDGE_DIR: %s", exc.detail)
+        return None
+    except Exception:  # what was loaded before still answers: a bad folder must not keep the service down
+        logger.exception("KNOWLEDGE_DIR could not be loaded")
+        return None
+    if summary is not None:
+        _tell(summary)
+    return summary
+
+
+async def _load_when_possible(loading: "_Loading") -> LoadSummary | None:
     told = ""
     while True:
         try:
-            summary = await loading.once()
+            return await loading.once()
         except (StoreUnavailable, ScannerUnavailable) as exc:
             if exc.detail != told:
                 logger.warning("%s KNOWLEDGE_DIR is loaded as soon as that is over.", exc.detail)
             told = exc.detail
             await asyncio.sleep(_RETRY_S)
-        except BadInput as exc:
-            logger.warning("KNOWLEDGE_DIR: %s", exc.detail)
-            return None
-        except Exception:  # what was loaded before still answers: a bad folder must not keep the service down
-            logger.exception("KNOWLEDGE_DIR could not be loaded")
-            return None
-        else:
-            if summary is not None:
-                _tell(summary)
-            return summary
 
 
 async def retire_samples(

@@ -12,6 +12,7 @@ from utils.logging_config import request_id
 from utils.processes import StartError
 
 if TYPE_CHECKING:
+    from sentry_sdk.integrations import Integration
     from sentry_sdk.types import Event, Hint
 
 logger = logging.getLogger("bootstrap.observability")
@@ -79,10 +80,6 @@ def _start_sentry(settings: Settings) -> None:
         return
     try:
         import sentry_sdk
-        from sentry_sdk.integrations.atexit import AtexitIntegration
-        from sentry_sdk.integrations.dedupe import DedupeIntegration
-        from sentry_sdk.integrations.excepthook import ExcepthookIntegration
-        from sentry_sdk.integrations.logging import LoggingIntegration
         from sentry_sdk.utils import BadDsn
     except ImportError as exc:
         raise StartError(f"SENTRY_DSN needs a package more: pip install {SENTRY_PACKAGE}") from exc
@@ -96,12 +93,7 @@ def _start_sentry(settings: Settings) -> None:
             # integration for Flask counts on a WSGI server: under ours it would pile up a handler for every request.
             default_integrations=False,
             auto_enabling_integrations=False,
-            integrations=[
-                LoggingIntegration(level=None, event_level=logging.ERROR, sentry_logs_level=None),
-                ExcepthookIntegration(),
-                DedupeIntegration(),
-                AtexitIntegration(callback=_quietly),
-            ],
+            integrations=_list_integrations(),
             send_default_pii=False,
             include_local_variables=False,  # they hold questions
             include_source_context=False,  # it is read from files, on the event loop
@@ -115,6 +107,20 @@ def _start_sentry(settings: Settings) -> None:
     except BadDsn as exc:
         raise StartError("SENTRY_DSN is no DSN: it looks like https://<key>@<host>/<project number>.") from exc
     logger.info("Unexpected errors are reported to Sentry, without their messages and what people wrote.")
+
+
+def _list_integrations() -> "list[Integration]":
+    from sentry_sdk.integrations.atexit import AtexitIntegration
+    from sentry_sdk.integrations.dedupe import DedupeIntegration
+    from sentry_sdk.integrations.excepthook import ExcepthookIntegration
+    from sentry_sdk.integrations.logging import LoggingIntegration
+
+    return [
+        LoggingIntegration(level=None, event_level=logging.ERROR, sentry_logs_level=None),
+        ExcepthookIntegration(),
+        DedupeIntegration(),
+        AtexitIntegration(callback=_quietly),
+    ]
 
 
 def _reduced(event: "Event", hint: "Hint") -> "Event | None":

@@ -58,6 +58,7 @@ from retrieval.search import Retriever
 from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.disk import DiskSpace
 from utils.errors import ProblemError
+from utils.language import detect_language
 from utils.log_ids import use_log_key
 from utils.ports import Embedder
 from utils.telemetry import Telemetry
@@ -124,6 +125,7 @@ async def open_search(stores: Stores) -> Search:
     embedder = await open_embedder(stack, settings, telemetry.embedding_model)
     asked = add_cache(settings, embedder)
     model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
+    await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
     opener = IndexOpener(settings, stores.folder, embedder, asked, _make_retrievers(stores))
     stack.push_async_callback(opener.close_all)
     serving = await ActiveIndex.begin(database, opener)

@@ -29,7 +29,6 @@ from retrieval.search import Retriever
 from utils.checkpointer import FallbackCheckpointer
 from utils.checkpointer.cipher import Keyring
 from utils.disk import DiskSpace
-from utils.language import detect_language
 from utils.sandbox.sandbox import Sandbox
 from utils.sandbox.walls import WallReport
 from utils.telemetry import Telemetry
@@ -87,8 +86,7 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Everything, started in order and closed in the opposite one, in the running event loop.
 
-    *progress* hears of the documents of KNOWLEDGE_DIR, from a thread of its own. *patience_s*: how long a former
-    process may take to let go of the data folder.
+    *progress* hears of the documents of KNOWLEDGE_DIR, from a thread. *patience_s*: see `open_stores`.
 
     Raises:
         StartError: something is missing or in the way; the message says what to do.
@@ -102,7 +100,6 @@ async def open_services(
         conversations = await open_runs(stores, search)
         sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required, prepares=True))
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
-        await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
         background = await start_background(stores, search, reading_policy(settings, sandbox), progress)
         yield Services(
             settings=settings,

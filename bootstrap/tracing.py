@@ -5,11 +5,16 @@ import logging
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from config import VERSION, Settings
+from utils.observers import ModelObservers, RunObservers
 from utils.processes import StartError
 from utils.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 OTEL_EXTRA = "requirements-otel.txt"
 _FLUSH_S = 2.0  # what the end of the process waits for
@@ -30,23 +35,36 @@ async def trace(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry)
     if settings.otel_exporter_otlp_endpoint is None:
         return telemetry
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
-
-        from utils.observers import ModelObservers, RunObservers
         from utils.telemetry.tracing import TracedModel, TracedRuns
+
+        tracer = _open_tracer(stack, settings, f"{settings.otel_exporter_otlp_endpoint}/v1/traces")
     except ImportError as exc:
         raise StartError(f"OTEL_EXPORTER_OTLP_ENDPOINT needs more packages: pip install -r {OTEL_EXTRA}") from exc
+    runs = TracedRuns(tracer)
+    chat, embedding = settings.chat_endpoint, settings.embedding_endpoint
+    chat_model = TracedModel(tracer, runs, operation="chat", model=chat.model if chat else "")
+    embedding_model = TracedModel(tracer, runs, operation="embeddings", model=embedding.model if embedding else "")
+    return replace(
+        telemetry,
+        runs=RunObservers(telemetry.runs, runs),
+        chat_model=ModelObservers(telemetry.chat_model, chat_model),
+        embedding_model=ModelObservers(telemetry.embedding_model, embedding_model),
+    )
+
+
+def _open_tracer(stack: AsyncExitStack, settings: Settings, endpoint: str) -> "Tracer":
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+
     provider = TracerProvider(
         # Not a global one: it belongs to this service, and is closed with it.
         resource=Resource.create({"service.name": settings.otel_service_name, "service.version": VERSION}),
         sampler=ParentBasedTraceIdRatio(settings.otel_traces_sampler_arg),
         shutdown_on_exit=False,
     )
-    endpoint = f"{settings.otel_exporter_otlp_endpoint}/v1/traces"
     exporter = OTLPSpanExporter(endpoint=endpoint, headers=_headers(settings), timeout=_TIMEOUT_S)
     provider.add_span_processor(BatchSpanProcessor(exporter))
 
@@ -58,17 +76,7 @@ async def trace(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry)
 
     stack.push_async_callback(close)
     logger.info("Traces of turns are sent to %s, without what people wrote.", urlsplit(endpoint).hostname)
-    tracer = provider.get_tracer("pustaka", VERSION)
-    runs = TracedRuns(tracer)
-    chat, embedding = settings.chat_endpoint, settings.embedding_endpoint
-    chat_model = TracedModel(tracer, runs, operation="chat", model=chat.model if chat else "")
-    embedding_model = TracedModel(tracer, runs, operation="embeddings", model=embedding.model if embedding else "")
-    return replace(
-        telemetry,
-        runs=RunObservers(telemetry.runs, runs),
-        chat_model=ModelObservers(telemetry.chat_model, chat_model),
-        embedding_model=ModelObservers(telemetry.embedding_model, embedding_model),
-    )
+    return provider.get_tracer("pustaka", VERSION)
 
 
 def _headers(settings: Settings) -> dict[str, str]:

@@ -1,11 +1,10 @@
 """What a command says first, on standard error: on which stores it acts, and where its settings are from."""
 
-import os
-
 import click
 
+from bootstrap.checks.settings import list_settings_files, list_unheeded
 from bootstrap.installation import Entered
-from config import ENV_FILE, Settings, list_variables, settings_file
+from config import Settings, settings_file
 from utils.addresses import hide_login
 
 
@@ -19,13 +18,13 @@ def describe_stores(settings: Settings) -> str:
 
 def describe_settings(entered: Entered | None) -> str:
     """Where the settings are from, and what of the shell is not heeded; a sentence or two."""
-    file = settings_file()
     if entered is None:
+        file = settings_file()
         return f"Settings: {file} and the environment." if file.is_file() else "Settings: the environment."
-    named = [file] if os.environ.get(ENV_FILE) else entered.unit.files
-    told = f"Settings: {', '.join(map(str, [entered.unit.path, *named]))}; user {entered.unit.user}."
-    ours = [name for name in entered.unheeded if name in list_variables()]
-    return f"{told} Set in this shell and not heeded: {', '.join(ours)}." if ours else told
+    files = ", ".join(map(str, [entered.unit.path, *list_settings_files(entered)]))
+    unheeded = list_unheeded(entered)
+    stray = f" Set in this shell and not heeded: {', '.join(unheeded)}." if unheeded else ""
+    return f"Settings: {files}; user {entered.unit.user}.{stray}"
 
 
 def announce(settings: Settings, entered: Entered | None) -> None:

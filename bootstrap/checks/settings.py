@@ -69,18 +69,21 @@ def describe_source(entered: Entered | None) -> list[Finding]:
     """The unit whose settings these are, and what of the shell is not heeded; nothing where there is no unit."""
     if entered is None:
         return []
-    unit = entered.unit
-    files = [str(settings_file()), *map(str, unit.files)] if os.environ.get(ENV_FILE) else [*map(str, unit.files)]
-    told = ok("Installation", f"{unit.path}, settings in {' and '.join(files) or 'it'}, user {unit.user}")
+    unit, files = entered.unit, [str(file) for file in list_settings_files(entered)]
+    source = ok("Installation", f"{unit.path}, settings in {' and '.join(files) or 'it'}, user {unit.user}")
+    what = "It is set in this shell, and not heeded: a unit starts the service."
     remedy = f"Unset it; to change the service write it into {files[0] if files else unit.path}."
-    stray = [name for name in entered.unheeded if name in list_variables()]
-    return [
-        told,
-        *(
-            warning(name, "It is set in this shell, and not heeded: a unit starts the service.", remedy)
-            for name in stray
-        ),
-    ]
+    return [source, *(warning(name, what, remedy) for name in list_unheeded(entered))]
+
+
+def list_settings_files(entered: Entered) -> list[Path]:
+    """The files beside the unit that its settings are in; what stands in the first one wins."""
+    return [*([settings_file()] if os.environ.get(ENV_FILE) else []), *entered.unit.files]
+
+
+def list_unheeded(entered: Entered) -> list[str]:
+    """The variables of ours that are set in this shell for nothing."""
+    return [name for name in entered.unheeded if name in list_variables()]
 
 
 def _load_without_wrong(root: Path, messages: list[str], *, offline: bool) -> tuple[Installation | None, list[Finding]]:

@@ -76,6 +76,10 @@ def show_page() -> None:
     health = _health(settings.api)
     show_head(settings, talk, health if isinstance(health, Health) else None)
     show_failed_sign_in()
+    _show_conversation(talk, api, health)
+
+
+def _show_conversation(talk: Talk, api: ApiClient, health: Health | ApiError) -> None:
     is_asking = confirm_discarding(api)
     try:
         conversation = load(talk, api)

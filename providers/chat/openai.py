@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _FAILURES = 3  # in a row, and the endpoint counts as away
+_AWAY = "The chat model does not answer: answers are quotes from the documents"
+_BACK = "The chat model answers again"
 _Stream = AsyncGenerator[ChatGenerationChunk, None]
 
 
@@ -235,12 +237,7 @@ async def open_chat_model(
         limits=limits,
         wire=wire,
         gate=gate or Gate(MOST_CONNECTIONS, wait_s=limits.timeout_s, name="chat model"),
-        circuit=Circuit(
-            retry_s=retry_after_s,
-            threshold=_FAILURES,
-            away="The chat model does not answer: answers are quotes from the documents",
-            back="The chat model answers again",
-        ),
+        circuit=Circuit(retry_s=retry_after_s, threshold=_FAILURES, away=_AWAY, back=_BACK),
         fallback=EndpointModel(model=fallback_model, **common) if fallback_model else None,
         **common,
     )

@@ -76,11 +76,20 @@ class Writer:
         if stored == _CONFLICT:
             self.cache.forget(parent.thread_id)
             raise CheckpointConflict(parent.checkpoint_id, newest[0].decode(errors="backslashreplace"))
+        self._cache_checkpoint(parent, checkpoint, channels, before)
+        return int(stored)
+
+    def _cache_checkpoint(
+        self,
+        parent: CheckpointAddress,
+        checkpoint: Checkpoint,
+        channels: Mapping[str, PackedValue],
+        before: CachedConversation,
+    ) -> None:
         versions = checkpoint["channel_versions"]
         held = {channel: CachedChannel(versions.get(channel), packed) for channel, packed in channels.items()}
         cached = CachedConversation(checkpoint["id"], held, values=before.values, has=before.has)
         self.cache.put_checkpoint(parent, cached, before=before)
-        return int(stored)
 
     async def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
