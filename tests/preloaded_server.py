@@ -65,8 +65,9 @@ def become(request: dict[str, Any]) -> None:
     time.tzset()
     os.chdir(request["cwd"])
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    if nothing != 0:  # it is where the control socket was closed
+        os.dup2(nothing, 0)
+        os.close(nothing)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(write_through=True)  # type: ignore[union-attr] # as PYTHONUNBUFFERED does
     signal.signal(signal.SIGINT, signal.default_int_handler)
