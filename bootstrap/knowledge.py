@@ -21,7 +21,7 @@ logger = logging.getLogger("bootstrap.knowledge")
 
 Progress = Callable[[int, int, str], None]
 _RETRY_S = 5.0
-_LOOK_S = 2.0
+_POLL_S = 2.0
 
 
 class _Stopped(Exception):
@@ -48,8 +48,8 @@ async def load_knowledge(
     """Load what is new or changed in *folder*; the built-in samples go when it is another folder, or none.
 
     Without *keep_samples* they go as well where anybody has documents of their own. The summary is logged and given
-    back; None when the folder holds no documents. It waits for a database, or
-    a malware scanner, that is away. Cancelled, it ends after the document it is at; the next start goes on from there.
+    back; None when the folder holds no documents. It waits for a database or a malware scanner that is away. Cancelled,
+    it ends after the document it is at; the next start goes on from there.
     """
     loading = _Loading(
         database=database,
@@ -70,30 +70,30 @@ async def load_knowledge(
         logger.exception("KNOWLEDGE_DIR could not be loaded")
         return None
     if summary is not None:
-        _tell(summary)
+        _log_summary(summary)
     return summary
 
 
 async def _load_when_possible(loading: "_Loading") -> LoadSummary | None:
-    told = ""
+    logged = ""
     while True:
         try:
             return await loading.once()
         except (StoreUnavailable, ScannerUnavailable) as exc:
-            if exc.detail != told:
+            if exc.detail != logged:
                 logger.warning("%s KNOWLEDGE_DIR is loaded as soon as that is over.", exc.detail)
-            told = exc.detail
+            logged = exc.detail
             await asyncio.sleep(_RETRY_S)
 
 
 async def retire_samples(
-    database: Database, ctx: Principal, document_files: DocumentFiles, *, every_s: float = _LOOK_S
+    database: Database, ctx: Principal, document_files: DocumentFiles, *, every_s: float = _POLL_S
 ) -> None:
     """Remove the built-in samples as soon as anybody has documents of their own; return when there are none."""
     pause_s = every_s
     while True:
         try:
-            if await asyncio.to_thread(_have_samples_gone, database, ctx, document_files):
+            if await asyncio.to_thread(_remove_needless_samples, database, ctx, document_files):
                 return
             pause_s = every_s
         except Exception as exc:  # whatever broke, the rest of the work in the background must go on
@@ -102,7 +102,7 @@ async def retire_samples(
         await asyncio.sleep(pause_s)
 
 
-def _have_samples_gone(database: Database, ctx: Principal, document_files: DocumentFiles) -> bool:
+def _remove_needless_samples(database: Database, ctx: Principal, document_files: DocumentFiles) -> bool:
     if not has_samples(database, ctx):
         return True
     if not has_own_documents(database):
@@ -174,7 +174,7 @@ class _Loading:
         return ""
 
 
-def _tell(summary: LoadSummary) -> None:
+def _log_summary(summary: LoadSummary) -> None:
     for name, reason in summary.failed:
         logger.warning("A document of KNOWLEDGE_DIR cannot be read", extra={"document": name, "reason": reason})
     for name, reason in summary.unread:

@@ -1,7 +1,4 @@
-"""The operator's commands: `flask load`, `flask documents`, `flask conflicts`, `flask datasets`, `flask links`,
-`flask jobs`, `flask crawl`, `flask api-key`, `flask eval`, `flask ratings`, `flask migrate-data`, `flask state`,
-`flask index`, `flask log-id`.
-"""
+"""The operator's commands, of which `flask load`, `flask documents` and `flask log-id` are here."""
 
 import json
 import sys

@@ -10,7 +10,7 @@ from domain.documents import ChunkText
 from domain.file_store import FileStore
 from domain.models import Chunk, Document, DocumentVersion
 from domain.rechunking import add_chunks, find_known_text
-from ingestion.chunking import ChunkSizes, CountTokens, chunk_text, estimate_tokens
+from ingestion.chunking import ChunkSizes, chunk_text, estimate_tokens
 from ingestion.parsers.parsed import HEADING_SEPARATOR, Section
 from utils.errors import NotFound
 
@@ -27,10 +27,9 @@ class Cutter:
         *,
         slot: int,
         sizes: ChunkSizes,
-        count_tokens: CountTokens = estimate_tokens,
     ) -> None:
         self._database, self._files, self._slot = database, files, slot
-        self._sizes, self._count = sizes, count_tokens
+        self._sizes = sizes
 
     def cut(self, ctx: Principal, document: Document) -> bool:
         """Cut its stored text; a document without one stays in the chunks it has. False: it has none.
@@ -60,7 +59,7 @@ class Cutter:
             logger.warning("The stored text of a document is missing; keeping its current passages.", extra=facts)
             return []
         sections = _sections(extracted, former)
-        return chunk_text(extracted.text, sections, version.language, sizes=self._sizes, count_tokens=self._count)
+        return chunk_text(extracted.text, sections, version.language, sizes=self._sizes, count_tokens=estimate_tokens)
 
 
 def _sections(extracted: Extracted, former: Sequence[Chunk]) -> list[Section]:

@@ -19,7 +19,7 @@ from utils.errors import Conflict, StoreUnavailable
 
 
 class Library:
-    """Takes files in and lets go of them. Blocking, for threads."""
+    """Takes files in and deletes them. Blocking, for threads."""
 
     def __init__(self, database: Database, document_files: DocumentFiles, quotas: Quotas) -> None:
         self._database, self._document_files, self._quotas = database, document_files, quotas
@@ -74,7 +74,7 @@ class Library:
             if check is not None:
                 check(session)
             files = remove_with_jobs(session, ctx, [document_id])
-        self._let_go(ctx, files)
+        self._delete_files(ctx, files)
 
     def remove_dataset(
         self, ctx: Principal, dataset_id: str, *, check: Callable[[Session], object] | None = None
@@ -88,10 +88,10 @@ class Library:
             if check is not None:
                 check(session)
             files = remove_dataset(session, ctx, dataset_id)
-        self._let_go(ctx, files)
+        self._delete_files(ctx, files)
         self._document_files.sweep(ctx)  # what a worker that was killed has left behind
 
-    def _let_go(self, ctx: Principal, files: set[str]) -> None:
-        """Remove what nobody names any more; what a process that is killed here leaves, the next start removes."""
+    def _delete_files(self, ctx: Principal, files: set[str]) -> None:
+        """Delete files that no document needs any more; after a kill here, the next start does."""
         self._document_files.delete_expired(ctx, replaced=())
         self._document_files.discard(ctx, files)

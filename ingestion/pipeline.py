@@ -147,10 +147,10 @@ class _Load:
         try:
             data = _read(file.path, self._limits.size_bytes)
             known = self._known.get(origin)
-            if known is not None and self._says_the_same(known, data):
+            if known is not None and self._is_unchanged(known, data):
                 self.summary.unchanged += 1
                 self._forget_failure(known)
-                self._see_to_unread(file, origin, known.details)
+                self._handle_unread_pages(file, origin, known.details)
                 return
             content = self._reader.read(data, file.path.name, file.source)
         except UnreadableDocument as exc:
@@ -158,13 +158,13 @@ class _Load:
             return
         if content.chunks:
             self._store(origin, data, content)
-        self._see_to_unread(file, origin, content.details)
+        self._handle_unread_pages(file, origin, content.details)
 
-    def _see_to_unread(self, file: FileEntry, origin: str, details: Mapping[str, object]) -> None:
+    def _handle_unread_pages(self, file: FileEntry, origin: str, details: Mapping[str, object]) -> None:
         """Put the document in line for its pages to be recognised, or note those that are not read."""
         if self._reader.awaits_recognition(details):
             self._waiting.append((file, origin))
-        elif note := self._reader.unread_note(details):
+        elif note := self._reader.describe_unread(details):
             self.summary.unread.append((file.source, note))
 
     def _recognise(self, file: FileEntry, origin: str, progress: PageProgress) -> None:
@@ -175,9 +175,9 @@ class _Load:
             self._fail(file, origin, exc.detail)
             return
         self._store(origin, data, content)
-        self._see_to_unread(file, origin, content.details)
+        self._handle_unread_pages(file, origin, content.details)
 
-    def _says_the_same(self, known: Document, data: bytes) -> bool:
+    def _is_unchanged(self, known: Document, data: bytes) -> bool:
         if known.state == DocumentState.FAILED or known.parser_version != PARSER_VERSION:
             return False
         return known.content_hash == content_hash(data)

@@ -1,4 +1,4 @@
-"""From a file's bytes to the content of a document record: parsed, cut, and its languages told."""
+"""From a file's bytes to the content of a document record: parsed, cut into chunks, and its language detected."""
 
 import hashlib
 import re
@@ -29,10 +29,8 @@ TURN_ON = (
 NOT_RECOGNISED = (
     "Their text could not be recognised: it is blurred, or in letters that the text recognition does not know."
 )
-PICTURES, GARBLED = (
-    "They are pictures.",
-    "Their text is garbled: the fonts of the file do not say which letters they show.",
-)
+PICTURES = "They are pictures."
+GARBLED = "Their text is garbled: the fonts of the file do not say which letters they show."
 SEND_SOURCE = "Send the file from which it was made, or export it again with its fonts."
 
 
@@ -48,11 +46,11 @@ class CheckedFile:
 class DocumentReader:
     """Reads files with one parser process, into chunks of *sizes*.
 
-    None is parsed that has not passed the *malware* check: what reads files does it by this class. What reads raises
-    `UnreadableDocument`, which says in plain words what to do about it.
+    Files are read by this class alone, so that none is parsed before it has passed the *malware* check. Its methods
+    raise `UnreadableDocument`, which says in plain words what to do about it.
 
-    `read` is quick: it takes the text that is there. `read_whole` also recognises that of pages which are pictures,
-    where `awaits_recognition` says of the former's content that this gives more.
+    `read` is quick: it takes the text that is there. `read_whole` also recognises the text of pages that are pictures;
+    `awaits_recognition` says of the details that `read` gives whether there are any.
     """
 
     parser: ParserProcess
@@ -84,7 +82,7 @@ class DocumentReader:
     def read_pages(
         self, data: bytes, name: str, so_far: Recognition | None, *, progress: PageProgress, slice_s: float
     ) -> Recognition:
-        """What `read_whole` takes long for, in slices: further pages that are pictures, for *slice_s* seconds.
+        """The slow part of `read_whole` in slices: recognise further pages for *slice_s* seconds.
 
         *so_far* is what the former call gave, None for the first one.
         """
@@ -101,11 +99,11 @@ class DocumentReader:
         return self._content(checked, data, name, source, recognised=self.parser.recognises)
 
     def parse(self, data: bytes, name: str) -> CheckedFile:
-        """What is in *data*, once it was looked at.
+        """What is in *data*, after the malware check.
 
         Raises:
             InfectedFile: there is malware in it.
-            ScannerUnavailable: that cannot be known now, and has to be.
+            ScannerUnavailable: the scanner does not answer, and is required.
         """
         is_clean = self.malware.check(data)
         return CheckedFile(self.parser.parse(data, name), is_clean)
@@ -122,37 +120,26 @@ class DocumentReader:
         """Whether `read_whole` would give more than the document with these *details* holds."""
         return self.parser.recognises and bool(details.get("unread_pages")) and not details.get("recognised")
 
-    def unread_note(self, details: Mapping[str, object]) -> str | None:
+    def describe_unread(self, details: Mapping[str, object]) -> str | None:
         """What to tell of pages that were not read, in plain words; None if all were."""
         unread, garbled = _get_pages(details, "unread_pages"), _get_pages(details, "garbled_pages")
         if not unread:
             return None
         parts = []
         if pictures := [page for page in unread if page not in garbled]:
-            parts.append(f"{_name(pictures)} not read. {PICTURES}")
+            parts.append(f"{_name_pages(pictures)} not read. {PICTURES}")
         if garbled:
-            parts.append(f"{_name(garbled)} not read, or in part. {GARBLED} {SEND_SOURCE}")
+            parts.append(f"{_name_pages(garbled)} not read, or in part. {GARBLED} {SEND_SOURCE}")
         return " ".join([*parts, NOT_RECOGNISED if self.parser.recognises else TURN_ON])
 
     def _content(
         self, checked: CheckedFile, data: bytes, name: str, source: str, *, recognised: bool
     ) -> DocumentContent:
-        parsed = checked.document
-        details: dict[str, object] = {
-            "characters": len(parsed.text),
-            "pages": parsed.pages,
-            "unread_pages": list(parsed.unread_pages),
-            "garbled_pages": list(parsed.garbled_pages),
-            "recognised": recognised,
-        }
-        front = {DATE_IN_FILE if name == "date" else name: value for name, value in parsed.front_matter.items()}
-        details |= front
-        if checked.is_clean is not None:
-            details["scanned"] = checked.is_clean
+        parsed, details = checked.document, _make_details(checked) | {"recognised": recognised}
         language = document_language(parsed.text)
         chunks = chunk_text(parsed.text, parsed.sections, language, sizes=self.sizes, count_tokens=estimate_tokens)
         if not chunks and not self.awaits_recognition(details):
-            raise UnreadableDocument(_nothing(parsed, recognises=self.parser.recognises))
+            raise UnreadableDocument(_explain_empty(parsed, recognises=self.parser.recognises))
         return DocumentContent(
             source=source,
             title=parsed.title or readable_name(name),
@@ -177,7 +164,21 @@ def make_extracted(parsed: ParsedDocument) -> Extracted:
     return Extracted(parsed.text, tuple(parts))
 
 
-def _nothing(parsed: ParsedDocument, *, recognises: bool) -> str:
+def _make_details(checked: CheckedFile) -> dict[str, object]:
+    parsed = checked.document
+    details: dict[str, object] = {
+        "characters": len(parsed.text),
+        "pages": parsed.pages,
+        "unread_pages": list(parsed.unread_pages),
+        "garbled_pages": list(parsed.garbled_pages),
+    }
+    details |= {DATE_IN_FILE if name == "date" else name: value for name, value in parsed.front_matter.items()}
+    if checked.is_clean is not None:
+        details["scanned"] = checked.is_clean
+    return details
+
+
+def _explain_empty(parsed: ParsedDocument, *, recognises: bool) -> str:
     if not parsed.unread_pages:
         return "There is no text in it."
     if parsed.garbled_pages:
@@ -192,18 +193,18 @@ def _get_pages(details: Mapping[str, object], name: str) -> list[int]:
     return pages if isinstance(pages, list) else []
 
 
-def _name(pages: Sequence[int]) -> str:
-    return f"Page {_ranges(pages)}" if len(pages) == 1 else f"Pages {_ranges(pages)}"
+def _name_pages(pages: Sequence[int]) -> str:
+    return f"Page {_format_ranges(pages)}" if len(pages) == 1 else f"Pages {_format_ranges(pages)}"
 
 
-def _ranges(pages: Sequence[int]) -> str:
+def _format_ranges(pages: Sequence[int]) -> str:
     """`[1, 2, 3, 7]` is "1–3, 7"."""
     runs = [[page for _, page in run] for _, run in groupby(enumerate(pages), key=lambda entry: entry[1] - entry[0])]
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def content_hash(data: bytes) -> str:
-    """What a file is recognised as unchanged by: its SHA-256."""
+    """The SHA-256 of a file, by which it is known to be unchanged."""
     return hashlib.sha256(data).hexdigest()
 
 

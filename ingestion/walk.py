@@ -1,4 +1,4 @@
-"""Paths to files: what there is to load, what it is recognised by and what readers are shown instead."""
+"""From paths to the files below them: which to load, by what they are known, and what readers are shown as source."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -26,8 +26,8 @@ class FileEntry:
 class Walk:
     """What was found below some paths.
 
-    `skipped` names what is no document to load, `unreadable` files and folders that cannot be, each with the reason; a
-    folder that was not looked into stands for all that is in it.
+    `skipped` and `unreadable` hold names with the reason: of what is no document, and of files and folders that cannot
+    be read. A folder that was not entered stands for all that is in it.
     """
 
     files: list[FileEntry] = field(default_factory=list)
@@ -38,10 +38,10 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """Paths to what documents are recognised by, and back.
+    """From paths to the origins by which documents are known, and back.
 
-    That is the absolute path, but below the samples' folder the path within it, so that a checkout that was moved does
-    not hold its samples twice.
+    The origin is the absolute path, but in the samples' folder the path below it, so that a checkout that was moved
+    does not hold its samples twice.
     """
 
     samples: Path | None
@@ -67,19 +67,19 @@ def walk(paths: Sequence[Path]) -> Walk:
     """
     found = Walk()
     for path in paths:
-        _look_at(path, found)
+        _collect(path, found)
     unique = {file.path: file for file in found.files}
     found.files = list(unique.values())
     return found
 
 
-def _look_at(path: Path, found: Walk) -> None:
+def _collect(path: Path, found: Walk) -> None:
     try:
         resolved = path.resolve(strict=True)
     except (OSError, RuntimeError) as exc:
         raise BadInput(f"{path} does not exist or cannot be read.") from exc
     if not resolved.is_dir():
-        _add(found, _place(path), path.name)
+        _add(found, _make_absolute(path), path.name)
         return
     before = len(found.files) + len(found.unreadable)
     found.folders.append(resolved)
@@ -90,7 +90,7 @@ def _look_at(path: Path, found: Walk) -> None:
         else:
             _add(found, file, source)
     if len(found.files) + len(found.unreadable) == before:
-        raise BadInput(f"The folder {path} holds no document of a kind that is read.{_name_some(found.skipped)}")
+        raise BadInput(f"The folder {path} holds no document of a kind that is read.{_list_names(found.skipped)}")
 
 
 def _why_unknown(file: Path) -> str:
@@ -99,7 +99,7 @@ def _why_unknown(file: Path) -> str:
     return f"Files of this kind ({file.suffix.lower()}) are not read."
 
 
-def _name_some(skipped: Sequence[tuple[str, str]]) -> str:
+def _list_names(skipped: Sequence[tuple[str, str]]) -> str:
     names = ", ".join(name for name, _ in skipped[:NAMED])
     return f" Skipped: {names}{' …' if len(skipped) > NAMED else ''}" if skipped else ""
 
@@ -122,7 +122,7 @@ def _is_unicode(name: str) -> bool:
     return True
 
 
-def _place(path: Path) -> Path:
+def _make_absolute(path: Path) -> Path:
     """The absolute path of a file; its own name is kept if it is a link."""
     return path.parent.resolve() / path.name
 

@@ -99,10 +99,10 @@ def test_a_program_that_vanishes_leaves_pages_that_say_what_to_do(
     data = joined(pdf(["Typed."]), pictures(["Scanned"], ["Too"], kind="PDF"))
     with reader() as reading:
         before = reading.read_whole(data, "a.pdf", "a")
-        assert (before.details["unread_pages"], reading.unread_note(before.details)) == ([], None)
+        assert (before.details["unread_pages"], reading.describe_unread(before.details)) == ([], None)
         movable.remove()
         after = reading.read_whole(data, "a.pdf", "a")
-        note = reading.unread_note(after.details)
+        note = reading.describe_unread(after.details)
     assert [chunk.text for chunk in after.chunks] == ["Typed."]
     # Not recognised: the page is read when the document is loaded the next time with a recognition.
     assert (after.details["unread_pages"], after.details["recognised"]) == ([2, 3], False)
