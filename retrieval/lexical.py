@@ -1,11 +1,15 @@
 """Texts to weighted terms for BM25, the same for every engine that multiplies them with inverse document frequency."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from qdrant_edge import Bm25, Bm25Config, DisabledStemmer, Language, StopwordsSet, TokenizerType
 
+from utils.language import detect_language
 from utils.passages import Passage
+from utils.translations import find_translations
 
 # How texts become terms, and which texts are embedded: another name with any change to it or to the languages below. An
 # index of another version is built anew, beside the one that serves.
@@ -17,6 +21,8 @@ UNSPACED = frozenset({"ja", "th", "zh"})
 # fusion on xquad_en, xquad_es, squad_en, idk_id:
 #  50 .963/.963/.855/.932     150 .977/.965/.865/.936     256 .979/.960/.868/.936,
 USUAL_TERMS = 150.0
+_MOST_TRANSLATED = 200  # words of a question
+_WORD = re.compile(r"[^\W\d_]+")
 _PASSAGES_REMEMBERED = 2000  # some 6 KB each
 
 
@@ -57,10 +63,13 @@ class Lexicon:
         """The terms *question* has in any of the languages, since a short one does not show its own.
 
         That costs at most .002 of R@1 against knowing it: a stem of another language rarely is a term of a passage.
+        Where its language shows, translations count too: those of a word together as much as the word itself.
         """
         models = (*self._known.values(), self._spaced, self._unspaced)
         found = {index for model in models for index in model.embed_query(question).indices}
-        return Terms(sorted(found), [1.0] * len(found))
+        weights = _translate(question) | dict.fromkeys(found, 1.0)
+        indices = sorted(weights)
+        return Terms(indices, [weights[index] for index in indices])
 
 
 class RememberingLexicon(Lexicon):
@@ -73,6 +82,22 @@ class RememberingLexicon(Lexicon):
     def make_passage_terms(self, passage: Passage) -> Terms:
         """See `Lexicon`. Do not change the result: others are given the same object."""
         return self._remembered(passage)
+
+
+def _translate(question: str) -> dict[int, float]:
+    """The weights of the stems that say in other languages what the words of *question* say.
+
+    Of 135 visitors' questions over 47 documents in three languages the first six passages held the answer of .963,
+    without translations of .896; with each of them as heavy as a word it was .978, but Spanish questions found the
+    right passage of an English XQuAD first in .878 instead of .882.
+    """
+    source = detect_language(question, default="")
+    weights: dict[int, float] = {}
+    for word in islice(dict.fromkeys(_WORD.findall(question)), _MOST_TRANSLATED):
+        for language in LANGUAGES:
+            others = find_translations(word, source, language) if language != source else frozenset[int]()
+            weights |= {stem: max(weights.get(stem, 0.0), 1 / len(others)) for stem in others}
+    return weights
 
 
 def _make_config(

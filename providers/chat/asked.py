@@ -1,4 +1,4 @@
-"""What kind of thing a question asks for, and which kinds a sentence gives: an amount of money, an hour, a day …
+"""What kind of thing a question asks for, and which kinds a sentence gives: an amount of money, an hour, a list …
 
 By patterns in English, Spanish and Indonesian, folded; a question in another language, or one that asks for none of
 these, asks for nothing that can be told.
@@ -13,8 +13,8 @@ from utils.facts.folding import fold
 from utils.facts.names import find_names
 from utils.facts.numbers import Number, find_numbers
 
-MONEY, CLOCK, DAY, DURATION, PERCENT, PHONE, PERSON, NUMBER = (
-    "money", "clock", "day", "duration", "percent", "phone", "person", "number",
+MONEY, CLOCK, DAY, DURATION, PERCENT, PHONE, PERSON, NUMBER, LIST = (
+    "money", "clock", "day", "duration", "percent", "phone", "person", "number", "list",
 )  # fmt: skip
 
 _COST = (
@@ -57,6 +57,11 @@ _ASKS = {
         r"|menelepon|nomor (?:telepon|telp|hp|wa))\b"
     ),
     PERSON: re.compile(r"\b(?:who|whom|whose|quien|quienes|siapa|siapakah)\b"),
+    LIST: re.compile(
+        r"\b(?:what (?:stuff|things|documents|papers|all|else|am i|do i (?:all )?(?:have to|need))|full list|list of"
+        r"|which (?:documents|things)|que (?:cosas|documentos|papeles|llevo|traigo)|que es lo que no|apa (?:saja|aja)"
+        r"|que (?:tengo|tenemos|hay) que (?:llevar|traer|presentar|meter)|(?:berkas|dokumen|syarat) apa)\b"
+    ),
     NUMBER: re.compile(
         r"\bhow (?:many|far|old|high|large|big|tall|fast|deep|much)\b|\bwhat (?:year|percent\w*|number|age|floor|bus)\b"
         r"|\bcuant[oa]s?\b|\bque (?:ano|numero|edad|planta|piso)\b|\bberapa(?:kah)?\b"
@@ -85,7 +90,7 @@ def kinds_asked(question: str) -> frozenset[str]:
 
 
 def kinds_given(text: str) -> frozenset[str]:
-    """The kinds of things that *text* gives."""
+    """The kinds of things that *text* gives; whether it stands in a list is not seen in it."""
     return frozenset(_give(text, fold(text)))
 
 

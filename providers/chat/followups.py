@@ -57,6 +57,13 @@ def standalone_question(history: Sequence[BaseMessage], question: str) -> str:
     return resolved
 
 
+def leave_out_topic(standalone: str) -> str:
+    """What was asked, of a question that `standalone_question` gave a topic; any other as it is."""
+    start = standalone.rfind(" (")
+    has_topic = start > 0 and standalone.endswith(")") and ")" not in standalone[start:-1]
+    return standalone[:start] if has_topic else standalone
+
+
 def names_no_topic(question: str) -> bool:
     """Whether *question* refers to something, and nothing in it says to what: "How much is it?", "¿Cuánto cuesta?".
 

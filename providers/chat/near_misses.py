@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
-from providers.chat.selection import Candidate, Quote
+from providers.chat.candidates import Candidate
+from providers.chat.selection import Quote
 from utils.facts.names import find_names, is_known, list_words
 from utils.facts.numbers import KnownNumbers, Number, find_numbers
 from utils.facts.polarity import find_denying, find_opposed, tokenize

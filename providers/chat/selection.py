@@ -3,17 +3,16 @@
 The constants were chosen on the four sets of `benchmarks/answers.py` together; the figures change little around them.
 """
 
-import math
 import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from prompts.rag import NumberedPassage
-from providers.chat.sentences import Block, split_blocks
-from utils.language import detect_any_language
+from providers.chat.asked import kinds_asked
+from providers.chat.candidates import REFERENCE_MARK, Candidate, is_foreign
+from providers.chat.followups import leave_out_topic
+from providers.chat.word_scores import translated_scores, word_scores
 from utils.words import hash_content_words
 
 # What a sentence of a later passage has to make up for, in shares of the question's words.
@@ -21,10 +20,9 @@ _LATER_PASSAGE = (0.0, 0.3, 0.5, 0.6, 0.7)
 # A passage none of whose sentences has this share of the question's words is about something else, unless question and
 # document differ in language.
 ON_TOPIC = 0.3
-_LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a list, not in the sentence
 _ASKED_FOR_BONUS = 0.3
 _MOST_CLAUSES = 100  # of a sentence that is too long, from which its run may begin
-_MEANING_WEIGHT, _SHARE_BESIDE_MEANING, _LATER_BESIDE_MEANING = 20.0, 0.8, 0.5
+_MEANING_WEIGHT, _SHARE_BESIDE_MEANING, _LATER_BESIDE_MEANING = 20.0, 1.4, 0.25
 # Less than this share, and a passage in another language among the first ones may say it better.
 _SURE_BY_WORDS, _FIRST_PASSAGES = 0.6, 2
 # Texts in two languages are less alike than in one, whatever they say: by .03 to .06 (`retrieval.answerability`).
@@ -33,8 +31,8 @@ FOREIGN_BONUS = 0.04
 # the answer without adding to it.
 _WORSE, _WORSE_ROW = 0.5, 0.1
 WORSE_BY_WORDS, WORSE_BY_MEANING = (0.6, 0.5), (0.1, 0.2)  # sentences; the second where two things are asked
-_MOST_ROWS = 3
-_SHORT_PARAGRAPH = 160  # characters, which are quoted whole
+_MOST_ROWS = 2
+_SHORT_PARAGRAPH = 100  # characters, which are quoted whole
 SEPARATOR = "\n\n"  # between quotes: each is a block of its own
 
 _ASKS_FOR_NUMBER = re.compile(
@@ -54,40 +52,7 @@ _ASKS_TWICE = re.compile(
     re.IGNORECASE,
 )
 _CAPITALISED = re.compile(r"(?<=[^.!?\s] )[^\W\d_a-zß-öø-ÿ]\w+")
-_REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
-_LONGEST_IN_CONTEXT = 1200  # characters
-_PASSAGES_KEPT, _LONGEST_KEPT = 256, 8000  # characters of a passage
 _CLAUSE_END = re.compile(r"[,;:)–—]\s+")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A sentence that can be quoted. *number* is its passage's mark, *rank* counts passages from 0.
-
-    *head* names the columns of the table it is a row of; *lead* are the words of what it stands under, *title* those of
-    its document's. It stands at *start* to *end* in *passage*, as a part of *block*.
-    """
-
-    number: int
-    rank: int
-    language: str
-    text: str
-    head: str
-    words: frozenset[int]
-    lead: frozenset[int]
-    title: frozenset[int]
-    passage: NumberedPassage
-    block: Block
-    start: int
-    end: int
-
-    @property
-    def in_context(self) -> str:
-        """It with what it stands under; of a table the row as "column: value"."""
-        above, text = dict.fromkeys(filter(None, (self.passage.title, self.passage.heading))), self.text
-        if self.block.kind == "table" and self.head:
-            text = "; ".join(map(": ".join, zip(self.head.split(" | "), text.split(" | "), strict=False)))
-        return f"{' › '.join(above)}: {text}"[:_LONGEST_IN_CONTEXT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,73 +70,12 @@ class Quote:
         return f"{self.text[:-2]}{mark} |" if self.text.endswith(" |") else f"{self.text}{mark}"
 
 
-def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
-    """Every sentence of *passages* that says anything, in order; one in several passages counts for the first alone."""
-    found: dict[str, Candidate] = {}
-    for rank, passage in enumerate(passages):
-        read = _read if len(passage.text) <= _LONGEST_KEPT else _read.__wrapped__
-        for candidate in read(passage._replace(number=0)):
-            placed = replace(candidate, number=passage.number, rank=rank, passage=passage)
-            found.setdefault(" ".join(candidate.text.split()), placed)
-    return [candidate for text, candidate in found.items() if any(map(str.isalnum, text))]
-
-
-@lru_cache(_PASSAGES_KEPT)
-def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
-    """The sentences of one passage. Splitting it and telling its language are most of the work of an answer."""
-    language = detect_any_language(passage.text)
-    title = hash_content_words(passage.title, language)
-    return tuple(
-        Candidate(
-            passage.number,
-            0,
-            language,
-            text := _REFERENCE_MARK.sub("", sentence.text),  # a reader would take it for a mark of ours
-            sentence.head,
-            hash_content_words(text, language),
-            hash_content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language),
-            title,
-            passage,
-            block,
-            start,
-            end,
-        )
-        for block in split_blocks(passage.text)
-        for sentence, (start, end) in zip(block.sentences, block.spans, strict=True)
-    )
-
-
-def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
-    """The share of the question's words in each sentence, 0 to 1, a rare word counting more than a common one.
-
-    What the document's title says goes for all of it: a sentence gains nothing by saying it again.
-    Weights are BM25's inverse document frequencies over *sentences*.
-    """
-    frequency = Counter(word for sentence in sentences for word in sentence.words)
-    asked = {language: hash_content_words(question, language) for language in {s.language for s in sentences}}
-
-    def weight(words: frozenset[int]) -> float:
-        return sum(math.log1p((len(sentences) - frequency[w] + 0.5) / (frequency[w] + 0.5)) for w in words)
-
-    scores = []
-    for sentence in sentences:
-        wanted = asked[sentence.language] - sentence.title
-        met = weight(wanted & sentence.words) + _LEAD_WEIGHT * weight(wanted & (sentence.lead - sentence.words))
-        scores.append(met / (weight(wanted) or 1.0))
-    return scores
-
-
 def needs_meaning(question: str, sentences: Sequence[Candidate], best_share: float) -> bool:
     """Whether words, of which one of *sentences* has at best this share, do not tell which one answers."""
     if best_share < ON_TOPIC:
         return True
     first = (sentence for sentence in sentences if sentence.rank < _FIRST_PASSAGES)
     return best_share < _SURE_BY_WORDS and any(is_foreign(question, sentence) for sentence in first)
-
-
-def is_foreign(question: str, sentence: Candidate) -> bool:
-    """Whether *sentence* is in another language than *question*; not where that is too short to tell its own."""
-    return detect_any_language(question, default=sentence.language) != sentence.language
 
 
 def select_quotes(
@@ -220,7 +124,7 @@ def order_by_words(question: str, sentences: Sequence[Candidate]) -> list[int]:
     asked = _AskedFor(question)
     scores = [
         share + _ASKED_FOR_BONUS * asked.given_in(s.text) - _later(s.rank)
-        for share, s in zip(word_scores(question, sentences), sentences, strict=True)
+        for share, s in zip(translated_scores(question, sentences), sentences, strict=True)
     ]
     return sorted(range(len(sentences)), key=lambda i: -scores[i])
 
@@ -286,7 +190,7 @@ def _run_of_sentences(sentences: Sequence[Candidate], scores: Sequence[float], r
 
 
 def _verbatim(passage: NumberedPassage, start: int, end: int) -> str:
-    return _REFERENCE_MARK.sub("", passage.text[start:end])
+    return REFERENCE_MARK.sub("", passage.text[start:end])
 
 
 def sentence_scores(
@@ -296,20 +200,39 @@ def sentence_scores(
 
     *likeness* is the cosine of the question and each sentence in its context, where it is known.
     """
-    shares, asked = word_scores(question, sentences), _AskedFor(question)
-    on_topic = {s.rank for s, share in zip(sentences, shares, strict=True) if share >= ON_TOPIC or likeness}
+    return _score_by_meaning(question, sentences, likeness) if likeness else _score_by_words(question, sentences)
+
+
+def _score_by_words(question: str, sentences: Sequence[Candidate]) -> list[float]:
+    shares, asked = _average_shares(word_scores, question, sentences), _AskedFor(question)
+    on_topic = {s.rank for s, share in zip(sentences, shares, strict=True) if share >= ON_TOPIC}
     scores = [
-        _MEANING_WEIGHT * like
-        + (_SHARE_BESIDE_MEANING if likeness else 1.0) * share
-        + _ASKED_FOR_BONUS * (asked.given_in(s.text) if share or s.rank in on_topic else 0)
-        - (_LATER_BESIDE_MEANING if likeness else 1.0) * _later(s.rank)
-        for share, like, s in zip(shares, likeness or [0.0] * len(sentences), sentences, strict=True)
+        share + _ASKED_FOR_BONUS * (asked.given_in(s.text) if share or s.rank in on_topic else 0) - _later(s.rank)
+        for share, s in zip(shares, sentences, strict=True)
     ]
-    if likeness:
-        return scores
     # Beside the best sentence, others of its passage are not at a disadvantage.
     home = sentences[scores.index(max(scores))].rank
     return [score + _later(home) * (s.rank == home) for score, s in zip(scores, sentences, strict=True)]
+
+
+def _score_by_meaning(question: str, sentences: Sequence[Candidate], likeness: Sequence[float]) -> list[float]:
+    asked = kinds_asked(question)
+    shares = _average_shares(translated_scores, question, sentences)
+    return [
+        _MEANING_WEIGHT * like
+        + _SHARE_BESIDE_MEANING * share
+        + _ASKED_FOR_BONUS * (not asked.isdisjoint(s.kinds))
+        - _LATER_BESIDE_MEANING * _later(s.rank)
+        for share, like, s in zip(shares, likeness, sentences, strict=True)
+    ]
+
+
+def _average_shares(
+    score: Callable[[str, Sequence[Candidate]], list[float]], question: str, sentences: Sequence[Candidate]
+) -> list[float]:
+    """What *score* gives of *question* with and without the topic of the conversation, which so counts half."""
+    each = [score(text, sentences) for text in dict.fromkeys((question, leave_out_topic(question)))]
+    return [sum(shares) / len(each) for shares in zip(*each, strict=True)]
 
 
 def _later(rank: int) -> float:

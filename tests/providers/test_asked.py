@@ -15,9 +15,11 @@ from providers.chat.asked import kinds_asked, kinds_given
         ("how long can I keep a film", {"duration"}), ("¿Cuánto tiempo tengo?", {"duration"}),
         ("berapa lama disimpan?", {"duration"}), ("cuánto me esperan antes de cancelar", {"duration"}),
         ("When is it due?", {"clock", "day", "duration"}), ("kapan rapatnya?", {"clock", "day", "duration"}),
-        ("what am I not allowed to bring when I visit?", set()), ("How many books may I have?", {"number"}),
+        ("what may I bring when I visit?", set()), ("How many books may I have?", {"number"}),
         ("who do I ask?", {"person"}), ("¿A quién pregunto?", {"person"}), ("nomor telepon kantor?", {"phone"}),
-        ("What is the monthly interest?", {"percent"}), ("Is smoking allowed?", set()), ("", set()),
+        ("what stuff do i need to bring", {"list"}), ("¿Qué documentos llevo?", {"list"}),
+        ("harus bawa apa saja ya?", {"list"}), ("What is the monthly interest?", {"percent"}),
+        ("Is smoking allowed?", set()), ("", set()),
     ],
 )  # fmt: skip
 def test_the_kind_of_what_is_asked_is_told_by_the_words_of_three_languages(question: str, kinds: set[str]) -> None:

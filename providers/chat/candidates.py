@@ -1,0 +1,103 @@
+"""What can be quoted: the sentences of passages, with what they stand under."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from prompts.rag import NumberedPassage
+from providers.chat.asked import LIST, kinds_given
+from providers.chat.sentences import Block, split_blocks
+from utils.language import detect_any_language
+from utils.words import hash_content_words
+
+REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
+_FEWEST_ITEMS = 3  # of a list that is one
+_LONGEST_IN_CONTEXT = 1200  # characters
+_PASSAGES_KEPT, _LONGEST_KEPT = 256, 8000  # characters of a passage
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence that can be quoted. *number* is its passage's mark, *rank* counts passages from 0.
+
+    *head* names the columns of the table it is a row of; *lead* are the words of what it stands under, *title* those of
+    its document's; *kinds* are those of what it gives (`providers.chat.asked`). It stands at *start* to *end* in
+    *passage*, as a part of *block*.
+    """
+
+    number: int
+    rank: int
+    language: str
+    text: str
+    head: str
+    words: frozenset[int]
+    lead: frozenset[int]
+    title: frozenset[int]
+    kinds: frozenset[str]
+    passage: NumberedPassage
+    block: Block
+    start: int
+    end: int
+
+    @property
+    def in_context(self) -> str:
+        """It with what it stands under; of a table the row as "column: value"."""
+        text = self.text
+        if self.block.kind == "table" and self.head:
+            text = "; ".join(map(": ".join, zip(self.head.split(" | "), text.split(" | "), strict=False)))
+        return self._put_under_headings(text)
+
+    @property
+    def list_in_context(self) -> str:
+        """The whole list that it is an item of, with what that stands under; "" where it is none."""
+        if self.block.kind != "list" or len(self.block.sentences) == 1:
+            return ""
+        return self._put_under_headings(self.passage.text[self.block.start : self.block.end])
+
+    def _put_under_headings(self, text: str) -> str:
+        above = dict.fromkeys(filter(None, (self.passage.title, self.passage.heading)))
+        return f"{' › '.join(above)}: {text}"[:_LONGEST_IN_CONTEXT]
+
+
+def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
+    """Every sentence of *passages* that says anything, in order; one in several passages counts for the first alone."""
+    found: dict[str, Candidate] = {}
+    for rank, passage in enumerate(passages):
+        read = _read if len(passage.text) <= _LONGEST_KEPT else _read.__wrapped__
+        for candidate in read(passage._replace(number=0)):
+            placed = replace(candidate, number=passage.number, rank=rank, passage=passage)
+            found.setdefault(" ".join(candidate.text.split()), placed)
+    return [candidate for text, candidate in found.items() if any(map(str.isalnum, text))]
+
+
+@lru_cache(_PASSAGES_KEPT)
+def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
+    """The sentences of one passage. Splitting it and telling its language are most of the work of an answer."""
+    language = detect_any_language(passage.text)
+    title = hash_content_words(passage.title, language)
+    return tuple(
+        Candidate(
+            passage.number,
+            0,
+            language,
+            text := REFERENCE_MARK.sub("", sentence.text),  # a reader would take it for a mark of ours
+            sentence.head,
+            hash_content_words(text, language),
+            hash_content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language),
+            title,
+            kinds_given(text) | ({LIST} if is_list else frozenset()),
+            passage,
+            block,
+            start,
+            end,
+        )
+        for block in split_blocks(passage.text)
+        for is_list in [block.kind == "list" and len(block.sentences) >= _FEWEST_ITEMS]
+        for sentence, (start, end) in zip(block.sentences, block.spans, strict=True)
+    )
+
+
+def is_foreign(question: str, sentence: Candidate) -> bool:
+    """Whether *sentence* is in another language than *question*; not where that is too short to tell its own."""
+    return detect_any_language(question, default=sentence.language) != sentence.language

@@ -1,0 +1,86 @@
+"""How many of a question's words sentences have: as they are, or also by translations and words that say the same."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from providers.chat.candidates import Candidate
+from utils.language import detect_any_language
+from utils.translations import find_translations
+from utils.words import hash_content_words
+
+_LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a list, not in the sentence
+_ALIKE = 0.8  # of a word of the question's own language, that another one says nearly the same
+_MOST_WORDS = 60  # of a question, that are translated
+_WORD = re.compile(r"[^\W_]+(?:[-'’&][^\W_]+)*")
+
+
+def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
+    """The share of the question's words in each sentence, 0 to 1, a rare word counting more than a common one.
+
+    What the document's title says goes for all of it: a sentence gains nothing by saying it again.
+    Weights are BM25's inverse document frequencies over *sentences*.
+    """
+    frequency = Counter(word for sentence in sentences for word in sentence.words)
+    asked = {language: hash_content_words(question, language) for language in {s.language for s in sentences}}
+
+    def weight(words: frozenset[int]) -> float:
+        return sum(math.log1p((len(sentences) - frequency[w] + 0.5) / (frequency[w] + 0.5)) for w in words)
+
+    scores = []
+    for sentence in sentences:
+        wanted = asked[sentence.language] - sentence.title
+        met = weight(wanted & sentence.words) + _LEAD_WEIGHT * weight(wanted & (sentence.lead - sentence.words))
+        scores.append(met / (weight(wanted) or 1.0))
+    return scores
+
+
+def translated_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
+    """As `word_scores`; a word is also met by its translation, or in its own language by one that says nearly the same.
+
+    Words that none of *sentences* can have, as no translation is known, do not count.
+    """
+    source = detect_any_language(question)
+    words = [word for word in dict.fromkeys(_WORD.findall(question)) if hash_content_words(word, source)]
+    languages = {sentence.language for sentence in sentences}
+    asked = {language: [_Word.read(word, source, language) for word in words[:_MOST_WORDS]] for language in languages}
+    weights = [
+        math.log1p((len(sentences) - count + 0.5) / (count + 0.5))
+        for count in (
+            sum(not asked[each.language][place].every.isdisjoint(each.words) for each in sentences)
+            for place in range(len(words[:_MOST_WORDS]))
+        )
+    ]
+    return [_share(asked[each.language], weights, each) for each in sentences]
+
+
+class _Word(NamedTuple):
+    """A word of a question in the language of a sentence: stems of itself, and of what says the same, worth *alike*."""
+
+    itself: frozenset[int]
+    others: frozenset[int]
+    alike: float
+
+    @classmethod
+    def read(cls, word: str, source: str, target: str) -> "_Word":
+        others = find_translations(word, source, target)
+        return cls(hash_content_words(word, target), others, _ALIKE if source == target else 1.0)
+
+    @property
+    def every(self) -> frozenset[int]:
+        return self.itself | self.others
+
+    def count_in(self, words: frozenset[int]) -> float:
+        """1 where it is in *words*, less where another one says it there, else 0."""
+        return 1.0 if not self.itself.isdisjoint(words) else self.alike * (not self.others.isdisjoint(words))
+
+
+def _share(asked: Sequence[_Word], weights: Sequence[float], sentence: Candidate) -> float:
+    met = total = 0.0
+    for word, weight in zip(asked, weights, strict=True):
+        if word.every.isdisjoint(sentence.title):
+            total += weight
+            met += weight * max(word.count_in(sentence.words), _LEAD_WEIGHT * word.count_in(sentence.lead))
+    return met / (total or 1.0)
