@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from prompts.rag import NumberedPassage
-from providers.chat.asked import kinds_asked
+from providers.chat.asked import DURATION, LIST, MONEY, kinds_asked
 from providers.chat.candidates import REFERENCE_MARK, Candidate, is_foreign
 from providers.chat.followups import leave_out_topic
 from providers.chat.word_scores import translated_scores, word_scores
@@ -28,8 +28,8 @@ _SURE_BY_WORDS, _FIRST_PASSAGES = 0.6, 2
 # Texts in two languages are less alike than in one, whatever they say: by .03 to .06 (`retrieval.answerability`).
 FOREIGN_BONUS = 0.04
 # Blocks, rows of a table and sentences of a paragraph that are worse than the best one by more are left out: they fill
-# the answer without adding to it.
-_WORSE, _WORSE_ROW = 0.5, 0.1
+# the answer without adding to it. Beside a sentence that gives the kind of thing asked for, others give another value.
+_WORSE, _WORSE_BESIDE_VALUE, _WORSE_ROW = 0.5, 0.25, 0.1
 WORSE_BY_WORDS, WORSE_BY_MEANING = (0.6, 0.5), (0.1, 0.2)  # sentences; the second where two things are asked
 _MOST_ROWS = 2
 _SHORT_PARAGRAPH = 100  # characters, which are quoted whole
@@ -93,11 +93,15 @@ def select_quotes(
     do there. A list is whole, a row has the names of its columns above it.
     """
     best, left = max(scores), max_chars
-    by = worse[_ASKS_TWICE.search(question) is not None]
+    asks_twice = _ASKS_TWICE.search(question) is not None
+    by, asked = worse[asks_twice], kinds_asked(question) - {LIST}
+    asks_once = not asks_twice and not asked >= {MONEY, DURATION}
+    gives_value = asks_once and not asked.isdisjoint(sentences[scores.index(best)].kinds)
+    least = best - (_WORSE_BESIDE_VALUE if gives_value else _WORSE)
     chosen: list[tuple[int, Quote]] = []
     for members in sorted(group_by_block(sentences), key=lambda members: -max(scores[i] for i in members)):
         score = max(scores[i] for i in members)
-        if chosen and (score < best - _WORSE or score <= 0):
+        if chosen and (score < least or score <= 0):
             break
         of_block = [sentences[i] for i in members]
         text = _quote_block(of_block, [scores[i] for i in members], left, worse=by, may_cut=not chosen)
