@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,6 @@ import uvicorn
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models import License, SecurityScheme, Server
 
-from api.auth import Authenticator
 from api.chat import chat_blueprint
 from api.conflicts import conflicts_blueprint
 from api.conversations import conversations_blueprint
@@ -25,48 +24,36 @@ from api.document_links import document_links_blueprint
 from api.documents import documents_blueprint
 from api.health import health_blueprint
 from api.json_provider import OrjsonProvider
-from api.limits import RateLimits
-from api.link_limits import LinkLimits
-from api.links import CitationLinks, LinkSigner
-from api.metering import look_at_requests, register_metering
+from api.metering import register_metering
 from api.middleware import register_middleware
+from api.opening import attached
 from api.problems import register_problems
 from api.ratings import ratings_blueprint
-from api.repeats import Repeats
 from api.runs import runs_blueprint
 from api.schemas import Problem
 from api.search import search_blueprint
-from api.services import ApiServices, attach_services, running_services
+from api.services import running_services
 from api.usage import usage_blueprint
 from api.view import view_blueprint
-from api.visitor_limits import QuestionLimits, VisitorLimits
 from api.web_sources import web_sources_blueprint
-from auth.credentials import make_configured_key_principal, make_page_principal
 from bootstrap.banner import loading_bar
 from bootstrap.companions import accompany
 from bootstrap.observability import start_observability
-from bootstrap.services import Services, open_services, wait_until_it_may_start
+from bootstrap.services import open_services, wait_until_it_may_start
 from cli.commands import register_commands
 from cli.operator import configure, for_commands
 from config import VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
-from domain.document_links import LinkMode
-from ingestion.pages.images import PageImages
 from server.admission import Admission, AdmissionLimits
 from server.asgi import FlaskAsgi, Lifespan, make_uvicorn_options
 from server.graceful import GracefulServer
-from server.http_protocol import ConnectionLimits
 from server.request_body import BodyLimits
-from utils.concurrency import ConcurrencyLimit
 from utils.logging_config import configure_logging
 from utils.private_files import ensure_private_folder, keep_files_private
 from utils.processes import (
     StartError,
-    allow_open_files,
     hide_from_others,
     reserve_port,
-    switch_threads_often,
-    tune_collector,
 )
 
 _SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
@@ -85,7 +72,6 @@ _INFO = Info(
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
 )
 _TAKE_OVER_S = 45.0
-_TEXTS_AT_ONCE, _TEXTS_WAITING = 2, 200  # whole texts of documents in memory, each of a few MB, for their readers
 
 
 def create_app(settings: Settings | None = None) -> OpenAPI:
@@ -126,67 +112,6 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     register_deprecations(app, app.deprecating())
     register_commands(app)
     return app
-
-
-@asynccontextmanager
-async def attached(app: OpenAPI, services: Services, admission: Admission) -> AsyncIterator[None]:
-    """Let the app work with these services for the length of the block."""
-    async with AsyncExitStack() as stack:
-        attach_services(app, _open_api_services(stack, services, admission))
-        if services.telemetry.sampler:
-            services.telemetry.sampler.looks.append(look_at_requests(app, admission))
-        tune_collector()
-        switch_threads_often()
-        allow_open_files(ConnectionLimits().open_files)
-        yield
-
-
-def _open_api_services(stack: AsyncExitStack, services: Services, admission: Admission) -> ApiServices:
-    """What routes work with, closed with *stack*."""
-    settings = services.settings
-    limits, visitor_limits, link_limits = _open_limits(stack, services) if settings.rate_limit_enabled else (None,) * 3
-    repeats = Repeats(services.redis_url, services.state_keys)
-    stack.push_async_callback(repeats.aclose)
-    fixed = {services.page_key: make_page_principal()}
-    if settings.api_key:
-        fixed[settings.api_key.get_secret_value()] = make_configured_key_principal()
-    authenticator = Authenticator(fixed, services.database)
-    stack.callback(authenticator.close)
-    signer, mode = LinkSigner(services.link_key, settings.link_ttl), LinkMode(settings.document_links)
-    return ApiServices.around(
-        services,
-        authenticator=authenticator,
-        admission=admission,
-        rate_limits=limits,
-        visitor_limits=visitor_limits,
-        link_limits=link_limits,
-        links=CitationLinks(services.database, signer, public_url=settings.public_url, mode=mode),
-        repeats=repeats,
-        page_images=PageImages(services.sandbox),
-        view_texts=ConcurrencyLimit(
-            _TEXTS_AT_ONCE, may_wait=_TEXTS_WAITING, refusal="Too many documents are being opened. Try again soon."
-        ),
-    )
-
-
-def _open_limits(stack: AsyncExitStack, services: Services) -> tuple[RateLimits, VisitorLimits, LinkLimits]:
-    settings, stores = services.settings, services.telemetry.stores
-    limits = RateLimits(
-        services.redis_url,
-        limit=settings.rate_limit_per_hour,
-        reason=f"This key may make {settings.rate_limit_per_hour} requests an hour.",
-        stores=stores,
-    )
-    link_limits = LinkLimits(
-        services.redis_url,
-        per_address=settings.link_requests_per_hour,
-        per_tenant=settings.tenant_link_requests_per_hour,
-        stores=stores,
-    )
-    opened = limits, _visitor_limits(settings, services), link_limits
-    for each in opened:
-        stack.push_async_callback(each.aclose)
-    return opened
 
 
 def asgi_application(settings: Settings) -> FlaskAsgi:
@@ -242,25 +167,6 @@ def make_admission(settings: Settings) -> Admission:
         requests_per_key=settings.max_requests_per_key,
     )
     return Admission(limits)
-
-
-def _visitor_limits(settings: Settings, services: Services) -> VisitorLimits:
-    return VisitorLimits(
-        services.redis_url,
-        secret=services.page_key,
-        visitor=QuestionLimits(
-            settings.visitor_questions_per_minute,
-            settings.visitor_questions_per_day,
-            settings.visitor_tokens_per_day,
-        ),
-        address=QuestionLimits(
-            settings.address_questions_per_minute,
-            settings.address_questions_per_day,
-            settings.address_tokens_per_day,
-        ),
-        requests_per_minute=settings.address_requests_per_minute,
-        stores=services.telemetry.stores,
-    )
 
 
 def make_bridge(app: OpenAPI, settings: Settings, admission: Admission, lifespan: Lifespan | None = None) -> FlaskAsgi:

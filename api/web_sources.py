@@ -3,23 +3,29 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.access import checks_if_match, requires
 from api.conditional import check_unchanged, make_etag
 from api.description_parts import RESPONSE_HEADERS
-from api.paging import PageOut, PageQuery, make_page_members, read_part_query
+from api.paging import PageQuery, make_page_members, read_part_query
 from api.responses import respond
-from api.schemas import WHOLE, ErrorOut, Problem
+from api.schemas import Problem
 from api.services import services
+from api.web_source_schemas import (
+    AcceptedSourceOut,
+    WebSourceChange,
+    WebSourceIn,
+    WebSourceOut,
+    WebSourcePath,
+    WebSourcesOut,
+)
 from auth.principal import Principal
 from auth.scopes import Scope
 from bootstrap.crawl_scheduler import crawl_reach
@@ -31,13 +37,8 @@ from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.guard import AddressRefused
 from utils.validation import refuse_field
 
-HOUR_S, YEAR_S = 3_600, 31_536_000
-DEEPEST = 20
 DEFAULT_PAGES = 200
 _STATUSES = {CrawlState.WAITING.value: "pending", CrawlState.RUNNING.value: "processing"}
-_Depth = Annotated[int, Field(ge=0, le=DEEPEST), WHOLE]
-_Pages = Annotated[int, Field(ge=1, le=20_000), WHOLE]
-_Every = Annotated[int, Field(ge=HOUR_S, le=YEAR_S), WHOLE]
 
 web_sources_blueprint = APIBlueprint(
     "web_sources",
@@ -46,88 +47,6 @@ web_sources_blueprint = APIBlueprint(
     abp_tags=[Tag(name="Web sources", description="Pages and sites that are read from the web.")],
 )
 _REFUSALS: dict[Any, Any] = {404: Problem}
-
-
-class WebSourceIn(BaseModel):
-    """A page or a site to be read, now and every so often."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    url: str = Field(min_length=1, max_length=2_000, examples=["https://www.example.org/handbook/"])
-    kind: Literal["page", "site"] = "site"
-    max_depth: _Depth = Field(5, description="Links away from the first page.")
-    max_pages: _Pages | None = Field(
-        None, description="Documents at most. Unset: 200, or CRAWL_MAX_PAGES if that is less."
-    )
-    every_s: _Every | None = Field(None, description="Seconds until it is read again. Unset: only when asked for.")
-
-
-class WebSourceChange(BaseModel):
-    """What is left out stays as it is."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    # Null is none of these: there is nothing that they could be cleared to.
-    kind: Literal["page", "site"] = Field(default_factory=lambda: "site")
-    max_depth: _Depth = Field(default_factory=int)
-    max_pages: _Pages | None = Field(None, description="null: 200, or CRAWL_MAX_PAGES if that is less.")
-    every_s: _Every | None = Field(None, description="null: only when asked for.")
-
-
-class WebSourcePath(BaseModel):
-    """Which web source."""
-
-    web_source_id: str = Field(min_length=1, max_length=36)
-
-
-class PageProblem(BaseModel):
-    """An address that is no document, and why."""
-
-    url: str
-    became: str = Field(description="failed, gone or skipped")
-    reason: str
-
-
-class WebSourceOut(BaseModel):
-    """A web source, and how its last crawl is or came out."""
-
-    id: str
-    web_source_id: str = Field(default="", description="id, as it was called before.", deprecated=True)
-    url: str
-    kind: Literal["page", "site"]
-    max_depth: int
-    max_pages: int
-    every_s: int | None
-    next_at: datetime | None = Field(description="When it is read next.")
-    status: Literal["pending", "processing", "completed", "failed", "cancelled"]
-    state: Literal["waiting", "running", "completed", "failed", "cancelled"] = Field(
-        default="waiting", description="status in other words.", deprecated=True
-    )
-    counts: dict[str, int] = Field(
-        description="Addresses by what became of them: added, changed, unchanged, gone, failed, skipped, trapped."
-    )
-    waiting_count: int = Field(description="Addresses still to be fetched.")
-    waiting: int = Field(default=0, description="waiting_count, as it was called before.", deprecated=True)
-    page_problems: list[PageProblem] = Field(description="At most 50.")
-    problems: list[PageProblem] = Field(
-        default=[], description="page_problems, as it was called before.", deprecated=True
-    )
-    error: ErrorOut | None = Field(description="Why nothing could be read.")
-    started_at: datetime | None
-    finished_at: datetime | None
-    created_at: datetime
-
-
-class AcceptedSourceOut(WebSourceOut):
-    """A web source that is going to be read, or not any further."""
-
-    status_url: str
-
-
-class WebSourcesOut(PageOut):
-    """A part of them, by address."""
-
-    web_sources: list[WebSourceOut]
 
 
 @web_sources_blueprint.post(

@@ -9,10 +9,7 @@ import os
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 from uuid import uuid4
 from zlib import crc32
 
@@ -28,6 +25,7 @@ from domain.jobs import LEASE_S, ClaimedJob, Failure, LeaseLost
 from domain.models import Document, JobStage
 from domain.permissions import PermissionCheck
 from domain.quotas import Quotas, add_pages, count_pages, find_next_day, require_pages
+from ingestion.job_lease import JobLease, make_log_facts
 from ingestion.parsers.recognition import Recognition
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
@@ -46,7 +44,6 @@ logger = logging.getLogger(__name__)
 
 OLDEST_EVERY = 4  # each such job of a tenant is the one that has waited longest, however small the others are
 SLICE_S = 10.0  # half a second of it goes by before the first page is read
-_BEATS = 4  # renewals in the time that a lease lasts
 _UPLOAD_AGAIN = "Correct the file and upload it again, with the same external id if it has one."
 _UPLOAD_CLEAN = "Look for malware on the computer that it came from, and upload a clean file."
 _ANOTHER_KEY = "Process it again, or upload it again, with a key that may write documents."
@@ -121,7 +118,7 @@ class JobWorker:
         held = self._claim(ctx)
         if held is None:
             return False
-        with _Lease(self._database, ctx, held, self._lease_s, on_lost=self._parser.interrupt) as lease:
+        with JobLease(self._database, ctx, held, self._lease_s, on_lost=self._parser.interrupt) as lease:
             try:
                 self._do_stage(ctx, held, lease)
             except Exception as exc:  # whatever a document does, the worker must go on with others
@@ -157,7 +154,7 @@ class JobWorker:
                 session, ctx, Failure(exc.detail, "It is read then by itself."), until=find_next_day()
             )
 
-    def _do_stage(self, ctx: Principal, held: ClaimedJob, lease: "_Lease") -> None:
+    def _do_stage(self, ctx: Principal, held: ClaimedJob, lease: JobLease) -> None:
         """Do the stage that the job is at."""
         with self._database.reading() as session:
             self._permissions.check(session, held.asked_by, Scope.DOCUMENTS_WRITE)
@@ -169,7 +166,7 @@ class JobWorker:
         elif held.stage == JobStage.RECOGNISING:
             self._recognise(ctx, held, data, lease)
 
-    def _recognise(self, ctx: Principal, held: ClaimedJob, data: bytes, lease: "_Lease") -> None:
+    def _recognise(self, ctx: Principal, held: ClaimedJob, data: bytes, lease: JobLease) -> None:
         """Recognise pages for a while, and then let others go first: a scan may have a thousand, of seconds each."""
         with self._database.reading() as session:
             kept = jobs.get_recognised(session, ctx, held)
@@ -184,7 +181,7 @@ class JobWorker:
             jobs.lock_held(session, ctx, held)
             jobs.give_way(session, ctx, held, recognised=done.to_json(), progress=done.progress)
 
-    def _watch_progress(self, lease: "_Lease") -> PageProgress:
+    def _watch_progress(self, lease: JobLease) -> PageProgress:
         """Tells how far the pages are, and ends the work on them when it is another worker's."""
 
         def note(done: int, pages: int) -> None:
@@ -208,13 +205,13 @@ class JobWorker:
         if content.chunks and has_former_version:
             self._document_files.delete_expired(ctx, replaced=[held.document_id])
 
-    def _record_failure(self, ctx: Principal, held: ClaimedJob, lease: "_Lease", exc: Exception) -> None:
+    def _record_failure(self, ctx: Principal, held: ClaimedJob, lease: JobLease, exc: Exception) -> None:
         """Write down what became of a job that did not come to its end."""
         lease.close()
         # Afterwards: whoever has the job now has to find the file.
         if self._write_failure(ctx, held, exc) and isinstance(exc, InfectedFile):
             logger.warning(
-                "An uploaded file contains malware.", extra=_log_extra(ctx, held) | {"malware": exc.signature}
+                "An uploaded file contains malware.", extra=make_log_facts(ctx, held) | {"malware": exc.signature}
             )
             self._document_files.quarantine(ctx, held.content_hash)
 
@@ -231,54 +228,10 @@ class JobWorker:
                 _record_error(session, ctx, held, exc)
             except LeaseLost:
                 logger.info(
-                    "Lost job lease: another worker has the job, or it was deleted", extra=_log_extra(ctx, held)
+                    "Lost job lease: another worker has the job, or it was deleted", extra=make_log_facts(ctx, held)
                 )
                 return False
         return True
-
-
-class _Lease:
-    """Keeps a job ours while it is worked on, from a thread of its own, and tells how far it is.
-
-    *on_lost* is called from that thread when the job is another worker's, or is to be cancelled.
-    """
-
-    def __init__(
-        self, database: Database, ctx: Principal, held: ClaimedJob, lease_s: float, *, on_lost: Callable[[], None]
-    ) -> None:
-        self.progress = 0.0
-        self._database, self._ctx, self._held, self._lease_s, self._on_lost = database, ctx, held, lease_s, on_lost
-        self.lost = False
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="job-lease", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Renew it no more."""
-        self._over.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        while not self._over.wait(self._lease_s / _BEATS):
-            try:
-                with self._database.writing() as session:
-                    jobs.renew(session, self._ctx, self._held, progress=self.progress, lease_s=self._lease_s)
-            except LeaseLost:
-                self.lost = True
-                self._on_lost()
-                return
-            except StoreUnavailable as exc:
-                logger.warning(
-                    "%s A job may go to another worker.", exc.detail, extra=_log_extra(self._ctx, self._held)
-                )
 
 
 def _name_pool(pid: int) -> str:
@@ -318,14 +271,10 @@ def _record_error(session: Session, ctx: Principal, held: ClaimedJob, exc: Excep
     elif isinstance(exc, StoreUnavailable):
         jobs.put_off(session, ctx, held, Failure(exc.detail, _TRY_LATER))
     else:
-        logger.error("A job failed unexpectedly.", exc_info=exc, extra=_log_extra(ctx, held))
+        logger.error("A job failed unexpectedly.", exc_info=exc, extra=make_log_facts(ctx, held))
         jobs.put_off(session, ctx, held, _INTERNAL_ERROR)
 
 
 def _keep_given_names(document: Document, content: DocumentContent) -> DocumentContent:
     """*content* under the name and the title that it was uploaded with."""
     return replace(content, source=document.source, title=document.given_title or content.title)
-
-
-def _log_extra(ctx: Principal, held: ClaimedJob) -> dict[str, object]:
-    return {"tenant_id": ctx.tenant_id, "job_id": held.job_id, "document_id": held.document_id, "stage": held.stage}

@@ -132,10 +132,6 @@ class EdgeIndex(PassageIndex):
             lambda: IndexCounts(self._count(make_tenant_filter(ctx)), self._count(_make_pending_filter(ctx)))
         )
 
-    async def list_document_ids(self, ctx: Principal) -> set[str]:
-        """The documents the tenant has passages of."""
-        return await self._run(lambda: self._read_document_ids(ctx))
-
     def export(self, ctx: Principal) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant with its vector, in batches."""
         return fetch_pages(partial(self._read_page, ctx))
@@ -257,11 +253,6 @@ class EdgeIndex(PassageIndex):
             )
             self._spoken[ctx.tenant_id] = [str(hit.value) for hit in counted.hits]
         return self._spoken[ctx.tenant_id]
-
-    def _read_document_ids(self, ctx: Principal) -> set[str]:
-        passages = self._count(make_tenant_filter(ctx))
-        request = engine.FacetRequest(DOCUMENT, limit=max(passages, 1), exact=True, filter=make_tenant_filter(ctx))
-        return {str(hit.value) for hit in self._shard.facet(request).hits}
 
     async def _read_page(self, ctx: Principal, offset: Any) -> tuple[list[Stored], Any]:
         asked = engine.ScrollRequest(

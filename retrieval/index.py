@@ -131,9 +131,6 @@ class PassageIndex(Protocol):
     async def counts(self, ctx: Principal) -> IndexCounts:
         """How much is in the index for this tenant."""
 
-    async def list_document_ids(self, ctx: Principal) -> set[str]:
-        """The documents the tenant has passages of."""
-
     def export(self, ctx: Principal) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant with its vector, in batches, in no particular order; for moving elsewhere."""
 

@@ -66,7 +66,7 @@ class ServerIndex(PassageIndex):
 
     Nothing is asked of the server before `prepare`, `check` or the first call; when it was away then, the next call
     tries again. Where the collection was written with LangChain it is only read, for the default tenant, and our own
-    passages are in another beside it: `retrieval/layout.py`. `counts`, `list_document_ids` and `export` are of our own.
+    passages are in another beside it: `retrieval/layout.py`. `counts` and `export` are of our own.
     """
 
     def __init__(
@@ -167,16 +167,6 @@ class ServerIndex(PassageIndex):
         """How much is in our collection for this tenant."""
         # One after the other, here as elsewhere: if one fails, nothing is left running.
         return IndexCounts(await self._count(make_tenant_filter(ctx)), await self._count(make_pending_filter(ctx)))
-
-    async def list_document_ids(self, ctx: Principal) -> set[str]:
-        """The documents the tenant has passages of in our collection."""
-        at_most = max(await self._count(make_tenant_filter(ctx)), 1)
-        answer = await self._run(
-            lambda at: self._client.facet(
-                at.own, DOCUMENT, facet_filter=make_tenant_filter(ctx), limit=at_most, exact=True
-            )
-        )
-        return {str(hit.value) for hit in answer.hits}
 
     async def export(self, ctx: Principal) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant in our collection with its vector, in batches."""

@@ -64,11 +64,6 @@ class Admission:
         """Turns that wait for others to end."""
         return len(self._waiting)
 
-    @property
-    def is_saturated(self) -> bool:
-        """Whether a request, or a turn, would be refused now."""
-        return self.requests >= self.limits.requests or self._has_no_room
-
     def begin(self, path: str, *, is_surplus: bool = False) -> HTTPException | None:
         """Count a request until `end`; or give its refusal if there is no room. Probes always find room.
 

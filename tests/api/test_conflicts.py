@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.conftest import settle
 from tests.service import Service
 from utils.validity import today
 
@@ -23,18 +24,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     variables = {"KNOWLEDGE_DIR": str(folder / "knowledge"), "RATE_LIMIT_ENABLED": "false", "CONFLICT_SCAN_DELAY": "0"}
     with Service(folder / "data", **variables) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def north(service: Service) -> Iterator[httpx.Client]:
-    with service.client(service.new_key("north")) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def south(service: Service) -> Iterator[httpx.Client]:
-    with service.client(service.new_key("south")) as client:
-        yield client
 
 
 @pytest.fixture
@@ -55,11 +44,6 @@ def add(service: Service, client: httpx.Client, dataset_id: str, title: str, tex
     made = client.post(f"/v1/tenant/datasets/{dataset_id}/documents", json=body).json()
     settle(service, client, made["id"])
     return str(made["id"])
-
-
-def settle(service: Service, client: httpx.Client, document_id: str) -> None:
-    path = f"/v1/tenant/documents/{document_id}"
-    service.wait_for(lambda: (one := client.get(path).json())["status"] == "completed" and one["searchable"])
 
 
 def ask(client: httpx.Client) -> dict[str, Any]:

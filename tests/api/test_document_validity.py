@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.conftest import settle
 from tests.service import Service, await_vectors
 from utils.validity import today
 
@@ -26,18 +27,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with Service(folder / "data", **variables) as running:
         await_vectors(running)
         yield running
-
-
-@pytest.fixture(scope="module")
-def north(service: Service) -> Iterator[httpx.Client]:
-    with service.client(service.new_key("north")) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def south(service: Service) -> Iterator[httpx.Client]:
-    with service.client(service.new_key("south")) as client:
-        yield client
 
 
 @pytest.fixture
@@ -64,9 +53,8 @@ def add(service: Service, client: httpx.Client, dataset: str, title: str, **meta
 
 def settled(service: Service, client: httpx.Client, document_id: str) -> dict[str, Any]:
     """The document once the index holds what is said of it."""
-    path = f"/v1/tenant/documents/{document_id}"
-    service.wait_for(lambda: (one := client.get(path).json())["status"] == "completed" and one["searchable"])
-    return dict(client.get(path).json())
+    settle(service, client, document_id)
+    return dict(client.get(f"/v1/tenant/documents/{document_id}").json())
 
 
 def hidden(service: Service, client: httpx.Client, document_id: str) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from clients.streamlit_chat.messages import ICON
 from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, problem, serve_stub
 from tests.clients.browser_page import QUESTION, ask, expect_answers, marks, questions, running_page, shelf
+from tests.clients.shared_stub import api, shared_api
 from tests.service import free_port
+
+__all__ = ["api", "shared_api"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 PART = "A single room costs"
@@ -21,20 +24,6 @@ _KEEP_SOCKETS = """
 window.sockets = []
 WebSocket = class extends WebSocket { constructor(...asked) { super(...asked); sockets.push(this) } }
 """
-
-
-@pytest.fixture(scope="module")
-def shared_api() -> Iterator[ApiStub]:
-    """One stub for the page, which is started once."""
-    with serve_stub() as stub:
-        yield stub
-
-
-@pytest.fixture
-def api(shared_api: ApiStub) -> Iterator[ApiStub]:
-    """The stub as it is at first; what was held goes on afterwards."""
-    yield shared_api
-    shared_api.reset()
 
 
 @pytest.fixture(scope="module")

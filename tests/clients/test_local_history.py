@@ -8,24 +8,15 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from clients.visitors import make_token
-from tests.clients.api_stub import ACME_KEY, ApiStub, problem, serve_stub
+from tests.clients.api_stub import ACME_KEY, ApiStub, problem
 from tests.clients.browser_page import ask, expect_answers, questions, running_page, shelf
+from tests.clients.shared_stub import api, shared_api
+
+__all__ = ["api", "shared_api"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 QUESTION = "What does a room cost?"
 KEPT = "pustaka.conversations/"
-
-
-@pytest.fixture(scope="module")
-def shared_api() -> Iterator[ApiStub]:
-    with serve_stub() as stub:
-        yield stub
-
-
-@pytest.fixture
-def api(shared_api: ApiStub) -> Iterator[ApiStub]:
-    yield shared_api
-    shared_api.reset()
 
 
 @pytest.fixture(scope="module")

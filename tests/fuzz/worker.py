@@ -63,7 +63,8 @@ class Fuzz:
         await self._index.put_vectors(_CTX, {passage.passage_id: _vector(number, self._embedder.dimension)})
         for vector in (None, _vector(number + 1, self._embedder.dimension)):
             await self._index.search(_CTX, text, vector, limit=20)
-        assert await self._index.list_document_ids(_CTX) == {passage.document_id}
+        left = {entry.document_id async for page in self._index.list_entries(_CTX) for entry in page}
+        assert left == {passage.document_id}
         await self._index.delete_documents(_CTX, [passage.document_id])
 
     async def _embedded(self, text: str, number: int) -> None:

@@ -50,12 +50,12 @@ async def test_an_export_holds_the_tenants_passages_once_with_their_vectors(inde
 
 
 async def test_the_documents_of_a_tenant_are_told(index: PassageIndex) -> None:
-    assert await index.list_document_ids(ACME) == set()
+    assert [page async for page in index.list_entries(ACME)] == []
     assert [batch async for batch in index.export(ACME)] == []
     await fill(index)
     for tenant in TENANTS:
         await index.delete_documents(tenant, [f"{tenant.tenant_id} 3"])
-        assert await index.list_document_ids(tenant) == {
+        assert {entry.document_id async for page in index.list_entries(tenant) for entry in page} == {
             f"{tenant.tenant_id} {number}" for number in (0, 1, 2, 4, 5, 6)
         }
 

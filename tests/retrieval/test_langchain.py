@@ -178,7 +178,7 @@ async def test_what_is_counted_and_moved_is_our_own(server: FakeQdrantServer) ->
         for tenant in (DEFAULT, ACME):
             await index.put(tenant, [PARKING])
             assert await index.counts(tenant) == IndexCounts(1, 1)
-            assert await index.list_document_ids(tenant) == {"costs"}
+            assert {entry.document_id async for page in index.list_entries(tenant) for entry in page} == {"costs"}
             moved = [stored.passage for batch in [each async for each in index.export(tenant)] for stored in batch]
             assert moved == [PARKING]
 

@@ -9,11 +9,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from config import SettingsError, load_settings
-from tests.clients.api_stub import ApiStub, serve_stub
+from tests.clients.api_stub import ApiStub
 from tests.clients.browser_page import ask, expect_answers, questions, running_page, shelf
 from tests.clients.page_socket import opened_page
+from tests.clients.shared_stub import api, shared_api
 from tests.fakes.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, serve_provider
 from tests.service import free_port
+
+__all__ = ["api", "shared_api"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 FAILED = "Sign-in does not work at the moment. Try again later."
@@ -23,18 +26,6 @@ FAILED = "Sign-in does not work at the moment. Try again later."
 def provider() -> Iterator[OidcProvider]:
     with serve_provider() as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def shared_api() -> Iterator[ApiStub]:
-    with serve_stub() as stub:
-        yield stub
-
-
-@pytest.fixture
-def api(shared_api: ApiStub) -> Iterator[ApiStub]:
-    yield shared_api
-    shared_api.reset()
 
 
 @pytest.fixture(scope="module")

@@ -12,26 +12,17 @@ import pytest
 from clients.api_client import ApiAddress, ApiClient
 from clients.run_events import Answer
 from clients.visitors import LIFETIME_S, Visitor, make_token, make_user_token, renew_token, sign_visitor
-from tests.clients.api_stub import ACME_KEY, ApiStub, serve_stub
+from tests.clients.api_stub import ACME_KEY, ApiStub
 from tests.clients.browser_page import running_page
 from tests.clients.page_socket import opened_page
+from tests.clients.shared_stub import api, shared_api
 from tests.service import ROOT
+
+__all__ = ["api", "shared_api"]
 
 KEY, COOKIE = ACME_KEY, "pustaka_visitor"
 VISITOR = "a" * 22
 PROXIED = {"X-Forwarded-For": "192.0.2.1, 203.0.113.9", "X-Forwarded-Proto": "https"}
-
-
-@pytest.fixture(scope="module")
-def shared_api() -> Iterator[ApiStub]:
-    with serve_stub() as stub:
-        yield stub
-
-
-@pytest.fixture
-def api(shared_api: ApiStub) -> Iterator[ApiStub]:
-    yield shared_api
-    shared_api.reset()
 
 
 @pytest.fixture(scope="module")
