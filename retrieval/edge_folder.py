@@ -1,6 +1,6 @@
-"""The folder of a shard: ours alone while it is open, looked at before that, and replaced where it is damaged.
+"""The folder of a shard: locked while it is open, checked before, and replaced if it is damaged.
 
-SQL is the truth about documents. So a damaged index is put aside and an empty one begun, which the indexer fills again.
+SQL is the truth about documents, so a damaged index is put aside, and the indexer fills an empty one.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _SOURCES = Path(__file__).resolve().parent.parent
 _LEAST_S, _BYTES_A_SECOND = 120.0, 1_000_000
-# What ends a process that reads damaged files. Other signals are somebody's: of an operator, or for want of memory.
+# Signals that damaged files cause. Others have another sender: an operator, or the kernel for want of memory.
 _BY_DAMAGE = (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 
 
@@ -40,7 +40,7 @@ class ShardFolder:
     on_replaced: Callable[[], object] = lambda: None
 
     def lock(self) -> int:
-        """A descriptor that keeps the folder ours until it is closed; the engine's own lock came with its log.
+        """A descriptor that locks the folder until it is closed; without its log the engine has no lock of its own.
 
         Raises:
             StoreUnavailable: another process has it, or it cannot be made.
@@ -58,7 +58,7 @@ class ShardFolder:
         return lock
 
     def open_checked(self) -> engine.EdgeShard:
-        """As `open`, after all of it was compared with what it was when it was closed, else read in another process."""
+        """As `open`, after its checksums were compared; without any, after another process has read all of it."""
         if reason := self._find_damage():
             self._put_aside(reason)
         return self.open()
@@ -79,7 +79,7 @@ class ShardFolder:
             return open_shard(self.path, self.dimension, self.disk)
 
     def note_closed(self) -> None:
-        """Note how the files are, now that nobody changes them."""
+        """Write the checksums, now that nobody changes the files."""
         try:
             edge_sums.write_sums(self.path)
         except OSError as exc:
@@ -97,7 +97,7 @@ class ShardFolder:
         return f"{changed} has changed since it was closed" if changed else ""
 
     def _read_through(self) -> str:
-        """Let another process read all of it, since what is damaged may end the one that does."""
+        """Let another process read all of it, since damaged files may crash the one that does."""
         limit_s = _LEAST_S + find_size_bytes(self.path) / _BYTES_A_SECOND
         command = [sys.executable, "-m", edge_probe.__name__, str(self.path.absolute()), str(self.dimension)]
         try:
@@ -141,7 +141,7 @@ class ShardFolder:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a shard that is closed, and all that was made beside it, for good; nothing where there is none."""
+    """Delete a closed shard and all that was made beside it; nothing where there is none."""
     for folder in (path, _find_aside(path)):
         shutil.rmtree(folder, ignore_errors=True)
     edge_sums.remove_sums(path)

@@ -1,4 +1,4 @@
-"""Checksums of the files of a shard that was closed: its engine keeps none, and reads damaged files as they are."""
+"""Checksums of the files of a closed shard: its engine has none, and reads damaged files as they are."""
 
 import json
 import os
@@ -12,59 +12,57 @@ _BLOCK = 1 << 20
 
 
 def write_sums(folder: Path) -> None:
-    """Note how the files in *folder* are, beside it; they are on the disk on return. A second for each GB.
+    """Write the checksums of the files in *folder* beside it; the files are on the disk then. A second for each GB.
 
     Raises:
-        OSError: they cannot be read, or the note not be written.
+        OSError: the files cannot be read, or the checksums not be written.
     """
-    replace_file(_place(folder), json.dumps(_sums(folder)).encode())
+    replace_file(_find_sums(folder), json.dumps(_compute_sums(folder)).encode())
 
 
 def remove_sums(folder: Path) -> None:
-    """Forget them, before anything in *folder* is changed."""
-    _place(folder).unlink(missing_ok=True)
+    """Remove them, before anything in *folder* is changed."""
+    _find_sums(folder).unlink(missing_ok=True)
 
 
 def find_changed(folder: Path) -> str | None:
-    """Which file is not as it was noted, "" where all are; None where nothing was noted.
+    """The first file that differs from its checksum, "" if none does; None if there are no checksums.
 
     Raises:
         OSError: a file cannot be read.
     """
     try:
-        noted = json.loads(_place(folder).read_bytes())
-    except FileNotFoundError:
+        noted = json.loads(_find_sums(folder).read_bytes())
+    except (FileNotFoundError, ValueError):  # not closed, or damaged themselves
         return None
-    except ValueError:  # it is what was damaged
-        return None
-    found = _sums(folder)
+    found = _compute_sums(folder)
     return next((name for name in sorted(noted.keys() | found.keys()) if noted.get(name) != found.get(name)), "")
 
 
-def _place(folder: Path) -> Path:
+def _find_sums(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.sums")
 
 
-def _sums(folder: Path) -> dict[str, list[int]]:
+def _compute_sums(folder: Path) -> dict[str, list[int]]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {path.relative_to(folder).as_posix(): _sum(path) for path in files}
+    return {path.relative_to(folder).as_posix(): _compute_sum(path) for path in files}
 
 
-def _sum(path: Path) -> list[int]:
-    """Size and CRC-32. Blocks of zeros do not count: a copy may have zeros where the file has a hole, or a hole."""
+def _compute_sum(path: Path) -> list[int]:
+    """Size and CRC-32 without blocks of zeros: in a copy they may be holes of a sparse file, or the other way round."""
     crc = 0
     with path.open("rb") as file:
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
-        for offset in _blocks_with_data(file.fileno(), size):
+        for offset in _list_data_blocks(file.fileno(), size):
             block = os.pread(file.fileno(), _BLOCK, offset)
             if block.strip(b"\0"):
                 crc = zlib.crc32(block, zlib.crc32(offset.to_bytes(8), crc))
     return [size, crc]
 
 
-def _blocks_with_data(descriptor: int, size: int) -> Iterator[int]:
-    """Where the blocks begin that are no holes: nearly all of most files is."""
+def _list_data_blocks(descriptor: int, size: int) -> Iterator[int]:
+    """Where the blocks begin that are no holes of a sparse file; most of these files are nearly all holes."""
     offset = 0
     while offset < size:
         try:

@@ -1,7 +1,6 @@
 """A page of a PDF as a picture, and where on it a quote stands. A file may be hostile: it gets a process of its own."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -125,7 +124,7 @@ class PageImages:
             # and another file could have its number.
             with open_file() as file, self._sandbox.start(job, file) as process:
                 deadline = time.monotonic() + self._timeout_s
-                process.write(json.dumps(question).encode() + b"\n", deadline)
+                process.write_request(question, b"", deadline)
                 answer = process.read_to_end(most_bytes, deadline)
                 if process.exit_code() != 0:
                     raise UnreadableDocument(_REFUSAL)

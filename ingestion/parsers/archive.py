@@ -76,7 +76,7 @@ class Archive:
         return root
 
     def _check(self, unpacked: int, *, is_locked: bool) -> None:
-        """Unpacking stops at the size that the archive itself tells of a part: what it tells can be relied on."""
+        """The sizes are those that the archive states: unpacking a part stops there."""
         if is_locked:
             raise UnreadableDocument(LOCKED)
         if unpacked > self.limits.unpacked_bytes:
@@ -84,7 +84,7 @@ class Archive:
             raise UnreadableDocument(f"Unpacked it is larger than the {most} of text that are read: split it.")
 
     def damaged(self) -> UnreadableDocument:
-        """What is said of an archive that misses a part, or holds one that cannot be read."""
+        """The refusal of an archive that misses a part, or holds one that cannot be read."""
         return UnreadableDocument(
             f"It is damaged, or a variant of {self.kind} that is not read: open it in the program that made it, "
             "and save it again."

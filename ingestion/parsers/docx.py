@@ -1,5 +1,5 @@
 """Word documents: headings, paragraphs, lists, tables, text boxes, charts and diagrams in their order, then notes,
-remarks, and what stands at the top and bottom of pages.
+comments, headers and footers.
 """
 
 import re
@@ -61,12 +61,12 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     numbering = Numbering(next(find_related(archive, part, "numbering"), None), styles)
     reader = _Reader(builder, styles, numbering, _find_figures(archive, part), _find_embedded(archive, part))
     reader.read(body)
-    reader.read_rest()
+    reader.read_unplaced_figures()
     builder.leave(1)
     for kind in ("footnotes", "endnotes", "comments"):
         for notes in find_related(archive, part, kind):
             reader.read_notes(notes)
-    reader.read_margins(root for kind in ("header", "footer") for root in find_related(archive, part, kind))
+    reader.read_headers_and_footers(root for kind in ("header", "footer") for root in find_related(archive, part, kind))
     title = find_title(archive, PROPERTIES) or reader.title or builder.first_heading()
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
@@ -77,7 +77,7 @@ def _find_embedded(archive: Archive, part: str) -> dict[str, ParsedDocument]:
     for relation in relations(archive, part):
         kind = EMBEDDED.get(PurePosixPath(relation.target).suffix.lower())
         if relation.kind == "aFChunk" and kind and relation.target in archive:
-            with suppress(UnreadableDocument):  # the text around it is read all the same
+            with suppress(UnreadableDocument):  # a damaged one must not cost the text around it
                 found[relation.relation_id] = kind.parse(archive.read(relation.target), archive.limits)
     return found
 
@@ -87,7 +87,7 @@ def _find_figures(archive: Archive, part: str) -> dict[str, tuple[str, etree._El
     found = {}
     for relation in relations(archive, part):
         if relation.kind in FIGURES and relation.target in archive:
-            with suppress(UnreadableDocument):  # the text is read all the same
+            with suppress(UnreadableDocument):  # as above
                 found[relation.relation_id] = (relation.kind, archive.xml(relation.target))
     return found
 
@@ -105,7 +105,7 @@ class _Reader:
     _boxes: list[etree._Element] = field(default_factory=list)
 
     def read(self, container: etree._Element) -> None:
-        """What is in *container*, block by block; text boxes come after the paragraph they hang on."""
+        """What is in *container*, block by block; text boxes come after the paragraph that they belong to."""
         for item in children(container):
             name = local(item)
             if name == "p":
@@ -126,13 +126,13 @@ class _Reader:
             if attribute(note, "type") in (None, "normal"):
                 self.read(note)
 
-    def read_rest(self) -> None:
-        """Charts and diagrams that stand at no place in the text."""
+    def read_unplaced_figures(self) -> None:
+        """Charts and diagrams to which nothing in the text refers."""
         for kind, root in self.figures.values():
             FIGURES[kind](self.builder, root)
 
-    def read_margins(self, roots: Iterable[etree._Element]) -> None:
-        """The lines at the top and bottom of pages, each once, however many sections have it; no numbers of pages."""
+    def read_headers_and_footers(self, roots: Iterable[etree._Element]) -> None:
+        """The lines of headers and footers, each once, however many sections have it; without page numbers."""
         paragraphs = (paragraph for root in roots for paragraph in root.iter("{*}p"))
         for line in dict.fromkeys(one_line("".join(self._pieces(paragraph))) for paragraph in paragraphs):
             if not _PAGE_NUMBER.fullmatch(line):
@@ -144,8 +144,8 @@ class _Reader:
             FIGURES[kind](self.builder, root)
 
     def _table(self, table: etree._Element) -> None:
-        """A table; one of a single column is a frame around what stands in it."""
-        rows = [list(_inside(row, "tc")) for row in _inside(table, "tr")]
+        """A table; one of a single column is read as a frame around its blocks."""
+        rows = [list(_iter_children(row, "tc")) for row in _iter_children(table, "tr")]
         if all(len(cells) == 1 for cells in rows):
             for [cell] in rows:
                 self.read(cell)
@@ -190,12 +190,12 @@ class _Reader:
                 yield from self._pieces(child)
 
     def _rows(self, table: etree._Element, depth: int) -> Iterator[str]:
-        """A line a row. Cells that span several columns are said once, those that span several rows in each."""
+        """A line a row. A cell that spans columns comes once, one that spans rows in each of them."""
         above: dict[int, str] = {}
-        for row in _inside(table, "tr"):
+        for row in _iter_children(table, "tr"):
             texts, column = [], 0
-            for cell in _inside(row, "tc"):
-                columns, is_continued = _spans(cell)
+            for cell in _iter_children(row, "tc"):
+                columns, is_continued = _read_span(cell)
                 above[column] = above.get(column, "") if is_continued else self._cell(cell, depth)
                 texts.append(above[column])
                 column += columns
@@ -204,7 +204,7 @@ class _Reader:
 
     def _cell(self, cell: etree._Element, depth: int) -> str:
         parts = []
-        for item in _inside(cell, "p", "tbl"):
+        for item in _iter_children(cell, "p", "tbl"):
             if local(item) == "p":
                 text = "".join(self._pieces(item))
                 label = self._count(item, text)
@@ -217,17 +217,17 @@ class _Reader:
         return one_line(" ".join(parts))
 
 
-def _inside(element: etree._Element, *names: str) -> Iterator[etree._Element]:
-    """The children called so, also those in content controls."""
+def _iter_children(element: etree._Element, *names: str) -> Iterator[etree._Element]:
+    """The children with one of *names*, also those in content controls."""
     for child in children(element):
         if local(child) in names:
             yield child
         elif local(child) in CONTAINERS:
-            yield from _inside(child, *names)
+            yield from _iter_children(child, *names)
 
 
-def _spans(cell: etree._Element) -> tuple[int, bool]:
-    """How many columns a cell spans, and whether it goes on with the one above."""
+def _read_span(cell: etree._Element) -> tuple[int, bool]:
+    """How many columns a cell spans, and whether it continues the one above."""
     properties = find_child(cell, "tcPr")
     columns = find_value(properties, "gridSpan") or "1"
     merged = find_child(properties, "vMerge")

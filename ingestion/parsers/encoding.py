@@ -17,19 +17,19 @@ MARKS = (
 SAMPLE_BYTES = 100_000
 CONTEXT_BYTES = 1_000
 WIDE = 0.1  # of the bytes of UTF-16 and UTF-32 are NUL
-ESCAPE = b"\x1b"  # ISO-2022 switches with it from ASCII to Japanese or Korean
+ESCAPE = b"\x1b"  # by which ISO-2022 switches between ASCII and Japanese or Korean
 WESTERN = "cp1252"  # Latin-1 as the web has it: with quotation marks and the euro
-# Of ordinary computers: EBCDIC and the like, which mainframes write, would fit too many short texts.
+# Not EBCDIC and the like, which mainframes write: they would fit too many short texts.
 ERAS = chardet.EncodingEra.ALL & ~chardet.EncodingEra.MAINFRAME
-SURE, HARDLY = 0.12, 0.03  # confidences of a text of some sentences, and of a word
+SURE, HARDLY = 0.12, 0.03  # how confident chardet is of some sentences, and of a single word
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
-_CONTROLS = re.compile("[\x80-\x9f]")  # which nobody types: what is called ISO-8859 is another encoding
+_CONTROLS = re.compile("[\x80-\x9f]")  # which nobody types: a text with them is not ISO-8859, whatever it declares
 _PUNCTUATION = re.compile("[“”‘’–—…€•]")
 _MISPLACED = re.compile(r"(?<=[^\W_])[^\w\s\x00-\x7f’–—](?=[^\W_])|[\x80-\x9f¤\ufffd]")
 
 
 def decode(data: bytes, *, declared: str | None = None) -> str:
-    """*data* as text: by its byte order mark, as UTF-8, as *declared*, or by what its bytes look like.
+    """*data* as text: by its byte order mark, as UTF-8, as *declared*, or in the encoding that is detected.
 
     It never fails: what cannot be read becomes U+FFFD. Line ends are `\\n`.
     """
@@ -47,7 +47,7 @@ def _read_byte_order_mark(data: bytes) -> str | None:
 
 
 def _read_declared(data: bytes, declared: str | None) -> str | None:
-    """UTF-8 where it can be that: hardly any other text looks like it. Some others are ASCII to look at."""
+    """UTF-8 if it is valid, since hardly any other text is. But some encodings use ASCII bytes: those are declared."""
     candidates = (declared, "utf-8") if data.isascii() else ("utf-8", declared)
     if not declared and (ESCAPE in data or data.count(0) > WIDE * len(data)):
         return None
@@ -70,20 +70,20 @@ def _guess(data: bytes) -> str:
 
 
 def _take_sample(data: bytes) -> bytes:
-    """From shortly before the first byte that tells one encoding from another, by whole characters of four bytes."""
+    """From shortly before the first byte that is not ASCII, at a multiple of four bytes, as UTF-32 needs."""
     first = _NOT_ASCII.search(data)
     start = max(0, first.start() - CONTEXT_BYTES) // 4 * 4 if first else 0
     return data[start : start + SAMPLE_BYTES]
 
 
 def _has_western_punctuation(data: bytes) -> bool:
-    """Whether there are quotation marks and the like where they may stand: what DOS has in their place are letters."""
+    """Whether, as cp1252, it has quotation marks and the like where they belong: in DOS code pages they are letters."""
     text = data[:SAMPLE_BYTES].decode(WESTERN, errors="replace")
     return bool(_PUNCTUATION.search(text)) and not _MISPLACED.search(text)
 
 
 def _is_damaged_utf8(data: bytes) -> bool:
-    """Whether most of the bytes above 127 are UTF-8 all the same."""
+    """Whether most of the bytes above 127 are valid UTF-8."""
     text = data.decode("utf-8", errors="replace")
     broken = text.count("\ufffd")
     return sum(character > "\x7f" for character in text) - broken > broken

@@ -1,6 +1,5 @@
 """Files of old formats, converted by LibreOffice where it is installed: in a process of the sandbox for each."""
 
-import json
 import shutil
 import tempfile
 import time
@@ -70,7 +69,7 @@ def convert(data: bytes, target: Target, start: Start, limits: Limits) -> bytes:
 
 def _ask(process: SandboxedProcess, request: dict[str, object], data: bytes, limits: Limits) -> bytes:
     deadline = time.monotonic() + limits.timeout_s
-    process.write(json.dumps(request | {"size_bytes": len(data)}).encode() + b"\n" + data, deadline)
+    process.write_request(request | {"size_bytes": len(data)}, data, deadline)
     answer = read_answer(process.read_line(_ANSWER_BYTES, deadline), limits)
     if answer.converted_bytes is None or not 0 < answer.converted_bytes <= FILE_BYTES:
         raise UnreadableDocument(

@@ -13,7 +13,7 @@ from utils.errors import UnreadableDocument
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 TITLES = ("title", "ctrTitle")
 TRUE = ("1", "true")
-# What repeats on every slide, and the picture of the slide on its page of notes.
+# What repeats on every slide: number, date, footer, header; and the picture of the slide on its notes page.
 FURNITURE = ("sldNum", "dt", "ftr", "hdr", "sldImg")
 
 
@@ -106,7 +106,7 @@ def _pieces(element: etree._Element) -> Iterator[str]:
 
 
 def _rows(table: etree._Element) -> Iterator[str]:
-    """A line a row. Cells that span several columns are said once, those that span several rows in each."""
+    """A line a row. A cell that spans columns comes once, one that spans rows in each of them."""
     above: dict[int, str] = {}
     for row in descendants(table, "tr"):
         texts = []
@@ -120,7 +120,7 @@ def _rows(table: etree._Element) -> Iterator[str]:
 
 
 def _add_notes(builder: TextBuilder, archive: Archive, slide: str) -> None:
-    """What the speaker noted below the slide, and what readers remarked."""
+    """Speaker's notes and comments."""
     for notes in find_related(archive, slide, "notesSlide"):
         for tree in descendants(notes, "spTree"):
             for shape in _shapes(tree):

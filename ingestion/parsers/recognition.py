@@ -1,4 +1,4 @@
-"""The text of pages that are pictures: one process draws them, another one, which sees pixels alone, reads them."""
+"""Text recognition of pages: one process draws them, another one, which gets nothing but pixels, reads them."""
 
 import json
 import logging
@@ -22,21 +22,21 @@ from utils.sandbox.sandbox import ProcessEnded, SandboxedProcess
 
 logger = logging.getLogger(__name__)
 
-PAGE_ERRORS = (ProcessEnded, ProviderError, UnreadableDocument, ValueError)  # a ValueError is an answer that is none
+PAGE_ERRORS = (ProcessEnded, ProviderError, UnreadableDocument, ValueError)  # ValueError: an invalid answer
 _ANSWER_BYTES = 10_000
 _LONGEST_SIDE = 4_000  # pixels: more than any of our parsers draws
 
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """How far the pages of a document that are pictures are: `texts` has those that were looked at, None for unread."""
+    """The pages of a document that are to be recognised; `texts` has those that were, None for an unread one."""
 
     pages: Sequence[int]
     texts: Mapping[int, str | None]
 
     @property
     def left(self) -> list[int]:
-        """The pages that nobody has looked at."""
+        """The pages that are still to be recognised."""
         return [page for page in self.pages if page not in self.texts]
 
     @property
@@ -65,10 +65,10 @@ class PageReader(ClosedAtExit):
         self._has_read = False
 
     def read(self, page: int) -> str | None:
-        """The text of *page*, None if its letters are none that the recognition knows.
+        """The text of *page*, None if the recognition does not know its letters.
 
-        One at which processes failed that had read another is tried once more by new ones.
-        What they read before takes address space they do not get back, and ONNX Runtime fails where it wants more.
+        If it fails after other pages were read, new processes try it once more: what the old ones read before takes
+        address space that they do not get back, and ONNX Runtime fails when it wants more.
 
         Raises:
             PAGE_ERRORS: it cannot be read; the others can be tried.
@@ -131,7 +131,7 @@ class PageReader(ClosedAtExit):
         header = {"name": self._name, "pages": pages, "size_bytes": len(self._data), "limits": asdict(self._limits)}
         process = self._start(job)
         try:
-            process.write(json.dumps(header).encode() + b"\n" + self._data, deadline)
+            process.write_request(header, self._data, deadline)
         except ProcessEnded:
             process.close()
             raise
@@ -149,12 +149,12 @@ def _open(start: Start, limits: Limits, pages: int) -> Recogniser:
 
 
 def _cpu_s(limits: Limits, pages: int) -> int:
-    """More than *pages* may take by the clock, which is looked at anyway."""
+    """More than *pages* may take: their time by the clock is limited as well."""
     return int(limits.page_timeout_s * pages) + 60
 
 
 def _is_final(exc: Exception) -> bool:
-    """Whether other processes would come to the same."""
+    """Whether new processes would fail, too."""
     if isinstance(exc, ProcessEnded):
         return exc.reason == "interrupted"
     return isinstance(exc, ProviderError | UnreadableDocument)

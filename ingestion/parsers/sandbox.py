@@ -1,6 +1,5 @@
-"""Parsing in processes of their own, one for each file, so that no file can harm the service or see another one."""
+"""Parsing in a process for each file, so that no file can harm the service or see another one."""
 
-import json
 import logging
 import math
 import threading
@@ -46,14 +45,11 @@ class ParserProcess(ClosedAtExit):
 
     @property
     def recognises(self) -> bool:
-        """Whether pictures of text can be read: it is turned on, and this machine has what it takes.
-
-        What it takes may go away: that is noticed when a page could not be recognised.
-        """
+        """Whether text recognition is turned on and installed. That it was removed is noticed when a page fails."""
         return self._limits.recognises and find_available() is not None
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
-        """The document in *data*, which was found under *name*, as far as it is text; see `unread_pages`.
+        """The document in *data*, a file called *name*, without its `unread_pages`, which are pictures.
 
         Raises:
             UnreadableDocument: in plain words, with what to do about it.
@@ -64,7 +60,7 @@ class ParserProcess(ClosedAtExit):
     def recognise(
         self, data: bytes, name: str, pages: Sequence[int], progress: PageProgress | None = None
     ) -> ParsedDocument:
-        """The document anew, with the text of *pages*, which are pictures.
+        """The document again, with the text of *pages*, which are pictures.
 
         Each of them has a time limit of its own; what is beyond the limits stays unread. *progress* is called before
         each page and at the end with how many are done and how many there are; what it raises ends the work.
@@ -76,7 +72,7 @@ class ParserProcess(ClosedAtExit):
         return self.parse_with(data, name, read)
 
     def begin_recognition(self, pages: Sequence[int]) -> Recognition:
-        """Which of *pages* can be recognised; none is yet."""
+        """What `read_pages` begins with: as many of *pages* as may be recognised."""
         return Recognition(pages[: self._limits.recognised_pages] if self.recognises else (), {})
 
     def read_pages(
@@ -88,7 +84,7 @@ class ParserProcess(ClosedAtExit):
         *,
         slice_s: float = math.inf,
     ) -> Recognition:
-        """Recognise pages that are left, as many as can be begun in *slice_s* seconds, and one at least."""
+        """Recognise pages that are left: those that can be begun within *slice_s* seconds, at least one."""
         texts, failed, until_s = dict(so_far.texts), False, time.monotonic() + slice_s
         with PageReader(self._start, self._limits, data, name, so_far.left) as reader:
             for number, page in enumerate(so_far.left):
@@ -117,7 +113,7 @@ class ParserProcess(ClosedAtExit):
         return self._parse(data, name, {page: text for page, text in recognition.texts.items() if text is not None})
 
     def interrupt(self) -> None:
-        """End what is being read, or what is begun next, from another thread: `parse` refuses it."""
+        """From another thread, end the reading under way, or else the next one: `parse` refuses the file."""
         with self._lock:
             self._is_interrupted = True
             for process in self._running:
@@ -129,7 +125,7 @@ class ParserProcess(ClosedAtExit):
             self._is_interrupted = False
 
     def _start(self, job: SandboxJob) -> SandboxedProcess:
-        """A process that can be interrupted."""
+        """A process that `interrupt` can end."""
         process = self._sandbox.start(job)
         with self._lock:
             self._running.add(process)
@@ -177,7 +173,7 @@ class ParserProcess(ClosedAtExit):
         header = {"name": name, "recognised": recognised, "size_bytes": len(data), "limits": asdict(self._limits)}
         with self._start(job) as process:
             deadline = time.monotonic() + self._limits.timeout_s
-            process.write(json.dumps(header).encode() + b"\n" + data, deadline)
+            process.write_request(header, data, deadline)
             self._sandbox.prepare(job)  # for the next file, while this one is read
             return read_answer(process.read_line(_ANSWER_BYTES, deadline), self._limits)
 

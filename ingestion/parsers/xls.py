@@ -15,7 +15,7 @@ DAMAGED = "It is damaged: open it in Excel or LibreOffice, and save it as XLSX."
 
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
-    """The workbook; formulas by the results that were stored with them, remarks below their sheet."""
+    """The workbook; formulas by the results that were stored with them, comments below their sheet."""
     builder = TextBuilder(limits)
     for sheet in _open(data).sheets():
         builder.leave(1)
@@ -27,7 +27,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 
 def _open(data: bytes) -> Any:
     try:
-        # Ragged: no row is filled up to the width of the longest, which may be that of the sheet.
+        # Ragged: else each row is filled up to the longest one, which may be as wide as a sheet can be.
         return xlrd.open_workbook(file_contents=data, formatting_info=True, ragged_rows=True, logfile=io.StringIO())
     except MemoryError:
         raise

@@ -27,10 +27,9 @@ class RapidOcrProcess:
             ProcessEnded: it failed, or took too long.
         """
         height, width, _ = picture.shape
-        header = json.dumps({"height": height, "width": width}).encode() + b"\n"
         process = self._process = self._process or self._start(self._make_job())
         deadline = time.monotonic() + self._allowance.page_s
-        process.write(header + picture.tobytes(), deadline)
+        process.write_request({"height": height, "width": width}, picture.tobytes(), deadline)
         answer = json.loads(process.read_line(_LONGEST_TEXT_BYTES, deadline))
         if not isinstance(answer, dict) or not isinstance(answer.get("text", answer), str | None):
             raise ProcessEnded("crash", str(answer)[:500])

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +74,10 @@ class SandboxedProcess(ClosedAtExit):
             raise self._end("time", "it did not take its file in") from None
         except OSError:
             raise self._make_process_ended() from None
+
+    def write_request(self, header: Mapping[str, object], data: bytes, deadline: float) -> None:
+        """Send *header* as a line of JSON, then *data*."""
+        self.write(json.dumps(header).encode() + b"\n" + data, deadline)
 
     def is_alive(self) -> bool:
         """Whether it has not ended yet, as far as is known."""
