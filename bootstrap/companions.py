@@ -49,7 +49,7 @@ def _chat_page(services: Services) -> StreamlitChild:
 
 
 def _page_options(settings: Settings) -> dict[str, str]:
-    """What else the page is told, by variable; nothing of it where it is not set."""
+    """Further variables of the chat page; those that are not set are left out."""
     secret = settings.oidc_client_secret
     options = {
         "LOCAL_HISTORY": settings.local_history,

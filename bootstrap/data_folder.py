@@ -1,4 +1,4 @@
-"""The folder everything embedded lives in: held by one instance alone, or shared by the workers of one installation."""
+"""DATA_DIR: locked by one instance alone, or shared by the workers of one installation."""
 
 import fcntl
 import os
@@ -29,11 +29,11 @@ class DataFolder:
 
 @contextmanager
 def open_data_folder(path: Path, *, shared: bool = False, patience_s: float = 0.0) -> Iterator[DataFolder]:
-    """Make the folder where it is missing (0700) and hold it until the block is left or the process ends.
+    """Make the folder if it is missing (0700), and lock it until the block is left or the process ends.
 
-    *shared*: others that share it too may hold it beside us; for workers whose stores are servers elsewhere. Waits up
-    to *patience_s* for another holder to end, as a worker does for the one whose place it takes. The lock is the
-    kernel's: one that a killed process leaves behind holds nobody up.
+    *shared*: processes that share it may lock it at the same time, as workers do whose stores are servers elsewhere.
+    Waits up to *patience_s* for another holder to end, as a worker does for the one that it replaces. The lock is the
+    kernel's, so it ends with a process that is killed.
 
     Raises:
         StartError: it is not a folder of this user's own, cannot be written, or another instance holds it.

@@ -116,5 +116,5 @@ def quotas_of(settings: Settings) -> Quotas:
 
 
 def open_library(settings: Settings, database: Database) -> Library:
-    """What takes files in and lets go of them, for a command: the operator's, which has no quotas."""
+    """The library for an operator's command, which has no quotas."""
     return Library(database, open_originals(settings, database), UNLIMITED)

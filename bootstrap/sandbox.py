@@ -1,4 +1,4 @@
-"""The sandbox in which strangers' files are read: which of its walls stand, told to the operator."""
+"""Which walls stand around the sandbox in which strangers' files are read, for the operator."""
 
 import logging
 
@@ -11,7 +11,7 @@ logger = logging.getLogger("bootstrap.sandbox")
 
 
 def check_walls(sandbox: Sandbox, *, required: bool) -> WallReport:
-    """Which walls stand on this system, told in the log. Blocking.
+    """Which walls stand on this system; also logged. Blocking.
 
     Raises:
         StartError: one is missing, and all are *required*.
@@ -21,13 +21,13 @@ def check_walls(sandbox: Sandbox, *, required: bool) -> WallReport:
         raise StartError(f"SANDBOX_REQUIRED: {describe_missing(report)} Mend that, or unset SANDBOX_REQUIRED.")
     logger.info("Files are read in a sandbox.", extra={"walls": report.standing})
     for wall, why in report.missing.items():
-        told = (wall, MEANING[wall], REMEDY[wall])
-        logger.warning("Sandbox: %s isolation is not available. %s %s", *told, extra={"reason": why})
+        texts = (wall, MEANING[wall], REMEDY[wall])
+        logger.warning("Sandbox: %s isolation is not available. %s %s", *texts, extra={"reason": why})
     return report
 
 
 def look(sandbox: Sandbox) -> WallReport:
-    """Which walls stand, with nothing in the log; all are missing where no process can be started."""
+    """Which walls stand, without a log line; none where no process can be started."""
     try:
         return sandbox.look()
     except NotReady as exc:

@@ -87,7 +87,7 @@ def change_dataset(session: Session, ctx: Principal, dataset_id: str, change: Da
 def remove_dataset(session: Session, ctx: Principal, dataset_id: str) -> set[str]:
     """Take the dataset away, with all its documents; gives the files that their jobs were to read.
 
-    Their rows go once the index has let go of them, as `domain.documents.remove_documents` says.
+    Their rows go later, see `domain.documents.remove_documents`.
 
     Raises:
         NotFound: the tenant has no such dataset.

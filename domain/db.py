@@ -198,7 +198,7 @@ def wait_for_database(database: Database, patience_s: float) -> None:
         StoreUnavailable: it did not answer within *patience_s*.
         StoreRefused: it cannot be used, and waiting would not help.
     """
-    deadline, told = time.monotonic() + patience_s, ""
+    deadline, logged = time.monotonic() + patience_s, ""
     while True:
         try:
             database.check()
@@ -207,9 +207,9 @@ def wait_for_database(database: Database, patience_s: float) -> None:
         except StoreUnavailable as exc:
             if time.monotonic() >= deadline:
                 raise
-            if exc.detail != told:
+            if exc.detail != logged:
                 logger.warning("%s Waiting for it, %.0f s at most.", exc.detail, deadline - time.monotonic())
-                told = exc.detail
+                logged = exc.detail
         else:
             return
         time.sleep(ASK_AGAIN_S)
@@ -220,16 +220,16 @@ def wait_for_tables(database: Database) -> None:
 
     Waits also for what is refused: a folder that the service makes, or rights that an operator gives.
     """
-    told = ""
+    logged = ""
     while True:
         try:
             database.check_tables()
         except StoreUnavailable as exc:
-            if exc.detail != told:
+            if exc.detail != logged:
                 logger.warning("%s Waiting until it can be used.", exc.detail)
-                told = exc.detail
+                logged = exc.detail
         else:
-            if told:
+            if logged:
                 logger.info("The database can be used now.")
             return
         time.sleep(2 * ASK_AGAIN_S)

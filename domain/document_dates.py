@@ -16,7 +16,7 @@ def period_of(document: Document) -> Period:
 
 
 def date_of(document: Document) -> tuple[date, DateSource]:
-    """The day that readers are told, and whose it is: from when it holds, else the day that the file gives for itself,
+    """The date of a document for readers, and its source: the first day of its validity, else the date in the file,
     else the day on which this version came in, in UTC."""
     if (begins := period_of(document).valid_from) is not None:
         return begins, "valid_from"

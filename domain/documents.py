@@ -91,7 +91,7 @@ def lock_document(session: Session, ctx: Principal, document_id: str) -> Documen
 
 
 def change_description(session: Session, document: Document, *, tags: list[str], labels: dict[str, object]) -> None:
-    """Change what is said of a document, which is locked; flushed. Each index is then told, without new vectors."""
+    """Change tags and labels of a locked document; flushed. Each index then gets them, without new vectors."""
     if (document.tags, document.labels) == (tags, labels):
         return
     if read_period(document.labels) != read_period(labels):
@@ -134,7 +134,7 @@ def record_failure(session: Session, ctx: Principal, origin: str, source: str, r
     """Note why the document at *origin* could not be read. What it said before stays in use."""
     document = _claim(session, ctx, origin, source)
     document.error = reason
-    # A removed one stays so until the index has let go of what it said.
+    # A removed one stays removed until the index holds nothing of it.
     if document.chunk_count == 0 and document.state != DocumentState.REMOVED:
         document.state = DocumentState.FAILED
     session.flush()
@@ -149,7 +149,7 @@ def clear_failure(session: Session, ctx: Principal, document_id: str) -> None:
 def remove_documents(session: Session, ctx: Principal, document_ids: Iterable[str]) -> int:
     """Take documents away from readers, in all versions. How many there were.
 
-    Their rows go once the index has let go of them, their files with `domain.document_files`.
+    Their rows go once the index holds nothing of them, their files by `domain.document_files`.
     """
     removed, document_ids = 0, sorted(document_ids)
     lock_documents(session, ctx, document_ids)

@@ -1,4 +1,4 @@
-"""What an operator wants of the process that has the indexes open, and what came of it."""
+"""Requests of an operator to the process that has the indexes open, and their outcomes."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -31,19 +31,19 @@ def take_next_order(session: Session) -> IndexOrder | None:
 
 
 def is_any_taken_up(session: Session) -> bool:
-    """Whether somebody carries out orders: one that waits may wait for another."""
+    """Whether an order is being carried out: one that waits may wait for that."""
     return bool(session.scalar(select(IndexOrder.order_id).where(IndexOrder.taken_up).limit(1)))
 
 
 def settle_order(session: Session, order_id: str, outcome: dict[str, object]) -> None:
-    """Note what came of an order, unless it was taken back meanwhile."""
+    """Note the outcome of an order, unless it was taken back meanwhile."""
     order = session.get(IndexOrder, order_id)
     if order is not None:
         order.outcome = outcome
 
 
 def take_outcome(session: Session, order_id: str) -> dict[str, object] | None:
-    """What came of an order, which is forgotten then; None while it is to be done."""
+    """The outcome of an order, which is then deleted; None while it is to be done."""
     order = session.get(IndexOrder, order_id)
     if order is None:
         return {"error": "The order is gone."}
@@ -53,7 +53,7 @@ def take_outcome(session: Session, order_id: str) -> dict[str, object] | None:
 
 
 def take_back(session: Session, order_id: str) -> None:
-    """Forget an order nobody waits for any more."""
+    """Delete an order that nobody waits for any more."""
     order = session.get(IndexOrder, order_id)
     if order is not None:
         session.delete(order)

@@ -218,13 +218,13 @@ def _set_slot(session: Session, slot: int, *, held: bool, unused_version: str | 
             delete_chunks(session, unused_version, ids)
         chunks = {column: _add_slot(column, slot, held) for column in (Chunk.lexical_slots, Chunk.dense_slots)}
         session.execute(update_everywhere(Chunk).where(Chunk.document_id.in_(ids), is_passage_of(slot)).values(chunks))
-        # Not changed for readers, who would otherwise be told that it was.
+        # The same time of change: for readers nothing has changed.
         documents = {
             Document.lexical_slots: _add_slot(Document.lexical_slots, slot, held),
             Document.updated_at: Document.updated_at,
         }
         session.execute(update_everywhere(Document).where(Document.document_id.in_(ids)).values(documents))
-        if held:  # the last that had not let go of them
+        if held:  # this was the last index that held removed ones
             session.execute(delete_everywhere(Document).where(Document.document_id.in_(ids), is_held_nowhere()))
 
 

@@ -95,8 +95,8 @@ def replace_job(session: Session, ctx: Principal, document_id: str, work: Work, 
 def remove_with_jobs(session: Session, ctx: Principal, document_ids: Sequence[str]) -> set[str]:
     """Take documents away as `remove_documents` does, with their jobs; gives the files that these were to read.
 
-    Their origins and external ids are free at once: a file with one of them is another document, also before the index
-    has let go of this one.
+    Their origins and external ids are free at once: a file with one of them is another document, even while the index
+    still holds the removed one.
     """
     remove_documents(session, ctx, document_ids)
     files: set[str] = set()

@@ -290,8 +290,8 @@ def tidy(session: Session, ctx: Principal) -> int:
     found = session.execute(ended.with_only_columns(Job.job_id, Job.document_id))
     done = [job_id for job_id, document_id in found if document_id in locked]
     for ids in in_batches(done):
-        told = scoped_update(ctx, Job).where(Job.job_id.in_(ids))
-        session.execute(told.values(status=JobStatus.COMPLETED, progress=1.0, error=None, advice=None))
+        these = scoped_update(ctx, Job).where(Job.job_id.in_(ids))
+        session.execute(these.values(status=JobStatus.COMPLETED, progress=1.0, error=None, advice=None))
     return len(jobs) + len(done)
 
 

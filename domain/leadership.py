@@ -44,8 +44,8 @@ class Leadership:
         """Run *work* whenever this process is the leader, until cancelled; the lock is free on return.
 
         *work* is cancelled as soon as the lock is lost, and run again when it was won again. When it fails, the lock is
-        let go of, and after a pause that grows this process tries to win it again. When it ends by itself it is done:
-        this process stays the leader, and does nothing.
+        released, and after a growing pause this process tries to win it again. When *work* returns, this process stays
+        the leader and does nothing.
         """
         candidate = _Candidate(ServerLock(self._database) if self._database.is_server else FileLock(self._file))
         try:
@@ -65,7 +65,7 @@ class Leadership:
 
     async def _win(self, candidate: "_Candidate") -> None:
         """Wait for the lock; one that another process may have lost just now is let rest for a moment."""
-        told, waited = "", False
+        logged, waited = "", False
         while True:
             try:
                 if await candidate.do(candidate.lock.take):
@@ -75,9 +75,9 @@ class Leadership:
                     return
             except StoreUnavailable as exc:
                 await candidate.do(candidate.lock.release)
-                if exc.detail != told:
+                if exc.detail != logged:
                     logger.warning("%s Nothing is loaded or indexed by this process until then.", exc.detail)
-                    told = exc.detail
+                    logged = exc.detail
             waited = True
             await asyncio.sleep(self._poll_s)
 

@@ -97,7 +97,7 @@ class DocumentState(StrEnum):
     SEARCHABLE = "searchable"  # found by its words; vectors are to come
     READY = "ready"  # found by words and by meaning
     FAILED = "failed"  # could not be read and never was; `error` says why
-    REMOVED = "removed"  # gone for readers; the row goes once the index has let go of it
+    REMOVED = "removed"  # gone for readers; the row goes once the index holds nothing of it
 
 
 class DatasetRole(StrEnum):
@@ -254,12 +254,12 @@ class Document(Base):
     parser_version: Mapped[str] = mapped_column("recipe", PlainString(40), default="")  # another one reads it again
     version: Mapped[int] = mapped_column(default=1)
     state: Mapped[str] = mapped_column(PlainString(16), default=DocumentState.PENDING)
-    # Both are written by triggers alone, see migration 0015: of its job, if it has one, and what readers are told.
+    # Both are written by triggers alone, see migration 0015: the status of its job, if any, and that for readers.
     job_status: Mapped[str | None] = mapped_column(PlainString(16), deferred=True)
     status: Mapped[str | None] = mapped_column(PlainString(16), deferred=True)
     error: Mapped[str | None] = mapped_column(PlainText)  # why the last attempt to read it failed
     chunk_count: Mapped[int] = mapped_column(default=0)  # in the index that serves, once it is cut for that
-    # Slots of the indexes that hold the words of this version, or have let go of a removed one; bits as in `Chunk`.
+    # Slots of the indexes that hold the words of this version, or nothing of a removed one; bits as in `Chunk`.
     lexical_slots: Mapped[int] = mapped_column("words_in", SmallInteger, default=0, server_default="0")
     details: Mapped[dict[str, object]] = mapped_column(JSON, default=dict)  # pages, characters: for the reader's list
     dataset_id: Mapped[str | None] = mapped_column(PlainString(36))  # None once it is removed with its dataset
@@ -319,8 +319,8 @@ class Chunk(Base):
 
     A document is cut once for each chunking version of an index, and once for that it was loaded for.
 
-    Each index has a slot, one of the four lowest bits. A bit is set when the index of that slot has it, and also, as
-    soon as any index was told of it, where no index uses the slot: so 15 means that nothing is left to do.
+    Each index has a slot, one of the four lowest bits. A bit is set when the index of that slot has it. With it the
+    bits of slots that no index uses are set, so that 15 means that nothing is left to do.
     """
 
     __tablename__ = "chunks"
@@ -578,7 +578,7 @@ class CalibrationRow(Base):
 
 
 class IndexOrder(Base):
-    """Something an operator wants of the process that has the indexes open, and what came of it."""
+    """A request of an operator to the process that has the indexes open, and its outcome."""
 
     __tablename__ = "index_orders"
 

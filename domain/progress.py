@@ -78,7 +78,7 @@ def list_jobs(session: Session, ctx: Principal, *, statuses: Sequence[str], limi
 
 
 def derive_status(document: Document, job: Job | None) -> JobStatus:
-    """What readers are told of a document: how its job is, or for one without a job how it is in the index."""
+    """The status of a document for readers: that of its job, or without a job by its state in the index."""
     return JobStatus(job.status) if job else _STATUS_OF_STATE[DocumentState(document.state)]
 
 

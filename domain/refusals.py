@@ -1,4 +1,4 @@
-"""What goes wrong with the database, told in our words: what it means for the service, and what to do.
+"""Errors of the database in our words: what they mean for the service, and what to do.
 
 The driver's own words are kept as the cause, for the log; they may name the host and the user, so they are never shown.
 """
@@ -14,7 +14,7 @@ from utils.errors import NotEnoughSpace, StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
-Known = tuple[re.Pattern[str], type[StoreUnavailable], str]  # what is said, what it is, and the detail
+Known = tuple[re.Pattern[str], type[StoreUnavailable], str]  # the driver's words, our error, and its detail
 _Written = list[tuple[str, type[StoreUnavailable], str]]
 
 # A connection that fails has no SQLSTATE in libpq, only words; first match wins.

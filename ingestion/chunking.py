@@ -59,7 +59,7 @@ class ChunkSizes:
 
     @property
     def chunking_version(self) -> str:
-        """What chunks of these sizes are told from others by, where they are kept."""
+        """The name of chunks of these sizes, by which stored ones are told apart from others."""
         return f"{VERSION}/{self.target}/{self.most}/{self.small}/{self.tiny}"
 
 

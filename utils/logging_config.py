@@ -22,7 +22,7 @@ from utils.masking import make_loggable
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request being served; a log line carries it without every function having to pass it on."""
 log_facts: ContextVar[Mapping[str, str]] = ContextVar("log_facts", default=MappingProxyType({}))
-"""What else log lines carry of the work being done: `tenant_id`, `key_id`, `visitor_id`, `run_id`."""
+"""Further fields of log lines, about the work being done: `tenant_id`, `key_id`, `visitor_id`, `run_id`."""
 
 _FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _NAMES = {"asctime": "timestamp", "levelname": "level", "name": "logger"}
@@ -55,8 +55,8 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
 
 def log_prints() -> None:
     """Turn what is printed from now on into log lines, by whatever library; for servers, whose output is their log."""
-    sys.stdout = _Printed("stdout", logging.INFO, _unwrap(sys.stdout))
-    sys.stderr = _Printed("stderr", logging.WARNING, _unwrap(sys.stderr))
+    sys.stdout = _LoggingStream("stdout", logging.INFO, _unwrap(sys.stdout))
+    sys.stderr = _LoggingStream("stderr", logging.WARNING, _unwrap(sys.stderr))
 
 
 def _add_ids(record: logging.LogRecord) -> bool:
@@ -68,25 +68,26 @@ def _add_ids(record: logging.LogRecord) -> bool:
 
 class _Formatter(JsonFormatter):
     def format(self, record: logging.LogRecord) -> str:
-        """The line; also where the call that logged it was wrong, which must not cost the line."""
+        """The line, even if the call that logged it had wrong arguments."""
         try:
             return super().format(record)
         except Exception as exc:
-            told = f"{record.msg!r} % {record.args!r}"
-            line: dict[str, Any] = {
+            line = {
                 "timestamp": self.formatTime(record),
                 "level": record.levelname,
                 "logger": record.name,
+                "message": f"{record.msg!r} % {record.args!r}",
+                "request_id": getattr(record, "request_id", None),
+                "logging_error": f"{type(exc).__name__}: {exc}",
             }
-            line |= {"message": told, "request_id": getattr(record, "request_id", None)}
-            return json.dumps(make_loggable(line | {"logging_error": f"{type(exc).__name__}: {exc}"}))
+            return json.dumps(make_loggable(line))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """Local time to the millisecond: ISO 8601 with the zone's offset."""
         return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """What of it may be written; message and traceback are texts as well."""
+        """The record without secrets, also in its message and traceback."""
         cleaned: dict[str, Any] = make_loggable(log_data)
         return cleaned
 
@@ -129,8 +130,8 @@ def _write_whole(descriptor: int, line: bytes) -> None:
             fcntl.lockf(descriptor, fcntl.LOCK_UN)
 
 
-class _Printed(io.TextIOBase):
-    """Stands in the place of a standard stream; `beneath` is that one, for those who need its file."""
+class _LoggingStream(io.TextIOBase):
+    """Replaces a standard stream, whose lines it logs; `beneath` is that stream, for those who need its file."""
 
     encoding = "utf-8"
 
@@ -140,7 +141,7 @@ class _Printed(io.TextIOBase):
         self._started = threading.local()
 
     def write(self, text: str) -> int:
-        """Log the lines that are whole; the rest waits for its end."""
+        """Log the whole lines; the rest waits for its end."""
         *lines, rest = (getattr(self._started, "text", "") + text).split("\n")
         self._started.text = rest
         if said := "\n".join(lines).strip("\r\n"):
@@ -169,12 +170,12 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
 def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
     if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
         where = args.thread.name if args.thread else "a thread"
-        told = (args.exc_type, args.exc_value, args.exc_traceback)
-        logging.getLogger("uncaught").critical("In %s: %s", where, args.exc_value, exc_info=told)
+        exc_info = (args.exc_type, args.exc_value, args.exc_traceback)
+        logging.getLogger("uncaught").critical("In %s: %s", where, args.exc_value, exc_info=exc_info)
 
 
 def _log_unraisable(args: "sys.UnraisableHookArgs") -> None:
     if args.exc_value is not None:
-        told = (args.exc_type, args.exc_value, args.exc_traceback)
         text = args.err_msg or "Exception ignored in"
-        logging.getLogger("uncaught").error("%s: %r", text, args.object, exc_info=told)
+        exc_info = (args.exc_type, args.exc_value, args.exc_traceback)
+        logging.getLogger("uncaught").error("%s: %r", text, args.object, exc_info=exc_info)

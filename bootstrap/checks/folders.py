@@ -63,7 +63,7 @@ def _check_room(disk: DiskSpace) -> Finding:
 
 
 def _check_lock(folder: Path) -> Finding:
-    """Whether a service runs on the folder; said either way, since it explains what follows."""
+    """Whether a service runs on the folder."""
     try:
         lock = os.open(folder / LOCK, os.O_RDONLY)
     except FileNotFoundError:
@@ -72,7 +72,7 @@ def _check_lock(folder: Path) -> Finding:
         remedy = "Let this user own what is in DATA_DIR, or run this as the user the service runs as."
         return failure("Lock", f"{folder / LOCK} cannot be read: {exc.strerror}.", remedy)
     try:
-        # Held for no longer than this line: a service that starts at this very moment would find it taken.
+        # Unlocked at once: a service that starts at this moment would find it locked.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(lock, fcntl.LOCK_UN)
         return ok("Lock", "no service runs on DATA_DIR now")

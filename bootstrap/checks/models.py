@@ -51,7 +51,7 @@ async def check_chat_model(installation: Installation) -> AsyncIterator[Finding]
 
 
 async def check_reranker(installation: Installation) -> AsyncIterator[Finding]:
-    """Whether its endpoint orders two short texts; nothing is said where there is no reranker."""
+    """Whether its endpoint orders two short texts; no finding without a reranker."""
     endpoint = installation.settings.rerank_endpoint
     if endpoint is None:
         return
@@ -70,7 +70,7 @@ async def check_reranker(installation: Installation) -> AsyncIterator[Finding]:
 
 
 async def check_entailment_model(installation: Installation) -> AsyncIterator[Finding]:
-    """Whether it can be read and tells a true sentence from another; nothing is said where there is none."""
+    """Whether it can be read and tells a true sentence from another; no finding without one."""
     settings = installation.settings
     if settings.verify_model_path is None:
         return
@@ -83,9 +83,9 @@ async def check_entailment_model(installation: Installation) -> AsyncIterator[Fi
         if entailment is not None:
             passage = "The library opens at eight."
             true, other = await entailment.model.score([(passage, passage), (passage, "Dogs must wear a muzzle.")])
-            told = f"{settings.verify_model_path}: a sentence of the passage {true:.2f}, another one {other:.2f}"
+            found = f"{settings.verify_model_path}: a sentence of the passage {true:.2f}, another one {other:.2f}"
             remedy = "Look whether it is a model for entailment, and its labels are in config.json."
-            yield ok(_ENTAILMENT_MODEL, told) if true > other else warning(_ENTAILMENT_MODEL, told, remedy)
+            yield ok(_ENTAILMENT_MODEL, found) if true > other else warning(_ENTAILMENT_MODEL, found, remedy)
 
 
 async def check_embedding_model(settings: Settings) -> tuple[Finding, Space | None]:

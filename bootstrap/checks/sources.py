@@ -81,7 +81,7 @@ def check_prompts(installation: Installation) -> Iterator[Finding]:
 
 
 def check_languages(_: Installation) -> Iterator[Finding]:
-    """Whether the languages of the service are told apart."""
+    """Whether the service tells its languages apart."""
     wrong = [language for language, text in _SENTENCES.items() if detect_language(text, default="") != language]
     if wrong:
         yield failure("Language detection", f"It does not know {', '.join(wrong)}.", _AGAIN)
@@ -90,7 +90,7 @@ def check_languages(_: Installation) -> Iterator[Finding]:
 
 
 def check_parsers(installation: Installation) -> Iterator[Finding]:
-    """One of the samples in each format, in the process of its own in which documents are read."""
+    """Whether a sample of each format can be read in the sandbox."""
     files = {path.suffix: path for path in sorted(SAMPLES.iterdir()) if path.is_file()}
     with Sandbox() as sandbox, reading_policy(installation.settings, sandbox).open_parser() as parser:
         for path in files.values():
@@ -104,7 +104,7 @@ def check_parsers(installation: Installation) -> Iterator[Finding]:
 
 
 def check_sandbox(installation: Installation) -> Iterator[Finding]:
-    """Which walls stand around those processes, tried from inside."""
+    """Which walls of the sandbox stand, tried from inside."""
     with Sandbox() as sandbox:
         report = look(sandbox)
     if report.standing:
@@ -116,7 +116,7 @@ def check_sandbox(installation: Installation) -> Iterator[Finding]:
 
 
 def check_old_formats(_: Installation) -> Iterator[Finding]:
-    """Whether files of formats that take LibreOffice are read."""
+    """Whether LibreOffice is there, for the formats that need it."""
     missing = [package for target, (_, package) in COMPONENTS.items() if find_libreoffice(target) is None]
     if missing:
         remedy = f"To have them read: apt-get install --no-install-recommends {' '.join(missing)}"

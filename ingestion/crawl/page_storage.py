@@ -109,8 +109,8 @@ def _page(reply: Reply, address: str, reader: DocumentReader, directives: set[st
         content = reader.content(checked, data, name, display_address(address))
     except UnreadableDocument as exc:
         return replace(found, refused=exc.detail, is_empty=True)
-    told = {"published": facts.published, "declared_language": facts.language}
-    details = {**content.details, **{name: value for name, value in told.items() if value}}
+    declared = {"published": facts.published, "declared_language": facts.language}
+    details = {**content.details, **{name: value for name, value in declared.items() if value}}
     file_name = name.removesuffix(PAGE_SUFFIX) + ".html"
     return replace(found, content=replace(content, url=address, details=details, file_name=file_name))
 
